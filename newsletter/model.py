@@ -1,0 +1,320 @@
+"""The values of the newsletter. Frozen, without I/O; time and ids come from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from enum import StrEnum
+
+NANOS_PER_DOLLAR = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One arXiv submission. `id` has no version (`2509.16989`, `math/0309136`); times are UTC."""
+
+    id: str
+    version: int
+    title: str
+    authors: tuple[str, ...]
+    abstract: str
+    primary_category: str
+    categories: tuple[str, ...]
+    published: datetime
+    updated: datetime
+    comment: str = ""
+
+    @property
+    def abs_url(self) -> str:
+        return f"https://arxiv.org/abs/{self.id}"
+
+    @property
+    def pdf_url(self) -> str:
+        return f"https://arxiv.org/pdf/{self.id}"
+
+    @property
+    def html_url(self) -> str:
+        return f"https://arxiv.org/html/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """arXiv's mailing dated `date`: first versions submitted in [start, end), both UTC.
+
+    `public_from` is when arXiv shows it: 20:00 US Eastern on the evening before `date`.
+    """
+
+    date: date
+    start: datetime
+    end: datetime
+    public_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A paper as part of an announcement; `late` when its window was an earlier one."""
+
+    paper: Paper
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One thing a rubric looks for. `body` is Markdown, as the author wrote it."""
+
+    number: int
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """What a reader wants. The cut-offs are inclusive scores of 1 to 10."""
+
+    slug: str
+    title: str
+    categories: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    preface: str = ""
+    scoring: str = ""
+    keywords: str = ""
+    relevance: int = 7
+    novelty: int = 7
+    exclude: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    max_papers: int | None = None
+    public: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what reaches the model, and of nothing else.
+
+        Cut-offs, categories, exclusions and the title may change without a new score being bought.
+        """
+        criteria = [[criterion.title, criterion.body] for criterion in self.criteria]
+        read_by_model = [self.preface, criteria, self.scoring, self.keywords]
+        return hashlib.sha256(json.dumps(read_by_model).encode()).hexdigest()
+
+    def criterion_title(self, number: int) -> str:
+        """The label of criterion `number`, or the empty string where there is none."""
+        return next((c.title for c in self.criteria if c.number == number), "")
+
+
+class Outcome(StrEnum):
+    """What became of one announced paper under one rubric. Every paper has exactly one."""
+
+    SCORED = "scored"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNSCORED_BUDGET = "unscored: budget"
+    UNSCORED_DEADLINE = "unscored: deadline"
+    EXCLUDED = "unscored: excluded by the rubric"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A rubric's judgement of a paper.
+
+    `relevance` and `novelty` are 1 to 10, or None where nothing judged them (the local ranking
+    judges neither); `fine` (0 to 9) orders papers of equal scores; `criterion` is 0 for none;
+    `spread` holds lowest and highest of (relevance, novelty) where two readings disagreed;
+    `similarity` (0 to 1) is set by the local ranking only.
+    """
+
+    paper_id: str
+    model: str
+    relevance: int | None
+    novelty: int | None
+    fine: int = 0
+    criterion: int = 0
+    comment: str = ""
+    relevance_spread: tuple[int, int] | None = None
+    novelty_spread: tuple[int, int] | None = None
+    similarity: float | None = None
+
+    @property
+    def total(self) -> int:
+        return (self.relevance or 0) + (self.novelty or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one model cost. Tokens by kind; money in integer nano-dollars (1e-9 USD)."""
+
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+    input_nanos: int = 0
+    output_nanos: int = 0
+    uncertain_nanos: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def total_nanos(self) -> int:
+        return self.input_nanos + self.output_nanos
+
+
+class DayKind(StrEnum):
+    """A day is exactly one of these; only NORMAL and NOTHING_MET are mailed by default."""
+
+    NORMAL = "normal"
+    NOTHING_MET = "nothing met the bar"
+    NOTHING_ANNOUNCED = "arXiv announced nothing"
+    BATCH_LATE = "batch late"
+    SCORING_FAILED = "scoring failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A paper chosen for the reader. `score` is None only for a followed author's unread paper."""
+
+    paper: Paper
+    score: Score | None
+    followed: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A paper just below the line, and the reason in words (`novelty 6, your bar is 7`)."""
+
+    paper: Paper
+    score: Score
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The receipt: announced = the sum over all outcomes. `late` papers are among the announced."""
+
+    announced: int
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    by_category: dict[str, int] = field(default_factory=dict)
+    late: int = 0
+    unread: tuple[str, ...] = ()
+
+    def count(self, outcome: Outcome) -> int:
+        return self.outcomes.get(outcome, 0)
+
+    @property
+    def scanned(self) -> int:
+        """Papers whose abstract was read (or, locally, ranked)."""
+        return self.count(Outcome.SCORED)
+
+    @property
+    def unscored(self) -> int:
+        return sum(n for outcome, n in self.outcomes.items() if outcome.startswith("unscored"))
+
+    @property
+    def adds_up(self) -> bool:
+        return self.announced == sum(self.outcomes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One rubric's issue for one announcement date. Made once, frozen, ids in reading order.
+
+    `judged` is False when the papers were ranked locally and no model read them.
+    """
+
+    rubric: Rubric
+    date: date
+    kind: DayKind
+    picks: tuple[Pick, ...]
+    near_misses: tuple[NearMiss, ...]
+    coverage: Coverage
+    usage: tuple[Usage, ...]
+    judged: bool = True
+    prompt: str = ""
+
+
+class Format(StrEnum):
+    """How much a reader wants to read."""
+
+    FULL = "full"
+    BRIEF = "brief"
+    TITLES = "titles"
+
+
+class SubscriberState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One address and what it asked for.
+
+    `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
+    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted.
+    """
+
+    id: str
+    email: str
+    rubric: str
+    name: str = ""
+    timezone: str | None = None
+    send_at: time | None = None
+    days: tuple[str, ...] = WEEKDAYS
+    max_papers: int | None = None
+    format: Format = Format.FULL
+    state: SubscriberState = SubscriberState.ACTIVE
+    consent: str = ""
+    since: datetime | None = None
+
+
+class DeliveryState(StrEnum):
+    """What is known about one email. The edges are drawn in `store/deliveries.py`."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """(digest, subscriber), unique. `id` is opaque and the only thing a provider learns."""
+
+    id: str
+    digest_id: int
+    subscriber: Subscriber
+    state: DeliveryState
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """One message to one recipient, complete. Header values are single lines."""
+
+    to_email: str
+    to_name: str
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    message_id: str
+    headers: tuple[tuple[str, str], ...] = ()
+    delivery_id: str = ""

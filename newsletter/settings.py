@@ -1,0 +1,257 @@
+"""Every setting, read once from the environment, `.env` and secret files; wrong values are refused."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+DEFAULT_PUBLIC_URL = "http://localhost:8000"
+ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing. The message names it and the fix, in one line."""
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        message = "not a web address"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    if value and not ADDRESS.fullmatch(value):
+        message = "not an email address"
+        raise ValueError(message)
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        message = "not a zone of the zone database"
+        raise ValueError(message)
+    return value
+
+
+def _clock(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        message = "not a time of day"
+        raise ValueError(message)
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Address = Annotated[str, AfterValidator(_address)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Clock = Annotated[time, BeforeValidator(_clock)]
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """`NAME_FILE=/run/secrets/x` gives setting NAME the content of that file, stripped."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = str(field.validation_alias or f"NEWSLETTER_{field_name}").upper()
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            return None, name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), name, False
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{name}_FILE: cannot read {path}; name a readable text file"
+            raise SettingsError(message) from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for field_name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, field_name)
+            if value is not None:
+                found[str(field.validation_alias or field_name)] = value
+        return found
+
+
+class Settings(BaseSettings):
+    """The environment, typed. A field's description is the fix shown when its value is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSLETTER_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/newsletter.db"),
+        description="use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+    )
+    engine: Literal["local", "dbos"] = Field("local", description="use local or dbos")
+    source: Literal["arxiv", "sample"] = Field("arxiv", description="use arxiv or sample")
+    scorer: Literal["", "claude", "local"] = Field("", description="use claude or local")
+    mailer: Literal["", "outbox", "smtp", "sendgrid"] = Field(
+        "", description="use outbox, smtp or sendgrid"
+    )
+
+    arxiv_api_url: WebAddress = Field(
+        "https://export.arxiv.org/api/query", description="use an http(s) address"
+    )
+    arxiv_rss_url: WebAddress = Field(
+        "https://rss.arxiv.org/rss", description="use an http(s) address"
+    )
+    arxiv_delay_seconds: float = Field(
+        3.0, ge=0, le=600, description="use seconds between requests; arXiv asks for 3"
+    )
+    lookback_days: int = Field(7, ge=0, le=60, description="use whole days from 0 to 60")
+
+    anthropic_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="ANTHROPIC_API_KEY", description="use a key of the console"
+    )
+    anthropic_base_url: WebAddress = Field(
+        "https://api.anthropic.com",
+        validation_alias="ANTHROPIC_BASE_URL",
+        description="use an http(s) address",
+    )
+    model: str = Field("claude-haiku-5-5", description="use a model of the price table")
+    budget_usd: Decimal = Field(
+        Decimal("0.15"), ge=0, le=10_000, description="use dollars per rubric and day, like 0.15"
+    )
+    monthly_budget_usd: Decimal | None = Field(
+        None, ge=0, le=1_000_000, description="use dollars per month, like 20"
+    )
+    scoring_concurrency: int = Field(8, ge=1, le=256, description="use a number from 1 to 256")
+
+    sendgrid_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="SENDGRID_API_KEY", description="use a key with Mail Send"
+    )
+    sendgrid_url: WebAddress = Field(
+        "https://api.sendgrid.com", description="use an http(s) address"
+    )
+    sendgrid_event_key: str = Field("", description="use the public key SendGrid shows")
+    sendgrid_inbound_key: str = Field("", description="use the public key SendGrid shows")
+    inbound_secret: SecretStr = Field(SecretStr(""), description="use 20 or more random letters")
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
+    )
+    outbox_dir: Path = Field(Path("var/outbox"), description="use a folder that can be written")
+
+    from_email: Address = Field("", description="use an address of your sending domain")
+    from_name: str = Field("arXiv digest", description="use the name readers see")
+    postal_address: str = Field("", description="use the sender's postal address, on one line")
+    operator_email: Address = Field("", description="use the operator's address")
+    reply_domain: str = Field(
+        "", pattern=r"^$|^[A-Za-z0-9.-]+\.[A-Za-z]{2,}$", description="use a bare domain name"
+    )
+    public_url: WebAddress = Field(
+        DEFAULT_PUBLIC_URL, description="use the address readers reach the pages at"
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="use 32 or more random letters; old keys behind commas"
+    )
+    rubrics_dir: Path = Field(Path("templates/rubrics"), description="use a folder of rubrics")
+    timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
+    send_at: Clock = Field(time(7, 0), description="use a time of day like 07:00")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        keys = [key.strip() for key in value.get_secret_value().split(",") if key.strip()]
+        if any(len(key) < 16 for key in keys):  # noqa: PLR2004 - the fix names the number
+            message = "a key has fewer than 16 characters"
+            raise ValueError(message)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = SecretFiles(settings_cls)
+        return init_settings, env_settings, files, dotenv_settings, file_secret_settings
+
+    @property
+    def scorer_name(self) -> str:
+        return self.scorer or ("claude" if self.anthropic_api_key.get_secret_value() else "local")
+
+    @property
+    def mailer_name(self) -> str:
+        return self.mailer or ("sendgrid" if self.sendgrid_api_key.get_secret_value() else "outbox")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def reply_host(self) -> str:
+        """Where replies go: the reply domain, else the From address's own domain."""
+        return self.reply_domain or self.from_email.rpartition("@")[2]
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of this process. Raises SettingsError with one line per wrong setting."""
+    secrets = Path("/run/secrets")
+    try:
+        return Settings(
+            _secrets_dir=secrets if secrets.is_dir() else None,  # type: ignore[call-arg]
+            **overrides,  # type: ignore[arg-type]
+        )
+    except ValidationError as error:
+        raise SettingsError("; ".join(_fault(dict(fault)) for fault in error.errors())) from None
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    """`NAME: what is wrong; the fix`, never with the value: it may be a secret."""
+    place = str(fault["loc"][0])
+    fields = Settings.model_fields
+    field = next(
+        (f for n, f in fields.items() if place in (n, str(f.validation_alias))), fields.get(place)
+    )
+    alias = field.validation_alias if field else None
+    name = str(alias) if alias else f"NEWSLETTER_{place.upper()}"
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    hint = f"; {field.description}" if field and field.description else ""
+    return f"{name}: {reason[:1].lower()}{reason[1:]}{hint}"
+
+
+def refuse_half_set(settings: Settings) -> None:
+    """Raise SettingsError unless everything that a real send needs is there (design, rule 8)."""
+    if settings.mailer_name == "outbox":
+        return
+    needed = {
+        "NEWSLETTER_FROM_EMAIL": settings.from_email,
+        "NEWSLETTER_POSTAL_ADDRESS": settings.postal_address.strip(),
+        "NEWSLETTER_PUBLIC_URL": settings.public_url.removeprefix(DEFAULT_PUBLIC_URL),
+        "NEWSLETTER_SECRET_KEY": settings.secret_key.get_secret_value(),
+    }
+    if settings.mailer_name == "sendgrid":
+        needed["SENDGRID_API_KEY"] = settings.sendgrid_api_key.get_secret_value()
+    if settings.mailer_name == "smtp":
+        needed["NEWSLETTER_SMTP_URL"] = settings.smtp_url.get_secret_value()
+    if missing := [name for name, value in needed.items() if not value]:
+        verb = "are" if len(missing) > 1 else "is"
+        message = (
+            f"{', '.join(missing)} {verb} not set: mail by {settings.mailer_name} needs it; "
+            "set it, or use NEWSLETTER_MAILER=outbox to write mail to files"
+        )
+        raise SettingsError(message)

@@ -1,0 +1,142 @@
+"""The database. All SQL of the newsletter is in this folder: one file for each family of tables.
+
+Functions take a `Connection` that `Store.begin()` opened, so that the caller decides what is
+one transaction; what must be durable before an outside call is committed before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_MILLISECONDS = 5_000
+
+
+class StoreError(Exception):
+    """The database can't be used. The message says why and what to do."""
+
+
+class Store:
+    """One database. `begin()` writes, `read()` only looks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _checked(url)
+        self.engine = _engine(self.url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction, committed at the end. On SQLite it takes the write lock at once."""
+        with _translated(self.url), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A look at one consistent state; takes no write lock."""
+        with _translated(self.url), self.engine.connect() as connection:
+            yield connection.execution_options(newsletter_read=True)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date, each step in one transaction."""
+        with _translated(self.url), self.engine.begin() as connection:
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def require_schema(self) -> None:
+        """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run."""
+        with self.read() as connection:
+            here = MigrationContext.configure(connection).get_current_revision()
+        head = ScriptDirectory.from_config(_alembic()).get_current_head()
+        if here == head:
+            return
+        if not self.is_sqlite:
+            message = f"the database schema is {here or 'empty'}, {head} is needed; run: newsletter migrate"
+            raise StoreError(message)
+        self.migrate()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError):
+        message = (
+            "NEWSLETTER_DATABASE_URL: not a database address; "
+            "use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        )
+        raise StoreError(message) from None
+    return parsed
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"cannot make the folder of {url.database}: {error.strerror}"
+            raise StoreError(message) from error
+    engine = create_engine(url, connect_args={"autocommit": True, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "journal_mode=WAL",
+        # A power cut must not forget a committed `sending` mark: that would be a second mail.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("newsletter_read")
+    # Deferred transactions that later write fail at once on a busy database; immediate ones wait.
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translated(url: URL) -> Iterator[None]:
+    """Turn a driver's trouble with the database as a whole into one line for the operator."""
+    try:
+        yield
+    except DBAPIError as error:
+        where = url.database if url.get_backend_name() == "sqlite" else url.host
+        cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+        if "locked" in cause:
+            cause += "; another process is writing: stop it or try again"
+        elif "unable to open" in cause or "readonly" in cause:
+            cause += "; check the path and its permissions"
+        message = f"database {where}: {cause}"
+        raise StoreError(message) from error
