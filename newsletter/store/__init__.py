@@ -101,7 +101,7 @@ def _engine(url: URL) -> Engine:
         except OSError as error:
             message = f"cannot make the folder of {url.database}: {error.strerror}"
             raise StoreError(message) from error
-    engine = create_engine(url, connect_args={"autocommit": True, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
