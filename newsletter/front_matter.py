@@ -1,0 +1,139 @@
+"""The front matter of a rubric file: every field checked, every fault with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import yaml
+
+MAX_TITLE = 120
+CATEGORY = re.compile(r"[a-z]+-[a-z]+|[a-z]+(-[a-z]+)?\.([A-Z]{2}|[a-z]+(-[a-z]+)+)")
+WITHOUT_PARTS = re.compile(r"q-bio|q-fin")
+
+
+Fault = Callable[[int, str], None]
+
+
+def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
+    """The fields of a Rubric. `text` begins on line 2 of the file; `fault` hears (line, message)."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 2
+        fault(line, f"front matter: {error.problem}; write 'name: value' lines")
+        return {}
+    finally:
+        loader.dispose()
+    if not isinstance(node, yaml.MappingNode):
+        fault(2, "front matter: write 'name: value' lines, at least title and categories")
+        return {}
+    settings: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        _take(settings, str(key_node.value), value_node, key_node.start_mark.line + 2, fault)
+    for needed in ("title", "categories"):
+        if needed not in {key.value for key, _ in node.value}:
+            fault(2, f"{needed}: missing; add '{needed}: {EXAMPLES[needed]}'")
+    return settings
+
+
+def _take(settings: dict[str, Any], name: str, node: yaml.Node, line: int, fault: Fault) -> None:
+    """Check one setting and keep it, or say what is wrong with it."""
+    if name not in FIELDS:
+        near = get_close_matches(name.lower(), FIELDS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(FIELDS)}"
+        fault(line, f"{name}: not known; {hint}")
+    elif name in settings:
+        fault(line, f"{name}: is there twice; keep one")
+    else:
+        try:
+            settings[name] = FIELDS[name](_plain(node))
+        except ValueError as error:
+            fault(line, f"{name}: {error}")
+
+
+def _plain(node: yaml.Node) -> object:
+    """A node as Python value. Only text, whole numbers, yes/no and lists of these are wanted."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item) for item in node.value]
+    if not isinstance(node, yaml.ScalarNode):
+        return {}
+    value = node.value
+    tag = node.tag.rpartition(":")[2]
+    if tag == "int" and re.fullmatch(r"-?\d+", value):
+        return int(value)
+    if tag == "bool":
+        return value.lower() in ("true", "yes", "on")
+    return None if tag == "null" else str(value)
+
+
+def _title(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        message = "is not text; write it in quotes"
+        raise ValueError(message)
+    if len(value) > MAX_TITLE:
+        message = f"{len(value)} characters; use at most {MAX_TITLE}"
+        raise ValueError(message)
+    return " ".join(value.split())
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            shown = repr(value) if isinstance(value, str) else value
+            message = f"{shown} is not between {low} and {high}"
+            raise ValueError(message)
+        return value
+
+    return check
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = "write a list of texts: [first, second]; a number or yes/no needs quotes"
+        raise ValueError(message)
+    return tuple(dict.fromkeys(" ".join(item.split()) for item in value if item.strip()))
+
+
+def _categories(value: object) -> tuple[str, ...]:
+    names = _texts(value)
+    if not names:
+        message = "empty; name at least one, like [cs.LG]"
+        raise ValueError(message)
+    for name in names:
+        if not CATEGORY.fullmatch(name) or WITHOUT_PARTS.fullmatch(name):
+            head, _, tail = name.partition(".")
+            near = f"{head.lower()}.{tail.upper()}"
+            hint = near if CATEGORY.fullmatch(near) and near != name else "cs.LG or hep-th"
+            message = f"{name!r} is no arXiv category; write it like {hint}"
+            raise ValueError(message)
+    return names
+
+
+def _yes_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        message = "write true or false"
+        raise ValueError(message)  # noqa: TRY004 - one kind of fault for every field
+    return value
+
+
+def _limit(value: object) -> int | None:
+    return None if value is None else _whole(1, 500)(value)
+
+
+EXAMPLES = {"title": "Stars and dwarf galaxies", "categories": "[cs.LG, cs.AI]"}
+FIELDS: dict[str, Callable[[object], object]] = {
+    "title": _title,
+    "categories": _categories,
+    "relevance": _whole(1, 10),
+    "novelty": _whole(1, 10),
+    "exclude": _texts,
+    "authors": _texts,
+    "max_papers": _limit,
+    "public": _yes_no,
+}
