@@ -21,12 +21,16 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from newsletter.trouble import Trouble
+
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
 
-class SettingsError(Exception):
-    """A setting is wrong or missing. The message names it and the fix, in one line."""
+class SettingsError(Trouble):
+    """A setting is wrong or missing. The message names it and the fix."""
+
+    exit_status = 2
 
 
 def _web_address(value: str) -> str:

@@ -7,12 +7,13 @@ from datetime import date, datetime
 from typing import Protocol
 
 from newsletter.model import Paper
+from newsletter.trouble import Trouble
 
 Progress = Callable[[int, int], None]
 """Called with (papers so far, papers in all); all is 0 while unknown."""
 
 
-class SourceError(Exception):
+class SourceError(Trouble):
     """The source did not answer, or answered something that is no answer. Never "0 papers"."""
 
 

@@ -19,11 +19,13 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from newsletter.trouble import Trouble
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MILLISECONDS = 5_000
 
 
-class StoreError(Exception):
+class StoreError(Trouble):
     """The database can't be used. The message says why and what to do."""
 
 

@@ -1,0 +1,145 @@
+"""The command line: reads words, calls one function, shows what came of it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from newsletter import __version__
+from newsletter.cli_rubrics import rubrics_app
+from newsletter.cli_subscribers import subscribers_app
+
+app = typer.Typer(
+    help="A daily arXiv digest: every new paper read against each subscriber's own rubric.",
+    epilog="Start with: newsletter demo. Settings are environment variables; see .env.example.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(subscribers_app, name="subscribers")
+app.add_typer(rubrics_app, name="rubrics")
+
+
+def _day(text: str) -> date:
+    """A date of a date option. Typer turns the ValueError into a usage error."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        message = f"{text} is not a date like 2025-09-23"
+        raise typer.BadParameter(message) from None
+
+
+Day = Annotated[
+    Optional[date],  # noqa: UP045 - Typer reads this at run time
+    typer.Option(
+        "--date",
+        metavar="YYYY-MM-DD",
+        parser=_day,
+        help="arXiv's announcement of that date; the newest one when left out",
+    ),
+]
+Slug = Annotated[str, typer.Option("--rubric", metavar="SLUG", help="the rubric, by file name")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a Typer callback
+    if wanted:
+        typer.echo(f"newsletter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def newsletter(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and leave")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="where all of it goes")] = Path(
+        "demo-out"
+    ),
+) -> None:
+    """The whole job on the bundled sample day: no key, no network, no service."""
+    from newsletter.commands.morning import show_demo
+
+    raise typer.Exit(show_demo(out))
+
+
+@app.command()
+def run(
+    day: Day = None,
+    rubric: Annotated[
+        Optional[str],  # noqa: UP045 - Typer reads this at run time
+        typer.Option("--rubric", metavar="SLUG", help="only this rubric; all when left out"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="fetch, and say what it would cost; nothing is sent")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """This morning's job, now, for everyone active who has no mail of that digest yet.
+
+    Running it again does nothing twice: no paper is paid for again, no mail is sent again.
+    """
+    from newsletter.commands.morning import show_price, show_run
+
+    show = show_price if dry_run else show_run
+    raise typer.Exit(show(day, rubric, as_json=as_json))
+
+
+@app.command()
+def preview(
+    rubric: Slug,
+    day: Day = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("preview.html"),
+    reader: Annotated[
+        str, typer.Option("--for", metavar="ADDRESS", help="a subscriber; the first when left out")
+    ] = "",
+) -> None:
+    """Write the HTML that would be sent, byte for byte, with links that do nothing.
+
+    The text part goes beside it, with the ending .txt. Papers that were not scored yet are scored
+    (and paid for once); nothing is sent.
+    """
+    from newsletter.commands.one_off import show_preview
+
+    raise typer.Exit(show_preview(rubric, day, out, reader))
+
+
+@app.command("test-send")
+def test_send(
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="who gets it, nobody else")],
+    rubric: Slug,
+    day: Day = None,
+) -> None:
+    """Send one digest to one address, marked [TEST].
+
+    It touches no delivery, no figure and no archive, and its links do nothing.
+    """
+    from newsletter.commands.one_off import show_test_send
+
+    raise typer.Exit(show_test_send(to, rubric, day))
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """The last digests, deliveries by state, cost to date, and what needs a hand."""
+    from newsletter.commands.database import show_status
+
+    raise typer.Exit(show_status(as_json=as_json))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from newsletter.commands.database import show_migrate
+
+    raise typer.Exit(show_migrate())

@@ -1,0 +1,100 @@
+"""Settings become the real things here, and only here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from newsletter.daily import Room
+from newsletter.envelope import Sender
+from newsletter.links import Links
+from newsletter.mailers import MAILERS
+from newsletter.render import Renderer, Site
+from newsletter.rubrics import load_all
+from newsletter.scorers import SCORERS
+from newsletter.settings import Settings, SettingsError, refuse_half_set
+from newsletter.sources import SOURCES
+from newsletter.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def open_store(settings: Settings) -> Store:
+    """The database with its schema in place. Raises StoreError."""
+    store = Store(settings.database_url.get_secret_value())
+    store.require_schema()
+    return store
+
+
+def build(settings: Settings) -> Room:
+    """Everything a morning needs. Raises SettingsError, RubricError or StoreError."""
+    refuse_half_set(settings)
+    if settings.engine != "local":
+        message = "NEWSLETTER_ENGINE: dbos is not built yet; use local"
+        raise SettingsError(message)
+    return Room(
+        store=open_store(settings),
+        source=resolve_name(SOURCES[settings.source])(settings),
+        scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
+        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
+        renderer=Renderer(site(settings)),
+        links=links(settings),
+        sender=sender(settings),
+        rubrics=load_all(settings.rubrics_dir),
+        settings=settings,
+        clock=now,
+    )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def site(settings: Settings) -> Site:
+    return Site(
+        name=settings.from_name,
+        postal_address=settings.postal_address,
+        home_url=settings.public_url,
+    )
+
+
+def links(settings: Settings) -> Links:
+    return Links(settings.public_url, signing_keys(settings), settings.reply_host)
+
+
+def sender(settings: Settings) -> Sender:
+    return Sender.of(settings)
+
+
+def signing_keys(settings: Settings) -> list[str]:
+    """The keys that sign links, the newest first.
+
+    Mail that only goes to files may do with a key made here; `refuse_half_set` asks for a real
+    one before mail leaves the machine.
+    """
+    given = settings.secret_key.get_secret_value()
+    if given:
+        return [key.strip() for key in given.split(",") if key.strip()]
+    return [_kept_key(settings.outbox_dir.parent / "secret.key")]
+
+
+def _kept_key(path: Path) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Linked into place whole, by exactly one process; readable by its owner alone.
+            draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32), encoding="ascii")
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        message = f"NEWSLETTER_SECRET_KEY is not set and {path} cannot be kept ({error.strerror})"
+        raise SettingsError(message) from error

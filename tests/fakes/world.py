@@ -1,0 +1,74 @@
+"""A folder to live in, and the program run in it as its operator would run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+    from pathlib import Path
+
+CORPUS = "shared/corpus"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class World:
+    """One installation: its own database, outbox and rubrics, and none of our environment."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.rubrics = folder / "rubrics"
+        self.rubrics.mkdir(exist_ok=True)
+        self.outbox = folder / "outbox"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "COLUMNS": "160",
+            "NEWSLETTER_DATABASE_URL": f"sqlite:///{folder / 'newsletter.db'}",
+            "NEWSLETTER_OUTBOX_DIR": str(self.outbox),
+            "NEWSLETTER_RUBRICS_DIR": str(self.rubrics),
+            "NEWSLETTER_ARXIV_DELAY_SECONDS": "0",
+            "NEWSLETTER_SECRET_KEY": "a key that only tests know 0123",
+            "NEWSLETTER_PUBLIC_URL": "https://digest.example.org",
+            **environment,
+        }
+
+    def newsletter(self, *words: str, **environment: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "newsletter", *words],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
+        """Import a roster with consent; the import must succeed."""
+        roster = self.folder / "roster.csv"
+        roster.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+        done = self.newsletter("subscribers", "import", str(roster), "--consent", "asked in a test")
+        assert done.status == 0, done.err
+
+    def mails(self) -> list[EmailMessage]:
+        """What lies in the outbox, by file name."""
+        return [
+            message_from_bytes(path.read_bytes(), policy=default)
+            for path in sorted(self.outbox.glob("*.eml"))
+        ]

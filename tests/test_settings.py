@@ -1,0 +1,115 @@
+"""Settings are read once, typed and loud; a secret never shows."""
+
+from __future__ import annotations
+
+from datetime import time
+from decimal import Decimal
+
+import pytest
+
+from newsletter.settings import Settings, SettingsError, read_settings, refuse_half_set
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"NEWSLETTER_{name.upper()}", raising=False)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    monkeypatch.delenv("SENDGRID_API_KEY", raising=False)
+
+
+def test_without_keys_everything_stays_on_this_machine():
+    settings = read_settings()
+    assert settings.scorer_name == "local"
+    assert settings.mailer_name == "outbox"
+    assert settings.send_at == time(7, 0)
+    assert settings.budget_usd == Decimal("0.15")
+
+
+def test_a_key_chooses_the_real_thing(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-one")
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.two")
+    settings = read_settings()
+    assert (settings.scorer_name, settings.mailer_name) == ("claude", "sendgrid")
+
+
+def test_env_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("NEWSLETTER_TIMEZONE=Europe/Berlin\nNEWSLETTER_SEND_AT=06:30\n")
+    monkeypatch.setenv("NEWSLETTER_SEND_AT", "05:15")
+    settings = read_settings()
+    assert (settings.timezone, settings.send_at) == ("Europe/Berlin", time(5, 15))
+
+
+def test_env_file_may_hold_what_others_read(tmp_path):
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\nNEWSLETTER_TIMEZONE=Asia/Tokyo\n")
+    assert read_settings().timezone == "Asia/Tokyo"
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch, tmp_path):
+    (tmp_path / "key").write_text("sk-from-file\n")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
+    assert read_settings().anthropic_api_key.get_secret_value() == "sk-from-file"
+
+
+def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("SENDGRID_API_KEY_FILE", "nowhere")
+    with pytest.raises(SettingsError, match="SENDGRID_API_KEY_FILE: cannot read nowhere"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("NEWSLETTER_BUDGET_USD", "a lot", "dollars per rubric and day"),
+        ("NEWSLETTER_BUDGET_USD", "-1", "dollars per rubric and day"),
+        ("NEWSLETTER_MAILER", "pigeon", "outbox, smtp or sendgrid"),
+        ("NEWSLETTER_TIMEZONE", "Mars/Olympus", "zone name like Europe/Berlin"),
+        ("NEWSLETTER_SEND_AT", "7am", "a time of day like 07:00"),
+        ("NEWSLETTER_SEND_AT", "25200", "a time of day like 07:00"),
+        ("NEWSLETTER_PUBLIC_URL", "example.org", "the address readers reach the pages at"),
+        ("NEWSLETTER_FROM_EMAIL", "me@nowhere", "an address of your sending domain"),
+        ("NEWSLETTER_SECRET_KEY", "short", "32 or more random letters"),
+        ("NEWSLETTER_ARXIV_DELAY_SECONDS", "-3", "arXiv asks for 3"),
+        ("ANTHROPIC_BASE_URL", "ftp://x", "use an http(s) address"),
+    ],
+)
+def test_a_wrong_value_names_the_setting_and_the_fix(monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    message = str(caught.value)
+    assert message.startswith(f"{name}: ")
+    assert says in message
+    assert "\n" not in message
+
+
+def test_a_wrong_value_never_shows_a_secret(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+    monkeypatch.setenv("NEWSLETTER_SECRET_KEY", "sk-2-short")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert "sk-" not in str(caught.value)
+    monkeypatch.delenv("NEWSLETTER_SECRET_KEY")
+    assert "sk-secret" not in repr(read_settings())
+    assert "sk-secret" not in read_settings().model_dump_json()
+
+
+def test_real_mail_is_refused_while_something_is_missing(monkeypatch):
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.x")
+    with pytest.raises(SettingsError) as caught:
+        refuse_half_set(read_settings())
+    for name in ("FROM_EMAIL", "POSTAL_ADDRESS", "PUBLIC_URL", "SECRET_KEY"):
+        assert f"NEWSLETTER_{name}" in str(caught.value)
+    monkeypatch.setenv("NEWSLETTER_FROM_EMAIL", "digest@example.org")
+    monkeypatch.setenv("NEWSLETTER_POSTAL_ADDRESS", "1 Example Street")
+    monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", "https://digest.example.org/")
+    monkeypatch.setenv("NEWSLETTER_SECRET_KEY", "k" * 32)
+    settings = read_settings()
+    refuse_half_set(settings)
+    assert settings.public_url == "https://digest.example.org"
+
+
+def test_mail_to_files_needs_nothing():
+    refuse_half_set(read_settings())

@@ -1,0 +1,79 @@
+"""The database: migrations, both engines, and trouble said in one line."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import insert, select, text
+
+from newsletter.store import Store, StoreError
+from newsletter.store.tables import metadata, suppression
+
+
+def test_migrations_make_exactly_the_declared_tables(store):
+    with store.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": False})
+        differences = compare_metadata(context, metadata)
+    assert not [d for d in differences if "alembic_version" not in str(d)]
+
+
+def test_migrating_twice_changes_nothing(store):
+    store.migrate()
+    store.require_schema()
+
+
+def test_a_moment_comes_back_as_it_went_in_utc(store):
+    at = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
+    row = {"email_hash": "h", "reason": "r", "source": "s", "at": at}
+    with store.begin() as tx:
+        tx.execute(insert(suppression).values(row))
+    with store.read() as tx:
+        assert tx.execute(select(suppression.c.at)).scalar_one() == at
+
+
+def test_what_fails_half_way_leaves_nothing(store):
+    row = {"email_hash": "h", "reason": "r", "source": "s", "at": datetime.now(UTC)}
+    with pytest.raises(StoreError), store.begin() as tx:
+        tx.execute(insert(suppression).values(row))
+        tx.execute(insert(suppression).values(row))
+    with store.read() as tx:
+        assert not tx.execute(select(suppression)).all()
+
+
+def test_sqlite_is_durable_and_checks_keys(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/n.db")
+    store.require_schema()
+    with store.read() as tx:
+        facts = [
+            tx.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    store.close()
+    assert facts == ["wal", 2, 1]
+
+
+def test_a_locked_database_is_said_in_one_line(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/n.db")
+    store.require_schema()
+    other = sqlite3.connect(tmp_path / "n.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another process is writing"), store.begin():
+        pass
+    other.close()
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle9://x/y", "sqlite+nothing:///x"])
+def test_a_wrong_address_names_the_setting(url):
+    with pytest.raises(StoreError, match="NEWSLETTER_DATABASE_URL"):
+        Store(url)
+
+
+def test_an_unreachable_folder_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot make the folder"):
+        Store(f"sqlite:///{tmp_path}/file/n.db")
