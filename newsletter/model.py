@@ -196,13 +196,18 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The receipt: announced = the sum over all outcomes. `late` papers are among the announced."""
+    """The receipt: announced = the sum over all outcomes. `late` papers are among the announced.
+
+    `by_category` counts each paper once; `papers` are the ids of all announced, `unread` of those
+    among them that were not scored, for whatever reason.
+    """
 
     announced: int
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     by_category: dict[str, int] = field(default_factory=dict)
     late: int = 0
     unread: tuple[str, ...] = ()
+    papers: tuple[str, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         return self.outcomes.get(outcome, 0)
@@ -225,7 +230,8 @@ class Coverage:
 class Digest:
     """One rubric's issue for one announcement date. Made once, frozen, ids in reading order.
 
-    `judged` is False when the papers were ranked locally and no model read them.
+    `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
+    the papers that met the bar but not the rubric's `max_papers`.
     """
 
     rubric: Rubric
@@ -237,6 +243,7 @@ class Digest:
     usage: tuple[Usage, ...]
     judged: bool = True
     prompt: str = ""
+    beyond: int = 0
 
 
 class Format(StrEnum):
@@ -318,3 +325,4 @@ class Email:
     message_id: str
     headers: tuple[tuple[str, str], ...] = ()
     delivery_id: str = ""
+    date: datetime | None = None

@@ -1,0 +1,191 @@
+"""Scores to a digest: what is kept, in which order, what just missed, and the receipt (pure)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from newsletter.model import Coverage, DayKind, Digest, NearMiss, Outcome, Pick
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from newsletter.model import Listing, Paper, Rubric, Score, Usage
+
+NEAR_MISSES = 5
+NEAR = 3
+"""How far below the bar, both scores together, a paper is still a near miss on a normal day."""
+LOCAL_PICKS = 10
+LOST_SHARE = 0.1
+"""The share of unread papers from which "nothing met the bar" can't be trusted any more.
+
+About one paper in eleven meets the bar on the corpus days: with a tenth of them unread, some may
+well have been lost. Refused papers do not count here: the model did answer, and always will so.
+"""
+
+LATEX_ACCENT = re.compile(r"\\(?:[^\w\s{}\\]|[cHkrubvdt](?=[\s{]))\s*\{?\\?(\w)\}?")
+LATEX_LETTER = re.compile(r"\\(o|O|l|L|ss|aa|AA|ae|AE|oe|OE|i|j)(?![A-Za-z])\s*")
+SPELLED = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
+)
+
+
+def compose(
+    rubric: Rubric,
+    day: date,
+    listings: Sequence[Listing],
+    scores: Mapping[str, Score],
+    outcomes: Mapping[str, Outcome],
+    usage: Sequence[Usage],
+    *,
+    judged: bool,
+    prompt: str,
+) -> Digest:
+    """The digest of one day. A paper without an outcome counts as failed: nothing is guessed."""
+    coverage = _coverage(rubric, listings, outcomes)
+    read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
+    candidates = [_pick(rubric, listing, read.get(listing.paper.id)) for listing in listings]
+    met = [pick for pick in candidates if _meets(rubric, pick.score, judged=judged)]
+    picks, beyond = _kept(rubric, candidates, met, judged=judged)
+    kind = _kind(coverage, met, picks)
+    misses = _near_misses(rubric, candidates, met, kind) if judged else ()
+    return Digest(
+        rubric=rubric,
+        date=day,
+        kind=kind,
+        picks=picks,
+        near_misses=misses,
+        coverage=coverage,
+        usage=tuple(usage),
+        judged=judged,
+        prompt=prompt,
+        beyond=beyond,
+    )
+
+
+def _pick(rubric: Rubric, listing: Listing, score: Score | None) -> Pick:
+    return Pick(listing.paper, score, followed_author(rubric, listing.paper), listing.late)
+
+
+def _meets(rubric: Rubric, score: Score | None, *, judged: bool) -> bool:
+    """Whether a paper was read and is wanted; locally, whether it is like the rubric at all."""
+    if score is None:
+        return False
+    if not judged:
+        return (score.similarity or 0) > 0
+    return (score.relevance or 0) >= rubric.relevance and (score.novelty or 0) >= rubric.novelty
+
+
+def _kept(
+    rubric: Rubric, candidates: list[Pick], met: list[Pick], *, judged: bool
+) -> tuple[tuple[Pick, ...], int]:
+    """The picks in reading order, and how many met the bar beyond the reader's limit.
+
+    Followed authors take their places first; the rest of the limit goes to the best.
+    """
+    limit = rubric.max_papers if judged else rubric.max_papers or LOCAL_PICKS
+    followed = [pick for pick in candidates if pick.followed]
+    others = sorted((pick for pick in met if not pick.followed), key=_order)
+    kept = others if limit is None else others[: max(0, limit - len(followed))]
+    # A ranking has no bar to be above or below: what follows in rank was not turned away.
+    beyond = len(others) - len(kept) if judged else 0
+    return tuple(sorted(followed + kept, key=_order)), beyond
+
+
+def _order(pick: Pick) -> tuple[float, int, int, int, float, str]:
+    """Relevance + novelty, then relevance, then fine rank, then id; unread papers last."""
+    score = pick.score
+    if score is None:
+        return (1, 0, 0, 0, 0.0, pick.paper.id)
+    similarity = score.similarity or 0.0
+    return (0, -score.total, -(score.relevance or 0), -score.fine, -similarity, pick.paper.id)
+
+
+def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...]) -> DayKind:
+    """What the day is. "Nothing met the bar" is said only when nearly every paper was read."""
+    if not coverage.announced:
+        return DayKind.NOTHING_ANNOUNCED
+    wanted = coverage.announced - coverage.count(Outcome.EXCLUDED)
+    lost = wanted - coverage.scanned - coverage.count(Outcome.REFUSED)
+    if wanted and not met and (not coverage.scanned or lost >= LOST_SHARE * wanted):
+        return DayKind.SCORING_FAILED
+    return DayKind.NORMAL if picks else DayKind.NOTHING_MET
+
+
+def _coverage(
+    rubric: Rubric, listings: Sequence[Listing], outcomes: Mapping[str, Outcome]
+) -> Coverage:
+    found = {
+        listing.paper.id: outcomes.get(listing.paper.id, Outcome.FAILED) for listing in listings
+    }
+    categories = Counter(_category(rubric, listing.paper) for listing in listings)
+    return Coverage(
+        announced=len(found),
+        outcomes=dict(Counter(found.values())),
+        by_category=dict(sorted(categories.items(), key=lambda pair: (-pair[1], pair[0]))),
+        late=sum(listing.late for listing in listings),
+        unread=tuple(sorted(k for k, outcome in found.items() if outcome != Outcome.SCORED)),
+        papers=tuple(sorted(found)),
+    )
+
+
+def _category(rubric: Rubric, paper: Paper) -> str:
+    """The one category a paper is counted under, so that the counts add up to the announced."""
+    if paper.primary_category in rubric.categories:
+        return paper.primary_category
+    listed = (name for name in rubric.categories if name in paper.categories)
+    return next(listed, paper.primary_category)
+
+
+def _near_misses(
+    rubric: Rubric, candidates: list[Pick], met: list[Pick], kind: DayKind
+) -> tuple[NearMiss, ...]:
+    kept = {pick.paper.id for pick in met}
+    rest = [p for p in candidates if p.score and not p.followed and p.paper.id not in kept]
+    rest.sort(key=lambda pick: (_gap(rubric, pick.score), _order(pick)))
+    if kind == DayKind.NORMAL:
+        rest = [pick for pick in rest if _gap(rubric, pick.score) <= NEAR]
+    return tuple(
+        NearMiss(pick.paper, pick.score, _reason(rubric, pick.score))
+        for pick in rest[:NEAR_MISSES]
+        if pick.score
+    )
+
+
+def _gap(rubric: Rubric, score: Score | None) -> int:
+    relevance, novelty = (score.relevance or 0, score.novelty or 0) if score else (0, 0)
+    return max(0, rubric.relevance - relevance) + max(0, rubric.novelty - novelty)
+
+
+def _reason(rubric: Rubric, score: Score) -> str:
+    sides = [
+        ("relevance", score.relevance or 0, rubric.relevance),
+        ("novelty", score.novelty or 0, rubric.novelty),
+    ]
+    below = [(name, value, bar) for name, value, bar in sides if value < bar]
+    return " and ".join(f"{name} {value}, your bar is {bar}" for name, value, bar in below)
+
+
+def followed_author(rubric: Rubric, paper: Paper) -> str:
+    """The followed author as the paper names him, or the empty string."""
+    wanted = {_name_key(name) for name in rubric.authors}
+    return next((name for name in paper.authors if _name_key(name) in wanted), "")
+
+
+def _name_key(name: str) -> str:
+    """A full name without case, accents (Unicode or LaTeX) and hyphens; `Last, First` is turned."""
+    last, comma, first = name.partition(",")
+    name = f"{first} {last}" if comma else name
+    name = LATEX_LETTER.sub(_letter, LATEX_ACCENT.sub(r"\1", name))
+    name = re.sub(r"[{}'\u2019]", "", name).casefold().translate(SPELLED)
+    letters = unicodedata.normalize("NFKD", name)
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    return " ".join(re.sub(r"[\W_]", " ", plain).split())
+
+
+def _letter(command: re.Match[str]) -> str:
+    # The ring of Å goes like every accent; the other letters are spelled as their command.
+    return "a" if command[1].lower() == "aa" else command[1]

@@ -1,0 +1,245 @@
+"""Digests: what is kept, in which order, what just missed, and a receipt that adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.digest import compose
+from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
+
+DAY = date(2025, 9, 23)
+RUBRIC = Rubric("r", "R", ("cs.LG", "cs.AI"), (Criterion(1, "One", ""),), relevance=7, novelty=6)
+
+
+def paper(paper_id, *, authors=("A. Nobody",), categories=("cs.LG",)):
+    at = datetime(2025, 9, 22, tzinfo=UTC)
+    return Paper(paper_id, 1, "T", authors, "Abstract.", categories[0], categories, at, at)
+
+
+def score(paper_id, relevance, novelty, fine=0):
+    return Score(paper_id, "m", relevance, novelty, fine)
+
+
+def day(marks, *, rubric=RUBRIC, outcomes=None, papers=None, judged=True):
+    """The digest of papers with these {id: (relevance, novelty[, fine])}."""
+    scores = {key: score(key, *values) for key, values in marks.items()}
+    found = dict.fromkeys(scores, Outcome.SCORED) | (outcomes or {})
+    listings = [Listing(paper(key)) for key in found] if papers is None else papers
+    return compose(rubric, DAY, listings, scores, found, [], judged=judged, prompt="p")
+
+
+def ids(digest):
+    return [pick.paper.id for pick in digest.picks]
+
+
+def test_cut_offs_are_inclusive():
+    digest = day({"a": (7, 6), "b": (6, 6), "c": (7, 5), "d": (10, 10)})
+    assert ids(digest) == ["d", "a"]
+    assert digest.kind == DayKind.NORMAL
+
+
+def test_order_is_total_then_relevance_then_fine_then_id():
+    digest = day(
+        {
+            "5": (8, 8, 1),
+            "4": (8, 8, 1),
+            "3": (8, 8, 9),
+            "2": (9, 7, 0),
+            "1": (7, 9, 9),
+            "0": (7, 6, 9),
+            "6": (10, 10, 0),
+        }
+    )
+    assert ids(digest) == ["6", "2", "3", "4", "5", "1", "0"]
+
+
+def test_a_limit_keeps_the_best_and_counts_the_rest():
+    marks = {str(n): (10, n) for n in range(6, 11)}
+    digest = day(marks, rubric=replace(RUBRIC, max_papers=2))
+    assert ids(digest) == ["10", "9"]
+    assert digest.beyond == 3
+    assert digest.near_misses == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ("Kara Hanson", "Kara Hanson"),
+        ("martín núñez", "Martin Nunez"),
+        ("Paul Erdos", r"Paul Erd\H{o}s"),
+        ("Martin Muller", r"Mart{\'\i}n M{\"u}ller"),
+        ("Jørgen Ångström", r"J\o{}rgen \AA ngstr\"om"),
+        ("Łukasz Kaiser", "Lukasz Kaiser"),
+        ("Jean Pierre Serre", "Jean-Pierre Serre"),
+        ("Hanson, Kara", "Kara Hanson"),
+        ("Conan O\u2019Brien", "Conan O'Brien"),
+    ],
+)
+def test_followed_authors_are_kept_however_they_are_spelled(wanted, named):
+    rubric = replace(RUBRIC, authors=(wanted,))
+    listing = Listing(paper("a", authors=("X Y", named)))
+    digest = day({"a": (1, 1)}, rubric=rubric, papers=[listing])
+    assert [pick.followed for pick in digest.picks] == [named]
+
+
+def test_a_namesake_with_another_first_name_is_not_followed():
+    rubric = replace(RUBRIC, authors=("Kara Hanson",))
+    listing = Listing(paper("a", authors=("K. Hanson", "Kara Hansons", "Kara M. Hanson")))
+    assert day({"a": (1, 1)}, rubric=rubric, papers=[listing]).picks == ()
+
+
+def test_followed_papers_come_in_order_and_the_unread_last():
+    rubric = replace(RUBRIC, authors=("Kara Hanson",), exclude=("x",), max_papers=3)
+    hers = ("Kara Hanson",)
+    papers = [
+        Listing(paper("unread", authors=hers)),
+        Listing(paper("low", authors=hers)),
+        Listing(paper("top")),
+        Listing(paper("second")),
+    ]
+    outcomes = {"unread": Outcome.EXCLUDED}
+    marks = {"low": (2, 2), "top": (9, 9), "second": (8, 8)}
+    digest = day(marks, rubric=rubric, outcomes=outcomes, papers=papers)
+    assert ids(digest) == ["top", "low", "unread"]
+    assert digest.picks[2].score is None
+    assert digest.beyond == 1
+
+
+def test_near_misses_are_the_nearest_with_the_reason():
+    digest = day(
+        {
+            "kept": (9, 9),
+            "n6": (9, 5),
+            "both": (6, 5),
+            "rel": (6, 9),
+            "far": (1, 9),
+            "x": (6, 8),
+            "y": (6, 7),
+            "z": (6, 6),
+        }
+    )
+    found = {miss.paper.id: miss.reason for miss in digest.near_misses}
+    assert list(found) == ["rel", "n6", "x", "y", "z"]
+    assert found["n6"] == "novelty 5, your bar is 6"
+    assert found["rel"] == "relevance 6, your bar is 7"
+
+
+def test_both_reasons_are_told_and_the_far_ones_only_when_nothing_met():
+    digest = day({"both": (6, 5), "far": (1, 1)})
+    assert digest.kind == DayKind.NOTHING_MET
+    reasons = [miss.reason for miss in digest.near_misses]
+    assert reasons[0] == "relevance 6, your bar is 7 and novelty 5, your bar is 6"
+    assert len(reasons) == 2
+    busy = day({"kept": (9, 9), "both": (6, 5), "far": (1, 1)})
+    assert [miss.paper.id for miss in busy.near_misses] == ["both"]
+
+
+def test_the_receipt_adds_up_and_names_the_unread():
+    outcomes = {
+        "a": Outcome.REFUSED,
+        "b": Outcome.FAILED,
+        "c": Outcome.UNSCORED_BUDGET,
+        "d": Outcome.UNSCORED_DEADLINE,
+        "e": Outcome.EXCLUDED,
+    }
+    papers = [Listing(paper(key), late=key == "a") for key in [*outcomes, "s"]]
+    papers.append(Listing(paper("t", categories=("stat.ML", "cs.AI"))))
+    papers.append(Listing(paper("u", categories=("cs.LG", "cs.AI"))))
+    marks = dict.fromkeys("stu", (9, 9))
+    coverage = day(marks, outcomes=outcomes, papers=papers).coverage
+    assert coverage.adds_up
+    assert (coverage.announced, coverage.scanned, coverage.unscored) == (8, 3, 3)
+    assert coverage.by_category == {"cs.LG": 7, "cs.AI": 1}
+    assert coverage.unread == ("a", "b", "c", "d", "e")
+    assert coverage.papers == tuple("abcdestu")
+    assert coverage.late == 1
+
+
+def test_a_paper_nobody_accounts_for_counts_as_failed():
+    digest = compose(RUBRIC, DAY, [Listing(paper("a"))], {}, {}, [], judged=True, prompt="")
+    assert digest.coverage.count(Outcome.FAILED) == 1
+    assert digest.kind == DayKind.SCORING_FAILED
+
+
+@pytest.mark.parametrize(
+    ("scored", "failed", "refused", "excluded", "kind"),
+    [
+        (0, 0, 0, 0, DayKind.NOTHING_ANNOUNCED),
+        (20, 0, 0, 0, DayKind.NOTHING_MET),
+        (19, 1, 0, 0, DayKind.NOTHING_MET),
+        (18, 2, 0, 0, DayKind.SCORING_FAILED),
+        (0, 5, 0, 0, DayKind.SCORING_FAILED),
+        (0, 0, 5, 0, DayKind.SCORING_FAILED),
+        (3, 0, 2, 0, DayKind.NOTHING_MET),
+        (0, 0, 0, 5, DayKind.NOTHING_MET),
+        (1, 1, 0, 50, DayKind.SCORING_FAILED),
+    ],
+)
+def test_nothing_relevant_is_never_said_when_scoring_failed(
+    scored, failed, refused, excluded, kind
+):
+    marks = {f"s{n}": (2, 2) for n in range(scored)}
+    outcomes = {f"f{n}": Outcome.FAILED for n in range(failed)}
+    outcomes |= {f"r{n}": Outcome.REFUSED for n in range(refused)}
+    outcomes |= {f"e{n}": Outcome.EXCLUDED for n in range(excluded)}
+    assert day(marks, outcomes=outcomes).kind == kind
+
+
+def test_a_pick_makes_a_normal_day_even_when_many_failed():
+    outcomes = {f"f{n}": Outcome.FAILED for n in range(9)}
+    assert day({"a": (9, 9)}, outcomes=outcomes).kind == DayKind.NORMAL
+
+
+def test_a_followed_paper_does_not_hide_that_scoring_failed():
+    rubric = replace(RUBRIC, authors=("Kara Hanson",))
+    papers = [Listing(paper("a", authors=("Kara Hanson",)))]
+    digest = day({}, rubric=rubric, outcomes={"a": Outcome.FAILED}, papers=papers)
+    assert digest.kind == DayKind.SCORING_FAILED
+
+
+def local(similarities, **changes):
+    rubric = replace(RUBRIC, **changes)
+    scores = {k: Score(k, "local", None, None, similarity=v) for k, v in similarities.items()}
+    outcomes = dict.fromkeys(scores, Outcome.SCORED)
+    listings = [Listing(paper(key)) for key in scores]
+    return compose(rubric, DAY, listings, scores, outcomes, [], judged=False, prompt="")
+
+
+def test_a_local_ranking_pretends_no_bar():
+    digest = local({f"{n:02}": n / 20 for n in range(15)})
+    assert ids(digest) == [f"{n:02}" for n in range(14, 4, -1)]
+    assert (digest.judged, digest.near_misses, digest.beyond) == (False, (), 0)
+    assert {pick.score.relevance for pick in digest.picks} == {None}
+
+
+def test_a_local_ranking_obeys_the_limit_and_leaves_out_the_unlike():
+    assert ids(local({"a": 0.1, "b": 0.3, "c": 0.2}, max_papers=2)) == ["b", "c"]
+    nothing = local({"a": 0.0})
+    assert (nothing.picks, nothing.kind) == ((), DayKind.NOTHING_MET)
+
+
+def test_cost_and_prompt_are_carried_along():
+    usage = [Usage("m", input_tokens=5)]
+    digest = compose(RUBRIC, DAY, [], {}, {}, usage, judged=True, prompt="read this")
+    assert digest.usage == tuple(usage)
+    assert digest.prompt == "read this"
+
+
+mark = st.tuples(st.integers(1, 10), st.integers(1, 10), st.integers(0, 9))
+
+
+@given(st.dictionaries(st.text("0123456789", min_size=1, max_size=4), mark), st.integers(1, 9))
+def test_whatever_the_scores_the_order_holds_and_nothing_is_lost(marks, limit):
+    digest = day(marks, rubric=replace(RUBRIC, max_papers=limit))
+    met = {key for key, (r, n, _) in marks.items() if r >= 7 and n >= 6}
+    assert len(digest.picks) + digest.beyond == len(met)
+    assert len(digest.picks) == min(limit, len(met))
+    keys = [(-p.score.total, -p.score.relevance, -p.score.fine, p.paper.id) for p in digest.picks]
+    assert keys == sorted(keys)
+    assert digest.coverage.adds_up
+    assert not {miss.paper.id for miss in digest.near_misses} & met
