@@ -10,6 +10,9 @@ from enum import StrEnum
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
+# A field called `date` hides the type from whoever resolves the annotations later (pydantic does).
+Day = date
+
 
 @dataclass(frozen=True, slots=True)
 class Paper:
@@ -235,7 +238,7 @@ class Digest:
     """
 
     rubric: Rubric
-    date: date
+    date: Day
     kind: DayKind
     picks: tuple[Pick, ...]
     near_misses: tuple[NearMiss, ...]

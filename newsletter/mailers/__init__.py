@@ -13,6 +13,8 @@ class Verdict(StrEnum):
 
     UNSENT = "unsent"
     """Provably not accepted: may be tried again."""
+    THROTTLED = "throttled"
+    """Not accepted because too much came at once: everyone waits, then it is tried again."""
     REFUSED = "refused"
     """Not accepted, and this address or message never will be."""
     HALT = "halt"

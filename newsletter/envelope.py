@@ -1,0 +1,126 @@
+"""A rendered text and a reader -> the Email with all its headers (pure).
+
+What goes into a header is made one clean line first, so that nothing from outside can add one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+
+from newsletter.links import Links
+from newsletter.model import Email, Subscriber
+from newsletter.settings import Settings
+
+NAME_LENGTH = 80
+SUBJECT_LENGTH = 200
+JOINERS = "\u200c\u200d"
+NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
+
+
+def one_line(text: str, length: int) -> str:
+    """`text` as one line: no control or direction characters, single spaces, cut at `length`."""
+    kept = "".join(_harmless(character) for character in text)
+    line = " ".join(kept.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def clean_name(text: str) -> str:
+    """A display name; SendGrid refuses `;` and `,`, and the rest is syntax of address fields."""
+    return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
+
+
+def compose(
+    subscriber: Subscriber,
+    *,
+    subject: str,
+    html: str,
+    text: str,
+    delivery_id: str,
+    links: Links,
+    settings: Settings,
+    now: datetime,
+    archive_url: str = "",
+    test: bool = False,
+) -> Email:
+    """One digest for one reader. `now` becomes the Date; the Message-ID follows the delivery.
+
+    A test is marked in its subject and bears no delivery id: no event can come back to a row. Give
+    it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
+    """
+    sender = settings.from_email or f"digest@{links.reply_host}"
+    domain = sender.rpartition("@")[2]
+    unsubscribe = links.unsubscribe_url(subscriber.id)
+    leave = links.unsub_address(subscriber.id)
+    headers = [
+        ("List-Id", f"<digest.{links.reply_host}>"),
+        ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{domain}"),
+        *automatic("auto-generated"),
+    ]
+    if archive_url:
+        headers.append(("List-Archive", f"<{archive_url}>"))
+    marked = f"[TEST] {subject}" if test else subject
+    return Email(
+        to_email=subscriber.email,
+        to_name=clean_name(subscriber.name),
+        from_email=sender,
+        from_name=clean_name(settings.from_name),
+        reply_to=links.reply_address(subscriber.id),
+        subject=one_line(marked, SUBJECT_LENGTH),
+        html=html,
+        text=text,
+        message_id=f"<{delivery_id}@{domain}>",
+        headers=tuple(headers),
+        delivery_id="" if test else delivery_id,
+        date=now,
+    )
+
+
+def letter(
+    *,
+    to_email: str,
+    to_name: str,
+    subject: str,
+    html: str,
+    text: str,
+    letter_id: str,
+    links: Links,
+    settings: Settings,
+    now: datetime,
+    answering: bool = False,
+) -> Email:
+    """A mail about the subscription itself: no list headers, and answers go to the operator.
+
+    `answering` marks what was caused by a mail of the reader's, so that two machines never go on
+    answering each other (RFC 3834).
+    """
+    sender = settings.from_email or f"digest@{links.reply_host}"
+    return Email(
+        to_email=to_email,
+        to_name=clean_name(to_name),
+        from_email=sender,
+        from_name=clean_name(settings.from_name),
+        reply_to=settings.operator_email or sender,
+        subject=one_line(subject, SUBJECT_LENGTH),
+        html=html,
+        text=text,
+        message_id=f"<{letter_id}@{sender.rpartition('@')[2]}>",
+        headers=automatic("auto-replied" if answering else "auto-generated"),
+        date=now,
+    )
+
+
+def automatic(kind: str) -> tuple[tuple[str, str], ...]:
+    """The headers that keep absence notices and loops away (RFC 3834, Exchange)."""
+    return (("Auto-Submitted", kind), ("X-Auto-Response-Suppress", "All"))
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    if category in {"Cf", "Cs", "Co", "Cn"} and character not in JOINERS:
+        return ""
+    return character

@@ -1,0 +1,116 @@
+"""Mail into a folder: for the demo, for trying things out, and for whoever carries it elsewhere.
+
+One `.eml` per mail, with its `.html` to look at beside it, and an `index.html` that lists all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import html
+import os
+import re
+from pathlib import Path
+from uuid import uuid4
+
+from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.mime import to_bytes
+from newsletter.model import Email
+from newsletter.settings import Settings
+
+# Every mail is one appended paragraph, whose end tag HTML lets one leave out: so two processes can
+# write one list without a lock. The newest is shown first by the style alone.
+INDEX_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Outbox</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>body{display:flex;flex-direction:column-reverse;justify-content:flex-end;
+font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}
+p{margin:.3rem 0}small{opacity:.7}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}
+a{color:#9cf}}</style><body>
+"""
+
+
+class Outbox:
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.outbox_dir
+
+    def send(self, email: Email) -> str:
+        """Write the mail and return its file name. The same mail again replaces itself."""
+        name = file_name(email)
+        target = self.folder / name
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                self._list(email, target)
+            _write(target.with_suffix(".html"), email.html.encode())
+            _write(target, to_bytes(email))
+        except OSError as error:
+            message = (
+                f"cannot write to the outbox {self.folder}: {error.strerror}; "
+                "make the folder writable or set NEWSLETTER_OUTBOX_DIR"
+            )
+            raise SendError(Verdict.HALT, message) from error
+        return name
+
+    def _list(self, email: Email, target: Path) -> None:
+        index = self.folder / "index.html"
+        if not index.exists():
+            _create(index, INDEX_HEAD.encode())
+        date = f"{email.date:%Y-%m-%d %H:%M} UTC" if email.date else ""
+        page, source = target.with_suffix(".html").name, target.name
+        line = (
+            f'<p><a href="{page}">{html.escape(email.subject)}</a><br>'
+            f"{html.escape(email.to_name)} &lt;{html.escape(email.to_email)}&gt; "
+            f'<small>{date} <a href="{source}">source</a></small>\n'
+        )
+        handle = os.open(index, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+
+def file_name(email: Email) -> str:
+    """`alice-example.org-<delivery>.eml`: one name per delivery, harmless whatever the address."""
+    address = re.sub(r"[^a-z0-9.]+", "-", email.to_email.lower()).strip(".-")[:60]
+    stem = email.delivery_id or hashlib.sha256(email.message_id.encode()).hexdigest()[:32]
+    return f"{address}-{stem}.eml"
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Put `content` at `target`: whole or not at all, and durable when this returns."""
+    scratch = _scratch(target, content)
+    try:
+        scratch.replace(target)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _create(target: Path, content: bytes) -> None:
+    """Like `_write`, but leaves a file alone that another process made meanwhile."""
+    scratch = _scratch(target, content)
+    with contextlib.suppress(FileExistsError):
+        os.link(scratch, target)
+    scratch.unlink()
+
+
+def _scratch(target: Path, content: bytes) -> Path:
+    scratch = target.parent / f".{uuid4().hex}.part"
+    with scratch.open("wb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+    return scratch
+
+
+_: type[Mailer] = Outbox

@@ -1,0 +1,185 @@
+"""Mail through SendGrid's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
+
+Which failure proves what is in `docs/delivery.md`. The one fact behind it: urllib wraps what goes
+wrong until the request is wholly written in URLError; what goes wrong later comes as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPMessage
+from typing import Any
+
+from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.model import Email
+from newsletter.settings import Settings
+
+TIMEOUT_SECONDS = 20.0
+ACCEPTED = 202
+BAD_REQUEST = 400
+TOO_MANY = 429
+SERVER_ERROR = 500
+AMBIGUOUS = frozenset({408})
+THIS_RECIPIENT = re.compile(r"personalizations(\.\d+)?(\.to\b.*)?")
+FIXES = {
+    200: "nothing was sent (sandbox mode, or a proxy answered); check NEWSLETTER_SENDGRID_URL",
+    401: "check SENDGRID_API_KEY and the credits of the account",
+    403: "check the rights of SENDGRID_API_KEY and that NEWSLETTER_FROM_EMAIL is a verified sender",
+    413: "the digest is too big; lower max_papers in the rubric",
+}
+
+
+class SendGrid:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        # The library prints the key and every payload at DEBUG.
+        logging.getLogger("python_http_client").setLevel(logging.WARNING)
+        self._client = _client(
+            settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_url, timeout
+        )
+        self._clock = clock
+
+    def send(self, email: Email) -> str:
+        """Hand over one email and return SendGrid's X-Message-Id."""
+        from python_http_client.exceptions import HTTPError
+
+        try:
+            response = self._client.send(payload(email))
+        except HTTPError as error:
+            body, headers = error.body or b"", error.headers
+            raise self._judge(error.status_code, body, headers) from None
+        except urllib.error.URLError as error:
+            message = f"SendGrid cannot be reached: {error.reason}"
+            raise SendError(Verdict.UNSENT, message) from None
+        except (OSError, HTTPException) as error:
+            message = f"no whole answer from SendGrid: {error!r}"
+            raise SendError(Verdict.UNKNOWN, message) from None
+        if response.status_code != ACCEPTED:
+            raise self._judge(response.status_code, response.body, response.headers)
+        return str(response.headers.get("X-Message-Id", ""))
+
+    def _judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
+        """What an answer that is not 202 proves."""
+        errors = _errors(body)
+        said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
+        reason = f"SendGrid answered {status}" + (f": {said}" if said else "")
+        if status == TOO_MANY:
+            return SendError(Verdict.THROTTLED, reason, retry_after(headers, self._clock()))
+        if status >= SERVER_ERROR or status in AMBIGUOUS:
+            return SendError(Verdict.UNKNOWN, reason)
+        if status == BAD_REQUEST and errors and all(map(_names_recipient, errors)):
+            return SendError(Verdict.REFUSED, reason)
+        fix = FIXES.get(status, "check NEWSLETTER_SENDGRID_URL and the sender's settings")
+        return SendError(Verdict.HALT, f"{reason}; {fix}")
+
+
+def payload(email: Email) -> dict[str, Any]:
+    """The request for one email. Its trail is our delivery id: never an address or a name."""
+    recipient = {"email": email.to_email}
+    if email.to_name:
+        recipient["name"] = email.to_name
+    request: dict[str, Any] = {
+        "personalizations": [{"to": [recipient]}],
+        "from": {"email": email.from_email, "name": email.from_name or email.from_email},
+        "reply_to": {"email": email.reply_to},
+        "subject": email.subject,
+        "content": [
+            {"type": "text/plain", "value": email.text},
+            {"type": "text/html", "value": email.html},
+        ],
+        "headers": {"Message-ID": email.message_id, **dict(email.headers)},
+        # Click tracking would rewrite the unsubscribe link, in the plain text as well;
+        # subscription tracking would add a List-Unsubscribe of SendGrid's own.
+        "tracking_settings": {
+            "click_tracking": {"enable": False, "enable_text": False},
+            "open_tracking": {"enable": False},
+            "subscription_tracking": {"enable": False},
+        },
+    }
+    if email.delivery_id:
+        request["custom_args"] = {"dg_delivery_id": email.delivery_id}
+    return request
+
+
+def retry_after(headers: HTTPMessage, now: float) -> float | None:
+    """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset (Unix time).
+
+    None where neither says anything usable; the caller bounds what a broken clock may ask for.
+    """
+    asked = (headers.get("Retry-After") or "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    if asked:
+        try:
+            return max(0.0, parsedate_to_datetime(asked).timestamp() - now)
+        except (ValueError, OverflowError):
+            pass
+    reset = (headers.get("X-RateLimit-Reset") or "").strip()
+    if reset.isascii() and reset.isdigit() and float(reset) > now:
+        return float(reset) - now
+    return None
+
+
+def _errors(body: bytes) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return []
+    errors = found.get("errors") if isinstance(found, dict) else None
+    return [e for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
+
+
+def _names_recipient(error: dict[str, Any]) -> bool:
+    """True when only this address is at fault; a fault of the sender or the text stops the run."""
+    return bool(THIS_RECIPIENT.fullmatch(str(error.get("field") or "")))
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow nowhere: urllib would take the key along, and call the answer a success."""
+
+
+def _client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
+    """SendGrid's client with a time limit and without redirects. It is given neither by itself."""
+    from python_http_client.client import Client
+    from sendgrid.sendgrid import SendGridAPIClient
+
+    class Still(Client):
+        def _build_client(self, name: str | None = None) -> Still:
+            return Still(  # type: ignore[no-untyped-call]
+                host=self.host,
+                version=self._version,
+                request_headers=self.request_headers,
+                url_path=[*self._url_path, name] if name else self._url_path,
+                timeout=self.timeout,
+            )
+
+        def _make_request(
+            self, opener: object, request: urllib.request.Request, timeout: float | None = None
+        ) -> Any:  # noqa: ANN401 - the library is untyped
+            del opener
+            quiet = urllib.request.build_opener(_NoRedirect)
+            return super()._make_request(  # type: ignore[no-untyped-call]
+                quiet, request, timeout
+            )
+
+    api: Any = SendGridAPIClient(key, host=host)  # type: ignore[no-untyped-call]
+    api.client = Still(  # type: ignore[no-untyped-call]
+        host=host, request_headers=api.client.request_headers, version=3, timeout=timeout
+    )
+    return api
+
+
+_: type[Mailer] = SendGrid

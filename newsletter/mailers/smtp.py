@@ -1,0 +1,167 @@
+"""Mail through a server of one's own or of a provider (RFC 5321), always over TLS.
+
+`smtp://USER:PASSWORD@HOST:587` insists on STARTTLS, `smtps://...:465` speaks TLS from the start.
+The dialogue is spoken step by step, because the step at which it breaks says what is proven: until
+the last dot is written nobody has accepted anything.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
+
+from newsletter.addresses import ascii_domain
+from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.mime import to_bytes
+from newsletter.model import Email
+from newsletter.settings import Settings, SettingsError
+
+TIMEOUT_SECONDS = 30.0
+ANSWER_SECONDS = 120.0
+PORTS = {"smtp": 587, "smtps": 465}
+OK = 250
+GO_AHEAD = 354
+CLOSING = 421
+PERMANENT = 500
+FAULT = "NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
+
+
+class Smtp:
+    def __init__(self, settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        try:
+            parts = urlsplit(settings.smtp_url.get_secret_value())
+            port = parts.port
+        except ValueError:
+            raise SettingsError(FAULT) from None
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise SettingsError(FAULT)
+        self._host = parts.hostname
+        self._port = port or PORTS[parts.scheme]
+        self._implicit = parts.scheme == "smtps"
+        self._user = unquote(parts.username or "")
+        self._password = unquote(parts.password or "")
+        self._answer_seconds = answer_seconds
+
+    def send(self, email: Email) -> str:
+        """Hand over one email and return what the server said when it took it."""
+        with self._connected() as server:
+            options, to, utf8 = _envelope(server, email)
+            self._ask(server, f"MAIL FROM:<{email.from_email}>{options}", Verdict.HALT)
+            self._ask(server, f"RCPT TO:<{to}>", Verdict.REFUSED)
+            content = _dotted(to_bytes(email, utf8=utf8))
+            self._ask(server, "DATA", Verdict.REFUSED, GO_AHEAD)
+            return self._hand_over(server, content)
+
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        """A server that has said hello over TLS and knows us."""
+        where = f"{self._host}:{self._port}"
+        try:
+            server = self._connect()
+        except ssl.SSLCertVerificationError as error:
+            message = f"the certificate of {where} is not valid: {error.verify_message}"
+            raise SendError(Verdict.HALT, message) from None
+        except smtplib.SMTPNotSupportedError as error:
+            message = f"{where} does not offer what is needed: {error}; mail never goes unencrypted"
+            raise SendError(Verdict.HALT, message) from None
+        except smtplib.SMTPAuthenticationError as error:
+            raise _login_refused(where, error) from None
+        except (smtplib.SMTPException, OSError) as error:
+            message = f"{where} cannot be reached: {_short(error)}"
+            raise SendError(Verdict.UNSENT, message) from None
+        try:
+            yield server
+        finally:
+            server.close()
+
+    def _connect(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self._implicit:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                self._host, self._port, timeout=TIMEOUT_SECONDS, context=context
+            )
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            if not self._implicit:
+                server.starttls(context=context)
+            server.ehlo_or_helo_if_needed()
+            if self._user:
+                server.login(self._user, self._password)
+        except (smtplib.SMTPException, OSError):
+            server.close()
+            raise
+        return server
+
+    def _ask(
+        self, server: smtplib.SMTP, command: str, if_refused: Verdict, expected: int = OK
+    ) -> None:
+        """Say one line before the message itself: whatever goes wrong here, nothing is sent."""
+        try:
+            code, answer = server.docmd(command)
+        except (smtplib.SMTPException, OSError) as error:
+            raise SendError(Verdict.UNSENT, f"connection lost: {_short(error)}") from None
+        if code // 10 != expected // 10:
+            raise _refused(code, answer, if_refused)
+
+    def _hand_over(self, server: smtplib.SMTP, content: bytes) -> str:
+        try:
+            server.send(content)
+        except (smtplib.SMTPException, OSError) as error:
+            # The dot that ends the message was not written, so no server can have taken it.
+            raise SendError(Verdict.UNSENT, f"connection lost: {_short(error)}") from None
+        try:
+            if server.sock is not None:
+                server.sock.settimeout(self._answer_seconds)
+            code, answer = server.getreply()
+        except (smtplib.SMTPException, OSError) as error:
+            message = f"no answer to the message: {_short(error)}"
+            raise SendError(Verdict.UNKNOWN, message) from None
+        if code != OK:
+            raise _refused(code, answer, Verdict.REFUSED)
+        return answer.decode(errors="replace")[:120]
+
+
+def _envelope(server: smtplib.SMTP, email: Email) -> tuple[str, str, bool]:
+    """Options for MAIL, the recipient as the server can read it, and whether SMTPUTF8 is used."""
+    local, _, domain = email.to_email.rpartition("@")
+    if local.isascii():
+        return "", f"{local}@{ascii_domain(domain)}", False
+    if not server.has_extn("smtputf8"):
+        message = "the server carries no addresses in other scripts (SMTPUTF8)"
+        raise SendError(Verdict.REFUSED, message)
+    server.command_encoding = "utf-8"
+    return " SMTPUTF8", email.to_email, True
+
+
+def _refused(code: int, answer: bytes, if_permanent: Verdict) -> SendError:
+    said = f"the mail server answered {code}: {answer.decode(errors='replace')[:300]}"
+    if code == CLOSING:
+        return SendError(Verdict.THROTTLED, said)
+    if code < PERMANENT:
+        return SendError(Verdict.UNSENT, said)
+    return SendError(if_permanent, said)
+
+
+def _login_refused(where: str, error: smtplib.SMTPAuthenticationError) -> SendError:
+    if error.smtp_code < PERMANENT:
+        return SendError(Verdict.UNSENT, f"{where} takes no login now ({error.smtp_code})")
+    message = f"{where} refused the login ({error.smtp_code}); check NEWSLETTER_SMTP_URL"
+    return SendError(Verdict.HALT, message)
+
+
+def _dotted(content: bytes) -> bytes:
+    """The message as it stands behind DATA (RFC 5321, 4.5.2)."""
+    ended = content if content.endswith(b"\r\n") else content + b"\r\n"
+    return re.sub(rb"(?m)^\.", b"..", ended) + b".\r\n"
+
+
+def _short(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+_: type[Mailer] = Smtp

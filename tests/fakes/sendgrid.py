@@ -1,0 +1,128 @@
+"""SendGrid on loopback: takes mail over real HTTP, and misbehaves on request."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one request instead of a plain 202.
+
+    `act`: "" answers with status, body and headers; "stall" never answers; "reset" cuts the
+    connection after reading; "garbage" answers no HTTP; "truncate" cuts a 202 short. `accepts`
+    says whether the message counts as taken all the same.
+    """
+
+    status: int = 202
+    body: object = None
+    headers: dict[str, str] = field(default_factory=dict)
+    act: str = ""
+    accepts: bool = False
+
+
+def refusal(status: int, message: str, where: str | None = None, **headers: str) -> Fault:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Fault(status, {"errors": [{"message": message, "field": where}]}, named)
+
+
+class FakeSendGrid:
+    """`messages` are those taken, `requests` all that came: (path, headers, payload)."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.faults: deque[Fault] = deque()
+        self.fault_for: Callable[[Any], Fault | None] = lambda _payload: None
+        self.delay = delay
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.fake = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def addresses(self) -> list[str]:
+        """To whom messages were taken, in order; twice where it came twice."""
+        return [m["personalizations"][0]["to"][0]["email"] for m in self.messages]
+
+    def next_fault(self, payload: Any) -> Fault:
+        with self.lock:
+            fault = self.fault_for(payload)
+            if fault is None:
+                fault = self.faults.popleft() if self.faults else Fault()
+            if (fault.status == 202 and not fault.act) or fault.accepts:
+                self.messages.append(payload)
+            return fault
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    fake: FakeSendGrid
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away is part of the play."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with fake.lock:
+            fake.requests.append((self.path, dict(self.headers), payload))
+        fault = fake.next_fault(payload)
+        fake.closing.wait(fake.delay)
+        if fault.act == "stall":
+            fake.closing.wait(30)
+            self.close_connection = True
+        elif fault.act == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+            self.close_connection = True
+        elif fault.act == "garbage":
+            self.wfile.write(b"\x00\x01 nothing that HTTP knows\r\n\r\n")
+        elif fault.act == "truncate":
+            self.wfile.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n{")
+        else:
+            self._answer(fault)
+
+    def do_GET(self) -> None:
+        with self.server.fake.lock:
+            self.server.fake.requests.append((self.path, dict(self.headers), None))
+        self._answer(Fault(200, {}))
+
+    def _answer(self, fault: Fault) -> None:
+        body = b"" if fault.body is None else json.dumps(fault.body).encode()
+        if isinstance(fault.body, bytes):
+            body = fault.body
+        self.send_response(fault.status)
+        self.send_header("X-Message-Id", f"fake-{len(self.server.fake.requests)}")
+        for name, value in fault.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Tests say themselves what matters."""

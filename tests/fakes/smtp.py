@@ -1,0 +1,152 @@
+"""A mail server on loopback with TLS by a certificate of its own, as strict as it is told to be."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socketserver
+import ssl
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass
+class FakeSmtp:
+    """`answers` overrides the reply to a verb; the value "drop" closes the connection instead.
+
+    Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA and, for the message itself, END.
+    """
+
+    folder: Path
+    implicit: bool = False
+    starttls: bool = True
+    smtputf8: bool = True
+    answers: dict[str, str] = field(default_factory=dict)
+    messages: list[bytes] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    in_clear: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.certificate = make_certificate(self.folder)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self.port = self._server.server_address[1]
+        scheme = "smtps" if self.implicit else "smtp"
+        self.url = f"{scheme}://reader:secret%40word@127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    fake: FakeSmtp
+
+    def handle_error(self, *_: object) -> None:
+        """A client that refuses our certificate is part of the play."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        self.fake, self.secure = self.server.fake, False
+        if self.fake.implicit:
+            self._encrypt()
+        self._say("220 fake.example ESMTP")
+        with contextlib.suppress(OSError, ssl.SSLError):
+            while (line := self.rfile.readline()) and self._obey(line.decode().rstrip("\r\n")):
+                pass
+        with contextlib.suppress(OSError):
+            self.connection.close()
+
+    def _obey(self, line: str) -> bool:
+        verb = line.split(" ", maxsplit=1)[0].upper()
+        (self.fake.commands if self.secure else self.fake.in_clear).append(line)
+        if (told := self.fake.answers.get(verb)) is not None:
+            return told != "drop" and self._say(told)
+        if verb == "EHLO":
+            return self._say(*self._keywords())
+        if verb == "STARTTLS":
+            self._say("220 go ahead")
+            self._encrypt()
+            return True
+        if verb == "AUTH":
+            return self._say("235 welcome")
+        if verb == "DATA":
+            self._say("354 go ahead")
+            return self._take()
+        return self._say("221 bye" if verb == "QUIT" else "250 fine")
+
+    def _keywords(self) -> list[str]:
+        words = ["fake.example"]
+        if self.fake.starttls and not self.secure:
+            words.append("STARTTLS")
+        if self.fake.smtputf8:
+            words += ["8BITMIME", "SMTPUTF8"]
+        words.append("AUTH PLAIN LOGIN")
+        return [f"250-{word}" for word in words[:-1]] + [f"250 {words[-1]}"]
+
+    def _take(self) -> bool:
+        lines = []
+        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+        told = self.fake.answers.get("END", "250 queued as 1")
+        if told.startswith("250") or told == "drop":
+            self.fake.messages.append(b"".join(lines))
+        return told != "drop" and self._say(told)
+
+    def _say(self, *lines: str) -> bool:
+        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+        return True
+
+    def _encrypt(self) -> None:
+        self.request = self.fake.context.wrap_socket(self.connection, server_side=True)
+        self.connection = self.request
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", buffering=0)
+        self.secure = True
+
+
+def make_certificate(folder: Path) -> Path:
+    """Key and certificate for 127.0.0.1 in one file that a client may trust as its authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fake.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "fake-smtp.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
