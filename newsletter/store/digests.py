@@ -1,0 +1,163 @@
+"""Digests, frozen: one for a rubric and date, and which of them covered a paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.model import DayKind, Digest
+from newsletter.store.tables import digest as digest_table
+from newsletter.store.tables import digest_paper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection, Row, Select, Table
+
+CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
+HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+PAGE = 500
+"""Ids in one statement: far below the number of parameters either database takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A stored digest in short, for lists."""
+
+    id: int
+    rubric: str
+    date: date
+    kind: DayKind
+    picks: int
+    announced: int
+    scanned: int
+    cost_nanos: int
+    at: datetime
+
+
+def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
+    """Store a digest and what it covers; answer its id.
+
+    Where this rubric has a digest of this date already, that one stands and its id is answered.
+    Raises ValueError for a day that is held: its papers must come again in a make-up issue.
+    """
+    if digest.kind in HELD:
+        message = f"a day of kind {digest.kind.value!r} is held, not frozen"
+        raise ValueError(message)
+    slug = digest.rubric.slug
+    row = {
+        "rubric": slug,
+        "date": digest.date,
+        "kind": digest.kind.value,
+        "picks": len(digest.picks),
+        "announced": digest.coverage.announced,
+        "scanned": digest.coverage.scanned,
+        "cost_nanos": sum(usage.total_nanos for usage in digest.usage),
+        "body": CODEC.dump_json(digest).decode(),
+        "at": now,
+    }
+    stored = tx.execute(_insert(tx, digest_table).values(row).on_conflict_do_nothing())
+    same_day = digest_table.c.date == digest.date
+    digest_id: int = tx.execute(
+        select(digest_table.c.id).where(digest_table.c.rubric == slug, same_day)
+    ).scalar_one()
+    if stored.rowcount:
+        _cover(tx, digest, digest_id)
+    return digest_id
+
+
+def _insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
+    picked = {pick.paper.id for pick in digest.picks}
+    rows = [
+        {
+            "rubric": digest.rubric.slug,
+            "paper_id": paper_id,
+            "digest_id": digest_id,
+            "picked": paper_id in picked,
+        }
+        for paper_id in digest.coverage.papers
+    ]
+    if rows:
+        tx.execute(_insert(tx, digest_paper).on_conflict_do_nothing(), rows)
+
+
+def uncovered(tx: Connection, slug: str, ids: Iterable[str]) -> list[str]:
+    """Those of the papers, in their order, that no digest of this rubric has covered yet."""
+    wanted = list(ids)
+    seen: set[str] = set()
+    for start in range(0, len(wanted), PAGE):
+        page = wanted[start : start + PAGE]
+        query = select(digest_paper.c.paper_id).where(
+            digest_paper.c.rubric == slug, digest_paper.c.paper_id.in_(page)
+        )
+        seen.update(tx.execute(query).scalars())
+    return [paper_id for paper_id in wanted if paper_id not in seen]
+
+
+def load(tx: Connection, slug: str, day: date) -> tuple[int, Digest] | None:
+    """A rubric's digest of that date with its id."""
+    return _one(tx, _bodies(slug).where(digest_table.c.date == day))
+
+
+def by_id(tx: Connection, digest_id: int) -> Digest | None:
+    query = select(digest_table.c.id, digest_table.c.body).where(digest_table.c.id == digest_id)
+    found = _one(tx, query)
+    return found[1] if found else None
+
+
+def latest(tx: Connection, slug: str) -> tuple[int, Digest] | None:
+    """A rubric's newest digest with its id."""
+    return _one(tx, _bodies(slug).order_by(digest_table.c.date.desc()).limit(1))
+
+
+def newest(tx: Connection, slug: str, limit: int) -> list[Digest]:
+    """A rubric's last digests, the newest first."""
+    query = _bodies(slug).order_by(digest_table.c.date.desc()).limit(limit)
+    return [CODEC.validate_json(body) for _, body in tx.execute(query)]
+
+
+def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
+    """A rubric's digests from one date to another, both included, the oldest first."""
+    inside = digest_table.c.date.between(first, last)
+    query = _bodies(slug).where(inside).order_by(digest_table.c.date)
+    return [CODEC.validate_json(body) for _, body in tx.execute(query)]
+
+
+def dates(tx: Connection, slug: str) -> list[date]:
+    """The dates of a rubric's digests, the oldest first."""
+    query = select(digest_table.c.date).where(digest_table.c.rubric == slug)
+    return list(tx.execute(query.order_by(digest_table.c.date)).scalars())
+
+
+def editions(tx: Connection, limit: int, slug: str | None = None) -> list[Edition]:
+    """The last digests in short, the newest date first; of all rubrics unless one is named."""
+    columns = [digest_table.c[name] for name in Edition.__slots__]
+    query = select(*columns).order_by(digest_table.c.date.desc(), digest_table.c.rubric)
+    if slug is not None:
+        query = query.where(digest_table.c.rubric == slug)
+    return [_edition(row) for row in tx.execute(query.limit(limit))]
+
+
+def _edition(row: Row[Any]) -> Edition:
+    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name for a row as mapping
+    fields["kind"] = DayKind(fields["kind"])
+    return Edition(**fields)
+
+
+def _bodies(slug: str) -> Select[int, str]:
+    query = select(digest_table.c.id, digest_table.c.body)
+    return query.where(digest_table.c.rubric == slug)
+
+
+def _one(tx: Connection, query: Select[int, str]) -> tuple[int, Digest] | None:
+    row = tx.execute(query).first()
+    return (row[0], CODEC.validate_json(row[1])) if row else None
