@@ -1,0 +1,81 @@
+"""Is this body a whole page of the arXiv API? Strict where the `arxiv` package is lenient.
+
+Its parser recovers from a cut-off document, skips entries that lack a date, and takes HTML for an
+empty page (info.arxiv.org/help/api/user-manual.html, "Details of Atom Results Returned").
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from newsletter.sources._line import NoAnswerError, ThrottledError
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+ARXIV = "{http://arxiv.org/schemas/atom}"
+OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
+TEXTS = ("id", "title", "summary", "published", "updated", f"author/{ATOM}name")
+
+
+def total_results(body: bytes, start: int) -> int:
+    """How many papers the query has in all, by the page that starts at `start`.
+
+    Raises NoAnswerError for what is no whole page, ThrottledError for "rate exceeded".
+    """
+    root = well_formed(body)
+    if root.tag != f"{ATOM}feed":
+        message = f"arXiv sent <{_local(root.tag)}> where a feed was asked for"
+        raise NoAnswerError(message)
+    entries = root.findall(f"{ATOM}entry")
+    for entry in entries:
+        _require_fields(entry)
+    total = (root.findtext(f"{OPENSEARCH}totalResults") or "").strip()
+    if not (total.isascii() and total.isdigit()):
+        message = "arXiv sent a page that does not say how many papers there are"
+        raise NoAnswerError(message)
+    if not entries and (start or int(total)):
+        message = f"arXiv sent an empty page at paper {start} of {total}"
+        raise NoAnswerError(message)
+    return int(total)
+
+
+def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
+    """The root element of a whole XML document. Raises NoAnswerError or ThrottledError."""
+    from lxml import etree
+
+    parser = etree.XMLParser(recover=False, resolve_entities=False, no_network=True)
+    try:
+        return etree.fromstring(body, parser=parser)
+    except etree.XMLSyntaxError as error:
+        if b"rate exceeded" in body[:2000].lower():
+            message = "arXiv answered 'rate exceeded'"
+            raise ThrottledError(message) from error
+        message = f"arXiv sent no whole XML document ({len(body)} bytes): {error.msg}"
+        raise NoAnswerError(message) from error
+
+
+def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
+    paper = (entry.findtext(f"{ATOM}id") or "").strip()
+    if "/api/errors" in paper:
+        reason = " ".join((entry.findtext(f"{ATOM}summary") or "no reason given").split())
+        message = f"arXiv answered with an error: {reason}"
+        raise NoAnswerError(message)
+    missing = [name for name in TEXTS if not (entry.findtext(f"{ATOM}{name}") or "").strip()]
+    if not any(element.get("term") for element in entry.findall(f"{ATOM}category")):
+        missing.append("category")
+    missing += [name for name in ("published", "updated") if not _is_moment(entry, name)]
+    if missing:
+        message = f"arXiv sent an entry ({paper or 'without id'}) that lacks {missing[0]}"
+        raise NoAnswerError(message)
+
+
+def _is_moment(entry: Any, name: str) -> bool:  # noqa: ANN401 - lxml has no types
+    try:
+        datetime.fromisoformat((entry.findtext(f"{ATOM}{name}") or "").strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _local(tag: object) -> str:
+    return str(tag).rpartition("}")[2]

@@ -1,0 +1,136 @@
+"""Papers, their listings by category and date, and which announcements were fetched whole.
+
+A paper keeps the words it was first listed with: the score a reader sees was given to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Row, and_, exists, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.model import Listing, Paper
+from newsletter.store.tables import fetched, listing, paper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date, datetime
+    from typing import Any
+
+    from sqlalchemy import Connection, Table
+
+# Both databases bound the parameters of one statement, SQLite by 32,766.
+CHUNK = 500
+FIELDS = tuple(field.name for field in fields(Paper))
+
+
+class Entry(NamedTuple):
+    """A line to be written: this paper is listed in this category."""
+
+    category: str
+    paper_id: str
+
+
+class Fetch(NamedTuple):
+    """One announcement that was fetched for one category, and when."""
+
+    category: str
+    date: date
+    at: datetime
+
+
+def keep(tx: Connection, papers: Sequence[Paper]) -> None:
+    """Store papers. Of a known one only the categories are renewed: cross-lists come later."""
+    rows = {found.id: _row(found) for found in papers}
+    ids = list(rows)
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        chosen = select(paper.c.id, paper.c.categories).where(paper.c.id.in_(chunk))
+        known = {row.id: row.categories for row in tx.execute(chosen)}
+        _insert_new(tx, paper, [rows[key] for key in chunk if key not in known])
+        for key, categories in known.items():
+            if categories != rows[key]["categories"]:
+                renewed = {"categories": rows[key]["categories"]}
+                tx.execute(update(paper).where(paper.c.id == key).values(renewed))
+
+
+def list_papers(tx: Connection, day: date, entries: Iterable[Entry], *, late: bool) -> None:
+    """List papers under `day`; an entry that stands under any date already stays as it is."""
+    rows = [{**entry._asdict(), "date": day, "late": late} for entry in entries]
+    for start in range(0, len(rows), CHUNK):
+        _insert_new(tx, listing, rows[start : start + CHUNK])
+
+
+def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[Entry]:
+    """Those of the papers that are listed in any of the categories, under whatever date."""
+    found: set[Entry] = set()
+    for start in range(0, len(ids), CHUNK):
+        chosen = select(listing.c.category, listing.c.paper_id).where(
+            listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
+        )
+        found.update(Entry(*row) for row in tx.execute(chosen))
+    return found
+
+
+def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing]:
+    """The papers whose first listing among these categories bears `day`, by id."""
+    earlier = listing.alias("earlier")
+    first = ~exists().where(
+        and_(
+            earlier.c.paper_id == listing.c.paper_id,
+            earlier.c.category.in_(categories),
+            earlier.c.date < day,
+        )
+    )
+    rows = tx.execute(
+        select(paper, listing.c.late)
+        .join(listing, listing.c.paper_id == paper.c.id)
+        .where(listing.c.date == day, listing.c.category.in_(categories), first)
+        # A paper is late only if it is so in all of them: False comes first and is taken.
+        .order_by(paper.c.id, listing.c.late)
+    )
+    found: dict[str, Listing] = {}
+    for row in rows:
+        found.setdefault(row.id, Listing(_paper(row), late=row.late))
+    return [found[key] for key in sorted(found)]
+
+
+def fetches(tx: Connection, categories: Sequence[str]) -> list[Fetch]:
+    """All announcements fetched for any of the categories, the earliest date first."""
+    columns = fetched.c.category, fetched.c.date, fetched.c.at
+    chosen = select(*columns).where(fetched.c.category.in_(categories)).order_by(fetched.c.date)
+    return [Fetch(*row) for row in tx.execute(chosen)]
+
+
+def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
+    """Whether the announcement of `day` was fetched whole for every category."""
+    done = {fetch.category for fetch in fetches(tx, categories) if fetch.date == day}
+    return done.issuperset(categories)
+
+
+def mark_fetched(tx: Connection, day: date, papers: Mapping[str, int], now: datetime) -> None:
+    """Record that `day` is fetched whole for the categories, with how many papers each."""
+    rows = [
+        {"category": category, "date": day, "papers": count, "at": now}
+        for category, count in papers.items()
+    ]
+    _insert_new(tx, fetched, rows)
+
+
+def _insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows whose key is free, on either database."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    if rows:
+        tx.execute(dialect.insert(table).values(rows).on_conflict_do_nothing())
+
+
+def _row(found: Paper) -> dict[str, Any]:
+    values = {name: getattr(found, name) for name in FIELDS}
+    return values | {"authors": list(found.authors), "categories": list(found.categories)}
+
+
+def _paper(row: Row[Any]) -> Paper:
+    values = {name: getattr(row, name) for name in FIELDS}
+    return Paper(**values | {"authors": tuple(row.authors), "categories": tuple(row.categories)})

@@ -1,0 +1,290 @@
+"""A small arXiv on loopback: its query API over rows like those of the corpus, faults included."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape, quoteattr
+
+from newsletter.announcements import announcement
+
+Row = Mapping[str, Any]
+SHOWN = (
+    "id",
+    "title",
+    "authors",
+    "abstract",
+    "primary_category",
+    "categories",
+    "published",
+    "updated",
+    "comment",
+)
+LARGEST_PAGE = 2_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came: `at` is the server's monotonic clock."""
+
+    params: dict[str, str]
+    headers: dict[str, str]
+    at: float
+
+    @property
+    def start(self) -> int:
+        return int(self.params.get("start", "0"))
+
+
+@dataclass(frozen=True)
+class Reply:
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
+    """What Content-Length says where it does not say the truth."""
+    pause: float = 0.0
+    """Seconds of silence in the middle of the body."""
+
+
+Fault = Callable[[Request, Reply], Reply]
+"""Turns the reply that was due into the one that is sent."""
+
+
+class FakeArxiv:
+    """`with FakeArxiv(rows) as fake:` serves at `fake.url` and notes `fake.requests`.
+
+    `rows` may be changed while it serves. `fail(fault, times=2, after=1)` spoils the second and
+    third request from now on.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows = list(rows)
+        self.requests: list[Request] = []
+        self.faults: deque[Fault] = deque()
+        self.always: Fault | None = None
+        self.closing = threading.Event()
+
+    def fail(self, fault: Fault, *, times: int = 1, after: int = 0) -> None:
+        self.faults.extend([_as_it_is] * after + [fault] * times)
+
+    def __enter__(self) -> Self:
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/api/query"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def answer(self, request: Request) -> Reply:
+        self.requests.append(request)
+        fault = self.faults.popleft() if self.faults else self.always or _as_it_is
+        return fault(request, Reply(self._page(request)))
+
+    def _page(self, request: Request) -> bytes:
+        chosen = sorted(
+            (row for row in self.rows if _matches(row, request.params)),
+            key=lambda row: (row["published"], row["id"]),
+            reverse=request.params.get("sortOrder") != "ascending",
+        )
+        size = min(int(request.params.get("max_results", "10")), LARGEST_PAGE)
+        return atom(chosen[request.start : request.start + size], len(chosen), request.start, size)
+
+
+def into_window(rows: Iterable[Row], day: date) -> list[dict[str, Any]]:
+    """The rows as arXiv would show them, submitted in order through the window of `day`.
+
+    Only what a program may see is kept, the version in the id as well.
+    """
+    window = announcement(day)
+    shown = [{name: row.get(name) for name in SHOWN} for row in rows]
+    shown.sort(key=lambda row: (row["published"], row["id"]))
+    step = (window.end - window.start) / (len(shown) or 1)
+    for number, row in enumerate(shown):
+        moment = (window.start + step * number).replace(microsecond=0)
+        row["published"] = row["updated"] = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return shown
+
+
+def row(  # a paper in one line of a test
+    paper_id: str, published: datetime, categories: Sequence[str] = ("cs.LG",), **other: object
+) -> dict[str, Any]:
+    moment = f"{published.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return {
+        "id": paper_id,
+        "title": f"Title of {paper_id}",
+        "authors": ["Ada Author"],
+        "abstract": f"Abstract of {paper_id}.",
+        "primary_category": categories[0],
+        "categories": list(categories),
+        "published": moment,
+        "updated": moment,
+        "comment": None,
+        **other,
+    }
+
+
+def atom(rows: Sequence[Row], total: int, start: int = 0, size: int = 10) -> bytes:
+    """A page in the layout of the recorded ones."""
+    head = (
+        "<?xml version='1.0' encoding='UTF-8'?>\n"
+        '<feed xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/"'
+        ' xmlns:arxiv="http://arxiv.org/schemas/atom" xmlns="http://www.w3.org/2005/Atom">\n'
+        "  <id>https://arxiv.org/api/loopback</id>\n"
+        "  <title>arXiv Query</title>\n"
+        f"  <opensearch:itemsPerPage>{size}</opensearch:itemsPerPage>\n"
+        f"  <opensearch:totalResults>{total}</opensearch:totalResults>\n"
+        f"  <opensearch:startIndex>{start}</opensearch:startIndex>\n"
+    )
+    return (head + "".join(map(_entry, rows)) + "</feed>\n").encode()
+
+
+def status(code: int, **headers: str) -> Fault:
+    """`status(429, Retry_After="7")`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _request, _reply: Reply(b"slow down", code, named)
+
+
+def html(text: str = "<!DOCTYPE html><html><body>Down for maintenance<br></body></html>") -> Fault:
+    return lambda _request, reply: replace(reply, body=text.encode())
+
+
+def empty_page(total: int | None = None) -> Fault:
+    """No entries, the total of the true page or the one given."""
+
+    def fault(request: Request, reply: Reply) -> Reply:
+        said = re.search(rb"totalResults>(\d+)<", reply.body)
+        assert said is not None
+        return replace(
+            reply, body=atom([], int(said[1]) if total is None else total, request.start)
+        )
+
+    return fault
+
+
+def cut(share: float = 0.6) -> Fault:
+    """A document that ends too early, sent as if it were whole."""
+    return lambda _request, reply: replace(reply, body=reply.body[: int(len(reply.body) * share)])
+
+
+def broken_off(_request: Request, reply: Reply) -> Reply:
+    """Fewer bytes than Content-Length promised."""
+    return replace(reply, body=reply.body[: len(reply.body) // 2], length=len(reply.body))
+
+
+def stall(seconds: float) -> Fault:
+    return lambda _request, reply: replace(reply, pause=seconds)
+
+
+def without(element: str) -> Fault:
+    """The first `element` of the first entry is missing."""
+    pattern = rf"(<entry>.*?)<{element}\b[^>]*?(?:/>|>.*?</{element}>)".encode()
+    return lambda _request, reply: replace(
+        reply, body=re.sub(pattern, rb"\1", reply.body, count=1, flags=re.DOTALL)
+    )
+
+
+def replaced(old: str, new: str) -> Fault:
+    return lambda _request, reply: replace(
+        reply, body=reply.body.replace(old.encode(), new.encode())
+    )
+
+
+def shifted(rows: Sequence[Row], by: int) -> Fault:
+    """The page of `rows` that begins `by` papers too early: it overlaps the one before."""
+
+    def fault(request: Request, _reply: Reply) -> Reply:
+        size = int(request.params["max_results"])
+        start = request.start - by
+        return Reply(atom(rows[start : start + size], len(rows), request.start, size))
+
+    return fault
+
+
+def error_entry(reason: str = "incorrect id format for abc") -> Fault:
+    body = (
+        '<feed xmlns="http://www.w3.org/2005/Atom"'
+        ' xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/">'
+        "<opensearch:totalResults>1</opensearch:totalResults>"
+        "<entry><id>https://arxiv.org/api/errors#x</id><title>Error</title>"
+        f"<summary>{escape(reason)}</summary></entry></feed>"
+    )
+    return lambda _request, reply: replace(reply, body=body.encode())
+
+
+def _as_it_is(_request: Request, reply: Reply) -> Reply:
+    return reply
+
+
+def _matches(row: Row, params: Mapping[str, str]) -> bool:
+    text = params.get("search_query", "")
+    categories = re.findall(r"cat:([\w.-]+)", text)
+    if categories and not set(categories).intersection(row["categories"]):
+        return False
+    if bounds := re.search(r"submittedDate:\[(\d{12}) TO (\d{12})\]", text):
+        minute = re.sub(r"\D", "", row["published"])[:12]
+        return bounds[1] <= minute <= bounds[2]
+    return True
+
+
+def _entry(row: Row) -> str:
+    paper_id = row["id"] if re.search(r"v\d+$", row["id"]) else f"{row['id']}v1"
+    authors = "".join(
+        f"    <author>\n      <name>{escape(name)}</name>\n    </author>\n"
+        for name in row["authors"]
+    )
+    terms = "".join(
+        f'    <category term={quoteattr(name)} scheme="http://arxiv.org/schemas/atom"/>\n'
+        for name in row["categories"]
+    )
+    comment = row.get("comment")
+    noted = f"    <arxiv:comment>{escape(comment)}</arxiv:comment>\n" if comment else ""
+    return (
+        f"  <entry>\n    <id>http://arxiv.org/abs/{paper_id}</id>\n"
+        f"    <title>{escape(row['title'])}</title>\n"
+        f"    <updated>{row['updated']}</updated>\n"
+        f'    <link href="https://arxiv.org/abs/{paper_id}" rel="alternate" type="text/html"/>\n'
+        f"    <summary>{escape(row['abstract'])}</summary>\n"
+        f"{terms}    <published>{row['published']}</published>\n{noted}"
+        f"    <arxiv:primary_category term={quoteattr(row['primary_category'])}/>\n"
+        f"{authors}  </entry>\n"
+    )
+
+
+def _handler(fake: FakeArxiv) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            params = {
+                name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()
+            }
+            reply = fake.answer(Request(params, dict(self.headers), time.monotonic()))
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Type", "application/atom+xml; charset=utf-8")
+            self.send_header("Content-Length", str(reply.length or len(reply.body)))
+            self.end_headers()
+            half = len(reply.body) // 2 if reply.pause else 0
+            self.wfile.write(reply.body[:half])
+            fake.closing.wait(reply.pause)
+            if not fake.closing.is_set():
+                self.wfile.write(reply.body[half:])
+
+        def log_message(self, *_: object) -> None:
+            """The tests' output stays their own."""
+
+    return Handler
