@@ -1,0 +1,196 @@
+"""subscribers.csv to rows and back (pure). All faults come at once, each with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from newsletter.addresses import canonical
+from newsletter.model import WEEKDAYS, Format
+from newsletter.wishes import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from datetime import time
+
+    from newsletter.model import Subscriber
+
+REQUIRED = ("email", "rubric")
+COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+# A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
+GUARDED = re.compile(r"'*[=+\-@\t\r|]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One wish to subscribe. None stands for the service's default."""
+
+    line: int
+    email: str
+    rubric: str
+    name: str = ""
+    timezone: str | None = None
+    send_at: time | None = None
+    days: tuple[str, ...] = WEEKDAYS
+    max_papers: int | None = None
+    format: Format = Format.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """What a file says: the rows that are well, and the faults of the others."""
+
+    rows: tuple[Row, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass
+class _Reader:
+    known_rubrics: Collection[str]
+    rows: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def take(self, line: int, cells: dict[str, str]) -> None:
+        """Keep a row, or note everything that is wrong with it."""
+        values: dict[str, Any] = {}
+        for name, check in CHECKS.items():
+            cell = cells.get(name, "").strip()
+            if not cell and name not in REQUIRED:
+                continue
+            try:
+                values[name] = check(cell)
+            except ValueError as error:
+                self.faults.append(Fault(line, f"{name}: {error}"))
+        self._rubric(line, values)
+        self._once(line, values)
+        if all(fault.line != line for fault in self.faults):
+            self.rows.append(Row(line, **values))
+
+    def _rubric(self, line: int, values: dict[str, Any]) -> None:
+        slug = values.get("rubric", "")
+        if slug and slug not in self.known_rubrics:
+            known = sorted(self.known_rubrics)
+            near = get_close_matches(slug.lower(), known, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+            self.faults.append(Fault(line, f"rubric: {slug!r} is not known; {hint}"))
+
+    def _once(self, line: int, values: dict[str, Any]) -> None:
+        if not (email := values.get("email", "")):
+            return
+        first = self.seen.setdefault(canonical(email), line)
+        if first != line:
+            self.faults.append(Fault(line, f"email: {email} is on line {first} already"))
+
+
+def read_roster(data: bytes | str, known_rubrics: Collection[str]) -> Roster:
+    """The rows and faults of a subscribers file: UTF-8, comma, semicolon or tab."""
+    reader = _Reader(known_rubrics)
+    try:
+        text = data if isinstance(data, str) else _decoded(data)
+        records = list(_records(text.removeprefix("\ufeff")))
+    except _UnreadableError as error:
+        return Roster(faults=(error.fault,))
+    if not records:
+        return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
+    header_line, header = records[0]
+    names = [cell.strip().lower() for cell in header]
+    reader.faults += [Fault(header_line, message) for message in _header_faults(names)]
+    if reader.faults:
+        return Roster(faults=tuple(reader.faults))
+    for line, cells in records[1:]:
+        if any(cell.strip() for cell in cells[len(names) :]):
+            message = f"{len(cells)} values for {len(names)} columns; quote what has a delimiter"
+            reader.faults.append(Fault(line, message))
+        else:
+            reader.take(line, dict(zip(names, map(_unguarded, cells), strict=False)))
+    return Roster(tuple(reader.rows), tuple(reader.faults))
+
+
+class _UnreadableError(Exception):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.fault = Fault(line, message)
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _UnreadableError(1, "the file is UTF-16; save it as CSV UTF-8")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = len(data[: error.start].splitlines()) or 1
+        message = f"not UTF-8 (byte 0x{data[error.start]:02X}); save the file as CSV UTF-8"
+        raise _UnreadableError(line, message) from error
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that hold anything, each with the number of its first line."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(",;\t", key=header.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                yield start, cells
+            start = lines.line_num + 1
+    except csv.Error as error:
+        message = f"not readable as CSV from here: {error}; check the quotes"
+        raise _UnreadableError(start, message) from error
+
+
+def _header_faults(names: list[str]) -> Iterator[str]:
+    for name in REQUIRED:
+        if name not in names:
+            yield f"column '{name}' is missing; the first line names the columns"
+    for position, name in enumerate(names):
+        if not name:
+            yield f"column {position + 1} has no name"
+        elif name not in COLUMNS:
+            near = get_close_matches(name, COLUMNS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(COLUMNS)}"
+            yield f"column '{name}' is not known; {hint}"
+        elif name in names[:position]:
+            yield f"column '{name}' is there twice"
+
+
+def write_roster(subscribers: Iterable[Subscriber]) -> str:
+    """Subscribers as a file that read_roster takes, safe to open in a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for person in subscribers:
+        cells = {
+            "email": person.email,
+            "rubric": person.rubric,
+            "name": person.name,
+            "timezone": person.timezone or "",
+            "send_at": f"{person.send_at:%H:%M}" if person.send_at else "",
+            "days": "" if person.days == WEEKDAYS else " ".join(person.days),
+            "max_papers": str(person.max_papers or ""),
+            "format": "" if person.format == Format.FULL else person.format.value,
+        }
+        writer.writerow([_guarded(cells[name]) for name in COLUMNS])
+    return out.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if GUARDED.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and GUARDED.match(cell) else cell

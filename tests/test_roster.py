@@ -1,0 +1,243 @@
+"""subscribers.csv: every fault with its line; what is written reads back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.model import WEEKDAYS, Format, Subscriber
+from newsletter.roster import Row, read_roster, write_roster
+from newsletter.rubrics import load_all
+from newsletter.wishes import parse_days
+
+ROOT = Path(__file__).parents[1]
+RUBRICS = {"models", "stars"}
+HEADER = "email,rubric,name,timezone,send_at,days,max_papers,format\n"
+
+
+def rows(data):
+    roster = read_roster(data, RUBRICS)
+    assert [str(fault) for fault in roster.faults] == []
+    return roster.rows
+
+
+def faults(data):
+    roster = read_roster(data, RUBRICS)
+    return [str(fault) for fault in roster.faults]
+
+
+def test_a_full_row():
+    line = "Ada@Example.org,models,Ada L.,Europe/Berlin,07:30,mon wed fri,20,brief\n"
+    assert rows(HEADER + line) == (
+        Row(
+            2,
+            "Ada@example.org",
+            "models",
+            "Ada L.",
+            "Europe/Berlin",
+            time(7, 30),
+            ("mon", "wed", "fri"),
+            20,
+            Format.BRIEF,
+        ),
+    )
+
+
+def test_two_columns_are_enough():
+    assert rows("email,rubric\na@x.org,models\n") == (Row(2, "a@x.org", "models"),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfemail,rubric,name\na@x.org,models,\xc3\x89va\n",
+        "email;rubric;name\r\na@x.org;models;Éva\r\n".encode(),
+        "email\trubric\tname\ra@x.org\tmodels\tÉva\r".encode(),
+        " Email , RUBRIC,Name \n a@x.org , models , Éva \n".encode(),
+        "name,rubric,email\n\n,,\nÉva,models,a@x.org".encode(),
+        'email,rubric,name\na@x.org,models,"Év\u200ba"\n'.encode(),
+    ],
+    ids=["bom", "semicolon", "tab-cr", "case-space", "order-blank", "invisible"],
+)
+def test_the_ways_programs_write_csv(data):
+    (row,) = rows(data)
+    assert (row.email, row.rubric, row.name) == ("a@x.org", "models", "Éva")
+
+
+def test_a_quoted_line_break_is_part_of_a_name_and_lines_still_count():
+    data = 'email,rubric,name\na@x.org,models,"Ada\r\nLovelace"\nbad,models,\n'
+    roster = read_roster(data, RUBRICS)
+    assert roster.rows[0].name == "Ada Lovelace"
+    assert roster.faults[0].line == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (",models,,,,,,", "email: missing"),
+        ("a@x.org,,,,,,,", "rubric: missing"),
+        ("a@x.org,model,,,,,,", "rubric: 'model' is not known; did you mean models?"),
+        ("a@x.org,qqq,,,,,,", "rubric: 'qqq' is not known; known are: models, stars"),
+        ('"a,b@x.org",models,,,,,,', "a,b@x.org is not an address"),
+        ('"""x""@y.org",models,,,,,,', '"x"@y.org is not an address'),
+        ("x@y..z,models,,,,,,", "x@y..z is not an address"),
+        ("x@y,models,,,,,,", "x@y is not an address"),
+        ("x@localhost,models,,,,,,", "x@localhost is not an address"),
+        ("x@[127.0.0.1],models,,,,,,", "is not an address"),
+        ("a@x.org\0b@y.org,models,,,,,,", "a@x.org\ufffdb@y.org is not an address"),
+        ("a@x.org b@y.org,models,,,,,,", "is not an address"),
+        ("Ada <a@x.org>,models,,,,,,", "is not an address"),
+        ("é@x.org,models,,,,,,", "is not an address"),
+        ("a@x.org,models,,Europe/Berln,,,,", "did you mean Europe/Berlin?"),
+        ("a@x.org,models,,europe/berlin,,,,", "did you mean Europe/Berlin?"),
+        ("a@x.org,models,,qqqq,,,,", "'qqqq' is not a zone; write it like Europe/Berlin"),
+        ("a@x.org,models,,,24:00,,,", "send_at: '24:00' is not a time of day"),
+        ("a@x.org,models,,,7,,,", "send_at: '7' is not a time of day"),
+        ("a@x.org,models,,,07:60,,,", "send_at: '07:60'"),
+        ("a@x.org,models,,,,mon-,,", "days: 'mon-' is not understood"),
+        ("a@x.org,models,,,,m,,", "days: 'm' is not understood"),
+        ("a@x.org,models,,,,1-5,,", "days: '1-5' is not understood"),
+        ("a@x.org,models,,,,,0,", "max_papers: '0' is not a whole number from 1 to 500"),
+        ("a@x.org,models,,,,,501,", "max_papers: '501'"),
+        ("a@x.org,models,,,,,ten,", "max_papers: 'ten'"),
+        ("a@x.org,models,,,,,,html", "format: 'html' is not one of full, brief, titles"),
+        ("a@x.org,models,,,,,,,extra", "9 values for 8 columns"),
+        (f"a@x.org,models,{'x' * 201},,,,,", "name: 201 characters; at most 200"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(line, expected):
+    found = faults(f"{HEADER}ok@x.org,models,,,,,,\n{line}\n")
+    assert len(found) == 1
+    assert found[0].startswith("line 3: ")
+    assert expected in found[0]
+
+
+def test_all_faults_come_at_once_and_the_good_rows_stand():
+    data = HEADER + "bad,nope,,Mars,25:00,,0,x\nok@x.org,stars,,,,,,\nworse,models,,,,,,\n"
+    roster = read_roster(data, RUBRICS)
+    assert [fault.line for fault in roster.faults] == [2, 2, 2, 2, 2, 2, 4]
+    assert [row.email for row in roster.rows] == ["ok@x.org"]
+
+
+def test_duplicates_differ_in_more_than_case():
+    data = "email,rubric\nA@x.org,models\nb@x.org,models\na@X.ORG,stars\nb+1@x.org,models\n"
+    assert faults(data) == ["line 4: email: a@x.org is on line 2 already"]
+
+
+def test_one_domain_in_two_scripts_is_one():
+    data = "email,rubric\na@münchen.de,models\na@xn--mnchen-3ya.de,models\n"
+    assert "on line 2 already" in faults(data)[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("email", "line 1: column 'rubric' is missing"),
+        ("e-mail,rubric", "line 1: column 'e-mail' is not known; did you mean email?"),
+        ("email,rubric,zzzzzz", "line 1: column 'zzzzzz' is not known; known are: email"),
+        ("email,rubric,email", "line 1: column 'email' is there twice"),
+        ("email,rubric,", "line 1: column 3 has no name"),
+    ],
+)
+def test_faults_of_the_header(header, expected):
+    found = faults(f"{header}\na@x.org,models,\n")
+    assert any(fault.startswith(expected) for fault in found)
+    assert all(fault.startswith("line 1:") for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "line 1: the file is empty"),
+        (b"\n \n", "line 1: the file is empty"),
+        ("email,rubric\n".encode("utf-16"), "line 1: the file is UTF-16; save it as CSV UTF-8"),
+        ("email,rubric,name\na@x.org,models,\xc9va\n".encode("latin-1"), "line 2: not UTF-8"),
+        (b'email,rubric\na@x.org,"models\nb@x.org,models\n', "line 2: not readable as CSV"),
+        (b'email,rubric\na@x.org,"mo"dels\n', "line 2: not readable as CSV"),
+    ],
+)
+def test_files_that_are_no_roster(data, expected):
+    (found,) = faults(data)
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("daily", WEEKDAYS),
+        ("Weekdays", WEEKDAYS[:5]),
+        ("weekends", WEEKDAYS[5:]),
+        ("mon-fri", WEEKDAYS[:5]),
+        ("Mon - Fri", WEEKDAYS[:5]),
+        ("mon\u2013wed", WEEKDAYS[:3]),
+        ("fri mon, Wednesday", ("mon", "wed", "fri")),
+        ("sat-mon", ("mon", "sat", "sun")),
+        ("tue", ("tue",)),
+        ("tues/thurs", ("tue", "thu")),
+    ],
+)
+def test_days_as_people_write_them(text, expected):
+    assert parse_days(text) == expected
+
+
+def test_a_time_without_its_zero_and_with_seconds():
+    data = HEADER + "a@x.org,models,,,7:05,,,\nb@x.org,models,,,07:05:00,,,\n"
+    assert [row.send_at for row in rows(data)] == [time(7, 5), time(7, 5)]
+
+
+def test_spreadsheets_get_no_formulas():
+    people = [
+        Subscriber("1", "+a@x.org", "models", name="=1+1"),
+        Subscriber("2", "b@x.org", "models", name="|calc"),
+        Subscriber("3", "c@x.org", "models", name="'=quoted"),
+        Subscriber("4", "d@x.org", "models", name="@home"),
+        Subscriber("5", "e@x.org", "models", name="-Nil'"),
+    ]
+    text = write_roster(people)
+    for record in csv.reader(io.StringIO(text)):
+        assert not any(cell.startswith(("=", "+", "-", "@", "|", "\t", "\r")) for cell in record)
+    assert [(row.email, row.name) for row in rows(text)] == [(p.email, p.name) for p in people]
+
+
+wishes = st.builds(
+    Subscriber,
+    id=st.just("0" * 32),
+    email=st.from_regex(r"[a-z+=|'-]{1,9}@[a-z]{2,9}\.org", fullmatch=True),
+    rubric=st.sampled_from(sorted(RUBRICS)),
+    name=st.text(max_size=40).map(lambda text: " ".join(text.split())).filter(str.isprintable),
+    timezone=st.sampled_from([None, "Asia/Tokyo", "UTC"]),
+    send_at=st.one_of(st.none(), st.times().map(lambda t: t.replace(second=0, microsecond=0))),
+    days=st.sets(st.sampled_from(WEEKDAYS), min_size=1).map(
+        lambda chosen: tuple(day for day in WEEKDAYS if day in chosen)
+    ),
+    max_papers=st.one_of(st.none(), st.integers(1, 500)),
+    format=st.sampled_from(Format),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(wishes, max_size=5, unique_by=lambda person: person.email))
+def test_what_is_written_reads_back(people):
+    names = ("email", "rubric", "timezone", "send_at", "days", "max_papers", "format")
+    read = rows(write_roster(people))
+    for name in names:
+        assert [getattr(row, name) for row in read] == [getattr(p, name) for p in people]
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
+def test_no_input_breaks_the_reader(data):
+    read_roster(data, RUBRICS)
+
+
+def test_the_example_names_shipped_rubrics():
+    rubrics = load_all(ROOT / "templates" / "rubrics")
+    roster = read_roster((ROOT / "subscribers.example.csv").read_bytes(), rubrics)
+    assert not roster.faults
+    assert [row.rubric for row in roster.rows] == ["foundation-models", "dwarf-galaxies"]
+    assert all(row.email.endswith("@example.org") for row in roster.rows)
