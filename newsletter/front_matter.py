@@ -18,7 +18,7 @@ Fault = Callable[[int, str], None]
 
 
 def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
-    """The fields of a Rubric. `text` begins on line 2 of the file; `fault` hears (line, message)."""
+    """The fields of a Rubric. `text` begins on line 2; `fault` hears (line, message)."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
