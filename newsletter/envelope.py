@@ -6,16 +6,40 @@ What goes into a header is made one clean line first, so that nothing from outsi
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-from newsletter.links import Links
 from newsletter.model import Email, Subscriber
-from newsletter.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from newsletter.links import Links
+    from newsletter.settings import Settings
 
 NAME_LENGTH = 80
 SUBJECT_LENGTH = 200
 JOINERS = "\u200c\u200d"
 NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who the mail is from, and who answers for it."""
+
+    email: str
+    name: str
+    operator: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The sender of `settings`; without a From address (files only) one that goes nowhere."""
+        email = settings.from_email or f"digest@{settings.reply_host or 'localhost'}"
+        return cls(email, settings.from_name, settings.operator_email)
+
+    @property
+    def domain(self) -> str:
+        return self.email.rpartition("@")[2]
 
 
 def one_line(text: str, length: int) -> str:
@@ -38,7 +62,7 @@ def compose(
     text: str,
     delivery_id: str,
     links: Links,
-    settings: Settings,
+    sender: Sender,
     now: datetime,
     archive_url: str = "",
     test: bool = False,
@@ -48,15 +72,13 @@ def compose(
     A test is marked in its subject and bears no delivery id: no event can come back to a row. Give
     it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
     """
-    sender = settings.from_email or f"digest@{links.reply_host}"
-    domain = sender.rpartition("@")[2]
     unsubscribe = links.unsubscribe_url(subscriber.id)
     leave = links.unsub_address(subscriber.id)
     headers = [
         ("List-Id", f"<digest.{links.reply_host}>"),
         ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{domain}"),
+        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
         *automatic("auto-generated"),
     ]
     if archive_url:
@@ -65,13 +87,13 @@ def compose(
     return Email(
         to_email=subscriber.email,
         to_name=clean_name(subscriber.name),
-        from_email=sender,
-        from_name=clean_name(settings.from_name),
+        from_email=sender.email,
+        from_name=clean_name(sender.name),
         reply_to=links.reply_address(subscriber.id),
         subject=one_line(marked, SUBJECT_LENGTH),
         html=html,
         text=text,
-        message_id=f"<{delivery_id}@{domain}>",
+        message_id=f"<{delivery_id}@{sender.domain}>",
         headers=tuple(headers),
         delivery_id="" if test else delivery_id,
         date=now,
@@ -86,8 +108,7 @@ def letter(
     html: str,
     text: str,
     letter_id: str,
-    links: Links,
-    settings: Settings,
+    sender: Sender,
     now: datetime,
     answering: bool = False,
 ) -> Email:
@@ -96,17 +117,16 @@ def letter(
     `answering` marks what was caused by a mail of the reader's, so that two machines never go on
     answering each other (RFC 3834).
     """
-    sender = settings.from_email or f"digest@{links.reply_host}"
     return Email(
         to_email=to_email,
         to_name=clean_name(to_name),
-        from_email=sender,
-        from_name=clean_name(settings.from_name),
-        reply_to=settings.operator_email or sender,
+        from_email=sender.email,
+        from_name=clean_name(sender.name),
+        reply_to=sender.operator or sender.email,
         subject=one_line(subject, SUBJECT_LENGTH),
         html=html,
         text=text,
-        message_id=f"<{letter_id}@{sender.rpartition('@')[2]}>",
+        message_id=f"<{letter_id}@{sender.domain}>",
         headers=automatic("auto-replied" if answering else "auto-generated"),
         date=now,
     )

@@ -12,12 +12,15 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
-from datetime import date
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from newsletter.model import Rubric
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from newsletter.model import Rubric
 
 TEST_READER = "0" * 32
 """The id in the links of a test mail. It is nobody's: what is asked by it changes nothing."""

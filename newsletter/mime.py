@@ -6,9 +6,10 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from newsletter.model import Email
+if TYPE_CHECKING:
+    from newsletter.model import Email
 
 
 class _Unfolded(EmailPolicy):

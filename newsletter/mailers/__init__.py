@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from newsletter.model import Email
+if TYPE_CHECKING:
+    from newsletter.model import Email
 
 
 class Verdict(StrEnum):

@@ -10,13 +10,17 @@ import hashlib
 import html
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.mime import to_bytes
-from newsletter.model import Email
-from newsletter.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newsletter.model import Email
+    from newsletter.settings import Settings
 
 # Every mail is one appended paragraph, whose end tag HTML lets one leave out: so two processes can
 # write one list without a lock. The newest is shown first by the style alone.

@@ -12,14 +12,17 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsletter.mailers import Mailer, SendError, Verdict
-from newsletter.model import Email
-from newsletter.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from newsletter.model import Email
+    from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
 ACCEPTED = 202

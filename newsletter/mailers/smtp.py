@@ -10,15 +10,19 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from newsletter.addresses import ascii_domain
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.mime import to_bytes
-from newsletter.model import Email
 from newsletter.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.model import Email
 
 TIMEOUT_SECONDS = 30.0
 ANSWER_SECONDS = 120.0

@@ -88,7 +88,8 @@ fetched = Table(
     Column("at", Moment, nullable=False),
 )
 
-# One paid request: committed as `intent` before it leaves, its raw answer before it is parsed.
+# One request that may cost money: committed as `intent` before it leaves, its raw answer before it
+# is parsed. The states are drawn in `store/ledger.py`.
 call = Table(
     "call",
     metadata,
@@ -97,6 +98,7 @@ call = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("scorer", String(128), nullable=False),
     Column("date", Date, nullable=False),
+    Column("reading", Integer, nullable=False),
     Column("model", String(64), nullable=False),
     Column("request_hash", String(64), nullable=False),
     Column("papers", JSON, nullable=False),
@@ -105,18 +107,25 @@ call = Table(
     Column("usage", JSON),
     Column("cost_nanos", BigInteger, nullable=False, default=0),
     Column("raw", LargeBinary),
+    Column("reason", Text, nullable=False, default=""),
+    Column("owner", String(128), nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("batch_id", String(128)),
     Column("started_at", Moment, nullable=False),
     Column("ended_at", Moment),
     Index(None, "rubric", "date"),
+    Index(None, "fingerprint", "scorer", "state"),
     Index(None, "started_at"),
 )
 
+# What one reading of a paper under a rubric came to, for ever: rubrics of one fingerprint share it.
 score = Table(
     "score",
     metadata,
     Column("fingerprint", String(64), primary_key=True),
     Column("scorer", String(128), primary_key=True),
     Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("reading", Integer, primary_key=True),
     Column("outcome", String(32), nullable=False),
     Column("model", String(64), nullable=False),
     Column("relevance", Integer),
@@ -124,8 +133,6 @@ score = Table(
     Column("fine", Integer, nullable=False, default=0),
     Column("criterion", Integer, nullable=False, default=0),
     Column("comment", Text, nullable=False, default=""),
-    Column("relevance_spread", JSON),
-    Column("novelty_spread", JSON),
     Column("similarity", Float),
     Column("call_id", String(32)),
 )
@@ -162,6 +169,7 @@ subscriber = Table(
     Column("id", String(32), primary_key=True),
     Column("email", String(320), nullable=False),
     Column("email_key", String(320), nullable=False, unique=True),
+    Column("email_hash", String(64), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("rubric", String(64), nullable=False),
     Column("timezone", String(64)),
@@ -170,6 +178,9 @@ subscriber = Table(
     Column("max_papers", Integer),
     Column("format", String(16), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("state_reason", Text, nullable=False, default=""),
+    Column("state_at", Moment, nullable=False),
+    Column("soft_bounces", Integer, nullable=False, default=0),
     Column("consent", Text, nullable=False),
     Column("since", Moment, nullable=False),
     Index(None, "rubric", "state"),
@@ -194,6 +205,8 @@ delivery = Table(
     Column("email", String(320), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
+    # How often it was tried and provably not taken; unlike `attempt` it is no part of any key.
+    Column("failures", Integer, nullable=False, default=0),
     Column("lease_owner", String(64)),
     Column("lease_until", Moment),
     Column("not_before", Moment),
@@ -203,5 +216,55 @@ delivery = Table(
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("digest_id", "subscriber_id"),
-    Index(None, "digest_id", "state"),
+    # Claims walk along it: without the id each one would sort all that is still to be sent.
+    Index(None, "digest_id", "state", "id"),
+    Index(None, "subscriber_id"),
+    Index(None, "state"),
+)
+
+# How the audience of a digest was counted, and why its sending stopped, if it did.
+mailing = Table(
+    "mailing",
+    metadata,
+    Column("digest_id", Integer, ForeignKey("digest.id"), primary_key=True),
+    Column("candidates", Integer, nullable=False),
+    Column("excluded", JSON, nullable=False),
+    Column("halted", Text, nullable=False, default=""),
+    Column("at", Moment, nullable=False),
+)
+
+# A limit shared by all machines: when the next start would be due at the even pace (Unix time).
+pace = Table(
+    "pace",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("due", Float, nullable=False),
+)
+
+# The words of every picked paper, to be searched; `number` is its place in its digest.
+archive_text = Table(
+    "archive_text",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("rubric", String(64), nullable=False),
+    Column("date", Date, nullable=False),
+    Column("paper_id", String(32), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("authors", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    UniqueConstraint("digest_id", "number"),
+    Index(None, "rubric", "date"),
+)
+
+# Who asked on the web to get mail. The address itself stands with the pending subscriber alone.
+signup = Table(
+    "signup",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    Column("asked_at", Moment, nullable=False, index=True),
+    Column("mailed_at", Moment, nullable=False, index=True),
 )

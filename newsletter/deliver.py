@@ -1,0 +1,295 @@
+"""Claim, send, record: each subscriber gets a digest once, and none is forgotten.
+
+One thread talks to the database: it writes down what came back and claims as many rows as there
+are free hands, in one transaction; then the hands send. So never more than `threads` mails are in
+doubt when the process dies, and one commit serves many mails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.model import Delivery, DeliveryState, Email
+from newsletter.store import Store, deliveries, pace
+from newsletter.store.deliveries import Outcome
+
+Progress = Callable[[int, int], None]
+"""Called with (rows settled so far, rows in all)."""
+
+TRIES = 5
+FIRST_BACKOFF = 2.0
+GIVEN_UP = timedelta(minutes=15)
+PATIENCE = timedelta(minutes=5)
+SHORTEST_PAUSE = 1.0
+LONGEST_PAUSE = 300.0
+GLANCE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast, and when to stop: `in_a_row` is how many equal failures end a run."""
+
+    threads: int = 8
+    per_second: float | None = None
+    lease: timedelta = timedelta(minutes=10)
+    in_a_row: dict[Verdict, int] = field(
+        default_factory=lambda: {
+            Verdict.UNSENT: 10,
+            Verdict.THROTTLED: 10,
+            Verdict.UNKNOWN: 5,
+            Verdict.REFUSED: 20,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How a digest's rows stand at the end. `sending` ones are in another process's hands."""
+
+    accepted: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    pending: int = 0
+    sending: int = 0
+    halted_reason: str = ""
+
+    @property
+    def total(self) -> int:
+        settled = self.accepted + self.skipped + self.rejected + self.unknown
+        return settled + self.pending + self.sending
+
+
+def deliver(
+    store: Store,
+    mailer: Mailer,
+    digest_id: int,
+    compose: Callable[[Delivery], Email],
+    *,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    progress: Progress = lambda _done, _total: None,
+    limits: Limits | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Tally:
+    """Send what a frozen audience is still owed. Safe to repeat, and to run in several processes.
+
+    `stop` is asked between claims: once it says True nothing new starts, what is under way is
+    brought to its end, and the rest stays pending. Raises StoreError when the database fails:
+    then no request leaves that was not written down before.
+    """
+    with store.begin() as tx:
+        deliveries.expire(tx, clock(), is_dead)
+        deliveries.resume(tx, digest_id)
+        counts = deliveries.count(tx, digest_id)
+    work = _Work(store, mailer, digest_id, compose, clock, limits or Limits(), _owner_name())
+    work.todo = counts.get(DeliveryState.PENDING, 0)
+    work.total = sum(counts.values())
+    if work.todo:
+        _run(work, sleep, progress, stop)
+    with store.begin() as tx:
+        if work.halted:
+            deliveries.halt(tx, digest_id, work.halted)
+        counts = deliveries.count(tx, digest_id)
+    return Tally(**{state.value: n for state, n in counts.items()}, halted_reason=work.halted)
+
+
+def _run(
+    work: _Work, sleep: Callable[[float], None], progress: Progress, stop: Callable[[], bool]
+) -> None:
+    with ThreadPoolExecutor(work.limits.threads, thread_name_prefix="send") as hands:
+        try:
+            while True:
+                moved = work.step(hands, claiming=not stop())
+                progress(work.total - work.todo, work.total)
+                if work.in_flight:
+                    continue
+                if work.halted or stop():
+                    return
+                rest = 0.0 if moved else work.rest()
+                if rest is None:
+                    return
+                if rest:
+                    sleep(rest)
+        finally:
+            work.finish()
+
+
+@dataclass(slots=True)
+class _Work:
+    """One run over one digest's rows."""
+
+    store: Store
+    mailer: Mailer
+    digest_id: int
+    compose: Callable[[Delivery], Email]
+    clock: Callable[[], datetime]
+    limits: Limits
+    owner: str
+    in_flight: dict[Future[str], tuple[Delivery, str]] = field(default_factory=dict)
+    streak: tuple[Verdict | None, int] = (None, 0)
+    paused_until: datetime | None = None
+    halted: str = ""
+    todo: int = 0
+    total: int = 0
+
+    def step(self, hands: ThreadPoolExecutor, *, claiming: bool) -> bool:
+        """Write down what came back, claim and start what there are free hands for."""
+        ended = self._ended()
+        now = self.clock()
+        outcomes = [self._judge(future, now) for future in ended]
+        free = self.limits.threads - len(self.in_flight) + len(ended)
+        if not claiming or self.halted or (self.paused_until and now < self.paused_until):
+            free = 0
+        if not outcomes and not free:
+            return False
+        claimed, skipped = self._commit(outcomes, free, now)
+        for future in ended:
+            del self.in_flight[future]
+        self._start(hands, claimed)
+        settled = [o for o in outcomes if o.state is not DeliveryState.PENDING]
+        self.todo = max(0, self.todo - skipped - len(settled))
+        return bool(claimed or skipped)
+
+    def rest(self) -> float | None:
+        """Seconds until something may be sent again; None when nothing is left for this run."""
+        now = self.clock()
+        if self.paused_until and now < self.paused_until:
+            return (self.paused_until - now).total_seconds()
+        with self.store.read() as tx:
+            due = deliveries.next_try(tx, self.digest_id, now)
+        if due is None or due > now + PATIENCE:
+            return None
+        # What is due but was not claimed waits for the pace, or is in another process's hands.
+        return max((due - now).total_seconds(), 1 / (self.limits.per_second or 20))
+
+    def finish(self) -> None:
+        """Bring what is under way to its end, whatever ended the run, and write it down."""
+        wait(self.in_flight)
+        now = self.clock()
+        outcomes = [self._judge(f, now) for f in self.in_flight if _has_answer(f)]
+        self.in_flight.clear()
+        if outcomes:
+            self._commit(outcomes, 0, now)
+
+    def _ended(self) -> list[Future[str]]:
+        if not self.in_flight:
+            return []
+        return list(wait(self.in_flight, GLANCE_SECONDS, FIRST_COMPLETED).done)
+
+    def _commit(
+        self, outcomes: list[Outcome], free: int, now: datetime
+    ) -> tuple[list[Delivery], int]:
+        with self.store.begin() as tx:
+            for outcome in outcomes:
+                deliveries.record(tx, outcome, now)
+            if free and self.limits.per_second:
+                free = pace.take(tx, "mail", now, self.limits.per_second, free)
+            if not free:
+                return [], 0
+            until = now + self.limits.lease
+            return deliveries.claim(
+                tx, self.digest_id, self.owner, now=now, until=until, limit=free
+            )
+
+    def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery]) -> None:
+        waiting = list(claimed)
+        try:
+            while waiting:
+                email = self.compose(waiting[0])
+                future = hands.submit(self.mailer.send, email)
+                self.in_flight[future] = (waiting.pop(0), _content_hash(email))
+        finally:
+            if waiting:
+                # Composing failed: for these no request left, so they may be tried again.
+                unsent = [Outcome(d, DeliveryState.PENDING, "not composed") for d in waiting]
+                self._commit(unsent, 0, self.clock())
+
+    def _judge(self, future: Future[str], now: datetime) -> Outcome:
+        """What one answer means for its row, and for the run. An error that is no SendError is a
+        fault of the program: it ends the run, and its row becomes `unknown` by its lease.
+        """
+        delivery, content = self.in_flight[future]
+        try:
+            provider_id = future.result()
+        except SendError as error:
+            return self._failed(delivery, content, error, now)
+        self.streak = (None, 0)
+        return Outcome(delivery, DeliveryState.ACCEPTED, "", provider_id, content)
+
+    def _failed(self, delivery: Delivery, content: str, error: SendError, now: datetime) -> Outcome:
+        reason = str(error)
+        before, length = self.streak
+        length = length + 1 if before is error.verdict else 1
+        self.streak = (error.verdict, length)
+        if error.verdict is Verdict.HALT:
+            self.halted = self.halted or reason
+        elif length >= self.limits.in_a_row[error.verdict]:
+            self.halted = self.halted or f"stopped after {length} in a row: {reason}"
+        if error.verdict is Verdict.UNKNOWN:
+            return Outcome(delivery, DeliveryState.UNKNOWN, reason, content_hash=content)
+        if error.verdict is Verdict.REFUSED:
+            return Outcome(delivery, DeliveryState.REJECTED, reason, content_hash=content)
+        pending = Outcome(delivery, DeliveryState.PENDING, reason, content_hash=content)
+        if error.verdict is Verdict.THROTTLED:
+            self._pause(now, error.retry_after, length)
+        if error.verdict is Verdict.UNSENT:
+            return self._later(pending, now)
+        return pending
+
+    def _pause(self, now: datetime, asked: float | None, length: int) -> None:
+        """All hands rest: as long as asked, within bounds, else longer each time."""
+        seconds = asked or FIRST_BACKOFF * 2.0**length
+        seconds = min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE)
+        until = now + timedelta(seconds=seconds * (1 + random.random() / 10))  # noqa: S311 - jitter
+        self.paused_until = max(until, self.paused_until or until)
+
+    def _later(self, outcome: Outcome, now: datetime) -> Outcome:
+        with self.store.read() as tx:
+            tried = deliveries.failures(tx, outcome.delivery.id) + 1
+        delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
+        return Outcome(
+            outcome.delivery,
+            outcome.state,
+            outcome.reason,
+            content_hash=outcome.content_hash,
+            not_before=now + delay,
+            failed=True,
+        )
+
+
+def _owner_name() -> str:
+    """Who sends: machine, process, and this run of it."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
+
+
+def is_dead(owner: str) -> bool:
+    """Whether `owner` was a process of this machine that is no more. Never guesses about others."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _has_answer(future: Future[str]) -> bool:
+    return isinstance(future.exception(), SendError | None)
+
+
+def _content_hash(email: Email) -> str:
+    content = f"{email.subject}\x00{email.text}\x00{email.html}"
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()

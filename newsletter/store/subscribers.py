@@ -1,0 +1,269 @@
+"""Who gets mail: one row for each address, whatever its spelling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from newsletter.addresses import canonical, fingerprint
+from newsletter.model import Format, Subscriber, SubscriberState
+from newsletter.store import suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, subscriber, suppression
+
+UNDO = timedelta(days=30)
+
+
+class Change(StrEnum):
+    """What `save` did with one address."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SUPPRESSED = "suppressed"
+    """It left, bounced or complained: nothing was stored, and nothing will be sent."""
+
+
+def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
+    """Add a subscriber or take over what was given for a known address; the known id stays.
+
+    Neither a pause nor a departure is undone by it; a pending one becomes active when `given` is.
+    """
+    if suppressions.reason_for(tx, given.email):
+        return Change.SUPPRESSED
+    known = find(tx, given.email)
+    if known is None:
+        tx.execute(insert(subscriber).values(id=given.id, since=now, **_columns(given, now)))
+        return Change.ADDED
+    waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
+    merged = replace(
+        given,
+        id=known.id,
+        since=known.since,
+        state=given.state if waits else known.state,
+        consent=given.consent if waits or not known.consent else known.consent,
+    )
+    if merged == known:
+        return Change.UNCHANGED
+    columns = _columns(merged, now)
+    if merged.state is known.state:
+        del columns["state_at"]
+    tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(columns))
+    return Change.UPDATED
+
+
+def get(tx: Connection, subscriber_id: str) -> Subscriber | None:
+    return _first(tx, select(subscriber).where(subscriber.c.id == subscriber_id))
+
+
+def find(tx: Connection, email: str) -> Subscriber | None:
+    """The subscriber of an address, however it is spelled."""
+    return _first(tx, select(subscriber).where(subscriber.c.email_key == canonical(email)))
+
+
+def everyone(tx: Connection) -> list[Subscriber]:
+    """All rows but the erased, by address."""
+    query = select(subscriber).where(subscriber.c.email != "").order_by(subscriber.c.email_key)
+    return [of_row(row) for row in tx.execute(query)]
+
+
+def active(tx: Connection, rubric: str) -> list[Subscriber]:
+    """Those who get this rubric's digests: active, and not suppressed."""
+    query = (
+        select(subscriber)
+        .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+        .where(
+            subscriber.c.rubric == rubric,
+            subscriber.c.state == SubscriberState.ACTIVE,
+            suppression.c.email_hash.is_(None),
+        )
+        .order_by(subscriber.c.email_key)
+    )
+    return [of_row(row) for row in tx.execute(query)]
+
+
+def readers(tx: Connection) -> dict[str, int]:
+    """How many get each rubric's digests; rubrics without readers are left out."""
+    query = (
+        select(subscriber.c.rubric, func.count())
+        .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+        .where(subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None))
+        .group_by(subscriber.c.rubric)
+    )
+    return dict(tx.execute(query).tuples().all())
+
+
+def count_states(tx: Connection) -> dict[SubscriberState, int]:
+    query = (
+        select(subscriber.c.state, func.count())
+        .where(subscriber.c.email != "")
+        .group_by(subscriber.c.state)
+    )
+    return {SubscriberState(state): number for state, number in tx.execute(query)}
+
+
+def activate(tx: Connection, subscriber_id: str, consent: str, now: datetime) -> bool:
+    """Double opt-in is complete: `consent` is its record. False where nobody waited for it.
+
+    Whoever had left and asked to come back is let in again by this, and by nothing else.
+    """
+    known = get(tx, subscriber_id)
+    if known is None or known.state is not SubscriberState.PENDING:
+        return False
+    suppressions.lift(tx, known.email)
+    if suppressions.reason_for(tx, known.email):
+        return False
+    done = tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state == SubscriberState.PENDING)
+        .values(
+            state=SubscriberState.ACTIVE, state_reason="confirmed", state_at=now, consent=consent
+        )
+    )
+    return done.rowcount == 1
+
+
+def reopen(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
+    """Who left asks to come back: pending again. Nothing but a confirmation is sent till then."""
+    return _move(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, SubscriberState.PENDING, way, now)
+
+
+def pause(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
+    """False where the subscriber is not active."""
+    return _move(tx, subscriber_id, SubscriberState.ACTIVE, SubscriberState.PAUSED, way, now)
+
+
+def resume(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
+    """False where the subscriber is not paused."""
+    return _move(tx, subscriber_id, SubscriberState.PAUSED, SubscriberState.ACTIVE, way, now)
+
+
+def unsubscribe(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
+    """Leave, at once. `way` says how (`one-click`, `reply`, ...). False where already gone."""
+    return withdraw(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, way, now)
+
+
+def withdraw(
+    tx: Connection, subscriber_id: str, end: SubscriberState, way: str, now: datetime
+) -> bool:
+    """End a subscription and suppress its address, in one. False where it had this end already."""
+    known = get(tx, subscriber_id)
+    if known is None or not known.email:
+        return False
+    suppressions.suppress(tx, known.email, Reason(end.value), way, now)
+    done = tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state.not_in(_ENDS[end]))
+        .values(state=end, state_reason=way, state_at=now)
+    )
+    return done.rowcount == 1
+
+
+# A complaint may follow any end; a bounce does not rewrite how somebody left.
+_ENDS = {
+    SubscriberState.UNSUBSCRIBED: (
+        SubscriberState.UNSUBSCRIBED,
+        SubscriberState.COMPLAINED,
+    ),
+    SubscriberState.BOUNCED: (
+        SubscriberState.BOUNCED,
+        SubscriberState.UNSUBSCRIBED,
+        SubscriberState.COMPLAINED,
+    ),
+    SubscriberState.COMPLAINED: (SubscriberState.COMPLAINED,),
+}
+
+
+def restore(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
+    """Take a departure back, within 30 days of it. False where there is none to take back."""
+    row = tx.execute(select(subscriber).where(subscriber.c.id == subscriber_id)).one_or_none()
+    if row is None or row.state != SubscriberState.UNSUBSCRIBED or row.state_at < now - UNDO:
+        return False
+    if not suppressions.lift(tx, row.email):
+        return False
+    return _move(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, SubscriberState.ACTIVE, way, now)
+
+
+def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
+    """Forget a person: what stays is the hash that keeps the address from being mailed again."""
+    known = get(tx, subscriber_id)
+    if known is None or not known.email:
+        return False
+    suppressions.suppress(tx, known.email, Reason.ERASED, "erasure", now)
+    tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id == subscriber_id)
+        .values(
+            email="",
+            email_key=f"erased {subscriber_id}",
+            email_hash="",
+            name="",
+            consent="",
+            state=SubscriberState.UNSUBSCRIBED,
+            state_reason="erased",
+            state_at=now,
+        )
+    )
+    tx.execute(update(delivery).where(delivery.c.subscriber_id == subscriber_id).values(email=""))
+    return True
+
+
+def of_row(row: Row[Any]) -> Subscriber:
+    """The subscriber in a row of its table, or of a join that starts with it."""
+    return Subscriber(
+        id=row.id,
+        email=row.email,
+        rubric=row.rubric,
+        name=row.name,
+        timezone=row.timezone,
+        send_at=time.fromisoformat(row.send_at) if row.send_at else None,
+        days=tuple(row.days),
+        max_papers=row.max_papers,
+        format=Format(row.format),
+        state=SubscriberState(row.state),
+        consent=row.consent,
+        since=row.since,
+    )
+
+
+def _columns(given: Subscriber, now: datetime) -> dict[str, Any]:
+    return {
+        "email": given.email,
+        "email_key": canonical(given.email),
+        "email_hash": fingerprint(given.email),
+        "name": given.name,
+        "rubric": given.rubric,
+        "timezone": given.timezone,
+        "send_at": f"{given.send_at:%H:%M}" if given.send_at else None,
+        "days": list(given.days),
+        "max_papers": given.max_papers,
+        "format": given.format,
+        "state": given.state,
+        "state_at": now,
+        "consent": given.consent,
+    }
+
+
+def _first(tx: Connection, query: Select[Any]) -> Subscriber | None:
+    row = tx.execute(query).one_or_none()
+    return of_row(row) if row else None
+
+
+def _move(  # noqa: PLR0917 - an edge is read as a whole: before, after, way, when
+    tx: Connection,
+    subscriber_id: str,
+    before: SubscriberState,
+    after: SubscriberState,
+    way: str,
+    now: datetime,
+) -> bool:
+    done = tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state == before)
+        .values(state=after, state_reason=way, state_at=now)
+    )
+    return done.rowcount == 1

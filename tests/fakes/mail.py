@@ -1,0 +1,133 @@
+"""A small town of subscribers with a digest to send, and a clock that passes when one sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import insert, select
+
+from newsletter.deliver import Limits, Tally, deliver
+from newsletter.envelope import Sender, compose
+from newsletter.links import Links
+from newsletter.model import Delivery, DeliveryState, Email, Subscriber
+from newsletter.settings import Settings
+from newsletter.store import deliveries, subscribers
+from newsletter.store.tables import delivery, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from newsletter.mailers import Mailer
+    from newsletter.store import Store
+
+START = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
+LINKS = Links("https://digest.example.org", ["k" * 32], "in.example.org")
+SENDER = Sender("digest@mail.example.org", "arXiv digest", "operator@example.org")
+RUBRIC = "cold-stars"
+
+
+def reader(number: int = 1, **changes: Any) -> Subscriber:
+    given: dict[str, Any] = {
+        "id": uuid4().hex,
+        "email": f"reader{number}@example.org",
+        "rubric": RUBRIC,
+        "name": f"Reader {number}",
+        "since": START,
+    }
+    return Subscriber(**{**given, **changes})
+
+
+def email(to: Subscriber | None = None, delivery_id: str = "", **changes: Any) -> Email:
+    given: dict[str, Any] = {
+        "subject": "arXiv digest, 23 September 2025",
+        "html": "<p>One paper.</p>",
+        "text": "One paper.\n",
+        "delivery_id": delivery_id or uuid4().hex,
+        "links": LINKS,
+        "sender": SENDER,
+        "now": START,
+    }
+    return compose(to or reader(), **{**given, **changes})
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(_env_file=None, **changes)
+
+
+@dataclass
+class Clock:
+    """`now` stands still until somebody sleeps; `naps` are how long they slept."""
+
+    at: datetime = START
+    naps: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class Town:
+    """A store with subscribers and one frozen digest; `send` is one run over it."""
+
+    store: Store
+    clock: Clock = field(default_factory=Clock)
+    digest_id: int = 0
+
+    def settle(self, people: int, **changes: Any) -> list[Subscriber]:
+        arrived = [reader(n, **changes) for n in range(1, people + 1)]
+        with self.store.begin() as tx:
+            for person in arrived:
+                subscribers.save(tx, person, self.clock.now())
+        return arrived
+
+    def announce(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> int:
+        """A digest of nothing in particular, and its audience."""
+        with self.store.begin() as tx:
+            row = {"rubric": rubric, "date": day, "kind": "normal", "body": "{}", "at": START}
+            numbers = {"picks": 1, "announced": 1, "scanned": 1, "cost_nanos": 0}
+            key = tx.execute(insert(digest).values(**row, **numbers)).inserted_primary_key
+            assert key is not None
+            self.digest_id = int(key[0])
+            deliveries.freeze_audience(tx, self.digest_id, rubric, self.clock.now())
+        return self.digest_id
+
+    def send(self, mailer: Mailer, **options: Any) -> Tally:
+        given: dict[str, Any] = {"clock": self.clock.now, "sleep": self.clock.sleep}
+        given["limits"] = options.pop("limits", Limits(threads=2))
+        return deliver(self.store, mailer, self.digest_id, written, **{**given, **options})
+
+    def rows(self) -> list[Any]:
+        with self.store.read() as tx:
+            return list(tx.execute(select(delivery).order_by(delivery.c.email)).all())
+
+    def states(self) -> dict[str, DeliveryState]:
+        return {row.email: DeliveryState(row.state) for row in self.rows()}
+
+
+def written(owed: Delivery) -> Email:
+    return email(owed.subscriber, owed.id)
+
+
+@dataclass
+class FakeMailer:
+    """Takes mail in memory; `before` is called with each email and may raise."""
+
+    before: Callable[[Email], None] = lambda _email: None
+    taken: list[Email] = field(default_factory=list)
+
+    def send(self, email: Email) -> str:
+        self.before(email)
+        self.taken.append(email)
+        return f"id-{len(self.taken)}"
+
+
+def outbox_settings(folder: Path) -> Settings:
+    return settings(outbox_dir=folder / "outbox")

@@ -1,0 +1,473 @@
+"""The numbers in names are the acceptance cases in docs/delivery.md."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.deliver import Limits, Tally, is_dead
+from newsletter.mailers import SendError, Verdict
+from newsletter.mailers.sendgrid import SendGrid
+from newsletter.model import DeliveryState, SubscriberState
+from newsletter.store import Store, deliveries, subscribers
+from newsletter.store.tables import mailing
+from tests.fakes.mail import FakeMailer, Town, settings
+from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from newsletter.model import Email
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    return Town(store)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeSendGrid]:
+    with FakeSendGrid() as running:
+        yield running
+
+
+def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGrid:
+    given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
+    return SendGrid(given, timeout=timeout)
+
+
+def failing(verdict: Verdict, times: int = 10**9, wait: float | None = None) -> FakeMailer:
+    left = iter(range(times))
+
+    def fail(_email: Email) -> None:
+        if next(left, None) is not None:
+            raise SendError(verdict, "as told", wait)
+
+    return FakeMailer(before=fail)
+
+
+def to_one(number: int, fault: Fault) -> Callable[[dict], Fault | None]:
+    address = f"reader{number}@example.org"
+
+    def choose(payload: dict) -> Fault | None:
+        hit = payload["personalizations"][0]["to"][0]["email"] == address
+        return fault if hit else None
+
+    return choose
+
+
+def test_everyone_gets_it_once_however_often_it_is_run(town: Town):
+    town.settle(5)
+    town.announce()
+    mailer = FakeMailer()
+
+    assert town.send(mailer) == Tally(accepted=5)
+    assert town.send(mailer) == Tally(accepted=5)
+
+    assert sorted(e.to_email for e in mailer.taken) == [
+        f"reader{n}@example.org" for n in range(1, 6)
+    ]
+    assert {row.provider_id for row in town.rows()} == {f"id-{n}" for n in range(1, 6)}
+    assert all(len(row.content_hash) == 64 and row.attempt == 1 for row in town.rows())
+
+
+def test_an_audience_is_counted_with_who_gets_nothing_and_why(town: Town):
+    people = town.settle(5)
+    with town.store.begin() as tx:
+        subscribers.pause(tx, people[0].id, "page", town.clock.now())
+        subscribers.unsubscribe(tx, people[1].id, "one-click", town.clock.now())
+    town.settle(1, email="else@example.org", rubric="warm-stars")
+    town.announce()
+
+    with town.store.begin() as tx:
+        audience = deliveries.freeze_audience(tx, town.digest_id, "cold-stars", town.clock.now())
+        stored = tx.execute(select(mailing)).one()
+
+    assert (audience.candidates, audience.prepared) == (5, 3)
+    assert audience.excluded == {"paused": 1, "unsubscribed": 1}
+    assert audience.candidates == audience.prepared + sum(audience.excluded.values())
+    assert (stored.candidates, stored.excluded) == (5, audience.excluded)
+
+
+def test_only_those_whose_hour_has_come_are_frozen_and_the_rest_follows(town: Town):
+    people = town.settle(3)
+    town.announce()
+    other = Town(town.store, town.clock)
+    with town.store.begin() as tx:
+        subscribers.pause(tx, people[0].id, "page", town.clock.now())
+    other.announce(day=town.clock.now().date() + timedelta(days=1))
+    with town.store.begin() as tx:
+        subscribers.resume(tx, people[0].id, "page", town.clock.now())
+        due = deliveries.freeze_audience(tx, other.digest_id, "cold-stars", town.clock.now(), [])
+        assert (due.prepared, due.excluded) == (2, {"not yet due": 1})
+        due = deliveries.freeze_audience(
+            tx, other.digest_id, "cold-stars", town.clock.now(), [people[0].id]
+        )
+    assert (due.prepared, due.excluded) == (3, {})
+
+
+def test_the_row_says_sending_before_the_request_leaves(town: Town):
+    town.settle(3)
+    town.announce()
+    seen = []
+
+    def look(email: Email) -> None:
+        seen.append(town.states()[email.to_email])
+
+    town.send(FakeMailer(before=look))
+
+    assert seen == [DeliveryState.SENDING] * 3
+
+
+def test_03_an_ambiguous_answer_is_never_sent_again(town: Town, fake: FakeSendGrid):
+    town.settle(4)
+    town.announce()
+    fake.faults.extend(
+        [
+            Fault(act="stall", accepts=True),
+            Fault(act="reset", accepts=True),
+            Fault(act="truncate", accepts=True),
+        ]
+    )
+
+    tally = town.send(sendgrid(fake, timeout=0.4), limits=Limits(threads=1))
+
+    assert tally == Tally(accepted=1, unknown=3)
+    assert town.send(sendgrid(fake)) == Tally(accepted=1, unknown=3)
+    assert len(fake.requests) == len(set(fake.addresses)) == 4
+
+
+def test_04_what_is_provably_unsent_is_tried_again_later(town: Town):
+    town.settle(1)
+    town.announce()
+    mailer = failing(Verdict.UNSENT, times=3)
+
+    assert town.send(mailer) == Tally(accepted=1)
+
+    assert len(mailer.taken) == 1
+    assert [round(nap) for nap in town.clock.naps] == [2, 4, 8]
+    [row] = town.rows()
+    assert (row.attempt, row.failures) == (4, 3)
+
+
+def test_04_a_row_that_never_gets_through_waits_for_the_next_run(town: Town):
+    town.settle(2)
+    town.announce()
+
+    tally = town.send(failing(Verdict.UNSENT), limits=Limits(threads=1))
+
+    assert tally.pending == 2
+    assert sum(town.clock.naps) < 60
+    assert town.send(FakeMailer()) == Tally(accepted=2)
+
+
+def test_04_when_nothing_can_be_reached_the_run_stops_early(town: Town):
+    town.settle(40)
+    town.announce()
+    tries = []
+    mailer = failing(Verdict.UNSENT)
+    fail = mailer.before
+    mailer.before = lambda email: (tries.append(email), fail(email))[1]
+
+    tally = town.send(mailer, limits=Limits(threads=4))
+
+    assert tally.pending == 40
+    assert "10 in a row" in tally.halted_reason
+    assert len(tries) < 20
+
+
+def test_04_a_refused_connection_loses_nobody(town: Town, fake: FakeSendGrid):
+    town.settle(2)
+    town.announce()
+    free = socket.create_server(("127.0.0.1", 0))
+    nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    free.close()
+    dead = SendGrid(settings(sendgrid_api_key="SG.secret", sendgrid_url=nobody))
+
+    assert town.send(dead).pending == 2
+    assert town.send(sendgrid(fake)) == Tally(accepted=2)
+    assert len(fake.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"Retry_After": "7"}, 7, 7.8),
+        ({"Retry_After": "Tue, 23 Sep 2025 06:00:20 GMT"}, 1, 300 * 1.1),
+        ({"X_RateLimit_Reset": "4070908800"}, 300, 330),
+        ({"X_RateLimit_Reset": "1000"}, 4, 4.5),
+        ({"Retry_After": "soon"}, 4, 4.5),
+        ({}, 4, 4.5),
+    ],
+)
+def test_05_too_many_requests_pauses_everyone_and_costs_no_patience(
+    town: Town, fake: FakeSendGrid, headers: dict[str, str], least: float, most: float
+):
+    town.settle(3)
+    town.announce()
+    fake.faults.append(refusal(429, "too many requests", **headers))
+
+    assert town.send(sendgrid(fake), limits=Limits(threads=1)) == Tally(accepted=3)
+
+    assert len(town.clock.naps) == 1
+    assert least <= town.clock.naps[0] <= most
+    assert [row.failures for row in town.rows()] == [0, 0, 0]
+    assert sorted(fake.addresses) == sorted(town.states())
+
+
+def test_05_endless_throttling_ends_the_run_without_a_hot_loop(town: Town):
+    town.settle(3)
+    town.announce()
+    mailer = failing(Verdict.THROTTLED, wait=0.0)
+
+    tally = town.send(mailer, limits=Limits(threads=1))
+
+    assert tally.pending == 3
+    assert "10 in a row" in tally.halted_reason
+    assert len(town.clock.naps) == 9
+    assert all(nap >= 1 for nap in town.clock.naps)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_06_no_credit_halts_the_run_and_marks_nobody(town: Town, fake: FakeSendGrid, status: int):
+    town.settle(12)
+    town.announce()
+    fake.faults.extend([Fault()] * 4 + [refusal(status, "Maximum credits exceeded")] * 20)
+
+    tally = town.send(sendgrid(fake), limits=Limits(threads=3))
+
+    assert (tally.accepted, tally.pending) == (4, 8)
+    assert "Maximum credits exceeded" in tally.halted_reason
+    assert len(fake.requests) <= 4 + 3
+    with town.store.read() as tx:
+        assert tx.execute(select(mailing.c.halted)).scalar_one() == tally.halted_reason
+    fake.faults.clear()
+    assert town.send(sendgrid(fake)) == Tally(accepted=12)
+    assert len(fake.addresses) == len(set(fake.addresses)) == 12
+
+
+def test_07_one_bad_address_is_rejected_alone(town: Town, fake: FakeSendGrid):
+    town.settle(3)
+    town.announce()
+    bad = refusal(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
+    fake.fault_for = to_one(2, bad)
+
+    assert town.send(sendgrid(fake)) == Tally(accepted=2, rejected=1)
+
+    assert town.states()["reader2@example.org"] is DeliveryState.REJECTED
+    assert town.send(sendgrid(fake)) == Tally(accepted=2, rejected=1)
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("where", ["from", "content.0.value", None])
+def test_07_a_fault_of_the_message_halts_instead_of_rejecting_all(
+    town: Town, fake: FakeSendGrid, where: str | None
+):
+    town.settle(5)
+    town.announce()
+    fake.fault_for = lambda _payload: refusal(400, "Wrong.", where)
+
+    tally = town.send(sendgrid(fake), limits=Limits(threads=2))
+
+    assert (tally.pending, tally.rejected) == (5, 0)
+    assert "Wrong." in tally.halted_reason
+    assert len(fake.requests) <= 2
+
+
+@pytest.mark.parametrize("status", [200, 204, 302])
+def test_08_what_is_not_202_is_no_success(town: Town, fake: FakeSendGrid, status: int):
+    town.settle(1)
+    town.announce()
+    fake.faults.append(Fault(status, headers={"Location": f"{fake.url}/elsewhere"}))
+
+    tally = town.send(sendgrid(fake))
+
+    assert tally.pending == 1
+    assert str(status) in tally.halted_reason
+    assert len(fake.requests) == 1
+
+
+def test_five_server_errors_in_a_row_end_the_run(town: Town, fake: FakeSendGrid):
+    town.settle(30)
+    town.announce()
+    fake.fault_for = lambda _payload: refusal(503, "down")
+
+    tally = town.send(sendgrid(fake), limits=Limits(threads=2))
+
+    assert 5 <= tally.unknown <= 7
+    assert tally.unknown + tally.pending == 30
+    assert "5 in a row" in tally.halted_reason
+
+
+def test_09_rival_runs_share_the_work_and_double_nothing(town: Town, fake: FakeSendGrid):
+    town.settle(40)
+    town.announce()
+    tallies: list[Tally] = []
+    start = threading.Barrier(3)
+
+    def run() -> None:
+        start.wait()
+        with town.store.begin() as tx:
+            deliveries.freeze_audience(tx, town.digest_id, "cold-stars", town.clock.now())
+        tallies.append(town.send(sendgrid(fake)))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(tallies) == 3
+    assert len(fake.addresses) == len(set(fake.addresses)) == 40
+    assert town.send(sendgrid(fake)) == Tally(accepted=40)
+
+
+def test_10_who_leaves_before_the_claim_is_not_mailed(town: Town, fake: FakeSendGrid):
+    people = town.settle(5)
+    town.announce()
+    now = town.clock.now()
+    with town.store.begin() as tx:
+        subscribers.unsubscribe(tx, people[0].id, "one-click", now)
+        subscribers.withdraw(tx, people[1].id, SubscriberState.COMPLAINED, "spamreport", now)
+        subscribers.pause(tx, people[2].id, "reply", now)
+        subscribers.erase(tx, people[3].id, now)
+
+    assert town.send(sendgrid(fake)) == Tally(accepted=1, skipped=4)
+
+    assert fake.addresses == ["reader5@example.org"]
+    assert sorted(row.reason for row in town.rows() if row.reason) == [
+        "paused",
+        "suppressed: complained",
+        "suppressed: unsubscribed",
+        "unsubscribed",
+    ]
+
+
+def test_10_leaving_in_the_middle_of_a_run_is_obeyed_at_once(town: Town):
+    people = {person.email: person for person in town.settle(10)}
+    town.announce()
+
+    def leave(email: Email) -> None:
+        with town.store.begin() as tx:
+            for address, person in people.items():
+                if address != email.to_email:
+                    subscribers.unsubscribe(tx, person.id, "one-click", town.clock.now())
+
+    mailer = FakeMailer(before=leave)
+
+    assert town.send(mailer, limits=Limits(threads=1)) == Tally(accepted=1, skipped=9)
+    assert len(mailer.taken) == 1
+
+
+def test_the_pace_is_kept_over_the_whole_run(town: Town):
+    town.settle(12)
+    town.announce()
+    started = []
+    mailer = FakeMailer(before=lambda _email: started.append(town.clock.now()))
+
+    town.send(mailer, limits=Limits(threads=4, per_second=2))
+
+    assert len(started) == 12
+    for first in started:
+        within = [t for t in started if first <= t < first + timedelta(seconds=1)]
+        assert len(within) <= 4
+    assert (started[-1] - started[0]).total_seconds() >= 5
+
+
+def test_a_stop_leaves_the_rest_pending_and_nothing_sending(town: Town):
+    town.settle(20)
+    town.announce()
+    mailer = FakeMailer()
+
+    tally = town.send(mailer, stop=lambda: len(mailer.taken) >= 5)
+
+    assert tally.sending == 0
+    assert 5 <= tally.accepted <= 8
+    assert tally.accepted + tally.pending == 20
+    assert town.send(mailer) == Tally(accepted=20)
+
+
+def test_a_fault_of_the_program_leaves_its_row_in_doubt_and_the_others_whole(town: Town):
+    town.settle(6)
+    town.announce()
+    calls = []
+
+    def break_third(_email: Email) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        town.send(FakeMailer(before=break_third), limits=Limits(threads=1))
+
+    states = [row.state for row in town.rows()]
+    assert states.count("sending") == 1
+    town.clock.sleep(3600)
+    assert town.send(FakeMailer()) == Tally(accepted=5, unknown=1)
+
+
+def test_a_mail_that_cannot_be_composed_was_not_sent(town: Town):
+    town.settle(2)
+    town.announce()
+
+    def broken(_delivery: object) -> Email:
+        raise KeyError
+
+    from newsletter.deliver import deliver
+
+    with pytest.raises(KeyError):
+        deliver(
+            town.store,
+            FakeMailer(),
+            town.digest_id,
+            broken,
+            clock=town.clock.now,
+            sleep=town.clock.sleep,
+        )
+    assert set(town.states().values()) == {DeliveryState.PENDING}
+
+
+def test_progress_ends_at_all_of_them(town: Town):
+    town.settle(3)
+    town.announce()
+    said: list[tuple[int, int]] = []
+
+    town.send(FakeMailer(), progress=lambda done, total: said.append((done, total)))
+
+    assert said[-1] == (3, 3)
+    assert said == sorted(said)
+
+
+def test_only_a_process_of_this_machine_can_be_known_dead():
+    host = socket.gethostname()
+    assert not is_dead(f"{host}:{os.getpid()}:x")
+    assert is_dead(f"{host}:{2**22 + 1}:x")
+    assert not is_dead(f"elsewhere:{2**22 + 1}:x")
+    assert not is_dead("nonsense")
+
+
+def test_an_answer_after_the_lease_is_still_proof(town: Town):
+    town.settle(1)
+    town.announce()
+    later = town.clock.now() + timedelta(hours=1)
+    with town.store.begin() as tx:
+        [owed], _ = deliveries.claim(
+            tx, town.digest_id, "elsewhere:1:x", now=town.clock.now(), until=later, limit=5
+        )
+    with town.store.begin() as tx:
+        assert deliveries.expire(tx, later - timedelta(minutes=1), is_dead) == 0
+        assert deliveries.expire(tx, later + timedelta(minutes=1), is_dead) == 1
+        for state, changes in (
+            (DeliveryState.PENDING, False),
+            (DeliveryState.REJECTED, False),
+            (DeliveryState.ACCEPTED, True),
+        ):
+            outcome = deliveries.Outcome(owed, state, provider_id="late")
+            assert deliveries.record(tx, outcome, later) is changes
+    assert set(town.states().values()) == {DeliveryState.ACCEPTED}
