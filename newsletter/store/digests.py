@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.model import DayKind, Digest
+from newsletter.model import DayKind
+from newsletter.store import search
+from newsletter.store.bodies import CODEC
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_paper
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select, Table
 
-CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
+    from newsletter.model import Digest
+
 HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 PAGE = 500
 """Ids in one statement: far below the number of parameters either database takes."""
@@ -68,6 +70,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     ).scalar_one()
     if stored.rowcount:
         _cover(tx, digest, digest_id)
+        search.add(tx, digest_id, digest)
     return digest_id
 
 

@@ -1,0 +1,160 @@
+"""Full text of every picked paper: FTS5 on SQLite, text search on PostgreSQL.
+
+The words stand in one plain table. What makes them quick to find is derived from it and made by
+`prepare`, so that a copied database finds everything again after one start.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, insert, literal_column, select, text
+
+from newsletter.store.bodies import CODEC
+from newsletter.store.tables import archive_text
+from newsletter.store.tables import digest as digest_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from sqlalchemy import ColumnElement, Connection, Select
+
+    from newsletter.model import Digest
+
+MOST_WORDS = 12
+LONGEST_WORD = 60
+WORD = re.compile(r'"([^"]*)"|(\S+)')
+FIELDS = ("title", "authors", "abstract", "comment")
+SQLITE_INDEX = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS archive_words USING fts5("
+    "title, authors, abstract, comment, content='archive_text', content_rowid='id', "
+    "tokenize='porter unicode61 remove_diacritics 2')"
+)
+# PostgreSQL uses an index only for the very expression it was made of: the query takes it too.
+POSTGRES_WORDS = (
+    "to_tsvector('english', title || ' ' || authors || ' ' || abstract || ' ' || comment)"
+)
+POSTGRES_INDEX = (
+    f"CREATE INDEX IF NOT EXISTS ix_archive_words ON archive_text USING gin ({POSTGRES_WORDS})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A picked paper that holds the words; `number` is its place in its digest."""
+
+    rubric: str
+    date: date
+    number: int
+    paper_id: str
+    title: str
+    authors: str
+    comment: str
+
+
+def prepare(tx: Connection) -> int:
+    """Make the index and take in the digests it lacks; answer how many. Safe to run again."""
+    tx.execute(text(SQLITE_INDEX if _is_sqlite(tx) else POSTGRES_INDEX))
+    known = select(archive_text.c.digest_id)
+    missing = select(digest_table.c.id, digest_table.c.body).where(
+        digest_table.c.picks > 0, digest_table.c.id.not_in(known)
+    )
+    rows = tx.execute(missing.order_by(digest_table.c.id)).all()
+    for digest_id, body in rows:
+        _add(tx, digest_id, CODEC.validate_json(body))
+    if _is_sqlite(tx):
+        # The plain table may have come from elsewhere (a copy, a restore): count what is indexed.
+        plain = tx.scalar(select(func.count()).select_from(archive_text))
+        if plain != tx.scalar(text("SELECT count(*) FROM archive_words_docsize")):
+            tx.execute(text("INSERT INTO archive_words(archive_words) VALUES ('rebuild')"))
+    return len(rows)
+
+
+def add(tx: Connection, digest_id: int, digest: Digest) -> None:
+    """Take in one digest, in the transaction that freezes it."""
+    if _is_sqlite(tx):
+        tx.execute(text(SQLITE_INDEX))
+    _add(tx, digest_id, digest)
+
+
+def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
+    for number, pick in enumerate(digest.picks, 1):
+        paper = pick.paper
+        words = {
+            "title": paper.title,
+            "authors": ", ".join(paper.authors),
+            "abstract": paper.abstract,
+            "comment": pick.score.comment if pick.score else "",
+        }
+        row = {
+            "digest_id": digest_id,
+            "number": number,
+            "rubric": digest.rubric.slug,
+            "date": digest.date,
+            "paper_id": paper.id,
+            **words,
+        }
+        key = tx.execute(insert(archive_text).values(row)).inserted_primary_key
+        if _is_sqlite(tx) and key:
+            columns = "rowid, title, authors, abstract, comment"
+            values = ":id, :title, :authors, :abstract, :comment"
+            statement = f"INSERT INTO archive_words({columns}) VALUES ({values})"  # noqa: S608 - our own names
+            tx.execute(text(statement), {"id": key[0], **words})
+
+
+def terms(query: str) -> list[str]:
+    """The words and "quoted phrases" of a search, without what a search language would read."""
+    found = []
+    for phrase, word in WORD.findall(query):
+        plain = " ".join(re.findall(r"\w+", phrase or word))[:LONGEST_WORD]
+        if plain:
+            found.append(plain)
+    return found[:MOST_WORDS]
+
+
+def find(
+    tx: Connection, rubrics: Sequence[str], query: str, *, limit: int, skip: int = 0
+) -> list[Hit]:
+    """Papers of these rubrics that hold every term, the best match first, then the newest."""
+    wanted = terms(query)
+    if not wanted or not rubrics:
+        return []
+    columns = [archive_text.c[name] for name in Hit.__slots__]
+    chosen = select(*columns).where(archive_text.c.rubric.in_(rubrics))
+    found = _in_sqlite(chosen, wanted) if _is_sqlite(tx) else _in_postgres(chosen, wanted)
+    rows = tx.execute(found.limit(limit).offset(skip))
+    return [Hit(*row) for row in rows]
+
+
+def _in_sqlite(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
+    match = " ".join(f'"{term}"' for term in wanted)
+    hits = text("archive_words MATCH :match").bindparams(match=match)
+    return (
+        chosen.join(
+            text("archive_words"), literal_column("archive_words.rowid") == archive_text.c.id
+        )
+        .where(hits)
+        .order_by(
+            literal_column("bm25(archive_words, 8.0, 4.0, 1.0, 2.0)"),
+            archive_text.c.date.desc(),
+            archive_text.c.number,
+        )
+    )
+
+
+def _in_postgres(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
+    words: ColumnElement[object] = literal_column(POSTGRES_WORDS)
+    asked: ColumnElement[object] = func.phraseto_tsquery("english", bindparam("term0", wanted[0]))
+    for place, term in enumerate(wanted[1:], 1):
+        more = func.phraseto_tsquery("english", bindparam(f"term{place}", term))
+        asked = asked.op("&&")(more)
+    return chosen.where(words.op("@@")(asked)).order_by(
+        func.ts_rank(words, asked).desc(), archive_text.c.date.desc(), archive_text.c.number
+    )
+
+
+def _is_sqlite(tx: Connection) -> bool:
+    return tx.dialect.name == "sqlite"

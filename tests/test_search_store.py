@@ -1,0 +1,133 @@
+"""Searching the picked papers, on both databases alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import delete, insert, text
+
+from newsletter.digest import compose
+from newsletter.model import Criterion, Listing, Outcome, Paper, Rubric, Score
+from newsletter.store import digests, search
+from newsletter.store.tables import archive_text
+from newsletter.store.tables import paper as paper_table
+
+NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
+DAY = date(2025, 9, 23)
+RUBRIC = Rubric("models", "Models", ("cs.LG",), (Criterion(1, "One", ""),))
+PAPERS = {
+    "1": ("Sparse attention for long documents", "Ann Müller", "We prune attention heads.", "MoE"),
+    "2": (
+        "Quantization",
+        "Bo Li",
+        "An abstract about attention and sparse kernels.",
+        "Compression",
+    ),
+    "3": ("Dwarf galaxies", "Cy Ng", "Satellites of the Milky Way.", "Near-field cosmology"),
+}
+
+
+def freeze(store, rubric=RUBRIC, day=DAY, ids="123"):
+    scores = {key: Score(key, "m", 9, 8, comment=PAPERS[key][3]) for key in ids}
+    listings = [
+        Listing(
+            Paper(key, 1, PAPERS[key][0], (PAPERS[key][1],), PAPERS[key][2], "c", ("c",), NOW, NOW)
+        )
+        for key in ids
+    ]
+    outcomes = dict.fromkeys(ids, Outcome.SCORED)
+    digest = compose(rubric, day, listings, scores, outcomes, [], judged=True, prompt="")
+    with store.begin() as tx:
+        for listing in listings:
+            values = {name: getattr(listing.paper, name) for name in listing.paper.__slots__}
+            known = tx.execute(text("SELECT 1 FROM paper WHERE id = :id"), {"id": listing.paper.id})
+            if not known.first():
+                tx.execute(insert(paper_table).values(values))
+        digests.freeze(tx, digest, NOW)
+
+
+def found(store, query, rubrics=("models",), **page):
+    with store.read() as tx:
+        return [hit.paper_id for hit in search.find(tx, rubrics, query, limit=10, **page)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("attention", {"1", "2"}),
+        ("ATTENTION sparse", {"1", "2"}),
+        ('"sparse attention"', {"1"}),
+        ("prunes", {"1"}),
+        ("galaxy", {"3"}),
+        ("Near-field", {"3"}),
+        ("moe", {"1"}),
+        ("Bo Li", {"2"}),
+        ("attention galaxies", set()),
+        ("nowhere", set()),
+        ("", set()),
+        ('" "', set()),
+        ("*", set()),
+    ],
+)
+def test_words_are_found(store, query, expected):
+    freeze(store)
+    assert set(found(store, query)) == expected
+
+
+def test_a_title_outweighs_an_abstract(store):
+    freeze(store)
+    assert found(store, "attention")[0] == "1"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["a OR", "NEAR(", '"', "x AND NOT", "title:sparse", "-sparse", "' OR 1=1 --", "%", "\\"],
+)
+def test_no_search_language_reaches_the_database(store, query):
+    freeze(store)
+    found(store, query)
+
+
+def test_other_rubrics_stay_unseen(store):
+    freeze(store, replace(RUBRIC, slug="secret"), ids="3")
+    freeze(store, ids="12")
+    assert found(store, "galaxies") == []
+    assert found(store, "galaxies", ("models", "secret")) == ["3"]
+    assert found(store, "galaxies", ()) == []
+
+
+def test_a_hit_says_where_it_stands(store):
+    freeze(store)
+    with store.read() as tx:
+        (hit,) = search.find(tx, ["models"], "quantization", limit=5)
+    assert (hit.rubric, hit.date, hit.number, hit.title) == ("models", DAY, 2, "Quantization")
+    assert (hit.authors, hit.comment) == ("Bo Li", "Compression")
+
+
+def test_pages_follow_each_other(store):
+    freeze(store)
+    first = found(store, "attention")
+    assert [found(store, "attention", skip=n)[:1] for n in (0, 1, 2)] == [first[:1], first[1:], []]
+
+
+def test_what_a_copy_lost_is_made_again(store):
+    freeze(store)
+    with store.begin() as tx:
+        tx.execute(delete(archive_text))
+        if store.is_sqlite:
+            tx.execute(text("DROP TABLE archive_words"))
+        assert search.prepare(tx) == 1
+        assert search.prepare(tx) == 0
+    assert found(store, "galaxies") == ["3"]
+
+
+def test_a_copied_plain_table_is_indexed_anew(store):
+    freeze(store)
+    if store.is_sqlite:
+        with store.begin() as tx:
+            tx.execute(text("DROP TABLE archive_words"))
+    with store.begin() as tx:
+        search.prepare(tx)
+    assert found(store, "galaxies") == ["3"]
