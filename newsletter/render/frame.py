@@ -1,0 +1,194 @@
+# ruff: noqa: RUF001 - typography is meant: dashes and quotation marks as a reader expects them
+"""What stands around the papers: subject, totals, cost, coverage, what was looked for (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsletter.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
+from newsletter.render.clip import clip_words
+from newsletter.render.words import clean, long_date, plural, short_date, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.render.papers import Entry
+
+LONGEST_RUBRIC_TITLE = 80
+CENTS_FROM = 100_000_000
+UNREAD_SHOWN = 20
+LOCAL = "ranked locally, not read by a model; novelty not judged"
+LOCAL_CAPTION = f"{LOCAL[0].upper()}{LOCAL[1:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """A row of the cost table; the cells are prompt, completion, total."""
+
+    label: str
+    cells: tuple[str, str, str]
+
+
+def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
+    """Tokens and cost of each model, and of all when there are several."""
+    precise = sum(each.total_nanos for each in usage) < CENTS_FROM
+    rows = [row for each in usage for row in _rows(each, len(usage) > 1, precise=precise)]
+    if len(usage) != 1:
+        rows += _rows(_sum(usage), bool(usage), precise=precise)
+    uncertain = sum(each.uncertain_nanos for each in usage)
+    if uncertain:
+        rows.append(CostRow("Uncertain, at most", ("", "", money(uncertain, precise=precise))))
+    return rows
+
+
+def _sum(usage: Sequence[Usage]) -> Usage:
+    return Usage(
+        model="All models",
+        input_tokens=sum(each.prompt_tokens for each in usage),
+        output_tokens=sum(each.output_tokens for each in usage),
+        input_nanos=sum(each.input_nanos for each in usage),
+        output_nanos=sum(each.output_nanos for each in usage),
+    )
+
+
+def _rows(usage: Usage, named: bool, *, precise: bool) -> list[CostRow]:  # noqa: FBT001 - see cost_rows
+    tokens = (usage.prompt_tokens, usage.output_tokens, usage.total_tokens)
+    nanos = (usage.input_nanos, usage.output_nanos, usage.total_nanos)
+    prefix = f"{clean(usage.model)}: " if named else ""
+    prompt, completion, total = (f"{count:,}" for count in tokens)
+    paid = tuple(money(amount, precise=precise) for amount in nanos)
+    return [
+        CostRow(f"{prefix}tokens" if named else "Tokens", (prompt, completion, total)),
+        CostRow(f"{prefix}cost" if named else "Cost", (paid[0], paid[1], paid[2])),
+    ]
+
+
+def money(nanos: int, *, precise: bool) -> str:
+    """Dollars; cents where the issue cost ten of them or more, else ten-thousandths."""
+    return f"${nanos / NANOS_PER_DOLLAR:,.4f}" if precise else f"${nanos / NANOS_PER_DOLLAR:,.2f}"
+
+
+def models(usage: Sequence[Usage]) -> str:
+    return " and ".join(clean(each.model) for each in usage)
+
+
+def receipt(coverage: Coverage, *, judged: bool) -> list[tuple[str, int]]:
+    """The lines that add up to the announced papers; what is nought is left out."""
+    names = {
+        Outcome.SCORED: "Read and scored" if judged else "Ranked by text similarity",
+        Outcome.REFUSED: "Refused by the model",
+        Outcome.FAILED: "Failed after retries",
+        Outcome.UNSCORED_BUDGET: "Not read: the day’s budget was spent",
+        Outcome.UNSCORED_DEADLINE: "Not read: the deadline came first",
+        Outcome.EXCLUDED: "Not read: excluded by the rubric",
+    }
+    return [
+        (name, coverage.count(outcome))
+        for outcome, name in names.items()
+        if coverage.count(outcome) or outcome is Outcome.SCORED
+    ]
+
+
+def by_category(coverage: Coverage) -> str:
+    return ", ".join(f"{clean(name)} {count:,}" for name, count in coverage.by_category.items())
+
+
+def unread(coverage: Coverage) -> str:
+    kept = ", ".join(clean(paper_id) for paper_id in coverage.unread[:UNREAD_SHOWN])
+    more = len(coverage.unread) - UNREAD_SHOWN
+    return f"{kept} and {more} more" if more > 0 else kept
+
+
+def subject(digest: Digest, shown_papers: int) -> str:
+    """20 to 60 characters with count and date, so that no two issues become one thread."""
+    day = short_date(digest.date)
+    picked = len(digest.picks)
+    count = plural(picked, "paper")
+    if shown_papers != picked:
+        count = f"{shown_papers} of {count}"
+    what = {
+        DayKind.NORMAL: count,
+        DayKind.NOTHING_MET: f"0 of {digest.coverage.announced:,} papers met your bar",
+        DayKind.NOTHING_ANNOUNCED: "arXiv announced nothing",
+        DayKind.BATCH_LATE: "arXiv is late, your issue will follow",
+        DayKind.SCORING_FAILED: "not scored yet, it will follow",
+    }[digest.kind]
+    tail = f"{what} · {day}"
+    name = " ".join(shown(digest.rubric.title, LONGEST_RUBRIC_TITLE).split())
+    room = 60 - len(tail) - 2
+    named = f"{clip_words(name, room)}: {tail}" if name and room >= 8 else tail  # noqa: PLR2004
+    return named if len(named) >= 20 else f"arXiv digest: {tail}"  # noqa: PLR2004
+
+
+def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
+    """40 to 100 characters, the best first: what an inbox shows behind the subject."""
+    coverage = digest.coverage
+    counts = (coverage.announced, coverage.scanned, len(digest.picks))
+    tail = "{:,} announced, {:,} read, {:,} for you".format(*counts)
+    if not listed:
+        return clip_words(f"{tail} on {long_date(digest.date)}", 100)
+    return f"{clip_words(listed[0].title, 98 - len(tail))} · {tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    number: str
+    label: str
+
+
+def figures(digest: Digest) -> list[Figure]:
+    """The totals on top. A day that could not be scored shows no "0 relevant": it is not known."""
+    coverage = digest.coverage
+    announced = Figure(f"{coverage.announced:,}", "announced")
+    if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE):
+        return []
+    if digest.kind is DayKind.SCORING_FAILED:
+        return [announced]
+    return [
+        Figure(f"{len(digest.picks):,}", "relevant" if digest.judged else "closest"),
+        Figure(f"{coverage.scanned:,}", "scanned" if digest.judged else "ranked"),
+        announced,
+    ]
+
+
+def notices(digest: Digest, shown_papers: int) -> list[str]:
+    """What the reader must know before the first paper."""
+    coverage, rubric = digest.coverage, digest.rubric
+    kinds = {
+        DayKind.NOTHING_MET: f"None of the {plural(coverage.scanned, 'paper')} read reached your "
+        f"bar: relevance {rubric.relevance} and novelty {rubric.novelty}.",
+        DayKind.NOTHING_ANNOUNCED: "arXiv announced no paper in your categories for this day.",
+        DayKind.BATCH_LATE: "arXiv has not published this day’s papers yet. "
+        "Your issue is held and goes out when they are there.",
+        DayKind.SCORING_FAILED: f"The {plural(coverage.announced, 'announced paper')} could not be "
+        "scored. Nothing is lost: the issue follows when scoring works again.",
+    }
+    left_out = len(digest.picks) - shown_papers
+    found = [
+        kinds.get(digest.kind, ""),
+        "" if digest.judged else f"These papers were {LOCAL}. No score is given.",
+        f"{plural(left_out, 'more paper')} met your bar and can be read on the web: "
+        f"you asked for at most {shown_papers} in a mail."
+        if left_out > 0
+        else "",
+        ""
+        if coverage.adds_up
+        else "The figures of this issue do not add up; the operator was told.",
+    ]
+    return [notice for notice in found if notice]
+
+
+def sought(digest: Digest) -> str:
+    rubric = digest.rubric
+    where = ", ".join(clean(name) for name in rubric.categories)
+    bar = f", with relevance {rubric.relevance} and novelty {rubric.novelty} or more of 10"
+    by = ", by these criteria:" if rubric.criteria else "."
+    return f"New papers in {where}{bar if digest.judged else ''}{by}"
+
+
+def disclaimer(digest: Digest) -> str:
+    if not digest.judged:
+        return "The order comes from text similarity to your rubric; no model has read the papers."
+    author = models(digest.usage) or "a language model"
+    return f"Scores and “why it matched” notes are written by {author} and can be wrong."

@@ -1,0 +1,157 @@
+# ruff: noqa: RUF001 - typography is meant: dashes and quotation marks as a reader expects them
+"""Papers as words: what a card, a line or a near miss shows, decided here (pure).
+
+Nothing is escaped here (the templates do), and what nobody scored gets no score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from newsletter.render.clip import clip_words
+from newsletter.render.words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from newsletter.model import NearMiss, Paper, Pick, Score
+
+CARD_AUTHORS = 8
+CONTENTS_AUTHORS = 3
+LONGEST_TITLE = 300
+LONGEST_NAME = 80
+LONGEST_COMMENT = 600
+SHORT_TITLE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """One figure of a paper: `kind` is its class in the style sheet."""
+
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A pick as it is shown. `group` is the heading it stands under."""
+
+    number: int
+    paper: Paper
+    title: str
+    short_title: str
+    authors: str
+    few_authors: str
+    lead_author: str
+    why: str
+    badges: tuple[Badge, ...]
+    summary: str
+    marks: tuple[str, ...]
+    group: str
+    abstract: str
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A near miss as it is shown."""
+
+    paper: Paper
+    title: str
+    authors: str
+    summary: str
+    reason: str
+
+
+def authors(names: Sequence[str], most: int) -> str:
+    """`A, B, C and 4 more`."""
+    kept = ", ".join(shown(name, LONGEST_NAME) for name in names[:most])
+    more = len(names) - most
+    return f"{kept} and {more} more" if more > 0 else kept
+
+
+def entries(picks: Iterable[Pick], *, judged: bool) -> list[Entry]:
+    return [_entry(place, pick, judged=judged) for place, pick in enumerate(picks, 1)]
+
+
+def _entry(number: int, pick: Pick, *, judged: bool) -> Entry:
+    paper, score = pick.paper, pick.score
+    badges = _badges(score, number, judged=judged)
+    title = shown(paper.title, LONGEST_TITLE) or "Untitled"
+    return Entry(
+        number=number,
+        paper=paper,
+        title=title,
+        short_title=clip_words(title, SHORT_TITLE),
+        authors=authors(paper.authors, CARD_AUTHORS),
+        few_authors=authors(paper.authors, CONTENTS_AUTHORS),
+        lead_author=authors(paper.authors, 1),
+        why=shown(score.comment, LONGEST_COMMENT) if score else "",
+        badges=badges,
+        summary=", ".join(badge.label for badge in badges),
+        marks=_marks(pick),
+        group=_group(score, judged=judged),
+        abstract=paper.abstract,
+    )
+
+
+def _marks(pick: Pick) -> tuple[str, ...]:
+    followed = f"By {shown(pick.followed, LONGEST_NAME)}, whom you follow" if pick.followed else ""
+    late = "Late arrival: listed by arXiv after its day" if pick.late else ""
+    return tuple(mark for mark in (followed, late) if mark)
+
+
+def _group(score: Score | None, *, judged: bool) -> str:
+    if not judged:
+        return "Closest to your rubric"
+    if score is None or score.relevance is None:
+        return "By authors you follow"
+    return f"Relevance + novelty {score.total}/20"
+
+
+def _badges(score: Score | None, number: int, *, judged: bool) -> tuple[Badge, ...]:
+    if score is None:
+        return (Badge("Not scored", "b"),)
+    if not judged:
+        near = (
+            () if score.similarity is None else (Badge(f"Similarity {score.similarity:.2f}", "b"),)
+        )
+        return (Badge(f"Rank {number}", "b"), *near)
+    return tuple(
+        Badge(f"{name} {value}/10{_spread(spread)}", f"{letter}{_tint(value)}")
+        for name, letter, value, spread in (
+            ("Relevance", "r", score.relevance, score.relevance_spread),
+            ("Novelty", "n", score.novelty, score.novelty_spread),
+        )
+        if value is not None
+    ) or (Badge("Not scored", "b"),)
+
+
+def _spread(spread: tuple[int, int] | None) -> str:
+    return f" ({spread[0]}–{spread[1]})" if spread and spread[0] != spread[1] else ""
+
+
+def _tint(value: int) -> int:
+    """The tint only grades what the number says: 9 and 10, 8, and the rest."""
+    return 9 if value >= 9 else 8 if value == 8 else 7  # noqa: PLR2004 - the scale's own steps
+
+
+def misses(near: Iterable[NearMiss]) -> list[Miss]:
+    return [
+        Miss(
+            paper=miss.paper,
+            title=shown(miss.paper.title, LONGEST_TITLE) or "Untitled",
+            authors=authors(miss.paper.authors, 1),
+            summary=", ".join(badge.label for badge in _badges(miss.score, 0, judged=True))
+            if miss.score.relevance is not None
+            else "",
+            reason=shown(miss.reason, LONGEST_NAME),
+        )
+        for miss in near
+    ]
+
+
+def groups(listed: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Runs of entries under one heading, in the digest's order."""
+    return [(name, list(run)) for name, run in groupby(listed, key=lambda entry: entry.group)]

@@ -1,0 +1,35 @@
+"""Paragraphs of the text part: hard wrapped at 72 columns, links whole (pure)."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+COLUMNS = 72
+
+
+def flow(text: str, indent: int = 0, hang: int = 0) -> str:
+    """`text` as lines of at most 72 columns. A longer word, as a link is, is never broken."""
+    first, rest = " " * indent, " " * (indent + hang)
+    lines = textwrap.wrap(
+        " ".join(text.split()),
+        COLUMNS,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
+
+
+def rows(text: str, indent: int = 0) -> str:
+    """Many lines, each wrapped for itself."""
+    return "\n".join(flow(line, indent) for line in text.splitlines())
+
+
+def tidy(text: str) -> str:
+    """One blank line at most, no trailing blanks, a line end at the end."""
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    # Clients hide what follows "-- " as a signature; a line of dashes is none.
+    text = re.sub(r"^--\s*$", "—", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"

@@ -1,0 +1,41 @@
+"""Outside text and figures as a reader sees them (pure)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from newsletter.render.clip import clip_words
+from newsletter.render.tex import to_unicode
+
+if TYPE_CHECKING:
+    from datetime import date
+
+# Control and bidi characters could reorder or cut what stands around them; none is ever shown.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+    "\ufff9-\ufffc\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` without characters that are not seen but act."""
+    return UNSEEN.sub("", text)
+
+
+def shown(text: str, longest: int) -> str:
+    """Outside text for one line: TeX as Unicode, at most `longest` characters."""
+    # What is far too long is cut before TeX is read: its meaning is lost either way.
+    return clip_words(to_unicode(clean(text)[: 4 * longest]), longest)
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def long_date(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def short_date(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"

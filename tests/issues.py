@@ -1,0 +1,170 @@
+"""Digests to render: a day of the corpus with its labels, or as many papers as a test wants."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, date, datetime
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newsletter.model import (
+    NANOS_PER_DOLLAR,
+    Coverage,
+    Criterion,
+    DayKind,
+    Digest,
+    NearMiss,
+    Outcome,
+    Paper,
+    Pick,
+    Rubric,
+    Score,
+    Usage,
+)
+from newsletter.render import Nav, Reader, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
+DAY = date(2025, 9, 23)
+SITE = Site("arXiv digest", "1 Example Street, Springfield, EX 00000, USA", "https://news.example")
+NAV = Nav(
+    issue_url="https://news.example/archive/foundation-models/2025-09-23/",
+    previous=("← 22 Sep", "https://news.example/archive/foundation-models/2025-09-22/"),
+    month=("September 2025 overview", "https://news.example/archive/foundation-models/2025-09/"),
+    next=("24 Sep →", "https://news.example/archive/foundation-models/2025-09-24/"),
+)
+READER = Reader(
+    email="ada@example.org",
+    since=date(2025, 9, 3),
+    unsubscribe_url="https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+    preferences_url="https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+)
+CRITERIA = (
+    Criterion(1, "Model architecture", "Mixture of experts, transformers; not applications."),
+    Criterion(2, "Compression and efficiency", "Sparsity, quantisation, low rank."),
+    Criterion(3, "Representation learning", "How networks encode what they learn."),
+)
+RUBRIC = Rubric(
+    slug="foundation-models",
+    title="Foundation models",
+    categories=("cs.LG", "cs.AI"),
+    criteria=CRITERIA,
+    preface="Find the papers that a friend would enjoy.",
+)
+USAGE = Usage(
+    "gpt-5",
+    input_tokens=76_776,
+    output_tokens=79_041,
+    input_nanos=NANOS_PER_DOLLAR // 10,
+    output_nanos=79 * NANOS_PER_DOLLAR // 100,
+)
+
+
+@cache
+def corpus_papers(day: str) -> dict[str, Paper]:
+    with gzip.open(CORPUS / f"papers-{day}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return {paper.id: paper for paper in map(_paper, map(json.loads, lines))}
+
+
+def _paper(row: dict[str, Any]) -> Paper:
+    identifier, _, version = row["id"].rpartition("v")
+    return Paper(
+        id=identifier,
+        version=int(version),
+        title=row["title"],
+        authors=tuple(row["authors"]),
+        abstract=row["abstract"],
+        primary_category=row["primary_category"],
+        categories=tuple(row["categories"]),
+        published=datetime.fromisoformat(row["published"]),
+        updated=datetime.fromisoformat(row["updated"]),
+        comment=row["comment"] or "",
+    )
+
+
+@cache
+def corpus_picks(day: str) -> tuple[Pick, ...]:
+    papers = corpus_papers(day)
+    rows = map(json.loads, (CORPUS / f"labels-{day}.jsonl").read_text("utf-8").splitlines())
+    return tuple(
+        Pick(papers[row["id"].rpartition("v")[0]], _score(row))
+        for row in rows
+        if row["relevance"] is not None
+    )
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(
+        paper_id=row["id"].rpartition("v")[0],
+        model="gpt-5",
+        relevance=row["relevance"],
+        novelty=row["novelty"],
+        comment=row["comment"],
+    )
+
+
+def paper(number: int = 1, **changed: Any) -> Paper:
+    values: dict[str, Any] = {
+        "id": f"2509.{number:05d}",
+        "version": 1,
+        "title": f"A sparse mixture of experts, part {number}",
+        "authors": ("Ada Lovelace", "Charles Babbage"),
+        "abstract": "Large models are costly. We propose a sparse one. It costs 50% less.",
+        "primary_category": "cs.LG",
+        "categories": ("cs.LG",),
+        "published": datetime(2025, 9, 22, 12, tzinfo=UTC),
+        "updated": datetime(2025, 9, 22, 12, tzinfo=UTC),
+    }
+    return Paper(**(values | changed))
+
+
+def pick(number: int = 1, relevance: int = 8, novelty: int = 7, **changed: Any) -> Pick:
+    chosen = paper(number, **changed)
+    score = Score(
+        chosen.id, "gpt-5", relevance, novelty, comment="Model architecture: a sparse MoE."
+    )
+    return Pick(chosen, score)
+
+
+def many(picks: tuple[Pick, ...], count: int) -> tuple[Pick, ...]:
+    """`count` picks: the given ones, and again with new ids when they run out."""
+
+    def renamed() -> Iterator[Pick]:
+        for place, each in enumerate(cycle(picks)):
+            if place < len(picks):
+                yield each
+            else:
+                values = {name: getattr(each.paper, name) for name in Paper.__slots__}
+                yield Pick(Paper(**values | {"id": f"2510.{place:05d}"}), each.score)
+
+    return tuple(islice(renamed(), count))
+
+
+def digest(picks: tuple[Pick, ...] = (), **changed: Any) -> Digest:
+    announced = changed.pop("announced", 964)
+    values: dict[str, Any] = {
+        "rubric": RUBRIC,
+        "date": DAY,
+        "kind": DayKind.NORMAL if picks else DayKind.NOTHING_MET,
+        "picks": picks,
+        "near_misses": (),
+        "coverage": Coverage(
+            announced=announced,
+            outcomes={Outcome.SCORED: announced - 3, Outcome.REFUSED: 1, Outcome.FAILED: 2},
+            by_category={"cs.LG": 601, "cs.AI": 540},
+        ),
+        "usage": (USAGE,),
+        "prompt": "",
+    }
+    return Digest(**(values | changed))
+
+
+def near_miss(number: int = 900) -> NearMiss:
+    chosen = pick(number, 8, 6)
+    assert chosen.score
+    return NearMiss(chosen.paper, chosen.score, "novelty 6, your bar is 7")
