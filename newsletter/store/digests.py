@@ -63,15 +63,15 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
         "body": CODEC.dump_json(digest).decode(),
         "at": now,
     }
-    stored = tx.execute(_insert(tx, digest_table).values(row).on_conflict_do_nothing())
-    same_day = digest_table.c.date == digest.date
-    digest_id: int = tx.execute(
-        select(digest_table.c.id).where(digest_table.c.rubric == slug, same_day)
-    ).scalar_one()
-    if stored.rowcount:
+    fresh = _insert(tx, digest_table).values(row).on_conflict_do_nothing()
+    digest_id: int | None = tx.scalar(fresh.returning(digest_table.c.id))
+    if digest_id is not None:
         _cover(tx, digest, digest_id)
         search.add(tx, digest_id, digest)
-    return digest_id
+        return digest_id
+    same_day = digest_table.c.date == digest.date
+    there = select(digest_table.c.id).where(digest_table.c.rubric == slug, same_day)
+    return tx.execute(there).scalar_one()
 
 
 def _insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -36,7 +36,7 @@ def ask(tx: Connection, email: str, rubric: str, now: datetime) -> bool:
         return False
     make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     row = {"email_hash": fingerprint(email), "rubric": rubric, "asked_at": now, "mailed_at": now}
-    done = tx.execute(
+    taken = tx.scalar(
         make(signup)
         .values(row)
         .on_conflict_do_update(
@@ -44,8 +44,9 @@ def ask(tx: Connection, email: str, rubric: str, now: datetime) -> bool:
             set_=row,
             where=signup.c.mailed_at <= now - BETWEEN_MAILS,
         )
+        .returning(signup.c.email_hash)
     )
-    return done.rowcount == 1
+    return taken is not None
 
 
 def unsent(tx: Connection, email: str, now: datetime) -> None:
