@@ -7,7 +7,7 @@ import re
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -18,10 +18,12 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
@@ -141,6 +143,10 @@ class Settings(BaseSettings):
         None, ge=0, le=1_000_000, description="use dollars per month, like 20"
     )
     scoring_concurrency: int = Field(8, ge=1, le=256, description="use a number from 1 to 256")
+    scoring_mode: Literal["auto", "now", "batch"] = Field(
+        "auto", description="use auto, now or batch"
+    )
+    second_opinion: bool = Field(True, description="use true or false")  # noqa: FBT003 - a default
 
     sendgrid_api_key: SecretStr = Field(
         SecretStr(""), validation_alias="SENDGRID_API_KEY", description="use a key with Mail Send"

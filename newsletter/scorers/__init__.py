@@ -1,43 +1,102 @@
 """Who judges papers. A scorer is one file here and one line in SCORERS.
 
-A scorer plans calls, makes one, and reads one answer; `score.py` keeps the ledger between these
+A scorer composes a call, makes it, and reads its answer; `score.py` keeps the ledger between these
 steps, so that an answer is stored before it is parsed and nothing is paid for twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
-from newsletter.model import Paper, Rubric, Score, Usage
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from newsletter.model import Paper, Rubric, Score, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be judged in one go: at most as many papers as the scorer's largest size.
+
+    `reading` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers first,
+    so that other rubrics' calls on the same papers pay for them once. `last_resort` asks another
+    model, because the first refused.
+    """
+
+    rubric: Rubric
+    papers: tuple[Paper, ...]
+    reading: int = 1
+    shared: bool = False
+    last_resort: bool = False
+
+    @property
+    def slots(self) -> dict[str, Paper]:
+        """The papers by the name each has in the call: p01, p02, ..."""
+        return {f"p{place:02d}": paper for place, paper in enumerate(self.papers, 1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: its papers by slot, its body, and the most it can cost (nano-dollars)."""
+    """A request ready to be sent, and the most it can cost. `at` decides which prices hold."""
 
-    rubric: Rubric
-    papers: Mapping[str, Paper]
+    request: Request
     model: str
     body: Mapping[str, Any]
-    upper_nanos: int = 0
+    upper_nanos: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, as bytes, with what it cost; stored before anybody parses it."""
+    """What came back, as bytes, with what it cost; stored before anybody parses it.
+
+    `usage` is None where the answer does not say: it may have been billed.
+    """
 
     raw: bytes
-    usage: Usage
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer says: scores by paper id; refused papers; all others are asked again."""
+    """What an answer says: scores by paper id. Papers without a score are asked again.
+
+    `doubtful` are ids among the scores that should be asked once more before they are believed.
+    """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
+    doubtful: frozenset[str] = frozenset()
     refused: bool = False
+
+
+class Failure(StrEnum):
+    """What an unsuccessful call proves."""
+
+    FATAL = "fatal"
+    """Not billed, and no other call will succeed: stop, tell the operator."""
+    BUSY = "busy"
+    """Not billed; may be tried again later."""
+    UNREACHABLE = "unreachable"
+    """Never left this machine; may be tried again later."""
+    TOO_LARGE = "too large"
+    """Not billed; fewer papers may do."""
+    LOST = "lost"
+    """May have been billed: its upper bound stays reserved."""
+
+
+class ScorerError(Exception):
+    """A call brought no answer. The text is for a person and holds no secret.
+
+    `retry_after` is in seconds, where the other side named a time; None else.
+    """
+
+    def __init__(self, failure: Failure, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.failure = failure
+        self.retry_after = retry_after
 
 
 class Scorer(Protocol):
@@ -45,12 +104,21 @@ class Scorer(Protocol):
     """Model and prompt version: with the rubric's fingerprint the key of every stored score."""
     judges: bool
     """False when it only ranks: then relevance and novelty are None."""
+    sizes: tuple[int, ...]
+    """How many papers one call may hold, largest first; no other number is ever asked for."""
+    second_opinion: bool
+    """Whether papers near the cut are read a second time."""
 
-    def plan(self, rubric: Rubric, papers: Sequence[Paper]) -> list[Call]: ...
+    def call(self, request: Request, at: datetime) -> Call: ...
 
-    def ask(self, call: Call) -> Answer: ...
+    def ask(self, call: Call) -> Answer:
+        """Send it and wait. Raises ScorerError; tries nothing twice by itself."""
 
-    def read(self, call: Call, raw: bytes) -> Reading: ...
+    def read(self, request: Request, model: str, raw: bytes) -> Reading:
+        """Parse an answer of `model` to `request`. Never raises: what is unreadable is missing."""
+
+    def prompt(self, rubric: Rubric) -> str:
+        """What the model is told about this rubric, for a person to read; empty without a model."""
 
 
 SCORERS = {

@@ -1,0 +1,133 @@
+"""One call, from the intent to the stored scores. Every step is committed before the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from newsletter import lives
+from newsletter.model import Score
+from newsletter.scorers import Call, Failure, Reading, Request, Scorer, ScorerError
+from newsletter.store import ledger, scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from newsletter.model import Outcome, Paper, Rubric, Usage
+    from newsletter.store import Store
+
+LEASE = timedelta(minutes=10)
+"""Longer than any call may take: after it the process that sent it counts as dead."""
+
+
+class Known(Exception):  # noqa: N818 - it is an answer, not a mistake
+    """Some of the papers were scored meanwhile, by another process or for a rubric just alike."""
+
+    def __init__(self, found: Mapping[str, Score]) -> None:
+        super().__init__(f"{len(found)} known")
+        self.found = found
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where one rubric's day is worked on."""
+
+    store: Store
+    scorer: Scorer
+    rubric: Rubric
+    day: date
+    budget: ledger.Budget
+    clock: Callable[[], datetime]
+
+    @property
+    def account(self) -> ledger.Account:
+        return ledger.Account(
+            self.rubric.slug, self.rubric.fingerprint, self.scorer.name, self.day, lives.me()
+        )
+
+    def recover(self, papers: Sequence[Paper]) -> scores.Known:
+        """Take up what an earlier life left: parse the stored answers, give up the unanswered."""
+        by_id = {paper.id: paper for paper in papers}
+        with self.store.begin() as tx:
+            ledger.bury(tx, self.account, self.clock(), lives.is_gone)
+            for row in ledger.unread(tx, self.account):
+                if all(paper_id in by_id for paper_id in row.papers.values()):
+                    request = self._as_asked(row.papers, by_id, row.reading)
+                    reading = self.scorer.read(request, row.model, row.raw)
+                    self._keep(tx, request, reading, row.call_id, trusting=True)
+            return scores.known(tx, self.account, list(by_id))
+
+    def reserve(self, call: Call) -> str:
+        """Commit the intent. Raises NoReservation, or Known when others were first."""
+        with self.store.begin() as tx:
+            ids = [paper.id for paper in call.request.papers]
+            known = scores.known(tx, self.account, ids)[call.request.reading]
+            if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
+                raise Known(found)
+            return ledger.reserve(tx, self.account, call, self.budget, self.clock() + LEASE)
+
+    def ask(self, call: Call, call_id: str, *, trusting: bool) -> Reading:
+        """Send the call, store the answer, then parse it and store its scores.
+
+        Unless `trusting`, doubtful scores are handed back without being stored. Raises ScorerError.
+        """
+        try:
+            answer = self.scorer.ask(call)
+        except ScorerError as error:
+            self._settle(call_id, error)
+            raise
+        with self.store.begin() as tx:
+            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
+        if answer.usage is None:
+            raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
+        reading = self.scorer.read(call.request, call.model, answer.raw)
+        with self.store.begin() as tx:
+            self._keep(tx, call.request, reading, call_id, trusting=trusting)
+        return reading
+
+    def believe(self, reading: int, found: Mapping[str, Score]) -> None:
+        """Store scores that were doubted, when asking again brought nothing better."""
+        with self.store.begin() as tx:
+            scores.keep(tx, self.account, reading, found.values(), None)
+
+    def refuse(self, reading: int, paper: Paper, outcome: Outcome) -> None:
+        with self.store.begin() as tx:
+            scores.refuse(tx, self.account, reading, paper.id, outcome, self.scorer.name)
+
+    def usage(self) -> tuple[Usage, ...]:
+        with self.store.read() as tx:
+            return ledger.usage(tx, self.rubric.slug, self.day)
+
+    def left(self) -> int:
+        with self.store.read() as tx:
+            return self.budget.day_nanos - ledger.spent(tx, self.rubric.slug, self.day)
+
+    def _settle(self, call_id: str, error: ScorerError) -> None:
+        settle = ledger.lost if error.failure is Failure.LOST else ledger.free
+        with self.store.begin() as tx:
+            settle(tx, call_id, str(error), self.clock())
+
+    def _keep(
+        self, tx: Connection, request: Request, reading: Reading, call_id: str, *, trusting: bool
+    ) -> None:
+        found = [
+            score
+            for paper_id, score in reading.scores.items()
+            if trusting or paper_id not in reading.doubtful
+        ]
+        scores.keep(tx, self.account, request.reading, found, call_id)
+        ledger.done(tx, call_id)
+
+    def _as_asked(
+        self, slots: Mapping[str, str], by_id: Mapping[str, Paper], reading: int
+    ) -> Request:
+        papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_place))
+        return Request(self.rubric, papers, reading)
+
+
+def _place(slot: str) -> int:
+    return int(slot[1:])

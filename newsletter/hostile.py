@@ -1,0 +1,103 @@
+"""Text by strangers, made harmless for where it goes: into a prompt, or before a reader (pure).
+
+Nothing is dropped for what it says; detection only decides how a paper is asked about.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TITLE_LIMIT = 400
+ABSTRACT_LIMIT = 4_000
+COMMENT_LIMIT = 600
+
+OUR_TAGS = re.compile(r"<(?=\s*/?\s*(?:paper|rubric)\b)", re.IGNORECASE)
+
+# Each of these also occurs in honest papers about such attacks: the cost of a false alarm is one
+# call that holds a single paper, so the net may be wide.
+ADDRESSED_TO_A_MODEL = re.compile(
+    r"""
+    \b(?:ignore|disregard|forget|override)\b .{0,40}
+        \b(?:instruction|prompt|above|previous|prior|rubric|criteria)
+    | \bsystem\s+prompt\b
+    | \b(?:give|assign|award|rate|score|return|answer|output|respond)\b .{0,40}
+        \b(?:positive\s+review|(?:relevance|novelty|score|rating)\s*(?:of|:|=|is)?\s*\d|10\s*/\s*10)
+    | \b(?:relevance|novelty)\s*(?:of|:|=|is|must\s+be|should\s+be)?\s*(?:10|ten)\b
+    | \b(?:reviewer|assistant|language\s+model|llm|ai)s?\b .{0,30}
+        \b(?:must|shall)\s+(?:rate|score|give)
+    | <\s*/?\s*(?:paper|rubric|system|instructions?)\b
+    | \bslots?\b .{0,20} \bp\d\d\b
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+# An address ends before a bracket or quote, so that the sentence around it stays whole.
+URL = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,9}://|\bwww\.)[^\s<>\"')\]]*", re.IGNORECASE)
+SCRIPT_URL = re.compile(r"\b(?:javascript|data|vbscript):\S*", re.IGNORECASE)
+EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# `1<z<1.8` and `for x<y and z>6` are no tags: a tag is a bare name, or one with attributes.
+TAG = re.compile(r"</?[a-z][a-z0-9-]*(?:\s[^<>]*=[^<>]*)?\s*/?>|<!--.*?(?:-->|$)", re.IGNORECASE)
+MARKUP = re.compile(r"\*\*|__|`+|~~|^\s*(?:#{1,6}|>|[-*])\s+")
+
+
+def visible(text: str) -> str:
+    """NFC, without control, format (zero-width, bidi), private and unassigned characters."""
+    spaced = re.sub(r"[\t\n\r\f\v\u2028\u2029]+", " ", text)
+    kept = (c for c in unicodedata.normalize("NFC", spaced) if unicodedata.category(c)[0] != "C")
+    return " ".join("".join(kept).split())
+
+
+def for_model(text: str, limit: int) -> str:
+    """Text that stands in a prompt as data and can't close or open our own tags."""
+    return OUR_TAGS.sub("&lt;", visible(text)[:limit])
+
+
+def rubric_for_model(text: str) -> str:
+    """The same for an operator's own Markdown, whose lines are kept."""
+    lines = (
+        "".join(c for c in line if c == "\t" or unicodedata.category(c)[0] != "C")
+        for line in unicodedata.normalize("NFC", text).splitlines()
+    )
+    return OUR_TAGS.sub("&lt;", "\n".join(lines)).strip()
+
+
+def speaks_to_model(text: str) -> bool:
+    """True for text that looks addressed to the model that reads it."""
+    hidden = any(unicodedata.category(c) in ("Cf", "Co", "Cn") for c in text)
+    return hidden or bool(ADDRESSED_TO_A_MODEL.search(visible(text)))
+
+
+def comment(text: str) -> str:
+    """A model's words as plain text: no addresses, markup or invisible characters; not cut short.
+
+    `<` and `&` stay where they are part of a sentence: whoever shows it escapes it.
+    """
+    text = LINK.sub(r"\1", visible(text))
+    for pattern in (TAG, SCRIPT_URL, URL, EMAIL, MARKUP):
+        text = pattern.sub(" ", text)
+    # What is left may close up to a tag or an address again; until nothing changes it is not safe.
+    while (again := TAG.sub(" ", URL.sub(" ", text))) != text:
+        text = again
+    text = re.sub(r"\(\s*\)", " ", text)
+    text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
+    return _cut(text, COMMENT_LIMIT)
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:.") + "…"
+
+
+ABBREVIATIONS = re.compile(r"(?:\b(?:vs|e\.g|i\.e|et al|cf|Fig|Eq|Sec|resp|approx|Dr)|\b[A-Z])\.$")
+
+
+def first_sentence(text: str, limit: int = 240) -> str:
+    """The first sentence, cut at a word when longer than `limit` characters."""
+    for end in re.finditer(r"[.!?](?=\s+[A-Z\"“(])", text):
+        if not ABBREVIATIONS.search(text[: end.end()]):
+            text = text[: end.end()]
+            break
+    return _cut(text, limit)

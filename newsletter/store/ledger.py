@@ -1,0 +1,236 @@
+"""Every call that may cost money, and what came of it.
+
+intent ──> answered ──> done        the answer is stored raw, then parsed
+  ├──────> free                     provably not billed
+  └──────> lost                     may have been billed: its upper bound stays reserved
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sqlalchemy import case, func, insert, select, update
+
+from newsletter.model import Usage
+from newsletter.store.tables import call as calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import date, datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from newsletter.scorers import Call
+
+MONEY_LOCK = 0x6E6577736C
+
+
+class State(StrEnum):
+    INTENT = "intent"
+    ANSWERED = "answered"
+    DONE = "done"
+    FREE = "free"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose money a call spends: one rubric on one day, by one scorer, in one life."""
+
+    rubric: str
+    fingerprint: str
+    scorer: str
+    day: date
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Nano-dollars: for the rubric's day, and for the month of the whole service."""
+
+    day_nanos: int
+    month_nanos: int | None = None
+
+
+class NoReservation(Exception):  # noqa: N818 - it is an answer, not a mistake
+    """The call must not be made: the money is spent, or others are about these papers."""
+
+    def __init__(self, *, taken: frozenset[str] = frozenset()) -> None:
+        super().__init__("taken" if taken else "over budget")
+        self.taken = taken
+
+
+def reserve(
+    tx: Connection,
+    account: Account,
+    call: Call,
+    budget: Budget,
+    lease_until: datetime,
+    batch_id: str | None = None,
+) -> str:
+    """Write the intent and return its id. Raises NoReservation.
+
+    Spent + uncertain + in flight + this call never exceed the budget, over all processes: whoever
+    reserves holds the lock until the intent is committed.
+    """
+    _lock(tx)
+    ids = {paper.id for paper in call.request.papers}
+    if taken := ids & _in_flight(tx, account, call.request.reading, call.at):
+        raise NoReservation(taken=frozenset(taken))
+    left = budget.day_nanos - _bound(tx, _of_day(account.rubric, account.day))
+    if budget.month_nanos is not None:
+        month = call.at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        left = min(left, budget.month_nanos - _bound(tx, calls.c.started_at >= month))
+    if call.upper_nanos > max(left, 0):
+        raise NoReservation
+    call_id = uuid4().hex
+    tx.execute(
+        insert(calls).values(
+            id=call_id,
+            rubric=account.rubric,
+            fingerprint=account.fingerprint,
+            scorer=account.scorer,
+            date=account.day,
+            reading=call.request.reading,
+            model=call.model,
+            request_hash=sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest(),
+            papers={slot: paper.id for slot, paper in call.request.slots.items()},
+            state=State.INTENT,
+            upper_nanos=call.upper_nanos,
+            owner=account.owner,
+            lease_until=lease_until,
+            batch_id=batch_id,
+            started_at=call.at,
+        )
+    )
+    return call_id
+
+
+def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
+    """Store what came back, before anybody parses it; without usage it counts as lost."""
+    state = State.ANSWERED if usage else State.LOST
+    _end(tx, call_id, state, at, raw=raw, usage=_row(usage), cost_nanos=_cost(usage))
+
+
+def done(tx: Connection, call_id: str) -> None:
+    tx.execute(update(calls).where(calls.c.id == call_id).values(state=State.DONE))
+
+
+def free(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
+    _end(tx, call_id, State.FREE, at, reason=reason)
+
+
+def lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
+    _end(tx, call_id, State.LOST, at, reason=reason)
+
+
+def bury(tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]) -> None:
+    """What dead processes were waiting for is lost: nobody will read those answers."""
+    rows = tx.execute(
+        select(calls.c.id, calls.c.owner, calls.c.lease_until).where(
+            *_of(account), calls.c.state == State.INTENT, calls.c.batch_id.is_(None)
+        )
+    )
+    for row in rows.all():
+        if row.lease_until <= now or is_gone(row.owner):
+            lost(tx, row.id, "the process ended before the answer came", now)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer that was paid for and stored but not parsed; `papers` are ids by slot."""
+
+    call_id: str
+    reading: int
+    model: str
+    papers: dict[str, str]
+    raw: bytes
+
+
+def unread(tx: Connection, account: Account) -> list[Unread]:
+    rows = tx.execute(
+        select(calls.c.id, calls.c.reading, calls.c.model, calls.c.papers, calls.c.raw)
+        .where(*_of(account), calls.c.state == State.ANSWERED)
+        .order_by(calls.c.started_at, calls.c.id)
+    )
+    return [Unread(row.id, row.reading, row.model, row.papers, row.raw) for row in rows]
+
+
+def spent(tx: Connection, rubric: str, day: date) -> int:
+    """Nano-dollars spent or reserved for this rubric's day."""
+    return _bound(tx, _of_day(rubric, day))
+
+
+def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
+    """What this rubric's day cost, by model; the same on every later run."""
+    rows = tx.execute(
+        select(calls.c.model, calls.c.usage, calls.c.state, calls.c.upper_nanos)
+        .where(_of_day(rubric, day), calls.c.state != State.FREE)
+        .order_by(calls.c.model)
+    )
+    sums: dict[str, Usage] = {}
+    for row in rows:
+        if row.state in (State.ANSWERED, State.DONE):
+            one = Usage(**(row.usage or {"model": row.model}))
+        else:
+            one = Usage(row.model, uncertain_nanos=row.upper_nanos)
+        sums[row.model] = _plus(sums.get(row.model, Usage(row.model)), one)
+    return tuple(one for one in sums.values() if one.total_tokens or one.uncertain_nanos)
+
+
+def _plus(left: Usage, right: Usage) -> Usage:
+    counts = {k: v + asdict(right)[k] for k, v in asdict(left).items() if k != "model"}
+    return Usage(left.model, **counts)
+
+
+def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) -> set[str]:
+    """Papers that another living call is about."""
+    rows = tx.execute(
+        select(calls.c.papers).where(
+            *_of(account),
+            calls.c.state.in_([State.INTENT, State.ANSWERED]),
+            calls.c.reading == reading,
+            calls.c.lease_until > now,
+        )
+    )
+    return {paper_id for row in rows for paper_id in row.papers.values()}
+
+
+def _bound(tx: Connection, where: ColumnElement[bool]) -> int:
+    """What the calls cost, or may have: unconfirmed ones count with their upper bound."""
+    open_ended = calls.c.state.in_([State.INTENT, State.LOST])
+    amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
+    return int(tx.execute(select(func.coalesce(func.sum(amount), 0)).where(where)).scalar_one())
+
+
+def _of_day(rubric: str, day: date) -> ColumnElement[bool]:
+    return (calls.c.rubric == rubric) & (calls.c.date == day)
+
+
+def _of(account: Account) -> Collection[ColumnElement[bool]]:
+    return (calls.c.fingerprint == account.fingerprint, calls.c.scorer == account.scorer)
+
+
+def _end(tx: Connection, call_id: str, state: State, at: datetime, **values: object) -> None:
+    tx.execute(
+        update(calls).where(calls.c.id == call_id).values(state=state, ended_at=at, **values)
+    )
+
+
+def _row(usage: Usage | None) -> dict[str, object] | None:
+    return asdict(usage) if usage else None
+
+
+def _cost(usage: Usage | None) -> int:
+    return usage.total_nanos if usage else 0
+
+
+def _lock(tx: Connection) -> None:
+    """One reservation at a time. SQLite's write transaction is that already."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(MONEY_LOCK)))

@@ -1,0 +1,101 @@
+"""What is known of papers under a rubric. Written once, never overwritten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from newsletter.model import Outcome, Score
+from newsletter.store.tables import score as scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from newsletter.store.ledger import Account
+
+AT_ONCE = 500
+"""Ids in one query: both databases allow many more, but not any number."""
+
+Known = dict[int, dict[str, Score | Outcome]]
+"""By reading (1, 2), by paper id: its score, or why there will be none."""
+
+
+def keep(
+    tx: Connection, account: Account, reading: int, found: Iterable[Score], call_id: str | None
+) -> None:
+    """Store scores. Of a paper scored before, the first score stands."""
+    for score in found:
+        _insert(
+            tx,
+            account,
+            reading,
+            score.paper_id,
+            outcome=Outcome.SCORED,
+            model=score.model,
+            relevance=score.relevance,
+            novelty=score.novelty,
+            fine=score.fine,
+            criterion=score.criterion,
+            comment=score.comment,
+            similarity=score.similarity,
+            call_id=call_id,
+        )
+
+
+def refuse(
+    tx: Connection, account: Account, reading: int, paper_id: str, outcome: Outcome, model: str
+) -> None:
+    """Remember that asking about this paper again would be in vain."""
+    _insert(tx, account, reading, paper_id, outcome=outcome, model=model)
+
+
+def known(tx: Connection, account: Account, ids: Sequence[str]) -> Known:
+    found: Known = {1: {}, 2: {}}
+    for start in range(0, len(ids), AT_ONCE):
+        rows = tx.execute(
+            select(scores).where(
+                scores.c.fingerprint == account.fingerprint,
+                scores.c.scorer == account.scorer,
+                scores.c.paper_id.in_(ids[start : start + AT_ONCE]),
+            )
+        )
+        for row in rows:
+            judged = row.outcome == Outcome.SCORED
+            found[row.reading][row.paper_id] = (
+                Score(
+                    paper_id=row.paper_id,
+                    model=row.model,
+                    relevance=row.relevance,
+                    novelty=row.novelty,
+                    fine=row.fine,
+                    criterion=row.criterion,
+                    comment=row.comment,
+                    similarity=row.similarity,
+                )
+                if judged
+                else Outcome(row.outcome)
+            )
+    return found
+
+
+def _insert(
+    tx: Connection, account: Account, reading: int, paper_id: str, **values: object
+) -> None:
+    if tx.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    tx.execute(
+        insert(scores)
+        .values(
+            fingerprint=account.fingerprint,
+            scorer=account.scorer,
+            paper_id=paper_id,
+            reading=reading,
+            **values,
+        )
+        .on_conflict_do_nothing()
+    )

@@ -1,0 +1,212 @@
+"""A Messages API on loopback: answers from a judge, counts, caches and bills by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.fakes.anthropic_answers import Ending, written
+from tests.fakes.anthropic_money import Till
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Judge = Callable[[str, str], dict[str, Any]]
+
+PAPER = re.compile(r'<paper slot="(p\d+)">\n(.*?)\n(.*?)\n</paper>', re.DOTALL)
+FORBIDDEN = ("temperature", "top_p", "top_k")
+
+
+@dataclass
+class Fault:
+    """Goes wrong `times` times, for requests whose body holds `match`.
+
+    `do` is a status (429), or a word: html, truncated, drop before, drop after, or an Ending.
+    `headers` and `delay` (seconds) come on top.
+    """
+
+    do: int | str
+    match: str = ""
+    times: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it came: when, where, its headers and body, the papers' titles by slot."""
+
+    at: float
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    titles: dict[str, str]
+
+
+class FakeAnthropic:
+    """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block."""
+
+    def __init__(self, judge: Judge, *, latency: float = 0.0) -> None:
+        self.judge = judge
+        self.latency = latency
+        self.faults: list[Fault] = []
+        self.requests: list[Seen] = []
+        self.answered: list[Seen] = []
+        self.till = Till()
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def bill_nanos(self) -> int:
+        """What all generated answers cost, delivered or not."""
+        return self.till.bill_nanos
+
+    @property
+    def papers_paid(self) -> list[str]:
+        """The title of every paper in every billed answer."""
+        return [title for seen in self.answered for title in seen.titles.values()]
+
+    def fault(self, do: int | str, match: str = "", **more: Any) -> None:
+        self.faults.append(Fault(do, match, **more))
+
+    def take_fault(self, body: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.times > 0 and fault.match in body:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    fake: FakeAnthropic
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        text = self.rfile.read(int(self.headers["content-length"])).decode()
+        body = json.loads(text)
+        papers = {slot: (title, said) for slot, title, said in PAPER.findall(user_text(body))}
+        titles = {slot: title for slot, (title, _) in papers.items()}
+        seen = Seen(time.monotonic(), self.path, dict(self.headers), body, titles)
+        with fake.lock:
+            fake.requests.append(seen)
+        fault = fake.take_fault(text) or Fault("")
+        if fault.do == "drop before":
+            self._hang_up()
+        elif isinstance(fault.do, int):
+            self._error(fault.do, fault.headers)
+        elif complaint := complaints(body):
+            self._error(400, {}, complaint)
+        elif self.path.endswith("/count_tokens"):
+            self._send(200, json.dumps({"input_tokens": fake.till.prompt_tokens(body)}).encode())
+        else:
+            self._answer(seen, papers, fault)
+
+    def _answer(self, seen: Seen, papers: dict[str, tuple[str, str]], fault: Fault) -> None:
+        fake = self.server.fake
+        slots = seen.body["output_config"]["format"]["schema"]["required"]
+        judged = {slot: fake.judge(*papers[slot]) for slot in slots if slot in papers}
+        ending = Ending(fault.do) if fault.do in set(Ending) else Ending.WHOLE
+        message = written(judged, ending)
+        usage = fake.till.ring_up(seen.body, message)
+        if ending is not Ending.REFUSED:
+            with fake.lock:
+                fake.answered.append(seen)
+        raw = json.dumps(
+            {
+                "id": f"msg_{len(fake.requests)}",
+                "type": "message",
+                "role": "assistant",
+                "model": seen.body["model"],
+                **message,
+                "stop_sequence": None,
+                "usage": usage,
+            }
+        ).encode()
+        time.sleep(fake.latency + fault.delay)
+        fake.till.now_readable(seen.body)
+        if fault.do == "drop after":
+            self._hang_up()
+        elif fault.do == "html":
+            self._send(200, b"<html><body>busy</body></html>", kind="text/html")
+        elif fault.do == "truncated":
+            self._send(200, raw[: len(raw) // 2])
+        else:
+            self._send(200, raw)
+
+    def _error(self, status: int, headers: dict[str, str], said: str = "on purpose") -> None:
+        error = {"type": "error", "error": {"type": "api_error", "message": said}}
+        self._send(status, json.dumps(error).encode(), headers)
+
+    def _send(
+        self,
+        status: int,
+        raw: bytes,
+        headers: dict[str, str] | None = None,
+        kind: str = "application/json",
+    ) -> None:
+        try:
+            self.send_response(status)
+            given = {"content-type": kind, "content-length": str(len(raw)), "request-id": "req_1"}
+            for name, value in (given | (headers or {})).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(raw)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.close()
+
+
+def user_text(body: dict[str, Any]) -> str:
+    """All text of the user's messages."""
+    texts = []
+    for message in body.get("messages", []):
+        content = message["content"]
+        blocks = [{"text": content}] if isinstance(content, str) else content
+        texts += [block["text"] for block in blocks]
+    return "\n".join(texts)
+
+
+def complaints(body: dict[str, Any]) -> str:
+    """What the real API refuses with 400; empty when nothing."""
+    config = body.get("output_config", {})
+    thinking = body.get("thinking", {}).get("type", "adaptive")
+    if found := [name for name in FORBIDDEN if name in body]:
+        return f"{found[0]}: extra inputs are not permitted"
+    if body["messages"][-1]["role"] != "user":
+        return "prefill is not supported"
+    if thinking not in {"adaptive", "disabled"}:
+        return "thinking.type: not supported"
+    if thinking == "disabled" and config.get("effort") in {"xhigh", "max"}:
+        return "thinking cannot be disabled at this effort"
+    if "haiku-4-5" in body["model"] and "effort" in config:
+        return "effort is not supported"
+    return ""
