@@ -12,7 +12,7 @@ import pytest
 from newsletter.announcements import announcement
 from newsletter.settings import Settings
 from newsletter.sources import SourceError
-from newsletter.sources._line import (
+from newsletter.sources.arxiv.line import (
     NoAnswerError,
     RefusedError,
     ThrottledError,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from newsletter.model import Paper
 from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from newsletter.model import Paper
 
 Progress = Callable[[int, int], None]
 """Called with (papers so far, papers in all); all is 0 while unknown."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from newsletter.sources._line import NoAnswerError, ThrottledError
+from newsletter.sources.arxiv.line import NoAnswerError, ThrottledError
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"

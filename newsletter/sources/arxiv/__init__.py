@@ -12,8 +12,8 @@ from newsletter import __version__, announcements
 from newsletter.model import Paper
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import PaperSource, Progress, SourceError
-from newsletter.sources._atom import total_results
-from newsletter.sources._line import Answer, Line, NoAnswerError
+from newsletter.sources.arxiv.atom import total_results
+from newsletter.sources.arxiv.line import Answer, Line, NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
