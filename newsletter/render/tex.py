@@ -60,7 +60,7 @@ def to_unicode(text: str) -> str:
 
 def _converted(text: str) -> str:
     pieces, end = [], 0
-    for start, stop, body in _formulas(text):
+    for start, stop, body in formulas(text):
         pieces += [_prose(text[end:start]), _formula(body)]
         end = stop
     pieces.append(_prose(text[end:]))
@@ -68,7 +68,7 @@ def _converted(text: str) -> str:
     return re.sub(r"\s+([,.;:)\]])", r"\1", " ".join(plain.split()))
 
 
-def _formulas(text: str) -> Iterator[tuple[int, int, str]]:
+def formulas(text: str) -> Iterator[tuple[int, int, str]]:
     """Start, end and body of each formula. A `$` that is a price opens none."""
     place = 0
     while found := MATH.search(text, place):
