@@ -34,9 +34,9 @@ DAY = date(2025, 9, 23)
 SITE = Site("arXiv digest", "1 Example Street, Springfield, EX 00000, USA", "https://news.example")
 NAV = Nav(
     issue_url="https://news.example/archive/foundation-models/2025-09-23/",
-    previous=("← 22 Sep", "https://news.example/archive/foundation-models/2025-09-22/"),
-    month=("September 2025 overview", "https://news.example/archive/foundation-models/2025-09/"),
-    next=("24 Sep →", "https://news.example/archive/foundation-models/2025-09-24/"),
+    previous=("22 Sep", "https://news.example/archive/foundation-models/2025-09-22/"),
+    month=("September 2025", "https://news.example/archive/foundation-models/2025-09/"),
+    next=("24 Sep", "https://news.example/archive/foundation-models/2025-09-24/"),
 )
 READER = Reader(
     email="ada@example.org",
@@ -168,3 +168,35 @@ def near_miss(number: int = 900) -> NearMiss:
     chosen = pick(number, 8, 6)
     assert chosen.score
     return NearMiss(chosen.paper, chosen.score, "novelty 6, your bar is 7")
+
+
+MAILS: dict[str, dict[str, Any]] = {
+    "confirm": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "confirm_url": "https://news.example/confirm/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+    },
+    "goodbye": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "resubscribe_url": "https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJl",
+    },
+    "preferences": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "lines": ["07:00 in Europe/Berlin, Monday to Friday", "at most 20 papers, whole cards"],
+        "preferences_url": READER.preferences_url,
+        "unsubscribe_url": READER.unsubscribe_url,
+    },
+    "help": {
+        "reason": "Your reply was not understood, and nothing was changed.",
+        "words": [("unsubscribe", "no further mail"), ("pause 2 weeks", "a rest, then mail again")],
+        "preferences_url": READER.preferences_url,
+        "unsubscribe_url": READER.unsubscribe_url,
+    },
+    "alert": {
+        "headline": "Scoring failed for Foundation models",
+        "advice": "The key was refused (401). Set ANTHROPIC_API_KEY and run: newsletter run",
+        "facts": [("Day", "2025-09-23"), ("Papers waiting", "964"), ("Paid so far", "$0.12")],
+    },
+}

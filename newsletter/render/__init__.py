@@ -36,7 +36,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """Where an issue stands on the web. A link is (label, url), None where there is nothing."""
+    """Where an issue stands on the web.
+
+    A link is (label, url) with a bare label, `22 Sep` or `September 2025`; None for nothing there.
+    """
 
     issue_url: str
     previous: Link | None = None

@@ -116,7 +116,7 @@ def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[st
         "unread": frame.unread(coverage),
         "sought": frame.sought(digest),
         "criteria": [shown(criterion.title, 120) for criterion in rubric.criteria[:12]],
-        "links": [link for link in (nav.previous, nav.month, nav.next) if link],
+        "links": frame.links(nav),
         "disclaimer": frame.disclaimer(digest),
     }
 

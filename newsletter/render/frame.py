@@ -13,6 +13,7 @@ from newsletter.render.words import clean, long_date, plural, short_date, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from newsletter.render import Nav
     from newsletter.render.papers import Entry
 
 LONGEST_RUBRIC_TITLE = 80
@@ -192,3 +193,9 @@ def disclaimer(digest: Digest) -> str:
         return "The order comes from text similarity to your rubric; no model has read the papers."
     author = models(digest.usage) or "a language model"
     return f"Scores and “why it matched” notes are written by {author} and can be wrong."
+
+
+def links(nav: Nav) -> list[tuple[str, str]]:
+    """Label and address of the neighbours that exist, in the order of time."""
+    named = (("← {}", nav.previous), ("{} overview", nav.month), ("{} →", nav.next))
+    return [(form.format(clean(link[0])), link[1]) for form, link in named if link]

@@ -8,12 +8,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from newsletter.render.clip import clip_words
 from newsletter.render.compile import compile_mjml
 from newsletter.render.plain import flow, rows, tidy
 from newsletter.render.words import clean
 
 FOLDER = Path(__file__).parents[2] / "templates" / "email"
 INLINE = "_base/inline.css"
+LONGEST_SUBJECT = 150
 
 
 class Templates:
@@ -68,7 +70,7 @@ class Templates:
     def subject(self, name: str, values: dict[str, Any]) -> str:
         """One line: what could break a header is gone."""
         subject = self._filling.get_template(f"{name}/subject.txt").render(values)
-        return " ".join(subject.split())
+        return clip_words(" ".join(subject.split()), LONGEST_SUBJECT)
 
     def macros(self, path: str) -> Any:  # noqa: ANN401 - a Jinja module: its names are the file's macros
         return self._filling.get_template(path).module
