@@ -158,7 +158,7 @@ def _symbols(text: str) -> str:
     convert, parsed_as = _converter()
     try:
         return str(convert(text, latex_context=parsed_as, tolerant_parsing=True))
-    except (LatexWalkerError, RecursionError, ValueError, IndexError):
+    except (LatexWalkerError, RecursionError, ValueError, LookupError):
         return MACRO.sub(lambda found: found[1] or "", text).replace("{", "").replace("}", "")
 
 
