@@ -8,19 +8,18 @@ doubt when the process dies, and one commit serves many mails.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import socket
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from newsletter import lives
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.model import Delivery, DeliveryState, Email
-from newsletter.store import Store, deliveries, pace
-from newsletter.store.deliveries import Outcome
+from newsletter.store import Store, claims, deliveries, pace
+from newsletter.store.claims import Outcome
 
 Progress = Callable[[int, int], None]
 """Called with (rows settled so far, rows in all)."""
@@ -88,10 +87,12 @@ def deliver(
     then no request leaves that was not written down before.
     """
     with store.begin() as tx:
-        deliveries.expire(tx, clock(), is_dead)
+        claims.expire(tx, clock(), lives.is_gone)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-    work = _Work(store, mailer, digest_id, compose, clock, limits or Limits(), _owner_name())
+    work = _Work(
+        store, mailer, digest_id, compose, clock, limits or Limits(), f"{lives.me()}/{uuid4().hex}"
+    )
     work.todo = counts.get(DeliveryState.PENDING, 0)
     work.total = sum(counts.values())
     if work.todo:
@@ -166,7 +167,7 @@ class _Work:
         if self.paused_until and now < self.paused_until:
             return (self.paused_until - now).total_seconds()
         with self.store.read() as tx:
-            due = deliveries.next_try(tx, self.digest_id, now)
+            due = claims.next_try(tx, self.digest_id, now)
         if due is None or due > now + PATIENCE:
             return None
         # What is due but was not claimed waits for the pace, or is in another process's hands.
@@ -191,15 +192,13 @@ class _Work:
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
             for outcome in outcomes:
-                deliveries.record(tx, outcome, now)
+                claims.record(tx, outcome, now)
             if free and self.limits.per_second:
                 free = pace.take(tx, "mail", now, self.limits.per_second, free)
             if not free:
                 return [], 0
             until = now + self.limits.lease
-            return deliveries.claim(
-                tx, self.digest_id, self.owner, now=now, until=until, limit=free
-            )
+            return claims.claim(tx, self.digest_id, self.owner, now=now, until=until, limit=free)
 
     def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery]) -> None:
         waiting = list(claimed)
@@ -255,7 +254,7 @@ class _Work:
 
     def _later(self, outcome: Outcome, now: datetime) -> Outcome:
         with self.store.read() as tx:
-            tried = deliveries.failures(tx, outcome.delivery.id) + 1
+            tried = claims.failures(tx, outcome.delivery.id) + 1
         delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
         return Outcome(
             outcome.delivery,
@@ -265,25 +264,6 @@ class _Work:
             not_before=now + delay,
             failed=True,
         )
-
-
-def _owner_name() -> str:
-    """Who sends: machine, process, and this run of it."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
-
-
-def is_dead(owner: str) -> bool:
-    """Whether `owner` was a process of this machine that is no more. Never guesses about others."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _has_answer(future: Future[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from datetime import timedelta
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from newsletter.deliver import Limits, Tally, is_dead
+from newsletter.deliver import Limits, Tally
+from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.model import DeliveryState, SubscriberState
-from newsletter.store import Store, deliveries, subscribers
+from newsletter.store import claims, deliveries, subscribers
 from newsletter.store.tables import mailing
 from tests.fakes.mail import FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from newsletter.model import Email
+    from newsletter.store import Store
 
 
 @pytest.fixture
@@ -104,10 +105,12 @@ def test_only_those_whose_hour_has_come_are_frozen_and_the_rest_follows(town: To
     other.announce(day=town.clock.now().date() + timedelta(days=1))
     with town.store.begin() as tx:
         subscribers.resume(tx, people[0].id, "page", town.clock.now())
-        due = deliveries.freeze_audience(tx, other.digest_id, "cold-stars", town.clock.now(), [])
+        due = deliveries.freeze_audience(
+            tx, other.digest_id, "cold-stars", town.clock.now(), only=[]
+        )
         assert (due.prepared, due.excluded) == (2, {"not yet due": 1})
         due = deliveries.freeze_audience(
-            tx, other.digest_id, "cold-stars", town.clock.now(), [people[0].id]
+            tx, other.digest_id, "cold-stars", town.clock.now(), only=[people[0].id]
         )
     assert (due.prepared, due.excluded) == (3, {})
 
@@ -444,30 +447,22 @@ def test_progress_ends_at_all_of_them(town: Town):
     assert said == sorted(said)
 
 
-def test_only_a_process_of_this_machine_can_be_known_dead():
-    host = socket.gethostname()
-    assert not is_dead(f"{host}:{os.getpid()}:x")
-    assert is_dead(f"{host}:{2**22 + 1}:x")
-    assert not is_dead(f"elsewhere:{2**22 + 1}:x")
-    assert not is_dead("nonsense")
-
-
 def test_an_answer_after_the_lease_is_still_proof(town: Town):
     town.settle(1)
     town.announce()
     later = town.clock.now() + timedelta(hours=1)
     with town.store.begin() as tx:
-        [owed], _ = deliveries.claim(
-            tx, town.digest_id, "elsewhere:1:x", now=town.clock.now(), until=later, limit=5
+        [owed], _ = claims.claim(
+            tx, town.digest_id, "elsewhere/1/x", now=town.clock.now(), until=later, limit=5
         )
     with town.store.begin() as tx:
-        assert deliveries.expire(tx, later - timedelta(minutes=1), is_dead) == 0
-        assert deliveries.expire(tx, later + timedelta(minutes=1), is_dead) == 1
+        assert claims.expire(tx, later - timedelta(minutes=1), is_gone) == 0
+        assert claims.expire(tx, later + timedelta(minutes=1), is_gone) == 1
         for state, changes in (
             (DeliveryState.PENDING, False),
             (DeliveryState.REJECTED, False),
             (DeliveryState.ACCEPTED, True),
         ):
-            outcome = deliveries.Outcome(owed, state, provider_id="late")
-            assert deliveries.record(tx, outcome, later) is changes
+            outcome = claims.Outcome(owed, state, provider_id="late")
+            assert claims.record(tx, outcome, later) is changes
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}

@@ -207,7 +207,7 @@ delivery = Table(
     Column("attempt", Integer, nullable=False, default=0),
     # How often it was tried and provably not taken; unlike `attempt` it is no part of any key.
     Column("failures", Integer, nullable=False, default=0),
-    Column("lease_owner", String(64)),
+    Column("lease_owner", String(160)),
     Column("lease_until", Moment),
     Column("not_before", Moment),
     Column("content_hash", String(64)),
