@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Private code points keep from pylatexenc what it would read as markup; none may come from outside.
 UP, DOWN, OPEN, CLOSE = "\ue000", "\ue001", "\ue002", "\ue003"
-LITERALS = "%&#^_$~"
+LITERALS = "%&#^_$~-"
 SHIELD = {ord(letter): 0xE010 + place for place, letter in enumerate(LITERALS)}
 UNSHIELD = {shield: letter for letter, shield in SHIELD.items()}
 PRIVATE = re.compile("[\ue000-\ue01f]")
@@ -38,7 +38,7 @@ MATH = re.compile(
     r"|(?<!\\)\$(?P<inline>(?:\\.|[^$\\])+)\$"
     r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]"
 )
-FORMULA = re.compile(r"[\\^_={}<>+]|^\s*[-(]?\s*[^\W\d_]{1,2}[\s\d)\-]*$")
+FORMULA = re.compile(r"[\\^_={}<>+]|^\s*[-(]?\s*[^\W\d_]{1,2}[\s\d)\-]*$|^\s*[-−]\s*$")
 SCRIPT = re.compile(rf"([{UP}{DOWN}]){OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 MACRO = re.compile(r"\\(?:([A-Za-z]+)\*?|.)")
 ARGUMENT = re.compile(r"\\(?:[A-Za-z]+(?:\s*\{[^{}]*\})*|.)|.")
@@ -51,11 +51,18 @@ def to_unicode(text: str) -> str:
     text = " ".join(PRIVATE.sub("", text).split())
     # `\\boldsymbolλ`: pylatexenc would take the Greek letter for a part of the macro's name.
     text = re.sub(r"(\\[A-Za-z]+)(?=[^\W\d_a-zA-Z])", r"\1 ", text)
+    text = re.sub(r"(?<=\d)\{,\}(?=\d)", ",", text)
     if not TEX.search(text):
-        return text
-    plain = _converted(text)
+        return _dashes(text)
+    plain = _dashes(_converted(text))
     letters = re.sub(r"\\[A-Za-z]+|[\\${}\s^_~]", "", text)
     return plain if len(plain) >= LEAST_KEPT * len(letters) else text
+
+
+def _dashes(text: str) -> str:
+    """`--` between words; before an option (`--fast`) it means itself."""
+    text = re.sub(r"(?<= )--(?= )", "–", text)
+    return re.sub(r"(?<=\w)--(?=\w)", "–", re.sub(r"(?<=\w)---(?=\w)", "—", text))
 
 
 def _converted(text: str) -> str:
@@ -84,15 +91,15 @@ def _is_formula(body: str, after: str) -> bool:
     """False for the text between two prices (`$5 and $6`, `$5-$10`)."""
     if FORMULA.search(body):
         return True
-    prices = after.isdigit() or (body[:1].isdigit() and " " in body.strip())
+    prices = after.isdigit() or (body[:1].isdigit() and re.search(r" .*[^\W\d_]", body))
     return not (prices or body[-1:].isspace())
 
 
 def _prose(text: str) -> str:
     if not TEX.search(text):
         return text
-    text = re.sub(r"(?<=[^\W\d_.])~(?=\w)|(?<=[.,])~(?=\w)", " ", text)
-    return _symbols(re.sub(r"\\[%&#_$]|\\.|[%&#^_$~]", _shielded, text))
+    text = re.sub(r"(?<=[^\W\d_.])~(?=\w)|(?<=[.,])~(?=\w)|~(?=\\)", " ", text)
+    return _symbols(re.sub(r"\\[%&#_$]|\\.|[%&#^_$~-]", _shielded, text))
 
 
 def _shielded(found: re.Match[str]) -> str:
@@ -108,6 +115,8 @@ def _formula(body: str) -> str:
     # The innermost scripts come first, so that what holds them sees plain text.
     while (changed := SCRIPT.sub(_script, shown)) != shown:
         shown = changed
+    # pylatexenc eats the blank behind a macro and keeps the one before it.
+    shown = re.sub(r" ([≳≲∼≈≃≥≤≪≫×∈∝])(?=\S)", r"\1", shown)
     return re.sub(f"[{UP}{DOWN}{OPEN}{CLOSE}]", "", shown)
 
 
@@ -171,10 +180,10 @@ def _converter() -> tuple[Callable[..., str], object]:
     symbols = text.get_default_latex_context_db()
     grammar: Any = import_module("pylatexenc.latexwalker").get_default_latex_context_db()
     shown = [
-        *(text.MacroTextSpec(name, "%s") for name in TRANSPARENT),
+        *(text.MacroTextSpec(name, _last_argument) for name in TRANSPARENT),
         *(text.MacroTextSpec(name, "") for name in NOTHING | SWITCHES),
         *(text.MacroTextSpec(name, symbol) for name, symbol in SYMBOLS.items()),
-        *(text.MacroTextSpec(name, "%(2)s") for name in SECOND),
+        *(text.MacroTextSpec(name, _last_argument) for name in SECOND),
         text.MacroTextSpec("unicode", _code_point),
     ]
     arguments = [(name, "{") for name in TRANSPARENT | {"unicode"}]
@@ -189,10 +198,19 @@ def _converter() -> tuple[Callable[..., str], object]:
     return reader.latex_to_text, grammar
 
 
+def _last_argument(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    """What a macro wraps; nothing where the author left the argument away."""
+    return str(l2tobj.nodelist_to_text(_arguments(node)[-1:]))
+
+
+def _arguments(node: Any) -> list[Any]:  # noqa: ANN401 - pylatexenc has no types
+    parsed = node.nodeargd.argnlist if node.nodeargd else None
+    return [each for each in parsed or () if each is not None]
+
+
 def _code_point(node: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
     r"""`\unicode{x2014}`, as MathJax writes it."""
-    argument = node.nodeargd.argnlist[0]
-    digits = argument.latex_verbatim().strip("{}") if argument else ""
+    digits = "".join(each.latex_verbatim() for each in _arguments(node)).strip("{}")
     try:
         return chr(int(digits.lower().removeprefix("x"), 16 if digits[:1] in "xX" else 10))
     except (ValueError, OverflowError):
