@@ -66,8 +66,9 @@ class FakeArxiv:
     third request from now on.
     """
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[Row] = (), *, largest_page: int = LARGEST_PAGE) -> None:
         self.rows = list(rows)
+        self.largest_page = largest_page
         self.requests: list[Request] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
@@ -101,7 +102,7 @@ class FakeArxiv:
             key=lambda row: (row["published"], row["id"]),
             reverse=request.params.get("sortOrder") != "ascending",
         )
-        size = min(int(request.params.get("max_results", "10")), LARGEST_PAGE)
+        size = min(int(request.params.get("max_results", "10")), self.largest_page)
         return atom(chosen[request.start : request.start + size], len(chosen), request.start, size)
 
 
@@ -204,15 +205,19 @@ def replaced(old: str, new: str) -> Fault:
     )
 
 
-def shifted(rows: Sequence[Row], by: int) -> Fault:
+def shifted(rows: Sequence[Row], by: int, size: int) -> Fault:
     """The page of `rows` that begins `by` papers too early: it overlaps the one before."""
 
     def fault(request: Request, _reply: Reply) -> Reply:
-        size = int(request.params["max_results"])
         start = request.start - by
         return Reply(atom(rows[start : start + size], len(rows), request.start, size))
 
     return fault
+
+
+def first_page(rows: Sequence[Row], size: int) -> Fault:
+    """The first page, whatever page was asked for."""
+    return lambda _request, _reply: Reply(atom(rows[:size], len(rows), 0, size))
 
 
 def error_entry(reason: str = "incorrect id format for abc") -> Fault:

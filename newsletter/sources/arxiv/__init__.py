@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from newsletter import __version__, announcements
 from newsletter.model import Paper
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import PaperSource, Progress, SourceError
-from newsletter.sources.arxiv.atom import total_results
-from newsletter.sources.arxiv.line import Answer, Line, NoAnswerError
+from newsletter.sources.arxiv.atom import identity, total_results
+from newsletter.sources.arxiv.line import Answer, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     import arxiv
 
 PAGE = 2_000
-ENTRY_ID = re.compile(
-    r"https?://(?:export\.)?arxiv\.org/abs/"
-    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v([1-9]\d*))?"
-)
 
 
 class PartialError(SourceError):
@@ -50,9 +45,10 @@ class Arxiv:
         return sorted(inside, key=lambda paper: paper.id)
 
     def _everything(self, text: str, progress: Progress) -> dict[str, Paper]:
-        """All papers of a query by id. Pages that overlap leave a gap at the end: ask again there.
+        """All papers of a query by id.
 
-        Raises PartialError when that brings nothing new.
+        Pages that overlap, because the list moved between them, leave a gap somewhere: then all
+        is asked again as long as that brings something new. Raises PartialError when it does not.
         """
         import arxiv
 
@@ -71,7 +67,7 @@ class Arxiv:
         known = -1
         while known < len(found) and (known < 0 or len(found) < pages.total):
             known = len(found)
-            for result in client.results(search, offset=known):
+            for result in client.results(search):
                 _merge(found, to_paper(result))
                 if len(found) % 100 == 0:
                     progress(len(found), pages.total)
@@ -105,15 +101,11 @@ def query(categories: Sequence[str], start: datetime, end: datetime) -> str:
 
 
 def to_paper(result: arxiv.Result) -> Paper:
-    """The paper of one result. Raises NoAnswerError where the id is none of arXiv's."""
-    named = ENTRY_ID.fullmatch(result.entry_id.strip())
-    if named is None:
-        message = f"arXiv sent an entry with an unknown kind of id: {result.entry_id.strip()}"
-        raise NoAnswerError(message)
+    paper_id, version = identity(result.entry_id)
     primary = result.primary_category or result.categories[0]
     return Paper(
-        id=named[1],
-        version=int(named[2] or 1),
+        id=paper_id,
+        version=version,
         title=_line_of(result.title),
         authors=tuple(name for author in result.authors if (name := _line_of(author.name))),
         abstract=_line_of(result.summary),

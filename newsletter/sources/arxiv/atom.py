@@ -6,6 +6,7 @@ empty page (info.arxiv.org/help/api/user-manual.html, "Details of Atom Results R
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,11 @@ from newsletter.sources.arxiv.line import NoAnswerError, ThrottledError
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
 OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
-TEXTS = ("id", "title", "summary", "published", "updated", f"author/{ATOM}name")
+ENTRY_ID = re.compile(
+    r"https?://(?:export\.)?arxiv\.org/abs/"
+    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v([1-9]\d*))?"
+)
+TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
 
 
 def total_results(body: bytes, start: int) -> int:
@@ -36,7 +41,19 @@ def total_results(body: bytes, start: int) -> int:
     if not entries and (start or int(total)):
         message = f"arXiv sent an empty page at paper {start} of {total}"
         raise NoAnswerError(message)
+    if start + len(entries) > int(total):
+        message = f"arXiv sent {start + len(entries)} papers and says there are {total}"
+        raise NoAnswerError(message)
     return int(total)
+
+
+def identity(entry_id: str) -> tuple[str, int]:
+    """Id without version, and version, of an entry's address. Raises NoAnswerError."""
+    named = ENTRY_ID.fullmatch(entry_id.strip())
+    if named is None:
+        message = f"arXiv sent an entry with an unknown kind of id: {entry_id.strip() or 'none'}"
+        raise NoAnswerError(message)
+    return named[1], int(named[2] or 1)
 
 
 def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
@@ -55,17 +72,19 @@ def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
 
 
 def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
-    paper = (entry.findtext(f"{ATOM}id") or "").strip()
-    if "/api/errors" in paper:
+    address = entry.findtext(f"{ATOM}id") or ""
+    if "/api/errors" in address:
         reason = " ".join((entry.findtext(f"{ATOM}summary") or "no reason given").split())
         message = f"arXiv answered with an error: {reason}"
         raise NoAnswerError(message)
+    paper, _ = identity(address)
     missing = [name for name in TEXTS if not (entry.findtext(f"{ATOM}{name}") or "").strip()]
     if not any(element.get("term") for element in entry.findall(f"{ATOM}category")):
         missing.append("category")
     missing += [name for name in ("published", "updated") if not _is_moment(entry, name)]
     if missing:
-        message = f"arXiv sent an entry ({paper or 'without id'}) that lacks {missing[0]}"
+        lacking = missing[0].rpartition("}")[2]
+        message = f"arXiv sent an entry ({paper}) that lacks its {lacking}"
         raise NoAnswerError(message)
 
 

@@ -1,0 +1,371 @@
+"""What is listed under which date: once for ever, nothing lost, nothing stolen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from newsletter import announcements
+from newsletter.announcements import announcement, following, previous
+from newsletter.fetch import BatchLate, Fetched, NotAnnouncedError, fetch
+from newsletter.model import Paper
+from newsletter.sources import SourceError
+from newsletter.store import papers as shelf
+from newsletter.store.tables import fetched, listing
+
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 9, day) for day in range(22, 27))
+HOUR = timedelta(hours=1)
+
+
+def morning(day: date) -> datetime:
+    """Seven o'clock UTC of the day: its announcement has been public since the night."""
+    return datetime(day.year, day.month, day.day, 7, tzinfo=UTC)
+
+
+def paper(number: int, day: date, *categories: str) -> Paper:
+    """A paper submitted in the window of the announcement of `day`."""
+    submitted = announcement(day).start + HOUR
+    return Paper(
+        id=f"2509.{number:05d}",
+        version=1,
+        title=f"Title {number}",
+        authors=("Ada Author", "Émile Writer"),
+        abstract=f"Abstract {number}",
+        primary_category=(categories or ("cs.LG",))[0],
+        categories=categories or ("cs.LG",),
+        published=submitted,
+        updated=submitted,
+    )
+
+
+@dataclass
+class World:
+    """An arXiv in memory. It shows what it holds; a test puts papers in when they become public."""
+
+    papers: list[Paper] = field(default_factory=list)
+    asked: list[tuple[tuple[str, ...], datetime, datetime]] = field(default_factory=list)
+    broken: bool = False
+
+    def newest(self, now: datetime) -> date:
+        return announcements.newest(now)
+
+    def submitted(self, categories, start, end, progress) -> list[Paper]:
+        self.asked.append((tuple(categories), start, end))
+        if self.broken:
+            message = "arXiv is down"
+            raise SourceError(message)
+        found = [
+            each
+            for each in self.papers
+            if start <= each.published < end and set(categories) & set(each.categories)
+        ]
+        progress(len(found), len(found))
+        return sorted(found, key=lambda each: each.id)
+
+
+def run(store, world, day=None, now=None, categories=("cs.LG",), lookback=7) -> Fetched:
+    now = now or morning(day)
+    return fetch(
+        store, world, categories, day, now, lookback_days=lookback, progress=lambda *_: None
+    )
+
+
+def on(store, day, *categories):
+    """Ids listed under the day, those that came late with a star."""
+    with store.read() as tx:
+        found = shelf.listed(tx, categories or ("cs.LG",), day)
+    return [entry.paper.id[-2:] + "*" * entry.late for entry in found]
+
+
+def test_the_first_fetch_takes_the_newest_announcement_alone(store):
+    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
+    assert run(store, world, now=morning(TUESDAY)) == Fetched(TUESDAY, 1, 0, already=False)
+    assert on(store, TUESDAY) == ["02"]
+    window = announcement(TUESDAY)
+    assert world.asked == [(("cs.LG",), window.start, window.end)]
+
+
+def test_a_second_fetch_of_the_day_asks_nobody(store):
+    world = World([paper(1, TUESDAY)])
+    run(store, world, TUESDAY)
+    world.asked.clear()
+    world.papers.append(paper(2, TUESDAY))
+    assert run(store, world, TUESDAY) == Fetched(TUESDAY, 1, 0, already=True)
+    assert world.asked == []
+
+
+def test_papers_come_back_as_they_were(store):
+    first = replace(
+        paper(1, TUESDAY, "cs.LG", "math.ST"),
+        title="$\\mathcal{O}(n)$ 50% Ðặng",
+        comment="2 figures",
+    )
+    run(store, World([first]), TUESDAY)
+    with store.read() as tx:
+        (entry,) = shelf.listed(tx, ("cs.LG",), TUESDAY)
+    assert entry.paper == first
+    assert not entry.late
+
+
+def test_a_stray_is_late_and_listed_once_for_ever(store):
+    world = World([paper(1, TUESDAY)])
+    run(store, world, TUESDAY)
+    world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY)]
+    assert run(store, world, WEDNESDAY) == Fetched(WEDNESDAY, 2, 1, already=False)
+    assert on(store, WEDNESDAY) == ["02*", "03"]
+    world.papers += [paper(4, THURSDAY), paper(5, FRIDAY)]
+    run(store, world, THURSDAY)
+    run(store, world, FRIDAY)
+    assert on(store, THURSDAY) == ["04"]
+    assert on(store, FRIDAY) == ["05"]
+
+
+def test_announcements_missed_while_down_come_late(store):
+    world = World([paper(1, MONDAY)])
+    run(store, world, MONDAY)
+    world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)]
+    assert run(store, world, now=morning(THURSDAY)) == Fetched(THURSDAY, 3, 2, already=False)
+    assert on(store, THURSDAY) == ["02*", "03*", "04"]
+
+
+def test_nobody_looks_back_further_than_told(store):
+    world = World()
+    day = MONDAY - timedelta(days=21)
+    while day < FRIDAY:
+        run(store, world, day, now=morning(day) + 24 * HOUR)
+        day = following(day)
+    old, young = announcement(FRIDAY).start - timedelta(days=7), timedelta(seconds=1)
+    world.papers += [
+        replace(paper(1, FRIDAY), published=old - young),
+        replace(paper(2, FRIDAY), published=old),
+        paper(3, FRIDAY),
+    ]
+    run(store, world, FRIDAY)
+    assert on(store, FRIDAY) == ["02*", "03"]
+
+
+def test_without_lookback_nothing_is_late(store):
+    world = World([paper(1, MONDAY)])
+    run(store, world, MONDAY)
+    world.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
+    world.asked.clear()
+    run(store, world, TUESDAY, lookback=0)
+    assert on(store, TUESDAY) == ["03"]
+    assert len(world.asked) == 1
+
+
+def test_what_was_submitted_before_the_service_began_is_no_stray(store):
+    world = World([paper(1, MONDAY), paper(2, TUESDAY)])
+    run(store, world, TUESDAY)
+    world.papers += [paper(3, MONDAY), paper(4, WEDNESDAY)]
+    run(store, world, WEDNESDAY)
+    assert on(store, WEDNESDAY) == ["04"]
+
+
+def test_a_cross_list_of_the_next_day_is_late_in_its_own_category_only(store):
+    both = ("cs.AI", "cs.LG")
+    world = World([paper(1, TUESDAY, "cs.LG")])
+    run(store, world, TUESDAY, categories=both)
+    world.papers = [paper(1, TUESDAY, "cs.LG", "cs.AI"), paper(2, WEDNESDAY, "cs.AI")]
+    run(store, world, WEDNESDAY, categories=both)
+    assert on(store, TUESDAY, *both) == ["01"]
+    assert on(store, WEDNESDAY, *both) == ["02"]
+    assert on(store, WEDNESDAY, "cs.AI") == ["01*", "02"]
+    assert on(store, WEDNESDAY, "cs.LG") == []
+    with store.read() as tx:
+        (entry, _) = shelf.listed(tx, ("cs.AI",), WEDNESDAY)
+    assert entry.paper.categories == ("cs.LG", "cs.AI")
+
+
+def test_a_new_rubrics_category_is_fetched_alone_and_begins_today(store):
+    world = World([paper(1, TUESDAY), paper(2, TUESDAY, "cs.CL"), paper(3, MONDAY, "cs.CL")])
+    world.papers += [paper(4, MONDAY), paper(5, WEDNESDAY)]
+    run(store, world, MONDAY)
+    run(store, world, TUESDAY)
+    world.asked.clear()
+    outcome = run(store, world, TUESDAY, categories=("cs.LG", "cs.CL"))
+    assert outcome == Fetched(TUESDAY, 2, 0, already=False)
+    assert [categories for categories, _, _ in world.asked] == [("cs.CL",)]
+    run(store, world, WEDNESDAY, categories=("cs.LG", "cs.CL"))
+    assert on(store, WEDNESDAY, "cs.CL") == []
+
+
+def test_a_past_date_neither_steals_nor_doubles(store):
+    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)])
+    run(store, world, MONDAY)
+    run(store, world, THURSDAY)
+    before = on(store, THURSDAY)
+    assert before == ["02*", "03*", "04"]
+    late = morning(THURSDAY) + HOUR
+    assert run(store, world, WEDNESDAY, now=late) == Fetched(WEDNESDAY, 0, 0, already=False)
+    assert on(store, THURSDAY) == before
+    assert on(store, WEDNESDAY) == []
+
+
+def test_a_past_date_takes_its_own_window_and_leaves_strays_to_the_newest(store):
+    world = World([paper(1, MONDAY), paper(4, THURSDAY)])
+    run(store, world, MONDAY)
+    run(store, world, THURSDAY)
+    world.papers += [paper(5, MONDAY), paper(6, WEDNESDAY)]
+    run(store, world, WEDNESDAY, now=morning(THURSDAY) + HOUR)
+    assert on(store, WEDNESDAY) == ["06"]
+    world.papers.append(paper(7, FRIDAY))
+    run(store, world, FRIDAY)
+    assert on(store, FRIDAY) == ["05*", "07"]
+
+
+def test_an_earlier_date_moves_the_beginning_and_only_that(store):
+    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
+    run(store, world, WEDNESDAY)
+    run(store, world, MONDAY, now=morning(WEDNESDAY) + HOUR)
+    assert on(store, MONDAY) == ["01"]
+    assert on(store, WEDNESDAY) == ["03"]
+    world.papers.append(paper(4, THURSDAY))
+    run(store, world, THURSDAY)
+    assert on(store, THURSDAY) == ["02*", "04"]
+
+
+def test_past_dates_in_a_row_have_late_arrivals_as_well(store):
+    now = morning(date(2026, 11, 20))
+    world = World([paper(1, MONDAY)])
+    run(store, world, MONDAY, now=now)
+    world.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
+    run(store, world, TUESDAY, now=now + HOUR)
+    assert on(store, TUESDAY) == ["02*", "03"]
+
+
+def test_an_old_date_somebody_tried_out_does_not_bring_a_week_of_strays(store):
+    new = date(2026, 11, 20)
+    world = World([paper(1, TUESDAY), paper(2, previous(new)), paper(3, new)])
+    run(store, world, TUESDAY, now=morning(new) - HOUR)
+    run(store, world, now=morning(new))
+    assert on(store, new) == ["03"]
+
+
+def test_a_service_down_for_weeks_still_looks_back(store):
+    new = date(2025, 10, 24)
+    world = World([paper(1, TUESDAY)])
+    run(store, world, TUESDAY)
+    world.papers += [paper(2, previous(new)), paper(3, new)]
+    run(store, world, now=morning(new))
+    assert on(store, new) == ["02*", "03"]
+
+
+def test_the_newest_announcement_without_papers_is_late_and_nothing_is_recorded(store):
+    world = World([paper(1, MONDAY)])
+    run(store, world, MONDAY)
+    public = announcement(TUESDAY).public_from
+    for now in (public, public + 24 * HOUR - timedelta(seconds=1)):
+        for day in (None, TUESDAY):
+            with pytest.raises(BatchLate) as caught:
+                run(store, world, day, now=now)
+            assert caught.value.date == TUESDAY
+    with store.read() as tx:
+        assert not shelf.is_fetched(tx, ("cs.LG",), TUESDAY)
+    world.papers.append(paper(2, TUESDAY))
+    assert run(store, world, now=public + HOUR) == Fetched(TUESDAY, 1, 0, already=False)
+
+
+def test_an_empty_announcement_is_nothing_announced_after_a_day(store):
+    world = World()
+    saturday = announcement(FRIDAY).public_from + 24 * HOUR
+    assert run(store, world, now=saturday) == Fetched(FRIDAY, 0, 0, already=False)
+    assert run(store, world, now=saturday) == Fetched(FRIDAY, 0, 0, already=True)
+    # A holiday's papers are announced with the next date.
+    monday = following(FRIDAY)
+    world.papers += [paper(1, FRIDAY), paper(2, monday)]
+    run(store, world, monday)
+    assert on(store, monday) == ["01*", "02"]
+
+
+def test_an_older_empty_date_is_recorded_at_once(store):
+    world = World()
+    outcome = run(store, world, MONDAY, now=announcement(TUESDAY).public_from)
+    assert outcome == Fetched(MONDAY, 0, 0, already=False)
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_source_that_fails_leaves_nothing_behind(store, failing):
+    world = World([paper(1, MONDAY), paper(2, TUESDAY)])
+    run(store, world, MONDAY)
+    world.papers.append(paper(3, MONDAY))
+
+    class Failing(World):
+        def submitted(self, *given):
+            self.broken = len(self.asked) + 1 == failing
+            return super().submitted(*given)
+
+    with pytest.raises(SourceError):
+        run(store, Failing(world.papers), TUESDAY)
+    assert on(store, TUESDAY) == []
+    run(store, world, TUESDAY)
+    assert on(store, TUESDAY) == ["02", "03*"]
+
+
+@pytest.mark.parametrize("day", [date(2025, 9, 20), THURSDAY])
+def test_a_date_without_a_public_announcement_is_refused(store, day):
+    world = World()
+    with pytest.raises(NotAnnouncedError) as caught:
+        run(store, world, day, now=morning(WEDNESDAY))
+    assert caught.value.exit_status == 2
+    assert world.asked == []
+
+
+def test_the_words_of_a_paper_stay_those_it_was_first_listed_with(store):
+    first = paper(1, TUESDAY, "cs.LG")
+    run(store, World([first]), TUESDAY, categories=("cs.LG", "cs.AI"))
+    second = replace(first, version=2, title="Other", categories=("cs.LG", "cs.AI"))
+    run(store, World([second, paper(2, WEDNESDAY)]), WEDNESDAY, categories=("cs.LG", "cs.AI"))
+    with store.read() as tx:
+        (entry,) = shelf.listed(tx, ("cs.LG",), TUESDAY)
+    assert entry.paper == replace(first, categories=("cs.LG", "cs.AI"))
+
+
+def test_two_fetches_at_once_list_everything_once(store):
+    world = World([paper(1, TUESDAY), paper(2, TUESDAY)])
+
+    class Overtaken(World):
+        def submitted(self, *given):
+            if not self.asked:
+                run(store, world, TUESDAY)
+            return super().submitted(*given)
+
+    outcome = run(store, Overtaken([paper(1, TUESDAY), paper(3, TUESDAY)]), TUESDAY)
+    assert outcome == Fetched(TUESDAY, 3, 0, already=False)
+    with store.read() as tx:
+        assert len(tx.execute(select(listing)).all()) == 3
+        assert len(tx.execute(select(fetched)).all()) == 1
+
+
+def test_through_twelve_weeks_every_paper_is_listed_once(store):
+    """Most papers become public on their day, some one or four announcements later."""
+    days = [MONDAY]
+    while len(days) < 60:
+        days.append(following(days[-1]))
+    world = World()
+    hidden: dict[date, list[Paper]] = {}
+    for number, day in enumerate(days):
+        delay = (0, 0, 1, 0, 4)[number % 5]
+        shown = days[min(number + delay, len(days) - 1)]
+        hidden.setdefault(shown, []).append(paper(number, day, "cs.LG"))
+    for day in days:
+        world.papers += hidden.get(day, [])
+        world.papers.append(paper(1000 + days.index(day), day, "cs.AI"))
+        run(store, world, day, categories=("cs.LG", "cs.AI"))
+    with store.read() as tx:
+        listings = [e for day in days for e in shelf.listed(tx, ("cs.LG", "cs.AI"), day)]
+    assert sorted(e.paper.id for e in listings) == sorted(each.id for each in world.papers)
+
+
+def test_hundreds_of_papers_are_no_trouble_for_either_database(store):
+    world = World([paper(n, TUESDAY, "cs.LG", "cs.AI") for n in range(1200)])
+    outcome = run(store, world, TUESDAY, categories=("cs.LG", "cs.AI"))
+    assert outcome.papers == 1200
+    with store.read() as tx:
+        assert shelf.is_fetched(tx, ("cs.LG", "cs.AI"), TUESDAY)
+        assert not shelf.is_fetched(tx, ("cs.LG", "cs.CL"), TUESDAY)
+        counts = tx.execute(select(fetched.c.papers)).scalars().all()
+    assert counts == [1200, 1200]
