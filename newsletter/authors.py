@@ -25,7 +25,7 @@ def name_key(name: str) -> str:
     """A full name without case, accents (Unicode or TeX) and hyphens; `Last, First` is turned."""
     last, comma, first = name.partition(",")
     name = f"{first} {last}" if comma else name
-    name = TEX_ACCENT.sub(r"\1", name).casefold().translate(SPELLED)
+    name = re.sub("[{}]", "", TEX_ACCENT.sub(r"\1", name)).casefold().translate(SPELLED)
     letters = unicodedata.normalize("NFKD", name)
     plain = "".join(c for c in letters if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^\w\s']|_", " ", plain).split())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from newsletter.scorers.claude import answer, prices, prompt
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import anthropic
 
     from newsletter.model import Rubric
@@ -88,7 +91,7 @@ class Claude:
             response = self._connected().messages.with_raw_response.create(**call.body)
             raw = response.read()
         except anthropic.APIStatusError as error:
-            raise self._refused(error.status_code, error.message, error.response.headers) from None
+            raise self._refused(error, call.at) from None
         except anthropic.APIConnectionError as error:
             raise _broken(error.__cause__) from None
         except httpx2.HTTPError as error:
@@ -104,23 +107,28 @@ class Claude:
 
         with self._lock:
             if self._client is None:
-                # Retries of the library are invisible to the ledger, and a proxy or a redirect
-                # would be another party that sees key and papers.
+                # Retries of the library are invisible to the ledger. A proxy would be another party
+                # that sees key and papers. A connection kept open may be closed by the other side
+                # just as a request leaves, and that looks like a paid answer that was lost.
                 self._client = anthropic.Anthropic(
                     api_key=self._key,
                     base_url=self._base_url,
                     max_retries=0,
                     timeout=self._timeout,
-                    http_client=httpx2.Client(trust_env=False, timeout=self._timeout),
+                    http_client=httpx2.Client(
+                        trust_env=False,
+                        timeout=self._timeout,
+                        limits=httpx2.Limits(max_keepalive_connections=0),
+                    ),
                 )
             return self._client
 
-    def _refused(self, status: int, detail: str, headers: Any) -> ScorerError:  # noqa: ANN401 - the library's own type
-        said = " ".join(detail.replace(self._key, "***").split())[:200]
+    def _refused(self, error: anthropic.APIStatusError, at: datetime) -> ScorerError:
+        status = error.status_code
+        said = " ".join(error.message.replace(self._key, "***").split())[:200]
         if status in BUSY or status >= 500:  # noqa: PLR2004 - server errors
-            return ScorerError(
-                Failure.BUSY, f"Anthropic answered {status}: {said}", _retry_after(headers)
-            )
+            wait = _retry_after(error.response.headers.get("retry-after", ""), at)
+            return ScorerError(Failure.BUSY, f"Anthropic answered {status}: {said}", wait)
         too_large = status == 413 or (status == 400 and "too long" in said)  # noqa: PLR2004
         trouble = Failure.TOO_LARGE if too_large else Failure.FATAL
         fix = FIXES.get(status, "the request was refused")
@@ -166,19 +174,16 @@ def _broken(cause: BaseException | None) -> ScorerError:
     return ScorerError(Failure.LOST, f"the connection to Anthropic broke ({what})")
 
 
-def _retry_after(headers: Any) -> float | None:  # noqa: ANN401 - the library's own type
+def _retry_after(value: str, now: datetime) -> float | None:
     """Seconds, from a number or a date (RFC 9110, section 10.2.3)."""
-    value = str(headers.get("retry-after") or "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
-    here = parsedate_to_datetime(headers["date"]) if headers.get("date") else datetime.now(UTC)
-    return max(0.0, (moment - here).total_seconds())
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
 
 
 _: type[Scorer] = Claude

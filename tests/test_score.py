@@ -1,0 +1,213 @@
+"""The scorer on the whole: every paper ends somewhere, nothing is paid twice, the bill is right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.model import Outcome
+from newsletter.score import ScoringFailed, score
+from newsletter.scorers import Request
+from newsletter.store.papers import keep
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.scoring import (
+    DAY,
+    DOLLAR,
+    MORNING,
+    RUBRIC,
+    billed,
+    claude,
+    honest,
+    limits,
+    paper,
+    papers,
+    scored,
+    uncertain,
+    wall_clock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.store import Store
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+def test_every_abstract_is_read_once_sixteen_a_call(store: Store, fake: FakeAnthropic) -> None:
+    day = papers(37)
+    result = scored(store, claude(fake), day)
+    assert sorted(fake.papers_paid) == sorted(p.title for p in day)
+    assert sorted(len(seen.titles) for seen in fake.requests) == [1, 4, 16, 16]
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert {k: (s.relevance, s.novelty) for k, s in result.scores.items() if s.criterion} == {
+        p.id: (8, 8) for p in day[7::8]
+    }
+    assert result.scores[day[7].id].comment == "Model compression: prunes network 8"
+    assert billed(result) == fake.bill_nanos > 0
+    assert uncertain(result) == 0
+
+
+def test_what_is_stored_is_never_asked_again(store: Store, fake: FakeAnthropic) -> None:
+    first = scored(store, claude(fake), papers(20))
+    before = len(fake.requests)
+    again = scored(store, claude(fake), papers(20))
+    assert again == first
+    assert len(fake.requests) == before
+    more = scored(store, claude(fake), papers(21))
+    assert len(fake.requests) == before + 1
+    assert billed(more) == fake.bill_nanos
+
+
+def test_a_changed_rubric_is_another_question(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake), papers(4))
+    before = len(fake.requests)
+    scored(store, claude(fake), papers(4), rubric=replace(RUBRIC, relevance=3, title="Other"))
+    assert len(fake.requests) == before
+    scored(store, claude(fake), papers(4), rubric=replace(RUBRIC, preface="Another friend."))
+    assert len(fake.requests) == before + 1
+
+
+def test_rubric_is_cached_after_the_first_call(store: Store, fake: FakeAnthropic) -> None:
+    """The first call is awaited: exactly one of them pays for writing the cache."""
+    fake.latency = 0.05
+    scored(store, claude(fake), papers(96))
+    assert fake.till.kinds["cache_read_input_tokens"] > 0
+    written = fake.till.kinds["cache_creation_input_tokens"]
+    assert fake.till.kinds["cache_read_input_tokens"] == 5 * written
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
+def test_no_call_follows_a_fatal_one(store: Store, fake: FakeAnthropic, status: int) -> None:
+    fake.fault(status, times=100)
+    with pytest.raises(ScoringFailed, match=str(status)):
+        scored(store, claude(fake), papers(200), limits(concurrency=2))
+    assert len(fake.requests) <= 2
+    assert fake.bill_nanos == 0
+
+
+def test_a_wrong_key_is_named_with_its_fix_and_never_shown(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.fault(401)
+    with pytest.raises(ScoringFailed, match="set ANTHROPIC_API_KEY") as caught:
+        scored(store, claude(fake), papers(1))
+    assert "sk-test" not in str(caught.value)
+
+
+def test_paid_answers_survive_a_fatal_end(store: Store, fake: FakeAnthropic) -> None:
+    day = papers(36)
+    fake.fault(402, match=day[-1].title, times=9)
+    with pytest.raises(ScoringFailed, match="credit"):
+        scored(store, claude(fake), day, limits(concurrency=1))
+    fake.faults.clear()
+    result = scored(store, claude(fake), day)
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert sorted(fake.papers_paid) == sorted(p.title for p in day)
+    assert billed(result) == fake.bill_nanos
+
+
+def test_an_outage_holds_the_day(store: Store, fake: FakeAnthropic) -> None:
+    fake.fault(529, times=1000)
+    with pytest.raises(ScoringFailed, match="run again later"):
+        scored(store, claude(fake), papers(160))
+    assert fake.bill_nanos == 0
+
+
+def test_unreachable_is_said(store: Store) -> None:
+    with FakeAnthropic(honest) as gone:
+        scorer = claude(gone)
+    with pytest.raises(ScoringFailed, match="cannot be reached"):
+        scored(store, scorer, papers(160))
+
+
+def test_a_budget_of_one_call_is_spent_on_the_likeliest(store: Store, fake: FakeAnthropic) -> None:
+    """Mutation: without the reservation every paper is scored, and this is red."""
+    day = papers(40)
+    one_call = claude(fake).call(Request(RUBRIC, tuple(day[:16])), MORNING).upper_nanos
+    budget = limits(one_call * 1.1 / DOLLAR)
+    result = scored(store, claude(fake), day, budget)
+    outcomes = Counter(result.outcomes.values())
+    assert outcomes[Outcome.SCORED] + outcomes[Outcome.UNSCORED_BUDGET] == 40
+    read = [p.id for p in day if result.outcomes[p.id] is Outcome.SCORED]
+    assert read == [p.id for p in day[: len(read)]]
+    assert len(read) == 16
+    assert billed(result) == fake.bill_nanos <= budget.budget_nanos
+
+
+@pytest.mark.parametrize("cents", [0, 0.1, 0.5, 1.0])
+def test_a_budget_is_never_exceeded(store: Store, fake: FakeAnthropic, cents: float) -> None:
+    result = scored(store, claude(fake, second_opinion=True), papers(160), limits(cents / 100))
+    assert fake.bill_nanos <= cents * 10_000_000
+    assert billed(result) == fake.bill_nanos
+    assert len(result.outcomes) == 160
+
+
+def test_the_month_has_a_budget_over_all_rubrics(store: Store, fake: FakeAnthropic) -> None:
+    one_call = claude(fake).call(Request(RUBRIC, tuple(papers(16))), wall_clock()).upper_nanos
+    month = limits(month_budget_nanos=round(one_call * 1.1))
+    first = scored(store, claude(fake), papers(16), month)
+    assert set(first.outcomes.values()) == {Outcome.SCORED}
+    other = replace(RUBRIC, slug="other", preface="Another friend.")
+    second = scored(store, claude(fake), papers(16), month, rubric=other)
+    assert set(second.outcomes.values()) == {Outcome.UNSCORED_BUDGET}
+
+
+def test_the_deadline_beats_a_long_retry_after(store: Store, fake: FakeAnthropic) -> None:
+    fake.fault(429, times=100, headers={"retry-after": "86400"})
+    now = [MORNING]
+
+    def clock():
+        now[0] += timedelta(seconds=1)
+        return now[0]
+
+    soon = limits(deadline=MORNING + timedelta(seconds=60), longest_pause=3600)
+    result = scored(store, claude(fake), papers(40), soon, clock=clock)
+    assert set(result.outcomes.values()) == {Outcome.UNSCORED_DEADLINE}
+    assert len(fake.requests) <= 4
+
+
+def test_a_refused_paper_is_found_and_another_model_asked(store: Store) -> None:
+    with FakeAnthropic(honest) as fake:
+        # In company of 16, of 4, and alone: three refusals, then the other model's turn.
+        fake.fault("refused", match=paper(7).title, times=3)
+        result = scored(store, claude(fake), papers(32))
+        assert set(result.outcomes.values()) == {Outcome.SCORED}
+        assert result.scores[paper(7).id].model == "claude-haiku-4-5"
+        assert billed(result) == fake.bill_nanos
+
+
+def test_a_paper_refused_by_both_is_said_to_be_refused(store: Store) -> None:
+    with FakeAnthropic(honest) as fake:
+        fake.fault("refused", match=paper(7).title, times=100)
+        result = scored(store, claude(fake), papers(32))
+        assert Counter(result.outcomes.values()) == {Outcome.SCORED: 31, Outcome.REFUSED: 1}
+        assert result.outcomes[paper(7).id] is Outcome.REFUSED
+        assert billed(result) == fake.bill_nanos
+        assert len(fake.requests) == 2 + 4 + 4 + 1
+        before = len(fake.requests)
+        assert scored(store, claude(fake), papers(32)) == result
+        assert len(fake.requests) == before
+
+
+def test_progress_ends_at_all(store: Store, fake: FakeAnthropic) -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, whole: int) -> None:
+        told.append((done, whole))
+
+    day = papers(20)
+    with store.begin() as tx:
+        keep(tx, day)
+    score(store, claude(fake), RUBRIC, DAY, day, limits(), clock=wall_clock, progress=tell)
+    assert told[0] == (0, 20)
+    assert told[-1] == (20, 20)
+    assert told == sorted(told)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from newsletter.model import Criterion
+from newsletter.triage import order, split_excluded
+from tests.fakes.scoring import RUBRIC, paper
+
+
+def about(number: int, words: str, *authors: str):
+    return replace(paper(number), title=words, abstract=words, authors=authors or ("Ada A.",))
+
+
+def test_papers_like_the_rubric_come_first() -> None:
+    wanted = replace(
+        RUBRIC, criteria=(Criterion(1, "Quantization", "low-bit weights of language models"),)
+    )
+    day = [
+        about(1, "galaxies and dark matter haloes"),
+        about(2, "quantization of language models to low-bit weights"),
+        about(3, "language models in medicine"),
+    ]
+    assert [p.id[-1] for p in order(wanted, day)] == ["2", "3", "1"]
+
+
+def test_followed_authors_come_before_all() -> None:
+    day = [about(1, "pruning quantization"), about(2, "galaxies", "Zoë Müller")]
+    followed = replace(RUBRIC, authors=("Zoe Muller",))
+    assert [p.id[-1] for p in order(followed, day)] == ["2", "1"]
+
+
+def test_order_does_not_depend_on_the_order_given() -> None:
+    day = [about(n, f"pruning number {n % 3}") for n in range(9)]
+    assert order(RUBRIC, day) == order(RUBRIC, day[::-1])
+
+
+def test_nothing_and_words_without_meaning_can_be_ordered() -> None:
+    assert order(RUBRIC, []) == []
+    assert order(replace(RUBRIC, preface="", criteria=()), [about(1, "the of and")])
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "out"),
+    [
+        ("medical", "Medical imaging", True),
+        ("medical", "biomedical imaging", False),
+        ("federated learning", "On Federated\n  Learning", True),
+        ("c++", "written in C++ today", True),
+        ("straße", "Die STRASSE", True),
+        ("e", "the end", False),
+        ("", "anything", False),
+    ],
+)
+def test_a_word_excludes_where_it_stands_whole(word: str, text: str, *, out: bool) -> None:
+    given = about(1, text)
+    to_read, excluded = split_excluded(replace(RUBRIC, exclude=(word,)), [given])
+    assert (to_read, excluded) == (([], [given]) if out else ([given], []))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["Zoë Müller", "ZOE MULLER", 'Zo\\"e M\\"uller', 'Zo\\"{e} M{\\"u}ller', "Müller, Zoë"],
+)
+def test_followed_authors_are_never_excluded(spelled: str) -> None:
+    rubric = replace(RUBRIC, exclude=("galaxies",), authors=("Zoë Müller",))
+    given = about(1, "galaxies", "Ada A.", spelled)
+    assert split_excluded(rubric, [given]) == ([given], [])
+    other = about(2, "galaxies", "Zoë Müllerin")
+    assert split_excluded(rubric, [other]) == ([], [other])
