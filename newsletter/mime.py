@@ -8,6 +8,8 @@ from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
+from newsletter.addresses import ascii_domain
+
 if TYPE_CHECKING:
     from newsletter.model import Email
 
@@ -18,7 +20,7 @@ class _Unfolded(EmailPolicy):
     """
 
     def fold(self, name: str, value: Any) -> str:  # noqa: ANN401 - as the class above has it
-        if name.lower().startswith(("list-", "message-id", "feedback-id")):
+        if name.lower().startswith(("list-", "message-id", "feedback-id", "reply-to")):
             return f"{name}: {str(value).replace('>, <', '>,' + self.linesep + ' <')}{self.linesep}"
         return str(super().fold(name, value))
 
@@ -49,4 +51,4 @@ def to_bytes(email: Email, *, utf8: bool = False) -> bytes:
 
 def _address(address: str, name: str) -> Address:
     local, _, domain = address.rpartition("@")
-    return Address(name, local, domain)
+    return Address(name, local, domain if not local.isascii() else ascii_domain(domain))

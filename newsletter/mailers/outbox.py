@@ -47,7 +47,7 @@ class Outbox:
             if not target.exists():
                 self._list(email, target)
             _write(target.with_suffix(".html"), email.html.encode())
-            _write(target, to_bytes(email))
+            _write(target, to_bytes(email, utf8=not email.to_email.isascii()))
         except OSError as error:
             message = (
                 f"cannot write to the outbox {self.folder}: {error.strerror}; "

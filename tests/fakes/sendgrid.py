@@ -7,10 +7,12 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(Fault(200, {}))
 
     def _answer(self, fault: Fault) -> None:
-        body = b"" if fault.body is None else json.dumps(fault.body).encode()
-        if isinstance(fault.body, bytes):
-            body = fault.body
+        body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
+        body = b"" if fault.body is None else body
         self.send_response(fault.status)
         self.send_header("X-Message-Id", f"fake-{len(self.server.fake.requests)}")
         for name, value in fault.headers.items():

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import email as parser
+import socket
+from email import policy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from newsletter.mailers import SendError, Verdict
+from newsletter.mailers.smtp import Smtp
+from newsletter.settings import SettingsError
+from tests.fakes.mail import email, reader, settings
+from tests.fakes.smtp import FakeSmtp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from newsletter.model import Email
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeSmtp]]:
+    """Start a server whose certificate is believed."""
+    running: list[FakeSmtp] = []
+
+    def start(**options: Any) -> FakeSmtp:
+        server = FakeSmtp(tmp_path, **options)
+        server.__enter__()
+        running.append(server)
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+def mailer(url: str) -> Smtp:
+    return Smtp(settings(smtp_url=url), answer_seconds=2.0)
+
+
+def refused(server: FakeSmtp, mail: Email | None = None) -> SendError:
+    with pytest.raises(SendError) as caught:
+        mailer(server.url).send(mail or email())
+    assert "secret" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_mail_goes_over_tls_whole(trusted: Callable[..., FakeSmtp], implicit: bool):  # noqa: FBT001
+    server = trusted(implicit=implicit)
+    made = email(text=".a dot\n..two\nend", html="<p>" + "x" * 2000 + "</p>")
+
+    assert mailer(server.url).send(made) == "queued as 1"
+
+    [raw] = server.messages
+    mail = parser.message_from_bytes(raw, policy=policy.default)
+    assert mail["Message-ID"] == made.message_id
+    text, html = mail.iter_parts()
+    assert text.get_content().splitlines() == made.text.splitlines()
+    assert html.get_content().splitlines() == made.html.splitlines()
+    assert [line.split(" ")[0].upper() for line in server.in_clear] == (
+        [] if implicit else ["EHLO", "STARTTLS"]
+    )
+    assert any(line.startswith("AUTH PLAIN") for line in server.commands)
+
+
+def test_without_starttls_nothing_is_said_in_the_clear(trusted: Callable[..., FakeSmtp]):
+    server = trusted(starttls=False)
+
+    error = refused(server)
+
+    assert error.verdict is Verdict.HALT
+    assert "never goes unencrypted" in str(error)
+    assert [line.split(" ")[0].upper() for line in server.in_clear] == ["EHLO"]
+    assert server.messages == []
+
+
+def test_a_certificate_nobody_vouches_for_halts(tmp_path: Path):
+    with FakeSmtp(tmp_path) as server:
+        error = refused(server)
+    assert error.verdict is Verdict.HALT
+    assert "certificate" in str(error)
+    assert server.commands == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ({"AUTH": "535 no"}, Verdict.HALT),
+        ({"AUTH": "454 later"}, Verdict.UNSENT),
+        ({"AUTH": "drop"}, Verdict.UNSENT),
+        ({"MAIL": "550 who are you"}, Verdict.HALT),
+        ({"MAIL": "451 later"}, Verdict.UNSENT),
+        ({"MAIL": "421 too many"}, Verdict.THROTTLED),
+        ({"MAIL": "drop"}, Verdict.UNSENT),
+        ({"RCPT": "550 no such user"}, Verdict.REFUSED),
+        ({"RCPT": "450 mailbox busy"}, Verdict.UNSENT),
+        ({"RCPT": "drop"}, Verdict.UNSENT),
+        ({"DATA": "554 no"}, Verdict.REFUSED),
+        ({"DATA": "451 later"}, Verdict.UNSENT),
+        ({"DATA": "250 what"}, Verdict.UNSENT),
+        ({"DATA": "drop"}, Verdict.UNSENT),
+        ({"END": "451 later"}, Verdict.UNSENT),
+        ({"END": "554 spam"}, Verdict.REFUSED),
+        ({"END": "421 closing"}, Verdict.THROTTLED),
+        ({"END": "drop"}, Verdict.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_every_answer_has_its_verdict(
+    trusted: Callable[..., FakeSmtp], answers: dict[str, str], verdict: Verdict
+):
+    assert refused(trusted(answers=answers)).verdict is verdict
+
+
+def test_04_a_server_that_is_not_there_is_provably_unsent():
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    with pytest.raises(SendError) as caught:
+        mailer(f"smtp://127.0.0.1:{port}").send(email())
+    assert caught.value.verdict is Verdict.UNSENT
+
+
+def test_22_addresses_in_other_scripts_need_a_server_that_carries_them(
+    trusted: Callable[..., FakeSmtp],
+):
+    person = reader(email="用户@bücher.example")
+    server = trusted()
+
+    mailer(server.url).send(email(person))
+
+    assert "RCPT TO:<用户@bücher.example>" in server.commands
+    assert any(line.endswith(" SMTPUTF8") for line in server.commands)
+    assert "用户@bücher.example".encode() in server.messages[0]
+    server.smtputf8 = False
+    assert refused(server, email(person)).verdict is Verdict.REFUSED
+
+
+def test_22_a_domain_in_another_script_travels_in_its_ascii_form(
+    trusted: Callable[..., FakeSmtp],
+):
+    server = trusted(smtputf8=False)
+
+    mailer(server.url).send(email(reader(email="ann@Bücher.example")))
+
+    assert "RCPT TO:<ann@xn--bcher-kva.example>" in server.commands
+    assert b"ann@xn--bcher-kva.example" in server.messages[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mail.example.org", "http://x", "smtp://", "smtp://h:port", "smtp://[x"]
+)
+def test_a_wrong_address_of_the_server_names_the_setting(url: str):
+    with pytest.raises(SettingsError, match="NEWSLETTER_SMTP_URL"):
+        mailer(url)

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import time, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.addresses import canonical, fingerprint
+from newsletter.model import Format, SubscriberState
+from newsletter.store import subscribers, suppressions
+from newsletter.store.subscribers import Change
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, subscriber, suppression
+from tests.fakes.mail import RUBRIC, START, Town, reader
+
+if TYPE_CHECKING:
+    from newsletter.store import Store
+
+LATER = START + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann@Example.ORG", "ann@example.org"),
+        ("ann@example.org.", "ann@example.org"),
+        ("  ann@example.org ", "ann@example.org"),
+        ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("ann@BÜCHER.example", "ann@xn--bcher-kva.example"),
+        ("\uff41nn@example.org", "ann@example.org"),
+        ("用户@example.org", "用户@EXAMPLE.org"),
+        ("e\u0301@example.org", "\u00e9@example.org"),
+        ('"a@b"@Example.org', '"A@b"@example.org'),
+    ],
+)
+def test_22_spellings_of_one_address_have_one_key(one: str, other: str):
+    assert canonical(one) == canonical(other)
+    assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "other", ["ann+x@example.org", "a.nn@example.org", "ann@example.com", "ann@sub.example.org"]
+)
+def test_22_what_may_be_another_mailbox_has_another_key(other: str):
+    assert canonical("ann@example.org") != canonical(other)
+
+
+def test_22_the_spelling_given_is_kept_for_sending(store: Store):
+    with store.begin() as tx:
+        subscribers.save(tx, reader(email="Ann@Bücher.example"), START)
+        found = subscribers.find(tx, "ann@xn--bcher-kva.EXAMPLE")
+    assert found is not None
+    assert found.email == "Ann@Bücher.example"
+
+
+def test_everything_about_a_subscriber_comes_back(store: Store):
+    given = reader(
+        timezone="Europe/Berlin",
+        send_at=time(6, 30),
+        days=("mon", "fri"),
+        max_papers=12,
+        format=Format.BRIEF,
+        consent="asked for it at the seminar",
+    )
+    with store.begin() as tx:
+        assert subscribers.save(tx, given, START) is Change.ADDED
+        assert subscribers.get(tx, given.id) == given
+        assert subscribers.active(tx, RUBRIC) == [given]
+        assert subscribers.active(tx, "other") == []
+
+
+def test_an_import_repeated_changes_nothing(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        again = replace(given, id="f" * 32)
+        assert subscribers.save(tx, again, LATER) is Change.UNCHANGED
+        renamed = replace(again, name="Ann", email="READER1@example.org")
+        assert subscribers.save(tx, renamed, LATER) is Change.UPDATED
+        assert subscribers.everyone(tx) == [replace(renamed, id=given.id)]
+
+
+def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
+    waiting = reader(1, state=SubscriberState.PENDING)
+    resting = reader(2)
+    with store.begin() as tx:
+        subscribers.save(tx, waiting, START)
+        subscribers.save(tx, resting, START)
+        subscribers.pause(tx, resting.id, "page", START)
+        for person in (waiting, resting):
+            agreed = replace(person, state=SubscriberState.ACTIVE, consent="form of 2025")
+            subscribers.save(tx, agreed, LATER)
+        states = {s.email: s.state for s in subscribers.everyone(tx)}
+        assert states == {
+            waiting.email: SubscriberState.ACTIVE,
+            resting.email: SubscriberState.PAUSED,
+        }
+        pending = replace(waiting, state=SubscriberState.PENDING)
+        assert subscribers.save(tx, pending, LATER) is Change.UNCHANGED
+
+
+def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        assert subscribers.unsubscribe(tx, given.id, "one-click", LATER)
+        assert not subscribers.unsubscribe(tx, given.id, "one-click", LATER)
+    with store.begin() as tx:
+        for spelling in ("reader1@example.org", "READER1@EXAMPLE.ORG."):
+            again = reader(email=spelling)
+            assert subscribers.save(tx, again, LATER) is Change.SUPPRESSED
+        assert subscribers.active(tx, RUBRIC) == []
+        row = tx.execute(select(subscriber)).one()
+        assert (row.state, row.state_reason, row.state_at) == ("unsubscribed", "one-click", LATER)
+        assert suppressions.reason_for(tx, "reader1@example.org") is Reason.UNSUBSCRIBED
+
+
+def test_10_suppression_outlives_the_row(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        subscribers.unsubscribe(tx, given.id, "reply", START)
+        tx.execute(subscriber.delete())
+        assert subscribers.save(tx, reader(), LATER) is Change.SUPPRESSED
+
+
+def test_a_departure_can_be_taken_back_for_thirty_days(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        assert not subscribers.restore(tx, given.id, "page", START)
+        subscribers.unsubscribe(tx, given.id, "reply", START)
+        assert not subscribers.restore(tx, given.id, "page", START + timedelta(days=31))
+        assert subscribers.restore(tx, given.id, "page", START + timedelta(days=30))
+        assert subscribers.active(tx, RUBRIC) == [given]
+        assert suppressions.reason_for(tx, given.email) is None
+
+
+@pytest.mark.parametrize("end", [SubscriberState.COMPLAINED, SubscriberState.BOUNCED])
+def test_only_leaving_by_choice_can_be_taken_back(store: Store, end: SubscriberState):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        assert subscribers.withdraw(tx, given.id, end, "event", START)
+        assert not subscribers.restore(tx, given.id, "page", START)
+        assert not subscribers.reopen(tx, given.id, "form", START)
+        reason = suppressions.reason_for(tx, given.email)
+        assert reason is not None
+        assert reason.value == end.value
+
+
+def test_a_complaint_outweighs_a_departure_but_a_bounce_does_not(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        subscribers.unsubscribe(tx, given.id, "page", START)
+        assert not subscribers.withdraw(tx, given.id, SubscriberState.BOUNCED, "event", START)
+        assert subscribers.withdraw(tx, given.id, SubscriberState.COMPLAINED, "event", START)
+        assert not subscribers.withdraw(tx, given.id, SubscriberState.COMPLAINED, "event", START)
+        assert suppressions.reason_for(tx, given.email) is Reason.COMPLAINED
+        assert subscribers.count_states(tx) == {SubscriberState.COMPLAINED: 1}
+
+
+def test_double_opt_in_lets_in_once_and_lifts_an_earlier_departure(store: Store):
+    given = reader(state=SubscriberState.PENDING)
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        assert subscribers.active(tx, RUBRIC) == []
+        assert subscribers.activate(tx, given.id, "form v1, 192.0.2.1", START)
+        assert not subscribers.activate(tx, given.id, "again", START)
+        subscribers.unsubscribe(tx, given.id, "page", START)
+        assert not subscribers.activate(tx, given.id, "old link", START)
+        assert subscribers.reopen(tx, given.id, "form", LATER)
+        assert subscribers.active(tx, RUBRIC) == []
+        assert subscribers.activate(tx, given.id, "form v2", LATER)
+        [back] = subscribers.active(tx, RUBRIC)
+    assert back.consent == "form v2"
+
+
+def test_erasure_leaves_only_a_hash(store: Store):
+    town = Town(store)
+    [person] = town.settle(1)
+    town.announce()
+    with store.begin() as tx:
+        assert subscribers.erase(tx, person.id, LATER)
+        assert not subscribers.erase(tx, person.id, LATER)
+        for table in (subscriber, delivery, suppression):
+            assert "reader1" not in repr(tx.execute(select(table)).all()).lower()
+        assert subscribers.everyone(tx) == []
+        assert subscribers.count_states(tx) == {}
+        assert tx.scalar(select(suppression.c.email_hash)) == fingerprint("Reader1@example.org")
+        assert subscribers.save(tx, reader(), LATER) is Change.SUPPRESSED
+
+
+def test_a_pause_ends_only_where_there_is_one(store: Store):
+    given = reader()
+    with store.begin() as tx:
+        subscribers.save(tx, given, START)
+        assert not subscribers.resume(tx, given.id, "page", START)
+        assert subscribers.pause(tx, given.id, "page", START)
+        assert not subscribers.pause(tx, given.id, "page", START)
+        assert subscribers.active(tx, RUBRIC) == []
+        assert subscribers.resume(tx, given.id, "page", START)
+        assert not subscribers.pause(tx, "0" * 32, "page", START)
+
+
+def test_nobody_is_unsubscribed_by_a_strange_id(store: Store):
+    with store.begin() as tx:
+        assert subscribers.get(tx, "0" * 32) is None
+        assert not subscribers.unsubscribe(tx, "0" * 32, "page", START)
+        assert tx.execute(select(suppression)).all() == []
