@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from newsletter.cli import app
 from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 def main() -> None:

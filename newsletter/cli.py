@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from newsletter import __version__
+from newsletter.announcements import is_announced
 from newsletter.cli_rubrics import rubrics_app
 from newsletter.cli_subscribers import subscribers_app
 
@@ -25,12 +26,16 @@ app.add_typer(rubrics_app, name="rubrics")
 
 
 def _day(text: str) -> date:
-    """A date of a date option. Typer turns the ValueError into a usage error."""
+    """A date that an announcement can bear."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:
         message = f"{text} is not a date like 2025-09-23"
         raise typer.BadParameter(message) from None
+    if not is_announced(day):
+        message = f"{day} is a {day:%A}: arXiv announces Monday to Friday"
+        raise typer.BadParameter(message)
+    return day
 
 
 Day = Annotated[
@@ -46,7 +51,7 @@ Slug = Annotated[str, typer.Option("--rubric", metavar="SLUG", help="the rubric,
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a Typer callback
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"newsletter {__version__}")
         raise typer.Exit
@@ -54,7 +59,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a Ty
 
 @app.callback()
 def newsletter(
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and leave")
     ] = False,
 ) -> None:
@@ -85,7 +90,7 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """This morning's job, now, for everyone active who has no mail of that digest yet.
+    """Do this morning's job, now, for everyone active who has no mail of that digest yet.
 
     Running it again does nothing twice: no paper is paid for again, no mail is sent again.
     """
@@ -115,7 +120,7 @@ def preview(
 
 
 @app.command("test-send")
-def test_send(
+def send_test(
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="who gets it, nobody else")],
     rubric: Slug,
     day: Day = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.front_matter import read_front_matter
 from newsletter.model import Criterion, Rubric
+from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ Novelty: how much of the paper is new, whatever its subject.
 - 1-2: known methods applied as they are."""
 
 
-class RubricError(Exception):
+class RubricError(Trouble):
     """One or more rubric files are wrong. `faults` has a line for each thing to mend."""
 
     def __init__(self, faults: list[str]) -> None:

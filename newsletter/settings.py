@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment, `.env` and secret files; wrong values are refused."""
+"""Every setting, read once from the environment, `.env` and secret files; wrong ones refused."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def read_settings(**overrides: object) -> Settings:
     secrets = Path("/run/secrets")
     try:
         return Settings(
-            _secrets_dir=secrets if secrets.is_dir() else None,  # type: ignore[call-arg]
+            _secrets_dir=secrets if secrets.is_dir() else None,
             **overrides,  # type: ignore[arg-type]
         )
     except ValidationError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,8 +12,24 @@ from rich.table import Table
 
 from newsletter.model import NANOS_PER_DOLLAR
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+DIME = NANOS_PER_DOLLAR // 10
 STEPS = 4
 """A stage without a terminal prints a line for each quarter."""
+
+
+WIDE = 160
+"""Columns where there is no terminal whose width could be known."""
+
+
+def screen(*, errors: bool = False) -> Console:
+    """Standard output (or error) for people: nothing in a text is taken for markup."""
+    made = Console(stderr=errors, soft_wrap=True, markup=False, highlight=False)
+    if not made.is_terminal:
+        made.width = WIDE
+    return made
 
 
 class Lines:
@@ -28,7 +45,7 @@ class Lines:
             return
         self._last[stage] = quarter
         amount = f" {done} of {total}" if total else ""
-        self._console.print(f"{stage}{amount}", highlight=False, markup=False)
+        self._console.print(f"{stage}{amount}")
 
 
 class Bars:
@@ -64,7 +81,7 @@ def progress(console: Console) -> Iterator[Lines | Bars]:
 def dollars(nanos: int) -> str:
     """Nano-dollars as dollars: cents from a dime on, down to a hundredth of a cent below."""
     amount = nanos / NANOS_PER_DOLLAR
-    return f"${amount:,.2f}" if amount >= 0.1 or not nanos else f"${amount:.4f}"
+    return f"${amount:,.2f}" if nanos >= DIME or not nanos else f"${amount:.4f}"
 
 
 def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -76,6 +93,10 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]])
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - for a program to read
 
 
 def _cell(value: object) -> str:

@@ -44,7 +44,7 @@ def build(settings: Settings) -> Room:
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
         renderer=Renderer(site(settings)),
         links=links(settings),
-        sender=sender(settings),
+        sender=Sender.of(settings),
         rubrics=load_all(settings.rubrics_dir),
         settings=settings,
         clock=now,
@@ -65,10 +65,6 @@ def site(settings: Settings) -> Site:
 
 def links(settings: Settings) -> Links:
     return Links(settings.public_url, signing_keys(settings), settings.reply_host)
-
-
-def sender(settings: Settings) -> Sender:
-    return Sender.of(settings)
 
 
 def signing_keys(settings: Settings) -> list[str]:

@@ -1,0 +1,1 @@
+"""What each command does: settings in, one function called, its result shown, a status out."""

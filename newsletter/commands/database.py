@@ -1,0 +1,77 @@
+"""`status` and `migrate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from newsletter import wiring
+from newsletter.settings import read_settings
+from newsletter.store import Store, digests, overview, subscribers
+from newsletter.terminal import dollars, print_json, screen, table
+
+SHOWN = 14
+
+
+def show_status(*, as_json: bool) -> int:
+    facts = _facts(wiring.open_store(read_settings()))
+    if as_json:
+        print_json(facts)
+        return 0
+    console = screen()
+    rows = [
+        [*[*digest.values()][:-1], dollars(digest["cost_nanos"])] for digest in facts["digests"]
+    ]
+    headings = ("date", "rubric", "kind", "announced", "scanned", "picked", "cost")
+    if rows:
+        console.print(table("The last digests", headings, rows))
+    else:
+        console.print("No digest yet: newsletter run")
+    for name in ("subscribers", "deliveries"):
+        counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
+        console.print(f"{name}: {counts}")
+    console.print(
+        f"cost this month: {dollars(facts['month_nanos'])}, "
+        f"uncertain at most {dollars(facts['month_uncertain_nanos'])}",
+    )
+    for line in facts["needs_a_hand"]:
+        console.print(f"needs a hand: {line}")
+    return 0
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    month = wiring.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    with store.read() as tx:
+        editions = digests.editions(tx, SHOWN)
+        states = {state.value: n for state, n in overview.deliveries_by_state(tx).items()}
+        people = {state.value: n for state, n in subscribers.count_states(tx).items()}
+        spent, uncertain = overview.spent_since(tx, month)
+        halted = overview.halted(tx)
+    needs = [f"digest of {one.rubric} for {one.date}: {one.reason}" for one in halted]
+    if unknown := states.get("unknown"):
+        needs.append(f"{unknown} mails may or may not have been sent; they are not sent again")
+    return {
+        "digests": [
+            {
+                "date": edition.date.isoformat(),
+                "rubric": edition.rubric,
+                "kind": edition.kind.value,
+                "announced": edition.announced,
+                "scanned": edition.scanned,
+                "picked": edition.picks,
+                "cost_nanos": edition.cost_nanos,
+            }
+            for edition in editions
+        ],
+        "subscribers": people,
+        "deliveries": states,
+        "month_nanos": spent,
+        "month_uncertain_nanos": uncertain,
+        "needs_a_hand": needs,
+    }
+
+
+def show_migrate() -> int:
+    store = Store(read_settings().database_url.get_secret_value())
+    store.migrate()
+    screen().print("The database is up to date.")
+    return 0

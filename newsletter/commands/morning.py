@@ -1,0 +1,159 @@
+"""`demo` and `run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from newsletter import wiring
+from newsletter.commands.subscribers import keep_rows
+from newsletter.daily import Edition, Issue, Room, price_edition, run_edition
+from newsletter.fetch import BatchLate
+from newsletter.roster import read_roster
+from newsletter.settings import Settings, SettingsError, read_settings
+from newsletter.terminal import dollars, print_json, progress, screen, table
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rich.console import Console
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
+
+
+def show_run(day: date | None, rubric: str | None, *, as_json: bool) -> int:
+    settings = read_settings()
+    room = wiring.build(settings)
+    check_slug(room, rubric)
+    edition = _run(room, day, rubric, as_json=as_json)
+    if as_json:
+        print_json(_as_dict(edition))
+    else:
+        _show(screen(), edition, settings)
+    return _complain(edition)
+
+
+def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
+    room = wiring.build(read_settings())
+    check_slug(room, rubric)
+    with progress(screen(errors=as_json)) as report:
+        date_of, plans = price_edition(room, day, rubric, report)
+    if as_json:
+        print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
+        return 0
+    rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in plans]
+    headings = ("rubric", "announced", "to read", "costs at most", "readers")
+    console = screen()
+    console.print(table(f"{date_of}: what a run would do", headings, rows))
+    console.print("Nothing was scored and nothing was sent.")
+    return 0
+
+
+def show_demo(out: Path) -> int:
+    """The sample day for the two subscribers of subscribers.example.csv, all in one folder."""
+    settings = Settings(
+        _env_file=None,
+        database_url=SecretStr(f"sqlite:///{out / 'newsletter.db'}"),
+        source="sample",
+        scorer="local",
+        mailer="outbox",
+        outbox_dir=out / "outbox",
+        rubrics_dir=TEMPLATES / "rubrics",
+        from_email="digest@example.org",
+        postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
+    )
+    room = wiring.build(settings)
+    roster = read_roster(EXAMPLE.read_bytes(), room.rubrics)
+    with room.store.begin() as tx:
+        keep_rows(tx, roster.rows, "example subscribers of the demo", room.clock())
+    edition = _run(room, None, None, as_json=False)
+    _show(screen(), edition, settings)
+    return _complain(edition)
+
+
+def check_slug(room: Room, rubric: str | None) -> None:
+    if rubric is not None and rubric not in room.rubrics:
+        message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
+        raise SettingsError(message)
+
+
+def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:
+    try:
+        with progress(screen(errors=as_json)) as report:
+            return run_edition(room, day, rubric, report)
+    except BatchLate as late:
+        message = f"{late}; nothing was sent, run again later"
+        raise Trouble(message) from late
+
+
+def _show(console: Console, edition: Edition, settings: Settings) -> None:
+    if not edition.issues:
+        console.print(
+            "Nobody is subscribed, so nothing was fetched or sent. "
+            "Add someone: newsletter subscribers import FILE --consent TEXT"
+        )
+        return
+    headings = ("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost")
+    headings += ("sent", "already")
+    rows = [_row(issue) for issue in edition.issues]
+    console.print(table(f"arXiv's announcement of {edition.date}", headings, rows))
+    if not any(issue.sent for issue in edition.issues):
+        console.print("Nothing new to send.")
+    elif settings.mailer_name == "outbox":
+        console.print(f"Look at {settings.outbox_dir / 'index.html'}")
+
+
+def _row(issue: Issue) -> tuple[Any, ...]:
+    facts = _facts(issue)
+    return (
+        facts["rubric"],
+        *(facts[name] for name in ("announced", "scanned", "picked", "near_misses", "tokens")),
+        dollars(facts["cost_nanos"]),
+        facts["sent"],
+        facts["already"],
+    )
+
+
+def _facts(issue: Issue) -> dict[str, Any]:
+    digest, tally = issue.digest, issue.tally
+    coverage = digest.coverage if digest else None
+    return {
+        "rubric": issue.rubric.slug,
+        "kind": digest.kind.value if digest else "",
+        "announced": coverage.announced if coverage else 0,
+        "scanned": coverage.scanned if coverage else 0,
+        "unscored": coverage.announced - coverage.scanned if coverage else 0,
+        "picked": len(digest.picks) if digest else 0,
+        "near_misses": len(digest.near_misses) if digest else 0,
+        "tokens": sum(usage.total_tokens for usage in digest.usage) if digest else 0,
+        "cost_nanos": sum(usage.total_nanos for usage in digest.usage) if digest else 0,
+        "sent": issue.sent,
+        "already": issue.already,
+        "skipped": tally.skipped,
+        "rejected": tally.rejected,
+        "unknown": tally.unknown,
+        "waiting": tally.pending + tally.sending,
+        "trouble": issue.trouble,
+    }
+
+
+def _as_dict(edition: Edition) -> dict[str, Any]:
+    return {
+        "date": edition.date.isoformat(),
+        "issues": [_facts(issue) for issue in edition.issues],
+    }
+
+
+def _complain(edition: Edition) -> int:
+    """Say each trouble once, however many rubrics met it; the exit status."""
+    met: dict[str, list[str]] = {}
+    for issue in edition.issues:
+        if issue.trouble:
+            met.setdefault(issue.trouble, []).append(issue.rubric.slug)
+    for trouble, slugs in met.items():
+        screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
+    return 1 if met else 0

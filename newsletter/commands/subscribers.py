@@ -1,0 +1,178 @@
+"""`subscribers ...`: who gets mail."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from newsletter import wiring
+from newsletter.model import Subscriber, SubscriberState
+from newsletter.roster import Roster, Row, read_roster, write_roster
+from newsletter.rubrics import load_all
+from newsletter.settings import Settings, SettingsError, read_settings
+from newsletter.store import Store, subscribers
+from newsletter.store.subscribers import Change
+from newsletter.terminal import print_json, screen, table
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> int:
+    settings = read_settings()
+    roster = _read(file, settings)
+    errors = screen(errors=True)
+    for fault in roster.faults:
+        errors.print(f"{file} {fault}")
+    if roster.faults and not skip_bad:
+        message = (
+            f"{len(roster.faults)} faults in {file}, nothing was imported; "
+            "mend them, or use --skip-bad to import the other lines"
+        )
+        raise Trouble(message)
+    store = wiring.open_store(settings)
+    if dry_run:
+        changes = _rehearse(store, roster.rows, consent)
+    else:
+        with store.begin() as tx:
+            changes = keep_rows(tx, roster.rows, consent, wiring.now())
+    _say_changes(changes, consent, dry_run=dry_run)
+    return 0
+
+
+def keep_rows(tx: Connection, rows: Iterable[Row], consent: str, now: datetime) -> Counter[Change]:
+    """Save each row: active with its consent, or waiting for a confirmation without."""
+    return Counter(subscribers.save(tx, of_row(row, consent, now), now) for row in rows)
+
+
+def of_row(row: Row, consent: str, now: datetime) -> Subscriber:
+    return Subscriber(
+        id=uuid4().hex,
+        email=row.email,
+        rubric=row.rubric,
+        name=row.name,
+        timezone=row.timezone,
+        send_at=row.send_at,
+        days=row.days,
+        max_papers=row.max_papers,
+        format=row.format,
+        state=SubscriberState.ACTIVE if consent.strip() else SubscriberState.PENDING,
+        consent=consent.strip(),
+        since=now,
+    )
+
+
+def _rehearse(store: Store, rows: Iterable[Row], consent: str) -> Counter[Change]:
+    """The same import, undone at its end: its counts are those the real one will have."""
+    with store.begin() as tx:
+        trial = tx.begin_nested()
+        changes = keep_rows(tx, rows, consent, wiring.now())
+        trial.rollback()
+    return changes
+
+
+def _read(file: Path, settings: Settings) -> Roster:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        message = f"cannot read {file}: {error.strerror}"
+        raise Trouble(message) from error
+    return read_roster(data, load_all(settings.rubrics_dir))
+
+
+def _say_changes(changes: Counter[Change], consent: str, *, dry_run: bool) -> None:
+    counts = ", ".join(f"{changes[change]} {change.value}" for change in Change)
+    _say(f"{counts}{' (dry run: nothing was kept)' if dry_run else ''}")
+    if changes[Change.SUPPRESSED]:
+        _say("Suppressed addresses left, bounced or complained before; they get no mail.")
+    if changes[Change.ADDED] and not consent.strip():
+        _say("They wait as pending: say with --consent how they agreed to get mail.")
+
+
+def show_export(out: str) -> int:
+    with wiring.open_store(read_settings()).read() as tx:
+        text = write_roster(subscribers.everyone(tx))
+    if out == "-":
+        sys.stdout.write(text)
+        return 0
+    try:
+        Path(out).write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        message = f"cannot write {out}: {error.strerror}"
+        raise Trouble(message) from error
+    return 0
+
+
+def show_subscribers(*, as_json: bool) -> int:
+    with wiring.open_store(read_settings()).read() as tx:
+        found = subscribers.everyone(tx)
+    facts = [
+        {
+            "email": one.email,
+            "rubric": one.rubric,
+            "state": one.state.value,
+            "name": one.name,
+            "timezone": one.timezone or "",
+            "send_at": f"{one.send_at:%H:%M}" if one.send_at else "",
+            "consent": one.consent,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(facts)
+    elif facts:
+        screen().print(table("Subscribers", [*facts[0]], [[*fact.values()] for fact in facts]))
+    else:
+        _say("No subscribers yet: newsletter subscribers import FILE --consent TEXT")
+    return 0
+
+
+def show_add(email: str, rubric: str, name: str, consent: str) -> int:
+    settings = read_settings()
+    roster = read_roster(
+        write_roster([Subscriber(id="", email=email, rubric=rubric, name=name)]),
+        load_all(settings.rubrics_dir),
+    )
+    if roster.faults:
+        raise SettingsError("; ".join(fault.message for fault in roster.faults))
+    with wiring.open_store(settings).begin() as tx:
+        changes = keep_rows(tx, roster.rows, consent, wiring.now())
+    _say_changes(changes, consent, dry_run=False)
+    return 0
+
+
+def show_pause(email: str, *, resume: bool) -> int:
+    with wiring.open_store(read_settings()).begin() as tx:
+        known = _known(tx, email)
+        change = subscribers.resume if resume else subscribers.pause
+        done = change(tx, known.id, "operator", wiring.now())
+    state = "resumed" if resume else "paused"
+    _say(f"{known.email}: {state}" if done else f"{known.email} is {known.state.value}: no change")
+    return 0
+
+
+def show_remove(email: str) -> int:
+    with wiring.open_store(read_settings()).begin() as tx:
+        known = _known(tx, email)
+        done = subscribers.unsubscribe(tx, known.id, "operator", wiring.now())
+    _say(f"{known.email}: {'unsubscribed for good' if done else 'had left already'}")
+    return 0
+
+
+def _known(tx: Connection, email: str) -> Subscriber:
+    known = subscribers.find(tx, email)
+    if known is None:
+        message = f"{email} is no subscriber; see: newsletter subscribers list"
+        raise Trouble(message)
+    return known
+
+
+def _say(text: str) -> None:
+    screen().print(text)

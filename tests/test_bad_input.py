@@ -1,0 +1,147 @@
+"""What a hurried operator gets wrong: one clear line each, and nothing half done."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.world import World
+
+RUBRIC = """---
+title: One
+categories: [cs.LG]
+---
+
+## Criteria
+
+1. Anything
+   - Relevant: all of it.
+"""
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path, NEWSLETTER_SOURCE="sample")
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    return made
+
+
+def said(done, status: int) -> str:
+    """What the command said, which must be short and no traceback."""
+    assert done.status == status, (done.status, done.out, done.err)
+    assert "Traceback" not in done.err
+    return done.err
+
+
+def bad_roster(world, text: str | bytes) -> str:
+    path = world.folder / "r.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    told = said(world.newsletter("subscribers", "import", "r.csv", "--consent", "x"), 1)
+    assert world.newsletter("subscribers", "list", "--json").out.strip() == "[]"
+    return told
+
+
+def test_unknown_rubric_in_the_roster(world):
+    told = bad_roster(world, "email,rubric\na@example.org,one\nb@example.org,onee\n")
+    assert "line 3" in told
+    assert "onee" in told
+
+
+def test_duplicate_and_invalid_addresses(world):
+    told = bad_roster(
+        world, "email,rubric\na@example.org,one\nA@Example.org,one\nb@@example.org,one\n"
+    )
+    assert "line 3" in told
+    assert "line 4" in told
+
+
+def test_a_byte_order_mark_is_no_fault(world):
+    (world.folder / "r.csv").write_bytes(b"\xef\xbb\xbfemail,rubric\r\na@example.org,one\r\n")
+    assert world.newsletter("subscribers", "import", "r.csv", "--consent", "x").status == 0
+
+
+def test_a_roster_that_is_not_there(world):
+    done = world.newsletter("subscribers", "import", "nowhere.csv", "--consent", "x")
+    assert "nowhere.csv" in said(done, 1)
+
+
+def test_broken_front_matter(world):
+    (world.rubrics / "two.md").write_text("---\ntitle: Two\nrelevance: 12\n---\n\n## Criteria\n")
+    told = said(world.newsletter("run"), 1)
+    assert "two.md line 3" in told
+    assert "relevance" in told
+    assert "two.md" in said(world.newsletter("rubrics", "check", str(world.rubrics / "two.md")), 1)
+
+
+def test_unknown_rubric_on_the_command_line(world):
+    world.subscribe("a@example.org,one")
+    assert "one" in said(world.newsletter("run", "--rubric", "onne"), 2)
+
+
+def test_a_date_without_announcement(world):
+    world.subscribe("a@example.org,one")
+    assert "Saturday" in said(world.newsletter("run", "--date", "2025-11-22"), 2)
+    assert "2025-13-01" in said(world.newsletter("run", "--date", "2025-13-01"), 2)
+
+
+def test_unwritable_outbox(world):
+    world.subscribe("a@example.org,one")
+    world.outbox.parent.mkdir(exist_ok=True)
+    world.outbox.write_text("a file where a folder should be")
+    assert "outbox" in said(world.newsletter("run"), 1)
+    world.outbox.unlink()
+    assert world.newsletter("run").status == 0
+    assert len(world.mails()) == 1
+
+
+def test_locked_database(world):
+    world.subscribe("a@example.org,one")
+    holder = sqlite3.connect(world.folder / "newsletter.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    told = said(world.newsletter("run"), 1)
+    holder.close()
+    assert "locked" in told
+    assert not world.mails()
+
+
+def test_wrong_model_name(world):
+    world.subscribe("a@example.org,one")
+    done = world.newsletter("run", ANTHROPIC_API_KEY="sk-x", NEWSLETTER_MODEL="claude-nonsense")
+    assert "NEWSLETTER_MODEL" in said(done, 2)
+
+
+def test_wrong_key_stops_at_once_and_is_never_shown(world):
+    world.subscribe("a@example.org,one")
+    with FakeAnthropic(lambda _title, _abstract: {}) as anthropic:
+        anthropic.fault(401, times=1000)
+        done = world.newsletter(
+            "run", ANTHROPIC_API_KEY="sk-wrong-key", ANTHROPIC_BASE_URL=anthropic.url
+        )
+        asked = len(anthropic.requests)
+    told = said(done, 1)
+    assert "ANTHROPIC_API_KEY" in told
+    assert "sk-wrong-key" not in done.out + done.err
+    assert asked <= 8
+    assert not world.mails()
+
+
+def test_arxiv_down(world):
+    world.subscribe("a@example.org,one")
+    done = world.newsletter(
+        "run", NEWSLETTER_SOURCE="arxiv", NEWSLETTER_ARXIV_API_URL="http://127.0.0.1:9/api/query"
+    )
+    assert "arXiv" in said(done, 1)
+    assert not world.mails()
+
+
+def test_a_wrong_setting(world):
+    done = world.newsletter("run", NEWSLETTER_BUDGET_USD="much")
+    assert "NEWSLETTER_BUDGET_USD" in said(done, 2)
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_real_mail_half_set(world):
+    told = said(world.newsletter("run", SENDGRID_API_KEY="SG.x"), 2)
+    assert "NEWSLETTER_POSTAL_ADDRESS" in told

@@ -1,0 +1,172 @@
+"""The whole way as its operator walks it: on the bundled sample day, by the real command."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+
+import pytest
+
+from tests.fakes.world import World
+
+RUBRIC = """---
+title: Small and fast models
+categories: [cs.LG, cs.CL]
+relevance: 7
+novelty: 7
+max_papers: 8
+---
+
+## Criteria
+
+1. Compression and efficiency
+   - Relevant: quantization, pruning, sparse attention, mixture of experts, memory of training.
+   - Irrelevant: known methods applied to a new task.
+"""
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_POSTAL_ADDRESS="1 Example Street, Exampleton",
+        NEWSLETTER_FROM_EMAIL="digest@digest.example.org",
+    )
+    (made.rubrics / "small.md").write_text(RUBRIC, encoding="utf-8")
+    return made
+
+
+def issue(done) -> dict:
+    [found] = json.loads(done.out)["issues"]
+    return found
+
+
+def test_a_morning_is_mailed_once_to_each_and_adds_up(world):
+    world.subscribe("ada@example.org,small", "bob@example.org,small")
+    first = issue(world.newsletter("run", "--json"))
+    assert first["sent"] == 2
+    assert first["announced"] == first["scanned"] > 20
+    assert first["picked"] == 8
+    assert len(world.mails()) == 2
+
+    again = world.newsletter("run", "--json")
+    assert again.status == 0
+    assert (issue(again)["sent"], issue(again)["already"]) == (0, 2)
+    assert len(world.mails()) == 2
+    assert "nothing" in world.newsletter("run").out.lower()
+
+
+def test_who_subscribes_later_gets_the_digest_alone(world):
+    world.subscribe("ada@example.org,small")
+    world.newsletter("run")
+    world.subscribe("late@example.org,small")
+    later = issue(world.newsletter("run", "--json"))
+    assert (later["sent"], later["already"]) == (1, 1)
+
+
+def test_a_mail_says_who_where_from_and_how_to_leave(world):
+    world.subscribe("ada@example.org,small")
+    world.newsletter("run")
+    [mail] = world.mails()
+    text = mail.get_body(("plain",)).get_content()
+    html = mail.get_body(("html",)).get_content()
+    for part in (text, html):
+        assert "ada@example.org" in part
+        assert "1 Example Street" in part
+        assert "ranked locally, not read by a model" in " ".join(part.split()).lower()
+        assert re.search(r"https://digest\.example\.org/unsubscribe/\w{16,}", part)
+    assert "One-Click" in mail["List-Unsubscribe-Post"]
+    assert re.search(r"reply\+\w+@", mail["Reply-To"])
+
+
+def test_no_score_is_invented_by_the_local_ranking(world):
+    world.subscribe("ada@example.org,small")
+    world.newsletter("run")
+    [mail] = world.mails()
+    assert not re.search(r"\b\d{1,2}/10\b", mail.get_body(("plain",)).get_content())
+    assert not re.search(r"(Relevance|Novelty)\s*\d", mail.get_body(("html",)).get_content())
+
+
+def test_preview_is_what_is_sent_but_for_the_tokens(world):
+    world.subscribe("ada@example.org,small")
+    shown = world.newsletter("preview", "--rubric", "small", "--out", "p.html")
+    assert shown.status == 0, shown.err
+    assert not world.mails()
+    world.newsletter("run")
+    [mail] = world.mails()
+    sent = mail.get_body(("html",)).get_content()
+    previewed = (world.folder / "p.html").read_text(encoding="utf-8")
+    assert without_tokens(previewed).strip() == without_tokens(sent).strip()
+    after = world.newsletter("preview", "--rubric", "small", "--out", "q.html")
+    assert after.status == 0
+    assert (world.folder / "q.html").read_bytes() == (world.folder / "p.html").read_bytes()
+
+
+def without_tokens(html: str) -> str:
+    return re.sub(r"(/(?:unsubscribe|preferences)/)\w+", r"\1TOKEN", html)
+
+
+def test_a_test_send_touches_nothing(world):
+    world.subscribe("ada@example.org,small")
+    done = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "small")
+    assert done.status == 0, done.err
+    [mail] = world.mails()
+    assert mail["To"] == "me@example.org"
+    assert mail["Subject"].startswith("[TEST]")
+    with sqlite3.connect(world.folder / "newsletter.db") as database:
+        rows = [
+            database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our names
+            for table in ("digest", "delivery", "digest_paper")
+        ]
+    database.close()
+    assert rows == [0, 0, 0]
+    assert issue(world.newsletter("run", "--json"))["sent"] == 1
+
+
+def test_a_dry_run_sends_and_freezes_nothing(world):
+    world.subscribe("ada@example.org,small")
+    done = world.newsletter("run", "--dry-run")
+    assert done.status == 0, done.err
+    assert "$0" in done.out
+    assert not world.mails()
+    assert issue(world.newsletter("run", "--json"))["sent"] == 1
+
+
+def test_who_paused_or_left_gets_nothing(world):
+    world.subscribe("ada@example.org,small", "bob@example.org,small", "cy@example.org,small")
+    assert world.newsletter("subscribers", "pause", "ada@example.org").status == 0
+    assert world.newsletter("subscribers", "remove", "BOB@example.org").status == 0
+    assert issue(world.newsletter("run", "--json"))["sent"] == 1
+    world.subscribe("bob@example.org,small")
+    assert issue(world.newsletter("run", "--json"))["sent"] == 0
+    assert [mail["To"] for mail in world.mails()] == ["cy@example.org"]
+
+
+def test_without_consent_they_wait(world):
+    (world.folder / "r.csv").write_text("email,rubric\nada@example.org,small\n")
+    assert world.newsletter("subscribers", "import", "r.csv").status == 0
+    listed = json.loads(world.newsletter("subscribers", "list", "--json").out)
+    assert [row["state"] for row in listed] == ["pending"]
+    assert "nobody" in world.newsletter("run").out.lower()
+
+
+def test_export_reads_back(world):
+    world.subscribe(
+        'ada@example.org,small,"Lovelace, Ada",Europe/London',
+        header="email,rubric,name,timezone",
+    )
+    assert world.newsletter("subscribers", "export", "out.csv").status == 0
+    again = world.newsletter("subscribers", "import", "out.csv", "--consent", "x", "--dry-run")
+    assert again.status == 0, again.err
+    assert "Lovelace, Ada" in (world.folder / "out.csv").read_text(encoding="utf-8")
+
+
+def test_status_tells_the_last_digest(world):
+    world.subscribe("ada@example.org,small")
+    world.newsletter("run")
+    told = json.loads(world.newsletter("status", "--json").out)
+    assert told["digests"][0]["rubric"] == "small"
+    assert told["deliveries"] == {"accepted": 1}
+    assert world.newsletter("status").status == 0
