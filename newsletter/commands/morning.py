@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+HEADINGS = (
+    *("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost"),
+    *("sent", "already"),
+)
 EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
 
 
@@ -97,10 +101,8 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
             "Add someone: newsletter subscribers import FILE --consent TEXT"
         )
         return
-    headings = ("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost")
-    headings += ("sent", "already")
     rows = [_row(issue) for issue in edition.issues]
-    console.print(table(f"arXiv's announcement of {edition.date}", headings, rows))
+    console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
     if not any(issue.sent for issue in edition.issues):
         console.print("Nothing new to send.")
     elif settings.mailer_name == "outbox":
