@@ -147,7 +147,7 @@ def test_near_misses_have_their_reason_and_are_no_picks():
 @pytest.mark.parametrize(
     ("kind", "subject", "sentence"),
     [
-        (DayKind.NOTHING_MET, "0 of 964 papers met your bar", "reached your bar"),
+        (DayKind.NOTHING_MET, "no match in 961 papers", "reached your bar"),
         (DayKind.NOTHING_ANNOUNCED, "arXiv announced nothing", "announced no paper"),
         (DayKind.BATCH_LATE, "arXiv is late", "not published this day"),
         (DayKind.SCORING_FAILED, "not scored yet", "could not be scored"),

@@ -17,6 +17,8 @@ from jinja2 import Environment
 WORD = re.compile(r"jx(\d{4})xj")
 # Comments (Outlook's conditional ones among them), titles and tags: a word in there stays bare.
 CLOSED = re.compile(r"<!--.*?-->|<title>.*?</title>|<[a-zA-Z/!][^>]*>", re.DOTALL)
+# What only Outlook reads, as a whole: a parser must not look into it, nor change it.
+CONDITIONAL = re.compile(r"<!--\[if (?!!)[^\]]*\]>.*?<!\[endif\]-->", re.DOTALL)
 STYLE = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
 # What mrml writes for Outlook 2007 and for Thunderbird's own class: dead weight in one column.
 DEAD = re.compile(
@@ -51,7 +53,9 @@ def mjml_to_html(source: str) -> str:
         message = f"MJML refuses the template: {error}"
         raise BuildError(message) from error
     # mrml closes gaps between columns with it; with one column it only looks like hidden text.
-    return html.replace("font-size:0px;", "")
+    kept = CONDITIONAL.findall(html)
+    shown = [part.replace("font-size:0px;", "") for part in CONDITIONAL.split(html)]
+    return "".join(part + comment for part, comment in zip(shown, [*kept, ""], strict=True))
 
 
 def inline(html: str, css: str, *, shield: bool = False) -> str:
@@ -64,7 +68,7 @@ def inline(html: str, css: str, *, shield: bool = False) -> str:
         stash.append(found[0])
         return f"<!--stash{len(stash) - 1}-->"
 
-    page = STYLE.sub(put_away, html)
+    page = STYLE.sub(put_away, CONDITIONAL.sub(put_away, html))
     if shield:
         page = _shield(page)
     page = premailer.Premailer(
@@ -128,6 +132,9 @@ def _squeeze(page: str) -> str:
     """Line ends and what indents the next line, away: they are for people who read templates."""
     page = re.sub(r"/\*.*?\*/", "", page, flags=re.DOTALL)
     page = STYLE.sub(lambda style: re.sub(r"\s*([{};,>])\s*|:\s+", _tight, style[0]), page)
+    page = re.sub(
+        r"(?<= style=)(\"[^\"]*\"|'[^']*')", lambda style: style[0].replace("; ", ";"), page
+    )
     return re.sub(r"[ \t\r\n]*\n[ \t\r\n]*", "\n", page)
 
 

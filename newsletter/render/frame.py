@@ -110,7 +110,7 @@ def subject(digest: Digest, shown_papers: int) -> str:
         count = f"{shown_papers} of {count}"
     what = {
         DayKind.NORMAL: count,
-        DayKind.NOTHING_MET: f"0 of {digest.coverage.announced:,} papers met your bar",
+        DayKind.NOTHING_MET: f"no match in {plural(digest.coverage.scanned, 'paper')}",
         DayKind.NOTHING_ANNOUNCED: "arXiv announced nothing",
         DayKind.BATCH_LATE: "arXiv is late, your issue will follow",
         DayKind.SCORING_FAILED: "not scored yet, it will follow",

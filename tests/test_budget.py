@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.model import Format
+from newsletter.render import Renderer
+from newsletter.render.budget import (
+    LIMIT,
+    TARGET,
+    WHOLE,
+    Plan,
+    Sizes,
+    brief,
+    choose,
+    ladder,
+    lines_only,
+)
+from newsletter.render.clip import clip_sentences, clip_words
+from newsletter.render.edition import READER_BYTES, around
+from newsletter.render.issue import Pieces, weight
+from newsletter.render.papers import entries
+from tests import issues
+from tests.issues import NAV, READER, SITE, digest, many, pick
+
+RENDERER = Renderer(SITE)
+needs_corpus = pytest.mark.skipif(not issues.CORPUS.exists(), reason="the corpus is not here")
+LONGEST = "We propose a method that costs less & does more than “all others” < 1. " * 27
+CROWD = tuple(f"Maximiliane Mustermann-Łukasiewicz {number}" for number in range(395))
+
+
+def flat(papers: int) -> Sizes:
+    """Sizes as they are on a usual day, the same for every paper."""
+    return Sizes(
+        papers,
+        contents=lambda: [168] * papers,
+        card=lambda: [722] * papers,
+        abstract=lambda _, cap: min(cap, 1_400) + 7,
+        line=lambda: [204] * papers,
+        short_line=lambda: [155] * papers,
+        headings=lambda cards: 700 if cards else 0,
+        rest=lambda cards, named: 80 if named > cards else 0,
+    )
+
+
+@pytest.mark.parametrize("papers", [0, 1, 2, 20, 21, 48, 60, 100, 180, 400, 900])
+def test_the_ladder_only_goes_down_and_loses_the_least_relevant(papers):
+    plans = list(ladder(papers))
+    weights = [flat(papers).weigh(plan) for plan in plans]
+    # The step from cards to lines adds the heading of the lines, and nothing else may add.
+    assert all(after <= before + 80 for before, after in pairwise(weights))
+    for plan in plans:
+        caps = [plan.cap_of(place) for place in range(papers)]
+        assert caps == sorted(caps, reverse=True)
+        assert 0 <= plan.abstracts <= plan.cards <= plan.named <= papers
+
+
+@given(papers=st.integers(0, 400), room=st.integers(0, 200_000))
+@settings(max_examples=80, deadline=None)
+def test_the_plan_fits_and_the_one_before_it_would_not(papers, room):
+    sizes, plans = flat(papers), list(ladder(papers))
+    plan = choose(plans, sizes, room)
+    fitting = [each for each in plans if sizes.weigh(each) <= room]
+    assert plan == (fitting[0] if fitting else plans[-1])
+
+
+def test_a_short_issue_has_whole_abstracts_and_a_long_one_excerpts():
+    assert choose(ladder(20), flat(20), 78_000).cap == WHOLE
+    assert choose(ladder(48), flat(48), 78_000).cap <= 600
+    assert choose(brief(48), flat(48), 78_000) == Plan(48, 48, 300, 48)
+    assert choose(lines_only(48), flat(48), 78_000) == Plan(0, 0, 0, 48)
+
+
+def test_the_five_best_keep_their_abstract_whole():
+    plan = choose(ladder(48), flat(48), 78_000)
+    assert [plan.cap_of(place) for place in (0, 4)] == [WHOLE, WHOLE]
+    assert plan.cap_of(5) == plan.cap < WHOLE
+
+
+@needs_corpus
+@pytest.mark.parametrize("count", [1, 2, 3, 20, 21, 48, 60, 80, 100, 180, 250, 400])
+def test_the_weight_is_that_of_the_rendering(count):
+    """What the planner adds up is, to the byte, what is rendered."""
+    picks = many(issues.corpus_picks("2025-09-23"), count)
+    listed = entries(picks, judged=True)
+    pieces = Pieces(listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also")
+    plan = choose(ladder(count), pieces.sizes, TARGET - 20_000)
+    assert pieces.sizes.weigh(plan) == weight(pieces.html(plan))
+
+
+@needs_corpus
+@pytest.mark.parametrize("count", [1, 2, 20, 48, 60, 80, 100, 180, 400])
+def test_a_real_issue_is_never_cut_by_a_client(count):
+    issue = digest(many(issues.corpus_picks("2025-09-23"), count))
+    html, text = RENDERER.digest(issue, NAV, Format.FULL).for_reader(READER)
+    assert weight(html) <= TARGET
+    assert weight(html) >= 75_000 or count < 48
+    for each in issue.picks:
+        assert html.count(f'href="{each.paper.abs_url}"') in (1, 2)
+        assert text.count(f"{each.paper.abs_url}\n") == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 13, 48, 97, 180, 301, 400])
+@pytest.mark.parametrize("fmt", list(Format))
+def test_the_longest_papers_fit_too(count, fmt):
+    picks = tuple(
+        pick(n, 1 + n % 10, title="Łong titles & “quotes” " * 9, abstract=LONGEST, authors=CROWD)
+        for n in range(1, count + 1)
+    )
+    html, _ = RENDERER.digest(digest(picks), NAV, fmt).for_reader(READER)
+    assert weight(html) <= LIMIT
+    assert all(f'href="{each.paper.abs_url}"' in html for each in picks)
+
+
+def test_what_cannot_be_named_any_more_is_counted_and_not_dropped_in_silence():
+    issue = digest(tuple(pick(n) for n in range(1, 2_001)))
+    html, text = RENDERER.digest(issue, NAV, Format.FULL).for_reader(READER)
+    named = html.count("/abs/")
+    assert weight(html) <= LIMIT
+    assert f"{2_000 - named:,} papers did not fit into a mail" in html
+    assert f"{2_000 - named} more did not fit into a mail" in text
+
+
+@needs_corpus
+def test_the_parts_keep_to_their_budgets():
+    picks = issues.corpus_picks("2025-09-23")
+    listed = entries(picks, judged=True)
+    pieces = Pieces(listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also")
+    values = {**around(SITE, digest(picks), NAV, listed), "papers": "", "prompt": ""}
+    assert weight(RENDERER._templates.html("digest", values)) <= 14_500
+    assert sum(map(weight, pieces._tops + pieces._links)) / len(picks) <= 850
+    assert max(map(weight, pieces._contents)) <= 220
+    assert 2 * (len(READER.unsubscribe_url) + len(READER.preferences_url)) <= READER_BYTES
+
+
+ABSTRACT = (
+    "Large models are costly to train. They are also slow, e.g. Transformers of J. Doe et al. "
+    "have many layers. In this paper, we propose a sparse one. It costs 50% less. It is open."
+)
+
+
+def test_an_excerpt_has_whole_sentences_and_starts_at_the_contribution():
+    excerpt, cut = clip_sentences(ABSTRACT, 100)
+    assert excerpt == "… In this paper, we propose a sparse one. It costs 50% less. It is open."
+    assert cut
+
+
+def test_room_that_is_left_goes_to_the_lead_in():
+    excerpt, _ = clip_sentences(ABSTRACT, len(ABSTRACT) - 1)
+    assert excerpt.startswith("… They are also slow, e.g. Transformers of J. Doe et al. have")
+
+
+def test_what_fits_is_not_touched():
+    assert clip_sentences(ABSTRACT, 1_000) == (ABSTRACT, False)
+
+
+@given(st.text(max_size=400), st.integers(20, 200))
+def test_an_excerpt_is_never_longer_than_its_limit(text, limit):
+    excerpt, cut = clip_sentences(text, limit)
+    assert len(excerpt) <= limit
+    assert cut is (len(text) > limit)
+    assert len(clip_words(text, limit)) <= limit
