@@ -12,6 +12,9 @@ TITLE_LIMIT = 400
 ABSTRACT_LIMIT = 4_000
 COMMENT_LIMIT = 600
 
+UNUSUAL = re.compile(r"[^ -~]+")
+"""Everything but printable ASCII: the only characters worth a look each."""
+
 OUR_TAGS = re.compile(r"<(?=\s*/?\s*(?:paper|rubric)\b)", re.IGNORECASE)
 
 # Each of these also occurs in honest papers about such attacks: the cost of a false alarm is one
@@ -45,8 +48,11 @@ MARKUP = re.compile(r"\*\*|__|`+|~~|^\s*(?:#{1,6}|>|[-*])\s+")
 def visible(text: str) -> str:
     """NFC, without control, format (zero-width, bidi), private and unassigned characters."""
     spaced = re.sub(r"[\t\n\r\f\v\u2028\u2029]+", " ", text)
-    kept = (c for c in unicodedata.normalize("NFC", spaced) if unicodedata.category(c)[0] != "C")
-    return " ".join("".join(kept).split())
+    return " ".join(UNUSUAL.sub(_seen, unicodedata.normalize("NFC", spaced)).split())
+
+
+def _seen(run: re.Match[str]) -> str:
+    return "".join(c for c in run[0] if unicodedata.category(c)[0] != "C")
 
 
 def for_model(text: str, limit: int) -> str:
@@ -57,7 +63,7 @@ def for_model(text: str, limit: int) -> str:
 def rubric_for_model(text: str) -> str:
     """The same for an operator's own Markdown, whose lines are kept."""
     lines = (
-        "".join(c for c in line if c == "\t" or unicodedata.category(c)[0] != "C")
+        UNUSUAL.sub(_seen, line.expandtabs(4))
         for line in unicodedata.normalize("NFC", text).splitlines()
     )
     return OUR_TAGS.sub("&lt;", "\n".join(lines)).strip()
@@ -65,7 +71,8 @@ def rubric_for_model(text: str) -> str:
 
 def speaks_to_model(text: str) -> bool:
     """True for text that looks addressed to the model that reads it."""
-    hidden = any(unicodedata.category(c) in ("Cf", "Co", "Cn") for c in text)
+    unusual = UNUSUAL.findall(text)
+    hidden = any(unicodedata.category(c) in {"Cf", "Co", "Cn"} for run in unusual for c in run)
     return hidden or bool(ADDRESSED_TO_A_MODEL.search(visible(text)))
 
 
