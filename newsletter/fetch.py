@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
     from newsletter.store.papers import Fetch
 
-# arXiv's API may show an announcement hours after its web pages do.
+# arXiv's API may show an announcement hours after its web pages do. The next one is a day away.
 PATIENCE = timedelta(hours=24)
 
 
@@ -87,7 +87,7 @@ def fetch(
     if missing:
         window = announcement(day)
         found = source.submitted(missing, window.start, window.end, progress)
-        if not found and day == source.newest(now) and now - window.public_from < PATIENCE:
+        if not found and now - window.public_from < PATIENCE:
             raise BatchLate(day)
         since = _since(window, missing, history, now, timedelta(days=lookback_days))
         strays = _strays(source, since, window, progress)
@@ -165,12 +165,13 @@ def _entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[Entr
 
 
 def _keep(store: Store, day: date, now: datetime, harvest: Harvest) -> None:
-    on_time, late = harvest.on_time, harvest.late
-    counts = Counter(entry.category for entry in on_time)
+    counts = Counter(entry.category for entry in harvest.on_time)
     with store.begin() as tx:
         known = shelf.entries_of(tx, harvest.categories, list(harvest.papers))
-        fresh = {entry.paper_id for entry in [*on_time, *late] if entry not in known}
+        on_time = [entry for entry in harvest.on_time if entry not in known]
+        late = [entry for entry in harvest.late if entry not in known]
+        fresh = {entry.paper_id for entry in [*on_time, *late]}
         shelf.keep(tx, [harvest.papers[key] for key in sorted(fresh)])
-        shelf.list_papers(tx, day, [entry for entry in on_time if entry not in known], late=False)
-        shelf.list_papers(tx, day, [entry for entry in late if entry not in known], late=True)
+        shelf.list_papers(tx, day, on_time, late=False)
+        shelf.list_papers(tx, day, late, late=True)
         shelf.mark_fetched(tx, day, {name: counts[name] for name in harvest.categories}, now)

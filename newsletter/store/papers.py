@@ -84,12 +84,11 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
             earlier.c.date < day,
         )
     )
+    # Of one date, a paper is late in all of its categories or in none: its window decides.
     rows = tx.execute(
         select(paper, listing.c.late)
         .join(listing, listing.c.paper_id == paper.c.id)
         .where(listing.c.date == day, listing.c.category.in_(categories), first)
-        # A paper is late only if it is so in all of them: False comes first and is taken.
-        .order_by(paper.c.id, listing.c.late)
     )
     found: dict[str, Listing] = {}
     for row in rows:

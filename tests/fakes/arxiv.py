@@ -121,9 +121,10 @@ def into_window(rows: Iterable[Row], day: date) -> list[dict[str, Any]]:
     return shown
 
 
-def row(  # a paper in one line of a test
+def row(
     paper_id: str, published: datetime, categories: Sequence[str] = ("cs.LG",), **other: object
 ) -> dict[str, Any]:
+    """A paper in one line of a test."""
     moment = f"{published.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return {
         "id": paper_id,

@@ -7,6 +7,7 @@ a friendly page of status 200; each of these starts a cool-down.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from newsletter.sources import SourceError
+
+log = logging.getLogger(__name__)
 
 TRIES = 5
 CONNECT_SECONDS, SILENCE_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 240.0
@@ -86,7 +89,9 @@ class Line:
                 try:
                     return self._once(url, check)
                 except (UnreachableError, ThrottledError, NoAnswerError) as error:
-                    self.sleep(self._pause(error, attempt))
+                    pause = self._pause(error, attempt)
+                    log.info("asking arXiv again in %.0f s: %s", pause, error)
+                    self.sleep(pause)
             return self._once(url, check)
 
     def _once(self, url: str, check: Check) -> Answer:
