@@ -71,7 +71,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
         return digest_id
     same_day = digest_table.c.date == digest.date
     there = select(digest_table.c.id).where(digest_table.c.rubric == slug, same_day)
-    return tx.execute(there).scalar_one()
+    return int(tx.execute(there).scalar_one())
 
 
 def _insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

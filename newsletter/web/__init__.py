@@ -1,0 +1,11 @@
+"""The pages: archive, sign-up, preferences, leaving. Server-rendered, without JavaScript.
+
+    home.py         /                     what this is, and the form
+    archive.py      /archive/...          days, months, issues, the feed; /search
+    joining.py      /subscribe /confirm   double opt-in
+    leaving.py      /unsubscribe          a button for people, one-click for mail programs
+    preferences.py  /preferences          rubric, hour, days, pause, erase
+    health.py       /healthz /readyz
+
+A GET changes nothing, whoever sends it: link scanners open every address in a mail.
+"""

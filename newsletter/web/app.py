@@ -1,0 +1,66 @@
+"""The web application: every address and who answers it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from newsletter.store import StoreError, search
+from newsletter.web import archive, faults, health, home, joining, leaving, preferences
+from newsletter.web.forms import with_form
+from newsletter.web.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.routing import BaseRoute
+
+    from newsletter.web.desk import Desk
+
+
+def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The web application; `more` are routes of other rooms (webhooks). Raises StoreError."""
+    with desk.store.begin() as tx:
+        search.prepare(tx)
+    get = {
+        "/": home.show,
+        "/style.css": home.style,
+        "/robots.txt": home.robots,
+        "/search": archive.search_all,
+        "/archive/{rubric}/": archive.show_days,
+        "/archive/{rubric}/feed.xml": archive.feed,
+        "/archive/{rubric}/search": archive.search_rubric,
+        "/archive/{rubric}/{when}/": archive.show_issue_or_month,
+        "/confirm/{token}": joining.ask_to_confirm,
+        "/unsubscribe/{token}": leaving.ask_to_leave,
+        "/preferences/{token}": preferences.show,
+        "/healthz": health.alive,
+        "/readyz": health.ready,
+    }
+    post = {
+        "/subscribe": joining.subscribe,
+        "/confirm/{token}": joining.confirm,
+        "/unsubscribe/{token}": leaving.leave,
+        "/preferences/{token}": preferences.change,
+    }
+    return Starlette(
+        routes=[
+            *(Route(path, partial(answer, desk)) for path, answer in get.items()),
+            *(
+                Route(path, with_form(partial(answer, desk)), methods=["POST"])
+                for path, answer in post.items()
+            ),
+            *more,
+        ],
+        middleware=[Middleware(Guard, secure=desk.settings.public_url.startswith("https:"))],
+        exception_handlers={
+            HTTPException: partial(faults.refused, desk),
+            StoreError: partial(faults.unavailable, desk),
+            Exception: partial(faults.broken, desk),
+        },
+    )

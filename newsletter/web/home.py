@@ -1,0 +1,73 @@
+"""The front page, and the two files every browser and robot asks for."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING
+
+from starlette.responses import PlainTextResponse, Response
+
+from newsletter.store import digests
+from newsletter.web.desk import FOLDER, FRESH
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from newsletter.web.desk import Desk
+
+
+def show(desk: Desk, request: Request) -> Response:
+    return front(desk, chosen=request.query_params.get("rubric", ""))
+
+
+def front(
+    desk: Desk, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
+) -> Response:
+    """What this is, the public rubrics with their newest issue, and the form."""
+    with desk.store.read() as tx:
+        newest = {
+            rubric.slug: next(iter(digests.editions(tx, 1, rubric.slug)), None)
+            for rubric in desk.public
+        }
+    rows = [
+        {
+            "rubric": rubric,
+            "archive": desk.local(desk.links.rubric_url(rubric)),
+            "edition": (edition := newest[rubric.slug]),
+            "issue": desk.local(desk.links.issue_url(rubric, edition.date)) if edition else "",
+        }
+        for rubric in desk.public
+    ]
+    keep = FRESH if status == 200 and not email else "no-store"  # noqa: PLR2004 - HTTP's own number
+    return desk.page(
+        "home.html",
+        status=status,
+        keep=keep,
+        listed=True,
+        rows=rows,
+        chosen=chosen,
+        email=email,
+        fault=fault,
+    )
+
+
+@cache
+def _style() -> tuple[bytes, str]:
+    data = (FOLDER / "style.css").read_bytes()
+    return data, hashlib.sha256(data).hexdigest()[:16]
+
+
+def style(_desk: Desk, request: Request) -> Response:
+    data, mark = _style()
+    headers = {"Cache-Control": "public, max-age=3600", "ETag": f'"{mark}"'}
+    if request.headers.get("if-none-match") == f'"{mark}"':
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type="text/css", headers=headers)
+
+
+def robots(desk: Desk, _request: Request) -> Response:
+    """Private archives are not named here: a list of secrets would be none. They say noindex."""
+    paths = ("subscribe", "confirm", "unsubscribe", "preferences", "search")
+    lines = ["User-agent: *", *(f"Disallow: {desk.prefix}/{path}" for path in paths)]
+    return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": FRESH})

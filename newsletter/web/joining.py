@@ -1,0 +1,185 @@
+"""Double opt-in: the form notes a wish and mails a link, and only its owner's click fulfils it.
+
+The answer to the form is the same for every address, and so is the mail: nobody learns here who
+reads what.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from starlette.background import BackgroundTask
+
+from newsletter.envelope import letter
+from newsletter.links import Purpose
+from newsletter.mailers import SendError, Verdict
+from newsletter.model import Subscriber, SubscriberState
+from newsletter.store import signups, subscribers, suppressions
+from newsletter.web.forms import first
+from newsletter.web.home import front
+from newsletter.wishes import parse_address
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from newsletter.model import Rubric
+    from newsletter.web.desk import Desk
+    from newsletter.web.forms import Form
+
+log = logging.getLogger(__name__)
+
+SHUT = (suppressions.Reason.BOUNCED, suppressions.Reason.COMPLAINED, suppressions.Reason.ERASED)
+
+
+def subscribe(desk: Desk, _request: Request, form: Form) -> Response:
+    typed, slug = first(form, "email"), first(form, "rubric")
+    rubric = next((rubric for rubric in desk.public if rubric.slug == slug), None)
+    try:
+        email = parse_address(typed)
+    except ValueError as error:
+        return front(desk, chosen=slug, email=typed, fault=str(error), status=422)
+    if rubric is None:
+        return front(desk, email=typed, fault="Please choose what to read.", status=422)
+    response = desk.notice(
+        "Please look into your mailbox",
+        f"If {email} can get this digest, a mail with a link is on its way to it.",
+        "Open the link and press the button: only then does anything begin. "
+        "If nothing comes within an hour, look among the spam, then try again.",
+    )
+    # The mail goes after the answer, so that its time tells nothing about the address either.
+    response.background = BackgroundTask(_invite, desk, email, rubric)
+    return response
+
+
+def _invite(desk: Desk, email: str, rubric: Rubric) -> None:
+    """Mail the link to confirm with, to whoever may be mailed and was not in the last hour."""
+    now = desk.clock()
+    with desk.store.begin() as tx:
+        person = _wish(tx, email, rubric, now)
+    if person is None:
+        return
+    subject, html, text = desk.renderer.mail(
+        "confirm",
+        rubric=rubric.title,
+        email=person.email,
+        confirm_url=desk.links.confirm_url(person.id),
+    )
+    mail = letter(
+        to_email=person.email,
+        to_name="",
+        subject=subject,
+        html=html,
+        text=text,
+        letter_id=uuid4().hex,
+        sender=desk.sender,
+        now=now,
+    )
+    try:
+        desk.mailer.send(mail)
+    except SendError as error:
+        log.warning("a confirmation mail was not sent: %s", error)
+        if error.verdict is not Verdict.UNKNOWN:
+            with desk.store.begin() as tx:
+                signups.unsent(tx, email, now)
+
+
+def _wish(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
+    """Note the wish. The subscriber to mail; None where no mail may go."""
+    if suppressions.reason_for(tx, email) in SHUT:
+        return None
+    if not signups.ask(tx, email, rubric.slug, now):
+        return None
+    if known := subscribers.find(tx, email):
+        return known
+    pending = Subscriber(
+        id=uuid4().hex, email=email, rubric=rubric.slug, state=SubscriberState.PENDING
+    )
+    added = subscribers.save(tx, pending, now)
+    return pending if added is subscribers.Change.ADDED else None
+
+
+def ask_to_confirm(desk: Desk, request: Request) -> Response:
+    """A page with a button. Opening it, as link scanners do, confirms nothing."""
+    known = _person(desk, request)
+    if known is None:
+        return _too_old(desk)
+    with desk.store.read() as tx:
+        wish = signups.of(tx, known.email)
+    slug = wish.rubric if wish else known.rubric
+    rubric = desk.rubrics.get(slug)
+    title = rubric.title if rubric else slug
+    return desk.page("confirm.html", title="One last step", email=known.email, rubric=title)
+
+
+def _person(desk: Desk, request: Request) -> Subscriber | None:
+    subscriber_id = desk.links.read(Purpose.CONFIRM, request.path_params["token"])
+    if subscriber_id is None:
+        return None
+    with desk.store.read() as tx:
+        known = subscribers.get(tx, subscriber_id)
+    return known if known and known.email else None
+
+
+def confirm(desk: Desk, request: Request, _form: Form) -> Response:
+    known, now = _person(desk, request), desk.clock()
+    if known is None:
+        return _too_old(desk)
+    with desk.store.begin() as tx:
+        slug = _fulfil(tx, known, now)
+    if not slug:
+        return _too_old(desk)
+    return desk.page(
+        "confirmed.html",
+        title="You are subscribed",
+        email=known.email,
+        rubric=desk.rubrics[slug].title if slug in desk.rubrics else slug,
+        archive=desk.local(desk.links.rubric_url(desk.rubrics[slug]))
+        if slug in desk.rubrics
+        else "",
+        preferences=desk.local(desk.links.preferences_url(known.id)),
+    )
+
+
+def _fulfil(tx: Connection, known: Subscriber, now: datetime) -> str:
+    """Do what was asked for; the rubric now read, or the empty string where the link is too old."""
+    wish = signups.of(tx, known.email)
+    if wish is None:
+        return _without_wish(tx, known, now)
+    if not wish.is_live(now):
+        return ""
+    consent = f"web form of {wish.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
+    if known.state is SubscriberState.UNSUBSCRIBED:
+        if not signups.rejoin(tx, known.id, known.email, wish.rubric, consent, now):
+            return ""
+    else:
+        subscribers.activate(tx, known.id, consent, now)
+        subscribers.resume(tx, known.id, "web form", now)
+        current = subscribers.get(tx, known.id) or known
+        subscribers.save(tx, replace(current, rubric=wish.rubric), now)
+        if current.state is not SubscriberState.ACTIVE:
+            return ""
+    signups.done(tx, known.email)
+    return wish.rubric
+
+
+def _without_wish(tx: Connection, known: Subscriber, now: datetime) -> str:
+    """Imported without consent and mailed by the operator; or a link that was used before."""
+    if known.state is SubscriberState.PENDING:
+        subscribers.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
+        return known.rubric
+    return known.rubric if known.state is SubscriberState.ACTIVE else ""
+
+
+def _too_old(desk: Desk) -> Response:
+    return desk.notice(
+        "This link does not work any more",
+        "It is older than a week, was made for something else, or was copied incompletely.",
+        "Ask for the digest again on the front page; a new link comes by mail.",
+    )

@@ -1,0 +1,99 @@
+"""Unsubscribing: a button for people, one POST for mail programs (RFC 8058), a way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter.links import TEST_READER, Purpose
+from newsletter.model import SubscriberState
+from newsletter.store import subscribers
+from newsletter.web.forms import first
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from newsletter.model import Subscriber
+    from newsletter.web.desk import Desk
+    from newsletter.web.forms import Form
+
+
+def ask_to_leave(desk: Desk, request: Request) -> Response:
+    """Who would leave what, and the button. Opening this page changes nothing."""
+    subscriber_id, known = _person(desk, request)
+    if subscriber_id == TEST_READER:
+        return _test(desk)
+    if known is None:
+        return _unknown(desk)
+    if known.state is SubscriberState.UNSUBSCRIBED:
+        return _gone(desk, known)
+    rubric = desk.rubrics.get(known.rubric)
+    return desk.page(
+        "leave.html",
+        title="Unsubscribe",
+        email=known.email,
+        rubric=rubric.title if rubric else known.rubric,
+        preferences=desk.local(desk.links.preferences_url(known.id)),
+    )
+
+
+def leave(desk: Desk, request: Request, form: Form) -> Response:
+    """Leave at once, whatever the body says, unless it is our own form taking it back."""
+    subscriber_id, known = _person(desk, request)
+    if subscriber_id == TEST_READER:
+        return _test(desk)
+    if known is None:
+        return _unknown(desk)
+    one_click = first(form, "List-Unsubscribe") == "One-Click"
+    with desk.store.begin() as tx:
+        if first(form, "undo"):
+            back = subscribers.restore(tx, known.id, "undone on the web", desk.clock())
+        else:
+            subscribers.unsubscribe(
+                tx, known.id, "one-click" if one_click else "web page", desk.clock()
+            )
+            return _gone(desk, known)
+    return _back(desk, known, back=back)
+
+
+def _person(desk: Desk, request: Request) -> tuple[str | None, Subscriber | None]:
+    subscriber_id = desk.links.read(Purpose.UNSUBSCRIBE, request.path_params["token"])
+    if subscriber_id is None:
+        return None, None
+    with desk.store.read() as tx:
+        known = subscribers.get(tx, subscriber_id)
+    return subscriber_id, known if known and known.email else None
+
+
+def _gone(desk: Desk, known: Subscriber) -> Response:
+    return desk.page("gone.html", title="You are unsubscribed", email=known.email)
+
+
+def _back(desk: Desk, known: Subscriber, *, back: bool) -> Response:
+    if not back:
+        return desk.notice(
+            "This cannot be taken back here",
+            "A departure can be undone for 30 days. Ask for the digest again on the front page.",
+        )
+    return desk.page(
+        "back.html",
+        title="Welcome back",
+        email=known.email,
+        preferences=desk.local(desk.links.preferences_url(known.id)),
+    )
+
+
+def _test(desk: Desk) -> Response:
+    return desk.notice(
+        "This is the link of a test mail",
+        "It belongs to no subscriber: nothing was changed.",
+    )
+
+
+def _unknown(desk: Desk) -> Response:
+    """The same for a broken link, a stranger's and an erased one's: no address is confirmed."""
+    return desk.notice(
+        "No further mail comes by this link",
+        "If it was yours, your address was erased or the link is no longer complete.",
+        "Should a digest still arrive, reply to it with the word “unsubscribe”: that always works.",
+    )

@@ -1,0 +1,93 @@
+"""Abstracts and titles as HTML: prose as Unicode, formulas as MathML (pure).
+
+latex2mathml's own `convert` unescapes what it made, so that a formula could smuggle markup into a
+page. Its element tree is written out here instead, with tags and attributes known to be harmless.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from newsletter.render.tex import formulas, to_unicode
+from newsletter.render.words import clean
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+LONGEST_FORMULA = 2_000
+TAGS = re.compile(
+    "math|mrow|mi|mn|mo|mtext|mspace|msup|msub|msubsup|mfrac|msqrt|mroot|mover|munder|munderover|"
+    "mtable|mtr|mtd|mstyle|mpadded|mphantom|menclose|mfenced|mmultiscripts|mprescripts|none"
+)
+ATTRIBUTES = re.compile(
+    "mathvariant|stretchy|fence|form|separator|accent|accentunder|lspace|rspace|linethickness|"
+    "displaystyle|scriptlevel|columnalign|rowspacing|columnspacing|minsize|maxsize|movablelimits|"
+    "notation|width|height|depth|display|largeop|symmetric"
+)
+VALUE = re.compile(r"[\w.+% -]{1,60}")
+
+
+def with_formulas(text: str) -> Markup:
+    """The text, safe to stand in a page. A formula that can't be read stands as its source."""
+    text = clean(text)
+    pieces: list[str] = []
+    end = 0
+    for start, stop, body in formulas(text):
+        pieces += [_prose(text[end:start]), _formula(body) or _source(text[start:stop])]
+        end = stop
+    pieces.append(_prose(text[end:]))
+    return Markup("".join(pieces))  # noqa: S704 - every piece is escaped above
+
+
+def _prose(text: str) -> str:
+    plain = to_unicode(text)
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() and plain else ""
+    return f"{before}{escape(plain)}{after}"
+
+
+def _source(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+@lru_cache(maxsize=4096)
+def _formula(body: str) -> str:
+    """MathML, or the empty string where the formula can't be read whole."""
+    from latex2mathml.converter import convert_to_element
+
+    if len(body) > LONGEST_FORMULA:
+        return ""
+    try:
+        return _written(convert_to_element(body.strip()))
+    except _unreadable():
+        return ""
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What the library raises: its own exceptions, which share no class, and what slips through."""
+    from latex2mathml import exceptions
+
+    found = [value for value in vars(exceptions).values() if isinstance(value, type)]
+    own = [kind for kind in found if issubclass(kind, Exception)]
+    return (*own, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+
+
+def _written(element: Element) -> str:
+    """One element as HTML. Raises ValueError for what a formula has no need of."""
+    text = html.unescape(element.text or "")
+    if not TAGS.fullmatch(element.tag) or "\\" in text:
+        raise ValueError(element.tag)
+    attributes = "".join(
+        f' {name}="{value}"'
+        for name, value in sorted(element.attrib.items())
+        if ATTRIBUTES.fullmatch(name) and VALUE.fullmatch(value)
+    )
+    inner = "".join(
+        _written(child) + str(escape(html.unescape(child.tail or ""))) for child in element
+    )
+    return f"<{element.tag}{attributes}>{escape(text)}{inner}</{element.tag}>"

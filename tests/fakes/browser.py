@@ -1,0 +1,85 @@
+"""A small browser over real HTTP: follows nothing by itself, keeps no cookie, runs no script."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+import uvicorn
+from bs4 import BeautifulSoup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from starlette.applications import Starlette
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def soup(self) -> BeautifulSoup:
+        return BeautifulSoup(self.body, "lxml")
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.soup.get_text(" ").split())
+
+    def links(self) -> list[str]:
+        return [str(a["href"]) for a in self.soup.find_all("a", href=True)]
+
+
+class Browser:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, address: str, **headers: str) -> Page:
+        return self.ask("GET", address, b"", headers)
+
+    def head(self, address: str) -> Page:
+        return self.ask("HEAD", address, b"", {})
+
+    def post(self, address: str, fields: Any = (), **headers: str) -> Page:
+        body = urlencode(fields, doseq=True).encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.ask("POST", address, body, {**kind, **headers})
+
+    def ask(self, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Page:
+        parts = urlsplit(address)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, target, body or None, dict(headers))
+        answer = connection.getresponse()
+        found = Page(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        connection.close()
+        return found
+
+
+@contextmanager
+def served(app: Starlette) -> Iterator[Browser]:
+    """The application on a free loopback port, in a thread."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield Browser(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(10)
