@@ -101,6 +101,19 @@ def run(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", metavar="H")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535)] = 8000,
+    no_web: Annotated[bool, typer.Option("--no-web", help="only the mornings")] = False,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="only the pages")] = False,
+) -> None:
+    """Run for good: each reader's mail at his own hour, and the pages. SIGTERM ends it in order."""
+    from newsletter.commands.serving import show_serve
+
+    raise typer.Exit(show_serve(host, port, web=not no_web, schedule=not no_schedule))
+
+
+@app.command()
 def preview(
     rubric: Slug,
     day: Day = None,

@@ -13,8 +13,9 @@ Whoever runs it twice, or kills it half-way and runs it again, gets the same mor
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.copies import Copies
@@ -22,9 +23,9 @@ from newsletter.deliver import Tally, deliver
 from newsletter.digest import compose
 from newsletter.fetch import Fetched, fetch
 from newsletter.model import NANOS_PER_DOLLAR, DayKind, DeliveryState, Digest, Outcome, Rubric
-from newsletter.price import price
 from newsletter.score import Limits as ScoringLimits
 from newsletter.score import score
+from newsletter.stopping import Stopped, draining
 from newsletter.store import deliveries, digests, papers, subscribers
 from newsletter.triage import order, split_excluded
 from newsletter.trouble import Trouble
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.mailers import Mailer
-    from newsletter.model import Listing
+    from newsletter.model import Listing, Subscriber
     from newsletter.render import Renderer
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, int, int], None]
     """Called with (stage, done so far, in all); in all is 0 while unknown."""
+    Due = Callable[[date, Subscriber], bool]
+    """Whether a reader is to be served now with the digest of a date."""
 
 log = logging.getLogger(__name__)
-
-MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Room:
     rubrics: dict[str, Rubric]
     settings: Settings
     clock: Callable[[], datetime]
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Issue(NamedTuple):
@@ -84,16 +86,6 @@ class Issue(NamedTuple):
         return self.tally.accepted - self.already
 
 
-class Plan(NamedTuple):
-    """What a run would do for one rubric: papers to be paid for, and the most that may cost."""
-
-    rubric: str
-    announced: int
-    to_read: int
-    at_most_nanos: int
-    readers: int
-
-
 class Edition(NamedTuple):
     date: date
     issues: tuple[Issue, ...]
@@ -103,17 +95,19 @@ class Edition(NamedTuple):
         return any(issue.trouble for issue in self.issues)
 
 
-def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
+def run_edition(
+    room: Room, day: date | None, only: str | None, report: Report, due: Due | None = None
+) -> Edition:
     """One announcement for every rubric that has readers, or for `only`, whether it has or not.
 
-    One rubric's trouble is its own. Raises what stops all of them: SourceError, BatchLate,
-    StoreError.
+    `due` chooses who is mailed now; without it everyone is whose weekday it is. One rubric's
+    trouble is its own. Raises what stops all of them: SourceError, BatchLate, StoreError, Stopped.
     """
     rubrics = wanted(room, only)
     if not rubrics:
         return Edition(day or room.source.newest(room.clock()), ())
     fetched = fetch_for(room, rubrics, day, report)
-    return Edition(fetched.date, tuple(_issues(room, rubrics, fetched.date, report)))
+    return Edition(fetched.date, tuple(_issues(room, rubrics, fetched.date, report, due)))
 
 
 def wanted(room: Room, only: str | None) -> list[Rubric]:
@@ -143,10 +137,14 @@ def fetch_for(room: Room, rubrics: list[Rubric], day: date | None, report: Repor
     )
 
 
-def _issues(room: Room, rubrics: list[Rubric], day: date, report: Report) -> Iterable[Issue]:
+def _issues(
+    room: Room, rubrics: list[Rubric], day: date, report: Report, due: Due | None
+) -> Iterable[Issue]:
     for rubric in rubrics:
         try:
-            yield send_issue(room, rubric, day, report)
+            yield send_issue(room, rubric, day, report, due)
+        except Stopped:
+            raise
         except Trouble as trouble:
             yield Issue(rubric, trouble=str(trouble))
         except Exception as fault:
@@ -155,7 +153,9 @@ def _issues(room: Room, rubrics: list[Rubric], day: date, report: Report) -> Ite
             yield Issue(rubric, trouble=reason)
 
 
-def send_issue(room: Room, rubric: Rubric, day: date, report: Report) -> Issue:
+def send_issue(
+    room: Room, rubric: Rubric, day: date, report: Report, due: Due | None = None
+) -> Issue:
     """Score, freeze and mail one rubric's digest; what is done already is only counted."""
     digest = make_digest(room, rubric, day, report)
     if digest.kind is DayKind.SCORING_FAILED:
@@ -164,9 +164,9 @@ def send_issue(room: Room, rubric: Rubric, day: date, report: Report) -> Issue:
         return Issue(rubric, digest, trouble=f"{reason}; the digest is held: run again")
     with room.store.begin() as tx:
         digest_id = digests.freeze(tx, digest, room.clock())
-    if digest.kind not in MAILED:
+    if digest.kind not in digests.MAILED:
         return Issue(rubric, digest)
-    already, tally = mail_digest(room, digest_id, digest, report)
+    already, tally = mail_digest(room, digest_id, digest, report, due)
     return Issue(rubric, digest, tally, already, trouble=tally.halted_reason)
 
 
@@ -216,44 +216,35 @@ def scoring_limits(settings: Settings) -> ScoringLimits:
     )
 
 
-def mail_digest(room: Room, digest_id: int, digest: Digest, report: Report) -> tuple[int, Tally]:
-    """How many mails had gone out before, and how all of them stand now."""
+def mail_digest(
+    room: Room, digest_id: int, digest: Digest, report: Report, due: Due | None = None
+) -> tuple[int, Tally]:
+    """How many mails had gone out before, and how all of them stand now. Raises Stopped."""
     slug = digest.rubric.slug
-    with room.store.begin() as tx:
-        deliveries.freeze_audience(tx, digest_id, slug, room.clock(), weekday=digest.date.weekday())
-        before = deliveries.count(tx, digest_id)
+    before = owe_mail(room, digest_id, slug, digest.date, due)
     copies = Copies(room.renderer, room.links, room.sender, digest)
-    tally = deliver(
-        room.store,
-        room.mailer,
-        digest_id,
-        lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
-        clock=room.clock,
-        sleep=time.sleep,
-        progress=lambda done, total: report(f"Sending {slug}", done, total),
-    )
+    with draining(room.stop):
+        tally = deliver(
+            room.store,
+            room.mailer,
+            digest_id,
+            lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
+            clock=room.clock,
+            sleep=time.sleep,
+            progress=lambda done, total: report(f"Sending {slug}", done, total),
+            stop=room.stop.is_set,
+        )
     return before.get(DeliveryState.ACCEPTED, 0), tally
 
 
-def price_edition(
-    room: Room, day: date | None, only: str | None, report: Report
-) -> tuple[date, list[Plan]]:
-    """What `run_edition` would read and cost at most. It fetches, and does nothing else."""
-    rubrics = wanted(room, only)
-    if not rubrics:
-        return day or room.source.newest(room.clock()), []
-    fetched = fetch_for(room, rubrics, day, report)
-    return fetched.date, [_plan(room, rubric, fetched.date) for rubric in rubrics]
-
-
-def _plan(room: Room, rubric: Rubric, day: date) -> Plan:
-    with room.store.read() as tx:
-        stored = digests.load(tx, rubric.slug, day)
-        readers = subscribers.readers(tx).get(rubric.slug, 0)
-    if stored:
-        return Plan(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
-    listings = fresh(room, rubric, day)
-    to_read, _ = split_excluded(rubric, [listing.paper for listing in listings])
-    estimate = price(room.store, room.scorer, rubric, day, to_read, room.clock)
-    at_most = min(estimate.at_most_nanos, scoring_limits(room.settings).budget_nanos)
-    return Plan(rubric.slug, len(listings), estimate.papers, at_most, readers)
+def owe_mail(
+    room: Room, digest_id: int, slug: str, day: date, due: Due | None
+) -> dict[DeliveryState, int]:
+    """Write down who is owed mail of this digest; how many of its mails are in which state."""
+    with room.store.begin() as tx:
+        if due is None:
+            deliveries.freeze_audience(tx, digest_id, slug, room.clock(), weekday=day.weekday())
+        else:
+            ids = [one.id for one in subscribers.active(tx, slug) if due(day, one)]
+            deliveries.freeze_audience(tx, digest_id, slug, room.clock(), only=ids)
+        return deliveries.count(tx, digest_id)

@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from newsletter import wiring
 from newsletter.commands.subscribers import keep_rows
-from newsletter.daily import Edition, Issue, Room, price_edition, run_edition
+from newsletter.daily import Edition, Issue, Room, run_edition
 from newsletter.fetch import BatchLate
+from newsletter.quote import quote_edition
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.terminal import dollars, print_json, progress, screen, table
@@ -45,7 +46,7 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     room = wiring.build(read_settings())
     check_slug(room, rubric)
     with progress(screen(errors=as_json)) as report:
-        date_of, plans = price_edition(room, day, rubric, report)
+        date_of, plans = quote_edition(room, day, rubric, report)
     if as_json:
         print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from newsletter.model import Digest
 
+MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
 HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 PAGE = 500
 """Ids in one statement: far below the number of parameters either database takes."""
@@ -133,6 +134,14 @@ def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     inside = digest_table.c.date.between(first, last)
     query = _bodies(slug).where(inside).order_by(digest_table.c.date)
     return [CODEC.validate_json(body) for _, body in tx.execute(query)]
+
+
+def mailable_since(tx: Connection, first: date) -> list[tuple[int, str, date]]:
+    """Id, rubric and date of the digests that are mailed, from a date on, the oldest first."""
+    columns = digest_table.c.id, digest_table.c.rubric, digest_table.c.date
+    kinds = [kind.value for kind in MAILED]
+    query = select(*columns).where(digest_table.c.date >= first, digest_table.c.kind.in_(kinds))
+    return list(tx.execute(query.order_by(digest_table.c.date, digest_table.c.id)).tuples())
 
 
 def dates(tx: Connection, slug: str) -> list[date]:

@@ -1,0 +1,127 @@
+"""When the morning runs: APScheduler wakes us often, and what is due is asked of the database.
+
+A wake-up that was slept through, came twice or late changes nothing: each asks what arXiv has
+announced, what of it is not done, and whose hour has come.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from newsletter.daily import Room, mail_digest, owe_mail, run_edition, wanted
+from newsletter.due import is_due
+from newsletter.fetch import BatchLate
+from newsletter.model import DeliveryState, Subscriber
+from newsletter.stopping import Stopped
+from newsletter.store import digests
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+
+    from apscheduler.schedulers.blocking import BlockingScheduler
+
+log = logging.getLogger(__name__)
+
+WAKE_MINUTES = 5
+ASK_AGAIN = timedelta(minutes=15)
+"""Between two questions to arXiv, or to a model that failed."""
+MEMORY = timedelta(days=7)
+"""How far back a digest is still mailed to those who should have had it."""
+
+
+class Mornings:
+    """Does at each wake-up whatever is due. One instance, one wake-up at a time."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._quiet_until = datetime.min.replace(tzinfo=UTC)
+        self.last_beat = room.clock()
+        self._running = threading.Lock()
+
+    def wake(self) -> None:
+        """Serve whoever is due. Trouble is logged and met again at a later wake-up."""
+        if self._room.stop.is_set() or not self._running.acquire(blocking=False):
+            return
+        try:
+            self._serve_frozen()
+            if self._room.clock() >= self._quiet_until and self._lacks_newest():
+                self._make_newest()
+        except Stopped:
+            log.info("stopped on request")
+        except Trouble as trouble:
+            self._rest(str(trouble))
+        finally:
+            self.last_beat = self._room.clock()
+            self._running.release()
+
+    def _lacks_newest(self) -> bool:
+        room = self._room
+        day = room.source.newest(room.clock())
+        rubrics = wanted(room, None)
+        with room.store.read() as tx:
+            return any(day not in digests.dates(tx, rubric.slug) for rubric in rubrics)
+
+    def _make_newest(self) -> None:
+        try:
+            edition = run_edition(self._room, None, None, _no_report, self._due())
+        except BatchLate as late:
+            self._rest(str(late))
+            return
+        for issue in edition.issues:
+            if issue.trouble:
+                self._rest(f"{issue.rubric.slug}: {issue.trouble}")
+            elif issue.sent:
+                log.info("%s of %s: %d sent", issue.rubric.slug, edition.date, issue.sent)
+
+    def _serve_frozen(self) -> None:
+        """Mail whose hour has come, today or while we were down, of digests that are made."""
+        since = (self._room.clock() - MEMORY).date()
+        with self._room.store.read() as tx:
+            frozen = digests.mailable_since(tx, since)
+        for digest_id, slug, day in frozen:
+            counts = owe_mail(self._room, digest_id, slug, day, self._due())
+            if not counts.get(DeliveryState.PENDING):
+                continue
+            with self._room.store.read() as tx:
+                digest = digests.by_id(tx, digest_id)
+            if digest is not None:
+                mail_digest(self._room, digest_id, digest, _no_report, self._due())
+
+    def _due(self) -> Callable[[date, Subscriber], bool]:
+        settings, now = self._room.settings, self._room.clock()
+
+        def due(day: date, reader: Subscriber) -> bool:
+            return is_due(day, reader, settings.zone, settings.send_at, now)
+
+        return due
+
+    def _rest(self, reason: str) -> None:
+        log.warning("%s", reason)
+        self._quiet_until = self._room.clock() + ASK_AGAIN
+
+
+def scheduler(mornings: Mornings) -> BlockingScheduler:
+    """A scheduler that wakes `mornings`; its `start` returns when it is shut down, or fails.
+
+    Its jobs are in memory: what is due is in our own tables, so there is nothing to lose. A late
+    wake-up is never dropped (the default drops it after one second), many late ones are one.
+    """
+    from apscheduler.schedulers.blocking import BlockingScheduler
+
+    made = BlockingScheduler(
+        timezone=UTC,
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+    )
+    made.add_job(
+        mornings.wake, "interval", minutes=WAKE_MINUTES, next_run_time=datetime.now(UTC), id="wake"
+    )
+    return made
+
+
+def _no_report(_stage: str, _done: int, _total: int) -> None:
+    pass

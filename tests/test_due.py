@@ -1,0 +1,71 @@
+"""When mail is due, in every zone and on the days when clocks change."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from newsletter.announcements import announcement, following
+from newsletter.due import due_at, is_due
+from newsletter.model import Subscriber
+
+SEVEN = time(7, 0)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hour", "utc"),
+    [
+        # Public at 20:00 in New York on Monday: seven o'clock is still to come on Tuesday.
+        (date(2025, 9, 23), "America/New_York", SEVEN, "2025-09-23T11:00"),
+        (date(2025, 9, 23), "Europe/Berlin", SEVEN, "2025-09-23T05:00"),
+        # In Tokyo seven o'clock of that Tuesday is over when arXiv shows it.
+        (date(2025, 9, 23), "Asia/Tokyo", SEVEN, "2025-09-23T22:00"),
+        (date(2025, 9, 23), "Pacific/Honolulu", time(14, 0), "2025-09-23T00:00"),
+        # New York leaves out 02:30 on 9 March 2025 and repeats 01:30 on 2 November.
+        (date(2025, 3, 10), "America/New_York", time(2, 30), "2025-03-10T06:30"),
+        (date(2025, 11, 3), "America/New_York", time(1, 30), "2025-11-03T06:30"),
+        # Lord Howe moves by half an hour.
+        (date(2025, 10, 6), "Australia/Lord_Howe", SEVEN, "2025-10-06T20:00"),
+    ],
+)
+def test_due_is_the_first_such_hour_after_the_announcement(day, zone, hour, utc):
+    assert due_at(day, ZoneInfo(zone), hour) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "America/Los_Angeles"])
+def test_no_two_announcements_of_a_year_are_due_together(zone):
+    day, seen = date(2025, 1, 1), []
+    while day < date(2026, 1, 1):
+        due = due_at(day, ZoneInfo(zone), SEVEN)
+        assert timedelta(0) <= due - announcement(day).public_from < timedelta(hours=25)
+        assert due.astimezone(ZoneInfo(zone)).time() == SEVEN
+        seen.append(due)
+        day = following(day)
+    assert len(set(seen)) == len(seen)
+
+
+def reader(**wishes) -> Subscriber:
+    since = datetime(2025, 9, 1, tzinfo=UTC)
+    return Subscriber(
+        **{"id": "", "email": "a@example.org", "rubric": "r", "since": since} | wishes
+    )
+
+
+@pytest.mark.parametrize(
+    ("wishes", "now", "due"),
+    [
+        ({}, "2025-09-23T06:59", False),
+        ({}, "2025-09-23T07:00", True),
+        ({"timezone": "Europe/Berlin"}, "2025-09-23T05:00", True),
+        ({"send_at": time(9, 30)}, "2025-09-23T09:29", False),
+        ({"days": ("mon", "wed")}, "2025-09-23T12:00", False),
+        ({"days": ("tue",)}, "2025-09-23T12:00", True),
+        ({"since": datetime(2025, 9, 23, 8, tzinfo=UTC)}, "2025-09-23T12:00", False),
+    ],
+)
+def test_a_reader_is_served_at_his_hour_on_his_days(wishes, now, due):
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    day = date(2025, 9, 23)
+    assert is_due(day, reader(**wishes), ZoneInfo("UTC"), SEVEN, moment) is due
