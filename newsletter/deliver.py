@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from newsletter import lives
@@ -126,6 +128,15 @@ def _run(
 
 
 @dataclass(slots=True)
+class _Attempt:
+    """One try. Until `left` is set no request can have left, whatever went wrong."""
+
+    delivery: Delivery
+    content_hash: str = ""
+    left: bool = False
+
+
+@dataclass(slots=True)
 class _Work:
     """One run over one digest's rows."""
 
@@ -136,7 +147,8 @@ class _Work:
     clock: Callable[[], datetime]
     limits: Limits
     owner: str
-    in_flight: dict[Future[str], tuple[Delivery, str]] = field(default_factory=dict)
+    in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
+    back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
     streak: tuple[Verdict | None, int] = (None, 0)
     paused_until: datetime | None = None
     halted: str = ""
@@ -174,25 +186,39 @@ class _Work:
         return max((due - now).total_seconds(), 1 / (self.limits.per_second or 20))
 
     def finish(self) -> None:
-        """Bring what is under way to its end, whatever ended the run, and write it down."""
+        """Bring what is under way to its end, whatever ended the run, and write it down.
+
+        A row whose fate a fault of the program hides stays `sending`: its lease makes it `unknown`.
+        """
         wait(self.in_flight)
         now = self.clock()
-        outcomes = [self._judge(f, now) for f in self.in_flight if _has_answer(f)]
+        outcomes = []
+        for future, attempt in self.in_flight.items():
+            if isinstance(future.exception(), SendError | None):
+                outcomes.append(self._judge(future, now))
+            elif not attempt.left:
+                reason = f"not composed: {future.exception()!r}"
+                outcomes.append(Outcome(attempt.delivery, DeliveryState.PENDING, reason))
         self.in_flight.clear()
         if outcomes:
             self._commit(outcomes, 0, now)
 
     def _ended(self) -> list[Future[str]]:
+        """What has come back by now; waits a moment when nothing has."""
         if not self.in_flight:
             return []
-        return list(wait(self.in_flight, GLANCE_SECONDS, FIRST_COMPLETED).done)
+        ended = []
+        with suppress(Empty):
+            ended.append(self.back.get(timeout=GLANCE_SECONDS))
+            while True:
+                ended.append(self.back.get_nowait())
+        return ended
 
     def _commit(
         self, outcomes: list[Outcome], free: int, now: datetime
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
-            for outcome in outcomes:
-                claims.record(tx, outcome, now)
+            claims.record(tx, outcomes, now)
             if free and self.limits.per_second:
                 free = pace.take(tx, "mail", now, self.limits.per_second, free)
             if not free:
@@ -201,29 +227,31 @@ class _Work:
             return claims.claim(tx, self.digest_id, self.owner, now=now, until=until, limit=free)
 
     def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery]) -> None:
-        waiting = list(claimed)
-        try:
-            while waiting:
-                email = self.compose(waiting[0])
-                future = hands.submit(self.mailer.send, email)
-                self.in_flight[future] = (waiting.pop(0), _content_hash(email))
-        finally:
-            if waiting:
-                # Composing failed: for these no request left, so they may be tried again.
-                unsent = [Outcome(d, DeliveryState.PENDING, "not composed") for d in waiting]
-                self._commit(unsent, 0, self.clock())
+        for delivery in claimed:
+            attempt = _Attempt(delivery)
+            future = hands.submit(self._hand_over, attempt)
+            self.in_flight[future] = attempt
+            future.add_done_callback(self.back.put)
+
+    def _hand_over(self, attempt: _Attempt) -> str:
+        email = self.compose(attempt.delivery)
+        attempt.content_hash = _content_hash(email)
+        attempt.left = True
+        return self.mailer.send(email)
 
     def _judge(self, future: Future[str], now: datetime) -> Outcome:
         """What one answer means for its row, and for the run. An error that is no SendError is a
-        fault of the program: it ends the run, and its row becomes `unknown` by its lease.
+        fault of the program: it goes on to the caller and so ends the run.
         """
-        delivery, content = self.in_flight[future]
+        attempt = self.in_flight[future]
         try:
             provider_id = future.result()
         except SendError as error:
-            return self._failed(delivery, content, error, now)
+            return self._failed(attempt.delivery, attempt.content_hash, error, now)
         self.streak = (None, 0)
-        return Outcome(delivery, DeliveryState.ACCEPTED, "", provider_id, content)
+        return Outcome(
+            attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
+        )
 
     def _failed(self, delivery: Delivery, content: str, error: SendError, now: datetime) -> Outcome:
         reason = str(error)
@@ -264,10 +292,6 @@ class _Work:
             not_before=now + delay,
             failed=True,
         )
-
-
-def _has_answer(future: Future[str]) -> bool:
-    return isinstance(future.exception(), SendError | None)
 
 
 def _content_hash(email: Email) -> str:

@@ -464,5 +464,5 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
             (DeliveryState.ACCEPTED, True),
         ):
             outcome = claims.Outcome(owed, state, provider_id="late")
-            assert claims.record(tx, outcome, later) is changes
+            assert claims.record(tx, [outcome], later) == changes
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}

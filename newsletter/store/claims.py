@@ -14,14 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import String, bindparam, func, literal, or_, select, update
 
 from newsletter.model import Delivery, DeliveryState, SubscriberState
 from newsletter.store import subscribers
 from newsletter.store.tables import delivery, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -42,6 +42,60 @@ class Outcome:
     failed: bool = False
 
 
+# Built once: a run says them thousands of times.
+_NEXT = (
+    select(delivery.c.id.label("delivery_id"), delivery.c.attempt, suppression.c.reason)
+    .add_columns(*subscriber.c)
+    .select_from(
+        delivery.join(subscriber).outerjoin(
+            suppression, suppression.c.email_hash == subscriber.c.email_hash
+        )
+    )
+    .where(
+        delivery.c.digest_id == bindparam("of_digest"),
+        delivery.c.state == DeliveryState.PENDING.value,
+        or_(delivery.c.not_before.is_(None), delivery.c.not_before <= bindparam("now")),
+    )
+    .order_by(delivery.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=delivery, skip_locked=True)
+)
+_LEAVE_PENDING = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row"), delivery.c.state == DeliveryState.PENDING.value)
+    .values(changed_at=bindparam("now"))
+)
+_SKIP = _LEAVE_PENDING.values(
+    state=DeliveryState.SKIPPED.value, reason=bindparam("why"), email=bindparam("address")
+)
+_SEND = _LEAVE_PENDING.values(
+    state=DeliveryState.SENDING.value,
+    attempt=delivery.c.attempt + 1,
+    email=bindparam("address"),
+    lease_owner=bindparam("owner"),
+    lease_until=bindparam("until"),
+)
+_RECORD = (
+    update(delivery)
+    .where(
+        delivery.c.id == bindparam("row"),
+        delivery.c.attempt == bindparam("of_attempt"),
+        delivery.c.state.in_([DeliveryState.SENDING.value, bindparam("also_from", type_=String)]),
+    )
+    .values(
+        state=bindparam("becomes"),
+        reason=bindparam("why"),
+        not_before=bindparam("wait"),
+        provider_id=func.coalesce(bindparam("given_id", type_=String), delivery.c.provider_id),
+        content_hash=func.coalesce(bindparam("content", type_=String), delivery.c.content_hash),
+        failures=delivery.c.failures + bindparam("failed"),
+        lease_owner=None,
+        lease_until=None,
+        changed_at=bindparam("now"),
+    )
+)
+
+
 def claim(
     tx: Connection, digest_id: int, owner: str, *, now: datetime, until: datetime, limit: int
 ) -> tuple[list[Delivery], int]:
@@ -50,45 +104,21 @@ def claim(
     Who has left, paused or been suppressed since the rows were made is skipped here, in the
     transaction that claims. Commit before the first request leaves.
     """
-    query = (
-        select(delivery.c.id.label("delivery_id"), delivery.c.attempt, suppression.c.reason)
-        .add_columns(*subscriber.c)
-        .select_from(
-            delivery.join(subscriber).outerjoin(
-                suppression, suppression.c.email_hash == subscriber.c.email_hash
-            )
-        )
-        .where(
-            delivery.c.digest_id == digest_id,
-            delivery.c.state == DeliveryState.PENDING,
-            or_(delivery.c.not_before.is_(None), delivery.c.not_before <= now),
-        )
-        .order_by(delivery.c.id)
-        .limit(limit)
-        .with_for_update(of=delivery, skip_locked=True)
-    )
-    claimed, skipped = [], 0
-    for row in tx.execute(query).all():
-        obstacle = _obstacle(row)
-        if obstacle:
-            skipped += _leave_pending(
-                tx, row, state=DeliveryState.SKIPPED, reason=obstacle, now=now
-            )
-        elif _leave_pending(
-            tx,
-            row,
-            state=DeliveryState.SENDING,
-            attempt=row.attempt + 1,
-            email=row.email,
-            lease_owner=owner,
-            lease_until=until,
-            now=now,
-        ):
-            reader, attempt = subscribers.of_row(row), row.attempt + 1
-            claimed.append(
-                Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt)
-            )
-    return claimed, skipped
+    rows = tx.execute(_NEXT, {"of_digest": digest_id, "now": now, "most": limit}).all()
+    skip, send, claimed = [], [], []
+    for row in rows:
+        change = {"row": row.delivery_id, "now": now, "address": row.email}
+        if obstacle := _obstacle(row):
+            skip.append({**change, "why": obstacle})
+            continue
+        send.append({**change, "owner": owner, "until": until})
+        reader, attempt = subscribers.of_row(row), row.attempt + 1
+        claimed.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
+    if skip:
+        tx.execute(_SKIP, skip)
+    if send:
+        tx.execute(_SEND, send)
+    return claimed, len(skip)
 
 
 def _obstacle(row: Row[Any]) -> str:
@@ -97,46 +127,29 @@ def _obstacle(row: Row[Any]) -> str:
     return "" if row.state == SubscriberState.ACTIVE else str(row.state)
 
 
-def _leave_pending(tx: Connection, row: Row[Any], *, now: datetime, **values: object) -> int:
-    return tx.execute(
-        update(delivery)
-        .where(delivery.c.id == row.delivery_id, delivery.c.state == DeliveryState.PENDING)
-        .values(changed_at=now, **values)
-    ).rowcount
-
-
-def record(tx: Connection, outcome: Outcome, now: datetime) -> bool:
-    """Write what an attempt came to. False when the row has moved on without it.
+def record(tx: Connection, outcomes: Sequence[Outcome], now: datetime) -> int:
+    """Write what attempts came to. Returns how many rows had not moved on without it.
 
     An answer that arrives after its lease is still proof: it turns `unknown` into `accepted`.
     """
-    before = [DeliveryState.SENDING]
-    if outcome.state is DeliveryState.ACCEPTED:
-        before.append(DeliveryState.UNKNOWN)
-    values: dict[str, Any] = {
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "not_before": outcome.not_before,
-        "lease_owner": None,
-        "lease_until": None,
-        "changed_at": now,
+    changes = [_change(outcome, now) for outcome in outcomes]
+    return tx.execute(_RECORD, changes).rowcount if changes else 0
+
+
+def _change(outcome: Outcome, now: datetime) -> dict[str, object]:
+    proof = outcome.state is DeliveryState.ACCEPTED
+    return {
+        "row": outcome.delivery.id,
+        "of_attempt": outcome.delivery.attempt,
+        "also_from": (DeliveryState.UNKNOWN if proof else DeliveryState.SENDING).value,
+        "becomes": outcome.state.value,
+        "why": outcome.reason,
+        "wait": outcome.not_before,
+        "given_id": outcome.provider_id[:128] or None,
+        "content": outcome.content_hash or None,
+        "failed": int(outcome.failed),
+        "now": now,
     }
-    if outcome.provider_id:
-        values["provider_id"] = outcome.provider_id[:128]
-    if outcome.content_hash:
-        values["content_hash"] = outcome.content_hash
-    if outcome.failed:
-        values["failures"] = delivery.c.failures + 1
-    done = tx.execute(
-        update(delivery)
-        .where(
-            delivery.c.id == outcome.delivery.id,
-            delivery.c.attempt == outcome.delivery.attempt,
-            delivery.c.state.in_(before),
-        )
-        .values(values)
-    )
-    return done.rowcount == 1
 
 
 def expire(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int:
