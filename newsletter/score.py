@@ -11,40 +11,33 @@ All decisions are taken in the calling thread, `crew.py`; the others only wait f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter import chunks, opinion
-from newsletter.crew import Crew, Limits, ScoringFailed, Task
+from newsletter import chunks
+from newsletter.crew import Crew, Limits, ScoringFailed
 from newsletter.desk import Desk
-from newsletter.model import Outcome, Score
-from newsletter.scorers import Request
+from newsletter.job import Job, Scored
 from newsletter.store.ledger import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
-    from newsletter.model import Paper, Rubric, Usage
+    from newsletter.crew import Task
+    from newsletter.model import Outcome, Paper, Rubric
     from newsletter.scorers import Reading, Scorer
     from newsletter.store import Store
-    from newsletter.store.scores import Known
 
-__all__ = ["Limits", "Scored", "ScoringFailed", "score"]
-
-TRIES_ALONE = 2
+__all__ = ["Limits", "Scored", "ScoringFailed", "Want", "score", "score_all"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What is known of the papers given: an outcome for each, a score for the scored.
+class Want:
+    """The papers to be scored for one rubric, likeliest first."""
 
-    `usage` is what the rubric's day cost so far, over all runs.
-    """
-
-    scores: dict[str, Score]
-    outcomes: dict[str, Outcome]
-    usage: tuple[Usage, ...]
+    rubric: Rubric
+    papers: Sequence[Paper]
 
 
 def score(
@@ -59,168 +52,52 @@ def score(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Scored:
     """Score `papers`, given likeliest first. Raises ScoringFailed, after storing what was paid."""
+    wants = [Want(rubric, papers)]
+    return score_all(store, scorer, day, wants, limits, clock=clock, progress=progress)[0]
+
+
+def score_all(
+    store: Store,
+    scorer: Scorer,
+    day: date,
+    wants: Sequence[Want],
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Scored]:
+    """Score for several rubrics, which then share the cost of the papers they have in common.
+
+    One result for each want, in their order. `limits.budget_nanos` is for each rubric. Raises
+    ScoringFailed as `score` does: what stops one rubric's calls stops all.
+    """
     budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
-    job = Job(Desk(store, scorer, rubric, day, budget, clock), list(papers), progress)
+    jobs = [
+        Job(Desk(store, scorer, want.rubric, day, budget, clock), list(want.papers))
+        for want in wants
+    ]
     crew = Crew(limits, clock)
-    job.begin(crew)
-    crew.work(job.follow)
-    return job.result()
+    for job in jobs:
+        job.recover()
+    _begin(crew, jobs, scorer.sizes, day)
+    by_desk = {id(job.desk): job for job in jobs}
+    total = sum(len(job.papers) for job in jobs)
+    progress(sum(job.known for job in jobs), total)
+
+    def follow(crew: Crew, task: Task, ending: Reading | Outcome) -> None:
+        by_desk[id(task.desk)].follow(crew, task, ending)
+        progress(sum(job.known for job in jobs), total)
+
+    crew.work(follow)
+    return [job.result() for job in jobs]
 
 
-@dataclass
-class Job:
-    """One rubric's day on its way from papers to scores."""
-
-    desk: Desk
-    papers: list[Paper]
-    progress: Callable[[int, int], None]
-    first: dict[str, Score] = field(default_factory=dict)
-    second: dict[str, Score] = field(default_factory=dict)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    open_tasks: int = 0
-    passes: int = 1
-    read_again: set[str] = field(default_factory=set)
-
-    def begin(self, crew: Crew) -> None:
-        """Load what is known and queue the first pass over the rest."""
-        known = self.desk.recover(self.papers)
-        self._learn(known)
-        missing = [p for p in self.papers if p.id not in self.first and p.id not in self.outcomes]
-        self.progress(len(self.papers) - len(missing), len(self.papers))
-        sizes = self.desk.scorer.sizes
-        affordable = self._affordable(missing)
-        pieces = chunks.first_pass(missing, sizes, self.desk.day, affordable) if missing else []
-        self._queue(crew, [self._task(piece, reading=1) for piece in pieces])
-        self._pass_on(crew)
-
-    def follow(self, crew: Crew, task: Task, ending: Reading | Outcome) -> None:
-        """What an answer, or the lack of one, leads to."""
-        if isinstance(ending, Outcome):
-            self._give_up(task, ending)
-        elif ending.refused:
-            self._refused(crew, task)
-        else:
-            self._answered(crew, task, ending)
-        self.open_tasks -= 1
-        self.progress(len(self.first) + len(self.outcomes), len(self.papers))
-        self._pass_on(crew)
-
-    def result(self) -> Scored:
-        scores = opinion.all_settled(self.papers, self.first, self.second)
-        outcomes = {
-            paper.id: Outcome.SCORED
-            if paper.id in scores
-            else self.outcomes.get(paper.id, Outcome.FAILED)
-            for paper in self.papers
-        }
-        return Scored(scores, outcomes, self.desk.usage())
-
-    def _learn(self, known: Known) -> None:
-        for paper_id, found in known[1].items():
-            if isinstance(found, Score):
-                self.first[paper_id] = found
-            else:
-                self.outcomes[paper_id] = found
-        self.second = {k: found for k, found in known[2].items() if isinstance(found, Score)}
-        self.read_again = set(known[2])
-
-    def _affordable(self, missing: Sequence[Paper]) -> int:
-        """How many calls of the largest size the budget certainly covers."""
-        largest = tuple(missing[: self.desk.scorer.sizes[0]])
-        if not largest:
-            return 1
-        request = Request(self.desk.rubric, largest)
-        upper = self.desk.scorer.call(request, self.desk.clock()).upper_nanos
-        return max(1, self.desk.left() // upper) if upper else len(missing)
-
-    def _pass_on(self, crew: Crew) -> None:
-        """Once the first pass has ended, queue the second opinion."""
-        if self.open_tasks or self.passes > 1:
-            return
-        self.passes = 2
-        if not self.desk.scorer.second_opinion:
-            return
-        band = opinion.band(self.desk.rubric, self.papers, self.first)
-        unread = [paper for paper in band if paper.id not in self.read_again]
-        pieces = chunks.pass_over(unread, self.desk.scorer.sizes, self.desk.day, reading=2)
-        self._queue(crew, [self._task(piece, reading=2) for piece in pieces])
-
-    def _answered(self, crew: Crew, task: Task, reading: Reading) -> None:
-        """Believe what is sure; ask about the rest in smaller company."""
-        sure = dict(reading.scores)
-        held = {k: sure.pop(k) for k in reading.doubtful if k in sure} if not task.held else {}
-        self._believe(task.reading, sure)
-        missing = [paper for paper in task.papers if paper.id not in sure]
-        if not missing:
-            return
-        if len(task.papers) == 1 and task.tries + 1 >= TRIES_ALONE and not held:
-            self._give_up(task, Outcome.FAILED)
-            return
-        self._smaller(crew, task, missing, held or dict(task.held))
-
-    def _smaller(
-        self, crew: Crew, task: Task, papers: Sequence[Paper], held: dict[str, Score]
-    ) -> None:
-        sizes = [size for size in self.desk.scorer.sizes if size < len(task.papers)] or [1]
-        tries = task.tries + 1 if len(task.papers) == 1 else 0
-        pieces = chunks.cut(papers, sizes)
-        ids = [{paper.id for paper in piece} for piece in pieces]
-        self._queue(
-            crew,
-            [
-                self._task(
-                    piece,
-                    reading=task.reading,
-                    tries=tries,
-                    last_resort=task.last_resort,
-                    held={k: v for k, v in held.items() if k in own},
-                )
-                for piece, own in zip(pieces, ids, strict=True)
-            ],
-        )
-
-    def _refused(self, crew: Crew, task: Task) -> None:
-        """Find the paper that is refused; ask another model about it, once."""
-        if len(task.papers) > 1:
-            self._smaller(crew, task, task.papers, dict(task.held))
-            return
-        if not task.last_resort:
-            again = self._task(task.papers, reading=task.reading, last_resort=True, held=task.held)
-            self._queue(crew, [again])
-            return
-        self.desk.refuse(task.reading, task.papers[0], Outcome.REFUSED)
-        self._give_up(task, Outcome.REFUSED)
-
-    def _give_up(self, task: Task, outcome: Outcome) -> None:
-        """Doubted scores are better than none; a second opinion may be missing."""
-        if task.held:
-            self.desk.believe(task.reading, task.held)
-            self._believe(task.reading, task.held)
-        if task.reading == 1:
-            self.outcomes |= {p.id: outcome for p in task.papers if p.id not in self.first}
-
-    def _believe(self, reading: int, found: Mapping[str, Score]) -> None:
-        (self.first if reading == 1 else self.second).update(found)
-
-    def _task(
-        self,
-        papers: Sequence[Paper],
-        *,
-        reading: int,
-        tries: int = 0,
-        last_resort: bool = False,
-        held: Mapping[str, Score] | None = None,
-    ) -> Task:
-        return Task(
-            desk=self.desk,
-            papers=tuple(papers),
-            reading=reading,
-            tries=tries,
-            last_resort=last_resort,
-            held=held or {},
-            prefix=self.desk.rubric.fingerprint if reading == 1 else "",
-        )
-
-    def _queue(self, crew: Crew, tasks: Sequence[Task]) -> None:
-        self.open_tasks += len(tasks)
-        crew.add(tasks)
+def _begin(crew: Crew, jobs: Sequence[Job], sizes: Sequence[int], day: date) -> None:
+    """Queue the first pass: what is worth sharing by chunk, the rest by rubric."""
+    # Under a tight budget the likeliest papers go first, and that order is each rubric's own.
+    sharing = [job for job in jobs if job.can_afford_all()]
+    for chunk in chunks.shared([job.missing() for job in sharing], sizes, day):
+        for place in chunk.rubrics:
+            sharing[place].join(crew, chunk)
+    for job in jobs:
+        job.begin(crew)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.model import Outcome
-from newsletter.score import ScoringFailed, score
+from newsletter.score import Scored, ScoringFailed, Want, score, score_all
 from newsletter.scorers import Request
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
@@ -33,6 +33,7 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from newsletter.model import Rubric
     from newsletter.store import Store
 
 
@@ -211,3 +212,64 @@ def test_progress_ends_at_all(store: Store, fake: FakeAnthropic) -> None:
     assert told[0] == (0, 20)
     assert told[-1] == (20, 20)
     assert told == sorted(told)
+
+
+def rubrics(count: int, **changed: tuple[str, ...]) -> list[Rubric]:
+    return [replace(RUBRIC, slug=f"r{n}", preface=f"Friend {n}.", **changed) for n in range(count)]
+
+
+def shared_day(store: Store, fake: FakeAnthropic, wants: list[Want]) -> list[Scored]:
+    with store.begin() as tx:
+        keep(tx, [p for want in wants for p in want.papers])
+    return score_all(store, claude(fake), DAY, wants, limits(), clock=wall_clock)
+
+
+def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic) -> None:
+    """Papers first, cached, the rubric last; the first call of a chunk is awaited by the others."""
+    fake.latency = 0.02
+    day = [replace(p, abstract=p.abstract + " More words." * 80) for p in papers(48)]
+    results = shared_day(store, fake, [Want(rubric, day) for rubric in rubrics(4)])
+    assert [set(r.outcomes.values()) for r in results] == [{Outcome.SCORED}] * 4
+    assert sum(billed(result) for result in results) == fake.bill_nanos
+    assert len(fake.requests) == 3 * 4
+    last = [seen.body["messages"][0]["content"][-1]["text"] for seen in fake.requests]
+    assert all(text.startswith("<rubric>") for text in last)
+    kinds = fake.till.kinds
+    assert kinds["cache_read_input_tokens"] == 3 * kinds["cache_creation_input_tokens"]
+
+
+def test_two_rubrics_each_keep_their_own_cache(store: Store, fake: FakeAnthropic) -> None:
+    shared_day(store, fake, [Want(rubric, papers(32)) for rubric in rubrics(2)])
+    assert all(seen.body["system"][-1]["text"].startswith("<rubric>") for seen in fake.requests)
+
+
+def test_rubrics_of_other_categories_share_what_they_have_in_common(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Every rubric gets an outcome for its own papers and for no others."""
+    theirs = [replace(paper(n), primary_category="math.ST") for n in range(100, 132)]
+    common = papers(32)
+    wants = [Want(rubric, common) for rubric in rubrics(3)]
+    wants.append(Want(replace(RUBRIC, slug="both", preface="Both."), [*common, *theirs]))
+    results = shared_day(store, fake, wants)
+    for want, result in zip(wants, results, strict=True):
+        assert result.outcomes == {p.id: Outcome.SCORED for p in want.papers}
+        assert set(result.scores) == {p.id for p in want.papers}
+    assert len(fake.requests) == 2 * 4 + 2
+    assert sum(billed(result) for result in results) == fake.bill_nanos
+
+
+def test_rubrics_just_alike_are_paid_for_once(store: Store, fake: FakeAnthropic) -> None:
+    wants = [Want(replace(RUBRIC, slug=slug), papers(20)) for slug in ("one", "two")]
+    results = shared_day(store, fake, wants)
+    assert results[0].scores == results[1].scores
+    assert len(fake.papers_paid) == 20
+
+
+def test_a_shared_fault_is_each_rubrics_own(store: Store, fake: FakeAnthropic) -> None:
+    fake.fault("missing slot", times=2)
+    fake.fault("refused", times=1)
+    fake.fault(529, times=2)
+    wants = [Want(rubric, papers(40)) for rubric in rubrics(5)]
+    for result in shared_day(store, fake, wants):
+        assert set(result.outcomes.values()) == {Outcome.SCORED}

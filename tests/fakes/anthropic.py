@@ -106,6 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def do_GET(self) -> None:
+        """What has happened so far, for a test in another process."""
+        fake = self.server.fake
+        with fake.lock:
+            counts = {"requests": len(fake.requests), "paid": len(fake.answered)}
+        self._send(200, json.dumps(counts | {"bill_nanos": fake.bill_nanos}).encode())
+
     def do_POST(self) -> None:
         fake = self.server.fake
         text = self.rfile.read(int(self.headers["content-length"])).decode()

@@ -1,0 +1,216 @@
+"""One rubric's day on its way from papers to scores: what follows from each answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from newsletter import chunks, opinion
+from newsletter.crew import Task
+from newsletter.model import Outcome, Score
+from newsletter.scorers import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from newsletter.crew import Crew
+    from newsletter.desk import Desk
+    from newsletter.model import Paper, Usage
+    from newsletter.scorers import Reading
+
+TRIES_ALONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What is known of the papers given: an outcome for each, a score for the scored.
+
+    `usage` is what the rubric's day cost so far, over all runs.
+    """
+
+    scores: dict[str, Score]
+    outcomes: dict[str, Outcome]
+    usage: tuple[Usage, ...]
+
+
+@dataclass
+class Job:
+    """One rubric's day on its way from papers to scores."""
+
+    desk: Desk
+    papers: list[Paper]
+    first: dict[str, Score] = field(default_factory=dict)
+    second: dict[str, Score] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    open_tasks: int = 0
+    passes: int = 1
+    read_again: set[str] = field(default_factory=set)
+    queued: set[str] = field(default_factory=set)
+    wanted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.wanted = {paper.id for paper in self.papers}
+
+    @property
+    def known(self) -> int:
+        return len(self.wanted & (self.first.keys() | self.outcomes.keys()))
+
+    def recover(self) -> None:
+        """Load what is known, and read what an earlier life paid for."""
+        known = self.desk.recover(self.papers)
+        for paper_id, found in known[1].items():
+            if isinstance(found, Score):
+                self.first[paper_id] = found
+            else:
+                self.outcomes[paper_id] = found
+        self.second = {k: found for k, found in known[2].items() if isinstance(found, Score)}
+        self.read_again = set(known[2])
+
+    def missing(self) -> list[Paper]:
+        """The papers that nobody has been asked about yet in this life."""
+        done = self.first.keys() | self.outcomes.keys() | self.queued
+        return [paper for paper in self.papers if paper.id not in done]
+
+    def can_afford_all(self) -> bool:
+        missing = self.missing()
+        return self._affordable(missing) * self.desk.scorer.sizes[0] >= len(missing)
+
+    def join(self, crew: Crew, chunk: chunks.Shared) -> None:
+        """Have the first pass over a shared chunk."""
+        self.queued |= {paper.id for paper in chunk.papers}
+        task = self._task(chunk.papers, reading=1)
+        self._queue(crew, [replace(task, prefix=chunk.name, shared=True)])
+
+    def begin(self, crew: Crew) -> None:
+        """Queue the first pass over what no shared chunk holds."""
+        missing = self.missing()
+        sizes = self.desk.scorer.sizes
+        affordable = self._affordable(missing)
+        pieces = chunks.first_pass(missing, sizes, self.desk.day, affordable) if missing else []
+        self._queue(crew, [self._task(piece, reading=1) for piece in pieces])
+        self._pass_on(crew)
+
+    def follow(self, crew: Crew, task: Task, ending: Reading | Outcome) -> None:
+        """What an answer, or the lack of one, leads to."""
+        if isinstance(ending, Outcome):
+            self._give_up(task, ending)
+        elif ending.refused:
+            self._refused(crew, task)
+        else:
+            self._answered(crew, task, ending)
+        self.open_tasks -= 1
+        self._pass_on(crew)
+
+    def result(self) -> Scored:
+        scores = opinion.all_settled(self.papers, self.first, self.second)
+        outcomes = {
+            paper.id: Outcome.SCORED
+            if paper.id in scores
+            else self.outcomes.get(paper.id, Outcome.FAILED)
+            for paper in self.papers
+        }
+        return Scored(scores, outcomes, self.desk.usage())
+
+    def _affordable(self, missing: Sequence[Paper]) -> int:
+        """How many calls of the largest size the budget certainly covers."""
+        largest = tuple(missing[: self.desk.scorer.sizes[0]])
+        if not largest:
+            return 1
+        request = Request(self.desk.rubric, largest)
+        upper = self.desk.scorer.call(request, self.desk.clock()).upper_nanos
+        return max(1, self.desk.left() // upper) if upper else len(missing)
+
+    def _pass_on(self, crew: Crew) -> None:
+        """Once the first pass has ended, queue the second opinion."""
+        if self.open_tasks or self.passes > 1:
+            return
+        self.passes = 2
+        if not self.desk.scorer.second_opinion:
+            return
+        band = opinion.band(self.desk.rubric, self.papers, self.first)
+        unread = [paper for paper in band if paper.id not in self.read_again]
+        pieces = chunks.pass_over(unread, self.desk.scorer.sizes, self.desk.day, reading=2)
+        self._queue(crew, [self._task(piece, reading=2) for piece in pieces])
+
+    def _answered(self, crew: Crew, task: Task, reading: Reading) -> None:
+        """Believe what is sure; ask about the rest in smaller company."""
+        sure = dict(reading.scores)
+        held = {k: sure.pop(k) for k in reading.doubtful if k in sure} if not task.held else {}
+        self._believe(task.reading, sure)
+        missing = [p for p in task.papers if p.id not in sure and p.id in self.wanted]
+        if not missing:
+            return
+        if len(task.papers) == 1 and task.tries + 1 >= TRIES_ALONE and not held:
+            self._give_up(task, Outcome.FAILED)
+            return
+        self._smaller(crew, task, missing, held or dict(task.held))
+
+    def _smaller(
+        self, crew: Crew, task: Task, papers: Sequence[Paper], held: dict[str, Score]
+    ) -> None:
+        sizes = [size for size in self.desk.scorer.sizes if size < len(task.papers)] or [1]
+        tries = task.tries + 1 if len(task.papers) == 1 else 0
+        pieces = chunks.cut(papers, sizes)
+        ids = [{paper.id for paper in piece} for piece in pieces]
+        self._queue(
+            crew,
+            [
+                self._task(
+                    piece,
+                    reading=task.reading,
+                    tries=tries,
+                    last_resort=task.last_resort,
+                    held={k: v for k, v in held.items() if k in own},
+                )
+                for piece, own in zip(pieces, ids, strict=True)
+            ],
+        )
+
+    def _refused(self, crew: Crew, task: Task) -> None:
+        """Find the paper that is refused; ask another model about it, once."""
+        if len(task.papers) > 1:
+            own = [paper for paper in task.papers if paper.id in self.wanted]
+            self._smaller(crew, task, own, dict(task.held))
+            return
+        if not task.last_resort:
+            again = self._task(task.papers, reading=task.reading, last_resort=True, held=task.held)
+            self._queue(crew, [again])
+            return
+        self.desk.refuse(task.reading, task.papers[0], Outcome.REFUSED)
+        self._give_up(task, Outcome.REFUSED)
+
+    def _give_up(self, task: Task, outcome: Outcome) -> None:
+        """Doubted scores are better than none; a second opinion may be missing."""
+        if task.held:
+            self.desk.believe(task.reading, task.held)
+            self._believe(task.reading, task.held)
+        if task.reading == 1:
+            self.outcomes |= {
+                p.id: outcome for p in task.papers if p.id in self.wanted - self.first.keys()
+            }
+
+    def _believe(self, reading: int, found: Mapping[str, Score]) -> None:
+        (self.first if reading == 1 else self.second).update(found)
+
+    def _task(
+        self,
+        papers: Sequence[Paper],
+        *,
+        reading: int,
+        tries: int = 0,
+        last_resort: bool = False,
+        held: Mapping[str, Score] | None = None,
+    ) -> Task:
+        return Task(
+            desk=self.desk,
+            papers=tuple(papers),
+            reading=reading,
+            tries=tries,
+            last_resort=last_resort,
+            held=held or {},
+            prefix=self.desk.rubric.fingerprint if reading == 1 else "",
+        )
+
+    def _queue(self, crew: Crew, tasks: Sequence[Task]) -> None:
+        self.open_tasks += len(tasks)
+        crew.add(tasks)
