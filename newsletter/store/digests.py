@@ -141,7 +141,8 @@ def mailable_since(tx: Connection, first: date) -> list[tuple[int, str, date]]:
     columns = digest_table.c.id, digest_table.c.rubric, digest_table.c.date
     kinds = [kind.value for kind in MAILED]
     query = select(*columns).where(digest_table.c.date >= first, digest_table.c.kind.in_(kinds))
-    return list(tx.execute(query.order_by(digest_table.c.date, digest_table.c.id)).tuples())
+    rows = tx.execute(query.order_by(digest_table.c.date, digest_table.c.id))
+    return [(row.id, row.rubric, row.date) for row in rows]
 
 
 def dates(tx: Connection, slug: str) -> list[date]:

@@ -89,12 +89,12 @@ def active(tx: Connection, rubric: str) -> list[Subscriber]:
 def readers(tx: Connection) -> dict[str, int]:
     """How many get each rubric's digests; rubrics without readers are left out."""
     query = (
-        select(subscriber.c.rubric, func.count())
+        select(subscriber.c.rubric, func.count().label("number"))
         .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
         .where(subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None))
         .group_by(subscriber.c.rubric)
     )
-    return dict(tx.execute(query).tuples().all())
+    return {row.rubric: row.number for row in tx.execute(query)}
 
 
 def count_states(tx: Connection) -> dict[SubscriberState, int]:
@@ -253,7 +253,7 @@ def _first(tx: Connection, query: Select[Any]) -> Subscriber | None:
     return of_row(row) if row else None
 
 
-def _move(  # noqa: PLR0917 - an edge is read as a whole: before, after, way, when
+def _move(
     tx: Connection,
     subscriber_id: str,
     before: SubscriberState,

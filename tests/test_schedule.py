@@ -1,0 +1,120 @@
+"""Wake-ups at any time serve each reader once, at his hour or as soon after it as we are up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from newsletter import wiring
+from newsletter.model import Subscriber
+from newsletter.schedule import Mornings, scheduler
+from newsletter.settings import Settings
+from newsletter.store import subscribers
+
+RUBRICS = Path(__file__).parents[1] / "templates" / "rubrics"
+# The sample day is the announcement of Tuesday 18 November 2025, public at 01:00 UTC.
+BEFORE = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
+
+
+class House:
+    """A service with its own clock."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(
+            _env_file=None,
+            database_url=f"sqlite:///{folder / 'n.db'}",
+            source="sample",
+            scorer="local",
+            mailer="outbox",
+            outbox_dir=folder / "outbox",
+            rubrics_dir=RUBRICS,
+            from_email="digest@example.org",
+        )
+        self.now = BEFORE
+        self.outbox = folder / "outbox"
+        self.room = replace(wiring.build(settings), clock=lambda: self.now)
+        self.mornings = Mornings(self.room)
+
+    def join(self, email: str, **wishes) -> None:
+        joined = datetime(2025, 11, 1, tzinfo=UTC)
+        given = Subscriber(email[0] * 32, email, "foundation-models", **wishes)
+        with self.room.store.begin() as tx:
+            subscribers.save(tx, given, joined)
+
+    def served(self, at: str) -> list[str]:
+        """Who has mail after a wake-up at that time of November 2025."""
+        self.now = datetime.fromisoformat(f"2025-11-{at}").replace(tzinfo=UTC)
+        self.mornings.wake()
+        return sorted(path.name[0] for path in self.outbox.glob("*.eml"))
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = House(tmp_path)
+    yield made
+    made.room.store.close()
+
+
+def test_each_is_served_once_at_his_own_hour(house):
+    house.join("ada@example.org", timezone="Europe/Berlin")
+    house.join("bob@example.org")
+    house.join("cho@example.org", timezone="Asia/Tokyo")
+    assert house.served("18T05:59") == []
+    assert house.served("18T06:00") == ["a"]
+    assert house.served("18T07:04") == ["a", "b"]
+    assert house.served("18T07:05") == ["a", "b"]
+    assert house.served("18T22:00") == ["a", "b", "c"]
+
+
+def test_a_sleep_past_the_hour_is_made_up_once(house):
+    house.join("ada@example.org")
+    assert house.served("18T06:00") == []
+    assert house.served("20T15:00") == ["a"]
+    assert house.served("20T15:05") == ["a"]
+
+
+def test_who_joins_after_the_hour_waits_for_the_next(house):
+    house.join("ada@example.org")
+    house.served("18T07:01")
+    given = Subscriber("b" * 32, "bob@example.org", "foundation-models")
+    with house.room.store.begin() as tx:
+        subscribers.save(tx, given, house.now)
+    assert house.served("18T09:00") == ["a"]
+
+
+def test_nobody_is_mailed_on_a_weekday_not_asked_for(house):
+    house.join("ada@example.org", days=("wed",))
+    assert house.served("18T12:00") == []
+
+
+def test_nothing_begins_once_a_stop_was_asked_for(house):
+    house.join("ada@example.org")
+    house.room.stop.set()
+    assert house.served("18T12:00") == []
+
+
+def test_trouble_is_met_again_only_after_a_rest(house):
+    house.join("ada@example.org")
+    house.outbox.write_text("a file where a folder should be")
+    house.served("18T07:00")
+    house.outbox.unlink()
+    assert house.served("18T07:20") == ["a"]
+
+
+def test_the_scheduler_drops_no_late_wake_up(house):
+    house.room.stop.set()
+    made = scheduler(house.mornings)
+    thread = threading.Thread(target=made.start)
+    thread.start()
+    while not made.running:
+        time.sleep(0.01)
+    [job] = made.get_jobs()
+    made.shutdown(wait=True)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (None, True, 1)
