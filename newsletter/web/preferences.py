@@ -35,6 +35,11 @@ FORMATS = {
     Format.TITLES: "Titles only",
 }
 
+STOPPED = {
+    SubscriberState.BOUNCED: "mail to it came back",
+    SubscriberState.COMPLAINED: "a digest was reported as unwanted",
+}
+
 
 def show(desk: Desk, request: Request) -> Response:
     known = _person(desk, request)
@@ -89,6 +94,8 @@ def _form(
         zones=sorted(available_timezones()),
         usual_zone=desk.settings.timezone,
         usual_hour=f"{desk.settings.send_at:%H:%M}",
+        stopped=STOPPED.get(known.state, ""),
+        waiting=known.state is SubscriberState.PENDING,
         gone=known.state is SubscriberState.UNSUBSCRIBED,
         paused=known.state is SubscriberState.PAUSED,
     )

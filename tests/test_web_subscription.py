@@ -1,0 +1,473 @@
+"""Joining, changing and leaving over real HTTP: nothing by a GET, the same answer for everyone."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import time as clock_time
+from datetime import timedelta
+
+import pytest
+
+from newsletter.links import TEST_READER, Purpose
+from newsletter.mailers import SendError, Verdict
+from newsletter.model import WEEKDAYS, Format, SubscriberState
+from newsletter.store import signups, subscribers, suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.web.app import create_app
+from newsletter.web.forms import read_form
+from tests.fakes.browser import Browser, served
+from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, desk, reader, stored
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+class House:
+    """A served application with its mailbox, clock and store."""
+
+    def __init__(self, store, web: Browser, mailbox: Mailbox, clock: Clock) -> None:
+        self.store, self.web, self.mailbox, self.clock = store, web, mailbox, clock
+
+    def subscribe(self, email="ada@example.org", rubric="stars"):
+        before = len(self.mailbox.mails)
+        page = self.web.post("/subscribe", {"email": email, "rubric": rubric})
+        return page, lambda: self._mail(before)
+
+    def _mail(self, before):
+        """The mail goes after the answer: wait for it."""
+        for _ in range(200):
+            if len(self.mailbox.mails) > before:
+                return self.mailbox.mails[before]
+            time.sleep(0.02)
+        return None
+
+    def find(self, email="ada@example.org"):
+        with self.store.read() as tx:
+            return subscribers.find(tx, email)
+
+    def reason(self, email="ada@example.org"):
+        with self.store.read() as tx:
+            return suppressions.reason_for(tx, email)
+
+
+@pytest.fixture
+def house(store):
+    mailbox, clock = Mailbox(), Clock()
+    with served(create_app(desk(store, mailbox, clock))) as web:
+        yield House(store, web, mailbox, clock)
+
+
+def link_in(mail):
+    return re.search(r"http://127\.0\.0\.1(/\S+/[a-z2-7]{48})", mail.text)[1]
+
+
+def settled(house):
+    """Wait until background work had time to show."""
+    time.sleep(0.3)
+    return house.mailbox.mails
+
+
+def test_subscribe_confirm_and_choose(house: House):
+    page, mail = house.subscribe()
+    assert (page.status, "look into your mailbox" in page.words) == (200, True)
+    letter = mail()
+    assert letter.to_email == "ada@example.org"
+    assert "Stars" in letter.subject
+    assert house.find().state == SubscriberState.PENDING
+    path = link_in(letter)
+    asked = house.web.get(path)
+    assert "Stars" in asked.words
+    assert asked.soup.find("form", method="post") is not None
+    assert house.find().state == SubscriberState.PENDING
+    done = house.web.post(path)
+    assert "ada@example.org gets “Stars”" in done.words
+    person = house.find()
+    assert person.state == SubscriberState.ACTIVE
+    assert person.consent.startswith("web form of 2025-09-25 06:00 UTC, confirmed 2025-09-25")
+    assert house.web.post(path).status == 200
+    assert house.find().state == SubscriberState.ACTIVE
+
+
+def test_scanners_that_open_every_link_change_nothing(house: House):
+    _, mail = house.subscribe()
+    person = reader(house.store, email="bo@example.org")
+    paths = [link_in(mail())]
+    paths += [
+        LINKS.unsubscribe_url(person.id).removeprefix("http://127.0.0.1"),
+        LINKS.preferences_url(person.id).removeprefix("http://127.0.0.1"),
+    ]
+    before = (house.find(), stored(house.store, person))
+    for path in paths:
+        for _ in range(10):
+            assert house.web.get(path).status == 200
+            assert house.web.head(path).status == 200
+    assert (house.find(), stored(house.store, person)) == before
+
+
+def test_the_answer_is_the_same_for_known_and_unknown_addresses(house: House):
+    reader(house.store, email="known@example.org")
+    gone = reader(house.store, email="gone@example.org")
+    bad = reader(house.store, email="bad@example.org")
+    with house.store.begin() as tx:
+        subscribers.unsubscribe(tx, gone.id, "reply", NOW)
+        suppressions.suppress(tx, bad.email, Reason.COMPLAINED, "event", NOW)
+    names = ("known", "gone", "bad", "new")
+    pages = [house.subscribe(f"{name}@example.org")[0] for name in names]
+    bodies = {page.text.replace(name, "x") for page, name in zip(pages, names, strict=True)}
+    assert len(bodies) == 1
+    assert {page.status for page in pages} == {200}
+    for _ in range(100):
+        if len(house.mailbox.mails) == 3:
+            break
+        time.sleep(0.02)
+    assert sorted(mail.to_email for mail in settled(house)) == [
+        "gone@example.org",
+        "known@example.org",
+        "new@example.org",
+    ]
+    subjects = {mail.subject for mail in house.mailbox.mails}
+    assert len(subjects) == 1
+    assert house.find("gone@example.org").state == SubscriberState.UNSUBSCRIBED
+    assert house.find("known@example.org").rubric == "stars"
+
+
+def test_an_active_reader_changes_rubric_only_by_the_link(house: House):
+    reader(house.store)
+    _, mail = house.subscribe(rubric="models")
+    letter = mail()
+    assert house.find().rubric == "stars"
+    assert "“Models”" in house.web.post(link_in(letter)).words
+    assert (house.find().rubric, house.find().state) == ("models", SubscriberState.ACTIVE)
+
+
+def test_who_left_comes_back_by_the_link_even_after_months(house: House):
+    person = reader(house.store)
+    with house.store.begin() as tx:
+        subscribers.unsubscribe(tx, person.id, "reply", NOW - timedelta(days=200))
+    _, mail = house.subscribe(rubric="models")
+    assert "“Models”" in house.web.post(link_in(mail())).words
+    assert (house.find().state, house.find().rubric) == (SubscriberState.ACTIVE, "models")
+    assert house.reason() is None
+
+
+def test_a_complaint_is_never_taken_back_by_a_form(house: House):
+    person = reader(house.store)
+    with house.store.begin() as tx:
+        signups.ask(tx, person.email, "stars", NOW)
+        suppressions.suppress(tx, person.email, Reason.COMPLAINED, "event", NOW)
+        subscribers.unsubscribe(tx, person.id, "reply", NOW)
+    path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
+    assert "does not work any more" in house.web.post(path).words
+    assert house.reason() == Reason.COMPLAINED
+    assert house.find().state == SubscriberState.UNSUBSCRIBED
+
+
+def test_one_address_gets_one_mail_an_hour(house: House):
+    _, first = house.subscribe()
+    assert first() is not None
+    for _ in range(5):
+        house.subscribe()
+    assert len(settled(house)) == 1
+    house.clock.at += timedelta(hours=1)
+    _, again = house.subscribe()
+    assert again() is not None
+
+
+def test_the_whole_form_sends_so_many_mails_an_hour(store):
+    with store.begin() as tx:
+        sent = [signups.ask(tx, f"{n}@example.org", "stars", NOW) for n in range(205)]
+    assert sent.count(True) == signups.MAILS_AN_HOUR
+    with store.begin() as tx:
+        assert signups.ask(tx, "late@example.org", "stars", NOW + timedelta(hours=2))
+
+
+def test_a_mail_that_did_not_leave_may_be_asked_for_again(house: House):
+    house.mailbox.fault = SendError(Verdict.UNSENT, "no route")
+    page, _ = house.subscribe()
+    assert page.status == 200
+    assert settled(house) == []
+    house.mailbox.fault = None
+    _, mail = house.subscribe()
+    assert mail() is not None
+
+
+def test_a_link_older_than_a_week_does_nothing(house: House):
+    _, mail = house.subscribe()
+    path = link_in(mail())
+    house.clock.at += timedelta(days=8)
+    assert "does not work any more" in house.web.post(path).words
+    assert house.find().state == SubscriberState.PENDING
+
+
+def test_an_imported_pending_reader_confirms_without_a_form(house: House):
+    person = reader(house.store, state=SubscriberState.PENDING)
+    path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
+    assert "You are subscribed" in house.web.post(path).words
+    assert house.find().state == SubscriberState.ACTIVE
+
+
+def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
+    for email, rubric, words in (
+        ("nonsense", "stars", "is not an address"),
+        ("", "stars", "missing"),
+        ("ada@example.org", "secret", "choose what to read"),
+        ("ada@example.org", "none", "choose what to read"),
+        ("ada@example.org\r\nBcc: x@y.org", "stars", "is not an address"),
+        ("<script>@x.org", "stars", "is not an address"),
+    ):
+        page = house.subscribe(email, rubric)[0]
+        assert (page.status, words in page.words) == (422, True)
+        assert "<script" not in page.text
+    assert settled(house) == []
+
+
+def test_the_never_confirmed_are_forgotten(store):
+    with store.begin() as tx:
+        signups.ask(tx, "old@example.org", "stars", NOW - timedelta(days=40))
+        signups.ask(tx, "new@example.org", "stars", NOW)
+    old = reader(store, email="old@example.org", state=SubscriberState.PENDING)
+    new = reader(store, email="new@example.org", state=SubscriberState.PENDING)
+    imported = reader(store, email="csv@example.org", state=SubscriberState.PENDING)
+    with store.begin() as tx:
+        assert signups.purge(tx, NOW) == 1
+    assert stored(store, old) is None
+    assert stored(store, new) is not None
+    assert stored(store, imported) is not None
+
+
+def unsubscribe_path(person):
+    return LINKS.unsubscribe_url(person.id).removeprefix("http://127.0.0.1")
+
+
+def test_one_click_in_both_encodings_without_cookie_or_redirect(house: House):
+    head = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\n'
+    multipart = head + b"One-Click\r\n--b--\r\n"
+    bodies = {
+        "urlencoded": (b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded"),
+        "multipart": (multipart, "multipart/form-data; boundary=b"),
+        "nothing": (b"", "text/plain"),
+        "garbage": (b"\xff\x00--b--", "multipart/form-data; boundary=" + "x" * 200),
+    }
+    for name, (body, kind) in bodies.items():
+        person = reader(house.store, email=f"{name}@example.org")
+        path = unsubscribe_path(person)
+        for _ in range(2):
+            page = house.web.ask("POST", path, body, {"Content-Type": kind})
+            assert (name, page.status) == (name, 200)
+            assert "set-cookie" not in page.headers
+            assert "location" not in page.headers
+        assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+        assert house.reason(person.email) == Reason.UNSUBSCRIBED
+
+
+def test_leaving_by_the_button_and_coming_back(house: House):
+    person = reader(house.store)
+    path = unsubscribe_path(person)
+    asked = house.web.get(path)
+    assert "ada@example.org" in asked.words
+    assert asked.soup.find("button") is not None
+    assert "You are unsubscribed" in house.web.post(path).words
+    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "You are unsubscribed" in house.web.get(path).words
+    assert "Welcome back" in house.web.post(path, {"undo": "1"}).words
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert house.reason() is None
+
+
+def test_after_thirty_days_a_departure_stands(house: House):
+    person = reader(house.store)
+    house.web.post(unsubscribe_path(person))
+    house.clock.at += timedelta(days=31)
+    page = house.web.post(unsubscribe_path(person), {"undo": "1"})
+    assert "cannot be taken back" in page.words
+    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+
+
+def test_dead_and_foreign_tokens_are_answered_politely_and_alike(house: House):
+    person = reader(house.store)
+    token = LINKS.token(Purpose.UNSUBSCRIBE, person.id)
+    bad = [
+        token[:-1],
+        ("b" if token[0] == "a" else "a") + token[1:],
+        LINKS.token(Purpose.PREFERENCES, person.id),
+        LINKS.token(Purpose.UNSUBSCRIBE, "f" * 32),
+        "x",
+        "%00",
+    ]
+    for method in ("GET", "POST"):
+        pages = [house.web.ask(method, f"/unsubscribe/{each}", b"", {}) for each in bad]
+        assert {page.status for page in pages} == {200}
+        assert len({page.text for page in pages}) == 1
+    assert house.web.get(f"/preferences/{token}").words == house.web.get("/preferences/x").words
+    assert house.web.post(f"/confirm/{token}").status == 200
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_the_links_of_a_test_mail_change_nothing(house: House):
+    path = LINKS.unsubscribe_url(TEST_READER).removeprefix("http://127.0.0.1")
+    assert "test mail" in house.web.get(path).words
+    assert "test mail" in house.web.post(path, {"List-Unsubscribe": "One-Click"}).words
+    path = LINKS.preferences_url(TEST_READER).removeprefix("http://127.0.0.1")
+    assert "opens no preferences" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
+
+
+def preferences_path(person):
+    return LINKS.preferences_url(person.id).removeprefix("http://127.0.0.1")
+
+
+def wishes(**changes):
+    given = {
+        "action": "save",
+        "rubric": "models",
+        "days": ["mon", "fri"],
+        "send_at": "06:30",
+        "timezone": "Europe/Berlin",
+        "format": "brief",
+        "max_papers": "12",
+    }
+    return {**given, **changes}
+
+
+def test_preferences_are_shown_and_saved(house: House):
+    person = reader(house.store)
+    path = preferences_path(person)
+    page = house.web.get(path)
+    checked = {box["id"] for box in page.soup.find_all("input", checked=True)}
+    assert checked == {"rubric-stars", "format-full", *(f"day-{day}" for day in WEEKDAYS)}
+    saved = house.web.post(path, wishes())
+    assert "Saved" in saved.words
+    person = stored(house.store, person)
+    assert (person.rubric, person.days, person.send_at) == (
+        "models",
+        ("mon", "fri"),
+        clock_time(6, 30),
+    )
+    assert (person.timezone, person.format, person.max_papers) == (
+        "Europe/Berlin",
+        Format.BRIEF,
+        12,
+    )
+    assert saved.soup.find("input", id="send_at")["value"] == "06:30"
+    house.web.post(path, wishes(send_at="", timezone="", max_papers=""))
+    person = stored(house.store, person)
+    assert (person.send_at, person.timezone, person.max_papers) == (None, None, None)
+
+
+def test_faulty_preferences_change_nothing_and_say_why(house: House):
+    person = reader(house.store)
+    path, before = preferences_path(person), stored(house.store, person)
+    for changes, words in (
+        ({"timezone": "Mars/Base"}, "is not a zone"),
+        ({"send_at": "25:00"}, "is not a time of day"),
+        ({"max_papers": "0"}, "is not a whole number"),
+        ({"format": "html"}, "is not one of"),
+        ({"days": []}, "at least one day"),
+        ({"rubric": "secret"}, "choose one of the list"),
+        ({"timezone": "<script>"}, "is not a zone"),
+    ):
+        page = house.web.post(path, wishes(**changes))
+        assert (page.status, words in page.words) == (422, True)
+        assert "<script" not in page.text
+    assert stored(house.store, person) == before
+
+
+def test_the_reader_of_a_private_rubric_keeps_it_among_the_choices(house: House):
+    person = reader(house.store, rubric="secret")
+    page = house.web.get(preferences_path(person))
+    values = {box["value"] for box in page.soup.find_all("input", attrs={"name": "rubric"})}
+    assert values == {"secret", "stars", "models"}
+    house.web.post(preferences_path(person), wishes(rubric="secret"))
+    assert stored(house.store, person).rubric == "secret"
+
+
+def test_pause_and_resume(house: House):
+    person = reader(house.store)
+    path = preferences_path(person)
+    assert "Paused" in house.web.post(path, {"action": "pause"}).words
+    assert stored(house.store, person).state == SubscriberState.PAUSED
+    house.web.post(path, wishes())
+    assert stored(house.store, person).state == SubscriberState.PAUSED
+    assert "pause has ended" in house.web.post(path, {"action": "resume"}).words
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_who_left_can_come_back_from_the_preferences(house: House):
+    person = reader(house.store)
+    house.web.post(unsubscribe_path(person))
+    path = preferences_path(person)
+    assert "You are unsubscribed" in house.web.get(path).words
+    house.web.post(path, wishes())
+    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "Welcome back" in house.web.post(path, {"action": "back"}).words
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_erasing_needs_the_tick_and_leaves_only_the_suppression(house: House):
+    person = reader(house.store)
+    path = preferences_path(person)
+    assert house.web.post(path, {"action": "erase"}).status == 422
+    assert house.find() is not None
+    assert "You are forgotten" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
+    assert house.find() is None
+    assert house.reason() == Reason.ERASED
+    assert "opens no preferences" in house.web.get(path).words
+    house.subscribe()
+    assert settled(house) == []
+
+
+def test_a_bounced_or_waiting_reader_is_told_what_holds(house: House):
+    bounced = reader(house.store, email="b@example.org", state=SubscriberState.BOUNCED)
+    waiting = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
+    assert "mail to it came back" in house.web.get(preferences_path(bounced)).words
+    assert "asked you to confirm" in house.web.get(preferences_path(waiting)).words
+    for person in (bounced, waiting):
+        for action in ("resume", "pause", "back"):
+            before = stored(house.store, person)
+            house.web.post(preferences_path(person), {"action": action})
+            assert stored(house.store, person) == before
+
+
+def test_an_unknown_action_only_shows_the_page(house: House):
+    person = reader(house.store)
+    assert house.web.post(preferences_path(person), {"action": "drop"}).status == 200
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_pages_with_tokens_are_kept_and_found_by_nobody(house: House):
+    person = reader(house.store)
+    for path in (unsubscribe_path(person), preferences_path(person)):
+        headers = house.web.get(path).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-robots-tag"] == "noindex, nofollow"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_body_that_is_too_long_is_refused_and_changes_nothing(house: House):
+    person = reader(house.store)
+    body = b"x" * (70 * 1024)
+    page = house.web.ask("POST", unsubscribe_path(person), body, {"Content-Type": "text/plain"})
+    assert page.status == 413
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_hostile_names_and_rubrics_are_text(house: House):
+    person = reader(house.store, name="<script>x</script>{{7*7}}", rubric="<b>gone</b>")
+    for path in (unsubscribe_path(person), preferences_path(person)):
+        text = house.web.get(path).text
+        assert "<script" not in text
+        assert "<b>gone" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&a=2&b=%C3%A9", {"a": ("1", "2"), "b": ("é",)}),
+        ("application/x-www-form-urlencoded", b"&" * 500, {}),
+        ("application/x-www-form-urlencoded", b"a=1&" * 500, {}),
+        ("multipart/form-data", b"--b\r\n\r\n", {}),
+        ("multipart/form-data; boundary=b", b"", {}),
+        ("", b"List-Unsubscribe=One-Click", {"List-Unsubscribe": ("One-Click",)}),
+    ],
+)
+def test_bodies_are_read_without_trouble(kind, body, expected):
+    assert read_form(kind, body) == expected
