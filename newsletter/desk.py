@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from newsletter.scorers import Call, Failure, Reading, Request, Scorer, ScorerEr
 from newsletter.store import ledger, scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -42,6 +44,9 @@ class Desk:
     day: date
     budget: ledger.Budget
     clock: Callable[[], datetime]
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
+    thread that waited too long would lose an answer that was paid for."""
 
     @property
     def account(self) -> ledger.Account:
@@ -49,10 +54,15 @@ class Desk:
             self.rubric.slug, self.rubric.fingerprint, self.scorer.name, self.day, lives.me()
         )
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self.turn, self.store.begin() as tx:
+            yield tx
+
     def recover(self, papers: Sequence[Paper]) -> scores.Known:
         """Take up what an earlier life left: parse the stored answers, give up the unanswered."""
         by_id = {paper.id: paper for paper in papers}
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             ledger.bury(tx, self.account, self.clock(), lives.is_gone)
             for row in ledger.unread(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
@@ -63,7 +73,7 @@ class Desk:
 
     def reserve(self, call: Call) -> str:
         """Commit the intent. Raises NoReservation, or Known when others were first."""
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             ids = [paper.id for paper in call.request.papers]
             known = scores.known(tx, self.account, ids)[call.request.reading]
             if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
@@ -80,22 +90,22 @@ class Desk:
         except ScorerError as error:
             self._settle(call_id, error)
             raise
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
         if answer.usage is None:
             raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
         reading = self.scorer.read(call.request, call.model, answer.raw)
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             self._keep(tx, call.request, reading, call_id, trusting=trusting)
         return reading
 
     def believe(self, reading: int, found: Mapping[str, Score]) -> None:
         """Store scores that were doubted, when asking again brought nothing better."""
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             scores.keep(tx, self.account, reading, found.values(), None)
 
     def refuse(self, reading: int, paper: Paper, outcome: Outcome) -> None:
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             scores.refuse(tx, self.account, reading, paper.id, outcome, self.scorer.name)
 
     def usage(self) -> tuple[Usage, ...]:
@@ -108,7 +118,7 @@ class Desk:
 
     def _settle(self, call_id: str, error: ScorerError) -> None:
         settle = ledger.lost if error.failure is Failure.LOST else ledger.free
-        with self.store.begin() as tx:
+        with self._writing() as tx:
             settle(tx, call_id, str(error), self.clock())
 
     def _keep(

@@ -11,6 +11,7 @@ All decisions are taken in the calling thread, `crew.py`; the others only wait f
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,9 @@ def score_all(
     ScoringFailed as `score` does: what stops one rubric's calls stops all.
     """
     budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
+    turn = threading.Lock()
     jobs = [
-        Job(Desk(store, scorer, want.rubric, day, budget, clock), list(want.papers))
+        Job(Desk(store, scorer, want.rubric, day, budget, clock, turn), list(want.papers))
         for want in wants
     ]
     crew = Crew(limits, clock)

@@ -1,0 +1,164 @@
+"""What a rubric's day costs, and how long it takes: `make bench-scoring`.
+
+A real day of the corpus against the Messages API stand-in of the tests, which counts tokens, keeps
+caches and bills by the published rules. The tokenizer is an estimate (1.6 tokens a word or run of
+signs: 3.6 characters a token on these abstracts); everything else is as it will be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench import corpus
+from newsletter.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
+from newsletter.score import Limits, Want, score_all
+from newsletter.scorers.claude import Claude
+from newsletter.settings import Settings
+from newsletter.store import Store
+from newsletter.store.papers import keep
+from newsletter.triage import order
+from tests.fakes.anthropic import FakeAnthropic
+
+DAY = "2025-09-23"
+PAPERS = 548
+BORDERLINE = 45
+"""Papers below the cut that still get the second opinion: with 48 picked, more than its limit."""
+CONCURRENCY = 8
+BUDGET = 150_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    rubrics: int
+    mode: str
+    latency: float
+    dollars: float
+    calls: int
+    kinds: Counter[str]
+    read: float
+    wall: float
+
+    @property
+    def least(self) -> float:
+        return ceil(self.calls / CONCURRENCY) * self.latency
+
+
+class Judge:
+    """Answers with the reference's labels; of the others some are borderline, most are not."""
+
+    def __init__(self, papers: list[Paper]) -> None:
+        known = corpus.labels(DAY)
+        self.by_title = {paper.title: known.get(paper.id) for paper in papers}
+        others = [paper.title for paper in papers if paper.id not in known]
+        others.sort(key=lambda title: sha256(title.encode()).digest())
+        self.borderline = set(others[:BORDERLINE])
+
+    def __call__(self, title: str, abstract: str) -> dict[str, Any]:
+        digit = len(abstract) % 10
+        if label := self.by_title.get(title):
+            return {
+                "m": 1,
+                "c": label["comment"],
+                "r": label["relevance"],
+                "n": label["novelty"],
+                "x": digit,
+            }
+        if title in self.borderline:
+            comment = "relates to the criterion, though its main contribution lies elsewhere"
+            return {"m": 2, "c": comment, "r": 6, "n": 6, "x": digit}
+        return {"m": 0, "c": "", "r": 1 + digit % 4, "n": 3 + digit % 3, "x": digit}
+
+
+def rubrics(count: int) -> list[Rubric]:
+    one = corpus.rubric(DAY)
+    return [
+        replace(one, slug=f"reader-{n}", preface=f"{one.preface}\n\nReader {n} asks.")
+        for n in range(count)
+    ]
+
+
+def measure(papers: list[Paper], count: int, mode: str, latency: float) -> Row:
+    likeliest = order(corpus.rubric(DAY), papers)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FakeAnthropic(Judge(papers), latency=latency) as fake,
+    ):
+        store = Store(f"sqlite:///{folder}/bench.db")
+        store.migrate()
+        with store.begin() as tx:
+            keep(tx, papers)
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            anthropic_api_key="sk-bench",  # type: ignore[arg-type]
+            anthropic_base_url=fake.url,
+        )
+        wants = [Want(rubric, likeliest) for rubric in rubrics(count)]
+        limits = Limits(BUDGET, concurrency=CONCURRENCY)
+        began = time.monotonic()
+        results = score_all(
+            store,
+            Claude(settings),
+            date.fromisoformat(DAY),
+            wants,
+            limits,
+            clock=lambda: datetime.now(UTC),
+        )
+        wall = time.monotonic() - began
+        store.close()
+    booked = sum(usage.total_nanos for result in results for usage in result.usage)
+    if booked != fake.bill_nanos:
+        sys.exit(f"booked {booked}, billed {fake.bill_nanos}")
+    outcomes = Counter(outcome for result in results for outcome in result.outcomes.values())
+    return Row(
+        rubrics=count,
+        mode=mode,
+        latency=latency,
+        dollars=booked / NANOS_PER_DOLLAR / count,
+        calls=len(fake.requests),
+        kinds=fake.till.kinds,
+        read=outcomes[Outcome.SCORED] / outcomes.total(),
+        wall=wall,
+    )
+
+
+def show(row: Row) -> None:
+    kinds = row.kinds
+    print(
+        f"N={row.rubrics:<4} {row.mode:<5} ${row.dollars:.4f} a rubric-day"
+        f"  {row.calls} calls  read {row.read:.0%}"
+        f"  tokens: fresh {kinds['input_tokens']:,}"
+        f", written {kinds['cache_creation_input_tokens']:,}"
+        f", from cache {kinds['cache_read_input_tokens']:,}"
+        f", out {kinds['output_tokens']:,}"
+        f"  wall {row.wall:.1f} s at {row.latency} s latency"
+        f" (least {row.least:.1f} s, x{row.wall / row.least:.2f})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rubrics", type=int, nargs="*", default=[1, 10, 100])
+    given = parser.parse_args()
+    corpus.require()
+    papers = corpus.papers(DAY, PAPERS)
+    print(f"{len(papers)} papers of {DAY}, claude-haiku-5-5, {CONCURRENCY} calls at once")
+    for count in given.rubrics:
+        # The wall time of many rubrics is measured at a short latency, or it would take an hour.
+        show(measure(papers, count, "now", 2.0 if count == 1 else 0.2))
+
+
+if __name__ == "__main__":
+    main()
