@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -443,3 +445,14 @@ def test_an_rss_item_says_what_kind_it_is():
 def test_what_is_no_announcement_feed_is_refused(body):
     with pytest.raises(NoAnswerError):
         rss.read(body.encode())
+
+
+def test_vendor_libraries_are_paid_for_on_the_first_request():
+    code = (
+        "import sys, newsletter.sources.arxiv, newsletter.sources.sample;"
+        "print([name for name in ('arxiv', 'requests', 'lxml') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -369,3 +370,66 @@ def test_hundreds_of_papers_are_no_trouble_for_either_database(store):
         assert not shelf.is_fetched(tx, ("cs.LG", "cs.CL"), TUESDAY)
         counts = tx.execute(select(fetched.c.papers)).scalars().all()
     assert counts == [1200, 1200]
+
+
+class Desk:
+    """A rubric's digests as the morning makes them: what is listed and in no earlier digest."""
+
+    def __init__(self, *categories: str) -> None:
+        self.categories = categories
+        self.began: date | None = None
+        self.sent: list[str] = []
+
+    def compose(self, store, day):
+        self.began = self.began or day
+        with store.read() as tx:
+            found = [entry.paper.id for entry in shelf.listed(tx, self.categories, day)]
+        self.sent += [each for each in found if each not in self.sent]
+        return found
+
+
+def _shown(rng, number, day, days):
+    """When the paper becomes public and, for some, a day later with one category more."""
+    names = rng.sample(["cs.LG", "cs.AI", "cs.CL"], k=rng.choice([1, 1, 2]))
+    whole = paper(number, day, *names)
+    when = days.index(day) + rng.choice([0, 0, 0, 0, 0, 1, 2])
+    if len(names) == 1:
+        return [(when, whole)]
+    return [(when, replace(whole, categories=names[:1])), (when + 1, whole)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_no_paper_is_lost(store, seed):
+    """Holds, later cross-lists, days down, a rubric that joins, past dates asked for afterwards."""
+    rng = random.Random(seed)  # noqa: S311 - a fixed course of events, no secret
+    days = [MONDAY]
+    while len(days) < 30:
+        days.append(following(days[-1]))
+    calendar = [shown for n in range(90) for shown in _shown(rng, n, days[n // 3], days)]
+    world = World()
+    early, narrow, joining = Desk("cs.LG", "cs.AI"), Desk("cs.AI"), Desk("cs.CL")
+    missed: list[date] = []
+    for index, day in enumerate(days):
+        public = {each.id: each for when, each in calendar if when <= index}
+        world.papers = list(public.values())
+        desks = [early, narrow] + [joining] * (index >= 8)
+        categories = sorted({name for desk in desks for name in desk.categories})
+        if index < 24 and not missed and rng.random() < 0.3:
+            missed.append(day)
+            continue
+        dates = [day, *(missed if rng.random() < 0.5 else [])]
+        for each in dates:
+            now = announcement(day).public_from + (24 if each == day else 25) * HOUR
+            run(store, world, each, now=now, categories=categories)
+            for desk in desks:
+                desk.compose(store, each)
+        missed.clear()
+    for desk in (early, narrow, joining):
+        due = {
+            each.id
+            for each in public.values()
+            if set(each.categories) & set(desk.categories)
+            and announcement(desk.began).start <= each.published < announcement(days[-5]).start
+        }
+        assert due
+        assert due <= set(desk.sent)
