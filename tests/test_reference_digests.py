@@ -96,8 +96,6 @@ def test_the_reference_digest_comes_out(
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             ANTHROPIC_BASE_URL=anthropic.url,
             ANTHROPIC_API_KEY="sk-test",
-            NEWSLETTER_SECOND_OPINION="false",
-            NEWSLETTER_BUDGET_USD="1",
         )
         (world.rubrics / "reference.md").write_text(
             rubric_file(source, categories, relevance, novelty), encoding="utf-8"
