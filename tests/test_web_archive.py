@@ -317,6 +317,12 @@ def test_the_style_sheet_is_kept_by_browsers(web: Browser):
     assert (first.status, again.status, again.body) == (200, 304, b"")
 
 
+def test_pages_travel_compressed(web: Browser):
+    page, packed = web.get(DAY), web.get(DAY, **{"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == page.body
+
+
 def test_a_path_prefix_of_a_proxy_is_kept(store):
     work = desk(store)
     settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from newsletter.store import StoreError, search
@@ -57,7 +58,10 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
             ),
             *more,
         ],
-        middleware=[Middleware(Guard, secure=desk.settings.public_url.startswith("https:"))],
+        middleware=[
+            Middleware(Guard, secure=desk.settings.public_url.startswith("https:")),
+            Middleware(GZipMiddleware, minimum_size=2_000),
+        ],
         exception_handlers={
             HTTPException: partial(faults.refused, desk),
             StoreError: partial(faults.unavailable, desk),
