@@ -82,12 +82,13 @@ def fetch(
     day = source.newest(now) if day is None else _public(day, now)
     with store.read() as tx:
         history = shelf.fetches(tx, categories)
+        is_out = shelf.is_out(tx, day)
     done = {past.category for past in history if past.date == day}
     missing = tuple(sorted(set(categories) - done))
     if missing:
         window = announcement(day)
         found = source.submitted(missing, window.start, window.end, progress)
-        if not found and now - window.public_from < PATIENCE:
+        if not (found or is_out) and now - window.public_from < PATIENCE:
             raise BatchLate(day)
         since = _since(window, missing, history, now, timedelta(days=lookback_days))
         strays = _strays(source, since, window, progress)

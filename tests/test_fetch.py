@@ -270,6 +270,14 @@ def test_the_newest_announcement_without_papers_is_late_and_nothing_is_recorded(
     assert run(store, world, now=public + HOUR) == Fetched(TUESDAY, 1, 0, already=False)
 
 
+def test_a_quiet_category_does_not_hold_a_batch_that_is_out(store):
+    world = World([paper(1, TUESDAY)])
+    run(store, world, TUESDAY)
+    outcome = run(store, world, TUESDAY, categories=("cs.LG", "hep-lat"))
+    assert outcome == Fetched(TUESDAY, 1, 0, already=False)
+    assert run(store, world, TUESDAY, categories=("hep-lat",)).already
+
+
 def test_an_empty_announcement_is_nothing_announced_after_a_day(store):
     world = World()
     saturday = announcement(FRIDAY).public_from + 24 * HOUR

@@ -109,6 +109,12 @@ def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
     return done.issuperset(categories)
 
 
+def is_out(tx: Connection, day: date) -> bool:
+    """Whether some category has papers of `day`: then arXiv shows that announcement."""
+    chosen = select(fetched.c.date).where(fetched.c.date == day, fetched.c.papers > 0).limit(1)
+    return tx.execute(chosen).first() is not None
+
+
 def mark_fetched(tx: Connection, day: date, papers: Mapping[str, int], now: datetime) -> None:
     """Record that `day` is fetched whole for the categories, with how many papers each."""
     rows = [
