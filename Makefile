@@ -40,6 +40,28 @@ lint: $(VENV)/dev.stamp
 pytest: $(VENV)/dev.stamp
 	$(BIN)/pytest
 
+# npm fetches what judges mails only for this; a machine without node or Chromium is told so.
+tests/email/node_modules: tests/email/package-lock.json
+	npm ci --prefix tests/email --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniemail and emailens
+	@if ! command -v npm > /dev/null || ! command -v $${CHROMIUM:-chromium} > /dev/null; then \
+	  echo "check-email is skipped: it needs node (20.19 or later), npm and chromium"; \
+	else \
+	  $(MAKE) -s tests/email/node_modules && rm -rf build/mails && \
+	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
+	fi
+
+gallery: $(VENV)/dev.stamp ## Every mail in every state on one page, with pictures
+	@$(BIN)/python -m tests.gallery build/gallery
+	@if command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null; then \
+	  $(MAKE) -s tests/email/node_modules && node tests/email/shots.mjs build/gallery; \
+	else echo "without pictures: they need node, npm and chromium"; fi
+
+bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
+	@$(BIN)/python bench/render.py
+
 lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build --extra dev -o requirements-dev.lock pyproject.toml
@@ -47,4 +69,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo test lint pytest lock clean
+.PHONY: help install demo test lint pytest check-email gallery bench-render lock clean

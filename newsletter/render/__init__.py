@@ -22,7 +22,7 @@ Link = tuple[str, str]
 
 # Control characters never pass from outside (render/words.py), so no paper can forge a placeholder.
 PLACEHOLDER = re.compile("\x02([a-z_]+)\x03")
-LONGEST_NAME = 80
+LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)

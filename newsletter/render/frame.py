@@ -129,7 +129,7 @@ def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
     tail = "{:,} announced, {:,} read, {:,} for you".format(*counts)
     if not listed:
         return clip_words(f"{tail} on {long_date(digest.date)}", 100)
-    return f"{clip_words(listed[0].title, 98 - len(tail))} · {tail}"
+    return f"{clip_words(listed[0].title, 97 - len(tail))} · {tail}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import re
 import textwrap
 
 COLUMNS = 72
+LONGEST_WORD = 60
 
 
 def flow(text: str, indent: int = 0, hang: int = 0) -> str:
-    """`text` as lines of at most 72 columns. A longer word, as a link is, is never broken."""
+    """`text` as lines of at most 72 columns. A link is never broken; another endless word is."""
     first, rest = " " * indent, " " * (indent + hang)
     lines = textwrap.wrap(
-        " ".join(text.split()),
+        " ".join(piece for word in text.split() for piece in _pieces(word)),
         COLUMNS,
         initial_indent=first,
         subsequent_indent=rest,
@@ -20,6 +21,12 @@ def flow(text: str, indent: int = 0, hang: int = 0) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(lines)
+
+
+def _pieces(word: str) -> list[str]:
+    if len(word) <= LONGEST_WORD or "://" in word:
+        return [word]
+    return [word[at : at + LONGEST_WORD] for at in range(0, len(word), LONGEST_WORD)]
 
 
 def rows(text: str, indent: int = 0) -> str:
