@@ -79,7 +79,7 @@ class Line:
         self.sleep = sleep
         self.clock = clock
         self.silence = silence
-        self.free_at = clock()
+        self.free_at = 0.0
         self.turn = threading.Lock()
 
     def ask(self, url: str, check: Check) -> Answer:
