@@ -8,20 +8,24 @@ doubt when the process dies, and one commit serves many mails.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import lives
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.model import Delivery, DeliveryState, Email
-from newsletter.store import Store, claims, deliveries, pace
+from newsletter.patience import Patience, in_a_row
+from newsletter.store import Store, claims, deliveries, events, pace
 from newsletter.store.claims import Outcome
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 Progress = Callable[[int, int], None]
 """Called with (rows settled so far, rows in all)."""
@@ -29,27 +33,27 @@ Progress = Callable[[int, int], None]
 TRIES = 5
 FIRST_BACKOFF = 2.0
 GIVEN_UP = timedelta(minutes=15)
-PATIENCE = timedelta(minutes=5)
-SHORTEST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+LONGEST_REST = timedelta(minutes=5)
+MONTH = timedelta(days=30)
 GLANCE_SECONDS = 0.5
+ENDS = {Verdict.UNKNOWN: DeliveryState.UNKNOWN, Verdict.REFUSED: DeliveryState.REJECTED}
+"""What proves nothing to the contrary leaves the row pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How fast, and when to stop: `in_a_row` is how many equal failures end a run."""
+    """How fast, and when not to go on.
+
+    Mailbox providers block who is complained about by 0.3 % of readers; below `few_complaints`
+    in a month the share says nothing.
+    """
 
     threads: int = 8
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
-    in_a_row: dict[Verdict, int] = field(
-        default_factory=lambda: {
-            Verdict.UNSENT: 10,
-            Verdict.THROTTLED: 10,
-            Verdict.UNKNOWN: 5,
-            Verdict.REFUSED: 20,
-        }
-    )
+    complaint_share: float = 0.003
+    few_complaints: int = 3
+    in_a_row: dict[Verdict, int] = field(default_factory=in_a_row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +92,25 @@ def deliver(
     brought to its end, and the rest stays pending. Raises StoreError when the database fails:
     then no request leaves that was not written down before.
     """
+    limits = limits or Limits()
     with store.begin() as tx:
         claims.expire(tx, clock(), lives.is_gone)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-    work = _Work(
-        store, mailer, digest_id, compose, clock, limits or Limits(), f"{lives.me()}/{uuid4().hex}"
-    )
+        complaint = _complaint(tx, clock(), limits)
+    owner = f"{lives.me()}/{uuid4().hex}"
+    work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
+    work.patience = Patience(limits.in_a_row, complaint)
     work.todo = counts.get(DeliveryState.PENDING, 0)
     work.total = sum(counts.values())
     if work.todo:
         _run(work, sleep, progress, stop)
     with store.begin() as tx:
-        if work.halted:
-            deliveries.halt(tx, digest_id, work.halted)
+        if work.todo and work.patience.halted:
+            deliveries.halt(tx, digest_id, work.patience.halted)
         counts = deliveries.count(tx, digest_id)
-    return Tally(**{state.value: n for state, n in counts.items()}, halted_reason=work.halted)
+    halted = work.patience.halted if work.todo else ""
+    return Tally(**{state.value: n for state, n in counts.items()}, halted_reason=halted)
 
 
 def _run(
@@ -116,7 +123,7 @@ def _run(
                 progress(work.total - work.todo, work.total)
                 if work.in_flight:
                     continue
-                if work.halted or stop():
+                if work.patience.halted or stop():
                     return
                 rest = 0.0 if moved else work.rest()
                 if rest is None:
@@ -149,9 +156,7 @@ class _Work:
     owner: str
     in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
     back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
-    streak: tuple[Verdict | None, int] = (None, 0)
-    paused_until: datetime | None = None
-    halted: str = ""
+    patience: Patience = field(default_factory=Patience)
     todo: int = 0
     total: int = 0
 
@@ -161,7 +166,7 @@ class _Work:
         now = self.clock()
         outcomes = [self._judge(future, now) for future in ended]
         free = self.limits.threads - len(self.in_flight) + len(ended)
-        if not claiming or self.halted or (self.paused_until and now < self.paused_until):
+        if not claiming or self.patience.halted or self.patience.pause_left(now):
             free = 0
         if not outcomes and not free:
             return False
@@ -176,11 +181,11 @@ class _Work:
     def rest(self) -> float | None:
         """Seconds until something may be sent again; None when nothing is left for this run."""
         now = self.clock()
-        if self.paused_until and now < self.paused_until:
-            return (self.paused_until - now).total_seconds()
+        if pause := self.patience.pause_left(now):
+            return pause
         with self.store.read() as tx:
             due = claims.next_try(tx, self.digest_id, now)
-        if due is None or due > now + PATIENCE:
+        if due is None or due > now + LONGEST_REST:
             return None
         # What is due but was not claimed waits for the pace, or is in another process's hands.
         return max((due - now).total_seconds(), 1 / (self.limits.per_second or 20))
@@ -248,50 +253,33 @@ class _Work:
             provider_id = future.result()
         except SendError as error:
             return self._failed(attempt.delivery, attempt.content_hash, error, now)
-        self.streak = (None, 0)
+        self.patience.taken()
         return Outcome(
             attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
         )
 
     def _failed(self, delivery: Delivery, content: str, error: SendError, now: datetime) -> Outcome:
-        reason = str(error)
-        before, length = self.streak
-        length = length + 1 if before is error.verdict else 1
-        self.streak = (error.verdict, length)
-        if error.verdict is Verdict.HALT:
-            self.halted = self.halted or reason
-        elif length >= self.limits.in_a_row[error.verdict]:
-            self.halted = self.halted or f"stopped after {length} in a row: {reason}"
-        if error.verdict is Verdict.UNKNOWN:
-            return Outcome(delivery, DeliveryState.UNKNOWN, reason, content_hash=content)
-        if error.verdict is Verdict.REFUSED:
-            return Outcome(delivery, DeliveryState.REJECTED, reason, content_hash=content)
-        pending = Outcome(delivery, DeliveryState.PENDING, reason, content_hash=content)
-        if error.verdict is Verdict.THROTTLED:
-            self._pause(now, error.retry_after, length)
-        if error.verdict is Verdict.UNSENT:
-            return self._later(pending, now)
-        return pending
-
-    def _pause(self, now: datetime, asked: float | None, length: int) -> None:
-        """All hands rest: as long as asked, within bounds, else longer each time."""
-        seconds = asked or FIRST_BACKOFF * 2.0**length
-        seconds = min(max(seconds, SHORTEST_PAUSE), LONGEST_PAUSE)
-        until = now + timedelta(seconds=seconds * (1 + random.random() / 10))  # noqa: S311 - jitter
-        self.paused_until = max(until, self.paused_until or until)
+        self.patience.failed(error, now)
+        state = ENDS.get(error.verdict, DeliveryState.PENDING)
+        outcome = Outcome(delivery, state, str(error), content_hash=content)
+        return self._later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
 
     def _later(self, outcome: Outcome, now: datetime) -> Outcome:
         with self.store.read() as tx:
             tried = claims.failures(tx, outcome.delivery.id) + 1
         delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
-        return Outcome(
-            outcome.delivery,
-            outcome.state,
-            outcome.reason,
-            content_hash=outcome.content_hash,
-            not_before=now + delay,
-            failed=True,
-        )
+        return replace(outcome, not_before=now + delay, failed=True)
+
+
+def _complaint(tx: Connection, now: datetime, limits: Limits) -> str:
+    """Why nothing more should be sent for now; empty where readers are content."""
+    complained, accepted = events.complaints(tx, now - MONTH)
+    if complained < limits.few_complaints or complained <= limits.complaint_share * accepted:
+        return ""
+    return (
+        f"{complained} complaints on {accepted} mails in 30 days are more than "
+        f"{limits.complaint_share:.1%}: mailbox providers block such senders; find out why first"
+    )
 
 
 def _content_hash(email: Email) -> str:

@@ -16,26 +16,34 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why an address is never mailed. Only the first can be taken back, by its owner."""
+    """Why an address is never mailed, in rising gravity."""
 
     UNSUBSCRIBED = "unsubscribed"
+    ERASED = "erased"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
-    ERASED = "erased"
+
+
+GRAVITY = tuple(Reason)
+BY_CHOICE = (Reason.UNSUBSCRIBED, Reason.ERASED)
+"""What the address's owner asked for, and nobody else can take back."""
 
 
 def suppress(tx: Connection, email: str, reason: Reason, source: str, now: datetime) -> None:
-    """From now on `email` is not mailed. `source` says by what way; the first entry stands,
-    but for a complaint, which outweighs whatever was known before.
+    """From now on `email` is not mailed. `source` says by what way.
+
+    Of several reasons the gravest stays, in whatever order they come.
     """
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     row = {"email_hash": fingerprint(email), "reason": reason, "source": source, "at": now}
-    statement = insert(suppression).values(row)
-    if reason is Reason.COMPLAINED:
-        statement = statement.on_conflict_do_update(index_elements=["email_hash"], set_=row)
-    else:
-        statement = statement.on_conflict_do_nothing()
-    tx.execute(statement)
+    lighter = GRAVITY[: GRAVITY.index(reason)]
+    tx.execute(
+        insert(suppression)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["email_hash"], set_=row, where=suppression.c.reason.in_(lighter)
+        )
+    )
 
 
 def reason_for(tx: Connection, email: str) -> Reason | None:
@@ -51,7 +59,7 @@ def lift(tx: Connection, email: str) -> bool:
     done = tx.execute(
         delete(suppression).where(
             suppression.c.email_hash == fingerprint(email),
-            suppression.c.reason == Reason.UNSUBSCRIBED,
+            suppression.c.reason.in_(BY_CHOICE),
         )
     )
     return done.rowcount == 1

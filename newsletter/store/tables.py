@@ -213,6 +213,8 @@ delivery = Table(
     Column("content_hash", String(64)),
     Column("provider_id", String(128)),
     Column("reason", Text, nullable=False, default=""),
+    # What became of it after it was accepted, as far as events tell.
+    Column("fate", String(16), nullable=False, default="", server_default=""),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("digest_id", "subscriber_id"),
@@ -231,6 +233,23 @@ mailing = Table(
     Column("excluded", JSON, nullable=False),
     Column("halted", Text, nullable=False, default=""),
     Column("at", Moment, nullable=False),
+)
+
+# What the provider told about mails. `id` is the hash of what an event says, so that the same news
+# is one row however often, and under whatever event id, it is told.
+event = Table(
+    "event",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("email_hash", String(64), nullable=False),
+    Column("delivery_id", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Index(None, "email_hash", "at"),
+    Index(None, "delivery_id"),
+    Index(None, "kind", "at"),
 )
 
 # A limit shared by all machines: when the next start would be due at the even pace (Unix time).

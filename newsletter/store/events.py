@@ -1,0 +1,190 @@
+"""What is known of mails after they were accepted, and what follows from it.
+
+    mail        unknown or sending --any event of it--> accepted
+    subscriber  any --complaint--> complained     any --unsubscribe--> unsubscribed
+                any --hard bounce--> bounced, suppressed
+                active --five soft bounces without a delivery between--> bounced, not suppressed
+
+Each step is either final or counted anew from all events of an address in the order of their own
+times: so neither their order of arrival nor repetition changes where it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.addresses import canonical, fingerprint
+from newsletter.model import DeliveryState, SubscriberState
+from newsletter.store import subscribers, suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, event, subscriber, suppression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Select
+
+
+class EventKind(StrEnum):
+    """What a provider's event means to us; what means nothing is not kept."""
+
+    PROCESSED = "processed"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    SOFT_BOUNCE = "soft bounce"
+    HARD_BOUNCE = "hard bounce"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One piece of news of a mail. Late ones bear no ids: then only the address tells whose."""
+
+    kind: EventKind
+    email: str
+    at: datetime
+    delivery_id: str = ""
+    message_id: str = ""
+    reason: str = ""
+
+
+SOFT_BOUNCES = 5
+SOFT = "soft bounces"
+KEPT = timedelta(days=90)
+ENDS = {
+    EventKind.COMPLAINT: SubscriberState.COMPLAINED,
+    EventKind.UNSUBSCRIBE: SubscriberState.UNSUBSCRIBED,
+    EventKind.HARD_BOUNCE: SubscriberState.BOUNCED,
+}
+# In rising gravity: the fate of a mail is the gravest news of it.
+GRAVITY = tuple(EventKind)
+
+
+def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
+    """Keep what is new and draw the consequences. Returns how many events were new."""
+    fresh = [one for one in told if _keep(tx, one, now)]
+    for one in fresh:
+        if one.delivery_id:
+            _tell_delivery(tx, one.delivery_id, now)
+        _tell_subscriber(tx, one, now)
+    return len(fresh)
+
+
+def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
+    """Complaints since then, and mails accepted since then."""
+    complained = tx.scalar(
+        select(func.count()).where(event.c.kind == EventKind.COMPLAINT, event.c.at >= since)
+    )
+    accepted = tx.scalar(
+        select(func.count()).where(
+            delivery.c.state == DeliveryState.ACCEPTED, delivery.c.changed_at >= since
+        )
+    )
+    return complained or 0, accepted or 0
+
+
+def forget_old(tx: Connection, now: datetime) -> int:
+    """Drop events that no decision looks at any more."""
+    return tx.execute(delete(event).where(event.c.received_at < now - KEPT)).rowcount
+
+
+def identity(told: Event) -> str:
+    """The same news has the same identity, whatever id the provider gives it this time."""
+    parts = (
+        told.kind.value,
+        canonical(told.email),
+        str(int(told.at.timestamp())),
+        told.message_id,
+        told.delivery_id,
+        told.reason,
+    )
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _keep(tx: Connection, told: Event, now: datetime) -> bool:
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    row = {
+        "id": identity(told),
+        "kind": told.kind,
+        "email_hash": fingerprint(told.email),
+        "delivery_id": told.delivery_id,
+        "reason": told.reason.encode(errors="replace").decode(),
+        "at": told.at,
+        "received_at": now,
+    }
+    added = insert(event).values(row).on_conflict_do_nothing().returning(event.c.id)
+    return tx.scalar(added) is not None
+
+
+def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
+    """Any event of a mail proves that it was taken; the gravest is its fate."""
+    kinds = tx.scalars(select(event.c.kind).where(event.c.delivery_id == delivery_id)).all()
+    fate = max((EventKind(kind) for kind in kinds), key=GRAVITY.index)
+    tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(fate=fate))
+    tx.execute(
+        update(delivery)
+        .where(
+            delivery.c.id == delivery_id,
+            delivery.c.state.in_([DeliveryState.UNKNOWN, DeliveryState.SENDING]),
+        )
+        .values(state=DeliveryState.ACCEPTED, reason="proven by an event", changed_at=now)
+    )
+
+
+def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
+    """Late bounces bear no ids: the address is what always can be matched."""
+    end = ENDS.get(told.kind)
+    subscriber_id = tx.scalar(
+        select(subscriber.c.id).where(subscriber.c.email_key == canonical(told.email))
+    )
+    if end:
+        suppressions.suppress(tx, told.email, Reason(end.value), "event", now)
+    if subscriber_id is None:
+        return
+    if end:
+        subscribers.withdraw(tx, subscriber_id, end, f"event: {told.kind}", now)
+    elif told.kind in {EventKind.SOFT_BOUNCE, EventKind.DELIVERED}:
+        _count_soft(tx, subscriber_id, fingerprint(told.email), now)
+
+
+def _count_soft(tx: Connection, subscriber_id: str, email_hash: str, now: datetime) -> None:
+    """Soft bounces since the last delivery, by the events' own times.
+
+    Where both bear one second the delivery counts as the later: it is the kinder reading.
+    """
+    mine = event.c.email_hash == email_hash
+    delivered = tx.scalar(
+        select(func.max(event.c.at)).where(mine, event.c.kind == EventKind.DELIVERED)
+    )
+    soft = select(func.count()).where(mine, event.c.kind == EventKind.SOFT_BOUNCE)
+    if delivered:
+        soft = soft.where(event.c.at > delivered)
+    number = tx.scalar(soft) or 0
+    this = update(subscriber).where(subscriber.c.id == subscriber_id)
+    tx.execute(this.values(soft_bounces=number))
+    before, after = SubscriberState.ACTIVE, SubscriberState.BOUNCED
+    if number < SOFT_BOUNCES:
+        # News of a delivery between the bounces came late: they were not in a row after all.
+        before, after = after, before
+        this = this.where(
+            subscriber.c.state_reason == SOFT, subscriber.c.email_hash.not_in(_suppressed())
+        )
+    tx.execute(
+        this.where(subscriber.c.state == before).values(
+            state=after, state_reason=SOFT, state_at=now
+        )
+    )
+
+
+def _suppressed() -> Select[tuple[str]]:
+    return select(suppression.c.email_hash)

@@ -1,0 +1,179 @@
+"""What SendGrid tells about sent mail: checked, understood, kept (its Event Webhook).
+
+Events come late, twice, in any order and under changing ids; what they do is therefore decided
+from the set of all that is known of a mail or an address, never from the order of arrival
+(docs/delivery.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from newsletter.store import events
+from newsletter.store.events import Event, EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.store import Store
+
+OLDEST = timedelta(hours=25)
+"""SendGrid repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
+NEWEST = timedelta(minutes=10)
+BIGGEST = 10 * 2**20
+LATEST_SECOND = 4_102_444_800
+STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
+# Reputation, routing, a full mailbox, the message itself: none says the address is wrong.
+TEMPORARY = re.compile(r"2\.|4\.|5\.7\.|5\.4\.4|5\.2\.2|5\.3\.|5\.6\.")
+PLAIN_KINDS = {
+    "processed": EventKind.PROCESSED,
+    "deferred": EventKind.DEFERRED,
+    "delivered": EventKind.DELIVERED,
+    "spamreport": EventKind.COMPLAINT,
+    "unsubscribe": EventKind.UNSUBSCRIBE,
+    "group_unsubscribe": EventKind.UNSUBSCRIBE,
+}
+DROPPED_BECAUSE = {
+    "bounced address": EventKind.HARD_BOUNCE,
+    "invalid": EventKind.HARD_BOUNCE,
+    "spam reporting address": EventKind.COMPLAINT,
+    "unsubscribed address": EventKind.UNSUBSCRIBE,
+}
+
+
+class Signature(Enum):
+    """What a webhook's signature is worth."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    TOO_OLD = "too old"
+    """Genuine, but from another day: a replay, or a queue that stood still. Worth an alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to give, and what was new in a request."""
+
+    status: int
+    new_events: int = 0
+    alert: str = ""
+
+
+def receive(
+    store: Store, keys: str, signature: str, timestamp: str, raw: bytes, now: datetime
+) -> Receipt:
+    """Take one request of the Event Webhook. Raises StoreError; answer 503 then.
+
+    `keys` is the setting: one public key, or two with a comma while they are changed. Without a key
+    the hook is off (404). What is signed but makes no sense is taken and dropped: asking for it
+    again would bring the same bytes.
+    """
+    if not keys.strip():
+        return Receipt(404)
+    if len(raw) > BIGGEST:
+        return Receipt(413)
+    found = verify(keys.split(","), signature, timestamp, raw, now)
+    if found is Signature.INVALID:
+        return Receipt(403)
+    if found is Signature.TOO_OLD:
+        return Receipt(403, alert=f"a signed event request of {timestamp} (Unix time) was refused")
+    told = read_events(raw)
+    with store.begin() as tx:
+        return Receipt(200, events.apply(tx, told, now))
+
+
+def verify(
+    keys: Sequence[str], signature: str, timestamp: str, raw: bytes, now: datetime
+) -> Signature:
+    """Whether one of `keys` (base64 of SPKI DER) signed exactly these bytes, within the bounds.
+
+    ECDSA P-256 with SHA-256 over the timestamp header and the raw body, DER in base64.
+    """
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < len("1" * 12)):
+        return Signature.INVALID
+    try:
+        signed = base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return Signature.INVALID
+    if not any([_signed_by(key.strip(), signed, timestamp.encode() + raw) for key in keys]):  # noqa: C419 - every key is tried
+        return Signature.INVALID
+    age = now - datetime.fromtimestamp(int(timestamp), UTC)
+    return Signature.VALID if -NEWEST <= age <= OLDEST else Signature.TOO_OLD
+
+
+def read_events(raw: bytes) -> list[Event]:
+    """The events in a body that we know what to do with; nothing else raises or counts."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return []
+    told = found if isinstance(found, list) else []
+    return [event for one in told if isinstance(one, dict) and (event := _event(one))]
+
+
+def _event(told: dict[str, Any]) -> Event | None:
+    name, email = _text(told, "event"), _text(told, "email")
+    kind = _kind(name, told)
+    second = told.get("timestamp")
+    if kind is None or not email or not isinstance(second, int) or isinstance(second, bool):
+        return None
+    if not 0 < second < LATEST_SECOND:
+        return None
+    return Event(
+        kind=kind,
+        email=email,
+        delivery_id=_text(told, "dg_delivery_id")[:32],
+        message_id=_text(told, "sg_message_id")[:200],
+        reason=_text(told, "reason")[:500],
+        at=datetime.fromtimestamp(second, UTC),
+    )
+
+
+def _kind(name: str, told: dict[str, Any]) -> EventKind | None:
+    if name == "bounce":
+        return _bounce(told)
+    if name == "dropped":
+        reason = _text(told, "reason").lower()
+        known = (kind for start, kind in DROPPED_BECAUSE.items() if reason.startswith(start))
+        return next(known, EventKind.DROPPED)
+    return PLAIN_KINDS.get(name)
+
+
+def _bounce(told: dict[str, Any]) -> EventKind:
+    """Hard only where the address itself is said to be wrong: a block is about us, not about it."""
+    status = _text(told, "status") or _text(told, "reason")
+    code = STATUS.search(status)
+    if _text(told, "type") == "blocked" or code is None or TEMPORARY.match(code[0]):
+        return EventKind.SOFT_BOUNCE
+    return EventKind.HARD_BOUNCE
+
+
+def _text(told: dict[str, Any], name: str) -> str:
+    value = told.get(name)
+    return value.replace("\0", "") if isinstance(value, str) else ""
+
+
+def _signed_by(key: str, signed: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        public = load_der_public_key(base64.b64decode(key, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        public.verify(signed, message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,384 @@
+"""The numbers in names are the acceptance cases in docs/delivery.md."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from newsletter.deliver import Limits, Tally
+from newsletter.mailers import SendError, Verdict
+from newsletter.model import DeliveryState, SubscriberState
+from newsletter.store import events, subscribers, suppressions
+from newsletter.store.events import EventKind
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, event, subscriber, suppression
+from newsletter.webhooks import BIGGEST, Receipt, Signature, read_events, receive, verify
+from tests.fakes.mail import START, FakeMailer, Town, reader
+from tests.fakes.webhook import SECOND, Signer, body, told
+
+if TYPE_CHECKING:
+    from newsletter.store import Store
+
+SIGNER = Signer()
+STAMP = str(SECOND)
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    return Town(store)
+
+
+def post(town: Town, *told_events: Any) -> Receipt:
+    raw = body(*told_events)
+    return receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+
+
+def state_of(town: Town, number: int = 1) -> SubscriberState:
+    with town.store.read() as tx:
+        found = subscribers.find(tx, f"reader{number}@example.org")
+    assert found is not None
+    return found.state
+
+
+def everything(town: Town) -> list[Any]:
+    """All that an event may move, without times."""
+    with town.store.read() as tx:
+        moved = [
+            tx.execute(select(subscriber.c.email_key, subscriber.c.state)).all(),
+            tx.execute(select(subscriber.c.email_key, subscriber.c.soft_bounces)).all(),
+            tx.execute(select(suppression.c.email_hash, suppression.c.reason)).all(),
+            tx.execute(select(delivery.c.id, delivery.c.state, delivery.c.fate)).all(),
+            tx.execute(select(event.c.id)).all(),
+        ]
+    return [sorted(map(tuple, rows)) for rows in moved]
+
+
+RAW = body(told("spamreport"))
+GOOD = SIGNER.sign(RAW, STAMP)
+
+
+@pytest.mark.parametrize(
+    ("signature", "timestamp", "raw"),
+    [
+        ("", STAMP, RAW),
+        (GOOD, "", RAW),
+        ("garbage!", STAMP, RAW),
+        ("Z2FyYmFnZQ==", STAMP, RAW),
+        ("ü", STAMP, RAW),
+        (GOOD[:-4], STAMP, RAW),
+        (Signer().sign(RAW, STAMP), STAMP, RAW),
+        (GOOD, str(SECOND + 1), RAW),
+        (GOOD, "-1", RAW),
+        (GOOD, "²", RAW),
+        (GOOD, "9" * 40, RAW),
+        (GOOD, STAMP, RAW.replace(b"reader1", b"reader2")),
+        (GOOD, STAMP, RAW + b"\r\n"),
+        (GOOD, STAMP, json.dumps(json.loads(RAW), indent=1).encode()),
+        (GOOD, STAMP, b""),
+    ],
+)
+def test_11_what_is_not_signed_changes_nothing(
+    town: Town, signature: str, timestamp: str, raw: bytes
+):
+    town.settle(1)
+    before = everything(town)
+
+    receipt = receive(town.store, SIGNER.public, signature, timestamp, raw, START)
+
+    assert receipt == Receipt(403)
+    assert everything(town) == before
+
+
+def test_11_a_trailing_line_end_that_was_signed_is_taken(town: Town):
+    town.settle(1)
+    raw = RAW + b"\r\n"
+    receipt = receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    assert receipt == Receipt(200, 1)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[]",
+        b"{}",
+        b"null",
+        b"",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"[1, null, [], {}]",
+        body({"event": "delivered"}),
+        body({"event": 7, "email": [], "timestamp": {}}),
+        body(told("delivered", timestamp="soon")),
+        body(told("delivered", timestamp=-5)),
+        body(told("delivered", timestamp=10**18)),
+        body(told("delivered", timestamp=True)),
+        body(told("a new kind")),
+    ],
+)
+def test_11_signed_nonsense_is_taken_and_dropped(town: Town, raw: bytes):
+    receipt = receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    assert receipt == Receipt(200, 0)
+
+
+def test_11_a_body_beyond_the_limit_is_not_even_verified(town: Town):
+    raw = b" " * (BIGGEST + 1)
+    assert receive(town.store, SIGNER.public, "", "", raw, START).status == 413
+
+
+def test_without_a_key_the_hook_is_off(town: Town):
+    assert receive(town.store, "", GOOD, STAMP, RAW, START).status == 404
+
+
+@pytest.mark.parametrize("keys", ["!", "AAAA", "not a key", "é"])
+def test_a_key_that_is_none_believes_nobody(keys: str):
+    assert verify([keys], GOOD, STAMP, RAW, START) is Signature.INVALID
+
+
+def test_two_keys_are_believed_while_they_are_changed(town: Town):
+    town.settle(1)
+    keys = f"{Signer().public}, {SIGNER.public}"
+    assert receive(town.store, keys, GOOD, STAMP, RAW, START) == Receipt(200, 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "status"), [(-0.2, 403), (-0.1, 200), (0, 200), (23, 200), (26, 403)]
+)
+def test_12_the_clock_is_bounded_on_both_sides(town: Town, hours: float, status: int):
+    now = START + timedelta(hours=hours)
+    receipt = receive(town.store, SIGNER.public, GOOD, STAMP, RAW, now)
+    assert receipt.status == status
+    assert bool(receipt.alert) == (status == 403)
+
+
+@given(st.binary(max_size=200))
+def test_11_no_body_at_all_makes_reading_fail(raw: bytes):
+    read_events(raw)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
+NAMES = ["event", "email", "timestamp", "type", "status", "reason", "dg_delivery_id"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES), max_size=3))
+def test_11_no_shape_of_event_makes_reading_fail(shapes: list[dict[str, Any]]):
+    for found in read_events(json.dumps(shapes).encode()):
+        events.identity(found)
+
+
+def test_12_the_same_batch_many_times_is_one_batch(town: Town):
+    town.settle(3)
+    batch = [told("bounce", n, type="bounce", status="4.2.2", reason="full") for n in (1, 2, 3)]
+    assert post(town, *batch).new_events == 3
+    before = everything(town)
+
+    for copy in range(46):
+        renamed = [{**one, "sg_event_id": f"again-{copy}"} for one in batch]
+        assert post(town, *renamed).new_events == 0
+
+    assert everything(town) == before
+
+
+def test_12_order_never_matters(town: Town):
+    batch = [
+        told("processed", timestamp=SECOND),
+        told("bounce", timestamp=SECOND + 1, type="blocked", reason="a"),
+        told("bounce", timestamp=SECOND + 2, type="blocked", reason="b"),
+        told("delivered", timestamp=SECOND + 3),
+        *(
+            told("bounce", timestamp=SECOND + 4 + n, type="blocked", reason=f"c{n}")
+            for n in range(4)
+        ),
+        told("bounce", 2, timestamp=SECOND, type="bounce", status="5.1.1"),
+        told("delivered", 2, timestamp=SECOND + 9),
+        told("unsubscribe", 2, timestamp=SECOND + 10),
+        told("spamreport", 3, timestamp=SECOND),
+        told("bounce", 3, timestamp=SECOND, type="bounce", status="5.1.1"),
+    ]
+    dice = random.Random(7)  # noqa: S311 - a reproducible shuffle
+    ends = []
+    for _ in range(8):
+        shuffled = [*batch, *dice.sample(batch, 4)]
+        dice.shuffle(shuffled)
+        ends.append(_end_of(town, shuffled))
+    assert all(end == ends[0] for end in ends)
+
+
+def _end_of(town: Town, batch: list[dict[str, Any]]) -> list[Any]:
+    with town.store.begin() as tx:
+        for table in (event, subscriber, suppression):
+            tx.execute(table.delete())
+    town.settle(3)
+    for one in batch:
+        post(town, one)
+    return everything(town)
+
+
+def test_12_a_late_delivery_between_soft_bounces_lets_the_reader_back_in(town: Town):
+    town.settle(1)
+    for n in range(5):
+        post(town, told("bounce", type="blocked", timestamp=SECOND + 10 * n))
+    assert state_of(town) is SubscriberState.BOUNCED
+    post(town, told("delivered", timestamp=SECOND + 25))
+    assert state_of(town) is SubscriberState.ACTIVE
+
+
+def test_12_delivered_after_a_hard_bounce_lifts_nothing(town: Town):
+    town.settle(1)
+    post(town, told("bounce", type="bounce", status="5.1.1"))
+    post(town, told("delivered", timestamp=SECOND + 60))
+    assert state_of(town) is SubscriberState.BOUNCED
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, "reader1@example.org") is Reason.BOUNCED
+
+
+@pytest.mark.parametrize(
+    ("bounce", "kind"),
+    [
+        ({"type": "bounce", "status": "5.1.1"}, EventKind.HARD_BOUNCE),
+        ({"type": "bounce", "status": "5.0.0"}, EventKind.HARD_BOUNCE),
+        ({"type": "bounce", "reason": "550 5.1.1 unknown user"}, EventKind.HARD_BOUNCE),
+        ({"type": "bounce", "reason": "550 no such user"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce"}, EventKind.SOFT_BOUNCE),
+        ({"type": "blocked", "status": "5.1.1"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce", "status": "5.7.1"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce", "status": "5.7.26"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce", "status": "5.4.4"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce", "status": "5.2.2"}, EventKind.SOFT_BOUNCE),
+        ({"type": "bounce", "status": "4.4.7"}, EventKind.SOFT_BOUNCE),
+        ({"type": 5, "status": None}, EventKind.SOFT_BOUNCE),
+    ],
+)
+def test_13_only_a_wrong_address_is_a_hard_bounce(bounce: dict[str, Any], kind: EventKind):
+    [found] = read_events(body(told("bounce", **bounce)))
+    assert found.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        ("Bounced Address", SubscriberState.BOUNCED),
+        ("Invalid", SubscriberState.BOUNCED),
+        ("Spam Reporting Address", SubscriberState.COMPLAINED),
+        ("Unsubscribed Address", SubscriberState.UNSUBSCRIBED),
+        ("Recipient List over Package Quota", SubscriberState.ACTIVE),
+        ("", SubscriberState.ACTIVE),
+    ],
+)
+def test_13_a_drop_brings_our_list_into_step(town: Town, reason: str, end: SubscriberState):
+    town.settle(1)
+    post(town, told("dropped", reason=reason))
+    assert state_of(town) is end
+
+
+def test_13_a_late_bounce_without_ids_finds_its_reader_by_the_address(town: Town):
+    town.settle(2)
+    late = told("bounce", type="bounce", status="5.1.1", email="READER2@Example.ORG")
+    for name in ("sg_message_id", "sg_event_id", "category"):
+        del late[name]
+    assert post(town, late).new_events == 1
+    assert (state_of(town, 1), state_of(town, 2)) == (
+        SubscriberState.ACTIVE,
+        SubscriberState.BOUNCED,
+    )
+
+
+def test_13_soft_bounces_in_a_row_rest_a_reader_but_suppress_nobody(town: Town):
+    town.settle(1)
+    for n in range(5):
+        assert state_of(town) is SubscriberState.ACTIVE
+        post(town, told("bounce", type="blocked", timestamp=SECOND + n * DAY))
+    assert state_of(town) is SubscriberState.BOUNCED
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, "reader1@example.org") is None
+
+
+def test_13_a_delivery_between_resets_the_count(town: Town):
+    town.settle(1)
+    for n in range(8):
+        post(town, told("bounce", type="blocked", timestamp=SECOND + 2 * n))
+        post(town, told("delivered", timestamp=SECOND + 2 * n + 1))
+    assert state_of(town) is SubscriberState.ACTIVE
+
+
+def test_a_complaint_about_somebody_unknown_is_remembered(town: Town):
+    post(town, told("spamreport", 9))
+    with town.store.begin() as tx:
+        change = subscribers.save(tx, reader(9), START)
+    assert change is subscribers.Change.SUPPRESSED
+
+
+def test_03_an_event_proves_what_an_answer_did_not(town: Town):
+    town.settle(2)
+    town.announce()
+
+    def fall_silent(_email: object) -> None:
+        raise SendError(Verdict.UNKNOWN, "no answer")
+
+    assert town.send(FakeMailer(before=fall_silent)) == Tally(unknown=2)
+    [first, second] = town.rows()
+    for name in ("processed", "delivered"):
+        post(town, told(name, 1, dg_delivery_id=first.id))
+
+    [proven, still] = town.rows()
+    assert (proven.state, proven.fate) == (DeliveryState.ACCEPTED, "delivered")
+    assert (still.id, still.state) == (second.id, DeliveryState.UNKNOWN)
+    assert town.send(FakeMailer()) == Tally(accepted=1, unknown=1)
+
+
+def test_an_event_moves_no_row_that_was_never_sent(town: Town):
+    town.settle(1)
+    town.announce()
+    [row] = town.rows()
+    post(town, told("delivered", dg_delivery_id=row.id))
+    assert set(town.states().values()) == {DeliveryState.PENDING}
+
+
+def test_the_gravest_news_is_a_mails_fate_in_any_order(town: Town):
+    town.settle(1)
+    town.announce()
+    town.send(FakeMailer())
+    [row] = town.rows()
+    news = [told(name, dg_delivery_id=row.id) for name in ("processed", "delivered", "deferred")]
+    news.append(told("bounce", type="bounce", status="5.1.1", dg_delivery_id=row.id))
+    for order in itertools.islice(itertools.permutations(news), 0, None, 5):
+        with town.store.begin() as tx:
+            tx.execute(event.delete())
+        for one in order:
+            post(town, one)
+        assert town.rows()[0].fate == "hard bounce"
+
+
+def test_too_many_complaints_stop_the_next_run(town: Town):
+    town.settle(30)
+    town.announce()
+    town.send(FakeMailer())
+    for number in (1, 2):
+        post(town, told("spamreport", number))
+    town.announce(day=START.date() + timedelta(days=1))
+    assert town.send(FakeMailer(), limits=Limits(threads=2)).halted_reason == ""
+    post(town, told("spamreport", 3))
+    town.settle(31)
+    town.announce(day=START.date() + timedelta(days=2))
+    mailer = FakeMailer()
+
+    tally = town.send(mailer)
+
+    assert "3 complaints" in tally.halted_reason
+    assert mailer.taken == []
+    assert tally.pending == 28
+
+
+def test_old_events_are_forgotten(town: Town):
+    post(town, told("delivered"))
+    with town.store.begin() as tx:
+        assert events.forget_old(tx, START + timedelta(days=89)) == 0
+        assert events.forget_old(tx, START + timedelta(days=91)) == 1
