@@ -459,3 +459,12 @@ def test_vendor_libraries_are_paid_for_on_the_first_request():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_requests_are_really_apart():
+    with FakeArxiv(some(30), largest_page=10) as fake:
+        settings = Settings(arxiv_api_url=fake.url, arxiv_delay_seconds=0.15)
+        ask(Arxiv(settings))
+    first, second, third = [request.at for request in fake.requests]
+    assert second - first >= 0.15
+    assert third - second >= 0.15
