@@ -1,0 +1,206 @@
+"""Debian's Chromium, driven over a pipe by the DevTools protocol: no driver, no extra package.
+
+https://chromedevtools.github.io/devtools-protocol/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOUND = shutil.which("chromium")
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
+# The browser reads file 3 and writes file 4.
+LAUNCH = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
+PATIENCE = 60
+
+
+class Tab:
+    """One page. `errors` are what its console says in red, `hosts` whom it asked for anything."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        target = pipe.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = pipe.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._call(f"{domain}.enable")
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        return self._pipe.call(method, self._session, **params)
+
+    def open(self, url: str) -> None:
+        self._loaded(lambda: self._call("Page.navigate", url=url))
+
+    def press(self, selector: str) -> None:
+        """Click, as a reader would, on what leads to another page."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self._loaded(lambda: self.run(f"{found}.click()"))
+
+    def type(self, selector: str, text: str) -> None:
+        self.run(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
+
+    def choose(self, selector: str) -> None:
+        """Click on a box of a form."""
+        self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def run(self, script: str) -> Any:
+        """The value of an expression, awaited."""
+        answer = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    @property
+    def words(self) -> str:
+        return str(self.run("document.body.innerText.replace(/\\s+/g, ' ')"))
+
+    @property
+    def address(self) -> str:
+        return str(self.run("location.pathname + location.search + location.hash"))
+
+    def look(self, width: int, scheme: str = "light") -> None:
+        """Be a phone or a desktop, in the light or in the dark."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=width < 500,
+        )  # fmt: skip
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._call("Emulation.setEmulatedMedia", features=[feature])
+
+    def forbid_scripts(self) -> None:
+        self._call("Emulation.setScriptExecutionDisabled", value=True)
+
+    @property
+    def errors(self) -> list[str]:
+        found = []
+        for event in self._pipe.events(self._session):
+            params = event["params"]
+            if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error":
+                found.append(params["entry"]["text"])
+            if event["method"] == "Runtime.exceptionThrown":
+                found.append(str(params["exceptionDetails"]))
+        return found
+
+    @property
+    def hosts(self) -> set[str]:
+        asked = [
+            event["params"]["request"]["url"]
+            for event in self._pipe.events(self._session)
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        return {url.split("/")[2] for url in asked if url.startswith("http")}
+
+    def _loaded(self, act: Any) -> None:
+        before = self._pipe.count(self._session, "Page.loadEventFired")
+        act()
+        self._pipe.wait(self._session, "Page.loadEventFired", before + 1)
+
+
+class Pipe:
+    """Messages to and from the browser, each ended by a zero byte."""
+
+    def __init__(self, to: int, back: int) -> None:
+        self._to, self._back = to, back
+        self._news = threading.Condition()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._events: list[dict[str, Any]] = []
+        self._number = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
+        with self._news:
+            self._number += 1
+            number = self._number
+        message = {"id": number, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        with self._news:
+            assert self._news.wait_for(lambda: number in self._answers, PATIENCE), method
+            answer = self._answers.pop(number)
+        assert "error" not in answer, (method, answer.get("error"))
+        return dict(answer["result"])
+
+    def events(self, session: str) -> list[dict[str, Any]]:
+        with self._news:
+            return [event for event in self._events if event.get("sessionId") == session]
+
+    def count(self, session: str, method: str) -> int:
+        return sum(event["method"] == method for event in self.events(session))
+
+    def wait(self, session: str, method: str, wanted: int) -> None:
+        with self._news:
+            done = self._news.wait_for(
+                lambda: (
+                    sum(
+                        event["method"] == method and event.get("sessionId") == session
+                        for event in self._events
+                    )
+                    >= wanted
+                ),
+                PATIENCE,
+            )
+        assert done, f"the browser never said {method}"
+
+    def _listen(self) -> None:
+        rest = b""
+        while piece := os.read(self._back, 1 << 16):
+            *whole, rest = (rest + piece).split(b"\0")
+            for message in map(json.loads, whole):
+                with self._news:
+                    if "id" in message:
+                        self._answers[message["id"]] = message
+                    else:
+                        self._events.append(message)
+                    self._news.notify_all()
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Pipe]:
+    """A browser with an empty profile; ended at the end, with all it started."""
+    assert FOUND
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    numbers = (str(theirs_in), str(theirs_out))
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, *numbers, FOUND, *FLAGS, f"--user-data-dir={profile}"],
+        pass_fds=(theirs_in, theirs_out),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs_in)
+    os.close(theirs_out)
+    pipe = Pipe(ours_out, ours_in)
+    try:
+        yield pipe
+    finally:
+        pipe.call("Browser.close")
+        process.wait(20)
+        os.close(ours_out)
