@@ -1,0 +1,99 @@
+"""The long-running process as its operator meets it: it answers, it sends, it ends in order."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.fakes.world import World
+
+RUBRIC = """---
+title: One
+categories: [cs.LG]
+---
+
+## Criteria
+
+1. Anything
+   - Relevant: all of it.
+"""
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path, NEWSLETTER_SOURCE="sample")
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    return made
+
+
+@contextmanager
+def serving(world, *words):
+    """The process, once it is up; the address it answers at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "serve", "--port", str(port), *words],
+        cwd=world.folder,
+        env=world.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def answer(url: str) -> int:
+    """The status of a page, waiting for the process to come up."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(url, timeout=10) as response:  # noqa: S310 - loopback
+                return response.status
+        except (URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def test_it_answers_and_ends_in_order_on_sigterm(world):
+    with serving(world) as (process, url):
+        assert answer(f"{url}/healthz") == 200
+        assert answer(f"{url}/readyz") == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+
+
+def test_a_port_that_is_taken_is_said(world):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = world.newsletter("serve", "--no-schedule", "--port", str(port))
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert "in use" in done.err
+
+
+def test_mornings_alone_end_in_order_too(world):
+    with serving(world, "--no-web") as (process, _url):
+        assert any("mornings run" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+
+
+def test_nothing_to_serve_is_said(world):
+    done = world.newsletter("serve", "--no-web", "--no-schedule")
+    assert done.status == 1
+    assert "nothing to serve" in done.err
