@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from newsletter.store import Store
+from tests.fakes.database import copied, emptied, fresh_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
 
 
-@contextmanager
-def fresh_schema(url: str) -> Iterator[str]:
-    """The address of a schema of its own in the test database, dropped at the end."""
-    name = f"test_{uuid4().hex}"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-    try:
-        named = make_url(url).update_query_dict({"options": f"-csearch_path={name}"})
-        yield named.render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
-        engine.dispose()
-
-
 @pytest.fixture(params=BACKENDS)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database."""
+    """The address of an empty database, without the schema."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'newsletter.db'}"
     else:
@@ -47,10 +29,27 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield url
 
 
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
+    """A database of each kind with the whole schema, made once."""
+    with ExitStack() as stack:
+        file = tmp_path_factory.mktemp("migrated") / "newsletter.db"
+        stores = {"sqlite": Store(f"sqlite:///{file}")}
+        if POSTGRES:
+            stores["postgresql"] = Store(stack.enter_context(fresh_schema(POSTGRES)))
+        for one in stores.values():
+            stack.callback(one.close)
+            one.migrate()
+            one.close()
+        yield stores
+
+
+@pytest.fixture(params=BACKENDS)
+def store(
+    request: pytest.FixtureRequest, migrated: dict[str, Store], tmp_path: Path
+) -> Iterator[Store]:
     """An empty database with the whole schema."""
-    opened = Store(store_url)
-    opened.migrate()
-    yield opened
-    opened.close()
+    made = migrated[request.param]
+    path = Path(str(made.url.database))
+    with copied(path, tmp_path) if made.is_sqlite else emptied(made) as ready:
+        yield ready
