@@ -25,6 +25,7 @@ from newsletter.model import (
     Usage,
 )
 from newsletter.render import Nav, Reader, Site
+from newsletter.render.budget import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,3 +201,21 @@ MAILS: dict[str, dict[str, Any]] = {
         "facts": [("Day", "2025-09-23"), ("Papers waiting", "964"), ("Paid so far", "$0.12")],
     },
 }
+
+
+def frame_values(count: int) -> dict[str, Any]:
+    """What the digest's own template is filled with, around `count` papers of the corpus."""
+    from markupsafe import Markup
+
+    from newsletter.render.edition import around
+    from newsletter.render.issue import Pieces
+    from newsletter.render.papers import entries
+    from newsletter.render.templates import Templates
+
+    picks = many(corpus_picks("2025-09-23"), count) if CORPUS.exists() else ()
+    picks = picks or tuple(pick(number) for number in range(1, count + 1))
+    listed = entries(picks[:count], judged=True)
+    macros = Templates().macros("digest/pieces.html")
+    html = Pieces(listed, macros, NAV.issue_url, "Also").html(Plan(count, count, 600, count, 5))
+    issue = digest(picks[:count], near_misses=(near_miss(),))
+    return {**around(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros

@@ -157,8 +157,8 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
     """What the reader must know before the first paper."""
     coverage, rubric = digest.coverage, digest.rubric
     kinds = {
-        DayKind.NOTHING_MET: f"None of the {plural(coverage.scanned, 'paper')} read reached your "
-        f"bar: relevance {rubric.relevance} and novelty {rubric.novelty}.",
+        DayKind.NOTHING_MET: f"No paper of the {coverage.scanned:,} read reached your bar: "
+        f"relevance {rubric.relevance} and novelty {rubric.novelty}.",
         DayKind.NOTHING_ANNOUNCED: "arXiv announced no paper in your categories for this day.",
         DayKind.BATCH_LATE: "arXiv has not published this day’s papers yet. "
         "Your issue is held and goes out when they are there.",
