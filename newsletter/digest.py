@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from newsletter.authors import followed_author
 from newsletter.model import Coverage, DayKind, Digest, NearMiss, Outcome, Pick
 
 if TYPE_CHECKING:
@@ -25,12 +24,6 @@ LOST_SHARE = 0.1
 About one paper in eleven meets the bar on the corpus days: with a tenth of them unread, some may
 well have been lost. Refused papers do not count here: the model did answer, and always will so.
 """
-
-LATEX_ACCENT = re.compile(r"\\(?:[^\w\s{}\\]|[cHkrubvdt](?=[\s{]))\s*\{?\\?(\w)\}?")
-LATEX_LETTER = re.compile(r"\\(o|O|l|L|ss|aa|AA|ae|AE|oe|OE|i|j)(?![A-Za-z])\s*")
-SPELLED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
-)
 
 
 def compose(
@@ -167,25 +160,3 @@ def _reason(rubric: Rubric, score: Score) -> str:
     ]
     below = [(name, value, bar) for name, value, bar in sides if value < bar]
     return " and ".join(f"{name} {value}, your bar is {bar}" for name, value, bar in below)
-
-
-def followed_author(rubric: Rubric, paper: Paper) -> str:
-    """The followed author as the paper names him, or the empty string."""
-    wanted = {_name_key(name) for name in rubric.authors}
-    return next((name for name in paper.authors if _name_key(name) in wanted), "")
-
-
-def _name_key(name: str) -> str:
-    """A full name without case, accents (Unicode or LaTeX) and hyphens; `Last, First` is turned."""
-    last, comma, first = name.partition(",")
-    name = f"{first} {last}" if comma else name
-    name = LATEX_LETTER.sub(_letter, LATEX_ACCENT.sub(r"\1", name))
-    name = re.sub(r"[{}'\u2019]", "", name).casefold().translate(SPELLED)
-    letters = unicodedata.normalize("NFKD", name)
-    plain = "".join(c for c in letters if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[\W_]", " ", plain).split())
-
-
-def _letter(command: re.Match[str]) -> str:
-    # The ring of Å goes like every accent; the other letters are spelled as their command.
-    return "a" if command[1].lower() == "aa" else command[1]
