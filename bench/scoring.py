@@ -106,10 +106,12 @@ def measure(papers: list[Paper], count: int, mode: str, latency: float) -> Row:
         )
         wants = [Want(rubric, likeliest) for rubric in rubrics(count)]
         limits = Limits(BUDGET, concurrency=CONCURRENCY)
+        scorer = Claude(settings)
+        scorer.connect()
         began = time.monotonic()
         results = score_all(
             store,
-            Claude(settings),
+            scorer,
             date.fromisoformat(DAY),
             wants,
             limits,

@@ -39,6 +39,7 @@ class Till:
         self.bill_nanos = 0
         self.kinds: Counter[str] = Counter()
         self._cached: dict[str, float] = {}
+        self._lengths: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def prompt_tokens(self, body: dict[str, Any]) -> int:
@@ -50,7 +51,7 @@ class Till:
     ) -> dict[str, Any]:
         """Bill one generated answer and return its `usage`."""
         before, after = _parts(body)
-        cached, fresh = tokens(before), tokens(after)
+        cached, fresh = self._counted(before), tokens(after)
         if cached < LEAST_CACHED:
             cached, fresh = 0, cached + fresh
         with self._lock:
@@ -76,6 +77,12 @@ class Till:
             "service_tier": tier,
             "output_tokens_details": {"thinking_tokens": thinking},
         }
+
+    def _counted(self, beginning: str) -> int:
+        """Beginnings come again and again: each is counted once."""
+        if beginning not in self._lengths:
+            self._lengths[beginning] = tokens(beginning)
+        return self._lengths[beginning]
 
     def now_readable(self, body: dict[str, Any]) -> None:
         with self._lock:
@@ -103,6 +110,13 @@ def _thinking(body: dict[str, Any]) -> int:
 
 
 def _parts(body: dict[str, Any]) -> tuple[str, str]:
+    if "_parts" not in body:
+        body["_parts"] = _cut(body)
+    parts: tuple[str, str] = body["_parts"]
+    return parts
+
+
+def _cut(body: dict[str, Any]) -> tuple[str, str]:
     """The prompt up to the last cache mark, and the rest. The answer's schema stands before all."""
     pieces = [(json.dumps(body.get("output_config", {}).get("format", "")), False)]
     blocks = [body.get("system", [])] + [message["content"] for message in body["messages"]]

@@ -88,7 +88,7 @@ class Claude:
         import httpx2
 
         try:
-            response = self._connected().messages.with_raw_response.create(**call.body)
+            response = self.connect().messages.with_raw_response.create(**call.body)
             raw = response.read()
         except anthropic.APIStatusError as error:
             raise self._refused(error, call.at) from None
@@ -101,7 +101,8 @@ class Claude:
     def read(self, request: Request, model: str, raw: bytes) -> Reading:
         return answer.read(request, model, raw)
 
-    def _connected(self) -> anthropic.Anthropic:
+    def connect(self) -> anthropic.Anthropic:
+        """Load the library and make the client; sends nothing."""
         import anthropic
         import httpx2
 
