@@ -5,6 +5,7 @@
     joining.py      /subscribe /confirm   double opt-in
     leaving.py      /unsubscribe          a button for people, one-click for mail programs
     preferences.py  /preferences          rubric, hour, days, pause, erase
+    hooks.py        /hooks/...            what SendGrid reports
     health.py       /healthz /readyz
 
 A GET changes nothing, whoever sends it: link scanners open every address in a mail.

@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from newsletter.store import StoreError, search
-from newsletter.web import archive, faults, health, home, joining, leaving, preferences
+from newsletter.web import archive, faults, health, home, hooks, joining, leaving, preferences
 from newsletter.web.forms import with_form
 from newsletter.web.guard import Guard
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
-    """The web application; `more` are routes of other rooms (webhooks). Raises StoreError."""
+    """The web application; `more` are routes of other rooms. Raises StoreError."""
     with desk.store.begin() as tx:
         search.prepare(tx)
     get = {
@@ -56,6 +56,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
                 Route(path, with_form(partial(answer, desk)), methods=["POST"])
                 for path, answer in post.items()
             ),
+            Route("/hooks/sendgrid/events", hooks.events(desk), methods=["POST"]),
             *more,
         ],
         middleware=[

@@ -29,15 +29,21 @@ def with_form(
     """Read the body here, where waiting is cheap, and answer in the thread pool."""
 
     async def endpoint(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise HTTPException(413)
-        form = read_form(request.headers.get("content-type", ""), bytes(body))
+        body = await read_body(request, LARGEST_BODY)
+        form = read_form(request.headers.get("content-type", ""), body)
         return await run_in_threadpool(answer, request, form)
 
     return endpoint
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The whole body. Raises HTTPException 413 as soon as it is longer than `most` bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413)
+    return bytes(body)
 
 
 def read_form(content_type: str, body: bytes) -> Form:
