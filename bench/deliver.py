@@ -94,16 +94,20 @@ def megabytes() -> float:
     return round(pages * resource.getpagesize() / 2**20, 1)
 
 
-def measure(number: int, threads: int, size: int, url: str, database: str) -> dict[str, Any]:
-    mailer = SendGrid(settings(sendgrid_api_key="SG.bench", sendgrid_url=url))
-    body = "<p>" + "x" * size + "</p>"
-    figures: dict[str, Any] = {"deliveries": number, "threads": threads, "bytes of HTML": size}
+def ceiling(mailer: SendGrid, threads: int, body: str) -> float:
+    """Mails per second when the same threads post and nothing is written down."""
     mails = [email(html=body) for _ in range(CEILING_MAILS)]
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as hands:
         list(hands.map(mailer.send, mails))
-    ceiling = CEILING_MAILS / (time.perf_counter() - started)
-    mails.clear()
+    return CEILING_MAILS / (time.perf_counter() - started)
+
+
+def measure(number: int, threads: int, size: int, url: str, database: str) -> dict[str, Any]:
+    mailer = SendGrid(settings(sendgrid_api_key="SG.bench", sendgrid_url=url))
+    body = "<p>" + "x" * size + "</p>"
+    figures: dict[str, Any] = {"deliveries": number, "threads": threads, "bytes of HTML": size}
+    before = ceiling(mailer, threads, body)
     store = Store(database)
     store.migrate()
     people(store, number)
@@ -118,7 +122,8 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
 
     def look(done: int, total: int) -> None:
         tenth = done * 10 // max(total, 1)
-        memory.setdefault(tenth, megabytes())
+        if tenth not in memory:
+            memory[tenth] = megabytes()
 
     started = time.perf_counter()
     tally = deliver(
@@ -132,11 +137,13 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
         limits=Limits(threads=threads),
     )
     rate = number / (time.perf_counter() - started)
+    # Measured on both sides of the run: other work on the machine then weighs on both.
+    most = (before + ceiling(mailer, threads, body)) / 2
     return figures | {
         "accepted": tally.accepted,
-        "ceiling, mails/s": round(ceiling),
+        "ceiling, mails/s": round(most),
         "delivered, mails/s": round(rate),
-        "ratio": round(rate / ceiling, 2),
+        "ratio": round(rate / most, 2),
         "MB after a tenth": memory.get(1),
         "MB at the end": memory.get(10),
     }
