@@ -35,10 +35,9 @@ CROWD = tuple(f"Maximiliane Mustermann-Łukasiewicz {number}" for number in rang
 def flat(papers: int) -> Sizes:
     """Sizes as they are on a usual day, the same for every paper."""
     return Sizes(
-        papers,
         contents=lambda: [168] * papers,
         card=lambda: [722] * papers,
-        abstract=lambda _, cap: min(cap, 1_400) + 7,
+        abstracts=lambda cap: [min(cap, 1_400) + 7] * papers,
         line=lambda: [204] * papers,
         short_line=lambda: [155] * papers,
         headings=lambda cards: 700 if cards else 0,

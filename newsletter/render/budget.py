@@ -53,24 +53,23 @@ Column = Callable[[], Sequence[int]]
 class Sizes:
     """UTF-8 bytes of every piece. Columns are asked for once, and only if a plan needs them.
 
+    `abstracts` takes a cap and gives the column of abstracts under it;
     `headings` and `rest` take the number of cards: the headings of the groups that these cards
     fall into, and what stands around the lines.
     """
 
     def __init__(
         self,
-        papers: int,
         contents: Column,
         card: Column,
-        abstract: Callable[[int, int], int],
+        abstracts: Callable[[int], Sequence[int]],
         line: Column,
         short_line: Column,
         headings: Callable[[int], int],
         rest: Callable[[int, int], int],
     ) -> None:
-        self._papers = papers
         self._columns = {"contents": contents, "card": card, "line": line, "short": short_line}
-        self._abstract, self._headings, self._rest = abstract, headings, rest
+        self._abstracts, self._headings, self._rest = abstracts, headings, rest
         self._sums: dict[str | int, list[int]] = {}
 
     def _sum(self, kind: str | int, start: int, end: int) -> int:
@@ -78,11 +77,7 @@ class Sizes:
         if end <= start:
             return 0
         if kind not in self._sums:
-            each = (
-                self._columns[kind]()
-                if isinstance(kind, str)
-                else (self._abstract(place, kind) for place in range(self._papers))
-            )
+            each = self._columns[kind]() if isinstance(kind, str) else self._abstracts(kind)
             self._sums[kind] = list(accumulate(each, initial=0))
         return self._sums[kind][end] - self._sums[kind][start]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Where an abstract turns from background to what its authors did.
 CUE = re.compile(
@@ -31,6 +32,7 @@ def sentences(text: str) -> list[str]:
     return [*found, text[start:]]
 
 
+@lru_cache(maxsize=8192)
 def clip_sentences(text: str, limit: int) -> tuple[str, bool]:
     """At most `limit` characters of whole sentences, and whether any is missing.
 

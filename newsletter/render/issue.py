@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from newsletter.render.budget import WHOLE, Plan, Sizes
+from newsletter.render.budget import LEAD, READ_FULL, WHOLE, Plan, Sizes
 from newsletter.render.clip import clip_sentences
 from newsletter.render.papers import Entry, groups
 from newsletter.render.tex import to_unicode
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LONGEST_RAW_ABSTRACT = 2 * WHOLE
 ALSO = "Also matched"
+# Between two pieces. No text from outside holds a control character.
+CUT = "\x1d"
 
 
 class Pieces:
@@ -26,55 +28,60 @@ class Pieces:
         self._macros = macros
         self._url = issue_url
         self._also = also
-        self._excerpts: dict[tuple[int, int], tuple[str, bool]] = {}
+        self._under_cap: dict[int, list[str]] = {}
         self._headings: dict[int, int] = {}
 
     def excerpt(self, place: int, cap: int) -> tuple[str, bool]:
         """The abstract at `place` in at most `cap` characters, and whether any is missing."""
-        if (place, cap) not in self._excerpts:
-            self._excerpts[place, cap] = clip_sentences(self._abstracts[place], cap)
-        return self._excerpts[place, cap]
+        return clip_sentences(self._raw[place], cap)
 
     @cached_property
-    def _abstracts(self) -> list[str]:
-        raw = (clean(entry.abstract)[:LONGEST_RAW_ABSTRACT] for entry in self._entries)
-        return [to_unicode(text) for text in raw]
+    def _raw(self) -> list[str]:
+        cut = (clean(entry.abstract)[:LONGEST_RAW_ABSTRACT] for entry in self._entries)
+        return [to_unicode(text) for text in cut]
+
+    def _column(self, name: str) -> list[str]:
+        return str(getattr(self._macros, name)(self._entries, CUT)).split(CUT)[:-1]
 
     @cached_property
     def _contents(self) -> list[str]:
-        return [self._macros.contents_line(entry) for entry in self._entries]
+        return self._column("contents")
 
     @cached_property
     def _tops(self) -> list[str]:
-        return [self._macros.card_top(entry) for entry in self._entries]
+        return self._column("tops")
 
     @cached_property
     def _links(self) -> list[str]:
-        return [self._macros.card_links(entry) for entry in self._entries]
+        return self._column("links")
 
     @cached_property
     def _lines(self) -> list[str]:
-        return [self._macros.line(entry) for entry in self._entries]
+        return self._column("lines")
 
     @cached_property
     def _short_lines(self) -> list[str]:
-        return [self._macros.short_line(entry) for entry in self._entries]
+        return self._column("short_lines")
 
-    def _abstract(self, place: int, cap: int) -> str:
-        text, cut = self.excerpt(place, cap)
-        if not text:
-            return ""
-        return str(self._macros.abstract(self._entries[place], text, cut, self._url))
+    def _abstracts(self, cap: int) -> list[str]:
+        if cap not in self._under_cap:
+            # In a long issue only the leading abstracts are ever whole.
+            long = cap == WHOLE and len(self._entries) > READ_FULL
+            places = range(LEAD if long else len(self._entries))
+            excerpts = [(place + 1, *self.excerpt(place, cap)) for place in places]
+            column = str(self._macros.abstracts(excerpts, self._url, CUT))
+            self._under_cap[cap] = column.split(CUT)[:-1]
+        return self._under_cap[cap]
 
     @property
     def sizes(self) -> Sizes:
         return Sizes(
-            papers=len(self._entries),
             contents=lambda: list(map(weight, self._contents)),
             card=lambda: [
-                weight(a) + weight(b) for a, b in zip(self._tops, self._links, strict=True)
+                weight(top) + weight(links)
+                for top, links in zip(self._tops, self._links, strict=True)
             ],
-            abstract=lambda place, cap: weight(self._abstract(place, cap)),
+            abstracts=lambda cap: list(map(weight, self._abstracts(cap))),
             line=lambda: list(map(weight, self._lines)),
             short_line=lambda: list(map(weight, self._short_lines)),
             headings=self._weigh_headings,
@@ -90,15 +97,11 @@ class Pieces:
     def html(self, plan: Plan) -> str:
         """The contents, the cards and the lines of `plan`."""
         before, after = self._around_lines(plan.cards, plan.named)
-        lines = self._short_lines if plan.short else self._lines
-        pieces = [
-            *self._contents_list(plan.cards, items=True),
-            *self._cards(plan.cards, plan),
-            before,
-            *lines[plan.cards : plan.named],
-            after,
-        ]
-        return "".join(pieces)
+        lines: list[str] = []
+        if plan.named > plan.cards:
+            lines = (self._short_lines if plan.short else self._lines)[plan.cards : plan.named]
+        listed = self._contents_list(plan.cards, items=True)
+        return "".join([*listed, *self._cards(plan.cards, plan), before, *lines, after])
 
     def _contents_list(self, cards: int, *, items: bool) -> list[str]:
         if not cards:
@@ -107,7 +110,7 @@ class Pieces:
         for name, run in groups(self._entries[:cards]):
             pieces.append(self._macros.contents_group(name, run[0].number))
             if items:
-                pieces += [self._contents[entry.number - 1] for entry in run]
+                pieces += self._contents[run[0].number - 1 : run[-1].number]
             pieces.append(self._macros.list_end())
         return pieces
 
@@ -123,7 +126,7 @@ class Pieces:
 
     def _card(self, place: int, plan: Plan) -> list[str]:
         cap = plan.cap_of(place)
-        abstract = self._abstract(place, cap) if cap else ""
+        abstract = self._abstracts(cap)[place] if cap else ""
         return [self._tops[place], abstract, self._links[place]]
 
     def _around_lines(self, cards: int, named: int) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from newsletter.render.clip import clip_words
-from newsletter.render.words import shown
+from newsletter.render.words import clean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ SHORT_TITLE = 60
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """One figure of a paper: `kind` is its class in the style sheet."""
+    """One figure of a paper: `kind` is its class in the style sheet. The label does not break."""
 
     label: str
     kind: str
@@ -39,7 +39,7 @@ class Entry:
     """A pick as it is shown. `group` is the heading it stands under."""
 
     number: int
-    paper: Paper
+    id: str
     title: str
     short_title: str
     authors: str
@@ -77,23 +77,27 @@ def entries(picks: Iterable[Pick], *, judged: bool) -> list[Entry]:
 
 def _entry(number: int, pick: Pick, *, judged: bool) -> Entry:
     paper, score = pick.paper, pick.score
-    badges = _badges(score, number, judged=judged)
+    badges, marks = _badges(score, number, judged=judged), _marks(pick)
     title = shown(paper.title, LONGEST_TITLE) or "Untitled"
     return Entry(
         number=number,
-        paper=paper,
+        id=clean(paper.id),
         title=title,
         short_title=clip_words(title, SHORT_TITLE),
         authors=authors(paper.authors, CARD_AUTHORS),
         few_authors=authors(paper.authors, CONTENTS_AUTHORS),
         lead_author=authors(paper.authors, 1),
         why=shown(score.comment, LONGEST_COMMENT) if score else "",
-        badges=badges,
-        summary=", ".join(badge.label for badge in badges),
-        marks=_marks(pick),
+        badges=(*badges, *(Badge(mark, "k") for mark in marks)),
+        summary=_summary(badges),
+        marks=marks,
         group=_group(score, judged=judged),
         abstract=paper.abstract,
     )
+
+
+def _summary(badges: tuple[Badge, ...]) -> str:
+    return ", ".join(badge.label for badge in badges).replace("\xa0", " ")
 
 
 def _marks(pick: Pick) -> tuple[str, ...]:
@@ -112,24 +116,26 @@ def _group(score: Score | None, *, judged: bool) -> str:
 
 def _badges(score: Score | None, number: int, *, judged: bool) -> tuple[Badge, ...]:
     if score is None:
-        return (Badge("Not scored", "b"),)
+        return (Badge("Not\xa0scored", "b"),)
     if not judged:
         near = (
-            () if score.similarity is None else (Badge(f"Similarity {score.similarity:.2f}", "b"),)
+            ()
+            if score.similarity is None
+            else (Badge(f"Similarity\xa0{score.similarity:.2f}", "b"),)
         )
-        return (Badge(f"Rank {number}", "b"), *near)
+        return (Badge(f"Rank\xa0{number}", "b"), *near)
     return tuple(
-        Badge(f"{name} {value}/10{_spread(spread)}", f"{letter}{_tint(value)}")
+        Badge(f"{name}\xa0{value}/10{_spread(spread)}", f"{letter}{_tint(value)}")
         for name, letter, value, spread in (
             ("Relevance", "r", score.relevance, score.relevance_spread),
             ("Novelty", "n", score.novelty, score.novelty_spread),
         )
         if value is not None
-    ) or (Badge("Not scored", "b"),)
+    ) or (Badge("Not\xa0scored", "b"),)
 
 
 def _spread(spread: tuple[int, int] | None) -> str:
-    return f" ({spread[0]}–{spread[1]})" if spread and spread[0] != spread[1] else ""
+    return f"\xa0({spread[0]}–{spread[1]})" if spread and spread[0] != spread[1] else ""
 
 
 def _tint(value: int) -> int:
@@ -143,7 +149,7 @@ def misses(near: Iterable[NearMiss]) -> list[Miss]:
             paper=miss.paper,
             title=shown(miss.paper.title, LONGEST_TITLE) or "Untitled",
             authors=authors(miss.paper.authors, 1),
-            summary=", ".join(badge.label for badge in _badges(miss.score, 0, judged=True))
+            summary=_summary(_badges(miss.score, 0, judged=True))
             if miss.score.relevance is not None
             else "",
             reason=shown(miss.reason, LONGEST_NAME),

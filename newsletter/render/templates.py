@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from newsletter.render.clip import clip_words
 from newsletter.render.compile import compile_mjml
@@ -47,6 +46,8 @@ class Templates:
             lstrip_blocks=True,
         )
         self._filling.filters.update(flow=flow, rows=rows)
+        # Papers are cleaned once, when they become entries, and not again in each of their pieces.
+        self._cleaned = self._filling.overlay(finalize=None)
         names = sorted(path.parent.name for path in folder.glob("*/body.mjml"))
         css = (folder / INLINE).read_text(encoding="utf-8")
         self._html = {
@@ -73,7 +74,7 @@ class Templates:
         return clip_words(" ".join(subject.split()), LONGEST_SUBJECT)
 
     def macros(self, path: str) -> Any:  # noqa: ANN401 - a Jinja module: its names are the file's macros
-        return self._filling.get_template(path).module
+        return self._cleaned.get_template(path).module
 
     def template(self, name: str) -> Template:
         return self._html[name]
@@ -86,4 +87,4 @@ def _is_html(name: str | None) -> bool:
 
 def _seen(value: object) -> object:
     """Everything from outside passes here on its way into a template; our own Markup does not."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return clean(value) if type(value) is str else value

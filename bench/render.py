@@ -1,0 +1,110 @@
+"""A mail made three ways, side by side on a real day of 48 picks: `make bench-render`.
+
+per mail: MJML and premailer run on the filled template, as other mailers do it;
+fill:     the compiled template is filled and joined with the papers;
+copy:     one reader's links are put into a rendering.
+
+Times are of the processor, so that a busy machine burdens no way more than another.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from newsletter.model import Format
+from newsletter.render import Renderer
+from newsletter.render.budget import TARGET, choose, ladder
+from newsletter.render.compile import inline, mjml_to_html
+from newsletter.render.edition import around
+from newsletter.render.issue import Pieces
+from newsletter.render.papers import entries
+from newsletter.render.templates import FOLDER, INLINE
+from tests.issues import CORPUS, NAV, READER, SITE, corpus_picks, digest, near_miss, pick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 40
+WAYS = ("per mail", "fill", "copy")
+READER_WORDS = dict.fromkeys(("who", "since", "unsubscribe_url", "preferences_url"), "x")
+
+
+def ways() -> dict[str, Callable[[], str]]:
+    """Each way as a function that makes the HTML; what all share (TeX, the plan) is done before."""
+    picks = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(pick(n) for n in range(48))
+    issue = digest(picks, near_misses=tuple(near_miss(900 + n) for n in range(5)))
+    renderer = Renderer(SITE)
+    templates = renderer._templates  # noqa: SLF001 - the bench looks behind the door
+    listed = entries(picks, judged=True)
+    macros = templates.macros("digest/pieces.html")
+    plan = choose(ladder(48), Pieces(listed, macros, NAV.issue_url, "").sizes, TARGET - 18_000)
+    values = {**around(SITE, issue, NAV, listed), "reader": READER_WORDS, "prompt": ""}
+    source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        templates.mjml("digest")
+    )
+    css = (FOLDER / INLINE).read_text(encoding="utf-8")
+    rendered = renderer.digest(issue, NAV, Format.FULL)
+
+    def papers() -> Markup:
+        return Markup(Pieces(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
+
+    def per_mail() -> str:
+        return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)
+
+    def fill() -> str:
+        return templates.html("digest", values | {"papers": papers()})
+
+    def copy() -> str:
+        return rendered.for_reader(READER)[0]
+
+    return {"per mail": per_mail, "fill": fill, "copy": copy}
+
+
+def peak(way: str) -> int:
+    """Peak memory in KiB of a process that makes 200 mails in this way."""
+    done = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, __file__, way], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def main() -> None:
+    made = ways()
+    times: dict[str, list[float]] = {way: [] for way in made}
+    gc.disable()
+    for _ in range(ROUNDS):
+        # Interleaved, so that what else the machine does burdens all alike.
+        for way, make in made.items():
+            start = time.process_time()
+            make()
+            times[way].append(time.process_time() - start)
+    base = median(times["per mail"])
+    print(f"{'':10}{'median ms':>12}{'least ms':>12}{'times':>10}{'bytes':>10}{'peak MiB':>10}")
+    for way, make in made.items():
+        typical, size = median(times[way]), len(make().encode())
+        print(
+            f"{way:10}{typical * 1000:12.3f}{min(times[way]) * 1000:12.3f}{base / typical:9.1f}x"
+            f"{size:10,}{peak(way) / 1024:10.1f}"
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        make = ways()[sys.argv[1]]
+        for _ in range(200):
+            make()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    else:
+        main()
