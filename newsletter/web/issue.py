@@ -30,6 +30,7 @@ TITLES_A_DAY = 3
 @dataclass(frozen=True, slots=True)
 class Card:
     entry: Entry
+    paper: Paper
     title: Markup
     authors: tuple[str, ...]
     abstract: Markup
@@ -63,7 +64,10 @@ class Top:
 def shown(digest: Digest) -> dict[str, Any]:
     """All that the issue's template fills in, but for the ways to other days."""
     listed = entries(digest.picks, judged=digest.judged)
-    cards = {entry.number: _card(entry) for entry in listed}
+    cards = {
+        entry.number: _card(entry, pick.paper)
+        for entry, pick in zip(listed, digest.picks, strict=True)
+    }
     return {
         "digest": digest,
         "day": digest.date,
@@ -80,8 +84,8 @@ def shown(digest: Digest) -> dict[str, Any]:
     }
 
 
-def _card(entry: Entry) -> Card:
-    return Card(entry, _title(entry.paper), _authors(entry.paper), _abstract(entry.paper))
+def _card(entry: Entry, paper: Paper) -> Card:
+    return Card(entry, paper, _title(paper), _authors(paper), _abstract(paper))
 
 
 def _title(paper: Paper) -> Markup:
@@ -145,9 +149,10 @@ def _rank(pick: Pick) -> tuple[int, int, int, str]:
 
 
 def _top(digest: Digest, number: int, url: str) -> Top:
-    (entry,) = entries([digest.picks[number - 1]], judged=True)
+    pick = digest.picks[number - 1]
+    (entry,) = entries([pick], judged=True)
     return Top(
-        title=_title(entry.paper),
+        title=_title(pick.paper),
         url=f"{url}#p{number}",
         date=digest.date,
         authors=entry.few_authors,
