@@ -62,11 +62,29 @@ gallery: $(VENV)/dev.stamp ## Every mail in every state on one page, with pictur
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
 	@$(BIN)/python bench/render.py
 
+bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
+	$(BIN)/python bench/scoring.py
+
+bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
+	$(BIN)/python bench/prior.py
+
+bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's own ceiling
+	$(BIN)/python bench/deliver.py
+
+chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
+	$(BIN)/python bench/chaos.py
+
+kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
+	$(BIN)/python -m tests.kill_scoring --kills 50
+
+picture: demo ## The README's picture, made from the demo by headless Chromium
+	$(BIN)/python bench/picture.py $(DEMO_OUT)/outbox docs/digest.png
+
 lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove what make made
-	rm -rf $(VENV) $(DEMO_OUT) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help install demo test lint pytest check-email gallery bench-render lock clean
