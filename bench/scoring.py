@@ -1,8 +1,8 @@
 """What a rubric's day costs, and how long it takes: `make bench-scoring`.
 
 A real day of the corpus against the Messages API stand-in of the tests, which counts tokens, keeps
-caches and bills by the published rules. The tokenizer is an estimate (1.6 tokens a word or run of
-signs: 3.6 characters a token on these abstracts); everything else is as it will be.
+caches and bills by the published rules. The tokenizer is an estimate (3.4 characters a token on
+these abstracts); the requests are those that would be sent.
 """
 
 from __future__ import annotations

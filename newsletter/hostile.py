@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 TITLE_LIMIT = 400
 ABSTRACT_LIMIT = 4_000
@@ -69,6 +70,7 @@ def rubric_for_model(text: str) -> str:
     return OUR_TAGS.sub("&lt;", "\n".join(lines)).strip()
 
 
+@lru_cache(maxsize=8_192)
 def speaks_to_model(text: str) -> bool:
     """True for text that looks addressed to the model that reads it."""
     unusual = UNUSUAL.findall(text)

@@ -208,7 +208,7 @@ class Job:
             tries=tries,
             last_resort=last_resort,
             held=held or {},
-            prefix=self.desk.rubric.fingerprint if reading == 1 else "",
+            prefix=self.desk.rubric.fingerprint,
         )
 
     def _queue(self, crew: Crew, tasks: Sequence[Task]) -> None:

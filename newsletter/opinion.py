@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from newsletter.model import Paper, Rubric, Score
 
-MOST = 90
+MOST = 64
+"""Four calls' worth: beyond it a second opinion costs more than reading the whole day once."""
 RELEVANT, NOVEL = 6, 5
 """From these first scores on a paper may end in the digest, so its place there matters."""
 NEAR = 2
@@ -21,7 +22,6 @@ WEIGHT = 2
 """What the second reading weighs against the first: it had more thought and fewer neighbours."""
 DISSENT = 2
 """From this difference on the reader is shown both."""
-PIECE = 4
 
 
 def band(rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]) -> list[Paper]:
@@ -33,9 +33,7 @@ def band(rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]) ->
     cut = rubric.relevance + rubric.novelty
     near = [paper for paper in papers if paper.id in first and _open(first[paper.id], cut)]
     near.sort(key=lambda paper: (abs(first[paper.id].total - cut), paper.id))
-    kept = near[:MOST]
-    # A remainder of one to three papers would cost as many calls as it has papers.
-    return kept[: len(kept) // PIECE * PIECE] if len(kept) == MOST else kept
+    return near[:MOST]
 
 
 def _open(score: Score, cut: int) -> bool:

@@ -56,7 +56,7 @@ def written(slots: Slots, ending: Ending) -> dict[str, Any]:
 
 
 def _text(slots: Slots, ending: Ending) -> str:
-    whole = json.dumps(_changed(slots, ending))
+    whole = json.dumps(_changed(slots, ending), separators=(",", ":"))
     first = json.dumps(next(iter(slots.values())))
     if ending is Ending.PROSE:
         return "Here are the scores you asked for: all of them are very good papers."

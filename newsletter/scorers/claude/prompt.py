@@ -60,11 +60,11 @@ method; 5-6 a moderate extension; 3-4 a small or narrow step; 1-2 known methods 
 are."""
 
 FIELDS = {
-    "m": {"type": "integer", "description": "criterion met, 0 for none"},
-    "c": {"type": "string", "description": "comment, one sentence or empty"},
-    "r": {"type": "integer", "description": "relevance 1-10"},
-    "n": {"type": "integer", "description": "novelty 1-10"},
-    "x": {"type": "integer", "description": "fine rank 0-9"},
+    "m": {"type": "integer", "description": "criterion"},
+    "c": {"type": "string", "description": "comment"},
+    "r": {"type": "integer", "description": "relevance"},
+    "n": {"type": "integer", "description": "novelty"},
+    "x": {"type": "integer", "description": "fine rank"},
 }
 
 
