@@ -347,6 +347,15 @@ def test_a_day_of_every_kind_can_be_read(store):
     assert "arXiv announced nothing" in month.words
 
 
+def test_what_the_limit_of_a_rubric_left_out_is_counted(store):
+    few = replace(STARS, max_papers=2)
+    issue(store, few, TUESDAY, [paper(str(number)) for number in range(6)])
+    with served(create_app(desk(store))) as web:
+        page = web.get(DAY)
+    assert "3 more papers met the bar: this rubric takes at most 2 a day." in page.words
+    assert len(page.soup.find_all("article")) == 2
+
+
 def test_thirty_issues_make_a_month_in_reasonable_time(store):
     for number in range(20):
         day = date(2025, 9, 1) + timedelta(days=number)

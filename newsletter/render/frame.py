@@ -173,6 +173,10 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         f"you asked for at most {shown_papers} in a mail."
         if left_out > 0
         else "",
+        f"{plural(digest.beyond, 'more paper')} met the bar: this rubric takes at most "
+        f"{rubric.max_papers} a day."
+        if digest.beyond
+        else "",
         ""
         if coverage.adds_up
         else "The figures of this issue do not add up; the operator was told.",
