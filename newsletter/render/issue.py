@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from newsletter.render.budget import LEAD, READ_FULL, WHOLE, Plan, Sizes
@@ -37,11 +37,10 @@ class Pieces:
 
     @cached_property
     def _raw(self) -> list[str]:
-        cut = (clean(entry.abstract)[:LONGEST_RAW_ABSTRACT] for entry in self._entries)
-        return [to_unicode(text) for text in cut]
+        return [readable(entry.abstract) for entry in self._entries]
 
     def _column(self, name: str) -> list[str]:
-        return str(getattr(self._macros, name)(self._entries, CUT)).split(CUT)[:-1]
+        return str(getattr(self._macros, name)(self._entries)).split(CUT)[:-1]
 
     @cached_property
     def _contents(self) -> list[str]:
@@ -69,7 +68,7 @@ class Pieces:
             long = cap == WHOLE and len(self._entries) > READ_FULL
             places = range(LEAD if long else len(self._entries))
             excerpts = [(place + 1, *self.excerpt(place, cap)) for place in places]
-            column = str(self._macros.abstracts(excerpts, self._url, CUT))
+            column = str(self._macros.abstracts(excerpts, self._url))
             self._under_cap[cap] = column.split(CUT)[:-1]
         return self._under_cap[cap]
 
@@ -141,6 +140,11 @@ class Pieces:
             count = plural(len(self._entries) - named, "paper")
             after += self._macros.omitted(count, self._url)
         return before, after
+
+
+@lru_cache(maxsize=8192)
+def readable(abstract: str) -> str:
+    return to_unicode(clean(abstract)[:LONGEST_RAW_ABSTRACT])
 
 
 def weight(piece: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from newsletter.render.clip import clip_words
@@ -24,6 +25,7 @@ def clean(text: str) -> str:
     return text if text.isprintable() else UNSEEN.sub("", text)
 
 
+@lru_cache(maxsize=16384)
 def shown(text: str, longest: int) -> str:
     """Outside text for one line: TeX as Unicode, at most `longest` characters."""
     # What is far too long is cut before TeX is read: its meaning is lost either way.
