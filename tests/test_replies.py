@@ -1,0 +1,318 @@
+"""The numbers in names are the acceptance cases in docs/delivery.md."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.incoming import html_to_text, read
+from newsletter.phrases import Wish, plain, wish_of
+from newsletter.replies import Kind, Reply, new_lines, understand
+from tests.fakes.mail import SENDER
+from tests.fakes.replies import (
+    CHARSETS,
+    DIGEST,
+    FOOTER,
+    OURS,
+    TONGUES,
+    Tongue,
+    encoded,
+    html_shapes,
+    message,
+    quoted,
+    shapes,
+)
+
+SENDER_OF_REPLY = "ann@example.com"
+CLEAR = [
+    pytest.param(message(text, html=html), id=f"{tongue.code} {name} {number}")
+    for tongue in TONGUES
+    for number, said in enumerate(tongue.asks)
+    for html, made in ((False, shapes), (True, html_shapes))
+    for name, text in made(tongue, said)
+]
+
+
+def understood(raw: bytes, envelope_from: str = SENDER_OF_REPLY, *, leaving: bool = False) -> Reply:
+    return understand(read(raw), envelope_from, OURS, leaving=leaving)
+
+
+def test_15_the_corpus_is_big_enough():
+    assert len(CLEAR) >= 200
+    assert len(TONGUES) == 14
+
+
+@pytest.mark.parametrize("raw", CLEAR)
+def test_15_a_clear_wish_to_leave_is_understood(raw: bytes):
+    reply = understood(raw)
+    assert (reply.kind, reply.wish) == (Kind.WISH, Wish.UNSUBSCRIBE), reply
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
+def test_15_whatever_the_charset_and_encoding(tongue: Tongue, encoding: str):
+    text = f"{tongue.asks[1]}\n\n{tongue.gmail}\n{quoted(DIGEST)}\n"
+    charset = CHARSETS.get(tongue.code, "utf-8")
+    raw = encoded(text.encode(charset, "replace").decode(charset), charset, encoding)
+    assert understood(raw).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize("said", ["Désabonner", "Abmelden, bitte", "Odhlásit"])
+def test_15_a_wrong_or_unknown_charset_is_survived(said: str):
+    raw = (
+        b"From: a@example.com\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: 8bit\r\n\r\n" + said.encode("windows-1252", "replace")
+    )
+    assert understood(raw).wish is (None if "Odhl" in said and "?" in said else Wish.UNSUBSCRIBE)
+    for charset in (b"x-unknown", b"punycode", b"unicode_escape", b"zip", b"\xff"):
+        other = raw.replace(b"utf-8", charset).replace(said.encode("windows-1252"), said.encode())
+        assert understood(other).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "UNSUBSCRIBE.",
+        "  “unsubscribe”  ",
+        "«unsubscribe»",
+        "unsubscribe 🙏",
+        "\u200bun\u200dsubscribe\ufeff",
+        "un\u00adsubscribe",
+        "unsubscribe\u00a0me",
+        "\u202aunsubscribe\u202c",
+        "ｕｎｓｕｂｓｃｒｉｂｅ",  # noqa: RUF001 - full width letters
+        "Hi,\n\nplease unsubscribe me.\n\nThanks,\nAnn",
+        "Hello!\nUnsubscribe\n\nBest regards\nAnn",
+        "*Unsubscribe*",
+        "Take me off this list please",
+        "I'd like to unsubscribe from this mailing list.",
+        "stop",
+        "Stop sending me emails",
+        "please cancel my subscription",
+        "opt out",
+        "No more emails please!",
+        "desabonner",
+        "Sehr geehrte Damen und Herren,\nbitte abmelden.\nMit freundlichen Grüßen\nAnn",
+    ],
+)
+def test_15_how_people_write_it(said: str):
+    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "please do NOT unsubscribe me",
+        "Don't unsubscribe me!",
+        "How do I unsubscribe my colleague?",
+        "unsubscribe?",
+        "Did you unsubscribe me?",
+        "I unsubscribed my old address but mail still comes.",
+        "Unsubscribe\n\nActually, no, keep me on the list.",
+        "Stop\nthe presses: but this is a great paper!",
+        "My boss wants to unsubscribe, how?",
+        "I will unsubscribe if there are more of these.",
+        "Could you remove me from the Tuesday list but keep the others",
+        "Ich möchte mich nicht abmelden",
+        "Wie kann ich den Newsletter abbestellen?",
+        "Je ne veux pas me désabonner",
+        "No quiero darme de baja",
+        "не хочу отписаться от рассылки",
+        "不要退订",
+        "配信停止しないでください",
+        "구독취소 하지 마세요",
+    ],
+)
+def test_15_what_is_not_clear_goes_to_a_person(said: str):
+    reply = understood(message(said))
+    assert (reply.kind, reply.wish) == (Kind.REVIEW, None), reply
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Great selection today, thank you.",
+        "Paper 3 is by my student, see also 2509.01234.",
+        "Danke, sehr interessant!",
+        "今日の論文は面白かったです",
+        "Thanks!",
+        "",
+        "I really enjoyed the third one.",
+    ],
+)
+@pytest.mark.parametrize("tongue", TONGUES[:3], ids=lambda tongue: tongue.code)
+def test_15_a_letter_with_our_footer_below_it_is_a_letter(said: str, tongue: Tongue):
+    for _, text in shapes(tongue, said):
+        assert understood(message(text)).kind is Kind.OTHER, text
+    for _, text in html_shapes(tongue, said):
+        assert understood(message(text, html=True)).kind is Kind.OTHER, text
+
+
+def test_15_our_own_footer_never_triggers_whole_or_in_part():
+    for line in [FOOTER, *FOOTER.splitlines(), *DIGEST.splitlines()]:
+        assert wish_of(line) is None
+        assert understood(message(line)).wish is None
+
+
+def test_15_an_empty_reply_is_no_wish():
+    for tongue in TONGUES:
+        for _, text in shapes(tongue, ""):
+            assert understood(message(text)).wish is None
+
+
+def test_15_inline_answers_are_read_where_they_stand():
+    text = f"{TONGUES[0].gmail}\n> 1. Cold stars\nvery nice\n> 2. Warm stars\nunsubscribe\n"
+    assert new_lines(text, OURS) == ["very nice", "unsubscribe"]
+    assert understood(message(text)).kind is Kind.REVIEW
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "wish"),
+    [
+        ("unsubscribe", "", Wish.UNSUBSCRIBE),
+        ("Unsubscribe please", "Ann Example\nTel. 123", Wish.UNSUBSCRIBE),
+        ("Abmelden", "", Wish.UNSUBSCRIBE),
+        ("Re: unsubscribe", "", None),
+        ("Fwd: unsubscribe", "", None),
+        ("unsubscribe", "please do not unsubscribe me", None),
+        ("pause", "", Wish.PAUSE),
+        ("Re: arXiv digest", "", None),
+    ],
+)
+def test_15_a_subject_counts_only_when_it_is_a_command(subject: str, text: str, wish: Wish | None):
+    assert understood(message(text, subject=subject)).wish is wish
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        ("pause", Wish.PAUSE),
+        ("Please pause my subscription", Wish.PAUSE),
+        ("暂停", Wish.PAUSE),
+        ("resume", Wish.RESUME),
+        ("Fortsetzen bitte", Wish.RESUME),
+        ("help", Wish.HELP),
+        ("Hilfe!", Wish.HELP),
+        ("Aide", Wish.HELP),
+    ],
+)
+def test_other_commands_work_the_same_way(said: str, wish: Wish):
+    assert understood(message(said)).wish is wish
+
+
+@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
+def test_17_an_absence_notice_is_never_obeyed(tongue: Tongue):
+    assert understood(message("Unsubscribe", subject=tongue.away)).kind is Kind.AUTOMATIC
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"Auto_Submitted": "auto-generated; owner=x"},
+        {"Precedence": "bulk"},
+        {"Precedence": "auto_reply"},
+        {"List_Id": "<x.example.org>"},
+        {"List_Unsubscribe": "<mailto:x@example.org>"},
+        {"X_Autoreply": "yes"},
+        {"X_Autorespond": "yes"},
+    ],
+    ids=str,
+)
+def test_17_what_a_machine_wrote_is_never_obeyed(headers: dict[str, str]):
+    assert understood(message("Unsubscribe", **headers)).kind is Kind.AUTOMATIC
+
+
+def test_17_suppressing_auto_replies_is_no_sign_of_one():
+    raw = message("Unsubscribe", X_Auto_Response_Suppress="All", Auto_Submitted="no")
+    assert understood(raw).wish is Wish.UNSUBSCRIBE
+
+
+def test_17_our_own_mail_coming_back_is_never_obeyed():
+    raw = message("unsubscribe").replace(b"ann@example.com", SENDER.email.encode())
+    assert understood(raw).kind is Kind.AUTOMATIC
+
+
+def report(kind: str) -> bytes:
+    return (
+        f'From: MAILER-DAEMON@example.com\r\nContent-Type: multipart/report; report-type="{kind}";'
+        ' boundary="b"\r\n\r\n--b\r\n\r\nunsubscribe\r\n--b--\r\n'
+    ).encode()
+
+
+def test_17_bounces_and_feedback_reports_are_told_apart():
+    assert understood(report("delivery-status")).kind is Kind.BOUNCE
+    assert understood(report("feedback-report")).kind is Kind.COMPLAINT
+    assert understood(message("unsubscribe"), envelope_from="<>").kind is Kind.BOUNCE
+    assert understood(report("delivery-status"), leaving=True).kind is Kind.BOUNCE
+
+
+def test_mail_to_the_leaving_address_leaves_whatever_it_says():
+    for raw in (
+        message(""),
+        message("whatever", subject="hello"),
+        message("x", Auto_Submitted="auto-generated", Precedence="bulk"),
+    ):
+        assert understood(raw, leaving=True) == Reply(Kind.WISH, Wish.UNSUBSCRIBE)
+
+
+def hostile() -> dict[str, bytes]:
+    head = b"From: a@example.com\r\nContent-Type: "
+    part = b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    address = SENDER.email.encode()
+    return {
+        "long attribution": message("On " + "a " * 20_000 + "\nwrote"),
+        "attribution lines": message("\n".join(["On a b c " + SENDER.email] * 20_000)),
+        "one long line": head + b"text/plain\r\n\r\n" + b"x" * 1_000_000,
+        "spaces": head + b"text/plain\r\n\r\n" + b" " * 1_000_000 + b"x",
+        "polite": message("please " * 200_000),
+        "nested parts": head + b"multipart/mixed; boundary=b\r\n\r\n" + part * 100_000,
+        "many parts": head + b"multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100_000,
+        "many headers": b"X-A: b\r\n" * 10_000 + b"\r\nunsubscribe",
+        "endless header": b"Subject: " + b"=?utf-8?q?a?= " * 100_000 + b"\r\n\r\nx",
+        "endless recipients": b"From: " + b"<" * 500_000 + b"\r\n\r\nx",
+        "deep html": head + b"text/html\r\n\r\n" + b"<div>" * 200_000,
+        "open tags": head + b"text/html\r\n\r\n" + b"<a <a <a " * 100_000,
+        "comments": head + b"text/html\r\n\r\n" + b"<!--" * 200_000,
+        "entities": head + b"text/html\r\n\r\n" + b"&a" * 300_000,
+        "bad base64": head
+        + b"text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + b"A=" * 10**6,
+        "our address": head + b"text/plain\r\n\r\n" + address * 50_000,
+        "zip bomb": head
+        + b"multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/zip\r\n"
+        + b"Content-Disposition: attachment\r\n\r\n"
+        + b"PK" * 5_000_000,
+        "nothing": b"",
+        "zeros": b"\0" * 1_000_000,
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_16_a_hostile_mail_costs_little(name: str):
+    raw = hostile()[name]
+    tracemalloc.start()
+    started = time.process_time()
+    understood(raw)
+    seconds = time.process_time() - started
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 1.0
+    assert most < 4 * len(raw) + 20_000_000
+
+
+@given(st.binary(max_size=400))
+def test_16_no_bytes_make_reading_fail(raw: bytes):
+    understood(raw)
+
+
+@given(st.text(max_size=300))
+def test_16_no_text_makes_reading_fail(text: str):
+    new_lines(text, OURS)
+    wish_of(text)
+    assert plain(plain(text)) == plain(text)
+    html_to_text(text)
