@@ -14,6 +14,7 @@ import pytest
 from lxml import etree
 
 from newsletter.digest import compose
+from newsletter.model import SubscriberState
 from newsletter.store import digests
 from newsletter.web.app import create_app
 from newsletter.web.mathml import with_formulas
@@ -29,6 +30,7 @@ from tests.fakes.pages import (
     desk,
     issue,
     paper,
+    reader,
 )
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -289,6 +291,20 @@ def test_nothing_but_get_and_head_reaches_the_archive(web: Browser):
 def test_health(web: Browser):
     assert web.get("/healthz").text == "ok\n"
     assert web.get("/readyz").text == "ready\n"
+
+
+def test_metrics_are_counts_that_prometheus_reads(web: Browser, store):
+    reader(store)
+    reader(store, email="bo@example.org", state=SubscriberState.PAUSED)
+    page = web.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = page.text.splitlines()
+    assert 'newsletter_subscribers{state="active"} 1' in lines
+    assert 'newsletter_subscribers{state="paused"} 1' in lines
+    assert "newsletter_newest_digest_age_seconds 0.0" in lines
+    assert "newsletter_spent_dollars 0.0" in lines
+    assert all(re.fullmatch(r'# .+|newsletter_\w+(\{state="\w+"\})? [\d.e+-]+', x) for x in lines)
+    assert "example.org" not in page.text
 
 
 def test_without_its_database_it_is_alive_and_not_ready(tmp_path):

@@ -7,6 +7,7 @@
     preferences.py  /preferences          rubric, hour, days, pause, erase
     hooks.py        /hooks/...            what SendGrid reports
     health.py       /healthz /readyz
+    metrics.py      /metrics              counts for Prometheus
 
 A GET changes nothing, whoever sends it: link scanners open every address in a mail.
 """

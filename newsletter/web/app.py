@@ -12,7 +12,17 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from newsletter.store import StoreError, search
-from newsletter.web import archive, faults, health, home, hooks, joining, leaving, preferences
+from newsletter.web import (
+    archive,
+    faults,
+    health,
+    home,
+    hooks,
+    joining,
+    leaving,
+    metrics,
+    preferences,
+)
 from newsletter.web.forms import with_form
 from newsletter.web.guard import Guard
 
@@ -42,6 +52,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         "/preferences/{token}": preferences.show,
         "/healthz": health.alive,
         "/readyz": health.ready,
+        "/metrics": metrics.show,
     }
     post = {
         "/subscribe": joining.subscribe,
