@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from datetime import time as clock_time
@@ -471,3 +472,22 @@ def test_hostile_names_and_rubrics_are_text(house: House):
 )
 def test_bodies_are_read_without_trouble(kind, body, expected):
     assert read_form(kind, body) == expected
+
+
+def test_no_request_breaks_a_page(house: House):
+    dice = random.Random(8)  # noqa: S311 - rolls to repeat, no secrets
+    person = reader(house.store)
+    paths = ["/subscribe", "/", "/search", "/archive/stars/2025-09-23/", "/hooks/sendgrid/events"]
+    paths += [preferences_path(person), unsubscribe_path(person), "/confirm/x", "/archive/%00/"]
+    kinds = ["", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "x" * 999]
+    for _ in range(300):
+        body = dice.randbytes(dice.choice([0, 10, 500])).replace(b"\x01", b"--b\r\n\r\n")
+        path = dice.choice(paths) + dice.choice(["", "?q=%ff%00", "?page=99999999999", "%2e%2e/"])
+        method = dice.choice(["GET", "POST", "POST", "HEAD", "PUT"])
+        page = house.web.ask(method, path, body, {"Content-Type": dice.choice(kinds)})
+        assert page.status < 500, (method, path, body)
+
+
+def test_the_address_of_the_form_leads_to_the_form(house: House):
+    page = house.web.get("/subscribe")
+    assert (page.status, page.headers["location"]) == (303, "/#subscribe")

@@ -37,6 +37,10 @@ SQLITE_INDEX = (
 POSTGRES_WORDS = (
     "to_tsvector('english', title || ' ' || authors || ' ' || abstract || ' ' || comment)"
 )
+POSTGRES_WEIGHED = " || ".join(
+    f"setweight(to_tsvector('english', {name}), '{weight}')"
+    for name, weight in zip(("title", "authors", "comment", "abstract"), "ABCD", strict=True)
+)
 POSTGRES_INDEX = (
     f"CREATE INDEX IF NOT EXISTS ix_archive_words ON archive_text USING gin ({POSTGRES_WORDS})"
 )
@@ -152,7 +156,9 @@ def _in_postgres(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
         more = func.phraseto_tsquery("english", bindparam(f"term{place}", term))
         asked = asked.op("&&")(more)
     return chosen.where(words.op("@@")(asked)).order_by(
-        func.ts_rank(words, asked).desc(), archive_text.c.date.desc(), archive_text.c.number
+        func.ts_rank(literal_column(f"({POSTGRES_WEIGHED})"), asked).desc(),
+        archive_text.c.date.desc(),
+        archive_text.c.number,
     )
 
 

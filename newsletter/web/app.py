@@ -42,6 +42,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         "/": home.show,
         "/style.css": home.style,
         "/robots.txt": home.robots,
+        "/subscribe": home.to_form,
         "/search": archive.search_all,
         "/archive/{rubric}/": archive.show_days,
         "/archive/{rubric}/feed.xml": archive.feed,

@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from newsletter.store import digests
 from newsletter.web.desk import FOLDER, FRESH
@@ -50,6 +50,11 @@ def front(
         email=email,
         fault=fault,
     )
+
+
+def to_form(desk: Desk, _request: Request) -> Response:
+    """Who comes to the form's own address, by reload or by hand, is led to the form."""
+    return RedirectResponse(f"{desk.prefix}/#subscribe", 303)
 
 
 @cache
