@@ -66,6 +66,21 @@ def test_the_cost_table_adds_models_and_tells_what_is_uncertain():
     assert "Uncertain, at most" in text
 
 
+@pytest.mark.parametrize(
+    ("usage", "cells"),
+    [
+        ((), ["$0.00", "$0.00", "$0.00"]),
+        ((Usage("m", 9, 9, 0, 0, 4_200_000, 1_000_000),), ["$0.0042", "$0.0010", "$0.0052"]),
+        ((Usage("m", 9, 9, 0, 0, 990_000_000, 3_000_000),), ["$0.9900", "$0.0030", "$0.9930"]),
+        ((issues.USAGE,), ["$0.10", "$0.79", "$0.89"]),
+    ],
+)  # fmt: skip
+def test_money_is_never_shown_as_nothing(usage, cells):
+    _, page, _ = show(digest((pick(1),), usage=usage))
+    row = page.find("th", string="Cost").parent
+    assert [cell.get_text() for cell in row.find_all("td")] == cells
+
+
 def test_a_spread_a_followed_author_and_a_late_arrival_are_marked():
     score = Score("2509.00001", "m", 8, 7, comment="why", relevance_spread=(7, 9))
     marked = Pick(paper(1), score, followed="Ada Lovelace", late=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from newsletter.render.papers import Entry
 
 LONGEST_RUBRIC_TITLE = 80
-CENTS_FROM = 100_000_000
+CENT = NANOS_PER_DOLLAR // 100
 UNREAD_SHOWN = 20
 LOCAL = "ranked locally, not read by a model; novelty not judged"
 LOCAL_CAPTION = f"{LOCAL[0].upper()}{LOCAL[1:]}"
@@ -33,7 +33,7 @@ class CostRow:
 
 def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
     """Tokens and cost of each model, and of all when there are several."""
-    precise = sum(each.total_nanos for each in usage) < CENTS_FROM
+    precise = _needs_more_than_cents(usage)
     rows = [row for each in usage for row in _rows(each, len(usage) > 1, precise=precise)]
     if len(usage) != 1:
         rows += _rows(_sum(usage), bool(usage), precise=precise)
@@ -41,6 +41,14 @@ def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
     if uncertain:
         rows.append(CostRow("Uncertain, at most", ("", "", money(uncertain, precise=precise))))
     return rows
+
+
+def _needs_more_than_cents(usage: Sequence[Usage]) -> bool:
+    """Whether cents would show something that was paid as nothing, or a cheap issue too roughly."""
+    paid = [nanos for each in usage for nanos in (each.input_nanos, each.output_nanos)]
+    paid += [each.uncertain_nanos for each in usage]
+    least = min((nanos for nanos in paid if nanos), default=CENT)
+    return bool(sum(paid)) and (sum(paid) < 10 * CENT or least < CENT // 2)
 
 
 def _sum(usage: Sequence[Usage]) -> Usage:
@@ -66,7 +74,7 @@ def _rows(usage: Usage, named: bool, *, precise: bool) -> list[CostRow]:  # noqa
 
 
 def money(nanos: int, *, precise: bool) -> str:
-    """Dollars; cents where the issue cost ten of them or more, else ten-thousandths."""
+    """Dollars, with two places or, if `precise`, with four."""
     return f"${nanos / NANOS_PER_DOLLAR:,.4f}" if precise else f"${nanos / NANOS_PER_DOLLAR:,.2f}"
 
 
