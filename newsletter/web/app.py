@@ -34,39 +34,41 @@ if TYPE_CHECKING:
     from newsletter.web.desk import Desk
 
 
+PAGES = {
+    "/": home.show,
+    "/style.css": home.style,
+    "/robots.txt": home.robots,
+    "/subscribe": home.to_form,
+    "/search": archive.search_all,
+    "/archive/{rubric}/": archive.show_days,
+    "/archive/{rubric}/feed.xml": archive.feed,
+    "/archive/{rubric}/search": archive.search_rubric,
+    "/archive/{rubric}/{when}/": archive.show_issue_or_month,
+    "/confirm/{token}": joining.ask_to_confirm,
+    "/unsubscribe/{token}": leaving.ask_to_leave,
+    "/preferences/{token}": preferences.show,
+    "/healthz": health.alive,
+    "/readyz": health.ready,
+    "/metrics": metrics.show,
+}
+FORMS = {
+    "/subscribe": joining.subscribe,
+    "/confirm/{token}": joining.confirm,
+    "/unsubscribe/{token}": leaving.leave,
+    "/preferences/{token}": preferences.change,
+}
+
+
 def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The web application; `more` are routes of other rooms. Raises StoreError."""
     with desk.store.begin() as tx:
         search.prepare(tx)
-    get = {
-        "/": home.show,
-        "/style.css": home.style,
-        "/robots.txt": home.robots,
-        "/subscribe": home.to_form,
-        "/search": archive.search_all,
-        "/archive/{rubric}/": archive.show_days,
-        "/archive/{rubric}/feed.xml": archive.feed,
-        "/archive/{rubric}/search": archive.search_rubric,
-        "/archive/{rubric}/{when}/": archive.show_issue_or_month,
-        "/confirm/{token}": joining.ask_to_confirm,
-        "/unsubscribe/{token}": leaving.ask_to_leave,
-        "/preferences/{token}": preferences.show,
-        "/healthz": health.alive,
-        "/readyz": health.ready,
-        "/metrics": metrics.show,
-    }
-    post = {
-        "/subscribe": joining.subscribe,
-        "/confirm/{token}": joining.confirm,
-        "/unsubscribe/{token}": leaving.leave,
-        "/preferences/{token}": preferences.change,
-    }
     return Starlette(
         routes=[
-            *(Route(path, partial(answer, desk)) for path, answer in get.items()),
+            *(Route(path, partial(answer, desk)) for path, answer in PAGES.items()),
             *(
                 Route(path, with_form(partial(answer, desk)), methods=["POST"])
-                for path, answer in post.items()
+                for path, answer in FORMS.items()
             ),
             Route("/hooks/sendgrid/events", hooks.events(desk), methods=["POST"]),
             *more,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.render import frame
 from newsletter.render.papers import LONGEST_NAME, LONGEST_TITLE, entries, groups, misses
 from newsletter.render.words import shown as one_line
@@ -25,6 +26,8 @@ LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
 MOST_AUTHORS = 1_000
 TOP = 10
 TITLES_A_DAY = 3
+CENTS_FROM = 100_000_000
+"""From ten cents on, cents say enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ def row(digest: Digest, url: str) -> Row:
 
 def _cost(*digests: Digest) -> str:
     nanos = sum(usage.total_nanos for digest in digests for usage in digest.usage)
-    return frame.money(nanos, precise=0 < nanos < frame.CENTS_FROM)
+    digits = 4 if 0 < nanos < CENTS_FROM else 2
+    return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"
 
 
 def total(digests: Sequence[Digest]) -> dict[str, object]:
