@@ -201,11 +201,10 @@ delivery = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
-    Column("subscriber_id", String(32), ForeignKey("subscriber.id"), nullable=False),
+    Column("subscriber_id", String(32), ForeignKey("subscriber.id"), nullable=False, index=True),
     Column("email", String(320), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
     Column("attempt", Integer, nullable=False, default=0),
-    # How often it was tried and provably not taken; unlike `attempt` it is no part of any key.
     Column("failures", Integer, nullable=False, default=0),
     Column("lease_owner", String(160)),
     Column("lease_until", Moment),
@@ -213,15 +212,12 @@ delivery = Table(
     Column("content_hash", String(64)),
     Column("provider_id", String(128)),
     Column("reason", Text, nullable=False, default=""),
-    # What became of it after it was accepted, as far as events tell.
     Column("fate", String(16), nullable=False, default="", server_default=""),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("digest_id", "subscriber_id"),
     # Claims walk along it: without the id each one would sort all that is still to be sent.
     Index(None, "digest_id", "state", "id"),
-    Index(None, "subscriber_id"),
-    Index(None, "state"),
 )
 
 # How the audience of a digest was counted, and why its sending stopped, if it did.
@@ -235,21 +231,36 @@ mailing = Table(
     Column("at", Moment, nullable=False),
 )
 
-# What the provider told about mails. `id` is the hash of what an event says, so that the same news
-# is one row however often, and under whatever event id, it is told.
+# What the provider told about mails. `id` is the hash of the news: told twice, it is one row.
 event = Table(
     "event",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("email_hash", String(64), nullable=False),
-    Column("delivery_id", String(32), nullable=False),
+    Column("delivery_id", String(32), nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
     Index(None, "email_hash", "at"),
-    Index(None, "delivery_id"),
     Index(None, "kind", "at"),
+)
+
+# Mail that came in, kept raw before anything is made of it. `id` is the hash of what it is.
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("envelope_from", Text, nullable=False),
+    Column("envelope_to", Text, nullable=False),
+    Column("aligned", Boolean, nullable=False),
+    Column("raw", LargeBinary),
+    Column("state", String(16), nullable=False),
+    Column("subscriber_id", String(32), index=True),
+    Column("said", Text, nullable=False, default=""),
+    Column("received_at", Moment, nullable=False),
+    Column("answered_at", Moment),
+    Index(None, "state", "received_at"),
 )
 
 # A limit shared by all machines: when the next start would be due at the even pace (Unix time).

@@ -1,0 +1,224 @@
+"""Mail that came in is worked off: wishes are done, doubts go to a person, answers are few.
+
+A token in the address it was sent to proves whose mail it is, whatever its From says: readers have
+aliases and forward their mail. Without one, a From that DKIM or SPF vouches for will do; else the
+subscriber is mailed a link, and nothing is done yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+from newsletter.addresses import ascii_domain
+from newsletter.envelope import letter
+from newsletter.incoming import Incoming, read
+from newsletter.links import TEST_READER, Purpose
+from newsletter.mailers import SendError
+from newsletter.model import SubscriberState
+from newsletter.phrases import Wish
+from newsletter.replies import Kind, Reply, understand
+from newsletter.store import inbound, subscribers, suppressions
+from newsletter.store.inbound import Letter, State
+from newsletter.store.suppressions import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.envelope import Sender
+    from newsletter.links import Links
+    from newsletter.mailers import Mailer
+    from newsletter.model import Rubric, Subscriber
+    from newsletter.render import Renderer
+    from newsletter.store import Store
+
+log = logging.getLogger(__name__)
+
+ADDRESS = re.compile(r"[^\s<>@\",;]+@([^\s<>@\",;]+)")
+DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
+WORDS = (
+    ("unsubscribe", "no mail any more, from now on"),
+    ("pause", "no mail until you say resume"),
+    ("resume", "mail again"),
+    ("help", "this list"),
+)
+HELD = {State.REVIEW: "A person reads your reply and decides.", State.DONE: "You asked for help."}
+RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
+UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
+
+
+@dataclass(frozen=True)
+class Post:
+    """What working off needs."""
+
+    store: Store
+    mailer: Mailer
+    renderer: Renderer
+    links: Links
+    sender: Sender
+    rubrics: Mapping[str, Rubric]
+
+    @property
+    def ours(self) -> list[str]:
+        """What stands in our mails and so marks where a reply quotes them."""
+        return [self.sender.email, self.links.reply_host, self.links.host]
+
+
+class Answer(NamedTuple):
+    """A mail to write: the name of its templates, to whom, and why it is written."""
+
+    name: str
+    to: Subscriber
+    reason: str = ""
+
+
+def take(
+    store: Store,
+    raw: bytes,
+    envelope_from: str,
+    recipients: Sequence[str],
+    now: datetime,
+    *,
+    aligned: bool = False,
+) -> int:
+    """Store one mail, once for each recipient. How many were new. Raises StoreError: answer 503."""
+    with store.begin() as tx:
+        new = [
+            inbound.keep(
+                tx,
+                raw,
+                envelope_from=envelope_from,
+                envelope_to=recipient,
+                now=now,
+                aligned=aligned,
+            )
+            for recipient in dict.fromkeys(recipients)
+        ]
+    return sum(new)
+
+
+def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:
+    """Whether DKIM, or SPF with the envelope, vouches for the From header's domain.
+
+    `dkim` and `spf` are fields of SendGrid's own. The first is no JSON and sometimes nonsense, so
+    only `@domain : pass` counts in it. What the mail's headers claim about this is never read.
+    """
+    found = ADDRESS.search(author[:1000])
+    if not found:
+        return False
+    domain = ascii_domain(found[1])
+    signers = [ascii_domain(name) for name in DKIM_PASS.findall(dkim[:1000])]
+    if spf.strip().lower() == "pass" and (sender := ADDRESS.search(envelope_from[:1000])):
+        signers.append(ascii_domain(sender[1]))
+    return any(_related(domain, signer) for signer in signers)
+
+
+def _related(one: str, other: str) -> bool:
+    """The same domain, or one below the other; never a bare top level."""
+    shorter, longer = sorted((one, other), key=len)
+    return "." in shorter and (one == other or longer.endswith(f".{shorter}"))
+
+
+def work_off(post: Post, now: datetime) -> int:
+    """Deal with every new mail. How many there were. Each is settled before its answer leaves:
+    a crash between the two costs an answer, and never doubles one.
+    """
+    done = 0
+    while True:
+        with post.store.begin() as tx:
+            found = inbound.next_new(tx)
+            if found is None:
+                return done
+            answer = _settle(tx, post, found, now)
+        done += 1
+        if answer:
+            _send(post, answer, now)
+
+
+def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer | None:
+    mail = read(found.raw)
+    token = post.links.read_address(found.envelope_to)
+    reply = understand(
+        mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
+    )
+    person = subscribers.get(tx, token[1]) if token else _author(tx, mail)
+    test = token is not None and token[1] == TEST_READER
+    if test or reply.kind in {Kind.AUTOMATIC, Kind.BOUNCE} or person is None or not person.email:
+        known = test or reply.kind in {Kind.AUTOMATIC, Kind.BOUNCE, Kind.COMPLAINT}
+        inbound.settle(tx, found.id, State.DONE if known else State.LETTER, None, reply.text)
+        return None
+    return _obey(tx, found, reply, person, now, proven=token is not None or found.aligned)
+
+
+def _author(tx: Connection, mail: Incoming) -> Subscriber | None:
+    address = ADDRESS.search(mail.header("from"))
+    return subscribers.find(tx, address[0]) if address else None
+
+
+def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
+    tx: Connection, found: Letter, reply: Reply, person: Subscriber, now: datetime, *, proven: bool
+) -> Answer | None:
+    """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
+    state = {Kind.REVIEW: State.REVIEW, Kind.OTHER: State.LETTER}.get(reply.kind, State.DONE)
+    inbound.settle(tx, found.id, state, person.id, reply.text)
+    if reply.kind is Kind.COMPLAINT:
+        subscribers.withdraw(tx, person.id, SubscriberState.COMPLAINED, "feedback report", now)
+    hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
+    if hostile or reply.kind is Kind.OTHER:
+        return None
+    if reply.wish is Wish.UNSUBSCRIBE and proven:
+        # Leaving happens once, so its confirmation can't go back and forth between two machines.
+        if not subscribers.unsubscribe(tx, person.id, "reply", now):
+            return None
+        inbound.answered(tx, found.id, person.id, now)
+        return Answer("goodbye", person)
+    if not inbound.may_answer(tx, found.id, person.id, now):
+        return None
+    if not proven:
+        return Answer("help", person, UNPROVEN)
+    if reply.wish in RESTS:
+        return _rest(tx, person, reply.wish, now)
+    return Answer("help", person, HELD[state])
+
+
+def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> Answer:
+    RESTS[wish](tx, person.id, "reply", now)
+    return Answer("preferences", subscribers.get(tx, person.id) or person)
+
+
+def _send(post: Post, answer: Answer, now: datetime) -> None:
+    person = answer.to
+    rubric = post.rubrics.get(person.rubric)
+    preferences = post.links.preferences_url(person.id)
+    subject, html, text = post.renderer.mail(
+        answer.name,
+        email=person.email,
+        rubric=rubric.title if rubric else person.rubric,
+        reason=answer.reason,
+        words=WORDS,
+        lines=[f"state: {person.state.value}"],
+        preferences_url=preferences,
+        resubscribe_url=preferences,
+        unsubscribe_url=post.links.unsubscribe_url(person.id),
+    )
+    mail = letter(
+        to_email=person.email,
+        to_name=person.name,
+        subject=subject,
+        html=html,
+        text=text,
+        letter_id=uuid4().hex,
+        sender=post.sender,
+        now=now,
+        answering=True,
+    )
+    try:
+        post.mailer.send(mail)
+    except SendError as error:
+        log.warning("an answer was not sent: %s", error)

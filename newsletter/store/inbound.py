@@ -1,0 +1,168 @@
+"""Mail that came in: stored first, understood afterwards.
+
+new --understood--> done        nothing is left to do
+--> review      may ask to leave: a person decides
+--> letter      for the operator to read
+review, letter --by the operator--> done
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.store.tables import inbound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+BETWEEN_ANSWERS = timedelta(hours=24)
+KEPT_RAW = timedelta(days=30)
+MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
+HEAD_BYTES = 64 * 1024
+
+
+class State(StrEnum):
+    NEW = "new"
+    DONE = "done"
+    REVIEW = "review"
+    LETTER = "letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail to one of our addresses. `aligned`: its From is vouched for by DKIM or SPF."""
+
+    id: str
+    envelope_from: str
+    envelope_to: str
+    aligned: bool
+    raw: bytes
+    state: State
+    subscriber_id: str | None
+    said: str
+    received_at: datetime
+
+
+def keep(
+    tx: Connection,
+    raw: bytes,
+    envelope_from: str,
+    envelope_to: str,
+    now: datetime,
+    *,
+    aligned: bool,
+) -> bool:
+    """Store a mail as new. False when it is known: providers repeat what was answered slowly."""
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    row = {
+        "id": identity(raw, envelope_to),
+        "envelope_from": envelope_from[:500],
+        "envelope_to": envelope_to[:500],
+        "aligned": aligned,
+        "raw": raw,
+        "state": State.NEW,
+        "said": "",
+        "received_at": now,
+    }
+    added = insert(inbound).values(row).on_conflict_do_nothing().returning(inbound.c.id)
+    return tx.scalar(added) is not None
+
+
+def identity(raw: bytes, envelope_to: str) -> str:
+    """Hash of the Message-ID, or of everything where there is none, and of the recipient."""
+    found = MESSAGE_ID.search(raw[:HEAD_BYTES])
+    what = found[1] if found else raw
+    return hashlib.sha256(what + b"\0" + envelope_to.lower().encode(errors="replace")).hexdigest()
+
+
+def next_new(tx: Connection) -> Letter | None:
+    """The oldest mail nobody looked at; nobody else gets it while this transaction lasts."""
+    query = (
+        select(inbound)
+        .where(inbound.c.state == State.NEW)
+        .order_by(inbound.c.received_at, inbound.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = tx.execute(query).one_or_none()
+    return _letter(row) if row else None
+
+
+def queue(tx: Connection) -> list[Letter]:
+    """What waits for the operator, oldest first."""
+    query = (
+        select(inbound)
+        .where(inbound.c.state.in_([State.REVIEW, State.LETTER]))
+        .order_by(inbound.c.received_at)
+    )
+    return [_letter(row) for row in tx.execute(query)]
+
+
+def settle(
+    tx: Connection, letter_id: str, state: State, subscriber_id: str | None = None, said: str = ""
+) -> bool:
+    """Say what became of a mail. False where it was settled already."""
+    values: dict[str, Any] = {"state": state}
+    if subscriber_id:
+        values["subscriber_id"] = subscriber_id
+    if said:
+        values["said"] = said.encode(errors="replace").decode().replace("\0", "")
+    done = tx.execute(
+        update(inbound)
+        .where(inbound.c.id == letter_id, inbound.c.state != State.DONE)
+        .values(values)
+    )
+    return done.rowcount == 1
+
+
+def may_answer(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> bool:
+    """True once in 24 hours for a subscriber, and then this mail counts as answered."""
+    recent = tx.scalar(
+        select(func.count()).where(
+            inbound.c.subscriber_id == subscriber_id,
+            inbound.c.answered_at > now - BETWEEN_ANSWERS,
+        )
+    )
+    if recent:
+        return False
+    answered(tx, letter_id, subscriber_id, now)
+    return True
+
+
+def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> None:
+    tx.execute(
+        update(inbound)
+        .where(inbound.c.id == letter_id)
+        .values(subscriber_id=subscriber_id, answered_at=now)
+    )
+
+
+def forget_old(tx: Connection, now: datetime) -> int:
+    """Drop what was written in mails that were settled a month ago."""
+    return tx.execute(
+        update(inbound)
+        .where(inbound.c.state == State.DONE, inbound.c.received_at < now - KEPT_RAW)
+        .values(raw=None, said="", envelope_from="")
+    ).rowcount
+
+
+def _letter(row: Row[Any]) -> Letter:
+    return Letter(
+        id=row.id,
+        envelope_from=row.envelope_from,
+        envelope_to=row.envelope_to,
+        aligned=row.aligned,
+        raw=row.raw or b"",
+        state=State(row.state),
+        subscriber_id=row.subscriber_id,
+        said=row.said,
+        received_at=row.received_at,
+    )

@@ -1,0 +1,275 @@
+"""The numbers in names are the acceptance cases in docs/delivery.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.inbox import Post, is_aligned, take, work_off
+from newsletter.links import TEST_READER
+from newsletter.model import Rubric, Subscriber, SubscriberState
+from newsletter.render import Renderer, Site
+from newsletter.store import inbound, subscribers
+from newsletter.store.inbound import State
+from newsletter.store.tables import inbound as table
+from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, reader
+from tests.fakes.replies import TONGUES, message, quoted
+
+if TYPE_CHECKING:
+    from newsletter.store import Store
+
+LATER = START + timedelta(hours=25)
+RENDERER = Renderer(Site("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
+
+
+@pytest.fixture
+def person() -> Subscriber:
+    return reader()
+
+
+@pytest.fixture
+def post(store: Store, person: Subscriber) -> Post:
+    with store.begin() as tx:
+        subscribers.save(tx, person, START)
+    rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
+    return Post(store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric})
+
+
+def receive(post: Post, text: str, to: str, now=START, **options) -> int:
+    """One mail comes in and is worked off; how many answers it got."""
+    before = len(answers(post))
+    extra = {"subject": "Re: arXiv digest", **options.pop("headers", {})}
+    raw = message(text, Message_ID=f"<{now.timestamp()}.{text[:5].strip()}@x>", **extra)
+    take(post.store, raw, options.pop("author", "ann@example.com"), [to], now, **options)
+    work_off(post, now)
+    return len(answers(post)) - before
+
+
+def answers(post: Post) -> list:
+    assert isinstance(post.mailer, FakeMailer)
+    return post.mailer.taken
+
+
+def state(post: Post, person: Subscriber) -> SubscriberState:
+    with post.store.read() as tx:
+        known = subscribers.get(tx, person.id)
+    assert known is not None
+    return known.state
+
+
+def kept(post: Post) -> list[State]:
+    with post.store.read() as tx:
+        return [State(s) for s in tx.scalars(select(table.c.state).order_by(table.c.received_at))]
+
+
+def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: Post, person: Subscriber):
+    to = LINKS.reply_address(person.id)
+    text = f"Unsubscribe\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
+
+    assert receive(post, text, to) == 1
+
+    [mail] = answers(post)
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    assert (mail.to_email, mail.reply_to) == (person.email, SENDER.operator)
+    assert dict(mail.headers)["Auto-Submitted"] == "auto-replied"
+    assert LINKS.preferences_url(person.id) in mail.text
+    assert kept(post) == [State.DONE]
+    assert receive(post, text, to, now=LATER) == 0
+
+
+def test_the_mailto_of_list_unsubscribe_works_with_any_text(post: Post, person: Subscriber):
+    headers = {"Auto_Submitted": "auto-generated"}
+    assert receive(post, "", LINKS.unsub_address(person.id), headers=headers) == 1
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+
+
+def test_14_the_same_mail_three_times_is_one_action(post: Post, person: Subscriber):
+    raw = message("unsubscribe", Message_ID="<one@example.com>")
+    to = [LINKS.reply_address(person.id)] * 2
+    news = [take(post.store, raw, "ann@example.com", to, START) for _ in range(3)]
+
+    assert news == [1, 0, 0]
+    assert work_off(post, START) == 1
+    assert work_off(post, START) == 0
+    assert len(answers(post)) == 1
+
+
+def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(post: Post, person: Subscriber):
+    raw = message("unsubscribe") + b"\r\n" * 15_000_000
+    assert take(post.store, raw, "ann@example.com", [LINKS.reply_address(person.id)], START) == 1
+    assert work_off(post, START) == 1
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+
+
+def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
+    post: Post, person: Subscriber
+):
+    to = LINKS.reply_address(person.id)
+
+    assert receive(post, "How do I unsubscribe my colleague?", to) == 1
+
+    assert state(post, person) is SubscriberState.ACTIVE
+    assert LINKS.unsubscribe_url(person.id) in answers(post)[0].text
+    with post.store.begin() as tx:
+        [waiting] = inbound.queue(tx)
+        assert waiting.said == "How do I unsubscribe my colleague?"
+        assert inbound.settle(tx, waiting.id, State.DONE)
+        assert not inbound.settle(tx, waiting.id, State.DONE)
+        assert inbound.queue(tx) == []
+
+
+def test_a_letter_goes_to_the_operator_unanswered(post: Post, person: Subscriber):
+    assert receive(post, "Great selection today.", LINKS.reply_address(person.id)) == 0
+    assert kept(post) == [State.LETTER]
+
+
+def test_17_a_thousand_replies_get_one_answer_a_day(post: Post, person: Subscriber):
+    to = LINKS.reply_address(person.id)
+    for number in range(1000):
+        raw = message("please do not unsubscribe me", Message_ID=f"<{number}@x>")
+        take(post.store, raw, "ann@example.com", [to], START)
+    assert work_off(post, START) == 1000
+    assert len(answers(post)) == 1
+    assert receive(post, "help", to, now=LATER) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"Precedence": "bulk"},
+        {"subject": "Automatic reply: away"},
+    ],
+    ids=str,
+)
+def test_17_machines_are_neither_obeyed_nor_answered(
+    post: Post, person: Subscriber, headers: dict[str, str]
+):
+    to = LINKS.reply_address(person.id)
+    assert receive(post, "unsubscribe", to, headers=headers) == 0
+    assert state(post, person) is SubscriberState.ACTIVE
+    assert kept(post) == [State.DONE]
+
+
+def test_17_two_of_us_writing_to_each_other_fall_silent(post: Post, person: Subscriber):
+    receive(post, "help", LINKS.reply_address(person.id))
+    [answer] = answers(post)
+    from newsletter.mime import to_bytes
+
+    back = to_bytes(answer)
+    take(post.store, back, SENDER.email, [LINKS.reply_address(person.id)], LATER)
+    work_off(post, LATER)
+    assert len(answers(post)) == 1
+
+
+def test_17_a_feedback_report_is_a_complaint(post: Post, person: Subscriber):
+    raw = (
+        b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
+        b' boundary="b"\r\n\r\n--b--\r\n'
+    )
+    take(post.store, raw, "fbl@example.com", [LINKS.unsub_address(person.id)], START)
+    work_off(post, START)
+    assert state(post, person) is SubscriberState.COMPLAINED
+    assert answers(post) == []
+
+
+def test_pause_and_resume_by_reply(post: Post, person: Subscriber):
+    to = LINKS.reply_address(person.id)
+    assert receive(post, "pause", to) == 1
+    assert state(post, person) is SubscriberState.PAUSED
+    assert receive(post, "resume", to, now=LATER) == 1
+    assert state(post, person) is SubscriberState.ACTIVE
+
+
+def test_18_without_a_token_a_from_alone_proves_nothing(post: Post, person: Subscriber):
+    headers = {"subject": "unsubscribe"}
+    raw = message("unsubscribe", **headers).replace(b"ann@example.com", person.email.encode())
+    raw = b"Authentication-Results: mx; dkim=pass header.d=example.org\r\n" + raw
+    take(post.store, raw, person.email, ["digest@in.example.org"], START)
+    work_off(post, START)
+
+    assert state(post, person) is SubscriberState.ACTIVE
+    [mail] = answers(post)
+    assert mail.to_email == person.email
+    assert LINKS.unsubscribe_url(person.id) in mail.text
+    again = raw.replace(b"unsubscribe", b"unsubscribe ")
+    take(post.store, again, person.email, ["digest@in.example.org"], START)
+    work_off(post, START)
+    assert len(answers(post)) == 1
+
+
+def test_18_without_a_token_an_aligned_from_is_enough(post: Post, person: Subscriber):
+    raw = message("unsubscribe").replace(b"ann@example.com", person.email.encode())
+    take(post.store, raw, person.email, ["digest@in.example.org"], START, aligned=True)
+    work_off(post, START)
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+
+
+def test_18_a_stranger_is_never_answered(post: Post):
+    assert receive(post, "unsubscribe", "digest@in.example.org") == 0
+    assert receive(post, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
+    assert kept(post) == [State.LETTER, State.LETTER]
+
+
+def test_18_a_bent_token_proves_nothing(post: Post, person: Subscriber):
+    to = LINKS.reply_address(person.id)
+    bent = to.replace(to[10], "a" if to[10] != "a" else "b", 1)
+    receive(post, "unsubscribe", bent)
+    assert state(post, person) is SubscriberState.ACTIVE
+
+
+def test_24_an_answer_to_a_test_mail_changes_nothing(post: Post):
+    assert receive(post, "unsubscribe", LINKS.reply_address(TEST_READER)) == 0
+    assert kept(post) == [State.DONE]
+
+
+def test_who_complained_is_never_written_to(post: Post, person: Subscriber):
+    with post.store.begin() as tx:
+        subscribers.withdraw(tx, person.id, SubscriberState.COMPLAINED, "event", START)
+    assert receive(post, "help", LINKS.reply_address(person.id)) == 0
+
+
+def test_what_was_settled_is_forgotten_after_a_month(post: Post, person: Subscriber):
+    receive(post, "help", LINKS.reply_address(person.id))
+    with post.store.begin() as tx:
+        assert inbound.forget_old(tx, START + timedelta(days=29)) == 0
+        assert inbound.forget_old(tx, START + timedelta(days=31)) == 1
+        row = tx.execute(select(table)).one()
+    assert (row.raw, row.said, row.envelope_from) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("dkim", "spf", "envelope_from", "expected"),
+    [
+        ("{@example.org : pass}", "none", "", True),
+        ("{@mail.example.org : pass}", "", "", True),
+        ("{@gmail.com : pass, @example.org : pass}", "", "", True),
+        ("{@example.org : fail}", "fail", "ann@example.org", False),
+        ("{@gmail.com : pass}", "", "", False),
+        ("{@org : pass}", "", "", False),
+        ("{@notexample.org : pass}", "", "", False),
+        ("none", "pass", "ann@example.org", True),
+        ("none", "pass", "ann@evil.example", False),
+        ("none", "softfail", "ann@example.org", False),
+        ("Can't locate object method via package", "", "", False),
+        ("{@example.org.evil.example : pass}", "", "", False),
+    ],
+)
+def test_18_alignment(dkim: str, spf: str, envelope_from: str, expected: bool):  # noqa: FBT001
+    assert is_aligned("Ann <ann@example.org>", dkim, spf, envelope_from) is expected
+    assert not is_aligned("nobody", dkim, spf, envelope_from)
+
+
+def test_an_answer_that_cannot_be_sent_undoes_nothing(post: Post, person: Subscriber):
+    from newsletter.mailers import SendError, Verdict
+
+    def refuse(_email: object) -> None:
+        raise SendError(Verdict.UNSENT, "no")
+
+    broken = replace(post, mailer=FakeMailer(before=refuse))
+    assert receive(broken, "unsubscribe", LINKS.reply_address(person.id)) == 0
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
