@@ -38,7 +38,7 @@ class Limits:
     """Money in nano-dollars, waiting in seconds.
 
     `attempts` counts the calls about one chunk that bring nothing; `outage` is after how many
-    chunks given up in a row the service counts as down.
+    chunks given up in a row the service counts as down. `mode` is auto, now or batch.
     """
 
     budget_nanos: int
@@ -49,6 +49,8 @@ class Limits:
     first_pause: float = 1.0
     longest_pause: float = 60.0
     outage: int = 3
+    mode: str = "auto"
+    batch_pause: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import lives
 from newsletter.model import Score
-from newsletter.scorers import Call, Failure, Reading, Request, Scorer, ScorerError
+from newsletter.scorers import Answer, Call, Failure, Reading, Request, Scorer, ScorerError
 from newsletter.store import ledger, scores
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from newsletter.model import Outcome, Paper, Rubric, Usage
     from newsletter.store import Store
 
+BATCH_LEASE = timedelta(hours=30)
+"""A batch ends after a day at the latest."""
 LEASE = timedelta(minutes=10)
 """Longer than any call may take: after it the process that sent it counts as dead."""
 
@@ -66,19 +68,22 @@ class Desk:
             ledger.bury(tx, self.account, self.clock(), lives.is_gone)
             for row in ledger.unread(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
-                    request = self._as_asked(row.papers, by_id, row.reading)
+                    request = self.as_asked(row.papers, by_id, row.reading)
                     reading = self.scorer.read(request, row.model, row.raw)
                     self._keep(tx, request, reading, row.call_id, trusting=True)
             return scores.known(tx, self.account, list(by_id))
 
-    def reserve(self, call: Call) -> str:
+    def reserve(self, call: Call, *, batch: bool = False) -> str:
         """Commit the intent. Raises NoReservation, or Known when others were first."""
+        lease = BATCH_LEASE if batch else LEASE
+        batch_id = ledger.SUBMITTING if batch else None
         with self._writing() as tx:
             ids = [paper.id for paper in call.request.papers]
             known = scores.known(tx, self.account, ids)[call.request.reading]
             if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
                 raise Known(found)
-            return ledger.reserve(tx, self.account, call, self.budget, self.clock() + LEASE)
+            until = self.clock() + lease
+            return ledger.reserve(tx, self.account, call, self.budget, until, batch_id)
 
     def ask(self, call: Call, call_id: str, *, trusting: bool) -> Reading:
         """Send the call, store the answer, then parse it and store its scores.
@@ -90,14 +95,33 @@ class Desk:
         except ScorerError as error:
             self._settle(call_id, error)
             raise
+        return self.store_answer(call.request, call.model, call_id, answer, trusting=trusting)
+
+    def store_answer(
+        self, request: Request, model: str, call_id: str, answer: Answer, *, trusting: bool
+    ) -> Reading:
+        """The raw answer and its cost are committed before anybody parses it."""
         with self._writing() as tx:
             ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
         if answer.usage is None:
             raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
-        reading = self.scorer.read(call.request, call.model, answer.raw)
+        reading = self.scorer.read(request, model, answer.raw)
         with self._writing() as tx:
-            self._keep(tx, call.request, reading, call_id, trusting=trusting)
+            self._keep(tx, request, reading, call_id, trusting=trusting)
         return reading
+
+    def in_batches(self) -> list[ledger.InBatch]:
+        with self.store.read() as tx:
+            return ledger.in_batches(tx, self.account)
+
+    def submitted(self, call_ids: Sequence[str], batch_id: str) -> None:
+        with self._writing() as tx:
+            ledger.submitted(tx, call_ids, batch_id)
+
+    def free(self, call_ids: Sequence[str], reason: str) -> None:
+        with self._writing() as tx:
+            for call_id in call_ids:
+                ledger.free(tx, call_id, reason, self.clock())
 
     def believe(self, reading: int, found: Mapping[str, Score]) -> None:
         """Store scores that were doubted, when asking again brought nothing better."""
@@ -132,7 +156,7 @@ class Desk:
         scores.keep(tx, self.account, request.reading, found, call_id)
         ledger.done(tx, call_id)
 
-    def _as_asked(
+    def as_asked(
         self, slots: Mapping[str, str], by_id: Mapping[str, Paper], reading: int
     ) -> Request:
         papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_place))

@@ -44,6 +44,8 @@ class Job:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     open_tasks: int = 0
     passes: int = 1
+    waits_for_second: bool = False
+    in_bulk: bool = False
     read_again: set[str] = field(default_factory=set)
     queued: set[str] = field(default_factory=set)
     wanted: set[str] = field(default_factory=set)
@@ -83,12 +85,17 @@ class Job:
 
     def begin(self, crew: Crew) -> None:
         """Queue the first pass over what no shared chunk holds."""
-        missing = self.missing()
-        sizes = self.desk.scorer.sizes
-        affordable = self._affordable(missing)
-        pieces = chunks.first_pass(missing, sizes, self.desk.day, affordable) if missing else []
-        self._queue(crew, [self._task(piece, reading=1) for piece in pieces])
+        self._queue(crew, [self._task(piece, reading=1) for piece in self._first_pieces()])
         self._pass_on(crew)
+
+    def second_pass(self, crew: Crew) -> None:
+        """Queue the second opinion."""
+        self._queue(crew, [self._task(piece, reading=2) for piece in self._second_pieces()])
+
+    def requests(self, reading: int) -> list[Request]:
+        """A pass as calls that wait for nothing, in bulk."""
+        pieces = self._first_pieces() if reading == 1 else self._second_pieces()
+        return [Request(self.desk.rubric, piece, reading) for piece in pieces]
 
     def follow(self, crew: Crew, task: Task, ending: Reading | Outcome) -> None:
         """What an answer, or the lack of one, leads to."""
@@ -120,17 +127,26 @@ class Job:
         upper = self.desk.scorer.call(request, self.desk.clock()).upper_nanos
         return max(1, self.desk.left() // upper) if upper else len(missing)
 
-    def _pass_on(self, crew: Crew) -> None:
-        """Once the first pass has ended, queue the second opinion."""
-        if self.open_tasks or self.passes > 1:
-            return
-        self.passes = 2
+    def _first_pieces(self) -> list[chunks.Chunk]:
+        missing = self.missing()
+        if not missing:
+            return []
+        affordable = self._affordable(missing)
+        return chunks.first_pass(missing, self.desk.scorer.sizes, self.desk.day, affordable)
+
+    def _second_pieces(self) -> list[chunks.Chunk]:
         if not self.desk.scorer.second_opinion:
-            return
+            return []
         band = opinion.band(self.desk.rubric, self.papers, self.first)
         unread = [paper for paper in band if paper.id not in self.read_again]
-        pieces = chunks.pass_over(unread, self.desk.scorer.sizes, self.desk.day, reading=2)
-        self._queue(crew, [self._task(piece, reading=2) for piece in pieces])
+        return chunks.pass_over(unread, self.desk.scorer.sizes, self.desk.day, reading=2)
+
+    def _pass_on(self, crew: Crew) -> None:
+        """Once the first pass has ended, go on to the second."""
+        if self.open_tasks or self.passes > 1 or self.waits_for_second:
+            return
+        self.passes = 2
+        self.second_pass(crew)
 
     def _answered(self, crew: Crew, task: Task, reading: Reading) -> None:
         """Believe what is sure; ask about the rest in smaller company."""

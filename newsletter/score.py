@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter import chunks
+from newsletter import bulk, chunks
 from newsletter.crew import Crew, Limits, ScoringFailed
 from newsletter.desk import Desk
 from newsletter.job import Job, Scored
@@ -79,9 +79,11 @@ def score_all(
         for want in wants
     ]
     crew = Crew(limits, clock)
+    batching = bulk.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
         job.recover()
-    _begin(crew, jobs, scorer.sizes, day)
+    _in_bulk(jobs, limits, reading=1, batching=batching)
+    _begin(crew, jobs, scorer.sizes, day, sharing=not batching)
     by_desk = {id(job.desk): job for job in jobs}
     total = sum(len(job.papers) for job in jobs)
     progress(sum(job.known for job in jobs), total)
@@ -91,15 +93,36 @@ def score_all(
         progress(sum(job.known for job in jobs), total)
 
     crew.work(follow)
+    if batching:
+        _in_bulk(jobs, limits, reading=2, batching=True)
+        for job in jobs:
+            job.second_pass(crew)
+        crew.work(follow)
     return [job.result() for job in jobs]
 
 
-def _begin(crew: Crew, jobs: Sequence[Job], sizes: Sequence[int], day: date) -> None:
+def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> None:
+    """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over."""
+    for job in jobs:
+        job.waits_for_second = batching
+        left_over = job.desk.in_batches()
+        if batching and not left_over:
+            bulk.submit(job.desk, job.requests(reading))
+            left_over = job.desk.in_batches()
+        job.in_bulk = bool(left_over)
+    for job in [job for job in jobs if job.in_bulk]:
+        bulk.collect(job.desk, job.papers, limits)
+        job.recover()
+
+
+def _begin(
+    crew: Crew, jobs: Sequence[Job], sizes: Sequence[int], day: date, *, sharing: bool
+) -> None:
     """Queue the first pass: what is worth sharing by chunk, the rest by rubric."""
     # Under a tight budget the likeliest papers go first, and that order is each rubric's own.
-    sharing = [job for job in jobs if job.can_afford_all()]
-    for chunk in chunks.shared([job.missing() for job in sharing], sizes, day):
+    together = [job for job in jobs if sharing and job.can_afford_all()]
+    for chunk in chunks.shared([job.missing() for job in together], sizes, day):
         for place in chunk.rubrics:
-            sharing[place].join(crew, chunk)
+            together[place].join(crew, chunk)
     for job in jobs:
         job.begin(crew)

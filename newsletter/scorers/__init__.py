@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from newsletter.model import Paper, Rubric, Score, Usage
@@ -108,6 +108,8 @@ class Scorer(Protocol):
     """How many papers one call may hold, largest first; no other number is ever asked for."""
     second_opinion: bool
     """Whether papers near the cut are read a second time."""
+    batcher: Batcher | None
+    """None where there is no bulk price."""
 
     def call(self, request: Request, at: datetime) -> Call: ...
 
@@ -119,6 +121,35 @@ class Scorer(Protocol):
 
     def prompt(self, rubric: Rubric) -> str:
         """What the model is told about this rubric, for a person to read; empty without a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch has come to. `answers` are by call id; None is one that was not billed."""
+
+    ended: bool
+    answers: Mapping[str, Answer | None] = field(default_factory=dict)
+
+
+class Batcher(Protocol):
+    """The second face of a scorer that also takes calls in bulk, for less money and much later.
+
+    All raise ScorerError.
+    """
+
+    def submit(self, calls: Mapping[str, Call]) -> str:
+        """Hand over calls by their ids in the ledger; returns the batch's id."""
+
+    def collect(self, batch_id: str, at: datetime) -> Batch:
+        """How far it is; the answers once it has ended."""
+
+    def cancel(self, batch_id: str, at: datetime) -> None: ...
+
+    def find(self, call_ids: Collection[str], since: datetime) -> str | None:
+        """The batch that holds one of these calls, if any submitted from `since` on does.
+
+        Waits for none: a batch that has not ended may be the one, and then its id is returned.
+        """
 
 
 SCORERS = {

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from newsletter.model import Score, Usage
-from newsletter.scorers import Answer, Call, Reading, Scorer
+from newsletter.scorers import Answer, Batcher, Call, Reading, Scorer
 from newsletter.similarity import similarities
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Local:
     # The rarity of words is that among all papers of the call, so a day is one call.
     sizes: tuple[int, ...] = (100_000,)
     second_opinion = False
+    batcher: Batcher | None = None
 
     def __init__(self, settings: Settings | None = None) -> None:
         del settings

@@ -161,6 +161,41 @@ def unread(tx: Connection, account: Account) -> list[Unread]:
     return [Unread(row.id, row.reading, row.model, row.papers, row.raw) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class InBatch:
+    """A call that waits in a batch; `batch_id` is SUBMITTING until its batch is known."""
+
+    call_id: str
+    batch_id: str
+    reading: int
+    model: str
+    papers: dict[str, str]
+    since: datetime
+
+
+SUBMITTING = "submitting"
+
+
+def in_batches(tx: Connection, account: Account) -> list[InBatch]:
+    """The calls of this account that were handed over in bulk, by this life or an earlier one."""
+    rows = tx.execute(
+        select(calls).where(
+            *_of(account),
+            calls.c.rubric == account.rubric,
+            calls.c.state == State.INTENT,
+            calls.c.batch_id.is_not(None),
+        )
+    )
+    return [
+        InBatch(row.id, row.batch_id, row.reading, row.model, row.papers, row.started_at)
+        for row in rows
+    ]
+
+
+def submitted(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
+    tx.execute(update(calls).where(calls.c.id.in_(call_ids)).values(batch_id=batch_id))
+
+
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
     return _bound(tx, _of_day(rubric, day))

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.fakes.anthropic_answers import Ending, written
+from tests.fakes.anthropic_batches import Batches
 from tests.fakes.anthropic_money import Till
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class FakeAnthropic:
         self.answered: list[Seen] = []
         self.till = Till()
         self.lock = threading.Lock()
+        self.batches = Batches()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -83,6 +85,32 @@ class FakeAnthropic:
 
     def fault(self, do: int | str, match: str = "", **more: Any) -> None:
         self.faults.append(Fault(do, match, **more))
+
+    def generate(
+        self,
+        seen: Seen,
+        papers: dict[str, tuple[str, str]],
+        ending: Ending = Ending.WHOLE,
+        *,
+        half: bool = False,
+    ) -> dict[str, Any]:
+        """One answer, counted and billed."""
+        slots = seen.body["output_config"]["format"]["schema"]["required"]
+        judged = {slot: self.judge(*papers[slot]) for slot in slots if slot in papers}
+        message = written(judged, ending)
+        usage = self.till.ring_up(seen.body, message, half=half)
+        if ending is not Ending.REFUSED:
+            with self.lock:
+                self.answered.append(seen)
+        return {
+            "id": f"msg_{len(self.requests)}",
+            "type": "message",
+            "role": "assistant",
+            "model": seen.body["model"],
+            **message,
+            "stop_sequence": None,
+            "usage": usage,
+        }
 
     def take_fault(self, body: str) -> Fault | None:
         with self.lock:
@@ -109,14 +137,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """What has happened so far, for a test in another process."""
         fake = self.server.fake
+        if "/batches" in self.path:
+            self._send(*fake.batches.get(self.path.partition("?")[0]))
+            return
         with fake.lock:
             counts = {"requests": len(fake.requests), "paid": len(fake.answered)}
         self._send(200, json.dumps(counts | {"bill_nanos": fake.bill_nanos}).encode())
 
     def do_POST(self) -> None:
         fake = self.server.fake
-        text = self.rfile.read(int(self.headers["content-length"])).decode()
-        body = json.loads(text)
+        text = self.rfile.read(int(self.headers["content-length"] or 0)).decode()
+        body = json.loads(text or "{}")
+        if "/batches" in self.path:
+            self._send(*fake.batches.post(self.path, body, fake))
+            return
         papers = {slot: (title, said) for slot, title, said in PAPER.findall(user_text(body))}
         titles = {slot: title for slot, (title, _) in papers.items()}
         seen = Seen(time.monotonic(), self.path, dict(self.headers), body, titles)
@@ -136,25 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, seen: Seen, papers: dict[str, tuple[str, str]], fault: Fault) -> None:
         fake = self.server.fake
-        slots = seen.body["output_config"]["format"]["schema"]["required"]
-        judged = {slot: fake.judge(*papers[slot]) for slot in slots if slot in papers}
         ending = Ending(fault.do) if fault.do in set(Ending) else Ending.WHOLE
-        message = written(judged, ending)
-        usage = fake.till.ring_up(seen.body, message)
-        if ending is not Ending.REFUSED:
-            with fake.lock:
-                fake.answered.append(seen)
-        raw = json.dumps(
-            {
-                "id": f"msg_{len(fake.requests)}",
-                "type": "message",
-                "role": "assistant",
-                "model": seen.body["model"],
-                **message,
-                "stop_sequence": None,
-                "usage": usage,
-            }
-        ).encode()
+        raw = json.dumps(fake.generate(seen, papers, ending)).encode()
         time.sleep(fake.latency + fault.delay)
         fake.till.now_readable(seen.body)
         if fault.do == "drop after":

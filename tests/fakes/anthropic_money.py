@@ -81,6 +81,10 @@ class Till:
             "output_tokens_details": {"thinking_tokens": thinking},
         }
 
+    def forget(self, body: dict[str, Any]) -> None:
+        with self._lock:
+            self._cached.pop(_key(body), None)
+
     def _counted(self, beginning: str) -> int:
         """Beginnings come again and again: each is counted once."""
         if beginning not in self._lengths:

@@ -11,10 +11,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from newsletter import hostile
-from newsletter.model import Score
+from newsletter.model import Score, Usage
 from newsletter.scorers import Reading
+from newsletter.scorers.claude import prices
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from newsletter.model import Paper, Rubric
     from newsletter.scorers import Request
 
@@ -45,6 +48,20 @@ def envelope(raw: bytes) -> dict[str, Any]:
 def is_free_refusal(message: dict[str, Any]) -> bool:
     """A refusal before the first word is not billed, though it reports usage."""
     return message.get("stop_reason") == "refusal" and not message.get("content")
+
+
+def usage_of(raw: bytes, model: str, at: datetime, *, batch: bool = False) -> Usage | None:
+    """What an answer cost; None when it does not say."""
+    message = envelope(raw)
+    counted = message.get("usage")
+    if is_free_refusal(message):
+        return Usage(model)
+    if not isinstance(counted, dict):
+        return None
+    try:
+        return prices.priced(model, at.date(), counted, batch=batch)
+    except ValueError:
+        return None
 
 
 def read(request: Request, model: str, raw: bytes) -> Reading:

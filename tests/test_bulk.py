@@ -1,0 +1,186 @@
+"""The Batch API: half the price, across restarts, and what it leaves open goes the ordinary way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from newsletter import bulk
+from newsletter.model import Outcome
+from newsletter.score import ScoringFailed
+from newsletter.store.ledger import SUBMITTING
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.scoring import (
+    MORNING,
+    billed,
+    claude,
+    honest,
+    limits,
+    papers,
+    scored,
+    uncertain,
+    wall_clock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.score import Limits, Scored
+    from newsletter.store import Store
+
+COUNT = 37
+DAY = papers(COUNT)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+def in_bulk(**more: Any) -> Limits:
+    return limits(**({"mode": "batch", "batch_pause": 0.01} | more))
+
+
+def holds(fake: FakeAnthropic, result: Scored) -> None:
+    assert result.outcomes == {p.id: Outcome.SCORED for p in DAY}
+    for given in DAY:
+        wanted = honest(given.title, given.abstract)
+        assert result.scores[given.id].relevance == wanted["r"]
+    assert uncertain(result) == 0
+    assert billed(result) == fake.bill_nanos
+
+
+def test_a_day_in_bulk_costs_half(store: Store, fake: FakeAnthropic) -> None:
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert fake.requests == []
+    assert len(fake.batches.held) == 1
+    assert len(fake.papers_paid) == COUNT
+    tokens = result.usage[0]
+    full = (
+        tokens.input_tokens * 100
+        + tokens.cache_write_tokens * 125
+        + tokens.cache_read_tokens * 10
+        + tokens.output_tokens * 500
+    )
+    assert abs(2 * billed(result) - full) <= 4
+
+
+def test_the_second_opinion_goes_in_bulk_too(store: Store, fake: FakeAnthropic) -> None:
+    holds(fake, scored(store, claude(fake, second_opinion=True), DAY, in_bulk()))
+    assert len(fake.batches.held) == 2
+    assert fake.requests == []
+
+
+def test_it_is_waited_for(store: Store, fake: FakeAnthropic) -> None:
+    fake.batches.looks = 5
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+
+
+@pytest.mark.parametrize("spoilt", ["errored", "expired", "canceled"])
+def test_what_a_batch_leaves_open_goes_the_ordinary_way(
+    store: Store, fake: FakeAnthropic, spoilt: str
+) -> None:
+    fake.batches.spoil = spoilt
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert len(fake.requests) == 1
+    assert len(fake.papers_paid) == COUNT
+
+
+@pytest.mark.parametrize("status", [429, 500, 529])
+def test_a_busy_service_at_submission_means_the_ordinary_way(
+    store: Store, fake: FakeAnthropic, status: int
+) -> None:
+    fake.batches.statuses = [status]
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert fake.batches.held == {}
+    assert len(fake.papers_paid) == COUNT
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_a_fatal_answer_at_submission_stops(store: Store, fake: FakeAnthropic, status: int) -> None:
+    fake.batches.statuses = [status]
+    with pytest.raises(ScoringFailed, match=str(status)):
+        scored(store, claude(fake), DAY, in_bulk())
+    assert fake.requests == []
+    assert scored(store, claude(fake), DAY, limits()).usage != ()
+
+
+def test_trouble_while_looking_is_waited_out(store: Store, fake: FakeAnthropic) -> None:
+    fake.batches.trouble_while_looking = [500, 529]
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert fake.requests == []
+
+
+def test_a_dead_life_s_batch_is_collected_and_not_paid_again(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """The process ends while the batch is away: the next one takes the answers."""
+    fake.batches.looks = 10_000
+    with pytest.raises(KilledError):
+        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
+    fake.batches.held["msgbatch_1"].looks = 1
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert len(fake.batches.held) == 1
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_batch_whose_name_was_never_learnt_is_found(store: Store, fake: FakeAnthropic) -> None:
+    """The process ended between handing over and the reply: rows say SUBMITTING."""
+    fake.batches.forget_reply = True
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert len(fake.batches.held) == 1
+    assert len(fake.papers_paid) == COUNT
+    assert SUBMITTING not in fake.batches.held
+
+
+def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.looks = 10_000
+    soon = wall_clock() + bulk.BEFORE_DEADLINE + timedelta(seconds=0.3)
+    result = scored(store, claude(fake), DAY, in_bulk(deadline=soon))
+    holds(fake, result)
+    assert fake.batches.held["msgbatch_1"].cancelled
+
+
+def test_the_budget_holds_at_submission(store: Store, fake: FakeAnthropic) -> None:
+    some = limits(0.0015, mode="batch", batch_pause=0.01)
+    result = scored(store, claude(fake), papers(160), some)
+    assert fake.bill_nanos == billed(result) <= 1_500_000
+    assert Outcome.UNSCORED_BUDGET in result.outcomes.values()
+
+
+def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
+    scorer_batcher: Any = object()
+    far = limits(deadline=MORNING + timedelta(hours=3))
+    near = limits(deadline=MORNING + timedelta(hours=1))
+    assert bulk.wanted(far, scorer_batcher, 1, MORNING)
+    assert not bulk.wanted(far, scorer_batcher, 3, MORNING)
+    assert not bulk.wanted(near, scorer_batcher, 1, MORNING)
+    assert not bulk.wanted(limits(), scorer_batcher, 1, MORNING)
+    assert not bulk.wanted(limits(mode="now"), scorer_batcher, 1, MORNING)
+    assert bulk.wanted(limits(mode="batch"), scorer_batcher, 50, MORNING)
+    assert not bulk.wanted(limits(mode="batch"), None, 1, MORNING)
+
+
+class KilledError(Exception):
+    pass
+
+
+def dying_clock(looks: int):
+    told = 0
+
+    def clock():
+        nonlocal told
+        told += 1
+        if told > looks:
+            raise KilledError
+        return wall_clock()
+
+    return clock
