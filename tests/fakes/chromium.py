@@ -5,6 +5,7 @@ https://chromedevtools.github.io/devtools-protocol/
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FOUND = shutil.which("chromium")
+AXE = Path(__file__).parents[1] / "email" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -93,6 +95,24 @@ class Tab:
         )  # fmt: skip
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._call("Emulation.setEmulatedMedia", features=[feature])
+
+    def picture(self) -> bytes:
+        """What is to be seen now, as PNG."""
+        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+
+    @property
+    def too_wide(self) -> int:
+        """By how many pixels the page is wider than the window; 0 as it should be."""
+        return int(self.run("document.documentElement.scrollWidth - window.innerWidth"))
+
+    def barriers(self) -> list[str]:
+        """What axe-core finds; https://github.com/dequelabs/axe-core."""
+        self.run(AXE.read_text(encoding="utf-8") + "; true")
+        found = self.run(
+            "axe.run().then(r => r.violations.map("
+            "v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' ')))"
+        )
+        return [str(each) for each in found]
 
     def forbid_scripts(self) -> None:
         self._call("Emulation.setScriptExecutionDisabled", value=True)
