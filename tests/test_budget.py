@@ -19,7 +19,7 @@ from newsletter.render.budget import (
     ladder,
     lines_only,
 )
-from newsletter.render.clip import clip_sentences, clip_words
+from newsletter.render.clip import clip_sentences, clip_words, sentences
 from newsletter.render.edition import READER_BYTES, around
 from newsletter.render.issue import Pieces, weight
 from newsletter.render.papers import entries
@@ -145,6 +145,11 @@ def test_an_excerpt_has_whole_sentences_and_starts_at_the_contribution():
     excerpt, cut = clip_sentences(ABSTRACT, 100)
     assert excerpt == "… In this paper, we propose a sparse one. It costs 50% less. It is open."
     assert cut
+
+
+def test_an_abbreviation_ends_no_sentence():
+    assert sentences(ABSTRACT)[1].endswith("J. Doe et al. have many layers.")
+    assert len(sentences(ABSTRACT)) == 5
 
 
 def test_room_that_is_left_goes_to_the_lead_in():

@@ -108,6 +108,7 @@ def test_what_was_ranked_locally_says_so_and_shows_no_score():
         assert not re.search(r"\d\s*/\s*[12]0\b", shown)
         assert not re.search(r"(relevance|novelty) \d", shown, re.IGNORECASE)
     assert "Ranked locally" in words(page.find("caption"))
+    assert "Closest to your rubric" in words(page.find("h3").find_previous("h2"))
 
 
 def test_an_unread_paper_of_a_followed_author_has_no_score():

@@ -15,8 +15,6 @@ from typing import Any
 from jinja2 import Environment
 
 WORD = re.compile(r"jx(\d{4})xj")
-# Comments (Outlook's conditional ones among them), titles and tags: a word in there stays bare.
-CLOSED = re.compile(r"<!--.*?-->|<title>.*?</title>|<[a-zA-Z/!][^>]*>", re.DOTALL)
 # What only Outlook reads, as a whole: a parser must not look into it, nor change it.
 CONDITIONAL = re.compile(r"<!--\[if (?!!)[^\]]*\]>.*?<!\[endif\]-->", re.DOTALL)
 STYLE = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
@@ -39,7 +37,7 @@ def compile_mjml(source: str, inline_css: str) -> str:
     Raises BuildError when mrml refuses the template or a Jinja tag is lost on the way.
     """
     tags, hidden = _hide(source)
-    html = inline(mjml_to_html(hidden), inline_css, shield=True)
+    html = inline(mjml_to_html(hidden), inline_css)
     return _restore(_squeeze(html), tags)
 
 
@@ -58,7 +56,7 @@ def mjml_to_html(source: str) -> str:
     return "".join(part + comment for part, comment in zip(shown, [*kept, ""], strict=True))
 
 
-def inline(html: str, css: str, *, shield: bool = False) -> str:
+def inline(html: str, css: str) -> str:
     """`css` inside the elements it matches, by premailer; the page's own styles stay."""
     premailer: Any = import_module("premailer")
 
@@ -69,14 +67,10 @@ def inline(html: str, css: str, *, shield: bool = False) -> str:
         return f"<!--stash{len(stash) - 1}-->"
 
     page = STYLE.sub(put_away, CONDITIONAL.sub(put_away, html))
-    if shield:
-        page = _shield(page)
     page = premailer.Premailer(
         page,
         css_text=[css],
-        # Without these premailer fetches style sheets from the network and eats `!important`.
         allow_network=False,
-        strip_important=False,
         disable_basic_attributes=["align", "bgcolor", "width", "valign"],
         disable_validation=True,
         cssutils_logging_level=logging.CRITICAL,
@@ -104,15 +98,6 @@ def _hide(source: str) -> tuple[list[str], str]:
     return tags, "".join(out)
 
 
-def _shield(page: str) -> str:
-    """Words between elements as comments: a parser leaves those alone, even in tables."""
-    out, end = [], 0
-    for found in CLOSED.finditer(page):
-        out += [WORD.sub(r"<!--\g<0>-->", page[end : found.start()]), found[0]]
-        end = found.end()
-    return "".join([*out, WORD.sub(r"<!--\g<0>-->", page[end:])])
-
-
 def _restore(page: str, tags: list[str]) -> str:
     found = [int(number) for number in WORD.findall(page)]
     # mj-title stands in the page twice; every other tag once.
@@ -124,7 +109,6 @@ def _restore(page: str, tags: list[str]) -> str:
     if blocks != sorted(set(blocks)):
         message = f"the template tag {tags[blocks[0]]} and its kind were moved or doubled"
         raise BuildError(message)
-    page = re.sub(r"<!--(jx\d{4}xj)-->", r"\1", page)
     return WORD.sub(lambda word: tags[int(word[1])], page)
 
 

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from newsletter.render.plain import flow, rows, tidy
+
+
+def test_lines_have_72_columns_and_links_stay_whole():
+    link = "https://news.example/" + "a" * 90
+    lines = flow(f"{'word ' * 30}{link} {'word ' * 20}", indent=4).splitlines()
+    assert f"    {link}" in lines
+    assert all(line.startswith("    ") for line in lines)
+    assert all(len(line) <= 72 for line in lines if "://" not in line)
+
+
+def test_the_later_lines_of_an_entry_hang():
+    assert flow("12. " + "word " * 20, hang=4).splitlines()[1].startswith("    word")
+
+
+def test_an_endless_word_is_cut():
+    assert [len(line) for line in flow("x" * 130).splitlines()] == [60, 71]
+
+
+def test_every_row_is_wrapped_for_itself():
+    assert rows("one\ntwo", 2) == "  one\n  two"
+
+
+def test_no_line_starts_a_signature_and_blank_lines_do_not_pile_up():
+    assert tidy("a  \n\n\n\n-- \nb\n\n") == "a\n\n—\nb\n"
