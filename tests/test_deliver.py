@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.model import DeliveryState, SubscriberState
-from newsletter.store import claims, deliveries, subscribers
+from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import mailing
 from tests.fakes.mail import FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
@@ -23,8 +24,9 @@ from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy import Connection
+
     from newsletter.model import Email
-    from newsletter.store import Store
 
 
 @pytest.fixture
@@ -466,3 +468,65 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
             outcome = claims.Outcome(owed, state, provider_id="late")
             assert claims.record(tx, [outcome], later) == changes
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}
+
+
+def test_03_the_operator_resolves_what_is_in_doubt(town: Town):
+    town.settle(2)
+    town.announce()
+    town.send(failing(Verdict.UNKNOWN), limits=Limits(threads=1))
+    now = town.clock.now()
+    with town.store.begin() as tx:
+        first, second = sorted(claims.doubts(tx), key=lambda doubt: doubt.email)
+        assert (first.rubric, first.reason) == ("cold-stars", "as told")
+        assert claims.resolve(tx, first.id, now, sent=True)
+        assert claims.resolve(tx, second.id, now, sent=False)
+        assert not claims.resolve(tx, first.id, now, sent=False)
+        assert claims.doubts(tx) == []
+    mailer = FakeMailer()
+    assert town.send(mailer) == Tally(accepted=2)
+    assert [mail.to_email for mail in mailer.taken] == [second.email]
+
+
+def test_25_without_a_durable_mark_no_request_leaves(town: Town):
+    town.settle(5)
+    town.announce()
+
+    class Full(Store):
+        """A disk that is full from the first claim on."""
+
+        commits = 0
+
+        @contextmanager
+        def begin(self) -> Iterator[Connection]:
+            with super().begin() as tx:
+                yield tx
+                self.commits += 1
+                if self.commits > 1:
+                    message = "database or disk is full"
+                    raise StoreError(message)
+
+    mailer = FakeMailer()
+    full = Town(Full(town.store.url.render_as_string(hide_password=False)), town.clock)
+    full.digest_id = town.digest_id
+    with pytest.raises(StoreError, match="full"):
+        full.send(mailer)
+    full.store.close()
+
+    assert mailer.taken == []
+    assert set(town.states().values()) == {DeliveryState.PENDING}
+    assert town.send(mailer) == Tally(accepted=5)
+
+
+def test_the_content_of_a_second_try_is_that_of_the_first(town: Town):
+    town.settle(1)
+    town.announce()
+    hashes = []
+
+    def note(_email: Email) -> None:
+        hashes.append(town.rows()[0].content_hash)
+        if len(hashes) < 3:
+            raise SendError(Verdict.UNSENT, "as told")
+
+    town.send(FakeMailer(before=note))
+    assert hashes[0] is None
+    assert hashes[1] == hashes[2] == town.rows()[0].content_hash

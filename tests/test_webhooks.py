@@ -19,9 +19,18 @@ from newsletter.model import DeliveryState, SubscriberState
 from newsletter.store import events, subscribers, suppressions
 from newsletter.store.events import EventKind
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, subscriber, suppression
-from newsletter.webhooks import BIGGEST, Receipt, Signature, read_events, receive, verify
+from newsletter.store.tables import delivery, event, inbound, subscriber, suppression
+from newsletter.webhooks import (
+    BIGGEST,
+    Receipt,
+    Signature,
+    read_events,
+    receive,
+    receive_mail,
+    verify,
+)
 from tests.fakes.mail import START, FakeMailer, Town, reader
+from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told
 
 if TYPE_CHECKING:
@@ -382,3 +391,37 @@ def test_old_events_are_forgotten(town: Town):
     with town.store.begin() as tx:
         assert events.forget_old(tx, START + timedelta(days=89)) == 0
         assert events.forget_old(tx, START + timedelta(days=91)) == 1
+
+
+def parsed(town: Town, **fields: str | bytes) -> Receipt:
+    given = {n: v if isinstance(v, bytes) else v.encode() for n, v in fields.items()}
+    return receive_mail(town.store, given, START)
+
+
+def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(town: Town):
+    envelope = json.dumps({"from": "ann@example.com", "to": ["a@in.example.org", "b@x.example"]})
+    mail = message("unsubscribe", Message_ID="<1@example.com>")
+    given = {"envelope": envelope, "dkim": "{@example.com : pass}", "email": mail}
+
+    assert parsed(town, **given) == Receipt(200, 2)
+    assert parsed(town, **given) == Receipt(200, 0)
+
+    with town.store.read() as tx:
+        rows = tx.execute(select(inbound).order_by(inbound.c.envelope_to)).all()
+    assert [row.envelope_to for row in rows] == ["a@in.example.org", "b@x.example"]
+    assert all(row.aligned and row.raw == mail for row in rows)
+
+
+@pytest.mark.parametrize(
+    "envelope", [b"", b"{}", b"null", b"[" * 50_000, b'{"to": 7}', b'{"to": [7]}', b"\xff"]
+)
+def test_14_a_broken_envelope_is_kept_by_the_header(town: Town, envelope: bytes):
+    assert parsed(town, envelope=envelope, email=message("hello")) == Receipt(200, 1)
+    with town.store.read() as tx:
+        assert "in.example.org" in tx.execute(select(inbound)).one().envelope_to
+
+
+def test_14_a_post_without_a_mail_is_taken_and_said(town: Town):
+    receipt = parsed(town, text="unsubscribe")
+    assert (receipt.status, receipt.new_events) == (200, 0)
+    assert "send_raw" in receipt.alert

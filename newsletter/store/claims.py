@@ -18,11 +18,11 @@ from sqlalchemy import String, bindparam, func, literal, or_, select, update
 
 from newsletter.model import Delivery, DeliveryState, SubscriberState
 from newsletter.store import subscribers
-from newsletter.store.tables import delivery, subscriber, suppression
+from newsletter.store.tables import delivery, digest, subscriber, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from sqlalchemy import Connection, Row
 
@@ -177,3 +177,47 @@ def next_try(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
 
 def failures(tx: Connection, delivery_id: str) -> int:
     return tx.scalar(select(delivery.c.failures).where(delivery.c.id == delivery_id)) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A mail that may or may not have gone out: shown to the operator, who may know more."""
+
+    id: str
+    email: str
+    rubric: str
+    date: date
+    reason: str
+    since: datetime
+
+
+def doubts(tx: Connection) -> list[Doubt]:
+    """Every `unknown` row, the oldest first."""
+    query = (
+        select(
+            delivery.c.id,
+            delivery.c.email,
+            digest.c.rubric,
+            digest.c.date,
+            delivery.c.reason,
+            delivery.c.changed_at,
+        )
+        .join_from(delivery, digest)
+        .where(delivery.c.state == DeliveryState.UNKNOWN.value)
+        .order_by(delivery.c.changed_at, delivery.c.id)
+    )
+    return [Doubt(*row) for row in tx.execute(query)]
+
+
+def resolve(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> bool:
+    """The operator says whether a mail in doubt went out; else it is sent in the next run.
+
+    This is the only way from `unknown` to `pending`. False where the row is in no doubt.
+    """
+    state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
+    done = tx.execute(
+        update(delivery)
+        .where(delivery.c.id == delivery_id, delivery.c.state == DeliveryState.UNKNOWN.value)
+        .values(state=state.value, reason="by the operator", not_before=None, changed_at=now)
+    )
+    return done.rowcount == 1
