@@ -87,4 +87,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo test lint pytest check-email gallery bench-render lock clean
+.PHONY: help install demo test lint pytest check-email gallery bench-render bench-scoring bench-prior kill-scoring lock clean
