@@ -38,7 +38,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 # npm fetches what judges mails only for this; a machine without node or Chromium is told so.
 tests/email/node_modules: tests/email/package-lock.json
