@@ -1,0 +1,147 @@
+"""Stored days scored once more: with a changed rubric, or with the same one to see how it wavers.
+
+What is bought stands in the ledger under an account of its own, so that no digest's cost changes;
+a changed rubric's scores are kept, and cost nothing again when it is adopted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.desk import Desk
+from newsletter.fidelity import picked
+from newsletter.score import score
+from newsletter.store import scores
+from newsletter.store.ledger import Budget
+from newsletter.triage import order, split_excluded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
+
+    from newsletter.model import Paper, Rubric, Score, Usage
+    from newsletter.score import Limits, Scored
+    from newsletter.scorers import Scorer
+    from newsletter.store import Store
+
+SUFFIX = "~replay"
+LONGEST_SLUG = 64
+
+
+class StoredDay(NamedTuple):
+    date: date
+    papers: Sequence[Paper]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One day: ids gained, lost and kept against the rubric as it was scored; what this cost.
+
+    `compared` is False when the day was never scored with the old rubric: then all is gained.
+    """
+
+    date: date
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    kept: tuple[str, ...]
+    usage: tuple[Usage, ...]
+    compared: bool
+
+
+def replay(
+    store: Store,
+    scorer: Scorer,
+    old: Rubric | None,
+    new: Rubric,
+    days: Sequence[StoredDay],
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Replayed]:
+    """Score the days with `new` and compare with what `old` had picked. Raises ScoringFailed."""
+    done = []
+    for day in days:
+        found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
+        before = stored(store, scorer, old, day, clock) if old else {}
+        was = picked(old, before) if old else set()
+        now = picked(new, found.scores)
+        done.append(
+            Replayed(
+                date=day.date,
+                gained=tuple(sorted(now - was)),
+                lost=tuple(sorted(was - now)),
+                kept=tuple(sorted(now & was)),
+                usage=found.usage,
+                compared=bool(before),
+            )
+        )
+    return done
+
+
+def rescore(
+    store: Store,
+    scorer: Scorer,
+    rubric: Rubric,
+    day: StoredDay,
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Scored:
+    """The day under an account of its own; scores that are stored for this rubric are used."""
+    aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
+    to_read, _ = split_excluded(rubric, day.papers)
+    likeliest = order(rubric, to_read)
+    return score(store, scorer, aside, day.date, likeliest, limits, clock=clock, progress=progress)
+
+
+def again(
+    store: Store,
+    scorer: Scorer,
+    rubric: Rubric,
+    day: StoredDay,
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Scored:
+    """The same questions to the same model once more; the stored scores are not touched."""
+    fresh = Again(scorer, f"{clock():%Y%m%dT%H%M%S}")
+    return rescore(store, fresh, rubric, day, limits, clock=clock, progress=progress)
+
+
+def stored(
+    store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay, clock: Callable[[], datetime]
+) -> dict[str, Score]:
+    """The final scores that the ledger holds of a day, for nothing."""
+    from newsletter.model import Score as Found
+    from newsletter.opinion import all_settled
+
+    desk = Desk(store, scorer, rubric, day.date, Budget(0), clock)
+    with store.read() as tx:
+        known = scores.known(tx, desk.account, [paper.id for paper in day.papers])
+    first, second = (
+        {key: one for key, one in known[reading].items() if isinstance(one, Found)}
+        for reading in (1, 2)
+    )
+    return all_settled(day.papers, first, second)
+
+
+class Again:
+    """A scorer under another name, so that nothing it says replaces what is stored."""
+
+    def __init__(self, scorer: Scorer, mark: str) -> None:
+        self.name = f"{scorer.name}/again-{mark}"
+        self.judges = scorer.judges
+        self.sizes = scorer.sizes
+        self.second_opinion = scorer.second_opinion
+        self.batcher = scorer.batcher
+        self.call = scorer.call
+        self.ask = scorer.ask
+        self.read = scorer.read
+        self.prompt = scorer.prompt
+
+
+_: type[Scorer] = Again

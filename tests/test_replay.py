@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.fidelity import against, agreement, jaccard
+from newsletter.model import Score
+from newsletter.replay import StoredDay, again, replay, stored
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.scoring import (
+    DAY,
+    RUBRIC,
+    billed,
+    claude,
+    honest,
+    limits,
+    paper,
+    papers,
+    scored,
+    wall_clock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.store import Store
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+TODAY = StoredDay(DAY, papers(32))
+
+
+def test_a_lower_bar_costs_nothing_and_shows_what_it_gains(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    day = StoredDay(DAY, [*papers(16), paper(20, 6, 7)])
+    scored(store, claude(fake), day.papers)
+    before = fake.bill_nanos
+    lower = replace(RUBRIC, relevance=6)
+    (one,) = replay(store, claude(fake), RUBRIC, lower, [day], limits(), clock=wall_clock)
+    assert (one.gained, one.lost) == ((paper(20).id,), ())
+    assert one.kept == (paper(8).id, paper(16).id)
+    assert one.usage == ()
+    assert one.compared
+    assert fake.bill_nanos == before
+
+
+def test_changed_words_are_bought_apart_and_then_kept(store: Store, fake: FakeAnthropic) -> None:
+    digest = scored(store, claude(fake), TODAY.papers)
+    changed = replace(RUBRIC, preface="Another friend.")
+    (one,) = replay(store, claude(fake), RUBRIC, changed, [TODAY], limits(), clock=wall_clock)
+    cost = sum(usage.total_nanos for usage in one.usage)
+    assert cost == fake.bill_nanos - billed(digest) > 0
+    assert one.gained == one.lost == ()
+    assert scored(store, claude(fake), TODAY.papers).usage == digest.usage
+    adopted = len(fake.requests)
+    scored(store, claude(fake), TODAY.papers, rubric=changed)
+    assert len(fake.requests) == adopted
+
+
+def test_a_day_never_scored_is_said_to_be_one(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake), papers(1))
+    yesterday = StoredDay(DAY - timedelta(days=1), papers(1))
+    other = replace(RUBRIC, preface="x")
+    (one,) = replay(store, claude(fake), other, RUBRIC, [yesterday], limits(), clock=wall_clock)
+    assert not one.compared
+
+
+def test_again_asks_again_and_changes_nothing(store: Store, fake: FakeAnthropic) -> None:
+    first = scored(store, claude(fake), TODAY.papers)
+    asked = len(fake.requests)
+    second = again(store, claude(fake), RUBRIC, TODAY, limits(), clock=wall_clock)
+    assert len(fake.requests) == 2 * asked
+    assert second.scores == first.scores
+    assert stored(store, claude(fake), RUBRIC, TODAY, wall_clock) == first.scores
+    found = agreement(RUBRIC, first.scores, second.scores)
+    assert (found.papers, found.jaccard, found.same) == (32, 1.0, 1.0)
+
+
+def score(number: int, relevance: int, novelty: int) -> Score:
+    return Score(paper(number).id, "m", relevance, novelty)
+
+
+def scores(*given: tuple[int, int]) -> dict[str, Score]:
+    made = [score(n, *pair) for n, pair in enumerate(given)]
+    return {one.paper_id: one for one in made}
+
+
+def test_agreement_is_measured() -> None:
+    found = agreement(
+        RUBRIC, scores((8, 8), (8, 8), (2, 2), (7, 7)), scores((8, 8), (6, 8), (3, 2), (7, 8))
+    )
+    assert found.jaccard == pytest.approx(2 / 3)
+    assert found.same == 0.25
+    assert found.relevance_apart == 0.75
+    assert found.relevance_drift == -0.25
+    assert found.novelty_drift == 0.25
+
+
+def test_fidelity_to_labels_is_measured_at_equal_size() -> None:
+    labels = {paper(0).id: (9, 9), paper(1).id: (8, 9), paper(2).id: (7, 7)}
+    found = against(labels, scores((9, 8), (4, 4), (7, 7), (8, 8), (1, 1)))
+    assert found.labels == 3
+    assert found.jaccard == 0.5
+    assert found.recall_high == 0.5
+    assert found.relevance_apart == pytest.approx(4 / 3)
+    assert against({}, {}).recall_high is None
+
+
+def test_two_empty_selections_agree() -> None:
+    assert jaccard(set(), set()) == 1.0
