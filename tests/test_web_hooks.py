@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
+from newsletter.model import SubscriberState
 from newsletter.store import suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, desk, reader
+from tests.fakes.pages import NOW, desk, reader, stored
 
 PATH = "/hooks/sendgrid/events"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -78,3 +81,96 @@ def test_a_body_beyond_measure_and_a_get_are_refused(web):
     body = b"[" + b" " * (10 * 2**20) + b"]"
     assert web.ask("POST", PATH, body, signed(body)).status == 413
     assert web.get(PATH).status == 405
+
+
+SECRET = "a secret of twenty letters"
+INBOUND = f"/hooks/sendgrid/inbound/{SECRET.replace(' ', '%20')}"
+
+
+@pytest.fixture
+def doors(store):
+    """The application with an inbound secret, and its desk."""
+    work = desk(store)
+    settings = work.settings.model_copy(update={"inbound_secret": SecretStr(SECRET)})
+    work = replace(work, settings=settings)
+    with served(create_app(work)) as browser:
+        yield browser, work
+
+
+def brought(mail, to):
+    """A post of Inbound Parse with `send_raw`, and its content type."""
+    envelope = json.dumps({"to": [to], "from": "ada@example.org"}).encode()
+    parts = {"envelope": envelope, "email": mail, "dkim": b"none", "SPF": b"none"}
+    head = b'--xYzZY\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
+    lines = [head % name.encode() + text + b"\r\n" for name, text in parts.items()]
+    return b"".join(lines) + b"--xYzZY--\r\n", "multipart/form-data; boundary=xYzZY"
+
+
+def reply(to, words="unsubscribe", rest=b""):
+    head = (
+        f"From: ada@example.org\r\nTo: {to}\r\nSubject: Re: digest\r\nMessage-ID: <1@x.org>\r\n\r\n"
+    )
+    return head.encode() + words.encode() + b"\r\n" + rest
+
+
+def settles(store, person, state):
+    """Whether the reader's state becomes that one: the mail is worked off after the answer."""
+    for _ in range(300):
+        if stored(store, person).state == state:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_reader_leaves_by_replying(doors, store):
+    browser, work = doors
+    person = reader(store)
+    to = work.links.reply_address(person.id)
+    body, kind = brought(reply(to), to)
+    page = browser.ask("POST", INBOUND, body, {"Content-Type": kind})
+    assert (page.status, page.body) == (200, b"")
+    assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+    assert reason(store, person) == Reason.UNSUBSCRIBED
+
+
+def test_a_mail_of_thirty_megabytes_comes_through(doors, store):
+    browser, work = doors
+    person = reader(store)
+    to = work.links.unsub_address(person.id)
+    body, kind = brought(reply(to, rest=b"x" * 76 + b"\r\n" * 15 * 2**20), to)
+    assert len(body) > 30 * 10**6
+    assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200
+    assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+
+
+def test_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store):
+    browser, work = doors
+    person = reader(store)
+    to = work.links.reply_address(person.id)
+    body, kind = brought(reply(to), to)
+    wrong = INBOUND.replace("twenty", "eighty")
+    assert browser.ask("POST", wrong, body, {"Content-Type": kind}).status == 503
+    with served(create_app(desk(store))) as shut:
+        assert shut.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
+    time.sleep(0.2)
+    assert stored(store, person).state == SubscriberState.ACTIVE
+
+
+def test_once_its_key_is_set_inbound_mail_must_be_signed(store):
+    work = desk(store)
+    given = {"inbound_secret": SecretStr(SECRET), "sendgrid_inbound_key": PUBLIC}
+    work = replace(work, settings=work.settings.model_copy(update=given))
+    person = reader(store)
+    to = work.links.reply_address(person.id)
+    body, kind = brought(reply(to), to)
+    with served(create_app(work)) as browser:
+        assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
+        headers = {**signed(body), "Content-Type": kind}
+        assert browser.ask("POST", INBOUND, body, headers).status == 200
+        assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+
+
+def test_a_post_that_is_no_mail_is_taken_and_dropped(doors):
+    browser, _ = doors
+    for body, kind in ((b"", ""), (b"x" * 99, "multipart/form-data"), (b"a=1", "text/plain")):
+        assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200

@@ -71,6 +71,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
                 for path, answer in FORMS.items()
             ),
             Route("/hooks/sendgrid/events", hooks.events(desk), methods=["POST"]),
+            Route("/hooks/sendgrid/inbound/{secret}", hooks.inbound(desk), methods=["POST"]),
             *more,
         ],
         middleware=[
