@@ -141,6 +141,7 @@ class Again:
         self.call = scorer.call
         self.ask = scorer.ask
         self.read = scorer.read
+        self.weigh = scorer.weigh
         self.prompt = scorer.prompt
 
 

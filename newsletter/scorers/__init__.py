@@ -119,6 +119,12 @@ class Scorer(Protocol):
     def read(self, request: Request, model: str, raw: bytes) -> Reading:
         """Parse an answer of `model` to `request`. Never raises: what is unreadable is missing."""
 
+    def weigh(self, call: Call) -> Usage | None:
+        """About what the call would cost, for nothing; None when calls are free.
+
+        Raises ScorerError.
+        """
+
     def prompt(self, rubric: Rubric) -> str:
         """What the model is told about this rubric, for a person to read; empty without a model."""
 

@@ -39,6 +39,10 @@ class Local:
     def call(self, request: Request, at: datetime) -> Call:
         return Call(request, MODEL, {}, 0, at)
 
+    def weigh(self, call: Call) -> Usage | None:
+        del call
+        return None
+
     def ask(self, call: Call) -> Answer:
         request = call.request
         likeness = similarities(request.rubric, request.papers)

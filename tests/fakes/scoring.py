@@ -76,7 +76,7 @@ def honest(title: str, abstract: str) -> dict[str, Any]:
 def settings(url: str = "http://127.0.0.1:9", **more: object) -> Settings:
     return Settings(
         _env_file=None,  # type: ignore[call-arg]
-        anthropic_api_key="sk-test",  # type: ignore[arg-type]
+        anthropic_api_key="sk-test",
         anthropic_base_url=url,
         **more,  # type: ignore[arg-type]
     )

@@ -13,7 +13,7 @@ from newsletter.settings import SettingsError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from newsletter.model import Rubric
+    from newsletter.model import Rubric, Usage
     from newsletter.scorers import Request
     from newsletter.settings import Settings
 
@@ -24,6 +24,8 @@ CAN_NOT_THINK = {"claude-haiku-5-5", LAST_RESORT}
 HAS_NO_EFFORT = {LAST_RESORT}
 
 BASE_TOKENS, SLOT_TOKENS, THINKING_TOKENS, SECOND_THINKING_TOKENS = 300, 90, 200, 400
+FIRST_OUTPUT, SECOND_OUTPUT = 26, 370
+"""Tokens a paper usually takes: a slot, a comment for one in ten, on the second reading thought."""
 TIMEOUT_SECONDS = 180.0
 
 
@@ -74,6 +76,15 @@ class Claude:
             response = self._wire.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
         return Answer(raw, answer.usage_of(raw, call.model, call.at))
+
+    def weigh(self, call: Call) -> Usage | None:
+        body = {name: call.body[name] for name in ("model", "system", "messages", "output_config")}
+        with self._wire.proving(call.at):
+            counted = self._wire.client().messages.count_tokens(**body)
+        each = SECOND_OUTPUT if call.request.reading > 1 else FIRST_OUTPUT
+        output = each * len(call.request.papers)
+        tokens = {"input_tokens": counted.input_tokens, "output_tokens": output}
+        return prices.priced(call.model, call.at.date(), tokens)
 
     def read(self, request: Request, model: str, raw: bytes) -> Reading:
         return answer.read(request, model, raw)
