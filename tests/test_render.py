@@ -104,6 +104,7 @@ def test_what_was_ranked_locally_says_so_and_shows_no_score():
     for shown in (words(page), " ".join(text.split())):
         assert "anked locally, not read by a model; novelty not judged" in shown
         assert "Rank 1" in shown
+        assert "1 closest" in shown
         assert "Similarity 0.42" in shown
         assert not re.search(r"\d\s*/\s*[12]0\b", shown)
         assert not re.search(r"(relevance|novelty) \d", shown, re.IGNORECASE)

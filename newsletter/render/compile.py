@@ -74,8 +74,6 @@ def inline(html: str, css: str) -> str:
         disable_basic_attributes=["align", "bgcolor", "width", "valign"],
         disable_validation=True,
         cssutils_logging_level=logging.CRITICAL,
-        remove_unset_properties=False,
-        disable_leftover_css=True,
     ).transform()
     page = re.sub(r"<!--stash(\d+)-->", lambda found: stash[int(found[1])], page)
     return DOCTYPE + page[page.index("<html") :]

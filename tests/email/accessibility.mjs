@@ -55,9 +55,11 @@ async function look(browser, source, view, point) {
   return faults.map((fault) => `${fault} [${view.width} ${view.scheme}]`);
 }
 
-export async function accessibility(browser, file, html) {
+// `brief` looks at the narrowest dark and the widest light view only, which differ most.
+export async function accessibility(browser, file, html, brief) {
   const bare = html.replace(/<style\b[^>]*>[^]*?<\/style>/g, '');
-  const looks = VIEWS.map((view) => look(browser, { file }, view, 25));
+  const views = brief ? [VIEWS[1], VIEWS[4]] : VIEWS;
+  const looks = views.map((view) => look(browser, { file }, view, 25));
   looks.push(look(browser, { html: bare }, { width: 500, scheme: 'light' }, 31));
   return (await Promise.all(looks)).flat();
 }
