@@ -7,8 +7,9 @@ politeness. So a phrase inside a sentence is no command.
 from __future__ import annotations
 
 import re
-import unicodedata
 from enum import StrEnum
+
+from newsletter.courtesy import bare, plain
 
 LONGEST = 120
 
@@ -18,47 +19,6 @@ class Wish(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     HELP = "help"
-
-
-def plain(text: str) -> str:
-    """Lower case, without accents, punctuation, symbols and invisible characters."""
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    kept = []
-    for character in decomposed:
-        category = unicodedata.category(character)
-        if category[0] in "LN":
-            kept.append(character)
-        elif category[0] in "ZPS" or character in "\t\n\r":
-            kept.append(" ")
-    return unicodedata.normalize("NFKC", " ".join("".join(kept).split()))
-
-
-# Words around a command that change nothing. Longer ones stand before those they contain.
-_POLITE = """
-please|pls|plz|kindly|thank you very much|thank you|thanks a lot|thanks|thx|many thanks|cheers
-|hi there|hi|hello|hey|dear all|dear team|dear sir or madam|good morning|regards|best regards|best
-|kind regards|team|sirs|now|immediately|asap
-|bitte|vielen dank|danke schon|danke|guten tag|hallo|sehr geehrte damen und herren|liebe gruße
-|mit freundlichen grußen|mfg|viele gruße|liebe grusse|viele grusse|mit freundlichen grussen
-|alstublieft|aub|graag|bedankt|dank u|dank je|hoi|beste|met vriendelijke groet
-|tack sa mycket|tack|snalla|vanligen|hej|halsningar
-|s il vous plait|s il te plait|svp|stp|merci beaucoup|merci d avance|merci|bonjour|cordialement
-|por favor|muchas gracias|gracias|hola|buenos dias|un saludo|saludos
-|por gentileza|obrigado|obrigada|ola|bom dia|atenciosamente
-|per favore|per cortesia|grazie mille|grazie|buongiorno|salve|ciao|cordiali saluti
-|prosze|poprosze|dziekuje|dzien dobry|witam|pozdrawiam
-|prosim|dekuji|dobry den|s pozdravem|diky
-|пожалуиста|спасибо|здравствуите|добрыи день|прошу|\u0441 уважением
-""".replace("\n", "")
-POLITE = re.compile(rf"\b(?:{_POLITE})\b")
-_EAST = """
-请您|请帮我|请给我|请|請您|請幫我|請|谢谢|謝謝|您好|你好|麻烦|麻煩
-|をお願いいたします|をお願い致します|をお願いします|お願いいたします|お願い致します|お願いします
-|をお願いしたいです|してください|して下さい|を希望します|希望|ありがとうございます|こんにちは
-|해 주시기 바랍니다|해주시기 바랍니다|해 주세요|해주세요|해 주십시오|해주십시오
-|부탁드립니다|부탁드려요|부탁합니다
-|합니다|할게요|감사합니다|안녕하세요
-""".replace("\n", "")
 
 
 def _pattern(*templates: str) -> re.Pattern[str]:
@@ -79,6 +39,52 @@ def _word(word: str) -> str:
 _LIST_EN = "(from/off) (this/the/your/all) (mailing/email/arxiv/daily) (list/newsletter/digest)"
 _ABO_DE = "(mich) (bitte) (von/vom/aus/den/das) (diesem/dem/der/dieser) (newsletter/liste/abo)"
 
+
+def _joined(*groups: str) -> str:
+    """One of each group in order; a group ending in `|` may be left out."""
+    choices = (f"(?:{'|'.join(map(plain, group.split('|')))})" for group in groups)
+    return " ?".join(choices)
+
+
+_LEAVE_EAST = "|".join(
+    (
+        _joined(
+            "我想要|我想|我要|",
+            "帮我|幫我|给我|將我|将我|",
+            "退订|退訂|取消订阅|取消訂閱|停止订阅|停止訂閱",
+            "这个|这份|本|该|此|",
+            "邮件|郵件|列表|通讯|订阅|訂閱|",
+            "吧|了|一下|",
+        ),
+        _joined(
+            "请|",
+            "不要再|不想再|别再|不再",
+            "给我|收到|接收|",
+            "发|发送|",
+            "邮件|郵件|",
+            "给我|",
+            "了|",
+        ),
+        _joined(
+            "メールマガジン|メルマガ|ニュースレター|メール|",
+            "の|",
+            "配信|購読|登録|受信",
+            "を|",
+            "停止|解除|中止|キャンセル",
+            "して|したいです|したい|です|",
+        ),
+        _joined(
+            "이메일|메일|뉴스레터|",
+            "의|을|를|",
+            "수신|구독",
+            "을|를|",
+            "거부|취소|해지|중지|중단",
+            "하고 싶습니다|하고 싶어요|하겠습니다|할래요|요|",
+        ),
+        _joined("이메일|메일", "을|를|", "그만 보내", "주세요|줘요|줘|"),
+    )
+)
+LEAVE_EAST = re.compile(_LEAVE_EAST)
 COMMANDS: dict[Wish, re.Pattern[str]] = {
     Wish.UNSUBSCRIBE: _pattern(
         # English
@@ -97,6 +103,11 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "end (my/the/this) (subscription)",
         "no more emails/mails/newsletters",
         "quit",
+        "take/remove my name/my_email/my_address off/from (your/this/the) (mailing) list",
+        "(i) no longer wish/want to receive (these/your/any/this) (more) emails/mails/newsletter",
+        "(i) do_not/don_t wish/want (to) (receive) (these/your/any/this) (more) emails/mails",
+        "stop sending/mailing (me) these/this/those/that (emails/mails/newsletter)",
+        "sign me off",
         # German
         f"abmelden/abbestellen/austragen/kündigen/abmeldung {_ABO_DE}",
         "newsletter/abo/abonnement (bitte) abbestellen/abmelden/kündigen/beenden/stornieren",
@@ -107,7 +118,10 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "(bitte) nehmen sie mich aus dem/ihrem verteiler",
         "ich möchte (mich) (den) (newsletter) abmelden/abbestellen/austragen",
         "ich möchte mich (vom/von_diesem) newsletter abmelden",
-        "keine (weiteren) (e-)mails/emails/newsletter/nachrichten mehr",
+        "(ich) (möchte/will) keine (weiteren) mails/e-mails/newsletter (mehr) (erhalten/bekommen)",
+        "(mich) aus dem/ihrem verteiler nehmen/löschen/streichen/entfernen",
+        "streichen/löschen/entfernen/nehmen sie mich von/aus der/dem/ihrer/ihrem liste/verteiler",
+        "abbestellung",
         # Dutch
         "afmelden/uitschrijven/opzeggen/afmelding/uitschrijving (voor/van) (deze/de) (nieuwsbrief)",
         "(ik) wil (mij/me) afmelden/uitschrijven (voor/van) (deze/de) (nieuwsbrief)",
@@ -115,6 +129,9 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "mij/me afmelden/uitschrijven",
         "stop (de/deze) nieuwsbrief/mails/e-mails",
         "geen (e-)mails/mails meer",
+        "(wilt/kunt) u/je mij/me uitschrijven/afmelden (van/uit) (de/deze) (lijst/nieuwsbrief)",
+        "(gelieve) mij/me uit/af te schrijven/melden",
+        "(ik) wil geen mail/mails/e-mails meer (ontvangen)",
         # Swedish
         "avregistrera/avprenumerera/avsluta/avanmäl (mig) (från) (listan/nyhetsbrevet/denna_lista)",
         "avsluta/säg_upp (min) prenumeration/prenumerationen",
@@ -122,6 +139,8 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "jag vill avregistrera/avanmäla mig",
         "jag vill avprenumerera/avsluta (prenumerationen)",
         "inga fler mejl/mail",
+        "(jag) vill avsluta/säga_upp (min) prenumeration/prenumerationen",
+        "(jag) vill inte ha/få fler mejl/mail",
         # French
         "(se/me/vous) désabonner/désinscrire (moi) (de) (cette/la) (liste/newsletter)",
         "désabonnez/désinscrivez moi (de) (cette/la/votre) (liste/newsletter)",
@@ -132,6 +151,8 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "annuler/résilier (mon/l') abonnement",
         "arrêtez/arrêter (les/ces) (mails/emails/envois)",
         "plus de mails/emails",
+        "(veuillez/pouvez-vous/de) me désabonner/désinscrire/retirer (de) (cette/la/votre) (liste)",
+        "je ne souhaite/veux/désire plus recevoir (ces/vos/de/les) (mails/emails/messages)",
         # Spanish
         "(dar/darme/darse) (me) (de) baja (de/del) (esta/la) (lista/boletín/suscripción)",
         "(deme/dame/denme) de baja (de) (esta/la) (lista)",
@@ -141,6 +162,9 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "desuscribir/desuscribirme/desuscríbeme/desuscribirse (de) (esta) (lista)",
         "no más correos/emails",
         "eliminar/elimíneme/bórrame/bórreme (me) (de) (esta/la) (lista)",
+        "(quiero/deseo/quisiera) cancelar (mi/la) suscripción",
+        "no quiero/deseo recibir más (correos/emails/mensajes)",
+        "elimínenme/elimíname/bórrenme/quítenme/quíteme/quítame de (la/esta/su) lista",
         # Portuguese
         "descadastrar/descadastre/descadastrar-me/cancelar (me) (minha/a) (inscrição/assinatura)",
         "cancele/cancelem (a) minha inscrição/assinatura",
@@ -149,6 +173,9 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "remover/remova/retire/retirar (me/meu_email) (da/desta) (lista)",
         "anular/cancelar (a) subscrição",
         "sair (da/desta) lista",
+        "(quero/desejo/gostaria_de) sair (da/desta) lista",
+        "me remova/remover/retire/tire (da/desta) (lista)",
+        "não quero/desejo (mais) receber (mais) (emails/mensagens)",
         # Italian
         "disiscrivimi/disiscrivetemi (da/dalla) (questa) (lista/newsletter)",
         "cancellami/cancellatemi (da/dalla) (questa) (lista/newsletter)",
@@ -157,22 +184,30 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "voglio/vorrei/desidero disiscrivermi/cancellarmi (da/dalla) (questa) (lista/newsletter)",
         "rimuovimi/rimuovetemi/toglimi/toglietemi (da/dalla) (questa) (lista/newsletter)",
         "basta mail/email",
+        "(vi/la) (prego) (di) cancellarmi/rimuovermi/disiscrivermi (da/dalla) (questa) (lista)",
+        "non voglio/desidero/vorrei più ricevere (queste/altre) (mail/email)",
         # Polish
         "(mnie) wypisz/wypisać/wypiszcie/wyrejestruj/usuń (mnie) (z) (tej) (listy/newslettera)",
         "rezygnuję/rezygnacja (z) (subskrypcji/newslettera/prenumeraty)",
         "anuluj/anulować (moją) (subskrypcję/prenumeratę)",
         "chcę się wypisać (z) (tej) (listy/newslettera)",
         "chcę zrezygnować (z) (subskrypcji/newslettera)",
+        "(o) wypisanie/usunięcie (mnie) (z) (tej) (listy/newslettera)",
+        "nie chcę (już/więcej) otrzymywać (więcej) (wiadomości/maili)",
         # Czech
         "odhlásit/odhlaste/odhlašte/odhlásit_se (mě/odběr/se) (z) (odběru/newsletteru)",
         "zrušit/zrušte/ukončit (můj) odběr/předplatné (newsletteru)",
         "chci se odhlásit (z) (odběru)",
         "chci zrušit odběr",
+        "zrušit/zrušte mi/můj odběr",
+        "nechci/nepřeji_si (už/dále) dostávat (další) (emaily/e-maily)",
         # Russian
         "отписаться/отписать/отписка/отпишите/отпиши (меня) (от) (этой) (рассылки)",
         "отменить/отмените/прекратить/прекратите/остановить (мою/эту) (подписку/рассылку)",
         "хочу/хотел_бы/хотела_бы отписаться (от) (рассылки/этой_рассылки)",
         "удалите меня из (этого) списка/рассылки",
+        "(больше) не присылайте (мне) (больше) (письма/писем/рассылку)",
+        "не хочу (больше) получать (эти/ваши) (письма/рассылку)",
         # Chinese
         "退订/退訂/取消订阅/取消訂閱/取消訂閲/退阅/停止订阅/停止訂閱 (邮件/郵件/本邮件)",
         "我要退订/我要退訂/我想退订/我想退訂/我要取消订阅/我想取消订阅/我要取消訂閱/我想取消訂閱",
@@ -229,7 +264,13 @@ unsub|unsusc|opt out|opted out|remove me|take me off|remove my|my subscription|s
 """.replace("\n", "")
 STEMS = re.compile("|".join(re.escape(plain(stem)) for stem in _STEMS.split("|")))
 """Where one of these occurs a person may want to leave, without our being sure of it."""
-WEAK = re.compile(r"\b(?:stop|cancel|remove|quit|end|leave)\b")
+_WEAK = """
+stop|cancel|remove|quit|leave|receive|mails|emails|list|erhalten|bekommen|streich|losch|liste
+|recevoir|recibir|receber|ricevere|lista|rimuov|rimuover|elimin|quit[ae]|ontvangen|lijst|listan
+|otrzymyw|listy|dostavat|получать|присыл|письма|список|邮件|郵件|发了|メール|메일|보내|그만
+""".replace("\n", "")
+WEAK = re.compile(r"(?:^| )(?:" + _WEAK + ")|邮件|郵件|メール|메일")
+"""Words that in a short mail make it worth a second look; a long one may well contain them."""
 DENIAL = re.compile(
     r"\b(?:not|don t|dont|never|but|however|instead|actually|wait|keep|except|unless|nicht|aber"
     r"|kein|niet|maar|inte|ne|pas|mais|pero|nao|mas|non|ma|nie|ale|не|но)\b|\?"
@@ -238,19 +279,8 @@ DENIAL = re.compile(
 
 def wish_of(line: str) -> Wish | None:
     """What a line asks for, when it is a command and nothing more."""
-    said = _without_politeness(line[:LONGEST]) + " "
+    said = bare(line[:LONGEST]) + " "
+    if LEAVE_EAST.fullmatch(said.strip()):
+        return Wish.UNSUBSCRIBE
     found = (wish for wish, pattern in COMMANDS.items() if pattern.fullmatch(said))
     return next(found, None)
-
-
-def is_courtesy(line: str) -> bool:
-    """A greeting or thanks alone: what is asked for stands on another line."""
-    return not _without_politeness(line)
-
-
-def _without_politeness(line: str) -> str:
-    said = " ".join(POLITE.sub(" ", plain(line)).split())
-    return " ".join(EAST.sub(" ", said).split())
-
-
-EAST = re.compile("|".join(plain(word) for word in _EAST.split("|") if word))

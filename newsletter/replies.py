@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, is_courtesy, plain, wish_of
+from newsletter.courtesy import is_courtesy, plain
+from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

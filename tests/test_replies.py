@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newsletter.courtesy import plain
 from newsletter.incoming import html_to_text, read
-from newsletter.phrases import Wish, plain, wish_of
+from newsletter.phrases import Wish, wish_of
 from newsletter.replies import Kind, Reply, new_lines, understand
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import (
@@ -18,6 +19,7 @@ from tests.fakes.replies import (
     DIGEST,
     FOOTER,
     OURS,
+    PUT_OTHERWISE,
     TONGUES,
     Tongue,
     encoded,
@@ -100,6 +102,11 @@ def test_15_a_wrong_or_unknown_charset_is_survived(said: str):
     ],
 )
 def test_15_how_people_write_it(said: str):
+    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize("said", PUT_OTHERWISE)
+def test_15_how_else_people_put_it(said: str):
     assert understood(message(said)).wish is Wish.UNSUBSCRIBE
 
 

@@ -1,0 +1,60 @@
+"""Text made comparable: no accents, no punctuation, no politeness, in fourteen languages (pure)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+def plain(text: str) -> str:
+    """Lower case, without accents, punctuation, symbols and invisible characters."""
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    kept = []
+    for character in decomposed:
+        category = unicodedata.category(character)
+        if category[0] in "LN":
+            kept.append(character)
+        elif category[0] in "ZPS" or character in "\t\n\r":
+            kept.append(" ")
+    return unicodedata.normalize("NFKC", " ".join("".join(kept).split()))
+
+
+# Words around a command that change nothing. Longer ones stand before those they contain.
+_POLITE = """
+please|pls|plz|kindly|thank you very much|thank you|thanks a lot|thanks|thx|many thanks|cheers
+|hi there|hi|hello|hey|dear all|dear team|dear sir or madam|good morning|regards|best regards|best
+|kind regards|team|sirs|now|immediately|asap
+|bitte|vielen dank|danke schon|danke|guten tag|hallo|sehr geehrte damen und herren|liebe gruße
+|mit freundlichen grußen|mfg|viele gruße|liebe grusse|viele grusse|mit freundlichen grussen
+|alstublieft|aub|graag|bedankt|dank u|dank je|hoi|beste|met vriendelijke groet
+|tack sa mycket|tack|snalla|vanligen|hej|halsningar
+|s il vous plait|s il te plait|svp|stp|merci beaucoup|merci d avance|merci|bonjour|cordialement
+|por favor|muchas gracias|gracias|hola|buenos dias|un saludo|saludos
+|por gentileza|obrigado|obrigada|ola|bom dia|atenciosamente
+|per favore|per cortesia|grazie mille|grazie|buongiorno|salve|ciao|cordiali saluti
+|prosze|poprosze|dziekuje|dzien dobry|witam|pozdrawiam
+|prosim|dekuji|dobry den|s pozdravem|diky
+|пожалуиста|спасибо|здравствуите|добрыи день|прошу|\u0441 уважением
+""".replace("\n", "")
+POLITE = re.compile(rf"\b(?:{_POLITE})\b")
+_EAST = """
+请您|请帮我|请给我|请|請您|請幫我|請|谢谢|謝謝|您好|你好|麻烦|麻煩
+|をお願いいたします|をお願い致します|をお願いします|お願いいたします|お願い致します|お願いします
+|をお願いしたいです|してください|して下さい|を希望します|希望|ありがとうございます|こんにちは
+|해 주시기 바랍니다|해주시기 바랍니다|해 주세요|해주세요|해 주십시오|해주십시오
+|부탁드립니다|부탁드려요|부탁합니다
+|합니다|할게요|감사합니다|안녕하세요
+""".replace("\n", "")
+
+
+EAST = re.compile("|".join(plain(word) for word in _EAST.split("|") if word))
+
+
+def is_courtesy(line: str) -> bool:
+    """A greeting or thanks alone: what is asked for stands on another line."""
+    return not bare(line)
+
+
+def bare(line: str) -> str:
+    said = " ".join(POLITE.sub(" ", plain(line)).split())
+    return " ".join(EAST.sub(" ", said).split())
