@@ -75,7 +75,7 @@ def honest(title: str, abstract: str) -> dict[str, Any]:
 
 def settings(url: str = "http://127.0.0.1:9", **more: object) -> Settings:
     return Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         anthropic_api_key="sk-test",
         anthropic_base_url=url,
         **more,  # type: ignore[arg-type]

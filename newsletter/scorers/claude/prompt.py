@@ -114,8 +114,9 @@ def _paper(slot: str, paper: Paper, *, suspicious: bool) -> str:
     title = for_model(paper.title, TITLE_LIMIT)
     abstract = for_model(paper.abstract, ABSTRACT_LIMIT)
     if suspicious and speaks_to_model(f"{paper.title}\n{paper.abstract}"):
-        # Text whose every gap is marked is read as data (spotlighting, arXiv 2403.14720).
-        title, abstract = title.replace(" ", "^"), abstract.replace(" ", "^")
+        # Text whose every gap is marked is read as data (spotlighting, arXiv 2403.14720). The title
+        # stays readable: it is short, public, and what a person would look the paper up by.
+        abstract = abstract.replace(" ", "^")
     return f'<paper slot="{slot}">\n{title}\n{abstract}\n</paper>'
 
 
