@@ -19,15 +19,15 @@ Fault = Callable[[int, str], None]
 
 def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
     """The fields of a Rubric. `text` begins on line 2; `fault` hears (line, message)."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
+        node = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 2
         fault(line, f"front matter: {error.problem}; write 'name: value' lines")
         return {}
-    finally:
-        loader.dispose()
+    except (yaml.YAMLError, RecursionError, ValueError):
+        fault(2, "front matter: not readable; write 'name: value' lines")
+        return {}
     if not isinstance(node, yaml.MappingNode):
         fault(2, "front matter: write 'name: value' lines, at least title and categories")
         return {}
@@ -35,7 +35,7 @@ def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
     for key_node, value_node in node.value:
         _take(settings, str(key_node.value), value_node, key_node.start_mark.line + 2, fault)
     for needed in ("title", "categories"):
-        if needed not in {key.value for key, _ in node.value}:
+        if needed not in {str(key.value) for key, _ in node.value}:
             fault(2, f"{needed}: missing; add '{needed}: {EXAMPLES[needed]}'")
     return settings
 
@@ -56,18 +56,21 @@ def _take(settings: dict[str, Any], name: str, node: yaml.Node, line: int, fault
 
 
 def _plain(node: yaml.Node) -> object:
-    """A node as Python value. Only text, whole numbers, yes/no and lists of these are wanted."""
+    """Text, a whole number, yes/no, nothing, or a list of these; an empty dict for all else."""
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode):
-        return {}
-    value = node.value
+        # Not any deeper: an alias could make a list hold itself.
+        return [_scalar(item) if isinstance(item, yaml.ScalarNode) else {} for item in node.value]
+    return _scalar(node) if isinstance(node, yaml.ScalarNode) else {}
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    value = str(node.value)
     tag = node.tag.rpartition(":")[2]
-    if tag == "int" and re.fullmatch(r"-?\d+", value):
+    if tag == "int" and re.fullmatch(r"-?[0-9]{1,9}", value):
         return int(value)
     if tag == "bool":
         return value.lower() in ("true", "yes", "on")
-    return None if tag == "null" else str(value)
+    return None if tag == "null" else value
 
 
 def _title(value: object) -> str:

@@ -191,6 +191,13 @@ def _criteria(lines: list[str]) -> tuple[str, tuple[Criterion, ...]]:
 def _outdented(lines: list[str]) -> str:
     """The item's text moved left by the list's own indent, its inner nesting kept."""
     lines = [line.expandtabs(4) for line in lines]
-    indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
-    cut = min(indents[1:], default=0) if indents and not indents[0] else min(indents, default=0)
-    return "\n".join(line[min(cut, len(line) - len(line.lstrip())) :] for line in lines).strip()
+    indents = [_indent(line) for line in lines if line.strip()]
+    if indents and not indents[0]:
+        # Text that began on the number's own line says nothing about the indent below it.
+        del indents[0]
+    cut = min(indents, default=0)
+    return "\n".join(line[min(cut, _indent(line)) :] for line in lines).strip()
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load, load_all
 
@@ -119,6 +122,31 @@ def test_a_fault_is_told_with_its_line(tmp_path, old, new, expected):
     found = faults(tmp_path, text)
     assert expected in found
     assert found.startswith("good.md line ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "authors: &a [*a]",
+        "authors: " + "[" * 5000,
+        "authors: [[deep]]",
+        "authors: {a: b}",
+        "max_papers: 99999999999999999999",
+        'authors: ["\\U00110000"]',
+        "? [a]: b",
+        "*nowhere : x",
+    ],
+)
+def test_what_yaml_can_do_besides_is_a_fault_and_no_crash(tmp_path, line):
+    found = faults(tmp_path, GOOD.replace("authors: [Kara Hanson]", line))
+    assert re.match(r"good\.md line [27]: ", found)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(max_size=300), st.integers(0, len(GOOD)), st.integers(0, 40))
+def test_no_text_breaks_the_reader(tmp_path, text, place, cut):
+    with contextlib.suppress(RubricError):
+        load(write(tmp_path, GOOD[:place] + text + GOOD[place + cut :]))
 
 
 def test_all_faults_of_a_file_come_at_once(tmp_path):
