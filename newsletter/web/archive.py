@@ -116,7 +116,7 @@ def feed(desk: Desk, request: Request) -> Response:
     with desk.store.read() as tx:
         newest = digests.newest(tx, rubric.slug, IN_FEED)
         made = {edition.date: edition.at for edition in digests.editions(tx, IN_FEED, rubric.slug)}
-    body = atom.feed(rubric, newest, made, desk.links)
+    body = atom.feed(rubric, newest, made, desk.links, desk.settings.from_name)
     headers = {"Cache-Control": FRESH if rubric.public else OWN}
     if not rubric.public:
         headers["X-Robots-Tag"] = "noindex"

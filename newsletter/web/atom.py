@@ -22,7 +22,11 @@ LONGEST_TITLE = 200
 
 
 def feed(
-    rubric: Rubric, digests: Sequence[Digest], made: Mapping[date, datetime], links: Links
+    rubric: Rubric,
+    digests: Sequence[Digest],
+    made: Mapping[date, datetime],
+    links: Links,
+    author: str,
 ) -> bytes:
     """The issues, newest first; `made` says when each was frozen."""
     home = links.rubric_url(rubric)
@@ -35,7 +39,7 @@ def feed(
     _add(root, "updated", _stamp(newest))
     SubElement(root, "link", rel="self", href=links.feed_url(rubric), type="application/atom+xml")
     SubElement(root, "link", rel="alternate", href=home, type="text/html")
-    _add(SubElement(root, "author"), "name", "arXiv digest")
+    _add(SubElement(root, "author"), "name", author)
     for digest in digests:
         _entry(root, digest, links.issue_url(rubric, digest.date), made.get(digest.date))
     body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
