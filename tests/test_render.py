@@ -95,6 +95,11 @@ def test_eight_authors_are_named_and_the_others_counted():
     names = tuple(f"Author {number}" for number in range(1, 39))
     _, page, _ = show(digest((pick(1, authors=names),)))
     assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 30 more"
+    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3 and 35 more"
+    _, page, _ = show(digest((pick(1, authors=names[:4]),)))
+    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3, Author 4"
+    _, page, _ = show(digest((pick(1, authors=names[:9]),)))
+    assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 1 more"
 
 
 def test_what_was_ranked_locally_says_so_and_shows_no_score():

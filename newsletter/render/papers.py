@@ -65,7 +65,9 @@ class Miss:
 
 
 def authors(names: Sequence[str], most: int) -> str:
-    """`A, B, C and 4 more`."""
+    """`A, B, C and 4 more`. In a short list a single last name takes no more room than "1 more"."""
+    if most < CARD_AUTHORS and len(names) == most + 1:
+        most += 1
     kept = ", ".join(shown(name, LONGEST_NAME) for name in names[:most])
     more = len(names) - most
     return f"{kept} and {more} more" if more > 0 else kept
