@@ -24,10 +24,10 @@ from newsletter.digest import compose
 from newsletter.fetch import Fetched, fetch
 from newsletter.model import NANOS_PER_DOLLAR, DayKind, DeliveryState, Digest, Outcome, Rubric
 from newsletter.score import Limits as ScoringLimits
-from newsletter.score import score
+from newsletter.score import likeliest_first, score
 from newsletter.stopping import Stopped, draining
 from newsletter.store import deliveries, digests, papers, subscribers
-from newsletter.triage import order, split_excluded
+from newsletter.triage import split_excluded
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def make_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Digest
         room.scorer,
         rubric,
         day,
-        order(rubric, to_read),
+        likeliest_first(room.store, room.scorer, rubric, day, to_read),
         scoring_limits(room.settings),
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
@@ -213,6 +213,7 @@ def scoring_limits(settings: Settings) -> ScoringLimits:
         budget_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
         month_budget_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
         concurrency=settings.scoring_concurrency,
+        mode=settings.scoring_mode,
     )
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.desk import Desk
 from newsletter.fidelity import picked
-from newsletter.score import score
+from newsletter.score import likeliest_first, score
 from newsletter.store import scores
 from newsletter.store.ledger import Budget
-from newsletter.triage import order, split_excluded
+from newsletter.triage import split_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +93,7 @@ def rescore(
     """The day under an account of its own; scores that are stored for this rubric are used."""
     aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
     to_read, _ = split_excluded(rubric, day.papers)
-    likeliest = order(rubric, to_read)
+    likeliest = likeliest_first(store, scorer, rubric, day.date, to_read)
     return score(store, scorer, aside, day.date, likeliest, limits, clock=clock, progress=progress)
 
 

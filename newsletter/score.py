@@ -19,7 +19,10 @@ from newsletter import bulk, chunks
 from newsletter.crew import Crew, Limits, ScoringFailed
 from newsletter.desk import Desk
 from newsletter.job import Job, Scored
-from newsletter.store.ledger import Budget
+from newsletter.prior import LATEST
+from newsletter.store.ledger import Account, Budget
+from newsletter.store.scores import learnt_from
+from newsletter.triage import order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +33,15 @@ if TYPE_CHECKING:
     from newsletter.scorers import Reading, Scorer
     from newsletter.store import Store
 
-__all__ = ["Limits", "Scored", "ScoringFailed", "Want", "score", "score_all"]
+__all__ = [
+    "Limits",
+    "Scored",
+    "ScoringFailed",
+    "Want",
+    "likeliest_first",
+    "score",
+    "score_all",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,17 @@ class Want:
 
     rubric: Rubric
     papers: Sequence[Paper]
+
+
+def likeliest_first(
+    store: Store, scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper]
+) -> list[Paper]:
+    """The order in which to read the papers, learnt from the rubric's past scores."""
+    account = Account(rubric.slug, rubric.fingerprint, scorer.name, day, "")
+    with store.read() as tx:
+        past, wanted = learnt_from(tx, account, rubric.relevance, rubric.novelty, LATEST)
+    today = {paper.id for paper in papers}
+    return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)
 
 
 def score(

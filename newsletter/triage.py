@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 
 from newsletter.authors import followed_author
 from newsletter.hostile import visible
-from newsletter.similarity import similarities
+from newsletter.prior import likelihoods
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from newsletter.model import Paper, Rubric
 
 
-def order(rubric: Rubric, papers: Sequence[Paper]) -> list[Paper]:
-    """The likeliest to matter first; followed authors before all others."""
-    likeness = dict(zip((p.id for p in papers), similarities(rubric, papers), strict=True))
+def order(
+    rubric: Rubric,
+    papers: Sequence[Paper],
+    past: Sequence[Paper] = (),
+    wanted: Collection[str] = (),
+) -> list[Paper]:
+    """The likeliest to matter first; followed authors before all others.
+
+    `past` are papers scored on earlier days, oldest first, `wanted` the ids that met the bar.
+    """
+    chances = likelihoods(rubric, papers, past, wanted)
+    likeness = dict(zip((p.id for p in papers), chances, strict=True))
 
     def rank(paper: Paper) -> tuple[bool, float, str]:
         return (not followed_author(rubric, paper), -likeness[paper.id], paper.id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.model import Outcome
-from newsletter.score import Scored, ScoringFailed, Want, score, score_all
+from newsletter.score import ScoringFailed, Want, likeliest_first, score, score_all
 from newsletter.scorers import Request
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
@@ -33,7 +33,8 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.model import Rubric
+    from newsletter.model import Paper, Rubric
+    from newsletter.score import Scored
     from newsletter.store import Store
 
 
@@ -273,3 +274,18 @@ def test_a_shared_fault_is_each_rubrics_own(store: Store, fake: FakeAnthropic) -
     wants = [Want(rubric, papers(40)) for rubric in rubrics(5)]
     for result in shared_day(store, fake, wants):
         assert set(result.outcomes.values()) == {Outcome.SCORED}
+
+
+def test_yesterdays_scores_decide_who_goes_first(store: Store, fake: FakeAnthropic) -> None:
+    def about(number: int, subject: str, worth: int) -> Paper:
+        one = paper(number, worth, worth)
+        return replace(one, title=f"{subject} {number}", abstract=f"{subject}. {one.abstract}")
+
+    past = [about(n, "galaxies and haloes", 9) for n in range(1, 16)]
+    past += [about(n, "pruned networks", 2) for n in range(16, 49)]
+    scored(store, claude(fake), past)
+    today = [about(101, "pruned networks", 2), about(102, "galaxies and haloes", 9)]
+    first = likeliest_first(store, claude(fake), RUBRIC, DAY, today)
+    assert [p.id for p in first] == [paper(102).id, paper(101).id]
+    other = replace(RUBRIC, preface="Never scored before: pruned networks.")
+    assert likeliest_first(store, claude(fake), other, DAY, today)[0].id == paper(101).id

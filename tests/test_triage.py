@@ -69,3 +69,19 @@ def test_followed_authors_are_never_excluded(spelled: str) -> None:
     assert split_excluded(rubric, [given]) == ([given], [])
     other = about(2, "galaxies", "Zoë Müllerin")
     assert split_excluded(rubric, [other]) == ([], [other])
+
+
+def test_past_scores_teach_the_order() -> None:
+    """The rubric's words say pruning; its readers' papers were all about galaxies."""
+    past = [about(n, f"pruning networks {n}") for n in range(100, 140)]
+    past += [about(n, f"galaxies and haloes {n}") for n in range(140, 160)]
+    wanted = {p.id for p in past if "galaxies" in p.title}
+    day = [about(1, "pruning networks again"), about(2, "galaxies and haloes again")]
+    assert [p.id[-1] for p in order(RUBRIC, day)] == ["1", "2"]
+    assert [p.id[-1] for p in order(RUBRIC, day, past, wanted)] == ["2", "1"]
+
+
+def test_a_few_past_scores_teach_nothing_yet() -> None:
+    past = [about(n, f"galaxies and haloes {n}") for n in range(140, 149)]
+    day = [about(1, "pruning networks again"), about(2, "galaxies and haloes again")]
+    assert order(RUBRIC, day, past, {p.id for p in past[:5]}) == order(RUBRIC, day)

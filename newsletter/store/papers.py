@@ -92,7 +92,7 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     )
     found: dict[str, Listing] = {}
     for row in rows:
-        found.setdefault(row.id, Listing(_paper(row), late=row.late))
+        found.setdefault(row.id, Listing(paper_of(row), late=row.late))
     return [found[key] for key in sorted(found)]
 
 
@@ -136,6 +136,6 @@ def _row(found: Paper) -> dict[str, Any]:
     return values | {"authors": list(found.authors), "categories": list(found.categories)}
 
 
-def _paper(row: Row[Any]) -> Paper:
+def paper_of(row: Row[Any]) -> Paper:
     values = {name: getattr(row, name) for name in FIELDS}
     return Paper(**values | {"authors": tuple(row.authors), "categories": tuple(row.categories)})

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from newsletter.model import Outcome, Score
+from newsletter.store.papers import paper_of
+from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from newsletter.model import Paper
     from newsletter.store.ledger import Account
 
 AT_ONCE = 500
@@ -79,6 +82,28 @@ def known(tx: Connection, account: Account, ids: Sequence[str]) -> Known:
                 else Outcome(row.outcome)
             )
     return found
+
+
+def learnt_from(
+    tx: Connection, account: Account, relevance: int, novelty: int, most: int
+) -> tuple[list[Paper], set[str]]:
+    """The papers scored for this rubric before, oldest first, and the ids that met the bar."""
+    rows = tx.execute(
+        select(papers, scores.c.relevance, scores.c.novelty)
+        .join(scores, scores.c.paper_id == papers.c.id)
+        .where(
+            scores.c.fingerprint == account.fingerprint,
+            scores.c.scorer == account.scorer,
+            scores.c.reading == 1,
+            scores.c.relevance.is_not(None),
+        )
+        .order_by(papers.c.published.desc(), papers.c.id)
+        .limit(most)
+    ).all()
+    past = [paper_of(row) for row in reversed(rows)]
+    return past, {
+        row.id for row in rows if row.relevance >= relevance and (row.novelty or 0) >= novelty
+    }
 
 
 def _insert(
