@@ -25,9 +25,7 @@ from tests.issues import (
     pick,
 )
 
-HOSTILE = (
-    "<script>alert(1)</script></mj-text></td> {{ 7*7 }} {% raw %} \u202eevil\u202c \x07 \"'& 100 %"
-)
+HOSTILE = "<script>alert(1)</script></mj-text></td> {{ 7*7 }} \u202eevil\u202c \x07 \"'& 100 %"
 HEBREW = "למידה עמוקה של ייצוגים דלילים ברשתות נוירונים"
 ARABIC = "تعلم عميق للشبكات العصبية"
 State = tuple[Digest, Format, int | None]

@@ -25,3 +25,7 @@ def test_every_row_is_wrapped_for_itself():
 
 def test_no_line_starts_a_signature_and_blank_lines_do_not_pile_up():
     assert tidy("a  \n\n\n\n-- \nb\n\n") == "a\n\n—\nb\n"
+
+
+def test_a_title_that_looks_like_markup_is_no_tag():
+    assert tidy("if a<b, <script>x</script> < 3") == "if a< b, < script>x< /script> < 3\n"

@@ -35,7 +35,9 @@ def rows(text: str, indent: int = 0) -> str:
 
 
 def tidy(text: str) -> str:
-    """One blank line at most, no trailing blanks, a line end at the end."""
+    """One blank line at most, no trailing blanks, a line end at the end, and nothing like a tag."""
+    # A title `<b>` reads the same as `< b>`, and no client can take that for markup.
+    text = re.sub(r"<(?=[A-Za-z/!])", "< ", text)
     text = re.sub(r"[ \t]+\n", "\n", text)
     # Clients hide what follows "-- " as a signature; a line of dashes is none.
     text = re.sub(r"^--\s*$", "—", text, flags=re.MULTILINE)
