@@ -66,9 +66,9 @@ def parse_name(cell: str) -> str:
 
 
 def parse_zone(cell: str) -> str:
-    zones = _zones()
-    if cell not in zones:
-        by_case = {zone.lower(): zone for zone in zones}
+    known = zones()
+    if cell not in known:
+        by_case = {zone.lower(): zone for zone in known}
         near = get_close_matches(cell.lower(), by_case, 1, 0.6)
         hint = f"did you mean {by_case[near[0]]}?" if near else "write it like Europe/Berlin"
         message = f"{cell!r} is not a zone; {hint}"
@@ -77,8 +77,8 @@ def parse_zone(cell: str) -> str:
 
 
 @cache
-def _zones() -> frozenset[str]:
-    # Listing them reads a folder tree: once, not for every row of a long file.
+def zones() -> frozenset[str]:
+    # Listing them reads a folder tree: once, not for every row of a file or page that is asked for.
     return frozenset(available_timezones())
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
 from newsletter.links import TEST_READER, Purpose
 from newsletter.model import WEEKDAYS, Format, SubscriberState
 from newsletter.store import subscribers
 from newsletter.web.forms import first
-from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone
+from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone, zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +90,7 @@ def _form(
         said=said,
         days=DAY_NAMES,
         formats=FORMATS,
-        zones=sorted(available_timezones()),
+        zones=sorted(zones()),
         usual_zone=desk.settings.timezone,
         usual_hour=f"{desk.settings.send_at:%H:%M}",
         stopped=STOPPED.get(known.state, ""),
