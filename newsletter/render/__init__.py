@@ -76,10 +76,12 @@ class Rendered:
 
     def for_reader(self, reader: Reader) -> tuple[str, str]:
         """HTML and text of one reader's copy."""
+        from newsletter.render.plain import untagged
+
         words = _words_of(reader)
         return (
             _filled(self._html_parts, {name: escape(word) for name, word in words.items()}),
-            _filled(self._text_parts, words),
+            _filled(self._text_parts, {name: untagged(word) for name, word in words.items()}),
         )
 
 

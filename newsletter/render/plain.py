@@ -34,10 +34,14 @@ def rows(text: str, indent: int = 0) -> str:
     return "\n".join(flow(line, indent) for line in text.splitlines())
 
 
+def untagged(text: str) -> str:
+    """`<b>` as `< b>`: it reads the same, and no client can take it for markup."""
+    return re.sub(r"<(?=[A-Za-z/!])", "< ", text)
+
+
 def tidy(text: str) -> str:
     """One blank line at most, no trailing blanks, a line end at the end, and nothing like a tag."""
-    # A title `<b>` reads the same as `< b>`, and no client can take that for markup.
-    text = re.sub(r"<(?=[A-Za-z/!])", "< ", text)
+    text = untagged(text)
     text = re.sub(r"[ \t]+\n", "\n", text)
     # Clients hide what follows "-- " as a signature; a line of dashes is none.
     text = re.sub(r"^--\s*$", "—", text, flags=re.MULTILINE)
