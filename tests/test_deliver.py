@@ -15,7 +15,7 @@ from newsletter.deliver import Limits, Tally
 from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
-from newsletter.model import DeliveryState, SubscriberState
+from newsletter.model import Delivery, DeliveryState, SubscriberState
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import mailing
 from tests.fakes.mail import FakeMailer, Town, settings
@@ -530,3 +530,26 @@ def test_the_content_of_a_second_try_is_that_of_the_first(town: Town):
     town.send(FakeMailer(before=note))
     assert hashes[0] is None
     assert hashes[1] == hashes[2] == town.rows()[0].content_hash
+
+
+def test_what_an_earlier_attempt_says_late_does_not_touch_a_later_one(town: Town):
+    town.settle(1)
+    town.announce()
+    now = town.clock.now()
+
+    def take() -> Delivery:
+        with town.store.begin() as tx:
+            [owed], _ = claims.claim(
+                tx, town.digest_id, "x", now=now, until=now + timedelta(hours=1), limit=1
+            )
+        return owed
+
+    first = take()
+    with town.store.begin() as tx:
+        assert claims.record(tx, [claims.Outcome(first, DeliveryState.PENDING)], now) == 1
+    second = take()
+    assert (first.attempt, second.attempt) == (1, 2)
+    with town.store.begin() as tx:
+        for state in (DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.PENDING):
+            assert claims.record(tx, [claims.Outcome(first, state)], now) == 0
+    assert set(town.states().values()) == {DeliveryState.SENDING}
