@@ -110,6 +110,7 @@ def test_what_was_ranked_locally_says_so_and_shows_no_score():
         assert "anked locally, not read by a model; novelty not judged" in shown
         assert "Rank 1" in shown
         assert "1 closest" in shown
+        assert "961 read" not in shown
         assert "Similarity 0.42" in shown
         assert not re.search(r"\d\s*/\s*[12]0\b", shown)
         assert not re.search(r"(relevance|novelty) \d", shown, re.IGNORECASE)
@@ -183,6 +184,7 @@ def test_days_that_are_not_normal_say_which(kind, subject, sentence):
     assert sentence in " ".join(text.split())
     relevant = re.search(r"\b0 relevant", words(page) + text)
     assert bool(relevant) is (kind is DayKind.NOTHING_MET)
+    assert ("961 read" in words(page)) is (kind is DayKind.NOTHING_MET)
 
 
 def test_figures_that_do_not_add_up_are_not_hidden():

@@ -133,8 +133,12 @@ def subject(digest: Digest, shown_papers: int) -> str:
 def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
     """40 to 100 characters, the best first: what an inbox shows behind the subject."""
     coverage = digest.coverage
-    counts = (coverage.announced, coverage.scanned, len(digest.picks))
-    tail = "{:,} announced, {:,} read, {:,} for you".format(*counts)
+    announced = f"{coverage.announced:,} announced"
+    if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE, DayKind.SCORING_FAILED):
+        # What was read or found that day is not known, so it is not said.
+        return f"{announced} so far for {long_date(digest.date)}: no issue yet."
+    scanned = f"{coverage.scanned:,} {'read' if digest.judged else 'ranked'}"
+    tail = f"{announced}, {scanned}, {len(digest.picks):,} for you"
     if not listed:
         return clip_words(f"{tail} on {long_date(digest.date)}", 100)
     return f"{clip_words(listed[0].title, 97 - len(tail))} · {tail}"
