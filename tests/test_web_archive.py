@@ -107,6 +107,8 @@ def test_days_without_issue(web: Browser):
     }
     found = {name: web.get(f"/archive/stars/{day}/").status for name, (day, _) in days.items()}
     assert found == {name: status for name, (_, status) in days.items()}
+    assert "no issue for this day" in web.get(f"/archive/stars/{WEDNESDAY}/").words
+    assert "not out yet" in web.get("/archive/stars/2025-09-29/").words
 
 
 def test_what_is_not_there_is_said_politely(web: Browser):
@@ -239,6 +241,9 @@ def test_hostile_text_is_text_everywhere(store):
         assert "\x07" not in page.text
         assert ">49<" not in page.text
     assert "{{7*7}}" in pages[1].words
+    content = etree.fromstring(pages[4].body).find(f"{ATOM}entry/{ATOM}content").text
+    assert "&lt;script&gt;" in content
+    assert "<script" not in content
 
 
 def test_every_answer_bears_the_guarding_headers(web: Browser):

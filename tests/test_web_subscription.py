@@ -225,15 +225,18 @@ def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
 def test_the_never_confirmed_are_forgotten(store):
     with store.begin() as tx:
         signups.ask(tx, "old@example.org", "stars", NOW - timedelta(days=40))
+        signups.ask(tx, "active@example.org", "models", NOW - timedelta(days=40))
         signups.ask(tx, "new@example.org", "stars", NOW)
     old = reader(store, email="old@example.org", state=SubscriberState.PENDING)
     new = reader(store, email="new@example.org", state=SubscriberState.PENDING)
     imported = reader(store, email="csv@example.org", state=SubscriberState.PENDING)
+    active = reader(store, email="active@example.org")
     with store.begin() as tx:
         assert signups.purge(tx, NOW) == 1
     assert stored(store, old) is None
     assert stored(store, new) is not None
     assert stored(store, imported) is not None
+    assert stored(store, active) is not None
 
 
 def unsubscribe_path(person):

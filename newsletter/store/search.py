@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from newsletter.model import Digest
 
 MOST_WORDS = 12
-LONGEST_WORD = 60
 WORD = re.compile(r'"([^"]*)"|(\S+)')
 FIELDS = ("title", "authors", "abstract", "comment")
 SQLITE_INDEX = (
@@ -113,7 +112,7 @@ def terms(query: str) -> list[str]:
     """The words and "quoted phrases" of a search, without what a search language would read."""
     found = []
     for phrase, word in WORD.findall(query):
-        plain = " ".join(re.findall(r"\w+", phrase or word))[:LONGEST_WORD]
+        plain = " ".join(re.findall(r"\w+", phrase or word))
         if plain:
             found.append(plain)
     return found[:MOST_WORDS]
