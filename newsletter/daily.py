@@ -15,29 +15,31 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.chunks import LEAST_SHARING
 from newsletter.copies import Copies
 from newsletter.deliver import Tally, deliver
 from newsletter.digest import compose
 from newsletter.fetch import Fetched, fetch
 from newsletter.model import NANOS_PER_DOLLAR, DayKind, DeliveryState, Digest, Outcome, Rubric
 from newsletter.score import Limits as ScoringLimits
-from newsletter.score import likeliest_first, score
+from newsletter.score import ScoringFailed, Want, likeliest_first, score, score_all
 from newsletter.stopping import Stopped, draining
 from newsletter.store import deliveries, digests, papers, subscribers
 from newsletter.triage import split_excluded
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.mailers import Mailer
-    from newsletter.model import Listing, Subscriber
+    from newsletter.model import Listing, Paper, Subscriber
     from newsletter.render import Renderer
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
@@ -107,6 +109,7 @@ def run_edition(
     if not rubrics:
         return Edition(day or room.source.newest(room.clock()), ())
     fetched = fetch_for(room, rubrics, day, report)
+    share_costs(room, rubrics, fetched.date, report)
     return Edition(fetched.date, tuple(_issues(room, rubrics, fetched.date, report, due)))
 
 
@@ -170,19 +173,51 @@ def send_issue(
     return Issue(rubric, digest, tally, already, trouble=tally.halted_reason)
 
 
+def share_costs(room: Room, rubrics: list[Rubric], day: date, report: Report) -> None:
+    """Score for several rubrics at once: they pay together for the papers they have in common.
+
+    What fails here is met again, and told, where each rubric's digest is made.
+    """
+    with room.store.read() as tx:
+        unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
+    if len(unmade) < LEAST_SHARING or not room.scorer.judges:
+        return
+    wants = [
+        Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day))[0]) for rubric in unmade
+    ]
+    with suppress(ScoringFailed):
+        score_all(
+            room.store,
+            room.scorer,
+            day,
+            wants,
+            scoring_limits(room.settings),
+            clock=room.clock,
+            progress=lambda done, total: report("Scoring for all", done, total),
+        )
+
+
+def to_score(
+    room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]
+) -> tuple[list[Paper], list[Paper]]:
+    """The papers to be read, likeliest first, and those that the rubric excludes."""
+    to_read, excluded = split_excluded(rubric, [listing.paper for listing in listings])
+    return likeliest_first(room.store, room.scorer, rubric, day, to_read), excluded
+
+
 def make_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Digest:
     """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
     with room.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
             return stored[1]
     listings = fresh(room, rubric, day)
-    to_read, excluded = split_excluded(rubric, [listing.paper for listing in listings])
+    likeliest, excluded = to_score(room, rubric, day, listings)
     scored = score(
         room.store,
         room.scorer,
         rubric,
         day,
-        likeliest_first(room.store, room.scorer, rubric, day, to_read),
+        likeliest,
         scoring_limits(room.settings),
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),

@@ -1,0 +1,78 @@
+"""Several rubrics in one morning, by the real command: they pay for their papers together."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.scoring import honest
+from tests.fakes.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUBRIC = """---
+title: Reader {name}
+categories: [cs.LG, cs.CL]
+---
+
+## Criteria
+
+Reader {name} asks.
+
+1. Compression
+   - Relevant: quantization and pruning.
+"""
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+def morning(folder: Path, fake: FakeAnthropic, *names: str) -> list[dict]:
+    world = World(
+        folder,
+        NEWSLETTER_SOURCE="sample",
+        ANTHROPIC_API_KEY="sk-test",
+        ANTHROPIC_BASE_URL=fake.url,
+    )
+    for name in names:
+        text = RUBRIC.format(name=name)
+        (world.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
+    world.subscribe(*(f"{name}@example.org,{name}" for name in names))
+    done = world.newsletter("run", "--json")
+    assert done.status == 0, done.err
+    return list(json.loads(done.out)["issues"])
+
+
+def test_three_rubrics_share_their_papers(tmp_path: Path, fake: FakeAnthropic) -> None:
+    issues = morning(tmp_path, fake, "ada", "ben", "cleo")
+    assert {issue["scanned"] for issue in issues} == {issues[0]["announced"]}
+    assert sum(issue["cost_nanos"] for issue in issues) == fake.bill_nanos
+    large = [seen.body["messages"][0]["content"] for seen in fake.requests if len(seen.titles) > 4]
+    assert large
+    assert all(content[-1]["text"].startswith("<rubric>") for content in large)
+
+
+def test_one_wrong_key_is_told_for_each(tmp_path: Path, fake: FakeAnthropic) -> None:
+    fake.fault(401, times=100)
+    world = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        ANTHROPIC_API_KEY="sk-test",
+        ANTHROPIC_BASE_URL=fake.url,
+    )
+    for name in ("ada", "ben", "cleo"):
+        text = RUBRIC.format(name=name)
+        (world.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
+    world.subscribe("ada@example.org,ada", "ben@example.org,ben", "cleo@example.org,cleo")
+    done = world.newsletter("run")
+    assert done.status == 1
+    assert "ANTHROPIC_API_KEY" in done.err + done.out
+    assert not world.mails()
