@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ STEPS = ("before a commit", "after a commit", "before a request", "after an answ
 # The first commit of a life looks after the dead, the second claims, the third records and claims.
 TIMES = (1, 2, 3, 5)
 LOST_IN_PERCENT = 2
+STOPS = 5
 
 
 @dataclass
@@ -89,6 +91,8 @@ def live(order: dict[str, Any]) -> None:
     store = TrappedStore(order["database"], trap)
     mailer = TrappedMailer(settings(sendgrid_api_key="SG.chaos", sendgrid_url=order["url"]))
     mailer.trap = trap
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: asked.set())
     deliver(
         store,
         mailer,
@@ -97,6 +101,7 @@ def live(order: dict[str, Any]) -> None:
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
         limits=Limits(threads=THREADS),
+        stop=asked.is_set,
     )
 
 
@@ -161,10 +166,12 @@ def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, An
         order = {"database": database, "url": fake.url, "digest_id": town.digest_id}
         started = time.monotonic()
         killed = _at_each_step(lives, order) + _at_random(lives, order, kills, dice)
+        left = _asked_to_stop(lives, order, town, dice)
         ended = _undisturbed(lives, order)
         seconds = time.monotonic() - started
     figures = _figures(town, fake)
     figures["kills"] = killed
+    figures["left sending by a stop"] = left
     figures["answers lost"] = len(lost)
     figures["unknown allowed"] = killed * THREADS + len(lost)
     return figures | {"seconds": round(seconds, 1), "ended": ended}
@@ -188,6 +195,19 @@ def _at_random(lives: Lives, order: dict[str, Any], kills: int, dice: random.Ran
             os.kill(child, signal.SIGKILL)
         killed += lives.end() == signal.SIGKILL
     return killed
+
+
+def _asked_to_stop(lives: Lives, order: dict[str, Any], town: Town, dice: random.Random) -> int:
+    """Ask politely, often; how many rows were left `sending` by that."""
+    left = 0
+    for _ in range(STOPS):
+        child = lives.begin({**order, "step": "", "times": 0})
+        time.sleep(dice.uniform(0.05, 0.2))
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+        if lives.end() == 0:
+            left += Counter(town.states().values())[DeliveryState.SENDING]
+    return left
 
 
 def _undisturbed(lives: Lives, order: dict[str, Any]) -> int:
@@ -228,6 +248,7 @@ def faults(figures: dict[str, Any], deliveries: int) -> list[str]:
         "a delivery is called accepted that was not": figures["accepted but never taken"] > 0,
         "a mail went out that is not known of": figures["taken but not accepted or unknown"] > 0,
         "too many are unknown": states.get("unknown", 0) > figures["unknown allowed"],
+        "a stop left a row sending": figures["left sending by a stop"] > 0,
         "the last run did not end well": figures["ended"] != 0,
     }
     return [promise for promise, broken in checks.items() if broken]

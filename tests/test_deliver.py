@@ -17,7 +17,7 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.model import Delivery, DeliveryState, SubscriberState
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
-from newsletter.store.tables import mailing
+from newsletter.store.tables import delivery, mailing
 from tests.fakes.mail import FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 
@@ -553,3 +553,28 @@ def test_what_an_earlier_attempt_says_late_does_not_touch_a_later_one(town: Town
         for state in (DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.PENDING):
             assert claims.record(tx, [claims.Outcome(first, state)], now) == 0
     assert set(town.states().values()) == {DeliveryState.SENDING}
+
+
+def test_an_audience_may_be_named_by_more_ids_than_a_statement_takes(town: Town):
+    people = town.settle(3)
+    town.announce()
+    ids = [f"{number:032x}" for number in range(70_000)] + [person.id for person in people]
+    with town.store.begin() as tx:
+        tx.execute(delivery.delete())
+        audience = deliveries.freeze_audience(
+            tx, town.digest_id, "cold-stars", town.clock.now(), only=ids
+        )
+    assert audience.prepared == 3
+
+
+def test_who_wants_no_mail_on_this_weekday_gets_none_and_is_counted(town: Town):
+    [person] = town.settle(1, days=("mon", "fri"))
+    town.announce(rubric="warm-stars")
+    now = town.clock.now()
+    with town.store.begin() as tx:
+        for weekday, prepared in ((1, 0), (6, 0), (4, 1)):
+            audience = deliveries.freeze_audience(
+                tx, town.digest_id, person.rubric, now, weekday=weekday
+            )
+            assert audience.prepared == prepared
+            assert audience.excluded == ({} if prepared else {"not on this weekday": 1})

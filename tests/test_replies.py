@@ -159,6 +159,15 @@ def test_15_a_letter_with_our_footer_below_it_is_a_letter(said: str, tongue: Ton
         assert understood(message(text, html=True)).kind is Kind.OTHER, text
 
 
+@pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
+def test_15_only_what_is_new_is_handed_on(tongue: Tongue):
+    said = "Nice, the third one."
+    for name, text in shapes(tongue, said):
+        assert next(line for line in new_lines(text, OURS) if line) == said, name
+        assert "Cold stars" not in " ".join(new_lines(text, OURS)), name
+        assert SENDER.name not in " ".join(new_lines(text, OURS)), name
+
+
 def test_15_our_own_footer_never_triggers_whole_or_in_part():
     for line in [FOOTER, *FOOTER.splitlines(), *DIGEST.splitlines()]:
         assert wish_of(line) is None

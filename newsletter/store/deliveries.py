@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+PAGE = 5000
+"""Ids in one statement: far below the number of parameters either database takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -45,35 +48,42 @@ def freeze_audience(
     leaves out those who do not want mail on it. Safe to repeat.
     """
     chosen = subscriber.c.rubric == rubric
-    if only is not None:
-        chosen &= subscriber.c.id.in_(only)
     if weekday is not None:
         chosen &= _wanted_on(weekday)
-    joined = subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+    if only is None:
+        _make_rows(tx, digest_id, chosen, now)
+    for start in range(0, len(only or ()), PAGE):
+        page = (only or ())[start : start + PAGE]
+        _make_rows(tx, digest_id, chosen & subscriber.c.id.in_(page), now)
+    return _count_audience(tx, digest_id, rubric, now, weekday)
+
+
+def _make_rows(tx: Connection, digest_id: int, chosen: ColumnElement[bool], now: datetime) -> None:
+    """One pending row for each chosen subscriber who may be mailed, where there is none yet."""
+    made = {
+        "id": _new_id(tx),
+        "digest_id": literal(digest_id),
+        "subscriber_id": subscriber.c.id,
+        "email": subscriber.c.email,
+        "state": literal(DeliveryState.PENDING.value),
+        "attempt": literal(0),
+        "failures": literal(0),
+        "reason": literal(""),
+        "created_at": literal(now, delivery.c.created_at.type),
+        "changed_at": literal(now, delivery.c.changed_at.type),
+    }
     wanted = (
-        select(
-            _new_id(tx),
-            literal(digest_id),
-            subscriber.c.id,
-            subscriber.c.email,
-            literal(DeliveryState.PENDING.value),
-            literal(0),
-            literal(0),
-            literal(""),
-            literal(now, delivery.c.created_at.type),
-            literal(now, delivery.c.changed_at.type),
+        select(*made.values())
+        .select_from(
+            subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
         )
-        .select_from(joined)
         .where(
             chosen,
             subscriber.c.state == SubscriberState.ACTIVE,
             suppression.c.email_hash.is_(None),
         )
     )
-    columns = ["id", "digest_id", "subscriber_id", "email", "state", "attempt", "failures"]
-    columns += ["reason", "created_at", "changed_at"]
-    tx.execute(_insert(tx)(delivery).from_select(columns, wanted).on_conflict_do_nothing())
-    return _count_audience(tx, digest_id, rubric, now, weekday)
+    tx.execute(_insert(tx)(delivery).from_select(list(made), wanted).on_conflict_do_nothing())
 
 
 def _count_audience(
