@@ -41,13 +41,16 @@ pytest: $(VENV)/dev.stamp
 	$(BIN)/pytest -n auto
 
 # npm fetches what judges mails only for this; a machine without node or Chromium is told so.
+HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
+  && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+
 tests/email/node_modules: tests/email/package-lock.json
 	npm ci --prefix tests/email --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniemail and emailens
-	@if ! command -v npm > /dev/null || ! command -v $${CHROMIUM:-chromium} > /dev/null; then \
-	  echo "check-email is skipped: it needs node (20.19 or later), npm and chromium"; \
+	@if ! { $(HAS_BROWSER); }; then \
+	  echo "check-email is skipped: it needs node 20.19 or later, npm and chromium"; \
 	else \
 	  $(MAKE) -s tests/email/node_modules && rm -rf build/mails && \
 	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
@@ -55,9 +58,9 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 
 gallery: $(VENV)/dev.stamp ## Every mail in every state on one page, with pictures
 	@$(BIN)/python -m tests.gallery build/gallery
-	@if command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null; then \
+	@if $(HAS_BROWSER); then \
 	  $(MAKE) -s tests/email/node_modules && node tests/email/shots.mjs build/gallery; \
-	else echo "without pictures: they need node, npm and chromium"; fi
+	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
 	@$(BIN)/python bench/render.py
