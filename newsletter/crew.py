@@ -94,6 +94,10 @@ class Crew:
         self._fatal = ""
         self._given_up_in_a_row = 0
 
+    @property
+    def concurrency(self) -> int:
+        return self._limits.concurrency
+
     def add(self, tasks: Sequence[Task]) -> None:
         self._queue.extend(tasks)
 

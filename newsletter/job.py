@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from newsletter.scorers import Reading
 
 TRIES_ALONE = 2
+MOST_COLD = 2
+"""Calls that may write the rubric's cache once more: each adds about 0.7 % to a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,25 @@ class Job:
 
     def begin(self, crew: Crew) -> None:
         """Queue the first pass over what no shared chunk holds."""
-        self._queue(crew, [self._task(piece, reading=1) for piece in self._first_pieces()])
+        unhurried = self.can_afford_all()
+        tasks = [self._task(piece, reading=1) for piece in self._first_pieces()]
+        self._queue(crew, self._in_rounds(tasks, crew.concurrency) if unhurried else tasks)
         self._pass_on(crew)
+
+    def _in_rounds(self, tasks: list[Task], concurrency: int) -> list[Task]:
+        """Let a few calls not wait for the cache where that saves a whole round of waiting.
+
+        Small calls have a beginning of their own; of the large ones as many as would be left over
+        for a last round. Only where money is no matter of order: they overtake others.
+        """
+        largest = self.desk.scorer.sizes[0]
+        waiting = [task for task in tasks if len(task.papers) == largest]
+        spare = (len(waiting) - 1) % concurrency if len(waiting) > concurrency else 0
+        cold = waiting[: spare if spare <= MOST_COLD else 0]
+        return [
+            replace(task, prefix="") if task in cold or len(task.papers) < largest else task
+            for task in tasks
+        ]
 
     def second_pass(self, crew: Crew) -> None:
         """Queue the second opinion."""

@@ -82,7 +82,7 @@ def settings(url: str = "http://127.0.0.1:9", **more: object) -> Settings:
     )
 
 
-def claude(fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 5.0) -> Claude:
+def claude(fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 30.0) -> Claude:
     return Claude(settings(fake.url, second_opinion=second_opinion), timeout=timeout)
 
 
