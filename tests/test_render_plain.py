@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from newsletter.render.plain import flow, rows, tidy
+from newsletter.render.plain import flow, rows, tidy, unwrapped
 
 
 def test_lines_have_72_columns_and_links_stay_whole():
@@ -29,3 +29,11 @@ def test_no_line_starts_a_signature_and_blank_lines_do_not_pile_up():
 
 def test_a_title_that_looks_like_markup_is_no_tag():
     assert tidy("if a<b, <script>x</script> < 3") == "if a< b, < script>x< /script> < 3\n"
+
+
+def test_the_line_ends_of_an_editor_are_undone():
+    long = "a line that goes on until the editor broke it, somewhere near here"
+    source = f"## Head\n{long}\nand its end.\n\n- {long}\n  and its end\n- two\nshort\nlines\n"
+    assert unwrapped(source) == (
+        f"## Head\n{long} and its end.\n\n- {long} and its end\n- two\nshort\nlines"
+    )

@@ -11,6 +11,7 @@ from newsletter.model import DayKind, Digest, Format
 from newsletter.render import frame, papers
 from newsletter.render.budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
 from newsletter.render.issue import ALSO, Pieces, weight
+from newsletter.render.plain import unwrapped
 from newsletter.render.words import clean, long_date, plural, shown
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[st
 def prompt_of(digest: Digest) -> str:
     """What the model was asked; without one, the rubric as its author wrote it."""
     if digest.prompt:
-        return clean(digest.prompt)
+        return unwrapped(clean(digest.prompt))
     rubric = digest.rubric
     parts = [rubric.preface]
     parts += [f"{c.number}. {c.title}\n{c.body}" for c in rubric.criteria]
     parts += [rubric.scoring, rubric.keywords]
-    return clean("\n\n".join(part.strip() for part in parts if part.strip()))
+    return unwrapped(clean("\n\n".join(part.strip() for part in parts if part.strip())))

@@ -7,6 +7,8 @@ import textwrap
 
 COLUMNS = 72
 LONGEST_WORD = 60
+LONG_LINE = 60
+ITEM = re.compile(r"\s*(?:[-*+#>|`\[]|\d+[.)])")
 
 
 def flow(text: str, indent: int = 0, hang: int = 0) -> str:
@@ -21,6 +23,22 @@ def flow(text: str, indent: int = 0, hang: int = 0) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(lines)
+
+
+def unwrapped(text: str) -> str:
+    """`text` without the line ends of an author's editor: a long line goes on in the next one.
+
+    Blank lines, list items, headings and quotations start anew.
+    """
+    out: list[str] = []
+    before = 0
+    for line in text.splitlines():
+        if before >= LONG_LINE and line.strip() and not ITEM.match(line):
+            out[-1] = f"{out[-1]} {line.strip()}"
+        else:
+            out.append(line.rstrip())
+        before = len(line)
+    return "\n".join(out)
 
 
 def _pieces(word: str) -> list[str]:
