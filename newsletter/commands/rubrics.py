@@ -5,13 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter import wiring
+from newsletter.commands.replaying import stored_days
+from newsletter.estimate import estimate
 from newsletter.rubrics import load, load_all
+from newsletter.scorers import ScorerError
 from newsletter.settings import read_settings
 from newsletter.store import subscribers
-from newsletter.terminal import print_json, screen, table
+from newsletter.terminal import dollars, print_json, screen, table
+from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from newsletter.model import Rubric
+
+ARCHIVES = frozenset(
+    [
+        "astro-ph",
+        "cond-mat",
+        "cs",
+        "econ",
+        "eess",
+        "math",
+        "nlin",
+        "physics",
+        "q-bio",
+        "q-fin",
+        "stat",
+    ]
+)
+"""arXiv's archives that are divided: asked for by themselves they match old papers at best."""
 
 
 def show_rubrics(*, as_json: bool) -> int:
@@ -54,4 +77,31 @@ def show_rubric_check(file: Path) -> int:
         f"{rubric.novelty} or more. {len(rubric.exclude)} excluded words, "
         f"{len(rubric.authors)} followed authors.",
     )
+    for name in sorted(ARCHIVES & set(rubric.categories)):
+        console.print(f"Mind that {name} alone finds few papers: most stand in {name}.XX")
+    _say_price(rubric)
     return 0
+
+
+def _say_price(rubric: Rubric) -> None:
+    """About what a day costs, by the vendor's own count of tokens, which is free."""
+    settings = read_settings()
+    if settings.scorer_name == "local":
+        return
+    room = wiring.build(settings)
+    try:
+        [day] = stored_days(room, rubric, 1)
+        now = room.clock()
+        guess = estimate(room.scorer, rubric, day.papers, day.date, now)
+    except Trouble as trouble:
+        screen().print(f"What a day costs can be said once one is stored: {trouble}")
+        return
+    except ScorerError as error:
+        screen().print(f"What a day costs could not be asked: {error}")
+        return
+    if guess is not None:
+        screen().print(
+            f"A day like {day.date}: {guess.papers:,} papers, {guess.calls} calls, about "
+            f"{guess.prompt_tokens:,} tokens in and {guess.output_tokens:,} out, "
+            f"{dollars(guess.nanos)}"
+        )

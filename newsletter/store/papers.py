@@ -96,6 +96,12 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     return [found[key] for key in sorted(found)]
 
 
+def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
+    """The last dates that have papers in any of the categories, the newest first."""
+    query = select(listing.c.date).where(listing.c.category.in_(categories)).distinct()
+    return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(most)))
+
+
 def fetches(tx: Connection, categories: Sequence[str]) -> list[Fetch]:
     """All announcements fetched for any of the categories, the earliest date first."""
     columns = fetched.c.category, fetched.c.date, fetched.c.at

@@ -1,0 +1,208 @@
+"""`rubrics replay`: what a rubric would have picked, lost and cost, before anybody is mailed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from newsletter import wiring
+from newsletter.daily import scoring_limits
+from newsletter.fidelity import against, agreement
+from newsletter.quote import price
+from newsletter.replay import Replayed, StoredDay, again, replay, rescore, stored
+from newsletter.rubrics import load
+from newsletter.settings import read_settings
+from newsletter.store import digests
+from newsletter.store import papers as shelf
+from newsletter.terminal import dollars, print_json, progress, screen, table
+from newsletter.triage import split_excluded
+from newsletter.trouble import Trouble
+
+VERSION = re.compile(r"v\d+$")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from newsletter.daily import Room
+    from newsletter.model import Paper, Rubric, Usage
+
+
+def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
+    """Score the last stored days with the rubric of `file`; nothing is mailed or frozen."""
+    room = wiring.build(read_settings())
+    rubric = load(file)
+    found = stored_days(room, rubric, days)
+    at_most = _price(room, rubric, found)
+    screen(errors=True).print(
+        f"{len(found)} stored days, {sum(len(day.papers) for day in found)} papers: "
+        f"at most {dollars(at_most)} for what is not scored yet"
+    )
+    if dry_run:
+        return 0
+    with progress(screen(errors=True)) as report:
+        done = replay(
+            room.store,
+            room.scorer,
+            _old(room, rubric.slug),
+            rubric,
+            found,
+            scoring_limits(room.settings),
+            clock=room.clock,
+            progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
+        )
+    if as_json:
+        print_json([_facts(one) for one in done])
+    else:
+        _show(done, {paper.id: paper for day in found for paper in day.papers})
+    return 0
+
+
+def show_again(file: Path, *, as_json: bool) -> int:
+    """Score the newest stored day a second time, and say how far the two runs agree."""
+    room = wiring.build(read_settings())
+    rubric = load(file)
+    [day] = stored_days(room, rubric, 1)
+    before = stored(room.store, room.scorer, rubric, day, room.clock)
+    if not before:
+        message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
+        raise Trouble(message)
+    with progress(screen(errors=True)) as report:
+        second = again(
+            room.store,
+            room.scorer,
+            rubric,
+            day,
+            scoring_limits(room.settings),
+            clock=room.clock,
+            progress=lambda part, total: report("Scoring again", part, total),
+        )
+    found = asdict(agreement(rubric, before, second.scores)) | {"cost_nanos": _cost(second.usage)}
+    _show_figures(found, as_json=as_json)
+    return 0
+
+
+def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
+    """Score the stored day that the labels belong to, and compare."""
+    room = wiring.build(read_settings())
+    rubric = load(file)
+    known = read_labels(labels)
+    day = next(
+        (d for d in stored_days(room, rubric, 60) if known.keys() <= {p.id for p in d.papers}), None
+    )
+    if day is None:
+        message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
+        raise Trouble(message)
+    with progress(screen(errors=True)) as report:
+        scored = rescore(
+            room.store,
+            room.scorer,
+            rubric,
+            day,
+            scoring_limits(room.settings),
+            clock=room.clock,
+            progress=lambda part, total: report("Scoring", part, total),
+        )
+    found = asdict(against(known, scored.scores)) | {"cost_nanos": _cost(scored.usage)}
+    _show_figures(found, as_json=as_json)
+    return 0
+
+
+def read_labels(file: Path) -> dict[str, tuple[int, int]]:
+    """(relevance, novelty) by id, from lines of JSON; a version in an id is dropped."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        return {
+            VERSION.sub("", row["id"]): (int(row["relevance"]), int(row["novelty"]))
+            for row in rows
+            if row["relevance"] is not None and row["novelty"] is not None
+        }
+    except OSError as error:
+        message = f"cannot read {file}: {error.strerror}"
+        raise Trouble(message) from error
+    except (ValueError, KeyError, TypeError) as error:
+        message = f'{file}: each line is to be {{"id": …, "relevance": …, "novelty": …}} ({error})'
+        raise Trouble(message) from error
+
+
+def stored_days(room: Room, rubric: Rubric, most: int) -> list[StoredDay]:
+    """The last days that were fetched in the rubric's categories. Raises Trouble for none."""
+    with room.store.read() as tx:
+        found = [
+            StoredDay(day, [one.paper for one in shelf.listed(tx, rubric.categories, day)])
+            for day in shelf.dates(tx, rubric.categories, most)
+        ]
+    if not found:
+        message = f"no day of {', '.join(rubric.categories)} is stored yet; newsletter run first"
+        raise Trouble(message)
+    return found
+
+
+def _old(room: Room, slug: str) -> Rubric | None:
+    """The rubric as its readers last got it."""
+    with room.store.read() as tx:
+        newest = digests.latest(tx, slug)
+    return newest[1].rubric if newest else None
+
+
+def _price(room: Room, rubric: Rubric, days: Iterable[StoredDay]) -> int:
+    cap = scoring_limits(room.settings).budget_nanos
+    bounds = (
+        price(room, rubric, day.date, split_excluded(rubric, day.papers)[0])[1] for day in days
+    )
+    return sum(min(bound, cap) for bound in bounds)
+
+
+def _cost(usage: Iterable[Usage]) -> int:
+    return sum(one.total_nanos for one in usage)
+
+
+def _facts(one: Replayed) -> dict[str, Any]:
+    return {
+        "date": one.date.isoformat(),
+        "gained": one.gained,
+        "lost": one.lost,
+        "kept": one.kept,
+        "compared": one.compared,
+        "cost_nanos": _cost(one.usage),
+    }
+
+
+def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
+    rows = [
+        (
+            f"{one.date}",
+            len(one.gained),
+            len(one.lost),
+            len(one.kept),
+            dollars(_cost(one.usage)),
+        )
+        for one in done
+    ]
+    out = screen()
+    out.print(table("With the changed rubric", ("date", "gained", "lost", "kept", "cost"), rows))
+    for one in done:
+        if not one.compared:
+            out.print(
+                f"{one.date}: never scored with the old rubric, so all of it counts as gained"
+            )
+        for sign, ids in (("+", one.gained), ("-", one.lost)):
+            for paper_id in ids:
+                out.print(f"{one.date} {sign} {paper_id} {papers[paper_id].title}")
+    out.print("Nothing was mailed, and no digest changed.")
+
+
+def _show_figures(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
+        for name, value in found.items()
+        if name != "cost_nanos"
+    ]
+    rows.append(("cost", dollars(found["cost_nanos"])))
+    screen().print(table("How far they agree", ("figure", "value"), rows))

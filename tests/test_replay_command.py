@@ -1,0 +1,96 @@
+"""`rubrics replay` and `rubrics check` by the real command, over the loopback Messages API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.world import World
+
+RUBRIC = """---
+title: One
+categories: [cs.LG]
+relevance: {relevance}
+novelty: 6
+---
+
+## Criteria
+
+1. Anything
+   - Relevant: {wanted}.
+"""
+
+
+def judge(title: str, _abstract: str) -> dict:
+    score = 5 + len(title) % 5
+    return {"m": 1, "c": "a reason", "r": score, "n": 7, "x": 0}
+
+
+@pytest.fixture
+def world(tmp_path):
+    with FakeAnthropic(judge) as anthropic:
+        made = World(
+            tmp_path,
+            NEWSLETTER_SOURCE="sample",
+            ANTHROPIC_API_KEY="sk-test",
+            ANTHROPIC_BASE_URL=anthropic.url,
+        )
+        made.anthropic = anthropic
+        made.rubric = made.rubrics / "one.md"
+        made.rubric.write_text(RUBRIC.format(relevance=8, wanted="all of it"), encoding="utf-8")
+        made.subscribe("ada@example.org,one")
+        assert made.newsletter("run").status == 0
+        yield made
+
+
+def test_a_looser_bar_gains_papers_and_costs_nothing(world):
+    paid = world.anthropic.bill_nanos
+    world.rubric.write_text(RUBRIC.format(relevance=6, wanted="all of it"), encoding="utf-8")
+    done = world.newsletter("rubrics", "replay", str(world.rubric), "--days", "3", "--json")
+    assert done.status == 0, done.err
+    [day] = json.loads(done.out)
+    assert len(day["gained"]) > 0
+    assert day["lost"] == []
+    assert world.anthropic.bill_nanos == paid
+    assert len(world.mails()) == 1
+
+
+def test_a_changed_rubric_is_priced_before_it_is_scored(world):
+    paid = world.anthropic.bill_nanos
+    world.rubric.write_text(RUBRIC.format(relevance=8, wanted="other things"), encoding="utf-8")
+    told = world.newsletter("rubrics", "replay", str(world.rubric), "--dry-run")
+    assert "at most $" in told.err
+    assert world.anthropic.bill_nanos == paid
+    done = world.newsletter("rubrics", "replay", str(world.rubric), "--json")
+    [day] = json.loads(done.out)
+    assert world.anthropic.bill_nanos - paid == day["cost_nanos"] > 0
+    assert "+" in world.newsletter("rubrics", "replay", str(world.rubric)).out or not day["gained"]
+
+
+def test_a_second_run_of_a_day_is_compared_and_not_stored(world):
+    done = world.newsletter("rubrics", "replay", str(world.rubric), "--again", "--json")
+    assert done.status == 0, done.err
+    figures = json.loads(done.out)
+    assert (figures["jaccard"], figures["same"]) == (1.0, 1.0)
+
+
+def test_labels_of_a_stored_day_are_compared(world):
+    labels = world.folder / "labels.jsonl"
+    [day] = json.loads(world.newsletter("rubrics", "replay", str(world.rubric), "--json").out)
+    rows = [{"id": f"{one}v1", "relevance": 9, "novelty": 8} for one in day["kept"][:2]]
+    labels.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    words = ("rubrics", "replay", str(world.rubric), "--labels", str(labels), "--json")
+    done = world.newsletter(*words)
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["labels"] == 2
+    labels.write_text("nonsense")
+    assert "each line" in world.newsletter(*words).err
+
+
+def test_check_says_what_a_day_costs(world):
+    done = world.newsletter("rubrics", "check", str(world.rubric))
+    assert done.status == 0, done.err
+    assert "A day like 2025-11-18" in done.out
+    assert "$0.0" in done.out
