@@ -81,6 +81,13 @@ def test_private_code_points_from_outside_are_dropped():
     assert to_unicode("a\ue000b\ue010c") == "abc"
 
 
+@pytest.mark.parametrize("deep", [r"\textbf{", "x_{", r"\frac{1}{", "{"])
+@pytest.mark.parametrize("times", [19, 21, 100, 300, 3_000])
+def test_deep_nesting_is_no_error(deep, times):
+    assert to_unicode(f"${deep * times}a{'}' * times}$ and so on")
+    assert to_unicode(f"{deep * times}a and so on")
+
+
 def test_deep_nesting_and_many_dollars_end_soon():
     assert to_unicode("{" * 5_000 + r"\alpha" + "}" * 5_000)
     assert to_unicode(r"\(" * 2_000 + "$" * 2_001)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from importlib import import_module
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from newsletter.render.symbols import (
@@ -43,6 +44,7 @@ SCRIPT = re.compile(rf"([{UP}{DOWN}]){OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 MACRO = re.compile(r"\\(?:([A-Za-z]+)\*?|.)")
 ARGUMENT = re.compile(r"\\(?:[A-Za-z]+(?:\s*\{[^{}]*\})*|.)|.")
 LEAST_KEPT = 0.5
+DEEPEST = 20
 
 
 @lru_cache(maxsize=8192)
@@ -52,16 +54,22 @@ def to_unicode(text: str) -> str:
     # `\\boldsymbolλ`: pylatexenc would take the Greek letter for a part of the macro's name.
     text = re.sub(r"(\\[A-Za-z]+)(?=[^\W\d_a-zA-Z])", r"\1 ", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d)", ",", text)
-    if not TEX.search(text):
+    if not TEX.search(text) or _depth(text) > DEEPEST:
         return _dashes(text)
     plain = _dashes(_converted(text))
     letters = re.sub(r"\\[A-Za-z]+|[\\${}\s^_~]", "", text)
     return plain if len(plain) >= LEAST_KEPT * len(letters) else text
 
 
+def _depth(text: str) -> int:
+    """How deep braces are nested. What no author writes would only exhaust the parser's stack."""
+    steps = (1 if brace == "{" else -1 for brace in re.findall(r"[{}]", text))
+    return max(accumulate(steps), default=0)
+
+
 def _dashes(text: str) -> str:
     """`--` between words; before an option (`--fast`) it means itself."""
-    text = re.sub(r"(?<= )--(?= )", "–", text)
+    text = re.sub(r"(?<= )---(?= )", "—", re.sub(r"(?<= )--(?= )", "–", text))
     return re.sub(r"(?<=\w)--(?=\w)", "–", re.sub(r"(?<=\w)---(?=\w)", "—", text))
 
 
