@@ -90,12 +90,22 @@ class Desk:
 
         Unless `trusting`, doubtful scores are handed back without being stored. Raises ScorerError.
         """
+        ended = False
         try:
             answer = self.scorer.ask(call)
+            reading = self.store_answer(
+                call.request, call.model, call_id, answer, trusting=trusting
+            )
+            ended = True
         except ScorerError as error:
             self._settle(call_id, error)
+            ended = True
             raise
-        return self.store_answer(call.request, call.model, call_id, answer, trusting=trusting)
+        finally:
+            # A fault of the program must not keep these papers waiting until the lease ends.
+            if not ended:
+                self._abandon(call_id)
+        return reading
 
     def store_answer(
         self, request: Request, model: str, call_id: str, answer: Answer, *, trusting: bool
@@ -139,6 +149,10 @@ class Desk:
     def left(self) -> int:
         with self.store.read() as tx:
             return self.budget.day_nanos - ledger.spent(tx, self.rubric.slug, self.day)
+
+    def _abandon(self, call_id: str) -> None:
+        with self._writing() as tx:
+            ledger.abandon(tx, call_id, "the program failed", self.clock())
 
     def _settle(self, call_id: str, error: ScorerError) -> None:
         settle = ledger.lost if error.failure is Failure.LOST else ledger.free

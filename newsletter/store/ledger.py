@@ -129,6 +129,12 @@ def lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
     _end(tx, call_id, State.LOST, at, reason=reason)
 
 
+def abandon(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
+    """Lost, unless its answer is stored already."""
+    waiting = (calls.c.id == call_id) & (calls.c.state == State.INTENT)
+    tx.execute(update(calls).where(waiting).values(state=State.LOST, reason=reason, ended_at=at))
+
+
 def bury(tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]) -> None:
     """What dead processes were waiting for is lost: nobody will read those answers."""
     rows = tx.execute(
