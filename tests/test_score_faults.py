@@ -3,13 +3,15 @@
 The outcomes add up to the papers given; no paper is lost; the cost is the other side's bill to the
 nano-dollar, what is uncertain apart; no paper is paid for twice unless its answer was unusable.
 
-Mutations that turn this file or its neighbours red, each tried by hand:
-- no reservation (`reserve` never raises for money): test_score, the four budgets;
-- parse before store (`ledger.answered` after `read`): here, `test_a_stored_answer_outlives_...`;
-- the library's retries on (max_retries=2): here, the bills of 500, 529 and the drops, by their
-  number of requests; test_claude, `test_each_status_proves_something`;
-- scores joined by position: test_claude, `test_scores_are_joined_by_slot_...`, and here `missing`;
-- isinstance for `type is int`, or clamping into range: test_claude, `test_a_wrong_value_...`.
+Mutations, each made once, and the test that each turned red:
+- no reservation (the comparison in `ledger.reserve` gone): test_score,
+  `test_a_budget_of_one_call_is_spent_on_the_likeliest`;
+- parsed before stored (`read` before `ledger.answered` in `Desk.store_answer`): here,
+  `test_a_stored_answer_outlives_the_end_of_its_parser`;
+- the library's retries on (max_retries=2): test_claude, `test_each_status_proves_something`;
+- scores joined by position: test_claude, `test_scores_are_joined_by_slot_whatever_their_order`;
+- isinstance for `type is int`, or clamping into range: test_claude,
+  `test_a_wrong_value_is_no_score_and_is_not_put_right`.
 """
 
 from __future__ import annotations
