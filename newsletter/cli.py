@@ -10,6 +10,7 @@ import typer
 
 from newsletter import __version__
 from newsletter.announcements import is_announced
+from newsletter.cli_desk import deliveries_app, replies_app
 from newsletter.cli_rubrics import rubrics_app
 from newsletter.cli_subscribers import subscribers_app
 
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 app.add_typer(subscribers_app, name="subscribers")
 app.add_typer(rubrics_app, name="rubrics")
+app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(replies_app, name="replies")
 
 
 def _day(text: str) -> date:

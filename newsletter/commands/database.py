@@ -6,7 +6,15 @@ from typing import Any
 
 from newsletter import wiring
 from newsletter.settings import read_settings
-from newsletter.store import Store, digests, overview, subscribers
+from newsletter.store import (
+    Store,
+    claims,
+    deliveries,
+    digests,
+    inbound,
+    spending,
+    subscribers,
+)
 from newsletter.terminal import dollars, print_json, screen, table
 
 SHOWN = 14
@@ -42,13 +50,17 @@ def _facts(store: Store) -> dict[str, Any]:
     month = wiring.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     with store.read() as tx:
         editions = digests.editions(tx, SHOWN)
-        states = {state.value: n for state, n in overview.deliveries_by_state(tx).items()}
+        states = {state.value: n for state, n in deliveries.count_all(tx).items()}
         people = {state.value: n for state, n in subscribers.count_states(tx).items()}
-        spent, uncertain = overview.spent_since(tx, month)
-        halted = overview.halted(tx)
-    needs = [f"digest of {one.rubric} for {one.date}: {one.reason}" for one in halted]
-    if unknown := states.get("unknown"):
-        needs.append(f"{unknown} mails may or may not have been sent; they are not sent again")
+        spent, uncertain = spending.spent_since(tx, month)
+        halted = deliveries.halted(tx)
+        doubts = len(claims.doubts(tx))
+        waiting = len(inbound.queue(tx))
+    needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
+    if doubts:
+        needs.append(f"{doubts} mails may or may not have gone out: newsletter deliveries list")
+    if waiting:
+        needs.append(f"{waiting} replies wait for a person: newsletter replies list")
     return {
         "digests": [
             {

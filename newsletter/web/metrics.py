@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse
 
 from newsletter.model import NANOS_PER_DOLLAR
-from newsletter.store import digests, overview, subscribers
+from newsletter.store import deliveries, digests, spending, subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,13 +26,13 @@ ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 
 def show(desk: Desk, _request: Request) -> Response:
     with desk.store.read() as tx:
-        deliveries = overview.deliveries_by_state(tx)
+        mails = deliveries.count_all(tx)
         people = subscribers.count_states(tx)
-        paid, uncertain = overview.spent_since(tx, ALWAYS)
-        halted = len(overview.halted(tx))
+        paid, uncertain = spending.spent_since(tx, ALWAYS)
+        halted = len(deliveries.halted(tx))
         newest = digests.editions(tx, 1)
     lines = [
-        *_family("deliveries", "Mails by what is known of them", "state", deliveries),
+        *_family("deliveries", "Mails by what is known of them", "state", mails),
         *_family("subscribers", "Subscribers by state", "state", people),
         *_one("spent_dollars", "Paid to the model's vendor so far", paid / NANOS_PER_DOLLAR),
         *_one("uncertain_dollars", "Perhaps paid besides, at most", uncertain / NANOS_PER_DOLLAR),

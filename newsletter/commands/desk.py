@@ -1,0 +1,97 @@
+"""`deliveries ...` and `replies ...`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter import wiring
+from newsletter.settings import SettingsError, read_settings
+from newsletter.store import claims, inbound, subscribers
+from newsletter.terminal import print_json, screen, table
+
+if TYPE_CHECKING:
+    from newsletter.store.inbound import Letter
+
+SHORT = 12
+"""Hex digits of a reply's id that are shown; the beginning of an id is enough to name it."""
+
+
+def show_doubts(*, as_json: bool) -> int:
+    with wiring.open_store(read_settings()).read() as tx:
+        found = claims.doubts(tx)
+    facts = [
+        {
+            "id": one.id,
+            "email": one.email,
+            "rubric": one.rubric,
+            "date": one.date.isoformat(),
+            "since": one.since.isoformat(),
+            "reason": one.reason,
+        }
+        for one in found
+    ]
+    _show("Mails in doubt", facts, as_json=as_json)
+    return 0
+
+
+def show_resolve(delivery_id: str, *, sent: bool) -> int:
+    with wiring.open_store(read_settings()).begin() as tx:
+        done = claims.resolve(tx, delivery_id, wiring.now(), sent=sent)
+    if not done:
+        message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
+        raise SettingsError(message)
+    screen().print("counted as sent" if sent else "it goes out with the next run")
+    return 0
+
+
+def show_replies(*, as_json: bool) -> int:
+    with wiring.open_store(read_settings()).read() as tx:
+        found = inbound.queue(tx)
+    facts = [
+        {
+            "id": one.id[:SHORT],
+            "received": f"{one.received_at:%Y-%m-%d %H:%M}",
+            "from": one.envelope_from,
+            "kind": one.state.value,
+            "said": " ".join(one.said.split())[:200],
+        }
+        for one in found
+    ]
+    _show("Replies that wait", facts, as_json=as_json)
+    return 0
+
+
+def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
+    with wiring.open_store(read_settings()).begin() as tx:
+        letter = _named(inbound.queue(tx), reply_id)
+        inbound.settle(tx, letter.id, inbound.State.DONE)
+        if unsubscribe:
+            if letter.subscriber_id is None:
+                message = (
+                    "its sender is no subscriber that we know; use: newsletter subscribers remove"
+                )
+                raise SettingsError(message)
+            subscribers.unsubscribe(
+                tx, letter.subscriber_id, "reply, by the operator", wiring.now()
+            )
+    screen().print("unsubscribed" if unsubscribe else "done")
+    return 0
+
+
+def _named(waiting: list[Letter], reply_id: str) -> Letter:
+    found = [one for one in waiting if reply_id and one.id.startswith(reply_id)]
+    if len(found) != 1:
+        message = (
+            f"{len(found)} waiting replies begin with {reply_id!r}; see: newsletter replies list"
+        )
+        raise SettingsError(message)
+    return found[0]
+
+
+def _show(title: str, facts: list[dict[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    elif facts:
+        screen().print(table(title, [*facts[0]], [[*fact.values()] for fact in facts]))
+    else:
+        screen().print(f"{title}: none")
