@@ -20,12 +20,18 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from newsletter.env_file import what_is_wrong
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic.fields import FieldInfo
 
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
+ENV_FILE = ".env"
+# The characters of RFC 3986, without the quote that could end an attribute of a page.
+WEB_ADDRESS = re.compile(r"https?://[\w.~%:@\[\]-]+(/[\w.~%:@\[\]!$&()*+,;=/?#-]*)?", re.ASCII)
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
 
@@ -36,7 +42,7 @@ class SettingsError(Trouble):
 
 
 def _web_address(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+    if not WEB_ADDRESS.fullmatch(value):
         message = "not a web address"
         raise ValueError(message)
     return value.rstrip("/")
@@ -70,11 +76,18 @@ Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """`NAME_FILE=/run/secrets/x` gives setting NAME the content of that file, stripped."""
+    """`NAME_FILE=/run/secrets/x` gives setting NAME the content of that file, stripped.
+
+    The environment's path goes before that of `.env`, whose names `in_file` has in small letters.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], in_file: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self._in_file = in_file
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = str(field.validation_alias or f"NEWSLETTER_{field_name}").upper()
-        path = os.environ.get(f"{name}_FILE")
+        path = os.environ.get(f"{name}_FILE") or self._in_file.get(f"{name}_FILE".lower())
         if not path:
             return None, name, False
         try:
@@ -97,7 +110,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="NEWSLETTER_",
-        env_file=".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -183,6 +196,9 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         keys = [key.strip() for key in value.get_secret_value().split(",") if key.strip()]
+        if value.get_secret_value() and not keys:
+            message = "there is no key in it"
+            raise ValueError(message)
         if any(len(key) < 16 for key in keys):  # noqa: PLR2004 - the fix names the number
             message = "a key has fewer than 16 characters"
             raise ValueError(message)
@@ -197,7 +213,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        files = SecretFiles(settings_cls)
+        in_file = getattr(dotenv_settings, "env_vars", {})
+        files = SecretFiles(settings_cls, in_file)
         return init_settings, env_settings, files, dotenv_settings, file_secret_settings
 
     @property
@@ -221,6 +238,8 @@ class Settings(BaseSettings):
 def read_settings(**overrides: object) -> Settings:
     """The settings of this process. Raises SettingsError with one line per wrong setting."""
     secrets = Path("/run/secrets")
+    if wrong := what_is_wrong(Path(ENV_FILE)):
+        raise SettingsError(wrong)
     try:
         return Settings(
             _secrets_dir=secrets if secrets.is_dir() else None,

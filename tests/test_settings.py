@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +114,94 @@ def test_real_mail_is_refused_while_something_is_missing(monkeypatch):
 
 def test_mail_to_files_needs_nothing():
     refuse_half_set(read_settings())
+
+
+def test_a_secret_file_may_be_named_in_env_file(tmp_path):
+    (tmp_path / "key").write_text("SG.from-file\n")
+    (tmp_path / ".env").write_text(f"SENDGRID_API_KEY_FILE={tmp_path / 'key'}\n")
+    settings = read_settings()
+    assert settings.sendgrid_api_key.get_secret_value() == "SG.from-file"
+    assert settings.mailer_name == "sendgrid"
+
+
+def test_the_environment_names_the_secret_file_that_counts(monkeypatch, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"SG.{name}\n")
+    (tmp_path / ".env").write_text(f"SENDGRID_API_KEY_FILE={tmp_path / 'one'}\n")
+    monkeypatch.setenv("SENDGRID_API_KEY_FILE", str(tmp_path / "two"))
+    assert read_settings().sendgrid_api_key.get_secret_value() == "SG.two"
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.three")
+    assert read_settings().sendgrid_api_key.get_secret_value() == "SG.three"
+
+
+def test_a_secret_file_of_env_file_that_is_not_there_is_named(tmp_path):
+    (tmp_path / ".env").write_text("SENDGRID_API_KEY_FILE=nowhere\n")
+    with pytest.raises(SettingsError, match="SENDGRID_API_KEY_FILE: cannot read nowhere"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'A=1\n\n\nSENDGRID_API_KEY="SG.secret\nB=2\n', ".env line 4: not readable"),
+        (b"SENDGRID_API_KEY='SG.secret\n", ".env line 1: not readable"),
+        (b"A=1\r\nNEWSLETTER_TIMEZONE SG.secret\r\n", ".env line 2: not readable"),
+        (b"A=1\nNEWSLETTER_FROM_NAME=SG.secret \xe9\n", ".env: not UTF-8"),
+    ],
+    ids=["double", "single", "no-equals", "latin-1"],
+)
+def test_a_broken_env_file_is_refused_with_its_line(tmp_path, content, says):
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert str(caught.value).startswith(says)
+    assert "SG.secret" not in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+def test_env_file_may_be_written_by_hand(tmp_path):
+    lines = "\ufeff# a comment\n\nexport NEWSLETTER_TIMEZONE = 'Asia/Tokyo' # why\nEMPTY=\nBARE\n"
+    (tmp_path / ".env").write_text(lines, encoding="utf-8")
+    assert read_settings().timezone == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("value", [",", " , ", " "])
+def test_a_secret_key_without_any_key_is_refused(monkeypatch, value):
+    monkeypatch.setenv("NEWSLETTER_SECRET_KEY", value)
+    with pytest.raises(SettingsError, match="NEWSLETTER_SECRET_KEY: there is no key in it"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'https://x"><b>',
+        "https://x/<b>",
+        "https://x/a'b",
+        "https://x/a\\b",
+        "https://é.org",
+        "https:// x",
+    ],
+)
+def test_a_web_address_holds_only_what_an_address_may(monkeypatch, value):
+    monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", value)
+    with pytest.raises(SettingsError, match="NEWSLETTER_PUBLIC_URL: not a web address"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://localhost:8000", "http://[::1]:80/a", "https://u:p%40@x.org/~a/b,c;d=(1)?e=f&g#h"],
+)
+def test_a_web_address_may_be_any_real_one(monkeypatch, value):
+    monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", value)
+    assert read_settings().public_url == value
+
+
+def test_the_example_reads_back_as_it_stands(tmp_path):
+    example = (Path(__file__).parents[1] / ".env.example").read_text(encoding="utf-8")
+    assert "needs quotes" in example
+    (tmp_path / ".env").write_text(example.replace("\n#NEWSLETTER_POSTAL", "\nNEWSLETTER_POSTAL"))
+    assert read_settings().postal_address.endswith("12345 Example")
+    (tmp_path / ".env").write_text('NEWSLETTER_POSTAL_ADDRESS="1 Street #4, Town"\n')
+    assert read_settings().postal_address == "1 Street #4, Town"
