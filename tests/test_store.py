@@ -77,3 +77,43 @@ def test_an_unreachable_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot make the folder"):
         Store(f"sqlite:///{tmp_path}/file/n.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "",
+        "postgres://u:hidden@h/x",
+        "mysql://u:hidden@h/x",
+        "oracle://x",
+        "postgresql://u:hidden@h/x",
+        "postgresql+asyncpg://u:hidden@h/x",
+        "postgresql+psycopg://u:hidden@h:port/x",
+        "sqlite+aiosqlite:///x",
+    ],
+)
+def test_an_address_that_cannot_serve_is_refused_with_the_fix(url):
+    with pytest.raises(StoreError) as caught:
+        Store(url)
+    message = str(caught.value)
+    assert message.startswith("NEWSLETTER_DATABASE_URL: ")
+    assert "use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME" in message
+    assert "hidden" not in message
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&uri=true",
+    ],
+)
+def test_a_database_in_memory_is_refused(url):
+    with pytest.raises(StoreError, match="NEWSLETTER_DATABASE_URL: a database in memory") as caught:
+        Store(url)
+    assert caught.value.exit_status == 2

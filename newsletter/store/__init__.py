@@ -6,10 +6,9 @@ one transaction; what must be durable before an outside call is committed before
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
@@ -21,12 +20,29 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from newsletter.trouble import Trouble
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MILLISECONDS = 5_000
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
 class StoreError(Trouble):
     """The database can't be used. The message says why and what to do."""
+
+
+class StoreAddressError(StoreError):
+    """NEWSLETTER_DATABASE_URL is wrong."""
+
+    exit_status = 2
+
+    def __init__(self, what: str = "") -> None:
+        reason = f"{what} can't be used" if what else "not a database address"
+        super().__init__(
+            f"NEWSLETTER_DATABASE_URL: {reason}; "
+            "use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        )
 
 
 class Store:
@@ -67,7 +83,10 @@ class Store:
         if here == head:
             return
         if not self.is_sqlite:
-            message = f"the database schema is {here or 'empty'}, {head} is needed; run: newsletter migrate"
+            message = (
+                f"the database schema is {here or 'empty'}, {head} is needed; "
+                "run: newsletter migrate"
+            )
             raise StoreError(message)
         self.migrate()
 
@@ -76,16 +95,24 @@ class Store:
 
 
 def _checked(url: str) -> URL:
+    """The address in its parts. Errors never show it: it may hold a password."""
     try:
         parsed = make_url(url)
         parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError):
-        message = (
-            "NEWSLETTER_DATABASE_URL: not a database address; "
-            "use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
-        )
-        raise StoreError(message) from None
+    except (ArgumentError, NoSuchModuleError, ValueError, ImportError):
+        raise StoreAddressError from None
+    if parsed.drivername not in DRIVERS:
+        raise StoreAddressError(parsed.drivername)
+    fleeting = "a database in memory, which would lose everything,"
+    if parsed.get_backend_name() == "sqlite" and _is_fleeting(parsed):
+        raise StoreAddressError(fleeting)
     return parsed
+
+
+def _is_fleeting(url: URL) -> bool:
+    """SQLite keeps it in no file, or in one that it deletes (sqlite.org/inmemorydb.html)."""
+    place = (url.database or "").removeprefix("file:")
+    return place in ("", ":memory:") or url.query.get("mode") == "memory"
 
 
 def _alembic() -> Config:
@@ -97,12 +124,11 @@ def _alembic() -> Config:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"cannot make the folder of {url.database}: {error.strerror}"
-            raise StoreError(message) from error
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot make the folder of {url.database}: {error.strerror}"
+        raise StoreError(message) from error
     engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
