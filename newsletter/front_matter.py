@@ -32,10 +32,16 @@ def read_front_matter(text: str, fault: Fault) -> dict[str, Any]:
         fault(2, "front matter: write 'name: value' lines, at least title and categories")
         return {}
     settings: dict[str, Any] = {}
+    names = set()
     for key_node, value_node in node.value:
-        _take(settings, str(key_node.value), value_node, key_node.start_mark.line + 2, fault)
+        line = key_node.start_mark.line + 2
+        if isinstance(key_node, yaml.ScalarNode):
+            names.add(name := str(key_node.value))
+            _take(settings, name, value_node, line, fault)
+        else:
+            fault(line, "front matter: a list stands where a name belongs; write 'name: value'")
     for needed in ("title", "categories"):
-        if needed not in {str(key.value) for key, _ in node.value}:
+        if needed not in names:
             fault(2, f"{needed}: missing; add '{needed}: {EXAMPLES[needed]}'")
     return settings
 

@@ -239,3 +239,19 @@ def test_the_corpus_rubrics_are_read_without_loss(tmp_path, path):
     numbered = re.findall(r"^\d+\. (.+)$", wanted, re.MULTILINE)
     assert [criterion.title for criterion in rubric.criteria] == numbered
     assert len(numbered) >= 4
+
+
+@pytest.mark.parametrize("key", ["[a, b]", "{a: b}", "[" * 150 + "]" * 150])
+def test_a_name_that_is_a_list_is_a_fault_with_its_line(tmp_path, key):
+    text = GOOD.replace("relevance: 8", f"? {key}\n: c")
+    with pytest.raises(RubricError) as caught:
+        load(write(tmp_path, text))
+    (fault,) = caught.value.faults
+    assert "line 4: front matter: a list stands where a name belongs" in fault
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "[" * 3000 + "]" * 3000, "{" * 3000])
+def test_a_value_nested_beyond_reading_is_a_fault(tmp_path, value):
+    text = GOOD.replace("exclude: [survey, federated learning]", f"exclude: {value}")
+    with pytest.raises(RubricError, match="line 2: front matter: not readable"):
+        load(write(tmp_path, text))
