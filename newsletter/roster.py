@@ -10,17 +10,19 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from newsletter.addresses import canonical
-from newsletter.model import WEEKDAYS, Format
+from newsletter.people import WEEKDAYS, Format
 from newsletter.wishes import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from datetime import time
 
-    from newsletter.model import Subscriber
+    from newsletter.people import Subscriber
 
 REQUIRED = ("email", "rubric")
 COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+# Excel's own first line, which names the delimiter and is no record.
+DELIMITER_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
 # A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
 GUARDED = re.compile(r"'*[=+\-@\t\r|]")
 
@@ -101,9 +103,11 @@ def read_roster(data: bytes | str, known_rubrics: Collection[str]) -> Roster:
     reader = _Reader(known_rubrics)
     try:
         text = data if isinstance(data, str) else _decoded(data)
-        records = list(_records(text.removeprefix("\ufeff")))
     except _UnreadableError as error:
         return Roster(faults=(error.fault,))
+    records, broken = _records(text.removeprefix("\ufeff"))
+    if broken and not records:
+        return Roster(faults=(broken,))
     if not records:
         return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
     header_line, header = records[0]
@@ -117,6 +121,8 @@ def read_roster(data: bytes | str, known_rubrics: Collection[str]) -> Roster:
             reader.faults.append(Fault(line, message))
         else:
             reader.take(line, dict(zip(names, map(_unguarded, cells), strict=False)))
+    if broken:
+        reader.faults.append(broken)
     return Roster(tuple(reader.rows), tuple(reader.faults))
 
 
@@ -137,20 +143,28 @@ def _decoded(data: bytes) -> str:
         raise _UnreadableError(line, message) from error
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The records that hold anything, each with the number of its first line."""
+def _records(text: str) -> tuple[list[tuple[int, list[str]]], Fault | None]:
+    """The records that hold anything, each with the number of its first line.
+
+    A fault of the quotes ends them: what follows it can't be told apart.
+    """
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=header.count)
+    skipped = 0
+    if named := DELIMITER_LINE.match(text):
+        delimiter, skipped, text = named[1], 1, text[named.end() :]
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    start = 1
+    start = 1 + skipped
+    records: list[tuple[int, list[str]]] = []
     try:
         for cells in lines:
             if any(cell.strip() for cell in cells):
-                yield start, cells
-            start = lines.line_num + 1
+                records.append((start, cells))
+            start = lines.line_num + 1 + skipped
     except csv.Error as error:
         message = f"not readable as CSV from here: {error}; check the quotes"
-        raise _UnreadableError(start, message) from error
+        return records, Fault(start, message)
+    return records, None
 
 
 def _header_faults(names: list[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter.model import WEEKDAYS, Format, Subscriber
+from newsletter.people import WEEKDAYS, Format, Subscriber
 from newsletter.roster import Row, read_roster, write_roster
 from newsletter.rubrics import load_all
 from newsletter.wishes import parse_days
@@ -241,3 +241,25 @@ def test_the_example_names_shipped_rubrics():
     assert not roster.faults
     assert [row.rubric for row in roster.rows] == ["foundation-models", "dwarf-galaxies"]
     assert all(row.email.endswith("@example.org") for row in roster.rows)
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_in_which_excel_names_the_delimiter(first):
+    data = f"{first}\r\nemail;rubric;name\r\na@x.org;models;Ada, the first, really\r\n"
+    assert rows(data) == (Row(3, "a@x.org", "models", "Ada, the first, really"),)
+
+
+def test_the_named_delimiter_counts_more_than_a_guess():
+    assert rows("sep=|\nemail|rubric\na@x.org|models\n") == (Row(3, "a@x.org", "models"),)
+    assert rows("sep=\t\nemail\trubric\na@x.org\tmodels\n") == (Row(3, "a@x.org", "models"),)
+    (found,) = faults("sep=,\nemail,rubric\na@x.org,nope\n")
+    assert found.startswith("line 3: ")
+
+
+@pytest.mark.parametrize("bad", ['b@x.org,"stars', 'b@x.org,"st"ars'])
+def test_the_rows_before_a_stray_quote_stand(bad):
+    data = f"email,rubric\na@x.org,models\n\nq@x.org,nope\n{bad}\nc@x.org,models\n"
+    roster = read_roster(data, RUBRICS)
+    assert [row.email for row in roster.rows] == ["a@x.org"]
+    assert [fault.line for fault in roster.faults] == [4, 5]
+    assert "not readable as CSV from here" in roster.faults[1].message
