@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from newsletter.model import NANOS_PER_DOLLAR
 
@@ -26,7 +28,7 @@ WIDE = 160
 
 def screen(*, errors: bool = False) -> Console:
     """Standard output (or error) for people: nothing in a text is taken for markup."""
-    made = Console(stderr=errors, soft_wrap=True, markup=False, highlight=False)
+    made = Console(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
     if not made.is_terminal:
         made.width = WIDE
     return made
@@ -86,19 +88,22 @@ def dollars(nanos: int) -> str:
 
 def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table whose figures stand to the right. Cells are text, never markup."""
-    made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    shown = Text(title, style="table.title")
+    made = Table(title=shown, title_justify="left", show_edge=False, pad_edge=False)
     for place, heading in enumerate(headings):
         figures = all(isinstance(row[place], int | float) for row in rows) and rows
-        made.add_column(heading, justify="right" if figures else "left", overflow="fold")
+        made.add_column(Text(heading), justify="right" if figures else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - for a program to read
+    # An output that is not UTF-8 would get other escapes than JSON's.
+    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    print(json.dumps(value, indent=2, ensure_ascii=ascii_only))  # noqa: T201 - for a program to read
 
 
-def _cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("[", r"\[")
+def _cell(value: object) -> Text:
+    """A `str` would be read as markup by any console that has it on; a `Text` never is."""
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
