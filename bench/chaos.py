@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from newsletter.deliver import Limits, deliver  # noqa: E402 - the path comes first
 from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
-from newsletter.model import DeliveryState, Email  # noqa: E402
+from newsletter.people import DeliveryState, Email  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402

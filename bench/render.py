@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from jinja2 import Environment
 from markupsafe import Markup
 
-from newsletter.model import Format
+from newsletter.people import Format
 from newsletter.render import Renderer
 from newsletter.render.budget import TARGET, choose, ladder
 from newsletter.render.compile import inline, mjml_to_html

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
+
+from typer.main import get_command
 
 from newsletter.cli import app
 from newsletter.trouble import Trouble
@@ -16,8 +19,13 @@ if TYPE_CHECKING:
 def main() -> None:
     if not os.environ.get("NEWSLETTER_DEBUG"):
         sys.excepthook = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        # Work that is done must not end in a fault because a terminal lacks a letter.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="newsletter")
+        # Called as a function, the application would put Typer's own hook in place of ours.
+        get_command(app)(prog_name="newsletter")
     except Trouble as trouble:
         sys.stderr.write(f"newsletter: {trouble}\n")
         sys.exit(trouble.exit_status)

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from newsletter.model import Announcement
 
+BEGAN = date(1991, 8, 14)
+"""arXiv's first day."""
 EASTERN = ZoneInfo("America/New_York")
 DEADLINE = time(14, 0)
 PUBLISHED = time(20, 0)

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from newsletter import __version__
-from newsletter.announcements import is_announced
+from newsletter.announcements import BEGAN, is_announced
 from newsletter.cli_desk import deliveries_app, replies_app
 from newsletter.cli_rubrics import rubrics_app
 from newsletter.cli_subscribers import subscribers_app
@@ -35,6 +35,9 @@ def _day(text: str) -> date:
     except ValueError:
         message = f"{text} is not a date like 2025-09-23"
         raise typer.BadParameter(message) from None
+    if day < BEGAN:
+        message = f"{day} was before arXiv, which began on {BEGAN}"
+        raise typer.BadParameter(message)
     if not is_announced(day):
         message = f"{day} is a {day:%A}: arXiv announces Monday to Friday"
         raise typer.BadParameter(message)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from newsletter.envelope import Sender
     from newsletter.links import Links
-    from newsletter.model import Digest, Email, Format, Subscriber
+    from newsletter.model import Digest
+    from newsletter.people import Email, Format, Subscriber
     from newsletter.render import Renderer
 
 

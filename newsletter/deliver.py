@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from newsletter import lives
 from newsletter.mailers import Mailer, SendError, Verdict
-from newsletter.model import Delivery, DeliveryState, Email
 from newsletter.patience import Patience, in_a_row
+from newsletter.people import Delivery, DeliveryState, Email
 from newsletter.store import Store, claims, deliveries, events, pace
 from newsletter.store.claims import Outcome
 
@@ -59,7 +59,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How a digest's rows stand at the end. `sending` ones are in another process's hands."""
+    """How a digest's rows stand at the end. `sending` ones are in another process's hands.
+
+    `sent` counts those of the accepted that this run sent itself.
+    """
 
     accepted: int = 0
     skipped: int = 0
@@ -68,6 +71,7 @@ class Tally:
     pending: int = 0
     sending: int = 0
     halted_reason: str = ""
+    sent: int = field(default=0, compare=False)
 
     @property
     def total(self) -> int:
@@ -111,7 +115,8 @@ def deliver(
             deliveries.halt(tx, digest_id, work.patience.halted)
         counts = deliveries.count(tx, digest_id)
     halted = work.patience.halted if work.todo else ""
-    return Tally(**{state.value: n for state, n in counts.items()}, halted_reason=halted)
+    states = {state.value: number for state, number in counts.items()}
+    return Tally(**states, halted_reason=halted, sent=work.sent)
 
 
 def _run(
@@ -159,6 +164,7 @@ class _Work:
     back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
     patience: Patience = field(default_factory=Patience)
     todo: int = 0
+    sent: int = 0
     total: int = 0
 
     def step(self, hands: ThreadPoolExecutor, *, claiming: bool) -> bool:
@@ -257,6 +263,7 @@ class _Work:
         except SendError as error:
             return self._failed(attempt.delivery, attempt.content_hash, error, now)
         self.patience.taken()
+        self.sent += 1
         return Outcome(
             attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
         )

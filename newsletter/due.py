@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from newsletter.announcements import announcement
-from newsletter.model import WEEKDAYS
+from newsletter.people import WEEKDAYS
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.model import Subscriber
+    from newsletter.people import Subscriber
 
 
 def due_at(day: date, zone: ZoneInfo, hour: time) -> datetime:

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from newsletter.model import Email, Subscriber
+from newsletter.people import Email, Subscriber
 
 if TYPE_CHECKING:
     from datetime import datetime

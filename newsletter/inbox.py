@@ -18,7 +18,7 @@ from newsletter.envelope import letter
 from newsletter.incoming import Incoming, read
 from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError
-from newsletter.model import SubscriberState
+from newsletter.people import SubscriberState
 from newsletter.phrases import Wish
 from newsletter.replies import Kind, Reply, understand
 from newsletter.store import inbound, subscribers, suppressions
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.mailers import Mailer
-    from newsletter.model import Rubric, Subscriber
+    from newsletter.model import Rubric
+    from newsletter.people import Subscriber
     from newsletter.render import Renderer
     from newsletter.store import Store
 

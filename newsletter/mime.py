@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter.addresses import ascii_domain
 
 if TYPE_CHECKING:
-    from newsletter.model import Email
+    from newsletter.people import Email
 
 
 class _Unfolded(EmailPolicy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime
 from enum import StrEnum
 
 NANOS_PER_DOLLAR = 1_000_000_000
@@ -247,85 +247,3 @@ class Digest:
     judged: bool = True
     prompt: str = ""
     beyond: int = 0
-
-
-class Format(StrEnum):
-    """How much a reader wants to read."""
-
-    FULL = "full"
-    BRIEF = "brief"
-    TITLES = "titles"
-
-
-class SubscriberState(StrEnum):
-    PENDING = "pending"
-    ACTIVE = "active"
-    PAUSED = "paused"
-    UNSUBSCRIBED = "unsubscribed"
-    BOUNCED = "bounced"
-    COMPLAINED = "complained"
-
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-@dataclass(frozen=True, slots=True)
-class Subscriber:
-    """One address and what it asked for.
-
-    `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
-    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted.
-    """
-
-    id: str
-    email: str
-    rubric: str
-    name: str = ""
-    timezone: str | None = None
-    send_at: time | None = None
-    days: tuple[str, ...] = WEEKDAYS
-    max_papers: int | None = None
-    format: Format = Format.FULL
-    state: SubscriberState = SubscriberState.ACTIVE
-    consent: str = ""
-    since: datetime | None = None
-
-
-class DeliveryState(StrEnum):
-    """What is known about one email. The edges are drawn in `store/deliveries.py`."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    SKIPPED = "skipped"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """(digest, subscriber), unique. `id` is opaque and the only thing a provider learns."""
-
-    id: str
-    digest_id: int
-    subscriber: Subscriber
-    state: DeliveryState
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Email:
-    """One message to one recipient, complete. Header values are single lines."""
-
-    to_email: str
-    to_name: str
-    from_email: str
-    from_name: str
-    reply_to: str
-    subject: str
-    html: str
-    text: str
-    message_id: str
-    headers: tuple[tuple[str, str], ...] = ()
-    delivery_id: str = ""
-    date: datetime | None = None

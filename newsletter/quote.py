@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import chunks
-from newsletter.daily import fetch_for, fresh, scoring_limits, wanted
+from newsletter.daily import fetch_for, wanted
 from newsletter.desk import Desk
+from newsletter.reading import fresh, scoring_limits
 from newsletter.scorers import Request
 from newsletter.store import digests, scores, subscribers
 from newsletter.store.ledger import Budget
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from newsletter.daily import Report, Room
     from newsletter.model import Paper, Rubric
+    from newsletter.room import Report, Room
 
 
 class Quote(NamedTuple):

@@ -11,10 +11,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.daily import Room, mail_digest, owe_mail, run_edition, wanted
+from newsletter.daily import mail_digest, owe_mail, run_edition, wanted
 from newsletter.due import is_due
 from newsletter.fetch import BatchLate
-from newsletter.model import DeliveryState, Subscriber
+from newsletter.people import DeliveryState, Subscriber
 from newsletter.stopping import Stopped
 from newsletter.store import digests
 from newsletter.trouble import Trouble
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from apscheduler.schedulers.blocking import BlockingScheduler
+
+    from newsletter.room import Room
 
 log = logging.getLogger(__name__)
 

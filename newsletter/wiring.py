@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from newsletter.daily import Room
 from newsletter.envelope import Sender
 from newsletter.links import Links
 from newsletter.mailers import MAILERS
 from newsletter.render import Renderer, Site
+from newsletter.room import Room
 from newsletter.rubrics import load_all
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, SettingsError, refuse_half_set

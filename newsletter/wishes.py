@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from newsletter.hostile import visible
-from newsletter.model import WEEKDAYS, Format
+from newsletter.people import WEEKDAYS, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from newsletter.announcements import following
 from newsletter.links import TEST_READER
-from newsletter.model import DayKind, SubscriberState
+from newsletter.model import DayKind
+from newsletter.people import SubscriberState
 from newsletter.store import Store, digests, subscribers
 from newsletter.web.app import create_app
 from tests.fakes.browser import served

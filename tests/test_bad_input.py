@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -145,3 +146,71 @@ def test_a_wrong_setting(world):
 def test_real_mail_half_set(world):
     told = said(world.newsletter("run", SENDGRID_API_KEY="SG.x"), 2)
     assert "NEWSLETTER_POSTAL_ADDRESS" in told
+
+
+def test_a_broken_env_file(world):
+    (world.folder / ".env").write_bytes(b'A=1\nSENDGRID_API_KEY="SG.x\n')
+    told = said(world.newsletter("status"), 2)
+    assert ".env line 2" in told
+    assert len(told.splitlines()) == 1
+    (world.folder / ".env").write_bytes(b"A=\xe9\n")
+    assert ".env: not UTF-8" in said(world.newsletter("status"), 2)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:p@h/x", "sqlite://"])
+def test_a_database_address_that_cannot_serve(world, url):
+    told = said(world.newsletter("status", NEWSLETTER_DATABASE_URL=url), 2)
+    assert "NEWSLETTER_DATABASE_URL" in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1991-08-13"])
+def test_a_date_before_arxiv(world, day):
+    world.subscribe("a@example.org,one")
+    assert "before arXiv" in said(world.newsletter("run", "--date", day), 2)
+
+
+def test_good_lines_before_a_stray_quote_can_be_imported(world):
+    roster = world.folder / "r.csv"
+    roster.write_text('email,rubric\na@example.org,one\nb@example.org,"one\n')
+    words = ("subscribers", "import", "r.csv", "--consent", "x")
+    assert "1 fault in r.csv" in said(world.newsletter(*words), 1)
+    assert "1 added" in world.newsletter(*words, "--skip-bad").out
+    assert "a@example.org" in world.newsletter("subscribers", "list", "--json").out
+
+
+def test_an_import_of_nothing_is_a_fault(world):
+    (world.folder / "r.csv").write_text('email,rubric\nb@example.org,"one\n')
+    words = ("subscribers", "import", "r.csv", "--consent", "x", "--skip-bad")
+    assert "no good line, nothing was imported" in said(world.newsletter(*words), 1)
+
+
+def test_adding_nobody_to_nothing(world):
+    told = said(world.newsletter("subscribers", "add", "", "--rubric", " "), 2)
+    assert "ADDRESS and --rubric SLUG" in told
+    told = said(world.newsletter("subscribers", "add", "a@example.org", "--rubric", ""), 2)
+    assert "ADDRESS" not in told
+    assert "--rubric SLUG" in told
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0"}
+"""A terminal that knows no letter beyond ASCII."""
+
+
+def test_a_terminal_without_the_letters_loses_no_work(world):
+    (world.folder / "r.csv").write_bytes("email,rubric,name\na@example.org,one,Éva\n".encode())
+    words = ("subscribers", "import", "r.csv", "--consent", "x")
+    assert "1 added" in world.newsletter(*words, **ASCII).out
+    listed = world.newsletter("subscribers", "list", **ASCII)
+    assert "\\xc9va" in listed.out
+    assert said(listed, 0) == ""
+    facts = json.loads(world.newsletter("subscribers", "list", "--json", **ASCII).out)
+    assert facts[0]["name"] == "Éva"
+    assert "no rubric" in said(world.newsletter("run", "--rubric", "é", **ASCII), 2)
+
+
+def test_an_export_is_utf_8_whatever_the_terminal(world):
+    world.subscribe("a@example.org,one,Éva", header="email,rubric,name")
+    assert "Éva" in world.newsletter("subscribers", "export", **ASCII).out
+    assert world.newsletter("subscribers", "export", "out.csv", **ASCII).status == 0
+    assert "Éva" in (world.folder / "out.csv").read_text(encoding="utf-8")

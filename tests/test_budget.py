@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter.model import Format
+from newsletter.people import Format
 from newsletter.render import Renderer
 from newsletter.render.budget import (
     LIMIT,

@@ -15,7 +15,7 @@ from newsletter.deliver import Limits, Tally
 from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
-from newsletter.model import Delivery, DeliveryState, SubscriberState
+from newsletter.people import Delivery, DeliveryState, SubscriberState
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import delivery, mailing
 from tests.fakes.mail import FakeMailer, Town, settings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.model import Email
+    from newsletter.people import Email
 
 
 @pytest.fixture

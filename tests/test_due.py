@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.announcements import announcement, following
 from newsletter.due import due_at, is_due
-from newsletter.model import Subscriber
+from newsletter.people import Subscriber
 
 SEVEN = time(7, 0)
 

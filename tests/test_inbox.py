@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from newsletter.inbox import Post, is_aligned, take, work_off
 from newsletter.links import TEST_READER
-from newsletter.model import Rubric, Subscriber, SubscriberState
+from newsletter.model import Rubric
+from newsletter.people import Subscriber, SubscriberState
 from newsletter.render import Renderer, Site
 from newsletter.store import inbound, subscribers
 from newsletter.store.inbound import State

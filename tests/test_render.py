@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 from bs4 import BeautifulSoup
 
-from newsletter.model import Coverage, DayKind, Format, Outcome, Pick, Score, Usage
+from newsletter.model import Coverage, DayKind, Outcome, Pick, Score, Usage
+from newsletter.people import Format
 from newsletter.render import Nav, Reader, Rendered, Renderer
 from tests import issues
 from tests.issues import NAV, READER, SITE, digest, near_miss, paper, pick

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from newsletter import wiring
-from newsletter.model import Subscriber
+from newsletter.people import Subscriber
 from newsletter.schedule import Mornings, scheduler
 from newsletter.settings import Settings
 from newsletter.store import subscribers

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from newsletter.model import Email
+    from newsletter.people import Email
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.model import Format, SubscriberState
+from newsletter.people import Format, SubscriberState
 from newsletter.store import subscribers, suppressions
 from newsletter.store.subscribers import Change
 from newsletter.store.suppressions import Reason

@@ -14,7 +14,7 @@ import pytest
 from lxml import etree
 
 from newsletter.digest import compose
-from newsletter.model import SubscriberState
+from newsletter.people import SubscriberState
 from newsletter.store import digests
 from newsletter.web.app import create_app
 from newsletter.web.mathml import with_formulas

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from newsletter.model import SubscriberState
+from newsletter.people import SubscriberState
 from newsletter.store import Store, subscribers
 from newsletter.web.app import create_app
 from tests.fakes.browser import served

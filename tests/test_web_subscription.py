@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.model import WEEKDAYS, Format, SubscriberState
+from newsletter.people import WEEKDAYS, Format, SubscriberState
 from newsletter.store import signups, subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from newsletter.deliver import Limits, Tally
 from newsletter.mailers import SendError, Verdict
-from newsletter.model import DeliveryState, SubscriberState
+from newsletter.people import DeliveryState, SubscriberState
 from newsletter.store import events, subscribers, suppressions
 from newsletter.store.events import EventKind
 from newsletter.store.suppressions import Reason

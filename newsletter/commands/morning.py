@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from newsletter import wiring
 from newsletter.commands.subscribers import keep_rows
-from newsletter.daily import Edition, Issue, Room, run_edition
+from newsletter.daily import Edition, Issue, run_edition
 from newsletter.fetch import BatchLate
+from newsletter.model import Outcome
 from newsletter.quote import quote_edition
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rich.console import Console
+
+    from newsletter.room import Room
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HEADINGS = (
@@ -104,6 +107,10 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
         return
     rows = [_row(issue) for issue in edition.issues]
     console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
+    for issue in edition.issues:
+        left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
+        if left and not issue.trouble:
+            console.print(f"{issue.rubric.slug}: {left} papers were not read, the budget was spent")
     if not any(issue.sent for issue in edition.issues):
         console.print("Nothing new to send.")
     elif settings.mailer_name == "outbox":

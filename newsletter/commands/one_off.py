@@ -6,30 +6,35 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import wiring
+from newsletter.addresses import canonical
 from newsletter.commands.morning import check_slug
 from newsletter.copies import Copies
-from newsletter.daily import Room, fetch_for, make_digest
+from newsletter.daily import fetch_for, make_digest
 from newsletter.links import TEST_READER
 from newsletter.mailers import SendError
-from newsletter.model import DayKind, Digest, Format, Subscriber
-from newsletter.settings import read_settings
-from newsletter.store import subscribers
+from newsletter.model import DayKind, Digest
+from newsletter.people import Format, Subscriber
+from newsletter.settings import SettingsError, read_settings
+from newsletter.store import subscribers, suppressions
 from newsletter.terminal import progress, screen
 from newsletter.trouble import Trouble
+from newsletter.wishes import parse_address
 
 if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from newsletter.room import Room
+
 
 def show_preview(rubric: str, day: date | None, out: Path, reader: str) -> int:
     settings = read_settings()
+    text = _beside(out)
     room = wiring.build(settings)
     digest = _digest(room, rubric, day)
     copy = Copies(room.renderer, room.links, room.sender, digest).copy(
         _reader(room, rubric, reader)
     )
-    text = out.with_suffix(".txt")
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
@@ -40,10 +45,26 @@ def show_preview(rubric: str, day: date | None, out: Path, reader: str) -> int:
     return 0
 
 
+def _beside(out: Path) -> Path:
+    """Where the text part goes. Raises SettingsError for a name that can't hold the HTML."""
+    if not out.name or out.is_dir() or out.suffix == ".txt":
+        message = (
+            f"--out {out}: name a file for the HTML, like preview.html; the text goes beside it"
+        )
+        raise SettingsError(message)
+    return out.with_suffix(".txt")
+
+
 def show_test_send(to: str, rubric: str, day: date | None) -> int:
     settings = read_settings()
+    try:
+        to = parse_address(to)
+    except ValueError as error:
+        message = f"--to: {error}"
+        raise SettingsError(message) from None
     room = wiring.build(settings)
     check_slug(room, rubric)
+    _refuse_suppressed(room, to)
     reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=room.clock())
     digest = _digest(room, rubric, day)
     email = Copies(room.renderer, room.links, room.sender, digest).email(
@@ -56,6 +77,18 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
         raise Trouble(message) from error
     _say(f"{email.subject}: sent to {to} by {settings.mailer_name}")
     return 0
+
+
+def _refuse_suppressed(room: Room, to: str) -> None:
+    """Who left is not mailed, not even a test; the operator may always mail himself."""
+    operator = room.settings.operator_email
+    if operator and canonical(to) == canonical(operator):
+        return
+    with room.store.read() as tx:
+        reason = suppressions.reason_for(tx, to)
+    if reason:
+        message = f"{to} must not be mailed ({reason.value}); a test goes to the operator's address"
+        raise Trouble(message)
 
 
 def _digest(room: Room, slug: str, day: date | None) -> Digest:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from newsletter import wiring
-from newsletter.daily import scoring_limits
 from newsletter.fidelity import against, agreement
 from newsletter.quote import price
+from newsletter.reading import scoring_limits
 from newsletter.replay import Replayed, StoredDay, again, replay, rescore, stored
 from newsletter.rubrics import load
 from newsletter.settings import read_settings
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from newsletter.daily import Room
     from newsletter.model import Paper, Rubric, Usage
+    from newsletter.room import Room
 
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:

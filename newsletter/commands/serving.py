@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from newsletter.daily import Room
+    from newsletter.room import Room
 
 log = logging.getLogger(__name__)
 

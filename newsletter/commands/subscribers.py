@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import wiring
-from newsletter.model import Subscriber, SubscriberState
+from newsletter.people import Subscriber, SubscriberState
 from newsletter.roster import Roster, Row, read_roster, write_roster
 from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
@@ -33,9 +33,12 @@ def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> i
         errors.print(f"{file} {fault}")
     if roster.faults and not skip_bad:
         message = (
-            f"{len(roster.faults)} faults in {file}, nothing was imported; "
-            "mend them, or use --skip-bad to import the other lines"
+            f"{_faults(roster)} in {file}, nothing was imported; "
+            "mend what is wrong, or use --skip-bad to import the other lines"
         )
+        raise Trouble(message)
+    if roster.faults and not roster.rows:
+        message = f"{_faults(roster)} in {file} and no good line, nothing was imported"
         raise Trouble(message)
     store = wiring.open_store(settings)
     if dry_run:
@@ -45,6 +48,10 @@ def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> i
             changes = keep_rows(tx, roster.rows, consent, wiring.now())
     _say_changes(changes, consent, dry_run=dry_run)
     return 0
+
+
+def _faults(roster: Roster) -> str:
+    return f"{len(roster.faults)} fault{'s' if len(roster.faults) > 1 else ''}"
 
 
 def keep_rows(tx: Connection, rows: Iterable[Row], consent: str, now: datetime) -> Counter[Change]:
@@ -97,10 +104,16 @@ def _say_changes(changes: Counter[Change], consent: str, *, dry_run: bool) -> No
 
 
 def show_export(out: str) -> int:
+    """Those who get mail. A file can't say who left, and must never bring them back elsewhere."""
     with wiring.open_store(read_settings()).read() as tx:
-        text = write_roster(subscribers.everyone(tx))
+        known = subscribers.everyone(tx)
+        served = [one for slug in {p.rubric for p in known} for one in subscribers.active(tx, slug)]
+    text = write_roster(sorted(served, key=lambda one: one.email))
+    if left_out := len(known) - len(served):
+        screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
     if out == "-":
-        sys.stdout.write(text)
+        # UTF-8 whatever the terminal's encoding: `import` reads it back.
+        sys.stdout.buffer.write(text.encode())
         return 0
     try:
         Path(out).write_text(text, encoding="utf-8", newline="")
@@ -135,6 +148,10 @@ def show_subscribers(*, as_json: bool) -> int:
 
 
 def show_add(email: str, rubric: str, name: str, consent: str) -> int:
+    given = {"ADDRESS": email, "--rubric SLUG": rubric}
+    if missing := [word for word, value in given.items() if not value.strip()]:
+        message = f"{' and '.join(missing)} missing; write them behind: newsletter subscribers add"
+        raise SettingsError(message)
     settings = read_settings()
     roster = read_roster(
         write_roster([Subscriber(id="", email=email, rubric=rubric, name=name)]),

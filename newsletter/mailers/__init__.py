@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from newsletter.model import Email
+    from newsletter.people import Email
 
 
 class Verdict(StrEnum):

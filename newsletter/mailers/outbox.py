@@ -19,7 +19,7 @@ from newsletter.mime import to_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.model import Email
+    from newsletter.people import Email
     from newsletter.settings import Settings
 
 # Every mail is one appended paragraph, whose end tag HTML lets one leave out: so two processes can

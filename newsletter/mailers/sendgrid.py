@@ -21,7 +21,7 @@ from newsletter.mailers import Mailer, SendError, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from newsletter.model import Email
+    from newsletter.people import Email
     from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 20.0

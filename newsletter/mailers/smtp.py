@@ -22,7 +22,7 @@ from newsletter.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.model import Email
+    from newsletter.people import Email
 
 TIMEOUT_SECONDS = 30.0
 ANSWER_SECONDS = 120.0

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.model import Digest, Format
+    from newsletter.model import Digest
+    from newsletter.people import Format
 
 Link = tuple[str, str]
 

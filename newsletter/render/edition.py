@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from newsletter.model import DayKind, Digest, Format
+from newsletter.model import DayKind, Digest
+from newsletter.people import Format
 from newsletter.render import frame, papers
 from newsletter.render.budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
 from newsletter.render.issue import ALSO, Pieces, weight
@@ -63,7 +64,8 @@ def render(
     whole = macros.prompt_whole(prompt) if prompt else link
     if weight(listing) + weight(whole) - weight(link) > room:
         prompt, whole = "", link
-    html = shell.replace(PAPERS, listing).replace(PROMPT, whole)
+    # Mail carries lines by CRLF: HTML of one line is the same bytes wherever it is looked at.
+    html = shell.replace(PAPERS, listing).replace(PROMPT, whole).replace("\n", " ")
     if weight(html) + READER_BYTES > LIMIT:
         message = f"the issue of {digest.date} has {weight(html):,} bytes, {LIMIT:,} is the limit"
         raise TooLongError(message)

@@ -189,11 +189,21 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         f"{rubric.max_papers} a day."
         if digest.beyond
         else "",
+        _unread_by_budget(coverage.count(Outcome.UNSCORED_BUDGET), digest.kind),
         ""
         if coverage.adds_up
         else "The figures of this issue do not add up; the operator was told.",
     ]
     return [notice for notice in found if notice]
+
+
+def _unread_by_budget(papers: int, kind: DayKind) -> str:
+    if not papers or kind is DayKind.SCORING_FAILED:
+        return ""
+    return (
+        f"{plural(papers, 'paper')} could not be read: the day’s budget was spent. "
+        "Those likeliest to match were read first."
+    )
 
 
 def sought(digest: Digest) -> str:

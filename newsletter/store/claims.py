@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String, bindparam, func, literal, or_, select, update
 
-from newsletter.model import Delivery, DeliveryState, SubscriberState
+from newsletter.people import Delivery, DeliveryState, SubscriberState
 from newsletter.store import subscribers
 from newsletter.store.tables import delivery, digest, subscriber, suppression
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Text, case, cast, func, literal, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.model import WEEKDAYS, DeliveryState, SubscriberState
+from newsletter.people import WEEKDAYS, DeliveryState, SubscriberState
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:

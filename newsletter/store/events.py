@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.model import DeliveryState, SubscriberState
+from newsletter.people import DeliveryState, SubscriberState
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, subscriber, suppression

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.addresses import fingerprint
-from newsletter.model import SubscriberState
+from newsletter.people import SubscriberState
 from newsletter.store import suppressions
 from newsletter.store.tables import signup, subscriber
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.model import Format, Subscriber, SubscriberState
+from newsletter.people import Format, Subscriber, SubscriberState
 from newsletter.store import suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression

@@ -16,7 +16,7 @@ from starlette.background import BackgroundTask
 from newsletter.envelope import letter
 from newsletter.links import Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.model import Subscriber, SubscriberState
+from newsletter.people import Subscriber, SubscriberState
 from newsletter.store import signups, subscribers, suppressions
 from newsletter.web.forms import first
 from newsletter.web.home import front

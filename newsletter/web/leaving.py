@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter.links import TEST_READER, Purpose
-from newsletter.model import SubscriberState
+from newsletter.people import SubscriberState
 from newsletter.store import subscribers
 from newsletter.web.forms import first
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.model import Subscriber
+    from newsletter.people import Subscriber
     from newsletter.web.desk import Desk
     from newsletter.web.forms import Form
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from newsletter.links import TEST_READER, Purpose
-from newsletter.model import WEEKDAYS, Format, SubscriberState
+from newsletter.people import WEEKDAYS, Format, SubscriberState
 from newsletter.store import subscribers
 from newsletter.web.forms import first
 from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone, zones
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.model import Subscriber
+    from newsletter.people import Subscriber
     from newsletter.web.desk import Desk
     from newsletter.web.forms import Form
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from newsletter.deliver import Limits, Tally, deliver
 from newsletter.envelope import Sender, compose
 from newsletter.links import Links
-from newsletter.model import Delivery, DeliveryState, Email, Subscriber
+from newsletter.people import Delivery, DeliveryState, Email, Subscriber
 from newsletter.settings import Settings
 from newsletter.store import deliveries, subscribers
 from newsletter.store.tables import delivery, digest

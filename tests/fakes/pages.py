@@ -12,17 +12,8 @@ from sqlalchemy import insert, select
 from newsletter.digest import compose
 from newsletter.envelope import Sender
 from newsletter.links import Links
-from newsletter.model import (
-    Criterion,
-    Digest,
-    Listing,
-    Outcome,
-    Paper,
-    Rubric,
-    Score,
-    Subscriber,
-    Usage,
-)
+from newsletter.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
+from newsletter.people import Subscriber
 from newsletter.render import Renderer, Site
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
@@ -30,7 +21,7 @@ from newsletter.store.tables import paper as paper_table
 from newsletter.web.desk import Desk
 
 if TYPE_CHECKING:
-    from newsletter.model import Email
+    from newsletter.people import Email
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)

@@ -1,0 +1,81 @@
+"""What a rubric has to read of a day, with what money, and what it means when it could not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter.chunks import LEAST_SHARING
+from newsletter.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Paper, Rubric
+from newsletter.score import Limits, Want, likeliest_first, score_all
+from newsletter.store import digests, papers
+from newsletter.triage import split_excluded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from newsletter.room import Report, Room
+    from newsletter.settings import Settings
+
+
+def fresh(room: Room, rubric: Rubric, day: date) -> list[Listing]:
+    """What this rubric's digest of `day` is about: announced, and in no earlier digest of it."""
+    with room.store.read() as tx:
+        listings = papers.listed(tx, rubric.categories, day)
+        open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
+    return [listing for listing in listings if listing.paper.id in open_ids]
+
+
+def to_score(
+    room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]
+) -> tuple[list[Paper], list[Paper]]:
+    """The papers to be read, likeliest first, and those that the rubric excludes."""
+    to_read, excluded = split_excluded(rubric, [listing.paper for listing in listings])
+    return likeliest_first(room.store, room.scorer, rubric, day, to_read), excluded
+
+
+def share_costs(room: Room, rubrics: list[Rubric], day: date, report: Report) -> None:
+    """Score for several rubrics at once: they pay together for the papers they have in common."""
+    with room.store.read() as tx:
+        unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
+    if len(unmade) < LEAST_SHARING or not room.scorer.judges:
+        return
+    wants = [
+        Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day))[0]) for rubric in unmade
+    ]
+    score_all(
+        room.store,
+        room.scorer,
+        day,
+        wants,
+        scoring_limits(room.settings),
+        clock=room.clock,
+        progress=lambda done, total: report("Scoring for all", done, total),
+    )
+
+
+def scoring_limits(settings: Settings) -> Limits:
+    month = settings.monthly_budget_usd
+    return Limits(
+        budget_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
+        month_budget_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
+        concurrency=settings.scoring_concurrency,
+        mode=settings.scoring_mode,
+    )
+
+
+def why_held(digest: Digest) -> str:
+    """What keeps a digest from being made, and what to do about it."""
+    coverage = digest.coverage
+    unread = f"{coverage.announced - coverage.scanned} of {coverage.announced} papers"
+    if coverage.count(Outcome.UNSCORED_BUDGET):
+        return (
+            f"the budget left {unread} unread, too many to say that nothing matters; raise "
+            "NEWSLETTER_BUDGET_USD or NEWSLETTER_MONTHLY_BUDGET_USD and run again"
+        )
+    if coverage.count(Outcome.REFUSED) == coverage.announced:
+        return (
+            f"the model refused {unread}; running again changes nothing: choose another "
+            "NEWSLETTER_MODEL, or leave this day out"
+        )
+    return f"{unread} could not be scored; the digest is held: run again"

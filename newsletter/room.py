@@ -1,0 +1,44 @@
+"""What a morning works with."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from newsletter.envelope import Sender
+    from newsletter.links import Links
+    from newsletter.mailers import Mailer
+    from newsletter.model import Rubric
+    from newsletter.people import Subscriber
+    from newsletter.render import Renderer
+    from newsletter.scorers import Scorer
+    from newsletter.settings import Settings
+    from newsletter.sources import PaperSource
+    from newsletter.store import Store
+
+    Report = Callable[[str, int, int], None]
+    """Called with (stage, done so far, in all); in all is 0 while unknown."""
+    Due = Callable[[date, Subscriber], bool]
+    """Whether a reader is to be served now with the digest of a date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Made in `wiring.py` from the settings; `stop` is set when somebody asks us to end."""
+
+    store: Store
+    source: PaperSource
+    scorer: Scorer
+    mailer: Mailer
+    renderer: Renderer
+    links: Links
+    sender: Sender
+    rubrics: dict[str, Rubric]
+    settings: Settings
+    clock: Callable[[], datetime]
+    stop: threading.Event = field(default_factory=threading.Event)
