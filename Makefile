@@ -56,10 +56,11 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
 	fi
 
-gallery: $(VENV)/dev.stamp ## Every mail in every state on one page, with pictures
+gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page each, with pictures
 	@$(BIN)/python -m tests.gallery build/gallery
 	@if $(HAS_BROWSER); then \
-	  $(MAKE) -s tests/email/node_modules && node tests/email/shots.mjs build/gallery; \
+	  $(MAKE) -s tests/email/node_modules && node tests/email/shots.mjs build/gallery && \
+	  $(BIN)/python -m tests.gallery_pages build/gallery/pages; \
 	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
