@@ -52,7 +52,8 @@ class Pieces:
 
     @cached_property
     def _links(self) -> list[str]:
-        return self._column("links")
+        ids = [entry.id for entry in self._entries]
+        return str(self._macros.links(ids)).split(CUT)[:-1]
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -67,7 +68,7 @@ class Pieces:
             # In a long issue only the leading abstracts are ever whole.
             long = cap == WHOLE and len(self._entries) > READ_FULL
             places = range(LEAD if long else len(self._entries))
-            excerpts = [(place + 1, *self.excerpt(place, cap)) for place in places]
+            excerpts = [(str(place + 1), *self.excerpt(place, cap)) for place in places]
             column = str(self._macros.abstracts(excerpts, self._url))
             self._under_cap[cap] = column.split(CUT)[:-1]
         return self._under_cap[cap]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.render.clip import clip_words
 from newsletter.render.words import clean, shown
@@ -26,8 +26,7 @@ LONGEST_COMMENT = 600
 SHORT_TITLE = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Badge:
+class Badge(NamedTuple):
     """One figure of a paper: `kind` is its class in the style sheet. The label does not break."""
 
     label: str
@@ -36,11 +35,17 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A pick as it is shown. `group` is the heading it stands under."""
+    """A pick as it is shown. `group` is the heading it stands under.
+
+    `place` is the number in digits, `heading` number and title: strings are escaped far faster
+    than numbers, and one is faster than two.
+    """
 
     number: int
+    place: str
     id: str
     title: str
+    heading: str
     short_title: str
     authors: str
     few_authors: str
@@ -83,8 +88,10 @@ def _entry(number: int, pick: Pick, *, judged: bool) -> Entry:
     title = shown(paper.title, LONGEST_TITLE) or "Untitled"
     return Entry(
         number=number,
+        place=str(number),
         id=clean(paper.id),
         title=title,
+        heading=f"{number}. {title}",
         short_title=clip_words(title, SHORT_TITLE),
         authors=authors(paper.authors, CARD_AUTHORS),
         few_authors=authors(paper.authors, CONTENTS_AUTHORS),
