@@ -10,6 +10,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from newsletter.envelope import Sender
+from newsletter.inbox import Post
 from newsletter.links import Links
 from newsletter.mailers import MAILERS
 from newsletter.render import Renderer, Site
@@ -48,6 +49,19 @@ def build(settings: Settings) -> Room:
         rubrics=load_all(settings.rubrics_dir),
         settings=settings,
         clock=now,
+    )
+
+
+def post(settings: Settings) -> Post:
+    """Everything that a mail about a subscription needs. Raises what `build` raises."""
+    refuse_half_set(settings)
+    return Post(
+        store=open_store(settings),
+        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
+        renderer=Renderer(site(settings)),
+        links=links(settings),
+        sender=Sender.of(settings),
+        rubrics=load_all(settings.rubrics_dir),
     )
 
 

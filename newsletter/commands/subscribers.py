@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import wiring
+from newsletter.inviting import Invited, invite_pending
 from newsletter.people import Subscriber, SubscriberState
 from newsletter.roster import Roster, Row, read_roster, write_roster
 from newsletter.rubrics import load_all
@@ -19,10 +20,13 @@ from newsletter.terminal import print_json, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+UNCONFIRMED = "import"
+"""Where a pending subscriber comes from; the day it is confirmed is added to that."""
 
 
 def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> int:
@@ -40,14 +44,35 @@ def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> i
     if roster.faults and not roster.rows:
         message = f"{_faults(roster)} in {file} and no good line, nothing was imported"
         raise Trouble(message)
-    store = wiring.open_store(settings)
     if dry_run:
-        changes = _rehearse(store, roster.rows, consent)
+        changes = _rehearse(wiring.open_store(settings), roster.rows, consent)
+        _say_changes(changes, consent, dry_run=True)
     else:
-        with store.begin() as tx:
-            changes = keep_rows(tx, roster.rows, consent, wiring.now())
-    _say_changes(changes, consent, dry_run=dry_run)
+        _keep(settings, roster.rows, consent)
     return 0
+
+
+def _keep(settings: Settings, rows: Sequence[Row], consent: str) -> None:
+    """Save the rows; then ask those who are new and without consent whether they want mail."""
+    # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
+    desk = None if consent.strip() else wiring.post(settings)
+    store = desk.store if desk else wiring.open_store(settings)
+    with store.begin() as tx:
+        changes = keep_rows(tx, rows, consent, wiring.now())
+    _say_changes(changes, consent, dry_run=False)
+    if desk:
+        _say_invited(invite_pending(desk, (row.email for row in rows), wiring.now()))
+
+
+def _say_invited(invited: Invited) -> None:
+    if invited.sent:
+        _say(f"{invited.sent} asked by mail to confirm")
+    if invited.trouble:
+        message = (
+            f"not everyone was asked to confirm: {invited.trouble}; all are stored, "
+            "do the same again later to ask the others, nobody is asked twice"
+        )
+        raise Trouble(message)
 
 
 def _faults(roster: Roster) -> str:
@@ -71,7 +96,7 @@ def of_row(row: Row, consent: str, now: datetime) -> Subscriber:
         max_papers=row.max_papers,
         format=row.format,
         state=SubscriberState.ACTIVE if consent.strip() else SubscriberState.PENDING,
-        consent=consent.strip(),
+        consent=consent.strip() or UNCONFIRMED,
         since=now,
     )
 
@@ -100,7 +125,7 @@ def _say_changes(changes: Counter[Change], consent: str, *, dry_run: bool) -> No
     if changes[Change.SUPPRESSED]:
         _say("Suppressed addresses left, bounced or complained before; they get no mail.")
     if changes[Change.ADDED] and not consent.strip():
-        _say("They wait as pending: say with --consent how they agreed to get mail.")
+        _say("They wait as pending until they confirm; --consent says that they agreed before.")
 
 
 def show_export(out: str) -> int:
@@ -159,9 +184,7 @@ def show_add(email: str, rubric: str, name: str, consent: str) -> int:
     )
     if roster.faults:
         raise SettingsError("; ".join(fault.message for fault in roster.faults))
-    with wiring.open_store(settings).begin() as tx:
-        changes = keep_rows(tx, roster.rows, consent, wiring.now())
-    _say_changes(changes, consent, dry_run=False)
+    _keep(settings, roster.rows, consent)
     return 0
 
 

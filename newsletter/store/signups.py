@@ -1,4 +1,4 @@
-"""Who asked on the web to get mail and has not confirmed yet. Addresses are kept as hashes."""
+"""Who was mailed a link to confirm with and has not used it. Addresses are kept as hashes."""
 
 from __future__ import annotations
 
@@ -29,10 +29,15 @@ class Ask:
         return now - self.at <= VALID
 
 
-def ask(tx: Connection, email: str, rubric: str, now: datetime) -> bool:
-    """Note what an address wishes. True when a mail may be sent to it about that now."""
+def ask(
+    tx: Connection, email: str, rubric: str, now: datetime, *, most: int = MAILS_AN_HOUR
+) -> bool:
+    """Note what an address wishes. True when a mail may be sent to it about that now.
+
+    `most` is how many mails may go to all addresses in an hour.
+    """
     recent = signup.c.mailed_at > now - BETWEEN_MAILS
-    if (tx.scalar(select(func.count()).where(recent)) or 0) >= MAILS_AN_HOUR:
+    if (tx.scalar(select(func.count()).where(recent)) or 0) >= most:
         return False
     make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     row = {"email_hash": fingerprint(email), "rubric": rubric, "asked_at": now, "mailed_at": now}

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from starlette.background import BackgroundTask
 
-from newsletter.envelope import letter
+from newsletter.inviting import invitation
 from newsletter.links import Purpose
 from newsletter.mailers import SendError, Verdict
 from newsletter.people import Subscriber, SubscriberState
@@ -65,22 +65,7 @@ def _invite(desk: Desk, email: str, rubric: Rubric) -> None:
         person = _wish(tx, email, rubric, now)
     if person is None:
         return
-    subject, html, text = desk.renderer.mail(
-        "confirm",
-        rubric=rubric.title,
-        email=person.email,
-        confirm_url=desk.links.confirm_url(person.id),
-    )
-    mail = letter(
-        to_email=person.email,
-        to_name="",
-        subject=subject,
-        html=html,
-        text=text,
-        letter_id=uuid4().hex,
-        sender=desk.sender,
-        now=now,
-    )
+    mail = invitation(desk, person, rubric.title, now)
     try:
         desk.mailer.send(mail)
     except SendError as error:
@@ -154,7 +139,9 @@ def _fulfil(tx: Connection, known: Subscriber, now: datetime) -> str:
         return _without_wish(tx, known, now)
     if not wish.is_live(now):
         return ""
-    consent = f"web form of {wish.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
+    imported = known.state is SubscriberState.PENDING and known.consent
+    origin = known.consent if imported else "web form"
+    consent = f"{origin} of {wish.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
     if known.state is SubscriberState.UNSUBSCRIBED:
         if not signups.rejoin(tx, known.id, known.email, wish.rubric, consent, now):
             return ""

@@ -1,0 +1,117 @@
+"""Who was imported without consent is asked once by mail, and is mailed nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from newsletter.inviting import IMPORTED_AN_HOUR, Invited, invite_pending
+from newsletter.mailers import SendError, Verdict
+from newsletter.people import SubscriberState
+from newsletter.store import signups
+from tests.fakes.pages import NOW, Mailbox, desk, reader
+from tests.fakes.world import World
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_FROM_EMAIL="digest@example.org",
+        NEWSLETTER_POSTAL_ADDRESS="1 Example Street",
+    )
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    return made
+
+
+def imported(world, *words, **environment):
+    roster = "email,rubric\nada@example.org,one\nbob@example.org,one\n"
+    (world.folder / "r.csv").write_text(roster)
+    return world.newsletter("subscribers", "import", "r.csv", *words, **environment)
+
+
+def test_each_is_asked_once_however_often_the_file_comes(world):
+    done = imported(world)
+    assert (done.status, "2 asked by mail" in done.out) == (0, True), done.err
+    assert sorted(mail["To"] for mail in world.mails()) == ["ada@example.org", "bob@example.org"]
+    for mail in world.mails():
+        text = mail.get_body(("plain",)).get_content()
+        assert re.search(r"https://digest\.example\.org/confirm/[a-z2-7]{48}", text)
+    again = imported(world)
+    assert (again.status, "asked" in again.out) == (0, False)
+    assert len(world.mails()) == 2
+    assert "nobody" in world.newsletter("run").out.lower()
+
+
+def test_one_who_is_added_is_asked_as_well(world):
+    assert world.newsletter("subscribers", "add", "cy@example.org", "--rubric", "one").status == 0
+    [mail] = world.mails()
+    assert mail["To"] == "cy@example.org"
+
+
+def test_who_agreed_before_and_who_is_only_rehearsed_is_not_asked(world):
+    assert imported(world, "--dry-run").status == 0
+    assert imported(world, "--consent", "on paper").status == 0
+    assert world.mails() == []
+
+
+def test_real_mail_half_set_stops_it_before_anything_is_stored(world):
+    done = imported(world, SENDGRID_API_KEY="SG.x", NEWSLETTER_POSTAL_ADDRESS="")
+    assert done.status == 2
+    assert "NEWSLETTER_POSTAL_ADDRESS" in done.err
+    assert json.loads(world.newsletter("subscribers", "list", "--json").out) == []
+
+
+def test_mail_that_cannot_leave_is_said_and_made_up_later(world):
+    world.outbox.write_text("a file where a folder should be")
+    done = imported(world)
+    assert (done.status, "not everyone was asked" in done.err) == (1, True)
+    world.outbox.unlink()
+    assert "2 asked by mail" in imported(world).out
+
+
+def waiting(store, number):
+    people = [
+        reader(store, email=f"r{n}@example.org", state=SubscriberState.PENDING, consent="import")
+        for n in range(number)
+    ]
+    return [person.email for person in people]
+
+
+def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
+    mailbox = Mailbox()
+    work, emails = desk(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
+    first = invite_pending(work, emails, NOW)
+    assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
+    with store.begin() as tx:
+        assert signups.ask(tx, "web@example.org", "stars", NOW)
+    assert invite_pending(work, emails, NOW + timedelta(hours=2)) == Invited(5)
+    assert len({mail.to_email for mail in mailbox.mails}) == IMPORTED_AN_HOUR + 5
+
+
+@pytest.mark.parametrize(
+    ("verdict", "later"), [(Verdict.HALT, 2), (Verdict.UNSENT, 2), (Verdict.UNKNOWN, 0)]
+)
+def test_what_may_have_left_is_never_sent_again(store, verdict, later):
+    mailbox = Mailbox(fault=SendError(verdict, "no answer"))
+    work, emails = desk(store, mailbox), waiting(store, 2)
+    assert invite_pending(work, emails, NOW).sent == 0
+    mailbox.fault = None
+    assert invite_pending(work, emails, NOW).sent == later
+
+
+def test_nobody_else_is_asked(store):
+    mailbox = Mailbox()
+    emails = [
+        reader(store, email=f"{state}@example.org", state=state).email
+        for state in SubscriberState
+        if state is not SubscriberState.PENDING
+    ]
+    assert invite_pending(desk(store, mailbox), [*emails, "no@example.org"], NOW) == Invited()
+    assert mailbox.mails == []
