@@ -173,6 +173,9 @@ class Settings(BaseSettings):
     smtp_url: SecretStr = Field(
         SecretStr(""), description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
     )
+    imap_url: SecretStr = Field(
+        SecretStr(""), description="use imaps://USER:PASSWORD@HOST:993/FOLDER"
+    )
     outbox_dir: Path = Field(Path("var/outbox"), description="use a folder that can be written")
 
     from_email: Address = Field("", description="use an address of your sending domain")

@@ -1,0 +1,133 @@
+"""A mailbox on loopback that speaks as much IMAP over TLS as a reader of unseen mail needs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socketserver
+import ssl
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from tests.fakes.smtp import make_certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Kept:
+    """One mail in the folder; `size` is what the server claims, if it claims something else."""
+
+    raw: bytes
+    flags: set[str] = field(default_factory=set)
+    size: int = 0
+
+
+@dataclass
+class FakeImap:
+    """`answers` overrides the reply to a verb (LOGIN, SELECT, UID SEARCH, UID FETCH, UID STORE).
+
+    The value "drop" closes the connection, "stall" never answers.
+    """
+
+    folder: Path
+    mails: list[Kept] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.certificate = make_certificate(self.folder)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate)
+        self.closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self.port = self._server.server_address[1]
+        self.url = f"imaps://reader:secret%40word@127.0.0.1:{self.port}/Replies"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def put(self, raw: bytes, **options: int) -> Kept:
+        self.mails.append(Kept(raw, **options))
+        return self.mails[-1]
+
+    @property
+    def verbs(self) -> list[str]:
+        return [command.split(" ")[0] for command in self.commands]
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    fake: FakeImap
+
+    def handle_error(self, *_: object) -> None:
+        """A client that refuses our certificate is part of the play."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        self.fake = self.server.fake
+        with contextlib.suppress(OSError):
+            self.connection = self.fake.context.wrap_socket(self.connection, server_side=True)
+            self.rfile = self.connection.makefile("rb")
+            self.wfile = self.connection.makefile("wb", buffering=0)
+            self._say("* OK IMAP4rev1 at your service")
+            while (line := self.rfile.readline()) and self._obey(line.decode().rstrip("\r\n")):
+                pass
+        with contextlib.suppress(OSError):
+            self.connection.close()
+
+    def _obey(self, line: str) -> bool:
+        tag, command = line.split(" ", 1)
+        self.fake.commands.append(command)
+        verb = " ".join(command.split(" ")[: 2 if command.startswith("UID") else 1])
+        told = self.fake.answers.get(verb, "")
+        if told == "drop":
+            return False
+        if told == "stall":
+            self.fake.closing.wait(20)
+            return False
+        if not told:
+            self._tell(verb, command)
+        self._say(f"{tag} {told or 'OK done'}")
+        return verb != "LOGOUT"
+
+    def _tell(self, verb: str, command: str) -> None:
+        if verb == "CAPABILITY":
+            self._say("* CAPABILITY IMAP4rev1")
+        elif verb == "SELECT":
+            self._say(f"* {len(self.fake.mails)} EXISTS")
+        elif verb == "UID SEARCH":
+            unseen = [n for n, m in enumerate(self.fake.mails, 1) if "\\Seen" not in m.flags]
+            self._say(" ".join(["* SEARCH", *map(str, unseen)]))
+        elif verb == "UID FETCH":
+            self._fetch(int(command.split(" ")[2]), command)
+        elif verb == "UID STORE":
+            mail = self.fake.mails[int(command.split(" ")[2]) - 1]
+            mail.flags |= set(re.findall(r"\\\w+", command))
+        elif verb == "LOGOUT":
+            self._say("* BYE")
+
+    def _fetch(self, uid: int, command: str) -> None:
+        mail = self.fake.mails[uid - 1]
+        if "PEEK" not in command:
+            mail.flags.add("\\Seen")
+        what = mail.raw
+        if "HEADER" in command:
+            what = what.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        size = mail.size or len(mail.raw)
+        start = f"* {uid} FETCH (UID {uid} RFC822.SIZE {size} BODY[] {{{len(what)}}}"
+        self.wfile.write(start.encode() + b"\r\n" + what + b")\r\n")
+
+    def _say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
