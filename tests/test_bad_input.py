@@ -97,7 +97,7 @@ def test_unwritable_outbox(world):
     assert len(world.mails()) == 1
 
 
-def test_locked_database(world):
+def test_25_locked_database(world):
     world.subscribe("a@example.org,one")
     holder = sqlite3.connect(world.folder / "newsletter.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

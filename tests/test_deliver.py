@@ -385,7 +385,7 @@ def test_the_pace_is_kept_over_the_whole_run(town: Town):
     assert (started[-1] - started[0]).total_seconds() >= 5
 
 
-def test_a_stop_leaves_the_rest_pending_and_nothing_sending(town: Town):
+def test_25_a_stop_leaves_the_rest_pending_and_nothing_sending(town: Town):
     town.settle(20)
     town.announce()
     mailer = FakeMailer()

@@ -43,7 +43,7 @@ def issue(done) -> dict:
     return found
 
 
-def test_a_morning_is_mailed_once_to_each_and_adds_up(world):
+def test_09_a_morning_is_mailed_once_to_each_and_adds_up(world):
     world.subscribe("ada@example.org,small", "bob@example.org,small")
     first = issue(world.newsletter("run", "--json"))
     assert first["sent"] == 2
@@ -89,7 +89,7 @@ def test_no_score_is_invented_by_the_local_ranking(world):
     assert not re.search(r"(Relevance|Novelty)\s*\d", mail.get_body(("html",)).get_content())
 
 
-def test_preview_is_what_is_sent_but_for_the_tokens(world):
+def test_24_preview_is_what_is_sent_but_for_the_tokens(world):
     world.subscribe("ada@example.org,small")
     shown = world.newsletter("preview", "--rubric", "small", "--out", "p.html")
     assert shown.status == 0, shown.err
@@ -108,7 +108,7 @@ def without_tokens(html: str) -> str:
     return re.sub(r"(/(?:unsubscribe|preferences)/)\w+", r"\1TOKEN", html)
 
 
-def test_a_test_send_touches_nothing(world):
+def test_24_a_test_send_touches_nothing(world):
     world.subscribe("ada@example.org,small")
     done = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "small")
     assert done.status == 0, done.err
@@ -144,7 +144,7 @@ def test_who_paused_or_left_gets_nothing(world):
     assert [mail["To"] for mail in world.mails()] == ["cy@example.org"]
 
 
-def test_without_consent_they_wait(world):
+def test_20_without_consent_they_wait(world):
     (world.folder / "r.csv").write_text("email,rubric\nada@example.org,small\n")
     assert world.newsletter("subscribers", "import", "r.csv").status == 0
     listed = json.loads(world.newsletter("subscribers", "list", "--json").out)

@@ -65,12 +65,12 @@ def test_two_columns_are_enough():
     ],
     ids=["bom", "semicolon", "tab-cr", "case-space", "order-blank", "invisible"],
 )
-def test_the_ways_programs_write_csv(data):
+def test_20_the_ways_programs_write_csv(data):
     (row,) = rows(data)
     assert (row.email, row.rubric, row.name) == ("a@x.org", "models", "Éva")
 
 
-def test_a_quoted_line_break_is_part_of_a_name_and_lines_still_count():
+def test_20_a_quoted_line_break_is_part_of_a_name_and_lines_still_count():
     data = 'email,rubric,name\na@x.org,models,"Ada\r\nLovelace"\nbad,models,\n'
     roster = read_roster(data, RUBRICS)
     assert roster.rows[0].name == "Ada Lovelace"
@@ -111,7 +111,7 @@ def test_a_quoted_line_break_is_part_of_a_name_and_lines_still_count():
         (f"a@x.org,models,{'x' * 201},,,,,", "name: 201 characters; at most 200"),
     ],
 )
-def test_a_fault_is_told_with_its_line(line, expected):
+def test_20_a_fault_is_told_with_its_line(line, expected):
     found = faults(f"{HEADER}ok@x.org,models,,,,,,\n{line}\n")
     assert len(found) == 1
     assert found[0].startswith("line 3: ")
@@ -125,12 +125,12 @@ def test_all_faults_come_at_once_and_the_good_rows_stand():
     assert [row.email for row in roster.rows] == ["ok@x.org"]
 
 
-def test_duplicates_differ_in_more_than_case():
+def test_20_duplicates_differ_in_more_than_case():
     data = "email,rubric\nA@x.org,models\nb@x.org,models\na@X.ORG,stars\nb+1@x.org,models\n"
     assert faults(data) == ["line 4: email: a@x.org is on line 2 already"]
 
 
-def test_one_domain_in_two_scripts_is_one():
+def test_20_one_domain_in_two_scripts_is_one():
     data = "email,rubric\na@münchen.de,models\na@xn--mnchen-3ya.de,models\n"
     assert "on line 2 already" in faults(data)[0]
 
@@ -145,7 +145,7 @@ def test_one_domain_in_two_scripts_is_one():
         ("email,rubric,", "line 1: column 3 has no name"),
     ],
 )
-def test_faults_of_the_header(header, expected):
+def test_20_faults_of_the_header(header, expected):
     found = faults(f"{header}\na@x.org,models,\n")
     assert any(fault.startswith(expected) for fault in found)
     assert all(fault.startswith("line 1:") for fault in found)
@@ -162,7 +162,7 @@ def test_faults_of_the_header(header, expected):
         (b'email,rubric\na@x.org,"mo"dels\n', "line 2: not readable as CSV"),
     ],
 )
-def test_files_that_are_no_roster(data, expected):
+def test_20_files_that_are_no_roster(data, expected):
     (found,) = faults(data)
     assert found.startswith(expected)
 
@@ -191,7 +191,7 @@ def test_a_time_without_its_zero_and_with_seconds():
     assert [row.send_at for row in rows(data)] == [time(7, 5), time(7, 5)]
 
 
-def test_spreadsheets_get_no_formulas():
+def test_20_spreadsheets_get_no_formulas():
     people = [
         Subscriber("1", "+a@x.org", "models", name="=1+1"),
         Subscriber("2", "b@x.org", "models", name="|calc"),
@@ -223,7 +223,7 @@ wishes = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(wishes, max_size=5, unique_by=lambda person: person.email))
-def test_what_is_written_reads_back(people):
+def test_20_what_is_written_reads_back(people):
     names = ("email", "rubric", "timezone", "send_at", "days", "max_papers", "format")
     read = rows(write_roster(people))
     for name in names:
@@ -231,7 +231,7 @@ def test_what_is_written_reads_back(people):
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
-def test_no_input_breaks_the_reader(data):
+def test_20_no_input_breaks_the_reader(data):
     read_roster(data, RUBRICS)
 
 

@@ -105,6 +105,22 @@ def test_subscribe_confirm_change_pause_leave_and_return(house: House):
     assert stored(house.store, person).state == SubscriberState.ACTIVE
 
 
+def test_01_a_scanner_that_runs_scripts_changes_nothing(house: House):
+    waits = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
+    reads = reader(house.store)
+    pages = (
+        LINKS.confirm_url(waits.id),
+        LINKS.unsubscribe_url(reads.id),
+        LINKS.preferences_url(reads.id),
+    )
+    before = (stored(house.store, waits), stored(house.store, reads))
+    for page in pages:
+        for _ in range(10):
+            house.open(page)
+            assert house.tab.run("document.forms.length") > 0
+    assert (stored(house.store, waits), stored(house.store, reads)) == before
+
+
 def test_from_a_day_to_the_month_to_the_next_day_and_on(house: House):
     tab = house.tab
     house.open("/archive/stars/2025-09-23/")

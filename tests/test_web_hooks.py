@@ -64,7 +64,7 @@ def test_a_signed_complaint_is_believed(web, store):
     assert reason(store, person) == Reason.COMPLAINED
 
 
-def test_a_forged_one_is_not(web, store):
+def test_11_a_forged_one_is_not(web, store):
     person = reader(store)
     body = complaint(person.email)
     assert web.ask("POST", PATH, body + b" ", signed(body)).status == 403
@@ -133,7 +133,7 @@ def test_a_reader_leaves_by_replying(doors, store):
     assert reason(store, person) == Reason.UNSUBSCRIBED
 
 
-def test_a_mail_of_thirty_megabytes_comes_through(doors, store):
+def test_14_a_mail_of_thirty_megabytes_comes_through(doors, store):
     browser, work = doors
     person = reader(store)
     to = work.links.unsub_address(person.id)
@@ -143,7 +143,7 @@ def test_a_mail_of_thirty_megabytes_comes_through(doors, store):
     assert settles(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store):
+def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store):
     browser, work = doors
     person = reader(store)
     to = work.links.reply_address(person.id)
@@ -156,7 +156,7 @@ def test_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store):
     assert stored(store, person).state == SubscriberState.ACTIVE
 
 
-def test_once_its_key_is_set_inbound_mail_must_be_signed(store):
+def test_14_once_its_key_is_set_inbound_mail_must_be_signed(store):
     work = desk(store)
     given = {"inbound_secret": SecretStr(SECRET), "sendgrid_inbound_key": PUBLIC}
     work = replace(work, settings=work.settings.model_copy(update=given))

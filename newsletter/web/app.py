@@ -57,6 +57,10 @@ FORMS = {
     "/unsubscribe/{token}": leaving.leave,
     "/preferences/{token}": preferences.change,
 }
+HOOKS = {
+    "/hooks/sendgrid/events": hooks.events,
+    "/hooks/sendgrid/inbound/{secret}": hooks.inbound,
+}
 
 
 def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
@@ -70,8 +74,12 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
                 Route(path, with_form(partial(answer, desk)), methods=["POST"])
                 for path, answer in FORMS.items()
             ),
-            Route("/hooks/sendgrid/events", hooks.events(desk), methods=["POST"]),
-            Route("/hooks/sendgrid/inbound/{secret}", hooks.inbound(desk), methods=["POST"]),
+            *(
+                # SendGrid follows no redirect, so a slash too many must not lead to one.
+                Route(f"{path}{slash}", door(desk), methods=["POST"])
+                for path, door in HOOKS.items()
+                for slash in ("", "/")
+            ),
             *more,
         ],
         middleware=[
