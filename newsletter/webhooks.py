@@ -148,12 +148,16 @@ def _kind(name: str, told: dict[str, Any]) -> EventKind | None:
 
 
 def _bounce(told: dict[str, Any]) -> EventKind:
-    """Hard only where the address itself is said to be wrong: a block is about us, not about it."""
     status = _text(told, "status") or _text(told, "reason")
-    code = STATUS.search(status)
-    if _text(told, "type") == "blocked" or code is None or TEMPORARY.match(code[0]):
+    if _text(told, "type") == "blocked" or not says_gone(status):
         return EventKind.SOFT_BOUNCE
     return EventKind.HARD_BOUNCE
+
+
+def says_gone(status: str) -> bool:
+    """Whether the address itself is said to be wrong: a block is about us, not about it."""
+    code = STATUS.search(status)
+    return code is not None and not TEMPORARY.match(code[0])
 
 
 def _text(told: dict[str, Any], name: str) -> str:

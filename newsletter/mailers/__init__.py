@@ -1,11 +1,20 @@
-"""Who carries mail. A mailer is one file here and one line in MAILERS."""
+"""Who carries mail. A mailer is one file here and one line in MAILERS.
+
+A provider that keeps lists of whom it will not mail has a second file, and a line in LISTS.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from newsletter.trouble import Trouble
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
     from newsletter.people import Email
 
 
@@ -46,3 +55,42 @@ MAILERS = {
     "smtp": "newsletter.mailers.smtp:Smtp",
     "sendgrid": "newsletter.mailers.sendgrid:SendGrid",
 }
+
+
+class ListName(StrEnum):
+    """Why a provider will not mail an address."""
+
+    SPAM_REPORTS = "spam_reports"
+    BOUNCES = "bounces"
+    INVALID = "invalid_emails"
+    BLOCKS = "blocks"
+    UNSUBSCRIBES = "unsubscribes"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An address on a provider's list; `reason` is what the receiving server said, if it did."""
+
+    email: str
+    at: datetime
+    reason: str = ""
+
+
+class ListsError(Trouble):
+    """A provider's list can't be read or changed now."""
+
+
+class Lists(Protocol):
+    """What a provider remembers of whom not to mail. All methods raise ListsError."""
+
+    def read(self, name: ListName) -> Iterator[list[Listed]]:
+        """Everything on a list, page by page."""
+
+    def add(self, emails: Sequence[str]) -> None:
+        """Put addresses among the unsubscribed; those that are there already do no harm."""
+
+    def remove(self, email: str) -> None:
+        """Take an address off the unsubscribed; one that is not there does no harm."""
+
+
+LISTS = {"sendgrid": "newsletter.mailers.sendgrid_lists:SendGridLists"}

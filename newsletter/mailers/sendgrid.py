@@ -49,7 +49,7 @@ class SendGrid:
     ) -> None:
         # The library prints the key and every payload at DEBUG.
         logging.getLogger("python_http_client").setLevel(logging.WARNING)
-        self._client = _client(
+        self._client = client(
             settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_url, timeout
         )
         self._clock = clock
@@ -154,7 +154,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nowhere: urllib would take the key along, and call the answer a success."""
 
 
-def _client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
+def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
     """SendGrid's client with a time limit and without redirects. It is given neither by itself."""
     from python_http_client.client import Client
     from sendgrid.sendgrid import SendGridAPIClient

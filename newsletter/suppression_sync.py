@@ -1,0 +1,113 @@
+"""Our suppressions and the provider's lists, brought together once a night.
+
+The pull finds what a lost webhook would have told. The push makes the provider refuse whom we
+must not mail, so that a fault of ours cannot. Whoever came back is taken off the provider's list:
+it would drop the mail, and call that a departure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from newsletter.addresses import canonical
+from newsletter.mailers import ListName
+from newsletter.people import SubscriberState
+from newsletter.store import departures, events, subscribers, suppressions
+from newsletter.store.events import Event, EventKind
+from newsletter.store.suppressions import GRAVITY, Reason
+from newsletter.webhooks import says_gone
+
+if TYPE_CHECKING:
+    import threading
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.mailers import Listed, Lists
+    from newsletter.store import Store
+
+WAY = "the provider's list"
+ENDS = {
+    ListName.SPAM_REPORTS: SubscriberState.COMPLAINED,
+    ListName.BOUNCES: SubscriberState.BOUNCED,
+    ListName.INVALID: SubscriberState.BOUNCED,
+    ListName.UNSUBSCRIBES: SubscriberState.UNSUBSCRIBED,
+}
+RECENT = timedelta(days=7)
+"""Older blocks say nothing about tomorrow's mail."""
+SAME = timedelta(hours=1)
+"""A block this near to a bounce we know of is that bounce."""
+ROUNDS = timedelta(minutes=15)
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a night brought: addresses learned, told to the provider, taken off its list."""
+
+    learned: int = 0
+    told: int = 0
+    lifted: int = 0
+
+
+def sync(store: Store, lists: Lists, now: datetime, stop: threading.Event) -> Synced:
+    """Pull and push everything. Twice is the same as once. Raises ListsError, StoreError."""
+    done = Synced()
+    theirs: set[str] = set()
+    back: list[str] = []
+    for name in ListName:
+        for page in lists.read(name):
+            if stop.is_set():
+                return done
+            with store.begin() as tx:
+                here = [one for one in page if _came_back(tx, name, one)]
+                done.learned += sum(_learn(tx, name, one, now) for one in page if one not in here)
+            back += [one.email for one in here]
+            if name is ListName.UNSUBSCRIBES:
+                theirs |= {canonical(one.email) for one in page}
+    for email in back:
+        lists.remove(email)
+    with store.read() as tx:
+        missing = [email for email in departures.gone(tx) if canonical(email) not in theirs]
+    if missing:
+        lists.add(missing)
+    done.lifted, done.told = len(back), len(missing)
+    return done
+
+
+def welcome_back(store: Store, lists: Lists, now: datetime) -> int:
+    """Take those who came back a moment ago off the provider's list, before their next mail."""
+    with store.read() as tx:
+        back = departures.returned(tx, now - ROUNDS)
+    for email in back:
+        lists.remove(email)
+    return len(back)
+
+
+def _came_back(tx: Connection, name: ListName, listed: Listed) -> bool:
+    return name is ListName.UNSUBSCRIBES and departures.came_back(tx, listed.email, listed.at)
+
+
+def _learn(tx: Connection, name: ListName, listed: Listed, now: datetime) -> bool:
+    """Draw the consequence of one entry. False where it was known, or means nothing."""
+    if name is ListName.BLOCKS or (name is ListName.BOUNCES and not says_gone(listed.reason)):
+        return _count(tx, listed, now)
+    end = ENDS[name]
+    known = suppressions.reason_for(tx, listed.email)
+    if known and GRAVITY.index(known) >= GRAVITY.index(Reason(end.value)):
+        return False
+    person = subscribers.find(tx, listed.email)
+    if person:
+        subscribers.withdraw(tx, person.id, end, WAY, now)
+    else:
+        suppressions.suppress(tx, listed.email, Reason(end.value), WAY, now)
+    return True
+
+
+def _count(tx: Connection, listed: Listed, now: datetime) -> bool:
+    """A block is about us, and may pass: it counts among the soft bounces, and no further."""
+    if listed.at < now - RECENT or departures.has_bounced(tx, listed.email, listed.at, SAME):
+        return False
+    told = Event(EventKind.SOFT_BOUNCE, listed.email, listed.at, reason=listed.reason)
+    return events.apply(tx, [told], now) == 1
