@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
-from newsletter.store import Store, StoreError
+from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision
 from newsletter.store.tables import metadata, suppression
 
 
@@ -24,6 +26,19 @@ def test_migrations_make_exactly_the_declared_tables(store):
 def test_migrating_twice_changes_nothing(store):
     store.migrate()
     store.require_schema()
+
+
+def test_the_files_of_migrations_are_in_alembics_order():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest_revision()
+
+
+def test_an_older_release_leaves_a_newer_database_alone(store):
+    with store.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer release"):
+        store.require_schema()
 
 
 def test_a_moment_comes_back_as_it_went_in_utc(store):

@@ -10,11 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -70,18 +66,26 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the schema up to date, each step in one transaction."""
+        # Alembic takes longer to load than most commands to run, and is needed once a release.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with _translated(self.url), self.engine.begin() as connection:
-            config = _alembic()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def require_schema(self) -> None:
         """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run."""
         with self.read() as connection:
-            here = MigrationContext.configure(connection).get_current_revision()
-        head = ScriptDirectory.from_config(_alembic()).get_current_head()
+            here = _revision(connection)
+        head = newest_revision()
         if here == head:
             return
+        if here > head:
+            message = f"the database is of a newer release ({here}, we know {head}); upgrade"
+            raise StoreError(message)
         if not self.is_sqlite:
             message = (
                 f"the database schema is {here or 'empty'}, {head} is needed; "
@@ -114,10 +118,17 @@ def _is_fleeting(url: URL) -> bool:
     return place in ("", ":memory:") or url.query.get("mode") == "memory"
 
 
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+def newest_revision() -> str:
+    """The last step of the schema. A migration's file is named by its revision, in order."""
+    return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: Connection) -> str:
+    """The step that the database is at; empty for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return str(found or "")
 
 
 def _engine(url: URL) -> Engine:
