@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from newsletter.envelope import Sender
     from newsletter.links import Links
-    from newsletter.mailers import Mailer
+    from newsletter.mailbox import Mailbox
+    from newsletter.mailers import Lists, Mailer
     from newsletter.model import Rubric
     from newsletter.people import Subscriber
     from newsletter.render import Renderer
@@ -41,4 +42,6 @@ class Room:
     rubrics: dict[str, Rubric]
     settings: Settings
     clock: Callable[[], datetime]
+    mailbox: Mailbox | None = None
+    lists: Lists | None = None
     stop: threading.Event = field(default_factory=threading.Event)

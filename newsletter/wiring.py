@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
-from newsletter.mailers import MAILERS
+from newsletter.mailbox import Mailbox
+from newsletter.mailers import LISTS, MAILERS
 from newsletter.render import Renderer, Site
 from newsletter.room import Room
 from newsletter.rubrics import load_all
@@ -38,6 +39,7 @@ def build(settings: Settings) -> Room:
     if settings.engine != "local":
         message = "NEWSLETTER_ENGINE: dbos is not built yet; use local"
         raise SettingsError(message)
+    known = LISTS.get(settings.mailer_name)
     return Room(
         store=open_store(settings),
         source=resolve_name(SOURCES[settings.source])(settings),
@@ -49,6 +51,8 @@ def build(settings: Settings) -> Room:
         rubrics=load_all(settings.rubrics_dir),
         settings=settings,
         clock=now,
+        mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
+        lists=resolve_name(known)(settings) if known else None,
     )
 
 

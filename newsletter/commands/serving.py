@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from newsletter import wiring
+from newsletter import housekeeping, wiring
 from newsletter.schedule import Mornings, scheduler
 from newsletter.settings import read_settings
 from newsletter.stopping import SIGNALS
@@ -58,6 +58,7 @@ def _mornings(room: Room) -> Iterator[threading.Event]:
     Raises Trouble when it ended by itself: a scheduler that died is never kept quiet.
     """
     clock = scheduler(Mornings(room))
+    housekeeping.add_to(clock, room)
     ended = threading.Event()
 
     def run() -> None:

@@ -1,0 +1,125 @@
+"""What the service does besides the mornings.
+
+    every five minutes   replies are fetched and worked off, also those a dead process had stored
+    nightly              what is old is forgotten, the provider's lists and ours are compared
+
+Each duty may be done at any time and any number of times. One that fails is logged, keeps no other
+from being done, and is done again at its next time.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from newsletter import inbox
+from newsletter.store import events, inbound, signups
+from newsletter.suppression_sync import sync, welcome_back
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from apscheduler.schedulers.base import BaseScheduler
+
+    from newsletter.room import Room
+
+    Duty = Callable[[Room, datetime], object]
+
+log = logging.getLogger(__name__)
+
+ROUND_MINUTES = 5
+NIGHT = {"hour": 3, "minute": 20}
+"""On the operator's clock, before the usual hour of the mail."""
+AFTER_START = timedelta(minutes=10)
+"""One night's work is done soon after a start: not every machine is up at that hour."""
+
+
+def add_to(scheduler: BaseScheduler, room: Room) -> None:
+    """Give `scheduler` a job for the rounds and one for the nights."""
+    once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+    scheduler.add_job(
+        do_round,
+        "interval",
+        args=(room,),
+        minutes=ROUND_MINUTES,
+        next_run_time=room.clock(),
+        id="round",
+        **once,
+    )
+    scheduler.add_job(
+        do_night,
+        "cron",
+        args=(room,),
+        timezone=room.settings.zone,
+        next_run_time=room.clock() + AFTER_START,
+        id="night",
+        **NIGHT,
+        **once,
+    )
+
+
+def do_round(room: Room) -> None:
+    _do(room, (read_mailbox, work_off, free_who_came_back))
+
+
+def do_night(room: Room) -> None:
+    _do(room, (forget_signups, forget_events, forget_letters, compare_lists))
+
+
+def _do(room: Room, duties: Sequence[Duty]) -> None:
+    for duty in duties:
+        if room.stop.is_set():
+            return
+        try:
+            duty(room, room.clock())
+        except Trouble as trouble:
+            log.warning("%s: %s", duty.__name__.replace("_", " "), trouble)
+
+
+def read_mailbox(room: Room, now: datetime) -> None:
+    """Store what came by IMAP. Nobody vouches for its From: only a token proves whose it is."""
+    if room.mailbox is None:
+        return
+
+    def take(raw: bytes, sender: str, recipients: Sequence[str]) -> None:
+        inbox.take(room.store, raw, sender, recipients, now, aligned=False)
+
+    if taken := room.mailbox.collect(take, room.links, room.stop):
+        log.info("%d mails came in", taken)
+
+
+def work_off(room: Room, now: datetime) -> None:
+    post = inbox.Post(room.store, room.mailer, room.renderer, room.links, room.sender, room.rubrics)
+    inbox.work_off(post, now)
+
+
+def free_who_came_back(room: Room, now: datetime) -> None:
+    if room.lists is not None:
+        welcome_back(room.store, room.lists, now)
+
+
+def forget_signups(room: Room, now: datetime) -> None:
+    with room.store.begin() as tx:
+        signups.purge(tx, now)
+
+
+def forget_events(room: Room, now: datetime) -> None:
+    with room.store.begin() as tx:
+        events.forget_old(tx, now)
+
+
+def forget_letters(room: Room, now: datetime) -> None:
+    with room.store.begin() as tx:
+        inbound.forget_old(tx, now)
+
+
+def compare_lists(room: Room, now: datetime) -> None:
+    if room.lists is None:
+        return
+    done = sync(room.store, room.lists, now, room.stop)
+    log.info(
+        "SendGrid's lists: %d learned, %d told, %d freed", done.learned, done.told, done.lifted
+    )

@@ -1,0 +1,284 @@
+"""What the service does besides the mornings, with everything it talks to on loopback."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import select
+
+from newsletter import wiring
+from newsletter.housekeeping import add_to, do_night, do_round
+from newsletter.inbox import take
+from newsletter.links import Links
+from newsletter.people import SubscriberState
+from newsletter.store import Store, events, signups, subscribers
+from newsletter.store.events import Event, EventKind
+from newsletter.store.tables import event, inbound, signup
+from tests.fakes.imap import FakeImap
+from tests.fakes.mail import reader, settings
+from tests.fakes.replies import TO, message
+from tests.fakes.sendgrid_lists import FakeLists
+from tests.fakes.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.people import Subscriber
+    from newsletter.room import Room
+
+RUBRICS = Path(__file__).parents[1] / "templates" / "rubrics"
+NOW = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def imap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeImap]:
+    with FakeImap(tmp_path) as running:
+        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
+        yield running
+
+
+@pytest.fixture
+def lists() -> Iterator[FakeLists]:
+    with FakeLists() as running:
+        yield running
+
+
+class House:
+    """A service with its own clock and one reader."""
+
+    def __init__(self, store: Store, folder: Path, **given: Any) -> None:
+        options = {
+            "database_url": store.url.render_as_string(hide_password=False),
+            "source": "sample",
+            "scorer": "local",
+            "mailer": "outbox",
+            "outbox_dir": folder / "outbox",
+            "rubrics_dir": RUBRICS,
+            "from_email": "digest@example.org",
+            "postal_address": "1 Example Street",
+            "public_url": "https://digest.example.org",
+            "secret_key": "k" * 32,
+        }
+        self.now = NOW
+        self.room: Room = replace(
+            wiring.build(settings(**{**options, **given})), clock=lambda: self.now
+        )
+        self.ann = reader(rubric="foundation-models")
+        with store.begin() as tx:
+            subscribers.save(tx, self.ann, NOW - timedelta(days=100))
+
+    @property
+    def reply(self) -> bytes:
+        """Ann's wish to leave, sent to her address with its token."""
+        to = self.room.links.reply_address(self.ann.id)
+        return message("unsubscribe").replace(TO.encode(), to.encode())
+
+    def state(self) -> SubscriberState:
+        with self.room.store.read() as tx:
+            known = subscribers.get(tx, self.ann.id)
+        assert known
+        return known.state
+
+    def count(self, table: Any) -> int:
+        with self.room.store.read() as tx:
+            return len(tx.execute(select(table)).all())
+
+
+@pytest.fixture
+def house(store: Store, tmp_path: Path) -> Iterator[House]:
+    made = House(store, tmp_path)
+    yield made
+    made.room.store.close()
+
+
+def test_a_reply_in_the_mailbox_is_obeyed(store: Store, tmp_path: Path, imap: FakeImap):
+    house = House(store, tmp_path, imap_url=imap.url)
+    mail = imap.put(house.reply)
+
+    do_round(house.room)
+
+    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert mail.flags == {"\\Seen"}
+    assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
+    house.room.store.close()
+
+
+def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, imap: FakeImap):
+    house = House(store, tmp_path, imap_url=imap.url)
+    forged = message("unsubscribe", Authentication_Results="mx.example.org; dkim=pass")
+    forged = forged.replace(TO.encode(), b"digest@example.org")
+    imap.put(forged.replace(b"ann@example.com", house.ann.email.encode()))
+
+    do_round(house.room)
+
+    assert house.state() is SubscriberState.ACTIVE
+    assert house.count(inbound) == 1
+    house.room.store.close()
+
+
+def test_14_what_a_dead_process_had_stored_is_worked_off(house: House):
+    to = house.room.links.reply_address(house.ann.id)
+    take(house.room.store, house.reply, "ann@example.com", [to], NOW)
+
+    do_round(house.room)
+
+    assert house.state() is SubscriberState.UNSUBSCRIBED
+
+
+def test_a_mailbox_that_is_away_holds_up_nothing(
+    store: Store, tmp_path: Path, imap: FakeImap, caplog: pytest.LogCaptureFixture
+):
+    house = House(store, tmp_path, imap_url=imap.url)
+    mail = imap.put(house.reply)
+    imap.answers["LOGIN"] = "NO not today"
+    to = house.room.links.unsub_address(house.ann.id)
+    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+
+    do_round(house.room)
+
+    assert "read mailbox" in caplog.text
+    assert "secret" not in caplog.text
+    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert mail.flags == set()
+
+    del imap.answers["LOGIN"]
+    do_round(house.room)
+    assert mail.flags == {"\\Seen"}
+    house.room.store.close()
+
+
+def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
+    store = house.room.store
+    with store.begin() as tx:
+        for days, email in ((91, "old@example.org"), (89, "new@example.org")):
+            then = NOW - timedelta(days=days)
+            events.apply(tx, [Event(EventKind.DELIVERED, email, then)], then)
+        signups.ask(tx, "old@example.org", "foundation-models", NOW - timedelta(days=31))
+        signups.ask(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
+    for days in (31, 29):
+        then = NOW - timedelta(days=days)
+        to = house.room.links.reply_address(reader().id)
+        auto = message(f"away {days}", Auto_Submitted="auto-replied")
+        take(store, auto, f"a{days}@example.com", [to], then)
+    do_round(house.room)
+
+    do_night(house.room)
+
+    assert (house.count(event), house.count(signup)) == (1, 1)
+    with store.read() as tx:
+        kept = tx.scalars(select(inbound.c.envelope_from).where(inbound.c.state == "done"))
+        assert set(kept) == {"", "a29@example.com"}
+    assert house.state() is SubscriberState.ACTIVE
+
+
+def test_a_night_compares_the_lists_of_sendgrid(store: Store, tmp_path: Path, lists: FakeLists):
+    house = House(
+        store, tmp_path, mailer="sendgrid", sendgrid_api_key="SG.key", sendgrid_url=lists.url
+    )
+    lists.put("spam_reports", house.ann.email)
+
+    do_night(house.room)
+
+    assert house.state() is SubscriberState.COMPLAINED
+    assert lists.emails("unsubscribes") == [house.ann.email]
+    house.room.store.close()
+
+
+def test_lists_in_trouble_are_logged_and_the_rest_is_done(
+    store: Store, tmp_path: Path, lists: FakeLists, caplog: pytest.LogCaptureFixture
+):
+    house = House(
+        store, tmp_path, mailer="sendgrid", sendgrid_api_key="SG.key", sendgrid_url=lists.url
+    )
+    lists.faults["spam_reports"] = 500
+    then = NOW - timedelta(days=91)
+    with store.begin() as tx:
+        events.apply(tx, [Event(EventKind.DELIVERED, "old@example.org", then)], then)
+
+    with caplog.at_level(logging.WARNING):
+        do_night(house.room)
+
+    assert "compare lists: SendGrid answered 500" in caplog.text
+    assert house.count(event) == 0
+    house.room.store.close()
+
+
+def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeImap):
+    house = House(store, tmp_path, imap_url=imap.url)
+    house.room.stop.set()
+
+    do_round(house.room)
+    do_night(house.room)
+
+    assert imap.commands == []
+    house.room.store.close()
+
+
+def test_both_jobs_come_again_and_one_at_a_time(house: House):
+    house.now = datetime.now(UTC)
+    made = BackgroundScheduler(timezone=UTC)
+    add_to(made, house.room)
+    made.start(paused=True)
+    jobs = {job.id: job for job in made.get_jobs()}
+    made.shutdown()
+
+    assert set(jobs) == {"round", "night"}
+    assert all(job.max_instances == 1 and job.coalesce for job in jobs.values())
+    assert all(job.misfire_grace_time is None for job in jobs.values())
+    assert jobs["night"].next_run_time - house.now == timedelta(minutes=10)
+    later = jobs["night"].trigger.get_next_fire_time(None, NOW)
+    assert (later.hour, later.minute) == (3, 20)
+
+
+def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
+    world = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_SCORER="local",
+        NEWSLETTER_FROM_EMAIL="digest@example.org",
+        NEWSLETTER_IMAP_URL=imap.url,
+        SSL_CERT_FILE=str(imap.certificate),
+    )
+    rubric = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
+    (world.rubrics / "one.md").write_text(rubric, encoding="utf-8")
+    world.subscribe("ann@example.org,one")
+    ann = _only(world)
+    links = Links("https://digest.example.org", ["a key that only tests know 0123"], "example.org")
+    mail = imap.put(message("stop").replace(TO.encode(), links.reply_address(ann.id).encode()))
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "serve", "--no-web"],
+        cwd=world.folder,
+        env=world.environment,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while _only(world).state is SubscriberState.ACTIVE and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+    assert _only(world).state is SubscriberState.UNSUBSCRIBED
+    assert mail.flags == {"\\Seen"}
+
+
+def _only(world: World) -> Subscriber:
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.read() as tx:
+        [found] = subscribers.everyone(tx)
+    store.close()
+    return found
