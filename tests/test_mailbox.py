@@ -123,10 +123,14 @@ def test_recipients_are_our_addresses_alone(
 
 @pytest.mark.parametrize(
     ("noted", "sender"),
-    [("Return-Path: <>\r\n", "<>"), ("", "Ann <ann@example.com>")],
+    [
+        ("Return-Path: <>\r\nFrom: ann@example.com\r\n", "<>"),
+        ("From: ann@example.com\r\n", "ann@example.com"),
+        ("Subject: stop\r\n", "unknown"),
+    ],
 )
 def test_an_empty_sender_is_a_machines_and_none_is_not(server: FakeImap, noted: str, sender: str):
-    server.put(f"Delivered-To: {REPLY}\r\n{noted}".encode() + message("stop"))
+    server.put(f"Delivered-To: {REPLY}\r\n{noted}\r\nstop\r\n".encode())
     shelf = Shelf()
 
     collect(server.url, shelf)
