@@ -6,19 +6,19 @@ open, errored or expired, goes the ordinary way afterwards.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.crew import ScoringFailed
+from newsletter.crew import STOPPED, ScoringFailed
 from newsletter.desk import Known
 from newsletter.scorers import Failure, ScorerError
+from newsletter.stopping import Stopped
 from newsletter.store.ledger import SUBMITTING, NoReservation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from newsletter.crew import Limits
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from newsletter.store.ledger import InBatch
 
 BEFORE_DEADLINE = timedelta(minutes=20)
-"""So long before the deadline a batch is given up, and its rest is asked about at once."""
+"""So long before the scores are wanted a batch is given up, and its rest is asked about at once."""
 WORTH_IT = timedelta(hours=2)
 MOST_RUBRICS = 2
 """From three on, sharing the papers costs less than half the price does."""
@@ -40,8 +40,8 @@ def wanted(limits: Limits, batcher: Batcher | None, rubrics: int, now: datetime)
         return False
     if limits.mode == "batch":
         return True
-    far = limits.deadline is not None and limits.deadline - now >= WORTH_IT
-    return far and rubrics <= MOST_RUBRICS
+    by = _until(limits)
+    return by is not None and by - now >= WORTH_IT and rubrics <= MOST_RUBRICS
 
 
 def submit(desk: Desk, requests: Sequence[Request]) -> None:
@@ -77,15 +77,17 @@ def _reserved(desk: Desk, requests: Sequence[Request]) -> dict[str, Call]:
     return calls
 
 
-def collect(
-    desk: Desk, papers: Sequence[Paper], limits: Limits, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Wait for the batches of this desk and store what they say. Raises ScoringFailed."""
+def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> None:
+    """Wait for the batches of this desk and store what they say. Raises ScoringFailed, Stopped.
+
+    One that is given up is cancelled and waited for nevertheless: until it has ended nobody knows
+    what of it is paid for.
+    """
     by_id = {paper.id: paper for paper in papers}
     cancelled: set[str] = set()
     while waiting := _named(desk, [c for c in desk.in_batches() if _ours(c, by_id)]):
         now = desk.clock()
-        hurry = limits.mode == "now" or _late(limits, now, BEFORE_DEADLINE)
+        hurry = _in_a_hurry(limits, now)
         for batch_id in sorted({call.batch_id for call in waiting}):
             if batch_id == SUBMITTING:
                 continue
@@ -96,9 +98,10 @@ def collect(
                 with suppress(ScorerError):
                     _batcher(desk).cancel(batch_id, now)
                     cancelled.add(batch_id)
-        if _late(limits, now, timedelta()) or not desk.in_batches():
+        if (limits.deadline and now >= limits.deadline) or not desk.in_batches():
             return
-        sleep(limits.batch_pause)
+        if limits.stop.wait(limits.batch_pause):
+            raise Stopped(STOPPED)
 
 
 def _named(desk: Desk, waiting: list[InBatch]) -> list[InBatch]:
@@ -143,8 +146,18 @@ def _ours(call: InBatch, by_id: dict[str, Paper]) -> bool:
     return all(paper_id in by_id for paper_id in call.papers.values())
 
 
-def _late(limits: Limits, now: datetime, before: timedelta) -> bool:
-    return limits.deadline is not None and now >= limits.deadline - before
+def _until(limits: Limits) -> datetime | None:
+    """When the scores have to be there; None where nobody said. `batch` means however late."""
+    wanted_by = limits.wanted_by if limits.mode == "auto" else None
+    return min((by for by in (wanted_by, limits.deadline) if by), default=None)
+
+
+def _in_a_hurry(limits: Limits, now: datetime) -> bool:
+    by = _until(limits)
+    # Where nobody said by when, whoever asks in `auto` waits for the scores now.
+    if by is None:
+        return limits.mode != "batch"
+    return limits.mode == "now" or now >= by - BEFORE_DEADLINE
 
 
 def _batcher(desk: Desk) -> Batcher:

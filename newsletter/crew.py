@@ -6,7 +6,7 @@ pool does nothing but one request and the storing of its answer.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from newsletter.desk import Known
 from newsletter.model import Outcome
 from newsletter.scorers import Failure, Reading, Request, ScorerError
+from newsletter.stopping import Stopped
 from newsletter.store.ledger import NoReservation
 from newsletter.trouble import Trouble
 
@@ -39,6 +40,8 @@ class Limits:
 
     `attempts` counts the calls about one chunk that bring nothing; `outage` is after how many
     chunks given up in a row the service counts as down. `mode` is auto, now or batch.
+    After `deadline` nothing more is asked; `wanted_by` only says until when a batch may take.
+    `stop` is set when somebody asks us to end.
     """
 
     budget_nanos: int
@@ -51,6 +54,8 @@ class Limits:
     outage: int = 3
     mode: str = "auto"
     batch_pause: float = 60.0
+    wanted_by: datetime | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Task:
     not_before: datetime | None = None
 
 
+STOPPED = "scoring was stopped on request; what was paid for is stored, a rerun goes on there"
 ELSEWHERE = 1.0
 """Seconds between looks at papers that another process is being answered about."""
 PATIENCE = {Failure.LOST: 3}
@@ -102,18 +108,20 @@ class Crew:
         self._queue.extend(tasks)
 
     def work(self, follow: Follow) -> None:
-        """Raises ScoringFailed once a call shows that no other can succeed."""
+        """Raises ScoringFailed once a call shows that no other can succeed, and Stopped."""
         with ThreadPoolExecutor(self._limits.concurrency, "scorer") as pool:
             while self._queue or self._running:
                 self._fill(pool, follow)
                 self._collect(follow)
         if self._fatal:
             raise ScoringFailed(self._fatal)
+        if self._limits.stop.is_set():
+            raise Stopped(STOPPED)
 
     def _fill(self, pool: ThreadPoolExecutor, follow: Follow) -> None:
         """Start what can be started."""
         while len(self._running) < self._limits.concurrency:
-            if self._fatal:
+            if self._fatal or self._limits.stop.is_set():
                 self._queue.clear()
             task = self._next()
             if task is None:
@@ -174,7 +182,7 @@ class Crew:
         """Wait for an answer, or for the next task's time."""
         if not self._running:
             if self._queue:
-                time.sleep(self._pause() or 0.0)
+                self._limits.stop.wait(self._pause() or 0.0)
             return
         done, _ = wait(self._running, timeout=self._pause(), return_when=FIRST_COMPLETED)
         for future in done:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from newsletter.copies import Copies
 from newsletter.deliver import Tally, deliver
 from newsletter.digest import compose
+from newsletter.due import first_due
 from newsletter.fetch import Fetched, fetch
 from newsletter.model import DayKind, Digest, Outcome, Rubric
 from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
@@ -30,7 +31,7 @@ from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import date
+    from datetime import date, datetime
 
     from newsletter.people import DeliveryState
     from newsletter.room import Due, Report, Room
@@ -50,6 +51,7 @@ class Issue(NamedTuple):
     digest: Digest | None = None
     tally: Tally = Tally()
     trouble: str = ""
+    digest_id: int | None = None
 
     @property
     def sent(self) -> int:
@@ -69,19 +71,44 @@ class Edition(NamedTuple):
         return any(issue.trouble for issue in self.issues)
 
 
-def run_edition(
-    room: Room, day: date | None, only: str | None, report: Report, due: Due | None = None
-) -> Edition:
+def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
     """One announcement for every rubric that has readers, or for `only`, whether it has or not.
 
-    `due` chooses who is mailed now; without it everyone is whose weekday it is. One rubric's
-    trouble is its own. Raises what stops all of them: SourceError, BatchLate, StoreError, Stopped.
+    Everyone is mailed whose weekday it is. One rubric's trouble is its own. Raises what stops all
+    of them: SourceError, BatchLate, StoreError, Stopped.
     """
     rubrics = wanted(room, only)
     if not rubrics:
         return Edition(day or room.source.newest(room.clock()), ())
-    fetched = fetch_for(room, rubrics, day, report)
-    return Edition(fetched.date, tuple(_issues(room, rubrics, fetched.date, report, due)))
+    date_of = fetch_for(room, rubrics, day, report).date
+    act = partial(send_issue, room, report=report)
+    return Edition(date_of, tuple(_issues(room, rubrics, date_of, report, act, by=None)))
+
+
+def make_edition(room: Room, report: Report) -> Edition:
+    """The newest announcement for every rubric that has readers, frozen and not mailed.
+
+    Whose mail is due first says by when the scores are wanted. Raises as `run_edition` does.
+    """
+    rubrics = wanted(room, None)
+    if not rubrics:
+        return Edition(room.source.newest(room.clock()), ())
+    date_of = fetch_for(room, rubrics, None, report).date
+    by = first_wanted(room, rubrics, date_of)
+    act = partial(make_issue, room, report=report, by=by)
+    return Edition(date_of, tuple(_issues(room, rubrics, date_of, report, act, by)))
+
+
+def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime | None:
+    """When the first reader of what is not made yet is due; None where nobody is."""
+    with room.store.read() as tx:
+        readers = [
+            reader
+            for rubric in rubrics
+            if day not in digests.dates(tx, rubric.slug)
+            for reader in subscribers.active(tx, rubric.slug)
+        ]
+    return first_due(day, readers, room.settings.zone, room.settings.send_at)
 
 
 def wanted(room: Room, only: str | None) -> list[Rubric]:
@@ -112,16 +139,21 @@ def fetch_for(room: Room, rubrics: list[Rubric], day: date | None, report: Repor
 
 
 def _issues(
-    room: Room, rubrics: list[Rubric], day: date, report: Report, due: Due | None
+    room: Room,
+    rubrics: list[Rubric],
+    day: date,
+    report: Report,
+    act: Callable[[Rubric, date], Issue],
+    by: datetime | None,
 ) -> Iterable[Issue]:
     # What fails here is met again, and told, where each rubric's digest is made.
-    _safely("scoring for all", partial(share_costs, room, rubrics, day, report))
+    safely("scoring for all", partial(share_costs, room, rubrics, day, report, by))
     for rubric in rubrics:
-        issue, trouble = _safely(rubric.slug, partial(send_issue, room, rubric, day, report, due))
+        issue, trouble = safely(rubric.slug, partial(act, rubric, day))
         yield issue or Issue(rubric, trouble=trouble)
 
 
-def _safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+def safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
     """The result of `act`, or None and its trouble in words: the others must go on."""
     try:
         return act(), ""
@@ -134,22 +166,29 @@ def _safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
         return None, f"unexpected {type(fault).__name__}; the log has the traceback"
 
 
-def send_issue(
-    room: Room, rubric: Rubric, day: date, report: Report, due: Due | None = None
-) -> Issue:
+def send_issue(room: Room, rubric: Rubric, day: date, report: Report) -> Issue:
     """Score, freeze and mail one rubric's digest; what is done already is only counted."""
-    digest = make_digest(room, rubric, day, report)
+    made = make_issue(room, rubric, day, report)
+    if made.digest is None or made.digest_id is None or made.digest.kind not in digests.MAILED:
+        return made
+    tally = mail_digest(room, made.digest_id, made.digest, report)
+    return made._replace(tally=tally, trouble=tally.halted_reason)
+
+
+def make_issue(
+    room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
+) -> Issue:
+    """Score and freeze one rubric's digest."""
+    digest = make_digest(room, rubric, day, report, by)
     if digest.kind is DayKind.SCORING_FAILED:
         return Issue(rubric, digest, trouble=why_held(digest))
     with room.store.begin() as tx:
-        digest_id = digests.freeze(tx, digest, room.clock())
-    if digest.kind not in digests.MAILED:
-        return Issue(rubric, digest)
-    tally = mail_digest(room, digest_id, digest, report, due)
-    return Issue(rubric, digest, tally, trouble=tally.halted_reason)
+        return Issue(rubric, digest, digest_id=digests.freeze(tx, digest, room.clock()))
 
 
-def make_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Digest:
+def make_digest(
+    room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
+) -> Digest:
     """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
     with room.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
@@ -162,7 +201,7 @@ def make_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Digest
         rubric,
         day,
         likeliest,
-        scoring_limits(room.settings),
+        scoring_limits(room, by),
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )

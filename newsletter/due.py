@@ -15,6 +15,7 @@ from newsletter.announcements import announcement
 from newsletter.people import WEEKDAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
     from newsletter.people import Subscriber
@@ -34,7 +35,21 @@ def is_due(day: date, reader: Subscriber, zone: ZoneInfo, hour: time, now: datet
 
     Who joined after the mail was due is not sent it, and nobody is on a weekday not asked for.
     """
+    due = due_for(day, reader, zone, hour)
+    return due is not None and due <= now
+
+
+def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
+    """When `reader` is to be served; None where he is not to be."""
     own = ZoneInfo(reader.timezone) if reader.timezone else zone
     due = due_at(day, own, reader.send_at or hour)
     wanted = WEEKDAYS[due.astimezone(own).weekday()] in reader.days
-    return wanted and due <= now and (reader.since is None or reader.since <= due)
+    return due if wanted and (reader.since is None or reader.since <= due) else None
+
+
+def first_due(
+    day: date, readers: Iterable[Subscriber], zone: ZoneInfo, hour: time
+) -> datetime | None:
+    """When the first of `readers` is to be served; None where none is."""
+    due = (due_for(day, reader, zone, hour) for reader in readers)
+    return min((at for at in due if at), default=None)

@@ -51,7 +51,7 @@ def _quote(room: Room, rubric: Rubric, day: date) -> Quote:
     listings = fresh(room, rubric, day)
     to_read, _ = split_excluded(rubric, [listing.paper for listing in listings])
     missing, upper = price(room, rubric, day, to_read)
-    at_most = min(upper, scoring_limits(room.settings).budget_nanos)
+    at_most = min(upper, scoring_limits(room).budget_nanos)
     return Quote(rubric.slug, len(listings), missing, at_most, readers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from newsletter import bulk
 from newsletter.chunks import LEAST_SHARING
 from newsletter.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Paper, Rubric
 from newsletter.score import Limits, Want, likeliest_first, score_all
@@ -12,10 +13,9 @@ from newsletter.triage import split_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from newsletter.room import Report, Room
-    from newsletter.settings import Settings
 
 
 def fresh(room: Room, rubric: Rubric, day: date) -> list[Listing]:
@@ -34,11 +34,18 @@ def to_score(
     return likeliest_first(room.store, room.scorer, rubric, day, to_read), excluded
 
 
-def share_costs(room: Room, rubrics: list[Rubric], day: date, report: Report) -> None:
-    """Score for several rubrics at once: they pay together for the papers they have in common."""
+def share_costs(
+    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None = None
+) -> None:
+    """Score for several rubrics at once: they pay together for the papers they have in common.
+
+    Or wait together, where their calls go in bulk. `by` is when the scores are wanted.
+    """
     with room.store.read() as tx:
         unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
-    if len(unmade) < LEAST_SHARING or not room.scorer.judges:
+    limits = scoring_limits(room, by)
+    in_bulk = bulk.wanted(limits, room.scorer.batcher, len(unmade), room.clock())
+    if len(unmade) < (2 if in_bulk else LEAST_SHARING) or not room.scorer.judges:
         return
     wants = [
         Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day))[0]) for rubric in unmade
@@ -48,19 +55,22 @@ def share_costs(room: Room, rubrics: list[Rubric], day: date, report: Report) ->
         room.scorer,
         day,
         wants,
-        scoring_limits(room.settings),
+        limits,
         clock=room.clock,
         progress=lambda done, total: report("Scoring for all", done, total),
     )
 
 
-def scoring_limits(settings: Settings) -> Limits:
+def scoring_limits(room: Room, wanted_by: datetime | None = None) -> Limits:
+    settings = room.settings
     month = settings.monthly_budget_usd
     return Limits(
         budget_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
         month_budget_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
         concurrency=settings.scoring_concurrency,
         mode=settings.scoring_mode,
+        wanted_by=wanted_by,
+        stop=room.stop,
     )
 
 

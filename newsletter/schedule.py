@@ -1,17 +1,23 @@
 """When the morning runs: APScheduler wakes us often, and what is due is asked of the database.
 
-A wake-up that was slept through, came twice or late changes nothing: each asks what arXiv has
-announced, what of it is not done, and whose hour has come.
+    make     fetch, score and freeze what arXiv announced; a batch may take hours
+    serve    mail what is frozen to those whose hour has come
+
+Each is a job of its own: nobody's mail waits until another digest is made. A wake-up that was
+slept through, came twice or late changes nothing: each asks what arXiv has announced, what of it
+is not done, and whose hour has come.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter.daily import mail_digest, owe_mail, run_edition, wanted
+from newsletter.daily import mail_digest, make_edition, owe_mail, safely, wanted
 from newsletter.due import is_due
 from newsletter.fetch import BatchLate
 from newsletter.people import DeliveryState, Subscriber
@@ -20,7 +26,7 @@ from newsletter.store import digests
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import date
 
     from apscheduler.schedulers.blocking import BlockingScheduler
@@ -37,29 +43,50 @@ MEMORY = timedelta(days=7)
 
 
 class Mornings:
-    """Does at each wake-up whatever is due. One instance, one wake-up at a time."""
+    """Does at each wake-up whatever is due. One instance; each of its two jobs once at a time."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._quiet_until = datetime.min.replace(tzinfo=UTC)
         self.last_beat = room.clock()
-        self._running = threading.Lock()
+        self._making = threading.Lock()
+        self._serving = threading.Lock()
 
-    def wake(self) -> None:
-        """Serve whoever is due. Trouble is logged and met again at a later wake-up."""
-        if self._room.stop.is_set() or not self._running.acquire(blocking=False):
+    def make(self) -> None:
+        """Make what is announced. Trouble is logged, and met again after a rest."""
+        with self._alone(self._making) as may:
+            if may and self._room.clock() >= self._quiet_until and self._lacks_newest():
+                self._make_newest()
+        self.serve()
+
+    def serve(self) -> None:
+        """Mail whose hour has come, today or while we were down, of digests that are made."""
+        with self._alone(self._serving) as may:
+            if not may:
+                return
+            since = (self._room.clock() - MEMORY).date()
+            with self._room.store.read() as tx:
+                frozen = digests.mailable_since(tx, since)
+            for digest_id, slug, day in frozen:
+                _, trouble = safely(slug, partial(self._mail, digest_id, slug, day))
+                if trouble:
+                    log.warning("%s of %s: %s", slug, day, trouble)
+
+    @contextmanager
+    def _alone(self, lock: threading.Lock) -> Iterator[bool]:
+        """Whether this job may go on now; its trouble ends here."""
+        if self._room.stop.is_set() or not lock.acquire(blocking=False):
+            yield False
             return
         try:
-            self._serve_frozen()
-            if self._room.clock() >= self._quiet_until and self._lacks_newest():
-                self._make_newest()
+            yield True
         except Stopped:
             log.info("stopped on request")
         except Trouble as trouble:
             self._rest(str(trouble))
         finally:
             self.last_beat = self._room.clock()
-            self._running.release()
+            lock.release()
 
     def _lacks_newest(self) -> bool:
         room = self._room
@@ -70,29 +97,28 @@ class Mornings:
 
     def _make_newest(self) -> None:
         try:
-            edition = run_edition(self._room, None, None, _no_report, self._due())
+            edition = make_edition(self._room, _no_report)
         except BatchLate as late:
             self._rest(str(late))
             return
         for issue in edition.issues:
             if issue.trouble:
                 self._rest(f"{issue.rubric.slug}: {issue.trouble}")
-            elif issue.sent:
-                log.info("%s of %s: %d sent", issue.rubric.slug, edition.date, issue.sent)
 
-    def _serve_frozen(self) -> None:
-        """Mail whose hour has come, today or while we were down, of digests that are made."""
-        since = (self._room.clock() - MEMORY).date()
+    def _mail(self, digest_id: int, slug: str, day: date) -> None:
+        """Raises Trouble where the provider takes no mail; it is offered at the next wake-up."""
+        counts = owe_mail(self._room, digest_id, slug, day, self._due())
+        if not counts.get(DeliveryState.PENDING):
+            return
         with self._room.store.read() as tx:
-            frozen = digests.mailable_since(tx, since)
-        for digest_id, slug, day in frozen:
-            counts = owe_mail(self._room, digest_id, slug, day, self._due())
-            if not counts.get(DeliveryState.PENDING):
-                continue
-            with self._room.store.read() as tx:
-                digest = digests.by_id(tx, digest_id)
-            if digest is not None:
-                mail_digest(self._room, digest_id, digest, _no_report, self._due())
+            digest = digests.by_id(tx, digest_id)
+        if digest is None:
+            return
+        tally = mail_digest(self._room, digest_id, digest, _no_report, self._due())
+        if tally.sent:
+            log.info("%s of %s: %d sent", slug, day, tally.sent)
+        if tally.halted_reason:
+            raise Trouble(tally.halted_reason)
 
     def _due(self) -> Callable[[date, Subscriber], bool]:
         settings, now = self._room.settings, self._room.clock()
@@ -108,20 +134,26 @@ class Mornings:
 
 
 def scheduler(mornings: Mornings) -> BlockingScheduler:
-    """A scheduler that wakes `mornings`; its `start` returns when it is shut down, or fails.
+    """A scheduler of both jobs of `mornings`; its `start` returns when it is shut down, or fails.
 
     Its jobs are in memory: what is due is in our own tables, so there is nothing to lose. A late
-    wake-up is never dropped (the default drops it after one second), many late ones are one.
+    wake-up is never dropped (the default drops it after one second), many late ones are one. One
+    that comes while its job still runs finds the lock taken; the scheduler would warn of each.
     """
     from apscheduler.schedulers.blocking import BlockingScheduler
 
     made = BlockingScheduler(
         timezone=UTC,
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
     )
-    made.add_job(
-        mornings.wake, "interval", minutes=WAKE_MINUTES, next_run_time=datetime.now(UTC), id="wake"
-    )
+    for job in (mornings.make, mornings.serve):
+        made.add_job(
+            job,
+            "interval",
+            minutes=WAKE_MINUTES,
+            next_run_time=datetime.now(UTC),
+            id=job.__name__,
+        )
     return made
 
 

@@ -104,6 +104,7 @@ def score_all(
     batching = bulk.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
         job.recover()
+        job.waits_for_second = batching
     _in_bulk(jobs, limits, reading=1, batching=batching)
     _begin(crew, jobs, scorer.sizes, day, sharing=not batching)
     by_desk = {id(job.desk): job for job in jobs}
@@ -116,7 +117,9 @@ def score_all(
 
     crew.work(follow)
     if batching:
-        _in_bulk(jobs, limits, reading=2, batching=True)
+        # What the first batch left of the time may be too short for another.
+        still = bulk.wanted(limits, scorer.batcher, len(jobs), clock())
+        _in_bulk(jobs, limits, reading=2, batching=still)
         for job in jobs:
             job.second_pass(crew)
         crew.work(follow)
@@ -126,7 +129,6 @@ def score_all(
 def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> None:
     """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over."""
     for job in jobs:
-        job.waits_for_second = batching
         left_over = job.desk.in_batches()
         if batching and not left_over:
             bulk.submit(job.desk, job.requests(reading))

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while mail is going out: what is under way is ended, nothing new begins."""
+"""SIGTERM and Ctrl-C: what is under way is ended, nothing new begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(Trouble):
-    """Mailing was stopped on request; every row says what became of its mail."""
+    """Mailing or scoring was stopped on request; our tables say what became of each."""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from newsletter import bulk
 from newsletter.model import Outcome
 from newsletter.score import ScoringFailed
+from newsletter.stopping import Stopped
 from newsletter.store.ledger import SUBMITTING
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
@@ -26,6 +27,7 @@ from tests.fakes.scoring import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from newsletter.score import Limits, Scored
     from newsletter.store import Store
@@ -115,6 +117,16 @@ def test_trouble_while_looking_is_waited_out(store: Store, fake: FakeAnthropic) 
     assert fake.requests == []
 
 
+def test_results_that_fail_to_download_are_asked_for_again(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.trouble_with_results = [500, 529, 500]
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert fake.batches.trouble_with_results == []
+    assert fake.requests == []
+    assert len(fake.papers_paid) == COUNT
+
+
 def test_a_dead_life_s_batch_is_collected_and_not_paid_again(
     store: Store, fake: FakeAnthropic
 ) -> None:
@@ -149,6 +161,57 @@ def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
     assert fake.batches.held["msgbatch_1"].cancelled
 
 
+def test_auto_gives_a_batch_up_before_the_scores_are_wanted_and_reads_all_of_it(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """`wanted_by` passes while the rest is asked about: no paper ends as unscored."""
+    fake.batches.looks, fake.batches.spoil = 10_000, "canceled"
+    hours = iter([0, 0])
+    by = wall_clock() + timedelta(hours=6)
+
+    def clock() -> datetime:
+        return wall_clock() + timedelta(hours=next(hours, 7))
+
+    result = scored(store, claude(fake), DAY, in_bulk(mode="auto", wanted_by=by), clock=clock)
+    holds(fake, result)
+    assert fake.batches.held["msgbatch_1"].cancelled
+    assert len(fake.requests) == 1
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_run_without_a_time_does_not_wait_for_a_batch_of_before(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.looks = 10_000
+    with pytest.raises(KilledError):
+        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
+    now = in_bulk(mode="auto")
+    holds(fake, scored(store, claude(fake), DAY, now, clock=dying_clock(looks=500)))
+    assert fake.batches.held["msgbatch_1"].cancelled
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_stop_ends_the_waiting_at_once_and_loses_nothing(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.looks = 10_000
+    stopped = in_bulk()
+    stopped.stop.set()
+    with pytest.raises(Stopped):
+        scored(store, claude(fake), DAY, stopped, clock=dying_clock(looks=500))
+    fake.batches.held["msgbatch_1"].looks = 1
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_stop_asks_nothing_more(store: Store, fake: FakeAnthropic) -> None:
+    stopped = limits()
+    stopped.stop.set()
+    with pytest.raises(Stopped):
+        scored(store, claude(fake), DAY, stopped)
+    assert fake.requests == []
+
+
 def test_the_budget_holds_at_submission(store: Store, fake: FakeAnthropic) -> None:
     some = limits(0.0015, mode="batch", batch_pause=0.01)
     result = scored(store, claude(fake), papers(160), some)
@@ -163,6 +226,8 @@ def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
     assert bulk.wanted(far, scorer_batcher, 1, MORNING)
     assert not bulk.wanted(far, scorer_batcher, 3, MORNING)
     assert not bulk.wanted(near, scorer_batcher, 1, MORNING)
+    assert bulk.wanted(limits(wanted_by=far.deadline), scorer_batcher, 2, MORNING)
+    assert not bulk.wanted(limits(wanted_by=near.deadline), scorer_batcher, 1, MORNING)
     assert not bulk.wanted(limits(), scorer_batcher, 1, MORNING)
     assert not bulk.wanted(limits(mode="now"), scorer_batcher, 1, MORNING)
     assert bulk.wanted(limits(mode="batch"), scorer_batcher, 50, MORNING)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.announcements import announcement, following
-from newsletter.due import due_at, is_due
+from newsletter.due import due_at, first_due, is_due
 from newsletter.people import Subscriber
 
 SEVEN = time(7, 0)
@@ -30,12 +30,12 @@ SEVEN = time(7, 0)
         (date(2025, 10, 6), "Australia/Lord_Howe", SEVEN, "2025-10-06T20:00"),
     ],
 )
-def test_due_is_the_first_such_hour_after_the_announcement(day, zone, hour, utc):
+def test_23_due_is_the_first_such_hour_after_the_announcement(day, zone, hour, utc):
     assert due_at(day, ZoneInfo(zone), hour) == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "America/Los_Angeles"])
-def test_no_two_announcements_of_a_year_are_due_together(zone):
+def test_23_no_two_announcements_of_a_year_are_due_together(zone):
     day, seen = date(2025, 1, 1), []
     while day < date(2026, 1, 1):
         due = due_at(day, ZoneInfo(zone), SEVEN)
@@ -69,3 +69,17 @@ def test_a_reader_is_served_at_his_hour_on_his_days(wishes, now, due):
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
     day = date(2025, 9, 23)
     assert is_due(day, reader(**wishes), ZoneInfo("UTC"), SEVEN, moment) is due
+
+
+def test_the_first_due_is_of_those_who_want_mail_that_day():
+    day, zone = date(2025, 9, 23), ZoneInfo("UTC")
+    late = reader(send_at=time(9, 30))
+    early = reader(timezone="Europe/Berlin")
+    not_today = reader(timezone="Europe/Berlin", send_at=time(6, 0), days=("mon",))
+    assert first_due(day, [late, not_today, early], zone, SEVEN) == datetime(
+        2025, 9, 23, 5, tzinfo=UTC
+    )
+    assert first_due(day, [late, not_today], zone, SEVEN) == datetime(
+        2025, 9, 23, 9, 30, tzinfo=UTC
+    )
+    assert first_due(day, [not_today], zone, SEVEN) is None

@@ -49,7 +49,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
             _old(room, rubric.slug),
             rubric,
             found,
-            scoring_limits(room.settings),
+            scoring_limits(room),
             clock=room.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
@@ -75,7 +75,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
             room.scorer,
             rubric,
             day,
-            scoring_limits(room.settings),
+            scoring_limits(room),
             clock=room.clock,
             progress=lambda part, total: report("Scoring again", part, total),
         )
@@ -101,7 +101,7 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
             room.scorer,
             rubric,
             day,
-            scoring_limits(room.settings),
+            scoring_limits(room),
             clock=room.clock,
             progress=lambda part, total: report("Scoring", part, total),
         )
@@ -149,7 +149,7 @@ def _old(room: Room, slug: str) -> Rubric | None:
 
 
 def _price(room: Room, rubric: Rubric, days: Iterable[StoredDay]) -> int:
-    cap = scoring_limits(room.settings).budget_nanos
+    cap = scoring_limits(room).budget_nanos
     bounds = (
         price(room, rubric, day.date, split_excluded(rubric, day.papers)[0])[1] for day in days
     )

@@ -39,6 +39,7 @@ class Batches:
     statuses: list[int] = field(default_factory=list)
     """Answered to the next submissions."""
     trouble_while_looking: list[int] = field(default_factory=list)
+    trouble_with_results: list[int] = field(default_factory=list)
     forget_reply: bool = False
     """Take the batch, but answer 500 as if it had not."""
     held: dict[str, Held] = field(default_factory=dict)
@@ -75,6 +76,8 @@ class Batches:
         parts = path.rstrip("/").split("/")
         if parts[-1] == "batches":
             return 200, json.dumps({"data": [self._shown(b) for b in self.held.values()]}).encode()
+        if parts[-1] == "results" and self.trouble_with_results:
+            return _error(self.trouble_with_results.pop(0))
         if parts[-1] == "results":
             lines = [json.dumps(result) for result in reversed(self.held[parts[-2]].results)]
             return 200, "\n".join(lines).encode()
