@@ -60,13 +60,16 @@ def test_three_rubrics_share_their_papers(tmp_path: Path, fake: FakeAnthropic) -
     assert all(content[-1]["text"].startswith("<rubric>") for content in large)
 
 
-def test_one_wrong_key_is_told_for_each(tmp_path: Path, fake: FakeAnthropic) -> None:
+def test_one_wrong_key_is_told_for_each_after_one_call_each(
+    tmp_path: Path, fake: FakeAnthropic
+) -> None:
     fake.fault(401, times=100)
     world = World(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         ANTHROPIC_API_KEY="sk-test",
         ANTHROPIC_BASE_URL=fake.url,
+        NEWSLETTER_SCORING_CONCURRENCY="1",
     )
     for name in ("ada", "ben", "cleo"):
         text = RUBRIC.format(name=name)
@@ -74,5 +77,9 @@ def test_one_wrong_key_is_told_for_each(tmp_path: Path, fake: FakeAnthropic) -> 
     world.subscribe("ada@example.org,ada", "ben@example.org,ben", "cleo@example.org,cleo")
     done = world.newsletter("run")
     assert done.status == 1
-    assert "ANTHROPIC_API_KEY" in done.err + done.out
+    [told] = [line for line in done.err.splitlines() if "ANTHROPIC_API_KEY" in line]
+    assert told.startswith("newsletter: ada, ben, cleo: ")
+    # Scoring for all stops at the first answer, and so does each rubric's own attempt.
+    assert len(fake.requests) == 1 + 3
+    assert fake.bill_nanos == 0
     assert not world.mails()
