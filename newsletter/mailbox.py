@@ -102,7 +102,7 @@ class Mailbox:
     def _opened(self) -> Iterator[BaseMailBox]:
         """The folder, over TLS, logged in. What goes wrong in it becomes a MailboxError."""
         from imap_tools import MailBox
-        from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
+        from imap_tools.errors import ImapToolsError, MailboxFolderSelectError
 
         where = f"{self._host}:{self._port}"
         try:
@@ -121,10 +121,6 @@ class Mailbox:
         except ssl.SSLCertVerificationError as error:
             message = f"the certificate of {where} is not valid: {error.verify_message}"
             raise MailboxError(message) from None
-        except MailboxLoginError:
-            # The server's words are left out: some repeat the line they refuse, password and all.
-            message = f"{where} refused the login; check NEWSLETTER_IMAP_URL"
-            raise MailboxError(message) from None
         except MailboxFolderSelectError:
             message = f"{where} has no folder {self._folder}; check NEWSLETTER_IMAP_URL"
             raise MailboxError(message) from None
@@ -133,9 +129,19 @@ class Mailbox:
             raise MailboxError(message) from None
 
     def _log_in(self, box: BaseMailBox) -> None:
+        from imap_tools.errors import MailboxLoginError
+
         plain = self._user.isascii() and self._password.isascii()
         log_in = box.login if plain else box.login_utf8
-        log_in(self._user, self._password, initial_folder=self._folder)
+        try:
+            log_in(self._user, self._password, initial_folder=None)
+        except imaplib.IMAP4.abort:
+            raise
+        except (imaplib.IMAP4.error, MailboxLoginError):
+            # The server's words are left out: some repeat the line they refuse, password and all.
+            message = f"{self._host}:{self._port} refused the login; check NEWSLETTER_IMAP_URL"
+            raise MailboxError(message) from None
+        box.folder.set(self._folder)
 
 
 def addressed(head: Message, links: Links, from_email: str) -> list[str]:

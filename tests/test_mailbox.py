@@ -164,6 +164,8 @@ def test_a_stop_ends_the_round_between_two_mails(server: FakeImap):
     ("verb", "told", "said"),
     [
         ("LOGIN", 'NO bad login "secret@word"', "refused the login"),
+        ("LOGIN", 'BAD in "LOGIN reader secret@word"', "refused the login"),
+        ("LOGIN", "drop", "cannot be read"),
         ("SELECT", "NO nothing there", "no folder Replies"),
         ("UID SEARCH", "NO not now", "cannot be read"),
         ("UID FETCH", "NO not now", "cannot be read"),
@@ -184,6 +186,15 @@ def test_a_server_in_trouble_is_one_line_without_the_password(
 
     assert "secret" not in str(caught.value)
     assert time.monotonic() - began < 5
+
+
+def test_a_password_beyond_ascii_is_sent_as_utf_8(server: FakeImap):
+    kept = server.put(mail())
+
+    assert collect(server.url.replace("secret", "gehe%C3%AFm")) == 1
+
+    assert kept.flags == {"\\Seen"}
+    assert server.secrets == ["\0reader\0geheïm@word"]
 
 
 def test_a_server_that_is_away_is_one_line():

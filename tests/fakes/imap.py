@@ -7,6 +7,7 @@ import re
 import socketserver
 import ssl
 import threading
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -36,6 +37,7 @@ class FakeImap:
     mails: list[Kept] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.certificate = make_certificate(self.folder)
@@ -105,6 +107,9 @@ class _Handler(socketserver.StreamRequestHandler):
     def _tell(self, verb: str, command: str) -> None:
         if verb == "CAPABILITY":
             self._say("* CAPABILITY IMAP4rev1")
+        elif verb == "AUTHENTICATE":
+            self._say("+ ")
+            self.fake.secrets.append(b64decode(self.rfile.readline()).decode())
         elif verb == "SELECT":
             self._say(f"* {len(self.fake.mails)} EXISTS")
         elif verb == "UID SEARCH":
