@@ -69,6 +69,7 @@ class _Reader:
     def take(self, line: int, cells: dict[str, str]) -> None:
         """Keep a row, or note everything that is wrong with it."""
         values: dict[str, Any] = {}
+        known_faults = len(self.faults)
         for name, check in CHECKS.items():
             cell = cells.get(name, "").strip()
             if not cell and name not in REQUIRED:
@@ -79,7 +80,7 @@ class _Reader:
                 self.faults.append(Fault(line, f"{name}: {error}"))
         self._rubric(line, values)
         self._once(line, values)
-        if all(fault.line != line for fault in self.faults):
+        if len(self.faults) == known_faults:
             self.rows.append(Row(line, **values))
 
     def _rubric(self, line: int, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import time
 from pathlib import Path
+from time import process_time as time_now
 
 import pytest
 from hypothesis import given, settings
@@ -263,3 +264,46 @@ def test_the_rows_before_a_stray_quote_stand(bad):
     assert [row.email for row in roster.rows] == ["a@x.org"]
     assert [fault.line for fault in roster.faults] == [4, 5]
     assert "not readable as CSV from here" in roster.faults[1].message
+
+
+def test_20_a_hundred_thousand_rows_are_read_in_bounded_time():
+    lines = (f"reader{number}@example.org,models" for number in range(100_000))
+    started = time_now()
+    roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
+    assert (len(roster.rows), roster.faults) == (100_000, ())
+    assert time_now() - started < 60
+
+
+def test_20_a_hundred_thousand_faults_are_told_in_bounded_time():
+    lines = ("x@y..z,nope" for _ in range(100_000))
+    started = time_now()
+    roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
+    assert (len(roster.rows), len(roster.faults)) == (0, 200_000)
+    assert time_now() - started < 60
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a@x.org,models," + "x" * 10_000_000,
+        "a" * 10_000_000 + "@x.org,models",
+        "a@x.org," + "models," * 1_000_000,
+        '"' * 10_000_001 + ",models",
+    ],
+    ids=["name", "address", "cells", "quotes"],
+)
+def test_20_a_line_of_ten_megabytes_is_a_fault_and_no_more(line):
+    started = time_now()
+    found = faults(f"email,rubric,name\n{line}\n")
+    assert found
+    assert all(fault.startswith("line 2: ") for fault in found)
+    assert all(len(fault) < 400 for fault in found)
+    assert time_now() - started < 20
+
+
+@pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@x", "=1", "|cmd", "'=1", "''+1"])
+def test_20_a_formula_is_defused_and_reads_back(cell):
+    text = write_roster([Subscriber("1", "a@x.org", "models", name=cell)])
+    [_, record] = csv.reader(io.StringIO(text))
+    assert record[2].startswith("'")
+    assert [row.name for row in rows(text)] == [cell]
