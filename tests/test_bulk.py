@@ -179,6 +179,21 @@ def test_auto_gives_a_batch_up_before_the_scores_are_wanted_and_reads_all_of_it(
     assert len(fake.papers_paid) == COUNT
 
 
+def test_a_second_reading_that_has_no_time_for_a_batch_is_bought_now(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    began = wall_clock()
+
+    def clock() -> datetime:
+        first = fake.batches.held.get("msgbatch_1")
+        return wall_clock() + timedelta(hours=5 if first and first.looks <= 0 else 0)
+
+    some = in_bulk(mode="auto", wanted_by=began + timedelta(hours=6))
+    holds(fake, scored(store, claude(fake, second_opinion=True), DAY, some, clock=clock))
+    assert len(fake.batches.held) == 1
+    assert fake.requests
+
+
 def test_a_run_without_a_time_does_not_wait_for_a_batch_of_before(
     store: Store, fake: FakeAnthropic
 ) -> None:
