@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import DayKind
-from newsletter.store import search
+from newsletter.store import StoreError, search
 from newsletter.store.bodies import CODEC
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_paper
@@ -126,14 +126,14 @@ def latest(tx: Connection, slug: str) -> tuple[int, Digest] | None:
 def newest(tx: Connection, slug: str, limit: int) -> list[Digest]:
     """A rubric's last digests, the newest first."""
     query = _bodies(slug).order_by(digest_table.c.date.desc()).limit(limit)
-    return [CODEC.validate_json(body) for _, body in tx.execute(query)]
+    return [_digest(key, body) for key, body in tx.execute(query)]
 
 
 def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     """A rubric's digests from one date to another, both included, the oldest first."""
     inside = digest_table.c.date.between(first, last)
     query = _bodies(slug).where(inside).order_by(digest_table.c.date)
-    return [CODEC.validate_json(body) for _, body in tx.execute(query)]
+    return [_digest(key, body) for key, body in tx.execute(query)]
 
 
 def mailable_since(tx: Connection, first: date) -> list[tuple[int, str, date]]:
@@ -173,4 +173,13 @@ def _bodies(slug: str) -> Select[int, str]:
 
 def _one(tx: Connection, query: Select[int, str]) -> tuple[int, Digest] | None:
     row = tx.execute(query).first()
-    return (row[0], CODEC.validate_json(row[1])) if row else None
+    return (row[0], _digest(row[0], row[1])) if row else None
+
+
+def _digest(key: int, body: str) -> Digest:
+    """Raises StoreError for a body that is no digest: it must not look like one that is missing."""
+    try:
+        return CODEC.validate_json(body)
+    except ValueError:
+        message = f"digest {key} is damaged in the database; restore it from a backup"
+        raise StoreError(message) from None
