@@ -79,8 +79,9 @@ def speaks_to_model(text: str) -> bool:
 
 
 def comment(text: str) -> str:
-    """A model's words as plain text: no addresses, markup or invisible characters; not cut short.
+    """A model's words as plain text: no addresses, markup or invisible characters.
 
+    Said at reasonable length they stand as they were said; a speech is cut to one short sentence.
     `<` and `&` stay where they are part of a sentence: whoever shows it escapes it.
     """
     text = LINK.sub(r"\1", visible(text))
@@ -91,7 +92,7 @@ def comment(text: str) -> str:
         text = again
     text = re.sub(r"\(\s*\)", " ", text)
     text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
-    return _cut(text, COMMENT_LIMIT)
+    return text if len(text) <= COMMENT_LIMIT else first_sentence(text)
 
 
 def _cut(text: str, limit: int) -> str:

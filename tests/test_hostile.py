@@ -121,3 +121,11 @@ def test_comments_of_the_reference_digests_come_through_unchanged() -> None:
         for line in name.read_text(encoding="utf-8").splitlines():
             said = json.loads(line)["comment"]
             assert hostile.comment(said) == hostile.visible(said)
+
+
+def test_a_speech_is_cut_to_one_short_sentence_and_a_comment_is_not():
+    said = "Introduces ternary quantization with a progressive approximation. " * 4
+    assert hostile.comment(said) == said.strip()
+    speech = "Introduces ternary quantization, e.g. to trit-planes. " + "And more of it. " * 80
+    assert hostile.comment(speech) == "Introduces ternary quantization, e.g. to trit-planes."
+    assert len(hostile.comment("word " * 400)) <= 240
