@@ -20,7 +20,9 @@ def test_migrations_make_exactly_the_declared_tables(store):
     with store.read() as tx:
         context = MigrationContext.configure(tx, opts={"compare_type": False})
         differences = compare_metadata(context, metadata)
-    assert not [d for d in differences if "alembic_version" not in str(d)]
+    # The index of the search is made where it is used, in each database's own words.
+    own = ("alembic_version", "archive_words")
+    assert not [d for d in differences if not any(name in str(d) for name in own)]
 
 
 def test_migrating_twice_changes_nothing(store):
