@@ -48,7 +48,6 @@ class Mornings:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._quiet_until = datetime.min.replace(tzinfo=UTC)
-        self.last_beat = room.clock()
         self._making = threading.Lock()
         self._serving = threading.Lock()
 
@@ -85,7 +84,6 @@ class Mornings:
         except Trouble as trouble:
             self._rest(str(trouble))
         finally:
-            self.last_beat = self._room.clock()
             lock.release()
 
     def _lacks_newest(self) -> bool:
