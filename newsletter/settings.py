@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from newsletter.env_file import what_is_wrong
+from newsletter.setting_types import Address, Clock, WebAddress, Zone
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -30,49 +23,12 @@ if TYPE_CHECKING:
 
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 ENV_FILE = ".env"
-# The characters of RFC 3986, without the quote that could end an attribute of a page.
-WEB_ADDRESS = re.compile(r"https?://[\w.~%:@\[\]-]+(/[\w.~%:@\[\]!$&()*+,;=/?#-]*)?", re.ASCII)
-ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
 
 class SettingsError(Trouble):
     """A setting is wrong or missing. The message names it and the fix."""
 
     exit_status = 2
-
-
-def _web_address(value: str) -> str:
-    if not WEB_ADDRESS.fullmatch(value):
-        message = "not a web address"
-        raise ValueError(message)
-    return value.rstrip("/")
-
-
-def _address(value: str) -> str:
-    if value and not ADDRESS.fullmatch(value):
-        message = "not an email address"
-        raise ValueError(message)
-    return value
-
-
-def _zone(value: str) -> str:
-    if value not in available_timezones():
-        message = "not a zone of the zone database"
-        raise ValueError(message)
-    return value
-
-
-def _clock(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        message = "not a time of day"
-        raise ValueError(message)
-    return value
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-Address = Annotated[str, AfterValidator(_address)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -192,6 +148,30 @@ class Settings(BaseSettings):
         SecretStr(""), description="use 32 or more random letters; old keys behind commas"
     )
     rubrics_dir: Path = Field(Path("templates/rubrics"), description="use a folder of rubrics")
+    late_hours: float = Field(
+        3.0, gt=0, le=240, description="use hours after which a missing batch is told, like 3"
+    )
+    ping_url: WebAddress | Literal[""] = Field(
+        "", description="use the http(s) address that expects a sign of life each morning"
+    )
+    operator_password: SecretStr = Field(
+        SecretStr(""), description="use 12 or more letters; empty turns it off"
+    )
+    operator_header: str = Field(
+        "", pattern=r"^[A-Za-z0-9-]*$", description="use the header your proxy names users in"
+    )
+    mails_per_second: float | None = Field(
+        None, gt=0, le=10_000, description="use mails per second over all machines, like 50"
+    )
+    scoring_requests_per_minute: int | None = Field(
+        None, ge=1, description="use the requests per minute of your Anthropic tier"
+    )
+    scoring_tokens_per_minute: int | None = Field(
+        None, ge=1, description="use the input tokens per minute of your Anthropic tier"
+    )
+    group_audience: int = Field(
+        20_000, ge=1, description="use the number of readers above which mails leave in groups"
+    )
     timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
     send_at: Clock = Field(time(7, 0), description="use a time of day like 07:00")
 

@@ -1,0 +1,48 @@
+"""What a setting's text may be: each refuses what it is not, in the words the operator reads."""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator
+
+# The characters of RFC 3986, without the quote that could end an attribute of a page.
+WEB_ADDRESS = re.compile(r"https?://[\w.~%:@\[\]-]+(/[\w.~%:@\[\]!$&()*+,;=/?#-]*)?", re.ASCII)
+ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
+
+
+def _web_address(value: str) -> str:
+    if not WEB_ADDRESS.fullmatch(value):
+        message = "not a web address"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    if value and not ADDRESS.fullmatch(value):
+        message = "not an email address"
+        raise ValueError(message)
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        message = "not a zone of the zone database"
+        raise ValueError(message)
+    return value
+
+
+def _clock(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        message = "not a time of day"
+        raise ValueError(message)
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Address = Annotated[str, AfterValidator(_address)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Clock = Annotated[time, BeforeValidator(_clock)]

@@ -1,0 +1,29 @@
+"""The tables, declared once: a file for each family of them."""
+
+from newsletter.store.tables.columns import Moment, metadata
+from newsletter.store.tables.digests import archive_text, digest, digest_paper
+from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
+from newsletter.store.tables.papers import fetched, listing, paper
+from newsletter.store.tables.readers import signup, subscriber, suppression
+from newsletter.store.tables.scoring import call, score
+
+__all__ = [
+    "Moment",
+    "archive_text",
+    "call",
+    "delivery",
+    "digest",
+    "digest_paper",
+    "event",
+    "fetched",
+    "inbound",
+    "listing",
+    "mailing",
+    "metadata",
+    "pace",
+    "paper",
+    "score",
+    "signup",
+    "subscriber",
+    "suppression",
+]

@@ -1,0 +1,63 @@
+"""Digests, and their words for the search."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from newsletter.store.tables.columns import Moment, metadata
+
+digest = Table(
+    "digest",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    Column("date", Date, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("picks", Integer, nullable=False),
+    Column("announced", Integer, nullable=False),
+    Column("scanned", Integer, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("rubric", "date"),
+)
+
+# Which digest of a rubric covered a paper: at most one, whatever happens.
+digest_paper = Table(
+    "digest_paper",
+    metadata,
+    Column("rubric", String(64), primary_key=True),
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False, index=True),
+    Column("picked", Boolean, nullable=False),
+)
+
+# The words of every picked paper, to be searched; `number` is its place in its digest.
+archive_text = Table(
+    "archive_text",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("rubric", String(64), nullable=False),
+    Column("date", Date, nullable=False),
+    Column("paper_id", String(32), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("authors", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    UniqueConstraint("digest_id", "number"),
+    Index(None, "rubric", "date"),
+)

@@ -1,0 +1,69 @@
+"""What was asked of the model, and what it said."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from newsletter.store.tables.columns import Moment, metadata
+
+# One request that may cost money: committed as `intent` before it leaves, its raw answer before it
+# is parsed. The states are drawn in `store/ledger.py`.
+call = Table(
+    "call",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("scorer", String(128), nullable=False),
+    Column("date", Date, nullable=False),
+    Column("reading", Integer, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("request_hash", String(64), nullable=False),
+    Column("papers", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("upper_nanos", BigInteger, nullable=False),
+    Column("usage", JSON),
+    Column("cost_nanos", BigInteger, nullable=False, default=0),
+    Column("raw", LargeBinary),
+    Column("reason", Text, nullable=False, default=""),
+    Column("owner", String(128), nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("batch_id", String(128)),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Index(None, "rubric", "date"),
+    Index(None, "fingerprint", "scorer", "state"),
+    Index(None, "started_at"),
+)
+
+# What one reading of a paper under a rubric came to, for ever: rubrics of one fingerprint share it.
+score = Table(
+    "score",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("scorer", String(128), primary_key=True),
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("reading", Integer, primary_key=True),
+    Column("outcome", String(32), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("relevance", Integer),
+    Column("novelty", Integer),
+    Column("fine", Integer, nullable=False, default=0),
+    Column("criterion", Integer, nullable=False, default=0),
+    Column("comment", Text, nullable=False, default=""),
+    Column("similarity", Float),
+    Column("call_id", String(32)),
+)
