@@ -13,7 +13,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from newsletter.env_file import what_is_wrong
-from newsletter.setting_types import Address, Clock, WebAddress, Zone
+from newsletter.setting_types import (  # noqa: TC001 - pydantic reads them at run time
+    Address,
+    Clock,
+    WebAddress,
+    Zone,
+)
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
