@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default
 from typing import TYPE_CHECKING
+
+from tests.fakes import command
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -48,16 +48,8 @@ class World:
         }
 
     def newsletter(self, *words: str, **environment: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "newsletter", *words],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        environment = self.environment | environment
+        return Done(*command.run(words, self.folder, environment, timeout=120))
 
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
         """Import a roster with consent; the import must succeed."""
