@@ -1,5 +1,6 @@
 """The tables, declared once: a file for each family of them."""
 
+from newsletter.store.tables.alerts import alert, digest_outcome, duration, ping, trouble
 from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
 from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
@@ -9,11 +10,14 @@ from newsletter.store.tables.scoring import call, score
 
 __all__ = [
     "Moment",
+    "alert",
     "archive_text",
     "call",
     "delivery",
     "digest",
+    "digest_outcome",
     "digest_paper",
+    "duration",
     "event",
     "fetched",
     "inbound",
@@ -22,8 +26,10 @@ __all__ = [
     "metadata",
     "pace",
     "paper",
+    "ping",
     "score",
     "signup",
     "subscriber",
     "suppression",
+    "trouble",
 ]
