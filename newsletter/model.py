@@ -234,7 +234,8 @@ class Digest:
     """One rubric's issue for one announcement date. Made once, frozen, ids in reading order.
 
     `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
-    the papers that met the bar but not the rubric's `max_papers`.
+    the papers that met the bar but not the rubric's `max_papers`. `since` is the first date of an
+    issue that sums up several, None for one of a single date.
     """
 
     rubric: Rubric
@@ -247,3 +248,8 @@ class Digest:
     judged: bool = True
     prompt: str = ""
     beyond: int = 0
+    since: Day | None = None
+
+    @property
+    def first_date(self) -> Day:
+        return self.since or self.date

@@ -56,6 +56,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     row = {
         "rubric": slug,
         "date": digest.date,
+        "since": digest.first_date,
         "kind": digest.kind.value,
         "picks": len(digest.picks),
         "announced": digest.coverage.announced,
@@ -70,8 +71,11 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
         _cover(tx, digest, digest_id)
         search.add(tx, digest_id, digest)
         return digest_id
-    same_day = digest_table.c.date == digest.date
-    there = select(digest_table.c.id).where(digest_table.c.rubric == slug, same_day)
+    there = select(digest_table.c.id).where(
+        digest_table.c.rubric == slug,
+        digest_table.c.date == digest.date,
+        digest_table.c.since == digest.first_date,
+    )
     return int(tx.execute(there).scalar_one())
 
 

@@ -7,6 +7,7 @@ from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
 from newsletter.store.tables.papers import fetched, listing, paper
 from newsletter.store.tables.readers import signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
+from newsletter.store.tables.service import lease, life
 
 __all__ = [
     "Moment",
@@ -21,6 +22,8 @@ __all__ = [
     "event",
     "fetched",
     "inbound",
+    "lease",
+    "life",
     "listing",
     "mailing",
     "metadata",

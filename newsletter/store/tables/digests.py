@@ -18,12 +18,14 @@ from sqlalchemy import (
 
 from newsletter.store.tables.columns import Moment, metadata
 
+# One announcement (`since` is `date`), or all from `since` to `date` for whom that is one mail.
 digest = Table(
     "digest",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("rubric", String(64), nullable=False),
     Column("date", Date, nullable=False),
+    Column("since", Date, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("picks", Integer, nullable=False),
     Column("announced", Integer, nullable=False),
@@ -31,7 +33,7 @@ digest = Table(
     Column("cost_nanos", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", Moment, nullable=False),
-    UniqueConstraint("rubric", "date"),
+    UniqueConstraint("rubric", "date", "since"),
 )
 
 # Which digest of a rubric covered a paper: at most one, whatever happens.

@@ -1,0 +1,95 @@
+"""One process leads; who is alive is known; a database of the release before is widened."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from newsletter.store import MIGRATIONS, Store, leases
+
+NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=20)
+
+
+def test_a_lease_has_one_holder_and_moves_at_each_renewal(store):
+    with store.begin() as tx:
+        assert leases.holder(tx, "mornings") is None
+        assert leases.take(tx, "mornings", "a", None, NOW)
+        assert not leases.take(tx, "mornings", "b", None, NOW)
+        first = leases.holder(tx, "mornings")
+        assert first == leases.Lease("a", 1, NOW)
+        assert leases.take(tx, "mornings", "a", first, LATER)
+        assert leases.holder(tx, "mornings") == leases.Lease("a", 2, LATER)
+
+
+def test_of_two_who_saw_the_same_holder_one_gets_the_lease(store):
+    with store.begin() as tx:
+        leases.take(tx, "mornings", "a", None, NOW)
+        seen = leases.holder(tx, "mornings")
+        assert leases.take(tx, "mornings", "b", seen, LATER)
+        assert not leases.take(tx, "mornings", "c", seen, LATER)
+        # The old holder, woken up, is told that it leads no more.
+        assert not leases.take(tx, "mornings", "a", seen, LATER)
+
+
+def test_a_lease_is_given_back_by_its_holder_alone(store):
+    with store.begin() as tx:
+        leases.take(tx, "mornings", "a", None, NOW)
+        leases.release(tx, "mornings", "b")
+        assert leases.holder(tx, "mornings") is not None
+        leases.release(tx, "mornings", "a")
+        assert leases.holder(tx, "mornings") is None
+
+
+def test_heartbeats_are_one_row_for_each_process(store):
+    with store.begin() as tx:
+        leases.beat(tx, "host/1/aa", "serve", NOW)
+        leases.beat(tx, "host/2/bb", "worker", NOW)
+        leases.beat(tx, "host/1/aa", "serve", LATER)
+        assert leases.lives(tx) == [
+            leases.Life("host/1/aa", "serve", LATER),
+            leases.Life("host/2/bb", "worker", NOW),
+        ]
+        assert leases.bury(tx, LATER) == 1
+        leases.goodbye(tx, "host/1/aa")
+        assert leases.lives(tx) == []
+
+
+def test_digests_of_the_release_before_keep_their_mails(store_url):
+    store = Store(store_url)
+    _upgrade(store, "0003")
+    with store.begin() as tx:
+        tx.execute(
+            text(
+                "INSERT INTO digest (id, rubric, date, kind, picks, announced, scanned, cost_nanos,"
+                " body, at) VALUES (7, 'r', '2026-03-02', 'normal', 0, 0, 0, 0, '{}', :now)"
+            ),
+            {"now": f"{NOW:%Y-%m-%d %H:%M:%S}"},
+        )
+        tx.execute(
+            text(
+                "INSERT INTO mailing (digest_id, candidates, excluded, halted, at)"
+                " VALUES (7, 0, '{}', '', :now)"
+            ),
+            {"now": f"{NOW:%Y-%m-%d %H:%M:%S}"},
+        )
+    store.migrate()
+    with store.begin() as tx:
+        row = tx.execute(text("SELECT id, date, since FROM digest")).one()
+        assert str(row.since) == str(row.date) == str(date(2026, 3, 2))
+        assert tx.execute(text("SELECT digest_id FROM mailing")).scalar() == row.id
+    if store.is_sqlite:
+        with store.read() as tx:
+            assert tx.execute(text("PRAGMA foreign_key_check")).all() == []
+    store.close()
+
+
+def _upgrade(store: Store, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
