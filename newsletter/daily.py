@@ -7,33 +7,31 @@
     render   once for each format and length the rubric's readers chose
     deliver  one email to each reader who has none of this digest
 
+From triage on it is cut into units of work (`units.py`), which the engine places (`engine.py`).
 Whoever runs it twice, or kills it half-way and runs it again, gets the same morning once.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from newsletter.copies import Copies
-from newsletter.deliver import Tally, deliver
-from newsletter.digest import compose
+from newsletter import lives, units
+from newsletter.deliver import Tally
 from newsletter.due import first_due
 from newsletter.fetch import Fetched, fetch
-from newsletter.model import DayKind, Digest, Outcome, Rubric
-from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
-from newsletter.score import score
+from newsletter.people import DeliveryState
 from newsletter.stopping import Stopped, draining
-from newsletter.store import deliveries, digests, subscribers
+from newsletter.store import claims, deliveries, digests, subscribers
+from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
-    from newsletter.people import DeliveryState
+    from newsletter.model import Digest, Rubric
     from newsletter.room import Due, Report, Room
 
 log = logging.getLogger(__name__)
@@ -71,6 +69,14 @@ class Edition(NamedTuple):
         return any(issue.trouble for issue in self.issues)
 
 
+class Owed(NamedTuple):
+    """A frozen digest that readers wait for."""
+
+    digest_id: int
+    slug: str
+    day: date
+
+
 def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
     """One announcement for every rubric that has readers, or for `only`, whether it has or not.
 
@@ -81,8 +87,9 @@ def run_edition(room: Room, day: date | None, only: str | None, report: Report) 
     if not rubrics:
         return Edition(day or room.source.newest(room.clock()), ())
     date_of = fetch_for(room, rubrics, day, report).date
-    act = partial(send_issue, room, report=report)
-    return Edition(date_of, tuple(_issues(room, rubrics, date_of, report, act, by=None)))
+    score_together(room, rubrics, date_of, report, by=None)
+    made = make_issues(room, rubrics, date_of, report, by=None)
+    return Edition(date_of, tuple(mail_issues(room, made, report)))
 
 
 def make_edition(room: Room, report: Report) -> Edition:
@@ -95,20 +102,21 @@ def make_edition(room: Room, report: Report) -> Edition:
         return Edition(room.source.newest(room.clock()), ())
     date_of = fetch_for(room, rubrics, None, report).date
     by = first_wanted(room, rubrics, date_of)
-    act = partial(make_issue, room, report=report, by=by)
-    return Edition(date_of, tuple(_issues(room, rubrics, date_of, report, act, by)))
+    score_together(room, rubrics, date_of, report, by)
+    return Edition(date_of, tuple(make_issues(room, rubrics, date_of, report, by)))
 
 
 def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime | None:
     """When the first reader of what is not made yet is due; None where nobody is."""
+    open_ones = unmade(room, rubrics, day)
     with room.store.read() as tx:
-        readers = [
-            reader
-            for rubric in rubrics
-            if day not in digests.dates(tx, rubric.slug)
-            for reader in subscribers.active(tx, rubric.slug)
-        ]
+        readers = [one for rubric in open_ones for one in subscribers.active(tx, rubric.slug)]
     return first_due(day, readers, room.settings.zone, room.settings.send_at)
+
+
+def unmade(room: Room, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
+    with room.store.read() as tx:
+        return [rubric for rubric in rubrics if day not in digests.dates(tx, rubric.slug)]
 
 
 def wanted(room: Room, only: str | None) -> list[Rubric]:
@@ -138,103 +146,81 @@ def fetch_for(room: Room, rubrics: list[Rubric], day: date | None, report: Repor
     )
 
 
-def _issues(
-    room: Room,
-    rubrics: list[Rubric],
-    day: date,
-    report: Report,
-    act: Callable[[Rubric, date], Issue],
-    by: datetime | None,
-) -> Iterable[Issue]:
-    # What fails here is met again, and told, where each rubric's digest is made.
-    safely("scoring for all", partial(share_costs, room, rubrics, day, report, by))
-    for rubric in rubrics:
-        issue, trouble = safely(rubric.slug, partial(act, rubric, day))
-        yield issue or Issue(rubric, trouble=trouble)
+def score_together(
+    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None
+) -> None:
+    """What fails here is met again, and told, where each rubric's digest is made."""
+    place(room, units.groups(unmade(room, rubrics, day), day, by), report)
 
 
-def safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
-    """The result of `act`, or None and its trouble in words: the others must go on."""
-    try:
-        return act(), ""
-    except Stopped:
-        raise
-    except Trouble as trouble:
-        return None, str(trouble)
-    except Exception as fault:
-        log.exception("%s failed", what)
-        return None, f"unexpected {type(fault).__name__}; the log has the traceback"
+def make_issues(
+    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None
+) -> list[Issue]:
+    """Each rubric's digest, made and frozen, or why it could not be."""
+    open_ones = [Unit(Kind.DIGEST, day, (one.slug,), by) for one in unmade(room, rubrics, day)]
+    placed = zip(open_ones, place(room, open_ones, report), strict=True)
+    endings = {unit.ids[0]: ending for unit, ending in placed}
+    return [_issue(room, rubric, day, endings.get(rubric.slug, Ending())) for rubric in rubrics]
 
 
-def send_issue(room: Room, rubric: Rubric, day: date, report: Report) -> Issue:
-    """Score, freeze and mail one rubric's digest; what is done already is only counted."""
-    made = make_issue(room, rubric, day, report)
-    if made.digest is None or made.digest_id is None or made.digest.kind not in digests.MAILED:
-        return made
-    tally = mail_digest(room, made.digest_id, made.digest, report)
-    return made._replace(tally=tally, trouble=tally.halted_reason)
-
-
-def make_issue(
-    room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
-) -> Issue:
-    """Score and freeze one rubric's digest."""
-    digest = make_digest(room, rubric, day, report, by)
-    if digest.kind is DayKind.SCORING_FAILED:
-        return Issue(rubric, digest, trouble=why_held(digest))
-    with room.store.begin() as tx:
-        return Issue(rubric, digest, digest_id=digests.freeze(tx, digest, room.clock()))
-
-
-def make_digest(
-    room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
-) -> Digest:
-    """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
+def _issue(room: Room, rubric: Rubric, day: date, ending: Ending) -> Issue:
+    if ending.trouble or ending.digest:
+        return Issue(rubric, ending.digest, trouble=ending.trouble, digest_id=ending.digest_id)
     with room.store.read() as tx:
-        if stored := digests.load(tx, rubric.slug, day):
-            return stored[1]
-    listings = fresh(room, rubric, day)
-    likeliest, excluded = to_score(room, rubric, day, listings)
-    scored = score(
-        room.store,
-        room.scorer,
-        rubric,
-        day,
-        likeliest,
-        scoring_limits(room, by),
-        clock=room.clock,
-        progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
-    )
-    return compose(
-        rubric,
-        day,
-        listings,
-        scored.scores,
-        scored.outcomes | {paper.id: Outcome.EXCLUDED for paper in excluded},
-        scored.usage,
-        judged=room.scorer.judges,
-        prompt=room.scorer.prompt(rubric),
-    )
+        stored = digests.load(tx, rubric.slug, day)
+    if stored is None:
+        return Issue(rubric, trouble="its digest was made and is not there; run again")
+    return Issue(rubric, stored[1], digest_id=stored[0])
+
+
+def mail_issues(room: Room, made: Iterable[Issue], report: Report) -> list[Issue]:
+    """Send each digest to whoever has none of it; what is done already is only counted."""
+    issues = list(made)
+    owed = [
+        Owed(issue.digest_id, issue.rubric.slug, issue.digest.date)
+        for issue in issues
+        if issue.digest_id and issue.digest and issue.digest.kind in digests.MAILED
+    ]
+    tallies = mail(room, owed, report)
+    return [_mailed(issue, tallies.get(issue.digest_id or 0)) for issue in issues]
+
+
+def _mailed(issue: Issue, tally: Tally | None) -> Issue:
+    return issue._replace(tally=tally, trouble=tally.halted_reason) if tally else issue
+
+
+def mail(
+    room: Room, owed: Sequence[Owed], report: Report, due: Due | None = None
+) -> dict[int, Tally]:
+    """Write down who is owed these digests, and send it to them; how each stands. Raises Stopped.
+
+    With `due` only who is due. The trouble of one digest is in its tally and its own.
+    """
+    with room.store.begin() as tx:
+        claims.expire(tx, room.clock(), lives.is_gone)
+    lanes: list[Unit] = []
+    said: dict[int, list[Ending]] = {}
+    for one in owed:
+        own, trouble = safely(one.slug, partial(_lanes, room, one, due))
+        lanes += own or []
+        said[one.digest_id] = [Ending(trouble)]
+    with draining(room.stop):
+        for lane, ending in zip(lanes, place(room, lanes, report), strict=True):
+            said[int(lane.ids[0])].append(ending)
+    return {digest_id: _tally(room, digest_id, endings) for digest_id, endings in said.items()}
 
 
 def mail_digest(
     room: Room, digest_id: int, digest: Digest, report: Report, due: Due | None = None
 ) -> Tally:
-    """Write down who is owed this digest, and send it to them. Raises Stopped."""
-    slug = digest.rubric.slug
-    owe_mail(room, digest_id, slug, digest.date, due)
-    copies = Copies(room.renderer, room.links, room.sender, digest)
-    with draining(room.stop):
-        return deliver(
-            room.store,
-            room.mailer,
-            digest_id,
-            lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
-            clock=room.clock,
-            sleep=time.sleep,
-            progress=lambda done, total: report(f"Sending {slug}", done, total),
-            stop=room.stop.is_set,
-        )
+    """Mail one digest, as `mail` does several."""
+    owed = Owed(digest_id, digest.rubric.slug, digest.date)
+    return mail(room, [owed], report, due)[digest_id]
+
+
+def _lanes(room: Room, owed: Owed, due: Due | None) -> list[Unit]:
+    counts = owe_mail(room, owed.digest_id, owed.slug, owed.day, due)
+    return units.lanes(owed.digest_id, owed.day, counts.get(DeliveryState.PENDING, 0))
 
 
 def owe_mail(
@@ -248,3 +234,36 @@ def owe_mail(
             ids = [one.id for one in subscribers.active(tx, slug) if due(day, one)]
             deliveries.freeze_audience(tx, digest_id, slug, room.clock(), only=ids)
         return deliveries.count(tx, digest_id)
+
+
+def _tally(room: Room, digest_id: int, endings: Iterable[Ending]) -> Tally:
+    with room.store.read() as tx:
+        counts = deliveries.count(tx, digest_id)
+    states = {state.value: number for state, number in counts.items()}
+    trouble = next((ending.trouble for ending in endings if ending.trouble), "")
+    sent = sum(ending.sent for ending in endings)
+    return Tally(**states, halted_reason=trouble, sent=sent)
+
+
+def place(room: Room, todo: Sequence[Unit], report: Report) -> list[Ending]:
+    """Have units done wherever the engine has them done; what became of each. Raises Stopped."""
+    return room.engine.run(todo, partial(work, room, report), report, room.stop)
+
+
+def work(room: Room, report: Report, unit: Unit) -> Ending:
+    """Do one unit here. Raises nothing but Stopped."""
+    ending, trouble = safely(str(unit), partial(units.do, room, unit, report))
+    return ending or Ending(trouble)
+
+
+def safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+    """The result of `act`, or None and its trouble in words: the others must go on."""
+    try:
+        return act(), ""
+    except Stopped:
+        raise
+    except Trouble as trouble:
+        return None, str(trouble)
+    except Exception as fault:
+        log.exception("%s failed", what)
+        return None, f"unexpected {type(fault).__name__}; the log has the traceback"

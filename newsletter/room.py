@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from newsletter.engine import Engine, Local
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
@@ -44,4 +46,5 @@ class Room:
     clock: Callable[[], datetime]
     mailbox: Mailbox | None = None
     lists: Lists | None = None
+    engine: Engine = field(default_factory=Local)
     stop: threading.Event = field(default_factory=threading.Event)

@@ -9,7 +9,7 @@ from newsletter import wiring
 from newsletter.addresses import canonical
 from newsletter.commands.morning import check_slug
 from newsletter.copies import Copies
-from newsletter.daily import fetch_for, make_digest
+from newsletter.daily import fetch_for
 from newsletter.links import TEST_READER
 from newsletter.mailers import SendError
 from newsletter.model import DayKind, Digest
@@ -18,6 +18,7 @@ from newsletter.settings import SettingsError, read_settings
 from newsletter.store import subscribers, suppressions
 from newsletter.terminal import progress, screen
 from newsletter.trouble import Trouble
+from newsletter.units import make_digest
 from newsletter.wishes import parse_address
 
 if TYPE_CHECKING:

@@ -1,0 +1,140 @@
+"""What one unit of work does. It is told ids, and asks the database for the rest.
+
+    score    a group of rubrics' papers of one date, so that they share the cost
+    digest   one rubric's digest of one date, made and frozen
+    mail     one lane of a digest's mail: claims what is pending until nothing is
+
+Each may run twice, late, or in two places at once: the rows it works on decide what is done.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from newsletter.copies import Copies
+from newsletter.deliver import Limits, deliver
+from newsletter.digest import compose
+from newsletter.model import DayKind, Digest, Outcome, Rubric
+from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
+from newsletter.score import score
+from newsletter.stopping import Stopped
+from newsletter.store import digests
+from newsletter.store.units import Ending, Kind, Unit
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
+
+    from newsletter.room import Report, Room
+
+GROUP = 50
+"""Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
+LANE = 1000
+"""Mails for which one more lane is worth its rendering."""
+MOST_LANES = 16
+
+
+def groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Unit]:
+    """Rubrics in groups of about one size; those of the same categories stand together."""
+    alike = sorted(rubrics, key=lambda rubric: (sorted(rubric.categories), rubric.slug))
+    number = -(-len(alike) // GROUP)
+    cuts = [len(alike) * place // number for place in range(number + 1)] if number else [0]
+    pieces = [alike[start:end] for start, end in pairwise(cuts)]
+    return [Unit(Kind.SCORE, day, tuple(one.slug for one in piece), by) for piece in pieces]
+
+
+def lanes(digest_id: int, day: date, pending: int) -> list[Unit]:
+    """The lanes for a digest's pending mails. A lane owns no row: each takes what is there."""
+    number = min(-(-pending // LANE), MOST_LANES)
+    return [Unit(Kind.MAIL, day, (str(digest_id), str(lane))) for lane in range(number)]
+
+
+def do(room: Room, unit: Unit, report: Report) -> Ending:
+    """Raises Trouble, and Stopped where the unit is not at its end."""
+    return ACTS[unit.kind](room, unit, report)
+
+
+def _score(room: Room, unit: Unit, report: Report) -> Ending:
+    share_costs(room, _rubrics(room, unit.ids), unit.day, report, unit.wanted_by)
+    return Ending()
+
+
+def _digest(room: Room, unit: Unit, report: Report) -> Ending:
+    [rubric] = _rubrics(room, unit.ids)
+    digest = make_digest(room, rubric, unit.day, report, unit.wanted_by)
+    if digest.kind is DayKind.SCORING_FAILED:
+        return Ending(why_held(digest), digest=digest)
+    with room.store.begin() as tx:
+        digest_id = digests.freeze(tx, digest, room.clock())
+    return Ending(digest=digest, digest_id=digest_id)
+
+
+def _mail(room: Room, unit: Unit, report: Report) -> Ending:
+    digest_id, lane = int(unit.ids[0]), int(unit.ids[1])
+    with room.store.read() as tx:
+        digest = digests.by_id(tx, digest_id)
+    if digest is None:
+        message = f"digest {digest_id} is not there"
+        raise Trouble(message)
+    copies = Copies(room.renderer, room.links, room.sender, digest)
+    stage = f"Sending {digest.rubric.slug}" + (f", lane {lane + 1}" if lane else "")
+    tally = deliver(
+        room.store,
+        room.mailer,
+        digest_id,
+        lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
+        clock=room.clock,
+        sleep=time.sleep,
+        progress=lambda done, total: report(stage, done, total),
+        limits=Limits(per_second=room.settings.mails_per_second),
+        stop=room.stop.is_set,
+    )
+    if room.stop.is_set():
+        message = "stopped on request; the rest is pending"
+        raise Stopped(message)
+    return Ending(tally.halted_reason, tally.sent)
+
+
+ACTS = {Kind.SCORE: _score, Kind.DIGEST: _digest, Kind.MAIL: _mail}
+
+
+def _rubrics(room: Room, slugs: Sequence[str]) -> list[Rubric]:
+    """Raises Trouble where this machine has not all of them."""
+    if unknown := [slug for slug in slugs if slug not in room.rubrics]:
+        message = f"no rubric {unknown[0]} here; every machine needs the same rubrics"
+        raise Trouble(message)
+    return [room.rubrics[slug] for slug in slugs]
+
+
+def make_digest(
+    room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
+) -> Digest:
+    """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
+    with room.store.read() as tx:
+        if stored := digests.load(tx, rubric.slug, day):
+            return stored[1]
+    listings = fresh(room, rubric, day)
+    likeliest, excluded = to_score(room, rubric, day, listings)
+    scored = score(
+        room.store,
+        room.scorer,
+        rubric,
+        day,
+        likeliest,
+        scoring_limits(room, by),
+        clock=room.clock,
+        progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
+    )
+    return compose(
+        rubric,
+        day,
+        listings,
+        scored.scores,
+        scored.outcomes | {paper.id: Outcome.EXCLUDED for paper in excluded},
+        scored.usage,
+        judged=room.scorer.judges,
+        prompt=room.scorer.prompt(rubric),
+    )
