@@ -75,6 +75,9 @@ bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
 bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's own ceiling
 	$(BIN)/python bench/deliver.py
 
+bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
+	$(BIN)/python bench/planning.py
+
 chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
 	$(BIN)/python bench/chaos.py
 
@@ -92,4 +95,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo test lint pytest check-email gallery bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: help install demo test lint pytest check-email gallery bench-deliver bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

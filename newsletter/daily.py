@@ -227,12 +227,20 @@ def owe_mail(
     room: Room, digest_id: int, slug: str, day: date, due: Due | None
 ) -> dict[DeliveryState, int]:
     """Write down who is owed mail of this digest; how many of its mails are in which state."""
+    now = room.clock()
+    if due is None:
+        with room.store.begin() as tx:
+            deliveries.freeze_audience(tx, digest_id, slug, now, weekday=day.weekday())
+            return deliveries.count(tx, digest_id)
+    with room.store.read() as tx:
+        wait = deliveries.waiting(tx, digest_id, slug)
+        counts = deliveries.count(tx, digest_id)
+    hours = {habit: due(day, habit.reader) for habit in wait}
+    ready = {habit: at for habit, at in hours.items() if at and wait[habit] <= at <= now}
+    if not ready:
+        return counts
     with room.store.begin() as tx:
-        if due is None:
-            deliveries.freeze_audience(tx, digest_id, slug, room.clock(), weekday=day.weekday())
-        else:
-            ids = [one.id for one in subscribers.active(tx, slug) if due(day, one)]
-            deliveries.freeze_audience(tx, digest_id, slug, room.clock(), only=ids)
+        deliveries.freeze_due(tx, digest_id, slug, ready, now)
         return deliveries.count(tx, digest_id)
 
 

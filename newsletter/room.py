@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, int, int], None]
     """Called with (stage, done so far, in all); in all is 0 while unknown."""
-    Due = Callable[[date, Subscriber], bool]
-    """Whether a reader is to be served now with the digest of a date."""
+    Due = Callable[[date, Subscriber], datetime | None]
+    """When a reader is to be served with the digest of a date; None where he is not to be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.daily import mail_digest, make_edition, owe_mail, safely, wanted
-from newsletter.due import is_due
+from newsletter.due import due_for
 from newsletter.fetch import BatchLate
 from newsletter.people import DeliveryState, Subscriber
 from newsletter.stopping import Stopped
@@ -118,11 +118,11 @@ class Mornings:
         if tally.halted_reason:
             raise Trouble(tally.halted_reason)
 
-    def _due(self) -> Callable[[date, Subscriber], bool]:
-        settings, now = self._room.settings, self._room.clock()
+    def _due(self) -> Callable[[date, Subscriber], datetime | None]:
+        settings = self._room.settings
 
-        def due(day: date, reader: Subscriber) -> bool:
-            return is_due(day, reader, settings.zone, settings.send_at, now)
+        def due(day: date, reader: Subscriber) -> datetime | None:
+            return due_for(day, reader, settings.zone, settings.send_at)
 
         return due
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from newsletter.deliver import Limits, Tally
 from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
-from newsletter.people import Delivery, DeliveryState, SubscriberState
+from newsletter.people import WEEKDAYS, Delivery, DeliveryState, SubscriberState
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
-from newsletter.store.tables import delivery, mailing
-from tests.fakes.mail import FakeMailer, Town, settings
+from newsletter.store.tables import mailing
+from tests.fakes.mail import RUBRIC, FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 
 if TYPE_CHECKING:
@@ -99,22 +100,59 @@ def test_an_audience_is_counted_with_who_gets_nothing_and_why(town: Town):
 
 
 def test_only_those_whose_hour_has_come_are_frozen_and_the_rest_follows(town: Town):
-    people = town.settle(3)
-    town.announce()
-    other = Town(town.store, town.clock)
+    now = town.clock.now()
+    town.settle(2, timezone="Asia/Tokyo", send_at=time(6, 0))
+    town.settle(1, email="late@example.org")
+    town.announce(rubric="warm-stars")
     with town.store.begin() as tx:
-        subscribers.pause(tx, people[0].id, "page", town.clock.now())
-    other.announce(day=town.clock.now().date() + timedelta(days=1))
-    with town.store.begin() as tx:
-        subscribers.resume(tx, people[0].id, "page", town.clock.now())
-        due = deliveries.freeze_audience(
-            tx, other.digest_id, "cold-stars", town.clock.now(), only=[]
+        late, early = sorted(
+            deliveries.waiting(tx, town.digest_id, RUBRIC), key=lambda habit: habit.timezone or ""
         )
+        assert (early.reader.timezone, early.reader.send_at) == ("Asia/Tokyo", time(6, 0))
+        assert (late.reader.timezone, late.reader.days) == (None, WEEKDAYS)
+        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {early: now}, now)
         assert (due.prepared, due.excluded) == (2, {"not yet due": 1})
-        due = deliveries.freeze_audience(
-            tx, other.digest_id, "cold-stars", town.clock.now(), only=[people[0].id]
+        assert list(deliveries.waiting(tx, town.digest_id, RUBRIC)) == [late]
+        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {late: now}, now)
+        assert (due.prepared, due.excluded) == (3, {})
+        assert deliveries.waiting(tx, town.digest_id, RUBRIC) == {}
+
+
+def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(town: Town):
+    said = []
+    event.listen(town.store.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    asked = []
+    for number, people in enumerate((1, 49)):
+        town.settle(
+            people, name=f"round {number}", **({"email": "a@b.example"} if people == 1 else {})
         )
-    assert (due.prepared, due.excluded) == (3, {})
+        said.clear()
+        town.announce(day=date(2025, 9, 23 + number))
+        asked.append(len(said))
+    assert asked[0] == asked[1] <= 6
+
+
+def test_who_joined_after_the_mail_was_due_is_not_owed_it(town: Town):
+    now = town.clock.now()
+    town.settle(1)
+    town.clock.at += timedelta(minutes=5)
+    town.settle(1, email="late@example.org")
+    town.announce(rubric="warm-stars")
+    with town.store.begin() as tx:
+        [(habit, first)] = deliveries.waiting(tx, town.digest_id, RUBRIC).items()
+        assert first == now
+        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {habit: now}, now)
+        assert (due.prepared, due.excluded) == (1, {"not yet due": 1})
+        assert deliveries.waiting(tx, town.digest_id, RUBRIC) == {habit: town.clock.now()}
+
+
+def test_ids_are_made_in_order_and_cannot_be_guessed(town: Town):
+    town.settle(20)
+    town.announce()
+    ids = sorted(row.id for row in town.rows())
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    assert [int(one[6:14], 16) for one in ids] == list(range(1, 21))
+    assert len({one[14:] for one in ids}) == 20
 
 
 def test_the_row_says_sending_before_the_request_leaves(town: Town):
@@ -553,18 +591,6 @@ def test_what_an_earlier_attempt_says_late_does_not_touch_a_later_one(town: Town
         for state in (DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.PENDING):
             assert claims.record(tx, [claims.Outcome(first, state)], now) == 0
     assert set(town.states().values()) == {DeliveryState.SENDING}
-
-
-def test_an_audience_may_be_named_by_more_ids_than_a_statement_takes(town: Town):
-    people = town.settle(3)
-    town.announce()
-    ids = [f"{number:032x}" for number in range(70_000)] + [person.id for person in people]
-    with town.store.begin() as tx:
-        tx.execute(delivery.delete())
-        audience = deliveries.freeze_audience(
-            tx, town.digest_id, "cold-stars", town.clock.now(), only=ids
-        )
-    assert audience.prepared == 3
 
 
 def test_who_wants_no_mail_on_this_weekday_gets_none_and_is_counted(town: Town):

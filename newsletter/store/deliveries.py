@@ -5,23 +5,29 @@ What happens to one row is in `claims.py`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Text, case, cast, func, literal, select, true, update
+from sqlalchemy import Text, and_, case, cast, func, literal, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.people import WEEKDAYS, DeliveryState, SubscriberState
+from newsletter.people import WEEKDAYS, DeliveryState, Subscriber, SubscriberState
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
 
-PAGE = 5000
-"""Ids in one statement: far below the number of parameters either database takes."""
+_DAYS = cast(subscriber.c.days, Text)
+"""A short JSON list of names, none of which is part of another."""
+_MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+_MAY_BE_MAILED = and_(
+    subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +40,82 @@ class Audience:
 
 
 def freeze_audience(
-    tx: Connection,
-    digest_id: int,
-    rubric: str,
-    now: datetime,
-    *,
-    only: Sequence[str] | None = None,
-    weekday: int | None = None,
+    tx: Connection, digest_id: int, rubric: str, now: datetime, *, weekday: int | None = None
 ) -> Audience:
     """Make the rows of a digest that are missing, and count who gets none and why.
 
-    `only` names the subscribers whose hour has come; None means everyone. `weekday` (0 is Monday)
-    leaves out those who do not want mail on it. Safe to repeat.
+    `weekday` (0 is Monday) leaves out those who do not want mail on it. Safe to repeat.
     """
     chosen = subscriber.c.rubric == rubric
     if weekday is not None:
         chosen &= _wanted_on(weekday)
-    if only is None:
-        _make_rows(tx, digest_id, chosen, now)
-    for start in range(0, len(only or ()), PAGE):
-        page = (only or ())[start : start + PAGE]
-        _make_rows(tx, digest_id, chosen & subscriber.c.id.in_(page), now)
+    _make_rows(tx, digest_id, chosen, now)
     return _count_audience(tx, digest_id, rubric, now, weekday)
 
 
+class Habit(NamedTuple):
+    """What readers have in common who are due at one instant; `days` as the database keeps them."""
+
+    timezone: str | None
+    send_at: str | None
+    days: str
+
+    @property
+    def reader(self) -> Subscriber:
+        """Somebody of this habit who has always been there."""
+        return Subscriber(
+            id="",
+            email="",
+            rubric="",
+            timezone=self.timezone,
+            send_at=time.fromisoformat(self.send_at) if self.send_at else None,
+            days=tuple(json.loads(self.days)),
+        )
+
+
+def waiting(tx: Connection, digest_id: int, rubric: str) -> dict[Habit, datetime]:
+    """The habits of those who may be mailed and have no row of this digest yet, and since when
+    the first of each has been a reader.
+
+    They are few however many readers there are: nobody has to look at each reader.
+    """
+    habit = (subscriber.c.timezone, subscriber.c.send_at, _DAYS)
+    query = (
+        select(*habit, func.min(subscriber.c.since))
+        .select_from(_MAILABLE.outerjoin(delivery, _row_of(digest_id)))
+        .where(subscriber.c.rubric == rubric, _MAY_BE_MAILED, delivery.c.subscriber_id.is_(None))
+        .group_by(*habit)
+    )
+    return {Habit(*row[:3]): row[3] for row in tx.execute(query)}
+
+
+def freeze_due(
+    tx: Connection, digest_id: int, rubric: str, due: Mapping[Habit, datetime], now: datetime
+) -> Audience:
+    """Make the missing rows of those whose mail is due, and count as `freeze_audience` does.
+
+    `due` says when, by habit; who joined after that is not served. Safe to repeat.
+    """
+    mine = subscriber.c.rubric == rubric
+    for habit, at in due.items():
+        chosen = (
+            mine
+            & subscriber.c.timezone.is_not_distinct_from(habit.timezone)
+            & subscriber.c.send_at.is_not_distinct_from(habit.send_at)
+            & (habit.days == _DAYS)
+            & (subscriber.c.since <= at)
+        )
+        _make_rows(tx, digest_id, chosen, now)
+    return _count_audience(tx, digest_id, rubric, now, None)
+
+
 def _make_rows(tx: Connection, digest_id: int, chosen: ColumnElement[bool], now: datetime) -> None:
-    """One pending row for each chosen subscriber who may be mailed, where there is none yet."""
+    """One pending row for each chosen subscriber who may be mailed, where there is none yet.
+
+    Rows are made in the order of all their indexes' keys: a random order costs five times as much.
+    """
     made = {
-        "id": _new_id(tx),
+        "id": _new_id(tx, digest_id),
         "digest_id": literal(digest_id),
         "subscriber_id": subscriber.c.id,
         "email": subscriber.c.email,
@@ -74,14 +128,9 @@ def _make_rows(tx: Connection, digest_id: int, chosen: ColumnElement[bool], now:
     }
     wanted = (
         select(*made.values())
-        .select_from(
-            subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
-        )
-        .where(
-            chosen,
-            subscriber.c.state == SubscriberState.ACTIVE,
-            suppression.c.email_hash.is_(None),
-        )
+        .select_from(_MAILABLE)
+        .where(chosen, _MAY_BE_MAILED)
+        .order_by(subscriber.c.id)
     )
     tx.execute(_insert(tx)(delivery).from_select(list(made), wanted).on_conflict_do_nothing())
 
@@ -89,7 +138,7 @@ def _make_rows(tx: Connection, digest_id: int, chosen: ColumnElement[bool], now:
 def _count_audience(
     tx: Connection, digest_id: int, rubric: str, now: datetime, weekday: int | None
 ) -> Audience:
-    prepared = delivery.c.id.is_not(None)
+    prepared = delivery.c.subscriber_id.is_not(None)
     today = true() if weekday is None else _wanted_on(weekday)
     reason = case(
         (suppression.c.reason.is_not(None), suppression.c.reason),
@@ -99,14 +148,7 @@ def _count_audience(
     )
     query = (
         select(prepared, reason, func.count())
-        .select_from(
-            subscriber.outerjoin(
-                suppression, suppression.c.email_hash == subscriber.c.email_hash
-            ).outerjoin(
-                delivery,
-                (delivery.c.subscriber_id == subscriber.c.id) & (delivery.c.digest_id == digest_id),
-            )
-        )
+        .select_from(_MAILABLE.outerjoin(delivery, _row_of(digest_id)))
         .where(subscriber.c.rubric == rubric, subscriber.c.email != "")
         .group_by(prepared, reason)
     )
@@ -128,8 +170,11 @@ def _count_audience(
 
 
 def _wanted_on(weekday: int) -> ColumnElement[bool]:
-    """The days are a short JSON list of names, none of which is part of another."""
-    return cast(subscriber.c.days, Text).contains(f'"{WEEKDAYS[weekday]}"')
+    return _DAYS.contains(f'"{WEEKDAYS[weekday]}"')
+
+
+def _row_of(digest_id: int) -> ColumnElement[bool]:
+    return and_(delivery.c.subscriber_id == subscriber.c.id, delivery.c.digest_id == digest_id)
 
 
 def resume(tx: Connection, digest_id: int) -> None:
@@ -181,8 +226,15 @@ def _insert(tx: Connection) -> Any:  # noqa: ANN401 - two dialects, one shape
     return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
 
 
-def _new_id(tx: Connection) -> Any:  # noqa: ANN401 - an SQL expression
-    """A random id of 32 hex digits, made by the database: an audience never passes through here."""
+def _new_id(tx: Connection, digest_id: int) -> Any:  # noqa: ANN401 - an SQL expression
+    """32 hex digits: in the order they are made, then 18 that nobody can guess.
+
+    Made by the database, so that an audience never passes through here.
+    """
+    digest_part = f"{digest_id % 16**6:06x}"
+    number = func.row_number().over(order_by=subscriber.c.id)
     if tx.dialect.name == "postgresql":
-        return func.replace(func.gen_random_uuid().cast(Text), "-", "")
-    return func.lower(func.hex(func.randomblob(16)))
+        tail = func.right(func.replace(func.gen_random_uuid().cast(Text), "-", ""), 18)
+        return literal(digest_part) + func.lpad(func.to_hex(number), 8, "0") + tail
+    tail = func.lower(func.hex(func.randomblob(9)))
+    return literal(digest_part) + func.printf("%08x", number, type_=Text) + tail
