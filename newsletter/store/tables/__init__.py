@@ -8,6 +8,7 @@ from newsletter.store.tables.papers import fetched, listing, paper
 from newsletter.store.tables.readers import signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
 from newsletter.store.tables.service import lease, life
+from newsletter.store.tables.units import unit
 
 __all__ = [
     "Moment",
@@ -35,4 +36,5 @@ __all__ = [
     "subscriber",
     "suppression",
     "trouble",
+    "unit",
 ]
