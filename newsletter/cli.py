@@ -167,3 +167,20 @@ def migrate() -> None:
     from newsletter.commands.database import show_migrate
 
     raise typer.Exit(show_migrate())
+
+
+@app.command()
+def doctor(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="only what can be seen on this machine")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Every setting, key, DNS record, table and door, with the fix. Changes and costs nothing.
+
+    Ends with 0 when all is well or only warned of, 1 when something fails, 2 when settings are
+    wrong.
+    """
+    from newsletter.commands.doctor import show_doctor
+
+    raise typer.Exit(show_doctor(offline=offline, as_json=as_json))

@@ -80,6 +80,11 @@ class Mailbox:
                 taken += self._hand_over(box, uid, take, links)
         return taken
 
+    def greet(self) -> str:
+        """Log in, open the folder and leave; the server's name. Raises MailboxError."""
+        with self._opened():
+            return f"{self._host}:{self._port}"
+
     def _hand_over(self, box: BaseMailBox, uid: str, take: Take, links: Links) -> bool:
         told, head = _fetch(box, uid, "(RFC822.SIZE BODY.PEEK[HEADER])")
         message = BytesHeaderParser(policy=compat32).parsebytes(head[:HEAD_BYTES])

@@ -35,6 +35,11 @@ class SettingsError(Trouble):
 
     exit_status = 2
 
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+        """A line for each setting."""
+
 
 class SecretFiles(PydanticBaseSettingsSource):
     """`NAME_FILE=/run/secrets/x` gives setting NAME the content of that file, stripped.
@@ -180,6 +185,11 @@ class Settings(BaseSettings):
     timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
     send_at: Clock = Field(time(7, 0), description="use a time of day like 07:00")
 
+    dns_server: str = Field(
+        "",
+        pattern=r"^$|^[0-9a-fA-F.:]+$",
+        description="use the IP address of a name server, like 9.9.9.9",
+    )
     @field_validator("secret_key")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
@@ -198,6 +208,14 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
+    @field_validator("operator_password")
+    @classmethod
+    def _not_guessed(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 12:  # noqa: PLR2004 - the fix names the number
+            message = "it has fewer than 12 characters"
+            raise ValueError(message)
+        return value
+
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
@@ -234,7 +252,7 @@ def read_settings(**overrides: object) -> Settings:
             **overrides,  # type: ignore[arg-type]
         )
     except ValidationError as error:
-        raise SettingsError("; ".join(_fault(dict(fault)) for fault in error.errors())) from None
+        raise SettingsError(*(_fault(dict(fault)) for fault in error.errors())) from None
 
 
 def _fault(fault: dict[str, Any]) -> str:

@@ -23,6 +23,8 @@ from newsletter.store.events import Event, EventKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     from newsletter.store import Store
 
 OLDEST = timedelta(hours=25)
@@ -165,23 +167,36 @@ def _text(told: dict[str, Any], name: str) -> str:
     return value.replace("\0", "") if isinstance(value, str) else ""
 
 
+def is_key(text: str) -> bool:
+    """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, elliptic curve."""
+    return _key(text) is not None
+
+
 def _signed_by(key: str, signed: bytes, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-    try:
-        public = load_der_public_key(base64.b64decode(key, validate=True))
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    if not isinstance(public, ec.EllipticCurvePublicKey):
+    public = _key(key)
+    if public is None:
         return False
     try:
         public.verify(signed, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         return False
     return True
+
+
+def _key(text: str) -> ec.EllipticCurvePublicKey | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        found = load_der_public_key(base64.b64decode(text, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, ec.EllipticCurvePublicKey) else None
 
 
 def receive_mail(store: Store, fields: Mapping[str, bytes], now: datetime) -> Receipt:

@@ -94,3 +94,9 @@ class Lists(Protocol):
 
 
 LISTS = {"sendgrid": "newsletter.mailers.sendgrid_lists:SendGridLists"}
+
+CHECKS = {
+    "smtp": "newsletter.mailers.smtp_check:SmtpCheck",
+    "sendgrid": "newsletter.mailers.sendgrid_check:SendGridCheck",
+}
+"""Whom `newsletter doctor` asks: a `MailCheck` of `findings.py`, made of settings and a timeout."""

@@ -35,7 +35,13 @@ FAULT = "NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or sm
 
 
 class Smtp:
-    def __init__(self, settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         try:
             parts = urlsplit(settings.smtp_url.get_secret_value())
             port = parts.port
@@ -48,6 +54,7 @@ class Smtp:
         self._implicit = parts.scheme == "smtps"
         self._user = unquote(parts.username or "")
         self._password = unquote(parts.password or "")
+        self._timeout = timeout
         self._answer_seconds = answer_seconds
 
     def send(self, email: Email) -> str:
@@ -59,6 +66,11 @@ class Smtp:
             content = _dotted(to_bytes(email, utf8=utf8))
             self._ask(server, "DATA", Verdict.REFUSED, GO_AHEAD)
             return self._hand_over(server, content)
+
+    def greet(self) -> str:
+        """Log in and leave, without a mail; the server's name. Raises SendError."""
+        with self._connected():
+            return f"{self._host}:{self._port}"
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -86,10 +98,10 @@ class Smtp:
         context = ssl.create_default_context()
         if self._implicit:
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                self._host, self._port, timeout=TIMEOUT_SECONDS, context=context
+                self._host, self._port, timeout=self._timeout, context=context
             )
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_SECONDS)
+            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         try:
             if not self._implicit:
                 server.starttls(context=context)

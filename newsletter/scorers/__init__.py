@@ -162,3 +162,6 @@ SCORERS = {
     "claude": "newsletter.scorers.claude:Claude",
     "local": "newsletter.scorers.local:Local",
 }
+
+CHECKS = {"claude": "newsletter.scorers.claude.check:check"}
+"""Whom `newsletter doctor` asks: a function of settings and a timeout that answers `Told`."""

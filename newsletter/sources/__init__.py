@@ -37,3 +37,6 @@ SOURCES = {
     "arxiv": "newsletter.sources.arxiv:Arxiv",
     "sample": "newsletter.sources.sample:Sample",
 }
+
+CHECKS = {"arxiv": "newsletter.sources.arxiv.check:check"}
+"""Whom `newsletter doctor` asks: a function of settings and a timeout that answers `Told`."""

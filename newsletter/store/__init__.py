@@ -79,7 +79,7 @@ class Store:
     def require_schema(self) -> None:
         """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run."""
         with self.read() as connection:
-            here = _revision(connection)
+            here = current_revision(connection)
         head = newest_revision()
         if here == head:
             return
@@ -123,7 +123,7 @@ def newest_revision() -> str:
     return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _revision(connection: Connection) -> str:
+def current_revision(connection: Connection) -> str:
     """The step that the database is at; empty for an empty one."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
@@ -136,6 +136,15 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+def sqlite_file(url: str) -> Path | None:
+    """Where an SQLite database lies, whether it is there or not; None for a server.
+
+    Raises StoreAddressError.
+    """
+    parsed = _checked(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
     except OSError as error:
         message = f"cannot make the folder of {url.database}: {error.strerror}"
         raise StoreError(message) from error

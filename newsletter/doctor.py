@@ -1,0 +1,246 @@
+"""The examination: every check that says whether tomorrow's morning will go well.
+
+    settings ─ wrong? ─ say all of it and stop
+    this machine    premises.py
+    outside, at once, each in its own thread
+        provider of mail    mailers/*_check.py      the key or login, its webhooks, its DNS records
+        model's vendor      scorers/claude/check.py
+        arXiv               sources/arxiv/check.py
+        name servers        dns_records.py
+        our own doors       doors.py
+        price               forecast.py
+
+Nothing is changed anywhere, nothing is paid for, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from newsletter import dns_records, doors, mailers, premises, scorers, sources
+from newsletter.addresses import ascii_domain
+from newsletter.findings import CheckError, Finding, State, Told, fail, ok, without
+from newsletter.forecast import forecast
+from newsletter.mailbox import Mailbox
+from newsletter.name_server import NameServer
+from newsletter.scorers import SCORERS
+from newsletter.store import StoreError
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from newsletter.findings import MailCheck
+    from newsletter.settings import Settings
+    from newsletter.store import Store
+
+ANSWER_SECONDS = 8.0
+"""For one answer from outside."""
+ALL_SECONDS = 30.0
+"""For all of them together: whoever is silent then is told as silent."""
+
+
+class Question(NamedTuple):
+    """Something to ask outside; `check` names it where no answer comes."""
+
+    check: str
+    ask: Callable[[], Told]
+
+
+@dataclass
+class _Heard:
+    """What the questions brought, filled by their threads."""
+
+    told: dict[str, tuple[Told, datetime]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+
+def examine(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    *,
+    offline: bool,
+    all_seconds: float = ALL_SECONDS,
+) -> list[Finding]:
+    """Every finding, in the order in which a person mends them."""
+    found = premises.settings_found(settings)
+    if any(one.state is State.FAIL for one in found):
+        return _clean(settings, found)
+    try:
+        store = premises.opened(settings)
+    except StoreError as error:
+        return [fail("database", str(error), "see NEWSLETTER_DATABASE_URL")]
+    found += _here(settings, store, clock())
+    questions = [_price(settings, store, clock, offline=offline)] if store else []
+    if not offline:
+        questions += _outside(settings)
+    told, offsets = _ask_all(questions, clock, all_seconds)
+    if not offline:
+        found.append(premises.clock_found(offsets))
+    if store:
+        store.close()
+    return _clean(settings, found + told)
+
+
+def _here(settings: Settings, store: Store | None, now: datetime) -> Iterator[Finding]:
+    yield premises.database_found(store)
+    yield from premises.disk_found(settings)
+    yield premises.zone_found(settings, now)
+    rubrics, found = premises.rubrics_found(settings)
+    yield from found
+    reading = premises.readers(store)
+    if rubrics and reading is not None:
+        yield premises.readers_found(rubrics, reading)
+    yield from premises.keys_found(settings)
+    yield from premises.operator_found(settings)
+
+
+def _outside(settings: Settings) -> Iterator[Question]:
+    scorer, source = settings.scorer_name, settings.source
+    if scorer in scorers.CHECKS:
+        ask = resolve_name(scorers.CHECKS[scorer])
+        yield Question(f"{scorer} key", partial(ask, settings, ANSWER_SECONDS))
+    carrier = settings.mailer_name
+    if carrier in mailers.CHECKS:
+        check: MailCheck = resolve_name(mailers.CHECKS[carrier])(settings, ANSWER_SECONDS)
+        yield Question(f"{carrier} account", check.account)
+        yield Question("dns", partial(_names, settings, check))
+        yield Question("webhooks", check.hooks)
+    if settings.imap_url.get_secret_value():
+        yield Question("imap login", partial(_mailbox, settings))
+    if source in sources.CHECKS:
+        ask = resolve_name(sources.CHECKS[source])
+        yield Question(source, partial(ask, settings, ANSWER_SECONDS))
+    yield Question("pages", partial(doors.check, settings, ANSWER_SECONDS))
+
+
+def _price(
+    settings: Settings, store: Store, clock: Callable[[], datetime], *, offline: bool
+) -> Question:
+    def ask() -> Told:
+        rubrics, _ = premises.rubrics_found(settings)
+        reading = premises.readers(store) or {}
+        wanted = [rubric for slug, rubric in rubrics.items() if slug in reading]
+        if not wanted:
+            return Told()
+        scorer = resolve_name(SCORERS[settings.scorer_name])(settings)
+        return Told((forecast(store, scorer, wanted, settings, clock(), offline=offline),))
+
+    return Question("price", ask)
+
+
+def _mailbox(settings: Settings) -> Told:
+    where = Mailbox(settings, timeout=ANSWER_SECONDS).greet()
+    return Told((ok("imap login", f"{where} takes our login, over TLS"),))
+
+
+def _names(settings: Settings, check: MailCheck) -> Told:
+    """What the name servers say of the sending domain and of the reply domain."""
+    ask, domain = NameServer(settings.dns_server).ask, premises.sending_domain(settings)
+    if stranger := dns_records.sender(domain):
+        return Told((stranger,))
+    return Told(
+        (
+            *_signed(settings, check, ask, domain),
+            dns_records.dmarc(ask, domain, settings.operator_email),
+            dns_records.reply_mx(
+                ask,
+                ascii_domain(settings.reply_host),
+                domain,
+                by_sendgrid=bool(settings.inbound_secret.get_secret_value()),
+                by_imap=bool(settings.imap_url.get_secret_value()),
+            ),
+        )
+    )
+
+
+def _signed(
+    settings: Settings, check: MailCheck, ask: dns_records.Ask, domain: str
+) -> Iterator[Finding]:
+    """SPF and DKIM, by what the carrier wants, by what is usual, or as a server of one's own."""
+    if settings.mailer_name == "smtp":
+        server = urlsplit(settings.smtp_url.get_secret_value()).hostname or ""
+        yield dns_records.spf_of_our_own(ask, domain, server)
+        yield dns_records.own_dkim()
+        return
+    try:
+        wanted = check.records()
+    except CheckError as error:
+        yield from dns_records.by_selectors(ask, domain, str(error))
+    else:
+        yield from dns_records.by_provider(ask, wanted)
+
+
+def _ask_all(
+    questions: Sequence[Question], clock: Callable[[], datetime], seconds: float
+) -> tuple[list[Finding], list[float]]:
+    """The answers in the order of the questions, and by how many seconds our clock is ahead."""
+    heard, threads = _Heard(), []
+    for question in questions:
+        # Daemons: whoever never answers must not keep the command from ending.
+        thread = threading.Thread(target=_ask, args=(question, clock, heard), daemon=True)
+        thread.start()
+        threads.append(thread)
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    found: list[Finding] = []
+    offsets = []
+    for question in questions:
+        told, at = heard.told.get(question.check, (_silent(question, heard, seconds), None))
+        found += told.findings
+        if at and told.date:
+            offsets.append((at - told.date).total_seconds())
+    return found, offsets
+
+
+def _ask(question: Question, clock: Callable[[], datetime], heard: _Heard) -> None:
+    try:
+        told = question.ask()
+        heard.told[question.check] = told, clock()
+    except Trouble as trouble:
+        heard.told[question.check] = Told((fail(question.check, str(trouble), ""),)), clock()
+    finally:
+        heard.ended.add(question.check)
+
+
+def _silent(question: Question, heard: _Heard, seconds: float) -> Told:
+    if question.check in heard.ended:
+        said, fix = "this check itself failed", "please report what NEWSLETTER_DEBUG=1 shows"
+    else:
+        said, fix = f"no answer within {seconds:.0f} s", "try again; look at this machine's way out"
+    return Told((fail(question.check, said, fix),))
+
+
+def _clean(settings: Settings, found: Sequence[Finding]) -> list[Finding]:
+    secrets = [secret for secret in _secrets(settings) if len(secret) > 3]  # noqa: PLR2004 - shorter ones are syllables of any word
+    return [without(secrets, one) for one in found]
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Every secret, and the passwords inside of addresses, as they may be repeated to us."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            whole = value.get_secret_value()
+            if "://" not in whole:
+                yield from whole.split(",")
+            elif password := _password(whole):
+                yield password
+                yield unquote(password)
+
+
+def _password(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,104 @@
+"""What an examination of the installation found: values that any adapter can answer with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    """It works without, or nobody could look."""
+    FAIL = "fail"
+
+
+class Record(NamedTuple):
+    """A line to enter at whoever serves the domain's names."""
+
+    host: str
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, and the fix where it does not stand well.
+
+    `records` are what the name servers should say, whether they do or not. None of the texts holds
+    a secret or a reader's address.
+    """
+
+    check: str
+    state: State
+    said: str
+    fix: str = ""
+    records: tuple[Record, ...] = ()
+
+
+def ok(check: str, said: str, *records: Record) -> Finding:
+    return Finding(check, State.OK, said, "", records)
+
+
+def warn(check: str, said: str, fix: str, *records: Record) -> Finding:
+    return Finding(check, State.WARN, said, fix, records)
+
+
+def fail(check: str, said: str, fix: str, *records: Record) -> Finding:
+    return Finding(check, State.FAIL, said, fix, records)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody outside answered. `date` is the HTTP Date of the last answer, if any."""
+
+    findings: tuple[Finding, ...] = ()
+    date: datetime | None = None
+
+
+class CheckError(Trouble):
+    """A question that somebody outside did not answer. The message holds no secret."""
+
+
+class MailCheck(Protocol):
+    """What a carrier of mail tells for nothing. Every method changes nothing there."""
+
+    def account(self) -> Told:
+        """Whether the key or the login holds, and what it may do."""
+
+    def hooks(self) -> Told:
+        """Whether it reports events and replies to us."""
+
+    def records(self) -> Sequence[Record]:
+        """The records it wants for the From domain; none where it has no wish.
+
+        Raises CheckError where it does not tell.
+        """
+
+
+def http_date(text: str | None) -> datetime | None:
+    """The moment in a Date header (RFC 9110, 6.6.1), or None for none and nonsense."""
+    try:
+        found = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def without(secrets: Sequence[str], found: Finding) -> Finding:
+    """The same with every secret blotted out: another program's words may repeat one."""
+
+    def blotted(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    return replace(found, said=blotted(found.said), fix=blotted(found.fix))

@@ -1,0 +1,81 @@
+"""Whether arXiv answers: one request to the API and one to the feed, at its pace."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from newsletter.findings import Finding, Told, fail, http_date, ok, warn
+from newsletter.sources import SourceError
+from newsletter.sources.arxiv import query, rss, user_agent
+from newsletter.sources.arxiv.atom import total_results
+from newsletter.sources.arxiv.line import ACCEPT
+
+if TYPE_CHECKING:
+    from newsletter.settings import Settings
+
+CATEGORY = "cs.LG"
+WINDOW = datetime(2025, 9, 19, 18, tzinfo=UTC), datetime(2025, 9, 22, 18, tzinfo=UTC)
+"""Any past announcement will do: what matters is that there is an answer."""
+LARGEST_ANSWER = 16 * 2**20
+OK = 200
+
+
+class _Asked:
+    """An answer as it came. Raises SourceError where there is none."""
+
+    def __init__(self, url: str, agent: str, timeout: float, **params: str | int) -> None:
+        import requests
+
+        headers = {"User-Agent": agent, "Accept": ACCEPT}
+        try:
+            with requests.get(
+                url, params=params, headers=headers, timeout=timeout, stream=True
+            ) as answer:
+                self.status = answer.status_code
+                self.date = answer.headers.get("Date", "")
+                self.body = answer.raw.read(LARGEST_ANSWER, decode_content=True)
+        except (requests.RequestException, OSError) as error:
+            message = f"no answer ({type(error).__name__})"
+            raise SourceError(message) from None
+        if self.status != OK:
+            message = f"it answered with HTTP status {self.status}"
+            raise SourceError(message)
+
+
+def check(settings: Settings, timeout: float) -> Told:
+    agent = user_agent(settings)
+    api, date = _api(settings.arxiv_api_url, agent, timeout)
+    time.sleep(settings.arxiv_delay_seconds)
+    return Told((api, _feed(f"{settings.arxiv_rss_url}/{CATEGORY}", agent, timeout)), date)
+
+
+def _api(url: str, agent: str, timeout: float) -> tuple[Finding, datetime | None]:
+    name = "arxiv api"
+    try:
+        asked = _Asked(
+            url,
+            agent,
+            timeout,
+            search_query=query([CATEGORY], *WINDOW),
+            start=0,
+            max_results=1,
+            sortBy="submittedDate",
+            sortOrder="ascending",
+        )
+        total_results(asked.body, 0)
+    except SourceError as error:
+        fix = "check NEWSLETTER_ARXIV_API_URL and this machine's way out; see status.arxiv.org"
+        return fail(name, f"{url}: {error}", fix), None
+    return ok(name, f"{url} answers"), http_date(asked.date)
+
+
+def _feed(url: str, agent: str, timeout: float) -> Finding:
+    name = "arxiv feed"
+    try:
+        items = rss.read(_Asked(url, agent, timeout).body)
+    except SourceError as error:
+        fix = "mornings go on without it, unchecked; look at NEWSLETTER_ARXIV_RSS_URL"
+        return warn(name, f"{url}: {error}", fix)
+    return ok(name, f"{url} answers with {len(items)} items")

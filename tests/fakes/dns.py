@@ -1,0 +1,85 @@
+"""A name server on loopback: one zone in a dict, over UDP."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from typing import TYPE_CHECKING, Self
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SECONDS = 60
+
+
+class FakeDns:
+    """`with FakeDns({("example.org", "MX"): ["10 mx.example.org."]}) as names:` at `names.where`.
+
+    Values stand as in a zone file, a TXT in quotes. `silent` names get no answer at all, `broken`
+    ones SERVFAIL.
+    """
+
+    def __init__(self, zone: Mapping[tuple[str, str], Sequence[str]]) -> None:
+        self.zone = dict(zone)
+        self.silent: set[str] = set()
+        self.broken: set[str] = set()
+        self.asked: list[tuple[str, str]] = []
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self.where = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, wire: bytes) -> bytes | None:
+        query = dns.message.from_wire(wire)
+        question = query.question[0]
+        host = str(question.name).lower().rstrip(".")
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((host, kind))
+        if host in self.silent:
+            return None
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.RA
+        if host in self.broken:
+            reply.set_rcode(dns.rcode.SERVFAIL)
+            return reply.to_wire()
+        for step in self._chain(host, kind):
+            found = dns.rrset.from_text(f"{step[0]}.", SECONDS, "IN", step[1], *self.zone[step])
+            reply.answer.append(found)
+        if not reply.answer and all(name != host for name, _ in self.zone):
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        return reply.to_wire()
+
+    def _chain(self, host: str, kind: str) -> list[tuple[str, str]]:
+        """What answers a question: the record, or the CNAMEs that lead to it."""
+        steps: list[tuple[str, str]] = []
+        while (host, kind) not in self.zone and (host, "CNAME") in self.zone:
+            steps.append((host, "CNAME"))
+            host = self.zone[host, "CNAME"][0].lower().rstrip(".")
+        return [*steps, (host, kind)] if (host, kind) in self.zone else steps
+
+
+class _Server(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+    fake: FakeDns
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        data, door = self.request
+        if (reply := self.server.fake.answer(data)) is not None:
+            door.sendto(reply, self.client_address)

@@ -1,0 +1,165 @@
+"""What the name servers should say of the sending domain, as a person would set it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from newsletter import dns_records
+from newsletter.findings import CheckError, Record, State
+from newsletter.name_server import NameServer
+from tests.fakes.dns import FakeDns
+
+DOMAIN = "digest.example.org"
+KEY = "k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQ"
+WANTED = [
+    Record("em1." + DOMAIN, "CNAME", "u1.wl.sendgrid.net"),
+    Record("s1._domainkey." + DOMAIN, "CNAME", "s1.domainkey.u1.wl.sendgrid.net"),
+    Record("s2._domainkey." + DOMAIN, "CNAME", "s2.domainkey.u1.wl.sendgrid.net"),
+]
+
+
+def zone(**names):
+    """`ask` over a dict: `{(host, type): [value, ...]}`."""
+    found = names["of"]
+    return lambda host, kind: found.get((host, kind), [])
+
+
+def by_name(found):
+    return {one.check: one for one in found}
+
+
+def test_a_record_that_stands_is_shown_and_one_that_lacks_is_spelled_out():
+    lacking = dns_records.dmarc(zone(of={}), DOMAIN, "op@example.org")
+    assert lacking.state is State.FAIL
+    assert lacking.records == (
+        Record("_dmarc." + DOMAIN, "TXT", "v=DMARC1; p=none; rua=mailto:op@example.org"),
+    )
+    above = zone(of={("_dmarc.example.org", "TXT"): ["v=DMARC1;p=reject"]})
+    stands = dns_records.dmarc(above, DOMAIN, "")
+    assert (stands.state, "p=reject" in stands.said) == (State.OK, True)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["v=DMARC1; p=none", "v=DMARC1; p=reject"],
+        ["v=DMARC1; rua=mailto:x@example.org"],
+        ["v=DMARC1; p=maybe"],
+        ["v=DMARC12; p=none"],
+        ["google-site-verification=1"],
+    ],
+)
+def test_a_dmarc_record_that_does_not_count_fails(texts):
+    found = dns_records.dmarc(zone(of={("_dmarc." + DOMAIN, "TXT"): texts}), DOMAIN, "")
+    assert found.state is State.FAIL
+
+
+@pytest.mark.parametrize(
+    ("texts", "state"),
+    [
+        (["v=spf1 include:mail.example.net ~all"], State.OK),
+        (["V=SPF1 mx -all", "something else"], State.OK),
+        (["v=spf1 redirect=_spf.example.net"], State.OK),
+        (["v=spf1 a"], State.WARN),
+        (["v=spf1 +all"], State.FAIL),
+        (["v=spf1 all"], State.FAIL),
+        (["v=spf1 a ~all", "v=spf1 mx ~all"], State.FAIL),
+        (["v=spf10 a ~all"], State.FAIL),
+        ([], State.FAIL),
+    ],
+)
+def test_spf_of_a_server_of_our_own(texts, state):
+    found = dns_records.spf_of_our_own(zone(of={(DOMAIN, "TXT"): texts}), DOMAIN, "mx.example.org")
+    assert found.state is state
+    if not texts:
+        assert found.records == (Record(DOMAIN, "TXT", "v=spf1 a:mx.example.org ~all"),)
+
+
+def test_what_the_provider_wants_is_compared_record_by_record():
+    standing = {(one.host, one.type): [one.value] for one in WANTED}
+    assert {one.state for one in dns_records.by_provider(zone(of=standing), WANTED)} == {State.OK}
+    del standing[WANTED[2].host, "CNAME"]
+    found = by_name(dns_records.by_provider(zone(of=standing), WANTED))
+    assert found["spf"].state is State.OK
+    assert found["dkim"].state is State.FAIL
+    assert WANTED[2].host in found["dkim"].said
+    assert WANTED[1].host not in found["dkim"].said
+    assert found["dkim"].records == tuple(WANTED[1:])
+
+
+def test_a_cname_that_a_name_server_flattened_still_counts():
+    flat = {(one.host, "TXT"): [KEY] for one in WANTED[1:]}
+    found = by_name(dns_records.by_provider(zone(of=flat), WANTED))
+    assert found["dkim"].state is State.OK
+    assert found["spf"].state is State.FAIL
+
+
+def test_without_the_providers_word_the_usual_names_are_looked_at():
+    keyed = {(one.host, "CNAME"): [one.value] for one in WANTED[1:]}
+    found = by_name(dns_records.by_selectors(zone(of=keyed), DOMAIN, "no right"))
+    assert (found["spf"].state, found["dkim"].state) == (State.WARN, State.OK)
+    found = by_name(dns_records.by_selectors(zone(of={}), DOMAIN, "no right"))
+    assert found["dkim"].state is State.FAIL
+    assert [one.host for one in found["dkim"].records] == [one.host for one in WANTED[1:]]
+
+
+def reply_mx(servers, host="in.example.org", **reading):
+    given = {"by_sendgrid": True, "by_imap": False, **reading}
+    return dns_records.reply_mx(zone(of={(host, "MX"): servers}), host, "example.org", **given)
+
+
+def test_replies_reach_whoever_reads_them():
+    assert reply_mx(["10 mx.sendgrid.net"]).state is State.OK
+    wanted = Record("in.example.org", "MX", "10 mx.sendgrid.net")
+    for servers in ([], ["10 mail.example.org"], ["10 mx.sendgrid.net", "20 mail.example.org"]):
+        assert (reply_mx(servers).state, reply_mx(servers).records) == (State.FAIL, (wanted,))
+    assert reply_mx(["5 mail.example.org"], by_sendgrid=False, by_imap=True).state is State.OK
+    assert reply_mx([], by_sendgrid=False, by_imap=True).state is State.FAIL
+    assert reply_mx(["5 mail.example.org"], by_sendgrid=False).state is State.WARN
+
+
+def test_nobody_is_told_to_give_his_own_mail_to_sendgrid():
+    found = reply_mx(["10 mail.example.org"], host="example.org")
+    assert found.state is State.FAIL
+    assert "NEWSLETTER_REPLY_DOMAIN=in.example.org" in found.fix
+    assert [record.host for record in found.records] == ["in.example.org"]
+    unread = reply_mx(["10 mail.example.org"], host="example.org", by_sendgrid=False)
+    assert unread.records == ()
+
+
+def test_a_free_mailbox_is_no_sending_domain():
+    assert dns_records.sender("gmail.com").state is State.FAIL
+    assert dns_records.sender("yahoo.co.uk").state is State.FAIL
+    assert dns_records.sender("mail.example.org") is None
+
+
+def test_a_name_server_is_asked_over_the_wire():
+    long = "x" * 200
+    given = {
+        ("example.org", "TXT"): [f'"v=spf1 " "{long} ~all"', '"other"'],
+        ("example.org", "MX"): ["10 MX.Example.org."],
+        ("s1._domainkey.example.org", "CNAME"): ["K.example.net."],
+        ("k.example.net", "TXT"): ['"k=rsa; p=abc"'],
+    }
+    with FakeDns(given) as names:
+        ask = NameServer(names.where).ask
+        assert ask("example.org", "TXT") == ["other", f"v=spf1 {long} ~all"]
+        assert ask("example.org", "MX") == ["10 mx.example.org"]
+        assert ask("s1._domainkey.example.org", "CNAME") == ["k.example.net"]
+        assert ask("s1._domainkey.example.org", "TXT") == ["k=rsa; p=abc"]
+        assert ask("example.org", "CNAME") == []
+        assert ask("nowhere.example.org", "TXT") == []
+
+
+def test_a_name_server_that_is_silent_or_broken_is_no_empty_answer():
+    with FakeDns({("example.org", "MX"): ["10 a."]}) as names:
+        names.silent.add("silent.example.org")
+        names.broken.add("broken.example.org")
+        asking = NameServer(names.where, seconds=0.5)
+        started = time.monotonic()
+        for host in ("silent.example.org", "broken.example.org", "a..b", f"{'x' * 70}.org"):
+            with pytest.raises(CheckError, match="did not answer"):
+                asking.ask(host, "TXT")
+        assert time.monotonic() - started < 3

@@ -1,0 +1,473 @@
+"""The examination, with everything outside on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import date, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import doctor, doors, premises
+from newsletter.doctor import Question
+from newsletter.findings import State, Told, fail, ok
+from newsletter.settings import Settings
+from newsletter.store import Store, papers
+from newsletter.store.checkup import Look
+from newsletter.web.app import create_app
+from tests.fakes.answers import Answers
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.arxiv import FakeArxiv
+from tests.fakes.browser import served
+from tests.fakes.dns import FakeDns
+from tests.fakes.imap import FakeImap
+from tests.fakes.pages import NOW, desk, paper, reader
+from tests.fakes.smtp import FakeSmtp, make_certificate
+from tests.fakes.webhook import Signer
+from tests.fakes.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY, SECRET = "SG.the-very-secret-key", "abcdefghij0123456789secret"
+SIGNER = Signer()
+RUBRIC = """---
+title: Stars
+categories: [cs.LG]
+---
+
+## Criteria
+
+1. Anything
+   - Relevant: all of it.
+"""
+RSS = b'<rss version="2.0"><channel><title>cs.LG</title></channel></rss>'
+V3 = "/v3/user/webhooks"
+
+
+def settings(**given):
+    return Settings(_env_file=None, **given)
+
+
+def by_check(found):
+    return {one.check: one for one in found}
+
+
+def dns_of_sendgrid():
+    dns = {
+        "mail_cname": ("em1.digest.example.org", "u1.wl.sendgrid.net"),
+        "dkim1": ("s1._domainkey.digest.example.org", "s1.domainkey.u1.wl.sendgrid.net"),
+        "dkim2": ("s2._domainkey.digest.example.org", "s2.domainkey.u1.wl.sendgrid.net"),
+    }
+    return {
+        name: {"valid": True, "type": "cname", "host": host, "data": data}
+        for name, (host, data) in dns.items()
+    }
+
+
+def sendgrid(public_url):
+    """What a well kept account answers."""
+    hook = dict.fromkeys(("enabled", "delivered", "bounce", "dropped", "deferred"), True)
+    hook |= {"spam_report": True, "unsubscribe": True, "public_key": SIGNER.public}
+    inbound = f"{public_url}/hooks/sendgrid/inbound/{SECRET}"
+    parse = {"hostname": "in.example.org", "url": inbound, "send_raw": True}
+    return {
+        ("GET", "/v3/scopes"): (200, {"scopes": ["mail.send", "suppression.read"]}),
+        ("GET", "/v3/whitelabel/domains"): (
+            200,
+            [{"domain": "digest.example.org", "dns": dns_of_sendgrid()}],
+        ),
+        ("GET", f"{V3}/event/settings/all"): (
+            200,
+            {"webhooks": [hook | {"url": f"{public_url}/hooks/sendgrid/events"}]},
+        ),
+        ("GET", f"{V3}/parse/settings"): (200, {"result": [parse]}),
+    }
+
+
+ZONE = {
+    **{(one["host"], "CNAME"): [one["data"] + "."] for one in dns_of_sendgrid().values()},
+    ("_dmarc.example.org", "TXT"): ['"v=DMARC1; p=quarantine"'],
+    ("in.example.org", "MX"): ["10 mx.sendgrid.net."],
+}
+
+
+class Outside:
+    """Everybody the program may ask, all well; `environment` leads it to them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        certificate = make_certificate(folder)
+        pages = {
+            ("GET", "/healthz"): 200,
+            ("POST", "/hooks/sendgrid/events"): 403,
+            ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 503,
+        }
+        self.pages = stack.enter_context(Answers(pages, certificate))
+        self.sendgrid = stack.enter_context(Answers(sendgrid(self.pages.url)))
+        self.arxiv = stack.enter_context(FakeArxiv())
+        self.feed = stack.enter_context(Answers({("GET", "/rss/cs.LG"): (200, RSS)}))
+        self.claude = stack.enter_context(FakeAnthropic(lambda _title, _text: {}))
+        self.names = stack.enter_context(FakeDns(ZONE))
+        self.environment = {
+            "ANTHROPIC_API_KEY": "sk-ant-the-other-secret",
+            "ANTHROPIC_BASE_URL": self.claude.url,
+            "SENDGRID_API_KEY": KEY,
+            "NEWSLETTER_SENDGRID_URL": self.sendgrid.url,
+            "NEWSLETTER_SENDGRID_EVENT_KEY": SIGNER.public,
+            "NEWSLETTER_SENDGRID_INBOUND_KEY": SIGNER.public,
+            "NEWSLETTER_INBOUND_SECRET": SECRET,
+            "NEWSLETTER_ARXIV_API_URL": self.arxiv.url,
+            "NEWSLETTER_ARXIV_RSS_URL": f"{self.feed.url}/rss",
+            "NEWSLETTER_DNS_SERVER": self.names.where,
+            "NEWSLETTER_PUBLIC_URL": self.pages.url,
+            "NEWSLETTER_FROM_EMAIL": "news@digest.example.org",
+            "NEWSLETTER_REPLY_DOMAIN": "in.example.org",
+            "NEWSLETTER_OPERATOR_EMAIL": "op@example.org",
+            "NEWSLETTER_POSTAL_ADDRESS": "1 Example Street",
+            "REQUESTS_CA_BUNDLE": str(certificate),
+        }
+
+
+@pytest.fixture
+def outside(tmp_path):
+    with ExitStack() as stack:
+        yield Outside(tmp_path, stack)
+
+
+@pytest.fixture
+def world(tmp_path, outside):
+    made = World(tmp_path, **outside.environment)
+    (made.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
+    store.migrate()
+    reader(store)
+    with store.begin() as tx:
+        papers.keep(tx, [paper(str(number)) for number in range(40)])
+        entries = [papers.Entry("cs.LG", str(number)) for number in range(40)]
+        papers.list_papers(tx, date(2025, 9, 23), entries, late=False)
+    store.close()
+    return made
+
+
+def examined(world, *words, **environment):
+    done = world.newsletter("doctor", "--json", *words, **environment)
+    assert done.err == "", done.err
+    found = json.loads(done.out)
+    return done, found, {one["check"]: one for one in found["checks"]}
+
+
+def test_all_is_well_and_nothing_was_changed(world, outside):
+    before = {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
+    done, found, checks = examined(world)
+    assert [one for one in found["checks"] if one["state"] != "ok"] == []
+    assert (done.status, found["state"]) == (0, "ok")
+    assert {
+        "settings", "database", "disk", "zone", "clock", "rubrics", "readers", "event key",
+        "inbound key", "sendgrid key", "anthropic key", "arxiv api", "arxiv feed", "spf", "dkim",
+        "dmarc", "replies", "event webhook", "inbound parse", "pages", "event hook",
+        "inbound hook", "price",
+    } <= checks.keys()  # fmt: skip
+    assert before == {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
+    assert {method for method, _, _ in outside.sendgrid.asked} == {"GET"}
+    assert outside.sendgrid.keys == {f"Bearer {KEY}"}
+    assert {path for _, path, _ in outside.pages.asked if SECRET in path} == set()
+    assert {seen.path for seen in outside.claude.requests} == {"/v1/messages/count_tokens"}
+    assert outside.claude.bill_nanos == 0
+    assert len(outside.arxiv.requests) == 1
+    assert len(outside.feed.asked) == 1
+    assert "40 papers under 1 rubrics, as on 2025-09-23" in checks["price"]["said"]
+    assert re.match(r"about \$0\.0\d+ for", checks["price"]["said"])
+    for secret in (KEY, SECRET, "sk-ant-the-other-secret", SIGNER.public, "a key that only"):
+        assert secret not in done.out
+
+
+def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
+    del outside.names.zone["s2._domainkey.digest.example.org", "CNAME"]
+    del outside.names.zone["_dmarc.example.org", "TXT"]
+    done = world.newsletter("doctor")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert done.status == 1
+    assert "fail s2._domainkey.digest.example.org CNAME s2.domainkey.u1.wl.sendgrid.net" in lines
+    wanted = "fail _dmarc.digest.example.org TXT v=DMARC1; p=none; rua=mailto:op@example.org"
+    assert wanted in lines
+    assert "ok in.example.org MX 10 mx.sendgrid.net" in lines
+    assert any(line.startswith("fail dkim missing or different: s2.") for line in lines)
+    assert lines[-1].endswith("2 to mend")
+
+
+def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(world, outside):
+    outside.sendgrid.given = {
+        ("GET", "/v3/scopes"): (401, {"errors": [{"message": f"bad key {KEY}"}]}),
+    }
+    outside.claude.fault(401, times=100)
+    outside.pages.given = {
+        ("GET", "/healthz"): 200,
+        ("POST", "/hooks/sendgrid/events"): 200,
+        ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 301,
+    }
+    outside.feed.given = {}
+    outside.arxiv.always = lambda _request, reply: replace(reply, status=503)
+    done, _, checks = examined(world)
+    assert done.status == 1
+    failed = {name for name, one in checks.items() if one["state"] == "fail"}
+    assert failed == {
+        "sendgrid key", "anthropic key", "price", "arxiv api", "event hook", "inbound hook",
+    }  # fmt: skip
+    # What could not be looked at is neither well nor broken.
+    assert {checks[name]["state"] for name in ("event webhook", "spf", "arxiv feed")} == {"warn"}
+    assert all(checks[name]["fix"] for name in failed)
+    assert KEY not in done.out
+    assert "sk-ant" not in done.out
+
+
+def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside):
+    wrong = {
+        "NEWSLETTER_MODEL": "nobody",
+        "NEWSLETTER_POSTAL_ADDRESS": "",
+        "NEWSLETTER_IMAP_URL": "imap://u:imap-password@h",
+        "NEWSLETTER_ENGINE": "dbos",
+    }
+    done, found, _ = examined(world, **wrong)
+    assert done.status == 2
+    said = " ".join(one["said"] for one in found["checks"])
+    assert {one["check"] for one in found["checks"]} == {"settings"}
+    for name in ("NEWSLETTER_MODEL", "NEWSLETTER_POSTAL_ADDRESS", "NEWSLETTER_IMAP_URL", "dbos"):
+        assert name in said
+    assert "imap-password" not in done.out
+    assert not outside.sendgrid.asked
+    done, found, _ = examined(world, NEWSLETTER_SEND_AT="7", NEWSLETTER_OPERATOR_PASSWORD="short")
+    assert done.status == 2
+    assert len(found["checks"]) == 2
+
+
+def test_offline_asks_nobody(world, outside):
+    done, _, checks = examined(world, "--offline")
+    assert done.status == 0
+    assert not outside.sendgrid.asked
+    assert not outside.claude.requests
+    assert not outside.names.asked
+    assert "at most $" in checks["price"]["said"]
+
+
+def test_before_the_first_run_it_makes_nothing(tmp_path):
+    world = World(tmp_path)
+    done = world.newsletter("doctor", "--offline")
+    assert done.status == 1
+    assert "no rubric" in done.out
+    (world.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    done = world.newsletter("doctor", "--offline")
+    assert done.status == 0
+    assert "it is not there yet; newsletter migrate" in done.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rubrics"]
+
+
+def test_mail_by_smtp_and_replies_by_imap(tmp_path, monkeypatch):
+    (tmp_path / "imap").mkdir()
+    with (
+        FakeSmtp(tmp_path) as smtp,
+        FakeImap(tmp_path / "imap") as imap,
+        FakeDns(
+            {
+                ("example.org", "MX"): ["1 a."],
+                ("_dmarc.example.org", "TXT"): ['"v=DMARC1;p=none"'],
+            }
+        ) as names,
+    ):
+        imap.context = smtp.context
+        monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
+        given = settings(
+            smtp_url=smtp.url, imap_url=imap.url, mailer="smtp", from_email="a@example.org",
+            postal_address="x", public_url="https://127.0.0.1:9", secret_key="k" * 32,
+            source="sample", dns_server=names.where, rubrics_dir=tmp_path,
+            database_url=f"sqlite:///{tmp_path / 'none.db'}", operator_email="o@example.org",
+        )  # fmt: skip
+        found = by_check(doctor.examine(given, lambda: NOW, offline=False))
+    assert found["smtp login"].state is State.OK
+    assert found["imap login"].state is State.OK
+    assert found["spf"].state is State.FAIL
+    assert found["spf"].records[0].value == "v=spf1 a:127.0.0.1 ~all"
+    assert found["dkim"].state is State.WARN
+    assert (found["dmarc"].state, found["replies"].state) == (State.OK, State.OK)
+    assert found["pages"].state is State.FAIL
+    assert smtp.messages == []
+    assert not any(command.startswith("MAIL") for command in smtp.commands)
+    assert "UID SEARCH" not in imap.verbs
+
+
+def test_a_login_that_is_refused(tmp_path, monkeypatch):
+    with FakeSmtp(tmp_path, answers={"AUTH": "535 no secret@word here"}) as smtp:
+        monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
+        given = settings(smtp_url=smtp.url, mailer="smtp")
+        [question] = [q for q in doctor._outside(given) if q.check == "smtp account"]
+        [found] = question.ask().findings
+    assert found.state is State.FAIL
+    assert "refused the login" in found.said
+
+
+def test_our_own_pages_turn_away_what_nobody_signed(store):
+    work = desk(store)
+    given = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SECRET}
+    with served(create_app(replace(work, settings=settings(**given)))) as web:
+        asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
+        found = by_check(doors.check(asking, 5).findings)
+    assert {name: one.state for name, one in found.items()} == {
+        "pages": State.OK, "event hook": State.OK, "inbound hook": State.OK,
+    }  # fmt: skip
+    with served(create_app(desk(store))) as web:
+        asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
+        found = by_check(doors.check(asking, 5).findings)
+    assert found["event hook"].state is State.FAIL
+    assert "off in the service" in found["event hook"].said
+
+
+def test_a_real_service_must_be_reached_by_https():
+    given = settings(mailer="smtp", public_url="http://127.0.0.1:9")
+    [found] = doors.check(given, 1).findings
+    assert (found.state, "https" in found.fix) == (State.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "state"),
+    [
+        ({"url": "https://elsewhere.example.org/"}, "event webhook", State.FAIL),
+        ({"enabled": False}, "event webhook", State.FAIL),
+        ({"spam_report": False}, "event webhook", State.WARN),
+        ({"public_key": ""}, "event webhook", State.WARN),
+        ({"public_key": Signer().public}, "event webhook", State.FAIL),
+        ({"url": f"https://old.example.org{doors.INBOUND}{SECRET}"}, "inbound parse", State.FAIL),
+        ({"send_raw": False}, "inbound parse", State.FAIL),
+        ({"hostname": "other.example.org"}, "inbound parse", State.FAIL),
+    ],
+)
+def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
+    table = outside.sendgrid.given
+    if check == "event webhook":
+        table["GET", f"{V3}/event/settings/all"][1]["webhooks"][0].update(change)
+    else:
+        table["GET", f"{V3}/parse/settings"][1]["result"][0].update(change)
+    given = settings(
+        sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, public_url=outside.pages.url,
+        sendgrid_event_key=SIGNER.public, inbound_secret=SECRET, reply_domain="in.example.org",
+    )  # fmt: skip
+    [question] = [q for q in doctor._outside(given) if q.check == "webhooks"]
+    found = by_check(question.ask().findings)
+    assert found.pop(check).state is state
+    assert {one.state for one in found.values()} == {State.OK}
+
+
+def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
+    given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
+    [question] = [q for q in doctor._outside(given) if q.check == "sendgrid account"]
+    for scopes, state in ((["mail.send"], State.WARN), (["suppression.read"], State.FAIL)):
+        outside.sendgrid.given["GET", "/v3/scopes"] = (200, {"scopes": scopes})
+        assert question.ask().findings[0].state is state
+    outside.sendgrid.given["GET", "/v3/scopes"] = (200, b"<html>")
+    assert question.ask().findings[0].state is State.FAIL
+
+
+def test_the_clock_is_compared_with_whoever_answers(outside):
+    outside.sendgrid.headers = {"Date": format_datetime(NOW + timedelta(minutes=7), usegmt=True)}
+    given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
+    questions = [q for q in doctor._outside(given) if q.check == "sendgrid account"]
+    _, offsets = doctor._ask_all(questions, lambda: NOW, 10)
+    assert offsets == [-420.0]
+    found = premises.clock_found(offsets)
+    assert (found.state, found.said) == (State.FAIL, "420 s behind the servers asked")
+    assert premises.clock_found([-420.0, 1.0]).state is State.OK
+    assert premises.clock_found([45.0]).state is State.WARN
+    assert premises.clock_found([]).state is State.WARN
+
+
+def test_who_is_silent_is_told_and_keeps_nobody_waiting():
+    def sleep():
+        time.sleep(3)
+        return Told()
+
+    questions = [
+        Question("slow", sleep),
+        Question("quick", lambda: Told((ok("quick", "here"),))),
+    ]
+    started = time.monotonic()
+    found, _ = doctor._ask_all(questions, lambda: NOW, 0.3)
+    assert time.monotonic() - started < 2
+    assert [(one.check, one.state) for one in found] == [
+        ("slow", State.FAIL), ("quick", State.OK),
+    ]  # fmt: skip
+    assert "no answer within" in found[0].said
+
+
+def test_secrets_in_the_words_of_others_are_blotted_out():
+    given = settings(
+        sendgrid_api_key=KEY, secret_key="k" * 40 + ",old-key-of-long-ago",
+        smtp_url="smtp://u:pass%40word@h", database_url="postgresql+psycopg://u:data-pw@h/n",
+    )  # fmt: skip
+    said = f"{KEY} old-key-of-long-ago pass@word pass%40word data-pw"
+    [found] = doctor._clean(given, [fail("x", said, said)])
+    assert set(f"{found.said} {found.fix}".split()) == {"***"}
+
+
+def test_the_schema_is_judged_by_its_step(store, tmp_path):
+    assert premises.database_found(store).state is State.OK
+    with store.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    found = premises.database_found(store)
+    assert (found.state, found.fix) == (State.WARN, "newsletter migrate")
+    with store.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert premises.database_found(store).state is State.FAIL
+    assert premises._judged(Look("SQLite 3.31.1", "1", "1", 0)).state is State.FAIL
+    assert premises._judged(Look("PostgreSQL 12.2", "1", "1", 0)).state is State.FAIL
+    assert premises._judged(Look("PostgreSQL 16beta1", "1", "1", 0)).state is State.OK
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"no database" * 1000)
+    opened = Store(f"sqlite:///{broken}")
+    assert premises.database_found(opened).state is State.FAIL
+    opened.close()
+
+
+def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
+    given = settings(outbox_dir=tmp_path / "a" / "b", database_url=f"sqlite:///{tmp_path}/n.db")
+    assert [one.state for one in premises.disk_found(given)] == [State.OK, State.OK]
+    free = 2 * 1024 * premises.MEGABYTE
+    for less, state in ((0, State.OK), (1500, State.WARN), (2000, State.FAIL)):
+        left = free - less * premises.MEGABYTE
+        assert premises.room(left, tmp_path, "database", writable=True).state is state
+    assert premises.room(free, tmp_path, "database", writable=False).state is State.FAIL
+
+
+def test_readers_of_a_rubric_without_a_file_are_a_failure():
+    rubrics = {"stars": desk(None).rubrics["stars"], "idle": desk(None).rubrics["models"]}
+    assert premises.readers_found(rubrics, {"stars": 3}).state is State.OK
+    assert premises.readers_found(rubrics, {}).state is State.WARN
+    found = premises.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})
+    assert (found.state, found.said) == (State.FAIL, "no file for gone, lost, with 3 readers")
+
+
+@pytest.mark.parametrize(
+    ("given", "check", "state"),
+    [
+        ({"sendgrid_event_key": "nonsense"}, "event key", State.FAIL),
+        ({"sendgrid_event_key": f"{SIGNER.public}, nonsense"}, "event key", State.FAIL),
+        ({"sendgrid_event_key": f"{SIGNER.public}, {Signer().public}"}, "event key", State.OK),
+        ({"sendgrid_inbound_key": "MFkw"}, "inbound key", State.FAIL),
+        ({"inbound_secret": "short"}, "inbound secret", State.FAIL),
+        ({"inbound_secret": "with/a/slash/0123456789"}, "inbound secret", State.FAIL),
+        ({"mailer": "sendgrid"}, "event key", State.WARN),
+    ],
+)
+def test_keys_by_their_form(given, check, state):
+    assert by_check(premises.keys_found(settings(**given)))[check].state is state
+
+
+def test_the_price_is_held_against_the_budgets(world):
+    _, _, checks = examined(world, NEWSLETTER_BUDGET_USD="0.001")
+    assert checks["price"]["state"] == "warn"
+    assert "over the budget: stars" in checks["price"]["said"]
+    _, _, checks = examined(world, NEWSLETTER_MONTHLY_BUDGET_USD="0.01")
+    assert "a month takes more" in checks["price"]["said"]
