@@ -10,6 +10,7 @@ import typer
 
 from newsletter import __version__
 from newsletter.announcements import BEGAN, is_announced
+from newsletter.cli_database import database_app
 from newsletter.cli_desk import deliveries_app, replies_app
 from newsletter.cli_rubrics import rubrics_app
 from newsletter.cli_subscribers import subscribers_app
@@ -26,6 +27,7 @@ app.add_typer(subscribers_app, name="subscribers")
 app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(replies_app, name="replies")
+app.add_typer(database_app, name="db")
 
 
 def _day(text: str) -> date:

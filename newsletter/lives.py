@@ -19,7 +19,8 @@ def is_gone(owner: str) -> bool:
     host, _, rest = owner.partition("/")
     pid, _, _birth = rest.partition("/")
     mine_host, _, mine = me().partition("/")
-    if host != mine_host or rest == mine:
+    # A row may name the work in the process, too: `.../birth/work`.
+    if host != mine_host or f"{rest}/".startswith(f"{mine}/"):
         return False
     if pid == str(os.getpid()):
         return True

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from newsletter.engine import Dbos, Local
 from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
@@ -33,15 +34,20 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
+def open_home(settings: Settings) -> Store:
+    """The database that mail may leave from. Raises StoreError where it was copied away."""
+    store = open_store(settings)
+    store.require_home()
+    return store
+
+
 def build(settings: Settings) -> Room:
     """Everything a morning needs. Raises SettingsError, RubricError or StoreError."""
     refuse_half_set(settings)
-    if settings.engine != "local":
-        message = "NEWSLETTER_ENGINE: dbos is not built yet; use local"
-        raise SettingsError(message)
     known = LISTS.get(settings.mailer_name)
+    store = open_home(settings)
     return Room(
-        store=open_store(settings),
+        store=store,
         source=resolve_name(SOURCES[settings.source])(settings),
         scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
@@ -53,6 +59,7 @@ def build(settings: Settings) -> Room:
         clock=now,
         mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
         lists=resolve_name(known)(settings) if known else None,
+        engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
     )
 
 
@@ -60,7 +67,7 @@ def post(settings: Settings) -> Post:
     """Everything that a mail about a subscription needs. Raises what `build` raises."""
     refuse_half_set(settings)
     return Post(
-        store=open_store(settings),
+        store=open_home(settings),
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
         renderer=Renderer(site(settings)),
         links=links(settings),

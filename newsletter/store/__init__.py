@@ -70,29 +70,53 @@ class Store:
         from alembic import command
         from alembic.config import Config
 
+        from newsletter.store import origin
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with _translated(self.url), self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            origin.settle(connection)
 
     def require_schema(self) -> None:
-        """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run."""
+        """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run.
+
+        Raises StoreError also for a database that is a backup or a half-made copy.
+        """
         with self.read() as connection:
             here = current_revision(connection)
         head = newest_revision()
-        if here == head:
-            return
         if here > head:
             message = f"the database is of a newer release ({here}, we know {head}); upgrade"
             raise StoreError(message)
-        if not self.is_sqlite:
+        if here < head and not self.is_sqlite:
             message = (
                 f"the database schema is {here or 'empty'}, {head} is needed; "
                 "run: newsletter migrate"
             )
             raise StoreError(message)
-        self.migrate()
+        if here < head:
+            self.migrate()
+        self._require_open()
+
+    def _require_open(self) -> None:
+        from newsletter.store import origin
+
+        with self.read() as connection:
+            why = origin.why_closed(connection)
+        if why:
+            message = f"the database can't be used: {why}"
+            raise StoreError(message)
+
+    def require_home(self) -> None:
+        """Raises StoreError where this database was copied to another one, which sends its mail."""
+        from newsletter.store import origin
+
+        with self.read() as connection:
+            moved = origin.why_moved(connection)
+        if moved:
+            raise StoreError(moved)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -110,6 +134,15 @@ def _checked(url: str) -> URL:
     if parsed.get_backend_name() == "sqlite" and _is_fleeting(parsed):
         raise StoreAddressError(fleeting)
     return parsed
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Where an SQLite database lies, whether it is there or not; None for a server.
+
+    Raises StoreAddressError.
+    """
+    parsed = _checked(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def _is_fleeting(url: URL) -> bool:
@@ -136,15 +169,6 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-def sqlite_file(url: str) -> Path | None:
-    """Where an SQLite database lies, whether it is there or not; None for a server.
-
-    Raises StoreAddressError.
-    """
-    parsed = _checked(url)
-    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
-
-
     except OSError as error:
         message = f"cannot make the folder of {url.database}: {error.strerror}"
         raise StoreError(message) from error

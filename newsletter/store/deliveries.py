@@ -14,6 +14,7 @@ from sqlalchemy import Text, and_, case, cast, func, literal, select, true, upda
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.people import WEEKDAYS, DeliveryState, Subscriber, SubscriberState
+from newsletter.store import holding
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def freeze_audience(
     chosen = subscriber.c.rubric == rubric
     if weekday is not None:
         chosen &= _wanted_on(weekday)
-    _make_rows(tx, digest_id, chosen, now)
+    _make_rows(tx, digest_id, chosen, now, None)
     return _count_audience(tx, digest_id, rubric, now, weekday)
 
 
@@ -105,24 +106,33 @@ def freeze_due(
             & (habit.days == _DAYS)
             & (subscriber.c.since <= at)
         )
-        _make_rows(tx, digest_id, chosen, now)
+        _make_rows(tx, digest_id, chosen, now, at)
     return _count_audience(tx, digest_id, rubric, now, None)
 
 
-def _make_rows(tx: Connection, digest_id: int, chosen: ColumnElement[bool], now: datetime) -> None:
+def _make_rows(
+    tx: Connection,
+    digest_id: int,
+    chosen: ColumnElement[bool],
+    now: datetime,
+    due: datetime | None,
+) -> None:
     """One pending row for each chosen subscriber who may be mailed, where there is none yet.
 
-    Rows are made in the order of all their indexes' keys: a random order costs five times as much.
+    It is `unknown` instead where a backup was put in place after the mail was due. Rows are made
+    in the order of all their indexes' keys: a random order costs five times as much.
     """
+    held = holding.why(tx, digest_id, due)
+    state = DeliveryState.UNKNOWN if held else DeliveryState.PENDING
     made = {
         "id": _new_id(tx, digest_id),
         "digest_id": literal(digest_id),
         "subscriber_id": subscriber.c.id,
         "email": subscriber.c.email,
-        "state": literal(DeliveryState.PENDING.value),
+        "state": literal(state.value),
         "attempt": literal(0),
         "failures": literal(0),
-        "reason": literal(""),
+        "reason": literal(held),
         "created_at": literal(now, delivery.c.created_at.type),
         "changed_at": literal(now, delivery.c.changed_at.type),
     }

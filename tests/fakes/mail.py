@@ -91,7 +91,14 @@ class Town:
     def announce(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> int:
         """A digest of nothing in particular, and its audience."""
         with self.store.begin() as tx:
-            row = {"rubric": rubric, "date": day, "kind": "normal", "body": "{}", "at": START}
+            row = {
+                "rubric": rubric,
+                "since": day,
+                "date": day,
+                "kind": "normal",
+                "body": "{}",
+                "at": START,
+            }
             numbers = {"picks": 1, "announced": 1, "scanned": 1, "cost_nanos": 0}
             key = tx.execute(insert(digest).values(**row, **numbers)).inserted_primary_key
             assert key is not None

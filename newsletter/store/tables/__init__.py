@@ -4,6 +4,7 @@ from newsletter.store.tables.alerts import alert, digest_outcome, duration, ping
 from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
 from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
+from newsletter.store.tables.origin import origin
 from newsletter.store.tables.papers import fetched, listing, paper
 from newsletter.store.tables.readers import signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
@@ -28,6 +29,7 @@ __all__ = [
     "listing",
     "mailing",
     "metadata",
+    "origin",
     "pace",
     "paper",
     "ping",

@@ -1,0 +1,197 @@
+"""A database into one file while the service works, and back.
+
+SQLite by its own online backup (sqlite.org/backup.html): one consistent moment, writers go on.
+PostgreSQL by pg_dump and pg_restore, which must be on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from newsletter.store import Store, StoreError, holding, newest_revision, origin, search
+from newsletter.store.origin import Fact, Kind
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
+"""As SQLAlchemy writes it; in UTC."""
+
+
+def save(store: Store, file: Path, now: datetime) -> int:
+    """Write a backup to `file`, which must not exist yet; answer its bytes. Raises StoreError."""
+    if file.exists():
+        message = f"{file} exists already; give the backup a name of its own"
+        raise StoreError(message)
+    part = file.with_name(f".{file.name}.{uuid4().hex[:8]}.part")
+    try:
+        # It holds addresses: for its owner alone, from the first byte on.
+        part.touch(mode=0o600)
+        (_save_sqlite if store.is_sqlite else _save_postgres)(store, part, now)
+        _keep(part, file)
+        return file.stat().st_size
+    except OSError as error:
+        message = f"cannot write the backup {file}: {error.strerror}"
+        raise StoreError(message) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _save_sqlite(store: Store, part: Path, now: datetime) -> None:
+    with closing(_opened(Path(str(store.url.database)))) as live, closing(_opened(part)) as copy:
+        live.backup(copy)
+        mark = "INSERT INTO origin (kind, place, at) VALUES (?, '', ?)"
+        copy.execute(mark, (Kind.BACKUP.value, f"{now:{SQLITE_TIME}}"))
+        copy.commit()
+        copy.execute("PRAGMA journal_mode=DELETE")
+        _check(copy, part)
+    with store.begin() as tx:
+        origin.note(tx, Kind.SAVED, Fact("", now))
+
+
+def _save_postgres(store: Store, part: Path, now: datetime) -> None:
+    """The mark goes in first, so that the dump says of itself when it was taken."""
+    with store.begin() as tx:
+        before = origin.known(tx).get(Kind.SAVED)
+        origin.note(tx, Kind.SAVED, Fact("", now))
+    try:
+        _run(store.url, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
+    except StoreError:
+        with store.begin() as tx:
+            origin.forget(tx, Kind.SAVED)
+            if before:
+                origin.note(tx, Kind.SAVED, before)
+        raise
+    with part.open("rb") as dump:
+        os.fsync(dump.fileno())
+
+
+def taken_at(file: Path) -> datetime | None:
+    """When a SQLite backup was taken, if it says so. Raises StoreError for what is no database."""
+    if not file.is_file():
+        message = f"there is no backup {file}"
+        raise StoreError(message)
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as copy:
+            _check(copy, file)
+            if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'origin'").fetchone():
+                return None
+            mark = "SELECT at FROM origin WHERE kind = ?"
+            found = copy.execute(mark, (Kind.BACKUP.value,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        message = f"{file} is no database that can be read ({error}); use another backup"
+        raise StoreError(message) from error
+    return datetime.fromisoformat(found[0]).replace(tzinfo=UTC) if found else None
+
+
+def put_back_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
+    """Copy `file` to where the database belongs; what stood there is kept beside it, and named."""
+    path = Path(str(url.database))
+    aside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        shutil.copyfile(file, part)
+        part.chmod(0o600)
+        if path.exists():
+            aside = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%S}")
+            for ending in ("", "-wal", "-shm"):
+                old = path.with_name(path.name + ending)
+                if old.exists():
+                    old.rename(aside.with_name(aside.name + ending))
+        _keep(part, path)
+    except OSError as error:
+        message = f"cannot put the backup in place at {path}: {error.strerror}"
+        raise StoreError(message) from error
+    return aside
+
+
+def put_back_postgres(url: URL, file: Path) -> None:
+    """Read a dump into an empty database, whole or not at all."""
+    if not file.is_file():
+        message = f"there is no backup {file}"
+        raise StoreError(message)
+    _run(
+        url,
+        "pg_restore",
+        "--no-owner",
+        "--exit-on-error",
+        "--single-transaction",
+        str(file.resolve()),
+    )
+
+
+def take_up(store: Store, taken: datetime | None, now: datetime, *, hold: bool) -> int:
+    """Make a database that was put back the live one; answer how many mails are held.
+
+    `taken` is when it was saved; None where it says so itself. Raises StoreError otherwise.
+    """
+    store.migrate()
+    with store.begin() as tx:
+        facts = origin.known(tx)
+        own = facts.get(Kind.BACKUP) or facts.get(Kind.SAVED)
+        if taken is None and own is None:
+            message = "the database does not say when it was saved; add --taken YYYY-MM-DDTHH:MM"
+            raise StoreError(message)
+        search.prepare(tx)
+        at = taken or (own.at if own else now)
+        if hold:
+            return holding.hold_all(tx, at, now)
+        origin.take_over(tx, now)
+        return 0
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=30)
+
+
+def _check(copy: sqlite3.Connection, path: Path) -> None:
+    said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        message = f"{path} is damaged ({said}); use another backup"
+        raise StoreError(message)
+    revision = copy.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision and revision[0] > newest_revision():
+        message = f"{path} is of a newer release ({revision[0]}); upgrade first"
+        raise StoreError(message)
+
+
+def _keep(part: Path, file: Path) -> None:
+    """Give a whole file its name, durably."""
+    with part.open("rb+") as written:
+        os.fsync(written.fileno())
+    part.rename(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _run(url: URL, program: str, *words: str) -> None:
+    """A program of PostgreSQL's, with the password in its environment: `ps` shows arguments."""
+    if shutil.which(program) is None:
+        message = f"{program} is not installed here; run it where it is, as docs/operating.md says"
+        raise StoreError(message)
+    bare = url.set(drivername="postgresql", password=None)
+    where = bare.render_as_string(hide_password=False)
+    secret = {"PGPASSWORD": str(url.password)} if url.password else {}
+    done = subprocess.run(  # noqa: S603 - a program named above, with our own settings
+        [program, f"--dbname={where}", *words],
+        env=os.environ | secret,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        message = f"{program}: {said[0] if said else 'failed'}"
+        raise StoreError(message)

@@ -1,0 +1,72 @@
+"""After an older backup was put in place: hold what may have been mailed since it was taken.
+
+The marks of mails that left after the backup are gone with the lost database. What was waiting in
+it, and what is planned anew for readers whose hour came before the restore, may be out already. It
+becomes `unknown`: events of the provider settle what did go out, the operator decides on the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select, update
+
+from newsletter.announcements import announcement
+from newsletter.people import DeliveryState
+from newsletter.store import origin
+from newsletter.store.origin import Fact, Kind
+from newsletter.store.tables import delivery, digest
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+HELD = "held: mailed perhaps after the backup of "
+OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+def hold_all(tx: Connection, taken: datetime, now: datetime) -> int:
+    """Hold every mail that the backup shows as not settled. Answers how many."""
+    origin.take_over(tx, now)
+    fact = Fact("", taken, now)
+    origin.note(tx, Kind.RESTORED, fact)
+    changes = {"state": DeliveryState.UNKNOWN.value, "reason": reason(fact), "changed_at": now}
+    free = {"lease_owner": None, "lease_until": None}
+    waiting = delivery.c.state.in_(OPEN)
+    return tx.execute(update(delivery).where(waiting).values(**changes, **free)).rowcount
+
+
+def reason(fact: Fact) -> str:
+    return f"{HELD}{fact.at:%Y-%m-%d %H:%M} UTC"
+
+
+def why(tx: Connection, digest_id: int, due: datetime | None) -> str:
+    """Why a mail that is planned now must not leave; empty when it may.
+
+    `due` None means that nobody waited for an hour: it may have left since the announcement.
+    """
+    restored = origin.known(tx).get(Kind.RESTORED)
+    if restored is None or restored.until is None:
+        return ""
+    if due is None:
+        day = tx.execute(select(digest.c.date).where(digest.c.id == digest_id)).scalar_one()
+        due = announcement(day).public_from
+    return reason(restored) if due <= restored.until else ""
+
+
+def held(tx: Connection) -> int:
+    return tx.scalar(select(func.count()).select_from(delivery).where(*_is_held())) or 0
+
+
+def release(tx: Connection, now: datetime, *, sent: bool) -> int:
+    """The operator says what became of all that is held: it went out, or is sent now."""
+    state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
+    changes = {"state": state.value, "reason": "by the operator", "not_before": None}
+    done = tx.execute(update(delivery).where(*_is_held()).values(**changes, changed_at=now))
+    return done.rowcount
+
+
+def _is_held() -> tuple[ColumnElement[bool], ...]:
+    unknown = delivery.c.state == DeliveryState.UNKNOWN.value
+    return unknown, delivery.c.reason.startswith(HELD, autoescape=True)

@@ -1,0 +1,104 @@
+"""What a database knows of itself: half copied, copied away, a backup, restored from one.
+
+Two databases that both believe they are the live one would mail everybody twice. So a copy says of
+itself that it is one until somebody puts it in place by a command, and what was copied away says
+where to.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import delete, func, insert, select, text
+
+from newsletter.store.tables import origin
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+class Kind(StrEnum):
+    """HOME is where PostgreSQL keeps it, SAVED the time of the last backup; the others forbid."""
+
+    HOME = "home"
+    SAVED = "saved"
+    BACKUP = "backup"
+    COPYING = "copying"
+    MOVED = "moved"
+    RESTORED = "restored"
+
+
+class Fact(NamedTuple):
+    place: str
+    at: datetime
+    until: datetime | None = None
+
+
+def note(tx: Connection, kind: Kind, fact: Fact) -> None:
+    forget(tx, kind)
+    tx.execute(insert(origin).values(kind=kind.value, **fact._asdict()))
+
+
+def forget(tx: Connection, kind: Kind) -> None:
+    tx.execute(delete(origin).where(origin.c.kind == kind.value))
+
+
+def known(tx: Connection) -> dict[Kind, Fact]:
+    rows = tx.execute(select(origin))
+    return {Kind(row.kind): Fact(row.place, row.at, row.until) for row in rows}
+
+
+def take_over(tx: Connection, now: datetime) -> None:
+    """It is the live one from now on, whatever it was."""
+    for kind in (Kind.BACKUP, Kind.MOVED):
+        forget(tx, kind)
+    note(tx, Kind.HOME, Fact(_place(tx), now))
+
+
+def settle(tx: Connection) -> None:
+    """Remember where PostgreSQL keeps it, when its tables were just made."""
+    if tx.dialect.name == "postgresql" and Kind.HOME not in known(tx):
+        note(tx, Kind.HOME, Fact(_place(tx), tx.execute(select(func.now())).scalar_one()))
+
+
+def why_closed(tx: Connection) -> str:
+    """Why nobody may work with this database as it is, and what to do; empty when all is well."""
+    facts = known(tx)
+    if half := facts.get(Kind.COPYING):
+        return (
+            f"it is a copy of {half.place} that was not finished; "
+            "run the same `newsletter db copy` again, or drop it"
+        )
+    if backup := facts.get(Kind.BACKUP):
+        return (
+            f"it is a backup of {backup.at:%Y-%m-%d %H:%M} UTC; "
+            "put it in place with: newsletter db restore FILE"
+        )
+    home = facts.get(Kind.HOME)
+    if home and home.place != _place(tx):
+        return (
+            "it was restored from a dump, so mails sent since then are not in it; "
+            "say so with: newsletter db restore --taken TIME"
+        )
+    return ""
+
+
+def why_moved(tx: Connection) -> str:
+    """Why no mail may leave from this database; empty when all is well."""
+    moved = known(tx).get(Kind.MOVED)
+    if moved is None:
+        return ""
+    return (
+        f"this database was copied to {moved.place} on {moved.at:%Y-%m-%d %H:%M} UTC: set "
+        "NEWSLETTER_DATABASE_URL to that one, or stay with this one by: newsletter db reopen"
+    )
+
+
+def _place(tx: Connection) -> str:
+    """PostgreSQL gives a table another number when a dump is read in; a file can't be told."""
+    if tx.dialect.name == "sqlite":
+        return ""
+    return str(tx.scalar(text("SELECT 'origin'::regclass::oid")))

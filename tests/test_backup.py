@@ -1,0 +1,256 @@
+"""Saved while a run goes on, put back, and nobody mailed twice by what can be proven."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import threading
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, select, text, update
+from sqlalchemy.engine import make_url
+
+from newsletter.people import DeliveryState
+from newsletter.store import Store, StoreError, backup, deliveries, events, holding, origin
+from newsletter.store.origin import Kind
+from newsletter.store.tables import delivery, digest
+from tests.conftest import POSTGRES
+from tests.fakes.database import copied
+from tests.fakes.mail import RUBRIC, FakeMailer, Town
+from tests.fakes.rows import everything, fill
+from tests.fakes.world import World
+
+TAKEN = datetime(2025, 9, 23, 6, 10, tzinfo=UTC)
+RESTORED = datetime(2025, 9, 23, 8, 0, tzinfo=UTC)
+LATER = RESTORED + timedelta(minutes=5)
+
+
+@pytest.fixture
+def live(migrated, tmp_path):
+    with copied(Path(str(migrated["sqlite"].url.database)), tmp_path) as store:
+        yield store
+
+
+@contextmanager
+def own_database():
+    """An empty PostgreSQL database: a dump is of a whole one."""
+    name = f"test_{uuid4().hex}"
+    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+def saved_in_mid_run(store, file):
+    """A run over six readers, saved when the third mail left, and gone on to its end."""
+    town = Town(store)
+    town.settle(6)
+    town.announce()
+    with store.begin() as tx:
+        tx.execute(update(digest).values(picks=0))  # It has no words to be searched.
+    mailer = FakeMailer()
+    once = threading.Lock()
+
+    def before(_email) -> None:
+        if len(mailer.taken) >= 3 and once.acquire(blocking=False):
+            backup.save(store, file, TAKEN)
+
+    mailer.before = before
+    assert town.send(mailer).accepted == 6
+    return town, mailer
+
+
+def lost_and_put_back(store, file):
+    store.close()
+    aside = backup.put_back_sqlite(store.url, file, RESTORED)
+    again = Store(store.url.render_as_string())
+    return again, aside
+
+
+def states(store) -> dict[str, str]:
+    with store.read() as tx:
+        rows = tx.execute(select(delivery.c.email, delivery.c.state))
+        return {row.email: row.state for row in rows}
+
+
+def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_path):
+    town, mailer = saved_in_mid_run(live, tmp_path / "saved.db")
+    store, _ = lost_and_put_back(live, tmp_path / "saved.db")
+    held = backup.take_up(store, None, RESTORED, hold=True)
+    assert 3 <= held <= 5
+    assert set(states(store).values()) == {"accepted", "unknown"}
+    town.store = store
+    before = len(mailer.taken)
+    town.send(mailer)
+    assert len(mailer.taken) == before
+    with store.begin() as tx:
+        assert holding.held(tx) == held
+        [one, *_] = [row for row in town.rows() if row.state == "unknown"]
+        news = events.Event(events.EventKind.DELIVERED, one.email, LATER, one.id)
+        events.apply(tx, [news], LATER)
+        assert holding.held(tx) == held - 1
+        assert holding.release(tx, LATER, sent=False) == held - 1
+    town.send(mailer)
+    assert set(states(store).values()) == {"accepted"}
+    assert len(mailer.taken) == before + held - 1
+    store.close()
+
+
+def test_nothing_is_held_where_nothing_ran_since(live, tmp_path):
+    saved_in_mid_run(live, tmp_path / "saved.db")
+    store, _ = lost_and_put_back(live, tmp_path / "saved.db")
+    assert backup.take_up(store, None, RESTORED, hold=False) == 0
+    assert set(states(store).values()) <= {"accepted", "pending", "sending"}
+    store.require_schema()
+    store.close()
+
+
+def test_the_old_file_is_kept_beside_it(live, tmp_path):
+    saved_in_mid_run(live, tmp_path / "saved.db")
+    whole = everything(live)
+    store, aside = lost_and_put_back(live, tmp_path / "saved.db")
+    store.close()
+    kept = Store(f"sqlite:///{aside}")
+    assert everything(kept) == whole
+    kept.close()
+
+
+def test_a_mail_planned_later_is_held_if_it_was_due_before(store):
+    town = Town(store)
+    town.settle(2)
+    with store.begin() as tx:
+        holding.hold_all(tx, TAKEN, RESTORED)
+    town.announce(date(2025, 9, 23))
+    assert set(town.states().values()) == {DeliveryState.UNKNOWN}
+    mailer = FakeMailer()
+    town.send(mailer)
+    assert not mailer.taken
+    town.announce(date(2025, 9, 24))
+    assert town.send(mailer).accepted == 2
+
+
+@pytest.mark.parametrize(("due", "state"), [(RESTORED, "unknown"), (LATER, "pending")])
+def test_who_is_due_after_the_restore_is_served(store, due, state):
+    town = Town(store)
+    town.announce()
+    town.settle(1)
+    with store.begin() as tx:
+        holding.hold_all(tx, TAKEN, RESTORED)
+        habits = deliveries.waiting(tx, town.digest_id, RUBRIC)
+        deliveries.freeze_due(tx, town.digest_id, RUBRIC, dict.fromkeys(habits, due), LATER)
+    assert list(states(store).values()) == [state]
+
+
+def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):
+    file = tmp_path / "saved.db"
+    backup.save(live, file, TAKEN)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sorted(tmp_path.glob("*saved*")) == [file]
+    with pytest.raises(StoreError, match="exists already"):
+        backup.save(live, file, TAKEN)
+    with live.read() as tx:
+        assert origin.known(tx)[Kind.SAVED].at == TAKEN
+
+
+def test_a_backup_is_not_worked_with_as_it_lies_there(live, tmp_path):
+    file = tmp_path / "saved.db"
+    backup.save(live, file, TAKEN)
+    store = Store(f"sqlite:///{file}")
+    with pytest.raises(StoreError, match="backup of 2025-09-23 06:10 UTC"):
+        store.require_schema()
+    store.close()
+
+
+def test_what_is_no_backup_is_refused(tmp_path, live):
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear all, this is no database", encoding="utf-8")
+    with pytest.raises(StoreError, match="no database that can be read"):
+        backup.taken_at(file)
+    with pytest.raises(StoreError, match="there is no backup"):
+        backup.taken_at(tmp_path / "nothing.db")
+    raw = tmp_path / "raw.db"
+    with sqlite3.connect(live.url.database) as here, sqlite3.connect(raw) as there:
+        here.backup(there)
+    assert backup.taken_at(raw) is None
+    here.close()
+    there.close()
+
+
+def test_a_damaged_backup_is_refused(live, tmp_path):
+    file = tmp_path / "saved.db"
+    fill(live, 50)
+    backup.save(live, file, TAKEN)
+    whole = bytearray(file.read_bytes())
+    whole[8192:40960] = b"x" * (40960 - 8192)
+    file.write_bytes(whole)
+    with pytest.raises(StoreError, match=r"damaged|can't|cannot|no database"):
+        backup.taken_at(file)
+
+
+def test_the_commands_save_and_put_back(tmp_path):
+    world = World(tmp_path)
+    assert world.newsletter("migrate").status == 0
+    assert world.newsletter("db", "backup", "saved.db").status == 0
+    done = world.newsletter("db", "restore", "saved.db")
+    assert done.status == 0, done.err
+    assert "0 mails that were waiting are held" in done.out
+    assert list(tmp_path.glob("newsletter.db.before-*"))
+    assert world.newsletter("status").status == 0
+    assert "0 held mails" in world.newsletter("db", "release", "--sent").out
+    future = world.newsletter("db", "restore", "--taken", "2999-01-01")
+    assert future.status == 2
+
+
+def test_the_command_copies_and_the_old_database_mails_no_more(tmp_path, store_url):
+    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
+    (world.rubrics / "one.md").write_text(
+        "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+    )
+    world.subscribe("reader@example.org,one")
+    done = world.newsletter("db", "copy", "--to", store_url.replace("newsletter.db", "new.db"))
+    assert done.status == 0, done.err
+    assert "NEWSLETTER_DATABASE_URL" in done.out
+    refused = world.newsletter("run")
+    assert refused.status == 1
+    assert "newsletter db reopen" in refused.err
+    assert world.newsletter("status").status == 0
+    moved = {"NEWSLETTER_DATABASE_URL": store_url.replace("newsletter.db", "new.db")}
+    assert world.newsletter("run", **moved).status == 0
+    assert len(world.mails()) == 1
+    assert world.newsletter("db", "reopen").status == 0
+    itself = world.environment["NEWSLETTER_DATABASE_URL"]
+    assert world.newsletter("db", "copy", "--to", itself).status == 2
+
+
+@pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL is named")
+@pytest.mark.skipif(not shutil.which("pg_dump"), reason="pg_dump is not installed")
+def test_postgresql_is_saved_and_put_back(tmp_path):
+    file = tmp_path / "saved.dump"
+    with own_database() as first, own_database() as second:
+        one, two = Store(first), Store(second)
+        one.migrate()
+        fill(one, 3)
+        backup.save(one, file, TAKEN)
+        backup.put_back_postgres(two.url, file)
+        assert everything(two) == everything(one)
+        with pytest.raises(StoreError, match="restored from a dump"):
+            two.require_schema()
+        backup.take_up(two, None, RESTORED, hold=True)
+        two.require_schema()
+        with two.read() as tx:
+            restored = origin.known(tx)[Kind.RESTORED]
+        assert (restored.at, restored.until) == (TAKEN, RESTORED)
+        with pytest.raises(StoreError, match="already exists"):
+            backup.put_back_postgres(two.url, file)
+        one.close()
+        two.close()
