@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from newsletter.desk import Known
 from newsletter.model import Outcome
 from newsletter.scorers import Failure, Reading, Request, ScorerError
+from newsletter.scoring_pace import NotYet, ScoringPace
 from newsletter.stopping import Stopped
 from newsletter.store.ledger import NoReservation
 from newsletter.trouble import Trouble
@@ -41,7 +42,7 @@ class Limits:
     `attempts` counts the calls about one chunk that bring nothing; `outage` is after how many
     chunks given up in a row the service counts as down. `mode` is auto, now or batch.
     After `deadline` nothing more is asked; `wanted_by` only says until when a batch may take.
-    `stop` is set when somebody asks us to end.
+    `stop` is set when somebody asks us to end. `pace` is the provider's limits, for all processes.
     """
 
     budget_nanos: int
@@ -55,6 +56,7 @@ class Limits:
     mode: str = "auto"
     batch_pause: float = 60.0
     wanted_by: datetime | None = None
+    pace: ScoringPace = field(default_factory=ScoringPace)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -161,6 +163,11 @@ class Crew:
             return True
         except NoReservation as refusal:
             return self._postpone(task, refusal)
+        except NotYet as wait:
+            later = self._clock() + timedelta(seconds=wait.seconds)
+            self._queue.appendleft(put_off := replace(task, not_before=later))
+            # The others would have to wait as well; but what comes too late is said so at once.
+            return self._hopeless(put_off) is not None
         if task.prefix:
             self._warming.add(task.prefix)
         future = pool.submit(task.desk.ask, call, call_id, trusting=bool(task.held))

@@ -7,7 +7,6 @@ doubt when the process dies, and one commit serves many mails.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -18,10 +17,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import lives
+from newsletter.envelope import content_hash
+from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.patience import Patience, in_a_row
 from newsletter.people import Delivery, DeliveryState, Email
-from newsletter.store import Store, claims, deliveries, events, pace
+from newsletter.store import Store, claims, deliveries, events
 from newsletter.store.claims import Outcome
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def deliver(
     owner = f"{lives.me()}/{uuid4().hex}"
     work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
     work.patience = Patience(limits.in_a_row, complaint)
+    work.pace = MailPace(mailer, limits.per_second)
     work.todo = counts.get(DeliveryState.PENDING, 0)
     work.total = sum(counts.values())
     if work.todo:
@@ -163,6 +165,7 @@ class _Work:
     in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
     back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
     patience: Patience = field(default_factory=Patience)
+    pace: MailPace = field(default_factory=MailPace)
     todo: int = 0
     sent: int = 0
     total: int = 0
@@ -192,10 +195,11 @@ class _Work:
             return pause
         with self.store.read() as tx:
             due = claims.next_try(tx, self.digest_id, now)
+            pause = self.pace.rest(tx, now)
         if due is None or due > now + LONGEST_REST:
             return None
         # What is due but was not claimed waits for the pace, or is in another process's hands.
-        return max((due - now).total_seconds(), 1 / (self.limits.per_second or 20))
+        return max((due - now).total_seconds(), pause, 1 / (self.limits.per_second or 20))
 
     def finish(self) -> None:
         """Bring what is under way to its end, whatever ended the run, and write it down.
@@ -233,8 +237,7 @@ class _Work:
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
             claims.record(tx, outcomes, now)
-            if free and self.limits.per_second:
-                free = pace.take(tx, "mail", now, self.limits.per_second, free)
+            free = self.pace.grant(tx, now, free)
             if not free:
                 return [], 0
             until = now + self.limits.lease
@@ -249,7 +252,7 @@ class _Work:
 
     def _hand_over(self, attempt: _Attempt) -> str:
         email = self.compose(attempt.delivery)
-        attempt.content_hash = _content_hash(email)
+        attempt.content_hash = content_hash(email)
         attempt.left = True
         return self.mailer.send(email)
 
@@ -270,6 +273,7 @@ class _Work:
 
     def _failed(self, delivery: Delivery, content: str, error: SendError, now: datetime) -> Outcome:
         self.patience.failed(error, now)
+        self.pace.rest_all(self.patience.pause_left(now))
         state = ENDS.get(error.verdict, DeliveryState.PENDING)
         outcome = Outcome(delivery, state, str(error), content_hash=content)
         return self._later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
@@ -290,8 +294,3 @@ def _complaint(tx: Connection, now: datetime, limits: Limits) -> str:
         f"{complained} complaints on {accepted} mails in 30 days are more than "
         f"{limits.complaint_share:.1%}: mailbox providers block such senders; find out why first"
     )
-
-
-def _content_hash(email: Email) -> str:
-    content = f"{email.subject}\x00{email.text}\x00{email.html}"
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()

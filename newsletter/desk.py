@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from newsletter import lives
 from newsletter.model import Score
 from newsletter.scorers import Answer, Call, Failure, Reading, Request, Scorer, ScorerError
+from newsletter.scoring_pace import ScoringPace
 from newsletter.store import ledger, scores
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Desk:
     day: date
     budget: ledger.Budget
     clock: Callable[[], datetime]
+    pace: ScoringPace = field(default_factory=ScoringPace)
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
     thread that waited too long would lose an answer that was paid for."""
@@ -74,7 +76,7 @@ class Desk:
             return scores.known(tx, self.account, list(by_id))
 
     def reserve(self, call: Call, *, batch: bool = False) -> str:
-        """Commit the intent. Raises NoReservation, or Known when others were first."""
+        """Commit the intent. Raises NoReservation, NotYet, or Known when others were first."""
         lease = BATCH_LEASE if batch else LEASE
         batch_id = ledger.SUBMITTING if batch else None
         with self._writing() as tx:
@@ -82,6 +84,8 @@ class Desk:
             known = scores.known(tx, self.account, ids)[call.request.reading]
             if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
                 raise Known(found)
+            if not batch:
+                self.pace.take(tx, call, self.clock())
             until = self.clock() + lease
             return ledger.reserve(tx, self.account, call, self.budget, until, batch_id)
 
@@ -94,11 +98,11 @@ class Desk:
         try:
             answer = self.scorer.ask(call)
             reading = self.store_answer(
-                call.request, call.model, call_id, answer, trusting=trusting
+                call.request, call.model, call_id, answer, trusting=trusting, asked=call
             )
             ended = True
         except ScorerError as error:
-            self._settle(call_id, error)
+            self._settle(call_id, call, error)
             ended = True
             raise
         finally:
@@ -108,11 +112,23 @@ class Desk:
         return reading
 
     def store_answer(
-        self, request: Request, model: str, call_id: str, answer: Answer, *, trusting: bool
+        self,
+        request: Request,
+        model: str,
+        call_id: str,
+        answer: Answer,
+        *,
+        trusting: bool,
+        asked: Call | None = None,
     ) -> Reading:
-        """The raw answer and its cost are committed before anybody parses it."""
+        """The raw answer and its cost are committed before anybody parses it.
+
+        `asked` is the call where it was made by itself and not in bulk.
+        """
         with self._writing() as tx:
             ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
+            if asked:
+                self.pace.answered(tx, asked, answer, self.clock())
         if answer.usage is None:
             raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
         reading = self.scorer.read(request, model, answer.raw)
@@ -154,10 +170,11 @@ class Desk:
         with self._writing() as tx:
             ledger.abandon(tx, call_id, "the program failed", self.clock())
 
-    def _settle(self, call_id: str, error: ScorerError) -> None:
+    def _settle(self, call_id: str, call: Call, error: ScorerError) -> None:
         settle = ledger.lost if error.failure is Failure.LOST else ledger.free
         with self._writing() as tx:
             settle(tx, call_id, str(error), self.clock())
+            self.pace.failed(tx, call, error, self.clock())
 
     def _keep(
         self, tx: Connection, request: Request, reading: Reading, call_id: str, *, trusting: bool

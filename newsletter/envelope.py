@@ -5,6 +5,7 @@ What goes into a header is made one clean line first, so that nothing from outsi
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -130,6 +131,12 @@ def letter(
         headers=automatic("auto-replied" if answering else "auto-generated"),
         date=now,
     )
+
+
+def content_hash(email: Email) -> str:
+    """What a copy says, in 64 hex digits: one that is sent again must say the same."""
+    content = f"{email.subject}\x00{email.text}\x00{email.html}"
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 def automatic(kind: str) -> tuple[tuple[str, str], ...]:

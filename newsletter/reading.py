@@ -8,6 +8,7 @@ from newsletter import bulk
 from newsletter.chunks import LEAST_SHARING
 from newsletter.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Paper, Rubric
 from newsletter.score import Limits, Want, likeliest_first, score_all
+from newsletter.scoring_pace import ScoringPace
 from newsletter.store import digests, papers
 from newsletter.triage import split_excluded
 
@@ -70,6 +71,7 @@ def scoring_limits(room: Room, wanted_by: datetime | None = None) -> Limits:
         concurrency=settings.scoring_concurrency,
         mode=settings.scoring_mode,
         wanted_by=wanted_by,
+        pace=ScoringPace(settings.scoring_requests_per_minute, settings.scoring_tokens_per_minute),
         stop=room.stop,
     )
 

@@ -12,7 +12,7 @@ All decisions are taken in the calling thread, `crew.py`; the others only wait f
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from newsletter import bulk, chunks
@@ -95,9 +95,13 @@ def score_all(
     ScoringFailed as `score` does: what stops one rubric's calls stops all.
     """
     budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
+    pace = replace(limits.pace, longest_pause=limits.longest_pause)
     turn = threading.Lock()
     jobs = [
-        Job(Desk(store, scorer, want.rubric, day, budget, clock, turn), list(want.papers))
+        Job(
+            Desk(store, scorer, want.rubric, day, budget, clock, pace, turn),
+            list(want.papers),
+        )
         for want in wants
     ]
     crew = Crew(limits, clock)

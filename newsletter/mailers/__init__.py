@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from newsletter.trouble import Trouble
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from newsletter.allowance import Allowance
     from newsletter.people import Email
 
 
@@ -48,6 +49,14 @@ class SendError(Exception):
 class Mailer(Protocol):
     def send(self, email: Email) -> str:
         """Hand over one email and return the provider's id for it. Raises SendError."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A mailer whose provider says how much it still takes."""
+
+    allowance: Allowance | None
+    """What its last answer said; None where it said nothing."""
 
 
 MAILERS = {

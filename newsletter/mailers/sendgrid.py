@@ -16,11 +16,13 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
 from typing import TYPE_CHECKING, Any
 
+from newsletter import allowance
 from newsletter.mailers import Mailer, SendError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from newsletter.allowance import Allowance
     from newsletter.people import Email
     from newsletter.settings import Settings
 
@@ -30,6 +32,7 @@ BAD_REQUEST = 400
 TOO_MANY = 429
 SERVER_ERROR = 500
 AMBIGUOUS = frozenset({408})
+RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 THIS_RECIPIENT = re.compile(r"personalizations(\.\d+)?(\.to\b.*)?")
 FIXES = {
     200: "nothing was sent (sandbox mode, or a proxy answered); check NEWSLETTER_SENDGRID_URL",
@@ -53,6 +56,7 @@ class SendGrid:
             settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_url, timeout
         )
         self._clock = clock
+        self.allowance: Allowance | None = None
 
     def send(self, email: Email) -> str:
         """Hand over one email and return SendGrid's X-Message-Id."""
@@ -62,6 +66,7 @@ class SendGrid:
             response = self._client.send(payload(email))
         except HTTPError as error:
             body, headers = error.body or b"", error.headers
+            self.allowance = allowance.read(headers, *RATE_HEADERS) or self.allowance
             raise self._judge(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
             message = f"SendGrid cannot be reached: {error.reason}"
@@ -69,6 +74,7 @@ class SendGrid:
         except (OSError, HTTPException) as error:
             message = f"no whole answer from SendGrid: {error!r}"
             raise SendError(Verdict.UNKNOWN, message) from None
+        self.allowance = allowance.read(response.headers, *RATE_HEADERS) or self.allowance
         if response.status_code != ACCEPTED:
             raise self._judge(response.status_code, response.body, response.headers)
         return str(response.headers.get("X-Message-Id", ""))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
+    from newsletter.allowance import Allowance
     from newsletter.model import Paper, Rubric, Score, Usage
 
 
@@ -40,24 +41,30 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request ready to be sent, and the most it can cost. `at` decides which prices hold."""
+    """A request ready to be sent, and the most it can cost. `at` decides which prices hold.
+
+    `tokens` is about how long its prompt is; 0 where nobody counts.
+    """
 
     request: Request
     model: str
     body: Mapping[str, Any]
     upper_nanos: int
     at: datetime
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back, as bytes, with what it cost; stored before anybody parses it.
 
-    `usage` is None where the answer does not say: it may have been billed.
+    `usage` is None where the answer does not say: it may have been billed. `left` is what the
+    provider says is left of its limits, by their names in `scoring_pace.py`.
     """
 
     raw: bytes
     usage: Usage | None
+    left: Mapping[str, Allowance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +97,22 @@ class Failure(StrEnum):
 class ScorerError(Exception):
     """A call brought no answer. The text is for a person and holds no secret.
 
-    `retry_after` is in seconds, where the other side named a time; None else.
+    `retry_after` is in seconds, where the other side named a time; None else. `throttled` says that
+    too much came at once, so that nobody should go on asking.
     """
 
-    def __init__(self, failure: Failure, reason: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        reason: str,
+        retry_after: float | None = None,
+        *,
+        throttled: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.failure = failure
         self.retry_after = retry_after
+        self.throttled = throttled
 
 
 class Scorer(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from newsletter import allowance
 from newsletter.scorers import Answer, Batcher, Call, Reading, Scorer
 from newsletter.scorers.claude import answer, prices, prompt
 from newsletter.scorers.claude.bulk import Bulk
@@ -11,8 +12,10 @@ from newsletter.scorers.claude.wire import Wire
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from newsletter.allowance import Allowance
     from newsletter.model import Rubric, Usage
     from newsletter.scorers import Request
     from newsletter.settings import Settings
@@ -65,7 +68,7 @@ class Claude:
         }
         tokens = prompt.most_tokens(body)
         upper = prices.upper_bound(model, at.date(), tokens, body["max_tokens"])
-        return Call(request, model, body, upper, at)
+        return Call(request, model, body, upper, at, prompt.usual_tokens(body))
 
     def connect(self) -> None:
         """Load the library and make the client; sends nothing."""
@@ -75,7 +78,7 @@ class Claude:
         with self._wire.proving(call.at):
             response = self._wire.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
-        return Answer(raw, answer.usage_of(raw, call.model, call.at))
+        return Answer(raw, answer.usage_of(raw, call.model, call.at), _left(response.headers))
 
     def weigh(self, call: Call) -> Usage | None:
         body = {name: call.body[name] for name in ("model", "system", "messages", "output_config")}
@@ -88,6 +91,16 @@ class Claude:
 
     def read(self, request: Request, model: str, raw: bytes) -> Reading:
         return answer.read(request, model, raw)
+
+
+def _left(headers: Mapping[str, str]) -> dict[str, Allowance]:
+    """platform.claude.com/docs/en/api/rate-limits: cached tokens do not count."""
+    found = {}
+    for ours, theirs in (("requests", "requests"), ("tokens", "input-tokens")):
+        names = (f"anthropic-ratelimit-{theirs}-{what}" for what in ("limit", "remaining", "reset"))
+        if left := allowance.read(headers, *names):
+            found[ours] = left
+    return found
 
 
 def _thinking(model: str, request: Request) -> dict[str, Any]:

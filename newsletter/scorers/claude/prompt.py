@@ -134,6 +134,11 @@ def rubric_text(rubric: Rubric) -> str:
     return f"<rubric>\n{text[:RUBRIC_LIMIT]}\n</rubric>"
 
 
+def usual_tokens(body: dict[str, Any]) -> int:
+    """About how many prompt tokens the body makes, at 3.6 bytes a token."""
+    return int(len(json.dumps(body, ensure_ascii=False).encode()) / 3.6)
+
+
 def most_tokens(body: dict[str, Any]) -> int:
     """More prompt tokens than the body can make: two bytes a token, where 3.6 are usual."""
     return len(json.dumps(body, ensure_ascii=False).encode()) // 2 + 600

@@ -26,6 +26,7 @@ FIXES = {
     413: "the request is too large",
 }
 BUSY = {408, 409, 429}
+TOO_MANY = 429
 SERVER_FAULTS, TOO_LARGE, MALFORMED = 500, 413, 400
 
 
@@ -81,7 +82,8 @@ class Wire:
         said = " ".join(error.message.replace(self._key, "***").split())[:200]
         if status in BUSY or status >= SERVER_FAULTS:
             wait = retry_after(error.response.headers.get("retry-after", ""), at)
-            return ScorerError(Failure.BUSY, f"Anthropic answered {status}: {said}", wait)
+            reason = f"Anthropic answered {status}: {said}"
+            return ScorerError(Failure.BUSY, reason, wait, throttled=status == TOO_MANY)
         too_large = status == TOO_LARGE or (status == MALFORMED and "too long" in said)
         failure = Failure.TOO_LARGE if too_large else Failure.FATAL
         fix = FIXES.get(status, "the request was refused")

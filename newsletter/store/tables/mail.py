@@ -86,10 +86,13 @@ inbound = Table(
     Index(None, "state", "received_at"),
 )
 
-# A limit shared by all machines: when the next start would be due at the even pace (Unix time).
+# A limit shared by all machines; what the columns mean is told in `store/pace.py`.
 pace = Table(
     "pace",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("due", Float, nullable=False),
+    Column("not_before", Float),
+    Column("slow_rate", Float),
+    Column("slow_until", Float),
 )
