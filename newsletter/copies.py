@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import announcements, envelope
@@ -34,6 +35,7 @@ class Copies:
         self._digest = digest
         self._rendered: dict[tuple[Format, int | None], Rendered] = {}
         self._lock = threading.Lock()
+        self.rendering_seconds = 0.0
 
     def copy(self, subscriber: Subscriber) -> Copy:
         """The digest as this reader gets it."""
@@ -68,9 +70,11 @@ class Copies:
         with self._lock:
             key = (fmt, max_papers)
             if key not in self._rendered:
+                started = time.monotonic()
                 self._rendered[key] = self._renderer.digest(
                     self._digest, navigation(self._links, self._digest), fmt, max_papers
                 )
+                self.rendering_seconds += time.monotonic() - started
             return self._rendered[key]
 
 

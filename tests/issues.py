@@ -196,9 +196,26 @@ MAILS: dict[str, dict[str, Any]] = {
         "unsubscribe_url": READER.unsubscribe_url,
     },
     "alert": {
-        "headline": "Scoring failed for Foundation models",
-        "advice": "The key was refused (401). Set ANTHROPIC_API_KEY and run: newsletter run",
-        "facts": [("Day", "2025-09-23"), ("Papers waiting", "964"), ("Paid so far", "$0.12")],
+        "headline": "2 things need a hand",
+        "sections": [
+            (
+                "Scoring failed",
+                "foundation-models of 2025-09-23, stars of 2025-09-23",
+                "Anthropic answered 401: check ANTHROPIC_API_KEY",
+                "The digest is held back and what was paid for is kept. It is tried again.",
+                ["newsletter run --date 2025-09-23"],
+                "2025-09-23 00:05 UTC",
+            ),
+            (
+                "The disk is nearly full",
+                "/srv/newsletter/var",
+                "0.8 GB are free where /srv/newsletter/var lies.",
+                "On a full disk the database can't be written. Make room.",
+                ["du -xh --max-depth=1 /srv/newsletter/var"],
+                "2025-09-22 21:40 UTC",
+            ),
+        ],
+        "ended": ["Replies wait for you"],
     },
 }
 

@@ -1,0 +1,120 @@
+"""The operator's alerts: each from when it was first seen until it was over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.alerts import Alert, Kind, Opened
+from newsletter.store.tables import alert, ping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection, Row, Table
+
+QUIET = timedelta(minutes=12)
+"""Not seen for so long it is over. A run takes a halt back while it tries anew: one look in which
+it is missing says nothing."""
+
+
+def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[Opened], int]:
+    """Keep what is wrong now, and end what is not any more; the new ones, and how many ended."""
+    known = {one.alert.key: one for one in opened(tx)}
+    wanted = {one.key: one for one in found}
+    for key, one in wanted.items():
+        if key in known:
+            tx.execute(update(alert).where(alert.c.id == known[key].id).values(_words(one, now)))
+        else:
+            row = {"key": key, "kind": one.kind.label, "first_seen": now, **_words(one, now)}
+            tx.execute(_insert(tx, alert).values(row).on_conflict_do_nothing())
+    ended = tx.execute(
+        update(alert)
+        .where(alert.c.cleared_at.is_(None), alert.c.last_seen < now - QUIET)
+        .values(cleared_at=now)
+    )
+    fresh = [one for one in opened(tx) if one.alert.key not in known]
+    return fresh, ended.rowcount
+
+
+def opened(tx: Connection) -> list[Opened]:
+    """Everything that is not over, the oldest first."""
+    query = select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.first_seen)
+    return [_opened(row) for row in tx.execute(query.order_by(alert.c.id))]
+
+
+def since(tx: Connection, when: datetime) -> list[Opened]:
+    """What was open at any time from then on, the oldest first."""
+    still = alert.c.cleared_at.is_(None) | (alert.c.cleared_at >= when)
+    query = select(alert).where(still).order_by(alert.c.first_seen, alert.c.id)
+    return [_opened(row) for row in tx.execute(query)]
+
+
+def over_since_told(tx: Connection) -> list[Opened]:
+    """What the operator was told of and is over, since he was last told anything."""
+    last = tx.scalar(select(func.max(alert.c.told_at)))
+    if last is None:
+        return []
+    query = select(alert).where(alert.c.told_at.is_not(None), alert.c.cleared_at >= last)
+    return [_opened(row) for row in tx.execute(query.order_by(alert.c.cleared_at, alert.c.id))]
+
+
+def told(tx: Connection, ids: Sequence[int], now: datetime) -> None:
+    tx.execute(update(alert).where(alert.c.id.in_(ids)).values(told_at=now, not_before=None))
+
+
+def put_off(tx: Connection, ids: Sequence[int], until: datetime) -> None:
+    tx.execute(update(alert).where(alert.c.id.in_(ids)).values(not_before=until))
+
+
+def count_open(tx: Connection) -> dict[str, int]:
+    """How many are open, by kind."""
+    query = (
+        select(alert.c.kind, func.count())
+        .where(alert.c.cleared_at.is_(None))
+        .group_by(alert.c.kind)
+    )
+    return {row.kind: row[1] for row in tx.execute(query)}
+
+
+def pinged(tx: Connection, day: date) -> bool:
+    return tx.scalar(select(ping.c.at).where(ping.c.day == day)) is not None
+
+
+def keep_ping(tx: Connection, day: date, now: datetime) -> None:
+    tx.execute(_insert(tx, ping).values(day=day, at=now).on_conflict_do_nothing())
+
+
+def _words(one: Alert, now: datetime) -> dict[str, Any]:
+    """Subject and key bear names of our own files; the rest may quote what others answered."""
+    return {
+        "subject": one.subject,
+        "what": _storable(one.what),
+        "fix": one.fix,
+        "command": one.command,
+        "last_seen": now,
+    }
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode().replace("\0", "")
+
+
+def _opened(row: Row[Any]) -> Opened:
+    return Opened(
+        id=row.id,
+        alert=Alert(Kind[row.kind.upper()], row.subject, row.what, row.fix, row.command),
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        told_at=row.told_at,
+        not_before=row.not_before,
+        cleared_at=row.cleared_at,
+    )
+
+
+def _insert(tx: Connection, table: Table) -> Any:  # noqa: ANN401 - two dialects, one shape
+    return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)

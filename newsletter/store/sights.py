@@ -1,0 +1,143 @@
+"""What the state of the service is: read for the alerts, every few minutes, so by indexes alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, cast, func, select
+
+from newsletter.people import DeliveryState, Subscriber, SubscriberState
+from newsletter.store import spending, troubles
+from newsletter.store.events import EventKind
+from newsletter.store.inbound import State
+from newsletter.store.tables import delivery, digest, event, fetched, inbound, mailing, subscriber
+from newsletter.store.troubles import TroubleKind
+from newsletter.symptoms import FEW_COMPLAINTS, Case, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+WEEK = timedelta(days=7)
+"""As long as a digest is still mailed."""
+MONTH = timedelta(days=30)
+SPENT_DAYS = timedelta(days=4)
+"""A budget that was nearly spent on each of these days is one alert, not one a day."""
+SETTLING = timedelta(hours=1)
+
+
+def look(tx: Connection, now: datetime) -> Seen:
+    """All that the database knows of; what is due of arXiv and of the disk is added above."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    complained, accepted = _complaints(tx, now)
+    replies, oldest = _replies(tx)
+    return Seen(
+        now=now,
+        failed=troubles.noted(tx, TroubleKind.SCORING, now),
+        unread=troubles.noted(tx, TroubleKind.BUDGET, now),
+        morning=troubles.noted(tx, TroubleKind.MORNING, now),
+        owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
+        doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
+        halted=_halted(tx, now),
+        spent=spending.by_rubric(tx, now - SPENT_DAYS),
+        month_nanos=sum(spending.spent_since(tx, month)),
+        complained=complained,
+        accepted=accepted,
+        replies=replies,
+        replies_since=oldest,
+    )
+
+
+def _mails(
+    tx: Connection,
+    state: DeliveryState,
+    since: ColumnElement[Any],
+    now: datetime,
+    within: timedelta | None,
+) -> tuple[Case, ...]:
+    """Mails that stood in a state for an hour, by digest."""
+    query = (
+        select(digest.c.rubric, digest.c.date, func.count(), func.min(since, type_=since.type))
+        .join_from(delivery, digest)
+        .where(delivery.c.state == state, since <= now - SETTLING)
+        .group_by(digest.c.rubric, digest.c.date)
+        .order_by(digest.c.date, digest.c.rubric)
+    )
+    if within:
+        query = query.where(digest.c.date >= (now - within).date())
+    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+
+
+def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
+    query = (
+        select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted)
+        .join_from(mailing, digest)
+        .where(mailing.c.halted != "", digest.c.date >= (now - WEEK).date())
+        .order_by(digest.c.date, digest.c.rubric)
+    )
+    return tuple(Case(slug, day, at, reason=why) for slug, day, at, why in tx.execute(query))
+
+
+def _complaints(tx: Connection, now: datetime) -> tuple[int, int]:
+    """Complaints of a month, and the mails they are measured by; those only where it matters."""
+    since = now - MONTH
+    complained = tx.scalar(
+        select(func.count()).where(event.c.kind == EventKind.COMPLAINT, event.c.at >= since)
+    )
+    if not complained or complained < FEW_COMPLAINTS:
+        return complained or 0, 0
+    accepted = tx.scalar(
+        select(func.count()).where(
+            delivery.c.state == DeliveryState.ACCEPTED, delivery.c.changed_at >= since
+        )
+    )
+    return complained, accepted or 0
+
+
+def _replies(tx: Connection) -> tuple[int, datetime | None]:
+    first = func.min(inbound.c.received_at, type_=inbound.c.received_at.type)
+    waiting = inbound.c.state.in_([State.REVIEW, State.LETTER])
+    number, oldest = tx.execute(select(func.count(), first).where(waiting)).one()
+    return number, oldest
+
+
+def fetched_at(tx: Connection, day: date) -> dict[str, datetime]:
+    """When each category's batch of that date was there."""
+    rows = tx.execute(select(fetched.c.category, fetched.c.at).where(fetched.c.date == day))
+    return {row.category: row.at for row in rows}
+
+
+def wishes(tx: Connection, slug: str) -> list[Subscriber]:
+    """One reader for all who asked for the same hour, in the same zone, on the same days.
+
+    Each stands for the one of them who joined first; names and addresses are left out.
+    """
+    first = func.min(subscriber.c.since, type_=subscriber.c.since.type)
+    alike = (subscriber.c.timezone, subscriber.c.send_at, cast(subscriber.c.days, Text))
+    query = (
+        select(*alike, first)
+        .where(subscriber.c.rubric == slug, subscriber.c.state == SubscriberState.ACTIVE)
+        .group_by(*alike)
+    )
+    return [
+        Subscriber(
+            id="",
+            email="",
+            rubric=slug,
+            timezone=zone,
+            send_at=time.fromisoformat(at) if at else None,
+            days=tuple(json.loads(days)),
+            since=since,
+        )
+        for zone, at, days, since in tx.execute(query)
+    ]
+
+
+def digested(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
+    """Which rubrics have a digest of which of these dates."""
+    rows = tx.execute(select(digest.c.rubric, digest.c.date).where(digest.c.date.in_(days)))
+    return {(row.rubric, row.date) for row in rows}

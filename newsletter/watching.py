@@ -1,0 +1,199 @@
+"""Look at the service, keep what is wrong, and tell the operator: each thing once, with the fix.
+
+look     what the tables say, and the calendar, and the disk
+find     the rules (symptoms.py)
+record   what is new and what is over; both are logged
+tell     one mail with all that is new; what could not be sent is sent in the next round
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from newsletter.alerts import Alert, Opened, Section, database, due_to_tell, grouped, headline
+from newsletter.announcements import announcement, previous
+from newsletter.due import first_due
+from newsletter.envelope import letter
+from newsletter.mailers import SendError, Verdict
+from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.store import Store, StoreError, alerts, sights, subscribers
+from newsletter.symptoms import Bounds, Case, Disk, Seen, find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.model import Rubric
+    from newsletter.room import Room
+    from newsletter.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DOUBTFUL_REST = timedelta(hours=1)
+"""Before a mail is tried again that may have gone out."""
+STRIKES = 2
+"""Rounds in a row without the database until it is told: a long import also locks it for a while.
+"""
+_strikes: WeakKeyDictionary[Store, int] = WeakKeyDictionary()
+"""The one thing that can't be kept in the database: that it does not answer."""
+
+
+def tell_operator(room: Room, now: datetime) -> None:
+    """One round: find what is wrong, keep it, mail what is new."""
+    try:
+        with room.store.read() as tx:
+            seen = look(tx, room.settings, room.rubrics, room.source.newest(now), now)
+        with room.store.begin() as tx:
+            fresh, over = alerts.record(tx, find(seen, bounds(room.settings)), now)
+            waiting = due_to_tell(alerts.opened(tx), now)
+            ended = alerts.over_since_told(tx)
+        _log(fresh, over)
+        if waiting and room.settings.operator_email:
+            _tell(room, waiting, ended, now)
+    except StoreError as fault:
+        _strike(room, str(fault), now)
+        return
+    _strikes.pop(room.store, None)
+
+
+def look(
+    tx: Connection, settings: Settings, rubrics: Mapping[str, Rubric], newest: date, now: datetime
+) -> Seen:
+    """The whole state. `newest` is the date of the announcement that should be there."""
+    read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
+    return replace(
+        sights.look(tx, now),
+        late=_late(tx, read, newest),
+        missed=_missed(tx, settings, read, newest),
+        disks=_disks(settings),
+    )
+
+
+def bounds(settings: Settings) -> Bounds:
+    month = settings.monthly_budget_usd
+    return Bounds(
+        late=timedelta(hours=settings.late_hours),
+        day_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
+        month_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
+        disk_bytes=int(settings.disk_free_gb * 1e9),
+    )
+
+
+def _late(tx: Connection, read: Mapping[str, Rubric], newest: date) -> tuple[Case, ...]:
+    """The newest batch, where a category that somebody reads is not there yet."""
+    there = sights.fetched_at(tx, newest)
+    wanted = {name for rubric in read.values() for name in rubric.categories}
+    if not (missing := sorted(wanted - there.keys())):
+        return ()
+    reason = f"Not there: {', '.join(missing)}."
+    return (Case("", newest, announcement(newest).public_from, reason=reason),)
+
+
+def _missed(
+    tx: Connection, settings: Settings, read: Mapping[str, Rubric], newest: date
+) -> tuple[Case, ...]:
+    """Digests of the last two announcements whose papers are there, and whose first mail is due.
+
+    Whether it is due by now is for the rules to say: a batch in bulk may take until then.
+    """
+    days = (previous(newest), newest)
+    made = sights.digested(tx, days)
+    found = []
+    for day in days:
+        there = sights.fetched_at(tx, day)
+        for slug, rubric in read.items():
+            if (slug, day) in made or not there.keys() >= set(rubric.categories):
+                continue
+            due = first_due(day, sights.wishes(tx, slug), settings.zone, settings.send_at)
+            if due:
+                ready = max(there[name] for name in rubric.categories)
+                found.append(Case(slug, day, max(due, ready)))
+    return tuple(found)
+
+
+def _disks(settings: Settings) -> tuple[Disk, ...]:
+    """Where the database and the outbox lie; two places on one disk are one."""
+    url = settings.database_url.get_secret_value()
+    places = [Path(url.partition(":///")[2])] if url.startswith("sqlite") else []
+    if settings.mailer_name == "outbox":
+        places.append(settings.outbox_dir)
+    found: dict[int, Disk] = {}
+    for place in places:
+        there = next(one for one in (place, *place.absolute().parents) if one.is_dir())
+        found.setdefault(
+            there.stat().st_dev, Disk(str(there.absolute()), shutil.disk_usage(there).free)
+        )
+    return tuple(found.values())
+
+
+def _log(fresh: Sequence[Opened], over: int) -> None:
+    for one in fresh:
+        subject = f" ({one.alert.subject})" if one.alert.subject else ""
+        what = f"{one.alert.kind}{subject}: {one.alert.what} {one.alert.fix} {one.alert.command}"
+        log.warning("%s", what.strip(), extra={"alert": one.alert.kind.label})
+    if over:
+        log.info("%d alerts are over", over)
+
+
+def _tell(room: Room, waiting: Sequence[Opened], ended: Sequence[Opened], now: datetime) -> None:
+    ids = [one.id for one in waiting]
+    try:
+        _mail(room, grouped(waiting), grouped(ended), now)
+    except SendError as error:
+        log.warning("the operator could not be told by mail: %s", error)
+        if error.verdict is Verdict.UNKNOWN:
+            with room.store.begin() as tx:
+                alerts.put_off(tx, ids, now + DOUBTFUL_REST)
+        return
+    with room.store.begin() as tx:
+        alerts.told(tx, ids, now)
+
+
+def _strike(room: Room, reason: str, now: datetime) -> None:
+    """The database does not answer, or takes nothing: told once, from this process's memory."""
+    log.warning("%s", reason, extra={"alert": "database"})
+    _strikes[room.store] = _strikes.get(room.store, 0) + 1
+    if _strikes[room.store] != STRIKES or not room.settings.operator_email:
+        return
+    told = Opened(0, database(reason), now, now)
+    try:
+        _mail(room, grouped([told]), (), now)
+    except SendError as error:
+        log.warning("the operator could not be told by mail: %s", error)
+        _strikes[room.store] -= 1
+
+
+def _mail(room: Room, sections: Sequence[Section], ended: Sequence[Section], now: datetime) -> None:
+    """Raises SendError."""
+    subject, html, text = room.renderer.mail(
+        "alert",
+        headline=headline(sections),
+        sections=sections,
+        ended=[f"{one.title}: {one.about}" if one.about else one.title for one in ended],
+    )
+    room.mailer.send(
+        letter(
+            to_email=room.settings.operator_email,
+            to_name="",
+            subject=subject,
+            html=html,
+            text=text,
+            letter_id=uuid4().hex,
+            sender=room.sender,
+            now=now,
+        )
+    )
+
+
+def open_alerts(seen: Seen, settings: Settings) -> list[Alert]:
+    """What is wrong at this moment, whether or not a round has seen it."""
+    return find(seen, bounds(settings))
