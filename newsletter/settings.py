@@ -161,6 +161,12 @@ class Settings(BaseSettings):
     late_hours: float = Field(
         3.0, gt=0, le=240, description="use hours after which a missing batch is told, like 3"
     )
+    disk_free_gb: float = Field(
+        1.0, ge=0, le=100_000, description="use the gigabytes below which you are told, like 1"
+    )
+    log_level: Literal["", "debug", "info", "warning", "error"] = Field(
+        "", description="use debug, info, warning or error"
+    )
     ping_url: WebAddress | Literal[""] = Field(
         "", description="use the http(s) address that expects a sign of life each morning"
     )
@@ -179,17 +185,17 @@ class Settings(BaseSettings):
     scoring_tokens_per_minute: int | None = Field(
         None, ge=1, description="use the input tokens per minute of your Anthropic tier"
     )
+    dns_server: str = Field(
+        "",
+        pattern=r"^$|^[0-9a-fA-F.:]+$",
+        description="use the IP address of a name server, like 9.9.9.9",
+    )
     group_audience: int = Field(
         20_000, ge=1, description="use the number of readers above which mails leave in groups"
     )
     timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
     send_at: Clock = Field(time(7, 0), description="use a time of day like 07:00")
 
-    dns_server: str = Field(
-        "",
-        pattern=r"^$|^[0-9a-fA-F.:]+$",
-        description="use the IP address of a name server, like 9.9.9.9",
-    )
     @field_validator("secret_key")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
@@ -202,12 +208,6 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
     @field_validator("operator_password")
     @classmethod
     def _not_guessed(cls, value: SecretStr) -> SecretStr:
@@ -216,6 +216,12 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:

@@ -17,6 +17,7 @@ from newsletter.copies import Copies
 from newsletter.deliver import Limits, deliver
 from newsletter.digest import compose
 from newsletter.model import DayKind, Digest, Outcome, Rubric
+from newsletter.noting import figures, keep_duration, step
 from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
 from newsletter.score import score
 from newsletter.stopping import Stopped
@@ -64,7 +65,9 @@ def _score(room: Room, unit: Unit, report: Report) -> Ending:
 
 def _digest(room: Room, unit: Unit, report: Report) -> Ending:
     [rubric] = _rubrics(room, unit.ids)
-    digest = make_digest(room, rubric, unit.day, report, unit.wanted_by)
+    with step(room, "digest", unit.day, rubric.slug) as line:
+        digest = make_digest(room, rubric, unit.day, report, unit.wanted_by)
+        line.update(figures(digest))
     if digest.kind is DayKind.SCORING_FAILED:
         return Ending(why_held(digest), digest=digest)
     with room.store.begin() as tx:
@@ -81,17 +84,21 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
         raise Trouble(message)
     copies = Copies(room.renderer, room.links, room.sender, digest)
     stage = f"Sending {digest.rubric.slug}" + (f", lane {lane + 1}" if lane else "")
-    tally = deliver(
-        room.store,
-        room.mailer,
-        digest_id,
-        lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
-        clock=room.clock,
-        sleep=time.sleep,
-        progress=lambda done, total: report(stage, done, total),
-        limits=Limits(per_second=room.settings.mails_per_second),
-        stop=room.stop.is_set,
-    )
+    with step(room, "mail", unit.day, digest.rubric.slug) as line:
+        tally = deliver(
+            room.store,
+            room.mailer,
+            digest_id,
+            lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
+            clock=room.clock,
+            sleep=time.sleep,
+            progress=lambda done, total: report(stage, done, total),
+            limits=Limits(per_second=room.settings.mails_per_second),
+            stop=room.stop.is_set,
+        )
+        line.update(sent=tally.sent, waiting=tally.pending, unknown=tally.unknown)
+    if copies.rendering_seconds:
+        keep_duration(room, "render", copies.rendering_seconds)
     if room.stop.is_set():
         message = "stopped on request; the rest is pending"
         raise Stopped(message)
