@@ -1,9 +1,11 @@
 # Stage one compiles nothing: every pinned package has a wheel; pip itself stays behind here.
 FROM python:3.11-slim AS packages
+# requirements-scale.lock brings DBOS for NEWSLETTER_ENGINE=dbos.
+ARG LOCK=requirements.lock
 WORKDIR /build
-COPY requirements.lock .
+COPY ${LOCK} chosen.lock
 RUN python -m venv /opt/newsletter \
- && /opt/newsletter/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+ && /opt/newsletter/bin/pip install --no-cache-dir --require-hashes -r chosen.lock
 
 FROM python:3.11-slim
 ENV PATH=/opt/newsletter/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -17,8 +19,10 @@ COPY newsletter newsletter
 COPY templates templates
 USER newsletter
 VOLUME /app/var
-EXPOSE 8000
-# The database answers and its schema is current; `status` exits with 1 when not.
+EXPOSE 8000 8001
+STOPSIGNAL SIGTERM
+# The database answers and its schema is current; `status` exits with 1 when not. compose.yaml asks
+# the running process instead.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=30s CMD ["newsletter", "status", "--json"]
 ENTRYPOINT ["newsletter"]
 CMD ["run"]
