@@ -3,39 +3,54 @@
     window     papers submitted in the announcement's own window are listed under its date
     strays     papers of earlier windows that no earlier fetch saw (held by moderation, cross-listed
                later, or announced while the service was down) are listed under it as late
+    settle     a source that shows its newest announcement bit by bit is looked at again until each
+               category is whole (settling.py), compared with the source's own list (crosscheck.py)
 
-A paper is listed once for ever in each category. All of one fetch is one transaction.
+A paper is listed once for ever in each category. All of one look is one transaction.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.announcements import announcement
+from newsletter.announcements import announcement, holiday
+from newsletter.looking import Harvest, Task, entries, keep, look, task_of
+from newsletter.settling import GAP, HOUR, ask_at
+from newsletter.sources import Growing
 from newsletter.store import papers as shelf
-from newsletter.store.papers import Entry
 from newsletter.trouble import Trouble
+from newsletter.window import since_when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from newsletter.model import Announcement, Paper
     from newsletter.sources import PaperSource, Progress
     from newsletter.store import Store
-    from newsletter.store.papers import Fetch
-
-# arXiv's API may show an announcement hours after its web pages do. The next one is a day away.
-PATIENCE = timedelta(hours=24)
 
 
 class BatchLate(Exception):  # noqa: N818 - an event of the calendar that the morning waits for
-    """The newest announcement has no papers yet. Nothing was recorded: ask again later."""
+    """Nothing of the newest announcement is shown, although it is public since `since`."""
 
-    def __init__(self, day: date) -> None:
+    def __init__(self, day: date, ask_at: datetime | None = None) -> None:
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
+        self.since = announcement(day).public_from
+        self.ask_at = ask_at or self.since + GAP
+
+
+class BatchGrowing(Exception):  # noqa: N818 - as BatchLate
+    """Some of the newest announcement is shown and kept; `categories` are not whole yet."""
+
+    def __init__(self, day: date, ask_at: datetime, categories: Sequence[str]) -> None:
+        named = ", ".join(categories)
+        super().__init__(
+            f"arXiv is still filling in its announcement of {day} ({named}); "
+            f"it is asked again at {ask_at:%H:%M} UTC"
+        )
+        self.date = day
+        self.ask_at = ask_at
+        self.categories = tuple(categories)
 
 
 class NotAnnouncedError(Trouble):
@@ -47,22 +62,15 @@ class NotAnnouncedError(Trouble):
 class Fetched(NamedTuple):
     """What stands under `date` now: papers in all, and those that came late.
 
-    `already` is True when all of it stood there before and the source was not asked.
+    `already` is True when all of it stood there before and the source was not asked; `growing`
+    are the categories in which more may come.
     """
 
     date: date
     papers: int
     late: int
     already: bool
-
-
-class Harvest(NamedTuple):
-    """What the source gave for some categories: papers by id, and where they may be listed."""
-
-    categories: Sequence[str]
-    papers: Mapping[str, Paper]
-    on_time: Sequence[Entry]
-    late: Sequence[Entry]
+    growing: tuple[str, ...] = ()
 
 
 def fetch(
@@ -74,39 +82,73 @@ def fetch(
     *,
     lookback_days: int,
     progress: Progress,
+    settle: bool = False,
 ) -> Fetched:
     """Fetch the announcement of `day` (None: the newest) for the categories that lack it.
 
-    Raises BatchLate, NotAnnouncedError and SourceError.
+    With `settle` (a service, which comes again) the source is asked no sooner than ten minutes
+    after the last look, and BatchGrowing says what is not whole yet and when to come again. Without
+    it (a person, who wants an answer) one look is taken as it is; only when no date was named and
+    the source's own list names papers that it does not show, there is a BatchGrowing as well.
+    What is whole is not asked for again; `look_again` finds what comes after.
+
+    Raises BatchLate, BatchGrowing, NotAnnouncedError and SourceError.
     """
-    day = source.newest(now) if day is None else _public(day, now)
+    newest = source.newest(now)
+    chosen = newest if day is None else _public(day, now)
+    missing = _missing(store, categories, chosen)
+    growing: tuple[str, ...] = ()
+    if missing:
+        checked = isinstance(source, Growing) and chosen == newest
+        patient = checked and (settle or day is None)
+        task = task_of(store, missing, chosen, checked=checked, patient=patient)
+        if settle and checked:
+            _rest(task, now)
+        harvest = _look(store, source, task, now, timedelta(days=lookback_days), progress)
+        growing = tuple(name for name in missing if name not in harvest.whole)
+        _complain(task, harvest, growing, settle=settle)
+    with store.read() as tx:
+        listings = shelf.listed(tx, categories, chosen)
+    belated = sum(listing.late for listing in listings)
+    return Fetched(chosen, len(listings), belated, already=not missing, growing=growing)
+
+
+def look_again(
+    store: Store,
+    source: PaperSource,
+    categories: Sequence[str],
+    now: datetime,
+    *,
+    progress: Progress,
+) -> int:
+    """Look once more at the newest announcement where it was taken as whole; how many are new.
+
+    For a service to call at every wake-up: the source is asked once an hour at most. A digest that
+    is made already has what comes now in the next one, as late. Raises SourceError.
+    """
+    day = source.newest(now)
+    done = sorted(set(categories) - set(_missing(store, categories, day)))
+    if not (done and isinstance(source, Growing)):
+        return 0
+    task = task_of(store, done, day, checked=True, patient=True)
+    if any(now < last.at + HOUR for last in task.asked):
+        return 0
+    harvest = look(store, source, task, now, progress)
+    return keep(store, day, now, harvest._replace(whole={}))
+
+
+def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, ...]:
     with store.read() as tx:
         history = shelf.fetches(tx, categories)
-        is_out = shelf.is_out(tx, day)
     done = {past.category for past in history if past.date == day}
-    missing = tuple(sorted(set(categories) - done))
-    if missing:
-        window = announcement(day)
-        found = source.submitted(missing, window.start, window.end, progress)
-        if not (found or is_out) and now - window.public_from < PATIENCE:
-            raise BatchLate(day)
-        since = _since(window, missing, history, now, timedelta(days=lookback_days))
-        strays = _strays(source, since, window, progress)
-        harvest = Harvest(
-            categories=missing,
-            papers={paper.id: paper for paper in [*found, *strays]},
-            on_time=_entries(found, dict.fromkeys(missing, window.start)),
-            late=_entries(strays, since),
-        )
-        _keep(store, day, now, harvest)
-    with store.read() as tx:
-        listings = shelf.listed(tx, categories, day)
-    belated = sum(listing.late for listing in listings)
-    return Fetched(day, len(listings), belated, already=not missing)
+    return tuple(sorted(set(categories) - done))
 
 
 def _public(day: date, now: datetime) -> date:
     """`day`, if its announcement is public."""
+    if holiday(day):
+        message = f"arXiv announces nothing on {day} ({holiday(day)})"
+        raise NotAnnouncedError(message)
     try:
         public_from = announcement(day).public_from
     except ValueError as error:
@@ -117,62 +159,42 @@ def _public(day: date, now: datetime) -> date:
     return day
 
 
-def _since(
-    window: Announcement,
-    missing: Sequence[str],
-    history: Sequence[Fetch],
+def _rest(task: Task, now: datetime) -> None:
+    """Leave the source alone until the next look is due, whoever took the last one."""
+    due = ask_at(task.asked, task.window.public_from)
+    if now >= due:
+        return
+    if any(last.out_at for last in task.asked):
+        raise BatchGrowing(task.window.date, due, task.categories)
+    raise BatchLate(task.window.date, due)
+
+
+def _look(
+    store: Store,
+    source: PaperSource,
+    task: Task,
     now: datetime,
     lookback: timedelta,
-) -> dict[str, datetime]:
-    """From when each category's strays are taken; a category that takes none is not in it.
-
-    A date before one that was fetched takes its own window only: a stray belongs to the newest
-    issue. What was submitted before the service began is no stray.
-    """
-    since: dict[str, datetime] = {}
-    for category in missing:
-        past = [fetch for fetch in history if fetch.category == category]
-        began = [fetch.date for fetch in past if _led_here(fetch, window, now, lookback)]
-        if began and all(fetch.date < window.date for fetch in past):
-            since[category] = max(announcement(min(began)).start, window.start - lookback)
-    return {category: start for category, start in since.items() if start < window.start}
-
-
-def _led_here(fetch: Fetch, window: Announcement, now: datetime, lookback: timedelta) -> bool:
-    """False for an old date somebody once tried out: a service does not jump over weeks at once.
-
-    Between two fetches of one service as much time has passed as between their announcements.
-    """
-    apart = window.public_from - announcement(fetch.date).public_from
-    return apart <= (now - fetch.at) + lookback
+    progress: Progress,
+) -> Harvest:
+    """Look once, with the strays of what is whole, and keep it all."""
+    harvest = look(store, source, task, now, progress)
+    since = since_when(task.window, sorted(harvest.whole), task.history, now, lookback)
+    if since:
+        first = min(since.values())
+        strays = source.submitted(sorted(since), first, task.window.start, progress)
+        papers = {**harvest.papers, **{paper.id: paper for paper in strays}}
+        late = [*harvest.late, *entries(strays, since)]
+        harvest = harvest._replace(papers=papers, late=late)
+    keep(store, task.window.date, now, harvest)
+    return harvest
 
 
-def _strays(
-    source: PaperSource, since: Mapping[str, datetime], window: Announcement, progress: Progress
-) -> list[Paper]:
-    if not since:
-        return []
-    return source.submitted(sorted(since), min(since.values()), window.start, progress)
-
-
-def _entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[Entry]:
-    """What may be listed: each paper in each of its categories that takes papers of its age."""
-    return [
-        Entry(category, paper.id)
-        for paper in found
-        for category in paper.categories
-        if category in since and paper.published >= since[category]
-    ]
-
-
-def _keep(store: Store, day: date, now: datetime, harvest: Harvest) -> None:
-    counts = Counter(entry.category for entry in harvest.on_time)
-    with store.begin() as tx:
-        known = shelf.entries_of(tx, harvest.categories, list(harvest.papers))
-        on_time = [entry for entry in harvest.on_time if entry not in known]
-        late = [entry for entry in harvest.late if entry not in known]
-        fresh = {entry.paper_id for entry in [*on_time, *late]}
-        shelf.keep(tx, [harvest.papers[key] for key in sorted(fresh)])
-        shelf.list_papers(tx, day, on_time, late=False)
-        shelf.list_papers(tx, day, late, late=True)
-        shelf.mark_fetched(tx, day, {name: counts[name] for name in harvest.categories}, now)
+def _complain(task: Task, harvest: Harvest, growing: Sequence[str], *, settle: bool) -> None:
+    """Raise what `fetch` promises for a batch that is not whole."""
+    looks = harvest.looks.values()
+    due = ask_at(looks, task.window.public_from)
+    if growing and not any(last.out_at for last in looks):
+        raise BatchLate(task.window.date, due)
+    if growing and (settle or (harvest.comparison and harvest.comparison.is_waiting)):
+        raise BatchGrowing(task.window.date, due, growing)

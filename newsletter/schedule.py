@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from newsletter.daily import mail_digest, make_edition, owe_mail, safely, wanted
 from newsletter.due import due_for
-from newsletter.fetch import BatchLate
+from newsletter.fetch import BatchGrowing, BatchLate
+from newsletter.noting import morning
 from newsletter.people import DeliveryState, Subscriber
 from newsletter.stopping import Stopped
 from newsletter.store import digests
@@ -54,8 +55,10 @@ class Mornings:
     def make(self) -> None:
         """Make what is announced. Trouble is logged, and met again after a rest."""
         with self._alone(self._making) as may:
-            if may and self._room.clock() >= self._quiet_until and self._lacks_newest():
-                self._make_newest()
+            if may and self._room.clock() >= self._quiet_until:
+                with morning(self._room):
+                    if self._lacks_newest():
+                        self._make_newest()
         self.serve()
 
     def serve(self) -> None:
@@ -96,7 +99,7 @@ class Mornings:
     def _make_newest(self) -> None:
         try:
             edition = make_edition(self._room, _no_report)
-        except BatchLate as late:
+        except (BatchLate, BatchGrowing) as late:
             self._rest(str(late))
             return
         for issue in edition.issues:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from newsletter.trouble import Trouble
 
@@ -20,6 +21,24 @@ class SourceError(Trouble):
     """The source did not answer, or answered something that is no answer. Never "0 papers"."""
 
 
+class Kind(StrEnum):
+    """What an announcement says of a paper in one category."""
+
+    NEW = "new"
+    CROSS = "cross"
+    REPLACE = "replace"
+    REPLACE_CROSS = "replace-cross"
+
+
+class Named(NamedTuple):
+    """A line of the source's own list of its newest announcement."""
+
+    id: str
+    version: int
+    kind: Kind
+    categories: tuple[str, ...]
+
+
 class PaperSource(Protocol):
     def newest(self, now: datetime) -> date:
         """The date of the newest announcement that is public at `now` (UTC)."""
@@ -31,6 +50,46 @@ class PaperSource(Protocol):
 
         Each once, by id. Raises SourceError when the answer is missing, partial or no answer.
         """
+
+
+@runtime_checkable
+class Growing(PaperSource, Protocol):
+    """A source that shows an announcement bit by bit, and whose answers can be cross-checked.
+
+    Of any other source one look is the whole truth.
+    """
+
+    def named(self, categories: Sequence[str]) -> list[Named] | None:
+        """What the source's list of the newest announcement names; None where there is no list.
+
+        It may be of an earlier day whatever it says. Raises SourceError.
+        """
+
+    def by_id(self, ids: Sequence[str]) -> list[Paper]:
+        """Those of the papers that the source knows, by id. Raises SourceError."""
+
+    def shows_any(self, start: datetime, end: datetime) -> bool:
+        """Whether papers of [start, end) are shown in categories that are never empty.
+
+        Raises SourceError.
+        """
+
+
+class Queue(Protocol):
+    """Where all machines that ask one source stand in line."""
+
+    def wait(self) -> float:
+        """Seconds until a request may leave; 0 when it is this one's turn, which is then taken."""
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody's turn come for so long."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """A source that keeps its pace over all machines once it is told where."""
+
+    def stand_in(self, queue: Queue) -> None: ...
 
 
 SOURCES = {

@@ -34,11 +34,16 @@ class Entry(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """One announcement that was fetched for one category, and when."""
+    """One announcement that was fetched for one category: when, with how many papers on time.
+
+    `how` is what made us take it as whole: a `settling.How`, or empty in rows of old.
+    """
 
     category: str
     date: date
     at: datetime
+    papers: int = 0
+    how: str = ""
 
 
 def keep(tx: Connection, papers: Sequence[Paper]) -> None:
@@ -74,6 +79,20 @@ def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) ->
     return found
 
 
+def dated_entries(
+    tx: Connection, categories: Sequence[str], ids: Sequence[str]
+) -> dict[Entry, date]:
+    """Those of the papers that are listed in any of the categories, and under which date."""
+    columns = listing.c.category, listing.c.paper_id, listing.c.date
+    found: dict[Entry, date] = {}
+    for start in range(0, len(ids), CHUNK):
+        chosen = select(*columns).where(
+            listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
+        )
+        found |= {Entry(row.category, row.paper_id): row.date for row in tx.execute(chosen)}
+    return found
+
+
 def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing]:
     """The papers whose first listing among these categories bears `day`, by id."""
     earlier = listing.alias("earlier")
@@ -104,7 +123,7 @@ def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
 
 def fetches(tx: Connection, categories: Sequence[str]) -> list[Fetch]:
     """All announcements fetched for any of the categories, the earliest date first."""
-    columns = fetched.c.category, fetched.c.date, fetched.c.at
+    columns = [fetched.c[name] for name in Fetch._fields]
     chosen = select(*columns).where(fetched.c.category.in_(categories)).order_by(fetched.c.date)
     return [Fetch(*row) for row in tx.execute(chosen)]
 
@@ -121,11 +140,18 @@ def is_out(tx: Connection, day: date) -> bool:
     return tx.execute(chosen).first() is not None
 
 
-def mark_fetched(tx: Connection, day: date, papers: Mapping[str, int], now: datetime) -> None:
+def mark_fetched(
+    tx: Connection,
+    day: date,
+    papers: Mapping[str, int],
+    now: datetime,
+    how: Mapping[str, str] | None = None,
+) -> None:
     """Record that `day` is fetched whole for the categories, with how many papers each."""
+    known = how or {}
     rows = [
-        {"category": category, "date": day, "papers": count, "at": now}
-        for category, count in papers.items()
+        {"category": name, "date": day, "papers": count, "at": now, "how": known.get(name, "")}
+        for name, count in papers.items()
     ]
     _insert_new(tx, fetched, rows)
 

@@ -1,4 +1,8 @@
-"""A small arXiv on loopback: its query API over rows like those of the corpus, faults included."""
+"""A small arXiv on loopback: its query API over rows like those of the corpus, faults included.
+
+Its feed is there when `feed` is set: a function of the categories asked for that answers lines
+like those of `line`, or None where arXiv answers 404. `tests.fakes.sky` fills both by the clock.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,7 @@ class Request:
     params: dict[str, str]
     headers: dict[str, str]
     at: float
+    path: str = "/api/query"
 
     @property
     def start(self) -> int:
@@ -55,6 +60,9 @@ class Reply:
     """Seconds of silence in the middle of the body."""
 
 
+Find = Callable[[Mapping[str, str]], Iterable[Row]]
+"""The rows that may answer a query's parameters; they are sifted all the same."""
+Feed = Callable[[Sequence[str]], Sequence[Row] | None]
 Fault = Callable[[Request, Reply], Reply]
 """Turns the reply that was due into the one that is sent."""
 
@@ -66,8 +74,17 @@ class FakeArxiv:
     third request from now on.
     """
 
-    def __init__(self, rows: Iterable[Row] = (), *, largest_page: int = LARGEST_PAGE) -> None:
-        self.rows = list(rows)
+    def __init__(
+        self,
+        rows: Iterable[Row] | Find = (),
+        *,
+        feed: Feed | None = None,
+        largest_page: int = LARGEST_PAGE,
+    ) -> None:
+        self.find = rows if callable(rows) else None
+        self.rows = [] if callable(rows) else list(rows)
+        self.feed = feed
+        self.feed_faults: deque[Fault] = deque()
         self.largest_page = largest_page
         self.requests: list[Request] = []
         self.faults: deque[Fault] = deque()
@@ -83,6 +100,7 @@ class FakeArxiv:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/api/query"
+        self.rss_url = f"http://127.0.0.1:{self.server.server_port}/rss"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,12 +111,21 @@ class FakeArxiv:
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)
+        if request.path.startswith("/rss/"):
+            fault = self.feed_faults.popleft() if self.feed_faults else _as_it_is
+            return fault(request, self._feed(request))
         fault = self.faults.popleft() if self.faults else self.always or _as_it_is
         return fault(request, Reply(self._page(request)))
 
+    def _feed(self, request: Request) -> Reply:
+        categories = request.path.removeprefix("/rss/").split("+")
+        lines = self.feed(categories) if self.feed else None
+        return Reply(b"no such feed", 404) if lines is None else Reply(rss(lines))
+
     def _page(self, request: Request) -> bytes:
+        rows = self.find(request.params) if self.find else self.rows
         chosen = sorted(
-            (row for row in self.rows if _matches(row, request.params)),
+            (row for row in rows if _matches(row, request.params)),
             key=lambda row: (row["published"], row["id"]),
             reverse=request.params.get("sortOrder") != "ascending",
         )
@@ -153,6 +180,37 @@ def atom(rows: Sequence[Row], total: int, start: int = 0, size: int = 10) -> byt
         f"  <opensearch:startIndex>{start}</opensearch:startIndex>\n"
     )
     return (head + "".join(map(_entry, rows)) + "</feed>\n").encode()
+
+
+def line(row: Row, kind: str = "new", version: int = 1, **other: object) -> dict[str, Any]:
+    """A paper as the feed names it."""
+    return {**row, "kind": kind, "version": version, **other}
+
+
+def rss(lines: Sequence[Row]) -> bytes:
+    """The announcement feed, in the layout of the recorded ones."""
+    items = "".join(
+        f"<item><title>{escape(row['title'])}</title>"
+        f"<link>https://arxiv.org/abs/{bare(row['id'])}</link>"
+        f"<description>arXiv:{bare(row['id'])}v{row['version']} Announce Type: {row['kind']} \n"
+        f"Abstract: {escape(row['abstract'])}</description>"
+        f'<guid isPermaLink="false">oai:arXiv.org:{bare(row["id"])}v{row["version"]}</guid>'
+        + "".join(f"<category>{name}</category>" for name in row["categories"])
+        + f"<arxiv:announce_type>{row['kind']}</arxiv:announce_type>"
+        f"<dc:creator>{escape(', '.join(row['authors']))}</dc:creator></item>\n"
+        for row in lines
+    )
+    return (
+        "<?xml version='1.0' encoding='UTF-8'?>\n"
+        '<rss xmlns:arxiv="http://arxiv.org/schemas/atom"'
+        ' xmlns:dc="http://purl.org/dc/elements/1.1/" version="2.0"><channel>'
+        f"<title>updates on arXiv.org</title>\n{items}</channel></rss>\n"
+    ).encode()
+
+
+def bare(paper_id: str) -> str:
+    """The id without its version."""
+    return re.sub(r"v\d+$", "", paper_id)
 
 
 def status(code: int, **headers: str) -> Fault:
@@ -237,6 +295,8 @@ def _as_it_is(_request: Request, reply: Reply) -> Reply:
 
 
 def _matches(row: Row, params: Mapping[str, str]) -> bool:
+    if wanted := params.get("id_list", ""):
+        return bare(row["id"]) in wanted.split(",")
     text = params.get("search_query", "")
     categories = re.findall(r"cat:([\w.-]+)", text)
     if categories and not set(categories).intersection(row["categories"]):
@@ -277,7 +337,8 @@ def _handler(fake: FakeArxiv) -> type[BaseHTTPRequestHandler]:
             params = {
                 name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()
             }
-            reply = fake.answer(Request(params, dict(self.headers), time.monotonic()))
+            path = urlsplit(self.path).path
+            reply = fake.answer(Request(params, dict(self.headers), time.monotonic(), path))
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

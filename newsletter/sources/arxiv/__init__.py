@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from newsletter import __version__, announcements
 from newsletter.model import Paper
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
-from newsletter.sources import PaperSource, Progress, SourceError
-from newsletter.sources.arxiv.atom import identity, total_results
+from newsletter.sources import Growing, Named, PaperSource, Progress, Queue, Queued, SourceError
+from newsletter.sources.arxiv import rss
+from newsletter.sources.arxiv.atom import identity, is_id, total_results
 from newsletter.sources.arxiv.line import Answer, Line
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import arxiv
 
 PAGE = 2_000
+IDS_AT_ONCE = 100
+"""Ids in one request: as many as fit into an address that every server takes."""
+NEVER_EMPTY = ("cs.CV", "cs.LG", "cs.CL", "quant-ph")
+"""Whatever arXiv announces, some of it is here: hundreds of papers a day."""
 
 
 class PartialError(SourceError):
@@ -31,7 +36,11 @@ class Arxiv:
 
     def __init__(self, settings: Settings, sleep: Callable[[float], None] = real_sleep) -> None:
         self.url = settings.arxiv_api_url
+        self.rss_url = feed_address(settings)
         self.line = Line(user_agent(settings), settings.arxiv_delay_seconds, sleep)
+
+    def stand_in(self, queue: Queue) -> None:
+        self.line.queue = queue
 
     def newest(self, now: datetime) -> date:
         return announcements.newest(now)
@@ -44,8 +53,39 @@ class Arxiv:
         inside = [paper for paper in found.values() if start <= paper.published < end]
         return sorted(inside, key=lambda paper: paper.id)
 
-    def _everything(self, text: str, progress: Progress) -> dict[str, Paper]:
-        """All papers of a query by id.
+    def named(self, categories: Sequence[str]) -> list[Named] | None:
+        if not self.rss_url:
+            return None
+        items: list[rss.Item] = []
+
+        def check(body: bytes) -> None:
+            items[:] = rss.read(body)
+
+        # Asked once: the feed is a second opinion, and no morning waits for it.
+        self.line.ask(f"{self.rss_url}/{'+'.join(sorted(set(categories)))}", check, tries=1)
+        if len(items) >= rss.LARGEST:
+            message = f"arXiv's feed is cut off at {len(items)} items"
+            raise PartialError(message)
+        return [Named(item.id, item.version, item.kind, item.categories) for item in items]
+
+    def by_id(self, ids: Sequence[str]) -> list[Paper]:
+        # One id that is none would spoil the answer for all.
+        wanted = sorted({one for one in ids if is_id(one)})
+        found: dict[str, Paper] = {}
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            found |= self._everything("", _nobody, wanted[start : start + IDS_AT_ONCE])
+        return [found[key] for key in sorted(found)]
+
+    def shows_any(self, start: datetime, end: datetime) -> bool:
+        search = {"search_query": query(NEVER_EMPTY, start, end), "start": 0, "max_results": 1}
+        pages = _Pages(self.line)
+        pages.get(f"{self.url}?{urlencode(search)}")
+        return pages.total > 0
+
+    def _everything(
+        self, text: str, progress: Progress, ids: Sequence[str] = ()
+    ) -> dict[str, Paper]:
+        """All papers of a query, or those of the ids that are known, by id.
 
         Pages that overlap, because the list moved between them, leave a gap somewhere: then all
         is asked again as long as that brings something new. Raises PartialError when it does not.
@@ -59,6 +99,7 @@ class Arxiv:
         client._session = pages  # type: ignore[assignment]  # noqa: SLF001
         search = arxiv.Search(
             text,
+            id_list=list(ids),
             max_results=None,
             sort_by=arxiv.SortCriterion.SubmittedDate,
             sort_order=arxiv.SortOrder.Ascending,
@@ -117,6 +158,14 @@ def to_paper(result: arxiv.Result) -> Paper:
     )
 
 
+def feed_address(settings: Settings) -> str:
+    """Where the feed is; nowhere when the API is somebody's own and no feed was named with it."""
+    fields = type(settings).model_fields
+    own_api = settings.arxiv_api_url != fields["arxiv_api_url"].default
+    named = settings.arxiv_rss_url != fields["arxiv_rss_url"].default
+    return settings.arxiv_rss_url if named or not own_api else ""
+
+
 def user_agent(settings: Settings) -> str:
     """Who asks, as arXiv wants to know it, with an address where there is a public one."""
     name = f"arxiv-newsletter/{__version__}"
@@ -130,6 +179,10 @@ def _merge(found: dict[str, Paper], paper: Paper) -> None:
         found[paper.id] = paper
 
 
+def _nobody(_done: int, _total: int) -> None:
+    """Nobody watches a look-up."""
+
+
 def _line_of(text: str) -> str:
     return " ".join(text.split())
 
@@ -139,3 +192,5 @@ def _minute(moment: datetime) -> str:
 
 
 _: type[PaperSource] = Arxiv
+_growing: type[Growing] = Arxiv
+_queued: type[Queued] = Arxiv

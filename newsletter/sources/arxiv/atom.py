@@ -15,10 +15,8 @@ from newsletter.sources.arxiv.line import NoAnswerError, ThrottledError
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
 OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
-ENTRY_ID = re.compile(
-    r"https?://(?:export\.)?arxiv\.org/abs/"
-    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v([1-9]\d*))?"
-)
+BARE_ID = r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}"
+ENTRY_ID = re.compile(rf"https?://(?:export\.)?arxiv\.org/abs/({BARE_ID})(?:v([1-9]\d*))?")
 TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
 
 
@@ -54,6 +52,11 @@ def identity(entry_id: str) -> tuple[str, int]:
         message = f"arXiv sent an entry with an unknown kind of id: {entry_id.strip() or 'none'}"
         raise NoAnswerError(message)
     return named[1], int(named[2] or 1)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an id without a version, of any age."""
+    return re.fullmatch(BARE_ID, text, re.ASCII) is not None
 
 
 def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from newsletter.sources import SourceError
+from newsletter.sources import Queue, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -81,21 +81,26 @@ class Line:
         self.silence = silence
         self.free_at = 0.0
         self.turn = threading.Lock()
+        self.queue: Queue | None = None
 
-    def ask(self, url: str, check: Check) -> Answer:
+    def ask(self, url: str, check: Check, tries: int = TRIES) -> Answer:
         """The first answer that passes `check`. Raises the SourceError of the last try."""
         with self.turn:
-            for attempt in range(TRIES - 1):
+            for attempt in range(tries - 1):
                 try:
                     return self._once(url, check)
                 except (UnreachableError, ThrottledError, NoAnswerError) as error:
                     pause = self._pause(error, attempt)
+                    if self.queue and isinstance(error, ThrottledError):
+                        self.queue.hold(pause)
                     log.info("asking arXiv again in %.0f s: %s", pause, error)
                     self.sleep(pause)
             return self._once(url, check)
 
     def _once(self, url: str, check: Check) -> Answer:
         if (wait := self.free_at - self.clock()) > 0:
+            self.sleep(wait)
+        while self.queue and (wait := self.queue.wait()) > 0:
             self.sleep(wait)
         try:
             answer = self._get(url)

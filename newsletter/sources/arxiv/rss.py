@@ -7,9 +7,9 @@ claim otherwise: what counts are its ids (info.arxiv.org/help/rss.html).
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Any, NamedTuple
 
+from newsletter.sources import Kind
 from newsletter.sources.arxiv.atom import ATOM, well_formed
 from newsletter.sources.arxiv.line import NoAnswerError
 
@@ -19,13 +19,8 @@ OAI_ID = re.compile(r"oai:arXiv\.org:(.+?)v([1-9]\d*)")
 PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s+Abstract:\s*")
 
 
-class Kind(StrEnum):
-    NEW = "new"
-    CROSS = "cross"
-    REPLACE = "replace"
-    REPLACE_CROSS = "replace-cross"
-
-
+LARGEST = 2_000
+"""Items in a feed: arXiv gives no more, so a feed of that size may lack some."""
 KINDS = frozenset(kind.value for kind in Kind)
 
 

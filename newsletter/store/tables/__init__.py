@@ -5,7 +5,15 @@ from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
 from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
 from newsletter.store.tables.origin import origin
-from newsletter.store.tables.papers import fetched, listing, paper
+from newsletter.store.tables.papers import (
+    crosscheck,
+    fetched,
+    listing,
+    look,
+    notice,
+    paper,
+    paper_version,
+)
 from newsletter.store.tables.readers import signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
 from newsletter.store.tables.service import lease, life
@@ -16,6 +24,7 @@ __all__ = [
     "alert",
     "archive_text",
     "call",
+    "crosscheck",
     "delivery",
     "digest",
     "digest_outcome",
@@ -27,11 +36,14 @@ __all__ = [
     "lease",
     "life",
     "listing",
+    "look",
     "mailing",
     "metadata",
+    "notice",
     "origin",
     "pace",
     "paper",
+    "paper_version",
     "ping",
     "score",
     "signup",

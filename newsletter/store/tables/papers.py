@@ -32,7 +32,7 @@ listing = Table(
     Index(None, "date", "category"),
 )
 
-# An announcement that was fetched whole for a category.
+# An announcement that was fetched whole for a category, and how we know: `settling.How`.
 fetched = Table(
     "fetched",
     metadata,
@@ -40,4 +40,54 @@ fetched = Table(
     Column("date", Date, primary_key=True),
     Column("papers", Integer, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("how", String(16), nullable=False, server_default=""),
+)
+
+# What arXiv showed of an announcement in a category, look by look: `since` is the first look that
+# saw as many papers as the last one.
+look = Table(
+    "look",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("category", String(32), primary_key=True),
+    Column("papers", Integer, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("looks", Integer, nullable=False),
+    Column("out_at", Moment),
+)
+
+# What arXiv's own list of an announcement (its feed) said, and how it and the papers went together.
+crosscheck = Table(
+    "crosscheck",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("named", JSON, nullable=False),
+    Column("apart", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# A later version of a paper that is known; `paper` keeps the words it was first listed with.
+paper_version = Table(
+    "paper_version",
+    metadata,
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("updated", Moment, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Index(None, "withdrawn"),
+)
+
+# The readers of a rubric were told of a paper's withdrawal, once, in this digest.
+notice = Table(
+    "notice",
+    metadata,
+    Column("rubric", String(64), primary_key=True),
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
 )

@@ -1,0 +1,174 @@
+"""One look at an announcement: what is there, how it compares, what is whole; and keep it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.crosscheck import Comparison, Known, State, compare
+from newsletter.settling import DAY, How, Look, Sight, after, judge
+from newsletter.sources import Growing
+from newsletter.store import looks as seen
+from newsletter.store import papers as shelf
+from newsletter.store.papers import Entry
+from newsletter.window import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from newsletter.model import Announcement, Paper
+    from newsletter.sources import PaperSource, Progress
+    from newsletter.store import Store
+    from newsletter.store.papers import Fetch
+
+USUAL_DAYS = 5
+"""A category with papers in so many announcements on end is never empty."""
+
+
+class Task(NamedTuple):
+    """One announcement for some categories, and what is known of it.
+
+    `checked`: it is the newest one of a source that grows, so the source's own list is about it.
+    `patient`: what is not whole may stay so; else one look is the answer.
+    """
+
+    window: Announcement
+    categories: tuple[str, ...]
+    history: Sequence[Fetch]
+    looks: Mapping[str, Look]
+    is_out: bool
+    checked: bool
+    patient: bool
+
+    @property
+    def asked(self) -> list[Look]:
+        return [self.looks[name] for name in self.categories if name in self.looks]
+
+
+class Harvest(NamedTuple):
+    """What one look gave: papers by id, where they may be listed, and what is whole by now."""
+
+    papers: Mapping[str, Paper]
+    on_time: Sequence[Entry]
+    late: Sequence[Entry]
+    looks: Mapping[str, Look]
+    whole: Mapping[str, How]
+    comparison: Comparison | None = None
+
+
+def task_of(
+    store: Store, categories: Sequence[str], day: date, *, checked: bool, patient: bool
+) -> Task:
+    with store.read() as tx:
+        return Task(
+            window=window_of(tx, day, categories),
+            categories=tuple(categories),
+            history=shelf.fetches(tx, categories),
+            looks=seen.looks_at(tx, day),
+            is_out=shelf.is_out(tx, day),
+            checked=checked,
+            patient=patient,
+        )
+
+
+def look(
+    store: Store, source: PaperSource, task: Task, now: datetime, progress: Progress
+) -> Harvest:
+    """Ask for the window, compare, and judge what is whole. Raises SourceError."""
+    window = task.window
+    found = source.submitted(task.categories, window.start, window.end, progress)
+    papers = {paper.id: paper for paper in found}
+    comparison = None
+    if task.checked and isinstance(source, Growing):
+        known = partial(_known, store, task)
+        comparison = compare(source, task.categories, papers, known, window)
+        papers |= {paper.id: paper for paper in comparison.young}
+    on_time = entries(papers.values(), dict.fromkeys(task.categories, window.start))
+    out = task.is_out or bool(papers) or _shown(source, window, comparison)
+    counts = Counter(entry.category for entry in on_time)
+    looks = {
+        name: after(task.looks.get(name), counts[name], now, out=out) for name in task.categories
+    }
+    whole = _whole(task, looks, comparison, now) if out else _nothing(task, comparison, now)
+    held = comparison.late if comparison else ()
+    papers |= {paper.id: paper for paper, _ in held}
+    late = [Entry(name, paper.id) for paper, names in held for name in names]
+    return Harvest(papers, on_time, late, looks, whole, comparison)
+
+
+def entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[Entry]:
+    """What may be listed: each paper in each of its categories that takes papers of its age."""
+    return [
+        Entry(category, paper.id)
+        for paper in found
+        for category in paper.categories
+        if category in since and paper.published >= since[category]
+    ]
+
+
+def keep(store: Store, day: date, now: datetime, harvest: Harvest) -> int:
+    """Keep one look; how many papers it brought that are new in some category."""
+    counts = Counter(entry.category for entry in harvest.on_time)
+    how = {name: str(one) for name, one in harvest.whole.items()}
+    with store.begin() as tx:
+        known = shelf.entries_of(tx, sorted(harvest.looks), list(harvest.papers))
+        on_time = [entry for entry in harvest.on_time if entry not in known]
+        late = [entry for entry in harvest.late if entry not in known]
+        fresh = {entry.paper_id for entry in [*on_time, *late]}
+        shelf.keep(tx, [harvest.papers[key] for key in sorted(fresh)])
+        shelf.list_papers(tx, day, on_time, late=False)
+        shelf.list_papers(tx, day, late, late=True)
+        shelf.mark_fetched(tx, day, {name: counts[name] for name in how}, now, how)
+        seen.keep_looks(tx, day, harvest.looks)
+        if harvest.comparison:
+            seen.keep_check(tx, day, harvest.comparison.check, now)
+    return len(fresh)
+
+
+def _known(store: Store, task: Task, ids: Sequence[str]) -> Known:
+    with store.read() as tx:
+        dated = shelf.dated_entries(tx, task.categories, ids)
+    before = {entry for entry, day in dated.items() if day < task.window.date}
+    return Known(before, dated.keys() - before)
+
+
+def _shown(source: PaperSource, window: Announcement, comparison: Comparison | None) -> bool:
+    """Whether arXiv shows the announcement at all, although none of it is in our categories."""
+    if comparison is None or not isinstance(source, Growing):
+        return False
+    return comparison.check.state == State.FRESH or source.shows_any(window.start, window.end)
+
+
+def _whole(
+    task: Task, looks: Mapping[str, Look], comparison: Comparison | None, now: datetime
+) -> dict[str, How]:
+    """What is whole of a batch that is out."""
+    whole: dict[str, How] = {}
+    for name, one in looks.items():
+        how: How | None = How.ONCE
+        if comparison:
+            sight = Sight(
+                papers=one.papers,
+                named=comparison.named(name),
+                waiting=comparison.waiting(name),
+                usual=_is_usual(name, task.history),
+            )
+            how = judge(one, sight, task.window.public_from, now)
+        if how or not task.patient:
+            whole[name] = how or How.ONCE
+    return whole
+
+
+def _is_usual(category: str, history: Sequence[Fetch]) -> bool:
+    """Whether a category is never empty, by the announcements that are known to have come."""
+    past = [one.papers for one in history if one.category == category and one.how != How.NOTHING]
+    return len(past) >= USUAL_DAYS and all(past[-USUAL_DAYS:])
+
+
+def _nothing(task: Task, comparison: Comparison | None, now: datetime) -> dict[str, How]:
+    """A day after arXiv's hour nothing at all is an answer, unless its list says otherwise."""
+    if now - task.window.public_from < DAY or (comparison and comparison.is_waiting):
+        return {}
+    return dict.fromkeys(task.categories, How.NOTHING)

@@ -1,0 +1,104 @@
+"""Whether an announcement is all there, by what each look at it showed (pure).
+
+arXiv fills an announcement in over minutes, now and then over hours, and its API may answer "no
+papers" long after its pages show them. A category is taken as whole when arXiv's own list of the
+day agrees, when two looks ten minutes apart saw the same, or when patience is at its end; what
+comes after that is still looked for, every hour.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GAP = timedelta(minutes=10)
+"""Between two looks while we wait, and between two that may agree."""
+HOUR = timedelta(hours=1)
+EAGER = timedelta(hours=3)
+"""After its hour, a batch of which nothing is there is asked for hourly."""
+RARE_PATIENCE = timedelta(hours=3)
+"""So long after arXiv's hour a category that is never empty holds the others' morning."""
+NAMED_PATIENCE = timedelta(hours=2)
+"""So long we wait for papers that arXiv's list names and its API does not know."""
+GROWTH_PATIENCE = timedelta(hours=6)
+"""So long we wait for a batch that does not stop growing."""
+DAY = timedelta(hours=24)
+"""After this, what is there is believed at one look, and nothing at all is an answer."""
+
+
+class How(StrEnum):
+    """What made us take a category's part of an announcement as whole."""
+
+    FEED = "feed"
+    LOOKS = "two looks"
+    ONCE = "one look"
+    DAY = "a day"
+    PATIENCE = "patience"
+    NOTHING = "nothing"
+
+
+class Look(NamedTuple):
+    """What was seen of one category until now.
+
+    `since` is the first look that saw as many papers as the last one (`at`), `out_at` the first
+    that saw any of the announcement, in whatever category.
+    """
+
+    papers: int
+    since: datetime
+    at: datetime
+    looks: int = 1
+    out_at: datetime | None = None
+
+
+class Sight(NamedTuple):
+    """What one look saw of one category.
+
+    `named` is how many papers arXiv's list of the day names (None: there is no such list),
+    `waiting` how many of these the API lacks; `usual` when the category is never empty.
+    """
+
+    papers: int
+    named: int | None = None
+    waiting: int = 0
+    usual: bool = False
+
+
+def after(before: Look | None, papers: int, now: datetime, *, out: bool) -> Look:
+    """The look of now, behind the one before."""
+    out_at = before.out_at if before and before.out_at else now if out else None
+    if before is None:
+        return Look(papers, now, now, 1, out_at)
+    since = before.since if before.papers == papers else now
+    return Look(papers, since, now, before.looks + 1, out_at)
+
+
+def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How | None:
+    """What makes a category of a batch that is out whole; None while it may grow."""
+    agree = look.at - look.since >= GAP
+    out_for = now - (look.out_at or now)
+    if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
+        return How.FEED
+    if now - public_from >= DAY:
+        return How.DAY if sight.papers else How.PATIENCE
+    if sight.usual and not sight.papers:
+        return How.PATIENCE if agree and now - public_from >= RARE_PATIENCE else None
+    if sight.waiting and out_for < NAMED_PATIENCE:
+        return None
+    if agree:
+        return How.LOOKS
+    return How.PATIENCE if out_for >= GROWTH_PATIENCE else None
+
+
+def ask_at(looks: Iterable[Look], public_from: datetime) -> datetime:
+    """When to look again at a batch that is not whole."""
+    seen = list(looks)
+    if not seen:
+        return public_from
+    last = max(look.at for look in seen)
+    waiting = not any(look.out_at for look in seen) and last - public_from >= EAGER
+    return last + (HOUR if waiting else GAP)

@@ -1,0 +1,66 @@
+"""What each look at an announcement saw, and how arXiv's own list of it compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from newsletter.settling import Look
+from newsletter.store.tables import crosscheck, look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How arXiv's list and its API agreed on a day.
+
+    `named` has, for each category the list is of that day in, how many of the papers it names are
+    there and how many it names; `apart` are the others: id, category, and why (`crosscheck.Why`).
+    """
+
+    state: str
+    named: dict[str, tuple[int, int]] = field(default_factory=dict)
+    apart: tuple[tuple[str, str, str], ...] = ()
+
+
+def looks_at(tx: Connection, day: date) -> dict[str, Look]:
+    """The last look at each category of the announcement of `day`."""
+    columns = look.c.category, *(look.c[name] for name in Look._fields)
+    rows = tx.execute(select(*columns).where(look.c.date == day))
+    return {row[0]: Look(*row[1:]) for row in rows}
+
+
+def keep_looks(tx: Connection, day: date, looks: Mapping[str, Look]) -> None:
+    if looks:
+        tx.execute(delete(look).where(look.c.date == day, look.c.category.in_(list(looks))))
+        rows = [{"date": day, "category": name, **one._asdict()} for name, one in looks.items()]
+        tx.execute(insert(look), rows)
+
+
+def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
+    """Whether the announcement of `day` was looked at in all these, and never any of it seen."""
+    seen = looks_at(tx, day)
+    return set(categories) <= seen.keys() and not any(one.out_at for one in seen.values())
+
+
+def keep_check(tx: Connection, day: date, check: Check, now: datetime) -> None:
+    """Keep the last comparison of a day."""
+    tx.execute(delete(crosscheck).where(crosscheck.c.date == day))
+    row = {"date": day, "state": check.state, "at": now}
+    row |= {"named": check.named, "apart": [list(one) for one in check.apart]}
+    tx.execute(insert(crosscheck), [row])
+
+
+def check_of(tx: Connection, day: date) -> Check | None:
+    row = tx.execute(select(crosscheck).where(crosscheck.c.date == day)).first()
+    if row is None:
+        return None
+    named = {name: (there, of) for name, (there, of) in row.named.items()}
+    return Check(row.state, named, tuple((one[0], one[1], one[2]) for one in row.apart))

@@ -1,0 +1,231 @@
+"""arXiv through time: what its API shows and its feed names at any moment of a clock.
+
+    sky = Sky(clock)
+    sky.add(Submission("2609.00001", submitted, ("cs.LG",)))
+    with FakeArxiv(sky.find, feed=sky.feed) as fake: ...     over HTTP
+    SkySource(sky)                                           in memory, for a whole year
+
+A submission is announced in the mailing whose window it is in, or in the one it names (a hold). The
+API shows it from that mailing's hour on; `sky.delays[day]` makes a whole batch late, `lag` one
+paper. `sky.holidays` are dates that bear no announcement although our calendar says so: what was
+due there is announced with the next one. The feed is rebuilt at midnight Eastern of each mailing;
+`sky.stale` names categories and dates on which it stays as it was, `sky.feedless` dates without it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from newsletter import announcements
+from newsletter.announcements import EASTERN, announcement, following, is_announced, previous
+from newsletter.model import Paper
+from newsletter.sources import Kind, Named
+from tests.fakes.arxiv import row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Version:
+    """A later version, announced on `day`, with what is new in it."""
+
+    day: date
+    number: int
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`crosses` are later categories and the dates they are announced on."""
+
+    id: str
+    submitted: datetime
+    categories: tuple[str, ...]
+    announced: date | None = None
+    lag: timedelta = timedelta(0)
+    crosses: tuple[tuple[date, str], ...] = ()
+    versions: tuple[Version, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+def withdrawal(day: date, number: int = 2) -> Version:
+    """What an author's withdrawal looks like."""
+    said = "This paper has been withdrawn by the author due to an error in Lemma 2"
+    return Version(day, number, {"comment": said, "abstract": f"{said}."})
+
+
+class Sky:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.submissions: list[Submission] = []
+        self.by_id: dict[str, Submission] = {}
+        self.delays: dict[date, timedelta] = {}
+        self.holidays: set[date] = set()
+        self.stale: set[tuple[date, str]] = set()
+        self.feedless: set[date] = set()
+        self.mailings: dict[date, list[tuple[Submission, Kind, int]]] = defaultdict(list)
+
+    def add(self, *submissions: Submission) -> None:
+        """Put papers in; holidays and delays must be known before."""
+        for one in submissions:
+            self.submissions.append(one)
+            self.by_id[one.id] = one
+            self.mailings[self.mailing(one)].append((one, Kind.NEW, 1))
+            for day, _ in one.crosses:
+                self.mailings[self._real(day)].append((one, Kind.CROSS, 1))
+            for version in one.versions:
+                day = self._real(version.day)
+                self.mailings[day].append((one, Kind.REPLACE, version.number))
+        self.submissions.sort(key=lambda one: one.submitted)
+
+    def mailing(self, one: Submission) -> date:
+        """The date of the announcement that a paper is in."""
+        if one.announced:
+            return self._real(one.announced)
+        day = one.submitted.astimezone(EASTERN).date()
+        while not is_announced(day) or announcement(day).end <= one.submitted:
+            day = following(day)
+        return self._real(day)
+
+    def _real(self, day: date) -> date:
+        while day in self.holidays:
+            day = following(day)
+        return day
+
+    def public(self, day: date) -> datetime:
+        """When the API shows the announcement of `day`."""
+        return announcement(day).public_from + self.delays.get(day, timedelta(0))
+
+    def row(self, one: Submission) -> dict[str, Any]:
+        """A paper as the API shows it now."""
+        now = self.clock()
+        later = [name for day, name in one.crosses if self.public(self._real(day)) <= now]
+        shown = row(f"{one.id}v1", one.submitted, (*one.categories, *later), **one.words)
+        for version in one.versions:
+            if (at := self.public(self._real(version.day))) <= now:
+                shown |= {"id": f"{one.id}v{version.number}", **version.changes}
+                shown["updated"] = f"{at - timedelta(hours=8):%Y-%m-%dT%H:%M:%SZ}"
+        return shown
+
+    def is_shown(self, one: Submission) -> bool:
+        return self.public(self.mailing(one)) + one.lag <= self.clock()
+
+    def between(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        """What the API shows of the papers submitted in [start, end)."""
+        first = bisect_left(self.submissions, start, key=lambda one: one.submitted)
+        last = bisect_left(self.submissions, end, key=lambda one: one.submitted)
+        return [self.row(one) for one in self.submissions[first:last] if self.is_shown(one)]
+
+    def named_ids(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        known = (self.by_id[name] for name in ids if name in self.by_id)
+        return [self.row(one) for one in known if self.is_shown(one)]
+
+    def find(self, params: Mapping[str, str]) -> list[dict[str, Any]]:
+        """For `FakeArxiv`: the rows that may answer a query."""
+        if wanted := params.get("id_list", ""):
+            return self.named_ids(wanted.split(","))
+        bounds = re.search(r"submittedDate:\[(\d{12}) TO (\d{12})\]", params["search_query"])
+        assert bounds is not None
+        start, end = (datetime.strptime(f"{b}+0000", "%Y%m%d%H%M%z") for b in bounds.groups())
+        return self.between(start, end + timedelta(minutes=1))
+
+    def feed(self, categories: Sequence[str]) -> list[dict[str, Any]] | None:
+        """What the feed of these categories says now; None where there is none."""
+        day = self.clock().astimezone(EASTERN).date()
+        if day in self.feedless:
+            return None
+        lines: list[dict[str, Any]] = []
+        for name in categories:
+            of = previous(day) if (day, name) in self.stale else day
+            lines += [each for each in self._lines(of, name) if each not in lines]
+        return lines
+
+    def _lines(self, day: date, category: str) -> list[dict[str, Any]]:
+        """A mailing in one category; none at weekends and on holidays."""
+        found = []
+        for one, kind, version in self.mailings.get(day, []):
+            crossed = [name for when, name in one.crosses if self._real(when) <= day]
+            names = (*one.categories, *crossed)
+            if category in names and (kind is not Kind.CROSS or category in crossed):
+                said = row(one.id, one.submitted, names, **one.words)
+                said |= {"kind": str(kind), "version": version}
+                found.append(said)
+        return found
+
+
+class SkySource:
+    """The sky as a source, without HTTP: what `Arxiv` answers, a thousand times as fast."""
+
+    def __init__(self, sky: Sky) -> None:
+        self.sky = sky
+        self.asked: list[tuple[str, datetime]] = []
+
+    def newest(self, now: datetime) -> date:
+        return announcements.newest(now)
+
+    def submitted(self, categories, start, end, progress) -> list[Paper]:
+        self.asked.append(("submitted", self.sky.clock()))
+        wanted = set(categories)
+        rows = self.sky.between(start, end)
+        found = sorted((_paper(each) for each in rows), key=lambda paper: paper.id)
+        kept = [paper for paper in found if wanted & set(paper.categories)]
+        progress(len(kept), len(kept))
+        return kept
+
+    def named(self, categories) -> list[Named] | None:
+        self.asked.append(("named", self.sky.clock()))
+        lines = self.sky.feed(categories)
+        if lines is None:
+            return None
+        return [
+            Named(each["id"], each["version"], Kind(each["kind"]), tuple(each["categories"]))
+            for each in lines
+        ]
+
+    def by_id(self, ids) -> list[Paper]:
+        self.asked.append(("by_id", self.sky.clock()))
+        return sorted(map(_paper, self.sky.named_ids(ids)), key=lambda paper: paper.id)
+
+    def shows_any(self, start, end) -> bool:
+        self.asked.append(("shows_any", self.sky.clock()))
+        return bool(self.sky.between(start, end))
+
+
+def _paper(shown: Mapping[str, Any]) -> Paper:
+    paper_id, _, version = shown["id"].partition("v")
+    return Paper(
+        id=paper_id,
+        version=int(version),
+        title=shown["title"],
+        authors=tuple(shown["authors"]),
+        abstract=shown["abstract"],
+        primary_category=shown["primary_category"],
+        categories=tuple(shown["categories"]),
+        published=datetime.fromisoformat(shown["published"]),
+        updated=datetime.fromisoformat(shown["updated"]),
+        comment=shown["comment"] or "",
+    )
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def on(self, hours: float = 0, minutes: float = 0) -> datetime:
+        self.now += timedelta(hours=hours, minutes=minutes)
+        return self.now
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,0 +1,292 @@
+"""A newest announcement that arXiv shows bit by bit: waited for, never given up, never doubled."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+
+from newsletter.announcements import announcement, following, previous
+from newsletter.fetch import BatchGrowing, BatchLate, Fetched, fetch, look_again
+from newsletter.settling import How
+from newsletter.sources import SourceError
+from newsletter.standing import Batch, is_whole, late_since, standing
+from newsletter.store import looks as seen
+from newsletter.store import papers as shelf
+from tests.fakes.sky import Clock, Sky, SkySource, Submission
+
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 9, day) for day in range(22, 27))
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+class House:
+    """A service that looks at a sky, with its own clock."""
+
+    def __init__(self, store, *categories, since=TUESDAY) -> None:
+        self.store = store
+        self.categories = categories or ("cs.LG",)
+        self.clock = Clock(announcement(since).public_from)
+        self.sky = Sky(self.clock)
+        self.sky.feedless |= {date(2025, 9, 1) + timedelta(days=n) for n in range(120)}
+        self.source = SkySource(self.sky)
+
+    def put(self, number, day, *categories, **more):
+        """A paper submitted in the window of the announcement of `day`."""
+        submitted = announcement(day).end - HOUR - number * MINUTE
+        one = Submission(f"2509.{number:05d}", submitted, categories or self.categories[:1], **more)
+        self.sky.add(one)
+
+    def fetch(self, day=None, *, settle=True) -> Fetched:
+        return fetch(
+            self.store,
+            self.source,
+            self.categories,
+            day,
+            self.clock(),
+            lookback_days=7,
+            progress=lambda *_: None,
+            settle=settle,
+        )
+
+    def until_whole(self) -> Fetched:
+        """As a service does: again when it is told to."""
+        for _ in range(200):
+            try:
+                return self.fetch()
+            except (BatchGrowing, BatchLate) as wait:
+                self.clock.now = max(wait.ask_at, self.clock.now + MINUTE)
+        message = "it never was whole"
+        raise AssertionError(message)
+
+    def again(self) -> int:
+        return look_again(
+            self.store, self.source, self.categories, self.clock(), progress=lambda *_: None
+        )
+
+    def on(self, day, *categories):
+        """Numbers of the papers listed under the day, those that came late with a star."""
+        with self.store.read() as tx:
+            found = shelf.listed(tx, categories or self.categories, day)
+        return [entry.paper.id[-2:] + "*" * entry.late for entry in found]
+
+    def how(self, day):
+        with self.store.read() as tx:
+            return {
+                one.category: one.how
+                for one in shelf.fetches(tx, self.categories)
+                if one.date == day
+            }
+
+    def standing(self):
+        return standing(self.store, self.source, self.categories, self.clock())
+
+
+@pytest.fixture
+def house(store):
+    return House(store)
+
+
+def test_a_batch_is_whole_when_two_looks_agree(house):
+    house.put(1, TUESDAY)
+    with pytest.raises(BatchGrowing) as caught:
+        house.fetch()
+    assert caught.value.ask_at == house.clock.now + 10 * MINUTE
+    assert caught.value.categories == ("cs.LG",)
+    assert house.standing().batch is Batch.GROWING
+    house.clock.on(minutes=10)
+    assert house.fetch() == Fetched(TUESDAY, 1, 0, already=False)
+    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS}
+    assert house.standing().batch is Batch.WHOLE
+
+
+def test_nobody_is_asked_sooner_whoever_comes(house):
+    house.put(1, TUESDAY)
+    for _ in range(5):
+        with pytest.raises(BatchGrowing):
+            house.fetch()
+        house.clock.on(minutes=1)
+    assert [what for what, _ in house.source.asked] == ["submitted", "named"]
+
+
+def test_a_batch_that_grows_is_taken_when_it_stops(house):
+    house.put(1, TUESDAY)
+    house.put(2, TUESDAY, lag=5 * MINUTE)
+    house.put(3, TUESDAY, lag=15 * MINUTE)
+    assert house.until_whole() == Fetched(TUESDAY, 3, 0, already=False)
+    assert house.clock.now == announcement(TUESDAY).public_from + 30 * MINUTE
+
+
+def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
+    house.sky.delays[TUESDAY] = 6 * HOUR
+    house.put(1, TUESDAY)
+    assert house.until_whole() == Fetched(TUESDAY, 1, 0, already=False)
+    waited = house.clock.now - announcement(TUESDAY).public_from
+    assert 6 * HOUR <= waited <= 7 * HOUR + 10 * MINUTE
+    looks = [at for what, at in house.source.asked if what == "submitted"]
+    assert len(looks) <= 25
+    assert all(10 * MINUTE <= b - a <= HOUR for a, b in pairwise(looks))
+
+
+def test_a_late_batch_says_since_when(house):
+    public = announcement(TUESDAY).public_from
+    assert late_since(house.store, house.source, house.categories, public) is None
+    with pytest.raises(BatchLate) as caught:
+        house.fetch()
+    assert caught.value.since == public
+    house.clock.on(hours=5)
+    assert late_since(house.store, house.source, house.categories, house.clock()) == public
+    assert house.standing().batch is Batch.LATE
+    house.put(1, TUESDAY)
+    house.until_whole()
+    assert late_since(house.store, house.source, house.categories, house.clock()) is None
+
+
+def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
+    house.put(1, TUESDAY)
+    house.until_whole()
+    house.put(2, TUESDAY, lag=2 * HOUR)
+    house.clock.on(minutes=59)
+    assert house.again() == 0
+    before = len(house.source.asked)
+    house.clock.on(minutes=70)
+    assert house.again() == 1
+    assert house.on(TUESDAY) == ["01", "02"]
+    assert house.again() == 0
+    assert len(house.source.asked) == before + 2
+    assert house.fetch().already
+
+
+def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
+    house.put(1, TUESDAY)
+
+    class Broken(SkySource):
+        def submitted(self, *_):
+            message = "arXiv is down"
+            raise SourceError(message)
+
+    good, house.source = house.source, Broken(house.sky)
+    with pytest.raises(SourceError):
+        house.fetch()
+    assert house.standing().batch is Batch.WAITING
+    house.source = good
+    assert house.until_whole().papers == 1
+
+
+def test_a_restart_goes_on_where_the_looks_were(house):
+    house.put(1, TUESDAY)
+    with pytest.raises(BatchGrowing):
+        house.fetch()
+    house.clock.on(minutes=10)
+    house.source = SkySource(house.sky)
+    assert house.fetch().papers == 1
+
+
+def test_by_hand_one_look_is_enough_and_the_service_goes_on(house):
+    house.put(1, TUESDAY)
+    assert house.fetch(settle=False) == Fetched(TUESDAY, 1, 0, already=False, growing=("cs.LG",))
+    assert not is_whole(house.store, ("cs.LG",), TUESDAY)
+    house.put(2, TUESDAY, lag=5 * MINUTE)
+    assert house.until_whole().papers == 2
+
+
+def test_a_date_that_is_named_is_answered_by_one_look(house):
+    house.put(1, TUESDAY)
+    assert house.fetch(TUESDAY, settle=False) == Fetched(TUESDAY, 1, 0, already=False)
+    assert house.how(TUESDAY) == {"cs.LG": How.ONCE}
+    assert house.fetch(TUESDAY, settle=False).already
+
+
+def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
+    house = House(store, "hep-lat")
+    with pytest.raises(BatchLate):
+        house.fetch()
+    house.sky.add(Submission("2509.00009", announcement(TUESDAY).end - HOUR, ("cs.LG",)))
+    house.clock.on(minutes=10)
+    assert house.until_whole() == Fetched(TUESDAY, 0, 0, already=False)
+    assert house.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
+    assert house.how(TUESDAY) == {"hep-lat": How.LOOKS}
+
+
+def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
+    house = House(store, "cs.AI", "cs.LG", since=date(2025, 9, 15))
+    day, number = date(2025, 9, 15), 0
+    while day < TUESDAY:
+        for name in house.categories:
+            number += 1
+            house.put(number, day, name)
+        house.clock.now = announcement(day).public_from
+        house.until_whole()
+        day = following(day)
+    house.clock.now = announcement(TUESDAY).public_from
+    house.put(90, TUESDAY, "cs.LG")
+    house.put(91, TUESDAY, "cs.AI", lag=8 * HOUR)
+    with pytest.raises(BatchGrowing):
+        house.fetch()
+    house.clock.on(minutes=10)
+    with pytest.raises(BatchGrowing) as caught:
+        house.fetch()
+    assert caught.value.categories == ("cs.AI",)
+    assert is_whole(store, ("cs.LG",), TUESDAY)
+    house.until_whole()
+    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS, "cs.AI": How.PATIENCE}
+    house.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
+    assert house.again() == 1
+    assert house.on(TUESDAY, "cs.AI") == ["91"]
+
+
+def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
+    house.put(1, MONDAY)
+    house.clock.now = announcement(MONDAY).public_from
+    house.until_whole()
+    house.sky.holidays.add(TUESDAY)
+    house.put(2, TUESDAY)
+    house.put(3, WEDNESDAY)
+    house.clock.now = announcement(TUESDAY).public_from
+    with pytest.raises(BatchLate):
+        house.fetch()
+    house.clock.now = announcement(WEDNESDAY).public_from
+    assert house.until_whole() == Fetched(WEDNESDAY, 2, 0, already=False)
+    assert house.on(TUESDAY) == []
+    assert house.on(WEDNESDAY) == ["02", "03"]
+    assert house.standing().batch is Batch.WHOLE
+
+
+def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(house):
+    house.sky.holidays.add(FRIDAY)
+    house.clock.now = announcement(FRIDAY).public_from
+    house.put(1, FRIDAY)
+    assert house.until_whole() == Fetched(FRIDAY, 0, 0, already=False)
+    assert house.how(FRIDAY) == {"cs.LG": How.NOTHING}
+    assert house.standing().batch is Batch.NOTHING
+    assert house.clock.now - announcement(FRIDAY).public_from <= 25 * HOUR
+    monday = following(FRIDAY)
+    house.clock.now = announcement(monday).public_from
+    assert house.until_whole() == Fetched(monday, 1, 0, already=False)
+
+
+def test_a_known_holiday_is_no_date_and_no_paper_is_lost(store):
+    thursday, holiday, monday = date(2025, 11, 27), date(2025, 11, 28), date(2025, 12, 1)
+    house = House(store, since=thursday)
+    house.put(1, thursday)
+    house.until_whole()
+    house.clock.now = announcement(holiday).public_from
+    assert house.source.newest(house.clock()) == thursday
+    assert house.standing().holiday == "Thanksgiving"
+    assert house.fetch().already
+    eve = announcement(monday).start + HOUR
+    house.sky.add(Submission("2511.00002", eve, ("cs.LG",)))
+    house.put(3, monday)
+    house.clock.now = announcement(monday).public_from
+    assert house.standing().holiday == ""
+    assert house.until_whole() == Fetched(monday, 2, 0, already=False)
+    assert previous(monday) == thursday
+
+
+def test_what_two_looks_saw_stands_in_the_database(house):
+    house.put(1, TUESDAY)
+    house.until_whole()
+    with house.store.read() as tx:
+        looks = seen.looks_at(tx, TUESDAY)
+    assert looks["cs.LG"].looks == 2
+    assert looks["cs.LG"].papers == 1

@@ -1,0 +1,94 @@
+"""When a category of an announcement is taken as whole, and when arXiv is asked again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from newsletter.settling import How, Look, Sight, after, ask_at, judge
+from tests.fakes.sky import utc
+
+PUBLIC = utc("2025-09-23 00:00")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def judged(*looks, **more):
+    """The verdict behind looks of (minutes after arXiv's hour, papers)."""
+    look = None
+    for minutes, papers in looks:
+        now = PUBLIC + minutes * MINUTE
+        look = after(look, papers, now, out=True)
+    assert look is not None
+    return judge(look, Sight(papers, **more), PUBLIC, now)
+
+
+def test_one_look_proves_nothing():
+    assert judged((5, 400)) is None
+
+
+def test_two_looks_that_agree_do_if_they_are_apart():
+    assert judged((5, 400), (14, 400)) is None
+    assert judged((5, 400), (15, 400)) is How.LOOKS
+
+
+def test_a_batch_that_grows_is_waited_for():
+    assert judged((5, 100), (15, 250), (25, 400)) is None
+    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is How.LOOKS
+
+
+def test_no_batch_grows_for_ever():
+    looks = [(10 * n, n) for n in range(1, 40)]
+    assert judged(*looks[:36]) is None
+    assert judged(*looks) is How.PATIENCE
+
+
+def test_arxivs_own_list_is_enough_at_once():
+    assert judged((5, 400), named=400) is How.FEED
+    assert judged((5, 0), named=0) is How.FEED
+
+
+def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
+    assert judged((5, 3), named=0) is None
+
+
+def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
+    assert judged((5, 399), (15, 399), named=400, waiting=1) is None
+    assert judged((5, 399), (124, 399), named=400, waiting=1) is None
+    assert judged((5, 399), (125, 399), named=400, waiting=1) is How.LOOKS
+
+
+def test_an_empty_category_is_believed_unless_it_never_is_empty():
+    assert judged((5, 0), (15, 0)) is How.LOOKS
+    assert judged((5, 0), (15, 0), usual=True) is None
+    assert judged((5, 0), (180, 0), usual=True) is How.PATIENCE
+    assert judged((5, 0), (15, 0), usual=True, named=0) is How.FEED
+
+
+def test_a_day_later_one_look_is_believed():
+    assert judged((24 * 60 - 1, 400)) is None
+    assert judged((24 * 60, 400)) is How.DAY
+    assert judged((24 * 60, 0)) is How.PATIENCE
+
+
+def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():
+    def missing(at):
+        return Look(0, PUBLIC, at)
+
+    assert ask_at([], PUBLIC) == PUBLIC
+    assert ask_at([missing(PUBLIC + 2 * HOUR)], PUBLIC) == PUBLIC + 2 * HOUR + 10 * MINUTE
+    assert ask_at([missing(PUBLIC + 3 * HOUR)], PUBLIC) == PUBLIC + 4 * HOUR
+
+
+def test_a_batch_of_which_some_is_there_is_asked_for_every_ten_minutes():
+    late = PUBLIC + 7 * HOUR
+    assert ask_at([Look(3, late, late, 9, late)], PUBLIC) == late + 10 * MINUTE
+
+
+@pytest.mark.parametrize(("papers", "since"), [(3, 5), (4, 15)])
+def test_a_look_remembers_since_when_nothing_changed(papers, since):
+    first = after(None, 3, PUBLIC + 5 * MINUTE, out=False)
+    second = after(first, papers, PUBLIC + 15 * MINUTE, out=True)
+    assert second == Look(
+        papers, PUBLIC + since * MINUTE, PUBLIC + 15 * MINUTE, 2, PUBLIC + 15 * MINUTE
+    )
