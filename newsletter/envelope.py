@@ -45,7 +45,8 @@ class Sender:
 
 def one_line(text: str, length: int) -> str:
     """`text` as one line: no control or direction characters, single spaces, cut at `length`."""
-    kept = "".join(_harmless(character) for character in text)
+    plain = text.isascii() and text.isprintable()
+    kept = text if plain else "".join(_harmless(character) for character in text)
     line = " ".join(kept.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 

@@ -68,12 +68,23 @@ _LEAVE_PENDING = (
 _SKIP = _LEAVE_PENDING.values(
     state=DeliveryState.SKIPPED.value, reason=bindparam("why"), email=bindparam("address")
 )
-_SEND = _LEAVE_PENDING.values(
-    state=DeliveryState.SENDING.value,
-    attempt=delivery.c.attempt + 1,
-    email=bindparam("address"),
-    lease_owner=bindparam("owner"),
-    lease_until=bindparam("until"),
+# One statement for all rows of a claim; a reader may have another address by now.
+_SEND = (
+    update(delivery)
+    .where(
+        delivery.c.id.in_(bindparam("rows", expanding=True)),
+        delivery.c.state == DeliveryState.PENDING.value,
+    )
+    .values(
+        state=DeliveryState.SENDING.value,
+        attempt=delivery.c.attempt + 1,
+        email=select(subscriber.c.email)
+        .where(subscriber.c.id == delivery.c.subscriber_id)
+        .scalar_subquery(),
+        lease_owner=bindparam("owner"),
+        lease_until=bindparam("until"),
+        changed_at=bindparam("now"),
+    )
 )
 _RECORD = (
     update(delivery)
@@ -105,19 +116,19 @@ def claim(
     transaction that claims. Commit before the first request leaves.
     """
     rows = tx.execute(_NEXT, {"of_digest": digest_id, "now": now, "most": limit}).all()
-    skip, send, claimed = [], [], []
+    skip, claimed = [], []
     for row in rows:
-        change = {"row": row.delivery_id, "now": now, "address": row.email}
         if obstacle := _obstacle(row):
+            change = {"row": row.delivery_id, "now": now, "address": row.email}
             skip.append({**change, "why": obstacle})
             continue
-        send.append({**change, "owner": owner, "until": until})
         reader, attempt = subscribers.of_row(row), row.attempt + 1
         claimed.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
     if skip:
         tx.execute(_SKIP, skip)
-    if send:
-        tx.execute(_SEND, send)
+    if claimed:
+        ids = [one.id for one in claimed]
+        tx.execute(_SEND, {"rows": ids, "owner": owner, "until": until, "now": now})
     return claimed, len(skip)
 
 
