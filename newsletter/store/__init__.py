@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MILLISECONDS = 5_000
+CONNECTIONS = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_recycle": 3600}
+"""Of one process to a server. More threads than that wait for one another, for 30 s at most:
+docs/operating.md counts them together.
+"""
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -166,7 +170,7 @@ def current_revision(connection: Connection) -> str:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, **CONNECTIONS)
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
