@@ -114,11 +114,29 @@ def serve(
     port: Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535)] = 8000,
     no_web: Annotated[bool, typer.Option("--no-web", help="only the mornings")] = False,
     no_schedule: Annotated[bool, typer.Option("--no-schedule", help="only the pages")] = False,
+    no_work: Annotated[
+        bool, typer.Option("--no-work", help="plan, and leave the work to newsletter worker")
+    ] = False,
 ) -> None:
     """Run for good: each reader's mail at his own hour, and the pages. SIGTERM ends it in order."""
     from newsletter.commands.serving import show_serve
 
-    raise typer.Exit(show_serve(host, port, web=not no_web, schedule=not no_schedule))
+    status = show_serve(host, port, web=not no_web, schedule=not no_schedule, work=not no_work)
+    raise typer.Exit(status)
+
+
+@app.command()
+def worker(
+    name: Annotated[
+        str, typer.Option("--id", metavar="NAME", help="no two alike; the host's when left out")
+    ] = "",
+    host: Annotated[str, typer.Option("--host", metavar="H")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535)] = 8001,
+) -> None:
+    """One more machine that does what serve plans. Needs NEWSLETTER_ENGINE=dbos and PostgreSQL."""
+    from newsletter.commands.worker import show_worker
+
+    raise typer.Exit(show_worker(host, port, name))
 
 
 @app.command()

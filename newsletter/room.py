@@ -48,3 +48,7 @@ class Room:
     lists: Lists | None = None
     engine: Engine = field(default_factory=Local)
     stop: threading.Event = field(default_factory=threading.Event)
+
+
+def no_report(_stage: str, _done: int, _total: int) -> None:
+    """For work that nobody watches."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,7 @@ from pydantic import SecretStr
 
 from newsletter import wiring
 from newsletter.commands.subscribers import keep_rows
-from newsletter.daily import Edition, Issue, run_edition
+from newsletter.daily import Edition, Issue, run_edition, work
 from newsletter.fetch import BatchLate
 from newsletter.model import Outcome
 from newsletter.quote import quote_edition
@@ -19,11 +22,12 @@ from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import date
 
     from rich.console import Console
 
-    from newsletter.room import Room
+    from newsletter.room import Report, Room
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HEADINGS = (
@@ -91,11 +95,17 @@ def check_slug(room: Room, rubric: str | None) -> None:
 
 def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:
     try:
-        with progress(screen(errors=as_json)) as report:
+        with progress(screen(errors=as_json)) as report, _working(room, report):
             return run_edition(room, day, rubric, report)
     except BatchLate as late:
         message = f"{late}; nothing was sent, run again later"
         raise Trouble(message) from late
+
+
+def _working(room: Room, report: Report) -> AbstractContextManager[None]:
+    """Be a worker meanwhile: it must not matter whether others are there."""
+    name = f"run-{socket.gethostname()}-{os.getpid()}"
+    return room.engine.working(partial(work, room, report), room.stop, name)
 
 
 def _show(console: Console, edition: Edition, settings: Settings) -> None:

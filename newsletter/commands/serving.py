@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import housekeeping, wiring
+from newsletter import daily, housekeeping, wiring
+from newsletter.commands.pages import GRACE_SECONDS, answer, desk_of, listening
+from newsletter.room import no_report
 from newsletter.schedule import Mornings, scheduler
 from newsletter.settings import read_settings
 from newsletter.stopping import SIGNALS
 from newsletter.trouble import Trouble
 from newsletter.web.app import create_app
-from newsletter.web.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import uvicorn
 
     from newsletter.room import Room
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 30
 
-
-def show_serve(host: str, port: int, *, web: bool, schedule: bool) -> int:
+def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -> int:
     if not web and not schedule:
         message = "--no-web and --no-schedule leave nothing to serve; give one of them"
         raise Trouble(message)
@@ -40,15 +39,22 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool) -> int:
     # Uvicorn stops on a signal and then raises it again: by itself that would kill the mornings.
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: room.stop.set())
-    with _mornings(room) if schedule else nullcontext() as ended:
+    hands = _working(room) if schedule and work else nullcontext()
+    with hands, _mornings(room) if schedule else nullcontext() as ended:
         if web:
-            with _listening(host, port) as door:
+            with listening(host, port) as door:
                 _serve_pages(room, door, ended)
         else:
             log.info("the mornings run, without pages")
             while not (room.stop.wait(1) or (ended and ended.is_set())):
                 pass
     return 0
+
+
+def _working(room: Room) -> AbstractContextManager[None]:
+    """Be a worker too, where there are any: a single `serve` needs no other process."""
+    name = f"serve-{socket.gethostname()}-{os.getpid()}"
+    return room.engine.working(partial(daily.work, room, no_report), room.stop, name)
 
 
 @contextmanager
@@ -81,43 +87,7 @@ def _mornings(room: Room) -> Iterator[threading.Event]:
 
 def _serve_pages(room: Room, door: socket.socket, ended: threading.Event | None) -> None:
     """Until a signal, or until the mornings end."""
-    import uvicorn
-
-    desk = Desk(
-        store=room.store,
-        links=room.links,
-        rubrics=room.rubrics,
-        settings=room.settings,
-        mailer=room.mailer,
-        renderer=room.renderer,
-        sender=room.sender,
-        clock=room.clock,
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(desk),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
-    if ended is not None:
-        threading.Thread(target=_follow, args=(ended, server), daemon=True).start()
+    app = create_app(desk_of(room))
     host, port = door.getsockname()[:2]
     log.info("pages at http://%s:%s, links lead to %s", host, port, room.links.public_url)
-    server.run(sockets=[door])
-
-
-def _follow(ended: threading.Event, server: uvicorn.Server) -> None:
-    ended.wait()
-    server.should_exit = True
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        message = f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
-        raise Trouble(message) from error
+    answer(app, door, ended)

@@ -47,6 +47,8 @@ PAGES = {
     "/confirm/{token}": joining.ask_to_confirm,
     "/unsubscribe/{token}": leaving.ask_to_leave,
     "/preferences/{token}": preferences.show,
+}
+SIGNS = {
     "/healthz": health.alive,
     "/readyz": health.ready,
     "/metrics": metrics.show,
@@ -69,7 +71,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         search.prepare(tx)
     return Starlette(
         routes=[
-            *(Route(path, partial(answer, desk)) for path, answer in PAGES.items()),
+            *(Route(path, partial(answer, desk)) for path, answer in (PAGES | SIGNS).items()),
             *(
                 Route(path, with_form(partial(answer, desk)), methods=["POST"])
                 for path, answer in FORMS.items()
@@ -91,4 +93,12 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
             StoreError: partial(faults.unavailable, desk),
             Exception: partial(faults.broken, desk),
         },
+    )
+
+
+def create_signs(desk: Desk) -> Starlette:
+    """Only what tells how the process is, for one that has no pages."""
+    return Starlette(
+        routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
+        exception_handlers={StoreError: partial(faults.unavailable, desk)},
     )

@@ -1,0 +1,63 @@
+"""Answer the web until the process is to end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from newsletter.trouble import Trouble
+from newsletter.web.desk import Desk
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from newsletter.room import Room
+
+GRACE_SECONDS = 30
+
+
+def desk_of(room: Room) -> Desk:
+    return Desk(
+        store=room.store,
+        links=room.links,
+        rubrics=room.rubrics,
+        settings=room.settings,
+        mailer=room.mailer,
+        renderer=room.renderer,
+        sender=room.sender,
+        clock=room.clock,
+    )
+
+
+def listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
+        raise Trouble(message) from error
+
+
+def answer(app: Starlette, door: socket.socket, ended: threading.Event | None) -> None:
+    """Until a signal, or until `ended`."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    if ended is not None:
+        threading.Thread(target=_follow, args=(ended, server), daemon=True).start()
+    server.run(sockets=[door])
+
+
+def _follow(ended: threading.Event, server: uvicorn.Server) -> None:
+    ended.wait()
+    server.should_exit = True

@@ -1,0 +1,51 @@
+"""`worker`: one more machine that does what `serve` plans."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from functools import partial
+from typing import TYPE_CHECKING
+
+from newsletter import logs, wiring
+from newsletter.commands.pages import answer, desk_of, listening
+from newsletter.daily import work
+from newsletter.room import no_report
+from newsletter.settings import SettingsError, read_settings
+from newsletter.stopping import SIGNALS
+from newsletter.web.app import create_signs
+
+if TYPE_CHECKING:
+    from newsletter.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def show_worker(host: str, port: int, name: str) -> int:
+    settings = read_settings()
+    refuse_alone(settings)
+    logs.set_up(settings, "info")
+    room = wiring.build(settings)
+    name = name or socket.gethostname()
+    for number in SIGNALS:
+        signal.signal(number, lambda _number, _frame: room.stop.set())
+    do = partial(work, room, no_report)
+    with listening(host, port) as door, room.engine.working(do, room.stop, name):
+        log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
+        try:
+            answer(create_signs(desk_of(room)), door, None)
+        finally:
+            room.stop.set()
+    log.info("worker %s has ended, and left nothing half done", name)
+    return 0
+
+
+def refuse_alone(settings: Settings) -> None:
+    """Raise SettingsError where there is no work to take: `serve` does its own."""
+    if settings.engine == "local":
+        message = (
+            "NEWSLETTER_ENGINE: with local, serve does all the work itself and nothing is left to "
+            "a worker; set dbos, for all processes alike, and a PostgreSQL database"
+        )
+        raise SettingsError(message)
