@@ -78,6 +78,9 @@ bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's ow
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
+bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
+	$(BIN)/python bench/limits.py
+
 chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
 	$(BIN)/python bench/chaos.py
 

@@ -20,7 +20,8 @@ from newsletter.room import Room
 from newsletter.rubrics import load_all
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, SettingsError, refuse_half_set
-from newsletter.sources import SOURCES
+from newsletter.source_pace import Line
+from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def build(settings: Settings) -> Room:
     store = open_home(settings)
     return Room(
         store=store,
-        source=resolve_name(SOURCES[settings.source])(settings),
+        source=source(settings, store),
         scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
         renderer=Renderer(site(settings)),
@@ -61,6 +62,14 @@ def build(settings: Settings) -> Room:
         lists=resolve_name(known)(settings) if known else None,
         engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
     )
+
+
+def source(settings: Settings, store: Store) -> PaperSource:
+    """Where papers come from, at the pace that all machines keep together."""
+    made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
+    if isinstance(made, Queued) and settings.arxiv_delay_seconds:
+        made.stand_in(Line(store, now, settings.arxiv_delay_seconds))
+    return made
 
 
 def post(settings: Settings) -> Post:

@@ -56,6 +56,7 @@ class FakeAnthropic:
         self.judge = judge
         self.latency = latency
         self.faults: list[Fault] = []
+        self.reply_headers: dict[str, str] = {}
         self.requests: list[Seen] = []
         self.answered: list[Seen] = []
         self.till = Till()
@@ -197,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.send_response(status)
             given = {"content-type": kind, "content-length": str(len(raw)), "request-id": "req_1"}
+            given |= self.server.fake.reply_headers
             for name, value in (given | (headers or {})).items():
                 self.send_header(name, value)
             self.end_headers()
