@@ -76,6 +76,15 @@ class Links:
         ]
         return identity.hex() if any(matches) else None
 
+    def seal(self, purpose: str, what: str) -> str:
+        """A mark (hex) that only we can make of `what`, for one purpose."""
+        return _mac(self._keys[0], purpose, what.encode()).hex()
+
+    def is_sealed(self, purpose: str, what: str, seal: str) -> bool:
+        """Whether `seal` is our mark of `what`, by any key."""
+        made = [_mac(key, purpose, what.encode()).hex().encode() for key in self._keys]
+        return any([hmac.compare_digest(one, seal.encode()) for one in made])  # noqa: C419 - every key is tried
+
     def unsubscribe_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.UNSUBSCRIBE, subscriber_id)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter import wiring
+from newsletter import decisions, wiring
+from newsletter.decisions import Decided
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import claims, inbound, subscribers
+from newsletter.store import claims, inbound
 from newsletter.terminal import print_json, screen, table
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def show_doubts(*, as_json: bool) -> int:
 
 def show_resolve(delivery_id: str, *, sent: bool) -> int:
     with wiring.open_store(read_settings()).begin() as tx:
-        done = claims.resolve(tx, delivery_id, wiring.now(), sent=sent)
-    if not done:
+        done = decisions.resolve_mail(tx, delivery_id, wiring.now(), sent=sent)
+    if done is Decided.NOT_WAITING:
         message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
         raise SettingsError(message)
-    screen().print("counted as sent" if sent else "it goes out with the next run")
+    screen().print(done)
     return 0
 
 
@@ -64,17 +65,10 @@ def show_replies(*, as_json: bool) -> int:
 def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
     with wiring.open_store(read_settings()).begin() as tx:
         letter = _named(inbound.queue(tx), reply_id)
-        inbound.settle(tx, letter.id, inbound.State.DONE)
-        if unsubscribe:
-            if letter.subscriber_id is None:
-                message = (
-                    "its sender is no subscriber that we know; use: newsletter subscribers remove"
-                )
-                raise SettingsError(message)
-            subscribers.unsubscribe(
-                tx, letter.subscriber_id, "reply, by the operator", wiring.now()
-            )
-    screen().print("unsubscribed" if unsubscribe else "done")
+        done = decisions.answer_reply(tx, letter.id, wiring.now(), unsubscribe=unsubscribe)
+    if done is Decided.NOBODY:
+        raise SettingsError(done)
+    screen().print(done)
     return 0
 
 

@@ -21,6 +21,8 @@ from newsletter.web import (
     joining,
     leaving,
     metrics,
+    operator,
+    operator_door,
     preferences,
 )
 from newsletter.web.forms import with_form
@@ -47,6 +49,9 @@ PAGES = {
     "/confirm/{token}": joining.ask_to_confirm,
     "/unsubscribe/{token}": leaving.ask_to_leave,
     "/preferences/{token}": preferences.show,
+    "/operator": operator.show,
+    "/operator/preview/{rubric}": operator.preview,
+    "/operator/preview/{rubric}/mail": operator.preview_mail,
 }
 SIGNS = {
     "/healthz": health.alive,
@@ -58,6 +63,10 @@ FORMS = {
     "/confirm/{token}": joining.confirm,
     "/unsubscribe/{token}": leaving.leave,
     "/preferences/{token}": preferences.change,
+    "/operator/login": operator_door.log_in,
+    "/operator/logout": operator_door.log_out,
+    "/operator/replies": operator.answer_reply,
+    "/operator/deliveries": operator.resolve_mail,
 }
 HOOKS = {
     "/hooks/sendgrid/events": hooks.events,

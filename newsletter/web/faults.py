@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from newsletter.web.desk import Desk
 
 WORDS = {
+    403: ("Not allowed", "This page, or this form, is not for everybody. Nothing was changed."),
     404: ("Not found", "There is no page at this address. It may have been copied incompletely."),
     405: ("Not possible", "This address does not take that kind of request."),
     413: ("Too long", "That was more than this form takes. Nothing was changed."),

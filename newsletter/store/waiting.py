@@ -1,0 +1,83 @@
+"""What waits for a person, in short: only as much of it as fits a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from newsletter.people import DeliveryState
+from newsletter.store.claims import Doubt
+from newsletter.store.inbound import State
+from newsletter.store.tables import delivery, digest, inbound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+SAID = 2000
+"""Characters of a mail that are shown: a wish to leave stands at its beginning."""
+
+
+_WAITS = inbound.c.state.in_((State.REVIEW, State.LETTER))
+_REPLIES = select(
+    inbound.c.id,
+    inbound.c.envelope_from,
+    inbound.c.subscriber_id,
+    inbound.c.state,
+    func.substr(inbound.c.said, 1, SAID),
+    inbound.c.received_at,
+).where(_WAITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A mail that came in, without its bytes, which may be many megabytes."""
+
+    id: str
+    sender: str
+    subscriber_id: str | None
+    state: State
+    said: str
+    received_at: datetime
+
+
+def replies(tx: Connection, most: int) -> tuple[int, list[Reply]]:
+    """How many wait in all, and the oldest of them."""
+    oldest = _REPLIES.order_by(inbound.c.received_at, inbound.c.id).limit(most)
+    number = tx.scalar(select(func.count()).select_from(inbound).where(_WAITS)) or 0
+    return number, [_reply(row) for row in tx.execute(oldest)]
+
+
+def reply(tx: Connection, letter_id: str) -> Reply | None:
+    """One that waits, by its whole id."""
+    row = tx.execute(_REPLIES.where(inbound.c.id == letter_id)).one_or_none()
+    return _reply(row) if row else None
+
+
+def _reply(row: Any) -> Reply:  # noqa: ANN401 - a row of _REPLIES
+    key, sender, reader, state, said, at = row
+    return Reply(key, sender, reader, State(state), said, at)
+
+
+def doubts(tx: Connection, most: int) -> tuple[int, list[Doubt]]:
+    """How many mails are in doubt in all, and the oldest of them."""
+    unknown = delivery.c.state == DeliveryState.UNKNOWN.value
+    oldest = (
+        select(
+            delivery.c.id,
+            delivery.c.email,
+            digest.c.rubric,
+            digest.c.date,
+            delivery.c.reason,
+            delivery.c.changed_at,
+        )
+        .join_from(delivery, digest)
+        .where(unknown)
+        .order_by(delivery.c.changed_at, delivery.c.id)
+        .limit(most)
+    )
+    number = tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0
+    return number, [Doubt(*row) for row in tx.execute(oldest)]
