@@ -75,6 +75,13 @@ bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
 bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's own ceiling
 	$(BIN)/python bench/deliver.py
 
+SIZES ?= 20x500
+SETUPS ?= sqlite
+PAPERS ?= 400
+LATENCY ?= 0.2
+bench-morning: $(VENV)/dev.stamp ## Whole mornings side by side: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
+	@$(BIN)/python bench/morning.py --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
+
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
@@ -98,4 +105,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo test lint pytest check-email gallery bench-deliver bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: help install demo test lint pytest check-email gallery bench-deliver bench-morning bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
