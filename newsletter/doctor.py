@@ -32,7 +32,6 @@ from newsletter.forecast import forecast
 from newsletter.mailbox import Mailbox
 from newsletter.name_server import NameServer
 from newsletter.scorers import SCORERS
-from newsletter.store import StoreError
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -75,12 +74,9 @@ def examine(
     found = premises.settings_found(settings)
     if any(one.state is State.FAIL for one in found):
         return _clean(settings, found)
-    try:
-        store = premises.opened(settings)
-    except StoreError as error:
-        return [fail("database", str(error), "see NEWSLETTER_DATABASE_URL")]
-    found += _here(settings, store, clock())
-    questions = [_price(settings, store, clock, offline=offline)] if store else []
+    store = premises.opened(settings)
+    found += _here(settings, clock())
+    questions = list(_stored(settings, store, clock, offline=offline))
     if not offline:
         questions += _outside(settings)
     told, offsets = _ask_all(questions, clock, all_seconds)
@@ -91,17 +87,29 @@ def examine(
     return _clean(settings, found + told)
 
 
-def _here(settings: Settings, store: Store | None, now: datetime) -> Iterator[Finding]:
-    yield premises.database_found(store)
+def _here(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield from premises.disk_found(settings)
     yield premises.zone_found(settings, now)
-    rubrics, found = premises.rubrics_found(settings)
-    yield from found
-    reading = premises.readers(store)
-    if rubrics and reading is not None:
-        yield premises.readers_found(rubrics, reading)
+    yield from premises.rubrics_found(settings)[1]
     yield from premises.keys_found(settings)
     yield from premises.operator_found(settings)
+
+
+def _stored(
+    settings: Settings, store: Store | None, clock: Callable[[], datetime], *, offline: bool
+) -> Iterator[Question]:
+    """What is asked of the database, which may be on a machine that is silent."""
+
+    def database() -> Told:
+        rubrics, _ = premises.rubrics_found(settings)
+        found, reading = premises.database_found(store), premises.readers(store)
+        if not rubrics or reading is None:
+            return Told((found,))
+        return Told((found, premises.readers_found(rubrics, reading)))
+
+    yield Question("database", database)
+    if store:
+        yield _price(settings, store, clock, offline=offline)
 
 
 def _outside(settings: Settings) -> Iterator[Question]:

@@ -94,11 +94,13 @@ def http_date(text: str | None) -> datetime | None:
 
 
 def without(secrets: Sequence[str], found: Finding) -> Finding:
-    """The same with every secret blotted out: another program's words may repeat one."""
+    """The same on single lines and with every secret blotted out: the words of other programs may
+    repeat one, and hold anything.
+    """
 
     def blotted(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, "***")
-        return text
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
     return replace(found, said=blotted(found.said), fix=blotted(found.fix))

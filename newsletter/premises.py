@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from newsletter.addresses import ascii_domain
 from newsletter.findings import Finding, fail, ok, warn
@@ -18,7 +19,14 @@ from newsletter.rubrics import RubricError, load_all
 from newsletter.scorers import SCORERS
 from newsletter.settings import SettingsError, refuse_half_set
 from newsletter.sources import SOURCES
-from newsletter.store import Store, StoreError, checkup, sqlite_file, subscribers
+from newsletter.store import (
+    Store,
+    StoreAddressError,
+    StoreError,
+    checkup,
+    sqlite_file,
+    subscribers,
+)
 from newsletter.webhooks import is_key
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 MEGABYTE = 2**20
 LITTLE, TOO_LITTLE = 1024 * MEGABYTE, 100 * MEGABYTE
 SMALLEST_SECRET = 20
+NEAR = {"localhost", "127.0.0.1", "::1"}
 SLOW, WRONG = 30.0, 300.0
 """Seconds. Beyond ten minutes every signed webhook would be refused."""
 OLDEST = {"SQLite": (3, 35), "PostgreSQL": (13,)}
@@ -50,6 +59,7 @@ def settings_found(settings: Settings) -> list[Finding]:
 def _faults(settings: Settings) -> Iterator[str]:
     makers: list[Callable[[], object]] = [
         lambda: refuse_half_set(settings),
+        lambda: sqlite_file(settings.database_url.get_secret_value()),
         lambda: resolve_name(SOURCES[settings.source])(settings),
         lambda: resolve_name(SCORERS[settings.scorer_name])(settings),
         lambda: Mailbox(settings) if settings.imap_url.get_secret_value() else None,
@@ -61,6 +71,8 @@ def _faults(settings: Settings) -> Iterator[str]:
             make()
         except SettingsError as error:
             yield from error.faults
+        except StoreAddressError as error:
+            yield str(error)
     if settings.engine == "dbos":
         if settings.database_url.get_secret_value().startswith("sqlite"):
             yield "NEWSLETTER_ENGINE: dbos needs PostgreSQL; set NEWSLETTER_DATABASE_URL to one"
@@ -72,6 +84,11 @@ def operator_found(settings: Settings) -> Iterator[Finding]:
     if not settings.operator_email and settings.mailer_name != "outbox":
         said = "nobody is told when something goes wrong"
         yield warn("operator", said, "set NEWSLETTER_OPERATOR_EMAIL")
+    where = urlsplit(settings.public_url)
+    in_clear = where.scheme != "https" and where.hostname not in NEAR
+    if settings.operator_password.get_secret_value() and in_clear:
+        said = "its password travels in the clear"
+        yield warn("operator page", said, "reach the pages by https")
     if settings.operator_header:
         said = f"whoever sends {settings.operator_header} is the operator"
         fix = "be sure that your proxy strips it from what comes in, and that only it reaches us"
@@ -79,10 +96,7 @@ def operator_found(settings: Settings) -> Iterator[Finding]:
 
 
 def opened(settings: Settings) -> Store | None:
-    """The database; None where it is a file that is not there: opening it would make it.
-
-    Raises StoreError.
-    """
+    """The database; None where it is a file that is not there: opening it would make it."""
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
     return Store(url) if file is None or file.is_file() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -241,6 +242,8 @@ def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside)
         assert name in said
     assert "imap-password" not in done.out
     assert not outside.sendgrid.asked
+    done, _, _ = examined(world, NEWSLETTER_DATABASE_URL="mysql://u:database-pw@h/n")
+    assert (done.status, "database-pw" in done.out) == (2, False)
     done, found, _ = examined(world, NEWSLETTER_SEND_AT="7", NEWSLETTER_OPERATOR_PASSWORD="short")
     assert done.status == 2
     assert len(found["checks"]) == 2
@@ -408,7 +411,7 @@ def test_secrets_in_the_words_of_others_are_blotted_out():
         smtp_url="smtp://u:pass%40word@h", database_url="postgresql+psycopg://u:data-pw@h/n",
     )  # fmt: skip
     said = f"{KEY} old-key-of-long-ago pass@word pass%40word data-pw"
-    [found] = doctor._clean(given, [fail("x", said, said)])
+    [found] = doctor._clean(given, [fail("x", said, f"{said}\n\x1b")])
     assert set(f"{found.said} {found.fix}".split()) == {"***"}
 
 
@@ -471,3 +474,26 @@ def test_the_price_is_held_against_the_budgets(world):
     assert "over the budget: stars" in checks["price"]["said"]
     _, _, checks = examined(world, NEWSLETTER_MONTHLY_BUDGET_USD="0.01")
     assert "a month takes more" in checks["price"]["said"]
+
+
+def test_the_operators_page_is_guarded():
+    def found(**given):
+        return [one.check for one in premises.operator_found(settings(**given))]
+
+    password = {"operator_password": "long enough it is"}
+    assert found(**password) == []
+    assert found(**password, public_url="https://x.example.org") == []
+    assert found(**password, public_url="http://x.example.org") == ["operator page"]
+    assert found(operator_header="X-User") == ["operator page"]
+    assert found(mailer="smtp") == ["operator"]
+
+
+def test_a_database_that_is_silent_keeps_nobody_waiting(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        given = settings(
+            database_url=f"postgresql+psycopg://u:pw@127.0.0.1:{port}/n?connect_timeout=2",
+            source="sample", rubrics_dir=tmp_path,
+        )  # fmt: skip
+        found = by_check(doctor.examine(given, lambda: NOW, offline=True, all_seconds=0.5))
+    assert "no answer within" in found["database"].said

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, insert, select
 
 from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import Store, deliveries, figures, waiting
+from newsletter.store import Store, deliveries, overview, waiting
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
@@ -201,7 +201,7 @@ def test_what_it_shows(operator: Operator):
         assert "on 4 of 30 days" in about.get_text()
     rows = thirty.find("details").find_all("tr")[1:]
     assert len(rows) == 4
-    assert "25 Sep 2025" in rows[0].get_text()
+    assert "Thu 25 Sep" in rows[0].get_text()
     total = thirty.find("tfoot").get_text(" ")
     assert " 36 " in total
 
@@ -212,7 +212,7 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
         one = tx.execute(select(digest)).one()._mapping
         again = {**one, "id": 77, "date": THURSDAY}
         tx.execute(insert(digest).values(again))
-        found = figures.since(tx, ["stars"], TUESDAY)
+        found = overview.since(tx, ["stars"], TUESDAY)
     assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
     with served(opened(store, operator_header=HEADER)) as web:
         words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
@@ -405,7 +405,7 @@ def test_the_figures_are_found_by_the_indexes(store):
     asked = []
     event.listen(store.engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
     with store.read() as tx:
-        figures.since(tx, ["stars", "models"], TUESDAY)
+        overview.since(tx, ["stars", "models"], TUESDAY)
         waiting.replies(tx, 9)
         waiting.doubts(tx, 9)
         plans = [

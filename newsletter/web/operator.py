@@ -18,7 +18,7 @@ from newsletter.decisions import Decided
 from newsletter.links import TEST_READER
 from newsletter.people import Subscriber
 from newsletter.render.words import clean
-from newsletter.store import alerts, digests, figures, waiting
+from newsletter.store import alerts, digests, overview, waiting
 from newsletter.web import operator_door as door
 from newsletter.web.desk import NEVER
 from newsletter.web.forms import first
@@ -58,7 +58,7 @@ def show(desk: Desk, request: Request) -> Response:
         return door.ask(desk)
     today = last_day(desk)
     with desk.store.read() as tx:
-        found = figures.since(tx, list(desk.rubrics), today - timedelta(days=DAYS - 1))
+        found = overview.since(tx, list(desk.rubrics), today - timedelta(days=DAYS - 1))
         replies = waiting.replies(tx, MOST)
         doubts = waiting.doubts(tx, MOST)
         open_alerts = alerts.opened(tx)
@@ -170,6 +170,7 @@ def _alert(one: Opened) -> dict[str, Any]:
     told = one.alert
     return {
         "title": told.title,
+        "subject": told.subject,
         "what": masked(told.what),
         "fix": told.fix,
         "command": told.command,

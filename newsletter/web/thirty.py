@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from newsletter.model import Rubric
-    from newsletter.store.figures import Figures
+    from newsletter.store.overview import Figures
 
 STATES = {
     "sent": (DeliveryState.ACCEPTED,),
