@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision
 from newsletter.store.tables import metadata, suppression
@@ -134,3 +136,28 @@ def test_a_database_in_memory_is_refused(url):
     with pytest.raises(StoreError, match="NEWSLETTER_DATABASE_URL: a database in memory") as caught:
         Store(url)
     assert caught.value.exit_status == 2
+
+
+def test_threads_of_one_process_wait_for_each_other_and_do_not_poll(store):
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL has many writers")
+
+    def never_wait(connection, _record) -> None:
+        connection.execute("PRAGMA busy_timeout=0")
+
+    event.listen(store.engine, "connect", never_wait)
+    holding, written = threading.Event(), []
+
+    def write() -> None:
+        holding.wait(5)
+        with store.begin() as tx:
+            written.append(tx.scalar(text("SELECT 1")))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with store.begin() as tx:
+        tx.execute(text("DELETE FROM suppression"))
+        holding.set()
+        time.sleep(0.05)
+    thread.join(5)
+    assert written == [1]

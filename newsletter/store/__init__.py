@@ -6,7 +6,8 @@ one transaction; what must be durable before an outside call is committed before
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = _checked(url)
         self.engine = _engine(self.url)
+        # SQLite lets a second writer poll with ever longer naps; our own threads wait their turn.
+        self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
     def is_sqlite(self) -> bool:
@@ -59,7 +62,7 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction, committed at the end. On SQLite it takes the write lock at once."""
-        with _translated(self.url), self.engine.begin() as connection:
+        with _translated(self.url), self._turn, self.engine.begin() as connection:
             yield connection
 
     @contextmanager
