@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from newsletter import __version__
-from newsletter.announcements import BEGAN, is_announced
+from newsletter.announcements import BEGAN, holiday, is_announced
 from newsletter.cli_database import database_app
 from newsletter.cli_desk import deliveries_app, replies_app
 from newsletter.cli_rubrics import rubrics_app
@@ -41,7 +41,8 @@ def _day(text: str) -> date:
         message = f"{day} was before arXiv, which began on {BEGAN}"
         raise typer.BadParameter(message)
     if not is_announced(day):
-        message = f"{day} is a {day:%A}: arXiv announces Monday to Friday"
+        rule = f"arXiv announces nothing ({holiday(day)})" if holiday(day) else ""
+        message = f"{day} is a {day:%A}: {rule or 'arXiv announces Monday to Friday'}"
         raise typer.BadParameter(message)
     return day
 

@@ -90,6 +90,9 @@ class _Day:
     window: Announcement
     looked_up: dict[str, Paper] = field(default_factory=dict)
 
+    def shows(self, category: str) -> bool:
+        return any(category in paper.categories for paper in self.found.values())
+
     def is_there(self, paper_id: str, category: str) -> bool:
         paper = self.found.get(paper_id)
         shown = paper is not None and category in paper.categories
@@ -125,30 +128,31 @@ def _compared(source: Growing, day: _Day, lines: Sequence[Named]) -> Comparison:
     lines = [line for line in lines if line.kind in NEW_HERE]
     if not lines:
         return Comparison(Check(State.EMPTY), replaced=replaced)
-    fresh = [name for name in day.categories if _is_fresh(day, name, lines)]
+    fresh = _fresh(day, day.categories, lines)
     unknown = {line.id for line in lines if _open(day, line, fresh) and line.id not in day.found}
-    day.looked_up = {paper.id: paper for paper in source.by_id(sorted(unknown))}
-    fresh = [name for name in fresh if _is_fresh(day, name, lines)]
+    if unknown:
+        day.looked_up = {paper.id: paper for paper in source.by_id(sorted(unknown))}
+        fresh = _fresh(day, fresh, lines)
     if not fresh:
         return Comparison(Check(State.STALE), replaced=replaced)
     return _sorted_out(day, fresh, lines, replaced)
 
 
-def _in(lines: Sequence[Named], category: str) -> list[Named]:
-    """The lines of a category: those that it calls new, where there are any."""
-    here = [line for line in lines if category in line.categories]
-    return [line for line in here if line.kind is Kind.NEW] or here
+def _fresh(day: _Day, categories: Sequence[str], lines: Sequence[Named]) -> list[str]:
+    """The categories in which the list is of this day, if it is in any."""
+    here = {name: [line for line in lines if name in line.categories] for name in categories}
+    fresh = {name for name in categories if here[name] and _is_fresh(day, name, here[name])}
+    empty = {name for name in categories if not here[name] and not day.shows(name)}
+    return [name for name in categories if fresh and name in fresh | empty]
 
 
 def _is_fresh(day: _Day, category: str, lines: Sequence[Named]) -> bool:
-    """Whether the list is of this day in `category`; of an empty part others decide."""
-    here = _in(lines, category)
-    shown = any(category in paper.categories for paper in day.found.values())
-    if not here:
-        return not shown
-    if len(here) >= ENOUGH and shown and not any(day.is_there(one.id, category) for one in here):
+    """Whether most of what the list calls new in a category was not announced before."""
+    new = [line for line in lines if line.kind is Kind.NEW] or lines
+    none_there = not any(day.is_there(line.id, category) for line in new)
+    if len(new) >= ENOUGH and day.shows(category) and none_there:
         return False
-    return 2 * sum(day.is_old(one.id, category) for one in here) <= len(here)
+    return 2 * sum(day.is_old(line.id, category) for line in new) <= len(new)
 
 
 def _open(day: _Day, line: Named, fresh: Sequence[str]) -> list[str]:

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from newsletter import lives, units
 from newsletter.deliver import Tally
 from newsletter.due import first_due
-from newsletter.fetch import Fetched, fetch
+from newsletter.fetch import BatchGrowing, Fetched, fetch
+from newsletter.noting import note_issues, step
 from newsletter.people import DeliveryState
+from newsletter.standing import is_whole
 from newsletter.stopping import Stopped, draining
 from newsletter.store import claims, deliveries, digests, subscribers
 from newsletter.store.units import Ending, Kind, Unit
@@ -81,13 +83,12 @@ def run_edition(room: Room, day: date | None, only: str | None, report: Report) 
     """One announcement for every rubric that has readers, or for `only`, whether it has or not.
 
     Everyone is mailed whose weekday it is. One rubric's trouble is its own. Raises what stops all
-    of them: SourceError, BatchLate, StoreError, Stopped.
+    of them: SourceError, BatchLate, BatchGrowing, StoreError, Stopped.
     """
     rubrics = wanted(room, only)
     if not rubrics:
         return Edition(day or room.source.newest(room.clock()), ())
     date_of = fetch_for(room, rubrics, day, report).date
-    score_together(room, rubrics, date_of, report, by=None)
     made = make_issues(room, rubrics, date_of, report, by=None)
     return Edition(date_of, tuple(mail_issues(room, made, report)))
 
@@ -95,14 +96,14 @@ def run_edition(room: Room, day: date | None, only: str | None, report: Report) 
 def make_edition(room: Room, report: Report) -> Edition:
     """The newest announcement for every rubric that has readers, frozen and not mailed.
 
-    Whose mail is due first says by when the scores are wanted. Raises as `run_edition` does.
+    Whose mail is due first says by when the scores are wanted. Raises as `run_edition` does, and
+    BatchGrowing while no rubric's categories are whole.
     """
     rubrics = wanted(room, None)
     if not rubrics:
         return Edition(room.source.newest(room.clock()), ())
-    date_of = fetch_for(room, rubrics, None, report).date
+    date_of, rubrics = whole_today(room, rubrics, report)
     by = first_wanted(room, rubrics, date_of)
-    score_together(room, rubrics, date_of, report, by)
     return Edition(date_of, tuple(make_issues(room, rubrics, date_of, report, by)))
 
 
@@ -134,33 +135,53 @@ def wanted(room: Room, only: str | None) -> list[Rubric]:
     return [rubric for slug, rubric in sorted(room.rubrics.items()) if slug in read]
 
 
-def fetch_for(room: Room, rubrics: list[Rubric], day: date | None, report: Report) -> Fetched:
-    return fetch(
-        room.store,
-        room.source,
-        sorted({category for rubric in rubrics for category in rubric.categories}),
-        day,
-        room.clock(),
-        lookback_days=room.settings.lookback_days,
-        progress=lambda done, total: report("Fetching", done, total),
-    )
+def whole_today(room: Room, rubrics: list[Rubric], report: Report) -> tuple[date, list[Rubric]]:
+    """The newest announcement, and the rubrics for which all of it is there."""
+    try:
+        return fetch_for(room, rubrics, None, report, settle=True).date, rubrics
+    except BatchGrowing as growing:
+        whole = [one for one in rubrics if is_whole(room.store, one.categories, growing.date)]
+        if not whole:
+            raise
+        return growing.date, whole
 
 
-def score_together(
-    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None
-) -> None:
-    """What fails here is met again, and told, where each rubric's digest is made."""
-    place(room, units.groups(unmade(room, rubrics, day), day, by), report)
+def fetch_for(
+    room: Room,
+    rubrics: list[Rubric],
+    day: date | None,
+    report: Report,
+    *,
+    settle: bool = False,
+) -> Fetched:
+    with step(room, "fetch", day, keep=True) as line:
+        done = fetch(
+            room.store,
+            room.source,
+            sorted({category for rubric in rubrics for category in rubric.categories}),
+            day,
+            room.clock(),
+            lookback_days=room.settings.lookback_days,
+            progress=lambda done, total: report("Fetching", done, total),
+            settle=settle,
+        )
+        line.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
+    return done
 
 
 def make_issues(
     room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None
 ) -> list[Issue]:
     """Each rubric's digest, made and frozen, or why it could not be."""
-    open_ones = [Unit(Kind.DIGEST, day, (one.slug,), by) for one in unmade(room, rubrics, day)]
-    placed = zip(open_ones, place(room, open_ones, report), strict=True)
-    endings = {unit.ids[0]: ending for unit, ending in placed}
-    return [_issue(room, rubric, day, endings.get(rubric.slug, Ending())) for rubric in rubrics]
+    with step(room, "score", day, keep=True) as line:
+        # What fails for all is met again, and told, where each rubric's digest is made.
+        line["idle"] = not place(room, units.groups(unmade(room, rubrics, day), day, by), report)
+        open_ones = [Unit(Kind.DIGEST, day, (one.slug,), by) for one in unmade(room, rubrics, day)]
+        placed = zip(open_ones, place(room, open_ones, report), strict=True)
+        endings = {unit.ids[0]: ending for unit, ending in placed}
+    made = [_issue(room, rubric, day, endings.get(rubric.slug, Ending())) for rubric in rubrics]
+    note_issues(room, day, [(one.rubric.slug, one.digest, one.trouble) for one in made])
+    return made
 
 
 def _issue(room: Room, rubric: Rubric, day: date, ending: Ending) -> Issue:
@@ -204,7 +225,8 @@ def mail(
         own, trouble = safely(one.slug, partial(_lanes, room, one, due))
         lanes += own or []
         said[one.digest_id] = [Ending(trouble)]
-    with draining(room.stop):
+    with draining(room.stop), step(room, "send", keep=True) as line:
+        line["idle"] = not lanes
         for lane, ending in zip(lanes, place(room, lanes, report), strict=True):
             said[int(lane.ids[0])].append(ending)
     return {digest_id: _tally(room, digest_id, endings) for digest_id, endings in said.items()}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.announcements import announcement, holiday
 from newsletter.looking import Harvest, Task, entries, keep, look, task_of
+from newsletter.renewing import keep_versions, renew, renew_sent
 from newsletter.settling import GAP, HOUR, ask_at
 from newsletter.sources import Growing
 from newsletter.store import papers as shelf
@@ -134,7 +135,9 @@ def look_again(
     if any(now < last.at + HOUR for last in task.asked):
         return 0
     harvest = look(store, source, task, now, progress)
-    return keep(store, day, now, harvest._replace(whole={}))
+    new = keep(store, day, now, harvest._replace(whole={}))
+    _renew(store, source, harvest, now)
+    return new
 
 
 def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, ...]:
@@ -187,7 +190,18 @@ def _look(
         late = [*harvest.late, *entries(strays, since)]
         harvest = harvest._replace(papers=papers, late=late)
     keep(store, task.window.date, now, harvest)
+    if isinstance(source, Growing):
+        _renew(store, source, harvest, now)
+        if task.checked and harvest.whole:
+            renew_sent(store, source, task.window.date, now)
     return harvest
+
+
+def _renew(store: Store, source: Growing, harvest: Harvest, now: datetime) -> None:
+    """Keep later versions of known papers: those seen, and those arXiv's list names."""
+    keep_versions(store, harvest.papers.values(), now)
+    if harvest.comparison:
+        renew(store, source, harvest.comparison.replaced, now)
 
 
 def _complain(task: Task, harvest: Harvest, growing: Sequence[str], *, settle: bool) -> None:

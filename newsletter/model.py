@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -155,6 +155,11 @@ class Usage:
     output_nanos: int = 0
     uncertain_nanos: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        """Both of one model."""
+        figures = (field.name for field in fields(self) if field.name != "model")
+        return Usage(self.model, *(getattr(self, name) + getattr(other, name) for name in figures))
+
     @property
     def prompt_tokens(self) -> int:
         return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
@@ -198,11 +203,40 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class Crosscheck:
+    """How we made sure that an announcement was whole.
+
+    `state` is that of arXiv's own list of the day (`crosscheck.State`); `named` has for each
+    category it is of that day in how many of the papers it names were there, and how many it names;
+    `apart` counts the papers it names elsewise, by reason (`crosscheck.Why`); `whole` has what made
+    us take a category as whole (`settling.How`); `missed` are dates whose papers are here because
+    arXiv announced nothing on them.
+    """
+
+    state: str
+    named: dict[str, tuple[int, int]] = field(default_factory=dict)
+    apart: dict[str, int] = field(default_factory=dict)
+    whole: dict[str, str] = field(default_factory=dict)
+    missed: tuple[Day, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A paper that a rubric's readers were sent on `sent`, and its author's words since."""
+
+    paper_id: str
+    title: str
+    sent: Day
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """The receipt: announced = the sum over all outcomes. `late` papers are among the announced.
 
     `by_category` counts each paper once; `papers` are the ids of all announced, `unread` of those
-    among them that were not scored, for whatever reason.
+    among them that were not scored, for whatever reason. `crosscheck` is None where there was
+    nothing to compare with: a past date, or the sample.
     """
 
     announced: int
@@ -211,6 +245,7 @@ class Coverage:
     late: int = 0
     unread: tuple[str, ...] = ()
     papers: tuple[str, ...] = ()
+    crosscheck: Crosscheck | None = None
 
     def count(self, outcome: Outcome) -> int:
         return self.outcomes.get(outcome, 0)
@@ -235,7 +270,8 @@ class Digest:
 
     `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
     the papers that met the bar but not the rubric's `max_papers`. `since` is the first date of an
-    issue that sums up several, None for one of a single date.
+    issue that sums up several, None for one of a single date. `withdrawn` are papers of earlier
+    issues.
     """
 
     rubric: Rubric
@@ -249,6 +285,7 @@ class Digest:
     prompt: str = ""
     beyond: int = 0
     since: Day | None = None
+    withdrawn: tuple[Withdrawal, ...] = ()
 
     @property
     def first_date(self) -> Day:

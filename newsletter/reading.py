@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import bulk
@@ -16,15 +17,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
+    from sqlalchemy import Connection
+
     from newsletter.room import Report, Room
+
+MEMORY = timedelta(days=14)
+"""How long a paper that came after its day's digest was made waits for the next digest."""
 
 
 def fresh(room: Room, rubric: Rubric, day: date) -> list[Listing]:
     """What this rubric's digest of `day` is about: announced, and in no earlier digest of it."""
     with room.store.read() as tx:
-        listings = papers.listed(tx, rubric.categories, day)
+        listings = [*papers.listed(tx, rubric.categories, day), *left_over(tx, rubric, day)]
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
     return [listing for listing in listings if listing.paper.id in open_ids]
+
+
+def left_over(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
+    """What came to earlier dates after this rubric's digests of them were made: it is late now.
+
+    A category that the rubric has since is no part of those: it begins with the next date.
+    """
+    found: dict[str, Listing] = {}
+    for made in digests.between(tx, rubric.slug, day - MEMORY, day - timedelta(days=1)):
+        both = sorted(set(made.rubric.categories) & set(rubric.categories))
+        if made.since is None:
+            missed = papers.uncovered_on(tx, rubric.slug, both, made.date)
+            found |= {paper.id: Listing(paper, late=True) for paper in missed}
+    return list(found.values())
 
 
 def to_score(

@@ -83,7 +83,7 @@ def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How
     out_for = now - (look.out_at or now)
     if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
         return How.FEED
-    if now - public_from >= DAY:
+    if now - public_from >= DAY and (sight.papers or not sight.waiting):
         return How.DAY if sight.papers else How.PATIENCE
     if sight.usual and not sight.papers:
         return How.PATIENCE if agree and now - public_from >= RARE_PATIENCE else None

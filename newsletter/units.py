@@ -10,9 +10,11 @@ Each may run twice, late, or in two places at once: the rows it works on decide 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from newsletter.afterword import with_afterword
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, deliver
 from newsletter.digest import compose
@@ -36,6 +38,8 @@ GROUP = 50
 LANE = 1000
 """Mails for which one more lane is worth its rendering."""
 MOST_LANES = 16
+LIMITS = Limits()
+"""Of one lane."""
 
 
 def groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Unit]:
@@ -93,7 +97,7 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
             clock=room.clock,
             sleep=time.sleep,
             progress=lambda done, total: report(stage, done, total),
-            limits=Limits(per_second=room.settings.mails_per_second),
+            limits=replace(LIMITS, per_second=room.settings.mails_per_second),
             stop=room.stop.is_set,
         )
         line.update(sent=tally.sent, waiting=tally.pending, unknown=tally.unknown)
@@ -135,7 +139,7 @@ def make_digest(
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return compose(
+    digest = compose(
         rubric,
         day,
         listings,
@@ -145,3 +149,5 @@ def make_digest(
         judged=room.scorer.judges,
         prompt=room.scorer.prompt(rubric),
     )
+    with room.store.read() as tx:
+        return with_afterword(tx, digest)

@@ -69,6 +69,7 @@ def test_a_day_later_one_look_is_believed():
     assert judged((24 * 60 - 1, 400)) is None
     assert judged((24 * 60, 400)) is How.DAY
     assert judged((24 * 60, 0)) is How.PATIENCE
+    assert judged((24 * 60, 0), named=400, waiting=400) is None
 
 
 def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from newsletter import wiring
+from newsletter import logs, wiring
 from newsletter.commands.subscribers import keep_rows
 from newsletter.daily import Edition, Issue, run_edition, work
-from newsletter.fetch import BatchLate
+from newsletter.fetch import BatchGrowing, BatchLate
 from newsletter.model import Outcome
 from newsletter.quote import quote_edition
 from newsletter.roster import read_roster
@@ -39,6 +39,8 @@ EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
 
 def show_run(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     settings = read_settings()
+    # What is done is shown as it is done; the log is for what goes wrong, unless more is asked for.
+    logs.set_up(settings, "warning")
     room = wiring.build(settings)
     check_slug(room, rubric)
     edition = _run(room, day, rubric, as_json=as_json)
@@ -100,6 +102,12 @@ def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> 
     except BatchLate as late:
         message = f"{late}; nothing was sent, run again later"
         raise Trouble(message) from late
+    except BatchGrowing as growing:
+        message = (
+            f"{growing}; nothing was sent: run again then, or take what is there "
+            f"with --date {growing.date}"
+        )
+        raise Trouble(message) from growing
 
 
 def _working(room: Room, report: Report) -> AbstractContextManager[None]:

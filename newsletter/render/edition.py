@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from newsletter.model import DayKind, Digest
 from newsletter.people import Format
-from newsletter.render import frame, papers
+from newsletter.render import checked, frame, papers
 from newsletter.render.budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
 from newsletter.render.issue import ALSO, Pieces, weight
 from newsletter.render.plain import unwrapped
@@ -116,6 +116,9 @@ def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[st
         "receipt": frame.receipt(coverage, judged=digest.judged),
         "categories": frame.by_category(coverage),
         "late": plural(coverage.late, "late arrival") if coverage.late else "",
+        "checked": checked.checked(coverage),
+        "withdrawn": checked.withdrawn(digest),
+        "more_withdrawn": checked.more_withdrawn(digest),
         "unread": frame.unread(coverage),
         "sought": frame.sought(digest),
         "criteria": [shown(criterion.title, 120) for criterion in rubric.criteria[:12]],

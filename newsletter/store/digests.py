@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import DayKind
-from newsletter.store import StoreError, search
+from newsletter.store import StoreError, search, versions
 from newsletter.store.bodies import CODEC
 from newsletter.store.tables import digest as digest_table
-from newsletter.store.tables import digest_paper
+from newsletter.store.tables import digest_outcome, digest_paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +69,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     digest_id: int | None = tx.scalar(fresh.returning(digest_table.c.id))
     if digest_id is not None:
         _cover(tx, digest, digest_id)
+        versions.tell(tx, slug, digest_id, digest.withdrawn)
         search.add(tx, digest_id, digest)
         return digest_id
     there = select(digest_table.c.id).where(
@@ -96,6 +97,12 @@ def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
     ]
     if rows:
         tx.execute(_insert(tx, digest_paper).on_conflict_do_nothing(), rows)
+    counted = [
+        {"digest_id": digest_id, "outcome": outcome.value, "papers": number}
+        for outcome, number in digest.coverage.outcomes.items()
+    ]
+    if counted:
+        tx.execute(_insert(tx, digest_outcome).on_conflict_do_nothing(), counted)
 
 
 def uncovered(tx: Connection, slug: str, ids: Iterable[str]) -> list[str]:

@@ -13,8 +13,9 @@ from newsletter.store.tables import crosscheck, look
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
+    from typing import Any
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,32 @@ def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
 
 
 def keep_check(tx: Connection, day: date, check: Check, now: datetime) -> None:
-    """Keep the last comparison of a day."""
+    """Keep the last comparison of a day; what compared nothing does not replace what did."""
+    if not check.named and tx.execute(_named_check(day)).first():
+        return
     tx.execute(delete(crosscheck).where(crosscheck.c.date == day))
     row = {"date": day, "state": check.state, "at": now}
     row |= {"named": check.named, "apart": [list(one) for one in check.apart]}
     tx.execute(insert(crosscheck), [row])
 
 
+def _named_check(day: date) -> Select[date]:
+    fresh = crosscheck.c.state == "fresh"
+    return select(crosscheck.c.date).where(crosscheck.c.date == day, fresh)
+
+
 def check_of(tx: Connection, day: date) -> Check | None:
-    row = tx.execute(select(crosscheck).where(crosscheck.c.date == day)).first()
+    return _check(tx, select(crosscheck).where(crosscheck.c.date == day))
+
+
+def last_check_before(tx: Connection, day: date) -> Check | None:
+    """The comparison of the last announcement before `day` that was looked at."""
+    earlier = select(crosscheck).where(crosscheck.c.date < day)
+    return _check(tx, earlier.order_by(crosscheck.c.date.desc()).limit(1))
+
+
+def _check(tx: Connection, query: Select[Any]) -> Check | None:
+    row = tx.execute(query).first()
     if row is None:
         return None
     named = {name: (there, of) for name, (there, of) in row.named.items()}

@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import Listing, Paper
-from newsletter.store.tables import fetched, listing, paper
+from newsletter.store.tables import digest_paper, fetched, listing, paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,6 +113,18 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     for row in rows:
         found.setdefault(row.id, Listing(paper_of(row), late=row.late))
     return [found[key] for key in sorted(found)]
+
+
+def uncovered_on(tx: Connection, slug: str, categories: Sequence[str], day: date) -> list[Paper]:
+    """The papers listed under `day` that no digest of the rubric covers, by id."""
+    covered = exists().where(
+        and_(digest_paper.c.rubric == slug, digest_paper.c.paper_id == listing.c.paper_id)
+    )
+    ids = select(listing.c.paper_id).where(
+        listing.c.date == day, listing.c.category.in_(categories), ~covered
+    )
+    rows = tx.execute(select(paper).where(paper.c.id.in_(ids)).order_by(paper.c.id))
+    return [paper_of(row) for row in rows]
 
 
 def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from newsletter.announcements import following, is_announced
-from newsletter.store import digests, search
+from newsletter.store import digests, search, versions
 from newsletter.web import atom, issue
 from newsletter.web.desk import FRESH, OWN
 
@@ -93,6 +93,7 @@ def _month_link(desk: Desk, rubric: Rubric, day: date | None) -> tuple[str, str]
 def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
     with desk.store.read() as tx:
         found = digests.load(tx, rubric.slug, day)
+        gone = versions.withdrawn_of(tx, found[0]) if found else {}
         dates = digests.dates(tx, rubric.slug)
     before = max((other for other in dates if other < day), default=None)
     after = min((other for other in dates if other > day), default=None)
@@ -104,7 +105,7 @@ def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
         "month": desk.local(desk.links.month_url(rubric, day)) if found else "",
     }
     if found:
-        return _page(desk, rubric, "issue.html", **issue.shown(found[1]), **around)
+        return _page(desk, rubric, "issue.html", **issue.shown(found[1], gone), **around)
     if not is_announced(day) or day > desk.clock().date() + AHEAD or (dates and day < dates[0]):
         raise HTTPException(404)
     # Mails link to the next day for ever: it answers, whether its issue comes or never will.

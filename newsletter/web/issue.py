@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from newsletter.model import NANOS_PER_DOLLAR
-from newsletter.render import frame
+from newsletter.render import checked, frame
 from newsletter.render.papers import LONGEST_NAME, LONGEST_TITLE, entries, groups, misses
 from newsletter.render.words import shown as one_line
 from newsletter.web.mathml import with_formulas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from markupsafe import Markup
@@ -64,8 +64,11 @@ class Top:
     summary: str
 
 
-def shown(digest: Digest) -> dict[str, Any]:
-    """All that the issue's template fills in, but for the ways to other days."""
+def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All that the issue's template fills in, but for the ways to other days.
+
+    `gone` has the papers that were withdrawn since, and what their authors say.
+    """
     listed = entries(digest.picks, judged=digest.judged)
     cards = {
         entry.number: _card(entry, pick.paper)
@@ -82,6 +85,12 @@ def shown(digest: Digest) -> dict[str, Any]:
         "misses": misses(digest.near_misses),
         "receipt": frame.receipt(digest.coverage, judged=digest.judged),
         "categories": frame.by_category(digest.coverage),
+        "checked": checked.checked(digest.coverage),
+        "withdrawn": checked.withdrawn(digest, most=len(digest.withdrawn)),
+        "gone": {
+            key: one_line(said, checked.LONGEST_REASON) or "no reason is given"
+            for key, said in (gone or {}).items()
+        },
         "sought": frame.sought(digest),
         "disclaimer": frame.disclaimer(digest),
     }

@@ -106,7 +106,8 @@ class Sky:
         """A paper as the API shows it now."""
         now = self.clock()
         later = [name for day, name in one.crosses if self.public(self._real(day)) <= now]
-        shown = row(f"{one.id}v1", one.submitted, (*one.categories, *later), **one.words)
+        shown = row(one.id, one.submitted, (*one.categories, *later), **one.words)
+        shown["id"] = f"{one.id}v1"
         for version in one.versions:
             if (at := self.public(self._real(version.day))) <= now:
                 shown |= {"id": f"{one.id}v{version.number}", **version.changes}

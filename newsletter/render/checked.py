@@ -1,0 +1,106 @@
+# ruff: noqa: RUF001 - typography is meant: dashes and quotation marks as a reader expects them
+"""How the day was made sure of, and what was withdrawn since, in a reader's words (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsletter.render.words import clean, short_date, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.model import Coverage, Crosscheck, Digest, Withdrawal
+
+MOST_NAMED = 12
+MOST_WITHDRAWN = 5
+LONGEST_TITLE = 160
+LONGEST_REASON = 200
+STATES = {
+    "stale": "arXiv’s own list still showed an earlier day, so it was not used.",
+    "absent": "arXiv’s own list could not be read.",
+    "empty": "arXiv’s own list named no new paper.",
+}
+APART = {
+    "not in the API yet": "not in arXiv’s database yet, to follow when {} there",
+    "submitted before the window": "held by arXiv since before this day’s deadline",
+    "announced before, cross-listed now": "announced before and cross-listed now",
+    "not in that category by the API": "not in that category by arXiv’s database",
+}
+HOW = {
+    "two looks": "two looks, ten minutes apart or more, saw the same papers",
+    "one look": "looked at once",
+    "a day": "looked at a day later",
+    "patience": "arXiv was still adding, or showed nothing where there always is something; "
+    "what comes later follows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A withdrawn paper; `said` are its author's words, cut to a line."""
+
+    id: str
+    title: str
+    sent: str
+    said: str
+
+
+def checked(coverage: Coverage) -> list[str]:
+    """The receipt's sentences; none where there was nothing to compare with."""
+    check = coverage.crosscheck
+    if check is None:
+        return []
+    lines = [STATES.get(check.state, ""), _named(check), _apart(check), *_otherwise(check)]
+    if check.missed:
+        days = ", ".join(short_date(day) for day in check.missed[:MOST_NAMED])
+        lines.append(f"arXiv announced nothing on {days}; what was due then is here.")
+    return [line for line in lines if line]
+
+
+def withdrawn(digest: Digest, most: int = MOST_WITHDRAWN) -> list[Gone]:
+    return [_gone(one) for one in digest.withdrawn[:most]]
+
+
+def more_withdrawn(digest: Digest) -> int:
+    return max(0, len(digest.withdrawn) - MOST_WITHDRAWN)
+
+
+def _named(check: Crosscheck) -> str:
+    counts = [
+        f"{clean(name)} {there:,} of {of:,}" for name, (there, of) in sorted(check.named.items())
+    ]
+    return f"Checked against arXiv’s own list: {_few(counts)}." if counts else ""
+
+
+def _apart(check: Crosscheck) -> str:
+    """What the list names and the day does not have."""
+    parts = [
+        f"{count:,} {APART[why].format('it is' if count == 1 else 'they are')}"
+        for why, count in check.apart.items()
+        if why in APART
+    ]
+    return f"Of these, {'; '.join(parts)}." if parts else ""
+
+
+def _otherwise(check: Crosscheck) -> list[str]:
+    """The categories that the list did not settle, by what did."""
+    by: dict[str, list[str]] = {}
+    for name, how in sorted(check.whole.items()):
+        by.setdefault(how, []).append(clean(name))
+    return [f"{_few(names)}: {HOW[how]}." for how, names in by.items() if how in HOW]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _gone(one: Withdrawal) -> Gone:
+    return Gone(
+        id=clean(one.paper_id),
+        title=shown(one.title, LONGEST_TITLE) or "Untitled",
+        sent=short_date(one.sent),
+        said=shown(one.said, LONGEST_REASON),
+    )
