@@ -186,6 +186,7 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
         (f"elsewhere/{os.getpid()}/1/a", NOW + timedelta(minutes=1), True),
         (f"{lives.me()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
     ],
+    ids=["ours", "ours, too late", "elsewhere", "dead"],
 )
 def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
     fill(store, 1)
