@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.deliver import people  # noqa: E402 - the path comes first
-from newsletter.store import Store, deliveries  # noqa: E402
+from newsletter.store import Store, deliveries, standings  # noqa: E402
 from newsletter.store.tables import delivery, subscriber  # noqa: E402
 from tests.fakes.mail import RUBRIC, START, Town  # noqa: E402
 
@@ -72,7 +72,7 @@ def measure(number: int, database: str) -> dict[str, Any]:
 
     def wake() -> None:
         with store.read() as tx:
-            deliveries.waiting(tx, first, RUBRIC)
+            standings.habits(tx, RUBRIC, [first])
 
     bulk = took(write)
     forget()

@@ -14,10 +14,12 @@ Whoever runs it twice, or kills it half-way and runs it again, gets the same mor
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from newsletter import lives, units
+from newsletter import lives, owing, units
 from newsletter.deliver import Tally
 from newsletter.due import first_due
 from newsletter.fetch import BatchGrowing, Fetched, fetch
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.model import Digest, Rubric
-    from newsletter.room import Due, Report, Room
+    from newsletter.owing import Owed
+    from newsletter.room import Report, Room
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +72,6 @@ class Edition(NamedTuple):
     @property
     def troubled(self) -> bool:
         return any(issue.trouble for issue in self.issues)
-
-
-class Owed(NamedTuple):
-    """A frozen digest that readers wait for."""
-
-    digest_id: int
-    slug: str
-    day: date
 
 
 def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
@@ -195,75 +190,54 @@ def _issue(room: Room, rubric: Rubric, day: date, ending: Ending) -> Issue:
 
 
 def mail_issues(room: Room, made: Iterable[Issue], report: Report) -> list[Issue]:
-    """Send each digest to whoever has none of it; what is done already is only counted."""
+    """Send everyone what he is owed up to that date; what is done already is only counted."""
     issues = list(made)
-    owed = [
-        Owed(issue.digest_id, issue.rubric.slug, issue.digest.date)
+    owed = {issue.rubric.slug: _owed(room, issue) for issue in issues}
+    tallies = mail(room, [one for found in owed.values() for one in found], report)
+    return [
+        _mailed(issue, [tallies[one.digest_id] for one in owed[issue.rubric.slug]])
         for issue in issues
-        if issue.digest_id and issue.digest and issue.digest.kind in digests.MAILED
     ]
-    tallies = mail(room, owed, report)
-    return [_mailed(issue, tallies.get(issue.digest_id or 0)) for issue in issues]
 
 
-def _mailed(issue: Issue, tally: Tally | None) -> Issue:
-    return issue._replace(tally=tally, trouble=tally.halted_reason) if tally else issue
+def _owed(room: Room, issue: Issue) -> list[Owed]:
+    """The digests that readers of the rubric wait for now that this issue is there."""
+    if issue.digest is None or issue.digest_id is None:
+        return []
+    return owing.owe_all(room.store, issue.rubric.slug, issue.digest.date, room.clock())
 
 
-def mail(
-    room: Room, owed: Sequence[Owed], report: Report, due: Due | None = None
-) -> dict[int, Tally]:
-    """Write down who is owed these digests, and send it to them; how each stands. Raises Stopped.
+def _mailed(issue: Issue, tallies: Sequence[Tally]) -> Issue:
+    if not tallies:
+        return issue
+    counts: Counter[str] = Counter()
+    for tally in tallies:
+        counts.update({key: n for key, n in asdict(tally).items() if key != "halted_reason"})
+    trouble = next((tally.halted_reason for tally in tallies if tally.halted_reason), "")
+    return issue._replace(tally=Tally(**counts, halted_reason=trouble), trouble=trouble)
 
-    With `due` only who is due. The trouble of one digest is in its tally and its own.
+
+def mail(room: Room, owed: Sequence[Owed], report: Report) -> dict[int, Tally]:
+    """Send what is written down as owed of these digests; how each stands. Raises Stopped.
+
+    The trouble of one digest is in its tally and its own.
     """
     with room.store.begin() as tx:
         claims.expire(tx, room.clock(), lives.is_gone)
-    lanes: list[Unit] = []
-    said: dict[int, list[Ending]] = {}
-    for one in owed:
-        own, trouble = safely(one.slug, partial(_lanes, room, one, due))
-        lanes += own or []
-        said[one.digest_id] = [Ending(trouble)]
+        counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in owed}
+    lanes = [
+        lane
+        for one in owed
+        for lane in units.lanes(
+            one.digest_id, one.day, counts[one.digest_id].get(DeliveryState.PENDING, 0)
+        )
+    ]
+    said: dict[int, list[Ending]] = {one.digest_id: [] for one in owed}
     with draining(room.stop), step(room, "send", keep=True) as line:
         line["idle"] = not lanes
         for lane, ending in zip(lanes, place(room, lanes, report), strict=True):
             said[int(lane.ids[0])].append(ending)
     return {digest_id: _tally(room, digest_id, endings) for digest_id, endings in said.items()}
-
-
-def mail_digest(
-    room: Room, digest_id: int, digest: Digest, report: Report, due: Due | None = None
-) -> Tally:
-    """Mail one digest, as `mail` does several."""
-    owed = Owed(digest_id, digest.rubric.slug, digest.date)
-    return mail(room, [owed], report, due)[digest_id]
-
-
-def _lanes(room: Room, owed: Owed, due: Due | None) -> list[Unit]:
-    counts = owe_mail(room, owed.digest_id, owed.slug, owed.day, due)
-    return units.lanes(owed.digest_id, owed.day, counts.get(DeliveryState.PENDING, 0))
-
-
-def owe_mail(
-    room: Room, digest_id: int, slug: str, day: date, due: Due | None
-) -> dict[DeliveryState, int]:
-    """Write down who is owed mail of this digest; how many of its mails are in which state."""
-    now = room.clock()
-    if due is None:
-        with room.store.begin() as tx:
-            deliveries.freeze_audience(tx, digest_id, slug, now, weekday=day.weekday())
-            return deliveries.count(tx, digest_id)
-    with room.store.read() as tx:
-        wait = deliveries.waiting(tx, digest_id, slug)
-        counts = deliveries.count(tx, digest_id)
-    hours = {habit: due(day, habit.reader) for habit in wait}
-    ready = {habit: at for habit, at in hours.items() if at and wait[habit] <= at <= now}
-    if not ready:
-        return counts
-    with room.store.begin() as tx:
-        deliveries.freeze_due(tx, digest_id, slug, ready, now)
-        return deliveries.count(tx, digest_id)
 
 
 def _tally(room: Room, digest_id: int, endings: Iterable[Ending]) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from newsletter.authors import followed_author
@@ -57,6 +58,73 @@ def compose(
         prompt=prompt,
         beyond=beyond,
     )
+
+
+def sum_up(parts: Sequence[Digest]) -> Digest:
+    """Several digests of one rubric, the oldest first, as one: their best picks, by usual order.
+
+    Each paper is in one of them only, so their receipts add up. What is over the newest rubric's
+    `max_papers` is counted, as on a single day. What was withdrawn meanwhile is no pick any more.
+    """
+    last, first_date = parts[-1], parts[0].first_date
+    withdrawn = {one.paper_id: one for part in parts for one in part.withdrawn}
+    picks_of_all = (pick for part in parts for pick in part.picks)
+    every = sorted((pick for pick in picks_of_all if pick.paper.id not in withdrawn), key=_order)
+    limit = last.rubric.max_papers
+    picks = _best(every, limit)
+    return replace(
+        last,
+        since=first_date,
+        kind=DayKind.NORMAL if picks else DayKind.NOTHING_MET,
+        picks=picks,
+        near_misses=_nearest(parts),
+        coverage=_added(parts),
+        usage=_paid(parts),
+        judged=any(part.judged for part in parts),
+        beyond=sum(part.beyond for part in parts) + len(every) - len(picks),
+        withdrawn=tuple(one for one in withdrawn.values() if one.sent < first_date),
+    )
+
+
+def _best(ordered: list[Pick], limit: int | None) -> tuple[Pick, ...]:
+    """As many as the limit lets in, followed authors before all others."""
+    if limit is None or len(ordered) <= limit:
+        return tuple(ordered)
+    room = limit - sum(bool(pick.followed) for pick in ordered)
+    others = [pick for pick in ordered if not pick.followed][: max(0, room)]
+    return tuple(sorted([pick for pick in ordered if pick.followed] + others, key=_order))
+
+
+def _nearest(parts: Sequence[Digest]) -> tuple[NearMiss, ...]:
+    rubric = parts[-1].rubric
+    every = [miss for part in parts for miss in part.near_misses]
+    every.sort(key=lambda m: (_gap(rubric, m.score), _order(Pick(m.paper, m.score))))
+    return tuple(every[:NEAR_MISSES])
+
+
+def _added(parts: Sequence[Digest]) -> Coverage:
+    outcomes: Counter[Outcome] = Counter()
+    categories: Counter[str] = Counter()
+    for part in parts:
+        outcomes.update(part.coverage.outcomes)
+        categories.update(part.coverage.by_category)
+    return Coverage(
+        announced=sum(part.coverage.announced for part in parts),
+        outcomes=dict(outcomes),
+        by_category=dict(sorted(categories.items(), key=lambda pair: (-pair[1], pair[0]))),
+        late=sum(part.coverage.late for part in parts),
+        unread=tuple(sorted(paper for part in parts for paper in part.coverage.unread)),
+        papers=tuple(sorted(paper for part in parts for paper in part.coverage.papers)),
+    )
+
+
+def _paid(parts: Sequence[Digest]) -> tuple[Usage, ...]:
+    """One line for each model; its figures are the sums over the days."""
+    spent: dict[str, Usage] = {}
+    for usage in (usage for part in parts for usage in part.usage):
+        known = spent.get(usage.model)
+        spent[usage.model] = known + usage if known else usage
+    return tuple(spent.values())
 
 
 def _pick(rubric: Rubric, listing: Listing, score: Score | None) -> Pick:

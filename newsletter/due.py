@@ -11,8 +11,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from newsletter.announcements import announcement
-from newsletter.people import WEEKDAYS
+from newsletter.announcements import announcement, following
+from newsletter.people import WEEKDAYS, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,10 +41,31 @@ def is_due(day: date, reader: Subscriber, zone: ZoneInfo, hour: time, now: datet
 
 def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
     """When `reader` is to be served; None where he is not to be."""
-    own = ZoneInfo(reader.timezone) if reader.timezone else zone
-    due = due_at(day, own, reader.send_at or hour)
-    wanted = WEEKDAYS[due.astimezone(own).weekday()] in reader.days
+    due = due_of(day, reader, zone, hour)
+    if reader.days == WEEKLY:
+        wanted = ends_week(day)
+    else:
+        wanted = WEEKDAYS[due.astimezone(zone_of(reader, zone)).weekday()] in reader.days
     return due if wanted and (reader.since is None or reader.since <= due) else None
+
+
+def due_of(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime:
+    """When mail of an announcement would be due, whether the reader wants it or not."""
+    return due_at(day, zone_of(reader, zone), reader.send_at or hour)
+
+
+def zone_of(reader: Subscriber, zone: ZoneInfo) -> ZoneInfo:
+    return ZoneInfo(reader.timezone) if reader.timezone else zone
+
+
+def ends_week(day: date) -> bool:
+    """Whether the announcement of `day` is the last of its week: Friday's, or before a holiday."""
+    return week_of(following(day)) != week_of(day)
+
+
+def week_of(day: date) -> date:
+    """The Monday of the week of `day`."""
+    return day - timedelta(days=day.weekday())
 
 
 def first_due(

@@ -28,6 +28,8 @@ class SubscriberState(StrEnum):
 
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKLY = ("weekly",)
+"""In place of days: one mail with the best of the week, on the day of its last announcement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Subscriber:
     """One address and what it asked for.
 
     `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
-    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted.
+    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted, or
+    WEEKLY.
     """
 
     id: str

@@ -10,14 +10,13 @@ from newsletter.engine import Engine, Local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date, datetime
+    from datetime import datetime
 
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.mailbox import Mailbox
     from newsletter.mailers import Lists, Mailer
     from newsletter.model import Rubric
-    from newsletter.people import Subscriber
     from newsletter.render import Renderer
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, int, int], None]
     """Called with (stage, done so far, in all); in all is 0 while unknown."""
-    Due = Callable[[date, Subscriber], datetime | None]
-    """When a reader is to be served with the digest of a date; None where he is not to be."""
 
 
 @dataclass(frozen=True, slots=True)

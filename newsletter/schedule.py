@@ -2,6 +2,7 @@
 
     make     fetch, score and freeze what arXiv announced; a batch may take hours
     serve    mail what is frozen to those whose hour has come
+    lead     renew the lease, by which one of several processes does the other two
 
 Each is a job of its own: nobody's mail waits until another digest is made. A wake-up that was
 slept through, came twice or late changes nothing: each asks what arXiv has announced, what of it
@@ -17,125 +18,171 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter.daily import mail_digest, make_edition, owe_mail, safely, wanted
-from newsletter.due import due_for
+from newsletter.daily import mail, make_edition, safely, wanted
 from newsletter.fetch import BatchGrowing, BatchLate
+from newsletter.leading import RENEW_SECONDS, Leader
 from newsletter.noting import morning
-from newsletter.people import DeliveryState, Subscriber
+from newsletter.owing import MEMORY, Owed, owe_due
+from newsletter.pulse import Pulse
 from newsletter.stopping import Stopped
-from newsletter.store import digests
+from newsletter.store import deliveries, digests
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import date
 
+    from apscheduler.schedulers.base import BaseScheduler
     from apscheduler.schedulers.blocking import BlockingScheduler
 
-    from newsletter.room import Room
+    from newsletter.room import Report, Room
 
 log = logging.getLogger(__name__)
 
 WAKE_MINUTES = 5
 ASK_AGAIN = timedelta(minutes=15)
 """Between two questions to arXiv, or to a model that failed."""
-MEMORY = timedelta(days=7)
-"""How far back a digest is still mailed to those who should have had it."""
+OFTEN = 24
+"""After so many questions about one announcement they are an hour apart."""
+SELDOM = timedelta(hours=1)
 
 
 class Mornings:
-    """Does at each wake-up whatever is due. One instance; each of its two jobs once at a time."""
+    """Does at each wake-up whatever is due. One instance; each of its jobs once at a time."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(
+        self, room: Room, leader: Leader | None = None, pulse: Pulse | None = None
+    ) -> None:
         self._room = room
-        self._quiet_until = datetime.min.replace(tzinfo=UTC)
+        self.leader = leader or Leader(room.store, room.clock)
+        self.pulse = pulse or Pulse()
+        self._asked = _Asked()
         self._making = threading.Lock()
         self._serving = threading.Lock()
 
+    def lead(self) -> None:
+        """Show that we live, and that the mornings are ours if they are."""
+        self.pulse.beat()
+        try:
+            self.leader.renew()
+        except Trouble as trouble:
+            log.warning("%s", trouble)
+
     def make(self) -> None:
-        """Make what is announced. Trouble is logged, and met again after a rest."""
-        with self._alone(self._making) as may:
-            if may and self._room.clock() >= self._quiet_until:
+        """Make what is announced. Trouble is logged, and met again after a rest.
+
+        What is due is mailed first: two days' mail becomes one only for who was away himself.
+        """
+        self.serve()
+        with self._alone("make", self._making) as may:
+            now = self._room.clock()
+            day = self._room.source.newest(now)
+            if may and not self._asked.rests(day, now):
                 with morning(self._room):
-                    if self._lacks_newest():
+                    if self._is_lacking(day):
+                        self._asked.about(day, now)
                         self._make_newest()
         self.serve()
 
     def serve(self) -> None:
         """Mail whose hour has come, today or while we were down, of digests that are made."""
-        with self._alone(self._serving) as may:
-            if not may:
-                return
-            since = (self._room.clock() - MEMORY).date()
-            with self._room.store.read() as tx:
-                frozen = digests.mailable_since(tx, since)
-            for digest_id, slug, day in frozen:
-                _, trouble = safely(slug, partial(self._mail, digest_id, slug, day))
-                if trouble:
-                    log.warning("%s of %s: %s", slug, day, trouble)
+        with self._alone("serve", self._serving) as may:
+            if may:
+                self._owe()
+                self._mail()
 
     @contextmanager
-    def _alone(self, lock: threading.Lock) -> Iterator[bool]:
+    def _alone(self, job: str, lock: threading.Lock) -> Iterator[bool]:
         """Whether this job may go on now; its trouble ends here."""
         if self._room.stop.is_set() or not lock.acquire(blocking=False):
             yield False
             return
         try:
-            yield True
+            with self.pulse.job(job):
+                yield self.leader.leads()
         except Stopped:
             log.info("stopped on request")
         except Trouble as trouble:
-            self._rest(str(trouble))
+            log.warning("%s", trouble)
         finally:
             lock.release()
 
-    def _lacks_newest(self) -> bool:
-        room = self._room
-        day = room.source.newest(room.clock())
-        rubrics = wanted(room, None)
-        with room.store.read() as tx:
+    def _is_lacking(self, day: date) -> bool:
+        """Whether a rubric that is read has no digest of the announcement."""
+        rubrics = wanted(self._room, None)
+        with self._room.store.read() as tx:
             return any(day not in digests.dates(tx, rubric.slug) for rubric in rubrics)
 
     def _make_newest(self) -> None:
         try:
-            edition = make_edition(self._room, _no_report)
-        except (BatchLate, BatchGrowing) as late:
-            self._rest(str(late))
+            edition = make_edition(self._room, self._progress("make"))
+        except BatchLate as late:
+            log.info("%s", late)
+            return
+        except BatchGrowing as growing:
+            log.info("%s", growing)
+            self._asked.not_before(growing.ask_at)
             return
         for issue in edition.issues:
             if issue.trouble:
-                self._rest(f"{issue.rubric.slug}: {issue.trouble}")
+                log.warning("%s: %s", issue.rubric.slug, issue.trouble)
 
-    def _mail(self, digest_id: int, slug: str, day: date) -> None:
-        """Raises Trouble where the provider takes no mail; it is offered at the next wake-up."""
-        counts = owe_mail(self._room, digest_id, slug, day, self._due())
-        if not counts.get(DeliveryState.PENDING):
-            return
-        with self._room.store.read() as tx:
-            digest = digests.by_id(tx, digest_id)
-        if digest is None:
-            return
-        tally = mail_digest(self._room, digest_id, digest, _no_report, self._due())
-        if tally.sent:
-            log.info("%s of %s: %d sent", slug, day, tally.sent)
-        if tally.halted_reason:
-            raise Trouble(tally.halted_reason)
+    def _owe(self) -> None:
+        room = self._room
+        now = room.clock()
+        with room.store.read() as tx:
+            there = digests.ids_since(tx, (now - MEMORY).date())
+        for slug in sorted({rubric for _, rubric, _, _ in there}):
+            zone, hour = room.settings.zone, room.settings.send_at
+            _, trouble = safely(slug, partial(owe_due, room.store, slug, now, zone, hour))
+            if trouble:
+                log.warning("%s: %s", slug, trouble)
 
-    def _due(self) -> Callable[[date, Subscriber], datetime | None]:
-        settings = self._room.settings
+    def _mail(self) -> None:
+        """What the provider does not take is offered at the next wake-up."""
+        room = self._room
+        with room.store.read() as tx:
+            owed = [Owed(*row) for row in deliveries.unsent(tx, (room.clock() - MEMORY).date())]
+        tallies = mail(room, owed, self._progress("serve"))
+        for one in owed:
+            tally = tallies[one.digest_id]
+            if tally.sent:
+                log.info("%s of %s: %d sent", one.slug, one.day, tally.sent)
+            if tally.halted_reason:
+                log.warning("%s of %s: %s", one.slug, one.day, tally.halted_reason)
 
-        def due(day: date, reader: Subscriber) -> datetime | None:
-            return due_for(day, reader, settings.zone, settings.send_at)
+    def _progress(self, job: str) -> Report:
+        def report(_stage: str, _done: int, _total: int) -> None:
+            self.pulse.moved(job)
 
-        return due
+        return report
 
-    def _rest(self, reason: str) -> None:
-        log.warning("%s", reason)
-        self._quiet_until = self._room.clock() + ASK_AGAIN
+
+class _Asked:
+    """When arXiv, and a model, are asked about an announcement again: never quite given up."""
+
+    def __init__(self) -> None:
+        self._day: date | None = None
+        self._at = datetime.min.replace(tzinfo=UTC)
+        self._times = 0
+        self._pause = timedelta(0)
+
+    def about(self, day: date, now: datetime) -> None:
+        self._times = self._times + 1 if day == self._day else 1
+        self._day, self._at, self._pause = day, now, ASK_AGAIN
+        if self._times > OFTEN:
+            self._pause = SELDOM
+
+    def not_before(self, moment: datetime) -> None:
+        self._pause = min(self._pause, moment - self._at)
+
+    def rests(self, day: date, now: datetime) -> bool:
+        """Whether the last question was a moment ago. A clock that was set back ends the rest."""
+        return day == self._day and timedelta(0) <= now - self._at < self._pause
 
 
 def scheduler(mornings: Mornings) -> BlockingScheduler:
-    """A scheduler of both jobs of `mornings`; its `start` returns when it is shut down, or fails.
+    """A scheduler of the jobs of `mornings`; its `start` returns when it is shut down, or fails.
 
     Its jobs are in memory: what is due is in our own tables, so there is nothing to lose. A late
     wake-up is never dropped (the default drops it after one second), many late ones are one. One
@@ -147,16 +194,15 @@ def scheduler(mornings: Mornings) -> BlockingScheduler:
         timezone=UTC,
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
     )
+    now = datetime.now(UTC)
+    made.add_job(mornings.lead, "interval", seconds=RENEW_SECONDS, next_run_time=now, id="lead")
     for job in (mornings.make, mornings.serve):
-        made.add_job(
-            job,
-            "interval",
-            minutes=WAKE_MINUTES,
-            next_run_time=datetime.now(UTC),
-            id=job.__name__,
-        )
+        made.add_job(job, "interval", minutes=WAKE_MINUTES, next_run_time=now, id=job.__name__)
     return made
 
 
-def _no_report(_stage: str, _done: int, _total: int) -> None:
-    pass
+def wake(scheduler: BaseScheduler) -> None:
+    """Have every job that repeats run now: the clock was set, and their times mean nothing."""
+    for job in scheduler.get_jobs():
+        if hasattr(job.trigger, "interval"):
+            job.modify(next_run_time=datetime.now(UTC))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from newsletter.hostile import visible
-from newsletter.people import WEEKDAYS, Format
+from newsletter.people import WEEKDAYS, WEEKLY, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ NAMED_DAYS = {
     "every day": WEEKDAYS,
     "weekdays": WEEKDAYS[:5],
     "weekends": WEEKDAYS[5:],
+    "weekly": WEEKLY,
+    "once a week": WEEKLY,
 }
 
 
@@ -91,7 +93,7 @@ def parse_clock(cell: str) -> time:
 
 
 def parse_days(cell: str) -> tuple[str, ...]:
-    """`mon-fri`, `mon wed fri`, `weekdays`, `daily` as names of WEEKDAYS. Raises ValueError."""
+    """`mon-fri`, `mon wed fri`, `weekdays`, `daily` as names of WEEKDAYS; `weekly` as WEEKLY."""
     text = " ".join(cell.lower().split())
     if text in NAMED_DAYS:
         return NAMED_DAYS[text]
@@ -109,7 +111,7 @@ def _weekday(word: str, cell: str) -> int:
         for number, name in enumerate(full):
             if name.startswith(word.removesuffix(".")):
                 return number
-    message = f"{cell!r} is not understood; write it like mon-fri, mon wed fri or daily"
+    message = f"{cell!r} is not understood; write it like mon-fri, mon wed fri, daily or weekly"
     raise ValueError(message)
 
 

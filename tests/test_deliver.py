@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from contextlib import contextmanager
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +16,10 @@ from newsletter.deliver import Limits, Tally
 from newsletter.lives import is_gone
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
-from newsletter.people import WEEKDAYS, Delivery, DeliveryState, SubscriberState
+from newsletter.people import Delivery, DeliveryState, SubscriberState
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import mailing
-from tests.fakes.mail import RUBRIC, FakeMailer, Town, settings
+from tests.fakes.mail import FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 
 if TYPE_CHECKING:
@@ -99,25 +99,6 @@ def test_an_audience_is_counted_with_who_gets_nothing_and_why(town: Town):
     assert (stored.candidates, stored.excluded) == (5, audience.excluded)
 
 
-def test_only_those_whose_hour_has_come_are_frozen_and_the_rest_follows(town: Town):
-    now = town.clock.now()
-    town.settle(2, timezone="Asia/Tokyo", send_at=time(6, 0))
-    town.settle(1, email="late@example.org")
-    town.announce(rubric="warm-stars")
-    with town.store.begin() as tx:
-        late, early = sorted(
-            deliveries.waiting(tx, town.digest_id, RUBRIC), key=lambda habit: habit.timezone or ""
-        )
-        assert (early.reader.timezone, early.reader.send_at) == ("Asia/Tokyo", time(6, 0))
-        assert (late.reader.timezone, late.reader.days) == (None, WEEKDAYS)
-        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {early: now}, now)
-        assert (due.prepared, due.excluded) == (2, {"not yet due": 1})
-        assert list(deliveries.waiting(tx, town.digest_id, RUBRIC)) == [late]
-        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {late: now}, now)
-        assert (due.prepared, due.excluded) == (3, {})
-        assert deliveries.waiting(tx, town.digest_id, RUBRIC) == {}
-
-
 def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(town: Town):
     said = []
     event.listen(town.store.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
@@ -130,20 +111,6 @@ def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(town: To
         town.announce(day=date(2025, 9, 23 + number))
         asked.append(len(said))
     assert asked[0] == asked[1] <= 6
-
-
-def test_who_joined_after_the_mail_was_due_is_not_owed_it(town: Town):
-    now = town.clock.now()
-    town.settle(1)
-    town.clock.at += timedelta(minutes=5)
-    town.settle(1, email="late@example.org")
-    town.announce(rubric="warm-stars")
-    with town.store.begin() as tx:
-        [(habit, first)] = deliveries.waiting(tx, town.digest_id, RUBRIC).items()
-        assert first == now
-        due = deliveries.freeze_due(tx, town.digest_id, RUBRIC, {habit: now}, now)
-        assert (due.prepared, due.excluded) == (1, {"not yet due": 1})
-        assert deliveries.waiting(tx, town.digest_id, RUBRIC) == {habit: town.clock.now()}
 
 
 def test_ids_are_made_in_order_and_cannot_be_guessed(town: Town):

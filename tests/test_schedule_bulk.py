@@ -183,6 +183,6 @@ def test_an_outage_before_the_hour_delays_the_digest_and_does_not_cut_it(living,
     assert house.served("18T07:10") == ["a"]
     assert paid_once(fake)
     with house.room.store.read() as tx:
-        [(digest_id, _, _)] = digests.mailable_since(tx, date(2025, 11, 1))
+        [(digest_id, *_)] = digests.ids_since(tx, date(2025, 11, 1))
         coverage = digests.by_id(tx, digest_id).coverage
     assert coverage.scanned == coverage.announced > 0

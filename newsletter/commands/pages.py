@@ -10,6 +10,8 @@ from newsletter.trouble import Trouble
 from newsletter.web.desk import Desk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import uvicorn
     from starlette.applications import Starlette
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 30
 
 
-def desk_of(room: Room) -> Desk:
+def desk_of(room: Room, trouble: Callable[[], str] = str) -> Desk:
     return Desk(
         store=room.store,
         links=room.links,
@@ -28,6 +30,7 @@ def desk_of(room: Room) -> Desk:
         renderer=room.renderer,
         sender=room.sender,
         clock=room.clock,
+        trouble=trouble,
     )
 
 

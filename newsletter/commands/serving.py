@@ -7,25 +7,32 @@ import os
 import signal
 import socket
 import threading
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import time
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import daily, housekeeping, wiring
 from newsletter.commands.pages import GRACE_SECONDS, answer, desk_of, listening
 from newsletter.room import no_report
-from newsletter.schedule import Mornings, scheduler
+from newsletter.schedule import Mornings, scheduler, wake
 from newsletter.settings import read_settings
 from newsletter.stopping import SIGNALS
+from newsletter.store import StoreError
 from newsletter.trouble import Trouble
 from newsletter.web.app import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from apscheduler.schedulers.base import BaseScheduler
+
+    from newsletter.pulse import Pulse
     from newsletter.room import Room
 
 log = logging.getLogger(__name__)
+
+JUMP_SECONDS = 60
 
 
 def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -> int:
@@ -40,13 +47,13 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: room.stop.set())
     hands = _working(room) if schedule and work else nullcontext()
-    with hands, _mornings(room) if schedule else nullcontext() as ended:
+    with hands, _mornings(room) if schedule else nullcontext() as pulse:
         if web:
             with listening(host, port) as door:
-                _serve_pages(room, door, ended)
+                _serve_pages(room, door, pulse)
         else:
             log.info("the mornings run, without pages")
-            while not (room.stop.wait(1) or (ended and ended.is_set())):
+            while not (room.stop.wait(1) or (pulse and pulse.ended.is_set())):
                 pass
     return 0
 
@@ -58,36 +65,58 @@ def _working(room: Room) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _mornings(room: Room) -> Iterator[threading.Event]:
-    """Run the scheduler in a thread of its own; the event says that it ended.
+def _mornings(room: Room) -> Iterator[Pulse]:
+    """Run the scheduler in a thread of its own, and watch it; the pulse says how it is.
 
-    Raises Trouble when it ended by itself: a scheduler that died is never kept quiet.
+    Raises Trouble when it ended by itself or hangs: such a process is started again, not kept.
     """
-    clock = scheduler(Mornings(room))
+    mornings = Mornings(room)
+    pulse = mornings.pulse
+    clock = scheduler(mornings)
     housekeeping.add_to(clock, room)
-    ended = threading.Event()
 
     def run() -> None:
         try:
             clock.start()
         finally:
-            ended.set()
+            pulse.ended.set()
 
     thread = threading.Thread(target=run, name="mornings", daemon=True)
     thread.start()
-    yield ended
-    if ended.is_set():
-        message = "the scheduler died, the log says why; start the service again"
-        raise Trouble(message)
+    threading.Thread(target=_watch, args=(room, clock, pulse), daemon=True).start()
+    yield pulse
+    trouble = "" if room.stop.is_set() else pulse.trouble()
     room.stop.set()
     if clock.running:
-        clock.shutdown(wait=True)
+        clock.shutdown(wait=False)
     thread.join(GRACE_SECONDS)
+    drained = pulse.drained(GRACE_SECONDS)
+    with suppress(StoreError):
+        mornings.leader.resign()
+    if trouble:
+        message = f"{trouble}, the log may say why; start the service again"
+        raise Trouble(message)
+    if not drained:
+        log.warning("not all work came to its end in %d seconds; it is taken up", GRACE_SECONDS)
 
 
-def _serve_pages(room: Room, door: socket.socket, ended: threading.Event | None) -> None:
+def _watch(room: Room, clock: BaseScheduler, pulse: Pulse) -> None:
+    """Wake the scheduler when the wall clock was set: its next wake-ups are hours away then."""
+    apart = time.time() - time.monotonic()
+    while not (room.stop.wait(1) or pulse.ended.is_set()):
+        now = time.time() - time.monotonic()
+        if abs(now - apart) > JUMP_SECONDS:
+            log.warning("the clock was set by %+d seconds", now - apart)
+            wake(clock)
+        apart = now
+        if trouble := pulse.trouble():
+            log.error("%s", trouble)
+            pulse.ended.set()
+
+
+def _serve_pages(room: Room, door: socket.socket, pulse: Pulse | None) -> None:
     """Until a signal, or until the mornings end."""
-    app = create_app(desk_of(room))
+    app = create_app(desk_of(room, pulse.trouble if pulse else str))
     host, port = door.getsockname()[:2]
     log.info("pages at http://%s:%s, links lead to %s", host, port, room.links.public_url)
-    answer(app, door, ended)
+    answer(app, door, pulse.ended if pulse else None)

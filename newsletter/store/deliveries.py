@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Text, and_, case, cast, func, literal, select, true, update
+from sqlalchemy import Text, and_, case, cast, exists, func, literal, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.people import WEEKDAYS, DeliveryState, Subscriber, SubscriberState
@@ -18,15 +18,15 @@ from newsletter.store import holding
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
 
-_DAYS = cast(subscriber.c.days, Text)
+DAYS = cast(subscriber.c.days, Text)
 """A short JSON list of names, none of which is part of another."""
-_MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
-_MAY_BE_MAILED = and_(
+MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+MAY_BE_MAILED = and_(
     subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None)
 )
 
@@ -50,8 +50,8 @@ def freeze_audience(
     chosen = subscriber.c.rubric == rubric
     if weekday is not None:
         chosen &= _wanted_on(weekday)
-    _make_rows(tx, digest_id, chosen, now, None)
-    return _count_audience(tx, digest_id, rubric, now, weekday)
+    make_rows(tx, digest_id, chosen, now, None)
+    return count_audience(tx, digest_id, rubric, now, weekday)
 
 
 class Habit(NamedTuple):
@@ -74,43 +74,7 @@ class Habit(NamedTuple):
         )
 
 
-def waiting(tx: Connection, digest_id: int, rubric: str) -> dict[Habit, datetime]:
-    """The habits of those who may be mailed and have no row of this digest yet, and since when
-    the first of each has been a reader.
-
-    They are few however many readers there are: nobody has to look at each reader.
-    """
-    habit = (subscriber.c.timezone, subscriber.c.send_at, _DAYS)
-    query = (
-        select(*habit, func.min(subscriber.c.since))
-        .select_from(_MAILABLE.outerjoin(delivery, _row_of(digest_id)))
-        .where(subscriber.c.rubric == rubric, _MAY_BE_MAILED, delivery.c.subscriber_id.is_(None))
-        .group_by(*habit)
-    )
-    return {Habit(*row[:3]): row[3] for row in tx.execute(query)}
-
-
-def freeze_due(
-    tx: Connection, digest_id: int, rubric: str, due: Mapping[Habit, datetime], now: datetime
-) -> Audience:
-    """Make the missing rows of those whose mail is due, and count as `freeze_audience` does.
-
-    `due` says when, by habit; who joined after that is not served. Safe to repeat.
-    """
-    mine = subscriber.c.rubric == rubric
-    for habit, at in due.items():
-        chosen = (
-            mine
-            & subscriber.c.timezone.is_not_distinct_from(habit.timezone)
-            & subscriber.c.send_at.is_not_distinct_from(habit.send_at)
-            & (habit.days == _DAYS)
-            & (subscriber.c.since <= at)
-        )
-        _make_rows(tx, digest_id, chosen, now, at)
-    return _count_audience(tx, digest_id, rubric, now, None)
-
-
-def _make_rows(
+def make_rows(
     tx: Connection,
     digest_id: int,
     chosen: ColumnElement[bool],
@@ -138,15 +102,15 @@ def _make_rows(
     }
     wanted = (
         select(*made.values())
-        .select_from(_MAILABLE)
-        .where(chosen, _MAY_BE_MAILED)
+        .select_from(MAILABLE)
+        .where(chosen, MAY_BE_MAILED)
         .order_by(subscriber.c.id)
     )
     tx.execute(_insert(tx)(delivery).from_select(list(made), wanted).on_conflict_do_nothing())
 
 
-def _count_audience(
-    tx: Connection, digest_id: int, rubric: str, now: datetime, weekday: int | None
+def count_audience(
+    tx: Connection, digest_id: int, rubric: str, now: datetime, weekday: int | None = None
 ) -> Audience:
     prepared = delivery.c.subscriber_id.is_not(None)
     today = true() if weekday is None else _wanted_on(weekday)
@@ -158,7 +122,7 @@ def _count_audience(
     )
     query = (
         select(prepared, reason, func.count())
-        .select_from(_MAILABLE.outerjoin(delivery, _row_of(digest_id)))
+        .select_from(MAILABLE.outerjoin(delivery, _row_of(digest_id)))
         .where(subscriber.c.rubric == rubric, subscriber.c.email != "")
         .group_by(prepared, reason)
     )
@@ -180,7 +144,7 @@ def _count_audience(
 
 
 def _wanted_on(weekday: int) -> ColumnElement[bool]:
-    return _DAYS.contains(f'"{WEEKDAYS[weekday]}"')
+    return DAYS.contains(f'"{WEEKDAYS[weekday]}"')
 
 
 def _row_of(digest_id: int) -> ColumnElement[bool]:
@@ -214,6 +178,30 @@ def halted(tx: Connection) -> list[tuple[str, date, str]]:
         .order_by(digest.c.date, digest.c.rubric)
     )
     return [(rubric, day, reason) for rubric, day, reason in tx.execute(query)]
+
+
+def owed(
+    tx: Connection, rubric: str, day: date, others: Collection[int]
+) -> list[tuple[int, str, date]]:
+    """Id, rubric and date of the digests of that last date that anybody is, or was, owed; and of
+    the others named.
+    """
+    query = select(digest.c.id, digest.c.rubric, digest.c.date).where(
+        digest.c.rubric == rubric, (digest.c.date == day) | digest.c.id.in_(others), _has_row()
+    )
+    return [tuple(row) for row in tx.execute(query.order_by(digest.c.since.desc()))]
+
+
+def unsent(tx: Connection, first: date) -> list[tuple[int, str, date]]:
+    """Id, rubric and date of the digests from a date on that have mail to be sent."""
+    query = select(digest.c.id, digest.c.rubric, digest.c.date).where(
+        digest.c.date >= first, _has_row(delivery.c.state == DeliveryState.PENDING.value)
+    )
+    return [tuple(row) for row in tx.execute(query.order_by(digest.c.date, digest.c.id))]
+
+
+def _has_row(*more: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists(select(1).where(delivery.c.digest_id == digest.c.id, *more))
 
 
 def count_all(tx: Connection) -> dict[DeliveryState, int]:

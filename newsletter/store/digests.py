@@ -1,9 +1,13 @@
-"""Digests, frozen: one for a rubric and date, and which of them covered a paper."""
+"""Digests, frozen: one for a rubric and date, and which of them covered a paper.
+
+Those that sum up several dates are made of these for some readers' mail, and for nothing else: no
+list, page or receipt but their own knows them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
 HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+_OF_ONE_DATE = digest_table.c.since == digest_table.c.date
 PAGE = 500
 """Ids in one statement: far below the number of parameters either database takes."""
 
@@ -43,10 +48,20 @@ class Edition:
     at: datetime
 
 
+class Frozen(NamedTuple):
+    """A stored digest of one date."""
+
+    id: int
+    date: date
+    kind: DayKind
+    at: datetime
+
+
 def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     """Store a digest and what it covers; answer its id.
 
-    Where this rubric has a digest of this date already, that one stands and its id is answered.
+    Where this rubric has a digest of these dates already, that one stands and its id is answered.
+    One of several dates covers no paper and costs nothing: those it is made of do.
     Raises ValueError for a day that is held: its papers must come again in a make-up issue.
     """
     if digest.kind in HELD:
@@ -61,16 +76,17 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
         "picks": len(digest.picks),
         "announced": digest.coverage.announced,
         "scanned": digest.coverage.scanned,
-        "cost_nanos": sum(usage.total_nanos for usage in digest.usage),
+        "cost_nanos": 0 if digest.since else sum(usage.total_nanos for usage in digest.usage),
         "body": CODEC.dump_json(digest).decode(),
         "at": now,
     }
     fresh = _insert(tx, digest_table).values(row).on_conflict_do_nothing()
     digest_id: int | None = tx.scalar(fresh.returning(digest_table.c.id))
     if digest_id is not None:
-        _cover(tx, digest, digest_id)
-        versions.tell(tx, slug, digest_id, digest.withdrawn)
-        search.add(tx, digest_id, digest)
+        if digest.since is None:
+            _cover(tx, digest, digest_id)
+            versions.tell(tx, slug, digest_id, digest.withdrawn)
+            search.add(tx, digest_id, digest)
         return digest_id
     there = select(digest_table.c.id).where(
         digest_table.c.rubric == slug,
@@ -147,25 +163,34 @@ def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     return [_digest(key, body) for key, body in tx.execute(query)]
 
 
-def mailable_since(tx: Connection, first: date) -> list[tuple[int, str, date]]:
-    """Id, rubric and date of the digests that are mailed, from a date on, the oldest first."""
-    columns = digest_table.c.id, digest_table.c.rubric, digest_table.c.date
-    kinds = [kind.value for kind in MAILED]
-    query = select(*columns).where(digest_table.c.date >= first, digest_table.c.kind.in_(kinds))
-    rows = tx.execute(query.order_by(digest_table.c.date, digest_table.c.id))
-    return [(row.id, row.rubric, row.date) for row in rows]
+def frozen_since(tx: Connection, slug: str, first: date) -> list[Frozen]:
+    """A rubric's digests from a date on, the oldest first."""
+    columns = [digest_table.c[name] for name in Frozen._fields]
+    query = select(*columns).where(
+        digest_table.c.rubric == slug, digest_table.c.date >= first, _OF_ONE_DATE
+    )
+    rows = tx.execute(query.order_by(digest_table.c.date))
+    return [Frozen(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
+
+
+def ids_since(tx: Connection, first: date) -> list[tuple[int, str, date, date]]:
+    """Id, rubric, first and last date of every digest, of several dates too, from a date on."""
+    columns = (digest_table.c[name] for name in ("id", "rubric", "since", "date"))
+    query = select(*columns).where(digest_table.c.date >= first)
+    return [tuple(row) for row in tx.execute(query.order_by(digest_table.c.date))]
 
 
 def dates(tx: Connection, slug: str) -> list[date]:
     """The dates of a rubric's digests, the oldest first."""
-    query = select(digest_table.c.date).where(digest_table.c.rubric == slug)
+    query = select(digest_table.c.date).where(digest_table.c.rubric == slug, _OF_ONE_DATE)
     return list(tx.execute(query.order_by(digest_table.c.date)).scalars())
 
 
 def editions(tx: Connection, limit: int, slug: str | None = None) -> list[Edition]:
     """The last digests in short, the newest date first; of all rubrics unless one is named."""
     columns = [digest_table.c[name] for name in Edition.__slots__]
-    query = select(*columns).order_by(digest_table.c.date.desc(), digest_table.c.rubric)
+    query = select(*columns).where(_OF_ONE_DATE)
+    query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
     if slug is not None:
         query = query.where(digest_table.c.rubric == slug)
     return [_edition(row) for row in tx.execute(query.limit(limit))]
@@ -179,7 +204,7 @@ def _edition(row: Row[Any]) -> Edition:
 
 def _bodies(slug: str) -> Select[int, str]:
     query = select(digest_table.c.id, digest_table.c.body)
-    return query.where(digest_table.c.rubric == slug)
+    return query.where(digest_table.c.rubric == slug, _OF_ONE_DATE)
 
 
 def _one(tx: Connection, query: Select[int, str]) -> tuple[int, Digest] | None:

@@ -220,13 +220,8 @@ def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
             one = Usage(**(row.usage or {"model": row.model}))
         else:
             one = Usage(row.model, uncertain_nanos=row.upper_nanos)
-        sums[row.model] = _plus(sums.get(row.model, Usage(row.model)), one)
+        sums[row.model] = sums.get(row.model, Usage(row.model)) + one
     return tuple(one for one in sums.values() if one.total_tokens or one.uncertain_nanos)
-
-
-def _plus(left: Usage, right: Usage) -> Usage:
-    counts = {k: v + asdict(right)[k] for k, v in asdict(left).items() if k != "model"}
-    return Usage(left.model, **counts)
 
 
 def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) -> set[str]:

@@ -47,6 +47,8 @@ class Desk:
     renderer: Renderer
     sender: Sender
     clock: Callable[[], datetime]
+    trouble: Callable[[], str] = str
+    """What is wrong with the scheduler of this process; empty where all is well or it has none."""
 
     @cached_property
     def prefix(self) -> str:

@@ -14,9 +14,9 @@ from newsletter.store.tables.papers import (
     paper,
     paper_version,
 )
+from newsletter.store.tables.processes import lease, life
 from newsletter.store.tables.readers import signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
-from newsletter.store.tables.service import lease, life
 from newsletter.store.tables.units import unit
 
 __all__ = [
