@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from newsletter.announcements import following
 from newsletter.links import TEST_READER
@@ -17,6 +17,7 @@ from newsletter.model import DayKind
 from newsletter.people import SubscriberState
 from newsletter.store import Store, digests, subscribers
 from newsletter.web.app import create_app
+from tests.fakes import busy
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, desk, issue, paper, reader
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FIRST = date(2025, 8, 4)
 HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+OPERATOR = "X-Operator"
 LOOKS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
 
 
@@ -61,6 +63,26 @@ def people(store: Store) -> dict[str, str]:
     return found
 
 
+def troubles(store: Store) -> None:
+    """What waits for the operator."""
+    person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
+    busy.doubt(store, person)
+    for who in (person, None):
+        busy.reply(store, who, HOSTILE)
+    busy.alert(store, what=HOSTILE, command="newsletter status")
+
+
+class Vouched:
+    """The application behind a proxy that names its user."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        named = (OPERATOR.lower().encode(), b"ada")
+        await self._app({**scope, "headers": [*scope["headers"], named]}, receive, send)
+
+
 @contextmanager
 def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A served archive: its address, and the path of every page by name."""
@@ -68,6 +90,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     store.migrate()
     days = issues(store)
     issue(store, SECRET, days["picks-048"], [paper("secret", "A private matter")])
+    troubles(store)
     last = max(days.values())
     pages = {
         "home": "/",
@@ -84,10 +107,15 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         **people(store),
         "leave-unknown": "/unsubscribe/nobody",
         "confirm-unknown": "/confirm/nobody",
+        "operator": "/operator?said=resent",
+        "operator-preview": "/operator/preview/stars",
+        "operator-preview-none": "/operator/preview/models",
     }
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
-    with served(create_app(desk(store, clock=clock))) as web:
+    work = desk(store, clock=clock)
+    settings = work.settings.model_copy(update={"operator_header": OPERATOR})
+    with served(Vouched(create_app(dataclasses.replace(work, settings=settings)))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
     store.close()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from newsletter import doctor, doors, premises
+from newsletter import doctor, doors, premises, wiring
 from newsletter.doctor import Question
 from newsletter.findings import State, Told, fail, ok
 from newsletter.settings import Settings
@@ -163,6 +163,19 @@ def examined(world, *words, **environment):
     return done, found, {one["check"]: one for one in found["checks"]}
 
 
+@pytest.fixture
+def asked(world, monkeypatch):
+    """The findings by name, asked for in this process."""
+
+    def ask(*, offline=False, **environment):
+        for name, value in (world.environment | environment).items():
+            monkeypatch.setenv(name, value)
+        found = doctor.examine(Settings(_env_file=None), wiring.now, offline=offline)
+        return by_check(found)
+
+    return ask
+
+
 def test_all_is_well_and_nothing_was_changed(world, outside):
     before = {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
     done, found, checks = examined(world)
@@ -202,7 +215,7 @@ def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
     assert lines[-1].endswith("2 to mend")
 
 
-def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(world, outside):
+def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outside):
     outside.sendgrid.given = {
         ("GET", "/v3/scopes"): (401, {"errors": [{"message": f"bad key {KEY}"}]}),
     }
@@ -214,17 +227,17 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(world, outs
     }
     outside.feed.given = {}
     outside.arxiv.always = lambda _request, reply: replace(reply, status=503)
-    done, _, checks = examined(world)
-    assert done.status == 1
-    failed = {name for name, one in checks.items() if one["state"] == "fail"}
+    checks = asked()
+    failed = {name for name, one in checks.items() if one.state is State.FAIL}
     assert failed == {
         "sendgrid key", "anthropic key", "price", "arxiv api", "event hook", "inbound hook",
     }  # fmt: skip
     # What could not be looked at is neither well nor broken.
-    assert {checks[name]["state"] for name in ("event webhook", "spf", "arxiv feed")} == {"warn"}
-    assert all(checks[name]["fix"] for name in failed)
-    assert KEY not in done.out
-    assert "sk-ant" not in done.out
+    unseen = {checks[name].state for name in ("event webhook", "spf", "arxiv feed")}
+    assert unseen == {State.WARN}
+    assert all(checks[name].fix for name in failed)
+    assert KEY not in str(checks)
+    assert "sk-ant" not in str(checks)
 
 
 def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside):
@@ -249,13 +262,13 @@ def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside)
     assert len(found["checks"]) == 2
 
 
-def test_offline_asks_nobody(world, outside):
-    done, _, checks = examined(world, "--offline")
-    assert done.status == 0
+def test_offline_asks_nobody(asked, outside):
+    checks = asked(offline=True)
+    assert State.FAIL not in {one.state for one in checks.values()}
     assert not outside.sendgrid.asked
     assert not outside.claude.requests
     assert not outside.names.asked
-    assert "at most $" in checks["price"]["said"]
+    assert "at most $" in checks["price"].said
 
 
 def test_before_the_first_run_it_makes_nothing(tmp_path):
@@ -468,12 +481,14 @@ def test_keys_by_their_form(given, check, state):
     assert by_check(premises.keys_found(settings(**given)))[check].state is state
 
 
-def test_the_price_is_held_against_the_budgets(world):
-    _, _, checks = examined(world, NEWSLETTER_BUDGET_USD="0.001")
-    assert checks["price"]["state"] == "warn"
-    assert "over the budget: stars" in checks["price"]["said"]
-    _, _, checks = examined(world, NEWSLETTER_MONTHLY_BUDGET_USD="0.01")
-    assert "a month takes more" in checks["price"]["said"]
+def test_the_price_is_held_against_the_budgets(asked):
+    found = asked(offline=True, NEWSLETTER_BUDGET_USD="0.001")["price"]
+    assert found.state is State.WARN
+    assert "over the budget: stars" in found.said
+    found = asked(offline=True, NEWSLETTER_BUDGET_USD="1", NEWSLETTER_MONTHLY_BUDGET_USD="0.01")[
+        "price"
+    ]
+    assert "a month takes more" in found.said
 
 
 def test_the_operators_page_is_guarded():

@@ -16,7 +16,6 @@ from bs4 import BeautifulSoup
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from starlette.applications import Starlette
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Browser:
 
 
 @contextmanager
-def served(app: Starlette) -> Iterator[Browser]:
+def served(app: Any) -> Iterator[Browser]:
     """The application on a free loopback port, in a thread."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
