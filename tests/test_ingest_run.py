@@ -1,0 +1,69 @@
+"""`newsletter run` on the newest announcement, by the real command against a loopback arXiv."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from newsletter import announcements
+from newsletter.announcements import announcement
+from tests.fakes.arxiv import FakeArxiv, line, row
+from tests.fakes.world import World
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+
+
+@pytest.fixture
+def rows():
+    window = announcement(announcements.newest(datetime.now(UTC)))
+    return [
+        row(f"2509.{number:05d}", window.end - timedelta(minutes=number)) for number in range(1, 9)
+    ]
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="arxiv",
+        NEWSLETTER_SCORER="local",
+        NEWSLETTER_FROM_EMAIL="digest@example.org",
+        NEWSLETTER_POSTAL_ADDRESS="1 Example Street",
+    )
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    made.subscribe("ada@example.org,one")
+    return made
+
+
+def run(world, fake, *words, rss=True):
+    given = {"NEWSLETTER_ARXIV_API_URL": fake.url}
+    if rss:
+        given["NEWSLETTER_ARXIV_RSS_URL"] = fake.rss_url
+    return world.newsletter("run", "--json", *words, **given)
+
+
+def text(world):
+    [mail] = world.mails()
+    return " ".join(mail.get_body(("plain",)).get_content().split())
+
+
+@pytest.mark.parametrize("rss", [True, False])
+def test_the_newest_day_is_made_in_one_run_without_a_feed(world, rows, rss):
+    with FakeArxiv(rows) as fake:
+        done = run(world, fake, rss=rss)
+        assert done.status == 0, done.err
+        again = run(world, fake, rss=rss)
+    assert json.loads(done.out)["issues"][0]["announced"] == 8
+    assert json.loads(again.out)["issues"][0]["already"] == 1
+    assert "list could not be read" in text(world)
+
+
+def test_a_feed_that_agrees_is_told_in_the_receipt(world, rows):
+    with FakeArxiv(rows, feed=lambda _: [line(each) for each in rows]) as fake:
+        assert run(world, fake).status == 0
+        asked = len(fake.requests)
+        assert run(world, fake).status == 0
+        assert len(fake.requests) == asked
+    assert "own list: cs.LG 8 of 8." in text(world)

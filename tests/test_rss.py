@@ -1,0 +1,131 @@
+"""arXiv's own list and look-ups by id, over HTTP against a loopback arXiv."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from newsletter.announcements import announcement
+from newsletter.settings import Settings
+from newsletter.sources import Kind, Named, SourceError
+from newsletter.sources.arxiv import IDS_AT_ONCE, Arxiv, feed_address
+from newsletter.sources.arxiv.line import RefusedError
+from newsletter.sources.arxiv.rss import LARGEST
+from tests.fakes import arxiv as world
+from tests.fakes.arxiv import FakeArxiv, line, row
+from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version
+
+TUESDAY = date(2025, 9, 23)
+WINDOW = announcement(TUESDAY)
+
+
+def source(fake, **more) -> Arxiv:
+    given = {"arxiv_api_url": fake.url, "arxiv_rss_url": fake.rss_url, "arxiv_delay_seconds": 0}
+    return Arxiv(Settings(_env_file=None, **given | more))
+
+
+def paper(number, *categories, **more):
+    return row(f"2509.{number:05d}", WINDOW.start, categories or ("cs.LG",), **more)
+
+
+def test_all_categories_are_one_request_and_all_kinds_are_told():
+    lines = [
+        line(paper(1)),
+        line(paper(2, "cs.CL", "cs.AI"), "cross"),
+        line(paper(3), "replace", 2),
+        line(paper(4), "replace-cross", 3),
+    ]
+    asked = []
+    with FakeArxiv(feed=lambda names: asked.append(names) or lines) as fake:
+        found = source(fake).named(["cs.LG", "cs.AI", "cs.LG"])
+        assert len(fake.requests) == 1
+    assert asked == [["cs.AI", "cs.LG"]]
+    assert found == [
+        Named("2509.00001", 1, Kind.NEW, ("cs.LG",)),
+        Named("2509.00002", 1, Kind.CROSS, ("cs.CL", "cs.AI")),
+        Named("2509.00003", 2, Kind.REPLACE, ("cs.LG",)),
+        Named("2509.00004", 3, Kind.REPLACE_CROSS, ("cs.LG",)),
+    ]
+
+
+def test_a_list_that_is_not_there_is_asked_for_once():
+    with FakeArxiv() as fake:
+        with pytest.raises(RefusedError):
+            source(fake).named(["cs.LG"])
+        assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [world.status(503), world.html(), world.cut(), world.broken_off])
+def test_a_list_that_cannot_be_read_is_asked_for_once(fault):
+    with FakeArxiv(feed=lambda _: [line(paper(1))]) as fake:
+        fake.feed_faults.append(fault)
+        with pytest.raises(SourceError):
+            source(fake).named(["cs.LG"])
+        assert len(fake.requests) == 1
+
+
+def test_a_list_as_long_as_arxiv_makes_them_may_lack_some():
+    lines = [line(paper(number)) for number in range(LARGEST)]
+    with FakeArxiv(feed=lambda _: lines) as fake, pytest.raises(SourceError, match="cut off"):
+        source(fake).named(["cs.LG"])
+
+
+def test_an_arxiv_of_ones_own_has_no_list_unless_it_is_named():
+    own = "http://127.0.0.1:9/api/query"
+    assert feed_address(Settings(_env_file=None)) == "https://rss.arxiv.org/rss"
+    assert feed_address(Settings(_env_file=None, arxiv_api_url=own)) == ""
+    named = Settings(_env_file=None, arxiv_api_url=own, arxiv_rss_url="http://127.0.0.1:9/rss")
+    assert feed_address(named) == "http://127.0.0.1:9/rss"
+    with FakeArxiv() as fake:
+        made = Arxiv(Settings(_env_file=None, arxiv_api_url=fake.url))
+        assert made.named(["cs.LG"]) is None
+        assert fake.requests == []
+
+
+def test_papers_are_looked_up_by_id_a_hundred_at_a_time():
+    rows = [paper(number) for number in range(150)]
+    with FakeArxiv(rows) as fake:
+        found = source(fake).by_id([each["id"] for each in rows] + ["2509.99999", "no id; 1=1"])
+        sizes = [len(request.params["id_list"].split(",")) for request in fake.requests]
+    assert [each.id for each in found] == [each["id"] for each in rows]
+    assert sizes == [IDS_AT_ONCE, 51]
+
+
+def test_ids_nobody_knows_are_no_papers():
+    with FakeArxiv() as fake:
+        assert source(fake).by_id(["2509.99999"]) == []
+        assert source(fake).by_id([]) == []
+        assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(("rows", "shown"), [([paper(1)], True), ([paper(1, "hep-lat")], False)])
+def test_whether_arxiv_shows_anything_is_one_small_request(rows, shown):
+    with FakeArxiv(rows) as fake:
+        assert source(fake).shows_any(WINDOW.start, WINDOW.end) is shown
+        assert [request.params["max_results"] for request in fake.requests] == ["1"]
+
+
+def test_over_http_and_in_memory_the_sky_is_the_same():
+    clock = Clock(WINDOW.public_from)
+    sky = Sky(clock)
+    later = date(2025, 9, 24)
+    start = WINDOW.start
+    sky.add(
+        Submission("2509.00001", start, ("cs.LG",), versions=(Version(later, 2),)),
+        Submission("2509.00002", start, ("cs.CL",), crosses=((later, "cs.LG"),)),
+        Submission("2509.00003", start, ("cs.LG",), announced=later),
+    )
+    quick = SkySource(sky)
+    with FakeArxiv(sky.find, feed=sky.feed) as fake:
+        real = source(fake)
+        for hours in (0, 5, 24, 30):
+            clock.now = WINDOW.public_from
+            clock.on(hours=hours)
+            for categories in (["cs.LG"], ["cs.CL", "cs.LG"]):
+                given = categories, WINDOW.start, WINDOW.end, lambda *_: None
+                assert real.submitted(*given) == quick.submitted(*given)
+                assert real.named(categories) == quick.named(categories)
+            assert real.by_id(["2509.00001", "2509.00003"]) == quick.by_id(
+                ["2509.00001", "2509.00003"]
+            )
