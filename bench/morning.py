@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,9 @@ from newsletter.store.tables import metadata, subscriber  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from newsletter.room import Room
-
 DAY = date(2025, 9, 23)
 START = datetime(2025, 9, 1, tzinfo=UTC)
+EVENING = datetime(2025, 9, 23, 20, tzinfo=UTC)
 PAGE = 5000
 SETUPS = ("sqlite", "postgresql", "dbos1", "dbos2", "dbos3")
 TABLES = ("paper", "call", "score", "digest", "digest_paper", "delivery")
@@ -215,6 +215,7 @@ def _peak(pid: int) -> float:
 def morning() -> None:
     """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
     from newsletter import daily, wiring
+    from newsletter.schedule import Mornings
     from newsletter.settings import read_settings
 
     room = wiring.build(read_settings())
@@ -235,14 +236,10 @@ def morning() -> None:
     figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
     if troubles := {issue.trouble for issue in sent if issue.trouble}:
         sys.exit("; ".join(troubles))
-    timed("again, when all is done", lambda: _once_more(room))
+    timed("again, when all is done", lambda: daily.run_edition(room, DAY, None, _quiet))
+    evening = replace(room, clock=lambda: EVENING)
+    timed("a wake-up of serve, nothing due", Mornings(evening).serve)
     print(json.dumps(figures))
-
-
-def _once_more(room: Room) -> None:
-    from newsletter import daily
-
-    daily.run_edition(room, DAY, None, _quiet)
 
 
 def _held() -> float:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
-from newsletter.store import events, inbound, signups
+from newsletter.store import events, inbound, retention, signups
 from newsletter.suppression_sync import sync, welcome_back
 from newsletter.trouble import Trouble
 
@@ -66,7 +66,7 @@ def do_round(room: Room) -> None:
 
 
 def do_night(room: Room) -> None:
-    _do(room, (forget_signups, forget_events, forget_letters, compare_lists))
+    _do(room, (forget_signups, forget_events, forget_mails, forget_letters, compare_lists))
 
 
 def _do(room: Room, duties: Sequence[Duty]) -> None:
@@ -109,6 +109,16 @@ def forget_signups(room: Room, now: datetime) -> None:
 def forget_events(room: Room, now: datetime) -> None:
     with room.store.begin() as tx:
         events.forget_old(tx, now)
+
+
+def forget_mails(room: Room, now: datetime) -> None:
+    with room.store.read() as tx:
+        outlived = retention.outlived(tx, now)
+    for digest_id in outlived:
+        more = True
+        while more and not room.stop.is_set():
+            with room.store.begin() as tx:
+                more = retention.forget_page(tx, digest_id)
 
 
 def forget_letters(room: Room, now: datetime) -> None:

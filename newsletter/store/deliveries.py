@@ -14,7 +14,7 @@ from sqlalchemy import Text, and_, case, cast, exists, func, literal, select, tr
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.people import WEEKDAYS, DeliveryState, Subscriber, SubscriberState
-from newsletter.store import holding
+from newsletter.store import holding, retention
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def make_rows(
     wanted = (
         select(*made.values())
         .select_from(MAILABLE)
-        .where(chosen, MAY_BE_MAILED)
+        .where(chosen, MAY_BE_MAILED, retention.still_mailed(digest_id, now))
         .order_by(subscriber.c.id)
     )
     tx.execute(_insert(tx)(delivery).from_select(list(made), wanted).on_conflict_do_nothing())

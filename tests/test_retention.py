@@ -1,0 +1,56 @@
+"""Old mails' rows go, and nobody is mailed again for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from newsletter.store import deliveries, retention
+from newsletter.store.tables import delivery, digest, mail_group
+from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
+from tests.fakes.rows import value
+
+OLD = START + retention.KEPT + timedelta(days=1)
+
+
+def number(store, table=delivery) -> int:
+    with store.read() as tx:
+        return tx.scalar(select(func.count()).select_from(table)) or 0
+
+
+def mailed(store) -> Town:
+    town = Town(store)
+    town.settle(3)
+    town.announce()
+    town.send(FakeMailer())
+    return town
+
+
+def test_rows_go_after_ninety_days_and_their_groups_with_them(store):
+    town = mailed(store)
+    group = {column.name: value(column, 0) for column in mail_group.columns}
+    with store.begin() as tx:
+        tx.execute(insert(mail_group).values(**group | {"digest_id": town.digest_id}))
+        assert retention.outlived(tx, OLD - timedelta(days=2)) == []
+        assert retention.outlived(tx, OLD) == [town.digest_id]
+        assert not retention.forget_page(tx, town.digest_id)
+        assert retention.outlived(tx, OLD) == []
+    assert (number(store), number(store, mail_group)) == (0, 0)
+
+
+def test_who_lost_his_row_is_not_mailed_again(store):
+    town = mailed(store)
+    with store.begin() as tx:
+        retention.forget_page(tx, town.digest_id)
+        deliveries.freeze_audience(tx, town.digest_id, RUBRIC, OLD)
+    assert number(store) == 0
+
+
+def test_a_past_day_that_is_made_only_now_is_mailed(store):
+    town = mailed(store)
+    with store.begin() as tx:
+        retention.forget_page(tx, town.digest_id)
+        tx.execute(update(digest).values(at=OLD))
+        deliveries.freeze_audience(tx, town.digest_id, RUBRIC, OLD)
+    assert number(store) == 3
