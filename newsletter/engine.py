@@ -116,6 +116,7 @@ class Dbos:
     ) -> list[Ending]:
         """Place the units and wait. They go on where they are if we are stopped meanwhile."""
         del do
+        self._client  # noqa: B018 - it makes its tables, which waits for all transactions
         ids: list[str] = []
         for start in range(0, len(wanted), PAGE):
             with self._store.begin() as tx:
@@ -204,7 +205,7 @@ class Dbos:
 
     def _launch(self, owner: str, act: Callable[[str, int], None]) -> None:
         library = _library()
-        self._client  # noqa: B018 - its tables are there from here on
+        self._client  # noqa: B018 - as above
         library.DBOS(
             config={
                 "name": APPLICATION,

@@ -35,6 +35,21 @@ def fresh_schema(url: str) -> Iterator[str]:
 
 
 @contextmanager
+def own_database(url: str) -> Iterator[str]:
+    """The address of a new database in the cluster of `url`, dropped at the end."""
+    name = f"test_{uuid4().hex}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@contextmanager
 def copied(template: Path, folder: Path) -> Iterator[Store]:
     """A copy of a migrated SQLite file."""
     path = folder / "newsletter.db"
