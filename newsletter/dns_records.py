@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from newsletter.findings import Finding, Record, fail, ok, warn
+from newsletter.render.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def dmarc(ask: Ask, domain: str, operator: str) -> Finding:
             fix = "write p=none, p=quarantine or p=reject into it"
             return fail("dmarc", f"the record at {host} names no policy", fix, wanted)
         if found:
-            stands = Record(host, "TXT", found[0])
+            stands = Record(host, "TXT", found[0], stands=True)
             return ok("dmarc", f"policy at {host}: {_policy(found[0])}", stands)
     return fail("dmarc", f"no record at _dmarc.{domain} or above it", "set the record", wanted)
 
@@ -65,7 +66,7 @@ def spf_of_our_own(ask: Ask, domain: str, server: str) -> Finding:
     if not found:
         fix = f"set the record, or the one that the owner of {server} names for it"
         return fail("spf", f"no record at {domain}", fix, wanted)
-    stands = [Record(domain, "TXT", text) for text in found]
+    stands = [Record(domain, "TXT", text, stands=True) for text in found]
     if len(found) > 1:
         said = f"{len(found)} records at {domain}: then none counts"
         return fail("spf", said, "join them into one", *stands)
@@ -83,15 +84,16 @@ def by_provider(ask: Ask, wanted: Sequence[Record]) -> Iterator[Finding]:
     """SPF and DKIM where the provider named the records it wants, one line for each of both."""
     keys = [record for record in wanted if "._domainkey." in record.host]
     rest = [record for record in wanted if record not in keys]
-    for check, records in (("spf", rest), ("dkim", keys)):
-        wrong = [record for record in records if not _stands(ask, record)]
+    for check, named in (("spf", rest), ("dkim", keys)):
+        records = [record._replace(stands=_stands(ask, record)) for record in named]
+        wrong = [record for record in records if not record.stands]
         if not records:
             yield fail(check, "the provider names no record for it", AT_SENDGRID)
         elif wrong:
             hosts = ", ".join(record.host for record in wrong)
             yield fail(check, f"missing or different: {hosts}", "set the records", *records)
         else:
-            yield ok(check, f"{len(records)} records stand as the provider wants them", *records)
+            yield ok(check, f"{plural(len(records), 'record')} as the provider wants it", *records)
 
 
 def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
@@ -103,17 +105,20 @@ def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
         f"{AT_SENDGRID}",
     )
     hosts = [f"{selector}._domainkey.{domain}" for selector in SELECTORS]
-    records = [Record(host, "CNAME", next(iter(ask(host, "CNAME")), AT_SENDGRID)) for host in hosts]
-    missing = [
-        record.host
-        for record in records
-        if record.value == AT_SENDGRID and not _is_key(ask(record.host, "TXT"))
-    ]
+    records = [_by_its_name(ask, host) for host in hosts]
+    missing = [record.host for record in records if not record.stands]
     if missing:
         fix = "set the CNAMEs that SendGrid shows for your domain"
         yield fail("dkim", f"nothing at {', '.join(missing)}", fix, *records)
     else:
         yield ok("dkim", f"keys at {', '.join(hosts)}", *records)
+
+
+def _by_its_name(ask: Ask, host: str) -> Record:
+    """The key at a name, of which nobody told what it should be."""
+    found = ask(host, "CNAME")
+    stands = bool(found) or _is_key(ask(host, "TXT"))
+    return Record(host, "CNAME", found[0] if found else AT_SENDGRID, stands)
 
 
 def own_dkim() -> Finding:
@@ -135,7 +140,7 @@ def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_ima
         )
     found = ask(host, "MX")
     servers = [value.split(" ")[-1] for value in found]
-    stands = [Record(host, "MX", value) for value in found]
+    stands = [Record(host, "MX", value, stands=True) for value in found]
     if not by_sendgrid:
         if found:
             return ok("replies", f"{host} takes mail", *stands)

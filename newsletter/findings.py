@@ -22,18 +22,19 @@ class State(StrEnum):
 
 
 class Record(NamedTuple):
-    """A line to enter at whoever serves the domain's names."""
+    """A line to enter at whoever serves the domain's names; `stands` where it is there already."""
 
     host: str
     type: str
     value: str
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line: what was looked at, how it stands, and the fix where it does not stand well.
 
-    `records` are what the name servers should say, whether they do or not. None of the texts holds
+    `records` are what the name servers should say, and whether they do. None of the texts holds
     a secret or a reader's address.
     """
 

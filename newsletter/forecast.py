@@ -8,6 +8,7 @@ from newsletter import chunks
 from newsletter.estimate import estimate
 from newsletter.findings import Finding, fail, ok, warn
 from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.render.words import plural
 from newsletter.scorers import Request, ScorerError
 from newsletter.store import papers
 from newsletter.terminal import dollars
@@ -79,8 +80,8 @@ def _judged(bills: Sequence[_Bill], share: float, settings: Settings, word: str)
     price = {bill.rubric.slug: round(bill.at_most * share) for bill in bills}
     total, count = sum(price.values()), sum(len(bill.papers) for bill in bills)
     over = [slug for slug, nanos in price.items() if nanos > _nanos(settings.budget_usd)]
-    said = f"{word} {dollars(total)} for {count:,} papers under {len(bills)} rubrics, as on "
-    said += f"{max(bill.day for bill in bills)}"
+    said = f"{word} {dollars(total)} for {plural(count, 'paper')} under "
+    said += f"{plural(len(bills), 'rubric')}, as on {max(bill.day for bill in bills)}"
     if over:
         fix = "raise NEWSLETTER_BUDGET_USD, or narrow the rubric: papers would stay unread"
         return warn(CHECK, f"{said}; over the budget: {', '.join(over)}", fix)

@@ -15,6 +15,7 @@ from newsletter.addresses import ascii_domain
 from newsletter.findings import Finding, fail, ok, warn
 from newsletter.mailbox import Mailbox
 from newsletter.mailers import MAILERS
+from newsletter.render.words import plural
 from newsletter.rubrics import RubricError, load_all
 from newsletter.scorers import SCORERS
 from newsletter.settings import SettingsError, refuse_half_set
@@ -195,14 +196,13 @@ def readers_found(rubrics: dict[str, Rubric], reading: dict[str, int]) -> Findin
     """Purely from the files' names and the counts by rubric."""
     lost = [slug for slug in reading if slug not in rubrics]
     if lost:
-        said = (
-            f"no file for {', '.join(sorted(lost))}, with {sum(reading[s] for s in lost)} readers"
-        )
+        lone = sum(reading[slug] for slug in lost)
+        said = f"no file for {', '.join(sorted(lost))}, with {plural(lone, 'reader')}"
         return fail("readers", said, "put the file back, or move its readers to another rubric")
     idle = [slug for slug in rubrics if slug not in reading]
     if not reading:
         return warn("readers", "there are none yet", "newsletter subscribers import FILE --consent")
-    said = f"{sum(reading.values())} readers of {len(reading)} rubrics"
+    said = f"{plural(sum(reading.values()), 'reader')} of {plural(len(reading), 'rubric')}"
     if idle:
         return ok("readers", f"{said}; none of {', '.join(sorted(idle))}, which costs nothing")
     return ok("readers", said)

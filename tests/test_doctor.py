@@ -195,7 +195,7 @@ def test_all_is_well_and_nothing_was_changed(world, outside):
     assert outside.claude.bill_nanos == 0
     assert len(outside.arxiv.requests) == 1
     assert len(outside.feed.asked) == 1
-    assert "40 papers under 1 rubrics, as on 2025-09-23" in checks["price"]["said"]
+    assert "40 papers under 1 rubric, as on 2025-09-23" in checks["price"]["said"]
     assert re.match(r"about \$0\.0\d+ for", checks["price"]["said"])
     for secret in (KEY, SECRET, "sk-ant-the-other-secret", SIGNER.public, "a key that only"):
         assert secret not in done.out
@@ -207,9 +207,10 @@ def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
     done = world.newsletter("doctor")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert done.status == 1
-    assert "fail s2._domainkey.digest.example.org CNAME s2.domainkey.u1.wl.sendgrid.net" in lines
-    wanted = "fail _dmarc.digest.example.org TXT v=DMARC1; p=none; rua=mailto:op@example.org"
+    assert "set s2._domainkey.digest.example.org CNAME s2.domainkey.u1.wl.sendgrid.net" in lines
+    wanted = "set _dmarc.digest.example.org TXT v=DMARC1; p=none; rua=mailto:op@example.org"
     assert wanted in lines
+    assert "ok s1._domainkey.digest.example.org CNAME s1.domainkey.u1.wl.sendgrid.net" in lines
     assert "ok in.example.org MX 10 mx.sendgrid.net" in lines
     assert any(line.startswith("fail dkim missing or different: s2.") for line in lines)
     assert lines[-1].endswith("2 to mend")

@@ -48,9 +48,7 @@ def _as_json(found: Sequence[Finding]) -> dict[str, object]:
             {"check": one.check, "state": one.state, "said": one.said, "fix": one.fix}
             for one in found
         ],
-        "records": [
-            {**record._asdict(), "state": one.state} for one in found for record in one.records
-        ],
+        "records": [record._asdict() for one in found for record in one.records],
     }
 
 
@@ -70,10 +68,11 @@ def _show(console: Console, found: Sequence[Finding]) -> None:
 
 
 def _show_records(console: Console, found: Sequence[Finding]) -> None:
-    rows = [(one.state, record) for one in found for record in one.records]
+    rows = [record for one in found for record in one.records]
     if not rows:
         return
-    wide = max(len(record.host) for _, record in rows)
-    console.print("\nDNS records (host, type, value):")
-    for state, record in rows:
-        console.print(f"{state:<5} {record.host:<{wide}}  {record.type:<5}  {record.value}")
+    wide = max(len(record.host) for record in rows)
+    console.print("\nDNS records, as host, type and value:")
+    for record in rows:
+        mark = "ok" if record.stands else "set"
+        console.print(f"{mark:<5} {record.host:<{wide}}  {record.type:<5}  {record.value}")
