@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from newsletter.afterword import with_afterword
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, deliver
 from newsletter.digest import compose
@@ -138,7 +139,7 @@ def make_digest(
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return compose(
+    digest = compose(
         rubric,
         day,
         listings,
@@ -148,3 +149,5 @@ def make_digest(
         judged=room.scorer.judges,
         prompt=room.scorer.prompt(rubric),
     )
+    with room.store.read() as tx:
+        return with_afterword(tx, digest)
