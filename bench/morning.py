@@ -61,7 +61,7 @@ novelty: 6
      code or proofs; {second} counts where it is the main subject.
    - Irrelevant: known methods applied to another task; surveys.
 2. {third} under limits
-   - Relevant: less memory, energy or data for {third} at equal quality, on three sets or more.
+   - Relevant: less memory, energy or data for {third} at equal quality, on {n} sets or more.
    - Irrelevant: larger models alone.
 """
 SUBJECTS = ("attention", "quantization", "diffusion", "retrieval", "causality", "graphs", "rewards")
