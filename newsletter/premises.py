@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from newsletter.store.checkup import Look
 
 MEGABYTE = 2**20
-LITTLE, TOO_LITTLE = 1024 * MEGABYTE, 100 * MEGABYTE
+TOO_LITTLE = 100 * MEGABYTE
 SMALLEST_SECRET = 20
 NEAR = {"localhost", "127.0.0.1", "::1"}
 SLOW, WRONG = 30.0, 300.0
@@ -135,18 +135,19 @@ def disk_found(settings: Settings) -> Iterator[Finding]:
     for wanted, what in places.items():
         place = _existing(wanted)
         writable = os.access(place, os.W_OK | os.X_OK)
-        yield room(shutil.disk_usage(place).free, place, what, writable=writable)
+        little = int(settings.disk_free_gb * 1e9)
+        yield room(shutil.disk_usage(place).free, little, place, what, writable=writable)
 
 
-def room(free: int, place: Path, what: str, *, writable: bool) -> Finding:
-    """Purely from what the file system said."""
+def room(free: int, little: int, place: Path, what: str, *, writable: bool) -> Finding:
+    """Purely from what the file system said. Sizes in bytes; `little` is the operator's bound."""
     if not writable:
         fix = f"make {place} writable for the user that runs the service"
         return fail("disk", f"{place} cannot be written", fix)
     said = f"{_bytes(free)} free where the {what} lies"
     if free < TOO_LITTLE:
         return fail("disk", said, f"make room in {place}")
-    if free < LITTLE:
+    if free < little:
         return warn("disk", said, f"make room in {place} soon")
     return ok("disk", said)
 

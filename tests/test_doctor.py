@@ -454,8 +454,8 @@ def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
     free = 2 * 1024 * premises.MEGABYTE
     for less, state in ((0, State.OK), (1500, State.WARN), (2000, State.FAIL)):
         left = free - less * premises.MEGABYTE
-        assert premises.room(left, tmp_path, "database", writable=True).state is state
-    assert premises.room(free, tmp_path, "database", writable=False).state is State.FAIL
+        assert premises.room(left, free // 2, tmp_path, "database", writable=True).state is state
+    assert premises.room(free, free // 2, tmp_path, "database", writable=False).state is State.FAIL
 
 
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
