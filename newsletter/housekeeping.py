@@ -1,6 +1,7 @@
 """What the service does besides the mornings.
 
-    every five minutes   replies are fetched and worked off, also those a dead process had stored
+    every five minutes   the operator is told of what is wrong, a watchdog that all is well;
+                         replies are fetched and worked off, also those a dead process had stored
     nightly              what is old is forgotten, the provider's lists and ours are compared
 
 Each duty may be done at any time and any number of times. One that fails is logged, keeps no other
@@ -14,9 +15,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
-from newsletter.store import events, inbound, retention, signups
+from newsletter.signs import give_sign
+from newsletter.store import events, inbound, retention, signups, troubles
 from newsletter.suppression_sync import sync, welcome_back
 from newsletter.trouble import Trouble
+from newsletter.watching import tell_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,11 +65,13 @@ def add_to(scheduler: BaseScheduler, room: Room) -> None:
 
 
 def do_round(room: Room) -> None:
-    _do(room, (read_mailbox, work_off, free_who_came_back))
+    # Whoever has to know of trouble is told before anything else can fail.
+    _do(room, (tell_operator, give_sign, read_mailbox, work_off, free_who_came_back))
 
 
 def do_night(room: Room) -> None:
-    _do(room, (forget_signups, forget_events, forget_mails, forget_letters, compare_lists))
+    forget = (forget_signups, forget_events, forget_mails, forget_letters, forget_troubles)
+    _do(room, (*forget, compare_lists))
 
 
 def _do(room: Room, duties: Sequence[Duty]) -> None:
@@ -124,6 +129,11 @@ def forget_mails(room: Room, now: datetime) -> None:
 def forget_letters(room: Room, now: datetime) -> None:
     with room.store.begin() as tx:
         inbound.forget_old(tx, now)
+
+
+def forget_troubles(room: Room, now: datetime) -> None:
+    with room.store.begin() as tx:
+        troubles.forget_old(tx, now)
 
 
 def compare_lists(room: Room, now: datetime) -> None:

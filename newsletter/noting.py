@@ -77,7 +77,11 @@ def note_issues(room: Room, day: date, issues: Iterable[tuple[str, Digest | None
                 troubles.note(tx, TroubleKind.SCORING, slug, day, trouble, now)
                 continue
             troubles.settle(tx, TroubleKind.SCORING, slug, day)
-            if digest and (left := digest.coverage.count(Outcome.UNSCORED_BUDGET)):
+            left = digest.coverage.count(Outcome.UNSCORED_BUDGET) if digest else 0
+            if digest and not left:
+                # The money reaches again: what an older day lacked no longer matters.
+                troubles.settle(tx, TroubleKind.BUDGET, slug)
+            elif digest:
                 reason = f"The money left {left} of {digest.coverage.announced} papers unread"
                 troubles.note(tx, TroubleKind.BUDGET, slug, day, reason, now)
 

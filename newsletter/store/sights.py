@@ -139,5 +139,7 @@ def wishes(tx: Connection, slug: str) -> list[Subscriber]:
 
 def digested(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
     """Which rubrics have a digest of which of these dates."""
-    rows = tx.execute(select(digest.c.rubric, digest.c.date).where(digest.c.date.in_(days)))
+    of_one_date = digest.c.since == digest.c.date
+    query = select(digest.c.rubric, digest.c.date).where(digest.c.date.in_(days), of_one_date)
+    rows = tx.execute(query)
     return {(row.rubric, row.date) for row in rows}

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
 from newsletter.render.words import clean, long_date, plural, short_date
+from newsletter.store.figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,11 @@ class Desk:
     clock: Callable[[], datetime]
     trouble: Callable[[], str] = str
     """What is wrong with the scheduler of this process; empty where all is well or it has none."""
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The counts of the database, of which what is old is counted once."""
+        return Figures()
 
     @cached_property
     def prefix(self) -> str:

@@ -1,61 +1,114 @@
 """Figures for whoever watches the service, as Prometheus reads them. Counts only: nobody is named.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/
+Our own few lines instead of a client library: all values are read from the database when somebody
+asks, so that every process answers alike; there is nothing to register, to add up or to keep.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 
-from newsletter.model import NANOS_PER_DOLLAR
-from newsletter.store import deliveries, digests, spending, subscribers
+from newsletter import __version__
+from newsletter.alerts import Kind
+from newsletter.model import NANOS_PER_DOLLAR, Outcome
+from newsletter.people import DeliveryState, SubscriberState
+from newsletter.store import alerts, deliveries, figures, troubles
+from newsletter.web.exposition import CONTENT_TYPE, Family, exposition, one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
+    from sqlalchemy import Connection
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from newsletter.web.desk import Desk
 
-ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
-
 
 def show(desk: Desk, _request: Request) -> Response:
+    now = desk.clock()
     with desk.store.read() as tx:
-        mails = deliveries.count_all(tx)
-        people = subscribers.count_states(tx)
-        paid, uncertain = spending.spent_since(tx, ALWAYS)
-        halted = len(deliveries.halted(tx))
-        newest = digests.editions(tx, 1)
-    lines = [
-        *_family("deliveries", "Mails by what is known of them", "state", mails),
-        *_family("subscribers", "Subscribers by state", "state", people),
-        *_one("spent_dollars", "Paid to the model's vendor so far", paid / NANOS_PER_DOLLAR),
-        *_one("uncertain_dollars", "Perhaps paid besides, at most", uncertain / NANOS_PER_DOLLAR),
-        *_one("halted_digests", "Digests whose mailing was stopped", halted),
-    ]
-    if newest:
-        age = (desk.clock() - newest[0].at).total_seconds()
-        lines += _one("newest_digest_age_seconds", "Since the newest digest was made", age)
-    return PlainTextResponse(
-        "\n".join([*lines, ""]),
-        media_type="text/plain; version=0.0.4",
-        headers={"Cache-Control": "no-store"},
+        families = [
+            one("build_info", "The running release", 1)._replace(
+                label="version", values={__version__: 1}
+            ),
+            *_papers(tx),
+            *_money(desk, tx, now),
+            *_mails(desk, tx, now),
+            *_state(tx, now),
+        ]
+    text = exposition(families)
+    return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)
+
+
+def _papers(tx: Connection) -> Iterator[Family]:
+    found = figures.papers(tx)
+    known = {outcome.value: found.get(outcome.value, 0) for outcome in Outcome}
+    yield one(
+        "papers_announced_total", "Papers of all digests, once for each rubric", sum(found.values())
     )
+    yield Family("papers_total", "Papers by what became of them", known | found, "outcome")
 
 
-def _one(name: str, words: str, value: float) -> Iterator[str]:
-    yield f"# HELP newsletter_{name} {words}"
-    yield f"# TYPE newsletter_{name} gauge"
-    yield f"newsletter_{name} {value}"
+def _money(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
+    calls = desk.figures.calls(tx, now)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in figures.TOKENS}
+    yield Family("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
+    for name, words, nanos in (
+        ("spent_dollars_total", "Paid to the model's vendor", calls.get("cost", 0)),
+        ("uncertain_dollars", "Perhaps paid besides, at most", calls.get("uncertain", 0)),
+        ("spent_day_dollars", "Paid since midnight UTC", figures.spent_since(tx, day)),
+        (
+            "spent_month_dollars",
+            "Paid since the month began",
+            figures.spent_since(tx, day.replace(day=1)),
+        ),
+    ):
+        yield one(name, words, nanos / NANOS_PER_DOLLAR)
+    settings = desk.settings
+    yield one("budget_day_dollars", "May be spent on a rubric's day", float(settings.budget_usd))
+    if settings.monthly_budget_usd is not None:
+        month = float(settings.monthly_budget_usd)
+        yield one("budget_month_dollars", "May be spent in a month", month)
 
 
-def _family(name: str, words: str, label: str, values: Mapping[Any, int]) -> Iterator[str]:
-    yield f"# HELP newsletter_{name} {words}"
-    yield f"# TYPE newsletter_{name} gauge"
-    for state, number in sorted(values.items()):
-        yield f'newsletter_{name}{{{label}="{state}"}} {number}'
+def _mails(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
+    mails = {state.value: 0 for state in DeliveryState} | desk.figures.mails(tx, now)
+    people = {state.value: 0 for state in SubscriberState} | desk.figures.people(tx, now)
+    yield Family("deliveries", "Mails by what is known of them", mails, "state")
+    yield Family("subscribers", "Subscribers by state", people, "state")
+    yield one("halted_digests", "Digests whose mailing was stopped", len(deliveries.halted(tx)))
+    ages = desk.figures.ages(tx, now)
+    for name, words, since in (
+        ("pending_age_seconds", "How long the oldest mail waits to be sent", ages.pending),
+        ("unknown_age_seconds", "How long the oldest mail is in doubt", ages.unknown),
+        ("reply_age_seconds", "How long the oldest reply waits for a person", ages.reply),
+    ):
+        yield one(f"oldest_{name}", words, _age(now, since))
+    yield one("replies_waiting", "Replies that wait for a person", ages.replies)
+    if ages.newest_digest:
+        age = _age(now, ages.newest_digest)
+        yield one("newest_digest_age_seconds", "Since the newest digest was made", age)
+
+
+def _state(tx: Connection, now: datetime) -> Iterator[Family]:
+    opened = alerts.count_open(tx)
+    by_kind = {kind.label: opened.get(kind.label, 0) for kind in Kind}
+    yield Family("alerts", "What is wrong now, by kind", by_kind, "kind")
+    took: Mapping[str, float] = troubles.durations(tx)
+    if took:
+        yield Family("step_duration_seconds", "How long a step took the last time", took, "step")
+    alive = figures.processes(tx)
+    if alive:
+        seen = {role: _age(now, max(times)) for role, times in alive.items()}
+        yield Family("heartbeat_age_seconds", "Since a process was last alive", seen, "role")
+        count = {role: len(times) for role, times in alive.items()}
+        yield Family("processes", "Processes that did not say goodbye", count, "role")
+
+
+def _age(now: datetime, since: datetime | None) -> float:
+    """Seconds; 0 where nothing waits, and where the clocks of two machines differ."""
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

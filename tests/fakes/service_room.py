@@ -1,0 +1,170 @@
+"""A service of its own clock whose operator has a mailbox; rounds are made when a test asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import insert
+
+from newsletter.announcements import announcement, newest
+from newsletter.room import Room
+from newsletter.schedule import Mornings
+from newsletter.scorers.local import Local
+from newsletter.sources.sample import read
+from newsletter.store import subscribers
+from newsletter.store.tables import call
+from newsletter.watching import tell_operator
+from tests.fakes.mail import LINKS, SENDER, reader, settings
+from tests.fakes.pages import MODELS, RENDERER, STARS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.mailers import SendError
+    from newsletter.model import Paper
+    from newsletter.people import Email, Subscriber
+    from newsletter.store import Store
+
+OPERATOR = "operator@example.org"
+TUESDAY = date(2025, 11, 18)
+# The announcement of that Tuesday is public at 01:00 UTC.
+START = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
+RUBRICS = {
+    STARS.slug: replace(STARS, categories=("cs.LG",)),
+    MODELS.slug: replace(MODELS, categories=("cs.LG", "cs.AI")),
+}
+
+
+@dataclass
+class Postman:
+    """Takes mail in memory; `fault` is raised instead while it is set."""
+
+    taken: list[Email] = field(default_factory=list)
+    fault: SendError | None = None
+    calls: int = 0
+
+    def send(self, email: Email) -> str:
+        self.calls += 1
+        if self.fault:
+            raise self.fault
+        self.taken.append(email)
+        return str(len(self.taken))
+
+
+@dataclass
+class Archive:
+    """arXiv by the calendar; its batch of the sample day is there unless `late` is set."""
+
+    late: bool = False
+    fault: Exception | None = None
+
+    def newest(self, now: datetime) -> date:
+        return newest(now)
+
+    def submitted(
+        self, categories: Sequence[str], start: datetime, end: datetime, progress: object
+    ) -> list[Paper]:
+        del progress
+        if self.fault:
+            raise self.fault
+        if self.late:
+            return []
+        # On each day the papers of the sample are submitted anew, under other numbers.
+        shift = start - announcement(TUESDAY).start
+        found = [
+            replace(paper, id=f"{start:%m%d}.{paper.id[-5:]}", published=paper.published + shift)
+            for paper in read()
+        ]
+        wanted = set(categories)
+        return [p for p in found if start <= p.published < end and wanted & {*p.categories}]
+
+
+class Service:
+    """What an operator has running, without the waiting."""
+
+    def __init__(self, store: Store, **given: Any) -> None:
+        self.options = {
+            "database_url": store.url.render_as_string(hide_password=False),
+            "operator_email": OPERATOR,
+            "mailer": "smtp",
+            "scorer": "local",
+            "disk_free_gb": 0,
+            "scoring_mode": "now",
+            **given,
+        }
+        self.now = START
+        self.dawns = 0
+        self.postman = Postman()
+        self.archive = Archive()
+        chosen = settings(**self.options)
+        self.room = Room(
+            store=store,
+            source=self.archive,
+            scorer=Local(chosen),
+            mailer=self.postman,
+            renderer=RENDERER,
+            links=LINKS,
+            sender=SENDER,
+            rubrics=dict(RUBRICS),
+            settings=chosen,
+            clock=lambda: self.now,
+        )
+
+    def set(self, **changes: Any) -> None:
+        """Start again with other settings."""
+        self.options |= changes
+        self.room = replace(self.room, settings=settings(**self.options))
+
+    def dawn(self) -> None:
+        """An hour after the next announcement is public; the first is that of the Tuesday."""
+        self.now = START + timedelta(days=self.dawns)
+        self.dawns += 1
+
+    def join(self, rubric: str = "stars", **wishes: Any) -> Subscriber:
+        person = reader(len(rubric), rubric=rubric, **wishes)
+        with self.room.store.begin() as tx:
+            subscribers.save(tx, person, START - timedelta(days=100))
+        return person
+
+    def morning(self, minutes: int = 0) -> None:
+        """A wake-up that makes what can be made, and mails nobody."""
+        self.now += timedelta(minutes=minutes)
+        mornings = Mornings(replace(self.room))
+        mornings.serve = lambda: None  # type: ignore[method-assign]
+        mornings.make()
+
+    def round(self, minutes: int = 5) -> list[Email]:
+        """One look at the service, so much later; the mails that the operator has by now."""
+        self.now += timedelta(minutes=minutes)
+        tell_operator(self.room, self.now)
+        return self.told
+
+    @property
+    def told(self) -> list[Email]:
+        return [mail for mail in self.postman.taken if mail.to_email == OPERATOR]
+
+    def pay(self, rubric: str, nanos: int, day: date = TUESDAY) -> None:
+        """A call that was answered and cost so much."""
+        row = {
+            "id": uuid4().hex,
+            "rubric": rubric,
+            "fingerprint": "f",
+            "scorer": "claude",
+            "date": day,
+            "reading": 1,
+            "model": "m",
+            "request_hash": "h",
+            "papers": {},
+            "state": "done",
+            "upper_nanos": nanos,
+            "usage": {"model": "m", "input_tokens": 1000, "output_tokens": 100},
+            "cost_nanos": nanos,
+            "owner": "me",
+            "lease_until": self.now,
+            "started_at": self.now,
+        }
+        with self.room.store.begin() as tx:
+            tx.execute(insert(call).values(row))

@@ -1,0 +1,160 @@
+"""What Prometheus reads: right by its format, right by the tables, and cheap."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import update
+
+from newsletter.alerts import Kind
+from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.people import SubscriberState
+from newsletter.store import Store, alerts, figures, inbound, leases, troubles
+from newsletter.store.figures import Figures
+from newsletter.store.tables import call, delivery
+from newsletter.web.app import create_app
+from newsletter.web.exposition import Family, exposition
+from newsletter.web.metrics import show
+from tests.fakes.browser import served
+from tests.fakes.mail import Clock, Town
+from tests.fakes.pages import NOW, STARS, TUESDAY, desk, issue, paper, reader
+from tests.fakes.prometheus import parse
+from tests.fakes.service_room import Service
+
+if TYPE_CHECKING:
+    from newsletter.web.desk import Desk
+
+BROKEN = [
+    "a 1",
+    "# HELP a_total w\n# TYPE a_total gauge\na_total 1\n",
+    "# HELP a w\n# TYPE a counter\na 1\n",
+    "# HELP a w\n# TYPE a gauge\nb 1\n",
+    "# HELP a w\n# TYPE a gauge\na 1\na 2\n",
+    "# HELP a w\n# TYPE a gauge\na{b=1} 1\n",
+    '# HELP a w\n# TYPE a gauge\na{b="x"y"} 1\n',
+    '# HELP a w\n# TYPE a gauge\na{b="x\\y"} 1\n',
+    "# HELP a w\n# TYPE a gauge\na one\n",
+    "# HELP a w\n# TYPE a gauge\n",
+    "# HELP a w\n# TYPE a gauge\na 1",
+    "# HELP a_ms w\n# TYPE a_ms gauge\na_ms 1\n",
+    "# TYPE a gauge\na 1\n",
+    "# HELP a w\n# TYPE a gauge\na 1\n\n",
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_the_reader_is_strict(text: str):
+    with pytest.raises(AssertionError):
+        parse(text)
+
+
+def test_whatever_a_label_holds_stays_one_value():
+    hostile = 'a"b\\c\nd{e="f"} 9'
+    text = exposition([Family("things", "Of\nall \\ kinds", {hostile: 2, "": 1}, "name")])
+    assert parse(text) == {
+        'newsletter_things{name=""}': 1,
+        r'newsletter_things{name="a\"b\\c\nd{e=\"f\"} 9"}': 2,
+    }
+
+
+def scraped(at: Desk) -> dict[str, float]:
+    return parse(bytes(show(at, None).body).decode())  # type: ignore[arg-type]
+
+
+def test_an_empty_service_has_all_its_measures(store: Store):
+    with served(create_app(desk(store))) as web:
+        page = web.get("/metrics")
+    assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = parse(page.text)
+    assert found['newsletter_deliveries{state="unknown"}'] == 0
+    assert found['newsletter_alerts{kind="late"}'] == 0
+    assert found['newsletter_papers_total{outcome="scored"}'] == 0
+    assert found["newsletter_spent_dollars_total"] == 0
+    assert found["newsletter_budget_day_dollars"] == 0.15
+
+
+def test_papers_money_and_people_are_those_of_the_tables(store: Store):
+    made = issue(store, STARS, TUESDAY, [paper("1"), paper("2"), paper("3")])
+    assert made
+    reader(store)
+    reader(store, email="bo@example.org", state=SubscriberState.PAUSED)
+    service = Service(store)
+    service.now = NOW
+    service.pay("stars", NANOS_PER_DOLLAR // 4)
+    service.now = NOW - timedelta(days=1)
+    service.pay("stars", NANOS_PER_DOLLAR)
+    service.now = NOW - timedelta(days=40)
+    service.pay("stars", 2 * NANOS_PER_DOLLAR)
+    with store.begin() as tx:
+        lost = {"state": "lost", "cost_nanos": 0, "usage": None}
+        tx.execute(update(call).where(call.c.cost_nanos == NANOS_PER_DOLLAR).values(lost))
+    found = scraped(desk(store))
+    announced = found["newsletter_papers_announced_total"]
+    outcomes = [n for name, n in found.items() if name.startswith("newsletter_papers_total")]
+    assert announced == sum(outcomes) > 0
+    assert found['newsletter_subscribers{state="active"}'] == 1
+    assert found['newsletter_subscribers{state="paused"}'] == 1
+    assert found["newsletter_spent_dollars_total"] == 2.25
+    assert found["newsletter_uncertain_dollars"] == 1
+    assert found["newsletter_spent_day_dollars"] == 0.25
+    assert found["newsletter_spent_month_dollars"] == 0.25
+    assert found['newsletter_tokens_total{kind="input"}'] == 2000
+    assert found['newsletter_tokens_total{kind="output"}'] == 200
+    assert found['newsletter_tokens_total{kind="cache_read"}'] == 0
+
+
+def test_queues_ages_and_alerts(store: Store):
+    town = Town(store, Clock(NOW - timedelta(hours=3)))
+    town.settle(3)
+    town.announce(TUESDAY)
+    with store.begin() as tx:
+        first, second, _ = (row.id for row in town.rows())
+        for key, state in ((first, "unknown"), (second, "accepted")):
+            values = {"state": state, "changed_at": NOW - timedelta(hours=2)}
+            tx.execute(update(delivery).where(delivery.c.id == key).values(values))
+        inbound.keep(
+            tx, b"hello", "a@example.org", "reply@x", NOW - timedelta(days=2), aligned=False
+        )
+        letter = inbound.next_new(tx)
+        assert letter
+        inbound.settle(tx, letter.id, inbound.State.LETTER)
+        troubles.took(tx, "score", 12.5, NOW)
+        leases.beat(tx, "one", "serve", NOW - timedelta(seconds=30))
+        leases.beat(tx, "two", "serve", NOW - timedelta(seconds=90))
+    service = Service(store)
+    service.now = NOW
+    service.round(0)
+    found = scraped(desk(store))
+    assert found['newsletter_deliveries{state="unknown"}'] == 1
+    assert found['newsletter_deliveries{state="accepted"}'] == 1
+    assert found["newsletter_oldest_pending_age_seconds"] == 3 * 3600
+    assert found["newsletter_oldest_unknown_age_seconds"] == 2 * 3600
+    assert found["newsletter_oldest_reply_age_seconds"] == 2 * 86400
+    assert found["newsletter_replies_waiting"] == 1
+    assert found['newsletter_step_duration_seconds{step="score"}'] == 12.5
+    assert found['newsletter_heartbeat_age_seconds{role="serve"}'] == 30
+    assert found['newsletter_processes{role="serve"}'] == 2
+    assert found['newsletter_alerts{kind="unknown"}'] == 1
+    assert found['newsletter_alerts{kind="overdue"}'] == 1
+    with store.read() as tx:
+        assert {one.alert.kind for one in alerts.opened(tx)} >= {Kind.UNKNOWN, Kind.REPLIES}
+
+
+def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
+    """The sums of a process that looks every day are those of one that looks for the first time."""
+    kept, service = Figures(), Service(store)
+    town = Town(store, Clock(NOW))
+    town.settle(2)
+    for day in range(20):
+        now = service.now = NOW + timedelta(days=day)
+        service.pay("stars", 1000 + day)
+        town.announce(TUESDAY + timedelta(days=day))
+        with store.read() as tx:
+            for name in ("calls", "mails"):
+                seen = getattr(kept, name)(tx, now)
+                assert seen == getattr(Figures(), name)(tx, now), (name, day)
+    with store.read() as tx:
+        assert figures.spent_since(tx, NOW) == sum(1000 + day for day in range(20))
+        assert kept.mails(tx, now) == {"pending": 40}

@@ -1,0 +1,632 @@
+"""Each trouble is provoked as it happens, told once with the fix, and again when it is back."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event, update
+
+from newsletter.daily import fetch_for, make_edition
+from newsletter.mailers import SendError, Verdict
+from newsletter.model import Outcome
+from newsletter.noting import note_issues
+from newsletter.room import no_report
+from newsletter.scorers.claude import Claude
+from newsletter.sources import SourceError
+from newsletter.store import Store, alerts, claims, events, inbound, subscribers
+from newsletter.store.events import Event, EventKind
+from newsletter.store.tables import delivery
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.mail import Clock, Town, settings
+from tests.fakes.scoring import honest
+from tests.fakes.service_room import OPERATOR, START, TUESDAY, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from newsletter.people import Email
+
+UNSENT = SendError(Verdict.UNSENT, "the server is away")
+DOLLAR = 1_000_000_000
+
+
+@pytest.fixture
+def service(store: Store) -> Service:
+    return Service(store)
+
+
+def words(mail: Email) -> str:
+    return " ".join(mail.text.split())
+
+
+def open_kinds(service: Service) -> set[str]:
+    with service.room.store.read() as tx:
+        return {one.alert.kind.label for one in alerts.opened(tx)}
+
+
+def is_told_once(
+    service: Service,
+    provoke: Callable[[], object],
+    mend: Callable[[], object],
+    *said: str,
+    wait: int = 5,
+) -> None:
+    """Told once while it lasts; not when it is over; told again when it comes back."""
+    before = len(service.told)
+    provoke()
+    mails = service.round(wait)[before:]
+    assert len(mails) == 1, open_kinds(service)
+    for part in said:
+        assert part in words(mails[0]), words(mails[0])
+    assert said[0] in mails[0].subject
+    for _ in range(3):
+        service.round()
+    assert len(service.told) == before + 1
+    mend()
+    for _ in range(3):
+        service.round()
+    assert open_kinds(service) == set()
+    assert len(service.told) == before + 1
+    service.round(60)
+    provoke()
+    again = service.round(wait)[before:]
+    assert len(again) == 2
+    assert said[0].partition(":")[0] in again[1].subject
+
+
+def test_a_quiet_service_tells_nothing(service: Service):
+    service.join()
+    service.morning()
+    assert service.round(60 * 12) == []
+
+
+def test_a_late_batch(service: Service):
+    service.join()
+
+    def stay_away() -> None:
+        service.dawn()
+        service.archive.late = True
+        service.morning()
+        told = len(service.told)
+        service.round(110)
+        assert len(service.told) == told
+
+    def come() -> None:
+        service.archive.late = False
+        service.morning(16)
+
+    is_told_once(
+        service,
+        stay_away,
+        come,
+        "ArXiv's batch is late: 2025-11-18",
+        "at 2025-11-18 01:00 UTC",
+        "Not there: cs.LG",
+        "status.arxiv.org",
+        wait=10,
+    )
+
+
+def test_a_batch_counts_as_late_from_the_hour_that_is_set(store: Store):
+    service = Service(store, late_hours=0.5)
+    service.join()
+    service.archive.late = True
+    assert len(service.round(0)) == 1
+
+
+@pytest.fixture
+def model() -> Any:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+def with_model(service: Service, model: FakeAnthropic, **more: Any) -> None:
+    chosen = settings(
+        anthropic_api_key="sk-test", anthropic_base_url=model.url, scoring_mode="now", **more
+    )
+    service.room = replace(service.room, scorer=Claude(chosen))
+
+
+def test_scoring_that_failed(service: Service, model: FakeAnthropic):
+    with_model(service, model)
+    service.join()
+
+    def fail() -> None:
+        model.faults.clear()
+        model.fault(401, times=1000)
+        service.dawn()
+        service.morning()
+
+    def mend() -> None:
+        model.faults.clear()
+        service.morning(16)
+
+    is_told_once(
+        service,
+        fail,
+        mend,
+        "Scoring failed",
+        "stars of 2025-11-18",
+        "ANTHROPIC_API_KEY",
+        "newsletter run --date 2025-11-18",
+    )
+
+
+def test_many_rubrics_that_fail_for_one_reason_are_one_alert(
+    service: Service, model: FakeAnthropic
+):
+    with_model(service, model)
+    service.join("stars")
+    service.join("models")
+    model.fault(401, times=1000)
+    service.morning()
+    [mail] = service.round()
+    assert mail.subject.startswith("[arXiv digest] Scoring failed: models of 2025-11-18, stars")
+    assert mail.text.count("ANTHROPIC_API_KEY") == 1
+    assert mail.text.count("newsletter run") == 1
+
+
+def test_more_of_a_cause_that_was_just_told_waits_an_hour(service: Service):
+    service.join()
+    service.morning()
+    for number in range(6):
+        note_issues(service.room, TUESDAY, [(f"r{number}", None, f"{number} of 9 not scored")])
+        service.round()
+    assert len(service.told) == 1
+    assert "r0 of" in service.told[0].subject
+    service.round(60)
+    assert len(service.told) == 2
+    assert "r1 of 2025-11-18, r2 of 2025-11-18" in words(service.told[1])
+
+
+def test_a_morning_that_fails_for_everybody(service: Service):
+    service.join()
+
+    def fail() -> None:
+        service.archive.fault = SourceError("arXiv answered 503")
+        service.dawn()
+        service.morning()
+        # A first question without an answer is weather.
+        told = len(service.told)
+        service.round(10)
+        assert len(service.told) == told
+        service.morning(50)
+
+    def mend() -> None:
+        service.archive.fault = None
+        service.morning(16)
+
+    is_told_once(
+        service,
+        fail,
+        mend,
+        "The morning fails",
+        "Since 2025-11-18 02:00 UTC",
+        "arXiv answered 503",
+        "newsletter doctor",
+    )
+
+
+def test_a_morning_that_was_missed(service: Service):
+    service.join()
+    is_told_once(
+        service,
+        lambda: miss(service),
+        lambda: make_edition(service.room, no_report),
+        "A morning was missed",
+        "stars of 2025-11-18",
+        "due at 2025-11-18 07:00 UTC",
+        "newsletter run --date 2025-11-18",
+        wait=0,
+    )
+
+
+def miss(service: Service) -> None:
+    """The papers come, and whatever should make a digest of them does not; until 08:01."""
+    service.dawn()
+    fetch_for(service.room, list(service.room.rubrics.values()), None, no_report)
+    told = len(service.told)
+    service.round(5 * 60)
+    assert len(service.told) == told
+    service.now += timedelta(minutes=61)
+
+
+def test_what_failed_is_not_told_as_missed_too(service: Service, model: FakeAnthropic):
+    with_model(service, model)
+    service.join()
+    model.fault(401, times=1000)
+    service.morning()
+    service.round()
+    service.round(12 * 60)
+    assert open_kinds(service) == {"scoring"}
+
+
+def town_of(service: Service, people: int = 2) -> Town:
+    """Readers of a digest that is frozen; nobody reads the rubrics of the mornings."""
+    town = Town(service.room.store, Clock(service.now))
+    town.settle(people, since=START - timedelta(days=9))
+    town.announce(TUESDAY)
+    return town
+
+
+def all_to(state: str, service: Service) -> None:
+    with service.room.store.begin() as tx:
+        tx.execute(update(delivery).values(state=state, changed_at=service.now))
+
+
+def test_mail_that_is_overdue(service: Service):
+    town = town_of(service)
+    assert service.round(59) == []
+    is_told_once(
+        service,
+        lambda: all_to("pending", service),
+        lambda: town.send(service.postman),
+        "Mail is overdue: cold-stars of 2025-11-18",
+        "2 mails due since 2025-11-18 02:00 UTC",
+        "newsletter run --date 2025-11-18 --rubric cold-stars",
+    )
+
+
+def test_a_run_that_was_halted(service: Service):
+    town = town_of(service, 1)
+
+    def halt() -> None:
+        all_to("pending", service)
+        service.postman.fault = SendError(Verdict.HALT, "SendGrid answered 401: the key is wrong")
+        town.send(service.postman)
+        service.postman.fault = None
+
+    is_told_once(
+        service,
+        halt,
+        lambda: town.send(service.postman),
+        "Mailing was stopped: cold-stars of 2025-11-18",
+        "SendGrid answered 401: the key is wrong",
+        "newsletter run --date 2025-11-18 --rubric cold-stars",
+    )
+
+
+def test_mails_in_doubt(service: Service):
+    town = town_of(service)
+
+    def doubt() -> None:
+        all_to("pending", service)
+        service.postman.fault = SendError(Verdict.UNKNOWN, "no answer")
+        town.clock.at = service.now
+        town.send(service.postman)
+        service.postman.fault = None
+        told = len(service.told)
+        service.round(30)
+        assert len(service.told) == told
+
+    def resolve() -> None:
+        with service.room.store.begin() as tx:
+            for one in claims.doubts(tx):
+                claims.resolve(tx, one.id, service.now, sent=True)
+
+    is_told_once(
+        service,
+        doubt,
+        resolve,
+        "Mails in doubt: cold-stars of 2025-11-18",
+        "Of 2 mails nobody knows",
+        "newsletter deliveries list",
+        wait=40,
+    )
+
+
+@pytest.mark.parametrize(
+    ("readers", "title", "share"),
+    [
+        (2000, "Readers complain", "0.15%"),
+        (500, "Too many complaints", "0.60%"),
+    ],
+)
+def test_complaints(service: Service, readers: int, title: str, share: str):
+    town = town_of(service, readers)
+    all_to("accepted", service)
+
+    def complain() -> None:
+        told = [
+            Event(EventKind.COMPLAINT, f"reader{n}@example.org", service.now) for n in range(1, 4)
+        ]
+        with service.room.store.begin() as tx:
+            events.apply(tx, told[:2], service.now)
+        count = len(service.told)
+        service.round()
+        assert len(service.told) == count
+        all_to("accepted", service)
+        with service.room.store.begin() as tx:
+            events.apply(tx, told, service.now)
+
+    def a_month_passes() -> None:
+        service.now += timedelta(days=31)
+
+    assert len(town.rows()) == readers
+    is_told_once(service, complain, a_month_passes, title, f"3 of {readers:,} mails", share)
+
+
+def test_a_budget_that_is_nearly_spent(service: Service):
+    service.pay("stars", int(0.119 * DOLLAR))
+    assert service.round() == []
+
+    def spend() -> None:
+        service.set(budget_usd="0.15")
+        service.pay("stars", int(0.01 * DOLLAR))
+
+    is_told_once(
+        service,
+        spend,
+        lambda: service.set(budget_usd="1"),
+        "A budget is nearly spent: stars",
+        "$0.13 of the $0.15 of its day",
+        "NEWSLETTER_BUDGET_USD",
+        "newsletter run --dry-run",
+    )
+
+
+def test_a_budget_that_is_near_each_day_is_one_alert(service: Service):
+    for number in range(6):
+        service.pay("stars", int(0.14 * DOLLAR), TUESDAY + timedelta(days=number))
+        service.round(24 * 60)
+    assert len(service.told) == 1
+
+
+def test_a_digest_that_is_held_for_want_of_money(service: Service, model: FakeAnthropic):
+    with_model(service, model)
+    service.set(budget_usd="0.002")
+    service.join()
+    service.morning()
+    [mail] = service.round()
+    assert "Scoring failed: stars of 2025-11-18" in mail.subject
+    assert "the budget left 27 of 27 papers unread" in words(mail)
+    assert "NEWSLETTER_BUDGET_USD" in words(mail)
+    service.round()
+    assert len(service.told) == 1
+
+
+def test_the_money_that_left_papers_unread(service: Service):
+    service.join()
+    service.morning()
+    issue = make_edition(service.room, no_report).issues[0]
+    digest = issue.digest
+    assert digest
+    short = replace(
+        digest,
+        coverage=replace(
+            digest.coverage, announced=50, outcomes={Outcome.UNSCORED_BUDGET: 5, Outcome.SCORED: 45}
+        ),
+    )
+
+    is_told_once(
+        service,
+        lambda: note_issues(service.room, TUESDAY, [("stars", short, "")]),
+        lambda: note_issues(service.room, TUESDAY, [("stars", digest, "")]),
+        "A budget is spent: stars",
+        "5 of 50 papers unread",
+        "NEWSLETTER_BUDGET_USD",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spent", "title"),
+    [
+        ("0.85", "A budget is nearly spent"),
+        ("0.995", "A budget is spent"),
+    ],
+)
+def test_the_budget_of_a_month(store: Store, spent: str, title: str):
+    service = Service(store, budget_usd="100", monthly_budget_usd="1")
+    service.pay("stars", int(float(spent) * DOLLAR))
+
+    is_told_once(
+        service,
+        lambda: service.set(monthly_budget_usd="1"),
+        lambda: service.set(monthly_budget_usd="9"),
+        f"{title}: month of 2025-11",
+        "of the $1.00 of the month",
+        "NEWSLETTER_MONTHLY_BUDGET_USD",
+        "newsletter status",
+    )
+
+
+def test_a_disk_that_is_nearly_full(tmp_path: Path):
+    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
+    store.migrate()
+    service = Service(store)
+
+    is_told_once(
+        service,
+        lambda: service.set(disk_free_gb=100_000),
+        lambda: service.set(disk_free_gb=0),
+        "The disk is nearly full",
+        "GB are free where",
+        f"du -xh --max-depth=1 {tmp_path}",
+    )
+    store.close()
+
+
+def test_a_database_that_is_gone_is_told_by_mail_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "n.db"
+    store = Store(f"sqlite:///{path}")
+    store.migrate()
+    service = Service(store)
+
+    def lose() -> None:
+        store.close()
+        path.rename(tmp_path / "kept.db")
+        path.mkdir()
+        count = len(service.told)
+        service.round()
+        assert len(service.told) == count
+
+    def find() -> None:
+        path.rmdir()
+        (tmp_path / "kept.db").rename(path)
+
+    with caplog.at_level(logging.WARNING):
+        lose()
+        service.round()
+    [mail] = service.told
+    assert "The database is in trouble" in mail.subject
+    assert "unable to open database file" in words(mail)
+    assert "newsletter doctor" in words(mail)
+    assert "unable to open database file" in caplog.text
+    service.round()
+    service.round()
+    assert len(service.told) == 1
+    find()
+    service.round()
+    lose()
+    assert len(service.round()) == 2
+    find()
+    store.close()
+
+
+def test_a_database_that_can_only_be_read_makes_no_storm(tmp_path: Path):
+    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
+    store.migrate()
+    service = Service(store, disk_free_gb=100_000)
+    quick = Store(str(store.url))
+    event.listen(quick.engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout=50"))
+    service.room = replace(service.room, store=quick)
+    # Somebody writes for as long as this block lasts; nobody else can.
+    with store.begin():
+        for _ in range(4):
+            service.round()
+    assert [mail.subject for mail in service.told] == ["[arXiv digest] The database is in trouble"]
+    quick.close()
+    store.close()
+
+
+def test_replies_that_wait(service: Service):
+    def come() -> None:
+        with service.room.store.begin() as tx:
+            for number in range(2):
+                raw = f"Message-ID: <{number}{service.now}@x>\r\n\r\nhello".encode()
+                inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
+                found = inbound.next_new(tx)
+                assert found
+                inbound.settle(tx, found.id, inbound.State.REVIEW)
+
+    def answer() -> None:
+        with service.room.store.begin() as tx:
+            for one in inbound.queue(tx):
+                inbound.settle(tx, one.id, inbound.State.DONE)
+
+    is_told_once(
+        service,
+        come,
+        answer,
+        "Replies wait for you",
+        "2 replies could not be understood",
+        "came at 2025-11-18 02:00 UTC",
+        "newsletter replies list",
+    )
+    assert not [mail for mail in service.told if "ann@" in mail.text + mail.html]
+
+
+def review(service: Service, number: int = 0) -> None:
+    with service.room.store.begin() as tx:
+        raw = f"Message-ID: <{number}@x>\r\n\r\nhello".encode()
+        inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
+        found = inbound.next_new(tx)
+        assert found
+        inbound.settle(tx, found.id, inbound.State.LETTER)
+
+
+def test_a_mail_goes_to_the_operator_alone_and_asks_for_no_answer(service: Service):
+    service.join()
+    service.morning()
+    review(service)
+    [mail] = service.round()
+    assert service.postman.taken == [mail]
+    assert mail.to_email == OPERATOR
+    assert ("Auto-Submitted", "auto-generated") in mail.headers
+    assert not [name for name, _ in mail.headers if name.startswith("List-")]
+    assert mail.delivery_id == ""
+
+
+def test_what_could_not_be_sent_is_sent_in_the_next_round(service: Service):
+    review(service)
+    service.postman.fault = UNSENT
+    service.round()
+    service.round()
+    assert (service.postman.calls, service.told) == (2, [])
+    service.postman.fault = None
+    assert len(service.round()) == 1
+    assert len(service.round()) == 1
+
+
+def test_what_may_have_been_sent_waits_an_hour(service: Service):
+    review(service)
+    service.postman.fault = SendError(Verdict.UNKNOWN, "no answer")
+    service.round()
+    for _ in range(11):
+        service.round()
+    assert service.postman.calls == 1
+    service.postman.fault = None
+    assert len(service.round()) == 1
+
+
+def test_without_an_address_it_is_logged_and_told_once_there_is_one(
+    store: Store, caplog: pytest.LogCaptureFixture
+):
+    service = Service(store, operator_email="")
+    review(service)
+    with caplog.at_level(logging.INFO):
+        service.round()
+        service.round()
+    assert caplog.text.count("newsletter replies list") == 1
+    service.set(operator_email=OPERATOR)
+    assert len(service.round()) == 1
+
+
+def test_what_is_open_for_a_week_is_said_again_once_a_week(service: Service):
+    review(service)
+    for _ in range(15 * 4):
+        service.round(6 * 60)
+    assert len(service.told) == 3
+
+
+def test_the_next_mail_says_what_is_over(service: Service):
+    review(service)
+    service.round()
+    with service.room.store.begin() as tx:
+        for one in inbound.queue(tx):
+            inbound.settle(tx, one.id, inbound.State.DONE)
+    service.round(20)
+    service.pay("stars", DOLLAR)
+    [_, mail] = service.round()
+    assert "Over since the last mail - Replies wait for you" in words(mail)
+    service.pay("models", DOLLAR)
+    [*_, last] = service.round(60)
+    assert "Over since" not in words(last)
+
+
+def test_several_things_are_one_mail(service: Service):
+    review(service)
+    service.pay("stars", DOLLAR)
+    [mail] = service.round()
+    assert mail.subject == "[arXiv digest] 2 things need a hand"
+    assert "newsletter replies list" in mail.text
+    assert "newsletter run --dry-run" in mail.text
+
+
+def test_two_processes_that_look_at_once_make_one_alert_of_it(service: Service):
+    review(service)
+    with service.room.store.begin() as tx:
+        subscribers.count_states(tx)
+    twin = Service(service.room.store)
+    service.round()
+    twin.round()
+    assert len(service.told) + len(twin.told) == 1
+    with service.room.store.read() as tx:
+        assert len(alerts.opened(tx)) == 1
