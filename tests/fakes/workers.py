@@ -1,0 +1,259 @@
+"""Planners and workers to be killed: forked from a process that has loaded everything.
+
+Each life is told in JSON what to be. A life on another machine is one whose host has another name:
+then nothing but its heartbeat and its leases says whether it lives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import traceback
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import dbos  # noqa: F401 - loaded once, before the forks
+from pydantic import SecretStr
+
+from newsletter import daily, desk, units, wiring
+from newsletter.deliver import Limits
+from newsletter.engine import Dbos, Local
+from newsletter.room import no_report
+from newsletter.settings import Settings
+from newsletter.store import Store, deliveries, digests, subscribers
+from newsletter.store.units import Ending
+from newsletter.sweeper import Rhythm
+from newsletter.trouble import Trouble
+from tests.fakes.mail import reader
+from tests.fakes.scoring import papers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.model import Paper
+    from newsletter.room import Room
+    from newsletter.sources import Progress
+
+DAY = date(2025, 11, 18)
+SUBMITTED = datetime(2025, 11, 17, 12, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=15)
+RHYTHM = Rhythm(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0, 4.0)))
+BUSY = 3
+"""The exit status of a worker whose name is still another's."""
+RUBRIC = """---
+title: Reader {n}
+categories: [cs.LG]
+---
+
+## Criteria
+
+Reader {n} asks.
+
+1. Compression
+   - Relevant: quantization and pruning.
+"""
+
+
+class Press:
+    """One announcement of papers that carry their own scores."""
+
+    def __init__(self, count: int) -> None:
+        self._papers = [
+            replace(one, published=SUBMITTED, updated=SUBMITTED) for one in papers(count)
+        ]
+
+    def newest(self, now: datetime) -> date:
+        del now
+        return DAY
+
+    def submitted(
+        self, categories: Sequence[str], start: datetime, end: datetime, progress: Progress
+    ) -> list[Paper]:
+        del progress
+        return self._papers if "cs.LG" in categories and start <= SUBMITTED < end else []
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a life is: `role` is plan, work or local (which does both)."""
+
+    role: str
+    database: str
+    folder: str
+    mail_url: str
+    model_url: str
+    name: str = ""
+    host: str = ""
+    papers: int = 16
+    group: int = 3
+    threads: int = 4
+    lease: float = LEASE.total_seconds()
+    mails_per_second: float | None = None
+
+    def room(self) -> Room:
+        settings = Settings(
+            _env_file=None,
+            database_url=SecretStr(self.database),
+            source="sample",
+            rubrics_dir=Path(self.folder),
+            anthropic_api_key=SecretStr("sk-test"),
+            anthropic_base_url=self.model_url,
+            sendgrid_api_key=SecretStr("SG.test"),
+            sendgrid_url=self.mail_url,
+            from_email="digest@example.org",
+            postal_address="1 Example Street",
+            public_url="https://digest.example.org",
+            secret_key=SecretStr("a key that only tests know 0123"),
+            second_opinion=False,
+            budget_usd=10,
+            mails_per_second=self.mails_per_second,
+        )
+        room = wiring.build(settings)
+        engine = Local() if self.role == "local" else Dbos(room.store, wiring.now, RHYTHM)
+        return replace(room, source=Press(self.papers), engine=engine)
+
+
+def settle(order: Order, rubrics: int, readers: int) -> None:
+    """Rubric files and their readers, in a database with the schema."""
+    for n in range(rubrics):
+        Path(order.folder, f"r{n:04}.md").write_text(RUBRIC.format(n=n), encoding="utf-8")
+    store = Store(order.database)
+    store.migrate()
+    with store.begin() as tx:
+        for n in range(readers):
+            one = reader(n, rubric=f"r{n % rubrics:04}", since=SUBMITTED)
+            subscribers.save(tx, one, SUBMITTED)
+    if not store.is_sqlite:
+        # A kill half-way through DBOS's own migrations is DBOS's own affair.
+        Dbos(store, wiring.now).run([], lambda _unit: Ending(), no_report, threading.Event())
+    store.close()
+
+
+def live(order: Order) -> int:
+    """One life, from its beginning to its end; its exit status."""
+    if order.host:
+        socket.gethostname = lambda: order.host
+    desk.LEASE = timedelta(seconds=order.lease)
+    units.GROUP = order.group
+    units.LIMITS = Limits(threads=order.threads, lease=timedelta(seconds=order.lease))
+    room = order.room()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: room.stop.set())
+    if order.role != "work":
+        return _plan(room)
+    do = partial(daily.work, room, no_report)
+    try:
+        with room.engine.working(do, room.stop, order.name):
+            room.stop.wait()
+    except Trouble:
+        return BUSY
+    return 0
+
+
+def _plan(room: Room) -> int:
+    """As `serve` does: again and again, until nothing is left to make or to mail."""
+    while not room.stop.is_set():
+        edition = daily.run_edition(room, DAY, None, no_report)
+        waiting = any(one.tally.pending or one.tally.sending for one in edition.issues)
+        if not waiting and not edition.troubled:
+            return 0
+        room.stop.wait(0.5)
+    return 1
+
+
+class Nursery:
+    """Starts lives, ends them, and says how they ended."""
+
+    def __init__(self) -> None:
+        orders, self._orders = os.pipe()
+        self._answers, answers = os.pipe()
+        if os.fork() == 0:
+            os.close(self._orders)
+            os.close(self._answers)
+            # Its end is told by the pipe; no cleaning up of what belongs to the bench.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                _nurse(orders, answers)
+            finally:
+                os._exit(1)
+        self._write = os.fdopen(self._orders, "w", buffering=1)
+        self._read = os.fdopen(self._answers)
+
+    def begin(self, order: Order) -> int:
+        return int(self._ask("begin", asdict(order)))
+
+    def status(self, pid: int) -> int | None:
+        """The exit status, negative for a signal; None while it lives."""
+        said = self._ask("status", pid)
+        return None if said == "alive" else int(said)
+
+    def kill(self, pid: int) -> bool:
+        """End it by SIGKILL, and wait until it is gone; False where it had ended by itself."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        while (found := self.status(pid)) is None:
+            pass
+        return found == -signal.SIGKILL
+
+    def close(self) -> None:
+        self._write.close()
+        self._read.close()
+
+    def _ask(self, verb: str, what: Any) -> str:
+        self._write.write(json.dumps([verb, what]) + "\n")
+        return self._read.readline().strip()
+
+
+def _nurse(orders: int, answers: int) -> NoReturn:
+    begun: set[int] = set()
+    ended: dict[int, int] = {}
+    with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
+        for line in read:
+            verb, what = json.loads(line)
+            if verb == "begin":
+                answer: Any = _fork(Order(**what))
+                begun.add(answer)
+            else:
+                if what not in ended:
+                    pid, raw = os.waitpid(what, os.WNOHANG)
+                    if pid:
+                        ended[pid] = os.waitstatus_to_exitcode(raw)
+                answer = ended.get(what, "alive")
+            write.write(f"{answer}\n")
+    for pid in begun - ended.keys():
+        os.kill(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def _fork(order: Order) -> int:
+    if pid := os.fork():
+        return pid
+    # A group of its own: a Ctrl-C at the bench ends the bench.
+    os.setpgid(0, 0)
+    status = 1
+    try:
+        status = live(order)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join(5)
+        os._exit(status)
+
+
+def all_mails(store: Store) -> dict[str, int]:
+    with store.read() as tx:
+        return {state.value: n for state, n in deliveries.count_all(tx).items()}
+
+
+def all_digests(store: Store) -> int:
+    with store.read() as tx:
+        return len(digests.editions(tx, 100_000))
