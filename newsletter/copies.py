@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import announcements, envelope
+from newsletter.people import GroupEmail
 from newsletter.render import Nav, Reader, Rendered
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.model import Digest
-    from newsletter.people import Email, Format, Subscriber
+    from newsletter.people import Addressee, Delivery, Email, Format, Subscriber
     from newsletter.render import Renderer
+    from newsletter.store.groups import Group
 
 
 class Copy(NamedTuple):
@@ -40,16 +42,48 @@ class Copies:
     def copy(self, subscriber: Subscriber) -> Copy:
         """The digest as this reader gets it."""
         rendered = self._rendering(subscriber.format, subscriber.max_papers)
-        html, text = rendered.for_reader(
-            Reader(
-                email=subscriber.email,
-                since=subscriber.since.date() if subscriber.since else None,
-                unsubscribe_url=self._links.unsubscribe_url(subscriber.id),
-                preferences_url=self._links.preferences_url(subscriber.id),
-                name=subscriber.name,
-            )
-        )
+        html, text = rendered.for_reader(self._reader(subscriber))
         return Copy(rendered.subject, html, text)
+
+    def group(self, group: Group) -> GroupEmail:
+        """One message for readers of one rendering, whose own words stand beside it."""
+        first = group.deliveries[0].subscriber
+        rendered = self._rendering(first.format, first.max_papers)
+        mark = f"dg{group.id[:16]}"
+        html, text = rendered.tagged(mark)
+        subject = envelope.one_line(rendered.subject, envelope.SUBJECT_LENGTH)
+        return GroupEmail(
+            id=group.id,
+            from_email=self._sender.email,
+            from_name=envelope.clean_name(self._sender.name),
+            reply_to=self._links.common_reply_address,
+            subject=subject,
+            html=html,
+            text=text,
+            readers=tuple(self._addressee(one, rendered, mark) for one in group.deliveries),
+            content_hash=envelope.content_hash(subject, rendered.text, rendered.html),
+            batch_id=group.batch_id,
+            send_at=group.send_at,
+        )
+
+    def _addressee(self, owed: Delivery, rendered: Rendered, mark: str) -> Addressee:
+        return envelope.addressee(
+            owed.subscriber,
+            delivery_id=owed.id,
+            words=rendered.words(self._reader(owed.subscriber), mark),
+            links=self._links,
+            sender=self._sender,
+            archive_url=self._links.rubric_url(self._digest.rubric),
+        )
+
+    def _reader(self, subscriber: Subscriber) -> Reader:
+        return Reader(
+            email=subscriber.email,
+            since=subscriber.since.date() if subscriber.since else None,
+            unsubscribe_url=self._links.unsubscribe_url(subscriber.id),
+            preferences_url=self._links.preferences_url(subscriber.id),
+            name=subscriber.name,
+        )
 
     def email(
         self, subscriber: Subscriber, delivery_id: str, now: datetime, *, test: bool = False

@@ -103,7 +103,7 @@ def deliver(
         claims.expire(tx, clock(), lives.is_gone)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-        complaint = _complaint(tx, clock(), limits)
+        complaint = complaints(tx, clock(), limits)
     owner = f"{lives.me()}/{uuid4().hex}"
     work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
     work.patience = Patience(limits.in_a_row, complaint)
@@ -252,7 +252,7 @@ class _Work:
 
     def _hand_over(self, attempt: _Attempt) -> str:
         email = self.compose(attempt.delivery)
-        attempt.content_hash = content_hash(email)
+        attempt.content_hash = content_hash(email.subject, email.text, email.html)
         attempt.left = True
         return self.mailer.send(email)
 
@@ -285,7 +285,7 @@ class _Work:
         return replace(outcome, not_before=now + delay, failed=True)
 
 
-def _complaint(tx: Connection, now: datetime, limits: Limits) -> str:
+def complaints(tx: Connection, now: datetime, limits: Limits) -> str:
     """Why nothing more should be sent for now; empty where readers are content."""
     complained, accepted = events.complaints(tx, now - MONTH)
     if complained < limits.few_complaints or complained <= limits.complaint_share * accepted:

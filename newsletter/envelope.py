@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from newsletter.people import Email, Subscriber
+from newsletter.people import Addressee, Email, Subscriber
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,17 +74,6 @@ def compose(
     A test is marked in its subject and bears no delivery id: no event can come back to a row. Give
     it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
     """
-    unsubscribe = links.unsubscribe_url(subscriber.id)
-    leave = links.unsub_address(subscriber.id)
-    headers = [
-        ("List-Id", f"<digest.{links.reply_host}>"),
-        ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
-        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
-        *automatic("auto-generated"),
-    ]
-    if archive_url:
-        headers.append(("List-Archive", f"<{archive_url}>"))
     marked = f"[TEST] {subject}" if test else subject
     return Email(
         to_email=subscriber.email,
@@ -96,9 +85,44 @@ def compose(
         html=html,
         text=text,
         message_id=f"<{delivery_id}@{sender.domain}>",
-        headers=tuple(headers),
+        headers=_list_headers(subscriber, links, sender, archive_url),
         delivery_id="" if test else delivery_id,
         date=now,
+    )
+
+
+def addressee(
+    subscriber: Subscriber,
+    *,
+    delivery_id: str,
+    words: tuple[tuple[str, str], ...],
+    links: Links,
+    sender: Sender,
+    archive_url: str,
+) -> Addressee:
+    """One reader of a mail to many, with the headers that `compose` would give it."""
+    return Addressee(
+        to_email=subscriber.email,
+        to_name=clean_name(subscriber.name),
+        delivery_id=delivery_id,
+        headers=_list_headers(subscriber, links, sender, archive_url),
+        words=words,
+    )
+
+
+def _list_headers(
+    subscriber: Subscriber, links: Links, sender: Sender, archive_url: str
+) -> tuple[tuple[str, str], ...]:
+    unsubscribe = links.unsubscribe_url(subscriber.id)
+    leave = links.unsub_address(subscriber.id)
+    archive = (("List-Archive", f"<{archive_url}>"),) if archive_url else ()
+    return (
+        ("List-Id", f"<digest.{links.reply_host}>"),
+        ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
+        *automatic("auto-generated"),
+        *archive,
     )
 
 
@@ -134,9 +158,9 @@ def letter(
     )
 
 
-def content_hash(email: Email) -> str:
+def content_hash(subject: str, text: str, html: str) -> str:
     """What a copy says, in 64 hex digits: one that is sent again must say the same."""
-    content = f"{email.subject}\x00{email.text}\x00{email.html}"
+    content = f"{subject}\x00{text}\x00{html}"
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 

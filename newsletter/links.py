@@ -98,6 +98,11 @@ class Links:
         """Where a reader's answer goes; what it says is read there."""
         return self._mailbox(Purpose.REPLY, subscriber_id)
 
+    @property
+    def common_reply_address(self) -> str:
+        """Where answers to mails go that are one for many: nothing in it says whose they are."""
+        return f"{Purpose.REPLY}+list@{self.reply_host}"
+
     def unsub_address(self, subscriber_id: str) -> str:
         """Where any mail at all means leaving: the `mailto:` of List-Unsubscribe."""
         return self._mailbox(Purpose.UNSUB, subscriber_id)

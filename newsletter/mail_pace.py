@@ -30,16 +30,20 @@ class MailPace:
         self._told: Allowance | None = None
 
     def rest_all(self, seconds: float) -> None:
-        """The provider takes no more for so long: written down with the next `grant`."""
+        """The provider takes no more for so long: written down by the next `tell`."""
         self._complaint = max(self._complaint, seconds)
 
     def grant(self, tx: Connection, now: datetime, wanted: int) -> int:
         """How many of `wanted` requests may leave now."""
+        self.tell(tx, now)
+        return pace.take(tx, NAME, now, self._per_second, wanted) if wanted else 0
+
+    def tell(self, tx: Connection, now: datetime) -> None:
+        """Let the others know what the provider said."""
         if self._complaint:
             pace.pause(tx, NAME, now, self._complaint)
             self._complaint = 0.0
         self._heed(tx, now)
-        return pace.take(tx, NAME, now, self._per_second, wanted) if wanted else 0
 
     def rest(self, tx: Connection, now: datetime) -> float:
         """Seconds of a pause that any process caused."""

@@ -93,3 +93,37 @@ class Email:
     headers: tuple[tuple[str, str], ...] = ()
     delivery_id: str = ""
     date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One reader of a group's mail: what stands in this copy alone.
+
+    `words` are by the tags that stand for them in the common text.
+    """
+
+    to_email: str
+    to_name: str
+    delivery_id: str
+    headers: tuple[tuple[str, str], ...]
+    words: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEmail:
+    """One message to many readers, each of whom gets a copy.
+
+    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    """
+
+    id: str
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    readers: tuple[Addressee, ...]
+    content_hash: str = ""
+    batch_id: str = ""
+    send_at: datetime | None = None

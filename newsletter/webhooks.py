@@ -135,6 +135,8 @@ def _event(told: dict[str, Any]) -> Event | None:
         delivery_id=_text(told, "dg_delivery_id")[:32],
         message_id=_text(told, "sg_message_id")[:200],
         reason=_text(told, "reason")[:500],
+        group_id=_text(told, "dg_group_id")[:32],
+        smtp_id=_text(told, "smtp-id").strip("<> ")[:200],
         at=datetime.fromtimestamp(second, UTC),
     )
 

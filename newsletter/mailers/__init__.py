@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.allowance import Allowance
-    from newsletter.people import Email
+    from newsletter.people import Email, GroupEmail
 
 
 class Verdict(StrEnum):
@@ -46,6 +46,14 @@ class SendError(Exception):
         self.retry_after = retry_after
 
 
+class RefusedReadersError(SendError):
+    """A group was not accepted because of some of its readers, at these places in it."""
+
+    def __init__(self, places: frozenset[int], reason: str) -> None:
+        super().__init__(Verdict.REFUSED, reason)
+        self.places = places
+
+
 class Mailer(Protocol):
     def send(self, email: Email) -> str:
         """Hand over one email and return the provider's id for it. Raises SendError."""
@@ -64,6 +72,33 @@ MAILERS = {
     "smtp": "newsletter.mailers.smtp:Smtp",
     "sendgrid": "newsletter.mailers.sendgrid:SendGrid",
 }
+
+
+class GroupMailer(Protocol):
+    """Whoever takes one message for many readers in one request. All raise SendError."""
+
+    most: int
+    """Readers in one request."""
+
+    def fitting(self, group: GroupEmail) -> int:
+        """How many of its readers, from the first one on, fit into one request."""
+
+    def send_group(self, group: GroupEmail) -> str:
+        """Hand over a group and return the provider's id for it.
+
+        It is taken as a whole or not at all. Raises RefusedReadersError where readers are at fault.
+        """
+
+    def new_batch(self) -> str:
+        """A name under which a scheduled group can be withdrawn."""
+
+    def withdraw(self, batch_id: str) -> bool:
+        """Make sure that nothing of a batch is sent, whether it was taken, is under way or never
+        left. False where that is not granted; may be asked again.
+        """
+
+
+GROUPS = {"sendgrid": "newsletter.mailers.sendgrid_groups:SendGridGroups"}
 
 
 class ListName(StrEnum):

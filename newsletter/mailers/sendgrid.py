@@ -34,6 +34,13 @@ SERVER_ERROR = 500
 AMBIGUOUS = frozenset({408})
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 THIS_RECIPIENT = re.compile(r"personalizations(\.\d+)?(\.to\b.*)?")
+# Click tracking would rewrite the unsubscribe link, in the plain text as well; subscription
+# tracking would add a List-Unsubscribe of SendGrid's own.
+NO_TRACKING = {
+    "click_tracking": {"enable": False, "enable_text": False},
+    "open_tracking": {"enable": False},
+    "subscription_tracking": {"enable": False},
+}
 FIXES = {
     200: "nothing was sent (sandbox mode, or a proxy answered); check NEWSLETTER_SENDGRID_URL",
     401: "check SENDGRID_API_KEY and the credits of the account",
@@ -60,14 +67,18 @@ class SendGrid:
 
     def send(self, email: Email) -> str:
         """Hand over one email and return SendGrid's X-Message-Id."""
+        return self.post(payload(email))
+
+    def post(self, request: dict[str, Any]) -> str:
+        """Hand over what may be for one reader or for many. Raises SendError."""
         from python_http_client.exceptions import HTTPError
 
         try:
-            response = self._client.send(payload(email))
+            response = self._client.send(request)
         except HTTPError as error:
             body, headers = error.body or b"", error.headers
             self.allowance = allowance.read(headers, *RATE_HEADERS) or self.allowance
-            raise self._judge(error.status_code, body, headers) from None
+            raise self.judge(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
             message = f"SendGrid cannot be reached: {error.reason}"
             raise SendError(Verdict.UNSENT, message) from None
@@ -76,10 +87,10 @@ class SendGrid:
             raise SendError(Verdict.UNKNOWN, message) from None
         self.allowance = allowance.read(response.headers, *RATE_HEADERS) or self.allowance
         if response.status_code != ACCEPTED:
-            raise self._judge(response.status_code, response.body, response.headers)
+            raise self.judge(response.status_code, response.body, response.headers)
         return str(response.headers.get("X-Message-Id", ""))
 
-    def _judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
+    def judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
         """What an answer that is not 202 proves."""
         errors = _errors(body)
         said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
@@ -89,9 +100,13 @@ class SendGrid:
         if status >= SERVER_ERROR or status in AMBIGUOUS:
             return SendError(Verdict.UNKNOWN, reason)
         if status == BAD_REQUEST and errors and all(map(_names_recipient, errors)):
-            return SendError(Verdict.REFUSED, reason)
+            return self.refused(errors, reason)
         fix = FIXES.get(status, "check NEWSLETTER_SENDGRID_URL and the sender's settings")
         return SendError(Verdict.HALT, f"{reason}; {fix}")
+
+    def refused(self, _errors: list[dict[str, Any]], reason: str) -> SendError:
+        """What it means that only recipients are at fault."""
+        return SendError(Verdict.REFUSED, reason)
 
 
 def payload(email: Email) -> dict[str, Any]:
@@ -109,13 +124,7 @@ def payload(email: Email) -> dict[str, Any]:
             {"type": "text/html", "value": email.html},
         ],
         "headers": {"Message-ID": email.message_id, **dict(email.headers)},
-        # Click tracking would rewrite the unsubscribe link, in the plain text as well;
-        # subscription tracking would add a List-Unsubscribe of SendGrid's own.
-        "tracking_settings": {
-            "click_tracking": {"enable": False, "enable_text": False},
-            "open_tracking": {"enable": False},
-            "subscription_tracking": {"enable": False},
-        },
+        "tracking_settings": NO_TRACKING,
     }
     if email.delivery_id:
         request["custom_args"] = {"dg_delivery_id": email.delivery_id}

@@ -75,6 +75,25 @@ class Rendered:
     def _text_parts(self) -> list[str]:
         return PLACEHOLDER.split(self.text)
 
+    def tagged(self, mark: str) -> tuple[str, str]:
+        """HTML and text with tags for the reader's words, for whoever fills them in elsewhere.
+
+        `mark` is a word that nobody can have guessed who wrote any of the content.
+        """
+        return (
+            PLACEHOLDER.sub(lambda found: _tag(mark, "h", found[1]), self.html),
+            PLACEHOLDER.sub(lambda found: _tag(mark, "t", found[1]), self.text),
+        )
+
+    def words(self, reader: Reader, mark: str) -> tuple[tuple[str, str], ...]:
+        """What each tag of `tagged` stands for in one reader's copy."""
+        from newsletter.render.plain import untagged
+
+        said = _words_of(reader)
+        html = ((_tag(mark, "h", name), escape(word)) for name, word in said.items())
+        text = ((_tag(mark, "t", name), untagged(word)) for name, word in said.items())
+        return (*html, *text)
+
     def for_reader(self, reader: Reader) -> tuple[str, str]:
         """HTML and text of one reader's copy."""
         from newsletter.render.plain import untagged
@@ -84,6 +103,11 @@ class Rendered:
             _filled(self._html_parts, {name: escape(word) for name, word in words.items()}),
             _filled(self._text_parts, {name: untagged(word) for name, word in words.items()}),
         )
+
+
+def _tag(mark: str, part: str, name: str) -> str:
+    """In HTML and in text a word is written differently. No tag is part of another."""
+    return f"-{mark}-{part}-{name}-"
 
 
 def _filled(parts: list[str], words: dict[str, str]) -> str:

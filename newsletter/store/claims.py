@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
 LOST = "the sending process ended, or fell silent, before an answer came"
 
@@ -81,8 +81,9 @@ _SEND = (
         email=select(subscriber.c.email)
         .where(subscriber.c.id == delivery.c.subscriber_id)
         .scalar_subquery(),
-        lease_owner=bindparam("owner"),
-        lease_until=bindparam("until"),
+        group_id=bindparam("group", type_=String),
+        lease_owner=bindparam("owner", type_=String),
+        lease_until=bindparam("until", type_=delivery.c.lease_until.type),
         changed_at=bindparam("now"),
     )
 )
@@ -115,21 +116,47 @@ def claim(
     Who has left, paused or been suppressed since the rows were made is skipped here, in the
     transaction that claims. Commit before the first request leaves.
     """
-    rows = tx.execute(_NEXT, {"of_digest": digest_id, "now": now, "most": limit}).all()
-    skip, claimed = [], []
+    claimed, skipped = choose(tx, digest_id, now, limit)
+    if claimed:
+        start(tx, [one.id for one in claimed], now, owner=owner, until=until)
+    return claimed, skipped
+
+
+def choose(
+    tx: Connection,
+    digest_id: int,
+    now: datetime,
+    limit: int,
+    who: ColumnElement[bool] | None = None,
+) -> tuple[list[Delivery], int]:
+    """The next rows that may be sent, of readers like `who`; and how many were skipped."""
+    query = _NEXT if who is None else _NEXT.where(who)
+    rows = tx.execute(query, {"of_digest": digest_id, "now": now, "most": limit}).all()
+    skip, chosen = [], []
     for row in rows:
         if obstacle := _obstacle(row):
             change = {"row": row.delivery_id, "now": now, "address": row.email}
             skip.append({**change, "why": obstacle})
             continue
         reader, attempt = subscribers.of_row(row), row.attempt + 1
-        claimed.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
+        chosen.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
     if skip:
         tx.execute(_SKIP, skip)
-    if claimed:
-        ids = [one.id for one in claimed]
-        tx.execute(_SEND, {"rows": ids, "owner": owner, "until": until, "now": now})
-    return claimed, len(skip)
+    return chosen, len(skip)
+
+
+def start(
+    tx: Connection,
+    ids: Sequence[str],
+    now: datetime,
+    *,
+    owner: str | None = None,
+    until: datetime | None = None,
+    group_id: str | None = None,
+) -> None:
+    """Rows that were chosen in this transaction become `sending`, by themselves or in a group."""
+    given = {"owner": owner, "until": until, "group": group_id}
+    tx.execute(_SEND, {"rows": list(ids), "now": now, **given})
 
 
 def _obstacle(row: Row[Any]) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.addresses import canonical, fingerprint
 from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import subscribers, suppressions
+from newsletter.store import group_ends, subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, digest, event, subscriber, suppression
 
@@ -56,6 +56,9 @@ class Event:
     delivery_id: str = ""
     message_id: str = ""
     reason: str = ""
+    group_id: str = ""
+    smtp_id: str = ""
+    """The mail's own Message-ID, without its brackets."""
 
 
 SOFT_BOUNCES = 5
@@ -76,6 +79,9 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
     for one in fresh:
         if one.delivery_id:
             _tell_delivery(tx, one.delivery_id, now)
+            _name(tx, one)
+        if one.group_id:
+            group_ends.proven(tx, one.group_id, now)
         _tell_subscriber(tx, one, now)
     return len(fresh)
 
@@ -145,6 +151,20 @@ def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
         )
         .values(state=DeliveryState.ACCEPTED, reason="proven by an event", changed_at=now)
     )
+
+
+def _name(tx: Connection, told: Event) -> None:
+    """A mail of a group has no name of ours: replies name it as SendGrid did."""
+    if told.smtp_id:
+        tx.execute(
+            update(delivery)
+            .where(
+                delivery.c.id == told.delivery_id,
+                delivery.c.group_id.is_not(None),
+                delivery.c.message_id.is_(None),
+            )
+            .values(message_id=told.smtp_id)
+        )
 
 
 def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from newsletter.allowance import Allowance
 
-BURST_SECONDS = 0.05
+BURST_SECONDS = 0.1
 """What may start at once after a rest: so the worst second has hardly more than the limit."""
 LONGEST_PAUSE = 300.0
 LONGEST_LEAD = 300.0

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.fakes.sendgrid_groups import Batches, Received, received
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,6 +46,8 @@ class FakeSendGrid:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.faults: deque[Fault] = deque()
         self.fault_for: Callable[[Any], Fault | None] = lambda _payload: None
+        self.batch_fault: Callable[[str], Fault | None] = lambda _path: None
+        self.batches = Batches()
         self.delay = delay
         self.lock = threading.Lock()
         self.closing = threading.Event()
@@ -63,15 +67,32 @@ class FakeSendGrid:
 
     @property
     def addresses(self) -> list[str]:
-        """To whom messages were taken, in order; twice where it came twice."""
-        return [m["personalizations"][0]["to"][0]["email"] for m in self.messages]
+        """Who gets mail, in the order it was taken; twice where it came twice."""
+        return [
+            person["to"][0]["email"]
+            for message in self._going_out
+            for person in message["personalizations"]
+        ]
+
+    @property
+    def received(self) -> list[Received]:
+        """What each of them gets."""
+        return [one for message in self._going_out for one in received(message)]
+
+    @property
+    def _going_out(self) -> list[Any]:
+        return [message for message in self.messages if not self.batches.is_withdrawn(message)]
 
     def next_fault(self, payload: Any) -> Fault:
         with self.lock:
             fault = self.fault_for(payload)
             if fault is None:
                 fault = self.faults.popleft() if self.faults else Fault()
-            if (fault.status == 202 and not fault.act) or fault.accepts:
+            taken = (fault.status == 202 and not fault.act) or fault.accepts
+            if taken and (wrong := self.batches.complaint(payload)):
+                return refusal(400, *wrong)
+            if taken:
+                self.batches.take(payload)
                 self.messages.append(payload)
             return fault
 
@@ -89,9 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         fake = self.server.fake
-        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
         with fake.lock:
             fake.requests.append((self.path, dict(self.headers), payload))
+        if not self.path.endswith("/mail/send"):
+            self._answer(self._about_batches(payload))
+            return
         fault = fake.next_fault(payload)
         fake.closing.wait(fake.delay)
         if fault.act == "stall":
@@ -109,10 +133,22 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(fault)
 
+    def _about_batches(self, payload: Any) -> Fault:
+        fake = self.server.fake
+        with fake.lock:
+            if fault := fake.batch_fault(self.path):
+                return fault
+            if self.path.endswith("/mail/batch"):
+                return Fault(*fake.batches.new())
+            return Fault(*fake.batches.cancel(payload))
+
     def do_GET(self) -> None:
-        with self.server.fake.lock:
-            self.server.fake.requests.append((self.path, dict(self.headers), None))
-        self._answer(Fault(200, {}))
+        fake = self.server.fake
+        with fake.lock:
+            fake.requests.append((self.path, dict(self.headers), None))
+            looks = "/user/scheduled_sends/" in self.path
+            found = fake.batches.look(self.path.rpartition("/")[2]) if looks else (200, {})
+        self._answer(Fault(*found))
 
     def _answer(self, fault: Fault) -> None:
         body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()

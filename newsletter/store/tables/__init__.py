@@ -3,6 +3,7 @@
 from newsletter.store.tables.alerts import alert, digest_outcome, duration, ping, trouble
 from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
+from newsletter.store.tables.groups import mail_group
 from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
 from newsletter.store.tables.origin import origin
 from newsletter.store.tables.papers import (
@@ -37,6 +38,7 @@ __all__ = [
     "life",
     "listing",
     "look",
+    "mail_group",
     "mailing",
     "metadata",
     "notice",

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from newsletter.store.tables.columns import Moment, metadata
@@ -36,11 +37,22 @@ delivery = Table(
     Column("provider_id", String(128)),
     Column("reason", Text, nullable=False, default=""),
     Column("fate", String(16), nullable=False, default="", server_default=""),
+    # The mail_group of its last try; no foreign key, as SQLite can't add one to a table it has.
+    Column("group_id", String(32)),
+    # As SendGrid named it: replies to a grouped mail bear no token, only this.
+    Column("message_id", String(200)),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("digest_id", "subscriber_id"),
     # Claims walk along it: without the id each one would sort all that is still to be sent.
     Index(None, "digest_id", "state", "id"),
+    *(
+        Index(None, name, sqlite_where=text(named), postgresql_where=text(named))
+        for name, named in (
+            ("group_id", "group_id IS NOT NULL"),
+            ("message_id", "message_id IS NOT NULL"),
+        )
+    ),
 )
 
 # How the audience of a digest was counted, and why its sending stopped, if it did.

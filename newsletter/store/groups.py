@@ -1,0 +1,211 @@
+"""Mails that leave in one request for many readers, and what is known of each such request.
+
+    started --202--> accepted
+       |--provably not taken--> unsent            its rows are pending again
+       |--withdrawn at the fence--> cancelled     its rows are pending again
+       |--no answer, or the process died--> unknown --an event of one of its mails--> accepted
+
+A group is one try: the next one is a new row with a batch of its own. Its deliveries have no lease
+of their own: `group_ends.py` settles them, all of them as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import func, insert, literal, or_, select
+
+from newsletter.people import Delivery, DeliveryState, Format
+from newsletter.store import claims
+from newsletter.store.tables import delivery, mail_group, subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+IN_FLIGHT = 8
+"""Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
+WITHDRAWN = 10
+"""Batches that SendGrid holds back at once, until the time they were to be sent."""
+GROUP_LOCK = 0x67726F757073
+LOST = "the sending process ended, or fell silent, before an answer came"
+
+
+class GroupState(StrEnum):
+    STARTED = "started"
+    ACCEPTED = "accepted"
+    UNSENT = "unsent"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class Hour(NamedTuple):
+    """When a reader wants mail, as the database keeps it."""
+
+    timezone: str | None
+    send_at: str | None
+
+
+class Likeness(NamedTuple):
+    """What readers have in common whose mails may leave in one request.
+
+    Their hours may have different names and be the same instant.
+    """
+
+    format: Format
+    max_papers: int | None
+    hours: tuple[Hour, ...]
+
+    @property
+    def rendering(self) -> str:
+        return f"{self.format}/{self.max_papers or 'all'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A request that was begun: nobody knows better than its owner whether it has left.
+
+    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    """
+
+    id: str
+    digest_id: int
+    deliveries: tuple[Delivery, ...]
+    until: datetime
+    batch_id: str = ""
+    send_at: datetime | None = None
+
+
+def next_alike(tx: Connection, digest_id: int, now: datetime) -> Likeness | None:
+    """How the first reader who may be mailed now is served; None where nobody is left."""
+    row = tx.execute(
+        select(
+            subscriber.c.format,
+            subscriber.c.max_papers,
+            subscriber.c.timezone,
+            subscriber.c.send_at,
+        )
+        .join_from(delivery, subscriber)
+        .where(_waits(digest_id, now))
+        .order_by(delivery.c.id)
+        .limit(1)
+    ).one_or_none()
+    return Likeness(Format(row[0]), row[1], (Hour(*row[2:]),)) if row else None
+
+
+def hours(tx: Connection, digest_id: int) -> list[Hour]:
+    """The hours of all who still wait."""
+    query = (
+        select(subscriber.c.timezone, subscriber.c.send_at)
+        .distinct()
+        .join_from(delivery, subscriber)
+        .where(delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING.value)
+    )
+    return [Hour(*row) for row in tx.execute(query)]
+
+
+def has_room(tx: Connection, now: datetime, *, fenced: bool) -> bool:
+    """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
+
+    Of those with a batch no more than SendGrid would withdraw beside those it holds back already.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(GROUP_LOCK)))
+    started = mail_group.c.state == GroupState.STARTED.value
+    under_way = _count(tx, started)
+    if not fenced:
+        return under_way < IN_FLIGHT
+    held = _count(
+        tx, (mail_group.c.state == GroupState.CANCELLED.value) & (mail_group.c.send_at > now)
+    )
+    return under_way < min(IN_FLIGHT, WITHDRAWN - held)
+
+
+def begin(
+    tx: Connection,
+    group_id: str,
+    digest_id: int,
+    alike: Likeness,
+    owner: str,
+    *,
+    now: datetime,
+    until: datetime,
+    most: int,
+    batch_id: str = "",
+    send_at: datetime | None = None,
+) -> tuple[Group | None, int]:
+    """Up to `most` readers, now `sending` and ours; and how many were skipped.
+
+    Who has left, paused or been suppressed is skipped here, in the transaction that claims.
+    Commit before the request leaves. None where nobody is left.
+    """
+    mine = (
+        (subscriber.c.format == alike.format.value)
+        & subscriber.c.max_papers.is_not_distinct_from(alike.max_papers)
+        & or_(
+            *(
+                subscriber.c.timezone.is_not_distinct_from(hour.timezone)
+                & subscriber.c.send_at.is_not_distinct_from(hour.send_at)
+                for hour in alike.hours
+            )
+        )
+    )
+    readers, skipped = claims.choose(tx, digest_id, now, most, mine)
+    if not readers:
+        return None, skipped
+    tx.execute(
+        insert(mail_group).values(
+            id=group_id,
+            digest_id=digest_id,
+            rendering=alike.rendering,
+            readers=len(readers),
+            state=GroupState.STARTED.value,
+            batch_id=batch_id or None,
+            send_at=send_at,
+            lease_owner=owner,
+            lease_until=until,
+            started_at=now,
+            changed_at=now,
+        )
+    )
+    claims.start(tx, [one.id for one in readers], now, group_id=group_id)
+    return Group(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A group whose process is gone."""
+
+    id: str
+    batch_id: str | None
+    send_at: datetime | None
+
+
+def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[Lost]:
+    """The started groups that nobody will bring to their end."""
+    group = mail_group.c
+    rows = tx.execute(
+        select(group.id, group.batch_id, group.send_at, group.lease_owner, group.lease_until)
+        .where(group.state == GroupState.STARTED.value)
+        .order_by(group.started_at)
+    )
+    return [Lost(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
+
+
+def _count(tx: Connection, which: ColumnElement[bool]) -> int:
+    return tx.scalar(select(func.count()).select_from(mail_group).where(which)) or 0
+
+
+def _waits(digest_id: int, now: datetime) -> ColumnElement[bool]:
+    return (
+        (delivery.c.digest_id == digest_id)
+        & (delivery.c.state == DeliveryState.PENDING.value)
+        & or_(
+            delivery.c.not_before.is_(None),
+            delivery.c.not_before <= literal(now, delivery.c.not_before.type),
+        )
+    )

@@ -1,0 +1,93 @@
+"""Sending in groups: a light message for many, a mailer with small groups, and one run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from newsletter.deliver import Limits, Tally
+from newsletter.envelope import addressee
+from newsletter.groups import deliver_groups
+from newsletter.mailers.sendgrid_groups import SendGridGroups
+from newsletter.people import GroupEmail
+from newsletter.store.groups import GroupState
+from newsletter.store.tables import mail_group
+from tests.fakes.mail import LINKS, SENDER, settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from newsletter.store import Store
+    from newsletter.store.groups import Group, Hour
+    from tests.fakes.mail import Town
+    from tests.fakes.sendgrid import FakeSendGrid
+
+LEAD = timedelta(minutes=15)
+
+
+class SmallGroups(SendGridGroups):
+    """Ten readers a request are as good as a thousand."""
+
+    most = 10
+
+
+def mailer(fake: FakeSendGrid, timeout: float = 5.0) -> SmallGroups:
+    given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
+    return SmallGroups(given, timeout=timeout)
+
+
+def message(group: Group) -> GroupEmail:
+    """One paper for everybody, and a word for each."""
+    return GroupEmail(
+        id=group.id,
+        from_email=SENDER.email,
+        from_name=SENDER.name,
+        reply_to=LINKS.common_reply_address,
+        subject="arXiv digest",
+        html="<p>One paper for -tag-.</p>",
+        text="One paper for -tag-.\n",
+        readers=tuple(
+            addressee(
+                one.subscriber,
+                delivery_id=one.id,
+                words=(("-tag-", one.subscriber.name),),
+                links=LINKS,
+                sender=SENDER,
+                archive_url="",
+            )
+            for one in group.deliveries
+        ),
+        content_hash="0" * 64,
+        batch_id=group.batch_id,
+        send_at=group.send_at,
+    )
+
+
+def at_once(_hour: Hour) -> datetime | None:
+    return None
+
+
+def ahead(town: Town, lead: timedelta = LEAD) -> Any:
+    """Everybody's hour is a while after the clock's beginning."""
+    at = town.clock.now() + lead
+    return lambda _hour: at
+
+
+def run(town: Town, fake: FakeSendGrid, **options: Any) -> Tally:
+    fake.batches.clock = lambda: town.clock.now().timestamp()
+    given: dict[str, Any] = {
+        "due": at_once,
+        "clock": town.clock.now,
+        "sleep": town.clock.sleep,
+        "limits": Limits(),
+    }
+    sender = options.pop("mailer", None) or mailer(fake)
+    return deliver_groups(town.store, sender, town.digest_id, message, **{**given, **options})
+
+
+def states(store: Store) -> list[GroupState]:
+    with store.read() as tx:
+        rows = tx.scalars(select(mail_group.c.state).order_by(mail_group.c.started_at))
+        return [GroupState(row) for row in rows]
