@@ -66,11 +66,14 @@ def add(
     rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
     consent: Consent = "",
     name: Annotated[str, typer.Option("--name")] = "",
+    days: Annotated[
+        str, typer.Option("--days", metavar="DAYS", help="mon-fri, 'mon thu', daily or weekly")
+    ] = "daily",
 ) -> None:
     """Add one subscriber."""
     from newsletter.commands.subscribers import show_add
 
-    raise typer.Exit(show_add(email, rubric, name, consent))
+    raise typer.Exit(show_add(email, rubric, name, consent, days))
 
 
 @subscribers_app.command("pause")

@@ -113,12 +113,27 @@ class Copies:
 
 
 def navigation(links: Links, digest: Digest) -> Nav:
-    """Where this issue stands among its neighbours. The next one's page says "not out yet"."""
+    """Where this issue stands among its neighbours. The next one's page says "not out yet".
+
+    One that sums up several days has no page of its own: it leads to where the days are.
+    """
     day, rubric = digest.date, digest.rubric
+    if digest.since:
+        return _around_days(links, digest)
     before, after = announcements.previous(day), announcements.following(day)
     return Nav(
         issue_url=links.issue_url(rubric, day),
         previous=(f"{before.day} {before:%b}", links.issue_url(rubric, before)),
         month=(f"{day:%B %Y}", links.month_url(rubric, day)),
         next=(f"{after.day} {after:%b}", links.issue_url(rubric, after)),
+    )
+
+
+def _around_days(links: Links, digest: Digest) -> Nav:
+    first, last, rubric = digest.first_date, digest.date, digest.rubric
+    month = links.month_url(rubric, last)
+    one_month = (first.year, first.month) == (last.year, last.month)
+    return Nav(
+        issue_url=month if one_month else links.rubric_url(rubric),
+        month=(f"{last:%B %Y}", month),
     )

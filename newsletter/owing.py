@@ -121,7 +121,8 @@ def _turn(shelf: Shelf, habit: Habit, now: datetime, zone: ZoneInfo, hour: time)
             break
         at = _due(shelf, slot.date, habit, zone, hour)
         if at and at <= now:
-            return Turn(_last(shelf, slot.date, weekly=weekly), at, weekly)
+            last = _last(shelf, slot.date, weekly=weekly)
+            return Turn(last, at, weekly) if last else None
     return None
 
 
@@ -146,6 +147,8 @@ def owe_all(store: Store, slug: str, day: date, now: datetime) -> list[Owed]:
                 habit: None for habit in wait if _wants(habit, day) and _weekly(habit) is weekly
             }
             last = _last(shelf, day, weekly=weekly)
+            if last is None:
+                continue
             later = shelf.since(last + timedelta(days=1))
             crowd = Crowd(slug, habits, shelf.over(last), shelf.before(last), later)
             planned |= _share_out(tx, shelf, crowd, last, now, weekly=weekly)
@@ -222,14 +225,15 @@ def _due(shelf: Shelf, day: date, habit: Habit, zone: ZoneInfo, hour: time) -> d
     return None
 
 
-def _last(shelf: Shelf, day: date, *, weekly: bool) -> date:
+def _last(shelf: Shelf, day: date, *, weekly: bool) -> date | None:
     """The last date that mail of `day` holds: for weekly readers that of a whole week.
 
-    Where the last day of a week had no digest, its mail goes with the first of the next week.
+    None where nothing is known of the week before. Where the last day of a week had no digest, its
+    mail goes with the first of the next week.
     """
     if not weekly or due.ends_week(day):
         return day
-    return max((d for d in _dates(shelf) if d < due.week_of(day)), default=day - LOOK_BACK)
+    return max((one for one in _dates(shelf) if one < due.week_of(day)), default=None)
 
 
 def _opens_week(shelf: Shelf, day: date) -> bool:

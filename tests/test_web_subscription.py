@@ -337,7 +337,12 @@ def test_preferences_are_shown_and_saved(house: House):
     path = preferences_path(person)
     page = house.web.get(path)
     checked = {box["id"] for box in page.soup.find_all("input", checked=True)}
-    assert checked == {"rubric-stars", "format-full", *(f"day-{day}" for day in WEEKDAYS)}
+    assert checked == {
+            "rubric-stars",
+            "format-full",
+            "often-days",
+            *(f"day-{day}" for day in WEEKDAYS),
+        }
     saved = house.web.post(path, wishes())
     assert "Saved" in saved.words
     person = stored(house.store, person)

@@ -172,14 +172,14 @@ def show_subscribers(*, as_json: bool) -> int:
     return 0
 
 
-def show_add(email: str, rubric: str, name: str, consent: str) -> int:
+def show_add(email: str, rubric: str, name: str, consent: str, days: str) -> int:
     given = {"ADDRESS": email, "--rubric SLUG": rubric}
     if missing := [word for word, value in given.items() if not value.strip()]:
         message = f"{' and '.join(missing)} missing; write them behind: newsletter subscribers add"
         raise SettingsError(message)
     settings = read_settings()
     roster = read_roster(
-        write_roster([Subscriber(id="", email=email, rubric=rubric, name=name)]),
+        write_roster([Subscriber("", email, rubric, name, days=(days,))]),
         load_all(settings.rubrics_dir),
     )
     if roster.faults:

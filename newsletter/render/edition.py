@@ -13,7 +13,7 @@ from newsletter.render import checked, frame, papers
 from newsletter.render.budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
 from newsletter.render.issue import ALSO, Pieces, weight
 from newsletter.render.plain import unwrapped
-from newsletter.render.words import clean, long_date, plural, shown
+from newsletter.render.words import clean, long_dates, plural, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[st
         "subject": frame.subject(digest, len(listed)),
         "preheader": frame.preheader(digest, listed),
         "title": shown(rubric.title, frame.LONGEST_RUBRIC_TITLE),
-        "day": long_date(digest.date),
+        "day": long_dates(digest.first_date, digest.date),
         "judged": digest.judged,
         "nothing_met": digest.kind is DayKind.NOTHING_MET,
         "figures": frame.figures(digest),

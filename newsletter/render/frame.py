@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from newsletter.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.render.clip import clip_words
-from newsletter.render.words import clean, long_date, plural, short_date, shown
+from newsletter.render.words import (
+    clean,
+    long_date,
+    long_dates,
+    plural,
+    short_dates,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +118,7 @@ def unread(coverage: Coverage) -> str:
 
 def subject(digest: Digest, shown_papers: int) -> str:
     """20 to 60 characters with count and date, so that no two issues become one thread."""
-    day = short_date(digest.date)
+    day = short_dates(digest.first_date, digest.date)
     picked = len(digest.picks)
     count = plural(picked, "paper")
     if shown_papers != picked:
@@ -140,8 +147,12 @@ def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
     scanned = f"{coverage.scanned:,} {'read' if digest.judged else 'ranked'}"
     tail = f"{announced}, {scanned}, {len(digest.picks):,} for you"
     if not listed:
-        return clip_words(f"{tail} on {long_date(digest.date)}", 100)
+        return clip_words(f"{tail} {_on(digest)}", 100)
     return f"{clip_words(listed[0].title, 97 - len(tail))} · {tail}"
+
+
+def _on(digest: Digest) -> str:
+    return f"{'from' if digest.since else 'on'} {long_dates(digest.first_date, digest.date)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,10 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
     }
     left_out = len(digest.picks) - shown_papers
     found = [
+        f"The best of what arXiv announced from {long_dates(digest.first_date, digest.date)}. "
+        "On the web each day has an issue of its own."
+        if digest.since
+        else "",
         kinds.get(digest.kind, ""),
         "" if digest.judged else f"These papers were {LOCAL}. No score is given.",
         f"{plural(left_out, 'more paper')} met your bar and can be read on the web: "
@@ -186,7 +201,7 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         if left_out > 0
         else "",
         f"{plural(digest.beyond, 'more paper')} met the bar: this rubric takes at most "
-        f"{rubric.max_papers} a day."
+        f"{rubric.max_papers} {'in one issue' if digest.since else 'a day'}."
         if digest.beyond
         else "",
         _unread_by_budget(coverage.count(Outcome.UNSCORED_BUDGET), digest.kind),

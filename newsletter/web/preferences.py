@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from newsletter.links import TEST_READER, Purpose
-from newsletter.people import WEEKDAYS, Format, SubscriberState
+from newsletter.people import WEEKDAYS, WEEKLY, Format, SubscriberState
 from newsletter.store import subscribers
 from newsletter.web.forms import first
 from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone, zones
@@ -89,6 +89,7 @@ def _form(
         faults=faults or {},
         said=said,
         days=DAY_NAMES,
+        weekly=known.days == WEEKLY,
         formats=FORMATS,
         zones=sorted(zones()),
         usual_zone=desk.settings.timezone,
@@ -115,7 +116,10 @@ def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
             wished[name] = check(text) if text else None
         except ValueError as error:
             faults[name] = str(error)
-    wished["days"] = tuple(day for day in WEEKDAYS if day in form.get("days", ()))
+    chosen = form.get("days", ())
+    wished["days"] = tuple(day for day in WEEKDAYS if day in chosen)
+    if first(form, "often") == WEEKLY[0]:
+        wished["days"] = WEEKLY
     if not wished["days"]:
         faults["days"] = "choose at least one day, or pause the digest below"
     slug = first(form, "rubric")
@@ -141,7 +145,8 @@ def _pause(desk: Desk, known: Subscriber, _given: Form) -> Response:
 def _resume(desk: Desk, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.resume(tx, known.id, "preferences page", desk.clock())
-    return _again(desk, known, "The pause has ended. The next issue comes as usual.")
+    said = "The pause has ended. The next issue comes as usual, with the best of what you missed."
+    return _again(desk, known, said)
 
 
 def _back(desk: Desk, known: Subscriber, _given: Form) -> Response:

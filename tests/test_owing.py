@@ -1,0 +1,376 @@
+"""Each mail holds what was announced since the reader's last one: once, and nothing left out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from newsletter.digest import compose, sum_up
+from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
+from newsletter.model import Withdrawal as Withdrawn
+from newsletter.owing import owe_all, owe_due
+from newsletter.people import WEEKLY, DeliveryState, Subscriber
+from newsletter.store import digests, subscribers
+from newsletter.store.tables import delivery
+from newsletter.store.tables import digest as digest_table
+from newsletter.store.tables import paper as paper_table
+
+if TYPE_CHECKING:
+    from newsletter.model import Digest
+    from newsletter.store import Store
+
+UTC_ZONE, SEVEN = ZoneInfo("UTC"), time(7, 0)
+LONG_AGO = datetime(2026, 1, 5, tzinfo=UTC)
+# A week of March 2026, before and after which nothing special is announced.
+MON, TUE, WED, THU, FRI = (date(2026, 3, 2 + number) for number in range(5))
+NEXT_MON, NEXT_TUE = date(2026, 3, 9), date(2026, 3, 10)
+LAST_FRI = date(2026, 2, 27)
+
+
+def rubric(max_papers: int | None = None, slug: str = "models") -> Rubric:
+    criteria = (Criterion(1, "One", "- body"),)
+    return Rubric(slug, "Models", ("cs.LG",), criteria, max_papers=max_papers)
+
+
+def paper(name: str) -> Paper:
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    return Paper(name, 1, name, ("Ann",), "Abstract", "cs.LG", ("cs.LG",), moment, moment)
+
+
+def daily(day: date, *scores: int, of: Rubric | None = None) -> Digest:
+    """A digest whose papers are named by day and score; below 7 is no pick."""
+    names = {f"{day:%m%d}-{score}": score for score in scores}
+    return compose(
+        of or rubric(),
+        day,
+        [Listing(paper(name)) for name in names],
+        {name: Score(name, "m", score, 8) for name, score in names.items()},
+        dict.fromkeys(names, Outcome.SCORED),
+        [Usage("m", 10, 20, input_nanos=500)],
+        judged=True,
+        prompt="read",
+    )
+
+
+@dataclass
+class House:
+    """A service whose digests are frozen at half past one in the morning."""
+
+    store: Store
+
+    def made(self, *days: date, scores: tuple[int, ...] = (9, 7, 3), slug: str = "models") -> None:
+        for day in days:
+            made = daily(day, *scores, of=rubric(slug=slug))
+            at = datetime.combine(day, time(1, 30), UTC)
+            with self.store.begin() as tx:
+                for name in made.coverage.papers:
+                    row = asdict(paper(name))
+                    known = select(paper_table.c.id).where(paper_table.c.id == name)
+                    if not tx.execute(known).first():
+                        tx.execute(insert(paper_table).values(row))
+                digests.freeze(tx, made, at)
+
+    def join(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
+        given = Subscriber(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
+        with self.store.begin() as tx:
+            subscribers.save(tx, self._with(given, wishes), at)
+
+    def _with(self, given: Subscriber, wishes: dict) -> Subscriber:
+        return Subscriber(given.id, given.email, given.rubric, **wishes)
+
+    def wishes(self, name: str, at: datetime, **wishes) -> None:
+        self.join(name, at, **wishes)
+
+    def pause(self, name: str, at: datetime) -> None:
+        with self.store.begin() as tx:
+            assert subscribers.pause(tx, name * 32, "page", at)
+
+    def resume(self, name: str, at: datetime) -> None:
+        with self.store.begin() as tx:
+            assert subscribers.resume(tx, name * 32, "page", at)
+
+    def wake(self, day: date, hour: int = 8, slug: str = "models") -> list[str]:
+        """Who is owed which dates since the last call, as `a 02-06` of March."""
+        now = datetime.combine(day, time(hour), UTC)
+        owe_due(self.store, slug, now, UTC_ZONE, SEVEN)
+        return self.sent()
+
+    def run(self, day: date) -> list[str]:
+        owe_all(self.store, "models", day, datetime.combine(day, time(2), UTC))
+        return self.sent()
+
+    def sent(self) -> list[str]:
+        query = (
+            select(delivery.c.subscriber_id, digest_table.c.since, digest_table.c.date)
+            .join_from(delivery, digest_table)
+            .where(delivery.c.state == DeliveryState.PENDING.value)
+            .order_by(delivery.c.subscriber_id)
+        )
+        with self.store.begin() as tx:
+            found = [f"{row[0][0]} {row[1]:%d}-{row[2]:%d}" for row in tx.execute(query)]
+            waits = delivery.c.state == DeliveryState.PENDING.value
+            tx.execute(update(delivery).where(waits).values(state=DeliveryState.ACCEPTED.value))
+        return found
+
+
+@pytest.fixture
+def house(store):
+    return House(store)
+
+
+def test_a_daily_reader_gets_each_day_and_none_twice(house):
+    house.join("a")
+    for day in (MON, TUE, WED):
+        house.made(day)
+        assert house.wake(day, 6) == []
+        assert house.wake(day, 7) == [f"a {day:%d}-{day:%d}"]
+        assert house.wake(day, 9) == []
+
+
+def test_a_weekly_reader_gets_the_week_with_its_last_announcement(house):
+    house.join("a", days=WEEKLY)
+    house.join("b", days=WEEKLY, send_at=time(9, 0))
+    for day in (MON, TUE, WED, THU):
+        house.made(day)
+        assert house.wake(day) == []
+    house.made(FRI)
+    assert house.wake(FRI, 8) == ["a 02-06"]
+    assert house.wake(FRI, 9) == ["b 02-06"]
+    house.made(NEXT_MON)
+    assert house.wake(NEXT_MON) == []
+    with house.store.read() as tx:
+        rows = tx.execute(select(digest_table).where(digest_table.c.since == MON)).all()
+    # The week is one row for both, costs nothing once more, and its days are untouched.
+    assert [(row.date, row.announced, row.cost_nanos) for row in rows if row.date == FRI] == [
+        (FRI, 15, 0)
+    ]
+
+
+def test_a_week_whose_friday_is_missing_comes_with_the_next_digest(house):
+    house.join("a", days=WEEKLY)
+    house.made(MON, TUE, THU)
+    assert house.wake(FRI) == []
+    house.made(NEXT_MON)
+    assert house.wake(NEXT_MON) == ["a 02-05"]
+    house.made(NEXT_TUE)
+    assert house.wake(NEXT_TUE) == []
+
+
+def test_a_week_ends_before_a_holiday(house):
+    # After Thanksgiving arXiv announces nothing on the Friday.
+    house.join("a", days=WEEKLY, at=datetime(2026, 11, 1, tzinfo=UTC))
+    house.made(*(date(2026, 11, day) for day in (23, 24, 25)))
+    assert house.wake(date(2026, 11, 25)) == []
+    house.made(date(2026, 11, 26))
+    assert house.wake(date(2026, 11, 26)) == ["a 23-26"]
+
+
+def test_days_between_the_chosen_ones_come_along(house):
+    house.join("a", days=("mon", "thu"))
+    house.made(LAST_FRI, MON)
+    assert house.wake(MON) == ["a 02-02"]
+    house.made(TUE)
+    assert house.wake(TUE) == []
+    house.made(WED, THU)
+    assert house.wake(THU) == ["a 03-05"]
+
+
+def test_a_pause_ends_with_one_mail_of_what_was_missed(house):
+    house.join("a")
+    house.join("b")
+    house.made(MON)
+    assert house.wake(MON) == ["a 02-02", "b 02-02"]
+    house.pause("a", datetime(2026, 3, 2, 12, tzinfo=UTC))
+    for day in (TUE, WED, THU):
+        house.made(day)
+        assert house.wake(day) == [f"b {day:%d}-{day:%d}"]
+    house.resume("a", datetime(2026, 3, 5, 10, tzinfo=UTC))
+    assert house.wake(THU, 11) == []
+    house.made(FRI)
+    assert house.wake(FRI) == ["a 03-06", "b 06-06"]
+    house.made(NEXT_MON)
+    assert house.wake(NEXT_MON) == ["a 09-09", "b 09-09"]
+
+
+def test_a_long_pause_is_made_up_for_thirty_days(house):
+    house.join("a")
+    start = date(2026, 1, 26)
+    house.made(start)
+    assert house.wake(start) == ["a 26-26"]
+    house.pause("a", datetime(2026, 1, 26, 12, tzinfo=UTC))
+    house.made(*(day for n in range(1, 37) if (day := start + timedelta(n)).weekday() < 5))
+    house.resume("a", datetime(2026, 3, 3, 12, tzinfo=UTC))
+    house.made(WED)
+    assert house.wake(WED) == ["a 03-04"]
+    with house.store.read() as tx:
+        rows = tx.execute(select(digest_table).where(digest_table.c.since != digest_table.c.date))
+        [row] = rows
+    assert (row.since, row.date) == (date(2026, 2, 3), WED)
+
+
+def test_a_mail_skipped_by_a_pause_comes_with_the_next(house):
+    house.join("a")
+    house.made(LAST_FRI)
+    assert house.wake(LAST_FRI) == ["a 27-27"]
+    house.made(MON)
+    now = datetime(2026, 3, 2, 7, tzinfo=UTC)
+    owe_due(house.store, "models", now, UTC_ZONE, SEVEN)
+    with house.store.begin() as tx:
+        waits = delivery.c.state == DeliveryState.PENDING.value
+        tx.execute(update(delivery).where(waits).values(state=DeliveryState.SKIPPED.value))
+    house.pause("a", now)
+    house.resume("a", now + timedelta(minutes=5))
+    assert house.wake(MON, 9) == []
+    house.made(TUE)
+    assert house.wake(TUE) == ["a 02-03"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "when", "expected"),
+    [
+        # Weekly from Wednesday noon on: the rest of the week, without what was mailed.
+        ({}, {"days": WEEKLY}, WED, {FRI: ["a 05-06"]}),
+        # Daily again on Wednesday: what the week had so far comes at once.
+        ({"days": WEEKLY}, {}, WED, {WED: ["a 02-04"], THU: ["a 05-05"], FRI: ["a 06-06"]}),
+        # Another hour or zone moves the mail and doubles none.
+        ({}, {"send_at": time(5, 0)}, WED, {THU: ["a 05-05"], FRI: ["a 06-06"]}),
+        ({}, {"timezone": "Asia/Tokyo"}, WED, {THU: [], FRI: ["a 05-05"]}),
+        ({}, {"timezone": "America/New_York"}, WED, {WED: [], THU: ["a 05-05"]}),
+    ],
+)
+def test_changed_wishes_repeat_nothing_and_lose_nothing(house, before, after, when, expected):
+    house.join("a", **before)
+    house.made(LAST_FRI)
+    house.wake(LAST_FRI)
+    for day in (MON, TUE, WED, THU, FRI):
+        house.made(day)
+        if day == when:
+            house.wake(day, 8)
+            house.wishes("a", datetime.combine(day, time(12), UTC), **after)
+        found = house.wake(day, 13)
+        if day in expected:
+            assert found == expected[day]
+
+
+def test_another_rubric_floods_nobody(house):
+    house.join("a")
+    for day in (MON, TUE):
+        house.made(day)
+        house.made(day, slug="stars")
+        assert house.wake(day) == [f"a {day:%d}-{day:%d}"]
+    house.wishes("a", datetime(2026, 3, 3, 12, tzinfo=UTC), rubric="stars")
+    assert house.wake(TUE, 13, slug="stars") == []
+    house.made(WED, slug="stars")
+    assert house.wake(WED, slug="stars") == ["a 04-04"]
+
+
+def test_who_confirms_late_gets_nothing_of_before(house):
+    person = Subscriber("a" * 32, "a@example.org", "models")
+    waits = Subscriber(**{**_fields(person), "state": "pending"})
+    with house.store.begin() as tx:
+        subscribers.save(tx, waits, LONG_AGO)
+    house.made(MON, TUE)
+    with house.store.begin() as tx:
+        assert subscribers.activate(tx, "a" * 32, "yes", datetime(2026, 3, 3, 9, tzinfo=UTC))
+    assert house.wake(TUE, 10) == []
+    house.made(WED)
+    assert house.wake(WED) == ["a 04-04"]
+
+
+def test_a_new_weekly_reader_gets_the_week_he_came_in(house):
+    house.made(LAST_FRI, MON, TUE)
+    house.join("a", days=WEEKLY, at=datetime(2026, 3, 3, 12, tzinfo=UTC))
+    house.join("b", days=WEEKLY, at=datetime(2026, 3, 7, 12, tzinfo=UTC))
+    house.made(WED, THU, FRI)
+    assert house.wake(FRI) == ["a 02-06"]
+    house.made(NEXT_MON)
+    assert house.wake(NEXT_MON) == []
+
+
+def test_a_batch_that_came_late_is_mailed_once_it_is_made(house):
+    house.join("a")
+    # He came after the hour, but before there was anything he could have missed.
+    house.join("b", at=datetime(2026, 3, 2, 9, tzinfo=UTC))
+    assert house.wake(MON, 12) == []
+    with house.store.begin() as tx:
+        tx.execute(insert(paper_table).values(asdict(paper("0302-9"))))
+        digests.freeze(tx, daily(MON, 9), datetime(2026, 3, 2, 13, tzinfo=UTC))
+    assert house.wake(MON, 13) == ["a 02-02", "b 02-02"]
+
+
+def test_a_day_without_announcement_is_passed_over(house):
+    house.join("a")
+    house.join("w", days=WEEKLY)
+    house.made(MON)
+    assert house.wake(MON) == ["a 02-02"]
+    house.made(TUE, scores=())
+    assert house.wake(TUE) == []
+    house.made(WED, THU)
+    house.wake(THU)
+    house.made(FRI, scores=())
+    assert house.wake(FRI) == ["w 02-05"]
+
+
+def test_run_serves_everybody_whatever_the_hour(house):
+    house.join("a", send_at=time(23, 0))
+    house.join("m", days=("mon",))
+    house.join("w", days=WEEKLY)
+    house.made(MON, TUE)
+    assert house.run(MON) == ["a 02-02", "m 02-02"]
+    assert house.run(TUE) == ["a 03-03"]
+    assert house.run(TUE) == []
+    house.made(LAST_FRI)
+    # A date from before the last mail: who has not had it gets it by itself.
+    assert house.run(LAST_FRI) == ["a 27-27", "w 27-27"]
+
+
+def test_two_planners_at_once_put_each_reader_in_one_place(house):
+    """Whoever plans second sees what the first has planned."""
+    for number in range(6):
+        house.join("abcdef"[number], days=WEEKLY if number % 2 else ("mon", "fri"))
+    house.made(MON)
+    house.wake(MON)
+    house.made(TUE, WED, THU, FRI)
+    start = Barrier(2)
+
+    def plan() -> None:
+        start.wait()
+        now = datetime(2026, 3, 6, 8, tzinfo=UTC)
+        owe_due(house.store, "models", now, UTC_ZONE, SEVEN)
+
+    threads = [Thread(target=plan) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert house.sent() == ["a 03-06", "b 02-06", "c 03-06", "d 02-06", "e 03-06", "f 02-06"]
+
+
+def test_a_sum_has_the_best_of_its_days_and_a_receipt_that_adds_up():
+    best = rubric(max_papers=3)
+    parts = [daily(MON, 9, 7, 3, of=best), daily(TUE, 8, 7, 2, of=best), daily(WED, 10, of=best)]
+    week = sum_up(parts)
+    assert [pick.paper.id for pick in week.picks] == ["0304-10", "0302-9", "0303-8"]
+    assert (week.first_date, week.date, week.beyond) == (MON, WED, 2)
+    assert (week.coverage.announced, week.coverage.adds_up) == (7, True)
+    assert week.usage == (Usage("m", 30, 60, input_nanos=1500),)
+    assert week.kind is DayKind.NORMAL
+    assert sum_up([daily(MON, 3), daily(TUE, 2)]).kind is DayKind.NOTHING_MET
+
+
+def test_what_was_withdrawn_within_the_range_is_no_pick_of_it():
+    old = Withdrawn("old", "Of February", LAST_FRI)
+    gone = Withdrawn("0302-9", "Of Monday", MON)
+    week = sum_up([daily(MON, 9, 7), replace(daily(TUE, 8), withdrawn=(old, gone))])
+    assert [pick.paper.id for pick in week.picks] == ["0303-8", "0302-7"]
+    assert week.withdrawn == (old,)
+
+
+def _fields(person: Subscriber) -> dict:
+    return {name: getattr(person, name) for name in person.__slots__}
