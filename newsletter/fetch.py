@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.announcements import announcement, holiday
+from newsletter.held import long_held
 from newsletter.looking import Harvest, Task, entries, keep, look, task_of
 from newsletter.renewing import keep_versions, renew, renew_sent
 from newsletter.settling import GAP, HOUR, ask_at
@@ -186,6 +187,9 @@ def _look(
     if since:
         first = min(since.values())
         strays = source.submitted(sorted(since), first, task.window.start, progress)
+        if task.checked and isinstance(source, Growing):
+            held, began = long_held(store, source, task.window.date, since, task.history)
+            strays, since = [*strays, *held], since | began
         papers = {**harvest.papers, **{paper.id: paper for paper in strays}}
         late = [*harvest.late, *entries(strays, since)]
         harvest = harvest._replace(papers=papers, late=late)
@@ -193,7 +197,7 @@ def _look(
     if isinstance(source, Growing):
         _renew(store, source, harvest, now)
         if task.checked and harvest.whole:
-            renew_sent(store, source, task.window.date, now)
+            renew_sent(store, source, task.window.date, task.categories, now)
     return harvest
 
 

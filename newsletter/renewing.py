@@ -9,9 +9,9 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.crosscheck import State
+from newsletter.held import missed_lists
 from newsletter.sources import SourceError
-from newsletter.store import looks, versions
+from newsletter.store import versions
 from newsletter.withdrawals import is_withdrawn
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ def renew(store: Store, source: Growing, replaced: Iterable[Named], now: datetim
     return _look_up(store, source, [key for key in have if have[key] < named[key]], now)
 
 
-def renew_sent(store: Store, source: Growing, before: date, now: datetime) -> int:
+def renew_sent(
+    store: Store, source: Growing, before: date, categories: Sequence[str], now: datetime
+) -> int:
     """Look up what was sent lately, if the list of the announcement before `before` was missed."""
     with store.read() as tx:
-        check = looks.last_check_before(tx, before)
-        if check is None or check.state == State.FRESH:
+        if not missed_lists(tx, before, categories):
             return 0
         sent = versions.sent_since(tx, before - SENT_LATELY, MOST)
     return _look_up(store, source, sent, now)

@@ -23,6 +23,8 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 class House:
     """A service that looks at a sky, with its own clock."""
 
+    waits = (BatchGrowing, BatchLate)
+
     def __init__(self, store, *categories, since=TUESDAY) -> None:
         self.store = store
         self.categories = categories or ("cs.LG",)
@@ -54,7 +56,7 @@ class House:
         for _ in range(200):
             try:
                 return self.fetch()
-            except (BatchGrowing, BatchLate) as wait:
+            except self.waits as wait:
                 self.clock.now = max(wait.ask_at, self.clock.now + MINUTE)
         message = "it never was whole"
         raise AssertionError(message)

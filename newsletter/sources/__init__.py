@@ -68,6 +68,12 @@ class Growing(PaperSource, Protocol):
     def by_id(self, ids: Sequence[str]) -> list[Paper]:
         """Those of the papers that the source knows, by id. Raises SourceError."""
 
+    def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
+        """How many papers `submitted` would give; both bounds are whole minutes. One request.
+
+        Raises SourceError.
+        """
+
     def shows_any(self, start: datetime, end: datetime) -> bool:
         """Whether papers of [start, end) are shown in categories that are never empty.
 

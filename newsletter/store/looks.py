@@ -13,7 +13,6 @@ from newsletter.store.tables import crosscheck, look
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
-    from typing import Any
 
     from sqlalchemy import Connection, Select
 
@@ -67,17 +66,7 @@ def _named_check(day: date) -> Select[date]:
 
 
 def check_of(tx: Connection, day: date) -> Check | None:
-    return _check(tx, select(crosscheck).where(crosscheck.c.date == day))
-
-
-def last_check_before(tx: Connection, day: date) -> Check | None:
-    """The comparison of the last announcement before `day` that was looked at."""
-    earlier = select(crosscheck).where(crosscheck.c.date < day)
-    return _check(tx, earlier.order_by(crosscheck.c.date.desc()).limit(1))
-
-
-def _check(tx: Connection, query: Select[Any]) -> Check | None:
-    row = tx.execute(query).first()
+    row = tx.execute(select(crosscheck).where(crosscheck.c.date == day)).first()
     if row is None:
         return None
     named = {name: (there, of) for name, (there, of) in row.named.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Row, and_, exists, select, update
+from sqlalchemy import Row, and_, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import Listing, Paper
@@ -113,6 +113,16 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     for row in rows:
         found.setdefault(row.id, Listing(paper_of(row), late=row.late))
     return [found[key] for key in sorted(found)]
+
+
+def count_between(tx: Connection, categories: Sequence[str], start: datetime, end: datetime) -> int:
+    """How many papers submitted in [start, end) are listed in any of the categories."""
+    here = exists().where(
+        and_(listing.c.paper_id == paper.c.id, listing.c.category.in_(categories))
+    )
+    inside = and_(paper.c.published >= start, paper.c.published < end)
+    query = select(func.count()).select_from(paper).where(inside, here)
+    return int(tx.execute(query).scalar_one())
 
 
 def uncovered_on(tx: Connection, slug: str, categories: Sequence[str], day: date) -> list[Paper]:

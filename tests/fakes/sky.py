@@ -193,6 +193,11 @@ class SkySource:
         self.asked.append(("by_id", self.sky.clock()))
         return sorted(map(_paper, self.sky.named_ids(ids)), key=lambda paper: paper.id)
 
+    def count(self, categories, start, end) -> int:
+        self.asked.append(("count", self.sky.clock()))
+        wanted = set(categories)
+        return sum(bool(wanted & set(each["categories"])) for each in self.sky.between(start, end))
+
     def shows_any(self, start, end) -> bool:
         self.asked.append(("shows_any", self.sky.clock()))
         return bool(self.sky.between(start, end))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -76,11 +76,16 @@ class Arxiv:
             found |= self._everything("", _nobody, wanted[start : start + IDS_AT_ONCE])
         return [found[key] for key in sorted(found)]
 
-    def shows_any(self, start: datetime, end: datetime) -> bool:
-        search = {"search_query": query(NEVER_EMPTY, start, end), "start": 0, "max_results": 1}
+    def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
+        # arXiv's bounds are inclusive minutes: the last one is before `end`.
+        text = query(categories, start, end - timedelta(minutes=1))
         pages = _Pages(self.line)
+        search = {"search_query": text, "start": 0, "max_results": 1}
         pages.get(f"{self.url}?{urlencode(search)}")
-        return pages.total > 0
+        return pages.total
+
+    def shows_any(self, start: datetime, end: datetime) -> bool:
+        return self.count(NEVER_EMPTY, start, end) > 0
 
     def _everything(
         self, text: str, progress: Progress, ids: Sequence[str] = ()

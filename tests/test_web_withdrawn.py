@@ -1,0 +1,50 @@
+"""A paper that was withdrawn after it was sent, on the pages of both days, over real HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from newsletter.model import Crosscheck, Withdrawal
+from newsletter.store import digests, versions
+from newsletter.store.tables import digest as table
+from newsletter.web.app import create_app
+from tests.fakes.browser import served
+from tests.fakes.pages import NOW, STARS, THURSDAY, TUESDAY, desk, issue, paper
+
+REASON = "Withdrawn: <b>error</b> in Lemma 2"
+
+
+def withdraw(store, one):
+    later = replace(one, version=2, comment=REASON, updated=NOW + timedelta(days=1))
+    with store.begin() as tx:
+        versions.keep(tx, [later], {one.id}, NOW + timedelta(days=1))
+
+
+def test_the_day_it_was_sent_says_so_at_its_card(store):
+    first = paper("1")
+    issue(store, STARS, TUESDAY, [first, paper("2"), paper("3")])
+    with served(create_app(desk(store))) as web:
+        assert "Withdrawn" not in web.get("/archive/stars/2025-09-23/").words
+        withdraw(store, first)
+        soup = web.get("/archive/stars/2025-09-23/").soup
+    assert f"Withdrawn since: {REASON}" in soup.find(id="p1").get_text()
+    assert "Withdrawn" not in soup.find(id="p2").get_text()
+    assert soup.find("b", string="error") is None
+
+
+def test_the_day_that_tells_of_it_has_the_notice_and_the_receipt(store):
+    issue(store, STARS, THURSDAY, [paper("4")])
+    told = (Withdrawal("1", "On <dwarfs>", TUESDAY, REASON),)
+    check = Crosscheck("fresh", {"astro-ph.SR": (4, 4)})
+    with store.begin() as tx:
+        key, made = digests.load(tx, STARS.slug, THURSDAY)
+        made = replace(made, withdrawn=told, coverage=replace(made.coverage, crosscheck=check))
+        body = digests.CODEC.dump_json(made).decode()
+        tx.execute(update(table).where(table.c.id == key).values(body=body))
+    with served(create_app(desk(store))) as web:
+        words = web.get("/archive/stars/2025-09-25/").words
+    assert "Withdrawn since it was sent On <dwarfs> arXiv:1 · sent 23 Sep 2025" in words
+    assert "own list: astro-ph.SR 4 of 4." in words
