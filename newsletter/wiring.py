@@ -14,7 +14,7 @@ from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
 from newsletter.mailbox import Mailbox
-from newsletter.mailers import LISTS, MAILERS
+from newsletter.mailers import GROUPS, LISTS, MAILERS
 from newsletter.render import Renderer, Site
 from newsletter.room import Room
 from newsletter.rubrics import load_all
@@ -25,6 +25,7 @@ from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
 
@@ -33,6 +34,12 @@ def open_store(settings: Settings) -> Store:
     store = Store(settings.database_url.get_secret_value())
     store.require_schema()
     return store
+
+
+def newest(settings: Settings, now: datetime) -> date:
+    """The date of the announcement that should be there."""
+    source: PaperSource = resolve_name(SOURCES[settings.source])(settings)
+    return source.newest(now)
 
 
 def open_home(settings: Settings) -> Store:
@@ -46,6 +53,7 @@ def build(settings: Settings) -> Room:
     """Everything a morning needs. Raises SettingsError, RubricError or StoreError."""
     refuse_half_set(settings)
     known = LISTS.get(settings.mailer_name)
+    many = GROUPS.get(settings.mailer_name)
     store = open_home(settings)
     return Room(
         store=store,
@@ -60,6 +68,7 @@ def build(settings: Settings) -> Room:
         clock=now,
         mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
         lists=resolve_name(known)(settings) if known else None,
+        groups=resolve_name(many)(settings) if many else None,
         engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from newsletter import wiring
-from newsletter.settings import read_settings
+from newsletter.alerts import Alert, Opened, Section, grouped
+from newsletter.rubrics import RubricError, load_all
+from newsletter.settings import Settings, read_settings
 from newsletter.store import (
     Store,
+    alerts,
     claims,
     deliveries,
     digests,
@@ -15,17 +19,24 @@ from newsletter.store import (
     spending,
     subscribers,
 )
+from newsletter.symptoms import find
 from newsletter.terminal import dollars, print_json, screen, table
+from newsletter.watching import bounds, look
 
 SHOWN = 14
 
 
 def show_status(*, as_json: bool) -> int:
-    facts = _facts(wiring.open_store(read_settings()))
+    settings = read_settings()
+    store = wiring.open_store(settings)
+    wrong = _wrong(store, settings)
+    facts = {"alerts": [_told(one) for one in wrong], **_facts(store)}
     if as_json:
         print_json(facts)
         return 0
     console = screen()
+    for section in grouped(wrong):
+        console.print(_words(section))
     rows = [
         [*[*digest.values()][:-1], dollars(digest["cost_nanos"])] for digest in facts["digests"]
     ]
@@ -41,9 +52,46 @@ def show_status(*, as_json: bool) -> int:
         f"cost this month: {dollars(facts['month_nanos'])}, "
         f"uncertain at most {dollars(facts['month_uncertain_nanos'])}",
     )
-    for line in facts["needs_a_hand"]:
-        console.print(f"needs a hand: {line}")
+    if not wrong:
+        for line in facts["needs_a_hand"]:
+            console.print(f"needs a hand: {line}")
     return 0
+
+
+def _wrong(store: Store, settings: Settings) -> list[Opened]:
+    """What is wrong at this moment, whether or not a round of the service has seen it."""
+    now = wiring.now()
+    try:
+        rubrics = load_all(settings.rubrics_dir)
+    except RubricError:
+        rubrics = {}
+    with store.read() as tx:
+        found = find(
+            look(tx, settings, rubrics, wiring.newest(settings, now), now), bounds(settings)
+        )
+        known = {one.alert.key: one for one in alerts.opened(tx)}
+    return [replace(known.get(one.key) or Opened(0, one, now, now), alert=one) for one in found]
+
+
+def _told(one: Opened) -> dict[str, Any]:
+    alert: Alert = one.alert
+    return {
+        "kind": alert.kind.label,
+        "title": alert.title,
+        "about": alert.subject,
+        "what": alert.what,
+        "fix": alert.fix,
+        "command": alert.command,
+        "since": one.first_seen.isoformat(),
+        "told": one.told_at.isoformat() if one.told_at else None,
+    }
+
+
+def _words(section: Section) -> str:
+    """An alert as a few lines, the command to run on one of its own."""
+    about = f" ({section.about})" if section.about else ""
+    commands = "".join(f"\n    {command}" for command in section.commands)
+    return f"! {section.title}{about}: {section.what}\n  {section.fix}{commands}\n"
 
 
 def _facts(store: Store) -> dict[str, Any]:

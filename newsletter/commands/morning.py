@@ -18,6 +18,7 @@ from newsletter.model import Outcome
 from newsletter.quote import quote_edition
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
+from newsletter.signs import sign
 from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
@@ -44,6 +45,8 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     room = wiring.build(settings)
     check_slug(room, rubric)
     edition = _run(room, day, rubric, as_json=as_json)
+    if not edition.troubled and day is None and rubric is None:
+        sign(room, room.clock())
     if as_json:
         print_json(_as_dict(edition))
     else:

@@ -1,0 +1,168 @@
+"""`newsletter status`: what is wrong comes first, with the fix; and the watchdog's sign of life."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import update
+
+from newsletter.owing import owe_due
+from newsletter.signs import give_sign
+from newsletter.store import Store, alerts, inbound
+from newsletter.store.tables import delivery
+from tests.fakes.service_room import START, Service
+from tests.fakes.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
+
+
+def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
+    world = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    assert "!" not in world.newsletter("status").out
+    world.subscribe("ann@example.org,one")
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.begin() as tx:
+        inbound.keep(tx, b"hello", "ann@example.org", "reply@x", START, aligned=False)
+        letter = inbound.next_new(tx)
+        assert letter
+        inbound.settle(tx, letter.id, inbound.State.REVIEW)
+    store.close()
+    shown = world.newsletter("status").out
+    assert shown.startswith("! ArXiv's batch is late (2025-11-18): ")
+    assert "! Replies wait for you: 1 reply" in shown
+    assert "\n    newsletter replies list\n" in shown
+    told = json.loads(world.newsletter("status", "--json").out)["alerts"]
+    assert [one["kind"] for one in told] == ["late", "replies"]
+    assert told[1]["command"] == "newsletter replies list"
+    assert told[1]["told"] is None
+
+
+class Watchdog(ThreadingHTTPServer):
+    """Counts who asks for `/ping/token`; answers with `status`."""
+
+    status = 200
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Answer)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/ping/token"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Watchdog
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def watchdog() -> Iterator[Watchdog]:
+    with Watchdog() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def dog() -> Iterator[Watchdog]:
+    with watchdog() as running:
+        yield running
+
+
+def at(service: Service, hours: float) -> None:
+    service.now = START + timedelta(hours=hours)
+    give_sign(service.room, service.now)
+
+
+def test_one_sign_a_day_an_hour_after_the_mail_is_due(store: Store, dog: Watchdog):
+    service = Service(store, ping_url=dog.url)
+    service.join()
+    service.morning()
+    chosen = service.room.settings
+    owe_due(store, "stars", START + timedelta(hours=5.1), chosen.zone, chosen.send_at)
+    with store.begin() as tx:
+        tx.execute(update(delivery).values(state="accepted"))
+    at(service, 5.9)
+    assert dog.asked == []
+    at(service, 6)
+    at(service, 7)
+    assert dog.asked == ["/ping/token"]
+    at(service, 24)
+    service.dawn()
+    service.dawn()
+    service.morning()
+    at(service, 30)
+    assert dog.asked == ["/ping/token"] * 2
+
+
+def test_no_sign_where_something_keeps_the_morning_from_being_whole(store: Store, dog: Watchdog):
+    service = Service(store, ping_url=dog.url)
+    service.join()
+    at(service, 8)
+    assert dog.asked == []
+    service.morning()
+    at(service, 8)
+    assert dog.asked == ["/ping/token"]
+
+
+def test_a_watchdog_that_fails_is_logged_without_its_address_and_asked_again(
+    store: Store, dog: Watchdog, caplog: pytest.LogCaptureFixture
+):
+    service = Service(store, ping_url=dog.url)
+    dog.status = 500
+    with caplog.at_level(logging.WARNING):
+        at(service, 8)
+    assert "the sign of life was not taken: 500" in caplog.text
+    assert "token" not in caplog.text
+    dog.status = 200
+    at(service, 8.1)
+    at(service, 8.2)
+    assert len(dog.asked) == 2
+
+
+def test_without_an_address_nobody_is_asked(store: Store):
+    service = Service(store)
+    at(service, 8)
+    with store.read() as tx:
+        assert not alerts.pinged(tx, START.date())
+
+
+def test_a_good_run_by_hand_gives_the_sign_too(tmp_path: Path, dog: Watchdog):
+    world = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_SCORER="local",
+        NEWSLETTER_PING_URL=dog.url,
+    )
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    world.subscribe("ann@example.org,one")
+    world.outbox.write_text("a file where a folder should be")
+    assert world.newsletter("run").status == 1
+    assert dog.asked == []
+    world.outbox.unlink()
+    assert world.newsletter("run").status == 0
+    assert dog.asked == ["/ping/token"]
