@@ -104,4 +104,8 @@ def without(secrets: Sequence[str], found: Finding) -> Finding:
             text = text.replace(secret, "***")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
-    return replace(found, said=blotted(found.said), fix=blotted(found.fix))
+    records = tuple(
+        Record(blotted(one.host), blotted(one.type), blotted(one.value), one.stands)
+        for one in found.records
+    )
+    return replace(found, said=blotted(found.said), fix=blotted(found.fix), records=records)

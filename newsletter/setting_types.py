@@ -9,6 +9,13 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
 
+HEADER = re.compile(r"[A-Za-z0-9-]+")
+EVERYBODYS = re.compile(
+    r"(?i)(host|connection|user-agent|referer|origin|cookie|authorization|date|via|forwarded"
+    r"|upgrade-.+|content-.+|accept.*|sec-.+|cache-control|pragma|priority|te"
+    r"|x-forwarded-(for|host|proto|port|server)|x-real-ip|x-request-id)"
+)
+"""Headers that come with every request, or that any client may send: they let everybody in."""
 # The characters of RFC 3986, without the quote that could end an attribute of a page.
 WEB_ADDRESS = re.compile(r"https?://[\w.~%:@\[\]-]+(/[\w.~%:@\[\]!$&()*+,;=/?#-]*)?", re.ASCII)
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
@@ -42,7 +49,18 @@ def _clock(value: object) -> object:
     return value
 
 
+def _proxy_header(value: str) -> str:
+    if value and not HEADER.fullmatch(value):
+        message = "not the name of a header"
+        raise ValueError(message)
+    if EVERYBODYS.fullmatch(value):
+        message = "a header that everybody sends"
+        raise ValueError(message)
+    return value
+
+
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Address = Annotated[str, AfterValidator(_address)]
+ProxyHeader = Annotated[str, AfterValidator(_proxy_header)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Clock = Annotated[time, BeforeValidator(_clock)]

@@ -16,6 +16,7 @@ from newsletter.env_file import what_is_wrong
 from newsletter.setting_types import (  # noqa: TC001 - pydantic reads them at run time
     Address,
     Clock,
+    ProxyHeader,
     WebAddress,
     Zone,
 )
@@ -173,8 +174,8 @@ class Settings(BaseSettings):
     operator_password: SecretStr = Field(
         SecretStr(""), description="use 12 or more letters; empty turns it off"
     )
-    operator_header: str = Field(
-        "", pattern=r"^[A-Za-z0-9-]*$", description="use the header your proxy names users in"
+    operator_header: ProxyHeader = Field(
+        "", description="use the header your proxy names users in, like X-Forwarded-User"
     )
     mails_per_second: float | None = Field(
         None, gt=0, le=10_000, description="use mails per second over all machines, like 50"

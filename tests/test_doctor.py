@@ -13,11 +13,12 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from newsletter import doctor, doors, premises, wiring
 from newsletter.doctor import Question
-from newsletter.findings import State, Told, fail, ok
+from newsletter.findings import Record, State, Told, fail, ok
 from newsletter.settings import Settings
 from newsletter.store import Store, papers
 from newsletter.store.checkup import Look
@@ -513,3 +514,45 @@ def test_a_database_that_is_silent_keeps_nobody_waiting(tmp_path):
         )  # fmt: skip
         found = by_check(doctor.examine(given, lambda: NOW, offline=True, all_seconds=0.5))
     assert "no answer within" in found["database"].said
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Host", "cookie", "User-Agent", "Accept", "accept-language", "Sec-Fetch-Site",
+     "Authorization", "X-Forwarded-For", "X Forwarded", "Content-Type"],
+)  # fmt: skip
+def test_a_header_that_everybody_sends_names_no_operator(header):
+    with pytest.raises(ValidationError, match="header"):
+        settings(operator_header=header)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[", b"null", b"[]", b"{}", b"3", b"[[]]", b'[{"domain": null}]', b'{"webhooks": {}}',
+     b'{"webhooks": [null, {"url": 3}]}', b'{"result": [{"hostname": "in.example.org"}]}',
+     b'{"scopes": {"mail.send": 1}}', b'{"scopes": [1, "mail.send"]}', b"\xff" * 50,
+     b'[{"domain": "digest.example.org", "dns": [1]}]', b"[" * 5000,
+     b'[{"domain": "digest.example.org", "dns": {"a": {"host": 1, "type": [], "data": null}}}]'],
+)  # fmt: skip
+def test_nonsense_of_a_provider_is_a_finding(outside, body):
+    paths = outside.sendgrid.given
+    outside.sendgrid.given = dict.fromkeys(paths, (200, body))
+    given = settings(
+        sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, inbound_secret=SECRET,
+        from_email="a@digest.example.org", reply_domain="in.example.org",
+        dns_server=outside.names.where, public_url=outside.pages.url,
+    )  # fmt: skip
+    questions = [
+        q for q in doctor._outside(given) if q.check in {"sendgrid account", "dns", "webhooks"}
+    ]
+    found, _ = doctor._ask_all(questions, lambda: NOW, 10)
+    assert {"sendgrid key", "event webhook", "inbound parse", "spf", "dkim"} <= by_check(
+        found
+    ).keys()
+    assert "failed" not in str([one.said for one in found])
+
+
+def test_what_a_name_server_says_is_one_harmless_line():
+    wild = Record("a\x1b[31m.org", "TXT", "v=DMARC1;\n\x07 p=none", stands=True)
+    [found] = doctor._clean(settings(), [ok("x", "y", wild)])
+    assert found.records == (Record("a [31m.org", "TXT", "v=DMARC1; p=none", stands=True),)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, insert, select
 
 from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import Store, deliveries, overview, waiting
+from newsletter.store import Store, alerts, deliveries, overview, waiting
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
@@ -268,6 +268,16 @@ def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
     assert "check SENDGRID_API_KEY" in page.text
     assert "&lt;broke&gt;" in page.text
     assert "reader@example.org" not in page.text
+
+
+def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
+    busy.alert(store, subject="stars of 2025-09-24")
+    with store.begin() as tx:
+        alerts.record(tx, [], NOW + timedelta(hours=1))
+    section = operator.get().soup.find(id="alerts").find_parent("section")
+    assert section.find("h3") is None
+    assert "stars of 2025-09-24 2025-09-25 06:00 to" in section.details.get_text()
+    assert "None." in section.get_text()
 
 
 def test_a_get_changes_nothing_and_a_form_of_others_is_refused(operator: Operator, store):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from newsletter.web.forms import Form
 
 DAYS = 30
+LONG = timedelta(days=DAYS)
 MOST = 25
 """Of each queue, so many are shown; the rest come up as these are dealt with."""
 ADDRESS = re.compile(r"([^\s<>@\",;:]{1,64})@([^\s<>@\",;:]{1,255})")
@@ -62,6 +63,7 @@ def show(desk: Desk, request: Request) -> Response:
         replies = waiting.replies(tx, MOST)
         doubts = waiting.doubts(tx, MOST)
         open_alerts = alerts.opened(tx)
+        over = [one for one in alerts.since(tx, desk.clock() - LONG) if one.cleared_at]
     shown: Summary = summary(found, list(desk.rubrics.values()), today, DAYS)
     said = SAID.get(request.query_params.get("said", ""), "")
     return desk.page(
@@ -72,6 +74,7 @@ def show(desk: Desk, request: Request) -> Response:
         first_day=today - timedelta(days=DAYS - 1),
         shown=shown,
         alerts=[_alert(one) for one in open_alerts],
+        over=[_alert(one) for one in reversed(over[-MOST:])],
         replies=[_reply(one) for one in replies[1]],
         reply_count=replies[0],
         doubts=[_doubt(one) for one in doubts[1]],
@@ -175,6 +178,7 @@ def _alert(one: Opened) -> dict[str, Any]:
         "fix": told.fix,
         "command": told.command,
         "since": one.first_seen,
+        "until": one.cleared_at,
     }
 
 
