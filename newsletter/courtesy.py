@@ -23,18 +23,24 @@ def plain(text: str) -> str:
 _POLITE = """
 please|pls|plz|kindly|thank you very much|thank you|thanks a lot|thanks|thx|many thanks|cheers
 |hi there|hi|hello|hey|dear all|dear team|dear sir or madam|good morning|regards|best regards|best
-|kind regards|team|sirs|now|immediately|asap
-|bitte|vielen dank|danke schon|danke|guten tag|hallo|sehr geehrte damen und herren|liebe gruße
-|mit freundlichen grußen|mfg|viele gruße|liebe grusse|viele grusse|mit freundlichen grussen
-|alstublieft|aub|graag|bedankt|dank u|dank je|hoi|beste|met vriendelijke groet
-|tack sa mycket|tack|snalla|vanligen|hej|halsningar
-|s il vous plait|s il te plait|svp|stp|merci beaucoup|merci d avance|merci|bonjour|cordialement
-|por favor|muchas gracias|gracias|hola|buenos dias|un saludo|saludos
-|por gentileza|obrigado|obrigada|ola|bom dia|atenciosamente
-|per favore|per cortesia|grazie mille|grazie|buongiorno|salve|ciao|cordiali saluti
-|prosze|poprosze|dziekuje|dzien dobry|witam|pozdrawiam
+|kind regards|team|sirs|now|immediately|asap|sincerely|yours sincerely|yours truly|yours
+|bitte|vielen dank|danke schon|danke|guten tag|guten morgen|guten abend|hallo
+|liebes team|sehr geehrte damen und herren|liebe gruße
+|mit freundlichen grußen|mfg|viele gruße|liebe grusse|viele grusse
+|mit freundlichen grussen|gruße|grusse|gruß|gruss
+|alstublieft|aub|graag|alvast bedankt|bedankt
+|groeten|groetjes|dank u|dank je|hoi|goedemorgen|goedemiddag|beste
+|met vriendelijke groet
+|tack sa mycket|tack|snalla|vanligen|hej|halsningar|mvh
+|bonsoir|s il vous plait|s il te plait|svp|stp|merci beaucoup|merci d avance|merci|bonjour
+|cordialement
+|por favor|muchas gracias|gracias|hola|buenos dias|buenas tardes|buenas noches|estimados
+|un saludo|saludos
+|por gentileza|obrigado|obrigada|ola|bom dia|boa tarde|boa noite|atenciosamente|att
+|per favore|per cortesia|grazie mille|grazie|buongiorno|buonasera|salve|ciao|cordiali saluti
+|prosze|poprosze|dziekuje|dzien dobry|z powazaniem|witam|pozdrawiam
 |prosim|dekuji|dobry den|s pozdravem|diky
-|пожалуиста|спасибо|здравствуите|добрыи день|прошу|\u0441 уважением
+|пожалуиста|спасибо|здравствуите|добрыи день|добрыи вечер|прошу|\u0441 уважением
 """.replace("\n", "")
 POLITE = re.compile(rf"\b(?:{_POLITE})\b")
 _EAST = """
@@ -50,9 +56,34 @@ _EAST = """
 EAST = re.compile("|".join(plain(word) for word in _EAST.split("|") if word))
 
 
+GREETING = re.compile(
+    r"(?:dear|hi|hello|hey|hallo|lieber?|liebes|sehr geehrter?|beste|geachte|hej|bonjour|chere?"
+    r"|madame|hola|estimad[oa]s?|ola|prezad[oa]s?|carom?|ciao|gentile|buongiorno|salve|czesc"
+    r"|szanown[iy]|dzien dobry|dobry den|vazen[iy]|здравствуите|уважаем\w+|добрыи день)\b"
+)
+LONGEST_GREETING = 6
+LONGEST_NAME = 4
+
+
 def is_courtesy(line: str) -> bool:
     """A greeting or thanks alone: what is asked for stands on another line."""
-    return not bare(line)
+    return not bare(line) or _is_greeting(line)
+
+
+def is_closing(sentence: str) -> bool:
+    """Thanks or regards, and perhaps a name after them."""
+    said = plain(sentence)
+    begins = POLITE.match(said) or EAST.match(said)
+    return is_courtesy(sentence) or (
+        begins is not None and len(bare(sentence).split()) <= LONGEST_NAME
+    )
+
+
+def _is_greeting(line: str) -> bool:
+    """`Dear arXiv digest team,`"""
+    said = plain(line)
+    short = len(said.split()) <= LONGEST_GREETING
+    return short and line.rstrip().endswith((",", "!", ":")) and bool(GREETING.match(said))
 
 
 def bare(line: str) -> str:

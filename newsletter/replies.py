@@ -8,12 +8,13 @@ only when it is the whole first line; whatever else may mean leaving goes to a p
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.courtesy import is_courtesy, plain
-from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, wish_of
+from newsletter.courtesy import is_closing, is_courtesy, plain
+from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, may_be_asked, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,8 @@ HEADER_LINE = re.compile(
     r"[*_ ]*[:：]"  # noqa: RUF001 - the wide colon is what those mails have
 )
 RULE = re.compile(r"[-_=─—]{10,}|-{2,}\s?\S.{0,60}-{2,}")
+CLAUSE = re.compile(r"[.!?;,。！？；，、]+\s*")  # noqa: RUF001 - as they are written
+SENTENCE = re.compile(r"[^.!?。！？]*[.!?。！？]*\s*")  # noqa: RUF001 - as they are written
 SIGNATURE = re.compile(r"(?:--|—|__)\s*")
 FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返信|회신)\s*[:：]")  # noqa: RUF001
 
@@ -88,16 +91,51 @@ def understand(
 
 def decide(text: str, subject: str, ours: Sequence[str]) -> Reply:
     """What new text and subject ask for."""
-    lines = new_lines(text, ours)
+    lines = _unwrapped(new_lines(text, ours))
     said = "\n".join(lines)
     first = next((line for line in lines if not is_courtesy(line)), "")
-    wish = wish_of(first)
-    if wish and not _is_doubtful(lines, first):
+    wish, rest = _asked(first)
+    if wish and not _is_doubtful([rest, *lines[lines.index(first) + 1 :]]):
         return Reply(Kind.WISH, wish, said)
-    by_subject = None if FORWARDED.match(subject) else wish_of(subject)
+    by_subject = None if FORWARDED.match(subject) or _asks(subject) else wish_of(subject)
     if by_subject and not is_courtesy(subject) and not (wish or _may_leave(said)):
         return Reply(Kind.WISH, by_subject, said)
     return Reply(Kind.REVIEW if wish or _may_leave(said) else Kind.OTHER, None, said)
+
+
+def _asked(line: str) -> tuple[Wish | None, str]:
+    """The wish of a line, and what follows it there besides thanks, regards and a name."""
+    if wish := _wish(line):
+        return wish, ""
+    first, *others = [one for one in SENTENCE.findall(line) if one] or [""]
+    if wish := _wish(first):
+        return wish, " ".join(one for one in others if not is_closing(one))
+    clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
+    wishes = {wish_of(one) for one in clauses}
+    alike = len(wishes) == 1 and not _asks(line)
+    return (wishes.pop(), "") if alike else (None, "")
+
+
+def _wish(sentence: str) -> Wish | None:
+    """A question is a wish only where politeness alone makes it one."""
+    return None if _asks(sentence) and not may_be_asked(sentence) else wish_of(sentence)
+
+
+def _unwrapped(lines: Sequence[str]) -> list[str]:
+    """A line that a mail program broke in the middle of a sentence, whole again."""
+    whole: list[str] = []
+    for line in lines:
+        before = whole[-1] if whole else ""
+        goes_on = before and before[-1].isalnum() and line[:1].islower()
+        if goes_on and not is_closing(line) and not is_courtesy(before):
+            whole[-1] = f"{before} {line}"
+        else:
+            whole.append(line)
+    return whole
+
+
+def _asks(text: str) -> bool:
+    return "?" in unicodedata.normalize("NFKC", text) or "\u061f" in text
 
 
 def new_lines(text: str, ours: Sequence[str]) -> list[str]:
@@ -142,10 +180,10 @@ def _names(text: str, ours: Sequence[str]) -> bool:
     return any(one.lower() in lowered for one in ours if one)
 
 
-def _is_doubtful(lines: Sequence[str], first: str) -> bool:
-    """A command, but the same mail denies it, asks, or goes on about something."""
-    rest = " ".join(lines[lines.index(first) + 1 :])
-    return "?" in first or bool(DENIAL.search(plain(rest)) or "?" in rest)
+def _is_doubtful(rest: Sequence[str]) -> bool:
+    """What follows a command denies it, asks, or goes on about something else."""
+    said = " ".join(rest)
+    return _asks(said) or bool(DENIAL.search(plain(said)))
 
 
 def _may_leave(said: str) -> bool:
