@@ -127,6 +127,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
     fake: FakeAnthropic
 
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is part of the play."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
