@@ -1,6 +1,8 @@
-"""A mail made three ways, side by side on a real day of 48 picks: `make bench-render`.
+"""A mail made four ways, side by side on a real day of 48 picks: `make bench-render`.
 
 per mail: MJML and premailer run on the filled template, as other mailers do it;
+strings:  pieces of HTML with styles in them, filled and joined, as the peers do it: the same
+          titles, authors, abstracts, scores and comments, without budget, dark mode or TeX;
 fill:     the compiled template is filled and joined with the papers;
 copy:     one reader's links are put into a rendering.
 
@@ -14,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from html import escape
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -36,8 +39,19 @@ from tests.issues import CORPUS, NAV, READER, SITE, corpus_picks, digest, near_m
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from newsletter.model import Pick
+
 ROUNDS = 40
-WAYS = ("per mail", "fill", "copy")
+WAYS = ("per mail", "strings", "fill", "copy")
+CARD = """<div style="margin:0 0 20px;padding:12px;border:1px solid #ddd;border-radius:6px">
+<h3 style="margin:0 0 6px;font:600 17px/1.4 sans-serif">{place}. <a href="{url}"
+style="color:#1a4e8a;text-decoration:none">{title}</a></h3>
+<p style="margin:0 0 6px;font:13px/1.4 sans-serif;color:#666">{authors}</p>
+<p style="margin:0 0 6px;font:13px/1.4 sans-serif"><b>Relevance {relevance}</b>, novelty {novelty}.
+{comment}</p>
+<p style="margin:0;font:14px/1.5 sans-serif">{abstract}</p>
+</div>
+"""
 READER_WORDS = dict.fromkeys(("who", "since", "unsubscribe_url", "preferences_url"), "x")
 
 
@@ -63,13 +77,35 @@ def ways() -> dict[str, Callable[[], str]]:
     def per_mail() -> str:
         return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)
 
+    def strings() -> str:
+        return (
+            '<html><body style="max-width:680px;margin:auto"><h1>arXiv digest</h1>'
+            + "".join(_card(place, one) for place, one in enumerate(picks, 1))
+            + '<p><a href="https://digest.example.org/unsubscribe/x">Unsubscribe</a></p>'
+            "</body></html>"
+        )
+
     def fill() -> str:
         return templates.html("digest", values | {"papers": papers()})
 
     def copy() -> str:
         return rendered.for_reader(READER)[0]
 
-    return {"per mail": per_mail, "fill": fill, "copy": copy}
+    return {"per mail": per_mail, "strings": strings, "fill": fill, "copy": copy}
+
+
+def _card(place: int, one: Pick) -> str:
+    score = one.score
+    return CARD.format(
+        place=place,
+        url=f"https://arxiv.org/abs/{one.paper.id}",
+        title=escape(one.paper.title),
+        authors=escape(", ".join(one.paper.authors)),
+        relevance=score.relevance if score else "",
+        novelty=score.novelty if score else "",
+        comment=escape(score.comment if score else ""),
+        abstract=escape(one.paper.abstract),
+    )
 
 
 def peak(way: str) -> int:

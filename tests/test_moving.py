@@ -1,0 +1,139 @@
+"""A morning that goes on in another database, or in one that was put back, by the real command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.store import Store
+from newsletter.store.tables import delivery
+from tests.conftest import POSTGRES
+from tests.fakes.database import fresh_schema
+from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.world import World
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+READERS = [f"reader{number}@example.org,one" for number in range(24)]
+ALL = {row.split(",")[0] for row in READERS}
+
+
+@pytest.fixture
+def fake():
+    with FakeSendGrid(delay=0.3) as started:
+        yield started
+
+
+@pytest.fixture
+def world(tmp_path, fake):
+    made = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_SCORER="local",
+        NEWSLETTER_MAILER="sendgrid",
+        NEWSLETTER_SENDGRID_URL=fake.url,
+        SENDGRID_API_KEY="SG.x",
+        NEWSLETTER_FROM_EMAIL="digest@example.org",
+        NEWSLETTER_POSTAL_ADDRESS="1 Example Street",
+    )
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    made.subscribe(*READERS)
+    return made
+
+
+def begun(world, fake):
+    """A run that has sent some of its mails."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "run"],
+        cwd=world.folder,
+        env=world.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(1500):
+        if len(fake.requests) > 2:
+            return run
+        time.sleep(0.02)
+    run.kill()
+    pytest.fail("no mail came")
+
+
+def states(url) -> Counter[str]:
+    store = Store(url)
+    with store.read() as tx:
+        found = Counter(tx.execute(select(delivery.c.state)).scalars())
+    store.close()
+    return found
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Another database: PostgreSQL where one is named."""
+    with ExitStack() as stack:
+        file = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+        yield stack.enter_context(fresh_schema(POSTGRES)) if POSTGRES else file
+
+
+def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhere, tmp_path):
+    run = begun(world, fake)
+    busy = world.newsletter("db", "copy", "--to", elsewhere)
+    run.send_signal(signal.SIGTERM)
+    run.wait(60)
+    sent = len(fake.addresses)
+    assert busy.status == 1
+    assert "is at work with this database" in busy.err
+    assert 0 < sent < len(ALL)
+    copied = world.newsletter("db", "copy", "--to", elsewhere)
+    assert copied.status == 0, copied.err
+    there = {"NEWSLETTER_DATABASE_URL": elsewhere}
+    assert states(elsewhere) == {"accepted": sent, "pending": len(ALL) - sent}
+    done = world.newsletter("run", **there)
+    assert done.status == 0, done.err
+    back = f"sqlite:///{tmp_path / 'back.db'}"
+    assert world.newsletter("db", "copy", "--to", back, **there).status == 0
+    assert world.newsletter("run", NEWSLETTER_DATABASE_URL=back).status == 0
+    assert states(back) == {"accepted": len(ALL)}
+    assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
+
+
+def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
+    run = begun(world, fake)
+    saved = world.newsletter("db", "backup", "saved.db")
+    assert saved.status == 0, saved.err
+    run.wait(60)
+    assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
+    put_back = world.newsletter("db", "restore", "saved.db")
+    assert put_back.status == 0, put_back.err
+    assert world.newsletter("run").status == 0
+    assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
+    found = states(world.environment["NEWSLETTER_DATABASE_URL"])
+    assert found["unknown"]
+    assert set(found) <= {"accepted", "unknown"}
+    status = world.newsletter("status").out
+    assert f"{found['unknown']} mails may or may not have gone out" in status
+    assert world.newsletter("db", "release", "--sent").status == 0
+    assert states(world.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
+
+
+def test_the_rest_of_a_morning_completes_from_a_backup_of_its_middle(world, fake):
+    run = begun(world, fake)
+    run.send_signal(signal.SIGTERM)
+    run.wait(60)
+    sent = len(fake.addresses)
+    assert world.newsletter("db", "backup", "saved.db").status == 0
+    (world.folder / "newsletter.db").write_bytes(b"the disk made this of it")
+    for ending in ("-wal", "-shm"):
+        (world.folder / f"newsletter.db{ending}").unlink(missing_ok=True)
+    assert world.newsletter("run").status == 1
+    put_back = world.newsletter("db", "restore", "saved.db", "--nothing-sent")
+    assert put_back.status == 0, put_back.err
+    assert len(fake.addresses) == sent
+    done = world.newsletter("run")
+    assert done.status == 0, done.err
+    assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
