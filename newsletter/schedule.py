@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.daily import mail, make_edition, safely, wanted
-from newsletter.fetch import BatchGrowing, BatchLate
+from newsletter.fetch import BatchGrowing, BatchLate, look_again
 from newsletter.leading import RENEW_SECONDS, Leader
 from newsletter.noting import morning
 from newsletter.owing import MEMORY, Owed, owe_due
@@ -82,6 +82,8 @@ class Mornings:
                     if self._is_lacking(day):
                         self._asked.about(day, now)
                         self._make_newest()
+                    else:
+                        self._look_again(now)
         self.serve()
 
     def serve(self) -> None:
@@ -126,6 +128,21 @@ class Mornings:
         for issue in edition.issues:
             if issue.trouble:
                 log.warning("%s: %s", issue.rubric.slug, issue.trouble)
+
+    def _look_again(self, now: datetime) -> None:
+        """What comes to an announcement after its digests were made; one look an hour at most."""
+        room = self._room
+        names = {name for rubric in wanted(room, None) for name in rubric.categories}
+        report = self._progress("make")
+        found = look_again(
+            room.store,
+            room.source,
+            sorted(names),
+            now,
+            progress=lambda done, total: report("Fetching", done, total),
+        )
+        if found:
+            log.info("%d papers came later; the next digests have them", found)
 
     def _owe(self) -> None:
         room = self._room
