@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from typer.main import get_command
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    if not os.environ.get("NEWSLETTER_DEBUG"):
-        sys.excepthook = _one_line
+    sys.excepthook = _whole if os.environ.get("NEWSLETTER_DEBUG") else _one_line
     for stream in (sys.stdout, sys.stderr):
         # Work that is done must not end in a fault because a terminal lacks a letter.
         if isinstance(stream, io.TextIOWrapper):
@@ -33,11 +33,22 @@ def main() -> None:
 
 def _one_line(kind: type[BaseException], fault: BaseException, _: TracebackType | None) -> None:
     """A fault of ours: said in one line, with the way to the traceback."""
-    reason = " ".join(str(fault).split())[:300]
+    reason = _clean(" ".join(str(fault).split())[:300])
     sys.stderr.write(
         f"newsletter: unexpected {kind.__name__}: {reason}; "
         "please report it with what NEWSLETTER_DEBUG=1 shows\n"
     )
+
+
+def _whole(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(_clean("".join(traceback.format_exception(kind, fault, trace))))
+
+
+def _clean(text: str) -> str:
+    """What may be shown to others; loaded only where there is a fault to show."""
+    from newsletter import logs
+
+    return logs.clean(text)
 
 
 if __name__ == "__main__":

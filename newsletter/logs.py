@@ -131,6 +131,15 @@ def _repr(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+_known = {"cleaner": Cleaner([])}
+"""Of this process; until its settings are read it knows only what secrets look like."""
+
+
+def clean(text: str) -> str:
+    """Text for standard error that does not come by way of a logger."""
+    return _known["cleaner"].text(text)
+
+
 def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None:
     """Send all that is logged to `stream` (standard error), from NEWSLETTER_LOG_LEVEL on.
 
@@ -141,7 +150,7 @@ def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None
     stream = stream or sys.stderr
     level = (settings.log_level or usual).upper()
     terminal = stream.isatty()
-    cleaner = Cleaner(secrets_of(settings))
+    cleaner = _known["cleaner"] = Cleaner(secrets_of(settings))
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -217,6 +217,30 @@ def test_what_a_thread_dies_of_and_warnings_are_logged():
     assert "ann@" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_10_an_unexpected_fault_is_said_without_secrets(debug: str):
+    code = (
+        "from newsletter import __main__, logs; from newsletter.settings import read_settings\n"
+        "def broken(**_):\n"
+        "    logs.set_up(read_settings(), 'info')\n"
+        "    raise RuntimeError('ann@example.org with key-of-a-test-0123')\n"
+        "__main__.get_command = lambda app: broken\n"
+        "__main__.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"ANTHROPIC_API_KEY": "key-of-a-test-0123", "NEWSLETTER_DEBUG": debug},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "a…@example.org with [hidden]" in done.stderr
+    assert "key-of-a-test" not in done.stderr
+    assert ("Traceback" in done.stderr) == bool(debug)
+
+
 READERS = ("ann@readers.example", "bob.b+x@readers.example")
 KEYS = {
     "ANTHROPIC_API_KEY": "anthropic-key-of-a-test",
