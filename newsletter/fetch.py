@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 
-class BatchLate(Exception):  # noqa: N818 - an event of the calendar that the morning waits for
+class BatchLate(Trouble):
     """Nothing of the newest announcement is shown, although it is public since `since`."""
 
     def __init__(self, day: date, ask_at: datetime | None = None) -> None:
@@ -41,7 +41,7 @@ class BatchLate(Exception):  # noqa: N818 - an event of the calendar that the mo
         self.ask_at = ask_at or self.since + GAP
 
 
-class BatchGrowing(Exception):  # noqa: N818 - as BatchLate
+class BatchGrowing(Trouble):
     """Some of the newest announcement is shown and kept; `categories` are not whole yet."""
 
     def __init__(self, day: date, ask_at: datetime, categories: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from newsletter.leading import RENEW_SECONDS, Leader
 from newsletter.noting import morning
 from newsletter.owing import MEMORY, Owed, owe_due
 from newsletter.pulse import Pulse
+from newsletter.sources import SourceError
 from newsletter.stopping import Stopped
 from newsletter.store import deliveries, digests
 from newsletter.trouble import Trouble
@@ -130,17 +131,24 @@ class Mornings:
                 log.warning("%s: %s", issue.rubric.slug, issue.trouble)
 
     def _look_again(self, now: datetime) -> None:
-        """What comes to an announcement after its digests were made; one look an hour at most."""
+        """What comes to an announcement after its digests were made; one look an hour at most.
+
+        An arXiv that does not answer is no trouble of a morning that is made.
+        """
         room = self._room
         names = {name for rubric in wanted(room, None) for name in rubric.categories}
         report = self._progress("make")
-        found = look_again(
-            room.store,
-            room.source,
-            sorted(names),
-            now,
-            progress=lambda done, total: report("Fetching", done, total),
-        )
+        try:
+            found = look_again(
+                room.store,
+                room.source,
+                sorted(names),
+                now,
+                progress=lambda done, total: report("Fetching", done, total),
+            )
+        except SourceError as error:
+            log.info("no look at what came later: %s", error)
+            return
         if found:
             log.info("%d papers came later; the next digests have them", found)
 
