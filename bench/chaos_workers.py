@@ -44,11 +44,11 @@ GROUP = 3
 """Rubrics of a scoring unit: the fewest that share their papers."""
 PAPERS = 16
 LOST_IN_PERCENT = 1
-MODEL_SECONDS, MAIL_SECONDS = 1.5, 0.15
+MODEL_SECONDS, MAIL_SECONDS = 0.8, 0.15
 ELSEWHERE = "another-machine"
 WORKERS = ("w1", "w2", "w3")
 PATIENCE = 900
-LONGEST_CATCH = 6.0
+LONGEST_CATCH, LONGEST_LEAVE = 6.0, 2.5
 HANDS = (
     (unit, "open", unit.c.owner),
     (delivery, "sending", delivery.c.lease_owner),
@@ -109,7 +109,7 @@ class Siege:
                 ):
                     break
             time.sleep(0.05)
-        time.sleep(self.dice.uniform(0.0, 0.3))
+        time.sleep(self.dice.uniform(0.0, LONGEST_LEAVE))
 
     def _owner(self, name: str) -> str:
         """The rows of this life begin so."""
