@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from newsletter.findings import Finding, Record, fail, ok, warn
+from newsletter.findings import CheckError, Finding, Record, fail, ok, warn
 from newsletter.render.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Ask = Callable[[str, str], list[str]]
 
@@ -28,6 +28,7 @@ FREE_MAIL = re.compile(
 SPF = re.compile(r"v=spf1( |$)", re.IGNORECASE)
 DMARC = re.compile(r"\s*v\s*=\s*DMARC1\s*(;|$)", re.IGNORECASE)
 POLICY = re.compile(r"\bp\s*=\s*(none|quarantine|reject)\b", re.IGNORECASE)
+SILENT = "ask again; see the name servers of this machine, or set NEWSLETTER_DNS_SERVER"
 AT_SENDGRID = "Settings > Sender Authentication at SendGrid shows it"
 
 
@@ -88,7 +89,8 @@ def by_provider(ask: Ask, wanted: Sequence[Record]) -> Iterator[Finding]:
         records = [record._replace(stands=_stands(ask, record)) for record in named]
         wrong = [record for record in records if not record.stands]
         if not records:
-            yield fail(check, "the provider names no record for it", AT_SENDGRID)
+            said = "the provider does not know the From domain: mail does not pass for yours"
+            yield fail(check, said, "Settings > Sender Authentication > Authenticate Your Domain")
         elif wrong:
             hosts = ", ".join(record.host for record in wrong)
             yield fail(check, f"missing or different: {hosts}", "set the records", *records)
@@ -156,6 +158,15 @@ def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_ima
         )
     said = f"{host} leads to {', '.join(servers)}" if servers else f"{host} has no MX"
     return fail("replies", said, "set this record alone", wanted)
+
+
+def looked(ask: Ask, look: Callable[[Ask], Iterable[Finding]]) -> list[Finding]:
+    """What `look` finds; where the name server is silent, what it would want to find there."""
+    try:
+        return list(look(ask))
+    except CheckError as error:
+        wanted = look(lambda _host, _type: [])
+        return [fail(one.check, str(error), SILENT, *one.records) for one in wanted]
 
 
 def _stands(ask: Ask, record: Record) -> bool:

@@ -35,7 +35,7 @@ from newsletter.scorers import SCORERS
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from newsletter.findings import MailCheck
@@ -76,11 +76,11 @@ def examine(
         return _clean(settings, found)
     store = premises.opened(settings)
     found += _here(settings, clock())
-    questions = list(_stored(settings, store, clock, offline=offline))
-    if not offline:
-        questions += _outside(settings)
+    outside = [] if offline else list(_outside(settings))
+    questions = [*_stored(settings, store, clock, offline=offline), *outside]
     told, offsets = _ask_all(questions, clock, all_seconds)
-    if not offline:
+    # Our own pages are no clock to go by, and for a trial run there is nobody else.
+    if any(question.check != "pages" for question in outside):
         found.append(premises.clock_found(offsets))
     if store:
         store.close()
@@ -156,36 +156,36 @@ def _names(settings: Settings, check: MailCheck) -> Told:
     ask, domain = NameServer(settings.dns_server).ask, premises.sending_domain(settings)
     if stranger := dns_records.sender(domain):
         return Told((stranger,))
-    return Told(
-        (
-            *_signed(settings, check, ask, domain),
-            dns_records.dmarc(ask, domain, settings.operator_email),
-            dns_records.reply_mx(
-                ask,
-                ascii_domain(settings.reply_host),
-                domain,
-                by_sendgrid=bool(settings.inbound_secret.get_secret_value()),
-                by_imap=bool(settings.imap_url.get_secret_value()),
-            ),
-        )
-    )
+    host, operator = ascii_domain(settings.reply_host), settings.operator_email
+    reading = {
+        "by_sendgrid": bool(settings.inbound_secret.get_secret_value()),
+        "by_imap": bool(settings.imap_url.get_secret_value()),
+    }
+    signed = _signed(settings, check, domain)
+    looks: list[Callable[[dns_records.Ask], Iterable[Finding]]] = [
+        signed,
+        lambda ask: [dns_records.dmarc(ask, domain, operator)],
+        lambda ask: [dns_records.reply_mx(ask, host, domain, **reading)],
+    ]
+    return Told(tuple(one for look in looks for one in dns_records.looked(ask, look)))
 
 
 def _signed(
-    settings: Settings, check: MailCheck, ask: dns_records.Ask, domain: str
-) -> Iterator[Finding]:
+    settings: Settings, check: MailCheck, domain: str
+) -> Callable[[dns_records.Ask], Iterable[Finding]]:
     """SPF and DKIM, by what the carrier wants, by what is usual, or as a server of one's own."""
     if settings.mailer_name == "smtp":
         server = urlsplit(settings.smtp_url.get_secret_value()).hostname or ""
-        yield dns_records.spf_of_our_own(ask, domain, server)
-        yield dns_records.own_dkim()
-        return
+        return lambda ask: [
+            dns_records.spf_of_our_own(ask, domain, server),
+            dns_records.own_dkim(),
+        ]
     try:
         wanted = check.records()
     except CheckError as error:
-        yield from dns_records.by_selectors(ask, domain, str(error))
-    else:
-        yield from dns_records.by_provider(ask, wanted)
+        why = str(error)
+        return lambda ask: dns_records.by_selectors(ask, domain, why)
+    return lambda ask: dns_records.by_provider(ask, wanted)
 
 
 def _ask_all(

@@ -79,7 +79,7 @@ class MailCheck(Protocol):
         """Whether it reports events and replies to us."""
 
     def records(self) -> Sequence[Record]:
-        """The records it wants for the From domain; none where it has no wish.
+        """The records it wants for the From domain; none where it does not know that domain.
 
         Raises CheckError where it does not tell.
         """

@@ -166,7 +166,8 @@ def zone_found(settings: Settings, now: datetime) -> Finding:
 def clock_found(offsets: Sequence[float]) -> Finding:
     """`offsets` are seconds by which our clock is ahead of those who answered with a date."""
     if not offsets:
-        return warn("clock", "nobody answered with a date to compare with", "ask again online")
+        said = "nobody answered with a date to compare with"
+        return warn("clock", said, "mend what else fails outside, and ask again")
     best = min(offsets, key=abs)
     said = f"{abs(best):.0f} s {'ahead of' if best > 0 else 'behind'} the servers asked"
     if abs(best) > SLOW:

@@ -556,3 +556,30 @@ def test_what_a_name_server_says_is_one_harmless_line():
     wild = Record("a\x1b[31m.org", "TXT", "v=DMARC1;\n\x07 p=none", stands=True)
     [found] = doctor._clean(settings(), [ok("x", "y", wild)])
     assert found.records == (Record("a [31m.org", "TXT", "v=DMARC1; p=none", stands=True),)
+
+
+def test_without_a_name_server_the_records_are_told_all_the_same(outside):
+    outside.names.broken |= {"_dmarc.digest.example.org", "em1.digest.example.org"}
+    outside.names.broken |= {"in.example.org"}
+    given = settings(
+        sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, inbound_secret=SECRET,
+        from_email="a@digest.example.org", reply_domain="in.example.org",
+        dns_server=outside.names.where,
+    )  # fmt: skip
+    [question] = [q for q in doctor._outside(given) if q.check == "dns"]
+    found = by_check(question.ask().findings)
+    assert {one.state for one in found.values()} == {State.FAIL}
+    assert all("did not answer" in one.said and one.fix for one in found.values())
+    values = {record.value for one in found.values() for record in one.records}
+    assert {"10 mx.sendgrid.net", "v=DMARC1; p=none", "u1.wl.sendgrid.net"} <= values
+
+
+def test_a_domain_that_sendgrid_does_not_know_fails(outside):
+    given = settings(
+        sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, from_email="a@elsewhere.org",
+        dns_server=outside.names.where,
+    )  # fmt: skip
+    [question] = [q for q in doctor._outside(given) if q.check == "dns"]
+    found = by_check(question.ask().findings)
+    assert (found["spf"].state, found["dkim"].state) == (State.FAIL, State.FAIL)
+    assert "Authenticate Your Domain" in found["dkim"].fix

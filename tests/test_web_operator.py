@@ -34,6 +34,7 @@ from tests.fakes.pages import (
 
 PASSWORD = "correct horse battery"
 HEADER = "X-Forwarded-User"
+FRIDAY = THURSDAY + timedelta(days=1)
 PLACES = ("/operator", "/operator/preview/stars", "/operator/preview/stars/mail")
 ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
 
@@ -204,6 +205,15 @@ def test_what_it_shows(operator: Operator):
     assert "Thu 25 Sep" in rows[0].get_text()
     total = thirty.find("tfoot").get_text(" ")
     assert " 36 " in total
+
+
+def test_at_a_weekend_the_last_digests_are_still_shown(store):
+    issue(store, STARS, FRIDAY, [paper("1"), paper("2")])
+    clock = Clock(NOW + timedelta(days=3))
+    with served(opened(store, clock, operator_header=HEADER)) as web:
+        section = web.get("/operator", **{HEADER: "a"}).soup.find(id="today").find_parent("section")
+    assert section.h2.get_text() == "The newest day Friday, 26 September 2025"
+    assert section.find_all("tr")[-1].find_all("td")[0].get_text() == "2"
 
 
 def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):

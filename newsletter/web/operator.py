@@ -57,21 +57,22 @@ def show(desk: Desk, request: Request) -> Response:
     who = door.session(desk, request)
     if who is None:
         return door.ask(desk)
-    today = last_day(desk)
+    newest, last = days_of(desk)
     with desk.store.read() as tx:
-        found = overview.since(tx, list(desk.rubrics), today - timedelta(days=DAYS - 1))
+        found = overview.since(tx, list(desk.rubrics), last - timedelta(days=DAYS - 1))
         replies = waiting.replies(tx, MOST)
         doubts = waiting.doubts(tx, MOST)
         open_alerts = alerts.opened(tx)
         over = [one for one in alerts.since(tx, desk.clock() - LONG) if one.cleared_at]
-    shown: Summary = summary(found, list(desk.rubrics.values()), today, DAYS)
+    shown: Summary = summary(found, list(desk.rubrics.values()), newest, last, DAYS)
     said = SAID.get(request.query_params.get("said", ""), "")
     return desk.page(
         "operator.html",
         title="Operator",
         said=str(said),
-        today=today,
-        first_day=today - timedelta(days=DAYS - 1),
+        newest=newest,
+        last=last,
+        first_day=last - timedelta(days=DAYS - 1),
         shown=shown,
         alerts=[_alert(one) for one in open_alerts],
         over=[_alert(one) for one in reversed(over[-MOST:])],
@@ -85,10 +86,14 @@ def show(desk: Desk, request: Request) -> Response:
     )
 
 
-def last_day(desk: Desk) -> date:
-    """The date of the newest announcement, or today's where that is later."""
+def days_of(desk: Desk) -> tuple[date, date]:
+    """The date of the newest announcement, and the last day of the charts: that or today.
+
+    At a weekend there is nothing to be made, and Friday's digests are still today's.
+    """
     now = desk.clock()
-    return max(announcements.newest(now), now.astimezone(desk.settings.zone).date())
+    newest = announcements.newest(now)
+    return newest, max(newest, now.astimezone(desk.settings.zone).date())
 
 
 def answer_reply(desk: Desk, request: Request, form: Form) -> Response:

@@ -60,7 +60,7 @@ class Summary:
 
 
 def summary(
-    found: Sequence[Figures], rubrics: Sequence[Rubric], last: date, length: int
+    found: Sequence[Figures], rubrics: Sequence[Rubric], newest: date, last: date, length: int
 ) -> Summary:
     """`found` are the digests of the `length` days that end with `last`."""
     ordered = sorted(rubrics, key=lambda rubric: rubric.title.casefold())
@@ -68,7 +68,7 @@ def summary(
     by_day = {day: [one for one in found if one.date == day] for day in days}
     rows = [(day, _row(f"{day}", "", by_day[day])) for day in days]
     return Summary(
-        today=[_of(rubric, by_day[last]) for rubric in ordered],
+        today=[_of(rubric, by_day.get(newest, [])) for rubric in ordered],
         rubrics=[_of(rubric, found) for rubric in ordered],
         days=[(day, row) for day, row in reversed(rows) if by_day[day]],
         total=_row("", "", found),
