@@ -70,8 +70,8 @@ def sign(room: Room, now: datetime) -> None:
 
 def _went_well(room: Room, now: datetime) -> bool:
     newest = room.source.newest(now)
+    seen = look(room.store, room.settings, room.rubrics, room.source, now)
     with room.store.read() as tx:
-        seen = look(tx, room.settings, room.rubrics, newest, now)
         made = sights.digested(tx, (newest,))
         read = set(subscribers.readers(tx))
     wrong = {alert.kind for alert in find(seen, bounds(room.settings))}

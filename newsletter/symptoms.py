@@ -92,8 +92,7 @@ def _late(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
             yield Alert(
                 Kind.LATE,
                 case.subject,
-                f"arXiv should have announced {case.day} at {_time(case.since)}, and has not. "
-                f"{case.reason}".strip(),
+                case.reason,
                 "It is asked again until it is there, and mailed then. Look at "
                 "https://status.arxiv.org, and whether this machine reaches arXiv.",
             )

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from newsletter.alerts import Alert, Opened, Section, database, due_to_tell, grouped, headline
-from newsletter.announcements import announcement, previous
+from newsletter.alerts import Opened, Section, database, due_to_tell, grouped, headline
+from newsletter.announcements import previous
 from newsletter.due import first_due
 from newsletter.envelope import letter
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.standing import Batch, standing
 from newsletter.store import Store, StoreError, alerts, sights, subscribers
+from newsletter.store.looks import looks_at
 from newsletter.symptoms import Bounds, Case, Disk, Seen, find
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from newsletter.model import Rubric
     from newsletter.room import Room
     from newsletter.settings import Settings
+    from newsletter.sources import PaperSource
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,7 @@ _strikes: WeakKeyDictionary[Store, int] = WeakKeyDictionary()
 def tell_operator(room: Room, now: datetime) -> None:
     """One round: find what is wrong, keep it, mail what is new."""
     try:
-        with room.store.read() as tx:
-            seen = look(tx, room.settings, room.rubrics, room.source.newest(now), now)
+        seen = look(room.store, room.settings, room.rubrics, room.source, now)
         with room.store.begin() as tx:
             fresh, over = alerts.record(tx, find(seen, bounds(room.settings)), now)
             waiting = due_to_tell(alerts.opened(tx), now)
@@ -66,16 +68,19 @@ def tell_operator(room: Room, now: datetime) -> None:
 
 
 def look(
-    tx: Connection, settings: Settings, rubrics: Mapping[str, Rubric], newest: date, now: datetime
+    store: Store,
+    settings: Settings,
+    rubrics: Mapping[str, Rubric],
+    source: PaperSource,
+    now: datetime,
 ) -> Seen:
-    """The whole state. `newest` is the date of the announcement that should be there."""
-    read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
-    return replace(
-        sights.look(tx, now),
-        late=_late(tx, read, newest),
-        missed=_missed(tx, settings, read, newest),
-        disks=_disks(settings),
-    )
+    """The whole state. Asks nobody but the database, the calendar and the disk."""
+    with store.read() as tx:
+        known = sights.look(tx, now)
+        read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
+        missed = _missed(tx, settings, read, source.newest(now))
+    late = _late(store, source, read, now)
+    return replace(known, late=late, missed=missed, disks=_disks(settings))
 
 
 def bounds(settings: Settings) -> Bounds:
@@ -88,14 +93,28 @@ def bounds(settings: Settings) -> Bounds:
     )
 
 
-def _late(tx: Connection, read: Mapping[str, Rubric], newest: date) -> tuple[Case, ...]:
-    """The newest batch, where a category that somebody reads is not there yet."""
-    there = sights.fetched_at(tx, newest)
-    wanted = {name for rubric in read.values() for name in rubric.categories}
-    if not (missing := sorted(wanted - there.keys())):
+def _late(
+    store: Store, source: PaperSource, read: Mapping[str, Rubric], now: datetime
+) -> tuple[Case, ...]:
+    """The newest batch, where somebody looked for it and has not seen the whole of it.
+
+    A service that was down when it came knows nothing of it until its first look; what has begun
+    to come is late from then on that it began.
+    """
+    wanted = sorted({name for rubric in read.values() for name in rubric.categories})
+    stands = standing(store, source, wanted, now)
+    if stands.batch not in {Batch.LATE, Batch.GROWING}:
         return ()
-    reason = f"Not there: {', '.join(missing)}."
-    return (Case("", newest, announcement(newest).public_from, reason=reason),)
+    since = stands.public_from
+    if stands.batch is Batch.GROWING:
+        with store.read() as tx:
+            looks = looks_at(tx, stands.date)
+        since = max(one.out_at for one in looks.values() if one.out_at)
+    reason = (
+        f"Of arXiv's announcement of {stands.date}, public from {stands.public_from:%Y-%m-%d %H:%M}"
+        f" UTC on, this is not all there: {', '.join(stands.missing)}."
+    )
+    return (Case("", stands.date, max(since, stands.public_from), reason=reason),)
 
 
 def _missed(
@@ -192,8 +211,3 @@ def _mail(room: Room, sections: Sequence[Section], ended: Sequence[Section], now
             now=now,
         )
     )
-
-
-def open_alerts(seen: Seen, settings: Settings) -> list[Alert]:
-    """What is wrong at this moment, whether or not a round has seen it."""
-    return find(seen, bounds(settings))

@@ -25,7 +25,6 @@ from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
 
 if TYPE_CHECKING:
-    from datetime import date
     from pathlib import Path
 
 
@@ -36,10 +35,10 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
-def newest(settings: Settings, now: datetime) -> date:
-    """The date of the announcement that should be there."""
+def calendar(settings: Settings) -> PaperSource:
+    """The source, to be asked for dates; whoever asks it for papers takes the queue of `build`."""
     source: PaperSource = resolve_name(SOURCES[settings.source])(settings)
-    return source.newest(now)
+    return source
 
 
 def open_home(settings: Settings) -> Store:

@@ -105,8 +105,8 @@ def test_a_late_batch(service: Service):
         stay_away,
         come,
         "ArXiv's batch is late: 2025-11-18",
-        "at 2025-11-18 01:00 UTC",
-        "Not there: cs.LG",
+        "public from 2025-11-18 01:00 UTC",
+        "not all there: cs.LG",
         "status.arxiv.org",
         wait=10,
     )
@@ -116,7 +116,16 @@ def test_a_batch_counts_as_late_from_the_hour_that_is_set(store: Store):
     service = Service(store, late_hours=0.5)
     service.join()
     service.archive.late = True
+    service.morning()
     assert len(service.round(0)) == 1
+
+
+def test_a_service_that_begins_long_after_the_announcement_has_not_looked_yet(service: Service):
+    service.join()
+    service.round(12 * 60)
+    service.morning()
+    service.round()
+    assert service.told == []
 
 
 @pytest.fixture

@@ -65,10 +65,9 @@ def _wrong(store: Store, settings: Settings) -> list[Opened]:
         rubrics = load_all(settings.rubrics_dir)
     except RubricError:
         rubrics = {}
+    seen = look(store, settings, rubrics, wiring.calendar(settings), now)
+    found = find(seen, bounds(settings))
     with store.read() as tx:
-        found = find(
-            look(tx, settings, rubrics, wiring.newest(settings, now), now), bounds(settings)
-        )
         known = {one.alert.key: one for one in alerts.opened(tx)}
     return [replace(known.get(one.key) or Opened(0, one, now, now), alert=one) for one in found]
 

@@ -68,7 +68,7 @@ def _mails(
         .order_by(digest.c.date, digest.c.rubric)
     )
     if within:
-        query = query.where(digest.c.date >= (now - within).date())
+        query = query.where(since >= now - within)
     return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
 
 
@@ -76,7 +76,7 @@ def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
     query = (
         select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted)
         .join_from(mailing, digest)
-        .where(mailing.c.halted != "", digest.c.date >= (now - WEEK).date())
+        .where(mailing.c.halted != "", mailing.c.at >= now - WEEK)
         .order_by(digest.c.date, digest.c.rubric)
     )
     return tuple(Case(slug, day, at, reason=why) for slug, day, at, why in tx.execute(query))

@@ -52,10 +52,10 @@ def settle(tx: Connection, kind: TroubleKind, rubric: str, day: date | None = No
 
 
 def noted(tx: Connection, kind: TroubleKind, now: datetime) -> tuple[Case, ...]:
-    """What is noted of the last week's mornings."""
+    """What was noted, or noted again, within the last week."""
     query = (
         select(trouble)
-        .where(trouble.c.kind == kind, trouble.c.date >= (now - KEPT).date())
+        .where(trouble.c.kind == kind, trouble.c.at >= now - KEPT)
         .order_by(trouble.c.date, trouble.c.rubric)
     )
     return tuple(
@@ -64,7 +64,7 @@ def noted(tx: Connection, kind: TroubleKind, now: datetime) -> tuple[Case, ...]:
 
 
 def forget_old(tx: Connection, now: datetime) -> None:
-    tx.execute(delete(trouble).where(trouble.c.date < (now - KEPT).date()))
+    tx.execute(delete(trouble).where(trouble.c.at < now - KEPT))
 
 
 def took(tx: Connection, step: str, seconds: float, now: datetime) -> None:
