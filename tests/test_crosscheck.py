@@ -67,6 +67,23 @@ def test_on_the_first_day_a_list_of_yesterday_brings_no_flood(house):
     morning(house, TUESDAY, after=MINUTE)
     assert check(house, TUESDAY).state == State.STALE
     assert house.on(TUESDAY) == ["07"]
+    assert "by_id" not in [what for what, _ in house.source.asked]
+
+
+def test_a_short_list_of_yesterday_is_known_by_its_papers(house):
+    house.put(1, MONDAY)
+    house.put(2, TUESDAY)
+    morning(house, MONDAY)
+    morning(house, TUESDAY, after=MINUTE)
+    assert check(house, TUESDAY).state == State.STALE
+
+
+def test_a_short_list_of_yesterday_is_known_by_its_papers_dates_on_the_first_day(house):
+    house.put(1, MONDAY)
+    house.put(2, TUESDAY)
+    morning(house, TUESDAY, after=MINUTE)
+    assert check(house, TUESDAY).state == State.STALE
+    assert house.on(TUESDAY) == ["02"]
 
 
 def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(house):
