@@ -32,6 +32,7 @@ from newsletter.forecast import forecast
 from newsletter.mailbox import Mailbox
 from newsletter.name_server import NameServer
 from newsletter.scorers import SCORERS
+from newsletter.store import StoreError
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def examine(
     found = premises.settings_found(settings)
     if any(one.state is State.FAIL for one in found):
         return _clean(settings, found)
-    store = premises.opened(settings)
+    try:
+        store = premises.opened(settings)
+    except StoreError as error:
+        return _clean(settings, [*found, fail("database", str(error), "see its folder's rights")])
     found += _here(settings, clock())
     outside = [] if offline else list(_outside(settings))
     questions = [*_stored(settings, store, clock, offline=offline), *outside]

@@ -48,7 +48,9 @@ class NameServer:
         if not self._where:
             made = dns.resolver.Resolver()
         else:
-            host, _, port = self._where.partition(":")
+            # An IPv6 address has colons of its own, and then no port.
+            bare = self._where.count(":") != 1
+            host, _, port = (self._where, "", "") if bare else self._where.partition(":")
             made = dns.resolver.Resolver(configure=False)
             try:
                 made.nameservers = [host]

@@ -97,10 +97,16 @@ def operator_found(settings: Settings) -> Iterator[Finding]:
 
 
 def opened(settings: Settings) -> Store | None:
-    """The database; None where it is a file that is not there: opening it would make it."""
+    """The database; None where it is a file that is not there: opening it would make it.
+
+    Raises StoreError for one whose folder may not be looked into.
+    """
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
-    return Store(url) if file is None or file.is_file() else None
+    with suppress(PermissionError):
+        if file is not None and not file.is_file():
+            return None
+    return Store(url)
 
 
 def database_found(store: Store | None) -> Finding:
@@ -153,8 +159,12 @@ def room(free: int, little: int, place: Path, what: str, *, writable: bool) -> F
 
 
 def _existing(place: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(one for one in (place, *place.parents) if one.is_dir())
+    """The folder, or the nearest one above it that is there and may be looked at."""
+    for one in (place, *place.parents):
+        with suppress(PermissionError):
+            if one.is_dir():
+                return one
+    return place.parents[-1]
 
 
 def zone_found(settings: Settings, now: datetime) -> Finding:

@@ -9,6 +9,7 @@ import pytest
 from newsletter import dns_records
 from newsletter.findings import CheckError, Record, State
 from newsletter.name_server import NameServer
+from newsletter.settings import SettingsError
 from tests.fakes.dns import FakeDns
 
 DOMAIN = "digest.example.org"
@@ -163,3 +164,12 @@ def test_a_name_server_that_is_silent_or_broken_is_no_empty_answer():
             with pytest.raises(CheckError, match="did not answer"):
                 asking.ask(host, "TXT")
         assert time.monotonic() - started < 3
+
+
+def test_a_name_server_by_its_address_alone():
+    assert NameServer("2620:fe::fe")._resolver().nameservers == ["2620:fe::fe"]
+    chosen = NameServer("9.9.9.9:5353")._resolver()
+    assert (chosen.nameservers, chosen.port) == (["9.9.9.9"], 5353)
+    for wrong in ("9.9.9", "9.9.9.9:x", "fe80:::1"):
+        with pytest.raises(SettingsError, match="IP address"):
+            NameServer(wrong)._resolver()

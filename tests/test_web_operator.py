@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, insert, select
 
+from newsletter.links import TEST_READER
 from newsletter.people import DeliveryState, SubscriberState
 from newsletter.store import Store, alerts, deliveries, overview, waiting
 from newsletter.store.tables import delivery, digest
@@ -20,6 +21,7 @@ from tests.fakes import busy
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import (
+    LINKS,
     NOW,
     STARS,
     THURSDAY,
@@ -223,6 +225,8 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
         again = {**one, "id": 77, "date": THURSDAY}
         tx.execute(insert(digest).values(again))
         found = overview.since(tx, ["stars"], TUESDAY)
+        assert len(overview.since(tx, ["stars"], TUESDAY + timedelta(days=1))) == 1
+        assert overview.since(tx, ["models"], TUESDAY) == []
     assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
     with served(opened(store, operator_header=HEADER)) as web:
         words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
@@ -354,7 +358,8 @@ def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
     before = stored(store, reader(store))
     for link in links:
         operator.web.post(link, {"List-Unsubscribe": "One-Click"})
-    assert links
+    tokens = {link.rpartition("/")[2]: link.split("/")[-2] for link in links}
+    assert {LINKS.read(purpose, token) for token, purpose in tokens.items()} == {TEST_READER}
     assert stored(store, before).state is SubscriberState.ACTIVE
     with store.read() as tx:
         assert deliveries.count_all(tx)[DeliveryState.ACCEPTED] == 36
