@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.settling import is_filling
 from newsletter.sources import Kind, SourceError
 from newsletter.store.looks import Check
 from newsletter.store.papers import Entry
@@ -75,6 +76,12 @@ class Comparison:
     @property
     def is_waiting(self) -> bool:
         return any(why == Why.WAITING for _, _, why in self.check.apart)
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether the API lacks many of the papers of some category."""
+        names = self.check.named
+        return any(is_filling(self.named(name), self.waiting(name)) for name in names)
 
     def waiting(self, category: str) -> int:
         return sum(name == category and why == Why.WAITING for _, name, why in self.check.apart)

@@ -91,7 +91,7 @@ def fetch(
     With `settle` (a service, which comes again) the source is asked no sooner than ten minutes
     after the last look, and BatchGrowing says what is not whole yet and when to come again. Without
     it (a person, who wants an answer) one look is taken as it is; only when no date was named and
-    the source's own list names papers that it does not show, there is a BatchGrowing as well.
+    the source's own list names many papers that it does not show, there is a BatchGrowing as well.
     What is whole is not asked for again; `look_again` finds what comes after.
 
     Raises BatchLate, BatchGrowing, NotAnnouncedError and SourceError.
@@ -214,5 +214,5 @@ def _complain(task: Task, harvest: Harvest, growing: Sequence[str], *, settle: b
     due = ask_at(looks, task.window.public_from)
     if growing and not any(last.out_at for last in looks):
         raise BatchLate(task.window.date, due)
-    if growing and (settle or (harvest.comparison and harvest.comparison.is_waiting)):
+    if growing and (settle or (harvest.comparison and harvest.comparison.is_filling)):
         raise BatchGrowing(task.window.date, due, growing)

@@ -23,7 +23,9 @@ EAGER = timedelta(hours=3)
 RARE_PATIENCE = timedelta(hours=3)
 """So long after arXiv's hour a category that is never empty holds the others' morning."""
 NAMED_PATIENCE = timedelta(hours=2)
-"""So long we wait for papers that arXiv's list names and its API does not know."""
+"""So long we wait for papers that arXiv's list names and its API lacks, if they are many."""
+FEW = 0.05
+"""The share of such papers for which nobody waits: they come with the next digest, as late."""
 GROWTH_PATIENCE = timedelta(hours=6)
 """So long we wait for a batch that does not stop growing."""
 DAY = timedelta(hours=24)
@@ -87,11 +89,16 @@ def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How
         return How.DAY if sight.papers else How.PATIENCE
     if sight.usual and not sight.papers:
         return How.PATIENCE if agree and now - public_from >= RARE_PATIENCE else None
-    if sight.waiting and out_for < NAMED_PATIENCE:
+    if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
         return None
     if agree:
         return How.LOOKS
     return How.PATIENCE if out_for >= GROWTH_PATIENCE else None
+
+
+def is_filling(named: int | None, waiting: int) -> bool:
+    """Whether the API lacks so many of the papers named that it must still be filling in."""
+    return waiting > FEW * (named or 0)
 
 
 def ask_at(looks: Iterable[Look], public_from: datetime) -> datetime:

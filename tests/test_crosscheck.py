@@ -129,6 +129,15 @@ def test_by_hand_a_list_that_names_more_says_so_and_a_date_takes_what_is_there(h
     assert house.fetch(TUESDAY, settle=False).papers == 1
 
 
+def test_by_hand_nobody_is_sent_away_for_one_paper_of_many(house):
+    for number in range(1, 30):
+        house.put(number, TUESDAY)
+    house.put(30, TUESDAY, lag=12 * HOUR)
+    house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
+    assert house.fetch(settle=False).papers == 29
+    assert whys(house, TUESDAY) == [("30", "cs.AI", Why.WAITING)]
+
+
 def test_an_api_that_shows_nothing_is_not_believed_when_the_list_names_papers(house):
     house.put(1, FRIDAY, lag=27 * HOUR)
     house.clock.now = announcement(FRIDAY).public_from + 25 * HOUR

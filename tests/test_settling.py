@@ -53,9 +53,15 @@ def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
 
 
 def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
-    assert judged((5, 399), (15, 399), named=400, waiting=1) is None
-    assert judged((5, 399), (124, 399), named=400, waiting=1) is None
-    assert judged((5, 399), (125, 399), named=400, waiting=1) is How.LOOKS
+    assert judged((5, 360), (15, 360), named=400, waiting=40) is None
+    assert judged((5, 360), (124, 360), named=400, waiting=40) is None
+    assert judged((5, 360), (125, 360), named=400, waiting=40) is How.LOOKS
+
+
+def test_nobody_waits_for_a_few_of_many():
+    assert judged((5, 380), named=400, waiting=20) is None
+    assert judged((5, 380), (15, 380), named=400, waiting=20) is How.LOOKS
+    assert judged((5, 379), (15, 379), named=400, waiting=21) is None
 
 
 def test_an_empty_category_is_believed_unless_it_never_is_empty():
