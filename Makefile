@@ -26,6 +26,9 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 
 install: $(VENV)/run.stamp ## Make the virtual environment with what running needs
 
+install-scale: install ## What several machines need besides (NEWSLETTER_ENGINE=dbos)
+	$(PIP) install --require-hashes -r requirements-scale.lock
+
 demo: $(VENV)/run.stamp ## The whole job on the bundled sample day, into demo-out/
 	@$(BIN)/newsletter demo --out $(DEMO_OUT)
 
@@ -105,4 +108,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install demo test lint pytest check-email gallery bench-deliver bench-morning bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

@@ -18,10 +18,10 @@ from sqlalchemy.engine import make_url
 from newsletter.people import DeliveryState
 from newsletter.store import Store, StoreError, backup, deliveries, events, holding, origin
 from newsletter.store.origin import Kind
-from newsletter.store.tables import delivery, digest
+from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
-from tests.fakes.mail import RUBRIC, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, Clock, FakeMailer, Town
 from tests.fakes.rows import everything, fill
 from tests.fakes.world import World
 
@@ -146,9 +146,18 @@ def test_who_is_due_after_the_restore_is_served(store, due, state):
     town.settle(1)
     with store.begin() as tx:
         holding.hold_all(tx, TAKEN, RESTORED)
-        habits = deliveries.waiting(tx, town.digest_id, RUBRIC)
-        deliveries.freeze_due(tx, town.digest_id, RUBRIC, dict.fromkeys(habits, due), LATER)
+        everyone = subscriber.c.rubric == RUBRIC
+        deliveries.make_rows(tx, town.digest_id, everyone, LATER, due)
     assert list(states(store).values()) == [state]
+
+
+def test_who_came_after_the_restore_got_nothing_before_it(store):
+    town = Town(store, Clock(LATER))
+    town.settle(1)
+    with store.begin() as tx:
+        holding.hold_all(tx, TAKEN, RESTORED)
+    town.announce()
+    assert list(states(store).values()) == ["pending"]
 
 
 def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):

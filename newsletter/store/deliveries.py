@@ -86,17 +86,16 @@ def make_rows(
     It is `unknown` instead where a backup was put in place after the mail was due. Rows are made
     in the order of all their indexes' keys: a random order costs five times as much.
     """
-    held = holding.why(tx, digest_id, due)
-    state = DeliveryState.UNKNOWN if held else DeliveryState.PENDING
+    state, reason = holding.state_and_reason(tx, digest_id, due)
     made = {
         "id": _new_id(tx, digest_id),
         "digest_id": literal(digest_id),
         "subscriber_id": subscriber.c.id,
         "email": subscriber.c.email,
-        "state": literal(state.value),
+        "state": state,
         "attempt": literal(0),
         "failures": literal(0),
-        "reason": literal(held),
+        "reason": reason,
         "created_at": literal(now, delivery.c.created_at.type),
         "changed_at": literal(now, delivery.c.changed_at.type),
     }

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, literal, select, update
 
 from newsletter.announcements import announcement
 from newsletter.people import DeliveryState
 from newsletter.store import origin
 from newsletter.store.origin import Fact, Kind
-from newsletter.store.tables import delivery, digest
+from newsletter.store.tables import delivery, digest, subscriber
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,18 +41,27 @@ def reason(fact: Fact) -> str:
     return f"{HELD}{fact.at:%Y-%m-%d %H:%M} UTC"
 
 
-def why(tx: Connection, digest_id: int, due: datetime | None) -> str:
-    """Why a mail that is planned now must not leave; empty when it may.
+def state_and_reason(
+    tx: Connection, digest_id: int, due: datetime | None
+) -> tuple[ColumnElement[str], ColumnElement[str]]:
+    """Of a subscriber's mail that is planned now: pending, or held where it may have left before.
 
-    `due` None means that nobody waited for an hour: it may have left since the announcement.
+    `due` None means that nobody waited for an hour: it may have left since the announcement. Who
+    became a reader after the restore got nothing before it.
     """
+    pending = literal(DeliveryState.PENDING.value), literal("")
     restored = origin.known(tx).get(Kind.RESTORED)
     if restored is None or restored.until is None:
-        return ""
+        return pending
     if due is None:
         day = tx.execute(select(digest.c.date).where(digest.c.id == digest_id)).scalar_one()
         due = announcement(day).public_from
-    return reason(restored) if due <= restored.until else ""
+    if due > restored.until:
+        return pending
+    new = subscriber.c.since > restored.until
+    held = DeliveryState.UNKNOWN.value, reason(restored)
+    state, why = (case((new, free), else_=stop) for free, stop in zip(pending, held, strict=True))
+    return state, why
 
 
 def held(tx: Connection) -> int:
