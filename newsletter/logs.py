@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, MutableMapping
 
     from newsletter.settings import Settings
 
@@ -85,6 +85,10 @@ class Cleaner:
         if isinstance(value, list | tuple | set | frozenset):
             return [self.value(inner) for inner in value]
         return self.text(value if isinstance(value, str) else _repr(value))
+
+    def event(self, event: MutableMapping[str, Any]) -> dict[str, object]:
+        """All fields of a line, but for the one in which Uvicorn repeats it in colours."""
+        return {k: self.value(v) for k, v in event.items() if k != "color_message"}
 
 
 def secrets_of(settings: Settings) -> list[str]:
@@ -158,7 +162,7 @@ def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                lambda _logger, _name, event: {k: cleaner.value(v) for k, v in event.items()},
+                lambda _logger, _name, event: cleaner.event(event),
                 _last(structlog, terminal=terminal),
             ],
         )
