@@ -94,6 +94,13 @@ bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep
 chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
 	$(BIN)/python bench/chaos.py
 
+chaos-groups: $(VENV)/dev.stamp ## Kill the sender of groups over 60 requests, and count
+	$(BIN)/python bench/chaos_groups.py
+	$(BIN)/python bench/chaos_groups.py --bare
+
+bench-groups: $(VENV)/dev.stamp ## 100,000 deliveries in groups against one by one
+	$(BIN)/python bench/groups.py
+
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
 	$(BIN)/python -m tests.kill_scoring --kills 50
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.store import claims, inbound, subscribers, waiting
+from newsletter.store import claims, group_ends, inbound, subscribers, waiting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,10 @@ def answer_reply(tx: Connection, letter_id: str, now: datetime, *, unsubscribe: 
 
 
 def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> Decided:
-    """Say of a mail in doubt that it went out, or have it sent with the next run."""
-    if not claims.resolve(tx, delivery_id, now, sent=sent):
+    """Say of a mail in doubt that it went out, or have it sent with the next run.
+
+    The id may be that of a group of mails, which are then decided on together.
+    """
+    if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, group_ends)):
         return Decided.NOT_WAITING
     return Decided.SENT if sent else Decided.RESENT

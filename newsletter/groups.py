@@ -8,7 +8,6 @@ withdrawn and sent anew, so that nobody has to wonder whether it had been taken.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 from newsletter import lives
 from newsletter.deliver import LONGEST_REST, Limits, Tally, complaints
+from newsletter.fences import FENCE, settle, settle_lost
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict
 from newsletter.patience import Patience, in_a_row
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from newsletter.deliver import Progress
     from newsletter.people import GroupEmail
 
-log = logging.getLogger(__name__)
-
+AHEAD = timedelta(minutes=20)
+"""So long before the readers' hour a group is handed over: long enough to withdraw what is in doubt
+at a wake-up every five minutes, and not longer, for who leaves after that is mailed all the same.
+"""
 LEASE = timedelta(minutes=2)
 """Longer than a request may take, and short enough to withdraw what a dead machine has begun."""
 STALE = timedelta(seconds=60)
 """Whoever was asleep so long since the claim sends nothing any more."""
-FENCE = timedelta(minutes=10)
-"""SendGrid withdraws a batch not later than this before its time."""
 LEAST_LEAD = FENCE + timedelta(minutes=1)
-SLACK = timedelta(seconds=10)
+"""With less a mail is scheduled, and can't be withdrawn."""
 NO_ROOM = 1.0
 MOST_HOURS = 200
-"""Hours with names of their own in one statement; more are met in groups of their own."""
+"""Hours of other names in one statement."""
 FIRST_BACKOFF = 2.0
 
 
@@ -118,10 +118,10 @@ class _Work:
     ) -> tuple[Group | None, float]:
         with self.store.begin() as tx:
             now = self.clock()
-            if not groups.has_room(tx, now, fenced=bool(batch_id)):
+            if not groups.has_room(tx, fenced=bool(batch_id)):
                 return None, NO_ROOM
             if not self.pace.grant(tx, now, 1):
-                return None, (1 / self.limits.per_second if self.limits.per_second else NO_ROOM)
+                return None, min(NO_ROOM, 1 / (self.limits.per_second or 1.0))
             group, skipped = groups.begin(
                 tx,
                 uuid4().hex,
@@ -151,7 +151,7 @@ class _Work:
             return
         finally:
             if not left:
-                self._end(group, GroupState.UNSENT, "not composed, or too late to be sent")
+                self._end(group, "not composed, or too late to be sent")
         with self.store.begin() as tx:
             taken = group_ends.accept(
                 tx,
@@ -182,7 +182,8 @@ class _Work:
         """What an answer other than "taken" means for the group, and for the run."""
         now = self.clock()
         if error.verdict is Verdict.UNKNOWN:
-            state = settle(self.store, self.mailer, _as_lost(group), self.clock, str(error))
+            lost = Lost(group.id, group.batch_id, group.send_at)
+            state = settle(self.store, self.mailer, lost, self.clock, str(error))
             if state is GroupState.CANCELLED:
                 error = SendError(Verdict.UNSENT, f"withdrawn: {error}")
             self.patience.failed(error, now)
@@ -196,14 +197,14 @@ class _Work:
             with self.store.begin() as tx:
                 group_ends.drop(tx, group.id, refused, DeliveryState.REJECTED, str(error), now)
         wait = FIRST_BACKOFF if error.verdict is Verdict.UNSENT else 0.0
-        self._end(group, GroupState.UNSENT, str(error), wait)
+        self._end(group, str(error), wait)
 
-    def _end(self, group: Group, state: GroupState, reason: str, wait: float = 0.0) -> None:
+    def _end(self, group: Group, reason: str, wait: float = 0.0) -> None:
         now = self.clock()
-        not_before = now + timedelta(seconds=wait) if wait else None
+        later = now + timedelta(seconds=wait) if wait else None
         with self.store.begin() as tx:
             self.pace.tell(tx, now)
-            group_ends.release(tx, group.id, state, reason, now, not_before=not_before)
+            group_ends.release(tx, group.id, GroupState.UNSENT, reason, now, not_before=later)
 
 
 def deliver_groups(
@@ -249,45 +250,7 @@ def deliver_groups(
 def _tally(work: _Work) -> Tally:
     with work.store.begin() as tx:
         counts = deliveries.count(tx, work.digest_id)
-        halted = work.patience.halted if counts.get(DeliveryState.PENDING) else ""
-        if halted:
+        if halted := work.patience.halted if counts.get(DeliveryState.PENDING) else "":
             deliveries.halt(tx, work.digest_id, halted)
     states = {state.value: number for state, number in counts.items()}
     return Tally(**states, halted_reason=halted, sent=work.sent)
-
-
-def settle_lost(store: Store, mailer: GroupMailer, clock: Callable[[], datetime]) -> int:
-    """Decide on the groups whose processes are gone. How many there were. Safe to repeat."""
-    with store.read() as tx:
-        found = groups.lost(tx, clock(), lives.is_gone)
-    for one in found:
-        settle(store, mailer, one, clock, groups.LOST)
-    return len(found)
-
-
-def settle(
-    store: Store, mailer: GroupMailer, one: Lost, clock: Callable[[], datetime], reason: str
-) -> GroupState:
-    """Withdraw a group of which nobody knows whether it was taken; else it is in doubt.
-
-    It stays `started` where the provider cannot be asked and there is time to ask again.
-    """
-    if one.batch_id and one.send_at and one.send_at - clock() > FENCE + SLACK:
-        try:
-            withdrawn = mailer.withdraw(one.batch_id)
-        except SendError as error:
-            log.warning("a batch is not withdrawn yet: %s", error)
-            return GroupState.STARTED
-        if withdrawn:
-            with store.begin() as tx:
-                group_ends.release(
-                    tx, one.id, GroupState.CANCELLED, f"withdrawn: {reason}", clock()
-                )
-            return GroupState.CANCELLED
-    with store.begin() as tx:
-        group_ends.doubt(tx, one.id, reason, clock())
-    return GroupState.UNKNOWN
-
-
-def _as_lost(group: Group) -> Lost:
-    return Lost(group.id, group.batch_id, group.send_at)

@@ -1,6 +1,7 @@
 """What the service does besides the mornings.
 
     every five minutes   the operator is told of what is wrong, a watchdog that all is well;
+                         groups of mails that a dead process left are withdrawn, or in doubt;
                          replies are fetched and worked off, also those a dead process had stored
     nightly              what is old is forgotten, the provider's lists and ours are compared
 
@@ -15,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
+from newsletter.fences import settle_lost
 from newsletter.signs import give_sign
 from newsletter.store import events, inbound, retention, signups, troubles
 from newsletter.suppression_sync import sync, welcome_back
@@ -66,7 +68,8 @@ def add_to(scheduler: BaseScheduler, room: Room) -> None:
 
 def do_round(room: Room) -> None:
     # Whoever has to know of trouble is told before anything else can fail.
-    _do(room, (tell_operator, give_sign, read_mailbox, work_off, free_who_came_back))
+    told = (tell_operator, give_sign)
+    _do(room, (*told, settle_groups, read_mailbox, work_off, free_who_came_back))
 
 
 def do_night(room: Room) -> None:
@@ -82,6 +85,12 @@ def _do(room: Room, duties: Sequence[Duty]) -> None:
             duty(room, room.clock())
         except Trouble as trouble:
             log.warning("%s: %s", duty.__name__.replace("_", " "), trouble)
+
+
+def settle_groups(room: Room, _now: datetime) -> None:
+    """Withdraw what a dead process may have handed over, while there is time for it."""
+    if room.groups is not None and (lost := settle_lost(room.store, room.groups, room.clock)):
+        log.warning("%d groups of mails were left by a process that is gone", lost)
 
 
 def read_mailbox(room: Room, now: datetime) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from newsletter.store.digests import Frozen
     from newsletter.store.standings import Standing
 
+AT_THE_HOUR = timedelta()
 MEMORY = timedelta(days=7)
 """How far back a digest is still mailed to those who should have had it."""
 LOOK_BACK = timedelta(days=30)
@@ -90,9 +91,18 @@ class Shelf(NamedTuple):
         return [one for one in inside if one.kind in digests.MAILED]
 
 
-def owe_due(store: Store, slug: str, now: datetime, zone: ZoneInfo, hour: time) -> None:
+def owe_due(
+    store: Store,
+    slug: str,
+    now: datetime,
+    zone: ZoneInfo,
+    hour: time,
+    ahead: timedelta = AT_THE_HOUR,
+) -> None:
     """Write down who is owed mail because his hour has come: of the newest digest due, or of all
     since his last mail.
+
+    With `ahead` the daily readers' hour counts as come so long before, for mail that is scheduled.
 
     Who came, or came back, after the mail of that hour was out waits for the next.
     """
@@ -101,7 +111,8 @@ def owe_due(store: Store, slug: str, now: datetime, zone: ZoneInfo, hour: time) 
         wait = standings.habits(tx, slug, shelf.since(shelf.newest)) if shelf.newest else []
     ready: dict[Turn, dict[Habit, datetime | None]] = {}
     for habit in wait:
-        if turn := _turn(shelf, habit, now, zone, hour):
+        by = now if _weekly(habit) else now + ahead
+        if turn := _turn(shelf, habit, now, by, zone, hour):
             own = due.due_of(turn.last, habit.reader, zone, hour)
             ready.setdefault(turn, {})[habit] = _came_by(shelf, turn.last, own)
     for turn, habits in ready.items():
@@ -113,14 +124,16 @@ def owe_due(store: Store, slug: str, now: datetime, zone: ZoneInfo, hour: time) 
             _share_out(tx, shelf, crowd, turn.last, now, weekly=turn.weekly)
 
 
-def _turn(shelf: Shelf, habit: Habit, now: datetime, zone: ZoneInfo, hour: time) -> Turn | None:
-    """The newest mail that is due for readers of that habit."""
+def _turn(
+    shelf: Shelf, habit: Habit, now: datetime, by: datetime, zone: ZoneInfo, hour: time
+) -> Turn | None:
+    """The newest mail that is due by then for readers of that habit."""
     weekly = _weekly(habit)
     for slot in reversed(shelf.frozen):
         if slot.date < (now - MEMORY).date():
             break
         at = _due(shelf, slot.date, habit, zone, hour)
-        if at and at <= now:
+        if at and at <= by:
             last = _last(shelf, slot.date, weekly=weekly)
             return Turn(last, at, weekly) if last else None
     return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from newsletter.envelope import Sender
     from newsletter.links import Links
     from newsletter.mailbox import Mailbox
-    from newsletter.mailers import Lists, Mailer
+    from newsletter.mailers import GroupMailer, Lists, Mailer
     from newsletter.model import Rubric
     from newsletter.render import Renderer
     from newsletter.scorers import Scorer
@@ -43,6 +43,7 @@ class Room:
     clock: Callable[[], datetime]
     mailbox: Mailbox | None = None
     lists: Lists | None = None
+    groups: GroupMailer | None = None
     engine: Engine = field(default_factory=Local)
     stop: threading.Event = field(default_factory=threading.Event)
 

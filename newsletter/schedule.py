@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING
 
 from newsletter.daily import mail, make_edition, safely, wanted
 from newsletter.fetch import BatchGrowing, BatchLate, look_again
+from newsletter.groups import AHEAD
 from newsletter.leading import RENEW_SECONDS, Leader
 from newsletter.noting import morning
-from newsletter.owing import MEMORY, Owed, owe_due
+from newsletter.owing import AT_THE_HOUR, MEMORY, Owed, owe_due
 from newsletter.pulse import Pulse
 from newsletter.sources import SourceError
 from newsletter.stopping import Stopped
 from newsletter.store import deliveries, digests
 from newsletter.trouble import Trouble
+from newsletter.units import in_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +161,8 @@ class Mornings:
             there = digests.ids_since(tx, (now - MEMORY).date())
         for slug in sorted({rubric for _, rubric, _, _ in there}):
             zone, hour = room.settings.zone, room.settings.send_at
-            _, trouble = safely(slug, partial(owe_due, room.store, slug, now, zone, hour))
+            ahead = AHEAD if in_groups(room, slug) else AT_THE_HOUR
+            _, trouble = safely(slug, partial(owe_due, room.store, slug, now, zone, hour, ahead))
             if trouble:
                 log.warning("%s: %s", slug, trouble)
 

@@ -11,27 +11,35 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import time as clock_time
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from newsletter.afterword import with_afterword
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, deliver
 from newsletter.digest import compose
+from newsletter.due import due_at
+from newsletter.groups import AHEAD, deliver_groups
 from newsletter.model import DayKind, Digest, Outcome, Rubric
 from newsletter.noting import figures, keep_duration, step
 from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
 from newsletter.score import score
 from newsletter.stopping import Stopped
 from newsletter.store import digests
+from newsletter.store.groups import audience
 from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
+    from newsletter.deliver import Progress, Tally
     from newsletter.room import Report, Room
+    from newsletter.store.groups import Hour
 
 GROUP = 50
 """Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
@@ -89,17 +97,7 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
     copies = Copies(room.renderer, room.links, room.sender, digest)
     stage = f"Sending {digest.rubric.slug}" + (f", lane {lane + 1}" if lane else "")
     with step(room, "mail", unit.day, digest.rubric.slug) as line:
-        tally = deliver(
-            room.store,
-            room.mailer,
-            digest_id,
-            lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
-            clock=room.clock,
-            sleep=time.sleep,
-            progress=lambda done, total: report(stage, done, total),
-            limits=replace(LIMITS, per_second=room.settings.mails_per_second),
-            stop=room.stop.is_set,
-        )
+        tally = _send(room, digest_id, digest, copies, partial(report, stage))
         line.update(sent=tally.sent, waiting=tally.pending, unknown=tally.unknown)
     if copies.rendering_seconds:
         keep_duration(room, "render", copies.rendering_seconds)
@@ -107,6 +105,55 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
         message = "stopped on request; the rest is pending"
         raise Stopped(message)
     return Ending(tally.halted_reason, tally.sent)
+
+
+def _send(room: Room, digest_id: int, digest: Digest, copies: Copies, progress: Progress) -> Tally:
+    limits = replace(LIMITS, per_second=room.settings.mails_per_second)
+    if room.groups and in_groups(room, digest.rubric.slug):
+        return deliver_groups(
+            room.store,
+            room.groups,
+            digest_id,
+            copies.group,
+            due=_hours(room, digest.date),
+            clock=room.clock,
+            sleep=time.sleep,
+            progress=progress,
+            limits=limits,
+            stop=room.stop.is_set,
+        )
+    return deliver(
+        room.store,
+        room.mailer,
+        digest_id,
+        lambda delivery: copies.email(delivery.subscriber, delivery.id, room.clock()),
+        clock=room.clock,
+        sleep=time.sleep,
+        progress=progress,
+        limits=limits,
+        stop=room.stop.is_set,
+    )
+
+
+def in_groups(room: Room, slug: str) -> bool:
+    """Whether a rubric has so many readers that their mail leaves in groups."""
+    if room.groups is None:
+        return False
+    with room.store.read() as tx:
+        return audience(tx, slug) > room.settings.group_audience
+
+
+def _hours(room: Room, day: date) -> Callable[[Hour], datetime | None]:
+    """When mail of `day` is due at an hour that is near; None where it is to leave at once."""
+    soon = room.clock() + AHEAD
+
+    def due(hour: Hour) -> datetime | None:
+        zone = ZoneInfo(hour.timezone) if hour.timezone else room.settings.zone
+        local = clock_time.fromisoformat(hour.send_at) if hour.send_at else room.settings.send_at
+        at = due_at(day, zone, local)
+        return at if at <= soon else None
+
+    return due
 
 
 ACTS = {Kind.SCORE: _score, Kind.DIGEST: _digest, Kind.MAIL: _mail}

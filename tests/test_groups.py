@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, Tally, deliver
-from newsletter.groups import deliver_groups, settle_lost
+from newsletter.fences import settle_lost
+from newsletter.groups import deliver_groups
 from newsletter.mailers.sendgrid_groups import SendGridGroups
 from newsletter.people import DeliveryState, Format, GroupEmail
 from newsletter.render import Renderer
@@ -339,6 +340,23 @@ def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
     assert not sender.withdraw("f" * 32)
 
 
+def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(town: Town, fake: FakeSendGrid):
+    settled(town, 10)
+    fake.faults.append(Fault(act="reset", accepts=True))
+    assert run(town, fake, due=ahead(town)) == Tally(accepted=10)
+    assert len(fake.batches.withdrawn) == 1
+    town.clock.sleep(24 * 60)
+    settle_lost(town.store, mailer(fake), town.clock.now)
+    assert len(fake.batches.withdrawn) == 1
+    town.clock.sleep(2 * 60)
+    settle_lost(town.store, mailer(fake), town.clock.now)
+    settle_lost(town.store, mailer(fake), town.clock.now)
+
+    assert fake.batches.withdrawn == {}
+    assert sum("scheduled_sends/" in path for path, _, _ in fake.requests) == 1
+    assert max(Counter(fake.addresses).values()) == 1
+
+
 def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
     settled(town, 10)
     now = town.clock.now()
@@ -347,19 +365,24 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
 
     def add(tx, number: int, state: GroupState, send_at=None):
         values = {"id": f"{number:032}", "state": state.value, "send_at": send_at}
+        values["batch_id"] = f"batch {number}"
         tx.execute(mail_group.insert().values(**row, **values))
 
     with town.store.begin() as tx:
         for number in range(7):
             add(tx, number, GroupState.STARTED)
-        assert groups.has_room(tx, now, fenced=True)
+        assert groups.has_room(tx, fenced=True)
         for number in range(7, 10):
             add(tx, number, GroupState.CANCELLED, now + LEAD)
-        assert not groups.has_room(tx, now, fenced=True)
-        assert groups.has_room(tx, now, fenced=False)
-        assert groups.has_room(tx, now + 2 * LEAD, fenced=True)
+        assert not groups.has_room(tx, fenced=True)
+        assert groups.has_room(tx, fenced=False)
+        assert groups.long_over(tx, now + LEAD) == []
+        assert len(groups.long_over(tx, now + 2 * LEAD)) == 3
+        groups.let_go(tx, "batch 7")
+        assert len(groups.long_over(tx, now + 2 * LEAD)) == 2
+        assert groups.has_room(tx, fenced=True)
         add(tx, 10, GroupState.STARTED)
-        assert not groups.has_room(tx, now, fenced=False)
+        assert not groups.has_room(tx, fenced=False)
 
 
 def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(town: Town, fake: FakeSendGrid):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from newsletter import decisions, wiring
 from newsletter.decisions import Decided
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import claims, inbound
+from newsletter.store import claims, group_ends, inbound
 from newsletter.terminal import print_json, screen, table
 
 if TYPE_CHECKING:
@@ -18,9 +18,21 @@ SHORT = 12
 
 
 def show_doubts(*, as_json: bool) -> int:
+    """Groups first, each as one: its mails are decided on together."""
     with wiring.open_store(read_settings()).read() as tx:
-        found = claims.doubts(tx)
+        many = group_ends.doubts(tx)
+        found = group_ends.single(tx, claims.doubts(tx))
     facts = [
+        {
+            "id": one.id,
+            "email": f"a group of {one.readers}",
+            "rubric": one.rubric,
+            "date": one.date.isoformat(),
+            "since": one.since.isoformat(),
+            "reason": one.reason,
+        }
+        for one in many
+    ] + [
         {
             "id": one.id,
             "email": one.email,

@@ -97,6 +97,9 @@ class GroupMailer(Protocol):
         left. False where that is not granted; may be asked again.
         """
 
+    def let_go(self, batch_id: str) -> None:
+        """Forget that a batch was withdrawn, once its time is long over: only so many are held."""
+
 
 GROUPS = {"sendgrid": "newsletter.mailers.sendgrid_groups:SendGridGroups"}
 

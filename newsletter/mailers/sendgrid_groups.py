@@ -80,6 +80,14 @@ class SendGridGroups(SendGrid):
         # Too late, too many at once, or a wish that was granted before: only the list knows.
         return self._is_withdrawn(self._ask(scheduled._(batch_id).get).body)
 
+    def let_go(self, batch_id: str) -> None:
+        try:
+            self._ask(self._client.client.user.scheduled_sends._(batch_id).delete)
+        except SendError as error:
+            # Refused is as good as done: it does not know the batch any more.
+            if error.verdict is not Verdict.HALT:
+                raise
+
     @staticmethod
     def _is_withdrawn(body: bytes) -> bool:
         try:

@@ -12,10 +12,12 @@ from newsletter.store.groups import GroupState
 from newsletter.store.tables import delivery, digest, mail_group
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
+
+    from newsletter.store.claims import Doubt
 
 _OPEN = (DeliveryState.SENDING.value, DeliveryState.UNKNOWN.value)
 _UNDECIDED = (GroupState.STARTED.value, GroupState.UNKNOWN.value)
@@ -142,6 +144,18 @@ def doubts(tx: Connection) -> list[GroupDoubt]:
         .order_by(group.changed_at, group.id)
     )
     return [GroupDoubt(*row) for row in tx.execute(query)]
+
+
+def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
+    """Those of the mails in doubt that are in no group in doubt."""
+    in_doubt = set(
+        tx.scalars(
+            select(delivery.c.id)
+            .join(mail_group, mail_group.c.id == delivery.c.group_id)
+            .where(mail_group.c.state == GroupState.UNKNOWN.value)
+        )
+    )
+    return [one for one in found if one.id not in in_doubt]
 
 
 def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool:

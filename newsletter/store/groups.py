@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, insert, literal, or_, select
+from sqlalchemy import func, insert, literal, or_, select, update
 
-from newsletter.people import Delivery, DeliveryState, Format
+from newsletter.people import Delivery, DeliveryState, Format, SubscriberState
 from newsletter.store import claims
 from newsletter.store.tables import delivery, mail_group, subscriber
 
@@ -41,6 +41,10 @@ class GroupState(StrEnum):
     UNSENT = "unsent"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
+
+
+_HELD = (mail_group.c.state == GroupState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
+"""The provider still holds these back, and counts them."""
 
 
 class Hour(NamedTuple):
@@ -80,6 +84,12 @@ class Group:
     send_at: datetime | None = None
 
 
+def audience(tx: Connection, rubric: str) -> int:
+    """How many readers a rubric has."""
+    mine = (subscriber.c.rubric == rubric) & (subscriber.c.state == SubscriberState.ACTIVE.value)
+    return tx.scalar(select(func.count()).select_from(subscriber).where(mine)) or 0
+
+
 def next_alike(tx: Connection, digest_id: int, now: datetime) -> Likeness | None:
     """How the first reader who may be mailed now is served; None where nobody is left."""
     row = tx.execute(
@@ -108,7 +118,7 @@ def hours(tx: Connection, digest_id: int) -> list[Hour]:
     return [Hour(*row) for row in tx.execute(query)]
 
 
-def has_room(tx: Connection, now: datetime, *, fenced: bool) -> bool:
+def has_room(tx: Connection, *, fenced: bool) -> bool:
     """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
 
     Of those with a batch no more than SendGrid would withdraw beside those it holds back already.
@@ -119,9 +129,7 @@ def has_room(tx: Connection, now: datetime, *, fenced: bool) -> bool:
     under_way = _count(tx, started)
     if not fenced:
         return under_way < IN_FLIGHT
-    held = _count(
-        tx, (mail_group.c.state == GroupState.CANCELLED.value) & (mail_group.c.send_at > now)
-    )
+    held = _count(tx, _HELD)
     return under_way < min(IN_FLIGHT, WITHDRAWN - held)
 
 
@@ -194,6 +202,17 @@ def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[
         .order_by(group.started_at)
     )
     return [Lost(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
+
+
+def long_over(tx: Connection, before: datetime) -> list[str]:
+    """The withdrawn batches whose time was before then."""
+    query = select(mail_group.c.batch_id).where(_HELD, mail_group.c.send_at < before)
+    return [batch_id for batch_id in tx.scalars(query) if batch_id]
+
+
+def let_go(tx: Connection, batch_id: str) -> None:
+    """The provider has forgotten a batch."""
+    tx.execute(update(mail_group).where(mail_group.c.batch_id == batch_id).values(batch_id=None))
 
 
 def _count(tx: Connection, which: ColumnElement[bool]) -> int:

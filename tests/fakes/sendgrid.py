@@ -150,6 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
             found = fake.batches.look(self.path.rpartition("/")[2]) if looks else (200, {})
         self._answer(Fault(*found))
 
+    def do_DELETE(self) -> None:
+        fake = self.server.fake
+        with fake.lock:
+            fake.requests.append((self.path, dict(self.headers), None))
+            found = fake.batches.let_go(self.path.rpartition("/")[2], fake.messages)
+        self._answer(Fault(*found))
+
     def _answer(self, fault: Fault) -> None:
         body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
         body = b"" if fault.body is None else body

@@ -41,6 +41,7 @@ class Batches:
     named: set[str] = field(default_factory=set)
     withdrawn: dict[str, float] = field(default_factory=dict)
     send_at: dict[str, float] = field(default_factory=dict)
+    discarded: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0
 
     def new(self) -> tuple[int, object]:
@@ -51,17 +52,23 @@ class Batches:
     def cancel(self, wish: dict[str, Any]) -> tuple[int, object]:
         batch_id, now = wish.get("batch_id", ""), self.clock()
         when = self.send_at.get(batch_id)
-        active = [one for one in self.withdrawn if self.send_at.get(one, now + 1) > now]
         if (
             batch_id not in self.named
             or batch_id in self.withdrawn
             or (when is not None and when - now < FENCE_SECONDS)
-            or len(active) >= MOST_WITHDRAWN
+            or len(self.withdrawn) >= MOST_WITHDRAWN
         ):
             self.refused += 1
             return 400, {"errors": [{"message": "the batch can't be cancelled", "field": None}]}
         self.withdrawn[batch_id] = now
         return 201, wish
+
+    def let_go(self, batch_id: str, taken: list[dict[str, Any]]) -> tuple[int, object]:
+        """What was taken for it is gone; what comes for it now would be sent."""
+        if self.withdrawn.pop(batch_id, None) is None:
+            return 404, {"errors": [{"message": "no such batch", "field": None}]}
+        self.discarded += [one for one in taken if one.get("batch_id") == batch_id]
+        return 204, None
 
     def look(self, batch_id: str) -> tuple[int, object]:
         known = [{"batch_id": batch_id, "status": "cancel"}] if batch_id in self.withdrawn else []
@@ -92,7 +99,9 @@ class Batches:
 
     def is_withdrawn(self, request: dict[str, Any]) -> bool:
         """A batch that was withdrawn holds back what comes for it later, as well."""
-        return request.get("batch_id") in self.withdrawn
+        if request.get("batch_id") in self.withdrawn:
+            return True
+        return any(request is one for one in self.discarded)
 
 
 def _personal(place: int, person: dict[str, Any]) -> tuple[str, str] | None:
