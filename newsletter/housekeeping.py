@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
+from newsletter.daily import safely
 from newsletter.fences import settle_lost
 from newsletter.signs import give_sign
 from newsletter.store import events, inbound, retention, signups, troubles
@@ -106,8 +107,8 @@ def read_mailbox(room: Room, now: datetime) -> None:
 
 
 def work_off(room: Room, now: datetime) -> None:
-    post = inbox.Post(room.store, room.mailer, room.renderer, room.links, room.sender, room.rubrics)
-    inbox.work_off(post, now)
+    carried = (room.store, room.mailer, room.renderer, room.links, room.sender, room.rubrics)
+    inbox.work_off(inbox.Post(*carried, safely=safely), now)
 
 
 def free_who_came_back(room: Room, now: datetime) -> None:

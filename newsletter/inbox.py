@@ -10,23 +10,24 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
+from newsletter import reports
 from newsletter.addresses import ascii_domain
 from newsletter.envelope import letter
 from newsletter.incoming import Incoming, read
 from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError
-from newsletter.people import SubscriberState
 from newsletter.phrases import Wish
 from newsletter.replies import Kind, Reply, understand
-from newsletter.store import inbound, subscribers, suppressions
+from newsletter.store import StoreError, inbound, subscribers, suppressions
 from newsletter.store.inbound import Letter, State
 from newsletter.store.suppressions import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from newsletter.people import Subscriber
     from newsletter.render import Renderer
     from newsletter.store import Store
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +54,23 @@ WORDS = (
 )
 HELD = {State.REVIEW: "A person reads your reply and decides.", State.DONE: "You asked for help."}
 RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
+UNREADABLE = "(this mail could not be worked off; the log says why)"
 UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
+
+
+def plainly(_what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+    return act(), ""
+
+
+class Safely(Protocol):
+    """Does something whose fault is its own: the result, or None and its trouble in words."""
+
+    def __call__(self, what: str, act: Callable[[], T], /) -> tuple[T | None, str]: ...
 
 
 @dataclass(frozen=True)
 class Post:
-    """What working off needs."""
+    """What working off needs. `safely` keeps one mail's fault from all others."""
 
     store: Store
     mailer: Mailer
@@ -64,6 +78,7 @@ class Post:
     links: Links
     sender: Sender
     rubrics: Mapping[str, Rubric]
+    safely: Safely = plainly
 
     @property
     def ours(self) -> list[str]:
@@ -128,18 +143,43 @@ def _related(one: str, other: str) -> bool:
 
 def work_off(post: Post, now: datetime) -> int:
     """Deal with every new mail. How many there were. Each is settled before its answer leaves:
-    a crash between the two costs an answer, and never doubles one.
+    a crash between the two costs an answer, and never doubles one. Raises StoreError.
     """
     done = 0
-    while True:
-        with post.store.begin() as tx:
-            found = inbound.next_new(tx)
-            if found is None:
-                return done
-            answer = _settle(tx, post, found, now)
+    while dealt := _deal(post, now):
         done += 1
-        if answer:
-            _send(post, answer, now)
+        if dealt.answer:
+            post.safely("an answer", partial(_send, post, dealt.answer, now))
+    return done
+
+
+class _Dealt(NamedTuple):
+    answer: Answer | None
+
+
+def _deal(post: Post, now: datetime) -> _Dealt | None:
+    """Settle the next mail. One that cannot be is left to a person, and stops no other."""
+    taken: list[Letter] = []
+    failed: list[StoreError] = []
+
+    def settle() -> Answer | None:
+        try:
+            with post.store.begin() as tx:
+                taken.extend(filter(None, [inbound.next_new(tx)]))
+                return _settle(tx, post, taken[0], now) if taken else None
+        except StoreError as error:
+            failed.append(error)
+            raise
+
+    answer, trouble = post.safely("a mail that came in", settle)
+    if failed and (not taken or inbound.is_away(failed[0])):
+        raise failed[0]
+    if not taken:
+        return None
+    if trouble:
+        with post.store.begin() as tx:
+            inbound.settle(tx, taken[0].id, State.REVIEW, None, UNREADABLE)
+    return _Dealt(answer)
 
 
 def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer | None:
@@ -148,10 +188,14 @@ def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer 
     reply = understand(
         mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
     )
+    if reply.kind in {Kind.BOUNCE, Kind.COMPLAINT}:
+        state = reports.take(tx, post.links, found, reply.kind, now)
+        inbound.settle(tx, found.id, state, None, reply.text)
+        return None
     person = subscribers.get(tx, token[1]) if token else _author(tx, mail)
     test = token is not None and token[1] == TEST_READER
-    if test or reply.kind in {Kind.AUTOMATIC, Kind.BOUNCE} or person is None or not person.email:
-        known = test or reply.kind in {Kind.AUTOMATIC, Kind.BOUNCE, Kind.COMPLAINT}
+    known = test or reply.kind is Kind.AUTOMATIC
+    if known or person is None or not person.email:
         inbound.settle(tx, found.id, State.DONE if known else State.LETTER, None, reply.text)
         return None
     return _obey(tx, found, reply, person, now, proven=token is not None or found.aligned)
@@ -168,8 +212,6 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
     """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
     state = {Kind.REVIEW: State.REVIEW, Kind.OTHER: State.LETTER}.get(reply.kind, State.DONE)
     inbound.settle(tx, found.id, state, person.id, reply.text)
-    if reply.kind is Kind.COMPLAINT:
-        subscribers.withdraw(tx, person.id, SubscriberState.COMPLAINED, "feedback report", now)
     hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
     if hostile or reply.kind is Kind.OTHER:
         return None

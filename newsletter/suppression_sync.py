@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from newsletter.addresses import canonical
 from newsletter.mailers import ListName
 from newsletter.people import SubscriberState
+from newsletter.returned import says_gone
 from newsletter.store import departures, events, subscribers, suppressions
 from newsletter.store.events import Event, EventKind
 from newsletter.store.suppressions import GRAVITY, Reason
-from newsletter.webhooks import says_gone
 
 if TYPE_CHECKING:
     import threading

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from newsletter import inbox, incoming
+from newsletter.returned import says_gone
 from newsletter.store import events
 from newsletter.store.events import Event, EventKind
 
@@ -32,9 +32,6 @@ OLDEST = timedelta(hours=25)
 NEWEST = timedelta(minutes=10)
 BIGGEST = 10 * 2**20
 LATEST_SECOND = 4_102_444_800
-STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
-# Reputation, routing, a full mailbox, the message itself: none says the address is wrong.
-TEMPORARY = re.compile(r"2\.|4\.|5\.7\.|5\.4\.4|5\.2\.2|5\.3\.|5\.6\.")
 PLAIN_KINDS = {
     "processed": EventKind.PROCESSED,
     "deferred": EventKind.DEFERRED,
@@ -156,12 +153,6 @@ def _bounce(told: dict[str, Any]) -> EventKind:
     if _text(told, "type") == "blocked" or not says_gone(status):
         return EventKind.SOFT_BOUNCE
     return EventKind.HARD_BOUNCE
-
-
-def says_gone(status: str) -> bool:
-    """Whether the address itself is said to be wrong: a block is about us, not about it."""
-    code = STATUS.search(status)
-    return code is not None and not TEMPORARY.match(code[0])
 
 
 def _text(told: dict[str, Any], name: str) -> str:

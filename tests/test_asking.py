@@ -30,6 +30,7 @@ def written(name: str) -> list[tuple[str, str]]:
     return [(code, said.replace("\\n", "\n")) for code, _, said in rows]
 
 
+WORDS = ["please", "unsubscribe", "not", "remove", "me", "mail", "no", "want", "more"]
 CLEAR, UNCLEAR = written("clear.tsv"), written("unclear.tsv")
 
 

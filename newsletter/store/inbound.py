@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError
 
 from newsletter.store.tables import inbound
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
+
+    from newsletter.store import StoreError
 
 BETWEEN_ANSWERS = timedelta(hours=24)
 KEPT_RAW = timedelta(days=30)
@@ -152,6 +155,11 @@ def forget_old(tx: Connection, now: datetime) -> int:
         .where(inbound.c.state == State.DONE, inbound.c.received_at < now - KEPT_RAW)
         .values(raw=None, said="", envelope_from="")
     ).rowcount
+
+
+def is_away(error: StoreError) -> bool:
+    """Whether the database is to blame, and not what was to be written to it."""
+    return not isinstance(error.__cause__, (DataError, IntegrityError))
 
 
 def _letter(row: Row[Any]) -> Letter:

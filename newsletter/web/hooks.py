@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
 from newsletter import inbox, webhooks
+from newsletter.daily import safely
 from newsletter.web.forms import multipart, read_body
 from newsletter.webhooks import Receipt, Signature
 
@@ -89,7 +90,8 @@ def _take(desk: Desk, request: Request, raw: bytes) -> Receipt:
 
 
 def _post(desk: Desk) -> inbox.Post:
-    return inbox.Post(desk.store, desk.mailer, desk.renderer, desk.links, desk.sender, desk.rubrics)
+    carried = (desk.store, desk.mailer, desk.renderer, desk.links, desk.sender, desk.rubrics)
+    return inbox.Post(*carried, safely=safely)
 
 
 def _answer(receipt: Receipt) -> Response:

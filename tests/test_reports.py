@@ -1,0 +1,231 @@
+"""Delivery and feedback reports that come by mail. The numbers are cases of docs/delivery.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from newsletter import daily, returned
+from newsletter.inbox import Post, take, work_off
+from newsletter.model import Rubric
+from newsletter.people import DeliveryState, SubscriberState
+from newsletter.render import Renderer, Site
+from newsletter.store import StoreError, inbound, subscribers, suppressions
+from newsletter.store.inbound import State
+from newsletter.store.tables import delivery, event, subscriber
+from newsletter.store.tables import inbound as table
+from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
+
+if TYPE_CHECKING:
+    from newsletter.store import Store
+
+RENDERER = Renderer(Site("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
+GONE = "5.1.1 (no such user)"
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    made = Town(store)
+    made.settle(2)
+    made.announce()
+    made.send(FakeMailer())
+    return made
+
+
+def post(town: Town) -> Post:
+    rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
+    return Post(town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, daily.safely)
+
+
+def report(
+    about: str, *, action: str = "failed", status: str = GONE, ours: str = "", kind: str = "dsn"
+) -> bytes:
+    """What a mail server says of the mail `ours` (its headers) to the address `about`."""
+    types = {"dsn": "delivery-status", "arf": "feedback-report"}
+    fields = f"Action: {action}\r\nStatus: {status}\r\n" if kind == "dsn" else ""
+    named = "Final-Recipient: rfc822; " if kind == "dsn" else "Original-Rcpt-To: "
+    return (
+        "From: MAILER-DAEMON@mx.example.com\r\nSubject: Undelivered Mail\r\n"
+        f"Message-ID: <{abs(hash((about, action, status, ours, kind)))}@mx.example.com>\r\n"
+        f'Content-Type: multipart/report; report-type={types[kind]}; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nIt could not be delivered.\r\n"
+        f"--b\r\nContent-Type: message/{types[kind]}\r\n\r\n{named}{about}\r\n{fields}\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{ours}\r\n--b--\r\n"
+    ).encode()
+
+
+def message_id(row) -> str:
+    return f"Message-ID: <{row.id}@mail.example.org>\r\n"
+
+
+def arrive(town: Town, raw: bytes, to: str = SENDER.email) -> None:
+    take(town.store, raw, "", [to], START)
+    work_off(post(town), START)
+
+
+def states(town: Town) -> dict[str, str]:
+    with town.store.read() as tx:
+        return {
+            email: now for email, now in tx.execute(select(subscriber.c.email, subscriber.c.state))
+        }
+
+
+def events_told(town: Town) -> list[str]:
+    with town.store.read() as tx:
+        return list(tx.scalars(select(event.c.kind)))
+
+
+def test_13_a_bounce_by_mail_ends_the_subscription_it_is_about(town: Town):
+    first, second = town.rows()
+    arrive(town, report("an.alias@elsewhere.example", ours=message_id(first)))
+    assert states(town) == {
+        first.email: SubscriberState.BOUNCED,
+        second.email: SubscriberState.ACTIVE,
+    }
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, first.email) is suppressions.Reason.BOUNCED
+    assert town.rows()[0].fate == "hard bounce"
+
+
+def test_13_a_mail_in_doubt_that_bounces_had_been_taken(town: Town):
+    row = town.rows()[0]
+    with town.store.begin() as tx:
+        tx.execute(delivery.update().values(state=DeliveryState.UNKNOWN))
+    arrive(town, report(row.email, status="4.2.2", ours=message_id(row)))
+    assert town.states()[row.email] is DeliveryState.ACCEPTED
+    assert states(town)[row.email] == SubscriberState.ACTIVE
+
+
+def test_12_a_report_that_comes_twice_counts_once(town: Town):
+    row = town.rows()[0]
+    for to in (SENDER.email, "postmaster@mail.example.org"):
+        arrive(town, report(row.email, status="4.2.2", ours=message_id(row)), to)
+    arrive(town, report(row.email, status="4.2.2 still", ours=message_id(row)))
+    assert events_told(town) == ["soft bounce"]
+
+
+def test_13_the_readers_token_in_the_returned_headers_is_proof_too(town: Town):
+    row = town.rows()[0]
+    header = f"Reply-To: {LINKS.reply_address(row.subscriber_id).upper()}\r\n"
+    arrive(town, report("x@y.example", ours=header))
+    assert states(town)[row.email] == SubscriberState.BOUNCED
+
+
+def test_18_an_address_alone_proves_nothing(town: Town):
+    row = town.rows()[0]
+    arrive(town, report(row.email))
+    arrive(town, report(row.email, ours=f"Message-ID: <{'0' * 32}@mail.example.org>\r\n"))
+    arrive(town, report(row.email, kind="arf"))
+    assert states(town)[row.email] == SubscriberState.ACTIVE
+    assert events_told(town) == ["soft bounce"]
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, row.email) is None
+        assert [one.state for one in inbound.queue(tx)] == [State.LETTER]
+
+
+def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(town: Town):
+    row = town.rows()[0]
+    for _ in range(2):
+        arrive(town, report("redacted", kind="arf", ours=message_id(row)))
+    assert states(town)[row.email] == SubscriberState.COMPLAINED
+    assert events_told(town) == ["complaint"]
+
+
+@pytest.mark.parametrize(
+    ("action", "told"), [("delayed", ["deferred"]), ("delivered", ["processed"])]
+)
+def test_13_a_delay_is_no_bounce(town: Town, action: str, told: list[str]):
+    row = town.rows()[0]
+    arrive(town, report(row.email, action=action, status="4.4.1", ours=message_id(row)))
+    assert (events_told(town), states(town)[row.email]) == (told, SubscriberState.ACTIVE)
+
+
+def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
+    row = town.rows()[0]
+    for day in range(5):
+        at = START.replace(day=START.day + day)
+        take(town.store, report(row.email, status=f"5.1.1 {day}"), "", [SENDER.email], at)
+        work_off(post(town), at)
+    assert states(town)[row.email] == SubscriberState.BOUNCED
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, row.email) is None
+
+
+@given(st.binary(max_size=400))
+def test_16_whatever_comes_back_can_be_read(raw: bytes):
+    returned.read(raw)
+    returned.read(b"Final-Recipient: rfc822;" + raw)
+
+
+def reply(said: str, number: int) -> bytes:
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["Message-ID"] = "a@example.com", f"<{number}@example.com>"
+    mail.set_content(said)
+    return mail.as_bytes()
+
+
+class Breaking:
+    """A renderer that fails for whoever is in `cursed`."""
+
+    def __init__(self, cursed: str) -> None:
+        self.cursed = cursed
+
+    def mail(self, name: str, **given: object) -> tuple[str, str, str]:
+        if given["email"] == self.cursed:
+            raise ZeroDivisionError
+        return RENDERER.mail(name, **given)
+
+
+def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: Town):
+    first, second = town.rows()
+    with town.store.begin() as tx:
+        tx.execute(
+            subscriber.update()
+            .where(subscriber.c.id == first.subscriber_id)
+            .values(state="of no release")
+        )
+    for number, row in enumerate((first, second)):
+        to = LINKS.reply_address(row.subscriber_id)
+        take(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
+    assert work_off(post(town), START) == 2
+    assert states(town)[second.email] == SubscriberState.UNSUBSCRIBED
+    with town.store.read() as tx:
+        [waiting] = inbound.queue(tx)
+    assert (waiting.state, "log" in waiting.said) == (State.REVIEW, True)
+    assert work_off(post(town), START) == 0
+
+
+def test_14_an_answer_that_cannot_be_made_stops_no_other_mail(town: Town):
+    first, second = town.rows()
+    broken = replace(post(town), renderer=Breaking(first.email))
+    for number, row in enumerate((first, second)):
+        to = LINKS.reply_address(row.subscriber_id)
+        take(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
+    assert work_off(broken, START) == 2
+    assert set(states(town).values()) == {SubscriberState.UNSUBSCRIBED}
+    assert [mail.to_email for mail in broken.mailer.taken] == [second.email]
+
+
+def test_14_a_database_that_is_away_blames_no_mail(town: Town):
+    row = town.rows()[0]
+    to = LINKS.reply_address(row.subscriber_id)
+    take(town.store, reply("unsubscribe", 1), "a@example.com", [to], START)
+    with town.store.begin() as tx:
+        tx.execute(text("ALTER TABLE suppression RENAME TO hidden"))
+    try:
+        with pytest.raises(StoreError):
+            work_off(post(town), START)
+    finally:
+        with town.store.begin() as tx:
+            tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
+    with town.store.read() as tx:
+        assert list(tx.scalars(select(table.c.state))) == [State.NEW]
+        assert subscribers.get(tx, row.subscriber_id)
+    assert work_off(post(town), START) == 1
