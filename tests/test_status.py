@@ -128,6 +128,16 @@ def test_no_sign_where_something_keeps_the_morning_from_being_whole(store: Store
     assert dog.asked == ["/ping/token"]
 
 
+def test_no_sign_while_mail_is_overdue(store: Store, dog: Watchdog):
+    service = Service(store, ping_url=dog.url)
+    service.join()
+    service.morning()
+    chosen = service.room.settings
+    owe_due(store, "stars", START + timedelta(hours=5.1), chosen.zone, chosen.send_at)
+    at(service, 7)
+    assert dog.asked == []
+
+
 def test_a_watchdog_that_fails_is_logged_without_its_address_and_asked_again(
     store: Store, dog: Watchdog, caplog: pytest.LogCaptureFixture
 ):

@@ -20,6 +20,7 @@ from newsletter.sources import SourceError
 from newsletter.store import Store, alerts, claims, events, inbound, subscribers
 from newsletter.store.events import Event, EventKind
 from newsletter.store.tables import delivery
+from newsletter.store.tables import inbound as letters
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import Clock, Town, settings
 from tests.fakes.scoring import honest
@@ -64,8 +65,8 @@ def is_told_once(
     for part in said:
         assert part in words(mails[0]), words(mails[0])
     assert said[0] in mails[0].subject
-    for _ in range(3):
-        service.round()
+    for minutes in (5, 5, 60, 60):
+        service.round(minutes)
     assert len(service.told) == before + 1
     mend()
     for _ in range(3):
@@ -618,6 +619,18 @@ def test_the_next_mail_says_what_is_over(service: Service):
     service.pay("models", DOLLAR)
     [*_, last] = service.round(60)
     assert "Over since" not in words(last)
+
+
+def test_one_look_in_which_it_is_missing_is_not_its_end(service: Service):
+    review(service)
+    service.round()
+    for state in (inbound.State.DONE, inbound.State.REVIEW):
+        with service.room.store.begin() as tx:
+            tx.execute(update(letters).values(state=state))
+        service.round()
+    with service.room.store.read() as tx:
+        [one] = alerts.opened(tx)
+    assert (one.first_seen, len(service.told)) == (START + timedelta(minutes=5), 1)
 
 
 def test_several_things_are_one_mail(service: Service):
