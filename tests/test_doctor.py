@@ -227,6 +227,7 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
         ("POST", "/hooks/sendgrid/events"): 200,
         ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 301,
     }
+    outside.pages.headers = {"Location": "/healthz"}
     outside.feed.given = {}
     outside.arxiv.always = lambda _request, reply: replace(reply, status=503)
     checks = asked()
@@ -237,6 +238,7 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     # What could not be looked at is neither well nor broken.
     unseen = {checks[name].state for name in ("event webhook", "spf", "arxiv feed")}
     assert unseen == {State.WARN}
+    assert "led elsewhere (301)" in checks["inbound hook"].said
     assert all(checks[name].fix for name in failed)
     assert KEY not in str(checks)
     assert "sk-ant" not in str(checks)
@@ -583,3 +585,16 @@ def test_a_domain_that_sendgrid_does_not_know_fails(outside):
     found = by_check(question.ask().findings)
     assert (found["spf"].state, found["dkim"].state) == (State.FAIL, State.FAIL)
     assert "Authenticate Your Domain" in found["dkim"].fix
+
+
+def test_whatever_names_a_secret_it_is_not_repeated(tmp_path):
+    folder = tmp_path / KEY
+    folder.mkdir()
+    (folder / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    given = settings(
+        sendgrid_api_key=KEY, mailer="outbox", source="sample", rubrics_dir=folder,
+        outbox_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/n.db",
+    )  # fmt: skip
+    found = doctor.examine(given, lambda: NOW, offline=True)
+    assert "***" in by_check(found)["rubrics"].said
+    assert KEY not in str(found)
