@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import daily, housekeeping, wiring
+from newsletter import daily, housekeeping, logs, wiring
 from newsletter.commands.pages import GRACE_SECONDS, answer, desk_of, listening
 from newsletter.room import no_report
 from newsletter.schedule import Mornings, scheduler, wake
@@ -39,10 +39,9 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
     if not web and not schedule:
         message = "--no-web and --no-schedule leave nothing to serve; give one of them"
         raise Trouble(message)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    room = wiring.build(read_settings())
+    settings = read_settings()
+    logs.set_up(settings, "info")
+    room = wiring.build(settings)
     # Uvicorn stops on a signal and then raises it again: by itself that would kill the mornings.
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: room.stop.set())
