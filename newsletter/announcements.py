@@ -64,6 +64,11 @@ def announcement(day: date) -> Announcement:
     )
 
 
+def feed_from(day: date) -> datetime:
+    """When arXiv's feed is that of `day`: midnight Eastern (info.arxiv.org/help/rss.html)."""
+    return _eastern(day, time(0))
+
+
 def newest(now: datetime) -> date:
     """The date of the newest announcement that is public at `now` (aware)."""
     day = now.astimezone(EASTERN).date() + DAY

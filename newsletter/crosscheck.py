@@ -32,9 +32,10 @@ NEW_HERE = (Kind.NEW, Kind.CROSS)
 
 
 class State(StrEnum):
-    """What the list was good for."""
+    """What the list was good for. EARLY: it was of an earlier day, and had to be at that hour."""
 
     FRESH = "fresh"
+    EARLY = "early"
     STALE = "stale"
     EMPTY = "empty"
     ABSENT = "absent"

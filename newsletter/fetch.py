@@ -18,7 +18,7 @@ from newsletter.announcements import announcement, holiday
 from newsletter.held import long_held
 from newsletter.looking import Harvest, Task, entries, keep, look, task_of
 from newsletter.renewing import keep_versions, renew, renew_sent
-from newsletter.settling import GAP, HOUR, ask_at
+from newsletter.settling import DAY, GAP, HOUR, ask_at
 from newsletter.sources import Growing
 from newsletter.store import papers as shelf
 from newsletter.trouble import Trouble
@@ -125,15 +125,17 @@ def look_again(
 ) -> int:
     """Look once more at the newest announcement where it was taken as whole; how many are new.
 
-    For a service to call at every wake-up: the source is asked once an hour at most. A digest that
-    is made already has what comes now in the next one, as late. Raises SourceError.
+    For a service to call at every wake-up: the source is asked once an hour at most, for a day;
+    what comes after that is a stray of the next announcement. A digest that is made already has
+    what comes now in the next one, as late. Raises SourceError.
     """
     day = source.newest(now)
     done = sorted(set(categories) - set(_missing(store, categories, day)))
     if not (done and isinstance(source, Growing)):
         return 0
     task = task_of(store, done, day, checked=True, patient=True)
-    if any(now < last.at + HOUR for last in task.asked):
+    over = now - task.window.public_from >= DAY
+    if over or any(now < last.at + HOUR for last in task.asked):
         return 0
     harvest = look(store, source, task, now, progress)
     new = keep(store, day, now, harvest._replace(whole={}))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.announcements import feed_from
 from newsletter.crosscheck import Comparison, Known, State, compare
 from newsletter.settling import DAY, How, Look, Sight, after, judge
 from newsletter.sources import Growing
 from newsletter.store import looks as seen
 from newsletter.store import papers as shelf
+from newsletter.store.looks import Check
 from newsletter.store.papers import Entry
 from newsletter.window import window_of
 
@@ -84,6 +87,8 @@ def look(
     if task.checked and isinstance(source, Growing):
         known = partial(_known, store, task)
         comparison = compare(source, task.categories, papers, known, window)
+        if comparison.check.state in (State.STALE, State.EMPTY) and now < feed_from(window.date):
+            comparison = replace(comparison, check=Check(State.EARLY))
         papers |= {paper.id: paper for paper in comparison.young}
     on_time = entries(papers.values(), dict.fromkeys(task.categories, window.start))
     out = task.is_out or bool(papers) or _shown(source, window, comparison)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.announcements import announcement, following, holiday
-from newsletter.settling import HOUR, How, ask_at
+from newsletter.settling import DAY, HOUR, How, ask_at
 from newsletter.sources import Growing
 from newsletter.store import looks as seen
 from newsletter.store import papers as shelf
@@ -66,7 +66,7 @@ def standing(
         quiet = all(one.how == How.NOTHING for one in done.values())
         batch = Batch.NOTHING if quiet else Batch.WHOLE
         due = last + HOUR
-    if not (missing or isinstance(source, Growing)):
+    if not missing and (not isinstance(source, Growing) or due - public_from >= DAY):
         due = announcement(following(day)).public_from
     times = max((one.looks for one in looks.values()), default=0)
     return Standing(day, public_from, batch, due, missing, times, _holiday_after(day, now))

@@ -55,7 +55,7 @@ def test_before_midnight_the_list_is_of_yesterday_and_is_not_used(house):
     house.put(7, TUESDAY)
     morning(house, MONDAY)
     assert morning(house, TUESDAY, after=MINUTE).papers == 1
-    assert check(house, TUESDAY).state == State.STALE
+    assert check(house, TUESDAY).state == State.EARLY
     assert house.how(TUESDAY)["cs.AI"] == How.LOOKS
     assert house.on(TUESDAY) == ["07"]
 
@@ -65,7 +65,7 @@ def test_on_the_first_day_a_list_of_yesterday_brings_no_flood(house):
         house.put(number, MONDAY)
     house.put(7, TUESDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.STALE
+    assert check(house, TUESDAY).state == State.EARLY
     assert house.on(TUESDAY) == ["07"]
     assert "by_id" not in [what for what, _ in house.source.asked]
 
@@ -75,15 +75,25 @@ def test_a_short_list_of_yesterday_is_known_by_its_papers(house):
     house.put(2, TUESDAY)
     morning(house, MONDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.STALE
+    assert check(house, TUESDAY).state == State.EARLY
 
 
 def test_a_short_list_of_yesterday_is_known_by_its_papers_dates_on_the_first_day(house):
     house.put(1, MONDAY)
     house.put(2, TUESDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.STALE
+    assert check(house, TUESDAY).state == State.EARLY
     assert house.on(TUESDAY) == ["02"]
+
+
+def test_a_list_of_yesterday_is_stale_when_it_should_not_be(house):
+    house.put(1, MONDAY)
+    house.put(2, TUESDAY)
+    morning(house, MONDAY)
+    house.sky.stale |= {(TUESDAY, "cs.AI"), (TUESDAY, "cs.LG")}
+    assert morning(house, TUESDAY).papers == 1
+    assert check(house, TUESDAY).state == State.STALE
+    assert house.how(TUESDAY) == {"cs.AI": How.LOOKS, "cs.LG": How.LOOKS}
 
 
 def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(house):

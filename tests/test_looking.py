@@ -159,6 +159,20 @@ def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
     assert house.fetch().already
 
 
+def test_the_hourly_looks_end_with_the_day(house):
+    house.put(1, FRIDAY)
+    house.clock.now = announcement(FRIDAY).public_from
+    house.until_whole()
+    assert house.standing().ask_at == house.clock.now + HOUR
+    house.clock.on(hours=23)
+    house.again()
+    looks = len(house.source.asked)
+    house.clock.on(hours=2)
+    assert house.again() == 0
+    assert len(house.source.asked) == looks
+    assert house.standing().ask_at == announcement(following(FRIDAY)).public_from
+
+
 def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
     house.put(1, TUESDAY)
 

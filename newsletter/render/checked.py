@@ -18,6 +18,7 @@ MOST_WITHDRAWN = 5
 LONGEST_TITLE = 160
 LONGEST_REASON = 200
 STATES = {
+    "early": "Made before arXiv’s own list of the day was out.",
     "stale": "arXiv’s own list still showed an earlier day, so it was not used.",
     "absent": "arXiv’s own list could not be read.",
     "empty": "arXiv’s own list named no new paper.",
