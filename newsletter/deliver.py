@@ -147,6 +147,7 @@ class _Attempt:
     """One try. Until `left` is set no request can have left, whatever went wrong."""
 
     delivery: Delivery
+    until: datetime
     content_hash: str = ""
     left: bool = False
 
@@ -183,7 +184,7 @@ class _Work:
         claimed, skipped = self._commit(outcomes, free, now)
         for future in ended:
             del self.in_flight[future]
-        self._start(hands, claimed)
+        self._start(hands, claimed, now + self.limits.lease)
         settled = [o for o in outcomes if o.state is not DeliveryState.PENDING]
         self.todo = max(0, self.todo - skipped - len(settled))
         return bool(claimed or skipped)
@@ -243,9 +244,9 @@ class _Work:
             until = now + self.limits.lease
             return claims.claim(tx, self.digest_id, self.owner, now=now, until=until, limit=free)
 
-    def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery]) -> None:
+    def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
         for delivery in claimed:
-            attempt = _Attempt(delivery)
+            attempt = _Attempt(delivery, until)
             future = hands.submit(self._hand_over, attempt)
             self.in_flight[future] = attempt
             future.add_done_callback(self.back.put)
@@ -253,6 +254,9 @@ class _Work:
     def _hand_over(self, attempt: _Attempt) -> str:
         email = self.compose(attempt.delivery)
         attempt.content_hash = content_hash(email.subject, email.text, email.html)
+        if self.clock() >= attempt.until:
+            # This process was asleep: others may have given the row up, and told the operator.
+            raise SendError(Verdict.UNSENT, "the lease ended before the mail could leave")
         attempt.left = True
         return self.mailer.send(email)
 

@@ -99,6 +99,19 @@ def test_what_has_ended_is_opened_anew_one_generation_later(store):
     assert ending(store, ids[0]) is None
 
 
+def test_what_was_read_is_not_read_again_but_what_failed_is(store):
+    wanted = Unit(Kind.SCORE, DAY, ("a", "b", "c"))
+    ids, _ = planned(store, wanted)
+    took(store, ids[0], 1)
+    ended(store, ids[0], 1, trouble="no key")
+    _, fresh = planned(store, wanted)
+    assert [one.gen for one in fresh] == [2]
+    took(store, ids[0], 2)
+    ended(store, ids[0], 2)
+    assert planned(store, wanted) == (ids, [])
+    assert ending(store, ids[0]) == Ending()
+
+
 def test_only_one_may_take_a_generation(store):
     ids, _ = planned(store, MAIL)
     assert took(store, ids[0], 1, "one") == MAIL

@@ -37,7 +37,7 @@ def show_worker(host: str, port: int, name: str) -> int:
             answer(create_signs(desk_of(room)), door, None)
         finally:
             room.stop.set()
-    log.info("worker %s has ended, and left nothing half done", name)
+    log.info("worker %s has ended", name)
     return 0
 
 

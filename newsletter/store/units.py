@@ -3,7 +3,7 @@
     open --done by who holds it--> done
       |----it could not be done--> failed
       |----its worker is gone----> open      one generation more
-    done, failed --planned again-> open      one generation more
+    done, failed --planned again-> open      one generation more, but for what was read
 
 A generation is one attempt to place the unit somewhere. Who holds an older one changes nothing.
 """
@@ -105,7 +105,8 @@ class Open:
 def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[str], list[Placed]]:
     """Have the units open: their ids, in order, and the generations that nobody has placed yet.
 
-    One that is open already stays as it is: somebody placed it before.
+    One that is open already stays as it is: somebody placed it before. So does a reading that is
+    done: what it left unread is read where each rubric's digest is made.
     """
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     ids, fresh = [], []
@@ -126,7 +127,7 @@ def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[st
             made.on_conflict_do_update(
                 index_elements=list(name),
                 set_=row | {"gen": units.c.gen + 1},
-                where=units.c.state != State.OPEN,
+                where=_may_open(one.kind),
             ).returning(units.c.id, units.c.gen)
         ).one_or_none()
         if opened:
@@ -217,6 +218,12 @@ def forget(tx: Connection, before: datetime) -> int:
     """Delete the ended ones that nobody has touched since."""
     old = (units.c.state != State.OPEN) & (units.c.touched < before)
     return tx.execute(delete(units).where(old)).rowcount
+
+
+def _may_open(kind: Kind) -> ColumnElement[bool]:
+    if kind is Kind.SCORE:
+        return units.c.state == State.FAILED
+    return units.c.state != State.OPEN
 
 
 def _held(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:

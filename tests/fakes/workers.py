@@ -6,6 +6,7 @@ then nothing but its heartbeat and its leases says whether it lives.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -19,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import dbos  # noqa: F401 - loaded once, before the forks
 from pydantic import SecretStr
 
 from newsletter import daily, desk, units, wiring
@@ -45,6 +45,19 @@ DAY = date(2025, 11, 18)
 SUBMITTED = datetime(2025, 11, 17, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
 RHYTHM = Rhythm(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0, 4.0)))
+LOADED = (
+    "anthropic",
+    "dbos",
+    "httpx2",
+    "mjml",
+    "premailer",
+    "psycopg",
+    "python_http_client",
+    "sendgrid",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+)
+"""What a life would load by and by: under load that takes longer than most lives last."""
 BUSY = 3
 """The exit status of a worker whose name is still another's."""
 RUBRIC = """---
@@ -171,6 +184,8 @@ class Nursery:
     """Starts lives, ends them, and says how they ended."""
 
     def __init__(self) -> None:
+        for name in LOADED:
+            importlib.import_module(name)
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
         if os.fork() == 0:
