@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 from sqlalchemy import func, insert, select, update
 
+from newsletter.housekeeping import forget_mails
 from newsletter.store import deliveries, retention
-from newsletter.store.tables import delivery, digest, mail_group
+from newsletter.store.tables import delivery, digest, mail_group, subscriber
 from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
 from tests.fakes.rows import value
 
@@ -54,3 +57,19 @@ def test_a_past_day_that_is_made_only_now_is_mailed(store):
         tx.execute(update(digest).values(at=OLD))
         deliveries.freeze_audience(tx, town.digest_id, RUBRIC, OLD)
     assert number(store) == 3
+
+
+def test_the_night_drops_more_rows_than_one_page(store):
+    mailed(store)
+    with store.begin() as tx:
+        old = dict(tx.execute(select(delivery)).first()._mapping)
+        reader = dict(tx.execute(select(subscriber)).first()._mapping)
+        names = [f"{n:032}" for n in range(retention.PAGE)]
+        more = [{**reader, "id": name, "email_key": name} for name in names]
+        tx.execute(insert(subscriber), more)
+        tx.execute(insert(delivery), [{**old, "id": n, "subscriber_id": n} for n in names])
+    house = SimpleNamespace(store=store, stop=threading.Event())
+    forget_mails(house, OLD - timedelta(days=2))
+    assert number(store) == retention.PAGE + 3
+    forget_mails(house, OLD)
+    assert number(store) == 0

@@ -177,13 +177,19 @@ def _sum(rows: Iterator[Values]) -> Sum:
 
 
 def _rows(tx: Connection, query: Select[Any]) -> Iterator[Values]:
-    """Streamed: a table may be larger than the memory."""
+    """Streamed: a table may be larger than the memory.
+
+    PostgreSQL holds no NUL in a text, SQLite does: it goes, on both sides.
+    """
     for row in tx.execute(query, execution_options={"yield_per": PAGE}):
-        yield tuple(_plain(value) for value in row)
+        values = tuple(row)
+        if "\0" in "".join([value for value in values if isinstance(value, str)]):
+            yield tuple(_plain(value) for value in values)
+        else:
+            yield values
 
 
 def _plain(value: object) -> object:
-    """PostgreSQL holds no NUL in a text, SQLite does: it goes, on both sides."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
