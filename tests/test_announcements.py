@@ -6,7 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from newsletter.announcements import announcement, following, newest, previous
+from newsletter.announcements import (
+    announcement,
+    following,
+    holiday,
+    is_announced,
+    newest,
+    previous,
+)
 
 
 def utc(text: str) -> datetime:
@@ -30,6 +37,10 @@ def utc(text: str) -> datetime:
         # Clocks go forward on Sunday, 8 March 2026: it has 71.
         ("2026-03-09", "2026-03-05 19:00", "2026-03-06 19:00", "2026-03-09 00:00"),
         ("2026-03-10", "2026-03-06 19:00", "2026-03-09 18:00", "2026-03-10 00:00"),
+        # After Thanksgiving, after Independence Day's Sunday, between two deferred evenings.
+        ("2025-12-01", "2025-11-26 19:00", "2025-11-28 19:00", "2025-12-01 01:00"),
+        ("2025-07-08", "2025-07-03 18:00", "2025-07-07 18:00", "2025-07-08 00:00"),
+        ("2026-12-31", "2026-12-28 19:00", "2026-12-30 19:00", "2026-12-31 01:00"),
         # Over the year's end.
         ("2026-01-01", "2025-12-30 19:00", "2025-12-31 19:00", "2026-01-01 01:00"),
     ],
@@ -46,6 +57,19 @@ def test_windows_join_without_gap_or_overlap():
         assert announcement(day).end == announcement(following(day)).start
         assert previous(following(day)) == day
         day = following(day)
+
+
+@pytest.mark.parametrize("day", [date(2025, 11, 28), date(2025, 7, 7), date(2027, 1, 1)])
+def test_a_deferred_evening_has_no_date(day):
+    assert holiday(day)
+    assert not is_announced(day)
+    assert previous(following(day)) < day < following(previous(day))
+    assert newest(announcement(day).public_from) == previous(day)
+
+
+def test_the_days_of_the_corpus_are_no_holidays():
+    for day in (date(2025, 7, 2), date(2026, 2, 16), date(2025, 12, 9), date(2026, 4, 9)):
+        assert is_announced(day)
 
 
 @pytest.mark.parametrize("day", [date(2025, 9, 20), date(2025, 9, 21)])

@@ -67,3 +67,17 @@ def test_a_feed_that_agrees_is_told_in_the_receipt(world, rows):
         assert run(world, fake).status == 0
         assert len(fake.requests) == asked
     assert "own list: cs.LG 8 of 8." in text(world)
+
+
+def test_a_holiday_is_no_date_to_ask_for(world):
+    done = world.newsletter("run", "--date", "2025-11-28")
+    assert done.status == 2
+    assert "arXiv announces nothing (Thanksgiving)" in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize("words", [("preview", "--rubric", "one"), ("run", "--dry-run")])
+def test_a_late_batch_is_said_in_one_line_by_every_command(world, words):
+    with FakeArxiv() as fake:
+        late = world.newsletter(*words, NEWSLETTER_ARXIV_API_URL=fake.url)
+    assert late.status == 1 or "nothing" in (late.out + late.err).lower()
+    assert "please report it" not in late.err

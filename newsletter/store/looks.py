@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.settling import Look
 from newsletter.store.tables import crosscheck, look
@@ -13,8 +14,9 @@ from newsletter.store.tables import crosscheck, look
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
+    from typing import Any
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection, Select, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,9 @@ def looks_at(tx: Connection, day: date) -> dict[str, Look]:
 
 
 def keep_looks(tx: Connection, day: date, looks: Mapping[str, Look]) -> None:
-    if looks:
-        tx.execute(delete(look).where(look.c.date == day, look.c.category.in_(list(looks))))
-        rows = [{"date": day, "category": name, **one._asdict()} for name, one in looks.items()]
-        tx.execute(insert(look), rows)
+    """Keep the last look at each category. Of two at once the later one stays."""
+    for name in sorted(looks):
+        _put(tx, look, {"date": day, "category": name}, looks[name]._asdict())
 
 
 def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
@@ -54,10 +55,15 @@ def keep_check(tx: Connection, day: date, check: Check, now: datetime) -> None:
     """Keep the last comparison of a day; what compared nothing does not replace what did."""
     if not check.named and tx.execute(_named_check(day)).first():
         return
-    tx.execute(delete(crosscheck).where(crosscheck.c.date == day))
-    row = {"date": day, "state": check.state, "at": now}
-    row |= {"named": check.named, "apart": [list(one) for one in check.apart]}
-    tx.execute(insert(crosscheck), [row])
+    apart = [list(one) for one in check.apart]
+    given = {"state": check.state, "named": check.named, "apart": apart, "at": now}
+    _put(tx, crosscheck, {"date": day}, given)
+
+
+def _put(tx: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    query = dialect.insert(table).values(key | values)
+    tx.execute(query.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
 def _named_check(day: date) -> Select[date]:
