@@ -22,7 +22,7 @@ from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError
 from newsletter.phrases import Wish
 from newsletter.replies import Kind, Reply, understand
-from newsletter.store import StoreError, inbound, subscribers, suppressions
+from newsletter.store import StoreError, events, inbound, subscribers, suppressions
 from newsletter.store.inbound import Letter, State
 from newsletter.store.suppressions import Reason
 
@@ -45,6 +45,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"[^\s<>@\",;]+@([^\s<>@\",;]+)")
+MESSAGE_ID = re.compile(r"<([^<>\s]{3,200})>")
+MOST_NAMED = 20
 DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
 WORDS = (
     ("unsubscribe", "no mail any more, from now on"),
@@ -192,13 +194,37 @@ def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer 
         state = reports.take(tx, post.links, found, reply.kind, now)
         inbound.settle(tx, found.id, state, None, reply.text)
         return None
-    person = subscribers.get(tx, token[1]) if token else _author(tx, mail)
+    person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
     known = test or reply.kind is Kind.AUTOMATIC
     if known or person is None or not person.email:
         inbound.settle(tx, found.id, State.DONE if known else State.LETTER, None, reply.text)
         return None
-    return _obey(tx, found, reply, person, now, proven=token is not None or found.aligned)
+    return _obey(tx, found, reply, person, now, proven=proven)
+
+
+def _whose(
+    tx: Connection, mail: Incoming, reader_id: str | None, *, aligned: bool
+) -> tuple[Subscriber | None, bool]:
+    """Whose subscription a mail is about, by the token it came to, and whether that is proven.
+
+    Mails that left in groups bear no token. The one that is answered says whose it is; but who
+    was forwarded it can answer it as well, so its reader must be the author, and be vouched for.
+    """
+    if reader_id:
+        return subscribers.get(tx, reader_id), True
+    author, reader = _author(tx, mail), _answered(tx, mail)
+    if reader and (author is None or author.id != reader.id):
+        return reader, False
+    return author, aligned
+
+
+def _answered(tx: Connection, mail: Incoming) -> Subscriber | None:
+    named = f"{mail.header('in-reply-to')} {mail.header('references')}"
+    for message_id in MESSAGE_ID.findall(named)[:MOST_NAMED]:
+        if reader_id := events.reader_of(tx, message_id):
+            return subscribers.get(tx, reader_id)
+    return None
 
 
 def _author(tx: Connection, mail: Incoming) -> Subscriber | None:

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select, update
 
+from newsletter import units
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, Tally, deliver
 from newsletter.fences import settle_lost
-from newsletter.groups import deliver_groups
+from newsletter.groups import AHEAD, deliver_groups
+from newsletter.inbox import Post, take, work_off
+from newsletter.mailers.sendgrid import SendGrid
 from newsletter.mailers.sendgrid_groups import SendGridGroups
-from newsletter.people import DeliveryState, Format, GroupEmail
+from newsletter.owing import owe_due
+from newsletter.people import DeliveryState, Format, GroupEmail, SubscriberState
 from newsletter.render import Renderer
-from newsletter.store import Store, claims, events, group_ends, groups, subscribers
+from newsletter.room import Room
+from newsletter.store import (
+    Store,
+    claims,
+    deliveries,
+    digests,
+    events,
+    group_ends,
+    groups,
+    subscribers,
+)
 from newsletter.store.events import Event, EventKind
 from newsletter.store.groups import GroupState
 from newsletter.store.tables import delivery, mail_group
+from newsletter.store.units import Kind, Unit
+from newsletter.webhooks import read_events
 from tests import issues
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
-from tests.fakes.mail import LINKS, SENDER, START, FakeMailer, Town, settings
+from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 
 if TYPE_CHECKING:
@@ -560,3 +578,118 @@ def test_a_single_mail_after_a_group_belongs_to_no_group(town: Town, fake: FakeS
     with town.store.read() as tx:
         assert set(tx.scalars(select(delivery.c.group_id))) == {None}
     assert date(2025, 9, 23) == START.date()
+
+
+@pytest.mark.parametrize(
+    ("author", "aligned", "leaves"),
+    [
+        ("reader1@example.org", True, True),
+        ("reader1@example.org", False, False),
+        ("colleague@example.com", True, False),
+        ("reader2@example.org", True, False),
+    ],
+)
+def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
+    town: Town, fake: FakeSendGrid, author: str, *, aligned: bool, leaves: bool
+):
+    """Only the reader himself, vouched for, may leave; anybody else makes us write to him."""
+    settled(town, 2)
+    run(town, fake)
+    first = town.rows()[0]
+    now = town.clock.now()
+    with town.store.begin() as tx:
+        events.apply(tx, [event_of(first)], now)
+    named = f"<other@x> <{first.id}@geopod>"
+    raw = b"".join(
+        line.encode() + b"\r\n"
+        for line in (f"From: {author}", "Subject: Re: x", f"References: {named}", "", "unsubscribe")
+    )
+    sent = FakeMailer()
+    post = Post(town.store, sent, Renderer(issues.SITE), LINKS, SENDER, {})
+
+    take(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
+    work_off(post, now)
+
+    with town.store.read() as tx:
+        person = subscribers.get(tx, first.subscriber_id)
+    assert (person.state is SubscriberState.UNSUBSCRIBED) is leaves
+    [mail] = sent.taken
+    assert mail.to_email == "reader1@example.org"
+    assert ("Goodbye" in mail.text) is leaves
+
+
+def test_events_name_the_group_and_the_mail():
+    told = {
+        "event": "processed",
+        "email": "ann@example.org",
+        "timestamp": 1758607200,
+        "dg_delivery_id": "d" * 32,
+        "dg_group_id": "g" * 32,
+        "smtp-id": "<14c5d75ce93.dfd.64b469@ismtpd-555>",
+    }
+    [event] = read_events(json.dumps([told]).encode())
+    assert event.group_id == "g" * 32
+    assert event.smtp_id == "14c5d75ce93.dfd.64b469@ismtpd-555"
+
+
+def units_of(room: Any, digest_id: int) -> Any:
+    day = date(2025, 9, 23)
+    return units.do(room, Unit(Kind.MAIL, day, (str(digest_id), "0")), lambda *_: None)
+
+
+@pytest.mark.parametrize(("audience", "requests"), [(2, 1), (3, 3)])
+def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
+    store: Store, fake: FakeSendGrid, audience: int, requests: int
+):
+    """And whose hour is near is mailed at his hour."""
+    given = settings(
+        sendgrid_api_key="SG.x",
+        sendgrid_url=fake.url,
+        group_audience=audience,
+        timezone="UTC",
+        send_at="07:00",
+    )
+    town = Town(store, Clock(datetime(2025, 9, 23, 6, 45, tzinfo=UTC)))
+    fake.batches.clock = lambda: town.clock.now().timestamp()
+    town.settle(3)
+    with store.begin() as tx:
+        digest_id = digests.freeze(
+            tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
+        )
+        deliveries.freeze_audience(tx, digest_id, RUBRIC, town.clock.now())
+    room = Room(
+        store=store,
+        source=None,  # type: ignore[arg-type]
+        scorer=None,  # type: ignore[arg-type]
+        mailer=SendGrid(given),
+        renderer=Renderer(issues.SITE),
+        links=LINKS,
+        sender=SENDER,
+        rubrics={},
+        settings=given,
+        clock=town.clock.now,
+        groups=SendGridGroups(given),
+    )
+
+    assert units_of(room, digest_id).sent == 3
+    assert len(fake.messages) == requests
+    assert sorted(fake.addresses) == [f"reader{n}@example.org" for n in (1, 2, 3)]
+    hours = {message_.get("send_at") for message_ in fake.messages}
+    assert hours == ({int(town.clock.now().timestamp()) + 900} if requests == 1 else {None})
+
+
+def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
+    town = Town(store)
+    town.settle(2, since=START - timedelta(days=9))
+    slug = replace(issues.RUBRIC, slug=RUBRIC)
+    with store.begin() as tx:
+        made = START - timedelta(hours=3)
+        digests.freeze(tx, issues.digest((issues.pick(1),), rubric=slug), made)
+    at, zone = datetime(2025, 9, 23, 6, 45, tzinfo=UTC), ZoneInfo("UTC")
+
+    owe_due(store, RUBRIC, at, zone, time(7))
+    assert town.rows() == []
+    owe_due(store, RUBRIC, at - timedelta(minutes=6), zone, time(7), AHEAD)
+    assert town.rows() == []
+    owe_due(store, RUBRIC, at, zone, time(7), AHEAD)
+    assert len(town.rows()) == 2

@@ -86,6 +86,11 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
     return len(fresh)
 
 
+def reader_of(tx: Connection, message_id: str) -> str | None:
+    """Whose mail it is that left in a group and that SendGrid gave this Message-ID."""
+    return tx.scalar(select(delivery.c.subscriber_id).where(delivery.c.message_id == message_id))
+
+
 def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
     """Complaints since then, and mails accepted of the digests made since then.
 
