@@ -85,6 +85,19 @@ LATENCY ?= 0.2
 bench-morning: $(VENV)/dev.stamp ## Whole mornings side by side: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
 	@$(BIN)/python bench/morning.py --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
 
+bench-slopes: $(VENV)/dev.stamp ## What one more paper, rubric and reader costs
+	@$(BIN)/python bench/slopes.py
+
+bench-peers: $(VENV)/dev.stamp ## Our delivery beside a plain loop over the vendor's client
+	@$(BIN)/python bench/peers.py
+
+# These two, and bench-morning's other setups, need NEWSLETTER_TEST_DATABASE_URL.
+bench-million: $(VENV)/dev.stamp ## Plans and times of a morning's statements over a million rows
+	@$(BIN)/python bench/million.py
+
+bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compared
+	@$(BIN)/python bench/copying.py
+
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
@@ -115,4 +128,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

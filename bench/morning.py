@@ -293,6 +293,8 @@ def main() -> int:
         for setup in given.on:
             found[setup], all_mailed = measure(setup, rubrics, readers, given)
             whole &= all_mailed
+            said = found[setup]["whole morning, s"]
+            print(f"{size} on {setup}: {said} s", file=sys.stderr, flush=True)
         show(size, given, found)
     return 0 if whole else 1
 
