@@ -101,6 +101,9 @@ bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compare
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
+simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
+	$(BIN)/python bench/simulate_year.py
+
 bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
 	$(BIN)/python bench/limits.py
 
@@ -128,4 +131,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

@@ -1,0 +1,399 @@
+"""A year of the service: arXiv's calendar with its troubles, readers all over the world, and a
+clock that stands until it is moved.
+
+The service is the real one, up to its doors: its own scheduler's jobs, its database, arXiv over
+HTTP on loopback. Only the model, the templates and the mail provider are small and quick here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from newsletter import housekeeping, wiring
+from newsletter.announcements import announcement, following, is_announced
+from newsletter.leading import Leader
+from newsletter.model import Criterion, Rubric, Score, Usage
+from newsletter.people import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.render import Rendered
+from newsletter.schedule import Mornings
+from newsletter.scorers import Answer, Call, Reading
+from newsletter.settings import Settings
+from newsletter.store import subscribers
+from tests.fakes.arxiv import FakeArxiv, empty_page
+from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version, withdrawal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from newsletter.model import Digest
+    from newsletter.people import Email
+
+ZONES = (
+    "America/Los_Angeles",
+    "America/New_York",
+    "UTC",
+    "Europe/Berlin",
+    "Africa/Cairo",
+    "Asia/Kolkata",
+    "Asia/Tokyo",
+    "Pacific/Auckland",
+)
+RUBRICS = {
+    "models": ("cs.LG", "cs.AI"),
+    "words": ("cs.CL",),
+    "numbers": ("math.ST", "cs.LG"),
+}
+CATEGORIES = ("cs.LG", "cs.AI", "cs.CL", "math.ST")
+JOINED = timedelta(days=20)
+GRID = timedelta(minutes=5)
+PHASE = timedelta(minutes=2)
+
+
+class Judge:
+    """Finds every third paper relevant, by its number: the same on every reading."""
+
+    name = "judge/1"
+    judges = True
+    sizes = (100_000,)
+    second_opinion = False
+    batcher = None
+
+    def prompt(self, rubric: Rubric) -> str:
+        return rubric.title
+
+    def call(self, request, at: datetime) -> Call:
+        return Call(request, "judge", {}, 0, at)
+
+    def weigh(self, call: Call) -> Usage | None:
+        del call
+        return None
+
+    def ask(self, call: Call) -> Answer:
+        del call
+        return Answer(b"{}", Usage("judge", 10, 1))
+
+    def read(self, request, model: str, raw: bytes) -> Reading:
+        del raw
+        return Reading({one.id: _judged(one.id, model) for one in request.papers})
+
+
+def _judged(paper_id: str, model: str) -> Score:
+    number = int(paper_id.partition(".")[2])
+    good = 8 if number % 3 == 0 else 3
+    return Score(paper_id, model, good, good, number % 10, 1, "why")
+
+
+class Plain:
+    """Renders a digest as the dates it holds and the ids of its picks."""
+
+    def digest(self, digest: Digest, nav, fmt, max_papers=None) -> Rendered:
+        del nav, fmt
+        ids = " ".join(pick.paper.id for pick in digest.picks[:max_papers])
+        said = f"{digest.rubric.slug} {digest.first_date} {digest.date} {ids}"
+        return Rendered(said, said, said)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail as its reader has it."""
+
+    at: datetime
+    rubric: str
+    first: date
+    last: date
+    papers: tuple[str, ...]
+
+
+@dataclass
+class Post:
+    """A provider that takes everything, and notes when."""
+
+    clock: Clock
+    boxes: dict[str, list[Mail]] = field(default_factory=dict)
+
+    def send(self, email: Email) -> str:
+        rubric, first, last, *papers = email.text.split()
+        dates = date.fromisoformat(first), date.fromisoformat(last)
+        mail = Mail(self.clock(), rubric, *dates, tuple(papers))
+        self.boxes.setdefault(email.to_email.partition("@")[0], []).append(mail)
+        return f"taken-{email.delivery_id}"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody of the town. `changes` are wishes or acts by moment."""
+
+    name: str
+    rubric: str
+    zone: str = "UTC"
+    hour: time = time(7, 0)
+    days: tuple[str, ...] = WEEKDAYS
+    changes: tuple[tuple[datetime, str, Mapping[str, object]], ...] = ()
+
+    @property
+    def daily(self) -> bool:
+        return self.days == WEEKDAYS and not self.changes
+
+
+@dataclass
+class Year:
+    """From `first` to `last`; `troubles` are the dates on which arXiv does not do as usual."""
+
+    first: date
+    last: date
+    seed: int = 1
+    papers_a_day: int = 12
+    clock: Clock = field(init=False)
+    sky: Sky = field(init=False)
+    post: Post = field(init=False)
+    readers: list[Reader] = field(default_factory=list)
+    troubles: dict[str, date] = field(default_factory=dict)
+    empty_pages: list[datetime] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)  # noqa: S311 - a simulation
+        self.clock = Clock(datetime.combine(self.first, time(12), UTC) - JOINED)
+        self.sky = Sky(self.clock)
+        self.post = Post(self.clock)
+        self._fill()
+        self._settle()
+
+    @property
+    def days(self) -> list[date]:
+        """The dates our calendar gives an announcement."""
+        found, day = [], following(self.first - timedelta(days=1))
+        while day <= self.last:
+            found.append(day)
+            day = following(day)
+        return found
+
+    @property
+    def real_days(self) -> list[date]:
+        return [day for day in self.days if day not in self.sky.holidays]
+
+    @property
+    def spoils(self) -> bool:
+        """Whether arXiv answers with an empty first page now."""
+        now = self.clock()
+        return any(at <= now < at + timedelta(minutes=20) for at in self.empty_pages)
+
+    def _pick(self, name: str, weekday: int, share: float) -> date:
+        """A date of that weekday about so far into the year."""
+        days = [day for day in self.days if day.weekday() == weekday]
+        self.troubles[name] = found = days[min(int(share * len(days)), len(days) - 2)]
+        return found
+
+    def _fill(self) -> None:
+        """A year's papers; each trouble on a date of its own."""
+        self.sky.holidays.add(self._pick("a holiday nobody knew of", 2, 0.2))
+        self.sky.delays[self._pick("a batch six hours late", 3, 0.35)] = timedelta(hours=6)
+        for name in ("cs.LG", "math.ST"):
+            self.sky.stale.add((self._pick("a stale feed", 1, 0.5), name))
+        self.sky.feedless.add(self._pick("no feed", 0, 0.6))
+        late = self._pick("an empty first page", 3, 0.7)
+        self.empty_pages = [announcement(late).public_from]
+        number = 0
+        day = following(self.first - timedelta(days=15))
+        while day <= self.last:
+            window = announcement(day)
+            step = (window.end - window.start) / self.papers_a_day
+            for place in range(self.papers_a_day):
+                number += 1
+                self.sky.add(self._paper(number, window.start + step * (place + 0.5), day))
+            day = following(day)
+
+    def _paper(self, number: int, submitted: datetime, day: date) -> Submission:
+        """Every 20th is cross-listed a day later, every 25th held for nine days, every 30th
+        replaced, every 300th withdrawn.
+        """
+        submitted = submitted.replace(second=0, microsecond=0)
+        home = CATEGORIES[number % len(CATEGORIES)]
+        held = day + timedelta(days=9)
+        while not is_announced(held):
+            held += timedelta(days=1)
+        later = following(following(day))
+        crosses = ((following(day), self._other(home)),) if number % 20 == 0 else ()
+        versions = (Version(later, 2, {"abstract": "Anew."}),) if number % 30 == 0 else ()
+        if number % 300 == 0:
+            versions = (withdrawal(later),)
+        return Submission(
+            f"{submitted:%y%m}.{number:05d}",
+            submitted,
+            (home,),
+            announced=held if number % 25 == 0 else None,
+            crosses=crosses if number % 25 else (),
+            versions=versions if number % 25 else (),
+        )
+
+    def _other(self, home: str) -> str:
+        return self.random.choice([name for name in CATEGORIES if name != home])
+
+    def _settle(self) -> None:
+        """Three daily readers in each zone, and those with wishes of their own."""
+        for zone in ZONES:
+            for rubric in RUBRICS:
+                name = f"{zone.rpartition('/')[2].lower()}-{rubric}"
+                self.readers.append(Reader(name, rubric, zone))
+        # Egypt's clocks change at midnight before a Friday, when there is mail.
+        for hour in (time(0, 30), time(23, 30)):
+            self.readers.append(Reader(f"cairo-{hour:%H%M}", "models", "Africa/Cairo", hour))
+        self.readers.append(Reader("owl", "words", "America/New_York", time(2, 30)))
+        for zone in ZONES[::3]:
+            name = zone.rpartition("/")[2].lower()
+            self.readers.append(Reader(f"weekly-{name}", "models", zone, days=WEEKLY))
+            self.readers.append(Reader(f"twice-{name}", "words", zone, days=("mon", "thu")))
+        self.readers.append(Reader("weekly-numbers", "numbers", "Asia/Tokyo", days=WEEKLY))
+        self.readers += [self._mover(), self._pauser("short", 5), self._pauser("longer", 12)]
+        self.readers.append(self._waverer())
+
+    def _moments(self, every: int) -> list[datetime]:
+        noon = datetime.combine(self.first, time(12, 3), UTC)
+        span = (self.last - self.first).days
+        return [noon + timedelta(days=n) for n in range(every, span, every)]
+
+    def _mover(self) -> Reader:
+        """Travels and gets up at another hour every now and then."""
+        changes = [
+            (at, "save", {"timezone": ZONES[n % 8], "send_at": time(7 + n % 2, 0)})
+            for n, at in enumerate(self._moments(13), 1)
+        ]
+        return Reader("mover", "models", changes=tuple(changes))
+
+    def _pauser(self, name: str, days: int) -> Reader:
+        changes = []
+        for at in self._moments(45 if self._long else 14):
+            changes.append((at, "pause", {}))
+            changes.append((at + timedelta(days=days), "resume", {}))
+        return Reader(f"pauser-{name}", "words", changes=tuple(changes))
+
+    def _waverer(self) -> Reader:
+        """Daily, weekly, some days, in turn."""
+        turns = (WEEKLY, ("tue", "fri"), WEEKDAYS)
+        changes = [(at, "save", {"days": turns[n % 3]}) for n, at in enumerate(self._moments(16))]
+        return Reader("waverer", "numbers", changes=tuple(changes))
+
+    @property
+    def _long(self) -> bool:
+        return (self.last - self.first).days > 100
+
+
+class Spoilt(SkySource):
+    """arXiv in memory, with the year's empty first pages."""
+
+    def __init__(self, year: Year) -> None:
+        super().__init__(year.sky)
+        self.year = year
+
+    def submitted(self, categories, start, end, progress) -> list:
+        return [] if self.year.spoils else super().submitted(categories, start, end, progress)
+
+
+class Service:
+    """The program over one year's world. May be made anew over the same folder."""
+
+    def __init__(
+        self, year: Year, folder: Path, fake: FakeArxiv | None = None, owner: str = ""
+    ) -> None:
+        self.year = year
+        self.clock = year.clock
+        settings = Settings(
+            _env_file=None,
+            database_url=f"sqlite:///{folder / 'year.db'}",
+            **({"arxiv_api_url": fake.url, "arxiv_rss_url": fake.rss_url} if fake else {}),
+            arxiv_delay_seconds=0,
+            scorer="local",
+            mailer="outbox",
+            outbox_dir=folder / "outbox",
+            rubrics_dir=folder / "rubrics",
+            from_email="digest@example.org",
+        )
+        (folder / "rubrics").mkdir(exist_ok=True)
+        _write_rubrics(folder / "rubrics")
+        room = wiring.build(settings)
+        self.room = replace(
+            room,
+            source=room.source if fake else Spoilt(year),
+            clock=year.clock,
+            scorer=Judge(),
+            mailer=year.post,
+            renderer=Plain(),
+        )
+        self.mornings = Mornings(self.room, Leader(self.room.store, year.clock, owner=owner))
+        self.wakes = 0
+
+    def settle(self) -> None:
+        """Everybody of the town subscribes."""
+        for reader in self.year.readers:
+            given = Subscriber(
+                f"{self.year.readers.index(reader):032x}",
+                f"{reader.name}@example.org",
+                reader.rubric,
+                timezone=reader.zone,
+                send_at=reader.hour,
+                days=reader.days,
+            )
+            with self.room.store.begin() as tx:
+                subscribers.save(tx, given, self.clock())
+
+    def change(self, name: str, act: str, wishes: Mapping[str, object]) -> None:
+        with self.room.store.begin() as tx:
+            known = subscribers.find(tx, f"{name}@example.org")
+            if act == "save":
+                subscribers.save(tx, replace(known, **wishes), self.clock())
+            else:
+                getattr(subscribers, act)(tx, known.id, "page", self.clock())
+
+    def wake(self) -> None:
+        """One wake-up; `make` serves too, and does nothing else where all is made."""
+        self.wakes += 1
+        if self.lacking():
+            self.mornings.make()
+        else:
+            self.mornings.serve()
+
+    def night(self) -> None:
+        housekeeping.do_night(self.room)
+
+    def lacking(self) -> bool:
+        """Whether something announced is not made yet."""
+        return self.mornings._is_lacking(self.room.source.newest(self.clock()))
+
+    def close(self) -> None:
+        self.room.store.close()
+
+
+def _write_rubrics(folder: Path) -> None:
+    for slug, categories in RUBRICS.items():
+        rubric = Rubric(slug, slug, categories, (Criterion(1, "One", ""),))
+        listed = ", ".join(rubric.categories)
+        head = f"---\ntitle: {slug}\ncategories: [{listed}]\n---\n"
+        (folder / f"{slug}.md").write_text(f"{head}\n## Criteria\n\n1. One\n", encoding="utf-8")
+
+
+@contextmanager
+def arxiv_of(year: Year) -> Iterator[FakeArxiv]:
+    """The year's arXiv over HTTP; at some hours its first page is empty."""
+    with FakeArxiv(year.sky.find, feed=year.sky.feed) as fake:
+        spoil = empty_page(0)
+
+        def fault(request, reply):
+            return spoil(request, reply) if year.spoils and _asks_for_papers(request) else reply
+
+        fake.always = fault
+        yield fake
+
+
+def _asks_for_papers(request) -> bool:
+    return bool(re.search("submittedDate", request.params.get("search_query", "")))
+
+
+def events_of(year: Year) -> list[tuple[datetime, str, str, Mapping[str, object]]]:
+    """What readers do, in the order of time."""
+    found = [(at, one.name, act, how) for one in year.readers for at, act, how in one.changes]
+    return sorted(found, key=lambda event: event[0])

@@ -1,0 +1,123 @@
+"""One of several processes leads; a dead or hung one is followed at once or after a minute."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from newsletter import lives
+from newsletter.leading import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, Leader
+from newsletter.pulse import SILENT_SECONDS, STUCK_SECONDS, Pulse
+from newsletter.store import leases
+
+NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+
+
+class Times:
+    """A wall clock that may be set, and one that only goes on."""
+
+    def __init__(self) -> None:
+        self.wall = NOW
+        self.steady = 1000.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.steady += seconds
+
+
+@pytest.fixture
+def times():
+    return Times()
+
+
+@pytest.fixture
+def leader(store, times):
+    def made(owner: str) -> Leader:
+        return Leader(store, lambda: times.wall, owner=owner, monotonic=lambda: times.steady)
+
+    return made
+
+
+def test_the_second_waits_while_the_first_renews(leader, times):
+    first, second = leader("elsewhere/1/a"), leader("afar/1/b")
+    assert first.leads()
+    for _ in range(20):
+        times.pass_by(RENEW_SECONDS)
+        assert first.leads()
+        assert not second.leads()
+
+
+def test_a_silent_leader_is_followed_after_a_minute_by_the_steady_clock(leader, times):
+    first, second = leader("elsewhere/1/a"), leader("afar/1/b")
+    assert first.leads()
+    assert not second.leads()
+    times.pass_by(LEASE_SECONDS - 1)
+    assert not second.leads()
+    times.pass_by(1)
+    assert second.leads()
+    # The first wakes up, finds out at its next step, and stands back.
+    assert not first.leads()
+    assert second.leads()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), -timedelta(hours=2)])
+def test_a_wall_clock_that_jumps_makes_no_second_leader(leader, times, jump):
+    first, second = leader("elsewhere/1/a"), leader("afar/1/b")
+    assert first.leads()
+    assert not second.leads()
+    times.wall += jump
+    assert not second.leads()
+    times.pass_by(RENEW_SECONDS)
+    assert first.leads()
+    assert not second.leads()
+
+
+def test_a_leader_that_died_on_this_machine_is_followed_at_once(leader):
+    dead = os.fork()
+    if not dead:
+        os._exit(0)
+    os.waitpid(dead, 0)
+    assert leader(f"{socket.gethostname()[:64]}/{dead}/mark").leads()
+    assert leader(lives.me()).leads()
+
+
+def test_one_that_ends_in_order_leaves_the_lease_and_no_life(leader, store):
+    first, second = leader("elsewhere/1/a"), leader("afar/1/b")
+    assert first.leads()
+    assert not second.leads()
+    first.resign()
+    assert second.leads()
+    with store.read() as tx:
+        assert [life.owner for life in leases.lives(tx)] == ["afar/1/b"]
+        assert leases.holder(tx, MORNINGS).owner == "afar/1/b"
+
+
+def test_a_pulse_that_stops_is_told_with_its_reason(times):
+    pulse = Pulse(monotonic=lambda: times.steady)
+    pulse.beat()
+    assert pulse.trouble() == ""
+    times.pass_by(SILENT_SECONDS + 1)
+    assert "has not woken for 3 minutes" in pulse.trouble()
+    pulse.beat()
+    assert pulse.trouble() == ""
+    pulse.ended.set()
+    assert pulse.trouble() == "the scheduler has ended"
+
+
+def test_a_job_that_hangs_is_told_and_one_that_gets_on_is_not(times):
+    pulse = Pulse(monotonic=lambda: times.steady)
+    with pulse.job("make"):
+        for _ in range(5):
+            times.pass_by(STUCK_SECONDS - 1)
+            pulse.beat()
+            pulse.moved("make")
+        assert pulse.trouble() == ""
+        times.pass_by(STUCK_SECONDS + 1)
+        pulse.beat()
+        assert "'make' has not moved for 12 hours" in pulse.trouble()
+        assert not pulse.drained(0)
+    assert pulse.trouble() == ""
+    assert pulse.drained(0)
