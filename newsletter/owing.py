@@ -178,17 +178,32 @@ def _share_out(
 ) -> set[int]:
     """Give each standing in the crowd its digest, which is made now where it is not there."""
     planned = set()
+    crowd, found = _sorted(tx, crowd)
     shares: dict[tuple[Frozen, ...], list[Standing]] = {}
-    for standing in standings.count(tx, crowd) if crowd.habits else ():
+    for standing in found:
         if parts := _parts(shelf, standing, last, weekly=weekly):
             shares.setdefault(tuple(parts), []).append(standing)
-    for held, found in shares.items():
+    for held, group in shares.items():
         digest_id = held[0].id if len(held) == 1 else _summed_up(tx, held, now)
-        standings.owe(tx, crowd, found, digest_id, now)
+        standings.owe(tx, crowd, group, digest_id, now)
         deliveries.count_audience(tx, digest_id, shelf.slug, now)
         crowd = replace(crowd, covered=(*crowd.covered, digest_id))
         planned.add(digest_id)
     return planned
+
+
+def _sorted(tx: Connection, crowd: Crowd) -> tuple[Crowd, Iterable[Standing]]:
+    """The crowd, looking back as far as it must, and where its readers stand.
+
+    Nearly always all had the mail before this one: then no earlier date is looked at.
+    """
+    if not crowd.habits:
+        return crowd, ()
+    near = replace(crowd, past=crowd.past[:1])
+    found = standings.count(tx, near)
+    if all(one.date or one.ahead for one in found):
+        return near, found
+    return crowd, standings.count(tx, crowd)
 
 
 def _parts(shelf: Shelf, standing: Standing, last: date, *, weekly: bool) -> list[Frozen]:
