@@ -19,7 +19,10 @@ GAP = timedelta(minutes=10)
 """Between two looks while we wait, and between two that may agree."""
 HOUR = timedelta(hours=1)
 EAGER = timedelta(hours=3)
-"""After its hour, a batch of which nothing is there is asked for hourly."""
+"""After its hour, a batch of which nothing is there is asked for hourly.
+
+And who comes so late for the first time, and finds it there, need not see it grow.
+"""
 RARE_PATIENCE = timedelta(hours=3)
 """So long after arXiv's hour a category that is never empty holds the others' morning."""
 NAMED_PATIENCE = timedelta(hours=2)
@@ -81,19 +84,29 @@ def after(before: Look | None, papers: int, now: datetime, *, out: bool) -> Look
 
 def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How | None:
     """What makes a category of a batch that is out whole; None while it may grow."""
-    agree = look.at - look.since >= GAP
-    out_for = now - (look.out_at or now)
+    age, out_for = now - public_from, now - (look.out_at or now)
     if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
         return How.FEED
-    if now - public_from >= DAY and (sight.papers or not sight.waiting):
+    if age >= DAY and (sight.papers or not sight.waiting):
         return How.DAY if sight.papers else How.PATIENCE
     if sight.usual and not sight.papers:
-        return How.PATIENCE if agree and now - public_from >= RARE_PATIENCE else None
+        return How.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
     if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
         return None
-    if agree:
+    return _stopped(look, age, out_for)
+
+
+def _stopped(look: Look, age: timedelta, out_for: timedelta) -> How | None:
+    """Whether the looks alone say that nothing more comes."""
+    if look.looks == 1 and age >= EAGER:
+        return How.ONCE
+    if _agree(look):
         return How.LOOKS
     return How.PATIENCE if out_for >= GROWTH_PATIENCE else None
+
+
+def _agree(look: Look) -> bool:
+    return look.at - look.since >= GAP
 
 
 def is_filling(named: int | None, waiting: int) -> bool:

@@ -32,6 +32,14 @@ def test_two_looks_that_agree_do_if_they_are_apart():
     assert judged((5, 400), (15, 400)) is How.LOOKS
 
 
+def test_who_comes_hours_later_for_the_first_time_believes_one_look():
+    assert judged((179, 400)) is None
+    assert judged((180, 400)) is How.ONCE
+    assert judged((5, 0), (180, 400)) is None
+    assert judged((180, 360), named=400, waiting=40) is None
+    assert judged((180, 0), usual=True) is None
+
+
 def test_a_batch_that_grows_is_waited_for():
     assert judged((5, 100), (15, 250), (25, 400)) is None
     assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is How.LOOKS
@@ -72,8 +80,8 @@ def test_an_empty_category_is_believed_unless_it_never_is_empty():
 
 
 def test_a_day_later_one_look_is_believed():
-    assert judged((24 * 60 - 1, 400)) is None
-    assert judged((24 * 60, 400)) is How.DAY
+    assert judged((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
+    assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is How.DAY
     assert judged((24 * 60, 0)) is How.PATIENCE
     assert judged((24 * 60, 0), named=400, waiting=400) is None
 
