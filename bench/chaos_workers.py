@@ -131,6 +131,10 @@ class Siege:
         self.calls_in_hand += calls or 0
         self.idle_kills += not mails and not calls
 
+    def mails(self) -> bool:
+        with self.store.read() as tx:
+            return tx.scalar(select(delivery.c.id).limit(1)) is not None
+
     def begin_no_more(self, name: str) -> None:
         self.buried.add(name)
         if self.nursery.kill(self.alive[name]):
@@ -143,19 +147,18 @@ def _number(table: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's
 
 
 def torment(siege: Siege, kills: int) -> float:
-    """Kill so many, then let the rest come to its end; the seconds it took."""
+    """Kill so many, half of them before the first mail; the seconds until all came to its end."""
     started = time.monotonic()
-    while sum(siege.killed.values()) < kills and not siege.is_over():
+    while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * 2:
         siege.keep_alive()
         time.sleep(siege.dice.uniform(0.1, 0.6))
-        half = sum(siege.killed.values()) * 2 >= kills
-        if half and "w3" in siege.orders and "w3" not in siege.buried:
+        done = sum(siege.killed.values())
+        if done >= kills or (2 * done >= kills and not siege.mails()):
+            continue
+        if 4 * done >= 3 * kills and "w3" in siege.orders and "w3" not in siege.buried:
             siege.begin_no_more("w3")
         else:
             siege.kill_one()
-    while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * 2:
-        siege.keep_alive()
-        time.sleep(0.2)
     return time.monotonic() - started
 
 

@@ -75,7 +75,7 @@ def do_round(room: Room) -> None:
 
 def do_night(room: Room) -> None:
     forget = (forget_signups, forget_events, forget_mails, forget_letters, forget_troubles)
-    _do(room, (*forget, compare_lists))
+    _do(room, (*forget, forget_units, compare_lists))
 
 
 def _do(room: Room, duties: Sequence[Duty]) -> None:
@@ -144,6 +144,10 @@ def forget_letters(room: Room, now: datetime) -> None:
 def forget_troubles(room: Room, now: datetime) -> None:
     with room.store.begin() as tx:
         troubles.forget_old(tx, now)
+
+
+def forget_units(room: Room, now: datetime) -> None:
+    room.engine.tidy(now)
 
 
 def compare_lists(room: Room, now: datetime) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import daily, housekeeping, logs, wiring
+from newsletter.commands.alone import only_one
 from newsletter.commands.pages import GRACE_SECONDS, answer, desk_of, listening
 from newsletter.room import no_report
 from newsletter.schedule import Mornings, scheduler, wake
@@ -45,8 +46,9 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
     # Uvicorn stops on a signal and then raises it again: by itself that would kill the mornings.
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: room.stop.set())
+    alone = only_one(room.store) if schedule else nullcontext()
     hands = _working(room) if schedule and work else nullcontext()
-    with hands, _mornings(room) if schedule else nullcontext() as pulse:
+    with alone, hands, _mornings(room) if schedule else nullcontext() as pulse:
         if web:
             with listening(host, port) as door:
                 _serve_pages(room, door, pulse)

@@ -1,0 +1,45 @@
+"""A second service on one SQLite file does not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from newsletter.commands.alone import only_one
+from newsletter.store import Store
+from newsletter.trouble import Trouble
+
+
+def test_the_second_is_told_why_and_may_come_when_the_first_is_gone(tmp_path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
+    with only_one(store):
+        with pytest.raises(Trouble, match="SQLite lets one process write"), only_one(store):
+            pass
+        with only_one(Store(f"sqlite:///{tmp_path / 'other.db'}")):
+            pass
+    with only_one(store):
+        pass
+
+
+def test_a_killed_one_keeps_nobody_out(tmp_path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
+    ready, told = os.pipe()
+    if (child := os.fork()) == 0:
+        with only_one(store):
+            os.write(told, b".")
+            signal.pause()
+    os.read(ready, 1)
+    with pytest.raises(Trouble), only_one(store):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with only_one(store):
+        pass
+
+
+def test_on_postgresql_as_many_as_one_likes() -> None:
+    store = Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    with only_one(store), only_one(store):
+        pass
