@@ -20,7 +20,7 @@ from newsletter.daily import safely
 from newsletter.fences import settle_lost
 from newsletter.signs import give_sign
 from newsletter.store import events, inbound, retention, signups, troubles
-from newsletter.suppression_sync import sync, welcome_back
+from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.trouble import Trouble
 from newsletter.watching import tell_operator
 
@@ -70,7 +70,7 @@ def add_to(scheduler: BaseScheduler, room: Room) -> None:
 def do_round(room: Room) -> None:
     # Whoever has to know of trouble is told before anything else can fail.
     told = (tell_operator, give_sign)
-    _do(room, (*told, settle_groups, read_mailbox, work_off, free_who_came_back))
+    _do(room, (*told, settle_groups, read_mailbox, work_off, free_who_came_back, erase_elsewhere))
 
 
 def do_night(room: Room) -> None:
@@ -114,6 +114,11 @@ def work_off(room: Room, now: datetime) -> None:
 def free_who_came_back(room: Room, now: datetime) -> None:
     if room.lists is not None:
         welcome_back(room.store, room.lists, now)
+
+
+def erase_elsewhere(room: Room, now: datetime) -> None:
+    if told := pass_on_erasures(room.store, room.lists, now):
+        log.info("%d erasures passed on", told)
 
 
 def forget_signups(room: Room, now: datetime) -> None:

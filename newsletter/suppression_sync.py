@@ -7,6 +7,7 @@ it would drop the mail, and call that a departure.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from newsletter.addresses import canonical
 from newsletter.mailers import ListName
 from newsletter.people import SubscriberState
 from newsletter.returned import says_gone
-from newsletter.store import departures, events, subscribers, suppressions
+from newsletter.store import departures, erasures, events, subscribers, suppressions
 from newsletter.store.events import Event, EventKind
 from newsletter.store.suppressions import GRAVITY, Reason
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from newsletter.mailers import Listed, Lists
     from newsletter.store import Store
+
+log = logging.getLogger(__name__)
 
 WAY = "the provider's list"
 ENDS = {
@@ -83,6 +86,23 @@ def welcome_back(store: Store, lists: Lists, now: datetime) -> int:
     for email in back:
         lists.remove(email)
     return len(back)
+
+
+def pass_on_erasures(store: Store, lists: Lists | None, now: datetime) -> int:
+    """Tell the provider whom to forget, and forget the address here as well. How many.
+
+    Where no provider keeps anything there is nobody to tell. Raises ListsError, StoreError.
+    """
+    with store.begin() as tx:
+        if lists is not None and erasures.give_up(tx, now):
+            log.warning("the provider takes no erasures: erase the people of this month by hand")
+        emails = erasures.waiting(tx)
+    if emails and lists is not None:
+        lists.erase(emails)
+    if emails:
+        with store.begin() as tx:
+            erasures.told(tx, emails)
+    return len(emails)
 
 
 def _came_back(tx: Connection, name: ListName, listed: Listed) -> bool:

@@ -109,6 +109,20 @@ def test_14_a_slash_at_the_end_never_redirects(web: Browser, store: Store):
         assert web.ask("POST", EVENTS + slash, b"[]", {}).status == 403
 
 
+@pytest.mark.parametrize("body", ["urlencoded", "multipart"])
+def test_14_a_slash_at_the_end_of_a_leave_link_does_not_redirect(
+    web: Browser, store: Store, body: str
+):
+    person = reader(store)
+    raw = b"List-Unsubscribe=One-Click"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    if body == "multipart":
+        raw, kind = posted({"List-Unsubscribe": b"One-Click"}), FORM
+    path = LINKS.unsubscribe_url(person.id).removeprefix(LINKS.public_url) + "/"
+    assert web.ask("POST", path, raw, kind).status == 200
+    assert stored(store, person).state == SubscriberState.UNSUBSCRIBED
+
+
 def hide_tables(store: Store) -> None:
     """What the doors write to is gone, as in a database that is broken or being restored."""
     with store.begin() as tx:

@@ -72,9 +72,8 @@ def arrive(town: Town, raw: bytes, to: str = SENDER.email) -> None:
 
 def states(town: Town) -> dict[str, str]:
     with town.store.read() as tx:
-        return {
-            email: now for email, now in tx.execute(select(subscriber.c.email, subscriber.c.state))
-        }
+        rows = tx.execute(select(subscriber.c.email, subscriber.c.state))
+        return {row.email: row.state for row in rows}
 
 
 def events_told(town: Town) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from newsletter.mailers import ListName, ListsError
 from newsletter.mailers.sendgrid_lists import SendGridLists
 from newsletter.people import SubscriberState
-from newsletter.store import subscribers, suppressions
+from newsletter.store import erasures, subscribers, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.suppression_sync import Synced, sync, welcome_back
+from newsletter.suppression_sync import Synced, pass_on_erasures, sync, welcome_back
 from tests.fakes.mail import reader, settings
 from tests.fakes.sendgrid_lists import FakeLists
 
@@ -231,3 +231,60 @@ def test_nonsense_in_a_list_is_passed_over(fake: FakeLists):
     ]
     [page] = lists(fake).read(ListName.BOUNCES)
     assert [one.email for one in page] == ["ann@example.org"]
+
+
+def forget(store: Store, person: Subscriber, at: datetime = NOW) -> None:
+    with store.begin() as tx:
+        assert subscribers.erase(tx, person.id, at)
+
+
+def left_to_tell(store: Store) -> list[str]:
+    with store.read() as tx:
+        return erasures.waiting(tx)
+
+
+def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fake: FakeLists):
+    person = join(store)
+    forget(store, person)
+    assert pass_on_erasures(store, lists(fake), NOW) == 1
+    assert pass_on_erasures(store, lists(fake), NOW) == 0
+    assert fake.erased == [person.email]
+    assert left_to_tell(store) == []
+    assert reason(store, person.email) is Reason.ERASED
+    assert saved(store, person.email) is subscribers.Change.SUPPRESSED
+
+
+def saved(store: Store, email: str) -> subscribers.Change:
+    with store.begin() as tx:
+        return subscribers.save(tx, reader(9, email=email), NOW)
+
+
+def test_an_erasure_waits_while_the_provider_is_away(store: Store, fake: FakeLists):
+    person = join(store)
+    forget(store, person)
+    fake.faults["erasejob"] = 503
+    with pytest.raises(ListsError, match="503") as told:
+        pass_on_erasures(store, lists(fake), NOW)
+    assert person.email not in str(told.value)
+    assert left_to_tell(store) == [person.email]
+    del fake.faults["erasejob"]
+    assert pass_on_erasures(store, lists(fake), NOW) == 1
+    assert left_to_tell(store) == []
+
+
+def test_no_address_is_kept_for_long_for_a_provider_that_erases_nothing(
+    store: Store, fake: FakeLists, caplog: pytest.LogCaptureFixture
+):
+    person = join(store)
+    forget(store, person, LONG_AGO)
+    fake.faults["erasejob"] = 403
+    assert pass_on_erasures(store, lists(fake), NOW) == 0
+    assert left_to_tell(store) == []
+    assert "by hand" in caplog.text
+    assert person.email not in caplog.text
+
+
+def test_where_nobody_keeps_lists_the_address_is_gone_at_the_next_round(store: Store):
+    forget(store, join(store))
+    assert pass_on_erasures(store, None, NOW) == 1
+    assert left_to_tell(store) == []

@@ -338,11 +338,11 @@ def test_preferences_are_shown_and_saved(house: House):
     page = house.web.get(path)
     checked = {box["id"] for box in page.soup.find_all("input", checked=True)}
     assert checked == {
-            "rubric-stars",
-            "format-full",
-            "often-days",
-            *(f"day-{day}" for day in WEEKDAYS),
-        }
+        "rubric-stars",
+        "format-full",
+        "often-days",
+        *(f"day-{day}" for day in WEEKDAYS),
+    }
     saved = house.web.post(path, wishes())
     assert "Saved" in saved.words
     person = stored(house.store, person)

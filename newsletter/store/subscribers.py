@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from newsletter.addresses import canonical, fingerprint
 from newsletter.people import Format, Subscriber, SubscriberState
-from newsletter.store import suppressions
+from newsletter.store import erasures, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression
 
@@ -189,10 +189,14 @@ def restore(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool
 
 
 def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
-    """Forget a person: what stays is the hash that keeps the address from being mailed again."""
+    """Forget a person: what stays is the hash that keeps the address from being mailed again.
+
+    The address itself waits until the provider was told of it (`erasures.py`).
+    """
     known = get(tx, subscriber_id)
     if known is None or not known.email:
         return False
+    erasures.ask(tx, known.email, now)
     suppressions.suppress(tx, known.email, Reason.ERASED, "erasure", now)
     tx.execute(
         update(subscriber)

@@ -82,11 +82,12 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         routes=[
             *(Route(path, partial(answer, desk)) for path, answer in (PAGES | SIGNS).items()),
             *(
-                Route(path, with_form(partial(answer, desk)), methods=["POST"])
+                # Who posts follows no redirect: a slash too many must not lead to one.
+                Route(f"{path}{slash}", with_form(partial(answer, desk)), methods=["POST"])
                 for path, answer in FORMS.items()
+                for slash in ("", "/")
             ),
             *(
-                # SendGrid follows no redirect, so a slash too many must not lead to one.
                 Route(f"{path}{slash}", door(desk), methods=["POST"])
                 for path, door in HOOKS.items()
                 for slash in ("", "/")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-
 @dataclass(frozen=True)
 class Page:
     """An answer as it came."""

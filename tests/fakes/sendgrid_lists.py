@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 GLOBAL = "/v3/asm/suppressions/global"
+ERASE = "/v3/recipients/erasejob"
 
 
 class FakeLists:
@@ -18,6 +19,7 @@ class FakeLists:
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.faults: dict[str, int | str | bytes] = {}
         self.requests: list[str] = []
+        self.erased: list[str] = []
         self.second = 1_758_600_000
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -68,6 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == ERASE:
+            if not self._noted("erasejob"):
+                self.server.fake.erased += payload["email_addresses"]
+                self._answer(202, {"job_id": "1"})
+            return
         if self._noted("add") or self.path != GLOBAL:
             return
         known = {email.lower() for email in self.server.fake.emails("unsubscribes")}

@@ -48,3 +48,11 @@ signup = Table(
     Column("asked_at", Moment, nullable=False, index=True),
     Column("mailed_at", Moment, nullable=False, index=True),
 )
+
+# Addresses whose erasure the provider is still to be told of; a row is deleted when it was.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("email", String(320), primary_key=True),
+    Column("asked_at", Moment, nullable=False),
+)
