@@ -350,6 +350,18 @@ def test_while_the_provider_is_away_a_lost_group_waits_for_the_fence(
     assert settle_lost(town.store, sender, town.clock.now) == 0
 
 
+def test_a_withdrawal_that_is_refused_leaves_a_doubt(town: Town, fake: FakeSendGrid):
+    settled(town, 10)
+    begun(town, fake, lead=LEAD)
+    sender = mailer(fake)
+    assert all(sender.withdraw(sender.new_batch()) for _ in range(10))
+    town.clock.sleep(121)
+
+    assert settle_lost(town.store, sender, town.clock.now) == 1
+    assert states(town.store) == [GroupState.UNKNOWN]
+    assert set(town.states().values()) == {DeliveryState.UNKNOWN}
+
+
 def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
     sender = mailer(fake)
     batch = sender.new_batch()
