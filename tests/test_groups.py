@@ -43,9 +43,11 @@ from tests import issues
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
+from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ONE_BY_ONE = ("Message-ID",)
 
@@ -279,6 +281,23 @@ def test_the_operator_decides_on_a_group_in_doubt(town: Town, fake: FakeSendGrid
 
     assert run(town, fake) == Tally(accepted=10)
     assert Counter(fake.addresses) == Counter(row.email for row in town.rows())
+
+
+def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake: FakeSendGrid):
+    world = World(tmp_path)
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    store.migrate()
+    town = settled(Town(store), 10)
+    fake.faults.append(Fault(act="reset"))
+    run(town, fake)
+
+    [line] = json.loads(world.newsletter("deliveries", "list", "--json").out)
+    assert line["email"] == "a group of 10"
+    done = world.newsletter("deliveries", "resolve", line["id"], "--sent")
+    assert done.status == 0, done.err
+    assert set(town.states().values()) == {DeliveryState.ACCEPTED}
+    assert world.newsletter("deliveries", "resolve", line["id"], "--sent").status == 2
+    store.close()
 
 
 def begun(town: Town, fake: FakeSendGrid, *, lead: timedelta | None, owner: str = "host/1/x"):
