@@ -1,0 +1,143 @@
+"""Cases 23 and 25: the clock jumps, the database goes away, both in the middle of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from newsletter.due import due_at
+from newsletter.mailers import SendError, Verdict
+from newsletter.people import DeliveryState
+from newsletter.store import Store, StoreError, claims
+from tests.fakes.mail import FakeMailer, Town
+
+if TYPE_CHECKING:
+    from newsletter.people import Email
+
+READERS = 12
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    made = Town(store)
+    made.settle(READERS)
+    made.announce()
+    return made
+
+
+def addresses(mailer: FakeMailer) -> list[str]:
+    return [mail.to_email for mail in mailer.taken]
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-2), timedelta(days=1)], ids=["back", "forward"])
+def test_23_a_jump_of_the_clock_while_mail_goes_out_costs_nothing(town: Town, jump: timedelta):
+    def leap(_email: Email) -> None:
+        if len(mailer.taken) == 3:
+            town.clock.at += jump
+
+    mailer = FakeMailer(before=leap)
+    tally = town.send(mailer)
+    assert (tally.accepted, tally.unknown, tally.pending) == (READERS, 0, 0)
+    assert len(addresses(mailer)) == len(set(addresses(mailer))) == READERS
+
+
+def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twice(town: Town):
+    def leap(_email: Email) -> None:
+        if len(mailer.taken) == 3:
+            town.clock.at += timedelta(days=1)
+            with town.store.begin() as tx:
+                seen.append(claims.expire(tx, town.clock.now(), lambda _owner: False))
+
+    seen: list[int] = []
+    mailer = FakeMailer(before=leap)
+    tally = town.send(mailer)
+    assert max(seen) >= 1
+    # What had left is proven by its late answer; what had not left did not leave any more.
+    assert (tally.accepted, tally.pending) == (len(mailer.taken), 0)
+    assert tally.accepted + tally.unknown == READERS
+    assert tally.unknown <= 2
+    assert len(addresses(mailer)) == len(set(addresses(mailer)))
+
+
+def test_23_a_clock_set_back_neither_loops_nor_loses_who_waits_for_another_try(town: Town):
+    def fail_once(email: Email) -> None:
+        if email.to_email == "reader1@example.org" and town.clock.at >= start:
+            town.clock.at -= timedelta(hours=2)
+            raise SendError(Verdict.UNSENT, "refused")
+
+    start = town.clock.at
+    mailer = FakeMailer(before=fail_once)
+    town.send(mailer)
+    assert len(town.clock.naps) < 10
+    assert town.send(mailer).accepted == READERS
+    assert sorted(addresses(mailer)) == sorted(town.states())
+
+
+def test_23_a_leap_day_is_a_day():
+    zone = ZoneInfo("Europe/Berlin")
+    assert due_at(date(2028, 2, 29), zone, time(7)) == datetime(2028, 2, 29, 6, tzinfo=UTC)
+    assert due_at(date(2028, 3, 1), zone, time(7)) == datetime(2028, 3, 1, 6, tzinfo=UTC)
+
+
+def go_away(store: Store) -> None:
+    """Every connection is cut, as at a failover; SQLite loses the table that claims need."""
+    if store.is_sqlite:
+        with store.begin() as tx:
+            tx.execute(text("ALTER TABLE suppression RENAME TO hidden"))
+        return
+    other = create_engine(store.url, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                " AND application_name = 'newsletter-jolt'"
+            )
+        )
+    other.dispose()
+
+
+def come_back(store: Store) -> None:
+    if store.is_sqlite:
+        with store.begin() as tx:
+            tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
+
+
+def test_25_a_database_that_goes_away_in_the_middle_loses_and_doubles_nobody(town: Town):
+    """PostgreSQL is reached by connections of one name, so that no other test's are cut."""
+    store = town.store
+    if not store.is_sqlite:
+        town.store = Store(
+            store.url.update_query_dict({"application_name": "newsletter-jolt"}).render_as_string(
+                hide_password=False
+            )
+        )
+    left = [True]
+
+    def cut(_email: Email) -> None:
+        if len(mailer.taken) >= 4 and left:
+            left.clear()
+            go_away(store)
+
+    mailer = FakeMailer(before=cut)
+    try:
+        first = town.send(mailer)
+        assert first.accepted == READERS
+    except StoreError:
+        assert len(mailer.taken) < READERS
+    come_back(store)
+    marked = {email for email, state in town.states().items() if state != DeliveryState.PENDING}
+    assert set(addresses(mailer)) <= marked
+    town.clock.at += timedelta(hours=1)
+    last = town.send(mailer)
+    assert last.total == READERS
+    assert (last.pending, last.sending) == (0, 0)
+    assert last.unknown <= 2
+    assert len(addresses(mailer)) == len(set(addresses(mailer)))
+    assert last.accepted + last.unknown == READERS
+    if town.store is not store:
+        town.store.close()
