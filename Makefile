@@ -110,6 +110,13 @@ bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep
 chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
 	$(BIN)/python bench/chaos.py
 
+chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times over a morning, then the local engine
+	$(BIN)/python bench/chaos_workers.py
+	$(BIN)/python bench/chaos_workers.py --engine local
+
+bench-workers: $(VENV)/dev.stamp ## 20,000 readers with one worker and with two, at 200 ms a request
+	$(BIN)/python bench/workers.py
+
 chaos-groups: $(VENV)/dev.stamp ## Kill the sender of groups over 60 requests, and count
 	$(BIN)/python bench/chaos_groups.py
 	$(BIN)/python bench/chaos_groups.py --bare

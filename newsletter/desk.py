@@ -96,6 +96,7 @@ class Desk:
         """
         ended = False
         try:
+            self._refuse_late(call)
             answer = self.scorer.ask(call)
             reading = self.store_answer(
                 call.request, call.model, call_id, answer, trusting=trusting, asked=call
@@ -110,6 +111,11 @@ class Desk:
             if not ended:
                 self._abandon(call_id)
         return reading
+
+    def _refuse_late(self, call: Call) -> None:
+        """After a sleep of this process others may have given the call up, and made another."""
+        if self.clock() >= call.at + LEASE:
+            raise ScorerError(Failure.UNREACHABLE, "the lease ended before the call could leave")
 
     def store_answer(
         self,

@@ -6,20 +6,24 @@ import os
 import signal
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
 from newsletter.deliver import deliver
+from newsletter.desk import Desk
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.people import DeliveryState
-from newsletter.store import Store, claims
+from newsletter.scorers import Request, ScorerError
+from newsletter.store import Store, claims, ledger
+from newsletter.store.papers import keep
 from newsletter.store.tables import delivery, unit
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.mail import Town, settings, written
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.workers import Nursery, Order, settle
 
@@ -54,6 +58,24 @@ def test_after_its_lease_no_request_leaves(store: Store) -> None:
         assert list(town.states().values()) == [DeliveryState.PENDING]
         town.send(mailer)
         assert len(fake.addresses) == 1
+
+
+def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
+    now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+    late = now + timedelta(minutes=11)
+    given = papers(4)
+    with FakeAnthropic(honest) as fake:
+        scorer = claude(fake)
+        with store.begin() as tx:
+            keep(tx, given)
+        call = scorer.call(Request(RUBRIC, tuple(given)), now)
+        budget = ledger.Budget(10 * DOLLAR)
+        call_id = Desk(store, scorer, RUBRIC, DAY, budget, lambda: now).reserve(call)
+        woken = Desk(store, scorer, RUBRIC, DAY, budget, lambda: late)
+        with pytest.raises(ScorerError, match="lease ended"):
+            woken.ask(call, call_id, trusting=True)
+        assert fake.requests == []
+        assert woken.left() == 10 * DOLLAR
 
 
 @pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")

@@ -1,0 +1,110 @@
+"""How much sooner a morning is over with more workers, when what it waits for is the providers.
+
+The same morning with one worker, with two, and so on: every request takes 200 ms at a loopback
+SendGrid and Anthropic, each worker has a few requests under way at once, and PostgreSQL is shared.
+With --limit the common pace is held against the busiest second of all workers together.
+
+    python bench/workers.py [--readers 20000] [--rubrics 20] [--workers 1 2] [--threads 8]
+        [--limit MAILS_PER_SECOND]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from newsletter.store import Store  # noqa: E402 - the path comes first
+from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
+from tests.fakes.database import own_database  # noqa: E402
+from tests.fakes.scoring import honest  # noqa: E402
+from tests.fakes.sendgrid import FakeSendGrid  # noqa: E402
+from tests.fakes.workers import Nursery, Order, all_mails, settle  # noqa: E402
+
+LATENCY = 0.2
+PAPERS = 16
+LAUNCH_SECONDS = 8
+"""So long the workers get to be ready: what is measured is the morning, not their start."""
+
+
+def morning(nursery: Nursery, given: argparse.Namespace, workers: int) -> dict[str, Any]:
+    arrivals: list[float] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        own_database(given.database) as url,
+        FakeSendGrid(delay=LATENCY) as mail,
+        FakeAnthropic(honest, latency=LATENCY) as model,
+    ):
+        mail.fault_for = lambda _payload: arrivals.append(time.monotonic())
+        base = Order("plan", url, folder, mail.url, model.url, papers=PAPERS, lease=600.0)
+        base = replace(base, threads=given.threads, mails_per_second=given.limit, group=50)
+        settle(base, given.rubrics, given.readers)
+        lives = [nursery.begin(replace(base, role="work", name=f"w{n}")) for n in range(workers)]
+        time.sleep(LAUNCH_SECONDS)
+        started = time.monotonic()
+        planner = nursery.begin(base)
+        while nursery.status(planner) is None:
+            time.sleep(0.1)
+        ended = time.monotonic()
+        for life in lives:
+            nursery.kill(life)
+        store = Store(url)
+        mails = all_mails(store)
+        store.close()
+    return {
+        "workers": workers,
+        "seconds": round(ended - started, 1),
+        "of which mail": round(arrivals[-1] - arrivals[0], 1),
+        "mails per second": round(len(arrivals) / (arrivals[-1] - arrivals[0]), 1),
+        "busiest second": busiest_second(arrivals),
+        "mails": mails,
+    }
+
+
+def busiest_second(arrivals: list[float]) -> int:
+    window: deque[float] = deque()
+    most = 0
+    for at in sorted(arrivals):
+        window.append(at)
+        while window[0] <= at - 1.0:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--readers", type=int, default=20_000)
+    parser.add_argument("--rubrics", type=int, default=20)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--limit", type=float, default=None)
+    parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
+    given = parser.parse_args()
+    if not given.database.startswith("postgresql"):
+        parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
+    nursery = Nursery()
+    runs = [morning(nursery, given, workers) for workers in given.workers]
+    nursery.close()
+    figures: dict[str, Any] = {"runs": runs}
+    figures["times faster"] = [round(runs[0]["seconds"] / run["seconds"], 2) for run in runs]
+    if given.limit:
+        figures["busiest second to limit"] = [
+            round(run["busiest second"] / given.limit, 2) for run in runs
+        ]
+    print(json.dumps(figures, indent=1))
+    return 0 if all(set(run["mails"]) == {"accepted"} for run in runs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

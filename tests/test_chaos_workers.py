@@ -1,0 +1,41 @@
+"""The kill sweep over workers in short; `make chaos-workers` runs it in full."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
+
+
+def swept(*more: str) -> dict:
+    given = ["--deliveries", "60", "--units", "3", "--kills", "4", "--rate", "30", *more]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bench" / "chaos_workers.py"), *given],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
+def test_02_killed_workers_neither_lose_nor_double() -> None:
+    figures = swept()
+    assert figures["broken"] == []
+    assert sum(figures["kills"].values()) >= 4
+    assert sum(figures["mails"].values()) == 60
+
+
+def test_02_nor_does_the_engine_in_one_process(tmp_path: Path) -> None:
+    figures = swept("--engine", "local", "--database", f"sqlite:///{tmp_path / 'n.db'}")
+    assert figures["broken"] == []
+    assert sum(figures["mails"].values()) == 60
