@@ -26,7 +26,7 @@ ALL = {row.split(",")[0] for row in READERS}
 
 @pytest.fixture
 def fake():
-    with FakeSendGrid(delay=0.3) as started:
+    with FakeSendGrid() as started:
         yield started
 
 
@@ -48,7 +48,8 @@ def world(tmp_path, fake):
 
 
 def begun(world, fake):
-    """A run that has sent some of its mails."""
+    """A run in the middle of its first mails; they are answered after a while."""
+    fake.delay = 4.0
     run = subprocess.Popen(
         [sys.executable, "-m", "newsletter", "run"],
         cwd=world.folder,
@@ -62,6 +63,12 @@ def begun(world, fake):
         time.sleep(0.02)
     run.kill()
     pytest.fail("no mail came")
+
+
+def stopped(run, fake) -> None:
+    run.send_signal(signal.SIGTERM)
+    run.wait(60)
+    fake.delay = 0.0
 
 
 def states(url) -> Counter[str]:
@@ -83,8 +90,7 @@ def elsewhere(tmp_path):
 def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhere, tmp_path):
     run = begun(world, fake)
     busy = world.newsletter("db", "copy", "--to", elsewhere)
-    run.send_signal(signal.SIGTERM)
-    run.wait(60)
+    stopped(run, fake)
     sent = len(fake.addresses)
     assert busy.status == 1
     assert "is at work with this database" in busy.err
@@ -106,6 +112,7 @@ def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
     run = begun(world, fake)
     saved = world.newsletter("db", "backup", "saved.db")
     assert saved.status == 0, saved.err
+    fake.delay = 0.0
     run.wait(60)
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
     put_back = world.newsletter("db", "restore", "saved.db")
@@ -122,9 +129,7 @@ def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
 
 
 def test_the_rest_of_a_morning_completes_from_a_backup_of_its_middle(world, fake):
-    run = begun(world, fake)
-    run.send_signal(signal.SIGTERM)
-    run.wait(60)
+    stopped(begun(world, fake), fake)
     sent = len(fake.addresses)
     assert world.newsletter("db", "backup", "saved.db").status == 0
     (world.folder / "newsletter.db").write_bytes(b"the disk made this of it")
