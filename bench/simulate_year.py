@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from newsletter.announcements import following
+from newsletter.announcements import announcement, following
 from newsletter.people import WEEKLY
 from newsletter.store import digests
 from tests.fakes.year import (
@@ -68,7 +68,7 @@ def simulate(year: Year, folder: Path, *, every_wake: bool = False, http: bool =
 def live(year: Year, service: Service, *, every_wake: bool) -> None:
     hours = _moments(year)
     todo = events_of(year)
-    year.clock.now = datetime.combine(year.first, time(0), UTC) - timedelta(hours=6)
+    year.clock.now = announcement(year.days[0]).public_from
     end = datetime.combine(year.last + timedelta(days=2), time(12), UTC)
     night = year.clock.now
     while year.clock.now < end:
@@ -186,12 +186,14 @@ def _made(service: Service) -> dict[str, dict[date, Made]]:
 def _check_papers(year: Year, service: Service, found: Findings) -> None:
     """Every paper announced in a rubric's categories is in exactly one of its digests."""
     made = _made(service)
+    began = announcement(year.days[0]).start
     for slug, categories in RUBRICS.items():
         seen = Counter(paper for day in made[slug].values() for paper in day.papers)
         for one in year.sky.submissions:
             mailing = year.sky.mailing(one)
             names = {*one.categories, *(name for day, name in one.crosses if day < year.last)}
-            if not names & set(categories) or not year.first <= mailing < year.last:
+            ours = names & set(categories) and one.submitted >= began
+            if not ours or not year.first <= mailing < year.last:
                 continue
             times = seen[one.id]
             found.check(

@@ -89,7 +89,8 @@ def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How
         return How.FEED
     if age >= DAY and (sight.papers or not sight.waiting):
         return How.DAY if sight.papers else How.PATIENCE
-    if sight.usual and not sight.papers:
+    # Papers that arXiv's own list names will come, however late the whole batch is.
+    if sight.usual and not sight.papers and not sight.waiting:
         return How.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
     if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
         return None

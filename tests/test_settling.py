@@ -107,3 +107,9 @@ def test_a_look_remembers_since_when_nothing_changed(papers, since):
     assert second == Look(
         papers, PUBLIC + since * MINUTE, PUBLIC + 15 * MINUTE, 2, PUBLIC + 15 * MINUTE
     )
+
+
+def test_a_batch_that_is_named_and_wholly_absent_is_waited_for():
+    now = PUBLIC + 4 * HOUR
+    sight = Sight(0, named=5, waiting=5, usual=True)
+    assert judge(Look(0, PUBLIC, now, 9), sight, PUBLIC, now) is None

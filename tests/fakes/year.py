@@ -326,6 +326,7 @@ class Service:
         )
         self.mornings = Mornings(self.room, Leader(self.room.store, year.clock, owner=owner))
         self.wakes = 0
+        self.whole: date | None = None
 
     def settle(self) -> None:
         """Everybody of the town subscribes."""
@@ -361,8 +362,11 @@ class Service:
         housekeeping.do_night(self.room)
 
     def lacking(self) -> bool:
-        """Whether something announced is not made yet."""
-        return self.mornings._is_lacking(self.room.source.newest(self.clock()))
+        """Whether something announced is not made yet. What is made stays made."""
+        day = self.room.source.newest(self.clock())
+        if day != self.whole and not self.mornings._is_lacking(day):
+            self.whole = day
+        return day != self.whole
 
     def close(self) -> None:
         self.room.store.close()
