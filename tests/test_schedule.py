@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from newsletter import wiring
+from newsletter.leading import Leader
 from newsletter.people import Subscriber
 from newsletter.schedule import Mornings, scheduler
 from newsletter.settings import Settings
@@ -111,6 +112,20 @@ def test_mail_that_was_not_taken_is_offered_at_the_next_wake_up(house):
     house.served("18T07:00")
     house.outbox.unlink()
     assert house.served("18T07:05") == ["a"]
+
+
+def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
+    house.join("ada@example.org")
+    rival = Mornings(house.room, Leader(house.room.store, house.room.clock, owner="afar/1/x"))
+    assert house.served("18T02:00") == []
+    house.at("18T07:00")
+    rival.make()
+    assert house.mailed() == []
+    house.mornings.leader.resign()
+    rival.serve()
+    assert house.mailed() == ["a"]
+    house.mornings.serve()
+    assert house.mailed() == ["a"]
 
 
 def test_09_the_scheduler_drops_no_late_wake_up(house):
