@@ -52,6 +52,8 @@ categories: [cs.LG]
 RSS = b'<rss version="2.0"><channel><title>cs.LG</title></channel></rss>'
 V3 = "/v3/user/webhooks"
 
+RIGHTS = ["mail.send", "suppression.read", "user.scheduled_sends.update"]
+
 
 def settings(**given):
     return Settings(_env_file=None, **given)
@@ -80,7 +82,7 @@ def sendgrid(public_url):
     inbound = f"{public_url}/hooks/sendgrid/inbound/{SECRET}"
     parse = {"hostname": "in.example.org", "url": inbound, "send_raw": True}
     return {
-        ("GET", "/v3/scopes"): (200, {"scopes": ["mail.send", "suppression.read"]}),
+        ("GET", "/v3/scopes"): (200, {"scopes": RIGHTS}),
         ("GET", "/v3/whitelabel/domains"): (
             200,
             [{"domain": "digest.example.org", "dns": dns_of_sendgrid()}],
@@ -384,7 +386,11 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
 def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
     [question] = [q for q in doctor._outside(given) if q.check == "sendgrid account"]
-    for scopes, state in ((["mail.send"], State.WARN), (["suppression.read"], State.FAIL)):
+    for scopes, state in (
+        (RIGHTS[:1], State.WARN),
+        (RIGHTS[:2], State.WARN),
+        (RIGHTS[1:], State.FAIL),
+    ):
         outside.sendgrid.given["GET", "/v3/scopes"] = (200, {"scopes": scopes})
         assert question.ask().findings[0].state is state
     outside.sendgrid.given["GET", "/v3/scopes"] = (200, b"<html>")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 UNAUTHORIZED, FORBIDDEN, OK = 401, 403, 200
 SEND = "mail.send"
 LISTS = "suppression"
+FENCES = "user.scheduled_sends"
 """With a dot behind it, or alone, the beginning of every right to the suppression lists."""
 TOLD = ("delivered", "bounce", "dropped", "deferred", "spam_report", "unsubscribe")
 """What must be reported: a lost complaint or bounce is an address mailed for ever."""
@@ -167,7 +168,10 @@ def _rights(scopes: Sequence[str]) -> Finding:
     if not any(scope == LISTS or scope.startswith(f"{LISTS}.") for scope in scopes):
         fix = "give SENDGRID_API_KEY the right Suppressions: the nightly comparison needs it"
         return warn(check, "it may send mail, but not read the suppression lists", fix)
-    return ok(check, "it may send mail and read the suppression lists")
+    if not any(scope.startswith(FENCES) for scope in scopes):
+        fix = "give SENDGRID_API_KEY the right Scheduled Sends, or let no audience grow that large"
+        return warn(check, "it may not call back mail of NEWSLETTER_GROUP_AUDIENCE readers", fix)
+    return ok(check, "it may send mail, call it back, and read the suppression lists")
 
 
 def _refused(status: int) -> CheckError:

@@ -19,11 +19,10 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 def check(settings: Settings, timeout: float) -> Told:
     wire = Wire(settings.anthropic_api_key.get_secret_value(), settings.anthropic_base_url, timeout)
-    message = {"role": "user", "content": "1"}
     try:
         with wire.proving(LONG_AGO):
             answer = wire.client().messages.with_raw_response.count_tokens(
-                model=settings.model, messages=[message]
+                model=settings.model, messages=[{"role": "user", "content": "1"}]
             )
     except ScorerError as error:
         fatal = error.failure is Failure.FATAL
