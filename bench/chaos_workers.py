@@ -264,6 +264,8 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
         found = figures(siege, mail, model)
         found["answers lost"] = len(lost)
         found["ended"] = siege.is_over()
+        for pid in siege.alive.values():
+            nursery.kill(pid)
         siege.store.close()
     nursery.close()
     broken = faults(found, len(lost), given.deliveries, rubrics)

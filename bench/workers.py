@@ -4,7 +4,7 @@ The same morning with one worker, with two, and so on: every request takes 200 m
 SendGrid and Anthropic, each worker has a few requests under way at once, and PostgreSQL is shared.
 With --limit the common pace is held against the busiest second of all workers together.
 
-    python bench/workers.py [--readers 20000] [--rubrics 20] [--workers 1 2] [--threads 8]
+    python bench/workers.py [--readers 20000] [--rubrics 48] [--workers 1 2] [--threads 8]
         [--limit MAILS_PER_SECOND]
 """
 
@@ -85,7 +85,7 @@ def busiest_second(arrivals: list[float]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readers", type=int, default=20_000)
-    parser.add_argument("--rubrics", type=int, default=20)
+    parser.add_argument("--rubrics", type=int, default=48)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--limit", type=float, default=None)

@@ -242,7 +242,8 @@ def _nurse(orders: int, answers: int) -> NoReturn:
                 answer = ended.get(what, "alive")
             write.write(f"{answer}\n")
     for pid in begun - ended.keys():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     os._exit(0)
 
 
