@@ -36,7 +36,7 @@ categories: [cs.LG, cs.CL]
 1. Compression
    - Relevant: quantization and pruning.
 """
-READERS = 80
+READERS = 40
 
 
 def world(folder: Path, **more: str) -> World:
