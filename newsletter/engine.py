@@ -277,7 +277,7 @@ def refuse_unfit(store: Store) -> None:
         raise SettingsError(message)
     if find_spec("dbos") is None:
         message = (
-            "NEWSLETTER_ENGINE: dbos is not installed; run: pip install 'arxiv-newsletter[scale]'"
+            "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
         )
         raise SettingsError(message)
 

@@ -78,7 +78,7 @@ def _faults(settings: Settings) -> Iterator[str]:
         if settings.database_url.get_secret_value().startswith("sqlite"):
             yield "NEWSLETTER_ENGINE: dbos needs PostgreSQL; set NEWSLETTER_DATABASE_URL to one"
         if find_spec("dbos") is None:
-            yield "NEWSLETTER_ENGINE: dbos is not there; pip install 'arxiv-newsletter[scale]'"
+            yield "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
 
 
 def operator_found(settings: Settings) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ LOADED = (
     "newsletter.commands.one_off",
     "newsletter.commands.subscribers",
     "newsletter.commands.database",
+    "newsletter.commands.doctor",
+    "newsletter.commands.moving",
     "newsletter.wiring",
     "alembic.command",
     "alembic.config",
