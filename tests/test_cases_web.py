@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,7 @@ from newsletter.people import SubscriberState
 from newsletter.store import Store, subscribers
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
+from newsletter.web.callers import MOST_ASKS
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored
 from tests.fakes.webhook import Signer
@@ -188,12 +191,64 @@ def test_19_five_hundred_sign_ups_of_one_victim_are_one_mail(
 ):
     for number in range(500):
         spelling = ("victim@example.org", "Victim@EXAMPLE.org")[number % 2]
-        assert web.post("/subscribe", {"email": spelling, "rubric": "stars"}).status == 200
+        page = web.post(
+            "/subscribe",
+            {"email": spelling, "rubric": "stars"},
+            **{"X-Forwarded-For": f"198.51.100.{number % 250}"},
+        )
+        assert page.status == 200
     assert in_the_end(lambda: len(mailbox.mails) >= 1, expected=True)
     time.sleep(0.2)
     assert len(mailbox.mails) == 1
     with store.read() as tx:
         assert len(subscribers.everyone(tx)) == 1
+
+
+def test_19_five_hundred_sign_ups_of_one_caller_are_fifty_mails(
+    web: Browser, store: Store, mailbox: Mailbox
+):
+    pages = set()
+    for number in range(500):
+        email = f"victim{number}@example.org"
+        page = web.post("/subscribe", {"email": email, "rubric": "stars"})
+        pages.add((page.status, page.text.replace(email, "")))
+    assert [status for status, _ in pages] == [200]
+    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    time.sleep(0.2)
+    assert len(mailbox.mails) == MOST_ASKS
+    with store.read() as tx:
+        assert len(subscribers.everyone(tx)) == MOST_ASKS
+
+
+def test_19_another_caller_is_not_shut_out_by_one_who_asks_too_often(
+    web: Browser, mailbox: Mailbox
+):
+    for number in range(MOST_ASKS + 5):
+        sign_up(web, f"victim{number}@example.org", source="127.0.0.3")
+    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    sign_up(web, "ada@example.org", source="127.0.0.4")
+    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS + 1)
+
+
+def test_19_who_is_no_proxy_cannot_say_who_calls(web: Browser, mailbox: Mailbox):
+    for number in range(MOST_ASKS + 20):
+        said = {"X-Forwarded-For": f"198.51.100.{number}"}
+        sign_up(web, f"victim{number}@example.org", source="127.0.0.3", **said)
+    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    time.sleep(0.2)
+    assert len(mailbox.mails) == MOST_ASKS
+
+
+def sign_up(web: Browser, email: str, source: str, **headers: str) -> None:
+    """From another address of this machine, of which uvicorn trusts only the first as a proxy."""
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, 20, source_address=(source, 0))
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"email": email, "rubric": "stars"})
+    connection.request("POST", "/subscribe", body, {**kind, **headers})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status == 200
 
 
 def test_19_the_mail_to_confirm_holds_nothing_a_stranger_typed(web: Browser, mailbox: Mailbox):

@@ -109,7 +109,7 @@ def test_dbos_refuses_sqlite_with_the_reason(tmp_path) -> None:
 def test_dbos_that_is_not_installed_is_named_with_the_fix(monkeypatch) -> None:
     # As Python says of a package that is not there, without taking it away from the others.
     monkeypatch.setitem(sys.modules, "dbos", None)
-    with pytest.raises(SettingsError, match=r"pip install 'arxiv-newsletter\[scale\]'"):
+    with pytest.raises(SettingsError, match="make install-scale"):
         Dbos(Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing"), now)
 
 

@@ -47,6 +47,8 @@ def answer(app: Starlette, door: socket.socket, ended: threading.Event | None) -
     """Until a signal, or until `ended`."""
     import uvicorn
 
+    # Of whom `X-Forwarded-For` is believed: uvicorn believes 127.0.0.1 alone, or whom the variable
+    # FORWARDED_ALLOW_IPS names. From anybody else only the socket's peer counts.
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from newsletter.render.words import clean, long_date, plural, short_date
 from newsletter.store.figures import Figures
+from newsletter.web.callers import Callers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,11 @@ class Desk:
     def figures(self) -> Figures:
         """The counts of the database, of which what is old is counted once."""
         return Figures()
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who signed up from where, as far as this process saw it."""
+        return Callers()
 
     @cached_property
     def prefix(self) -> str:

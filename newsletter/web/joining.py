@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 SHUT = (suppressions.Reason.BOUNCED, suppressions.Reason.COMPLAINED, suppressions.Reason.ERASED)
 
 
-def subscribe(desk: Desk, _request: Request, form: Form) -> Response:
+def subscribe(desk: Desk, request: Request, form: Form) -> Response:
     typed, slug = first(form, "email"), first(form, "rubric")
     rubric = next((rubric for rubric in desk.public if rubric.slug == slug), None)
     try:
@@ -53,8 +53,11 @@ def subscribe(desk: Desk, _request: Request, form: Form) -> Response:
         "Open the link and press the button: only then does anything begin. "
         "If nothing comes within an hour, look among the spam, then try again.",
     )
-    # The mail goes after the answer, so that its time tells nothing about the address either.
-    response.background = BackgroundTask(_invite, desk, email, rubric)
+    # The mail goes after the answer, so that its time tells nothing about the address either; of
+    # who asks too often every ask is counted, whatever the address.
+    caller = request.client.host if request.client else ""
+    if desk.callers.may(caller, desk.clock()):
+        response.background = BackgroundTask(_invite, desk, email, rubric)
     return response
 
 
