@@ -308,6 +308,8 @@ class Service:
             **({"arxiv_api_url": fake.url, "arxiv_rss_url": fake.rss_url} if fake else {}),
             arxiv_delay_seconds=0,
             scorer="local",
+            # The clock stands while a morning is made: no call may wait for another one.
+            scoring_concurrency=1,
             mailer="outbox",
             outbox_dir=folder / "outbox",
             rubrics_dir=folder / "rubrics",
@@ -374,10 +376,12 @@ class Service:
 
 def _write_rubrics(folder: Path) -> None:
     for slug, categories in RUBRICS.items():
-        rubric = Rubric(slug, slug, categories, (Criterion(1, "One", ""),))
+        rubric = Rubric(slug, slug, categories, (Criterion(1, f"On {slug}", ""),))
         listed = ", ".join(rubric.categories)
         head = f"---\ntitle: {slug}\ncategories: [{listed}]\n---\n"
-        (folder / f"{slug}.md").write_text(f"{head}\n## Criteria\n\n1. One\n", encoding="utf-8")
+        (folder / f"{slug}.md").write_text(
+            f"{head}\n## Criteria\n\n1. On {slug}\n", encoding="utf-8"
+        )
 
 
 @contextmanager
