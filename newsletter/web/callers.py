@@ -1,0 +1,72 @@
+"""How often each network address asked within an hour. No address is kept, and little at all."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+log = logging.getLogger(__name__)
+
+WINDOW = timedelta(hours=1)
+MOST_ASKS = 50
+"""A lecture hall behind one address signs up; one machine cannot write to hundreds."""
+MOST_CALLERS = 10_000
+HOME_BITS = 64
+"""One subscriber to the network has a whole IPv6 prefix of this length."""
+
+
+@dataclass
+class Callers:
+    """Counts by a hash under a key that dies with the process: it tells nobody who called."""
+
+    most: int = MOST_ASKS
+    room: int = MOST_CALLERS
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    _seen: OrderedDict[bytes, tuple[datetime, int]] = field(default_factory=OrderedDict, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def may(self, host: str, now: datetime) -> bool:
+        """Count one more ask from `host`, and say whether it is within what one may ask."""
+        name = hashlib.blake2b(
+            _network(host).encode("utf-8", "backslashreplace"), key=self._key, digest_size=16
+        ).digest()
+        with self._turn:
+            since, asked = self._seen.pop(name, (now, 0))
+            # A clock that was set back must not shut anybody out for longer than the window.
+            if abs(now - since) >= WINDOW:
+                since, asked = now, 0
+            self._seen[name] = (since, asked + 1)
+            if len(self._seen) > self.room:
+                # Who asked longest ago goes: whoever has this many addresses still meets the
+                # limit of the whole form, which is kept in the database.
+                self._seen.popitem(last=False)
+        if asked == self.most:
+            # Said once a window, not once an ask.
+            log.warning(
+                "one network address signed up %d times within an hour, more gets no mail; "
+                "if it is your proxy's, name it in FORWARDED_ALLOW_IPS",
+                asked,
+            )
+        return asked < self.most
+
+
+def _network(host: str) -> str:
+    """What one caller has: an IPv4 address, or the prefix of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 4:  # noqa: PLR2004 - the version of the protocol
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), HOME_BITS), strict=False))
