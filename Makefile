@@ -101,6 +101,9 @@ bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compare
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
+bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and real: seconds, memory
+	@$(BIN)/python bench/roster.py --rows $(or $(ROWS),1000000)
+
 simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
 	$(BIN)/python bench/simulate_year.py
 
@@ -138,4 +141,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

@@ -14,13 +14,15 @@ from newsletter.people import WEEKDAYS, Format
 from newsletter.wishes import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import time
 
     from newsletter.people import Subscriber
 
 REQUIRED = ("email", "rubric")
 COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+OWN = ("email", "name")
+"""What hardly two rows have in common."""
 # Excel's own first line, which names the delimiter and is no record.
 DELIMITER_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
 # A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
@@ -65,6 +67,8 @@ class _Reader:
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
+    understood: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What a zone, an hour and the like mean: said by many rows, read and kept once."""
 
     def take(self, line: int, cells: dict[str, str]) -> None:
         """Keep a row, or note everything that is wrong with it."""
@@ -75,13 +79,20 @@ class _Reader:
             if not cell and name not in REQUIRED:
                 continue
             try:
-                values[name] = check(cell)
+                values[name] = self._read(name, cell, check)
             except ValueError as error:
                 self.faults.append(Fault(line, f"{name}: {error}"))
         self._rubric(line, values)
         self._once(line, values)
         if len(self.faults) == known_faults:
             self.rows.append(Row(line, **values))
+
+    def _read(self, name: str, cell: str, check: Callable[[str], object]) -> object:
+        if name in OWN:
+            return check(cell)
+        if (name, cell) not in self.understood:
+            self.understood[name, cell] = check(cell)
+        return self.understood[name, cell]
 
     def _rubric(self, line: int, values: dict[str, Any]) -> None:
         slug = values.get("rubric", "")
@@ -106,24 +117,29 @@ def read_roster(data: bytes | str, known_rubrics: Collection[str]) -> Roster:
         text = data if isinstance(data, str) else _decoded(data)
     except _UnreadableError as error:
         return Roster(faults=(error.fault,))
-    records, broken = _records(text.removeprefix("\ufeff"))
-    if broken and not records:
-        return Roster(faults=(broken,))
-    if not records:
+    del data
+    records = _records(text.removeprefix("\ufeff"))
+    try:
+        header_line, header = next(records)
+    except StopIteration:
         return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
-    header_line, header = records[0]
+    except _UnreadableError as error:
+        return Roster(faults=(error.fault,))
     names = [cell.strip().lower() for cell in header]
     reader.faults += [Fault(header_line, message) for message in _header_faults(names)]
     if reader.faults:
         return Roster(faults=tuple(reader.faults))
-    for line, cells in records[1:]:
-        if any(cell.strip() for cell in cells[len(names) :]):
-            message = f"{len(cells)} values for {len(names)} columns; quote what has a delimiter"
-            reader.faults.append(Fault(line, message))
-        else:
-            reader.take(line, dict(zip(names, map(_unguarded, cells), strict=False)))
-    if broken:
-        reader.faults.append(broken)
+    try:
+        for line, cells in records:
+            if any(cell.strip() for cell in cells[len(names) :]):
+                message = (
+                    f"{len(cells)} values for {len(names)} columns; quote what has a delimiter"
+                )
+                reader.faults.append(Fault(line, message))
+            else:
+                reader.take(line, dict(zip(names, map(_unguarded, cells), strict=False)))
+    except _UnreadableError as error:
+        reader.faults.append(error.fault)
     return Roster(tuple(reader.rows), tuple(reader.faults))
 
 
@@ -144,28 +160,26 @@ def _decoded(data: bytes) -> str:
         raise _UnreadableError(line, message) from error
 
 
-def _records(text: str) -> tuple[list[tuple[int, list[str]]], Fault | None]:
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     """The records that hold anything, each with the number of its first line.
 
-    A fault of the quotes ends them: what follows it can't be told apart.
+    Raises _UnreadableError at a fault of the quotes: what follows it can't be told apart.
     """
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=header.count)
+    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
     skipped = 0
     if named := DELIMITER_LINE.match(text):
         delimiter, skipped, text = named[1], 1, text[named.end() :]
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     start = 1 + skipped
-    records: list[tuple[int, list[str]]] = []
     try:
         for cells in lines:
             if any(cell.strip() for cell in cells):
-                records.append((start, cells))
+                yield start, cells
             start = lines.line_num + 1 + skipped
     except csv.Error as error:
         message = f"not readable as CSV from here: {error}; check the quotes"
-        return records, Fault(start, message)
-    return records, None
+        raise _UnreadableError(start, message) from error
 
 
 def _header_faults(names: list[str]) -> Iterator[str]:

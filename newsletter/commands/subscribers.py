@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -14,12 +13,13 @@ from newsletter.people import Subscriber, SubscriberState
 from newsletter.roster import Roster, Row, read_roster, write_roster
 from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, intake, subscribers
 from newsletter.store.subscribers import Change
 from newsletter.terminal import print_json, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
@@ -81,7 +81,7 @@ def _faults(roster: Roster) -> str:
 
 def keep_rows(tx: Connection, rows: Iterable[Row], consent: str, now: datetime) -> Counter[Change]:
     """Save each row: active with its consent, or waiting for a confirmation without."""
-    return Counter(subscribers.save(tx, of_row(row, consent, now), now) for row in rows)
+    return intake.save_all(tx, (of_row(row, consent, now) for row in rows), now)
 
 
 def of_row(row: Row, consent: str, now: datetime) -> Subscriber:

@@ -37,8 +37,17 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
         return Change.SUPPRESSED
     known = find(tx, given.email)
     if known is None:
-        tx.execute(insert(subscriber).values(id=given.id, since=now, **_columns(given, now)))
+        tx.execute(insert(subscriber).values(id=given.id, since=now, **columns(given, now)))
         return Change.ADDED
+    new = changed(known, given, now)
+    if not new:
+        return Change.UNCHANGED
+    tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(new))
+    return Change.UPDATED
+
+
+def changed(known: Subscriber, given: Subscriber, now: datetime) -> dict[str, Any]:
+    """The columns in which a known subscriber takes over what was given; none where it is so."""
     waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
     merged = replace(
         given,
@@ -48,12 +57,11 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
         consent=given.consent if waits or not known.consent else known.consent,
     )
     if merged == known:
-        return Change.UNCHANGED
-    columns = _columns(merged, now)
+        return {}
+    new = columns(merged, now)
     if merged.state is known.state:
-        del columns["state_at"]
-    tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(columns))
-    return Change.UPDATED
+        del new["state_at"]
+    return new
 
 
 def get(tx: Connection, subscriber_id: str) -> Subscriber | None:
@@ -234,7 +242,8 @@ def of_row(row: Row[Any]) -> Subscriber:
     )
 
 
-def _columns(given: Subscriber, now: datetime) -> dict[str, Any]:
+def columns(given: Subscriber, now: datetime) -> dict[str, Any]:
+    """All that the table keeps of one, but for its id and the day it came."""
     return {
         "email": given.email,
         "email_key": canonical(given.email),

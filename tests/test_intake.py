@@ -1,0 +1,107 @@
+"""Many subscribers at once end as they would one by one, and a rehearsal counts as the act."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event
+
+from newsletter.people import SubscriberState
+from newsletter.store import intake, subscribers, suppressions
+from newsletter.store.subscribers import Change
+from newsletter.store.suppressions import Reason
+from tests.fakes.mail import START, reader
+from tests.fakes.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from newsletter.people import Subscriber
+    from newsletter.store import Store
+
+LATER = START + timedelta(days=1)
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+
+
+def known_before(tx: Connection) -> None:
+    """Some of every state a file may meet."""
+    for number, state in enumerate(SubscriberState):
+        subscribers.save(tx, reader(number, state=state), START)
+    gone = reader(20)
+    subscribers.save(tx, gone, START)
+    subscribers.unsubscribe(tx, gone.id, "reply", START)
+    suppressions.suppress(tx, "reader21@example.org", Reason.COMPLAINED, "event", START)
+
+
+def given() -> list[Subscriber]:
+    people = [reader(number, id=f"new{number}") for number in range(1_030)]
+    people += [
+        reader(7, id="other", email="READER7@example.org."),
+        reader(1_029, id="another", name="Ada"),
+        reader(1_029, id="third", email="Reader1029@EXAMPLE.org", name="Bo"),
+        reader(20, id="fourth", email="Reader20@example.org"),
+    ]
+    return people
+
+
+def stored(tx: Connection) -> list[Subscriber]:
+    return [replace(one, since=None) for one in subscribers.everyone(tx)]
+
+
+def test_20_many_at_once_end_as_one_by_one(store: Store):
+    with store.begin() as tx:
+        known_before(tx)
+        trial = tx.begin_nested()
+        one_by_one = Counter(subscribers.save(tx, one, LATER) for one in given())
+        expected = stored(tx)
+        trial.rollback()
+        at_once = intake.save_all(tx, given(), LATER)
+        assert stored(tx) == expected
+    assert at_once == one_by_one
+    assert min(at_once[change] for change in Change) > 0
+    assert at_once.total() == len(given())
+
+
+def test_20_a_thousand_rows_are_a_few_statements(store: Store):
+    asked: list[str] = []
+    listen = (store.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(*listen)
+    try:
+        with store.begin() as tx:
+            intake.save_all(tx, [reader(number) for number in range(1_000)], START)
+    finally:
+        event.remove(*listen)
+    assert len(asked) < 20
+
+
+@pytest.fixture
+def world(tmp_path: Path, store_url: str) -> World:
+    made = World(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    assert made.newsletter("migrate").status == 0
+    return made
+
+
+def test_20_a_dry_run_counts_as_the_import_does(world: World):
+    world.subscribe("ada@example.org,one,", "bo@example.org,one,", header="email,rubric,name")
+    assert world.newsletter("subscribers", "remove", "bo@example.org").status == 0
+    rows = ["email,rubric,name", "Ada@example.org,one,Ada", "bo@example.org,one,", "cy@x,one,"]
+    rows += [f"reader{number}@example.org,one," for number in range(20)]
+    (world.folder / "more.csv").write_text("\n".join(rows), encoding="utf-8")
+    words = ["subscribers", "import", "more.csv", "--skip-bad", "--consent", "asked"]
+    rehearsed = world.newsletter(*words, "--dry-run")
+    before = world.newsletter("subscribers", "list", "--json").out
+    real = world.newsletter(*words)
+    assert (rehearsed.status, real.status) == (0, 0), rehearsed.err + real.err
+    counts = "20 added, 1 updated, 0 unchanged, 1 suppressed"
+    assert rehearsed.out.startswith(f"{counts} (dry run: nothing was kept)")
+    assert real.out.startswith(f"{counts}\n")
+    assert before.count('"email"') == 2
+    assert rehearsed.err == real.err
+    assert "cy@x" in real.err
