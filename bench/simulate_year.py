@@ -102,21 +102,29 @@ def _on_grid(moment: datetime) -> datetime:
 def _moments(year: Year) -> list[datetime]:
     """When an announcement appears, a reader acts, or the hour of any reader may come."""
     found = {at for at, *_ in events_of(year)}
-    zones = {(one.zone, one.hour) for one in year.readers}
-    for one in year.readers:
-        zones |= {
-            (str(how.get("timezone", one.zone)), how.get("send_at", one.hour))
-            for _, _, how in one.changes
-        }
     day = year.first - timedelta(days=1)
     while day <= year.last + timedelta(days=2):
         eastern = ZoneInfo("America/New_York")
         public = datetime.combine(day - timedelta(days=1), time(20), eastern).astimezone(UTC)
         if day.weekday() not in WEEKEND:
             found.add(public)
-            found |= {wall_clock(zone, hour, public) for zone, hour in zones}
+            found |= {wall_clock(*place, public) for place in _clocks(year, public)}
         day += timedelta(days=1)
     return sorted(found)
+
+
+def _clocks(year: Year, moment: datetime) -> set[tuple[str, time]]:
+    """The zones and hours that somebody has in the day after a moment."""
+    found = set()
+    for one in year.readers:
+        zone, hour = one.zone, one.hour
+        for at, _, how in one.changes:
+            if at <= moment:
+                zone, hour = str(how.get("timezone", zone)), how.get("send_at", hour)
+            elif at < moment + timedelta(days=2):
+                found.add((str(how.get("timezone", zone)), how.get("send_at", hour)))
+        found.add((zone, hour))
+    return found
 
 
 # What is expected

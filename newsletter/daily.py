@@ -112,7 +112,8 @@ def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime |
 
 def unmade(room: Room, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
     with room.store.read() as tx:
-        return [rubric for rubric in rubrics if day not in digests.dates(tx, rubric.slug)]
+        made = digests.made_on(tx, day)
+    return [rubric for rubric in rubrics if rubric.slug not in made]
 
 
 def wanted(room: Room, only: str | None) -> list[Rubric]:
@@ -225,6 +226,8 @@ def mail(room: Room, owed: Sequence[Owed], report: Report) -> dict[int, Tally]:
     with room.store.begin() as tx:
         claims.expire(tx, room.clock(), lives.is_gone)
         counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in owed}
+    if not owed:
+        return {}
     lanes = [
         lane
         for one in owed

@@ -145,9 +145,7 @@ def look_again(
 
 def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, ...]:
     with store.read() as tx:
-        history = shelf.fetches(tx, categories)
-    done = {past.category for past in history if past.date == day}
-    return tuple(sorted(set(categories) - done))
+        return tuple(sorted(shelf.unfetched(tx, categories, day)))
 
 
 def _public(day: date, now: datetime) -> date:

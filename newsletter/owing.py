@@ -20,7 +20,7 @@ from newsletter.store import deliveries, digests, standings
 from newsletter.store.standings import Crowd, Issues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime, time
     from zoneinfo import ZoneInfo
 
@@ -115,13 +115,29 @@ def owe_due(
         if turn := _turn(shelf, habit, now, by, zone, hour):
             own = due.due_of(turn.last, habit.reader, zone, hour)
             ready.setdefault(turn, {})[habit] = _came_by(shelf, turn.last, own)
-    for turn, habits in ready.items():
+    for turn, habits in _unserved(store, shelf, ready).items():
         with store.begin() as tx:
             standings.alone(tx, slug)
             shelf = _shelf(tx, slug, now.date())
             past = shelf.before(turn.last)
             crowd = Crowd(slug, habits, shelf.since(turn.last), past, due=turn.due)
             _share_out(tx, shelf, crowd, turn.last, now, weekly=turn.weekly)
+
+
+def _unserved(
+    store: Store, shelf: Shelf, ready: Mapping[Turn, Mapping[Habit, datetime | None]]
+) -> dict[Turn, dict[Habit, datetime | None]]:
+    """The turns of which somebody has nothing yet. Until their next hour comes most have it all."""
+    with store.read() as tx:
+        lacking = {
+            last: set(standings.habits(tx, shelf.slug, shelf.since(last)))
+            for last in {turn.last for turn in ready}
+        }
+    left = {
+        turn: {habit: by for habit, by in habits.items() if habit in lacking[turn.last]}
+        for turn, habits in ready.items()
+    }
+    return {turn: habits for turn, habits in left.items() if habits}
 
 
 def _turn(

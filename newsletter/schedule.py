@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter.daily import mail, make_edition, safely, wanted
+from newsletter.daily import mail, make_edition, safely, unmade, wanted
 from newsletter.fetch import BatchGrowing, BatchLate, look_again
 from newsletter.groups import AHEAD
 from newsletter.leading import RENEW_SECONDS, Leader
@@ -66,10 +66,11 @@ class Mornings:
     def lead(self) -> None:
         """Show that we live, and that the mornings are ours if they are."""
         self.pulse.beat()
-        try:
-            self.leader.renew()
-        except Trouble as trouble:
-            log.warning("%s", trouble)
+        with self.pulse.job("lead"):
+            try:
+                self.leader.renew()
+            except Trouble as trouble:
+                log.warning("%s", trouble)
 
     def make(self) -> None:
         """Make what is announced. Trouble is logged, and met again after a rest.
@@ -77,6 +78,7 @@ class Mornings:
         What is due is mailed first: two days' mail becomes one only for who was away himself.
         """
         self.serve()
+        made = False
         with self._alone("make", self._making) as may:
             now = self._room.clock()
             day = self._room.source.newest(now)
@@ -84,10 +86,12 @@ class Mornings:
                 with morning(self._room):
                     if self._is_lacking(day):
                         self._asked.about(day, now)
+                        made = True
                         self._make_newest()
                     else:
                         self._look_again(now)
-        self.serve()
+        if made:
+            self.serve()
 
     def serve(self) -> None:
         """Mail whose hour has come, today or while we were down, of digests that are made."""
@@ -114,9 +118,7 @@ class Mornings:
 
     def _is_lacking(self, day: date) -> bool:
         """Whether a rubric that is read has no digest of the announcement."""
-        rubrics = wanted(self._room, None)
-        with self._room.store.read() as tx:
-            return any(day not in digests.dates(tx, rubric.slug) for rubric in rubrics)
+        return bool(unmade(self._room, wanted(self._room, None), day))
 
     def _make_newest(self) -> None:
         try:

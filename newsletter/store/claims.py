@@ -194,6 +194,8 @@ def expire(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int
     """Rows that somebody stopped sending become `unknown`: never `pending`, it may be out."""
     sending = delivery.c.state == DeliveryState.SENDING
     owners = tx.scalars(select(delivery.c.lease_owner).where(sending).distinct()).all()
+    if not owners:
+        return 0
     dead = [owner for owner in owners if owner and is_dead(owner)]
     late = or_(delivery.c.lease_until < now, delivery.c.lease_owner.in_(dead))
     return tx.execute(

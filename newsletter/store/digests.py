@@ -186,6 +186,12 @@ def dates(tx: Connection, slug: str) -> list[date]:
     return list(tx.execute(query.order_by(digest_table.c.date)).scalars())
 
 
+def made_on(tx: Connection, day: date) -> set[str]:
+    """The rubrics that have their digest of a date."""
+    query = select(digest_table.c.rubric).where(digest_table.c.date == day, _OF_ONE_DATE)
+    return set(tx.scalars(query))
+
+
 def editions(tx: Connection, limit: int, slug: str | None = None) -> list[Edition]:
     """The last digests in short, the newest date first; of all rubrics unless one is named."""
     columns = [digest_table.c[name] for name in Edition.__slots__]

@@ -152,8 +152,15 @@ def fetches(tx: Connection, categories: Sequence[str]) -> list[Fetch]:
 
 def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
     """Whether the announcement of `day` was fetched whole for every category."""
-    done = {fetch.category for fetch in fetches(tx, categories) if fetch.date == day}
-    return done.issuperset(categories)
+    return not unfetched(tx, categories, day)
+
+
+def unfetched(tx: Connection, categories: Sequence[str], day: date) -> set[str]:
+    """The categories for which the announcement of `day` was not fetched whole."""
+    chosen = select(fetched.c.category).where(
+        fetched.c.category.in_(categories), fetched.c.date == day
+    )
+    return set(categories) - set(tx.scalars(chosen))
 
 
 def is_out(tx: Connection, day: date) -> bool:
