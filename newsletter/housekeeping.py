@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from apscheduler.schedulers.base import BaseScheduler
 
+    from newsletter.pulse import Pulse
     from newsletter.room import Room
 
     Duty = Callable[[Room, datetime], object]
@@ -43,22 +44,27 @@ AFTER_START = timedelta(minutes=10)
 """One night's work is done soon after a start: not every machine is up at that hour."""
 
 
-def add_to(scheduler: BaseScheduler, room: Room) -> None:
+def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
     """Give `scheduler` a job for the rounds and one for the nights."""
+
+    def noted(name: str, act: Callable[[Room], None]) -> None:
+        with pulse.job(name):
+            act(room)
+
     once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler.add_job(
-        do_round,
+        noted,
         "interval",
-        args=(room,),
+        args=("round", do_round),
         minutes=ROUND_MINUTES,
         next_run_time=room.clock(),
         id="round",
         **once,
     )
     scheduler.add_job(
-        do_night,
+        noted,
         "cron",
-        args=(room,),
+        args=("night", do_night),
         timezone=room.settings.zone,
         next_run_time=room.clock() + AFTER_START,
         id="night",

@@ -21,6 +21,7 @@ from newsletter.housekeeping import add_to, do_night, do_round
 from newsletter.inbox import take
 from newsletter.links import Links
 from newsletter.people import SubscriberState
+from newsletter.pulse import Pulse
 from newsletter.store import Store, events, signups, subscribers
 from newsletter.store.events import Event, EventKind
 from newsletter.store.tables import event, inbound, signup
@@ -227,7 +228,7 @@ def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeI
 def test_both_jobs_come_again_and_one_at_a_time(house: House):
     house.now = datetime.now(UTC)
     made = BackgroundScheduler(timezone=UTC)
-    add_to(made, house.room)
+    add_to(made, house.room, Pulse())
     made.start(paused=True)
     jobs = {job.id: job for job in made.get_jobs()}
     made.shutdown()

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from newsletter import daily, housekeeping, logs, wiring
 from newsletter.commands.alone import only_one
@@ -24,16 +24,19 @@ from newsletter.trouble import Trouble
 from newsletter.web.app import create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from apscheduler.schedulers.base import BaseScheduler
 
+    from newsletter.leading import Leader
     from newsletter.pulse import Pulse
     from newsletter.room import Room
 
 log = logging.getLogger(__name__)
 
 JUMP_SECONDS = 60
+RESIGN_SECONDS = 5
+WHAT_NOW = "the log may say why; start the service again"
 
 
 def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -> int:
@@ -74,7 +77,7 @@ def _mornings(room: Room) -> Iterator[Pulse]:
     mornings = Mornings(room)
     pulse = mornings.pulse
     clock = scheduler(mornings)
-    housekeeping.add_to(clock, room)
+    housekeeping.add_to(clock, room, pulse)
 
     def run() -> None:
         try:
@@ -84,7 +87,7 @@ def _mornings(room: Room) -> Iterator[Pulse]:
 
     thread = threading.Thread(target=run, name="mornings", daemon=True)
     thread.start()
-    threading.Thread(target=_watch, args=(room, clock, pulse), daemon=True).start()
+    threading.Thread(target=watch, args=(room.stop, clock, pulse), daemon=True).start()
     yield pulse
     trouble = "" if room.stop.is_set() else pulse.trouble()
     room.stop.set()
@@ -92,20 +95,55 @@ def _mornings(room: Room) -> Iterator[Pulse]:
         clock.shutdown(wait=False)
     thread.join(GRACE_SECONDS)
     drained = pulse.drained(GRACE_SECONDS)
-    with suppress(StoreError):
-        mornings.leader.resign()
-    if trouble:
-        message = f"{trouble}, the log may say why; start the service again"
-        raise Trouble(message)
+    _resign(mornings.leader)
     if not drained:
         log.warning("not all work came to its end in %d seconds; it is taken up", GRACE_SECONDS)
+        _end_at_once(trouble)
+    if trouble:
+        message = f"{trouble}, {WHAT_NOW}"
+        raise Trouble(message)
 
 
-def _watch(room: Room, clock: BaseScheduler, pulse: Pulse) -> None:
-    """Wake the scheduler when the wall clock was set: its next wake-ups are hours away then."""
-    apart = time.time() - time.monotonic()
-    while not (room.stop.wait(1) or pulse.ended.is_set()):
-        now = time.time() - time.monotonic()
+def _resign(leader: Leader) -> None:
+    """Give the lease back, if the database lets us: a job that hangs may be in its way."""
+
+    def act() -> None:
+        with suppress(StoreError):
+            leader.resign()
+
+    giving = threading.Thread(target=act, daemon=True)
+    giving.start()
+    giving.join(RESIGN_SECONDS)
+
+
+def _end_at_once(trouble: str) -> NoReturn:
+    """An interpreter waits at its end for every thread of a pool: for one that hangs, for ever.
+
+    What that one has in hand is taken up as after a kill: it is held by the id of a process that
+    is no more, and by a lease.
+    """
+    if trouble:
+        log.error("%s, %s", trouble, WHAT_NOW)
+    logging.shutdown()
+    os._exit(1 if trouble else 0)
+
+
+def watch(
+    stop: threading.Event,
+    clock: BaseScheduler,
+    pulse: Pulse,
+    *,
+    wall: Callable[[], float] = time.time,
+    steady: Callable[[], float] = time.monotonic,
+    glance_seconds: float = 1.0,
+) -> None:
+    """Wake the scheduler when the wall clock was set: its next wake-ups are hours away then.
+
+    And end it, by the pulse, when it hangs.
+    """
+    apart = wall() - steady()
+    while not (stop.wait(glance_seconds) or pulse.ended.is_set()):
+        now = wall() - steady()
         if abs(now - apart) > JUMP_SECONDS:
             log.warning("the clock was set by %+d seconds", now - apart)
             wake(clock)

@@ -1,17 +1,52 @@
 """`newsletter serve` as an operator starts it, but that it wakes every second, not every minutes.
 
-python -m tests.fakes.quick_serve --no-web
+    python -m tests.fakes.quick_serve --no-web
+    HANGS=round python -m tests.fakes.quick_serve --no-web     the first round never ends
+    HANGS=lead  python -m tests.fakes.quick_serve --no-web     nor the first renewal of the lease
+
+Where something hangs, patience is short.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from typing import TYPE_CHECKING
 
-from newsletter import schedule
+from newsletter import housekeeping, pulse, schedule
 from newsletter.__main__ import main
+from newsletter.commands import serving
+from newsletter.leading import Leader
+
+if TYPE_CHECKING:
+    from newsletter.room import Room
+
+
+def hang_round(_room: Room) -> None:
+    hang()
+
+
+def hang_lead(_leader: Leader) -> bool:
+    hang()
+    return False
+
+
+def hang() -> None:
+    sys.stderr.write("it hangs\n")
+    sys.stderr.flush()
+    threading.Event().wait()
+
 
 if __name__ == "__main__":
     schedule.WAKE_MINUTES = 1 / 60  # type: ignore[assignment]
     schedule.RENEW_SECONDS = 1.0
+    if hangs := os.environ.get("HANGS"):
+        serving.GRACE_SECONDS = 1
+        pulse.SILENT_SECONDS = 3.0
+    if hangs == "round":
+        housekeeping.do_round = hang_round
+    if hangs == "lead":
+        Leader.renew = hang_lead  # type: ignore[method-assign]
     sys.argv.insert(1, "serve")
     main()
