@@ -68,12 +68,13 @@ _LEAVE_PENDING = (
 _SKIP = _LEAVE_PENDING.values(
     state=DeliveryState.SKIPPED.value, reason=bindparam("why"), email=bindparam("address")
 )
-# One statement for all rows of a claim; a reader may have another address by now.
+# One statement for all rows of a claim; a reader may have another address by now. The empty word keeps
+# SQLite from looking for the rows among all that are pending instead of by their ids.
 _SEND = (
     update(delivery)
     .where(
         delivery.c.id.in_(bindparam("rows", expanding=True)),
-        delivery.c.state == DeliveryState.PENDING.value,
+        delivery.c.state + "" == DeliveryState.PENDING.value,
     )
     .values(
         state=DeliveryState.SENDING.value,
