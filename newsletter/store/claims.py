@@ -68,8 +68,8 @@ _LEAVE_PENDING = (
 _SKIP = _LEAVE_PENDING.values(
     state=DeliveryState.SKIPPED.value, reason=bindparam("why"), email=bindparam("address")
 )
-# One statement for all rows of a claim; a reader may have another address by now. The empty word keeps
-# SQLite from looking for the rows among all that are pending instead of by their ids.
+# One statement for all rows of a claim; a reader may have another address by now. The empty word
+# keeps SQLite from looking for the rows among all that are pending instead of by their ids.
 _SEND = (
     update(delivery)
     .where(
