@@ -103,7 +103,7 @@ def fetch(
     if missing:
         checked = isinstance(source, Growing) and chosen == newest
         patient = checked and (settle or day is None)
-        task = task_of(store, missing, chosen, checked=checked, patient=patient)
+        task = task_of(store, missing, chosen, now, checked=checked, patient=patient)
         if settle and checked:
             _rest(task, now)
         harvest = _look(store, source, task, now, timedelta(days=lookback_days), progress)
@@ -133,7 +133,7 @@ def look_again(
     done = sorted(set(categories) - set(_missing(store, categories, day)))
     if not (done and isinstance(source, Growing)):
         return 0
-    task = task_of(store, done, day, checked=True, patient=True)
+    task = task_of(store, done, day, now, checked=True, patient=True)
     over = now - task.window.public_from >= DAY
     if over or any(now < last.at + HOUR for last in task.asked):
         return 0

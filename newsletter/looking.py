@@ -62,14 +62,20 @@ class Harvest(NamedTuple):
 
 
 def task_of(
-    store: Store, categories: Sequence[str], day: date, *, checked: bool, patient: bool
+    store: Store,
+    categories: Sequence[str],
+    day: date,
+    now: datetime,
+    *,
+    checked: bool,
+    patient: bool,
 ) -> Task:
     with store.read() as tx:
         return Task(
             window=window_of(tx, day, categories),
             categories=tuple(categories),
             history=shelf.fetches(tx, categories),
-            looks=seen.looks_at(tx, day),
+            looks=seen.looks_at(tx, day, now),
             is_out=shelf.is_out(tx, day),
             checked=checked,
             patient=patient,

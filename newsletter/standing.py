@@ -53,8 +53,9 @@ def standing(
     day = source.newest(now)
     public_from = announcement(day).public_from
     with store.read() as tx:
-        looks = {name: one for name, one in seen.looks_at(tx, day).items() if name in categories}
+        found = seen.looks_at(tx, day, now)
         done = {one.category: one for one in shelf.fetches(tx, categories) if one.date == day}
+    looks = {name: one for name, one in found.items() if name in categories}
     missing = tuple(sorted(set(categories) - done.keys()))
     last = max((one.at for one in looks.values()), default=public_from)
     if missing:

@@ -108,7 +108,7 @@ def _late(
     since = stands.public_from
     if stands.batch is Batch.GROWING:
         with store.read() as tx:
-            looks = looks_at(tx, stands.date)
+            looks = looks_at(tx, stands.date, now)
         since = max(one.out_at for one in looks.values() if one.out_at)
     reason = (
         f"Of arXiv's announcement of {stands.date}, public from {stands.public_from:%Y-%m-%d %H:%M}"

@@ -111,6 +111,24 @@ def test_nobody_is_asked_sooner_whoever_comes(house):
     assert [what for what, _ in house.source.asked] == ["submitted", "named"]
 
 
+def test_23_a_look_by_a_clock_that_was_a_day_ahead_keeps_nobody_waiting(house):
+    house.clock.on(hours=10)
+    house.put(1, WEDNESDAY)
+    house.sky.clock = lambda: house.clock.now - 24 * HOUR * ahead
+    ahead = True
+    house.clock.on(hours=24)
+    with pytest.raises(BatchLate):
+        house.fetch()
+    # The clock is right again, and arXiv's hour comes long before that of the look.
+    ahead = False
+    house.clock.now = announcement(WEDNESDAY).public_from
+    assert house.standing().batch is Batch.WAITING
+    with pytest.raises(BatchGrowing):
+        house.fetch()
+    house.clock.on(minutes=10)
+    assert house.fetch() == Fetched(WEDNESDAY, 1, 0, already=False)
+
+
 def test_a_batch_that_grows_is_taken_when_it_stops(house):
     house.put(1, TUESDAY)
     house.put(2, TUESDAY, lag=5 * MINUTE)

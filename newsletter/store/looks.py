@@ -32,10 +32,14 @@ class Check:
     apart: tuple[tuple[str, str, str], ...] = ()
 
 
-def looks_at(tx: Connection, day: date) -> dict[str, Look]:
-    """The last look at each category of the announcement of `day`."""
+def looks_at(tx: Connection, day: date, now: datetime | None = None) -> dict[str, Look]:
+    """The last look at each category of the announcement of `day`, of those until `now`.
+
+    One that lies ahead is of a clock that was put back: nobody waits until its time comes again.
+    """
     columns = look.c.category, *(look.c[name] for name in Look._fields)
-    rows = tx.execute(select(*columns).where(look.c.date == day))
+    query = select(*columns).where(look.c.date == day)
+    rows = tx.execute(query if now is None else query.where(look.c.at <= now))
     return {row[0]: Look(*row[1:]) for row in rows}
 
 
