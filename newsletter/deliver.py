@@ -13,20 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import lives
 from newsletter.envelope import content_hash
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict
-from newsletter.patience import Patience, in_a_row
+from newsletter.patience import Patience
 from newsletter.people import Delivery, DeliveryState, Email
-from newsletter.store import Store, claims, deliveries, events
+from newsletter.restraint import Limits, complaints
+from newsletter.store import Store, claims, deliveries
 from newsletter.store.claims import Outcome
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+__all__ = ["LONGEST_REST", "Limits", "Progress", "Tally", "deliver"]
 
 Progress = Callable[[int, int], None]
 """Called with (rows settled so far, rows in all)."""
@@ -35,27 +34,10 @@ TRIES = 5
 FIRST_BACKOFF = 2.0
 GIVEN_UP = timedelta(minutes=15)
 LONGEST_REST = timedelta(minutes=5)
-MONTH = timedelta(days=30)
 GLANCE_SECONDS = 0.5
 BLINK_SECONDS = 0.005
 ENDS = {Verdict.UNKNOWN: DeliveryState.UNKNOWN, Verdict.REFUSED: DeliveryState.REJECTED}
 """What proves nothing to the contrary leaves the row pending."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How fast, and when not to go on.
-
-    Mailbox providers block who is complained about by 0.3 % of readers; below `few_complaints`
-    in a month the share says nothing.
-    """
-
-    threads: int = 8
-    per_second: float | None = None
-    lease: timedelta = timedelta(minutes=10)
-    complaint_share: float = 0.003
-    few_complaints: int = 3
-    in_a_row: dict[Verdict, int] = field(default_factory=in_a_row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,14 +269,3 @@ class _Work:
             tried = claims.failures(tx, outcome.delivery.id) + 1
         delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
         return replace(outcome, not_before=now + delay, failed=True)
-
-
-def complaints(tx: Connection, now: datetime, limits: Limits) -> str:
-    """Why nothing more should be sent for now; empty where readers are content."""
-    complained, accepted = events.complaints(tx, now - MONTH)
-    if complained < limits.few_complaints or complained <= limits.complaint_share * accepted:
-        return ""
-    return (
-        f"{complained} complaints on {accepted} mails in 30 days are more than "
-        f"{limits.complaint_share:.1%}: mailbox providers block such senders; find out why first"
-    )

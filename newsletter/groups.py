@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import lives
-from newsletter.deliver import LONGEST_REST, Limits, Tally, complaints
+from newsletter.deliver import LONGEST_REST, Limits, Tally
 from newsletter.fences import FENCE, settle, settle_lost
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict
 from newsletter.patience import Patience, in_a_row
 from newsletter.people import DeliveryState
+from newsletter.restraint import complaints
 from newsletter.store import Store, claims, deliveries, group_ends, groups
 from newsletter.store.groups import Group, GroupState, Hour, Likeness, Lost
 
