@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 
 import pytest
+from sqlalchemy import func, select
 
+from newsletter.store.tables import delivery, digest, digest_paper
 from tests.fakes.world import World
 
 RUBRIC = """---
@@ -26,16 +27,28 @@ max_papers: 8
 """
 
 
-@pytest.fixture
-def world(tmp_path):
+def small_world(folder, **more):
     made = World(
-        tmp_path,
+        folder,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_POSTAL_ADDRESS="1 Example Street, Exampleton",
         NEWSLETTER_FROM_EMAIL="digest@digest.example.org",
+        **more,
     )
     (made.rubrics / "small.md").write_text(RUBRIC, encoding="utf-8")
     return made
+
+
+@pytest.fixture
+def world(tmp_path):
+    return small_world(tmp_path)
+
+
+@pytest.fixture
+def world_anywhere(tmp_path, store):
+    """The same on each kind of database: what the numbered cases ask for."""
+    url = store.url.render_as_string(hide_password=False)
+    return small_world(tmp_path, NEWSLETTER_DATABASE_URL=url)
 
 
 def issue(done) -> dict:
@@ -43,7 +56,8 @@ def issue(done) -> dict:
     return found
 
 
-def test_09_a_morning_is_mailed_once_to_each_and_adds_up(world):
+def test_09_a_morning_is_mailed_once_to_each_and_adds_up(world_anywhere):
+    world = world_anywhere
     world.subscribe("ada@example.org,small", "bob@example.org,small")
     first = issue(world.newsletter("run", "--json"))
     assert first["sent"] == 2
@@ -89,7 +103,8 @@ def test_no_score_is_invented_by_the_local_ranking(world):
     assert not re.search(r"(Relevance|Novelty)\s*\d", mail.get_body(("html",)).get_content())
 
 
-def test_24_preview_is_what_is_sent_but_for_the_tokens(world):
+def test_24_preview_is_what_is_sent_but_for_the_tokens(world_anywhere):
+    world = world_anywhere
     world.subscribe("ada@example.org,small")
     shown = world.newsletter("preview", "--rubric", "small", "--out", "p.html")
     assert shown.status == 0, shown.err
@@ -108,19 +123,19 @@ def without_tokens(html: str) -> str:
     return re.sub(r"(/(?:unsubscribe|preferences)/)\w+", r"\1TOKEN", html)
 
 
-def test_24_a_test_send_touches_nothing(world):
+def test_24_a_test_send_touches_nothing(world_anywhere, store):
+    world = world_anywhere
     world.subscribe("ada@example.org,small")
     done = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "small")
     assert done.status == 0, done.err
     [mail] = world.mails()
     assert mail["To"] == "me@example.org"
     assert mail["Subject"].startswith("[TEST]")
-    with sqlite3.connect(world.folder / "newsletter.db") as database:
+    with store.read() as tx:
         rows = [
-            database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our names
-            for table in ("digest", "delivery", "digest_paper")
+            tx.scalar(select(func.count()).select_from(table))
+            for table in (digest, delivery, digest_paper)
         ]
-    database.close()
     assert rows == [0, 0, 0]
     assert issue(world.newsletter("run", "--json"))["sent"] == 1
 
@@ -144,7 +159,8 @@ def test_who_paused_or_left_gets_nothing(world):
     assert [mail["To"] for mail in world.mails()] == ["cy@example.org"]
 
 
-def test_20_without_consent_they_wait(world):
+def test_20_without_consent_they_wait(world_anywhere):
+    world = world_anywhere
     (world.folder / "r.csv").write_text("email,rubric\nada@example.org,small\n")
     assert world.newsletter("subscribers", "import", "r.csv").status == 0
     listed = json.loads(world.newsletter("subscribers", "list", "--json").out)

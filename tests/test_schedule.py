@@ -26,10 +26,10 @@ class House:
     """A service with its own clock."""
 
     def __init__(self, folder: Path, **more) -> None:
-        given = {"scorer": "local", "rubrics_dir": RUBRICS} | more
+        database = f"sqlite:///{folder / 'n.db'}"
+        given = {"scorer": "local", "rubrics_dir": RUBRICS, "database_url": database} | more
         settings = Settings(
             _env_file=None,
-            database_url=f"sqlite:///{folder / 'n.db'}",
             source="sample",
             mailer="outbox",
             outbox_dir=folder / "outbox",
@@ -79,11 +79,13 @@ def test_each_is_served_once_at_his_own_hour(house):
     assert house.served("18T22:00") == ["a", "b", "c"]
 
 
-def test_09_a_sleep_past_the_hour_is_made_up_once(house):
+def test_09_a_sleep_past_the_hour_is_made_up_once(tmp_path, store):
+    house = House(tmp_path, database_url=store.url.render_as_string(hide_password=False))
     house.join("ada@example.org")
     assert house.served("18T06:00") == []
     assert house.served("20T15:00") == ["a"]
     assert house.served("20T15:05") == ["a"]
+    house.room.store.close()
 
 
 def test_who_joins_after_the_hour_waits_for_the_next(house):
