@@ -115,7 +115,7 @@ def owe_due(
         if turn := _turn(shelf, habit, now, by, zone, hour):
             own = due.due_of(turn.last, habit.reader, zone, hour)
             ready.setdefault(turn, {})[habit] = _came_by(shelf, turn.last, own)
-    for turn, habits in _unserved(store, shelf, ready).items():
+    for turn, habits in _unserved(store, shelf, ready, wait).items():
         with store.begin() as tx:
             standings.alone(tx, slug)
             shelf = _shelf(tx, slug, now.date())
@@ -125,14 +125,20 @@ def owe_due(
 
 
 def _unserved(
-    store: Store, shelf: Shelf, ready: Mapping[Turn, Mapping[Habit, datetime | None]]
+    store: Store,
+    shelf: Shelf,
+    ready: Mapping[Turn, Mapping[Habit, datetime | None]],
+    wait: Iterable[Habit],
 ) -> dict[Turn, dict[Habit, datetime | None]]:
-    """The turns of which somebody has nothing yet. Until their next hour comes most have it all."""
-    with store.read() as tx:
-        lacking = {
-            last: set(standings.habits(tx, shelf.slug, shelf.since(last)))
-            for last in {turn.last for turn in ready}
-        }
+    """The turns of which somebody has nothing yet. Until their next hour comes most have it all.
+
+    Of the newest date these are `wait`, as was asked before.
+    """
+    lacking = {shelf.newest: set(wait)}
+    if earlier := {turn.last for turn in ready} - lacking.keys():
+        with store.read() as tx:
+            for last in earlier:
+                lacking[last] = set(standings.habits(tx, shelf.slug, shelf.since(last)))
     left = {
         turn: {habit: by for habit, by in habits.items() if habit in lacking[turn.last]}
         for turn, habits in ready.items()

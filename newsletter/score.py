@@ -21,7 +21,7 @@ from newsletter.desk import Desk
 from newsletter.job import Job, Scored
 from newsletter.prior import LATEST
 from newsletter.store.ledger import Account, Budget
-from newsletter.store.scores import learnt_from
+from newsletter.store.scores import known, learnt_from
 from newsletter.triage import order
 
 if TYPE_CHECKING:
@@ -55,9 +55,15 @@ class Want:
 def likeliest_first(
     store: Store, scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper]
 ) -> list[Paper]:
-    """The order in which to read the papers, learnt from the rubric's past scores."""
+    """The order in which to read the papers, learnt from the rubric's past scores.
+
+    Learning takes seconds; where all were read already their order is no matter.
+    """
     account = Account(rubric.slug, rubric.fingerprint, scorer.name, day, "")
     with store.read() as tx:
+        read = known(tx, account, [paper.id for paper in papers])[1]
+        if all(paper.id in read for paper in papers):
+            return list(papers)
         past, wanted = learnt_from(tx, account, rubric.relevance, rubric.novelty, LATEST)
     today = {paper.id for paper in papers}
     return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 
 from newsletter.digest import compose, sum_up
 from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
@@ -131,6 +131,21 @@ def test_a_daily_reader_gets_each_day_and_none_twice(house):
         assert house.wake(day, 6) == []
         assert house.wake(day, 7) == [f"a {day:%d}-{day:%d}"]
         assert house.wake(day, 9) == []
+
+
+def test_a_wake_up_at_which_nobody_lacks_anything_writes_nothing(house):
+    house.join("a", timezone="Asia/Tokyo")
+    house.join("b", timezone="America/New_York")
+    for day in (MON, TUE):
+        house.made(day)
+        house.wake(day, 23)
+    house.made(WED)
+    written = []
+    note = written.append
+    event.listen(house.store.engine, "commit", note)
+    owe_due(house.store, "models", datetime.combine(WED, time(2), UTC), UTC_ZONE, SEVEN)
+    event.remove(house.store.engine, "commit", note)
+    assert written == []
 
 
 def test_a_weekly_reader_gets_the_week_with_its_last_announcement(house):

@@ -292,3 +292,6 @@ def test_yesterdays_scores_decide_who_goes_first(store: Store, fake: FakeAnthrop
     assert [p.id for p in first] == [paper(102).id, paper(101).id]
     other = replace(RUBRIC, preface="Never scored before: pruned networks.")
     assert likeliest_first(store, claude(fake), other, DAY, today)[0].id == paper(101).id
+    # What was read already needs no order, and nothing is learnt for it.
+    scored(store, claude(fake), today)
+    assert likeliest_first(store, claude(fake), RUBRIC, DAY, today) == today

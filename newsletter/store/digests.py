@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import DayKind
@@ -165,19 +165,13 @@ def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
 
 def frozen_since(tx: Connection, slug: str, first: date) -> list[Frozen]:
     """A rubric's digests from a date on, the oldest first."""
-    columns = [digest_table.c[name] for name in Frozen._fields]
-    query = select(*columns).where(
-        digest_table.c.rubric == slug, digest_table.c.date >= first, _OF_ONE_DATE
-    )
-    rows = tx.execute(query.order_by(digest_table.c.date))
+    rows = tx.execute(_FROZEN_SINCE, {"slug": slug, "first": first})
     return [Frozen(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
 
 
 def ids_since(tx: Connection, first: date) -> list[tuple[int, str, date, date]]:
     """Id, rubric, first and last date of every digest, of several dates too, from a date on."""
-    columns = (digest_table.c[name] for name in ("id", "rubric", "since", "date"))
-    query = select(*columns).where(digest_table.c.date >= first)
-    return [tuple(row) for row in tx.execute(query.order_by(digest_table.c.date))]
+    return [tuple(row) for row in tx.execute(_IDS_SINCE, {"first": first})]
 
 
 def dates(tx: Connection, slug: str) -> list[date]:
@@ -225,3 +219,20 @@ def _digest(key: int, body: str) -> Digest:
     except ValueError:
         message = f"digest {key} is damaged in the database; restore it from a backup"
         raise StoreError(message) from None
+
+
+# Asked at each wake-up for each rubric: they are built once.
+_FROZEN_SINCE = (
+    select(*(digest_table.c[name] for name in Frozen._fields))
+    .where(
+        digest_table.c.rubric == bindparam("slug"),
+        digest_table.c.date >= bindparam("first"),
+        _OF_ONE_DATE,
+    )
+    .order_by(digest_table.c.date)
+)
+_IDS_SINCE = (
+    select(*(digest_table.c[name] for name in ("id", "rubric", "since", "date")))
+    .where(digest_table.c.date >= bindparam("first"))
+    .order_by(digest_table.c.date)
+)

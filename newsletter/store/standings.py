@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from newsletter.people import DeliveryState
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED, Habit, make_rows
@@ -83,14 +94,8 @@ def habits(tx: Connection, rubric: str, covered: Sequence[int]) -> list[Habit]:
 
     They are few however many readers there are.
     """
-    columns = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
-    query = (
-        select(*columns)
-        .select_from(MAILABLE)
-        .where(subscriber.c.rubric == rubric, MAY_BE_MAILED, ~_received(covered))
-        .group_by(*columns)
-    )
-    return [Habit(*row) for row in tx.execute(query)]
+    rows = tx.execute(_HABITS, {"of_rubric": rubric, "covered": list(covered)})
+    return [Habit(*row) for row in rows]
 
 
 def count(tx: Connection, crowd: Crowd) -> dict[Standing, int]:
@@ -141,7 +146,9 @@ def _place(crowd: Crowd) -> ColumnElement[int]:
     return case(*numbered, else_=literal(len(numbered)))
 
 
-def _received(digest_ids: Sequence[int] | None) -> ColumnElement[bool]:
+def _received(
+    digest_ids: Sequence[int] | BindParameter[Sequence[int]] | None,
+) -> ColumnElement[bool]:
     """Whether a reader's row of one of these digests, None for any, stands for a mail.
 
     A skipped one does not: its reader was away, and gets the day's papers when back.
@@ -153,3 +160,17 @@ def _received(digest_ids: Sequence[int] | None) -> ColumnElement[bool]:
     if digest_ids is None:
         return exists(select(1).where(*mine))
     return exists(select(1).where(*mine, delivery.c.digest_id.in_(digest_ids)))
+
+
+_HABIT = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
+# Asked several times at each wake-up: to build it takes longer than to run it in a small house.
+_HABITS = (
+    select(*_HABIT)
+    .select_from(MAILABLE)
+    .where(
+        subscriber.c.rubric == bindparam("of_rubric"),
+        MAY_BE_MAILED,
+        ~_received(bindparam("covered", expanding=True)),
+    )
+    .group_by(*_HABIT)
+)

@@ -56,13 +56,22 @@ PHASE = timedelta(minutes=2)
 
 
 class Judge:
-    """Finds every third paper relevant, by its number: the same on every reading."""
+    """Finds every third paper relevant, by its number: the same on every reading.
 
-    name = "judge/1"
+    With a clock it is another model each month, so that little is to be learnt from the past.
+    """
+
     judges = True
     sizes = (100_000,)
     second_opinion = False
     batcher = None
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return f"judge/{self._clock():%y%m}" if self._clock else "judge/1"
 
     def prompt(self, rubric: Rubric) -> str:
         return rubric.title
@@ -323,7 +332,7 @@ class Service:
             room,
             source=room.source if fake else Spoilt(year),
             clock=year.clock,
-            scorer=Judge(),
+            scorer=Judge(year.clock),
             mailer=year.post,
             renderer=Plain(),
         )
