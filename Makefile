@@ -107,6 +107,9 @@ bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and rea
 simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
 	$(BIN)/python bench/simulate_year.py
 
+simulate-week: $(VENV)/dev.stamp ## A week in which the service is killed, suspended and its clock set
+	$(BIN)/python bench/simulate_week.py --seeds 3
+
 bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
 	$(BIN)/python bench/limits.py
 

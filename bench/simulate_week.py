@@ -1,0 +1,524 @@
+"""A simulated week in which the service is killed, suspended, stopped and its clock set wrong.
+
+The week is lived twice: undisturbed, and with all that. Both must come to the same: every paper in
+the same digest of each rubric, every reader the same mails, none twice. Only of a mail that was
+under way when the process died nobody knows; it must be named as `unknown`, and such are few.
+
+    python bench/simulate_week.py [--days 8] [--crowd 4] [--seed 1] [--seeds 1] [--kills 60] [--database URL]
+
+With --database, a PostgreSQL address, each week has a schema of its own there.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Whoever forks must have no threads, and a library of sums would start some.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+import argparse
+import faulthandler
+import importlib
+import json
+import random
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+LOADED = (
+    "alembic.command",
+    "alembic.config",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+)
+"""What each life would load anew: they are forked."""
+sys.path.insert(0, str(ROOT))
+
+from sqlalchemy import select as sql  # noqa: E402 - the path comes first
+
+from newsletter import units  # noqa: E402
+from newsletter.announcements import announcement  # noqa: E402
+from newsletter.due import due_at  # noqa: E402
+from newsletter.store import Store, digests  # noqa: E402
+from newsletter.store.tables import delivery, digest, subscriber  # noqa: E402
+from tests.fakes.database import fresh_schema  # noqa: E402
+from tests.fakes.week import CALM, STEPS, SUNDAY, Week, live  # noqa: E402
+from tests.fakes.year import RUBRICS  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GRID = timedelta(minutes=5)
+PATIENCE = 4
+"""Undisturbed wake-ups within which what is owed must be mailed: arXiv may be looked at twice."""
+HUNG_GLANCES = 12_000
+THREADS = units.LIMITS.threads
+BACK, AHEAD = -timedelta(hours=2), timedelta(days=1)
+JUMP_LASTS = timedelta(hours=3)
+CALM_ORDER = (CALM, 1, int(signal.SIGKILL))
+
+
+class Broken(Exception):  # noqa: N818 - a promise is broken
+    """The service did what it never may; the message names it."""
+
+
+class Life:
+    """One process of the service, from its fork to its end."""
+
+    def __init__(self, week: Week) -> None:
+        orders, self._orders = os.pipe()
+        self._answers, answers = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._orders)
+            os.close(self._answers)
+            _be_born(week, orders, answers)
+        os.close(orders)
+        os.close(answers)
+        self.status: int | None = None
+
+    def order(self, step: str, times: int, number: int) -> None:
+        with suppress(BrokenPipeError):
+            os.write(self._orders, (json.dumps([step, times, number]) + "\n").encode())
+
+    def follow(self) -> str:
+        """Wait until the wake-up is over: done, dead or stopped."""
+        # Glances are counted: a machine that was paused as a whole let no process hang.
+        for _ in range(HUNG_GLANCES):
+            if select.select([self._answers], [], [], 0.01)[0]:
+                if os.read(self._answers, 64):
+                    return "done"
+                time.sleep(0.01)
+            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if pid and os.WIFSTOPPED(status):
+                return "stopped"
+            if pid:
+                return self._over(status)
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(1)
+        message = "the process hangs; its log says where"
+        raise Broken(message)
+
+    def kill(self) -> str:
+        os.kill(self.pid, signal.SIGKILL)
+        return self._over(os.waitpid(self.pid, 0)[1])
+
+    def end(self) -> str:
+        """Ask it to end, in the middle of whatever it does."""
+        os.kill(self.pid, signal.SIGTERM)
+        os.close(self._orders)
+        self._orders = -1
+        while (said := self.follow()) != "over":
+            if said == "stopped":
+                self.go_on()
+        return said
+
+    def suspend(self) -> bool:
+        """False where it is over already."""
+        os.kill(self.pid, signal.SIGSTOP)
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            self._over(status)
+        return os.WIFSTOPPED(status)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _over(self, status: int) -> str:
+        self.status = os.waitstatus_to_exitcode(status)
+        for handle in {self._orders, self._answers} - {-1}:
+            os.close(handle)
+        if self.status not in {0, -signal.SIGKILL}:
+            message = f"the process ended by itself with status {self.status}"
+            raise Broken(message)
+        return "over"
+
+
+def _be_born(week: Week, orders: int, answers: int) -> None:
+    status = 1
+    try:
+        with (week.folder / "log").open("a", encoding="utf-8") as log:
+            os.dup2(log.fileno(), 2)
+        faulthandler.register(signal.SIGUSR1)
+        live(week, orders, answers)
+        status = 0
+    except BaseException:  # noqa: BLE001 - what an interpreter does at its end
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+@dataclass
+class Fate:
+    """Drives one week: passes the time, and disturbs where dice say so."""
+
+    week: Week
+    dice: random.Random
+    kills: int = 0
+    life: Life | None = None
+    done: Counter[str] = field(default_factory=Counter)
+    wrong_from: dict[timedelta, datetime] = field(default_factory=dict)
+    wrong_spans: list[tuple[datetime, datetime]] = field(default_factory=list)
+    quiet: list[datetime] = field(default_factory=list)
+    """Wake-ups that nothing disturbed, with the right clock."""
+
+    def pass_by(self) -> None:
+        """The whole week; more disturbances come where fewer than wanted were met."""
+        todo = _moments(self.week)
+        jumps = self._jumps(todo) if self.kills else {}
+        total = len(todo)
+        while todo:
+            at = todo.pop(0)
+            if at < self.week.clocks.true():
+                continue
+            self.week.clocks.set(at)
+            self._set_clock(at, jumps)
+            short = self.kills - self.done["kills"]
+            if short > 0 and self.dice.random() < 2.5 * short / (len(todo) + 1 + total // 20):
+                self._disturb()
+            self._wake()
+        if self.week.clocks.wrong:
+            self.wrong_spans.append((max(self.wrong_from.values()), self.week.end))
+            self.week.clocks.put_wrong(timedelta())
+        self._wake()
+        if self.life is not None:
+            self.life.end()
+            self.life = None
+
+    def _jumps(self, todo: list[datetime]) -> dict[timedelta, datetime]:
+        first, second = self.dice.sample(todo[len(todo) // 6 :], 2)
+        return {BACK: first, AHEAD: second}
+
+    def _set_clock(self, at: datetime, jumps: dict[timedelta, datetime]) -> None:
+        """The clock is wrong once in each direction, for some hours each."""
+        clocks = self.week.clocks
+        for by, since in list(self.wrong_from.items()):
+            if clocks.wrong == by and at >= since + JUMP_LASTS:
+                clocks.put_wrong(timedelta())
+                self.wrong_spans.append((since, at))
+        if clocks.wrong:
+            return
+        for by, start in jumps.items():
+            if by not in self.wrong_from and at >= start:
+                self.wrong_from[by] = at
+                clocks.put_wrong(by)
+                self.done[f"clock set by {by.total_seconds() / 3600:+.0f} h"] += 1
+                return
+
+    def _alive(self) -> Life:
+        if self.life is None or self.life.status is not None:
+            self.life = Life(self.week)
+            self.done["starts"] += 1
+        return self.life
+
+    def _wake(self) -> None:
+        """A wake-up of whoever lives, with whatever trap is set in it still."""
+        at, before = self.week.clocks.true(), self._troubles
+        self._alive().order(*CALM_ORDER)
+        self._see_through()
+        self.done["wake-ups"] += 1
+        if before == self._troubles and not self.week.clocks.wrong:
+            self.quiet.append(at)
+
+    @property
+    def _troubles(self) -> int:
+        return self.done["kills"] + self.done["suspensions"]
+
+    def _see_through(self) -> None:
+        life = self._alive()
+        while (said := life.follow()) == "stopped":
+            self._sleep()
+            life.go_on()
+        if said == "over":
+            self._buried()
+
+    def _buried(self) -> None:
+        """It died; the machine is off for a while, mostly none."""
+        self.done["kills"] += 1
+        self._go(self.dice.choice((0, 0, 0, 0, 1, 7, 60, 150)))
+
+    def _sleep(self) -> None:
+        self.done["suspensions"] += 1
+        self._go(self.dice.choice((2, 12, 25, 90, 300)))
+
+    def _go(self, minutes: int) -> None:
+        last = self.week.end - GRID
+        self.week.clocks.set(min(self.week.clocks.true() + minutes * GRID / 5, last))
+
+    def _disturb(self) -> None:
+        chosen = self.dice.choices(
+            (self._trap, self._kill, self._suspend, self._end), (45, 25, 20, 10)
+        )
+        chosen[0]()
+
+    def _trap(self) -> None:
+        """Set a trap; it may be this wake-up or a later one that comes to it."""
+        number = signal.SIGSTOP if self.dice.random() < 0.25 else signal.SIGKILL  # noqa: PLR2004
+        times = self.dice.choice((1, 1, 2, 3, 5, 9))
+        self._alive().order(self.dice.choice(STEPS), times, int(number))
+        self._see_through()
+
+    def _kill(self) -> None:
+        life = self._alive()
+        life.order(*CALM_ORDER)
+        time.sleep(self.dice.uniform(0, 0.12))
+        life.kill()
+        self._buried()
+
+    def _suspend(self) -> None:
+        life = self._alive()
+        life.order(*CALM_ORDER)
+        time.sleep(self.dice.uniform(0, 0.08))
+        if life.suspend():
+            self._sleep()
+            life.go_on()
+            self._see_through()
+        else:
+            self._buried()
+
+    def _end(self) -> None:
+        life = self._alive()
+        life.order(*CALM_ORDER)
+        time.sleep(self.dice.uniform(0, 0.08))
+        life.end()
+        self.done["asked to end"] += 1
+        if life.status:
+            self.done["kills"] += 1
+        elif left := _in_hand(self.week):
+            message = f"asked to end it left {left} mails in hand"
+            raise Broken(message)
+
+
+def _moments(week: Week) -> list[datetime]:
+    """Wake-ups of the five-minute grid at which something may be due, and one in three hours."""
+    found = {SUNDAY + timedelta(hours=hours) for hours in range(0, 24 * week.days + 12, 3)}
+    for day in week.announced:
+        shown = week.sky.public(day)
+        found |= {_on_grid(shown) + GRID * step for step in (0, 1, 3, 4)}
+        found |= {_on_grid(announcement(day).public_from) + timedelta(hours=n) for n in (0, 3)}
+        hours = {due_at(day, ZoneInfo(one.zone), one.hour) for one in week.readers}
+        found |= {_on_grid(at) + GRID * step for step in (0, 1) for at in hours}
+    return sorted(at for at in found if SUNDAY <= at <= week.end)
+
+
+def _on_grid(moment: datetime) -> datetime:
+    past = (moment - SUNDAY) % GRID
+    return moment + GRID - past if past else moment
+
+
+@dataclass
+class Outcome:
+    """What a week came to: digests by rubric and date, mails by reader and digest."""
+
+    digests: dict[tuple[str, date], tuple[list[str], list[str]]]
+    states: dict[tuple[str, ...], str]
+    mails: dict[tuple[str, ...], list[dict[str, Any]]]
+
+    def named(self, state: str) -> list[tuple[str, ...]]:
+        return [key for key, one in self.states.items() if one == state]
+
+
+def outcome_of(week: Week) -> Outcome:
+    made = {}
+    store = Store(week.database)
+    with store.read() as tx:
+        for slug in RUBRICS:
+            for one in digests.between(tx, slug, date(2000, 1, 1), date(2100, 1, 1)):
+                picks = [pick.paper.id for pick in one.picks]
+                made[slug, one.date] = picks, sorted(one.coverage.papers)
+        rows = tx.execute(
+            sql(
+                subscriber.c.email, digest.c.rubric, digest.c.since, digest.c.date, delivery.c.state
+            ).select_from(delivery.join(digest).join(subscriber))
+        ).all()
+    store.close()
+    states = {
+        (email.partition("@")[0], slug, f"{since}", f"{day}"): str(state)
+        for email, slug, since, day, state in rows
+    }
+    mails: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in week.taken():
+        mails.setdefault((one["to"], *one["digest"]), []).append(one)
+    return Outcome(made, states, mails)
+
+
+def _in_hand(week: Week) -> int:
+    return len(outcome_of(week).named("sending"))
+
+
+def faults_of_calm(week: Week, calm: Outcome) -> list[str]:
+    """What the undisturbed week promises by the calendar alone."""
+    wrong = []
+    days = week.announced
+    began = announcement(days[0]).start
+    for slug, categories in RUBRICS.items():
+        seen = Counter(
+            paper
+            for (rubric, _), (_, all_of) in calm.digests.items()
+            if rubric == slug
+            for paper in all_of
+        )
+        for one in week.sky.submissions:
+            names = {*one.categories, *(name for day, name in one.crosses if day < days[-1])}
+            if not names & set(categories) or one.submitted < began:
+                continue
+            if week.sky.mailing(one) < days[-1] and seen[one.id] != 1:
+                wrong.append(f"{one.id} is in {seen[one.id]} digests of {slug}")
+    for reader in week.readers:
+        got = sum(len(found) for key, found in calm.mails.items() if key[0] == reader.name)
+        if reader.daily and got != len(days):
+            wrong.append(f"{reader.name} had {got} mails of {len(days)} announcements")
+        if not got and reader.daily:
+            wrong.append(f"{reader.name} had no mail")
+    return wrong + _faults_of_mails(calm, allowed=0)
+
+
+def _faults_of_mails(ended: Outcome, allowed: int) -> list[str]:
+    """Every mail owed is out once, or named as unknown, and no paper came twice to anybody."""
+    wrong = [f"{key} was mailed {len(got)} times" for key, got in ended.mails.items() if got[1:]]
+    wrong += [f"{key} is mailed and not owed" for key in ended.mails.keys() - ended.states.keys()]
+    for key, state in ended.states.items():
+        number = len(ended.mails.get(key, ()))
+        if state not in {"accepted", "unknown"} or (state == "accepted" and number != 1):
+            wrong.append(f"{key} is {state} and was mailed {number} times")
+    papers = Counter(
+        (key[0], paper)
+        for key, got in ended.mails.items()
+        for one in got
+        for paper in one["papers"]
+    )
+    wrong += [f"{who} was sent {paper} {n} times" for (who, paper), n in papers.items() if n > 1]
+    unknown = len(ended.named("unknown"))
+    if unknown > allowed:
+        wrong.append(f"{unknown} mails are in doubt, at most {allowed} may be")
+    return wrong
+
+
+def faults(calm: Outcome, ended: Outcome, fate: Fate) -> list[str]:
+    """Where the disturbed week came to another end than the calm one."""
+    wrong = _faults_of_mails(ended, fate.done["kills"] * THREADS)
+    for key in sorted(calm.digests.keys() | ended.digests.keys()):
+        if calm.digests.get(key) != ended.digests.get(key):
+            there, here = (one.digests.get(key, ([], [])) for one in (calm, ended))
+            apart = sorted(set(there[1]) ^ set(here[1]))
+            wrong.append(f"the digest {key} has other papers or picks: {apart or there[0]}")
+    wrong += [f"{key} got no mail" for key in sorted(calm.states.keys() - ended.states.keys())]
+    wrong += [
+        f"{key} got a mail too many" for key in sorted(ended.states.keys() - calm.states.keys())
+    ]
+    for key in sorted(calm.mails.keys() & ended.mails.keys()):
+        if calm.mails[key][0]["papers"] != ended.mails[key][0]["papers"]:
+            wrong.append(f"{key} was sent other papers")
+        at, promised = _first(ended, key), _first(calm, key)
+        excused = any(start <= at <= end for start, end in fate.wrong_spans)
+        if at < promised - GRID and not excused:
+            wrong.append(f"{key} came at {at}, before {promised}")
+        after = [one for one in fate.quiet if one >= promised]
+        if after[PATIENCE:] and at > after[PATIENCE] + GRID:
+            wrong.append(f"{key} came at {at}, not at {promised} nor soon after {after[0]}")
+    return wrong
+
+
+def latest(calm: Outcome, ended: Outcome) -> tuple[timedelta, str]:
+    """By how much the latest mail came after its time, and which."""
+    delays = {
+        key: _first(ended, key) - _first(calm, key)
+        for key in calm.mails.keys() & ended.mails.keys()
+    }
+    key = max(delays, key=lambda key: delays[key])
+    return delays[key], f"{key} at {_first(ended, key)}"
+
+
+def _first(outcome: Outcome, key: tuple[str, ...]) -> datetime:
+    return datetime.fromisoformat(outcome.mails[key][0]["at"])
+
+
+@contextmanager
+def a_week(given: argparse.Namespace, seed: int, cluster: str) -> Iterator[Week]:
+    quick = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a place in memory
+    with (
+        tempfile.TemporaryDirectory(dir=quick) as folder,
+        fresh_schema(cluster) if cluster else nullcontext("") as url,
+    ):
+        database = url or f"sqlite:///{folder}/week.db"
+        week = Week(Path(folder), database, given.days, given.crowd, given.every, seed)
+        week.found()
+        yield week
+
+
+def play(given: argparse.Namespace, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one seed, and what was wrong."""
+    with a_week(given, seed, "") as week:
+        Fate(week, random.Random(seed)).pass_by()  # noqa: S311 - a simulation
+        calm = outcome_of(week)
+        wrong = [f"undisturbed: {case}" for case in faults_of_calm(week, calm)]
+    with a_week(given, seed, given.database) as week:
+        fate = Fate(week, random.Random(seed), given.kills)  # noqa: S311 - a simulation
+        try:
+            fate.pass_by()
+            ended = outcome_of(week)
+        except Broken as broken:
+            print(_tail(week), file=sys.stderr)
+            return {"seed": seed, **fate.done}, [*wrong, str(broken)]
+        finally:
+            if fate.life and fate.life.status is None:
+                fate.life.kill()
+    unknown = ended.named("unknown")
+    delay, which = latest(calm, ended)
+    wrong += faults(calm, ended, fate)
+    figures = {
+        "seed": seed,
+        "announcements": len(week.announced),
+        "papers": len(week.sky.submissions),
+        "readers": len(week.readers),
+        "mails": sum(map(len, ended.mails.values())),
+        **fate.done,
+        "unknown": len(unknown),
+        "unknown and not mailed": len(set(unknown) - ended.mails.keys()),
+        "unknown allowed": fate.done["kills"] * THREADS,
+        "latest mail, in minutes": delay / timedelta(minutes=1),
+        "latest": which,
+        "clock wrong": [f"{start:%d %H:%M}-{end:%d %H:%M}" for start, end in fate.wrong_spans],
+    }
+    return figures, wrong
+
+
+def _tail(week: Week) -> str:
+    log = week.folder / "log"
+    return log.read_text(encoding="utf-8")[-6000:] if log.exists() else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=8)
+    parser.add_argument("--crowd", type=int, default=4, help="readers of a rubric in a zone")
+    parser.add_argument("--every", type=int, default=1, help="of the zones take each Nth")
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--database", default="")
+    given = parser.parse_args()
+    for name in LOADED:
+        importlib.import_module(name)
+    all_wrong = []
+    for seed in range(given.seed, given.seed + given.seeds):
+        figures, wrong = play(given, seed)
+        all_wrong += wrong
+        used = sum(os.times()[:4])
+        print(json.dumps({**figures, "processor seconds": round(used), "wrong": wrong[:20]}))
+    return 1 if all_wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
