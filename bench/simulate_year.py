@@ -85,7 +85,7 @@ def live(year: Year, service: Service, *, every_wake: bool) -> None:
 def _next(now: datetime, hours: list[datetime], service: Service, *, every_wake: bool) -> datetime:
     """The first wake-up of the five-minute grid at or after which anything may be due."""
     if every_wake:
-        return now + GRID
+        return _on_grid(now + GRID)
     while hours and hours[0] <= now:
         hours.pop(0)
     coming = hours[0] if hours else now + timedelta(days=1)
