@@ -411,6 +411,34 @@ def test_who_left_can_come_back_from_the_preferences(house: House):
     assert stored(house.store, person).state == SubscriberState.ACTIVE
 
 
+def test_a_second_press_of_a_way_back_is_no_complaint(house: House):
+    person = reader(house.store)
+    house.web.post(unsubscribe_path(person))
+    for _ in range(2):
+        assert "Welcome back" in house.web.post(unsubscribe_path(person), {"undo": "1"}).words
+    house.web.post(unsubscribe_path(person))
+    for _ in range(2):
+        page = house.web.post(preferences_path(person), {"action": "back"})
+        assert "Welcome back" in page.words
+    for action, said in (("pause", "Paused."), ("resume", "The pause has ended.")):
+        for _ in range(2):
+            page = house.web.post(preferences_path(person), {"action": action})
+            assert said in page.words
+
+
+@pytest.mark.parametrize("action", ["save", "pause", "resume"])
+@pytest.mark.parametrize("end", [SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED])
+def test_a_form_left_open_in_another_window_claims_nothing(house: House, action: str, end):
+    person = reader(house.store)
+    with house.store.begin() as tx:
+        subscribers.withdraw(tx, person.id, end, "reply", NOW)
+    page = house.web.post(preferences_path(person), wishes(action=action))
+    assert "Nothing was changed" in page.words
+    assert not any(word in page.words for word in ("Saved", "Paused", "The pause has ended"))
+    kept = stored(house.store, person)
+    assert (kept.state, kept.rubric) == (end, "stars")
+
+
 def test_erasing_needs_the_tick_and_leaves_only_the_suppression(house: House):
     person = reader(house.store)
     path = preferences_path(person)

@@ -394,6 +394,18 @@ def test_too_many_complaints_stop_the_next_run(town: Town):
     assert tally.pending == 28
 
 
+def test_one_who_reports_all_his_mails_stops_nobody_elses(town: Town):
+    town.settle(30)
+    for days in range(4):
+        town.announce(day=START.date() + timedelta(days=days))
+        town.send(FakeMailer())
+    for minute in range(4):
+        post(town, told("spamreport", 1, timestamp=SECOND + 60 * minute))
+    town.announce(day=START.date() + timedelta(days=5))
+    tally = town.send(FakeMailer())
+    assert (tally.halted_reason, tally.accepted) == ("", 29)
+
+
 def test_old_events_are_forgotten(town: Town):
     post(town, told("delivered"))
     with town.store.begin() as tx:

@@ -92,12 +92,15 @@ def reader_of(tx: Connection, message_id: str) -> str | None:
 
 
 def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
-    """Complaints since then, and mails accepted of the digests made since then.
+    """Who complained since then, and mails accepted of the digests made since then.
 
+    Each counts once: one who reports all his old mails must not stop everybody else's.
     The mails are counted only where somebody complained: there are millions of them.
     """
     complained = tx.scalar(
-        select(func.count()).where(event.c.kind == EventKind.COMPLAINT, event.c.at >= since)
+        select(func.count(event.c.email_hash.distinct())).where(
+            event.c.kind == EventKind.COMPLAINT, event.c.at >= since
+        )
     )
     if not complained:
         return 0, 0

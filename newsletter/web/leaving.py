@@ -47,7 +47,11 @@ def leave(desk: Desk, request: Request, form: Form) -> Response:
     one_click = first(form, "List-Unsubscribe") == "One-Click"
     with desk.store.begin() as tx:
         if first(form, "undo"):
-            back = subscribers.restore(tx, known.id, "undone on the web", desk.clock())
+            # A second press finds its reader back already.
+            back = (
+                subscribers.restore(tx, known.id, "undone on the web", desk.clock())
+                or known.state is SubscriberState.ACTIVE
+            )
         else:
             subscribers.unsubscribe(
                 tx, known.id, "one-click" if one_click else "web page", desk.clock()

@@ -34,6 +34,8 @@ FORMATS = {
     Format.TITLES: "Titles only",
 }
 
+UNCHANGED = "Nothing was changed: this page shows how it is."
+
 STOPPED = {
     SubscriberState.BOUNCED: "mail to it came back",
     SubscriberState.COMPLAINED: "a digest was reported as unwanted",
@@ -132,29 +134,32 @@ def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
     wished["format"] = wished["format"] or known.format
     changed = replace(known, rubric=slug, **wished)
     with desk.store.begin() as tx:
-        subscribers.save(tx, changed, desk.clock())
-    return _again(desk, known, "Saved. It holds from the next issue on.")
+        kept = subscribers.save(tx, changed, desk.clock())
+    # Who left in another window has this form still open: nothing is kept of it.
+    done = kept is not subscribers.Change.SUPPRESSED
+    return _again(desk, known, "Saved. It holds from the next issue on." if done else UNCHANGED)
 
 
 def _pause(desk: Desk, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.pause(tx, known.id, "preferences page", desk.clock())
-    return _again(desk, known, "Paused. Nothing is sent until you end the pause here.")
+    said = "Paused. Nothing is sent until you end the pause here."
+    return _so(desk, known, SubscriberState.PAUSED, said)
 
 
 def _resume(desk: Desk, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.resume(tx, known.id, "preferences page", desk.clock())
     said = "The pause has ended. The next issue comes as usual, with the best of what you missed."
-    return _again(desk, known, said)
+    return _so(desk, known, SubscriberState.ACTIVE, said)
 
 
 def _back(desk: Desk, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
-        back = subscribers.restore(tx, known.id, "preferences page", desk.clock())
+        subscribers.restore(tx, known.id, "preferences page", desk.clock())
     said = "Welcome back. The next issue comes as usual."
     late = "A departure can be undone for 30 days; ask for the digest again on the front page."
-    return _again(desk, known, said if back else late)
+    return _so(desk, known, SubscriberState.ACTIVE, said, late)
 
 
 def _erase(desk: Desk, known: Subscriber, form: Form) -> Response:
@@ -168,6 +173,15 @@ def _erase(desk: Desk, known: Subscriber, form: Form) -> Response:
         "Your address, name and preferences are deleted, and this link has ended.",
         "Only a fingerprint of the address remains, by which we know never to write to it again.",
     )
+
+
+def _so(
+    desk: Desk, known: Subscriber, wished: SubscriberState, said: str, otherwise: str = UNCHANGED
+) -> Response:
+    """What was wished for is told as done where it is so now, also at a second press."""
+    with desk.store.read() as tx:
+        now = subscribers.get(tx, known.id) or known
+    return _form(desk, now, said=said if now.state is wished else otherwise)
 
 
 def _again(desk: Desk, known: Subscriber, said: str) -> Response:
