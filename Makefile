@@ -110,6 +110,9 @@ simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every 
 simulate-week: $(VENV)/dev.stamp ## A week in which the service is killed, suspended and its clock set
 	$(BIN)/python bench/simulate_week.py --seeds 3
 
+simulate-sleep: $(VENV)/dev.stamp ## A real serve is suspended for 70 s in the middle of its mail
+	$(BIN)/python bench/simulate_sleep.py
+
 bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
 	$(BIN)/python bench/limits.py
 

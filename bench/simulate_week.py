@@ -4,7 +4,8 @@ The week is lived twice: undisturbed, and with all that. Both must come to the s
 the same digest of each rubric, every reader the same mails, none twice. Only of a mail that was
 under way when the process died nobody knows; it must be named as `unknown`, and such are few.
 
-    python bench/simulate_week.py [--days 8] [--crowd 4] [--seed 1] [--seeds 1] [--kills 60] [--database URL]
+    python bench/simulate_week.py [--days 8] [--crowd 4] [--seed 1] [--seeds 1] [--kills 60]
+        [--every 1] [--database URL]
 
 With --database, a PostgreSQL address, each week has a schema of its own there.
 """
