@@ -69,7 +69,8 @@ def live(year: Year, service: Service, *, every_wake: bool) -> None:
     hours = _moments(year)
     todo = events_of(year)
     year.clock.now = announcement(year.days[0]).public_from
-    end = datetime.combine(year.last + timedelta(days=2), time(12), UTC)
+    # The town ends there: what is announced after it has only cross-lists and versions.
+    end = announcement(following(year.last)).public_from
     night = year.clock.now
     while year.clock.now < end:
         while todo and todo[0][0] <= year.clock.now:
