@@ -171,6 +171,18 @@ def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):
         assert origin.known(tx)[Kind.SAVED].at == TAKEN
 
 
+def test_a_folder_that_is_missing_is_made_for_its_owner_alone(live, tmp_path):
+    file = tmp_path / "backups" / "monday.backup"
+    assert backup.save(live, file, TAKEN) == file.stat().st_size
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_a_place_that_can_hold_no_backup_is_named(live, tmp_path):
+    (tmp_path / "backups").write_text("a file, no folder")
+    with pytest.raises(StoreError, match=r"cannot write the backup .*monday\.backup"):
+        backup.save(live, tmp_path / "backups" / "monday.backup", TAKEN)
+
+
 def test_a_backup_is_not_worked_with_as_it_lies_there(live, tmp_path):
     file = tmp_path / "saved.db"
     backup.save(live, file, TAKEN)

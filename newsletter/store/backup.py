@@ -33,7 +33,8 @@ def save(store: Store, file: Path, now: datetime) -> int:
         raise StoreError(message)
     part = file.with_name(f".{file.name}.{uuid4().hex[:8]}.part")
     try:
-        # It holds addresses: for its owner alone, from the first byte on.
+        # It holds addresses: for its owner alone, from the first byte on; so is a folder made here.
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.touch(mode=0o600)
         (_save_sqlite if store.is_sqlite else _save_postgres)(store, part, now)
         _keep(part, file)
@@ -42,7 +43,8 @@ def save(store: Store, file: Path, now: datetime) -> int:
         message = f"cannot write the backup {file}: {error.strerror}"
         raise StoreError(message) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():
+            part.unlink()
 
 
 def _save_sqlite(store: Store, part: Path, now: datetime) -> None:
