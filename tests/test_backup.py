@@ -275,3 +275,13 @@ def test_postgresql_is_saved_and_put_back(tmp_path):
             backup.put_back_postgres(two.url, file)
         one.close()
         two.close()
+
+
+def test_a_full_disk_is_named_as_one(live):
+    with (
+        pytest.raises(StoreError, match=r"is full; look whether the disk is full \(df -h\)"),
+        live.begin() as tx,
+    ):
+        tx.exec_driver_sql("PRAGMA max_page_count = 1")
+        tx.exec_driver_sql("CREATE TABLE more (words TEXT)")
+        tx.exec_driver_sql("INSERT INTO more VALUES (?)", ("x" * 100_000,))

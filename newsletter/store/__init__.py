@@ -216,5 +216,7 @@ def _translated(url: URL) -> Iterator[None]:
             cause += "; another process is writing: stop it or try again"
         elif "unable to open" in cause or "readonly" in cause:
             cause += "; check the path and its permissions"
+        elif "disk I/O" in cause or "is full" in cause:
+            cause += "; look whether the disk is full (df -h), and make room"
         message = f"database {where}: {cause}"
         raise StoreError(message) from error
