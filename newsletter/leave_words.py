@@ -184,7 +184,7 @@ SPANISH = Tongue(
     me="me mi mis",
     ask="pueden puede podrían podría puedes podrías me_pueden",
     small="darse pero así_que yo la las los el lo de del a al esta este estos estas su sus"
-    " vuestra vuestro que den denme deme dame por_la_presente inmediatamente por les le"
+    " vuestra vuestro que den denme deme dame dadme por_la_presente inmediatamente por les le"
     " dar distribución en darme",
 )
 PORTUGUESE = Tongue(
