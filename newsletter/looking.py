@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from newsletter.store import Store
     from newsletter.store.papers import Fetch
 
+REMEMBERED = timedelta(days=90)
+"""Of what was fetched: longer than strays are sought for, and than a category may be empty."""
 USUAL_DAYS = 5
 """A category with papers in so many announcements on end is never empty."""
 
@@ -74,7 +77,7 @@ def task_of(
         return Task(
             window=window_of(tx, day, categories),
             categories=tuple(categories),
-            history=shelf.fetches(tx, categories),
+            history=shelf.fetches(tx, categories, day - REMEMBERED),
             looks=seen.looks_at(tx, day, now),
             is_out=shelf.is_out(tx, day),
             checked=checked,

@@ -441,3 +441,13 @@ def test_whatever_happens_no_paper_is_lost(store, seed):
         }
         assert due
         assert due <= set(desk.sent)
+
+
+def test_the_first_fetch_is_remembered_beside_the_latest(store):
+    days = [date(2025, 1, 6), date(2025, 6, 2), date(2026, 1, 5)]
+    with store.begin() as tx:
+        for day in days:
+            shelf.mark_fetched(tx, day, {"cs.LG": 3}, datetime(2026, 1, 5, tzinfo=UTC))
+        found = shelf.fetches(tx, ["cs.LG"], date(2025, 12, 1))
+        assert [one.date for one in found] == [days[0], days[2]]
+        assert [one.date for one in shelf.fetches(tx, ["cs.LG"])] == days

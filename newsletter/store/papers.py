@@ -143,11 +143,19 @@ def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
     return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(most)))
 
 
-def fetches(tx: Connection, categories: Sequence[str]) -> list[Fetch]:
-    """All announcements fetched for any of the categories, the earliest date first."""
+def fetches(tx: Connection, categories: Sequence[str], since: date | None = None) -> list[Fetch]:
+    """The announcements fetched for any of the categories, the earliest date first.
+
+    With `since` those from that date on, and the first of each category.
+    """
     columns = [fetched.c[name] for name in Fetch._fields]
-    chosen = select(*columns).where(fetched.c.category.in_(categories)).order_by(fetched.c.date)
-    return [Fetch(*row) for row in tx.execute(chosen)]
+    chosen = select(*columns).where(fetched.c.category.in_(categories))
+    if since is not None:
+        other = fetched.alias("other")
+        of_same = other.c.category == fetched.c.category
+        first = select(func.min(other.c.date)).where(of_same).scalar_subquery()
+        chosen = chosen.where((fetched.c.date >= since) | (fetched.c.date == first))
+    return [Fetch(*row) for row in tx.execute(chosen.order_by(fetched.c.date))]
 
 
 def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
