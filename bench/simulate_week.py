@@ -67,6 +67,8 @@ HUNG_GLANCES = 12_000
 THREADS = units.LIMITS.threads
 BACK, AHEAD = -timedelta(hours=2), timedelta(days=1)
 JUMP_LASTS = timedelta(hours=3)
+WEIGHTS = (1, 1, 3, 5, 1, 1)
+"""Of the steps: most that can go wrong goes wrong around a request."""
 CALM_ORDER = (CALM, 1, int(signal.SIGKILL))
 
 
@@ -140,7 +142,8 @@ class Life:
         self.status = os.waitstatus_to_exitcode(status)
         for handle in {self._orders, self._answers} - {-1}:
             os.close(handle)
-        if self.status not in {0, -signal.SIGKILL}:
+        # Asked to end before it had begun, it ends as any process does.
+        if self.status not in {0, -signal.SIGKILL, -signal.SIGTERM}:
             message = f"the process ended by itself with status {self.status}"
             raise Broken(message)
         return "over"
@@ -267,7 +270,8 @@ class Fate:
         """Set a trap; it may be this wake-up or a later one that comes to it."""
         number = signal.SIGSTOP if self.dice.random() < 0.25 else signal.SIGKILL  # noqa: PLR2004
         times = self.dice.choice((1, 1, 2, 3, 5, 9))
-        self._alive().order(self.dice.choice(STEPS), times, int(number))
+        [step] = self.dice.choices(STEPS, WEIGHTS)
+        self._alive().order(step, times, int(number))
         self._see_through()
 
     def _kill(self) -> None:
@@ -294,7 +298,7 @@ class Fate:
         time.sleep(self.dice.uniform(0, 0.08))
         life.end()
         self.done["asked to end"] += 1
-        if life.status:
+        if life.status == -signal.SIGKILL:
             self.done["kills"] += 1
         elif left := _in_hand(self.week):
             message = f"asked to end it left {left} mails in hand"
