@@ -276,9 +276,7 @@ def refuse_unfit(store: Store) -> None:
         )
         raise SettingsError(message)
     if find_spec("dbos") is None:
-        message = (
-            "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
-        )
+        message = "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
         raise SettingsError(message)
 
 

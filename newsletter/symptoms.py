@@ -255,8 +255,8 @@ def _replies(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         yield Alert(
             Kind.REPLIES,
             "",
-            f"{_count(seen.replies, 'reply', 'replies')} could not be understood, or are meant "
-            f"for you; the oldest came at {_time(seen.replies_since)}.",
+            f"{_count(seen.replies, 'reply', 'replies')} for you to read, not understood or "
+            f"meant for you; the oldest came at {_time(seen.replies_since)}.",
             "One may be the wish to leave. Read them, and settle each with `newsletter replies "
             "answer`:",
             "newsletter replies list",
