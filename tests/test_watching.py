@@ -536,7 +536,7 @@ def test_replies_that_wait(service: Service):
         come,
         answer,
         "Replies wait for you",
-        "2 replies could not be understood",
+        "2 replies for you to read",
         "came at 2025-11-18 02:00 UTC",
         "newsletter replies list",
     )
