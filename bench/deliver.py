@@ -4,7 +4,7 @@ The same number of threads first posts mail without any bookkeeping (the ceiling
 digest to all subscribers with claims, commits and records. Printed are both rates, their ratio, the
 memory at a tenth of the way and at its end, and the size of the database.
 
-    python bench/deliver.py [--deliveries 100000] [--threads 8] [--size 20000] [--database URL]
+    python bench/deliver.py [--deliveries 100000] [--threads 32] [--size 20000] [--database URL]
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deliveries", type=int, default=100_000)
-    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--size", type=int, default=20_000)
     parser.add_argument("--database", default="")
     given = parser.parse_args()
