@@ -19,11 +19,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -34,11 +33,7 @@ from newsletter.people import DeliveryState, Email  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Connection
+from tests.fakes.trap import Trap, TrappedStore  # noqa: E402
 
 THREADS = 4
 STEPS = ("before a commit", "after a commit", "before a request", "after an answer")
@@ -46,33 +41,6 @@ STEPS = ("before a commit", "after a commit", "before a request", "after an answ
 TIMES = (1, 2, 3, 5)
 LOST_IN_PERCENT = 2
 STOPS = 5
-
-
-@dataclass
-class Trap:
-    """Ends this process by SIGKILL the `times`-th time it comes to `step`."""
-
-    step: str = ""
-    times: int = 1
-
-    def pass_by(self, step: str) -> None:
-        if step == self.step:
-            self.times -= 1
-            if self.times <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class TrappedStore(Store):
-    def __init__(self, url: str, trap: Trap) -> None:
-        super().__init__(url)
-        self.trap = trap
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with super().begin() as tx:
-            yield tx
-            self.trap.pass_by("before a commit")
-        self.trap.pass_by("after a commit")
 
 
 class TrappedMailer(SendGrid):

@@ -18,11 +18,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -33,11 +32,7 @@ from newsletter.store import Store, group_ends  # noqa: E402
 from tests.fakes.groups import SmallGroups, message  # noqa: E402
 from tests.fakes.mail import Town, settings  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Connection
+from tests.fakes.trap import Trap, TrappedStore  # noqa: E402
 
 IN_A_GROUP = 10
 LANES = 2
@@ -57,33 +52,6 @@ LEAD = timedelta(minutes=25)
 PATIENCE = timedelta(minutes=4)
 HURRY = 20
 """The service's clock runs so much faster, so that batches lapse while it is watched."""
-
-
-@dataclass
-class Trap:
-    """Ends this process by SIGKILL the `times`-th time it comes to `step`."""
-
-    step: str = ""
-    times: int = 1
-
-    def pass_by(self, step: str) -> None:
-        if step == self.step:
-            self.times -= 1
-            if self.times <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class TrappedStore(Store):
-    def __init__(self, url: str, trap: Trap) -> None:
-        super().__init__(url)
-        self.trap = trap
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with super().begin() as tx:
-            yield tx
-            self.trap.pass_by("before a commit")
-        self.trap.pass_by("after a commit")
 
 
 class TrappedMailer(SmallGroups):

@@ -29,14 +29,14 @@ from uuid import uuid4
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sqlalchemy import create_engine, func, insert, select, text  # noqa: E402 - the path comes first
-from sqlalchemy.engine import make_url  # noqa: E402
+from sqlalchemy import func, insert, select  # noqa: E402 - the path comes first
 
 from bench.vendors import Vendor, vendors  # noqa: E402
 from newsletter.addresses import fingerprint  # noqa: E402
 from newsletter.people import WEEKDAYS  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from newsletter.store.tables import metadata, subscriber  # noqa: E402
+from tests.fakes.database import own_database  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -132,16 +132,8 @@ def database(setup: str, folder: Path, server: str) -> Iterator[str]:
     if setup == "sqlite":
         yield f"sqlite:///{folder / 'bench.db'}"
         return
-    name = f"bench_{uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        engine.dispose()
+    with own_database(server) as url:
+        yield url
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BEAT_SECONDS = 15.0
 SILENT_SECONDS = 180.0
 STUCK_SECONDS = 12 * 3600.0
 """A job may wait for a batch of a model's provider all night, but it says so as it waits."""

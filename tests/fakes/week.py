@@ -16,7 +16,6 @@ import signal
 import struct
 import time as stopwatch
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -33,13 +32,11 @@ from newsletter.schedule import Mornings
 from newsletter.settings import Settings
 from newsletter.store import Store, subscribers
 from tests.fakes.sky import Sky, SkySource, Submission, Version
+from tests.fakes.trap import Trap, TrappedStore
 from tests.fakes.year import RUBRICS, ZONES, Judge, Plain, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from sqlalchemy import Connection
 
     from newsletter.people import Email
     from newsletter.scorers import Answer, Call
@@ -53,7 +50,7 @@ PAPERS_A_DAY = 12
 SEND_SECONDS = 0.002
 HASTE = 20
 PASSES_SECONDS = 240.0
-CALM = "calm"
+CALM = ""
 STEPS = (
     "before a commit",
     "after a commit",
@@ -99,35 +96,6 @@ class Clocks:
 
     def steady(self) -> float:
         return self._read()[0]
-
-
-@dataclass
-class Trap:
-    """Sends this process a signal the `times`-th time it comes to `step`."""
-
-    step: str = CALM
-    times: int = 1
-    number: int = signal.SIGKILL
-
-    def pass_by(self, step: str) -> None:
-        if step == self.step:
-            self.times -= 1
-            if self.times <= 0:
-                self.step = CALM
-                os.kill(os.getpid(), self.number)
-
-
-class TrappedStore(Store):
-    def __init__(self, url: str, trap: Trap) -> None:
-        super().__init__(url)
-        self.trap = trap
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with super().begin() as tx:
-            yield tx
-            self.trap.pass_by("before a commit")
-        self.trap.pass_by("after a commit")
 
 
 @dataclass
