@@ -30,17 +30,12 @@ def due_at(day: date, zone: ZoneInfo, hour: time) -> datetime:
     return local.astimezone(UTC)
 
 
-def is_due(day: date, reader: Subscriber, zone: ZoneInfo, hour: time, now: datetime) -> bool:
-    """Whether `reader` is to be served now; `zone` and `hour` are for readers without their own.
-
-    Who joined after the mail was due is not sent it, and nobody is on a weekday not asked for.
-    """
-    due = due_for(day, reader, zone, hour)
-    return due is not None and due <= now
-
-
 def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
-    """When `reader` is to be served; None where he is not to be."""
+    """When `reader` is to be served; None where he is not to be.
+
+    `zone` and `hour` are for readers without their own. Who joined after the mail was due is not
+    sent it, and nobody is on a weekday not asked for.
+    """
     due = due_of(day, reader, zone, hour)
     if reader.days == WEEKLY:
         wanted = ends_week(day)
