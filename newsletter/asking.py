@@ -75,18 +75,20 @@ def _readings(text: str, lexicon: Lexicon) -> set[Kind]:
 
     Each (place, kinds) is gone on from once, so that the time is bounded by the text's length.
     """
-    begun: list[set[Kind]] = [set() for _ in range(len(text) + 1)]
-    begun[0].add(Kind(0))
-    for at, here in enumerate(begun[:-1]):
-        if not here:
+    begun: dict[int, set[Kind]] = {0: {Kind(0)}}
+    for at in range(len(text)):
+        here = begun.pop(at, None)
+        if here is None:
             continue
         for word, kind in lexicon.words.get(text[at], ()):
             if text.startswith(word, at):
                 # The deed is named once: to stop an unsubscribing is something else.
-                begun[at + len(word)] |= {
+                begun.setdefault(at + len(word), set()).update(
                     so_far | kind for so_far in here if not (so_far & DEED and kind & DEED)
-                }
-    return begun[-1]
+                )
+        if not begun:
+            break
+    return begun.get(len(text), set())
 
 
 def _shaped(words: list[str], *, spaced: bool) -> list[str]:
