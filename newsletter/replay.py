@@ -97,21 +97,6 @@ def rescore(
     return score(store, scorer, aside, day.date, likeliest, limits, clock=clock, progress=progress)
 
 
-def again(
-    store: Store,
-    scorer: Scorer,
-    rubric: Rubric,
-    day: StoredDay,
-    limits: Limits,
-    *,
-    clock: Callable[[], datetime],
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Scored:
-    """The same questions to the same model once more; the stored scores are not touched."""
-    fresh = Again(scorer, f"{clock():%Y%m%dT%H%M%S}")
-    return rescore(store, fresh, rubric, day, limits, clock=clock, progress=progress)
-
-
 def stored(
     store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay, clock: Callable[[], datetime]
 ) -> dict[str, Score]:
@@ -130,7 +115,10 @@ def stored(
 
 
 class Again:
-    """A scorer under another name, so that nothing it says replaces what is stored."""
+    """The same questions to the same model once more, under another name.
+
+    Nothing it says replaces what is stored. `mark` sets one such run apart from the next.
+    """
 
     def __init__(self, scorer: Scorer, mark: str) -> None:
         self.name = f"{scorer.name}/again-{mark}"

@@ -8,7 +8,7 @@ import pytest
 
 from newsletter.fidelity import against, agreement, jaccard
 from newsletter.model import Score
-from newsletter.replay import StoredDay, again, replay, stored
+from newsletter.replay import Again, StoredDay, replay, rescore, stored
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
     DAY,
@@ -77,7 +77,7 @@ def test_a_day_never_scored_is_said_to_be_one(store: Store, fake: FakeAnthropic)
 def test_again_asks_again_and_changes_nothing(store: Store, fake: FakeAnthropic) -> None:
     first = scored(store, claude(fake), TODAY.papers)
     asked = len(fake.requests)
-    second = again(store, claude(fake), RUBRIC, TODAY, limits(), clock=wall_clock)
+    second = rescore(store, Again(claude(fake), "two"), RUBRIC, TODAY, limits(), clock=wall_clock)
     assert len(fake.requests) == 2 * asked
     assert second.scores == first.scores
     assert stored(store, claude(fake), RUBRIC, TODAY, wall_clock) == first.scores

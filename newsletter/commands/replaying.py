@@ -11,7 +11,7 @@ from newsletter import wiring
 from newsletter.fidelity import against, agreement
 from newsletter.quote import price
 from newsletter.reading import scoring_limits
-from newsletter.replay import Replayed, StoredDay, again, replay, rescore, stored
+from newsletter.replay import Again, Replayed, StoredDay, replay, rescore, stored
 from newsletter.rubrics import load
 from newsletter.settings import read_settings
 from newsletter.store import digests
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from newsletter.model import Paper, Rubric, Usage
     from newsletter.room import Room
+    from newsletter.score import Scored
+    from newsletter.scorers import Scorer
 
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
@@ -69,16 +71,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
     if not before:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
         raise Trouble(message)
-    with progress(screen(errors=True)) as report:
-        second = again(
-            room.store,
-            room.scorer,
-            rubric,
-            day,
-            scoring_limits(room),
-            clock=room.clock,
-            progress=lambda part, total: report("Scoring again", part, total),
-        )
+    second = _scored(room, Again(room.scorer, f"{room.clock():%Y%m%dT%H%M%S}"), rubric, day)
     found = asdict(agreement(rubric, before, second.scores)) | {"cost_nanos": _cost(second.usage)}
     _show_figures(found, as_json=as_json)
     return 0
@@ -95,19 +88,23 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
     if day is None:
         message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
         raise Trouble(message)
+    scored = _scored(room, room.scorer, rubric, day)
+    found = asdict(against(known, scored.scores)) | {"cost_nanos": _cost(scored.usage)}
+    _show_figures(found, as_json=as_json)
+    return 0
+
+
+def _scored(room: Room, scorer: Scorer, rubric: Rubric, day: StoredDay) -> Scored:
     with progress(screen(errors=True)) as report:
-        scored = rescore(
+        return rescore(
             room.store,
-            room.scorer,
+            scorer,
             rubric,
             day,
             scoring_limits(room),
             clock=room.clock,
-            progress=lambda part, total: report("Scoring", part, total),
+            progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
-    found = asdict(against(known, scored.scores)) | {"cost_nanos": _cost(scored.usage)}
-    _show_figures(found, as_json=as_json)
-    return 0
 
 
 def read_labels(file: Path) -> dict[str, tuple[int, int]]:

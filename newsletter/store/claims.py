@@ -232,8 +232,8 @@ class Doubt:
     since: datetime
 
 
-def doubts(tx: Connection) -> list[Doubt]:
-    """Every `unknown` row, the oldest first."""
+def doubts(tx: Connection, most: int | None = None) -> list[Doubt]:
+    """`unknown` rows, the oldest first; all of them, or `most`."""
     query = (
         select(
             delivery.c.id,
@@ -246,6 +246,7 @@ def doubts(tx: Connection) -> list[Doubt]:
         .join_from(delivery, digest)
         .where(delivery.c.state == DeliveryState.UNKNOWN.value)
         .order_by(delivery.c.changed_at, delivery.c.id)
+        .limit(most)
     )
     return [Doubt(*row) for row in tx.execute(query)]
 

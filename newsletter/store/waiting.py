@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from newsletter.people import DeliveryState
-from newsletter.store.claims import Doubt
+from newsletter.store import claims
 from newsletter.store.inbound import State
-from newsletter.store.tables import delivery, digest, inbound
+from newsletter.store.tables import delivery, inbound
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,22 +62,8 @@ def _reply(row: Any) -> Reply:  # noqa: ANN401 - a row of _REPLIES
     return Reply(key, sender, reader, State(state), said, at)
 
 
-def doubts(tx: Connection, most: int) -> tuple[int, list[Doubt]]:
+def doubts(tx: Connection, most: int) -> tuple[int, list[claims.Doubt]]:
     """How many mails are in doubt in all, and the oldest of them."""
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value
-    oldest = (
-        select(
-            delivery.c.id,
-            delivery.c.email,
-            digest.c.rubric,
-            digest.c.date,
-            delivery.c.reason,
-            delivery.c.changed_at,
-        )
-        .join_from(delivery, digest)
-        .where(unknown)
-        .order_by(delivery.c.changed_at, delivery.c.id)
-        .limit(most)
-    )
     number = tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0
-    return number, [Doubt(*row) for row in tx.execute(oldest)]
+    return number, claims.doubts(tx, most)
