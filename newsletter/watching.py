@@ -3,7 +3,8 @@
 look     what the tables say, and the calendar, and the disk
 find     the rules (symptoms.py)
 record   what is new and what is over; both are logged
-tell     one mail with all that is new; what could not be sent is sent in the next round
+tell     one mail with all that is new, claimed first: of several processes one sends it; what
+         could not be sent is sent in the next round
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DOUBTFUL_REST = timedelta(hours=1)
-"""Before a mail is tried again that may have gone out."""
+"""Before a mail is tried again that may have gone out, or whose sender died."""
 STRIKES = 2
 """Rounds in a row without the database until it is told: a long import also locks it for a while.
 """
@@ -56,11 +57,9 @@ def tell_operator(room: Room, now: datetime) -> None:
         seen = look(room.store, room.settings, room.rubrics, room.source, now)
         with room.store.begin() as tx:
             fresh, over = alerts.record(tx, find(seen, bounds(room.settings)), now)
-            waiting = due_to_tell(alerts.opened(tx), now)
-            ended = alerts.over_since_told(tx)
         _log(fresh, over)
-        if waiting and room.settings.operator_email:
-            _tell(room, waiting, ended, now)
+        if room.settings.operator_email:
+            _tell(room, now)
     except StoreError as fault:
         _strike(room, str(fault), now)
         return
@@ -163,15 +162,25 @@ def _log(fresh: Sequence[Opened], over: int) -> None:
         log.info("%d alerts are over", over)
 
 
-def _tell(room: Room, waiting: Sequence[Opened], ended: Sequence[Opened], now: datetime) -> None:
-    ids = [one.id for one in waiting]
+def _tell(room: Room, now: datetime) -> None:
+    """Mail what waits to be told. It is claimed before, so that no other process mails it too.
+
+    Who dies in between leaves it claimed, as if it might have gone out: it is told after a while.
+    """
+    with room.store.begin() as tx:
+        waiting = due_to_tell(alerts.opened(tx), now)
+        ended = alerts.over_since_told(tx)
+        ours = alerts.claim(tx, waiting, now, now + DOUBTFUL_REST)
+    if not ours:
+        return
+    ids = [one.id for one in ours]
     try:
-        _mail(room, grouped(waiting), grouped(ended), now)
+        _mail(room, grouped(ours), grouped(ended), now)
     except SendError as error:
         log.warning("the operator could not be told by mail: %s", error)
-        if error.verdict is Verdict.UNKNOWN:
+        if error.verdict is not Verdict.UNKNOWN:
             with room.store.begin() as tx:
-                alerts.put_off(tx, ids, now + DOUBTFUL_REST)
+                alerts.give_back(tx, ids)
         return
     with room.store.begin() as tx:
         alerts.told(tx, ids, now)

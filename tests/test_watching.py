@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -652,3 +653,61 @@ def test_two_processes_that_look_at_once_make_one_alert_of_it(service: Service):
     assert len(service.told) + len(twin.told) == 1
     with service.room.store.read() as tx:
         assert len(alerts.opened(tx)) == 1
+
+
+def test_of_many_processes_that_look_at_the_same_moment_one_tells(service: Service):
+    review(service)
+    url = service.room.store.url.render_as_string(hide_password=False)
+    crowd = [Service(Store(url)) for _ in range(4)]
+    gate = Barrier(len(crowd))
+
+    def look(one: Service) -> None:
+        # A server takes its time, in which the others look.
+        one.postman.pause = 0.3
+        gate.wait()
+        one.round()
+
+    hands = [Thread(target=look, args=(one,)) for one in crowd]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    assert sum(len(one.told) for one in crowd) == 1
+    for one in crowd:
+        one.round()
+        one.room.store.close()
+    assert sum(len(one.told) for one in crowd) == 1
+
+
+def test_what_another_has_claimed_since_it_was_read_is_not_ours(service: Service):
+    review(service)
+    later = START + timedelta(hours=1)
+    service.set(operator_email="")
+    service.round()
+    with service.room.store.read() as tx:
+        read = alerts.opened(tx)
+    assert len(read) == 1
+    for ours in (1, 0):
+        with service.room.store.begin() as tx:
+            assert len(alerts.claim(tx, read, service.now, later)) == ours
+    with service.room.store.begin() as tx:
+        alerts.told(tx, [one.id for one in read], service.now)
+        assert alerts.claim(tx, read, later, later) == []
+
+
+class Dies(BaseException):
+    """A process is killed; nothing of ours catches it."""
+
+
+def test_an_alert_whose_sender_dies_is_told_by_another(service: Service):
+    review(service)
+    service.postman.fault = Dies()  # type: ignore[assignment]
+    with pytest.raises(Dies):
+        service.round()
+    twin = Service(service.room.store)
+    twin.now = service.now
+    # It may have been sent.
+    for _ in range(11):
+        assert twin.round() == []
+    assert len(twin.round()) == 1
+    assert len(twin.round(60)) == 1

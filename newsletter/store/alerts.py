@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Connection, Row, Table, Update
 
 QUIET = timedelta(minutes=12)
 """Not seen for so long it is over. A run takes a halt back while it tries anew: one look in which
@@ -63,12 +63,31 @@ def over_since_told(tx: Connection) -> list[Opened]:
     return [_opened(row) for row in tx.execute(query.order_by(alert.c.cleared_at, alert.c.id))]
 
 
+def claim(
+    tx: Connection, waiting: Iterable[Opened], now: datetime, until: datetime
+) -> list[Opened]:
+    """Those that are ours to tell: nobody else tells them before `until`.
+
+    Of several processes that read the same a moment ago, one changes a row that still stands so.
+    """
+    return [
+        one for one in waiting if tx.execute(_as_read(one, now).values(not_before=until)).rowcount
+    ]
+
+
+def _as_read(one: Opened, now: datetime) -> Update:
+    free = alert.c.not_before.is_(None) | (alert.c.not_before <= now)
+    same = alert.c.told_at.is_not_distinct_from(one.told_at)
+    return update(alert).where(alert.c.id == one.id, alert.c.cleared_at.is_(None), free, same)
+
+
 def told(tx: Connection, ids: Sequence[int], now: datetime) -> None:
     tx.execute(update(alert).where(alert.c.id.in_(ids)).values(told_at=now, not_before=None))
 
 
-def put_off(tx: Connection, ids: Sequence[int], until: datetime) -> None:
-    tx.execute(update(alert).where(alert.c.id.in_(ids)).values(not_before=until))
+def give_back(tx: Connection, ids: Sequence[int]) -> None:
+    """They were not told after all; the next round may."""
+    tx.execute(update(alert).where(alert.c.id.in_(ids)).values(not_before=None))
 
 
 def count_open(tx: Connection) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -40,14 +41,16 @@ RUBRICS = {
 
 @dataclass
 class Postman:
-    """Takes mail in memory; `fault` is raised instead while it is set."""
+    """Takes mail in memory, in `pause` seconds; `fault` is raised instead while it is set."""
 
     taken: list[Email] = field(default_factory=list)
     fault: SendError | None = None
     calls: int = 0
+    pause: float = 0
 
     def send(self, email: Email) -> str:
         self.calls += 1
+        time.sleep(self.pause)
         if self.fault:
             raise self.fault
         self.taken.append(email)
