@@ -8,6 +8,7 @@ announcement then holds the submissions of both.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from newsletter.holidays import DEFERRED
@@ -48,6 +49,7 @@ def following(day: date) -> date:
     return day
 
 
+@lru_cache(maxsize=1024)  # A wake-up asks for the same few days again and again.
 def announcement(day: date) -> Announcement:
     """The announcement dated `day`. Raises ValueError on a Saturday or Sunday.
 

@@ -12,7 +12,7 @@ from newsletter.settling import Look
 from newsletter.store.tables import crosscheck, look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
     from typing import Any
 
@@ -45,8 +45,8 @@ def looks_at(tx: Connection, day: date, now: datetime | None = None) -> dict[str
 
 def keep_looks(tx: Connection, day: date, looks: Mapping[str, Look]) -> None:
     """Keep the last look at each category. Of two at once the later one stays."""
-    for name in sorted(looks):
-        _put(tx, look, {"date": day, "category": name}, looks[name]._asdict())
+    keys = ("date", "category")
+    _put(tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)])
 
 
 def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
@@ -61,13 +61,17 @@ def keep_check(tx: Connection, day: date, check: Check, now: datetime) -> None:
         return
     apart = [list(one) for one in check.apart]
     given = {"state": check.state, "named": check.named, "apart": apart, "at": now}
-    _put(tx, crosscheck, {"date": day}, given)
+    _put(tx, crosscheck, ("date",), [{"date": day} | given])
 
 
-def _put(tx: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+def _put(tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows over those with their keys."""
+    if not rows:
+        return
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    query = dialect.insert(table).values(key | values)
-    tx.execute(query.on_conflict_do_update(index_elements=list(key), set_=values))
+    query = dialect.insert(table).values(rows)
+    anew = {name: query.excluded[name] for name in rows[0] if name not in keys}
+    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=anew))
 
 
 def _named_check(day: date) -> Select[date]:

@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import Listing, Paper
-from newsletter.store.tables import digest_paper, fetched, listing, paper
+from newsletter.store.tables import digest, digest_paper, fetched, listing, paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,16 +125,28 @@ def count_between(tx: Connection, categories: Sequence[str], start: datetime, en
     return int(tx.execute(query).scalar_one())
 
 
-def uncovered_on(tx: Connection, slug: str, categories: Sequence[str], day: date) -> list[Paper]:
-    """The papers listed under `day` that no digest of the rubric covers, by id."""
+def uncovered_between(
+    tx: Connection, slug: str, categories: Sequence[str], first: date, last: date
+) -> list[tuple[date, str, Paper]]:
+    """What no digest of the rubric holds, of the dates in between, both included, that have one.
+
+    Date, category and paper, by date and id.
+    """
+    made = select(digest.c.date).where(digest.c.rubric == slug, digest.c.since == digest.c.date)
     covered = exists().where(
         and_(digest_paper.c.rubric == slug, digest_paper.c.paper_id == listing.c.paper_id)
     )
-    ids = select(listing.c.paper_id).where(
-        listing.c.date == day, listing.c.category.in_(categories), ~covered
+    rows = tx.execute(
+        select(paper, listing.c.date, listing.c.category)
+        .join_from(listing, paper)
+        .where(
+            listing.c.date.in_(made.where(digest.c.date.between(first, last))),
+            listing.c.category.in_(categories),
+            ~covered,
+        )
+        .order_by(listing.c.date, paper.c.id)
     )
-    rows = tx.execute(select(paper).where(paper.c.id.in_(ids)).order_by(paper.c.id))
-    return [paper_of(row) for row in rows]
+    return [(row.date, row.category, paper_of(row)) for row in rows]
 
 
 def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
