@@ -112,9 +112,9 @@ def owe_due(
     ready: dict[Turn, dict[Habit, datetime | None]] = {}
     for habit in wait:
         by = now if _weekly(habit) else now + ahead
-        if turn := _turn(shelf, habit, now, by, zone, hour):
+        if turn := turn_for(shelf, habit, now, by, zone, hour):
             own = due.due_of(turn.last, habit.reader, zone, hour)
-            ready.setdefault(turn, {})[habit] = _came_by(shelf, turn.last, own)
+            ready.setdefault(turn, {})[habit] = came_by(shelf, turn.last, own)
     for turn, habits in _unserved(store, shelf, ready, wait).items():
         with store.begin() as tx:
             standings.alone(tx, slug)
@@ -146,7 +146,7 @@ def _unserved(
     return {turn: habits for turn, habits in left.items() if habits}
 
 
-def _turn(
+def turn_for(
     shelf: Shelf, habit: Habit, now: datetime, by: datetime, zone: ZoneInfo, hour: time
 ) -> Turn | None:
     """The newest mail that is due by then for readers of that habit."""
@@ -161,7 +161,7 @@ def _turn(
     return None
 
 
-def _came_by(shelf: Shelf, last: date, due_at: datetime) -> datetime:
+def came_by(shelf: Shelf, last: date, due_at: datetime) -> datetime:
     """Until when somebody had to be a reader, to have had the mail at its time: it may be late."""
     made = [one.at for one in shelf.frozen if one.date == last]
     return max([due_at, *(at - timedelta(microseconds=1) for at in made)])
@@ -200,10 +200,10 @@ def _share_out(
 ) -> set[int]:
     """Give each standing in the crowd its digest, which is made now where it is not there."""
     planned = set()
-    crowd, found = _sorted(tx, crowd)
+    crowd, found = sorted_crowd(tx, crowd)
     shares: dict[tuple[Frozen, ...], list[Standing]] = {}
     for standing in found:
-        if parts := _parts(shelf, standing, last, weekly=weekly):
+        if parts := parts_for(shelf, standing, last, weekly=weekly):
             shares.setdefault(tuple(parts), []).append(standing)
     for held, group in shares.items():
         digest_id = held[0].id if len(held) == 1 else _summed_up(tx, held, now)
@@ -214,13 +214,13 @@ def _share_out(
     return planned
 
 
-def _sorted(tx: Connection, crowd: Crowd) -> tuple[Crowd, Iterable[Standing]]:
+def sorted_crowd(tx: Connection, crowd: Crowd) -> tuple[Crowd, Mapping[Standing, int]]:
     """The crowd, looking back as far as it must, and where its readers stand.
 
     Nearly always all had the mail before this one: then no earlier date is looked at.
     """
     if not crowd.habits:
-        return crowd, ()
+        return crowd, {}
     near = replace(crowd, past=crowd.past[:1])
     found = standings.count(tx, near)
     if all(one.date or one.ahead for one in found):
@@ -228,7 +228,7 @@ def _sorted(tx: Connection, crowd: Crowd) -> tuple[Crowd, Iterable[Standing]]:
     return crowd, standings.count(tx, crowd)
 
 
-def _parts(shelf: Shelf, standing: Standing, last: date, *, weekly: bool) -> list[Frozen]:
+def parts_for(shelf: Shelf, standing: Standing, last: date, *, weekly: bool) -> list[Frozen]:
     """The digests that one mail up to `last` holds for readers who stand there."""
     floor = last - LOOK_BACK
     if standing.ahead:

@@ -50,7 +50,8 @@ class Seen:
 
     `late` are batches that arXiv has not shown; `failed`, `unread` and `morning` what was noted of
     the last week's mornings; `missed` digests that are not made, since their first mail was due;
-    `owed` and `doubts` mails that stood so for an hour; `spent` holds each rubric's last days.
+    `owed` and `doubts` mails that stood so, or were not even planned, for an hour; `spent` holds
+    each rubric's last days.
     """
 
     now: datetime

@@ -24,10 +24,11 @@ from newsletter.due import first_due
 from newsletter.envelope import letter
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.overdue import together, unplanned
 from newsletter.standing import Batch, standing
 from newsletter.store import Store, StoreError, alerts, sights, subscribers
 from newsletter.store.looks import looks_at
-from newsletter.symptoms import Bounds, Case, Disk, Seen, find
+from newsletter.symptoms import HOUR, Bounds, Case, Disk, Seen, find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,8 +79,10 @@ def look(
         known = sights.look(tx, now)
         read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
         missed = _missed(tx, settings, read, source.newest(now))
+        forgotten = unplanned(tx, now - HOUR, settings.zone, settings.send_at)
+    owed = together((*known.owed, *forgotten))
     late = _late(store, source, read, now)
-    return replace(known, late=late, missed=missed, disks=_disks(settings))
+    return replace(known, late=late, missed=missed, owed=owed, disks=_disks(settings))
 
 
 def bounds(settings: Settings) -> Bounds:

@@ -114,6 +114,8 @@ def test_one_sign_a_day_an_hour_after_the_mail_is_due(store: Store, dog: Watchdo
     service.dawn()
     service.dawn()
     service.morning()
+    service.now = START + timedelta(hours=29.1)
+    service.plan()
     at(service, 30)
     assert dog.asked == ["/ping/token"] * 2
 

@@ -9,12 +9,13 @@ from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import delete, event, func, select, update
 
 from newsletter.daily import fetch_for, make_edition
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import Outcome
 from newsletter.noting import note_issues
+from newsletter.people import WEEKLY
 from newsletter.room import no_report
 from newsletter.scorers.claude import Claude
 from newsletter.sources import SourceError
@@ -281,6 +282,71 @@ def test_mail_that_is_overdue(service: Service):
         "2 mails due since 2025-11-18 02:00 UTC",
         "newsletter run --date 2025-11-18 --rubric cold-stars",
     )
+
+
+def test_readers_for_whom_no_mail_was_planned(service: Service):
+    service.join()
+    service.join(number=7)
+    service.planning = False
+
+    def make_and_plan_nothing() -> None:
+        service.dawn()
+        service.morning()
+        told = len(service.told)
+        # Due at seven.
+        service.round(5 * 60 + 59)
+        assert len(service.told) == told
+
+    is_told_once(
+        service,
+        make_and_plan_nothing,
+        service.plan,
+        "Mail is overdue: stars of 2025-11-18",
+        "2 mails due since 2025-11-18 07:00 UTC did not go out",
+        "newsletter run --date 2025-11-18 --rubric stars",
+    )
+
+
+def test_whose_hour_has_not_come_for_an_hour_is_not_overdue(service: Service):
+    service.planning = False
+    service.join()
+    service.join(number=7, timezone="America/New_York")
+    # Made at ten: what is late for having been made late is planned at the next wake-up.
+    service.dawn()
+    service.morning(minutes=8 * 60)
+    assert service.round(59) == []
+    [mail] = service.round(1)
+    assert "1 mail due since 2025-11-18 10:00 UTC" in words(mail)
+
+
+def test_a_weekly_reader_is_missed_too(service: Service):
+    weekly = service.join(days=WEEKLY)
+    service.join(number=8)
+    for _ in range(4):
+        service.dawn()
+        service.morning()
+        assert service.round(7 * 60) == []
+    service.planning = False
+    with service.room.store.begin() as tx:
+        tx.execute(delete(delivery).where(delivery.c.subscriber_id == weekly.id))
+    [mail] = service.round()
+    assert "Mail is overdue: stars of 2025-11-21" in mail.subject
+    assert "1 mail due since 2025-11-21 07:00 UTC" in words(mail)
+
+
+def test_mail_that_waits_and_mail_that_nobody_planned_are_one_alert(service: Service):
+    service.join()
+    service.join(number=8)
+    service.dawn()
+    service.morning()
+    service.round(5 * 60)
+    service.planning = False
+    with service.room.store.begin() as tx:
+        first = tx.scalar(select(func.min(delivery.c.id)))
+        tx.execute(delete(delivery).where(delivery.c.id == first))
+        tx.execute(update(delivery).values(state="pending"))
+    [mail] = service.round(60)
+    assert "2 mails due since 2025-11-18 07:00 UTC" in words(mail)
 
 
 def test_a_run_that_was_halted(service: Service):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select, update
 
 from newsletter.announcements import announcement, newest
+from newsletter.owing import owe_due
 from newsletter.room import Room
 from newsletter.schedule import Mornings
 from newsletter.scorers.local import Local
 from newsletter.sources.sample import read
-from newsletter.store import subscribers
-from newsletter.store.tables import call
+from newsletter.store import StoreError, subscribers
+from newsletter.store.tables import call, delivery, digest
 from newsletter.watching import tell_operator
 from tests.fakes.mail import LINKS, SENDER, reader, settings
 from tests.fakes.pages import MODELS, RENDERER, STARS
@@ -100,6 +102,7 @@ class Service:
         }
         self.now = START
         self.dawns = 0
+        self.planning = True
         self.postman = Postman()
         self.archive = Archive()
         chosen = settings(**self.options)
@@ -126,8 +129,8 @@ class Service:
         self.now = START + timedelta(days=self.dawns)
         self.dawns += 1
 
-    def join(self, rubric: str = "stars", **wishes: Any) -> Subscriber:
-        person = reader(len(rubric), rubric=rubric, **wishes)
+    def join(self, rubric: str = "stars", number: int = 0, **wishes: Any) -> Subscriber:
+        person = reader(number or len(rubric), rubric=rubric, **wishes)
         with self.room.store.begin() as tx:
             subscribers.save(tx, person, START - timedelta(days=100))
         return person
@@ -139,9 +142,22 @@ class Service:
         mornings.serve = lambda: None  # type: ignore[method-assign]
         mornings.make()
 
+    def plan(self) -> None:
+        """Whose hour has come is owed mail, and has it in an instant."""
+        chosen = self.room.settings
+        for slug in RUBRICS:
+            owe_due(self.room.store, slug, self.now, chosen.zone, chosen.send_at)
+        ours = select(digest.c.id).where(digest.c.rubric.in_(RUBRICS))
+        waits = (delivery.c.state == "pending") & delivery.c.digest_id.in_(ours)
+        with self.room.store.begin() as tx:
+            tx.execute(update(delivery).where(waits).values(state="accepted", changed_at=self.now))
+
     def round(self, minutes: int = 5) -> list[Email]:
         """One look at the service, so much later; the mails that the operator has by now."""
         self.now += timedelta(minutes=minutes)
+        if self.planning:
+            with suppress(StoreError):
+                self.plan()
         tell_operator(self.room, self.now)
         return self.told
 
