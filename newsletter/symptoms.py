@@ -133,8 +133,8 @@ def _missed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             yield Alert(
                 Kind.MISSED,
                 case.subject,
-                f"The papers are there, its first reader was due at {_time(case.since)}, and "
-                "there is no digest.",
+                f"{case.reason or 'The papers are there'}, its first reader was due at "
+                f"{_time(case.since)}, and there is no digest.",
                 "See in the log what kept it from being made, then make it:",
                 f"newsletter run --date {case.day}",
             )

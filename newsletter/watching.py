@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from newsletter.alerts import Opened, Section, database, due_to_tell, grouped, headline
+from newsletter.alerts import CALM, Opened, Section, database, due_to_tell, grouped, headline
 from newsletter.announcements import previous
 from newsletter.due import first_due
 from newsletter.envelope import letter
@@ -48,14 +48,27 @@ DOUBTFUL_REST = timedelta(hours=1)
 STRIKES = 2
 """Rounds in a row without the database until it is told: a long import also locks it for a while.
 """
-_strikes: WeakKeyDictionary[Store, int] = WeakKeyDictionary()
-"""The one thing that can't be kept in the database: that it does not answer."""
+
+
+@dataclass(slots=True)
+class _Silence:
+    """The one thing that can't be kept in the database: that it does not answer."""
+
+    opened: Opened
+    in_a_row: int = 1
+
+
+_silent: WeakKeyDictionary[Store, _Silence] = WeakKeyDictionary()
+UNASKED = "Nobody has asked arXiv for its papers"
+_idle: WeakKeyDictionary[Store, set[tuple[str, date]]] = WeakKeyDictionary()
+"""Digests whose papers nobody had asked for when this process looked last."""
 
 
 def tell_operator(room: Room, now: datetime) -> None:
     """One round: find what is wrong, keep it, mail what is new."""
     try:
         seen = look(room.store, room.settings, room.rubrics, room.source, now)
+        seen = _without_haste(room.store, seen)
         with room.store.begin() as tx:
             fresh, over = alerts.record(tx, find(seen, bounds(room.settings)), now)
         _log(fresh, over)
@@ -64,7 +77,8 @@ def tell_operator(room: Room, now: datetime) -> None:
     except StoreError as fault:
         _strike(room, str(fault), now)
         return
-    _strikes.pop(room.store, None)
+    if room.store in _silent:
+        _silent[room.store].in_a_row = 0
 
 
 def look(
@@ -78,11 +92,23 @@ def look(
     with store.read() as tx:
         known = sights.look(tx, now)
         read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
-        missed = _missed(tx, settings, read, source.newest(now))
+        missed = _missed(tx, settings, read, source.newest(now), now)
         forgotten = unplanned(tx, now - HOUR, settings.zone, settings.send_at)
     owed = together((*known.owed, *forgotten))
     late = _late(store, source, read, now)
     return replace(known, late=late, missed=missed, owed=owed, disks=_disks(settings))
+
+
+def _without_haste(store: Store, seen: Seen) -> Seen:
+    """What nobody asked arXiv for counts from the second round on: a service that was just started,
+    or woke, asks while the first one looks.
+    """
+    idle = {(case.rubric, case.day) for case in seen.missed if case.reason}
+    before = _idle.get(store, set())
+    _idle[store] = idle
+    hasty = idle - before
+    known = tuple(case for case in seen.missed if (case.rubric, case.day) not in hasty)
+    return replace(seen, missed=known)
 
 
 def bounds(settings: Settings) -> Bounds:
@@ -120,24 +146,29 @@ def _late(
 
 
 def _missed(
-    tx: Connection, settings: Settings, read: Mapping[str, Rubric], newest: date
+    tx: Connection, settings: Settings, read: Mapping[str, Rubric], newest: date, now: datetime
 ) -> tuple[Case, ...]:
-    """Digests of the last two announcements whose papers are there, and whose first mail is due.
+    """Digests of the last two announcements whose papers are there, or were never asked for, and
+    when their first mail was due.
 
     Whether it is due by now is for the rules to say: a batch in bulk may take until then.
     """
     days = (previous(newest), newest)
     made = sights.digested(tx, days)
+    asked = bool(looks_at(tx, newest, now))
     found = []
     for day in days:
         there = sights.fetched_at(tx, day)
         for slug, rubric in read.items():
-            if (slug, day) in made or not there.keys() >= set(rubric.categories):
+            idle = day == newest and not asked and not there
+            if (slug, day) in made or not (idle or there.keys() >= set(rubric.categories)):
                 continue
             due = first_due(day, sights.wishes(tx, slug), settings.zone, settings.send_at)
             if due:
-                ready = max(there[name] for name in rubric.categories)
-                found.append(Case(slug, day, max(due, ready)))
+                ready = max(
+                    (there[name] for name in rubric.categories if name in there), default=due
+                )
+                found.append(Case(slug, day, max(due, ready), reason=UNASKED if idle else ""))
     return tuple(found)
 
 
@@ -190,17 +221,28 @@ def _tell(room: Room, now: datetime) -> None:
 
 
 def _strike(room: Room, reason: str, now: datetime) -> None:
-    """The database does not answer, or takes nothing: told once, from this process's memory."""
+    """The database does not answer, or takes nothing: told by the rules of all alerts, but from
+    the memory of this process.
+    """
     log.warning("%s", reason, extra={"alert": "database"})
-    _strikes[room.store] = _strikes.get(room.store, 0) + 1
-    if _strikes[room.store] != STRIKES or not room.settings.operator_email:
+    found = Opened(0, database(reason), now, now)
+    silence = _silent.get(room.store)
+    if silence is None or now - silence.opened.last_seen > CALM:
+        _silent[room.store] = _Silence(found)
         return
-    told = Opened(0, database(reason), now, now)
+    silence.in_a_row += 1
+    silence.opened = opened = replace(silence.opened, alert=found.alert, last_seen=now)
+    due = silence.in_a_row >= STRIKES and due_to_tell([opened], now)
+    if not due or not room.settings.operator_email:
+        return
     try:
-        _mail(room, grouped([told]), (), now)
+        _mail(room, grouped([opened]), (), now)
     except SendError as error:
         log.warning("the operator could not be told by mail: %s", error)
-        _strikes[room.store] -= 1
+        if error.verdict is Verdict.UNKNOWN:
+            silence.opened = replace(opened, not_before=now + DOUBTFUL_REST)
+        return
+    silence.opened = replace(opened, told_at=now, not_before=None)
 
 
 def _mail(room: Room, sections: Sequence[Section], ended: Sequence[Section], now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from tests.fakes.scoring import honest
 from tests.fakes.service_room import OPERATOR, START, TUESDAY, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from newsletter.people import Email
@@ -246,6 +246,25 @@ def miss(service: Service) -> None:
     service.round(5 * 60)
     assert len(service.told) == told
     service.now += timedelta(minutes=61)
+
+
+def test_a_morning_that_never_began(service: Service):
+    service.join()
+
+    def nobody_wakes() -> None:
+        service.dawn()
+        told = len(service.told)
+        service.round(5 * 60 + 59)
+        assert len(service.told) == told
+
+    is_told_once(
+        service,
+        nobody_wakes,
+        service.morning,
+        "A morning was missed: stars of 2025-11-18",
+        "Nobody has asked arXiv for its papers, its first reader was due at 2025-11-18 07:00 UTC",
+        "newsletter run --date 2025-11-18",
+    )
 
 
 def test_what_failed_is_not_told_as_missed_too(service: Service, model: FakeAnthropic):
@@ -528,25 +547,45 @@ def test_a_disk_that_is_nearly_full(tmp_path: Path):
     store.close()
 
 
+@dataclass
+class Gone:
+    """A service on a file that can be taken away."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.path = self.folder / "n.db"
+        self.store = Store(f"sqlite:///{self.path}")
+        self.store.migrate()
+        self.service = Service(self.store)
+
+    def lose(self) -> None:
+        self.store.close()
+        self.path.rename(self.folder / "kept.db")
+        self.path.mkdir()
+
+    def find(self) -> None:
+        self.path.rmdir()
+        (self.folder / "kept.db").rename(self.path)
+
+
+@pytest.fixture
+def gone(tmp_path: Path) -> Iterator[Gone]:
+    made = Gone(tmp_path)
+    yield made
+    made.store.close()
+
+
 def test_a_database_that_is_gone_is_told_by_mail_all_the_same(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    gone: Gone, caplog: pytest.LogCaptureFixture
 ):
-    path = tmp_path / "n.db"
-    store = Store(f"sqlite:///{path}")
-    store.migrate()
-    service = Service(store)
+    service = gone.service
 
     def lose() -> None:
-        store.close()
-        path.rename(tmp_path / "kept.db")
-        path.mkdir()
+        gone.lose()
         count = len(service.told)
         service.round()
         assert len(service.told) == count
-
-    def find() -> None:
-        path.rmdir()
-        (tmp_path / "kept.db").rename(path)
 
     with caplog.at_level(logging.WARNING):
         lose()
@@ -554,17 +593,61 @@ def test_a_database_that_is_gone_is_told_by_mail_all_the_same(
     [mail] = service.told
     assert "The database is in trouble" in mail.subject
     assert "unable to open database file" in words(mail)
+    assert "Since 2025-11-18 02:05 UTC" in words(mail)
     assert "newsletter doctor" in words(mail)
     assert "unable to open database file" in caplog.text
-    service.round()
-    service.round()
+    for minutes in (5, 5, 60, 60):
+        service.round(minutes)
     assert len(service.told) == 1
-    find()
-    service.round()
+    gone.find()
+    service.round(65)
     lose()
     assert len(service.round()) == 2
-    find()
-    store.close()
+    gone.find()
+
+
+def test_a_database_that_comes_and_goes_is_told_once_an_hour_at_most(gone: Gone):
+    for _ in range(12):
+        gone.lose()
+        gone.service.round()
+        gone.service.round()
+        gone.find()
+        gone.service.round()
+    assert len(gone.service.told) == 1
+
+
+def test_one_round_in_which_it_was_locked_is_not_told(gone: Gone):
+    for _ in range(12):
+        gone.lose()
+        gone.service.round()
+        gone.find()
+        gone.service.round()
+    assert gone.service.told == []
+
+
+def test_a_database_that_is_gone_for_weeks_is_said_again_once_a_week(gone: Gone):
+    gone.lose()
+    for _ in range(15 * 24):
+        gone.service.round(60)
+    assert len(gone.service.told) == 3
+    assert "Since 2025-11-18 03:00 UTC" in words(gone.service.told[-1])
+    gone.find()
+
+
+def test_a_silent_database_that_could_not_be_told_is_told_later(gone: Gone):
+    service = gone.service
+    gone.lose()
+    service.postman.fault = UNSENT
+    for _ in range(3):
+        service.round()
+    assert service.postman.calls == 2
+    service.postman.fault = SendError(Verdict.UNKNOWN, "no answer")
+    for _ in range(12):
+        service.round()
+    assert service.postman.calls == 3
+    service.postman.fault = None
+    assert len(service.round()) == 1
+    gone.find()
 
 
 def test_a_database_that_can_only_be_read_makes_no_storm(tmp_path: Path):
