@@ -27,7 +27,6 @@ from newsletter.room import Room
 from newsletter.store import (
     Store,
     claims,
-    deliveries,
     digests,
     events,
     group_ends,
@@ -687,7 +686,7 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
         digest_id = digests.freeze(
             tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
         )
-        deliveries.freeze_audience(tx, digest_id, RUBRIC, town.clock.now())
+    town.plan(issues.DAY)
     room = Room(
         store=store,
         source=None,  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.alerts import Kind
+from newsletter.announcements import following
 from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.people import SubscriberState
 from newsletter.store import Store, alerts, figures, inbound, leases, troubles
@@ -147,10 +148,12 @@ def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
     kept, service = Figures(), Service(store)
     town = Town(store, Clock(NOW))
     town.settle(2)
+    announced = TUESDAY
     for day in range(20):
         now = service.now = NOW + timedelta(days=day)
         service.pay("stars", 1000 + day)
-        town.announce(TUESDAY + timedelta(days=day))
+        town.announce(announced)
+        announced = following(announced)
         with store.read() as tx:
             for name in ("calls", "mails"):
                 seen = getattr(kept, name)(tx, now)

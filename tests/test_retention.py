@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 from sqlalchemy import func, insert, select, update
 
+from newsletter import owing
 from newsletter.housekeeping import forget_mails
-from newsletter.store import deliveries, retention
+from newsletter.store import retention
 from newsletter.store.tables import delivery, digest, mail_group, subscriber
 from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
 from tests.fakes.rows import value
 
+DAY = date(2025, 9, 23)
 OLD = START + retention.KEPT + timedelta(days=1)
 
 
@@ -46,7 +48,7 @@ def test_who_lost_his_row_is_not_mailed_again(store):
     town = mailed(store)
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
-        deliveries.freeze_audience(tx, town.digest_id, RUBRIC, OLD)
+    owing.owe_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 0
 
 
@@ -55,7 +57,7 @@ def test_a_past_day_that_is_made_only_now_is_mailed(store):
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
         tx.execute(update(digest).values(at=OLD))
-        deliveries.freeze_audience(tx, town.digest_id, RUBRIC, OLD)
+    owing.owe_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 3
 
 

@@ -383,6 +383,7 @@ def test_too_many_complaints_stop_the_next_run(town: Town):
     town.announce(day=START.date() + timedelta(days=1))
     assert town.send(FakeMailer(), limits=Limits(threads=2)).halted_reason == ""
     post(town, told("spamreport", 3))
+    town.clock.sleep(2 * 24 * 3600)
     town.settle(31)
     town.announce(day=START.date() + timedelta(days=2))
     mailer = FakeMailer()

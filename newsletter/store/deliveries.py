@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Text, and_, case, cast, exists, func, literal, select, true, update
+from sqlalchemy import Text, and_, case, cast, exists, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.people import WEEKDAYS, DeliveryState, Subscriber, SubscriberState
+from newsletter.people import DeliveryState, Subscriber, SubscriberState
 from newsletter.store import holding, retention
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -38,20 +39,6 @@ class Audience:
     candidates: int
     prepared: int
     excluded: dict[str, int] = field(default_factory=dict)
-
-
-def freeze_audience(
-    tx: Connection, digest_id: int, rubric: str, now: datetime, *, weekday: int | None = None
-) -> Audience:
-    """Make the rows of a digest that are missing, and count who gets none and why.
-
-    `weekday` (0 is Monday) leaves out those who do not want mail on it. Safe to repeat.
-    """
-    chosen = subscriber.c.rubric == rubric
-    if weekday is not None:
-        chosen &= _wanted_on(weekday)
-    make_rows(tx, digest_id, chosen, now, None)
-    return count_audience(tx, digest_id, rubric, now, weekday)
 
 
 class Habit(NamedTuple):
@@ -80,6 +67,7 @@ def make_rows(
     chosen: ColumnElement[bool],
     now: datetime,
     due: datetime | None,
+    said: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """One pending row for each chosen subscriber who may be mailed, where there is none yet.
 
@@ -105,19 +93,17 @@ def make_rows(
         .where(chosen, MAY_BE_MAILED, retention.still_mailed(digest_id, now))
         .order_by(subscriber.c.id)
     )
-    tx.execute(_insert(tx)(delivery).from_select(list(made), wanted).on_conflict_do_nothing())
+    rows = _insert(tx)(delivery).from_select(list(made), wanted)
+    tx.execute(rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"]), said)
 
 
-def count_audience(
-    tx: Connection, digest_id: int, rubric: str, now: datetime, weekday: int | None = None
-) -> Audience:
+def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -> Audience:
+    """Count who has a row of a digest, and who of its rubric has none and why; keep the figures."""
     prepared = delivery.c.subscriber_id.is_not(None)
-    today = true() if weekday is None else _wanted_on(weekday)
     reason = case(
         (suppression.c.reason.is_not(None), suppression.c.reason),
         (subscriber.c.state != SubscriberState.ACTIVE, subscriber.c.state),
-        (today, "not yet due"),
-        else_="not on this weekday",
+        else_="not yet due",
     )
     query = (
         select(prepared, reason, func.count())
@@ -140,10 +126,6 @@ def count_audience(
         .on_conflict_do_update(index_elements=["digest_id"], set_=row)
     )
     return audience
-
-
-def _wanted_on(weekday: int) -> ColumnElement[bool]:
-    return DAYS.contains(f'"{WEEKDAYS[weekday]}"')
 
 
 def _row_of(digest_id: int) -> ColumnElement[bool]:

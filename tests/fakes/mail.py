@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select
 
+from newsletter import owing
 from newsletter.deliver import Limits, Tally, deliver
 from newsletter.envelope import Sender, compose
 from newsletter.links import Links
 from newsletter.people import Delivery, DeliveryState, Email, Subscriber
 from newsletter.settings import Settings
-from newsletter.store import deliveries, subscribers
+from newsletter.store import subscribers
 from newsletter.store.tables import delivery, digest
 
 if TYPE_CHECKING:
@@ -103,8 +104,12 @@ class Town:
             key = tx.execute(insert(digest).values(**row, **numbers)).inserted_primary_key
             assert key is not None
             self.digest_id = int(key[0])
-            deliveries.freeze_audience(tx, self.digest_id, rubric, self.clock.now())
+        self.plan(day, rubric)
         return self.digest_id
+
+    def plan(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
+        """Write down who is owed mail of that date, as a run does."""
+        owing.owe_all(self.store, rubric, day, self.clock.now())
 
     def send(self, mailer: Mailer, **options: Any) -> Tally:
         given: dict[str, Any] = {"clock": self.clock.now, "sleep": self.clock.sleep}
