@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter import logs
 from newsletter.desk import Known
 from newsletter.model import Outcome
 from newsletter.scorers import Failure, Reading, Request, ScorerError
@@ -170,7 +171,8 @@ class Crew:
             return self._hopeless(put_off) is not None
         if task.prefix:
             self._warming.add(task.prefix)
-        future = pool.submit(task.desk.ask, call, call_id, trusting=bool(task.held))
+        ask = logs.carried(task.desk.ask, **task.desk.named)
+        future = pool.submit(ask, call, call_id, trusting=bool(task.held))
         self._running[future] = task
         return True
 

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from newsletter import lives, owing, units
+from newsletter import lives, logs, owing, units
 from newsletter.deliver import Tally
 from newsletter.due import first_due
 from newsletter.fetch import BatchGrowing, Fetched, fetch
@@ -259,7 +259,11 @@ def place(room: Room, todo: Sequence[Unit], report: Report) -> list[Ending]:
 
 def work(room: Room, report: Report, unit: Unit) -> Ending:
     """Do one unit here. Raises nothing but Stopped."""
-    ending, trouble = safely(str(unit), partial(units.do, room, unit, report))
+    named = {"edition": unit.day.isoformat()}
+    if unit.kind is Kind.DIGEST:
+        named["rubric"] = unit.ids[0]
+    with logs.bound(**named):
+        ending, trouble = safely(str(unit), partial(units.do, room, unit, report))
     return ending or Ending(trouble)
 
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
-from newsletter import lives
+from newsletter import lives, logs
 from newsletter.envelope import content_hash
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict
@@ -229,7 +229,7 @@ class _Work:
     def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
         for delivery in claimed:
             attempt = _Attempt(delivery, until)
-            future = hands.submit(self._hand_over, attempt)
+            future = hands.submit(logs.carried(self._hand_over), attempt)
             self.in_flight[future] = attempt
             future.add_done_callback(self.back.put)
 

@@ -58,6 +58,11 @@ class Desk:
             self.rubric.slug, self.rubric.fingerprint, self.scorer.name, self.day, lives.me()
         )
 
+    @property
+    def named(self) -> dict[str, str]:
+        """What a line of the log bears that is about this desk's work."""
+        return {"edition": self.day.isoformat(), "rubric": self.rubric.slug}
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with self.turn, self.store.begin() as tx:

@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from newsletter import lives, sweeper
+from newsletter import lives, logs, sweeper
 from newsletter.settings import SettingsError
 from newsletter.stopping import Stopped
 from newsletter.store import leases, units
@@ -89,7 +89,8 @@ class Local:
             # In the caller's own thread, where Ctrl-C is heard.
             return [do(unit) for unit in wanted]
         with ThreadPoolExecutor(hands, thread_name_prefix="unit") as pool:
-            return list(pool.map(do, wanted))
+            acts = [logs.carried(do) for _ in wanted]
+            return list(pool.map(lambda act, unit: act(unit), acts, wanted))
 
     def working(self, do: Do, stop: threading.Event, name: str) -> AbstractContextManager[None]:
         del do, stop, name

@@ -7,21 +7,26 @@ at the end, when it is text: message, fields and tracebacks alike.
 from __future__ import annotations
 
 import base64
+import contextvars
 import json
 import logging
 import re
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
     from newsletter.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 3
@@ -208,3 +213,17 @@ def bound(**fields: object) -> Iterator[None]:
 
     with structlog.contextvars.bound_contextvars(**fields):
         yield
+
+
+def carried(act: Callable[P, T], **fields: object) -> Callable[P, T]:
+    """`act` for a thread of a pool: what it logs bears what is bound here and now, and `fields`.
+
+    A pool's threads know nothing of whoever gave them their work. To be called once.
+    """
+    context = contextvars.copy_context()
+
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        with bound(**fields):
+            return act(*args, **kwargs)
+
+    return partial(context.run, told)

@@ -13,16 +13,20 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
 
-from newsletter import logs
+from newsletter import daily, logs
+from newsletter.engine import Local
 from newsletter.links import Links
+from newsletter.room import no_report
 from newsletter.store import Store, subscribers
+from newsletter.store.units import Ending, Kind, Unit
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import settings
+from tests.fakes.mail import Town, settings
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.world import World
@@ -30,6 +34,8 @@ from tests.fakes.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from newsletter.people import Email
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
 TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnop"
@@ -294,6 +300,73 @@ def test_10_a_debug_run_with_real_libraries_leaks_nothing(tmp_path: Path):
     assert {"newsletter", "anthropic"} <= heard, heard
     leaks = [word for word in private_words(world) if word in done.err]
     assert not leaks
+
+
+def test_every_line_of_a_mornings_scoring_names_edition_and_rubric(tmp_path: Path):
+    """Also what libraries log in the threads that ask the model."""
+    with FakeAnthropic(honest) as model, FakeSendGrid() as mailer:
+        model.fault(529, times=2)
+        world = world_of(
+            tmp_path,
+            ANTHROPIC_BASE_URL=model.url,
+            NEWSLETTER_SENDGRID_URL=mailer.url,
+            NEWSLETTER_SCORING_MODE="now",
+            NEWSLETTER_LOG_LEVEL="debug",
+        )
+        (world.rubrics / "two.md").write_text(RUBRIC + "2. More\n", encoding="utf-8")
+        world.subscribe("cy@readers.example,two")
+        done = world.newsletter("run", "--json")
+    assert done.status == 0, done.err
+    logged = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    [day] = {line["edition"] for line in logged if line["event"] == "digest"}
+    asked = [line for line in logged if line["logger"].startswith(("anthropic", "http"))]
+    steps = [line for line in logged if line["event"] in {"digest", "mail"}]
+    for lines_of in (asked, steps):
+        assert {(line.get("edition"), line.get("rubric")) for line in lines_of} == {
+            (day, "one"),
+            (day, "two"),
+        }
+    assert all(line["edition"] == day for line in logged if line["event"] in {"fetch", "score"})
+
+
+class TalkingMailer:
+    def send(self, _email: Email) -> str:
+        logging.getLogger("lib").info("handed over")
+        return "taken"
+
+
+def test_what_a_mailer_logs_in_its_threads_bears_edition_and_rubric(store: Store):
+    town = Town(store)
+    town.settle(3)
+    town.announce(date(2025, 9, 23))
+    with logging_to(io.StringIO()) as stream, logs.bound(edition="2025-09-23", rubric="stars"):
+        town.send(TalkingMailer())
+    said = [line for line in lines(stream) if line["event"] == "handed over"]
+    assert [(line["edition"], line["rubric"]) for line in said] == [("2025-09-23", "stars")] * 3
+
+
+def test_units_side_by_side_bear_what_is_bound_where_they_were_placed():
+    def do(unit: Unit) -> Ending:
+        logging.getLogger("lib").info("%s", unit.ids[0])
+        return Ending()
+
+    todo = [Unit(Kind.MAIL, date(2025, 9, 23), (f"{number}", "0")) for number in range(9)]
+    with logging_to(io.StringIO()) as stream, logs.bound(edition="2025-09-23"):
+        Local().run(todo, do, no_report, threading.Event())
+    assert [line["edition"] for line in lines(stream)] == ["2025-09-23"] * 9
+
+
+def test_a_unit_that_fails_names_its_edition_and_rubric():
+    def report(*_: object) -> None:
+        fail("out of nowhere")
+
+    unit = Unit(Kind.DIGEST, date(2025, 9, 23), ("stars",))
+    with logging_to(io.StringIO()) as stream:
+        ending = daily.work(None, report, unit)  # type: ignore[arg-type]
+    [line] = lines(stream)
+    assert "unexpected" in ending.trouble
+    assert (line["edition"], line["rubric"]) == ("2025-09-23", "stars")
+    assert "exception" in line
 
 
 def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
