@@ -27,7 +27,7 @@ from newsletter.noting import note_issues, step
 from newsletter.people import DeliveryState
 from newsletter.standing import is_whole
 from newsletter.stopping import Stopped, draining
-from newsletter.store import claims, deliveries, digests, subscribers
+from newsletter.store import claims, deliveries, digests, sights, subscribers
 from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
@@ -106,7 +106,7 @@ def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime |
     """When the first reader of what is not made yet is due; None where nobody is."""
     open_ones = unmade(room, rubrics, day)
     with room.store.read() as tx:
-        readers = [one for rubric in open_ones for one in subscribers.active(tx, rubric.slug)]
+        readers = [one for rubric in open_ones for one in sights.wishes(tx, rubric.slug)]
     return first_due(day, readers, room.settings.zone, room.settings.send_at)
 
 

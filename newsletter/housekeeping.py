@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
@@ -20,6 +21,7 @@ from newsletter.daily import safely
 from newsletter.fences import settle_lost
 from newsletter.signs import give_sign
 from newsletter.store import events, inbound, retention, signups, troubles
+from newsletter.store.events import EventKind
 from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.trouble import Trouble
 from newsletter.watching import tell_operator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apscheduler.schedulers.base import BaseScheduler
+    from sqlalchemy import Connection
 
     from newsletter.pulse import Pulse
     from newsletter.room import Room
@@ -133,18 +136,23 @@ def forget_signups(room: Room, now: datetime) -> None:
 
 
 def forget_events(room: Room, now: datetime) -> None:
-    with room.store.begin() as tx:
-        events.forget_old(tx, now)
+    for kind in EventKind:
+        _in_pages(room, partial(events.forget_page, kind=kind, now=now))
 
 
 def forget_mails(room: Room, now: datetime) -> None:
     with room.store.read() as tx:
         outlived = retention.outlived(tx, now)
     for digest_id in outlived:
-        more = True
-        while more and not room.stop.is_set():
-            with room.store.begin() as tx:
-                more = retention.forget_page(tx, digest_id)
+        _in_pages(room, partial(retention.forget_page, digest_id=digest_id))
+
+
+def _in_pages(room: Room, forget: Callable[[Connection], bool]) -> None:
+    """Forget page by page, each in a transaction of its own, until no more is said to be left."""
+    more = True
+    while more and not room.stop.is_set():
+        with room.store.begin() as tx:
+            more = forget(tx)
 
 
 def forget_letters(room: Room, now: datetime) -> None:

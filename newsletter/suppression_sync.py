@@ -8,11 +8,13 @@ it would drop the mail, and call that a departure.
 from __future__ import annotations
 
 import logging
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.addresses import canonical
+from newsletter.addresses import fingerprint
 from newsletter.mailers import ListName
 from newsletter.people import SubscriberState
 from newsletter.returned import says_gone
@@ -57,7 +59,8 @@ class Synced:
 def sync(store: Store, lists: Lists, now: datetime, stop: threading.Event) -> Synced:
     """Pull and push everything. Twice is the same as once. Raises ListsError, StoreError."""
     done = Synced()
-    theirs: set[str] = set()
+    # Of everybody who ever left: eight bytes each.
+    theirs = array("Q")
     back: list[str] = []
     for name in ListName:
         for page in lists.read(name):
@@ -68,15 +71,36 @@ def sync(store: Store, lists: Lists, now: datetime, stop: threading.Event) -> Sy
                 done.learned += sum(_learn(tx, name, one, now) for one in page if one not in here)
             back += [one.email for one in here]
             if name is ListName.UNSUBSCRIBES:
-                theirs |= {canonical(one.email) for one in page}
+                theirs.extend(_mark(one.email) for one in page)
     for email in back:
         lists.remove(email)
-    with store.read() as tx:
-        missing = [email for email in departures.gone(tx) if canonical(email) not in theirs]
-    if missing:
-        lists.add(missing)
-    done.lifted, done.told = len(back), len(missing)
+    done.lifted = len(back)
+    done.told = _push(store, lists, array("Q", sorted(theirs)), stop)
     return done
+
+
+def _push(store: Store, lists: Lists, theirs: array[int], stop: threading.Event) -> int:
+    """Tell the provider of those it does not know of, given the marks of all it knows; how many."""
+    told, last = 0, ""
+    while not stop.is_set():
+        with store.read() as tx:
+            page = departures.gone(tx, last)
+        if not page:
+            break
+        last = page[-1]
+        if missing := [email for email in page if not _has(theirs, _mark(email))]:
+            lists.add(missing)
+            told += len(missing)
+    return told
+
+
+def _mark(email: str) -> int:
+    return int(fingerprint(email)[:16], 16)
+
+
+def _has(marks: array[int], mark: int) -> bool:
+    place = bisect_left(marks, mark)
+    return place < len(marks) and marks[place] == mark
 
 
 def welcome_back(store: Store, lists: Lists, now: datetime) -> int:
@@ -96,13 +120,17 @@ def pass_on_erasures(store: Store, lists: Lists | None, now: datetime) -> int:
     with store.begin() as tx:
         if lists is not None and erasures.give_up(tx, now):
             log.warning("the provider takes no erasures: erase the people of this month by hand")
-        emails = erasures.waiting(tx)
-    if emails and lists is not None:
-        lists.erase(emails)
-    if emails:
+    done = 0
+    while True:
+        with store.read() as tx:
+            emails = erasures.waiting(tx)
+        if not emails:
+            return done
+        if lists is not None:
+            lists.erase(emails)
         with store.begin() as tx:
             erasures.told(tx, emails)
-    return len(emails)
+        done += len(emails)
 
 
 def _came_back(tx: Connection, name: ListName, listed: Listed) -> bool:

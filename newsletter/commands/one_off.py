@@ -111,7 +111,7 @@ def _reader(room: Room, slug: str, address: str) -> Subscriber:
         if address and found is None:
             message = f"{address} is no subscriber"
             raise Trouble(message)
-        first = next(iter(subscribers.active(tx, slug)), None)
+        first = next(subscribers.served(tx, slug), None)
     chosen = found or first
     return Subscriber(
         id=TEST_READER,

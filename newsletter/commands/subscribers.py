@@ -131,10 +131,10 @@ def _say_changes(changes: Counter[Change], consent: str, *, dry_run: bool) -> No
 def show_export(out: str) -> int:
     """Those who get mail. A file can't say who left, and must never bring them back elsewhere."""
     with wiring.open_store(read_settings()).read() as tx:
-        known = subscribers.everyone(tx)
-        served = [one for slug in {p.rubric for p in known} for one in subscribers.active(tx, slug)]
-    text = write_roster(sorted(served, key=lambda one: one.email))
-    if left_out := len(known) - len(served):
+        known = sum(subscribers.count_states(tx).values())
+        served = sum(subscribers.readers(tx).values())
+        text = write_roster(subscribers.served(tx))
+    if left_out := known - served:
         screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
     if out == "-":
         # UTF-8 whatever the terminal's encoding: `import` reads it back.
@@ -150,7 +150,7 @@ def show_export(out: str) -> int:
 
 def show_subscribers(*, as_json: bool) -> int:
     with wiring.open_store(read_settings()).read() as tx:
-        found = subscribers.everyone(tx)
+        found = list(subscribers.everyone(tx))
     facts = [
         {
             "email": one.email,

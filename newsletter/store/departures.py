@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+PAGE = 1000
 GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED)
 
 
-def gone(tx: Connection) -> list[str]:
-    """The addresses of those who left, or complained, and are not erased."""
-    query = select(subscriber.c.email).where(subscriber.c.state.in_(GONE), subscriber.c.email != "")
-    return list(tx.scalars(query.order_by(subscriber.c.email_key)))
+def gone(tx: Connection, after: str = "") -> list[str]:
+    """Addresses of those who left, or complained, and are not erased: the next page `after` one."""
+    query = select(subscriber.c.email).where(
+        subscriber.c.state.in_(GONE),
+        subscriber.c.email != "",
+        subscriber.c.email_key > (canonical(after) if after else ""),
+    )
+    return list(tx.scalars(query.order_by(subscriber.c.email_key).limit(PAGE)))
 
 
 def returned(tx: Connection, since: datetime) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+PAGE = 500
 GIVEN_UP = timedelta(days=30)
 """An address is kept no longer than this for a provider that takes no erasures."""
 
@@ -26,7 +27,9 @@ def ask(tx: Connection, email: str, now: datetime) -> None:
 
 
 def waiting(tx: Connection) -> list[str]:
-    return list(tx.scalars(select(erasure.c.email).order_by(erasure.c.asked_at, erasure.c.email)))
+    """The next page of them, the oldest first."""
+    oldest = select(erasure.c.email).order_by(erasure.c.asked_at, erasure.c.email)
+    return list(tx.scalars(oldest.limit(PAGE)))
 
 
 def told(tx: Connection, emails: Sequence[str]) -> None:

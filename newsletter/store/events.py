@@ -64,6 +64,8 @@ class Event:
 SOFT_BOUNCES = 5
 SOFT = "soft bounces"
 KEPT = timedelta(days=90)
+PAGE = 5000
+"""Rows that one transaction deletes: there are two or three events of each mail."""
 ENDS = {
     EventKind.COMPLAINT: SubscriberState.COMPLAINED,
     EventKind.UNSUBSCRIBE: SubscriberState.UNSUBSCRIBED,
@@ -113,9 +115,14 @@ def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
     return complained, accepted or 0
 
 
-def forget_old(tx: Connection, now: datetime) -> int:
-    """Drop events that no decision looks at any more."""
-    return tx.execute(delete(event).where(event.c.received_at < now - KEPT)).rowcount
+def forget_page(tx: Connection, kind: EventKind, now: datetime) -> bool:
+    """Drop a page of the events of a kind that no decision looks at any more; whether more may be
+    left.
+    """
+    old = select(event.c.id).where(
+        event.c.kind == kind, event.c.at < now - KEPT, event.c.received_at < now - KEPT
+    )
+    return tx.execute(delete(event).where(event.c.id.in_(old.limit(PAGE)))).rowcount == PAGE
 
 
 def identity(told: Event) -> str:

@@ -152,7 +152,11 @@ def forget_old(tx: Connection, now: datetime) -> int:
     """Drop what was written in mails that were settled a month ago."""
     return tx.execute(
         update(inbound)
-        .where(inbound.c.state == State.DONE, inbound.c.received_at < now - KEPT_RAW)
+        .where(
+            inbound.c.state == State.DONE,
+            inbound.c.received_at < now - KEPT_RAW,
+            inbound.c.raw.is_not(None),
+        )
         .values(raw=None, said="", envelope_from="")
     ).rowcount
 

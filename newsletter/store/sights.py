@@ -6,10 +6,11 @@ import json
 from datetime import time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import func, select
 
-from newsletter.people import DeliveryState, Subscriber, SubscriberState
+from newsletter.people import DeliveryState, Subscriber
 from newsletter.store import spending, troubles
+from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
 from newsletter.store.events import EventKind
 from newsletter.store.inbound import State
 from newsletter.store.tables import delivery, digest, event, fetched, inbound, mailing, subscriber
@@ -117,12 +118,9 @@ def wishes(tx: Connection, slug: str) -> list[Subscriber]:
     Each stands for the one of them who joined first; names and addresses are left out.
     """
     first = func.min(subscriber.c.since, type_=subscriber.c.since.type)
-    alike = (subscriber.c.timezone, subscriber.c.send_at, cast(subscriber.c.days, Text))
-    query = (
-        select(*alike, first)
-        .where(subscriber.c.rubric == slug, subscriber.c.state == SubscriberState.ACTIVE)
-        .group_by(*alike)
-    )
+    alike = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
+    mine = (subscriber.c.rubric == slug) & MAY_BE_MAILED
+    query = select(*alike, first).select_from(MAILABLE).where(mine).group_by(*alike)
     return [
         Subscriber(
             id="",

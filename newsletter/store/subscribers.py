@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
@@ -15,7 +15,11 @@ from newsletter.store import erasures, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNDO = timedelta(days=30)
+PAGE = 1000
 
 
 class Change(StrEnum):
@@ -73,25 +77,34 @@ def find(tx: Connection, email: str) -> Subscriber | None:
     return _first(tx, select(subscriber).where(subscriber.c.email_key == canonical(email)))
 
 
-def everyone(tx: Connection) -> list[Subscriber]:
+def everyone(tx: Connection) -> Iterator[Subscriber]:
     """All rows but the erased, by address."""
-    query = select(subscriber).where(subscriber.c.email != "").order_by(subscriber.c.email_key)
-    return [of_row(row) for row in tx.execute(query)]
+    return _pages(tx, select(subscriber).where(subscriber.c.email != ""))
 
 
-def active(tx: Connection, rubric: str) -> list[Subscriber]:
-    """Those who get this rubric's digests: active, and not suppressed."""
+def served(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
+    """Those who get digests, of one rubric or all: active, and not suppressed; by address."""
     query = (
         select(subscriber)
         .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
         .where(
-            subscriber.c.rubric == rubric,
             subscriber.c.state == SubscriberState.ACTIVE,
             suppression.c.email_hash.is_(None),
         )
-        .order_by(subscriber.c.email_key)
     )
-    return [of_row(row) for row in tx.execute(query)]
+    return _pages(tx, query if rubric is None else query.where(subscriber.c.rubric == rubric))
+
+
+def _pages(tx: Connection, query: Select[Any]) -> Iterator[Subscriber]:
+    """Drivers fetch all that a statement answers: so never more than a page of people."""
+    last = ""
+    while True:
+        after = query.where(subscriber.c.email_key > last).order_by(subscriber.c.email_key)
+        rows = tx.execute(after.limit(PAGE)).all()
+        yield from map(of_row, rows)
+        if len(rows) < PAGE:
+            return
+        last = rows[-1].email_key
 
 
 def readers(tx: Connection) -> dict[str, int]:
