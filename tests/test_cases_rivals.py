@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READERS = 16
+RUN = ("run", "--rubric", "one", "--json")
 
 
 @pytest.fixture
@@ -48,15 +47,7 @@ def town(tmp_path: Path, store_url: str) -> Iterator[Town]:
             process.wait()
 
 
-def begun(town: Town) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "run", "--rubric", "one", "--json"],
-        cwd=town.world.folder,
-        env=town.world.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+RUN = ("run", "--rubric", "one", "--json")
 
 
 def all_are_sent(town: Town) -> None:
@@ -64,15 +55,16 @@ def all_are_sent(town: Town) -> None:
     assert (len(states), set(states.values())) == (READERS, {"accepted"})
     assert Counter(Counter(town.post.addresses).values()) == {1: READERS}
     assert town.editions() == [("one", 1)]
-    again = town.world.newsletter("run", "--rubric", "one", "--json")
+    again = town.world.newsletter(*RUN)
     [issue] = json.loads(again.out)["issues"]
     assert (again.status, issue["sent"], issue["already"]) == (0, 0, READERS)
     assert len(town.post.messages) == READERS
 
 
 def test_09_a_run_by_hand_in_the_second_a_service_starts(town: Town):
-    service, run = town.start(), begun(town)
-    _, said = run.communicate(timeout=120)
+    service = town.start()
+    with town.world.begin(*RUN) as run:
+        _, said = run.communicate(timeout=120)
     assert run.returncode == 0, said
     wait_for(lambda: set(town.states().values()) == {"accepted"})
     wait_for(lambda: service in town.lives())
@@ -84,8 +76,8 @@ def test_09_a_service_that_slept_finds_what_a_run_sent_meanwhile(town: Town):
     service = town.start()
     wait_for(lambda: town.leader() == service)
     town.services[service].send_signal(signal.SIGSTOP)
-    run = begun(town)
-    _, said = run.communicate(timeout=120)
+    with town.world.begin(*RUN) as run:
+        _, said = run.communicate(timeout=120)
     town.services[service].send_signal(signal.SIGCONT)
     # Where it fell asleep as the one writer of SQLite, the run says so and leaves all to it.
     assert run.returncode == 0 or "database is locked" in said, said

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from sqlalchemy import select
 
+from newsletter.deliver import GLANCE_SECONDS
 from newsletter.store import Store
 from newsletter.store.tables import delivery
 from tests.conftest import POSTGRES
@@ -47,28 +46,25 @@ def world(tmp_path, fake):
     return made
 
 
+@contextmanager
 def begun(world, fake):
-    """A run in the middle of its first mails; they are answered after a while."""
-    fake.delay = 4.0
-    run = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "run"],
-        cwd=world.folder,
-        env=world.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(1500):
-        if len(fake.requests) > 2:
-            return run
-        time.sleep(0.02)
-    run.kill()
-    pytest.fail("no mail came")
+    """A run in the middle of its first mails; they are answered when `fake` is told to."""
+    fake.delay = 30.0
+    with world.begin("run") as run:
+        for _ in range(1500):
+            if len(fake.requests) > 2:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("no mail came")
+        yield run
 
 
 def stopped(run, fake) -> None:
     run.send_signal(signal.SIGTERM)
+    time.sleep(GLANCE_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+    fake.hurry()
     run.wait(60)
-    fake.delay = 0.0
 
 
 def states(url) -> Counter[str]:
@@ -88,9 +84,9 @@ def elsewhere(tmp_path):
 
 
 def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhere, tmp_path):
-    run = begun(world, fake)
-    busy = world.newsletter("db", "copy", "--to", elsewhere)
-    stopped(run, fake)
+    with begun(world, fake) as run:
+        busy = world.newsletter("db", "copy", "--to", elsewhere)
+        stopped(run, fake)
     sent = len(fake.addresses)
     assert busy.status == 1
     assert "is at work with this database" in busy.err
@@ -109,11 +105,11 @@ def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhe
 
 
 def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
-    run = begun(world, fake)
-    saved = world.newsletter("db", "backup", "saved.db")
-    assert saved.status == 0, saved.err
-    fake.delay = 0.0
-    run.wait(60)
+    with begun(world, fake) as run:
+        saved = world.newsletter("db", "backup", "saved.db")
+        assert saved.status == 0, saved.err
+        fake.hurry()
+        assert run.wait(60) == 0
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
     put_back = world.newsletter("db", "restore", "saved.db")
     assert put_back.status == 0, put_back.err
@@ -129,7 +125,8 @@ def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
 
 
 def test_the_rest_of_a_morning_completes_from_a_backup_of_its_middle(world, fake):
-    stopped(begun(world, fake), fake)
+    with begun(world, fake) as run:
+        stopped(run, fake)
     sent = len(fake.addresses)
     assert world.newsletter("db", "backup", "saved.db").status == 0
     (world.folder / "newsletter.db").write_bytes(b"the disk made this of it")

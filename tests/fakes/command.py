@@ -1,14 +1,15 @@
 """The program run as its operator runs it, without loading its libraries each time.
 
 A process loads them once and forks itself for each command: its own process id, folder,
-environment and files, as if it had been started. Half a second of imports for each of some hundred
-commands is what this saves; tests that kill or signal the program start it the long way.
+environment and files, as if it had been started; it may be signalled and killed. Two seconds of
+imports and of compiling templates for each of some hundred commands is what this saves.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import signal
@@ -16,8 +17,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,16 +36,89 @@ LOADED = (
     "newsletter.commands.database",
     "newsletter.commands.doctor",
     "newsletter.commands.moving",
+    "newsletter.commands.pages",
+    "newsletter.commands.serving",
+    "newsletter.mailers.sendgrid_groups",
+    "newsletter.mailers.sendgrid_lists",
+    "newsletter.render.edition",
+    "newsletter.schedule",
+    "newsletter.scorers.local",
+    "newsletter.web.app",
     "newsletter.wiring",
     "alembic.command",
     "alembic.config",
+    "anthropic",
+    "apscheduler.schedulers.background",
+    "cryptography.hazmat.primitives.asymmetric.ec",
     "email_validator",
     "premailer",
+    "rich.progress",
+    "sendgrid",
     "sklearn.feature_extraction.text",
     "sklearn.linear_model",
+    "structlog",
+    "uvicorn",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.h11_impl",
 )
 READY = b"ready\n"
 ROOT = Path(__file__).parents[2]
+
+
+class Begun:
+    """A command under way: of `subprocess.Popen`, as much as tests need."""
+
+    def __init__(self, line: socket.socket, out: TextIO, err: TextIO) -> None:
+        self.stdout, self.stderr = out, err
+        self.returncode: int | None = None
+        self._line = line
+        self._told = line.makefile("r")
+        self.pid = int(self._told.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait()
+        for file in (self.stdout, self.stderr, self._told, self._line):
+            file.close()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, that of a signal negative. Raises TimeoutError."""
+        if self.returncode is None:
+            self._line.settimeout(timeout)
+            self.returncode = int(self._told.readline())
+        return self.returncode
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """What it still said and says, to its end; it is killed when that takes too long."""
+        end = threading.Timer(timeout, self.kill)
+        end.start()
+        with ThreadPoolExecutor(1) as beside:
+            out = beside.submit(self.stdout.read)
+            err = self.stderr.read()
+        self.wait(timeout)
+        end.cancel()
+        return out.result(), err
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def begin(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Begun:
+    """Start a command; read what it says from the pipes."""
+    assert not READ_AT_START & environment.keys()
+    readers, writers = zip(os.pipe(), os.pipe(), strict=True)
+    begun = Begun(_ordered(words, folder, environment, writers), *map(_text, readers))
+    for each in writers:
+        os.close(each)
+    return begun
 
 
 def run(
@@ -53,17 +130,29 @@ def run(
     with (
         tempfile.TemporaryFile("w+") as out,
         tempfile.TemporaryFile("w+") as err,
-        socket.socket(socket.AF_UNIX) as line,
     ):
-        line.settimeout(timeout)
-        line.connect(_nursery())
-        order = json.dumps([list(words), str(folder), dict(environment)]).encode()
-        socket.send_fds(line, [len(order).to_bytes(4)], [out.fileno(), err.fileno()])
-        line.sendall(order)
-        status = line.recv(16)
-        out.seek(0)
-        err.seek(0)
-        return int(status), out.read(), err.read()
+        line = _ordered(words, folder, environment, (out.fileno(), err.fileno()))
+        with Begun(line, out, err) as begun:
+            status = begun.wait(timeout)
+            out.seek(0)
+            err.seek(0)
+            return status, out.read(), err.read()
+
+
+def _ordered(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], files: Sequence[int]
+) -> socket.socket:
+    """Where the new process's id is told, and how it ended."""
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(_nursery())
+    order = json.dumps([list(words), str(folder), dict(environment)]).encode()
+    socket.send_fds(line, [len(order).to_bytes(4)], list(files))
+    line.sendall(order)
+    return line
+
+
+def _text(reader: int) -> TextIO:
+    return os.fdopen(reader, encoding="utf-8")
 
 
 def _started(
@@ -114,8 +203,15 @@ def serve(place: str) -> None:
     import importlib
     import select
 
+    # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
+    gc.disable()
     for name in LOADED:
         importlib.import_module(name)
+    from newsletter.render.templates import Templates
+
+    Templates()  # What it compiles stays in memory.
+    gc.freeze()
+    gc.enable()
     os.environ.pop("OMP_NUM_THREADS", None)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as door:
@@ -148,13 +244,16 @@ def _accompany(line: socket.socket) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        os.close(out)
+        os.close(err)
         _become(words, folder, environment)
+    line.sendall(f"{child}\n".encode())
     _, status = os.waitpid(child, 0)
-    line.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
 
 
-def _become(words: list[str], folder: str, environment: dict[str, str]) -> None:
+def _become(words: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
     from newsletter.__main__ import main
 
     os.chdir(folder)
@@ -172,10 +271,13 @@ def _become(words: list[str], folder: str, environment: dict[str, str]) -> None:
     except BaseException as fault:  # noqa: BLE001 - what an interpreter does at its end
         sys.excepthook(type(fault), fault, fault.__traceback__)
         status = 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    # An interpreter waits for its threads and asks its exit handlers; then it would take a second
+    # to let go of all that is loaded.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ def refusal(status: int, message: str, where: str | None = None, **headers: str)
 
 
 class FakeSendGrid:
-    """`messages` are those taken, `requests` all that came: (path, headers, payload)."""
+    """`messages` are those taken, `requests` all that came: (path, headers, payload).
+
+    Each is answered after `delay` seconds; who waits is let go by `hurry`, and nobody waits then.
+    """
 
     def __init__(self, delay: float = 0.0) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -51,6 +54,7 @@ class FakeSendGrid:
         self.delay = delay
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.hurried = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.fake = self
@@ -62,8 +66,12 @@ class FakeSendGrid:
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
+        self.hurry()
         self._server.shutdown()
         self._server.server_close()
+
+    def hurry(self) -> None:
+        self.hurried.set()
 
     @property
     def addresses(self) -> list[str]:
@@ -117,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self._about_batches(payload))
             return
         fault = fake.next_fault(payload)
-        fake.closing.wait(fake.delay)
+        fake.hurried.wait(fake.delay)
         if fault.act == "stall":
             fake.closing.wait(30)
             self.close_connection = True

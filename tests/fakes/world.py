@@ -51,6 +51,10 @@ class World:
         environment = self.environment | environment
         return Done(*command.run(words, self.folder, environment, timeout=120))
 
+    def begin(self, *words: str) -> command.Begun:
+        """A command that goes on while the test does; to be used as a context."""
+        return command.begin(words, self.folder, self.environment)
+
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
         """Import a roster with consent; the import must succeed."""
         roster = self.folder / "roster.csv"
