@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from sqlalchemy import select, text
 
+from newsletter.deliver import GLANCE_SECONDS
 from newsletter.people import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery
@@ -45,17 +44,6 @@ def world(tmp_path, store_url, fake):
     return made
 
 
-def begun(world):
-    return subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "run", "--json"],
-        cwd=world.folder,
-        env=world.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def states(world) -> list[str]:
     store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
@@ -74,10 +62,10 @@ def wait_for_mail(fake) -> None:
 
 def test_09_two_runs_in_one_second_send_each_mail_once(world, fake):
     world.subscribe(*READERS)
-    runs = [begun(world) for _ in range(2)]
-    for run in runs:
-        _, said = run.communicate(timeout=100)
-        assert run.returncode == 0, said
+    with world.begin("run", "--json") as one, world.begin("run", "--json") as other:
+        for run in (one, other):
+            _, said = run.communicate(timeout=100)
+            assert run.returncode == 0, said
     assert len(fake.addresses) == len(set(fake.addresses)) == len(READERS)
     [again] = json.loads(world.newsletter("run", "--json").out)["issues"]
     assert (again["sent"], again["already"]) == (0, len(READERS))
@@ -85,11 +73,13 @@ def test_09_two_runs_in_one_second_send_each_mail_once(world, fake):
 
 def test_24_a_test_mail_in_the_middle_of_a_run_disturbs_nothing(world, fake):
     world.subscribe(*READERS)
-    fake.delay = 1.5
-    run = begun(world)
-    wait_for_mail(fake)
-    sent = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "one")
-    _, said = run.communicate(timeout=100)
+    fake.delay = 30.0
+    with world.begin("run", "--json") as run:
+        wait_for_mail(fake)
+        fake.delay = 0.0
+        sent = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "one")
+        fake.hurry()
+        _, said = run.communicate(timeout=100)
     assert (run.returncode, sent.status) == (0, 0), said + sent.err
     assert sorted(fake.addresses) == sorted(
         ["me@example.org", *(row.partition(",")[0] for row in READERS)]
@@ -122,16 +112,17 @@ def test_24_a_dry_run_asks_no_provider_anything(world, fake):
 
 def test_25_a_stop_drains_and_leaves_nothing_sending(world, fake):
     world.subscribe(*READERS)
-    fake.delay = 1.5
-    run = begun(world)
-    wait_for_mail(fake)
-    run.send_signal(signal.SIGTERM)
-    _, said = run.communicate(timeout=40)
+    fake.delay = 30.0
+    with world.begin("run", "--json") as run:
+        wait_for_mail(fake)
+        run.send_signal(signal.SIGTERM)
+        time.sleep(GLANCE_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+        fake.hurry()
+        _, said = run.communicate(timeout=40)
     assert (run.returncode, "stopped on request" in said) == (1, True), said
     left = states(world)
     assert set(left) == {DeliveryState.ACCEPTED, DeliveryState.PENDING}
     assert left.count(DeliveryState.ACCEPTED) == len(fake.messages)
-    fake.delay = 0
     assert world.newsletter("run").status == 0
     assert len(fake.addresses) == len(set(fake.addresses)) == len(READERS)
 
