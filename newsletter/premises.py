@@ -7,18 +7,20 @@ import re
 import shutil
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from newsletter.addresses import ascii_domain
+from newsletter.env_file import misspelt
 from newsletter.findings import Finding, fail, ok, warn
 from newsletter.mailbox import Mailbox
 from newsletter.mailers import MAILERS
 from newsletter.render.words import plural
 from newsletter.rubrics import RubricError, load_all
 from newsletter.scorers import SCORERS
-from newsletter.settings import SettingsError, refuse_half_set
+from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
 from newsletter.sources import SOURCES
 from newsletter.store import (
     Store,
@@ -33,10 +35,8 @@ from newsletter.webhooks import is_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from newsletter.model import Rubric
-    from newsletter.settings import Settings
     from newsletter.store.checkup import Look
 
 MEGABYTE = 2**20
@@ -54,7 +54,14 @@ def settings_found(settings: Settings) -> list[Finding]:
     faults = list(_faults(settings))
     if faults:
         return [fail("settings", fault, "") for fault in dict.fromkeys(faults)]
-    return [ok("settings", f"scored by {settings.scorer_name}, mailed by {settings.mailer_name}")]
+    said = f"scored by {settings.scorer_name}, mailed by {settings.mailer_name}"
+    return [ok("settings", said), *_unread()]
+
+
+def _unread() -> Iterator[Finding]:
+    for one in misspelt(Path(ENV_FILE), Settings.model_fields):
+        said, _, fix = one.partition("; ")
+        yield warn("settings", said, fix)
 
 
 def _faults(settings: Settings) -> Iterator[str]:

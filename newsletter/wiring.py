@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
 
 from newsletter.engine import Dbos, Local
+from newsletter.env_file import misspelt
 from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
@@ -19,13 +21,12 @@ from newsletter.render import Renderer, Site
 from newsletter.room import Room
 from newsletter.rubrics import load_all
 from newsletter.scorers import SCORERS
-from newsletter.settings import Settings, SettingsError, refuse_half_set
+from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
 from newsletter.source_pace import Line
 from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
 
-if TYPE_CHECKING:
-    from pathlib import Path
+log = logging.getLogger(__name__)
 
 
 def open_store(settings: Settings) -> Store:
@@ -51,6 +52,8 @@ def open_home(settings: Settings) -> Store:
 def build(settings: Settings) -> Room:
     """Everything a morning needs. Raises SettingsError, RubricError or StoreError."""
     refuse_half_set(settings)
+    for one in misspelt(Path(ENV_FILE), Settings.model_fields):
+        log.warning("%s", one)
     known = LISTS.get(settings.mailer_name)
     many = GROUPS.get(settings.mailer_name)
     store = open_home(settings)

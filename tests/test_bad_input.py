@@ -143,6 +143,22 @@ def test_a_wrong_setting(world):
     assert len(done.err.strip().splitlines()) == 1
 
 
+def test_a_misspelt_setting_is_told_and_stops_nothing(world):
+    done = world.newsletter("run", NEWSLETTER_BUDGET="0.01")
+    assert "NEWSLETTER_BUDGET is no setting" in said(done, 0)
+    doctor = world.newsletter("doctor", "--offline", NEWSLETTER_BUDGET="0.01")
+    assert "is NEWSLETTER_BUDGET_USD meant?" in doctor.out
+
+
+@pytest.mark.parametrize(
+    "name", ["NEWSLETTER_SENDGRID_EVENT_KEY", "NEWSLETTER_SENDGRID_INBOUND_KEY"]
+)
+def test_a_webhooks_key_that_is_none(world, name):
+    told = said(world.newsletter("serve", "--port", "0", **{name: "nonsense"}), 2)
+    assert name in told
+    assert len(told.splitlines()) == 1
+
+
 def test_real_mail_half_set(world):
     told = said(world.newsletter("run", SENDGRID_API_KEY="SG.x"), 2)
     assert "NEWSLETTER_POSTAL_ADDRESS" in told

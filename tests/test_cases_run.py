@@ -13,7 +13,7 @@ from newsletter.deliver import GLANCE_SECONDS
 from newsletter.people import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery
-from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.world import World
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
@@ -108,6 +108,24 @@ def test_24_a_dry_run_asks_no_provider_anything(world, fake):
     world.subscribe(*READERS)
     assert world.newsletter("run", "--dry-run").status == 0
     assert (fake.requests, states(world)) == ([], [])
+
+
+def test_03_mails_in_doubt_are_told_by_the_run_that_left_them(world, fake):
+    """Nothing known to be out is a failure, whoever runs it by a timer; a part of it is told."""
+    world.subscribe(*READERS[:2])
+    fake.faults.extend([Fault(500), Fault(500)])
+    lost = world.newsletter("run")
+    assert (lost.status, "newsletter deliveries list" in lost.err) == (1, True), lost.out
+    assert "Nothing new" not in lost.out
+    world.subscribe("late@example.org,one", "wrong@example.org,one")
+    fake.fault_for = lambda payload: (
+        refusal(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
+        if "wrong@" in json.dumps(payload)
+        else None
+    )
+    part = world.newsletter("run")
+    assert (part.status, "one: 2 mails in doubt" in part.out) == (0, True), part.err
+    assert "one: 1 mail refused" in part.out
 
 
 def test_25_a_stop_drains_and_leaves_nothing_sending(world, fake):

@@ -292,6 +292,16 @@ def test_each_status_proves_something(fake: FakeAnthropic, status: int, failure:
     assert len(fake.requests) == 1
 
 
+def test_an_account_without_money_is_told_so_by_either_status(fake: FakeAnthropic) -> None:
+    scorer = claude(fake)
+    fake.fault(400, said="Your credit balance is too low to access the Anthropic API.")
+    fake.fault(402)
+    for _ in range(2):
+        with pytest.raises(ScorerError, match="no credit; add some in the console") as caught:
+            scorer.ask(scorer.call(SIXTEEN, MORNING))
+        assert caught.value.failure is Failure.FATAL
+
+
 @pytest.mark.parametrize(
     ("given", "seconds"),
     [

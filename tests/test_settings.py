@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.settings import Settings, SettingsError, read_settings, refuse_half_set
+from newsletter.env_file import misspelt
+from newsletter.settings import ENV_FILE, Settings, SettingsError, read_settings, refuse_half_set
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,28 @@ def test_the_example_reads_back_as_it_stands(tmp_path):
     assert read_settings().postal_address.endswith("12345 Example")
     (tmp_path / ".env").write_text('NEWSLETTER_POSTAL_ADDRESS="1 Street #4, Town"\n')
     assert read_settings().postal_address == "1 Street #4, Town"
+
+
+def test_a_name_that_nothing_reads_is_told_with_the_likely_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEWSLETTER_BUDGET", "1")
+    monkeypatch.setenv("NEWSLETTER_PORT", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("NEWSLETTER_TEST_DATABASE_URL", "x")
+    monkeypatch.setenv("NEWSLETTER_SECRET_KEY_FILE", "key")
+    monkeypatch.setenv("SENDGRID_KEY", "x")
+    (tmp_path / ".env").write_text("NEWSLETTER_FORM_EMAIL=a@x.org\nNEWSLETTER_ODD=1\nODD=1\n")
+    told = misspelt(Path(ENV_FILE), Settings.model_fields)
+    assert [one.partition(" is no setting")[0] for one in told] == [
+        "NEWSLETTER_BUDGET",
+        "NEWSLETTER_FORM_EMAIL",
+        "NEWSLETTER_ODD",
+    ]
+    assert "is NEWSLETTER_BUDGET_USD meant?" in told[0]
+    assert "is NEWSLETTER_FROM_EMAIL meant?" in told[1]
+    assert "take it out of .env" in told[2]
+    assert "a@x.org" not in " ".join(told)
+
+
+def test_a_vendors_name_with_our_prefix_is_told(monkeypatch):
+    monkeypatch.setenv("NEWSLETTER_ANTHROPIC_API_KEY", "sk-x")
+    (told,) = misspelt(Path(ENV_FILE), Settings.model_fields)
+    assert told.endswith("is ANTHROPIC_API_KEY meant?")

@@ -16,6 +16,7 @@ from newsletter.daily import Edition, Issue, run_edition, work
 from newsletter.fetch import BatchGrowing, BatchLate
 from newsletter.model import Outcome
 from newsletter.quote import quote_edition
+from newsletter.render.words import plural
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.signs import sign
@@ -23,6 +24,7 @@ from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -132,10 +134,26 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
         left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
         if left and not issue.trouble:
             console.print(f"{issue.rubric.slug}: {left} papers were not read, the budget was spent")
-    if not any(issue.sent for issue in edition.issues):
+    for issue in edition.issues:
+        for said in _left(issue):
+            console.print(f"{issue.rubric.slug}: {said}")
+    if not any(issue.sent or _lost(issue) for issue in edition.issues):
         console.print("Nothing new to send.")
     elif settings.mailer_name == "outbox":
         console.print(f"Look at {settings.outbox_dir / 'index.html'}")
+
+
+def _left(issue: Issue) -> Iterator[str]:
+    """What did not go out as it should, beside what is called a trouble."""
+    if issue.tally.unknown and not _lost(issue):
+        yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
+    if issue.tally.rejected:
+        yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
+
+
+def _lost(issue: Issue) -> bool:
+    """Whether mails left and none of them is known to have arrived at its carrier."""
+    return bool(issue.tally.unknown) and not issue.tally.accepted
 
 
 def _row(issue: Issue) -> tuple[Any, ...]:
@@ -183,8 +201,11 @@ def _complain(edition: Edition) -> int:
     """Say each trouble once, however many rubrics met it; the exit status."""
     met: dict[str, list[str]] = {}
     for issue in edition.issues:
-        if issue.trouble:
-            met.setdefault(issue.trouble, []).append(issue.rubric.slug)
+        trouble = issue.trouble
+        if _lost(issue):
+            trouble = trouble or "no mail is known to be out: newsletter deliveries list"
+        if trouble:
+            met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():
         screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
     return 1 if met else 0

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 from newsletter import daily, housekeeping, logs, wiring
 from newsletter.commands.alone import only_one
 from newsletter.commands.pages import GRACE_SECONDS, answer, desk_of, listening
+from newsletter.findings import State
+from newsletter.premises import keys_found
 from newsletter.room import no_report
 from newsletter.schedule import Mornings, scheduler, wake
-from newsletter.settings import read_settings
+from newsletter.settings import SettingsError, read_settings
 from newsletter.stopping import SIGNALS
 from newsletter.store import StoreError
 from newsletter.trouble import Trouble
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from newsletter.leading import Leader
     from newsletter.pulse import Pulse
     from newsletter.room import Room
+    from newsletter.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
         message = "--no-web and --no-schedule leave nothing to serve; give one of them"
         raise Trouble(message)
     settings = read_settings()
+    _refuse_deaf(settings)
     logs.set_up(settings, "info")
     room = wiring.build(settings)
     # Uvicorn stops on a signal and then raises it again: by itself that would kill the mornings.
@@ -60,6 +64,13 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
             while not (room.stop.wait(1) or (pulse and pulse.ended.is_set())):
                 pass
     return 0
+
+
+def _refuse_deaf(settings: Settings) -> None:
+    """Raise SettingsError for a webhook's key that is none: every event would be turned away."""
+    of_hooks = [one for one in keys_found(settings) if one.check in {"event key", "inbound key"}]
+    if wrong := [f"{one.said}; {one.fix}" for one in of_hooks if one.state is State.FAIL]:
+        raise SettingsError(*wrong)
 
 
 def _working(room: Room) -> AbstractContextManager[None]:

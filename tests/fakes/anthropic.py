@@ -28,7 +28,7 @@ class Fault:
     """Goes wrong `times` times, for requests whose body holds `match`.
 
     `do` is a status (429), or a word: html, truncated, drop before, drop after, or an Ending.
-    `headers` and `delay` (seconds) come on top.
+    `headers`, `delay` (seconds) and what an error `said` come on top.
     """
 
     do: int | str
@@ -36,6 +36,7 @@ class Fault:
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    said: str = "on purpose"
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.do == "drop before":
             self._hang_up()
         elif isinstance(fault.do, int):
-            self._error(fault.do, fault.headers)
+            self._error(fault.do, fault.headers, fault.said)
         elif complaint := complaints(body):
             self._error(400, {}, complaint)
         elif self.path.endswith("/count_tokens"):
@@ -187,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, raw)
 
-    def _error(self, status: int, headers: dict[str, str], said: str = "on purpose") -> None:
+    def _error(self, status: int, headers: dict[str, str], said: str) -> None:
         error = {"type": "error", "error": {"type": "api_error", "message": said}}
         self._send(status, json.dumps(error).encode(), headers)
 

@@ -27,7 +27,7 @@ FIXES = {
 }
 BUSY = {408, 409, 429}
 TOO_MANY = 429
-SERVER_FAULTS, TOO_LARGE, MALFORMED = 500, 413, 400
+SERVER_FAULTS, TOO_LARGE, MALFORMED, NO_CREDIT = 500, 413, 400, 402
 
 
 class Wire:
@@ -86,7 +86,9 @@ class Wire:
             return ScorerError(Failure.BUSY, reason, wait, throttled=status == TOO_MANY)
         too_large = status == TOO_LARGE or (status == MALFORMED and "too long" in said)
         failure = Failure.TOO_LARGE if too_large else Failure.FATAL
-        fix = FIXES.get(status, "the request was refused")
+        # An account without money was told with 400 before it was told with 402.
+        poor = status == MALFORMED and "credit balance" in said
+        fix = FIXES.get(NO_CREDIT if poor else status, "the request was refused")
         return ScorerError(failure, f"Anthropic answered {status}: {fix} ({said})")
 
 
