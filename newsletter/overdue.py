@@ -10,18 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from newsletter.due import due_of
-from newsletter.owing import (
-    LOOK_BACK,
-    MEMORY,
-    Shelf,
-    came_by,
-    parts_for,
-    sorted_crowd,
-    turn_for,
-)
+from newsletter.owing import sorted_crowd
 from newsletter.store import digests, standings
 from newsletter.store.standings import Crowd
 from newsletter.symptoms import Case
+from newsletter.turns import LOOK_BACK, MEMORY, Shelf, came_by, parts_for, turn_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.owing import Turn
     from newsletter.store.deliveries import Habit
+    from newsletter.turns import Turn
 
 
 def unplanned(tx: Connection, by: datetime, zone: ZoneInfo, hour: time) -> tuple[Case, ...]:

@@ -18,17 +18,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from newsletter import logs
 from newsletter.daily import mail, make_edition, safely, unmade, wanted
 from newsletter.fetch import BatchGrowing, BatchLate, look_again
 from newsletter.groups import AHEAD
 from newsletter.leading import RENEW_SECONDS, Leader
 from newsletter.noting import morning
-from newsletter.owing import AT_THE_HOUR, MEMORY, Owed, owe_due
+from newsletter.owing import AT_THE_HOUR, Owed, owe_due, waiting
 from newsletter.pulse import Pulse
 from newsletter.sources import SourceError
 from newsletter.stopping import Stopped
-from newsletter.store import deliveries, digests
+from newsletter.store import deliveries
 from newsletter.trouble import Trouble
+from newsletter.turns import MEMORY
 from newsletter.units import in_groups
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class Mornings:
             return
         for issue in edition.issues:
             if issue.trouble:
-                log.warning("%s: %s", issue.rubric.slug, issue.trouble)
+                named = {"edition": edition.date.isoformat(), "rubric": issue.rubric.slug}
+                log.warning("%s: %s", issue.rubric.slug, issue.trouble, extra=named)
 
     def _look_again(self, now: datetime) -> None:
         """What comes to an announcement after its digests were made; one look an hour at most.
@@ -159,12 +162,11 @@ class Mornings:
     def _owe(self) -> None:
         room = self._room
         now = room.clock()
-        with room.store.read() as tx:
-            there = digests.ids_since(tx, (now - MEMORY).date())
-        for slug in sorted({rubric for _, rubric, _, _ in there}):
-            zone, hour = room.settings.zone, room.settings.send_at
+        zone, hour = room.settings.zone, room.settings.send_at
+        for some in waiting(room.store, now):
+            slug = some.shelf.slug
             ahead = AHEAD if in_groups(room, slug) else AT_THE_HOUR
-            _, trouble = safely(slug, partial(owe_due, room.store, slug, now, zone, hour, ahead))
+            _, trouble = safely(slug, partial(owe_due, room.store, some, now, zone, hour, ahead))
             if trouble:
                 log.warning("%s: %s", slug, trouble)
 
@@ -176,10 +178,11 @@ class Mornings:
         tallies = mail(room, owed, self._progress("serve"))
         for one in owed:
             tally = tallies[one.digest_id]
-            if tally.sent:
-                log.info("%s of %s: %d sent", one.slug, one.day, tally.sent)
-            if tally.halted_reason:
-                log.warning("%s of %s: %s", one.slug, one.day, tally.halted_reason)
+            with logs.bound(edition=one.day.isoformat(), rubric=one.slug):
+                if tally.sent:
+                    log.info("%s of %s: %d sent", one.slug, one.day, tally.sent)
+                if tally.halted_reason:
+                    log.warning("%s of %s: %s", one.slug, one.day, tally.halted_reason)
 
     def _progress(self, job: str) -> Report:
         def report(_stage: str, _done: int, _total: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.announcements import announcement, following
 from newsletter.due import due_at, due_for, first_due
-from newsletter.people import Subscriber
+from newsletter.people import WEEKDAYS, WEEKLY, Subscriber
 
 SEVEN = time(7, 0)
 
@@ -44,6 +44,37 @@ def test_23_no_two_announcements_of_a_year_are_due_together(zone):
         seen.append(due)
         day = following(day)
     assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hour", "weekdays", "local"),
+    [
+        # Where Monday's announcement comes on Monday, mail for Mondays has it.
+        (date(2025, 9, 22), "Pacific/Honolulu", SEVEN, ("mon",), "2025-09-22T07:00-10:00"),
+        (date(2025, 9, 22), "America/Sao_Paulo", SEVEN, ("mon",), "2025-09-22T07:00-03:00"),
+        (date(2025, 9, 22), "Asia/Kolkata", SEVEN, ("mon",), "2025-09-22T07:00+05:30"),
+        (date(2025, 9, 22), "Asia/Kathmandu", SEVEN, ("mon",), "2025-09-22T07:00+05:45"),
+        # In Tokyo and Auckland seven o'clock is over by then: Friday's is Monday's news.
+        (date(2025, 9, 22), "Asia/Tokyo", SEVEN, ("mon",), "2025-09-29T07:00+09:00"),
+        (date(2025, 9, 19), "Asia/Tokyo", SEVEN, ("mon",), "2025-09-22T07:00+09:00"),
+        (date(2025, 9, 19), "Pacific/Auckland", SEVEN, ("mon",), "2025-09-22T07:00+12:00"),
+        (date(2025, 9, 22), "Pacific/Auckland", SEVEN, ("mon", "tue"), "2025-09-23T07:00+12:00"),
+        # Nothing is announced for a weekend; what was before it is read then.
+        (date(2025, 9, 19), "Pacific/Honolulu", SEVEN, ("sun",), "2025-09-21T07:00-10:00"),
+        (date(2025, 9, 22), "Asia/Kathmandu", SEVEN, ("sat", "sun"), "2025-09-27T07:00+05:45"),
+        # A Sunday on which clocks leap over the hour, and two on which it comes twice.
+        (date(2025, 3, 7), "America/New_York", time(2, 30), ("sun",), "2025-03-09T03:30-04:00"),
+        (date(2025, 10, 31), "America/New_York", time(1, 30), ("sun",), "2025-11-02T01:30-04:00"),
+        (date(2026, 4, 3), "Pacific/Auckland", time(2, 30), ("sun",), "2026-04-05T02:30+13:00"),
+        # Between announcement and mail Auckland's clocks go on by an hour.
+        (date(2025, 9, 26), "Pacific/Auckland", SEVEN, ("mon",), "2025-09-29T07:00+13:00"),
+    ],
+)
+def test_mail_waits_for_the_next_weekday_asked_for(day, zone, hour, weekdays, local):
+    given = reader(timezone=zone, send_at=hour, days=weekdays, since=None)
+    due = due_for(day, given, ZoneInfo("UTC"), SEVEN)
+    assert due == datetime.fromisoformat(local)
+    assert WEEKDAYS[due.astimezone(ZoneInfo(zone)).weekday()] in weekdays
 
 
 def reader(**wishes) -> Subscriber:
@@ -83,4 +114,6 @@ def test_the_first_due_is_of_those_who_want_mail_that_day():
     assert first_due(day, [late, not_today], zone, SEVEN) == datetime(
         2025, 9, 23, 9, 30, tzinfo=UTC
     )
-    assert first_due(day, [not_today], zone, SEVEN) is None
+    # 23 September 2025 is a Tuesday: it waits for Monday at six in Berlin.
+    assert first_due(day, [not_today], zone, SEVEN) == datetime(2025, 9, 29, 4, tzinfo=UTC)
+    assert first_due(day, [reader(days=WEEKLY)], zone, SEVEN) is None

@@ -20,7 +20,7 @@ from newsletter.groups import AHEAD, deliver_groups
 from newsletter.inbox import Post, take, work_off
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.mailers.sendgrid_groups import SendGridGroups
-from newsletter.owing import owe_due
+from newsletter.owing import owe_due, waiting
 from newsletter.people import DeliveryState, Format, GroupEmail, SubscriberState
 from newsletter.render import Renderer
 from newsletter.room import Room
@@ -717,9 +717,10 @@ def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
         digests.freeze(tx, issues.digest((issues.pick(1),), rubric=slug), made)
     at, zone = datetime(2025, 9, 23, 6, 45, tzinfo=UTC), ZoneInfo("UTC")
 
-    owe_due(store, RUBRIC, at, zone, time(7))
+    [some] = waiting(store, at)
+    owe_due(store, some, at, zone, time(7))
     assert town.rows() == []
-    owe_due(store, RUBRIC, at - timedelta(minutes=6), zone, time(7), AHEAD)
+    owe_due(store, some, at - timedelta(minutes=6), zone, time(7), AHEAD)
     assert town.rows() == []
-    owe_due(store, RUBRIC, at, zone, time(7), AHEAD)
+    owe_due(store, some, at, zone, time(7), AHEAD)
     assert len(town.rows()) == 2

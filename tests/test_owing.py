@@ -14,7 +14,7 @@ from sqlalchemy import event, insert, select, update
 from newsletter.digest import compose, sum_up
 from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
 from newsletter.model import Withdrawal as Withdrawn
-from newsletter.owing import owe_all, owe_due
+from newsletter.owing import owe_all, owe_due, waiting
 from newsletter.people import WEEKLY, DeliveryState, Subscriber
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery
@@ -98,8 +98,14 @@ class House:
     def wake(self, day: date, hour: int = 8, slug: str = "models") -> list[str]:
         """Who is owed which dates since the last call, as `a 02-06` of March."""
         now = datetime.combine(day, time(hour), UTC)
-        owe_due(self.store, slug, now, UTC_ZONE, SEVEN)
+        self.plan(now, slug)
         return self.sent()
+
+    def plan(self, now: datetime, slug: str = "models") -> None:
+        """What a wake-up of the service plans for one rubric."""
+        for some in waiting(self.store, now):
+            if some.shelf.slug == slug:
+                owe_due(self.store, some, now, UTC_ZONE, SEVEN)
 
     def run(self, day: date) -> list[str]:
         owe_all(self.store, "models", day, datetime.combine(day, time(2), UTC))
@@ -143,7 +149,7 @@ def test_a_wake_up_at_which_nobody_lacks_anything_writes_nothing(house):
     written = []
     note = written.append
     event.listen(house.store.engine, "commit", note)
-    owe_due(house.store, "models", datetime.combine(WED, time(2), UTC), UTC_ZONE, SEVEN)
+    house.plan(datetime.combine(WED, time(2), UTC))
     event.remove(house.store.engine, "commit", note)
     assert written == []
 
@@ -235,7 +241,7 @@ def test_a_mail_skipped_by_a_pause_comes_with_the_next(house):
     assert house.wake(LAST_FRI) == ["a 27-27"]
     house.made(MON)
     now = datetime(2026, 3, 2, 7, tzinfo=UTC)
-    owe_due(house.store, "models", now, UTC_ZONE, SEVEN)
+    house.plan(now)
     with house.store.begin() as tx:
         waits = delivery.c.state == DeliveryState.PENDING.value
         tx.execute(update(delivery).where(waits).values(state=DeliveryState.SKIPPED.value))
@@ -357,7 +363,7 @@ def test_two_planners_at_once_put_each_reader_in_one_place(house):
     def plan() -> None:
         start.wait()
         now = datetime(2026, 3, 6, 8, tzinfo=UTC)
-        owe_due(house.store, "models", now, UTC_ZONE, SEVEN)
+        house.plan(now)
 
     threads = [Thread(target=plan) for _ in range(2)]
     for thread in threads:

@@ -6,14 +6,14 @@ import json
 import logging
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import update
 
-from newsletter.owing import owe_due
+from newsletter.owing import owe_due, waiting
 from newsletter.signs import give_sign
 from newsletter.store import Store, alerts, inbound
 from newsletter.store.tables import delivery
@@ -92,6 +92,12 @@ def dog() -> Iterator[Watchdog]:
         yield running
 
 
+def plan(service: Service, now: datetime) -> None:
+    chosen = service.room.settings
+    for some in waiting(service.room.store, now):
+        owe_due(service.room.store, some, now, chosen.zone, chosen.send_at)
+
+
 def at(service: Service, hours: float) -> None:
     service.now = START + timedelta(hours=hours)
     give_sign(service.room, service.now)
@@ -101,8 +107,7 @@ def test_one_sign_a_day_an_hour_after_the_mail_is_due(store: Store, dog: Watchdo
     service = Service(store, ping_url=dog.url)
     service.join()
     service.morning()
-    chosen = service.room.settings
-    owe_due(store, "stars", START + timedelta(hours=5.1), chosen.zone, chosen.send_at)
+    plan(service, START + timedelta(hours=5.1))
     with store.begin() as tx:
         tx.execute(update(delivery).values(state="accepted"))
     at(service, 5.9)
@@ -134,8 +139,7 @@ def test_no_sign_while_mail_is_overdue(store: Store, dog: Watchdog):
     service = Service(store, ping_url=dog.url)
     service.join()
     service.morning()
-    chosen = service.room.settings
-    owe_due(store, "stars", START + timedelta(hours=5.1), chosen.zone, chosen.send_at)
+    plan(service, START + timedelta(hours=5.1))
     at(service, 7)
     assert dog.asked == []
 

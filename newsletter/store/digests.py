@@ -169,6 +169,12 @@ def frozen_since(tx: Connection, slug: str, first: date) -> list[Frozen]:
     return [Frozen(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
 
 
+def all_since(tx: Connection, first: date) -> list[tuple[str, date, Frozen]]:
+    """Rubric, first date and digest of all, of several dates too, from a date on, oldest first."""
+    rows = tx.execute(_ALL_SINCE, {"first": first})
+    return [(row[0], row[1], Frozen(row[2], row[3], DayKind(row[4]), row[5])) for row in rows]
+
+
 def ids_since(tx: Connection, first: date) -> list[tuple[int, str, date, date]]:
     """Id, rubric, first and last date of every digest, of several dates too, from a date on."""
     return [tuple(row) for row in tx.execute(_IDS_SINCE, {"first": first})]
@@ -229,6 +235,11 @@ _FROZEN_SINCE = (
         digest_table.c.date >= bindparam("first"),
         _OF_ONE_DATE,
     )
+    .order_by(digest_table.c.date)
+)
+_ALL_SINCE = (
+    select(*(digest_table.c[name] for name in ("rubric", "since", *Frozen._fields)))
+    .where(digest_table.c.date >= bindparam("first"))
     .order_by(digest_table.c.date)
 )
 _IDS_SINCE = (

@@ -69,9 +69,9 @@ def _put(tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[
     if not rows:
         return
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    query = dialect.insert(table).values(rows)
+    query = dialect.insert(table)
     anew = {name: query.excluded[name] for name in rows[0] if name not in keys}
-    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=anew))
+    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=anew), rows)
 
 
 def _named_check(day: date) -> Select[date]:

@@ -209,7 +209,7 @@ def _insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
     """Insert the rows whose key is free, on either database."""
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     if rows:
-        tx.execute(dialect.insert(table).values(rows).on_conflict_do_nothing())
+        tx.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def _row(found: Paper) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Select,
+    Text,
     and_,
     bindparam,
     case,
@@ -209,7 +210,7 @@ def _of_habit(number: int) -> ColumnElement[bool]:
     return (
         subscriber.c.timezone.is_not_distinct_from(bindparam(f"zone{number}"))
         & subscriber.c.send_at.is_not_distinct_from(bindparam(f"hour{number}"))
-        & (DAYS == bindparam(f"days{number}"))
+        & (bindparam(f"days{number}", type_=Text) == DAYS)
         & (subscriber.c.state_at <= bindparam(f"came{number}"))
     )
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import insert, select, update
 
 from newsletter.announcements import announcement, newest
-from newsletter.owing import owe_due
+from newsletter.owing import owe_due, waiting
 from newsletter.room import Room
 from newsletter.schedule import Mornings
 from newsletter.scorers.local import Local
@@ -145,8 +145,8 @@ class Service:
     def plan(self) -> None:
         """Whose hour has come is owed mail, and has it in an instant."""
         chosen = self.room.settings
-        for slug in RUBRICS:
-            owe_due(self.room.store, slug, self.now, chosen.zone, chosen.send_at)
+        for some in waiting(self.room.store, self.now):
+            owe_due(self.room.store, some, self.now, chosen.zone, chosen.send_at)
         ours = select(digest.c.id).where(digest.c.rubric.in_(RUBRICS))
         waits = (delivery.c.state == "pending") & delivery.c.digest_id.in_(ours)
         with self.room.store.begin() as tx:
