@@ -5,9 +5,10 @@ the same digest of each rubric, every reader the same mails, none twice. Only of
 under way when the process died nobody knows; it must be named as `unknown`, and such are few.
 
     python bench/simulate_week.py [--days 8] [--crowd 4] [--seed 1] [--seeds 1] [--kills 60]
-        [--every 1] [--database URL]
+        [--every 1] [--database URL]...
 
-With --database, a PostgreSQL address, each week has a schema of its own there.
+With --database, a PostgreSQL address, each week has a schema of its own there. Once a day the
+process dies while mails are taken and their answers on the way: who sent those again is found out.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from newsletter.due import due_at  # noqa: E402
 from newsletter.store import Store, digests  # noqa: E402
 from newsletter.store.tables import delivery, digest, subscriber  # noqa: E402
 from tests.fakes.database import fresh_schema  # noqa: E402
-from tests.fakes.week import CALM, STEPS, SUNDAY, Week, live  # noqa: E402
+from tests.fakes.week import CALM, ON_THE_WAY, STEPS, SUNDAY, Week, live  # noqa: E402
 from tests.fakes.year import RUBRICS  # noqa: E402
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ GRID = timedelta(minutes=5)
 PATIENCE = 4
 """Undisturbed wake-ups within which what is owed must be mailed: arXiv may be looked at twice."""
 HUNG_GLANCES = 12_000
+BEGAN = time.monotonic()
 THREADS = units.LIMITS.threads
 BACK, AHEAD = -timedelta(hours=2), timedelta(days=1)
 JUMP_LASTS = timedelta(hours=3)
-WEIGHTS = (1, 1, 3, 5, 1, 1)
+WEIGHTS = (1, 1, 3, 4, 3, 1, 1)
 """Of the steps: most that can go wrong goes wrong around a request."""
 CALM_ORDER = (CALM, 1, int(signal.SIGKILL))
 
@@ -176,6 +178,10 @@ class Fate:
     wrong_spans: list[tuple[datetime, datetime]] = field(default_factory=list)
     quiet: list[datetime] = field(default_factory=list)
     """Wake-ups that nothing disturbed, with the right clock."""
+    lying_in_wait: bool = False
+    """A trap is set that springs once a mail is taken, and nothing else may come before it."""
+    days_waited: int = 0
+    days_told: int = 0
 
     def pass_by(self) -> None:
         """The whole week; more disturbances come where fewer than wanted were met."""
@@ -187,9 +193,14 @@ class Fate:
             if at < self.week.clocks.true():
                 continue
             self.week.clocks.set(at)
+            self._tell_day(at)
             self._set_clock(at, jumps)
             short = self.kills - self.done["kills"]
-            if short > 0 and self.dice.random() < 2.5 * short / (len(todo) + 1 + total // 20):
+            if self.kills and at >= SUNDAY + timedelta(days=self.days_waited, hours=8):
+                self._lie_in_wait()
+            elif self.lying_in_wait:
+                pass
+            elif short > 0 and self.dice.random() < 2.5 * short / (len(todo) + 1 + total // 20):
                 self._disturb()
             self._wake()
         if self.week.clocks.wrong:
@@ -199,6 +210,12 @@ class Fate:
         if self.life is not None:
             self.life.end()
             self.life = None
+
+    def _tell_day(self, at: datetime) -> None:
+        if (at - SUNDAY).days > self.days_told:
+            self.days_told = (at - SUNDAY).days
+            met = ", ".join(f"{number} {what}" for what, number in sorted(self.done.items()))
+            say(f"  day {self.days_told} of {self.week.days}: {met}")
 
     def _jumps(self, todo: list[datetime]) -> dict[timedelta, datetime]:
         first, second = self.dice.sample(todo[len(todo) // 6 :], 2)
@@ -250,6 +267,8 @@ class Fate:
     def _buried(self) -> None:
         """It died; the machine is off for a while, mostly none."""
         self.done["kills"] += 1
+        self.done["with answers on the way"] += self.lying_in_wait
+        self.lying_in_wait = False
         self._go(self.dice.choice((0, 0, 0, 0, 1, 7, 60, 150)))
 
     def _sleep(self) -> None:
@@ -272,6 +291,13 @@ class Fate:
         times = self.dice.choice((1, 1, 2, 3, 5, 9))
         [step] = self.dice.choices(STEPS, WEIGHTS)
         self._alive().order(step, times, int(number))
+        self._see_through()
+
+    def _lie_in_wait(self) -> None:
+        """Once a day it dies with mails that are taken and whose answers are still on the way."""
+        self.days_waited += 1
+        self.lying_in_wait = True
+        self._alive().order(ON_THE_WAY, 1, int(signal.SIGKILL))
         self._see_through()
 
     def _kill(self) -> None:
@@ -462,46 +488,70 @@ def a_week(given: argparse.Namespace, seed: int, cluster: str) -> Iterator[Week]
         yield week
 
 
-def play(given: argparse.Namespace, seed: int) -> tuple[dict[str, Any], list[str]]:
-    """The figures of one seed, and what was wrong."""
+def play(given: argparse.Namespace, seed: int) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """The figures of one seed, and what was wrong, for each database."""
     with a_week(given, seed, "") as week:
+        say(f"seed {seed}: {week.days} days for {len(week.readers)} readers, undisturbed")
         Fate(week, random.Random(seed)).pass_by()  # noqa: S311 - a simulation
         calm = outcome_of(week)
         wrong = [f"undisturbed: {case}" for case in faults_of_calm(week, calm)]
-    with a_week(given, seed, given.database) as week:
-        fate = Fate(week, random.Random(seed), given.kills)  # noqa: S311 - a simulation
-        try:
-            fate.pass_by()
-            ended = outcome_of(week)
-        except Broken as broken:
-            print(_tail(week), file=sys.stderr)
-            return {"seed": seed, **fate.done}, [*wrong, str(broken)]
-        finally:
-            if fate.life and fate.life.status is None:
-                fate.life.kill()
+    for database in given.database or [""]:
+        say(f"seed {seed}: the same, disturbed, on {database.partition(':')[0] or 'sqlite'}")
+        with a_week(given, seed, database) as week:
+            figures, faulty = disturbed(week, calm, random.Random(seed), given.kills)  # noqa: S311 - as above
+        yield {"seed": seed, **figures}, wrong + faulty
+
+
+def disturbed(
+    week: Week, calm: Outcome, dice: random.Random, kills: int
+) -> tuple[dict[str, Any], list[str]]:
+    fate = Fate(week, dice, kills)
+    try:
+        fate.pass_by()
+        ended = outcome_of(week)
+    except Broken as broken:
+        print(_tail(week), file=sys.stderr)
+        return dict(fate.done), [str(broken)]
+    finally:
+        if fate.life and fate.life.status is None:
+            fate.life.kill()
     unknown = ended.named("unknown")
     delay, which = latest(calm, ended)
-    wrong += faults(calm, ended, fate)
     figures = {
-        "seed": seed,
         "announcements": len(week.announced),
         "papers": len(week.sky.submissions),
         "readers": len(week.readers),
         "mails": sum(map(len, ended.mails.values())),
         **fate.done,
         "unknown": len(unknown),
+        "unknown and mailed": len(set(unknown) & ended.mails.keys()),
         "unknown and not mailed": len(set(unknown) - ended.mails.keys()),
         "unknown allowed": fate.done["kills"] * THREADS,
         "latest mail, in minutes": delay / timedelta(minutes=1),
         "latest": which,
         "clock wrong": [f"{start:%d %H:%M}-{end:%d %H:%M}" for start, end in fate.wrong_spans],
     }
-    return figures, wrong
+    return figures, faults(calm, ended, fate) + _tracebacks(week)
+
+
+def _tracebacks(week: Week) -> list[str]:
+    """Faults of the program that were logged and gone over."""
+    _, *faulty = _log(week).split("Traceback")
+    return [f"a fault in the log: {one.strip()[-300:]}" for one in faulty]
 
 
 def _tail(week: Week) -> str:
-    log = week.folder / "log"
-    return log.read_text(encoding="utf-8")[-6000:] if log.exists() else ""
+    return _log(week)[-6000:]
+
+
+def _log(week: Week) -> str:
+    path = week.folder / "log"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def say(what: str) -> None:
+    """Progress, on standard error."""
+    print(f"{time.monotonic() - BEGAN:6.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -512,16 +562,18 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--database", default="")
+    parser.add_argument("--database", action="append", default=[], help="'' is SQLite")
     given = parser.parse_args()
     for name in LOADED:
         importlib.import_module(name)
     all_wrong = []
     for seed in range(given.seed, given.seed + given.seeds):
-        figures, wrong = play(given, seed)
-        all_wrong += wrong
-        used = sum(os.times()[:4])
-        print(json.dumps({**figures, "processor seconds": round(used), "wrong": wrong[:20]}))
+        for figures, wrong in play(given, seed):
+            all_wrong += wrong
+            used = round(sum(os.times()[:4]))
+            print(
+                json.dumps({**figures, "processor seconds": used, "wrong": wrong[:20]}), flush=True
+            )
     return 1 if all_wrong else 0
 
 

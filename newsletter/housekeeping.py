@@ -5,8 +5,8 @@
                          replies are fetched and worked off, also those a dead process had stored
     nightly              what is old is forgotten, the provider's lists and ours are compared
 
-Each duty may be done at any time and any number of times. One that fails is logged, keeps no other
-from being done, and is done again at its next time.
+Each duty may be done at any time and any number of times. One that fails, for whatever reason, is
+logged, keeps no other from being done, and is done again at its next time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from newsletter import inbox
 from newsletter.daily import safely
 from newsletter.fences import settle_lost
 from newsletter.signs import give_sign
+from newsletter.stopping import Stopped
 from newsletter.store import events, inbound, retention, signups, troubles
 from newsletter.store.events import EventKind
 from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
-from newsletter.trouble import Trouble
 from newsletter.watching import tell_operator
 
 if TYPE_CHECKING:
@@ -91,10 +91,13 @@ def _do(room: Room, duties: Sequence[Duty]) -> None:
     for duty in duties:
         if room.stop.is_set():
             return
+        name = duty.__name__.replace("_", " ")
         try:
-            duty(room, room.clock())
-        except Trouble as trouble:
-            log.warning("%s: %s", duty.__name__.replace("_", " "), trouble)
+            _, trouble = safely(name, partial(duty, room, room.clock()))
+        except Stopped:
+            return
+        if trouble:
+            log.warning("%s: %s", name, trouble)
 
 
 def settle_groups(room: Room, _now: datetime) -> None:

@@ -137,7 +137,8 @@ def _late(
     if stands.batch is Batch.GROWING:
         with store.read() as tx:
             looks = looks_at(tx, stands.date, now)
-        since = max(one.out_at for one in looks.values() if one.out_at)
+        # The look may have been made anew since: then it is later than this moment, and not seen.
+        since = max((one.out_at for one in looks.values() if one.out_at), default=now)
     reason = (
         f"Of arXiv's announcement of {stands.date}, public from {stands.public_from:%Y-%m-%d %H:%M}"
         f" UTC on, this is not all there: {', '.join(stands.missing)}."

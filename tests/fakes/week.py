@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newsletter.people import Email
+    from newsletter.room import Room
     from newsletter.scorers import Answer, Call
 
 SUNDAY = datetime(2025, 10, 26, 12, 2, tzinfo=UTC)
@@ -51,11 +52,15 @@ SEND_SECONDS = 0.002
 HASTE = 20
 PASSES_SECONDS = 240.0
 CALM = ""
+ON_THE_WAY = "while answers are on the way"
+HELD_SECONDS = 0.1
+"""So long an answer takes where a trap waits for it: by then all that was claimed is taken too."""
 STEPS = (
     "before a commit",
     "after a commit",
     "before a request",
     "after an answer",
+    "while answers are on the way",
     "before arXiv answers",
     "before the model answers",
 )
@@ -120,6 +125,9 @@ class Post:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(handle, (json.dumps(taken) + "\n").encode())
         os.close(handle)
+        if self.trap.step == ON_THE_WAY:
+            stopwatch.sleep(HELD_SECONDS)
+            self.trap.pass_by(ON_THE_WAY)
         stopwatch.sleep(SEND_SECONDS)
         self.trap.pass_by("after an answer")
         return f"taken-{email.delivery_id}"
@@ -159,6 +167,8 @@ class Week:
     seed: int = 1
     clocks: Clocks = field(default_factory=lambda: Clocks(SUNDAY))
     readers: list[Reader] = field(default_factory=list)
+    room: Room | None = None
+    """What every life begins with; made once, for to compile the templates takes a second."""
 
     def __post_init__(self) -> None:
         self.end = SUNDAY + timedelta(days=self.days, hours=11, minutes=55)
@@ -225,6 +235,20 @@ class Week:
             head = f"---\ntitle: {slug}\ncategories: [{', '.join(rubric.categories)}]\n---\n"
             path = self.folder / "rubrics" / f"{slug}.md"
             path.write_text(f"{head}\n## Criteria\n\n1. One\n", encoding="utf-8")
+        settings = Settings(
+            _env_file=None,
+            database_url=self.database,
+            arxiv_delay_seconds=0,
+            scorer="local",
+            mailer="outbox",
+            outbox_dir=self.folder / "outbox",
+            rubrics_dir=self.folder / "rubrics",
+            from_email="digest@example.org",
+            disk_free_gb=0,
+        )
+        self.room = wiring.build(settings)
+        # No connection may be shared with a process that is forked.
+        self.room.store.close()
 
     def taken(self) -> list[dict]:
         """What the provider took, in order."""
@@ -253,23 +277,16 @@ def live(week: Week, orders: int, answers: int) -> None:
 
     An order is a step, a number of times and a signal: the trap to be set; a calm one sets none.
     """
+    assert week.room
     trap = Trap()
-    settings = Settings(
-        _env_file=None,
-        database_url=week.database,
-        arxiv_delay_seconds=0,
-        scorer="local",
-        mailer="outbox",
-        outbox_dir=week.folder / "outbox",
-        rubrics_dir=week.folder / "rubrics",
-        from_email="digest@example.org",
-        disk_free_gb=0,
-    )
     judge = TrappedJudge()
     judge.trap = trap
+    store = TrappedStore(week.database, trap)
+    store.require_schema()
+    store.require_home()
     room = replace(
-        wiring.build(settings),
-        store=TrappedStore(week.database, trap),
+        week.room,
+        store=store,
         source=TrappedSky(week.sky, trap),
         scorer=judge,
         renderer=Plain(),
