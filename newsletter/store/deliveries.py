@@ -8,10 +8,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import time
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Text, and_, case, cast, exists, func, literal, select, update
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.people import DeliveryState, Subscriber, SubscriberState
@@ -22,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date, datetime
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Insert
 
 DAYS = cast(subscriber.c.days, Text)
 """A short JSON list of names, none of which is part of another."""
@@ -75,45 +88,54 @@ def make_rows(
     in the order of all their indexes' keys: a random order costs five times as much.
     """
     state, reason = holding.state_and_reason(tx, digest_id, due)
+    given = {
+        "of_digest": digest_id,
+        "digest_part": f"{digest_id % 16**6:06x}",
+        "now": now,
+        "made_after": now - retention.MAILED,
+    }
+    tx.execute(_filling(tx.dialect.name, chosen, state, reason), {**given, **said})
+
+
+@lru_cache(maxsize=64)  # To build it takes longer than to fill a small house.
+def _filling(
+    dialect: str,
+    chosen: ColumnElement[bool],
+    state: ColumnElement[str],
+    reason: ColumnElement[str],
+) -> Insert:
+    now = bindparam("now", type_=delivery.c.created_at.type)
+    digest_id = bindparam("of_digest", type_=Integer)
     made = {
-        "id": _new_id(tx, digest_id),
-        "digest_id": literal(digest_id),
+        "id": _new_id(dialect),
+        "digest_id": digest_id,
         "subscriber_id": subscriber.c.id,
         "email": subscriber.c.email,
         "state": state,
         "attempt": literal(0),
         "failures": literal(0),
         "reason": reason,
-        "created_at": literal(now, delivery.c.created_at.type),
-        "changed_at": literal(now, delivery.c.changed_at.type),
+        "created_at": now,
+        "changed_at": now,
     }
     wanted = (
         select(*made.values())
         .select_from(MAILABLE)
-        .where(chosen, MAY_BE_MAILED, retention.still_mailed(digest_id, now))
+        .where(chosen, MAY_BE_MAILED, retention.still_mailed(digest_id, bindparam("made_after")))
         .order_by(subscriber.c.id)
     )
-    rows = _insert(tx)(delivery).from_select(list(made), wanted)
-    tx.execute(rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"]), said)
+    rows: sqlite.Insert | postgresql.Insert = _INSERTS[dialect](delivery)
+    rows = rows.from_select(list(made), wanted)
+    return rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"])
 
 
 def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -> Audience:
     """Count who has a row of a digest, and who of its rubric has none and why; keep the figures."""
-    prepared = delivery.c.subscriber_id.is_not(None)
-    reason = case(
-        (suppression.c.reason.is_not(None), suppression.c.reason),
-        (subscriber.c.state != SubscriberState.ACTIVE, subscriber.c.state),
-        else_="not yet due",
-    )
-    query = (
-        select(prepared, reason, func.count())
-        .select_from(MAILABLE.outerjoin(delivery, _row_of(digest_id)))
-        .where(subscriber.c.rubric == rubric, subscriber.c.email != "")
-        .group_by(prepared, reason)
-    )
     excluded: dict[str, int] = {}
     made = 0
-    for has_row, why, number in tx.execute(query):
+    for has_row, why, number in tx.execute(
+        _AUDIENCE, {"of_digest": digest_id, "of_rubric": rubric}
+    ):
         if has_row:
             made += number
         else:
@@ -126,10 +148,6 @@ def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -
         .on_conflict_do_update(index_elements=["digest_id"], set_=row)
     )
     return audience
-
-
-def _row_of(digest_id: int) -> ColumnElement[bool]:
-    return and_(delivery.c.subscriber_id == subscriber.c.id, delivery.c.digest_id == digest_id)
 
 
 def resume(tx: Connection, digest_id: int) -> None:
@@ -202,18 +220,41 @@ def count(tx: Connection, digest_id: int) -> dict[DeliveryState, int]:
 
 
 def _insert(tx: Connection) -> Any:  # noqa: ANN401 - two dialects, one shape
-    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    return _INSERTS[tx.dialect.name]
 
 
-def _new_id(tx: Connection, digest_id: int) -> Any:  # noqa: ANN401 - an SQL expression
+def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
     """32 hex digits: in the order they are made, then 18 that nobody can guess.
 
     Made by the database, so that an audience never passes through here.
     """
-    digest_part = f"{digest_id % 16**6:06x}"
+    digest_part = bindparam("digest_part", type_=Text)
     number = func.row_number().over(order_by=subscriber.c.id)
-    if tx.dialect.name == "postgresql":
+    if dialect == "postgresql":
         tail = func.right(func.replace(func.gen_random_uuid().cast(Text), "-", ""), 18)
-        return literal(digest_part) + func.lpad(func.to_hex(number), 8, "0") + tail
+        return digest_part + func.lpad(func.to_hex(number), 8, "0") + tail
     tail = func.lower(func.hex(func.randomblob(9)))
-    return literal(digest_part) + func.printf("%08x", number, type_=Text) + tail
+    return digest_part + func.printf("%08x", number, type_=Text) + tail
+
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_HAS_ROW = delivery.c.subscriber_id.is_not(None)
+_REASON = case(
+    (suppression.c.reason.is_not(None), suppression.c.reason),
+    (subscriber.c.state != SubscriberState.ACTIVE, subscriber.c.state),
+    else_="not yet due",
+)
+_AUDIENCE = (
+    select(_HAS_ROW, _REASON, func.count())
+    .select_from(
+        MAILABLE.outerjoin(
+            delivery,
+            and_(
+                delivery.c.subscriber_id == subscriber.c.id,
+                delivery.c.digest_id == bindparam("of_digest"),
+            ),
+        )
+    )
+    .where(subscriber.c.rubric == bindparam("of_rubric"), subscriber.c.email != "")
+    .group_by(_HAS_ROW, _REASON)
+)

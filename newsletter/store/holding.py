@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 HELD = "held: mailed perhaps after the backup of "
+_PENDING = literal(DeliveryState.PENDING.value), literal("")
 OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
@@ -49,18 +50,17 @@ def state_and_reason(
     `due` None means that nobody waited for an hour: it may have left since the announcement. Who
     became a reader after the restore got nothing before it.
     """
-    pending = literal(DeliveryState.PENDING.value), literal("")
     restored = origin.known(tx).get(Kind.RESTORED)
     if restored is None or restored.until is None:
-        return pending
+        return _PENDING
     if due is None:
         day = tx.execute(select(digest.c.date).where(digest.c.id == digest_id)).scalar_one()
         due = announcement(day).public_from
     if due > restored.until:
-        return pending
+        return _PENDING
     new = subscriber.c.since > restored.until
     held = DeliveryState.UNKNOWN.value, reason(restored)
-    state, why = (case((new, free), else_=stop) for free, stop in zip(pending, held, strict=True))
+    state, why = (case((new, free), else_=stop) for free, stop in zip(_PENDING, held, strict=True))
     return state, why
 
 

@@ -17,7 +17,7 @@ from newsletter.store.tables import delivery, digest, mail_group
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import BindParameter, ColumnElement, Connection
 
 MAILED = timedelta(days=60)
 KEPT = timedelta(days=90)
@@ -25,8 +25,11 @@ PAGE = 5000
 """Rows that one transaction deletes: no lock is held for long."""
 
 
-def still_mailed(digest_id: int, now: datetime) -> ColumnElement[bool]:
-    made = select(digest.c.id).where(digest.c.id == digest_id, digest.c.at > now - MAILED)
+def still_mailed(
+    digest_id: BindParameter[int], made_after: BindParameter[datetime]
+) -> ColumnElement[bool]:
+    """Whether a digest was made after a moment: `MAILED` ago, where its mail is planned."""
+    made = select(digest.c.id).where(digest.c.id == digest_id, digest.c.at > made_after)
     return made.exists()
 
 
