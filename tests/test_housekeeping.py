@@ -158,6 +158,25 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     house.room.store.close()
 
 
+class FaultyMailbox:
+    def collect(self, *_: object) -> int:
+        message = "a mistake of ours"
+        raise ZeroDivisionError(message)
+
+
+def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
+    house: House, caplog: pytest.LogCaptureFixture
+):
+    to = house.room.links.unsub_address(house.ann.id)
+    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+
+    do_round(replace(house.room, mailbox=FaultyMailbox()))  # type: ignore[arg-type]
+
+    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert "read mailbox failed" in caplog.text
+    assert "a mistake of ours" in caplog.text
+
+
 def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
     store = house.room.store
     with store.begin() as tx:
