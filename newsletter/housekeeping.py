@@ -83,8 +83,8 @@ def do_round(room: Room) -> None:
 
 
 def do_night(room: Room) -> None:
-    forget = (forget_signups, forget_events, forget_mails, forget_letters, forget_troubles)
-    _do(room, (*forget, forget_units, compare_lists))
+    forget = (forget_signups, forget_events, forget_mails, forget_scores, forget_letters)
+    _do(room, (*forget, forget_troubles, forget_units, compare_lists))
 
 
 def _do(room: Room, duties: Sequence[Duty]) -> None:
@@ -148,6 +148,18 @@ def forget_mails(room: Room, now: datetime) -> None:
         outlived = retention.outlived(tx, now)
     for digest_id in outlived:
         _in_pages(room, partial(retention.forget_page, digest_id=digest_id))
+
+
+def forget_scores(room: Room, now: datetime) -> None:
+    """What digests of long ago did not pick: the largest tables of a service with many rubrics."""
+    before, last = now - timedelta(days=room.settings.scores_kept_days), 0
+    while not room.stop.is_set():
+        with room.store.read() as tx:
+            outlived = retention.scored_until(tx, before, last)
+        if not outlived:
+            return
+        for last in outlived:
+            _in_pages(room, partial(retention.forget_scores_page, digest_id=last))
 
 
 def _in_pages(room: Room, forget: Callable[[Connection], bool]) -> None:

@@ -194,6 +194,7 @@ class Settings(BaseSettings):
     group_audience: int = Field(
         20_000, ge=1, description="use the number of readers above which mails leave in groups"
     )
+    scores_kept_days: int = Field(180, ge=120, le=36_500, description="use days, 120 or more")
     timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
     send_at: Clock = Field(time(7, 0), description="use a time of day like 07:00")
 

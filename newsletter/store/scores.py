@@ -100,10 +100,11 @@ def learnt_from(
         .order_by(papers.c.published.desc(), papers.c.id)
         .limit(most)
     ).all()
-    past = [paper_of(row) for row in reversed(rows)]
-    return past, {
-        row.id for row in rows if row.relevance >= relevance and (row.novelty or 0) >= novelty
-    }
+    met = {row.id for row in rows if row.relevance >= relevance and (row.novelty or 0) >= novelty}
+    # Of long ago only picks are kept (`retention.py`): they would teach that what is old is liked.
+    last = max((place for place, row in enumerate(rows) if row.id not in met), default=len(rows))
+    rows = rows[: last + 1]
+    return [paper_of(row) for row in reversed(rows)], met & {row.id for row in rows}
 
 
 def _insert(
