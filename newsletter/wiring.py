@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from pkgutil import resolve_name
 
-from newsletter.engine import Dbos, Local
+from newsletter.engine import Dbos, Local, refuse_unfit
 from newsletter.env_file import misspelt
 from newsletter.envelope import Sender
 from newsletter.inbox import Post
@@ -54,6 +54,9 @@ def build(settings: Settings) -> Room:
     refuse_half_set(settings)
     for one in misspelt(Path(ENV_FILE), Settings.model_fields):
         log.warning("%s", one)
+    if settings.engine == "dbos":
+        # Before a file is made, or a rubric missed, where none of it could be used.
+        refuse_unfit(Store(settings.database_url.get_secret_value()))
     known = LISTS.get(settings.mailer_name)
     many = GROUPS.get(settings.mailer_name)
     store = open_home(settings)

@@ -66,6 +66,17 @@ def test_a_second_process_on_sqlite_is_refused_with_the_reason(
     assert "dbos needs PostgreSQL, because SQLite lets one process write" in done.err
 
 
+def test_in_an_empty_folder_the_database_is_asked_for_first_and_no_file_is_made(
+    tmp_path: Path,
+) -> None:
+    """Whoever starts a worker has rubrics elsewhere; where is what the database decides."""
+    empty = World(tmp_path, NEWSLETTER_ENGINE="dbos", NEWSLETTER_RUBRICS_DIR="nowhere")
+    done = empty.newsletter("worker")
+    assert done.status == 2
+    assert "dbos needs PostgreSQL" in done.err
+    assert not list(tmp_path.rglob("*.db"))
+
+
 @contextmanager
 def started(made: World, *words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
