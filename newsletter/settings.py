@@ -292,9 +292,9 @@ def refuse_half_set(settings: Settings) -> None:
     if settings.mailer_name == "smtp":
         needed["NEWSLETTER_SMTP_URL"] = settings.smtp_url.get_secret_value()
     if missing := [name for name, value in needed.items() if not value]:
-        verb = "are" if len(missing) > 1 else "is"
+        verb, it = ("are", "them") if len(missing) > 1 else ("is", "it")
         message = (
-            f"{', '.join(missing)} {verb} not set: mail by {settings.mailer_name} needs it; "
-            "set it, or use NEWSLETTER_MAILER=outbox to write mail to files"
+            f"{', '.join(missing)} {verb} not set: mail by {settings.mailer_name} needs {it}; "
+            f"set {it}, or use NEWSLETTER_MAILER=outbox to write mail to files"
         )
         raise SettingsError(message)

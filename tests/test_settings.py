@@ -106,7 +106,15 @@ def test_real_mail_is_refused_while_something_is_missing(monkeypatch):
         assert f"NEWSLETTER_{name}" in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_FROM_EMAIL", "digest@example.org")
     monkeypatch.setenv("NEWSLETTER_POSTAL_ADDRESS", "1 Example Street")
+    with pytest.raises(SettingsError) as caught:
+        refuse_half_set(read_settings())
+    several = "NEWSLETTER_PUBLIC_URL, NEWSLETTER_SECRET_KEY are not set: mail by sendgrid needs"
+    assert f"{several} them; set them, or" in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", "https://digest.example.org/")
+    with pytest.raises(SettingsError) as caught:
+        refuse_half_set(read_settings())
+    one = "NEWSLETTER_SECRET_KEY is not set: mail by sendgrid needs it; set it, or"
+    assert one in str(caught.value)
     monkeypatch.setenv("NEWSLETTER_SECRET_KEY", "k" * 32)
     settings = read_settings()
     refuse_half_set(settings)
