@@ -51,6 +51,9 @@ tests/email/node_modules: tests/email/package-lock.json
 	npm ci --prefix tests/email --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
+test-large: $(VENV)/dev.stamp ## The tests with thousands where `make test` takes hundreds
+	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto
+
 check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniemail and emailens
 	@if ! { $(HAS_BROWSER); }; then \
 	  echo "check-email is skipped: it needs node 20.19 or later, npm and chromium"; \
@@ -147,4 +150,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean

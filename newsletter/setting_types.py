@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import time
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -35,8 +36,14 @@ def _address(value: str) -> str:
     return value
 
 
+@cache
+def _zones() -> set[str]:
+    """Read from the disk once: it is a walk through six hundred files."""
+    return available_timezones()
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         message = "not a zone of the zone database"
         raise ValueError(message)
     return value

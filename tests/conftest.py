@@ -1,13 +1,19 @@
-"""Every test that takes `store` runs on SQLite, and on PostgreSQL where one is named."""
+"""Every test that takes `store` runs on SQLite, and on PostgreSQL where one is named.
+
+What shows with a hundred of something is shown with a hundred; `make test-large` takes the
+thousands that were promised, and twenty times as many of what Hypothesis makes up.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from newsletter.store import Store
 from tests.fakes.database import copied, emptied, fresh_schema
@@ -17,6 +23,20 @@ if TYPE_CHECKING:
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
+
+LARGE = bool(os.environ.get("NEWSLETTER_TEST_LARGE"))
+
+# A machine that has other work may take any time for one example.
+settings.register_profile("ours", max_examples=500 if LARGE else 25, deadline=None)
+settings.load_profile("ours")
+
+# Four thousand tests are collected and stay: looking them through for garbage takes seconds.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.people import Format
@@ -58,7 +58,6 @@ def test_the_ladder_only_goes_down_and_loses_the_least_relevant(papers):
 
 
 @given(papers=st.integers(0, 400), room=st.integers(0, 200_000))
-@settings(max_examples=80, deadline=None)
 def test_the_plan_fits_and_the_one_before_it_would_not(papers, room):
     sizes, plans = flat(papers), list(ladder(papers))
     plan = choose(plans, sizes, room)

@@ -9,16 +9,19 @@ from pathlib import Path
 from time import process_time as time_now
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.people import WEEKDAYS, Format, Subscriber
 from newsletter.roster import Row, read_roster, write_roster
 from newsletter.rubrics import load_all
 from newsletter.wishes import parse_days
+from tests.conftest import LARGE
 
 ROOT = Path(__file__).parents[1]
 RUBRICS = {"models", "stars"}
+MANY = 100_000 if LARGE else 30_000
+SECONDS_A_ROW = 0.00015  # Four times what it takes; were it quadratic, it would take more.
 HEADER = "email,rubric,name,timezone,send_at,days,max_papers,format\n"
 
 
@@ -222,7 +225,6 @@ wishes = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(wishes, max_size=5, unique_by=lambda person: person.email))
 def test_20_what_is_written_reads_back(people):
     names = ("email", "rubric", "timezone", "send_at", "days", "max_papers", "format")
@@ -266,20 +268,20 @@ def test_the_rows_before_a_stray_quote_stand(bad):
     assert "not readable as CSV from here" in roster.faults[1].message
 
 
-def test_20_a_hundred_thousand_rows_are_read_in_bounded_time():
-    lines = (f"reader{number}@example.org,models" for number in range(100_000))
+def test_20_many_rows_are_read_in_bounded_time():
+    lines = (f"reader{number}@example.org,models" for number in range(MANY))
     started = time_now()
     roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
-    assert (len(roster.rows), roster.faults) == (100_000, ())
-    assert time_now() - started < 60
+    assert (len(roster.rows), roster.faults) == (MANY, ())
+    assert time_now() - started < MANY * SECONDS_A_ROW
 
 
-def test_20_a_hundred_thousand_faults_are_told_in_bounded_time():
-    lines = ("x@y..z,nope" for _ in range(100_000))
+def test_20_many_faults_are_told_in_bounded_time():
+    lines = ("x@y..z,nope" for _ in range(MANY))
     started = time_now()
     roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
-    assert (len(roster.rows), len(roster.faults)) == (0, 200_000)
-    assert time_now() - started < 60
+    assert (len(roster.rows), len(roster.faults)) == (0, 2 * MANY)
+    assert time_now() - started < MANY * SECONDS_A_ROW
 
 
 @pytest.mark.parametrize(

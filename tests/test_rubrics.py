@@ -128,7 +128,7 @@ def test_a_fault_is_told_with_its_line(tmp_path, old, new, expected):
     "line",
     [
         "authors: &a [*a]",
-        "authors: " + "[" * 5000,
+        "authors: " + "[" * 1200,
         "authors: [[deep]]",
         "authors: {a: b}",
         "max_papers: 99999999999999999999",
@@ -142,7 +142,7 @@ def test_what_yaml_can_do_besides_is_a_fault_and_no_crash(tmp_path, line):
     assert re.match(r"good\.md line [27]: ", found)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=300), st.integers(0, len(GOOD)), st.integers(0, 40))
 def test_no_text_breaks_the_reader(tmp_path, text, place, cut):
     with contextlib.suppress(RubricError):
@@ -250,7 +250,7 @@ def test_a_name_that_is_a_list_is_a_fault_with_its_line(tmp_path, key):
     assert "line 4: front matter: a list stands where a name belongs" in fault
 
 
-@pytest.mark.parametrize("value", ["[" * 3000, "[" * 3000 + "]" * 3000, "{" * 3000])
+@pytest.mark.parametrize("value", ["[" * 1200, "[" * 1200 + "]" * 1200, "{" * 1200])
 def test_a_value_nested_beyond_reading_is_a_fault(tmp_path, value):
     text = GOOD.replace("exclude: [survey, federated learning]", f"exclude: {value}")
     with pytest.raises(RubricError, match="line 2: front matter: not readable"):
