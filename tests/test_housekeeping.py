@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -276,21 +274,12 @@ def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
     links = Links("https://digest.example.org", ["a key that only tests know 0123"], "example.org")
     mail = imap.put(message("stop").replace(TO.encode(), links.reply_address(ann.id).encode()))
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "serve", "--no-web"],
-        cwd=world.folder,
-        env=world.environment,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with world.begin("serve", "--no-web") as process:
         deadline = time.monotonic() + 60
         while _only(world).state is SubscriberState.ACTIVE and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
-    finally:
-        process.kill()
-        process.wait()
 
     assert _only(world).state is SubscriberState.UNSUBSCRIBED
     assert mail.flags == {"\\Seen"}

@@ -373,16 +373,8 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
     world = world_of(tmp_path, NEWSLETTER_MAILER="outbox", NEWSLETTER_LOG_LEVEL="debug")
     world.environment |= {"NEWSLETTER_SCORER": "local"}
     links = Links("", [KEYS["NEWSLETTER_SECRET_KEY"]], "")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "serve", "--port", "0"],
-        cwd=world.folder,
-        env=world.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
     said = []
-    try:
+    with world.begin("serve", "--port", "0") as process:
         for line in process.stderr:
             said.append(line)
             if found := re.search(r"pages at (http://[\d.:]+)", line):
@@ -397,9 +389,6 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
             assert page.status == 200
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-        process.wait()
     text = "".join(said) + rest
     assert all(json.loads(line) for line in text.splitlines())
     assert not [word for word in private_words(world) if word in text]

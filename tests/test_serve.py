@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from urllib.error import URLError
@@ -40,18 +38,8 @@ def serving(world, *words):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "serve", "--port", str(port), *words],
-        cwd=world.folder,
-        env=world.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with world.begin("serve", "--port", str(port), *words) as process:
         yield process, f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def answer(url: str) -> int:

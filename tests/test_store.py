@@ -77,6 +77,7 @@ def test_sqlite_is_durable_and_checks_keys(tmp_path):
 
 def test_a_locked_database_is_said_in_one_line(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/n.db")
+    event.listen(store.engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout=50"))
     store.require_schema()
     other = sqlite3.connect(tmp_path / "n.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
