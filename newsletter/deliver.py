@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from newsletter import lives, logs
 from newsletter.envelope import content_hash
+from newsletter.insisting import insist
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.patience import Patience
@@ -121,7 +122,7 @@ def _run(
                 if rest:
                     sleep(rest)
         finally:
-            work.finish()
+            insist(work.finish, stop, sleep)
 
 
 @dataclass(slots=True)
@@ -188,6 +189,7 @@ class _Work:
         """Bring what is under way to its end, whatever ended the run, and write it down.
 
         A row whose fate a fault of the program hides stays `sending`: its lease makes it `unknown`.
+        Where it raises StoreError it may be asked again.
         """
         wait(self.in_flight)
         now = self.clock()
@@ -198,9 +200,9 @@ class _Work:
             elif not attempt.left:
                 reason = f"not composed: {future.exception()!r}"
                 outcomes.append(Outcome(attempt.delivery, DeliveryState.PENDING, reason))
-        self.in_flight.clear()
         if outcomes:
             self._commit(outcomes, 0, now)
+        self.in_flight.clear()
 
     def _ended(self) -> list[Future[str]]:
         """What has come back by now; waits a moment when nothing has.

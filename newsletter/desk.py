@@ -6,9 +6,11 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import lives
+from newsletter.insisting import insist
 from newsletter.model import Score
 from newsletter.scorers import Answer, Call, Failure, Reading, Request, Scorer, ScorerError
 from newsletter.scoring_pace import ScoringPace
@@ -51,6 +53,7 @@ class Desk:
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
     thread that waited too long would lose an answer that was paid for."""
+    stop: Callable[[], bool] = lambda: False
 
     @property
     def account(self) -> ledger.Account:
@@ -136,16 +139,19 @@ class Desk:
 
         `asked` is the call where it was made by itself and not in bulk.
         """
-        with self._writing() as tx:
-            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
-            if asked:
-                self.pace.answered(tx, asked, answer, self.clock())
+        insist(partial(self._store, call_id, answer, asked), self.stop)
         if answer.usage is None:
             raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
         reading = self.scorer.read(request, model, answer.raw)
         with self._writing() as tx:
             self._keep(tx, request, reading, call_id, trusting=trusting)
         return reading
+
+    def _store(self, call_id: str, answer: Answer, asked: Call | None) -> None:
+        with self._writing() as tx:
+            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
+            if asked:
+                self.pace.answered(tx, asked, answer, self.clock())
 
     def in_batches(self) -> list[ledger.InBatch]:
         with self.store.read() as tx:

@@ -105,7 +105,7 @@ def score_all(
     turn = threading.Lock()
     jobs = [
         Job(
-            Desk(store, scorer, want.rubric, day, budget, clock, pace, turn),
+            Desk(store, scorer, want.rubric, day, budget, clock, pace, turn, limits.stop.is_set),
             list(want.papers),
         )
         for want in wants

@@ -6,149 +6,29 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
 
-from newsletter.announcements import announcement, following, newest
 from newsletter.deliver import Limits
-from newsletter.leading import MORNINGS
-from newsletter.people import Subscriber
-from newsletter.store import Store, leases, subscribers
-from newsletter.store.tables import delivery, digest, subscriber
-from tests.fakes.arxiv import FakeArxiv, line, row
-from tests.fakes.database import own_database
-from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.services import RUBRIC, Town, town_on, wait_for
 from tests.fakes.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
-ROOT = Path(__file__).parents[1]
 READERS = 40
-RUBRIC = """---
-title: {title}
-categories: [{category}]
----
-
-## Criteria
-
-1. Anything
-   - Relevant: all of it.
-"""
-
-
-class Town:
-    """A database, an arXiv and a SendGrid, and the services that were started over them."""
-
-    def __init__(self, folder: Path, database: str, arxiv: FakeArxiv, post: FakeSendGrid) -> None:
-        self.post = post
-        self.store = Store(database)
-        self.store.migrate()
-        self.services: dict[int, subprocess.Popen[str]] = {}
-        self.world = World(
-            folder,
-            NEWSLETTER_DATABASE_URL=database,
-            NEWSLETTER_ARXIV_API_URL=arxiv.url,
-            NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
-            NEWSLETTER_SCORER="local",
-            NEWSLETTER_MAILER="sendgrid",
-            SENDGRID_API_KEY="SG.two.services",
-            NEWSLETTER_SENDGRID_URL=post.url,
-            NEWSLETTER_FROM_EMAIL="digest@example.org",
-            NEWSLETTER_POSTAL_ADDRESS="1 Sky Road",
-            PYTHONPATH=str(ROOT),
-        )
-        for title, category in (("one", "cs.LG"), ("two", "cs.CL")):
-            text = RUBRIC.format(title=title, category=category)
-            (self.world.rubrics / f"{title}.md").write_text(text, encoding="utf-8")
-
-    def join(self, name: str, rubric: str) -> None:
-        """Somebody whose hour came when arXiv announced."""
-        now = datetime.now(UTC)
-        hour = announcement(newest(now)).public_from.time()
-        given = Subscriber(uuid4().hex, f"{name}@example.org", rubric, send_at=hour)
-        with self.store.begin() as tx:
-            subscribers.save(tx, given, now - timedelta(days=20))
-
-    def start(self) -> int:
-        with (self.world.folder / "log").open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fakes.quick_serve", "--no-web"],
-                cwd=self.world.folder,
-                env=self.world.environment,
-                stderr=log,
-                text=True,
-            )
-        self.services[process.pid] = process
-        return process.pid
-
-    def leader(self) -> int:
-        """The process that runs the mornings; 0 while there is none."""
-        with self.store.read() as tx:
-            found = leases.holder(tx, MORNINGS)
-        return int(found.owner.split("/")[1]) if found else 0
-
-    def lives(self) -> set[int]:
-        with self.store.read() as tx:
-            return {int(one.owner.split("/")[1]) for one in leases.lives(tx)}
-
-    def states(self) -> dict[str, str]:
-        query = select(subscriber.c.email, delivery.c.state).select_from(delivery.join(subscriber))
-        with self.store.read() as tx:
-            return {email: str(state) for email, state in tx.execute(query)}
-
-    def editions(self) -> list[tuple[str, int]]:
-        query = select(digest.c.rubric, func.count()).group_by(digest.c.rubric)
-        with self.store.read() as tx:
-            return sorted((rubric, number) for rubric, number in tx.execute(query))
-
-    def end(self, pid: int) -> int:
-        self.services[pid].send_signal(signal.SIGTERM)
-        return self.services[pid].wait(60)
-
-    def log(self) -> str:
-        return (self.world.folder / "log").read_text(encoding="utf-8")
-
-
-def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.05)
 
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[Town]:
     if not POSTGRES:
         pytest.skip("two services need PostgreSQL; name one in NEWSLETTER_TEST_DATABASE_URL")
-    rows = []
-    day = newest(datetime.now(UTC))
-    # Should arXiv's hour come while the test runs, the next day has papers as well.
-    for one in (day, following(day)):
-        window = announcement(one)
-        for number, category in enumerate(("cs.LG", "cs.CL") * 4):
-            at = window.start + (window.end - window.start) * (number + 1) / 9
-            rows.append(row(f"{one:%y%m}.{one:%d}{number:03d}", at, [category]))
-    with ExitStack() as stack:
-        database = stack.enter_context(own_database(POSTGRES))
-        feed = [line(each) for each in rows[:8]]
-        arxiv = stack.enter_context(FakeArxiv(rows, feed=lambda _names: feed))
-        post = stack.enter_context(FakeSendGrid(delay=0.1))
-        made = Town(tmp_path, database, arxiv, post)
-        stack.callback(made.store.close)
+    with town_on(POSTGRES, tmp_path) as made:
         yield made
-        for process in made.services.values():
-            process.kill()
-            process.wait()
 
 
 def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(town: Town):

@@ -1,6 +1,7 @@
 """`newsletter serve` as an operator starts it, but that it wakes every second, not every minutes.
 
     python -m tests.fakes.quick_serve --no-web
+    python -m tests.fakes.quick_serve worker --port 0          a worker that looks around as often
     HANGS=round python -m tests.fakes.quick_serve --no-web     the first round never ends
     HANGS=lead  python -m tests.fakes.quick_serve --no-web     nor the first renewal of the lease
 
@@ -12,15 +13,20 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import housekeeping, pulse, schedule
+from newsletter import engine, housekeeping, pulse, schedule
 from newsletter.__main__ import main
 from newsletter.commands import serving
 from newsletter.leading import Leader
+from newsletter.sweeper import Rhythm
 
 if TYPE_CHECKING:
     from newsletter.room import Room
+
+QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20, 10)]
 
 
 def hang_round(_room: Room) -> None:
@@ -48,5 +54,7 @@ if __name__ == "__main__":
         housekeeping.do_round = hang_round
     if hangs == "lead":
         Leader.renew = hang_lead  # type: ignore[method-assign]
-    sys.argv.insert(1, "serve")
+    engine.Rhythm = partial(Rhythm, *QUICK)  # type: ignore[misc]
+    if "worker" not in sys.argv:
+        sys.argv.insert(1, "serve")
     main()

@@ -1,0 +1,72 @@
+"""PostgreSQL goes away under processes at work: they wait for it and go on, or say so and end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from newsletter.deliver import Limits
+from tests.fakes.services import Town, town_on, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
+READERS = 60
+AWAY_SECONDS = float(os.environ.get("NEWSLETTER_TEST_AWAY_SECONDS", "4"))
+WAYS = {"local": [("--no-web",)], "dbos": [("--no-web", "--no-work"), ("worker", "--port", "0")]}
+
+pytestmark = pytest.mark.skipif(
+    not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL"
+)
+
+
+@contextmanager
+def refused(url: str) -> Iterator[None]:
+    """Meanwhile nobody is connected to a database, and nobody can connect."""
+    named = make_url(url)
+    server = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    ends = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with server.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {named.database} ALLOW_CONNECTIONS false"))
+        connection.execute(ends, {"name": named.database})
+        yield
+        connection.execute(text(f"ALTER DATABASE {named.database} ALLOW_CONNECTIONS true"))
+    server.dispose()
+
+
+@pytest.mark.parametrize("engine", WAYS)
+def test_a_database_that_goes_away_costs_no_mail_and_doubles_none(tmp_path: Path, engine: str):
+    with town_on(POSTGRES, tmp_path, NEWSLETTER_ENGINE=engine) as town:
+        for number in range(READERS):
+            town.join(f"reader{number}", "one")
+        for words in WAYS[engine]:
+            town.start(*words)
+        wait_for(lambda: len(town.post.messages) > READERS // 4)
+        with refused(town.world.environment["NEWSLETTER_DATABASE_URL"]):
+            time.sleep(AWAY_SECONDS)
+        assert len(town.post.messages) < READERS, "it went too late for this test"
+        wait_for(lambda: settled(town))
+        assert {process.poll() for process in town.services.values()} == {None}, town.log()
+        for pid in reversed(town.services):
+            assert town.end(pid) == 0, town.log()
+
+        states, taken = town.states(), Counter(town.post.addresses)
+        doubtful = {email for email, state in states.items() if state == "unknown"}
+        assert (len(states), max(taken.values())) == (READERS, 1)
+        assert taken.keys() | doubtful == states.keys()
+        assert len(doubtful) <= Limits().threads
+        assert town.editions() == [("one", 1)]
+
+
+def settled(town: Town) -> bool:
+    found = town.states().values()
+    return bool(found) and not {"pending", "sending"} & set(found)
