@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAKE_MINUTES = 5
+WAKE = {"minute": "*/5"}
+"""By the clock and not by the start: hours that readers choose are round, and are kept so."""
+MORNING = {"make", "serve"}
 ASK_AGAIN = timedelta(minutes=15)
 """Between two questions to arXiv, or to a model that failed."""
 OFTEN = 24
@@ -230,12 +232,12 @@ def scheduler(mornings: Mornings) -> BlockingScheduler:
     now = datetime.now(UTC)
     made.add_job(mornings.lead, "interval", seconds=RENEW_SECONDS, next_run_time=now, id="lead")
     for job in (mornings.make, mornings.serve):
-        made.add_job(job, "interval", minutes=WAKE_MINUTES, next_run_time=now, id=job.__name__)
+        made.add_job(job, "cron", **WAKE, next_run_time=now, id=job.__name__)
     return made
 
 
 def wake(scheduler: BaseScheduler) -> None:
-    """Have every job that repeats run now: the clock was set, and their times mean nothing."""
+    """Have every job but the night's run now: the clock was set, and their times mean nothing."""
     for job in scheduler.get_jobs():
-        if hasattr(job.trigger, "interval"):
+        if hasattr(job.trigger, "interval") or job.id in MORNING:
             job.modify(next_run_time=datetime.now(UTC))

@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from newsletter.commands.serving import watch
 from newsletter.pulse import SILENT_SECONDS, Pulse
-from newsletter.schedule import wake
+from newsletter.schedule import scheduler, wake
 from tests.fakes.world import World
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +71,30 @@ def wait_for(what) -> bool:
 def test_what_repeats_is_due_at_once_and_what_has_its_hour_is_not(bell):
     wake(bell)
     assert soon(bell) == {"serve"}
+
+
+class Idle:
+    """Mornings of which only the names matter."""
+
+    def lead(self) -> None: ...
+
+    def make(self) -> None: ...
+
+    def serve(self) -> None: ...
+
+
+def test_mail_leaves_at_the_hour_whenever_the_service_was_started():
+    """Counted from a start at 06:58:13, seven o'clock would be served at 07:03:13."""
+    made = scheduler(Idle())
+    jobs = {job.id: job for job in made.get_jobs()}
+    assert soon(made) == {"lead", "make", "serve"}
+    started = datetime(2026, 11, 23, 6, 58, 13, tzinfo=UTC)
+    for name in ("make", "serve"):
+        told = jobs[name].trigger.get_next_fire_time(started, started)
+        assert told == datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+        jobs[name].modify(next_run_time=datetime.now(UTC) + LATER)
+    wake(made)
+    assert soon(made) == {"lead", "make", "serve"}
 
 
 @pytest.mark.parametrize("jump", [-7200, 86400])

@@ -45,7 +45,7 @@ def hang() -> None:
 
 
 if __name__ == "__main__":
-    schedule.WAKE_MINUTES = 1 / 60  # type: ignore[assignment]
+    schedule.WAKE = {"second": "*"}
     schedule.RENEW_SECONDS = 1.0
     if hangs := os.environ.get("HANGS"):
         serving.GRACE_SECONDS = 1
