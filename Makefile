@@ -41,7 +41,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 # npm fetches what judges mails only for this; a machine without node or Chromium is told so.
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
@@ -52,7 +52,7 @@ tests/email/node_modules: tests/email/package-lock.json
 	@touch $@
 
 test-large: $(VENV)/dev.stamp ## The tests with thousands where `make test` takes hundreds
-	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto
+	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto --dist worksteal
 
 check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniemail and emailens
 	@if ! { $(HAS_BROWSER); }; then \

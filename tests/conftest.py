@@ -34,6 +34,11 @@ settings.load_profile("ours")
 gc.disable()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for a lease, or for a lock to be given up."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
