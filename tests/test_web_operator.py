@@ -187,6 +187,18 @@ def test_a_proxy_names_the_operator(store):
         assert web.post("/operator/replies", fields, **{HEADER: "ada"}).status == 303
 
 
+def test_only_the_proxy_may_name_the_operator(store, monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7")
+    with served(opened(store, operator_header=HEADER)) as web:
+        assert web.get("/operator", **{HEADER: "ada"}).status == 403
+        claimed = {HEADER: "ada", "X-Forwarded-For": "192.0.2.7"}
+        assert web.get("/operator", **claimed).status == 403
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7, 127.0.0.0/8")
+    with served(opened(store, operator_header=HEADER)) as web:
+        passed_on = {HEADER: "ada", "X-Forwarded-For": "203.0.113.9"}
+        assert web.get("/operator", **passed_on).status == 200
+
+
 def test_what_it_shows(operator: Operator):
     page = operator.get()
     assert (page.status, page.headers["cache-control"]) == (200, "no-store")

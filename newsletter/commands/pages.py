@@ -47,13 +47,13 @@ def answer(app: Starlette, door: socket.socket, ended: threading.Event | None) -
     """Until a signal, or until `ended`."""
     import uvicorn
 
-    # Of whom `X-Forwarded-For` is believed: uvicorn believes 127.0.0.1 alone, or whom the variable
-    # FORWARDED_ALLOW_IPS names. From anybody else only the socket's peer counts.
+    # Of whom `X-Forwarded-For` is believed is said in `web/proxy.py`, which has to see the peer.
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

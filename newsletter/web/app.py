@@ -27,6 +27,7 @@ from newsletter.web import (
 )
 from newsletter.web.forms import with_form
 from newsletter.web.guard import Guard
+from newsletter.web.proxy import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
             *more,
         ],
         middleware=[
+            Middleware(Peers),
             Middleware(Guard, secure=desk.settings.public_url.startswith("https:")),
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from newsletter.web.forms import first
+from newsletter.web.proxy import by_proxy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -72,7 +73,7 @@ def session(desk: Desk, request: Request) -> Session | None:
     password, header = _password(desk), desk.settings.operator_header
     if not password and not header:
         raise HTTPException(404)
-    if header and (named := request.headers.get(header, "").strip()):
+    if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
         return Session(f"{header}: {named}", by_cookie=False)
     return _by_cookie(desk, request.cookies.get(COOKIE, "")) if password else None
 
