@@ -101,9 +101,9 @@ def test_15_a_long_sentence_is_not_judged_by_its_beginning():
 
 @pytest.mark.parametrize("word", ["unsubscribe ", "to from of my ", "的", "を", "un"])
 def test_16_no_sentence_takes_long(word: str):
-    started = time.process_time()
+    started = time.thread_time()
     asks_to_leave(word * 2000)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_greeting_and_a_closing_are_told_from_a_request():

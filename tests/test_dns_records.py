@@ -158,7 +158,7 @@ def test_a_name_server_that_is_silent_or_broken_is_no_empty_answer():
     with FakeDns({("example.org", "MX"): ["10 a."]}) as names:
         names.silent.add("silent.example.org")
         names.broken.add("broken.example.org")
-        asking = NameServer(names.where, seconds=0.5)
+        asking = NameServer(names.where, seconds=0.2)
         started = time.monotonic()
         for host in ("silent.example.org", "broken.example.org", "a..b", f"{'x' * 70}.org"):
             with pytest.raises(CheckError, match="did not answer"):

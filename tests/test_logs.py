@@ -203,9 +203,9 @@ def test_plain_words_stay_as_they_are():
 
 
 def test_a_long_word_is_read_in_linear_time():
-    started = time.perf_counter()
+    started = time.thread_time()
     logs.Cleaner(["x" * 40]).text("a" * 300_000)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_what_a_thread_dies_of_and_warnings_are_logged():

@@ -185,7 +185,7 @@ def test_a_server_in_trouble_is_one_line_without_the_password(
         collect(server.url, timeout=0.5)
 
     assert "secret" not in str(caught.value)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # The server would hold it for 20.
 
 
 def test_a_password_beyond_ascii_is_sent_as_utf_8(server: FakeImap):
