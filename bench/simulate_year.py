@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from newsletter.announcements import announcement, following
-from newsletter.people import WEEKLY
+from newsletter.people import WEEKDAYS, WEEKLY
 from newsletter.store import digests
 from tests.fakes.year import (
     GRID,
@@ -34,6 +35,9 @@ from tests.fakes.year import (
     arxiv_of,
     events_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WEEKEND = (5, 6)
 POLL = timedelta(minutes=15)
@@ -109,26 +113,47 @@ def _moments(year: Year) -> list[datetime]:
         public = datetime.combine(day - timedelta(days=1), time(20), eastern).astimezone(UTC)
         if day.weekday() not in WEEKEND:
             found.add(public)
-            found |= {wall_clock(*place, public) for place in _clocks(year, public)}
+            for wish in _wishes(year, public):
+                found |= _around(wish[0], due_by_clock(*wish, public))
         day += timedelta(days=1)
     return sorted(found)
 
 
-def _clocks(year: Year, moment: datetime) -> set[tuple[str, time]]:
-    """The zones and hours that somebody has in the day after a moment."""
+def _around(zone: str, due: datetime) -> set[datetime]:
+    """A moment, and where clocks have just changed one before it: a mail may not be early."""
+    offsets = {(due - timedelta(days=n)).astimezone(ZoneInfo(zone)).utcoffset() for n in (0, 4)}
+    return {due} if len(offsets) == 1 else {due - timedelta(minutes=50), due}
+
+
+def _wishes(year: Year, moment: datetime) -> set[tuple[str, time, tuple[str, ...]]]:
+    """The zones, hours and weekdays that somebody has in the week after a moment."""
     found = set()
     for one in year.readers:
-        zone, hour = one.zone, one.hour
+        now = {"timezone": one.zone, "send_at": one.hour, "days": one.days}
         for at, _, how in one.changes:
             if at <= moment:
-                zone, hour = str(how.get("timezone", zone)), how.get("send_at", hour)
-            elif at < moment + timedelta(days=2):
-                found.add((str(how.get("timezone", zone)), how.get("send_at", hour)))
-        found.add((zone, hour))
+                now |= how
+            elif at < moment + timedelta(days=8):
+                found.add(_wish(now | how))
+        found.add(_wish(now))
     return found
 
 
+def _wish(how: Mapping[str, Any]) -> tuple[str, time, tuple[str, ...]]:
+    days = WEEKDAYS if how["days"] == WEEKLY else how["days"]
+    return how["timezone"], how["send_at"], days
+
+
 # What is expected
+
+
+@cache
+def due_by_clock(zone: str, hour: time, days: tuple[str, ...], public: datetime) -> datetime:
+    """When the wall clock of a zone first comes to an hour of such a weekday after a moment."""
+    at = wall_clock(zone, hour, public)
+    while WEEKDAYS[at.astimezone(ZoneInfo(zone)).weekday()] not in days:
+        at = wall_clock(zone, hour, at + timedelta(minutes=15))
+    return at
 
 
 @cache
@@ -165,6 +190,8 @@ def check(year: Year, service: Service) -> Findings:
         _check_once(reader, box, found)
         if reader.daily:
             _check_daily(year, reader, box, days, found)
+        elif reader.chooses:
+            _check_chosen(year, reader, box, days, found)
         elif reader.days == WEEKLY:
             _check_weekly(year, reader, box, days, found)
         _check_complete(reader, box, days, found)
@@ -183,26 +210,31 @@ class Made:
 def _made(service: Service) -> dict[str, dict[date, Made]]:
     found: dict[str, dict[date, Made]] = {}
     with service.room.store.read() as tx:
-        for slug in RUBRICS:
+        # Nobody pays for a rubric that nobody reads.
+        for slug in sorted({reader.rubric for reader in service.year.readers}):
+            found[slug] = {}
             at = {one.date: one.at for one in digests.frozen_since(tx, slug, date(2000, 1, 1))}
-            for digest in digests.between(tx, slug, min(at), max(at)):
+            for digest in digests.between(tx, slug, date(2000, 1, 1), service.year.last):
                 picks = tuple(pick.paper.id for pick in digest.picks)
                 made = Made(at[digest.date], picks, digest.coverage.papers)
-                found.setdefault(slug, {})[digest.date] = made
+                found[slug][digest.date] = made
     return found
 
 
 def _check_papers(year: Year, service: Service, found: Findings) -> None:
-    """Every paper announced in a rubric's categories is in exactly one of its digests."""
+    """Every paper announced in a rubric's categories is in exactly one of its digests, and what was
+    neither held nor cross-listed later is in that of its day.
+    """
     made = _made(service)
-    began = announcement(year.days[0]).start
-    for slug, categories in RUBRICS.items():
-        seen = Counter(paper for day in made[slug].values() for paper in day.papers)
+    began, last = announcement(year.days[0]).start, year.days[-1]
+    for slug, days in made.items():
+        categories = RUBRICS[slug]
+        seen = Counter(paper for day in days.values() for paper in day.papers)
         for one in year.sky.submissions:
             mailing = year.sky.mailing(one)
-            names = {*one.categories, *(name for day, name in one.crosses if day < year.last)}
+            names = {*one.categories, *(name for day, name in one.crosses if day < last)}
             ours = names & set(categories) and one.submitted >= began
-            if not ours or not year.first <= mailing < year.last:
+            if not ours or not year.first <= mailing < last:
                 continue
             times = seen[one.id]
             found.check(
@@ -210,6 +242,12 @@ def _check_papers(year: Year, service: Service, found: Findings) -> None:
                 f"{one.id} of {mailing} is in {times} digests of {slug}",
                 holds=times == 1,
             )
+            if one.announced is None and set(one.categories) & set(categories):
+                found.check(
+                    "a paper is in the digest of its day",
+                    f"{one.id} of {mailing}, {slug}",
+                    holds=mailing in days and one.id in days[mailing].papers,
+                )
 
 
 def _check_days(year: Year, made: dict[str, dict[date, Made]], found: Findings) -> None:
@@ -253,6 +291,32 @@ def _check_daily(
             found.check("a mail comes at its hour", case, holds=on_time)
     case = f"{reader.name}: {sorted(by_day)}"
     found.check("no mail but for an announcement", case, holds=not by_day)
+
+
+def _check_chosen(
+    year: Year, reader: Reader, box: list[Mail], days: dict[date, Made], found: Findings
+) -> None:
+    """One mail on a weekday asked for, with all that was announced since the one before."""
+    groups: dict[datetime, list[date]] = {}
+    for day in year.days:
+        public = year.sky.public(day) - year.sky.delays.get(day, timedelta(0))
+        due = due_by_clock(reader.zone, reader.hour, reader.days, public)
+        groups.setdefault(due, []).append(day)
+    end = announcement(following(year.last)).public_from
+    for due, dates in groups.items():
+        real = [day for day in dates if day not in year.sky.holidays]
+        if due >= end or not real or dates[-1] not in days:
+            continue
+        wanted = max(due, days[dates[-1]].at)
+        mails = [mail for mail in box if mail.last in dates]
+        case = f"{reader.name}, {real[0]} to {real[-1]}: {len(mails)} mails"
+        found.check("one mail on a weekday asked for", case, holds=len(mails) == 1)
+        for mail in mails:
+            case = f"{reader.name}, {mail.first} to {mail.last}: at {mail.at}, due {due}"
+            on_time = wanted <= mail.at <= wanted + SOON
+            # A reader's first mail holds one day.
+            whole = mail.last == real[-1] and (mail is box[0] or mail.first == real[0])
+            found.check("such a mail comes at its hour", case, holds=on_time and whole)
 
 
 def _check_weekly(

@@ -53,12 +53,14 @@ CATEGORIES = ("cs.LG", "cs.AI", "cs.CL", "math.ST")
 JOINED = timedelta(days=20)
 GRID = timedelta(minutes=5)
 PHASE = timedelta(minutes=2)
+FILLED_IN = timedelta(minutes=12)
+"""So long after its hour a slow batch is there: after the first look, and before the second."""
 
 
 class Judge:
     """Finds every third paper relevant, by its number: the same on every reading.
 
-    With a clock it is another model each month, so that little is to be learnt from the past.
+    With a clock it is another model each week, so that little is to be learnt from the past.
     """
 
     judges = True
@@ -71,7 +73,7 @@ class Judge:
 
     @property
     def name(self) -> str:
-        return f"judge/{self._clock():%y%m}" if self._clock else "judge/1"
+        return f"judge/{self._clock():%G-%V}" if self._clock else "judge/1"
 
     def prompt(self, rubric: Rubric) -> str:
         return rubric.title
@@ -149,6 +151,11 @@ class Reader:
     def daily(self) -> bool:
         return self.days == WEEKDAYS and not self.changes
 
+    @property
+    def chooses(self) -> bool:
+        """Whether mail comes on some weekdays only."""
+        return self.days not in (WEEKDAYS, WEEKLY) and not self.changes
+
 
 @dataclass
 class Year:
@@ -205,6 +212,7 @@ class Year:
         for name in ("cs.LG", "math.ST"):
             self.sky.stale.add((self._pick("a stale feed", 1, 0.5), name))
         self.sky.feedless.add(self._pick("no feed", 0, 0.6))
+        slow = self._pick("a batch that fills in slowly", 4, 0.8)
         late = self._pick("an empty first page", 3, 0.7)
         self.empty_pages = [announcement(late).public_from]
         number = 0
@@ -214,7 +222,9 @@ class Year:
             step = (window.end - window.start) / self.papers_a_day
             for place in range(self.papers_a_day):
                 number += 1
-                self.sky.add(self._paper(number, window.start + step * (place + 0.5), day))
+                one = self._paper(number, window.start + step * (place + 0.5), day)
+                slowly = day == slow and number % 2 and one.announced is None
+                self.sky.add(replace(one, lag=FILLED_IN) if slowly else one)
             day = following(day)
 
     def _paper(self, number: int, submitted: datetime, day: date) -> Submission:
@@ -258,6 +268,14 @@ class Year:
             name = zone.rpartition("/")[2].lower()
             self.readers.append(Reader(f"weekly-{name}", "models", zone, days=WEEKLY))
             self.readers.append(Reader(f"twice-{name}", "words", zone, days=("mon", "thu")))
+        # Where Monday's announcement is read on Tuesday; and what is read when none is made.
+        for name, zone, days in (
+            ("mondays", "Asia/Tokyo", ("mon",)),
+            ("some", "Pacific/Auckland", ("mon", "tue", "fri")),
+            ("weekends", "Asia/Kathmandu", ("sat", "sun")),
+            ("sundays", "Pacific/Honolulu", ("sun",)),
+        ):
+            self.readers.append(Reader(name, "words", zone, days=days))
         self.readers.append(Reader("weekly-numbers", "numbers", "Asia/Tokyo", days=WEEKLY))
         self.readers += [self._mover(), self._pauser("short", 5), self._pauser("longer", 12)]
         self.readers.append(self._waverer())
