@@ -206,7 +206,7 @@ def test_what_it_shows(operator: Operator):
     cells = [cell.get_text() for cell in today.find_all("tr")[-1].find_all("td")]
     assert cells == ["2", "2", "1", "$0.15", "9", "1"]
     assert "Secret plans" in today.get_text()
-    assert "not made yet" in today.get_text()
+    assert "nobody reads it" in today.get_text()
     thirty = page.soup.find(id="thirty").find_parent("section")
     assert len(thirty.find_all("figure")) == 3
     for drawing in thirty.select("figure > svg"):
@@ -219,6 +219,13 @@ def test_what_it_shows(operator: Operator):
     assert "Thu 25 Sep" in rows[0].get_text()
     total = thirty.find("tfoot").get_text(" ")
     assert " 36 " in total
+
+
+def test_a_digest_that_somebody_waits_for_is_not_made_yet(store):
+    reader(store)
+    with served(opened(store, operator_header=HEADER)) as web:
+        page = web.get("/operator", **{HEADER: "ada"})
+    assert "not made yet" in page.soup.find(id="today").find_parent("section").get_text()
 
 
 def test_at_a_weekend_the_last_digests_are_still_shown(store):

@@ -18,7 +18,7 @@ from newsletter.decisions import Decided
 from newsletter.links import TEST_READER
 from newsletter.people import Subscriber
 from newsletter.render.words import clean
-from newsletter.store import alerts, digests, overview, waiting
+from newsletter.store import alerts, digests, overview, subscribers, waiting
 from newsletter.web import operator_door as door
 from newsletter.web.desk import NEVER
 from newsletter.web.forms import first
@@ -63,6 +63,7 @@ def show(desk: Desk, request: Request) -> Response:
         replies = waiting.replies(tx, MOST)
         doubts = waiting.doubts(tx, MOST)
         open_alerts = alerts.opened(tx)
+        read = subscribers.readers(tx)
         over = [one for one in alerts.since(tx, desk.clock() - LONG) if one.cleared_at]
     shown: Summary = summary(found, list(desk.rubrics.values()), newest, last, DAYS)
     said = SAID.get(request.query_params.get("said", ""), "")
@@ -80,7 +81,7 @@ def show(desk: Desk, request: Request) -> Response:
         reply_count=replies[0],
         doubts=[_doubt(one) for one in doubts[1]],
         doubt_count=doubts[0],
-        previews=_sorted(desk),
+        read=read,
         token=door.token(desk, who),
         by_cookie=who.by_cookie,
     )
