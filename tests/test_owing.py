@@ -202,6 +202,37 @@ def test_days_between_the_chosen_ones_come_along(house):
     assert house.wake(THU) == ["a 03-05"]
 
 
+@pytest.mark.parametrize(("zone", "hour"), [("Asia/Tokyo", 22), ("Pacific/Auckland", 18)])
+def test_who_waits_for_a_weekday_is_sent_what_gathered(house, zone, hour):
+    """Seven on Mondays there is Sunday in UTC, and before Monday's announcement."""
+    house.join("a", timezone=zone, days=("mon",))
+    house.join("b", timezone=zone, days=("mon",), at=datetime(2026, 3, 5, 12, tzinfo=UTC))
+    house.made(LAST_FRI)
+    assert house.wake(date(2026, 3, 1), hour) == ["a 27-27"]
+    for day in (MON, TUE, WED, THU, FRI):
+        house.made(day)
+        assert house.wake(day, 23) == []
+    sunday = date(2026, 3, 8)
+    assert house.wake(sunday, hour - 1) == []
+    # The second came on Thursday; what was public by then is no news of his.
+    assert house.wake(sunday, hour) == ["a 02-06", "b 06-06"]
+    assert house.wake(sunday, hour + 1) == []
+
+
+def test_what_is_due_with_a_late_announcement_waits_for_it_for_a_day(house):
+    house.join("a", days=("mon", "thu"))
+    house.made(LAST_FRI, MON)
+    assert house.wake(MON) == ["a 02-02"]
+    house.made(TUE, WED)
+    assert house.wake(THU, 23) == []
+    assert house.wake(FRI, 6) == []
+    assert house.wake(FRI, 7) == ["a 03-04"]
+    house.made(THU)
+    assert house.wake(FRI, 8) == ["a 05-05"]
+    house.made(FRI, NEXT_MON)
+    assert house.wake(NEXT_MON) == ["a 06-09"]
+
+
 def test_a_pause_ends_with_one_mail_of_what_was_missed(house):
     house.join("a")
     house.join("b")
