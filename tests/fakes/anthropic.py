@@ -7,12 +7,12 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tests.fakes.anthropic_answers import Ending, written
 from tests.fakes.anthropic_batches import Batches
 from tests.fakes.anthropic_money import Till
+from tests.fakes.loopback import HttpHandler, Loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Seen:
     titles: dict[str, str]
 
 
-class FakeAnthropic:
+class FakeAnthropic(Loopback):
     """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block."""
 
     def __init__(self, judge: Judge, *, latency: float = 0.0) -> None:
@@ -63,17 +63,7 @@ class FakeAnthropic:
         self.till = Till()
         self.lock = threading.Lock()
         self.batches = Batches()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.bind(_Handler)
 
     @property
     def bill_nanos(self) -> int:
@@ -123,23 +113,10 @@ class FakeAnthropic:
         return None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-    fake: FakeAnthropic
-
-    def handle_error(self, *_: object) -> None:
-        """A client that was killed is part of the play."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HttpHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """What has happened so far, for a test in another process."""
         fake = self.server.fake
         if "/batches" in self.path:
@@ -149,9 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             counts = {"requests": len(fake.requests), "paid": len(fake.answered)}
         self._send(200, json.dumps(counts | {"bill_nanos": fake.bill_nanos}).encode())
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         fake = self.server.fake
-        text = self.rfile.read(int(self.headers["content-length"] or 0)).decode()
+        text = self.body().decode()
         body = json.loads(text or "{}")
         if "/batches" in self.path:
             self._send(*fake.batches.post(self.path, body, fake))
@@ -200,13 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind: str = "application/json",
     ) -> None:
         try:
-            self.send_response(status)
-            given = {"content-type": kind, "content-length": str(len(raw)), "request-id": "req_1"}
+            given = {"content-type": kind, "request-id": "req_1"}
             given |= self.server.fake.reply_headers
-            for name, value in (given | (headers or {})).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(raw)
+            self.answer(status, raw, given | (headers or {}))
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 

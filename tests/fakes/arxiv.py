@@ -7,18 +7,17 @@ like those of `line`, or None where arXiv answers 404. `tests.fakes.sky` fills b
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape, quoteattr
 
 from newsletter.announcements import announcement
+from tests.fakes.loopback import HttpHandler, Loopback
 
 Row = Mapping[str, Any]
 SHOWN = (
@@ -67,7 +66,7 @@ Fault = Callable[[Request, Reply], Reply]
 """Turns the reply that was due into the one that is sent."""
 
 
-class FakeArxiv:
+class FakeArxiv(Loopback):
     """`with FakeArxiv(rows) as fake:` serves at `fake.url` and notes `fake.requests`.
 
     `rows` may be changed while it serves. `fail(fault, times=2, after=1)` spoils the second and
@@ -89,25 +88,15 @@ class FakeArxiv:
         self.requests: list[Request] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
-        self.closing = threading.Event()
 
     def fail(self, fault: Fault, *, times: int = 1, after: int = 0) -> None:
         self.faults.extend([_as_it_is] * after + [fault] * times)
 
     def __enter__(self) -> Self:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/api/query"
-        self.rss_url = f"http://127.0.0.1:{self.server.server_port}/rss"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.bind(_Handler)
+        self.rss_url = f"{self.url}/rss"
+        self.url += "/api/query"
+        return super().__enter__()
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)
@@ -331,27 +320,20 @@ def _entry(row: Row) -> str:
     )
 
 
-def _handler(fake: FakeArxiv) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            params = {
-                name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()
-            }
-            path = urlsplit(self.path).path
-            reply = fake.answer(Request(params, dict(self.headers), time.monotonic(), path))
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "application/atom+xml; charset=utf-8")
-            self.send_header("Content-Length", str(reply.length or len(reply.body)))
-            self.end_headers()
-            half = len(reply.body) // 2 if reply.pause else 0
-            self.wfile.write(reply.body[:half])
-            fake.closing.wait(reply.pause)
-            if not fake.closing.is_set():
-                self.wfile.write(reply.body[half:])
-
-        def log_message(self, *_: object) -> None:
-            """The tests' output stays their own."""
-
-    return Handler
+class _Handler(HttpHandler):
+    def get(self) -> None:
+        fake = self.server.fake
+        path, _, query = self.path.partition("?")
+        params = {name: values[0] for name, values in parse_qs(query).items()}
+        reply = fake.answer(Request(params, dict(self.headers), time.monotonic(), path))
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/atom+xml; charset=utf-8")
+        self.send_header("Content-Length", str(reply.length or len(reply.body)))
+        self.end_headers()
+        half = len(reply.body) // 2 if reply.pause else 0
+        self.wfile.write(reply.body[:half])
+        fake.closing.wait(reply.pause)
+        if not fake.closing.is_set():
+            self.wfile.write(reply.body[half:])

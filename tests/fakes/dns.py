@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
-from typing import TYPE_CHECKING, Self
+from socketserver import BaseRequestHandler
+from typing import TYPE_CHECKING
 
 import dns.flags
 import dns.message
@@ -12,35 +11,30 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.fakes.loopback import Loopback, UdpServer
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SECONDS = 60
 
 
-class FakeDns:
+class FakeDns(Loopback):
     """`with FakeDns({("example.org", "MX"): ["10 mx.example.org."]}) as names:` at `names.where`.
 
     Values stand as in a zone file, a TXT in quotes. `silent` names get no answer at all, `broken`
     ones SERVFAIL.
     """
 
+    kind = UdpServer
+
     def __init__(self, zone: Mapping[tuple[str, str], Sequence[str]]) -> None:
         self.zone = dict(zone)
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.asked: list[tuple[str, str]] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self.where = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.bind(_Handler)
+        self.where = f"127.0.0.1:{self.port}"
 
     def answer(self, wire: bytes) -> bytes | None:
         query = dns.message.from_wire(wire)
@@ -71,13 +65,8 @@ class FakeDns:
         return [*steps, (host, kind)] if (host, kind) in self.zone else steps
 
 
-class _Server(socketserver.ThreadingUDPServer):
-    daemon_threads = True
-    fake: FakeDns
-
-
-class _Handler(socketserver.BaseRequestHandler):
-    server: _Server
+class _Handler(BaseRequestHandler):
+    server: UdpServer
 
     def handle(self) -> None:
         data, door = self.request

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socketserver
 import ssl
-import threading
 from base64 import b64decode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from socketserver import StreamRequestHandler
+from typing import TYPE_CHECKING
 
+from tests.fakes.loopback import Loopback, TcpServer
 from tests.fakes.smtp import make_certificate
 
 if TYPE_CHECKING:
@@ -27,34 +27,25 @@ class Kept:
 
 
 @dataclass
-class FakeImap:
+class FakeImap(Loopback):
     """`answers` overrides the reply to a verb (LOGIN, SELECT, UID SEARCH, UID FETCH, UID STORE).
 
     The value "drop" closes the connection, "stall" never answers.
     """
 
+    kind = TcpServer
     folder: Path
     mails: list[Kept] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
+    def __post_init__(self) -> None:
         self.certificate = make_certificate(self.folder)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate)
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self.port = self._server.server_address[1]
+        self.bind(_Handler)
         self.url = f"imaps://reader:secret%40word@127.0.0.1:{self.port}/Replies"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
 
     def put(self, raw: bytes, **options: int) -> Kept:
         self.mails.append(Kept(raw, **options))
@@ -65,17 +56,8 @@ class FakeImap:
         return [command.split(" ")[0] for command in self.commands]
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    fake: FakeImap
-
-    def handle_error(self, *_: object) -> None:
-        """A client that refuses our certificate is part of the play."""
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
+class _Handler(StreamRequestHandler):
+    server: TcpServer
 
     def handle(self) -> None:
         self.fake = self.server.fake

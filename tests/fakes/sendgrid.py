@@ -8,9 +8,9 @@ import struct
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from tests.fakes.loopback import HttpHandler, Loopback
 from tests.fakes.sendgrid_groups import Batches, Received, received
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def refusal(status: int, message: str, where: str | None = None, **headers: str)
     return Fault(status, {"errors": [{"message": message, "field": where}]}, named)
 
 
-class FakeSendGrid:
+class FakeSendGrid(Loopback):
     """`messages` are those taken, `requests` all that came: (path, headers, payload).
 
     Each is answered after `delay` seconds; who waits is let go by `hurry`, and nobody waits then.
@@ -53,22 +53,12 @@ class FakeSendGrid:
         self.batches = Batches()
         self.delay = delay
         self.lock = threading.Lock()
-        self.closing = threading.Event()
         self.hurried = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.fake = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
+        self.bind(_Handler)
 
     def __exit__(self, *_: object) -> None:
-        self.closing.set()
         self.hurry()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__()
 
     def hurry(self) -> None:
         self.hurried.set()
@@ -105,20 +95,10 @@ class FakeSendGrid:
             return fault
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    fake: FakeSendGrid
-
-    def handle_error(self, *_: object) -> None:
-        """A client that goes away is part of the play."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_POST(self) -> None:
+class _Handler(HttpHandler):
+    def post(self) -> None:
         fake = self.server.fake
-        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        payload = json.loads(self.body() or b"{}")
         with fake.lock:
             fake.requests.append((self.path, dict(self.headers), payload))
         if not self.path.endswith("/mail/send"):
@@ -150,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return Fault(*fake.batches.new())
             return Fault(*fake.batches.cancel(payload))
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         fake = self.server.fake
         with fake.lock:
             fake.requests.append((self.path, dict(self.headers), None))
@@ -158,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = fake.batches.look(self.path.rpartition("/")[2]) if looks else (200, {})
         self._answer(Fault(*found))
 
-    def do_DELETE(self) -> None:
+    def delete(self) -> None:
         fake = self.server.fake
         with fake.lock:
             fake.requests.append((self.path, dict(self.headers), None))
@@ -168,13 +148,5 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, fault: Fault) -> None:
         body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
         body = b"" if fault.body is None else body
-        self.send_response(fault.status)
-        self.send_header("X-Message-Id", f"fake-{len(self.server.fake.requests)}")
-        for name, value in fault.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Tests say themselves what matters."""
+        number = {"X-Message-Id": f"fake-{len(self.server.fake.requests)}"}
+        self.answer(fault.status, body, number | fault.headers)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.fakes.loopback import HttpHandler, Loopback
 
 GLOBAL = "/v3/asm/suppressions/global"
 ERASE = "/v3/recipients/erasejob"
 
 
-class FakeLists:
+class FakeLists(Loopback):
     """`lists` by name; `faults` by the last part of a path: a status, "stall" or bytes."""
 
     def __init__(self) -> None:
@@ -21,20 +21,7 @@ class FakeLists:
         self.requests: list[str] = []
         self.erased: list[str] = []
         self.second = 1_758_600_000
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.fake = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self.bind(_Handler)
 
     def put(self, name: str, email: str, second: int | None = None, **told: str) -> None:
         row = {"email": email, "created": second or self.second, **told}
@@ -48,17 +35,8 @@ class FakeLists:
         return [request for request in self.requests if not request.startswith("GET")]
 
 
-class _Server(ThreadingHTTPServer):
-    fake: FakeLists
-
-    def handle_error(self, *_: object) -> None:
-        """A client that goes away is part of the play."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
+class _Handler(HttpHandler):
+    def get(self) -> None:
         asked = urlsplit(self.path)
         name = asked.path.rpartition("/")[2]
         if self._noted(name):
@@ -68,8 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
         rows = self.server.fake.lists.get(name, [])
         self._answer(200, rows[start : start + given.get("limit", 50)])
 
-    def do_POST(self) -> None:
-        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def post(self) -> None:
+        payload = json.loads(self.body())
         if self.path == ERASE:
             if not self._noted("erasejob"):
                 self.server.fake.erased += payload["email_addresses"]
@@ -83,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.fake.put("unsubscribes", email)
         self._answer(201, payload)
 
-    def do_DELETE(self) -> None:
+    def delete(self) -> None:
         if self._noted("remove"):
             return
         email = unquote(self.path.removeprefix(f"{GLOBAL}/"))
@@ -108,11 +86,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: object) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        raw = b"" if body is None else raw
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *_: object) -> None:
-        """Tests say themselves what matters."""
+        self.answer(status, b"" if body is None else raw)

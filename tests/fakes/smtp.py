@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import socketserver
 import ssl
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from socketserver import StreamRequestHandler
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.fakes.loopback import Loopback, TcpServer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @dataclass
-class FakeSmtp:
+class FakeSmtp(Loopback):
     """`answers` overrides the reply to a verb; the value "drop" closes the connection instead.
 
     Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA and, for the message itself, END.
     """
 
+    kind = TcpServer
     folder: Path
     implicit: bool = False
     starttls: bool = True
@@ -36,34 +38,17 @@ class FakeSmtp:
     commands: list[str] = field(default_factory=list)
     in_clear: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
+    def __post_init__(self) -> None:
         self.certificate = make_certificate(self.folder)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.fake = self
-        self.port = self._server.server_address[1]
+        self.bind(_Handler)
         scheme = "smtps" if self.implicit else "smtp"
         self.url = f"{scheme}://reader:secret%40word@127.0.0.1:{self.port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    fake: FakeSmtp
-
-    def handle_error(self, *_: object) -> None:
-        """A client that refuses our certificate is part of the play."""
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
+class _Handler(StreamRequestHandler):
+    server: TcpServer
 
     def handle(self) -> None:
         self.fake, self.secure = self.server.fake, False
