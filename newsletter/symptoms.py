@@ -50,8 +50,7 @@ class Seen:
 
     `late` are batches that arXiv has not shown; `failed`, `unread` and `morning` what was noted of
     the last week's mornings; `missed` digests that are not made, since their first mail was due;
-    `owed` and `doubts` mails that stood so, or were not even planned, for an hour; `spent` holds
-    each rubric's last days.
+    `owed` and `doubts` mails late by an hour, planned or not; `spent` each rubric's last days.
     """
 
     now: datetime
@@ -170,7 +169,8 @@ def _doubts(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         yield Alert(
             Kind.UNKNOWN,
             case.subject,
-            f"Of {_count(case.number, 'mail')} nobody knows whether the provider took them.",
+            f"Of {_count(case.number, 'mail')} nobody knows whether the provider took them, "
+            f"since {_time(case.since)}.",
             "They are not sent again by themselves: that could be a second copy. Look them up in "
             "the provider's activity, and say with `newsletter deliveries resolve` what became of "
             "each:",

@@ -410,7 +410,7 @@ def test_mails_in_doubt(service: Service):
         doubt,
         resolve,
         "Mails in doubt: cold-stars of 2025-11-18",
-        "Of 2 mails nobody knows",
+        "Of 2 mails nobody knows whether the provider took them, since 2025-11-18 02:00 UTC",
         "newsletter deliveries list",
         wait=40,
     )
@@ -690,6 +690,7 @@ def test_replies_that_wait(service: Service):
         "came at 2025-11-18 02:00 UTC",
         "newsletter replies list",
     )
+    assert "<code>newsletter replies answer</code>" in service.told[0].html
     assert not [mail for mail in service.told if "ann@" in mail.text + mail.html]
 
 
