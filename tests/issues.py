@@ -26,6 +26,7 @@ from newsletter.model import (
 )
 from newsletter.render import Nav, Reader, Site
 from newsletter.render.budget import Plan
+from tests.fakes.arxiv import paper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,23 +70,7 @@ USAGE = Usage(
 @cache
 def corpus_papers(day: str) -> dict[str, Paper]:
     with gzip.open(CORPUS / f"papers-{day}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return {paper.id: paper for paper in map(_paper, map(json.loads, lines))}
-
-
-def _paper(row: dict[str, Any]) -> Paper:
-    identifier, _, version = row["id"].rpartition("v")
-    return Paper(
-        id=identifier,
-        version=int(version),
-        title=row["title"],
-        authors=tuple(row["authors"]),
-        abstract=row["abstract"],
-        primary_category=row["primary_category"],
-        categories=tuple(row["categories"]),
-        published=datetime.fromisoformat(row["published"]),
-        updated=datetime.fromisoformat(row["updated"]),
-        comment=row["comment"] or "",
-    )
+        return {paper.id: paper for paper in map(paper_of, map(json.loads, lines))}
 
 
 @cache

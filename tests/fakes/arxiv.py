@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape, quoteattr
 
 from newsletter.announcements import announcement
+from newsletter.model import Paper
 from tests.fakes.loopback import HttpHandler, Loopback
 
 Row = Mapping[str, Any]
@@ -154,6 +155,23 @@ def row(
         "comment": None,
         **other,
     }
+
+
+def paper_of(shown: Row) -> Paper:
+    """A row as the newsletter keeps it."""
+    paper_id, _, version = shown["id"].rpartition("v")
+    return Paper(
+        id=paper_id,
+        version=int(version),
+        title=shown["title"],
+        authors=tuple(shown["authors"]),
+        abstract=shown["abstract"],
+        primary_category=shown["primary_category"],
+        categories=tuple(shown["categories"]),
+        published=datetime.fromisoformat(shown["published"]),
+        updated=datetime.fromisoformat(shown["updated"]),
+        comment=shown["comment"] or "",
+    )
 
 
 def atom(rows: Sequence[Row], total: int, start: int = 0, size: int = 10) -> bytes:

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter import announcements
 from newsletter.announcements import EASTERN, announcement, following, is_announced, previous
-from newsletter.model import Paper
 from newsletter.sources import Kind, Named
-from tests.fakes.arxiv import row
+from tests.fakes.arxiv import paper_of, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from newsletter.model import Paper
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class SkySource:
         self.asked.append(("submitted", self.sky.clock()))
         wanted = set(categories)
         rows = self.sky.between(start, end)
-        found = sorted((_paper(each) for each in rows), key=lambda paper: paper.id)
+        found = sorted((paper_of(each) for each in rows), key=lambda paper: paper.id)
         kept = [paper for paper in found if wanted & set(paper.categories)]
         progress(len(kept), len(kept))
         return kept
@@ -191,7 +192,7 @@ class SkySource:
 
     def by_id(self, ids) -> list[Paper]:
         self.asked.append(("by_id", self.sky.clock()))
-        return sorted(map(_paper, self.sky.named_ids(ids)), key=lambda paper: paper.id)
+        return sorted(map(paper_of, self.sky.named_ids(ids)), key=lambda paper: paper.id)
 
     def count(self, categories, start, end) -> int:
         self.asked.append(("count", self.sky.clock()))
@@ -201,22 +202,6 @@ class SkySource:
     def shows_any(self, start, end) -> bool:
         self.asked.append(("shows_any", self.sky.clock()))
         return bool(self.sky.between(start, end))
-
-
-def _paper(shown: Mapping[str, Any]) -> Paper:
-    paper_id, _, version = shown["id"].partition("v")
-    return Paper(
-        id=paper_id,
-        version=int(version),
-        title=shown["title"],
-        authors=tuple(shown["authors"]),
-        abstract=shown["abstract"],
-        primary_category=shown["primary_category"],
-        categories=tuple(shown["categories"]),
-        published=datetime.fromisoformat(shown["published"]),
-        updated=datetime.fromisoformat(shown["updated"]),
-        comment=shown["comment"] or "",
-    )
 
 
 @dataclass
