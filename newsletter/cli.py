@@ -129,10 +129,15 @@ def serve(
 @app.command()
 def worker(
     name: Annotated[
-        str, typer.Option("--id", metavar="NAME", help="no two alike; the host's when left out")
+        str, typer.Option("--id", metavar="NAME", help="no two alike; of the host when left out")
     ] = "",
     host: Annotated[str, typer.Option("--host", metavar="H")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535)] = 8001,
+    port: Annotated[
+        Optional[int],  # noqa: UP045 - Typer reads this at run time
+        typer.Option(
+            "--port", metavar="P", min=0, max=65535, help="8001, or where that is taken any"
+        ),
+    ] = None,
 ) -> None:
     """One more machine that does what serve plans. Needs NEWSLETTER_ENGINE=dbos and PostgreSQL."""
     from newsletter.commands.worker import show_worker

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
+from starlette.applications import Starlette
 
+from newsletter.commands.pages import answer, listening
 from newsletter.commands.serving import watch
 from newsletter.pulse import SILENT_SECONDS, Pulse
 from newsletter.schedule import scheduler, wake
@@ -160,3 +162,29 @@ def test_a_service_that_hangs_ends_by_itself_with_the_reason(tmp_path):
         said = process.stderr.read()
     assert "the scheduler has not woken for 0 minutes" in said
     assert "start the service again" in said
+
+
+def test_a_stop_before_the_pages_listen_for_signals_is_heard():
+    """Until uvicorn takes signals over they only set the event: a process that waited for another
+    would be killed after its grace."""
+    stop = threading.Event()
+    stop.set()
+    with listening("127.0.0.1", 0) as door:
+        pages = threading.Thread(target=answer, args=(Starlette(), door, stop), daemon=True)
+        pages.start()
+        pages.join(20)
+        assert not pages.is_alive()
+
+
+def test_a_stop_right_after_the_start_ends_the_service(tmp_path):
+    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    with world.begin("serve", "--port", "0", "--no-schedule") as process:
+        assert any("pages at" in said for said in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_nothing_to_serve_is_wrong_usage(tmp_path):
+    done = World(tmp_path).newsletter("serve", "--no-web", "--no-schedule")
+    assert (done.status, "leave nothing to serve" in done.err) == (2, True)

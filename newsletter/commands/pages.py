@@ -43,8 +43,8 @@ def listening(host: str, port: int) -> socket.socket:
         raise Trouble(message) from error
 
 
-def answer(app: Starlette, door: socket.socket, ended: threading.Event | None) -> None:
-    """Until a signal, or until `ended`."""
+def answer(app: Starlette, door: socket.socket, *ended: threading.Event) -> None:
+    """Until a signal, or until one of `ended`: a signal may come before uvicorn listens for it."""
     import uvicorn
 
     # Of whom `X-Forwarded-For` is believed is said in `web/proxy.py`, which has to see the peer.
@@ -58,8 +58,8 @@ def answer(app: Starlette, door: socket.socket, ended: threading.Event | None) -
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    if ended is not None:
-        threading.Thread(target=_follow, args=(ended, server), daemon=True).start()
+    for event in ended:
+        threading.Thread(target=_follow, args=(event, server), daemon=True).start()
     server.run(sockets=[door])
 
 

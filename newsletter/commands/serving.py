@@ -45,7 +45,7 @@ WHAT_NOW = "the log may say why; start the service again"
 def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -> int:
     if not web and not schedule:
         message = "--no-web and --no-schedule leave nothing to serve; give one of them"
-        raise Trouble(message)
+        raise SettingsError(message)
     settings = read_settings()
     _refuse_deaf(settings)
     logs.set_up(settings, "info")
@@ -169,4 +169,4 @@ def _serve_pages(room: Room, door: socket.socket, pulse: Pulse | None) -> None:
     app = create_app(desk_of(room, pulse.trouble if pulse else str))
     host, port = door.getsockname()[:2]
     log.info("pages at http://%s:%s, links lead to %s", host, port, room.links.public_url)
-    answer(app, door, pulse.ended if pulse else None)
+    answer(app, door, room.stop, *([pulse.ended] if pulse else []))

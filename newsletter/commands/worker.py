@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from newsletter.daily import work
 from newsletter.room import no_report
 from newsletter.settings import SettingsError, read_settings
 from newsletter.stopping import SIGNALS
+from newsletter.trouble import Trouble
 from newsletter.web.app import create_signs
 
 if TYPE_CHECKING:
@@ -22,23 +25,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def show_worker(host: str, port: int, name: str) -> int:
+USUAL_PORT = 8001
+
+
+def show_worker(host: str, port: int | None, name: str) -> int:
+    """Without a port the usual one, or where that is taken any: several share a machine."""
     settings = read_settings()
     refuse_alone(settings)
     logs.set_up(settings, "info")
     room = wiring.build(settings)
-    name = name or socket.gethostname()
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: room.stop.set())
     do = partial(work, room, no_report)
-    with listening(host, port) as door, room.engine.working(do, room.stop, name):
+    with _door(host, port) as door, room.engine.working(do, room.stop, name):
         log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
         try:
-            answer(create_signs(desk_of(room)), door, None)
+            answer(create_signs(desk_of(room)), door, room.stop)
         finally:
             room.stop.set()
     log.info("worker %s has ended", name)
     return 0
+
+
+def _door(host: str, port: int | None) -> socket.socket:
+    if port is None:
+        with suppress(Trouble):
+            return listening(host, USUAL_PORT)
+    return listening(host, port or 0)
 
 
 def refuse_alone(settings: Settings) -> None:
