@@ -164,7 +164,7 @@ def _rights(scopes: Sequence[str]) -> Finding:
     check = "sendgrid key"
     if SEND not in scopes:
         fix = "give SENDGRID_API_KEY the right Mail Send"
-        return fail(check, f"it may do {len(scopes)} things, but not send mail", fix)
+        return fail(check, "it holds, but may not send mail", fix)
     if not any(scope == LISTS or scope.startswith(f"{LISTS}.") for scope in scopes):
         fix = "give SENDGRID_API_KEY the right Suppressions: the nightly comparison needs it"
         return warn(check, "it may send mail, but not read the suppression lists", fix)
