@@ -50,7 +50,6 @@ WORKERS = ("w1", "w2", "w3")
 PATIENCE = 900
 A_KILL = 8.0
 """Seconds that one takes at the longest: to be waited for, and to be got over."""
-LONGEST_CATCH, LONGEST_LEAVE = 6.0, 2.5
 HANDS = (
     (unit, "open", unit.c.owner),
     (delivery, "sending", delivery.c.lease_owner),
@@ -67,6 +66,8 @@ class Siege:
     orders: dict[str, Order]
     store: Store
     dice: random.Random
+    longest_catch: float
+    longest_leave: float
     alive: dict[str, int] = field(default_factory=dict)
     buried: set[str] = field(default_factory=set)
     killed: Counter[str] = field(default_factory=Counter)
@@ -101,7 +102,7 @@ class Siege:
 
     def catch_at_work(self, name: str) -> None:
         """Wait until it has something in hand, but not for ever; a fifth die whenever it is."""
-        late = time.monotonic() + (self.dice.random() < 0.8) * LONGEST_CATCH  # noqa: PLR2004
+        late = time.monotonic() + (self.dice.random() < 0.8) * self.longest_catch  # noqa: PLR2004
         mine = self._owner(name)
         while time.monotonic() < late and self.nursery.status(self.alive[name]) is None:
             with self.store.read() as tx:
@@ -111,7 +112,7 @@ class Siege:
                 ):
                     break
             time.sleep(0.05)
-        time.sleep(self.dice.uniform(0.0, LONGEST_LEAVE))
+        time.sleep(self.dice.uniform(0.0, self.longest_leave))
 
     def _owner(self, name: str) -> str:
         """The rows of this life begin so."""
@@ -253,7 +254,7 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
     ):
         mail.fault_for = lose
         base = Order("plan", database, folder, mail.url, model.url, papers=PAPERS, group=GROUP)
-        base = replace(base, mails_per_second=given.rate)
+        base = replace(base, mails_per_second=given.rate, lease=given.lease)
         settle(base, rubrics, given.deliveries)
         orders = {"plan": base}
         if given.engine == "local":
@@ -261,7 +262,7 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
         else:
             orders |= {name: replace(base, role="work", name=name) for name in WORKERS}
             orders["w3"] = replace(orders["w3"], host=ELSEWHERE)
-        siege = Siege(nursery, orders, Store(database), dice)
+        siege = Siege(nursery, orders, Store(database), dice, given.catch, given.leave)
         seconds = torment(siege, given.kills)
         found = figures(siege, mail, model)
         found["answers lost"] = len(lost)
@@ -281,6 +282,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=20.0)
+    parser.add_argument("--lease", type=float, default=15.0)
+    parser.add_argument("--catch", type=float, default=6.0, help="s, to find one at work")
+    parser.add_argument("--leave", type=float, default=2.5, help="s, to let it work on then")
     parser.add_argument("--engine", choices=("dbos", "local"), default="dbos")
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     given = parser.parse_args()

@@ -140,7 +140,7 @@ PARTS = {"mail": mail, "scoring": score, "arxiv": arxiv}
 
 def together(part: str, processes: int, order: dict[str, Any]) -> None:
     """Run one part in so many processes that begin at one instant."""
-    order = {**order, "part": part, "start": time.time() + processes}
+    order = {**order, "part": part, "start": time.time() + processes / 2}
     orders = [json.dumps({**order, "number": number}) for number in range(processes)]
     command = [sys.executable, __file__, "--order"]
     running = [subprocess.Popen([*command, one]) for one in orders]  # noqa: S603 - ourselves

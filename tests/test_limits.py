@@ -42,7 +42,7 @@ LOW = {
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
 def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
     script = [sys.executable, str(ROOT / "bench" / "limits.py")]
-    given = ["--seconds", "2.5", "--database", store_url]
+    given = ["--seconds", "1.5", "--database", store_url]
     done = subprocess.run(
         [*script, *given], capture_output=True, text=True, timeout=120, check=False
     )

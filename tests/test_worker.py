@@ -16,8 +16,9 @@ from urllib.request import urlopen
 import pytest
 from sqlalchemy import text
 
-from newsletter.store import Store
+from newsletter.store import Store, subscribers
 from tests.fakes.database import own_database
+from tests.fakes.mail import START, reader
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.world import World
 
@@ -123,9 +124,11 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
             NEWSLETTER_SENDGRID_URL=fake.url,
             NEWSLETTER_MAILS_PER_SECOND="20",
         )
-        assert made.newsletter("migrate").status == 0
-        made.subscribe(*(f"reader{n}@example.org,small" for n in range(READERS)))
         store = Store(url)
+        store.migrate()
+        with store.begin() as tx:
+            for n in range(READERS):
+                subscribers.save(tx, reader(n, rubric="small"), START)
         with started(made, "worker", "--id", "w1", "--port", "0") as worker:
             port = port_of(worker)
             for path in ("healthz", "readyz", "metrics"):

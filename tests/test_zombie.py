@@ -6,8 +6,10 @@ import os
 import signal
 import time
 from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
@@ -19,22 +21,22 @@ from newsletter.people import DeliveryState
 from newsletter.scorers import Request, ScorerError
 from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
-from newsletter.store.tables import delivery, unit
+from newsletter.store.tables import delivery, score, unit
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.mail import Town, settings, written
 from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.workers import Nursery, Order, settle
+from tests.fakes.workers import Nursery, Order, all_digests, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from newsletter.people import Delivery, Email
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
-READERS = 60
+READERS, RUBRICS, PAPERS = 24, 3, 16
 
 
 def test_after_its_lease_no_request_leaves(store: Store) -> None:
@@ -78,56 +80,106 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
         assert woken.left() == 10 * DOLLAR
 
 
-@pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
-def test_a_sleeping_worker_is_overtaken_and_wakes_to_nothing(tmp_path: Path) -> None:
-    """Both hold a lane of one digest; the one that is put to sleep has mails under way."""
-    nursery = Nursery()
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@contextmanager
+def bedside(nursery: Nursery, folder: Path) -> Iterator[Bedside]:
+    if not POSTGRES:
+        pytest.skip("needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
     with (
         own_database(POSTGRES) as url,
-        FakeSendGrid(delay=0.4) as mail,
-        FakeAnthropic(honest) as model,
+        FakeSendGrid(delay=0.3) as mail,
+        FakeAnthropic(honest, latency=0.8) as model,
     ):
-        told = {"papers": 4, "threads": 2, "lease": 6.0}
-        plan = Order("plan", url, str(tmp_path), mail.url, model.url, **told)
-        settle(plan, rubrics=1, readers=READERS)
+        told = {"papers": PAPERS, "threads": 2, "lease": 5.0}
+        plan = Order("plan", url, str(folder), mail.url, model.url, **told)
+        settle(plan, rubrics=RUBRICS, readers=READERS)
         store = Store(url)
+        try:
+            yield Bedside(nursery, plan, store, mail, model)
+        finally:
+            store.close()
+
+
+def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+    """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
+    with bedside(nursery, tmp_path) as house:
+        assert house.overtaken("mail", lambda: len(house.mail.requests) >= READERS // 4)
+        # What it had under way came to its end: the answer after the lease is still proof.
+        assert set(house.mails().values()) == {"accepted"}
+
+
+def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+    """It sleeps between a call and its answer, which is paid and comes when others have asked."""
+    with bedside(nursery, tmp_path) as house:
+        assert house.overtaken("score", lambda: len(house.model.requests) > 0)
+        assert set(house.mails().values()) == {"accepted"}
+
+
+@dataclass
+class Bedside:
+    """A morning with one worker, who is put to sleep in the middle of a unit, and an heir."""
+
+    nursery: Nursery
+    plan: Order
+    store: Store
+    mail: FakeSendGrid
+    model: FakeAnthropic
+
+    def overtaken(self, kind: str, at_work: Callable[[], bool]) -> bool:
+        """Whether its unit is another's when it wakes, and stays so. All is checked but that."""
         # Only the sleeper is there at first, on another machine as far as anyone can tell.
-        work = Order("work", url, str(tmp_path), mail.url, model.url, **told)
-        sleeper = nursery.begin(Order(**{**vars_of(work), "name": "z", "host": "asleep"}))
-        planner = nursery.begin(plan)
-        until(lambda: len(mail.requests) >= 10)
+        sleeper = self.nursery.begin(replace(self.plan, role="work", name="z", host="asleep"))
+        planner = self.nursery.begin(self.plan)
+        until(at_work)
         os.kill(sleeper, signal.SIGSTOP)
-        before = unit_row(store)
-        heir = nursery.begin(Order(**{**vars_of(work), "name": "heir"}))
-        until(lambda: nursery.status(planner) == 0)
-        after = unit_row(store)
+        asleep = self.held(kind)
+        heir = self.nursery.begin(replace(self.plan, role="work", name="heir"))
+        until(lambda: self.nursery.status(planner) == 0)
+        over, digests = self.units(), all_digests(self.store)
         os.kill(sleeper, signal.SIGCONT)
-        time.sleep(3)
-        assert (before.gen, before.state) == (1, "open")
-        assert (after.gen, after.state) == (2, "done")
-        assert unit_row(store) == after
         for pid in (sleeper, heir):
             os.kill(pid, signal.SIGTERM)
-            until(lambda pid=pid: nursery.status(pid) == 0)
-        with store.read() as tx:
-            rows = {row.email: row.state for row in tx.execute(select(delivery))}
-        store.close()
-    nursery.close()
-    taken = Counter(mail.addresses)
-    assert set(taken.values()) == {1}
-    assert len(taken) == len(rows) == READERS
-    # What it had under way came to its end: the answer after the lease is still proof.
-    assert set(rows.values()) == {"accepted"}
+            until(lambda pid=pid: self.nursery.status(pid) == 0)
+        assert set(Counter(self.mail.addresses).values()) == {1}
+        assert len(self.mail.addresses) == len(self.mails()) == READERS
+        assert self.wrong_scores() == []
+        assert (self.units(), all_digests(self.store)) == (over, digests)
+        return bool(asleep) and all(over[one] == (2, "done") for one in asleep)
 
+    def held(self, kind: str) -> list[str]:
+        """The units of a kind that somebody works on."""
+        with self.store.read() as tx:
+            taken = select(unit.c.id).where(unit.c.kind == kind, unit.c.owner != "")
+            return list(tx.scalars(taken))
 
-def vars_of(order: Order) -> dict[str, Any]:
-    return {name: getattr(order, name) for name in Order.__dataclass_fields__}
+    def units(self) -> dict[str, tuple[int, str]]:
+        with self.store.read() as tx:
+            rows = tx.execute(select(unit.c.id, unit.c.gen, unit.c.state))
+            return {row.id: (row.gen, row.state) for row in rows}
 
+    def mails(self) -> dict[str, str]:
+        with self.store.read() as tx:
+            return {row.email: row.state for row in tx.execute(select(delivery))}
 
-def unit_row(store: Store) -> Any:
-    with store.read() as tx:
-        query = select(unit.c.gen, unit.c.state, unit.c.sent, unit.c.owner)
-        return tx.execute(query.where(unit.c.kind == "mail")).one()
+    def wrong_scores(self) -> list[object]:
+        """Scores that are not those of their papers; all papers, where a score is not there."""
+        wanted = {one.id: honest(one.title, one.abstract) for one in papers(PAPERS)}
+        with self.store.read() as tx:
+            found = tx.execute(select(score)).all()
+        if len(found) != RUBRICS * PAPERS:
+            return sorted(wanted)
+        return [
+            one.paper_id
+            for one in found
+            if (one.relevance, one.novelty)
+            != (wanted[one.paper_id]["r"], wanted[one.paper_id]["n"])
+        ]
 
 
 def until(true: Callable[[], bool]) -> None:

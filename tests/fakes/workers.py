@@ -163,7 +163,9 @@ def live(order: Order) -> int:
     do = partial(daily.work, room, no_report)
     try:
         with room.engine.working(do, room.stop, order.name):
-            room.stop.wait()
+            # Right after a SIGCONT a signal may reach a thread that does not wake this one.
+            while not room.stop.wait(0.5):
+                pass
     except Trouble:
         return BUSY
     return 0
