@@ -11,7 +11,7 @@ from newsletter.announcements import announcement, following, previous
 from newsletter.fetch import BatchGrowing, BatchLate, Fetched, fetch, look_again
 from newsletter.settling import How
 from newsletter.sources import SourceError
-from newsletter.standing import Batch, is_whole, late_since, standing
+from newsletter.standing import Batch, is_whole, standing
 from newsletter.store import looks as seen
 from newsletter.store import papers as shelf
 from tests.fakes.sky import Clock, Sky, SkySource, Submission
@@ -148,18 +148,17 @@ def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
     assert all(10 * MINUTE <= b - a <= HOUR for a, b in pairwise(looks))
 
 
-def test_a_late_batch_says_since_when(house):
+def test_a_late_batch_is_late_until_it_is_there(house):
     public = announcement(TUESDAY).public_from
-    assert late_since(house.store, house.source, house.categories, public) is None
+    assert house.standing().batch is Batch.WAITING
     with pytest.raises(BatchLate) as caught:
         house.fetch()
     assert caught.value.since == public
     house.clock.on(hours=5)
-    assert late_since(house.store, house.source, house.categories, house.clock()) == public
     assert house.standing().batch is Batch.LATE
     house.put(1, TUESDAY)
     house.until_whole()
-    assert late_since(house.store, house.source, house.categories, house.clock()) is None
+    assert house.standing().batch is Batch.WHOLE
 
 
 def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
@@ -181,14 +180,12 @@ def test_the_hourly_looks_end_with_the_day(house):
     house.put(1, FRIDAY)
     house.clock.now = announcement(FRIDAY).public_from
     house.until_whole()
-    assert house.standing().ask_at == house.clock.now + HOUR
     house.clock.on(hours=23)
     house.again()
     looks = len(house.source.asked)
     house.clock.on(hours=2)
     assert house.again() == 0
     assert len(house.source.asked) == looks
-    assert house.standing().ask_at == announcement(following(FRIDAY)).public_from
 
 
 def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
@@ -306,13 +303,11 @@ def test_a_known_holiday_is_no_date_and_no_paper_is_lost(store):
     house.until_whole()
     house.clock.now = announcement(holiday).public_from
     assert house.source.newest(house.clock()) == thursday
-    assert house.standing().holiday == "Thanksgiving"
     assert house.fetch().already
     eve = announcement(monday).start + HOUR
     house.sky.add(Submission("2511.00002", eve, ("cs.LG",)))
     house.put(3, monday)
     house.clock.now = announcement(monday).public_from
-    assert house.standing().holiday == ""
     assert house.until_whole() == Fetched(monday, 2, 0, already=False)
     assert previous(monday) == thursday
 
