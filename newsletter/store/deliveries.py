@@ -64,14 +64,19 @@ class Habit(NamedTuple):
     @property
     def reader(self) -> Subscriber:
         """Somebody of this habit who has always been there."""
-        return Subscriber(
-            id="",
-            email="",
-            rubric="",
-            timezone=self.timezone,
-            send_at=time.fromisoformat(self.send_at) if self.send_at else None,
-            days=tuple(json.loads(self.days)),
-        )
+        return _reader_of(self)
+
+
+@lru_cache(maxsize=4096)  # A wake-up asks each habit about each of the last days.
+def _reader_of(habit: Habit) -> Subscriber:
+    return Subscriber(
+        id="",
+        email="",
+        rubric="",
+        timezone=habit.timezone,
+        send_at=time.fromisoformat(habit.send_at) if habit.send_at else None,
+        days=tuple(json.loads(habit.days)),
+    )
 
 
 def make_rows(
