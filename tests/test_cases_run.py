@@ -14,6 +14,7 @@ from newsletter.people import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
+from tests.fakes.waiting import becomes
 from tests.fakes.world import World
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
@@ -53,11 +54,7 @@ def states(world) -> list[str]:
 
 
 def wait_for_mail(fake) -> None:
-    for _ in range(1500):
-        if fake.requests:
-            return
-        time.sleep(0.02)
-    pytest.fail("no mail came")
+    assert becomes(lambda: fake.requests)
 
 
 def test_09_two_runs_in_one_second_send_each_mail_once(world, fake):

@@ -24,6 +24,7 @@ from newsletter.web.callers import MOST_ASKS
 from tests.conftest import LARGE
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored
+from tests.fakes.waiting import becomes
 from tests.fakes.webhook import Signer
 
 SIGNER = Signer()
@@ -69,11 +70,7 @@ def reply(person, said: str = "unsubscribe", **more: bytes) -> bytes:
 
 def in_the_end(found, expected) -> bool:
     """Whether it becomes so: mail is worked off after the answer."""
-    for _ in range(300):
-        if found() == expected:
-            return True
-        time.sleep(0.02)
-    return False
+    return becomes(lambda: found() == expected)
 
 
 def count(store: Store, table) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -27,6 +26,7 @@ from tests.fakes.pages import (
     reader,
     stored,
 )
+from tests.fakes.waiting import becomes
 from tests.gallery_pages import gallery
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
@@ -74,10 +74,7 @@ def test_subscribe_confirm_change_pause_leave_and_return(house: House):
     tab.choose("#rubric-stars")
     tab.press("form[method=post] button")
     assert "look into your mailbox" in tab.words
-    for _ in range(300):
-        if house.mailbox.mails:
-            break
-        time.sleep(0.02)
+    assert becomes(lambda: house.mailbox.mails)
     house.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", house.mailbox.mails[0].text)[1])
     tab.press("form button")
     assert "You are subscribed" in tab.words

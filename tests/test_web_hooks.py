@@ -18,6 +18,7 @@ from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.pages import NOW, desk, reader, stored
+from tests.fakes.waiting import becomes
 
 PATH = "/hooks/sendgrid/events"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -115,11 +116,7 @@ def reply(to, words="unsubscribe", rest=b""):
 
 def settles(store, person, state):
     """Whether the reader's state becomes that one: the mail is worked off after the answer."""
-    for _ in range(300):
-        if stored(store, person).state == state:
-            return True
-        time.sleep(0.02)
-    return False
+    return becomes(lambda: stored(store, person).state == state)
 
 
 def test_a_reader_leaves_by_replying(doors, store):

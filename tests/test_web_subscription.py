@@ -19,6 +19,7 @@ from newsletter.web.app import create_app
 from newsletter.web.forms import read_form
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, desk, reader, stored
+from tests.fakes.waiting import becomes
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
@@ -36,11 +37,7 @@ class House:
 
     def _mail(self, before):
         """The mail goes after the answer: wait for it."""
-        for _ in range(200):
-            if len(self.mailbox.mails) > before:
-                return self.mailbox.mails[before]
-            time.sleep(0.02)
-        return None
+        return self.mailbox.mails[before] if becomes(lambda: self.mailbox.mails[before:]) else None
 
     def find(self, email="ada@example.org"):
         with self.store.read() as tx:
@@ -117,10 +114,7 @@ def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(house: House)
     bodies = {page.text.replace(name, "x") for page, name in zip(pages, names, strict=True)}
     assert len(bodies) == 1
     assert {page.status for page in pages} == {200}
-    for _ in range(100):
-        if len(house.mailbox.mails) == 3:
-            break
-        time.sleep(0.02)
+    assert becomes(lambda: len(house.mailbox.mails) == 3)
     assert sorted(mail.to_email for mail in settled(house)) == [
         "gone@example.org",
         "known@example.org",
