@@ -78,8 +78,8 @@ def database(reason: str) -> Alert:
         Kind.DATABASE,
         "",
         reason,
-        "Until it answers nothing is fetched, scored or sent, and nothing is lost. Check the "
-        "disk, the permissions and that the database server runs; then ask it:",
+        "Until that is mended no digest is made and no mail is sent. Check the disk, the "
+        "permissions and that the database server runs; then ask it:",
         "newsletter doctor",
     )
 

@@ -67,6 +67,7 @@ _idle: WeakKeyDictionary[Store, set[tuple[str, date]]] = WeakKeyDictionary()
 def tell_operator(room: Room, now: datetime) -> None:
     """One round: find what is wrong, keep it, mail what is new."""
     try:
+        _find_file(room.store)
         seen = look(room.store, room.settings, room.rubrics, room.source, now)
         seen = _without_haste(room.store, seen)
         with room.store.begin() as tx:
@@ -79,6 +80,17 @@ def tell_operator(room: Room, now: datetime) -> None:
         return
     if room.store in _silent:
         _silent[room.store].in_a_row = 0
+
+
+def _find_file(store: Store) -> None:
+    """Raises StoreError where the file was taken away: whoever has it open would never notice."""
+    path = Path(store.url.database or "")
+    if store.is_sqlite and not path.exists():
+        message = (
+            f"database {path}: the file is not there any more, and what is written now is lost "
+            "with it; stop the service and put the file back"
+        )
+        raise StoreError(message)
 
 
 def look(

@@ -606,6 +606,20 @@ def test_a_database_that_is_gone_is_told_by_mail_all_the_same(
     gone.find()
 
 
+def test_a_file_that_is_taken_away_from_a_service_that_has_it_open_is_told(gone: Gone):
+    gone.path.rename(gone.folder / "kept.db")
+    gone.service.round()
+    [mail] = gone.service.round()
+    assert "The database is in trouble" in mail.subject
+    assert "the file is not there any more" in words(mail)
+    assert not gone.path.exists()
+    gone.service.round(60)
+    assert len(gone.service.told) == 1
+    (gone.folder / "kept.db").rename(gone.path)
+    gone.service.round(65)
+    assert len(gone.service.told) == 1
+
+
 def test_a_database_that_comes_and_goes_is_told_once_an_hour_at_most(gone: Gone):
     for _ in range(12):
         gone.lose()
