@@ -32,7 +32,9 @@ install-scale: install ## What several machines need besides (NEWSLETTER_ENGINE=
 demo: $(VENV)/run.stamp ## The whole job on the bundled sample day, into demo-out/
 	@$(BIN)/newsletter demo --out $(DEMO_OUT)
 
-test: lint pytest ## Everything that must be green: lint, types, import contracts, tests
+# mypy takes one core; the tests take what is left.
+test: $(VENV)/dev.stamp ## Everything that must be green: lint, types, import contracts, tests
+	@$(MAKE) --no-print-directory -j 2 lint pytest
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
