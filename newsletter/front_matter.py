@@ -9,8 +9,11 @@ from typing import Any
 
 import yaml
 
+from newsletter.categories import KNOWN
+
 MAX_TITLE = 120
 CATEGORY = re.compile(r"[a-z]+-[a-z]+|[a-z]+(-[a-z]+)?\.([A-Z]{2}|[a-z]+(-[a-z]+)+)")
+"""The form of one that arXiv may add. Those of today need not have it: physics.optics."""
 WITHOUT_PARTS = re.compile(r"q-bio|q-fin")
 
 
@@ -115,7 +118,7 @@ def _categories(value: object) -> tuple[str, ...]:
         message = "empty; name at least one, like [cs.LG]"
         raise ValueError(message)
     for name in names:
-        if not CATEGORY.fullmatch(name) or WITHOUT_PARTS.fullmatch(name):
+        if name not in KNOWN and (not CATEGORY.fullmatch(name) or WITHOUT_PARTS.fullmatch(name)):
             head, _, tail = name.partition(".")
             near = f"{head.lower()}.{tail.upper()}"
             hint = near if CATEGORY.fullmatch(near) and near != name else "cs.LG or hep-th"

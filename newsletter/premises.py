@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from newsletter.addresses import ascii_domain
+from newsletter.categories import doubts
 from newsletter.env_file import misspelt
 from newsletter.findings import Finding, fail, ok, warn
 from newsletter.mailbox import Mailbox
@@ -200,7 +201,12 @@ def rubrics_found(settings: Settings) -> tuple[dict[str, Rubric], list[Finding]]
         return {}, [
             fail("rubrics", fault, "newsletter rubrics check FILE") for fault in error.faults
         ]
-    return found, [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}")]
+    odd = [
+        warn("rubrics", f"{slug}.md: {said}", fix)
+        for slug, rubric in sorted(found.items())
+        for said, _, fix in (doubt.partition(": ") for doubt in doubts(rubric.categories))
+    ]
+    return found, [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}"), *odd]
 
 
 def readers(store: Store | None) -> dict[str, int] | None:

@@ -467,6 +467,18 @@ def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
     assert premises.room(free, free // 2, tmp_path, "database", writable=False).state is State.FAIL
 
 
+def test_a_category_that_arxiv_has_not_is_told(tmp_path):
+    """It finds no paper, day after day, and looks like a quiet field."""
+    written = "---\ntitle: T\ncategories: [{}]\n---\n\n## Criteria\n\n1. Anything\n"
+    for slug, names in {"good": "cs.LG, gr-qc", "slip": "cs.GL, cs.LH", "wide": "astro-ph"}.items():
+        (tmp_path / f"{slug}.md").write_text(written.format(names))
+    _, found = premises.rubrics_found(settings(rubrics_dir=tmp_path))
+    assert [(one.state, one.said) for one in found[1:]] == [
+        (State.WARN, "slip.md: cs.LH is no category of arXiv that we know"),
+        (State.WARN, "wide.md: astro-ph alone finds few papers"),
+    ]
+
+
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
     rubrics = {"stars": desk(None).rubrics["stars"], "idle": desk(None).rubrics["models"]}
     assert premises.readers_found(rubrics, {"stars": 3}).state is State.OK

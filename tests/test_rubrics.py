@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from newsletter.categories import KNOWN
 from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load, load_all
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,12 @@ def test_what_is_left_out_has_quiet_defaults(tmp_path):
 def test_other_ways_of_saving_give_the_same_rubric(tmp_path, data):
     plain = load(write(tmp_path, GOOD))
     assert load(write(tmp_path, data)) == plain
+
+
+def test_every_category_of_arxiv_can_be_asked_for(tmp_path):
+    """Some have a subject of one word in small letters: physics.optics, cond-mat.soft."""
+    data = re.sub(r"categories: .*", f"categories: [{', '.join(sorted(KNOWN))}]", GOOD)
+    assert load(write(tmp_path, data)).categories == tuple(sorted(KNOWN))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter import wiring
+from newsletter.categories import doubts
 from newsletter.commands.replaying import stored_days
 from newsletter.estimate import estimate
 from newsletter.rubrics import load, load_all
@@ -18,23 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newsletter.model import Rubric
-
-ARCHIVES = frozenset(
-    [
-        "astro-ph",
-        "cond-mat",
-        "cs",
-        "econ",
-        "eess",
-        "math",
-        "nlin",
-        "physics",
-        "q-bio",
-        "q-fin",
-        "stat",
-    ]
-)
-"""arXiv's archives that are divided: asked for by themselves they match old papers at best."""
 
 
 def show_rubrics(*, as_json: bool) -> int:
@@ -77,8 +61,8 @@ def show_rubric_check(file: Path) -> int:
         f"{rubric.novelty} or more. {len(rubric.exclude)} excluded words, "
         f"{len(rubric.authors)} followed authors.",
     )
-    for name in sorted(ARCHIVES & set(rubric.categories)):
-        console.print(f"Mind that {name} alone finds few papers: most stand in {name}.XX")
+    for doubt in doubts(rubric.categories):
+        console.print(f"Mind that {doubt}")
     _say_price(rubric)
     return 0
 

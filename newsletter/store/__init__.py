@@ -72,7 +72,10 @@ class Store:
             yield connection.execution_options(newsletter_read=True)
 
     def migrate(self) -> None:
-        """Bring the schema up to date, each step in one transaction."""
+        """Bring the schema up to date, each step in one transaction.
+
+        Raises StoreError for a database of a newer release.
+        """
         # Alembic takes longer to load than most commands to run, and is needed once a release.
         from alembic import command
         from alembic.config import Config
@@ -82,6 +85,7 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with _translated(self.url), self.engine.begin() as connection:
+            _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             origin.settle(connection)
@@ -94,9 +98,7 @@ class Store:
         with self.read() as connection:
             here = current_revision(connection)
         head = newest_revision()
-        if here > head:
-            message = f"the database is of a newer release ({here}, we know {head}); upgrade"
-            raise StoreError(message)
+        _refuse_newer(here, head)
         if here < head and not self.is_sqlite:
             message = (
                 f"the database schema is {here or 'empty'}, {head} is needed; "
@@ -161,6 +163,12 @@ def _is_fleeting(url: URL) -> bool:
 def newest_revision() -> str:
     """The last step of the schema. A migration's file is named by its revision, in order."""
     return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _refuse_newer(here: str, head: str) -> None:
+    if here > head:
+        message = f"the database is of a newer release ({here}, we know {head}); upgrade"
+        raise StoreError(message)
 
 
 def current_revision(connection: Connection) -> str:
