@@ -39,16 +39,27 @@ class Copies:
         self._lock = threading.Lock()
         self.rendering_seconds = 0.0
 
+    def rendering(self, fmt: Format, max_papers: int | None) -> Rendered:
+        with self._lock:
+            key = (fmt, max_papers)
+            if key not in self._rendered:
+                started = time.monotonic()
+                self._rendered[key] = self._renderer.digest(
+                    self._digest, navigation(self._links, self._digest), fmt, max_papers
+                )
+                self.rendering_seconds += time.monotonic() - started
+            return self._rendered[key]
+
     def copy(self, subscriber: Subscriber) -> Copy:
         """The digest as this reader gets it."""
-        rendered = self._rendering(subscriber.format, subscriber.max_papers)
+        rendered = self.rendering(subscriber.format, subscriber.max_papers)
         html, text = rendered.for_reader(self._reader(subscriber))
         return Copy(rendered.subject, html, text)
 
     def group(self, group: Group) -> GroupEmail:
         """One message for readers of one rendering, whose own words stand beside it."""
         first = group.deliveries[0].subscriber
-        rendered = self._rendering(first.format, first.max_papers)
+        rendered = self.rendering(first.format, first.max_papers)
         mark = f"dg{group.id[:16]}"
         html, text = rendered.tagged(mark)
         subject = envelope.one_line(rendered.subject, envelope.SUBJECT_LENGTH)
@@ -99,17 +110,6 @@ class Copies:
             archive_url=self._links.rubric_url(self._digest.rubric),
             test=test,
         )
-
-    def _rendering(self, fmt: Format, max_papers: int | None) -> Rendered:
-        with self._lock:
-            key = (fmt, max_papers)
-            if key not in self._rendered:
-                started = time.monotonic()
-                self._rendered[key] = self._renderer.digest(
-                    self._digest, navigation(self._links, self._digest), fmt, max_papers
-                )
-                self.rendering_seconds += time.monotonic() - started
-            return self._rendered[key]
 
 
 def navigation(links: Links, digest: Digest) -> Nav:

@@ -29,7 +29,7 @@ from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why
 from newsletter.score import score
 from newsletter.stopping import Stopped
 from newsletter.store import digests
-from newsletter.store.groups import audience
+from newsletter.store.groups import audience, next_alike
 from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
@@ -91,10 +91,15 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
     digest_id, lane = int(unit.ids[0]), int(unit.ids[1])
     with room.store.read() as tx:
         digest = digests.by_id(tx, digest_id)
+        first = next_alike(tx, digest_id, room.clock())
     if digest is None:
         message = f"digest {digest_id} is not there"
         raise Trouble(message)
     copies = Copies(room.renderer, room.links, room.sender, digest)
+    if first:
+        # Before the first claim: mails that were let go at their pace and then waited for it would
+        # leave all at once.
+        copies.rendering(first.format, first.max_papers)
     stage = f"Sending {digest.rubric.slug}" + (f", lane {lane + 1}" if lane else "")
     with step(room, "mail", unit.day, digest.rubric.slug) as line:
         tally = _send(room, digest_id, digest, copies, partial(report, stage))

@@ -1,0 +1,116 @@
+"""A morning with one worker, who is put to sleep in the middle of a unit, and an heir."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from newsletter.store import Store
+from newsletter.store.tables import delivery, score, unit
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.database import own_database
+from tests.fakes.scoring import honest, papers
+from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.workers import Nursery, Order, all_digests, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+READERS, RUBRICS, PAPERS = 24, 3, 16
+PATIENCE = 300
+
+
+@contextmanager
+def bedside(nursery: Nursery, postgres: str, folder: Path) -> Iterator[Bedside]:
+    with (
+        own_database(postgres) as url,
+        FakeSendGrid(delay=0.3) as mail,
+        FakeAnthropic(honest, latency=0.8) as model,
+    ):
+        told = {"papers": PAPERS, "threads": 2, "lease": 5.0}
+        plan = Order("plan", url, str(folder), mail.url, model.url, **told)
+        settle(plan, rubrics=RUBRICS, readers=READERS)
+        store = Store(url)
+        try:
+            yield Bedside(nursery, plan, store, mail, model)
+        finally:
+            store.close()
+
+
+@dataclass
+class Bedside:
+    """`slept` are the seconds from the SIGSTOP to the SIGCONT."""
+
+    nursery: Nursery
+    plan: Order
+    store: Store
+    mail: FakeSendGrid
+    model: FakeAnthropic
+    slept: float = 0.0
+
+    def overtaken(self, kind: str, at_work: Callable[[], bool]) -> bool:
+        """Whether its unit is another's when it wakes, and stays so. All is checked but that."""
+        # Only the sleeper is there at first, on another machine as far as anyone can tell.
+        sleeper = self.nursery.begin(replace(self.plan, role="work", name="z", host="asleep"))
+        planner = self.nursery.begin(self.plan)
+        until(at_work)
+        os.kill(sleeper, signal.SIGSTOP)
+        began = time.monotonic()
+        asleep = self.held(kind)
+        heir = self.nursery.begin(replace(self.plan, role="work", name="heir"))
+        until(lambda: self.nursery.status(planner) == 0)
+        over, digests = self.units(), all_digests(self.store)
+        os.kill(sleeper, signal.SIGCONT)
+        self.slept = time.monotonic() - began
+        for pid in (sleeper, heir):
+            os.kill(pid, signal.SIGTERM)
+            until(lambda pid=pid: self.nursery.status(pid) == 0)
+        assert set(Counter(self.mail.addresses).values()) == {1}
+        assert len(self.mail.addresses) == len(self.mails()) == READERS
+        assert self.wrong_scores() == []
+        assert (self.units(), all_digests(self.store)) == (over, digests)
+        return bool(asleep) and all(over[one] == (2, "done") for one in asleep)
+
+    def held(self, kind: str) -> list[str]:
+        """The units of a kind that somebody works on."""
+        with self.store.read() as tx:
+            taken = select(unit.c.id).where(unit.c.kind == kind, unit.c.owner != "")
+            return list(tx.scalars(taken))
+
+    def units(self) -> dict[str, tuple[int, str]]:
+        with self.store.read() as tx:
+            rows = tx.execute(select(unit.c.id, unit.c.gen, unit.c.state))
+            return {row.id: (row.gen, row.state) for row in rows}
+
+    def mails(self) -> dict[str, str]:
+        with self.store.read() as tx:
+            return {row.email: row.state for row in tx.execute(select(delivery))}
+
+    def wrong_scores(self) -> list[object]:
+        """Scores that are not those of their papers; all papers, where a score is not there."""
+        wanted = {one.id: honest(one.title, one.abstract) for one in papers(PAPERS)}
+        with self.store.read() as tx:
+            found = tx.execute(select(score)).all()
+        if len(found) != RUBRICS * PAPERS:
+            return sorted(wanted)
+        return [
+            one.paper_id
+            for one in found
+            if (one.relevance, one.novelty)
+            != (wanted[one.paper_id]["r"], wanted[one.paper_id]["n"])
+        ]
+
+
+def until(true: Callable[[], bool]) -> None:
+    late = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < late, "it did not come to pass"
+        time.sleep(0.1)
