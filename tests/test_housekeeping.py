@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from newsletter.inbox import take
 from newsletter.links import Links
 from newsletter.people import SubscriberState
 from newsletter.pulse import Pulse
+from newsletter.stopping import Stopped
 from newsletter.store import Store, events, signups, subscribers
 from newsletter.store.events import Event, EventKind
 from newsletter.store.tables import event, inbound, signup
@@ -156,10 +157,12 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     house.room.store.close()
 
 
+@dataclass
 class FaultyMailbox:
+    fault: Exception
+
     def collect(self, *_: object) -> int:
-        message = "a mistake of ours"
-        raise ZeroDivisionError(message)
+        raise self.fault
 
 
 def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
@@ -168,11 +171,22 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
     to = house.room.links.unsub_address(house.ann.id)
     take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
 
-    do_round(replace(house.room, mailbox=FaultyMailbox()))  # type: ignore[arg-type]
+    broken = FaultyMailbox(ZeroDivisionError("a mistake of ours"))
+    do_round(replace(house.room, mailbox=broken))  # type: ignore[arg-type]
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
     assert "read mailbox failed" in caplog.text
     assert "a mistake of ours" in caplog.text
+
+
+def test_a_stop_in_the_middle_of_a_duty_ends_the_round(house: House):
+    to = house.room.links.unsub_address(house.ann.id)
+    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+
+    stopping = FaultyMailbox(Stopped("asked to end"))
+    do_round(replace(house.room, mailbox=stopping))  # type: ignore[arg-type]
+
+    assert house.state() is SubscriberState.ACTIVE
 
 
 def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
