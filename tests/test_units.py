@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from newsletter import daily, units, wiring
+from newsletter import daily, owing, units, wiring
 from newsletter.model import Criterion, Rubric
+from newsletter.people import DeliveryState
 from newsletter.room import no_report
 from newsletter.settings import Settings
 from newsletter.stopping import Stopped
+from newsletter.store import deliveries, digests, subscribers
 from newsletter.store import units as shelf
 from newsletter.store.units import Ending, Kind, State, Unit
 from newsletter.trouble import Trouble
+from tests import issues
+from tests.fakes.mail import reader
 
 DAY = date(2025, 11, 18)
 NOW = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
@@ -214,3 +218,32 @@ def test_a_lane_that_was_asked_to_stop_is_not_at_its_end(room):
     room.stop.set()
     with pytest.raises(Stopped):
         units.do(room, Unit(Kind.MAIL, DAY, (str(made.digest_id), "0")), no_report)
+
+
+class Looking:
+    """A renderer that looks how many mails have been let go when it is asked."""
+
+    def __init__(self, room) -> None:
+        self.room = room
+        self.let_go: list[int] = []
+
+    def digest(self, *given):
+        with self.room.store.read() as tx:
+            states = deliveries.count_all(tx)
+        self.let_go.append(states.get(DeliveryState.SENDING, 0))
+        return self.room.renderer.digest(*given)
+
+
+def test_a_lane_renders_before_it_lets_a_mail_go(room):
+    """Else those that were granted their moment would leave all at once, later."""
+    rubric = room.rubrics["foundation-models"]
+    with room.store.begin() as tx:
+        for number in range(3):
+            subscribers.save(tx, reader(number, rubric=rubric.slug), NOW)
+        made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
+        digest_id = digests.freeze(tx, made, room.clock())
+    owing.owe_all(room.store, rubric.slug, DAY, room.clock())
+    looking = Looking(room)
+    lane = Unit(Kind.MAIL, DAY, (str(digest_id), "0"))
+    assert units.do(replace(room, renderer=looking), lane, no_report).sent == 3
+    assert looking.let_go == [0]
