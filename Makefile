@@ -106,6 +106,12 @@ bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compare
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
 	$(BIN)/python bench/planning.py
 
+bench-memory: $(VENV)/dev.stamp ## What serve and a worker hold at 500, 5,000 and 50,000 readers
+	@$(BIN)/python bench/memory.py --on sqlite dbos
+
+bench-zombie: $(VENV)/dev.stamp ## A worker is suspended for more than a minute, and wakes to nothing
+	@$(BIN)/python bench/zombie.py
+
 bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and real: seconds, memory
 	@$(BIN)/python bench/roster.py --rows $(or $(ROWS),1000000)
 
