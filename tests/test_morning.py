@@ -179,6 +179,15 @@ def test_export_reads_back(world):
     assert "Lovelace, Ada" in (world.folder / "out.csv").read_text(encoding="utf-8")
 
 
+def test_a_program_reads_all_that_a_reader_asked_for(world):
+    world.subscribe(
+        "ada@example.org,small,mon thu,7,brief", header="email,rubric,days,max_papers,format"
+    )
+    [listed] = json.loads(world.newsletter("subscribers", "list", "--json").out)
+    wishes = (listed["days"], listed["max_papers"], listed["format"])
+    assert wishes == (["mon", "thu"], 7, "brief")
+
+
 def test_status_tells_the_last_digest(world):
     world.subscribe("ada@example.org,small")
     world.newsletter("run")

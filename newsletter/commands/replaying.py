@@ -11,6 +11,7 @@ from newsletter import wiring
 from newsletter.fidelity import against, agreement
 from newsletter.quote import price
 from newsletter.reading import scoring_limits
+from newsletter.render.words import plural
 from newsletter.replay import Again, Replayed, StoredDay, replay, rescore, stored
 from newsletter.rubrics import load
 from newsletter.settings import read_settings
@@ -39,7 +40,8 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     found = stored_days(room, rubric, days)
     at_most = _price(room, rubric, found)
     screen(errors=True).print(
-        f"{len(found)} stored days, {sum(len(day.papers) for day in found)} papers: "
+        f"{plural(len(found), 'stored day')}, "
+        f"{plural(sum(len(day.papers) for day in found), 'paper')}: "
         f"at most {dollars(at_most)} for what is not scored yet"
     )
     if dry_run:

@@ -164,7 +164,11 @@ def show_subscribers(*, as_json: bool) -> int:
         for one in found
     ]
     if as_json:
-        print_json(facts)
+        wishes = [
+            {"days": [*one.days], "max_papers": one.max_papers, "format": one.format.value}
+            for one in found
+        ]
+        print_json([{**fact, **wish} for fact, wish in zip(facts, wishes, strict=True)])
     elif facts:
         screen().print(table("Subscribers", [*facts[0]], [[*fact.values()] for fact in facts]))
     else:
