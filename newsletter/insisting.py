@@ -9,9 +9,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from newsletter.store import StoreError
+from newsletter.store.inbound import is_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,6 @@ PATIENCE = 300
 IN_A_HURRY = 8
 """Once somebody asks this process to end."""
 PAUSE_SECONDS = 1.0
-AWAY = (OperationalError, InterfaceError)
 
 
 def insist(
@@ -41,7 +39,7 @@ def insist(
         except StoreError as error:
             tries += 1
             patience = IN_A_HURRY if stop() else PATIENCE
-            if tries >= patience or not isinstance(error.__cause__, AWAY):
+            if tries >= patience or not is_away(error):
                 raise
             if tries == 1:
                 log.warning("%s; what has come back is written down when it answers", error)
