@@ -60,8 +60,8 @@ class _Silence:
 
 _silent: WeakKeyDictionary[Store, _Silence] = WeakKeyDictionary()
 UNASKED = "Nobody has asked arXiv for its papers"
-_idle: WeakKeyDictionary[Store, set[tuple[str, date]]] = WeakKeyDictionary()
-"""Digests whose papers nobody had asked for when this process looked last."""
+_lacked: WeakKeyDictionary[Store, set[tuple[str, str, date]]] = WeakKeyDictionary()
+"""Of which digests the papers were not asked for, or mail was overdue, at the last round."""
 
 
 def tell_operator(room: Room, now: datetime) -> None:
@@ -112,15 +112,18 @@ def look(
 
 
 def _without_haste(store: Store, seen: Seen) -> Seen:
-    """What nobody asked arXiv for counts from the second round on: a service that was just started,
-    or woke, asks while the first one looks.
+    """Without what may be mended by now: arXiv that nobody asked, and mail that did not go out,
+    count from the second round on. A service that was just started, or woke, does both at once.
     """
-    idle = {(case.rubric, case.day) for case in seen.missed if case.reason}
-    before = _idle.get(store, set())
-    _idle[store] = idle
-    hasty = idle - before
-    known = tuple(case for case in seen.missed if (case.rubric, case.day) not in hasty)
-    return replace(seen, missed=known)
+    asked = {("asked", case.rubric, case.day) for case in seen.missed if case.reason}
+    mailed = {("mailed", case.rubric, case.day) for case in seen.owed}
+    hasty = (asked | mailed) - _lacked.get(store, set())
+    _lacked[store] = asked | mailed
+    return replace(
+        seen,
+        missed=tuple(one for one in seen.missed if ("asked", one.rubric, one.day) not in hasty),
+        owed=tuple(one for one in seen.owed if ("mailed", one.rubric, one.day) not in hasty),
+    )
 
 
 def bounds(settings: Settings) -> Bounds:
