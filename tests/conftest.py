@@ -1,21 +1,16 @@
-"""Every test that takes `store` runs on SQLite, and on PostgreSQL where one is named.
-
-What shows with a hundred of something is shown with a hundred; `make test-large` takes the
-thousands that were promised, and twenty times as many of what Hypothesis makes up.
-"""
+"""Every test that takes `store` runs on SQLite, and on PostgreSQL where one is named."""
 
 from __future__ import annotations
 
-import gc
 import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 from newsletter.store import Store
+from tests.economy import pytest_collection_finish, pytest_xdist_auto_num_workers  # noqa: F401
 from tests.fakes.database import copied, emptied, fresh_schema
 
 if TYPE_CHECKING:
@@ -23,25 +18,6 @@ if TYPE_CHECKING:
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 BACKENDS = ["sqlite", *(["postgresql"] if POSTGRES else [])]
-
-LARGE = bool(os.environ.get("NEWSLETTER_TEST_LARGE"))
-
-# A machine that has other work may take any time for one example.
-settings.register_profile("ours", max_examples=500 if LARGE else 25, deadline=None)
-settings.load_profile("ours")
-
-# Four thousand tests are collected and stay: looking them through for garbage takes seconds.
-gc.disable()
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for a lease, or for a lock to be given up."""
-    return (os.cpu_count() or 1) + 1
-
-
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture(params=BACKENDS)

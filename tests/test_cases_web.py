@@ -21,7 +21,7 @@ from newsletter.store import Store, subscribers
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
 from newsletter.web.callers import MOST_ASKS
-from tests.conftest import LARGE
+from tests.economy import LARGE
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored
 from tests.fakes.waiting import becomes

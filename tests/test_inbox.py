@@ -17,7 +17,7 @@ from newsletter.render import Renderer, Site
 from newsletter.store import inbound, subscribers
 from newsletter.store.inbound import State
 from newsletter.store.tables import inbound as table
-from tests.conftest import LARGE
+from tests.economy import LARGE
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, reader
 from tests.fakes.replies import TONGUES, message, quoted
 

@@ -16,7 +16,7 @@ from newsletter.people import WEEKDAYS, Format, Subscriber
 from newsletter.roster import Row, read_roster, write_roster
 from newsletter.rubrics import load_all
 from newsletter.wishes import parse_days
-from tests.conftest import LARGE
+from tests.economy import LARGE
 
 ROOT = Path(__file__).parents[1]
 RUBRICS = {"models", "stars"}

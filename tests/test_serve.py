@@ -83,5 +83,5 @@ def test_mornings_alone_end_in_order_too(world):
 
 def test_nothing_to_serve_is_said(world):
     done = world.newsletter("serve", "--no-web", "--no-schedule")
-    assert done.status == 1
+    assert done.status == 2
     assert "nothing to serve" in done.err

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from newsletter.render.tex import to_unicode
 from tests import issues
-from tests.conftest import LARGE
+from tests.economy import LARGE
 
 needs_corpus = pytest.mark.skipif(not issues.CORPUS.exists(), reason="the corpus is not here")
 LEFT = re.compile(r"\$|\\[A-Za-z]")
