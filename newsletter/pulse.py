@@ -28,6 +28,10 @@ class Pulse:
         self._lock = threading.Lock()
         self.ended = threading.Event()
         """Set when the scheduler's thread is no more."""
+        self.called = threading.Event()
+        """Set by a job that wants all to run now. Who watches the scheduler wakes it: a job that
+        did it itself would wait for a stop, which waits for the job.
+        """
 
     def beat(self) -> None:
         """The scheduler has woken."""

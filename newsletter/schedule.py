@@ -66,15 +66,22 @@ class Mornings:
         self._asked = _Asked()
         self._making = threading.Lock()
         self._serving = threading.Lock()
+        self._led = False
 
     def lead(self) -> None:
-        """Show that we live, and that the mornings are ours if they are."""
+        """Show that we live, and that the mornings are ours if they are.
+
+        What another process left half done when it died does not wait for the next wake-up.
+        """
         self.pulse.beat()
+        led, self._led = self._led, False
         with self.pulse.job("lead"):
             try:
-                self.leader.renew()
+                self._led = self.leader.renew()
             except Trouble as trouble:
                 log.warning("%s", trouble)
+        if self._led and not led:
+            self.pulse.called.set()
 
     def make(self) -> None:
         """Make what is announced. Trouble is logged, and met again after a rest.
@@ -237,7 +244,10 @@ def scheduler(mornings: Mornings) -> BlockingScheduler:
 
 
 def wake(scheduler: BaseScheduler) -> None:
-    """Have every job but the night's run now: the clock was set, and their times mean nothing."""
+    """Have every job but the night's run now.
+
+    For a clock that was set, when their times mean nothing, and mornings that became ours.
+    """
     for job in scheduler.get_jobs():
         if hasattr(job.trigger, "interval") or job.id in MORNING:
             job.modify(next_run_time=datetime.now(UTC))

@@ -130,6 +130,21 @@ def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
     assert house.mailed() == ["a"]
 
 
+def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
+    """Of a leader that died in mid-mail; the next wake-up may be five minutes away."""
+    rival = Mornings(house.room, Leader(house.room.store, house.room.clock, owner="afar/1/x"))
+    house.mornings.lead()
+    rival.lead()
+    assert house.mornings.pulse.called.is_set()
+    assert not rival.pulse.called.is_set()
+    house.mornings.leader.resign()
+    rival.lead()
+    assert rival.pulse.called.is_set()
+    rival.pulse.called.clear()
+    rival.lead()
+    assert not rival.pulse.called.is_set()
+
+
 def test_09_the_scheduler_drops_no_late_wake_up(house):
     house.room.stop.set()
     made = scheduler(house.mornings)

@@ -99,6 +99,14 @@ def test_mail_leaves_at_the_hour_whenever_the_service_was_started():
     assert soon(made) == {"lead", "make", "serve"}
 
 
+def test_09_what_a_job_calls_for_is_done_at_once(bell):
+    times = Times()
+    with watched(bell, times) as (pulse, _):
+        pulse.called.set()
+        assert wait_for(lambda: soon(bell) == {"serve"})
+        assert not pulse.called.is_set()
+
+
 @pytest.mark.parametrize("jump", [-7200, 86400])
 def test_23_a_clock_that_is_set_wakes_the_scheduler(bell, caplog, jump):
     times = Times()

@@ -355,6 +355,17 @@ def test_a_path_prefix_of_a_proxy_is_kept(store):
     assert page.headers["strict-transport-security"]
 
 
+def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store):
+    """By a path alone: our own name, scheme and root are not those that readers know."""
+    work = desk(store)
+    settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})
+    with served(create_app(replace(work, settings=settings))) as web:
+        few, many = web.get("/archive/models?page=2"), web.get("/search/?q=a")
+        assert web.get("/archive//").status == 404
+    assert (few.status, few.headers["location"]) == (307, "/digest/archive/models/?page=2")
+    assert (many.status, many.headers["location"]) == (307, "/digest/search?q=a")
+
+
 def test_a_day_of_every_kind_can_be_read(store):
     empty = compose(STARS, TUESDAY, [], {}, {}, [], judged=True, prompt="")
     with store.begin() as tx:

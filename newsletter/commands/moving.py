@@ -29,8 +29,9 @@ def show_copy(to: str) -> int:
     console.print(table("Copied, and compared row by row", copying.Copied._fields, copied))
     console.print(
         "This database sends no more mail (newsletter db reopen takes that back). Now set "
-        f"NEWSLETTER_DATABASE_URL to {copying.describe(target)}, and NEWSLETTER_ENGINE to dbos "
-        "if more than one machine is to work (PostgreSQL only); then start the service again."
+        f"NEWSLETTER_DATABASE_URL to what --to names ({copying.describe(target)}), and "
+        "NEWSLETTER_ENGINE to dbos if more than one machine is to work (PostgreSQL only); then "
+        "start the service again."
     )
     return 0
 

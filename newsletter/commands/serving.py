@@ -148,7 +148,8 @@ def watch(
     steady: Callable[[], float] = time.monotonic,
     glance_seconds: float = 1.0,
 ) -> None:
-    """Wake the scheduler when the wall clock was set: its next wake-ups are hours away then.
+    """Wake the scheduler when a job calls for it, or when the wall clock was set: its next wake-ups
+    are hours away then.
 
     And end it, by the pulse, when it hangs.
     """
@@ -157,6 +158,9 @@ def watch(
         now = wall() - steady()
         if abs(now - apart) > JUMP_SECONDS:
             log.warning("the clock was set by %+d seconds", now - apart)
+            pulse.called.set()
+        if pulse.called.is_set():
+            pulse.called.clear()
             wake(clock)
         apart = now
         if trouble := pulse.trouble():

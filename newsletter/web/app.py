@@ -82,6 +82,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
     return Starlette(
         routes=[
             *(Route(path, partial(answer, desk)) for path, answer in (PAGES | SIGNS).items()),
+            *(Route(_slip(path), partial(home.to_page, desk)) for path in PAGES if path != "/"),
             *(
                 # Who posts follows no redirect: a slash too many must not lead to one.
                 Route(f"{path}{slash}", with_form(partial(answer, desk)), methods=["POST"])
@@ -114,3 +115,8 @@ def create_signs(desk: Desk) -> Starlette:
         routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
         exception_handlers={StoreError: partial(faults.unavailable, desk)},
     )
+
+
+def _slip(path: str) -> str:
+    """The same page's path with a last slash too many, or without the one it has."""
+    return path[:-1] if path.endswith("/") else f"{path}/"

@@ -57,6 +57,17 @@ def to_form(desk: Desk, _request: Request) -> Response:
     return RedirectResponse(f"{desk.prefix}/#subscribe", 303)
 
 
+def to_page(desk: Desk, request: Request) -> Response:
+    """Who forgot a page's last slash, or wrote one too many, is led to it.
+
+    By a path alone: a proxy's own name, scheme and prefix need not be those that we are asked by.
+    """
+    path = request.scope["path"]
+    path = path[:-1] if path.endswith("/") else f"{path}/"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{desk.prefix}{path}{query}", 307)
+
+
 @cache
 def _style() -> tuple[bytes, str]:
     data = (FOLDER / "style.css").read_bytes()
