@@ -11,10 +11,12 @@ import sys
 import tempfile
 import time as stopwatch
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -37,8 +39,10 @@ from tests.fakes.year import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+FIRST = date(2025, 10, 1)
+OVERLAP = timedelta(days=7)
 WEEKEND = (5, 6)
 POLL = timedelta(minutes=15)
 SOON = timedelta(minutes=10)
@@ -366,22 +370,83 @@ def _is_excused(missing: set[str]) -> bool:
     return all(int(paper.partition(".")[2]) % 300 == 0 for paper in missing)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every-wake", action="store_true")
-    parser.add_argument("--http", action="store_true", help="arXiv over HTTP, not in memory")
-    given = parser.parse_args()
-    first = date(2025, 10, 1)
-    year = Year(first, first + timedelta(days=given.days), given.seed)
-    started = stopwatch.monotonic()
+@dataclass(frozen=True)
+class Stretch:
+    """What is lived through by one service, from the first day to the last."""
+
+    first: date
+    last: date
+    seed: int
+    every_wake: bool
+    http: bool
+
+
+@dataclass
+class Lived:
+    """What came of one stretch, or of all."""
+
+    dates: set[date] = field(default_factory=set)
+    troubles: list[tuple[date, str]] = field(default_factory=list)
+    readers: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    found: Findings = field(default_factory=Findings)
+    seconds: float = 0.0
+
+    def add(self, other: Lived) -> None:
+        self.dates |= other.dates
+        self.troubles += other.troubles
+        self.readers = max(self.readers, other.readers)
+        self.counts += other.counts
+        self.found.checked += other.found.checked
+        self.found.wrong += other.found.wrong
+        self.seconds += other.seconds
+
+
+def stretches(first: date, days: int, lives: int) -> list[tuple[date, date]]:
+    """So many days shared out among services that live side by side, each on from a week before the
+    last one ends: so what waits over the border is seen by one of them.
+    """
+    length = -(-days // lives)
+    starts = [first + timedelta(days=length * n) for n in range(lives)]
+    ends = [*starts[1:], first + timedelta(days=days)]
+    return [
+        (start - OVERLAP if number else start, end)
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def live_through(stretch: Stretch) -> Lived:
+    year = Year(stretch.first, stretch.last, stretch.seed)
     with tempfile.TemporaryDirectory(dir=_quick_place()) as folder:
-        service = simulate(year, Path(folder), every_wake=given.every_wake, http=given.http)
+        service = simulate(year, Path(folder), every_wake=stretch.every_wake, http=stretch.http)
         found = check(year, service)
         service.close()
-    _print(year, service, found, stopwatch.monotonic() - started)
-    return 1 if found.wrong else 0
+    mails = sum(map(len, year.post.boxes.values()))
+    counts = Counter(papers=len(year.sky.submissions), mails=mails, wakes=service.wakes)
+    troubles = [(day, name) for name, day in year.troubles.items()]
+    took = stopwatch.process_time()
+    return Lived(set(year.real_days), troubles, len(year.readers), counts, found, took)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lives", type=int, default=2, help="stretches lived side by side")
+    parser.add_argument("--every-wake", action="store_true", help="wake at every five minutes")
+    parser.add_argument("--http", action="store_true", help="arXiv over HTTP, not in memory")
+    given = parser.parse_args()
+    parts = [
+        Stretch(first, last, given.seed + number, given.every_wake, given.http)
+        for number, (first, last) in enumerate(stretches(FIRST, given.days, given.lives))
+    ]
+    started = stopwatch.monotonic()
+    whole = Lived()
+    with ProcessPoolExecutor(len(parts), get_context("spawn")) as pool:
+        for lived in pool.map(live_through, parts):
+            whole.add(lived)
+    _print(parts, whole, stopwatch.monotonic() - started)
+    return 1 if whole.found.wrong else 0
 
 
 def _quick_place() -> str | None:
@@ -389,20 +454,22 @@ def _quick_place() -> str | None:
     return str(memory) if memory.is_dir() else None
 
 
-def _print(year: Year, service: Service, found: Findings, seconds: float) -> None:
-    mails = sum(map(len, year.post.boxes.values()))
-    print(f"{len(year.real_days)} announcements, {len(year.sky.submissions)} papers, ", end="")
-    print(f"{len(year.readers)} readers, {mails} mails, {service.wakes} wake-ups")
-    for name, day in year.troubles.items():
+def _print(parts: Sequence[Stretch], whole: Lived, seconds: float) -> None:
+    for part in parts:
+        print(f"{part.first} to {part.last}")
+    print(f"{len(whole.dates)} announcements, {whole.counts['papers']:,} papers, ", end="")
+    print(f"{whole.readers} readers, {whole.counts['mails']:,} mails, ", end="")
+    print(f"{whole.counts['wakes']:,} wake-ups")
+    for day, name in sorted(whole.troubles):
         print(f"  {day}  {name}")
-    for what, number in found.checked.items():
-        faults = sum(case.startswith(what) for case in found.wrong)
+    wrong = whole.found.wrong
+    for what, number in whole.found.checked.items():
+        faults = sum(case.startswith(what) for case in wrong)
         print(f"{number:8,} x {what}{f': {faults} WRONG' if faults else ''}")
-    for case in found.wrong[:40]:
+    for case in wrong[:40]:
         print("WRONG", case)
-    print("all holds" if not found.wrong else f"{len(found.wrong)} wrong", end="")
-    print(f", {seconds:.0f} s, ", end="")
-    print(f"{stopwatch.process_time():.0f} s of processor time")
+    print("all holds" if not wrong else f"{len(wrong)} wrong", end="")
+    print(f", {seconds:.0f} s, {whole.seconds:.0f} s of processor time")
 
 
 if __name__ == "__main__":
