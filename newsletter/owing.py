@@ -108,7 +108,7 @@ def owe_due(
 
 
 def owe_all(store: Store, slug: str, day: date, now: datetime) -> list[Owed]:
-    """Write down that everyone is owed mail of the digest of `day` whose weekday it is.
+    """Write down that everyone is owed mail of the digest of `day` who asked for such a weekday.
 
     Answers the digests of that date that anybody was ever owed, and what is owed now for others.
     """
@@ -119,7 +119,9 @@ def owe_all(store: Store, slug: str, day: date, now: datetime) -> list[Owed]:
         wait = standings.habits(tx, slug, shelf.over(day))
         for weekly in (False, True):
             habits: dict[Habit, datetime | None] = {
-                habit: None for habit in wait if wants(habit, day) and is_weekly(habit) is weekly
+                habit: None
+                for habit in wait
+                if wants(habit, day, now.date()) and is_weekly(habit) is weekly
             }
             last = last_of(shelf, day, weekly=weekly)
             if last is None:

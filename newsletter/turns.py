@@ -24,6 +24,7 @@ MEMORY = timedelta(days=7)
 """How far back a digest is still mailed to those who should have had it."""
 LOOK_BACK = timedelta(days=30)
 """Who was away for longer gets the best of so many days."""
+WEEKEND = (5, 6)
 DAY = timedelta(days=1)
 """So long the mail of several days waits for the last of them, where that is late."""
 
@@ -115,9 +116,15 @@ def is_weekly(habit: Habit) -> bool:
     return habit.reader.days == WEEKLY
 
 
-def wants(habit: Habit, day: date) -> bool:
-    """Whether mail of an announcement is wanted, whatever the hour."""
-    return is_weekly(habit) or WEEKDAYS[day.weekday()] in habit.reader.days
+def wants(habit: Habit, day: date, today: date) -> bool:
+    """Whether mail of the announcement of `day` is wanted, whatever the hour.
+
+    On a weekend, which has no announcement, by who asks for mail on such days.
+    """
+    days = {WEEKDAYS[day.weekday()]}
+    if today.weekday() in WEEKEND:
+        days.add(WEEKDAYS[today.weekday()])
+    return is_weekly(habit) or not days.isdisjoint(habit.reader.days)
 
 
 def last_of(shelf: Shelf, day: date, *, weekly: bool) -> date | None:

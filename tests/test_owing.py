@@ -107,8 +107,8 @@ class House:
             if some.shelf.slug == slug:
                 owe_due(self.store, some, now, UTC_ZONE, SEVEN)
 
-    def run(self, day: date) -> list[str]:
-        owe_all(self.store, "models", day, datetime.combine(day, time(2), UTC))
+    def run(self, day: date, today: date | None = None) -> list[str]:
+        owe_all(self.store, "models", day, datetime.combine(today or day, time(2), UTC))
         return self.sent()
 
     def sent(self) -> list[str]:
@@ -128,6 +128,16 @@ class House:
 @pytest.fixture
 def house(store):
     return House(store)
+
+
+def test_a_run_on_a_weekend_serves_who_asked_for_it(house):
+    house.join("a", days=("sat",))
+    house.join("b", days=("sun", "fri"))
+    house.made(THU, FRI)
+    assert house.run(THU) == []
+    assert house.run(FRI) == ["b 06-06"]
+    assert house.run(FRI, FRI + timedelta(days=1)) == ["a 06-06"]
+    assert house.run(FRI, FRI + timedelta(days=2)) == []
 
 
 def test_a_daily_reader_gets_each_day_and_none_twice(house):
