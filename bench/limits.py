@@ -37,7 +37,8 @@ from tests.fakes import scoring  # noqa: E402
 from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 
-ALLOWED = 1.15
+ALLOWED, WHEN_BUSY = 1.15, 1.5
+"""Times the limit in the worst second; without a common limit it would be three times."""
 MAILS_PER_SECOND = 30.0
 CALLS_PER_MINUTE = 480
 ARXIV_SECONDS = 0.5
@@ -207,6 +208,7 @@ def measure_arxiv(processes: int, seconds: float, database: str) -> dict[str, An
     return {
         "seconds between requests": ARXIV_SECONDS,
         "shortest gap": round(min(gaps), 3),
+        "worst second": worst(times, 1.0),
         "requests": len(times),
     }
 
@@ -224,17 +226,19 @@ def measure(processes: int, seconds: float, database: str) -> dict[str, Any]:
     return figures
 
 
-def broken(figures: dict[str, Any]) -> list[str]:
+def broken(figures: dict[str, Any], allowed: float) -> list[str]:
     """Which promises were not kept."""
     checks = {
         f"{part}: more than the limit": figures[part]["worst second"]
-        > ALLOWED * figures[part]["limit a second"]
+        > allowed * figures[part]["limit a second"]
         for part in ("mail", "scoring")
     }
     arxiv = figures["arxiv"]
-    checks["arxiv: asked too soon"] = (
-        arxiv["shortest gap"] < arxiv["seconds between requests"] - JITTER
-    )
+    between = arxiv["seconds between requests"]
+    # One second has the turns at both its ends.
+    checks["arxiv: asked too often"] = arxiv["worst second"] > allowed * (1 / between + 1)
+    if allowed == ALLOWED:
+        checks["arxiv: asked too soon"] = arxiv["shortest gap"] < between - JITTER
     checks["a 429 did not stop all"] = figures["mail"]["requests in the pause after a 429"] > 0
     return [said for said, wrong in checks.items() if wrong]
 
@@ -244,11 +248,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--database", default="")
+    parser.add_argument("--busy", action="store_true", help="other work has the machine, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = given.database or f"sqlite:///{folder}/limits.db"
         figures = measure(given.processes, given.seconds, database)
-    figures["broken"] = broken(figures)
+    figures["broken"] = broken(figures, WHEN_BUSY if given.busy else ALLOWED)
     print(json.dumps(figures, indent=1))
     return 1 if figures["broken"] else 0
 

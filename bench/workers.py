@@ -77,7 +77,8 @@ def morning(nursery: Nursery, given: argparse.Namespace, workers: int) -> dict[s
         "seconds": round(ended - started, 1),
         "of which mail": round(arrivals[-1] - arrivals[0], 1),
         "mails per second": round(len(arrivals) / (arrivals[-1] - arrivals[0]), 1),
-        "busiest second": busiest_second(arrivals),
+        "busiest second": (busiest := busiest_second(arrivals))[0],
+        "begins at, s": round(busiest[1] - min(arrivals), 1),
         "mails": mails,
         "mailed twice": len(mail.addresses) - len(set(mail.addresses)),
         "not mailed": given.readers - len(set(mail.addresses)),
@@ -91,14 +92,15 @@ def _note(mail: FakeSendGrid, arrivals: list[float], payload: dict[str, Any]) ->
     mail.requests.clear()
 
 
-def busiest_second(arrivals: list[float]) -> int:
+def busiest_second(arrivals: list[float]) -> tuple[int, float]:
+    """How many came within a second at the most, and when it began."""
     window: deque[float] = deque()
-    most = 0
+    most = (0, 0.0)
     for at in sorted(arrivals):
         window.append(at)
         while window[0] <= at - 1.0:
             window.popleft()
-        most = max(most, len(window))
+        most = max(most, (len(window), window[0]), key=lambda found: found[0])
     return most
 
 

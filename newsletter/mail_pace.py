@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from newsletter.allowance import Allowance
 
 NAME = "mail"
+EVEN = 0.9
+"""Of the limit. What is let go evenly arrives in heaps; the fullest second is to keep it, too."""
 
 
 class MailPace:
@@ -25,7 +27,7 @@ class MailPace:
 
     def __init__(self, mailer: object = None, per_second: float | None = None) -> None:
         self._mailer = mailer
-        self._per_second = per_second
+        self._per_second = per_second and per_second * EVEN
         self._complaint = 0.0
         self._told: Allowance | None = None
 
@@ -46,8 +48,8 @@ class MailPace:
         self._heed(tx, now)
 
     def rest(self, tx: Connection, now: datetime) -> float:
-        """Seconds of a pause that any process caused."""
-        return pace.pause_left(tx, NAME, now)
+        """Seconds until a request may leave, by the limit or a pause that any process caused."""
+        return pace.rest(tx, NAME, now, self._per_second)
 
     def _heed(self, tx: Connection, now: datetime) -> None:
         left = self._mailer.allowance if isinstance(self._mailer, Metered) else None

@@ -42,7 +42,7 @@ LOW = {
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
 def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
     script = [sys.executable, str(ROOT / "bench" / "limits.py")]
-    given = ["--seconds", "1.5", "--database", store_url]
+    given = ["--seconds", "1.5", "--busy", "--database", store_url]
     done = subprocess.run(
         [*script, *given], capture_output=True, text=True, timeout=120, check=False
     )
@@ -168,4 +168,4 @@ def test_a_line_without_a_queue_writes_nothing(store: Store):
     with arxiv.FakeArxiv([]) as fake:
         Line("test", 0.0).ask(fake.url, lambda _body: None)
     with store.read() as tx:
-        assert pace.pause_left(tx, "arxiv", START) == 0
+        assert pace.rest(tx, "arxiv", START) == 0

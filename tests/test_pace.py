@@ -90,8 +90,25 @@ def test_without_a_limit_there_is_no_row_and_no_wait(store: Store):
         assert pace.spend(tx, [Cost("requests", None)], START) == 0
         pace.settle(tx, Cost("tokens", None, 5), 10)
         pace.heed(tx, "mail", START, Allowance(100, 90, START.timestamp() + 60))
-        assert pace.pause_left(tx, "mail", START) == 0
+        assert pace.rest(tx, "mail", START) == 0
     assert rows(store) == 0
+
+
+@pytest.mark.parametrize("limit", [1.8, 30.0])
+def test_who_rests_as_long_as_told_loses_no_turn(store: Store, limit: float):
+    """A rest of a length of one's own misses the moment, and halves a slow pace."""
+    clock = Clock()
+    started = clock.now()
+    for _ in range(40):
+        with store.begin() as tx:
+            while pace.take(tx, "mail", clock.now(), limit, 1):
+                pass
+            rest = pace.rest(tx, "mail", clock.now(), limit)
+        assert 0 < rest <= 1.1 / limit + 0.002
+        clock.sleep(rest)
+    with store.begin() as tx:
+        done = pace.rest(tx, "mail", started, limit) * limit
+    assert done >= 0.9 * (clock.now() - started).total_seconds() * limit
 
 
 @pytest.mark.parametrize("asked", [1.0, 7.0, 10**9])
@@ -102,7 +119,7 @@ def test_one_complaint_makes_everybody_rest_within_bounds(
     clock = Clock()
     with store.begin() as tx:
         pace.pause(tx, "mail", clock.now(), asked)
-        left = pace.pause_left(tx, "mail", clock.now())
+        left = pace.rest(tx, "mail", clock.now())
     rest = min(asked, 300.0)
     assert rest <= left <= rest * 1.1
 
@@ -119,7 +136,7 @@ def test_a_short_pause_does_not_shorten_a_long_one(store: Store):
     with store.begin() as tx:
         pace.pause(tx, "mail", START, 100)
         pace.pause(tx, "mail", START + timedelta(seconds=10), 5)
-        assert pace.pause_left(tx, "mail", START + timedelta(seconds=10)) >= 90
+        assert pace.rest(tx, "mail", START + timedelta(seconds=10)) >= 90
 
 
 def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
@@ -160,7 +177,7 @@ def test_a_clock_that_is_put_back_freezes_nothing_for_long(store: Store):
         assert pace.take(tx, "mail", back, 10.0, 1) == 1
         assert pace.take(tx, "mail", back, 10.0, 1) == 0
         assert pace.take(tx, "mail", back + timedelta(seconds=0.1), 10.0, 1) == 1
-        assert pace.pause_left(tx, "mail", back) == 0
+        assert pace.rest(tx, "mail", back) == 0
         assert pace.spend(tx, [Cost("tokens", 10.0, 100)], back) == 0
 
 

@@ -139,10 +139,17 @@ def heed(tx: Connection, name: str, now: datetime, left: Allowance) -> None:
     tx.execute(update(pace).where(pace.c.name == name, slow).values(slow_rate=None))
 
 
-def pause_left(tx: Connection, name: str, now: datetime) -> float:
-    """Seconds that everybody rests; each caller gets a little more, and another little."""
+def rest(tx: Connection, name: str, now: datetime, per_second: float | None = None) -> float:
+    """Seconds until one may start; each caller gets a little more, and another little."""
     found = tx.execute(_ROW.where(pace.c.name == name)).first()
-    left = _row(*found).pause_left(now.timestamp()) if found else 0.0
+    if found is None:
+        return 0.0
+    row, second = _row(*found), now.timestamp()
+    left = row.pause_left(second)
+    if rate := row.rate(per_second, second):
+        turn = row.start(second) + 1 / rate - second - max(BURST_SECONDS, 1 / rate)
+        # What `take` forgives is no wait, and one too short to pass would never end.
+        left = max(left, turn + 0.001 if turn * rate > 1e-6 else 0.0)  # noqa: PLR2004
     return left * (1 + random.random() / 10)  # noqa: S311 - jitter
 
 
