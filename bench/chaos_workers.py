@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,7 @@ class Siege:
         if "plan" in living and (self.dice.random() < 0.05 or not workers):  # noqa: PLR2004 - a twentieth
             chosen = "plan"
         self.catch_at_work(chosen)
-        if self.nursery.kill(self.alive[chosen]):
-            self.killed[chosen] += 1
-            self._count(chosen)
+        self._end(chosen)
 
     def catch_at_work(self, name: str) -> None:
         """Wait until it has something in hand, but not for ever; a fifth die whenever it is."""
@@ -118,8 +116,8 @@ class Siege:
         """The rows of this life begin so."""
         return f"{self.orders[name].host or os.uname().nodename}/{self.alive[name]}/%"
 
-    def _count(self, name: str) -> None:
-        """What the dead one had in flight; `call` and `delivery` name their owners."""
+    def _held(self, name: str) -> tuple[int, int]:
+        """The mails and calls it has in flight; `delivery` and `call` name their owners."""
         owner = self._owner(name)
         with self.store.read() as tx:
             mails = tx.scalar(
@@ -130,9 +128,7 @@ class Siege:
             calls = tx.scalar(
                 _number(call).where(call.c.state == State.INTENT).where(call.c.owner.like(owner))
             )
-        self.mails_in_hand += mails or 0
-        self.calls_in_hand += calls or 0
-        self.idle_kills += not mails and not calls
+        return mails or 0, calls or 0
 
     def mails(self) -> bool:
         with self.store.read() as tx:
@@ -140,9 +136,18 @@ class Siege:
 
     def begin_no_more(self, name: str) -> None:
         self.buried.add(name)
+        self._end(name)
+
+    def _end(self, name: str) -> None:
+        """Stop it, see what it has in hand, kill it: of a dead one others write it down at once."""
+        with suppress(ProcessLookupError):
+            os.kill(self.alive[name], signal.SIGSTOP)
+        held = self._held(name)
         if self.nursery.kill(self.alive[name]):
             self.killed[name] += 1
-            self._count(name)
+            self.mails_in_hand += held[0]
+            self.calls_in_hand += held[1]
+            self.idle_kills += not any(held)
 
 
 def _number(table: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's
