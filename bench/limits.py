@@ -38,7 +38,9 @@ from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 
 ALLOWED, WHEN_BUSY = 1.15, 1.5
-"""Times the limit in the worst second; without a common limit it would be three times."""
+"""Times the limit in the worst second; without a common limit it would be three times. Mails, which
+are let go below the limit, keep to the first on a busy machine, too.
+"""
 MAILS_PER_SECOND = 30.0
 CALLS_PER_MINUTE = 480
 ARXIV_SECONDS = 0.5
@@ -230,8 +232,8 @@ def broken(figures: dict[str, Any], allowed: float) -> list[str]:
     """Which promises were not kept."""
     checks = {
         f"{part}: more than the limit": figures[part]["worst second"]
-        > allowed * figures[part]["limit a second"]
-        for part in ("mail", "scoring")
+        > times * figures[part]["limit a second"]
+        for part, times in (("mail", ALLOWED), ("scoring", allowed))
     }
     arxiv = figures["arxiv"]
     between = arxiv["seconds between requests"]

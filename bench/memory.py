@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -26,7 +25,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.deliver import megabytes  # noqa: E402 - the path comes first
-from bench.morning import DAY, database, environment, settle, workers, write_rubrics  # noqa: E402
+from bench.morning import (  # noqa: E402
+    DAY,
+    database,
+    environment,
+    figures_of,
+    settle,
+    workers,
+    write_rubrics,
+)
 from bench.vendors import vendors  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 
@@ -105,17 +112,7 @@ def measure(setup: str, readers: int, server: str) -> tuple[dict[str, Any], bool
         env = environment(folder, url, "dbos" if setup == "dbos" else "local", made)
         env |= {"NEWSLETTER_SCORER": "local", "NEWSLETTER_GROUP_AUDIENCE": SINGLY}
         pids = stack.enter_context(workers(setup == "dbos", folder, env))
-        done = subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, __file__, "--live"],
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            sys.exit(done.stderr)
-        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        figures = figures_of([sys.executable, __file__, "--live"], folder, env)
         if pids:
             figures["a worker, at most"] = max(_peak(pid) for pid in pids)
         return figures, made[1].ask()["mails"] == readers

@@ -39,7 +39,7 @@ from newsletter.store.tables import metadata, subscriber  # noqa: E402
 from tests.fakes.database import own_database  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DAY = date(2025, 9, 23)
 START = datetime(2025, 9, 1, tzinfo=UTC)
@@ -98,6 +98,17 @@ def _reader(number: int, rubrics: int) -> dict[str, Any]:
         "consent": "bench",
         "since": START,
     }
+
+
+def figures_of(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    """What a part of the bench prints last that runs as a process of its own."""
+    done = subprocess.run(  # noqa: S603 - ourselves
+        command, cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.stderr)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def environment(folder: Path, url: str, engine: str, made: Sequence[Vendor]) -> dict[str, str]:
@@ -177,17 +188,7 @@ def measure(
         settle(store, rubrics, readers)
         env = environment(folder, url, engine, made)
         pids = stack.enter_context(workers(crowd, folder, env))
-        done = subprocess.run(  # noqa: S603 - ourselves
-            [*given.python, __file__, "--child", "-"],
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            sys.exit(done.stderr)
-        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        figures = figures_of([*given.python, __file__, "--child", "-"], folder, env)
         if pids:
             figures["MB of a worker, at most"] = max(_peak(pid) for pid in pids)
         counted = made[0].ask() | made[1].ask()

@@ -36,7 +36,7 @@ from newsletter.store import Store, subscribers  # noqa: E402
 from newsletter.store.tables import delivery, digest  # noqa: E402
 from tests.fakes.arxiv import FakeArxiv, line, row  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid  # noqa: E402
-from tests.fakes.world import World  # noqa: E402
+from tests.fakes.world import World, by_sendgrid  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,11 +166,7 @@ def main() -> int:
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
             NEWSLETTER_SCORER="local",
-            NEWSLETTER_MAILER="sendgrid",
-            SENDGRID_API_KEY="SG.a.sleep",
-            NEWSLETTER_SENDGRID_URL=post.url,
-            NEWSLETTER_FROM_EMAIL="digest@example.org",
-            NEWSLETTER_POSTAL_ADDRESS="1 Sky Road",
+            **by_sendgrid(post.url),
             PYTHONPATH=str(ROOT),
         )
         store = found(world, given.readers)

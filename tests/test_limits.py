@@ -54,6 +54,16 @@ def test_three_processes_keep_the_limits_together_and_rest_together(store_url: s
     assert figures["scoring"]["mean a second"] > 4
 
 
+def test_mails_are_let_go_a_little_below_the_limit(store: Store):
+    """Evenly let go they arrive in heaps, and the fullest second is to keep the limit, too."""
+    clock, granted = Clock(), 0
+    for _ in range(200):
+        with store.begin() as tx:
+            granted += MailPace(per_second=40).grant(tx, clock.now(), 8)
+        clock.sleep(0.05)
+    assert 345 <= granted <= 370
+
+
 def test_what_one_process_hears_of_sendgrid_makes_another_rest(store: Store):
     town = Town(store)
     town.settle(2)

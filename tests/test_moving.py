@@ -17,7 +17,7 @@ from tests.conftest import POSTGRES
 from tests.fakes.database import fresh_schema
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.waiting import becomes
-from tests.fakes.world import World
+from tests.fakes.world import World, by_sendgrid
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 READERS = [f"reader{number}@example.org,one" for number in range(24)]
@@ -36,11 +36,7 @@ def world(tmp_path, fake):
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
-        NEWSLETTER_MAILER="sendgrid",
-        NEWSLETTER_SENDGRID_URL=fake.url,
-        SENDGRID_API_KEY="SG.x",
-        NEWSLETTER_FROM_EMAIL="digest@example.org",
-        NEWSLETTER_POSTAL_ADDRESS="1 Example Street",
+        **by_sendgrid(fake.url),
     )
     (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     made.subscribe(*READERS)

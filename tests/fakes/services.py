@@ -22,7 +22,7 @@ from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.database import own_database
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.world import World
+from tests.fakes.world import World, by_sendgrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,11 +56,7 @@ class Town:
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
             NEWSLETTER_SCORER="local",
-            NEWSLETTER_MAILER="sendgrid",
-            SENDGRID_API_KEY="SG.two.services",
-            NEWSLETTER_SENDGRID_URL=post.url,
-            NEWSLETTER_FROM_EMAIL="digest@example.org",
-            NEWSLETTER_POSTAL_ADDRESS="1 Sky Road",
+            **by_sendgrid(post.url),
             PYTHONPATH=str(ROOT),
             **more,
         )

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 CORPUS = "shared/corpus"
 
 
+def by_sendgrid(url: str) -> dict[str, str]:
+    """What an installation needs to mail by a SendGrid at that address."""
+    return {
+        "NEWSLETTER_MAILER": "sendgrid",
+        "NEWSLETTER_SENDGRID_URL": url,
+        "SENDGRID_API_KEY": "SG.x",
+        "NEWSLETTER_FROM_EMAIL": "digest@example.org",
+        "NEWSLETTER_POSTAL_ADDRESS": "1 Example Street",
+    }
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""
