@@ -22,8 +22,8 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def test_files_stay_under_300_lines():
-    long = {p.name: n for p in PACKAGE if (n := len(p.read_text().splitlines())) > 300}
+def test_files_stay_under_500_lines():
+    long = {p.name: n for p in PACKAGE if (n := len(p.read_text().splitlines())) > 500}
     assert not long
 
 
