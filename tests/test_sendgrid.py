@@ -45,6 +45,7 @@ def test_a_mail_arrives_as_one_request_with_everything_in_it(fake: FakeSendGrid)
     [(path, headers, request)] = fake.requests
     assert path == "/v3/mail/send"
     assert headers["Authorization"] == "Bearer SG.secret-key"
+    assert headers["Content-Type"] == "application/json"
     to = {"email": person.email, "name": person.name}
     assert request["personalizations"] == [{"to": [to]}]
     assert [part["type"] for part in request["content"]] == ["text/plain", "text/html"]

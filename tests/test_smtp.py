@@ -67,6 +67,22 @@ def test_a_mail_goes_over_tls_whole(trusted: Callable[..., FakeSmtp], implicit: 
     assert any(line.startswith("AUTH PLAIN") for line in server.commands)
 
 
+@pytest.mark.parametrize("implicit", [False, True])
+def test_certificate_authorities_are_read_once_for_all_mails(
+    trusted: Callable[..., FakeSmtp],
+    monkeypatch: pytest.MonkeyPatch,
+    implicit: bool,  # noqa: FBT001
+):
+    server = trusted(implicit=implicit)
+    shared = mailer(server.url)
+    shared.send(email())
+
+    monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
+
+    shared.send(email())
+    assert len(server.messages) == 2
+
+
 def test_without_starttls_nothing_is_said_in_the_clear(trusted: Callable[..., FakeSmtp]):
     server = trusted(starttls=False)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -169,13 +170,21 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nowhere: urllib would take the key along, and call the answer a success."""
 
 
+def _opener() -> urllib.request.OpenerDirector:
+    """To be made once, and open to many threads: making one reads all of the environment for
+    proxies, and its TLS context reads the whole bundle of certificate authorities.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+
+
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
     """SendGrid's client with a time limit and without redirects. It is given neither by itself."""
     from python_http_client.client import Client, Response
     from sendgrid.sendgrid import SendGridAPIClient
 
-    # Made once: making one reads all of the environment for proxies. Open to many threads.
-    quiet = urllib.request.build_opener(_NoRedirect)
+    quiet = _opener()
 
     class Still(Client):
         def _build_client(self, name: str | None = None) -> Still:
@@ -193,8 +202,9 @@ def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the li
             """
             data = json.dumps(request_body).encode()
             address = self._build_url(None)  # type: ignore[no-untyped-call]
+            headers = {**self.request_headers, "Content-Type": "application/json"}
             request = urllib.request.Request(  # noqa: S310 - the operator's own setting
-                address, data, self.request_headers, method="POST"
+                address, data, headers, method="POST"
             )
             return Response(self._make_request(None, request))  # type: ignore[no-untyped-call]
 

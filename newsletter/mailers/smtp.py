@@ -56,6 +56,8 @@ class Smtp:
         self._password = unquote(parts.password or "")
         self._timeout = timeout
         self._answer_seconds = answer_seconds
+        # Made once: making one reads the whole bundle of certificate authorities.
+        self._context = ssl.create_default_context()
 
     def send(self, email: Email) -> str:
         """Hand over one email and return what the server said when it took it."""
@@ -95,16 +97,15 @@ class Smtp:
             server.close()
 
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
         if self._implicit:
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                self._host, self._port, timeout=self._timeout, context=context
+                self._host, self._port, timeout=self._timeout, context=self._context
             )
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         try:
             if not self._implicit:
-                server.starttls(context=context)
+                server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
             if self._user:
                 server.login(self._user, self._password)

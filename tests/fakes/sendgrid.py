@@ -98,7 +98,11 @@ class FakeSendGrid(Loopback):
 class _Handler(HttpHandler):
     def post(self) -> None:
         fake = self.server.fake
-        payload = json.loads(self.body() or b"{}")
+        raw = self.body()
+        if self.headers["Content-Type"] != "application/json":
+            self._answer(refusal(415, "Content-Type should be application/json."))
+            return
+        payload = json.loads(raw or b"{}")
         with fake.lock:
             fake.requests.append((self.path, dict(self.headers), payload))
         if not self.path.endswith("/mail/send"):

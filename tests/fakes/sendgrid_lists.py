@@ -47,7 +47,11 @@ class _Handler(HttpHandler):
         self._answer(200, rows[start : start + given.get("limit", 50)])
 
     def post(self) -> None:
-        payload = json.loads(self.body())
+        raw = self.body()
+        if self.headers["Content-Type"] != "application/json":
+            self._answer(415, {"errors": [{"message": "Content-Type should be application/json."}]})
+            return
+        payload = json.loads(raw)
         if self.path == ERASE:
             if not self._noted("erasejob"):
                 self.server.fake.erased += payload["email_addresses"]
