@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from newsletter.holidays import DEFERRED
+from newsletter.holidays import deferred
 from newsletter.model import Announcement
 
 BEGAN = date(1991, 8, 14)
@@ -30,7 +30,7 @@ def is_announced(day: date) -> bool:
 
 def holiday(day: date) -> str:
     """Why no announcement bears the weekday `day`; the empty string where one does, as known."""
-    return DEFERRED.get(day - DAY, "")
+    return deferred(day - DAY)
 
 
 def previous(day: date) -> date:

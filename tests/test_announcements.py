@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,10 @@ def utc(text: str) -> datetime:
         ("2025-07-08", "2025-07-03 18:00", "2025-07-07 18:00", "2025-07-08 00:00"),
         ("2026-12-31", "2026-12-28 19:00", "2026-12-30 19:00", "2026-12-31 01:00"),
         # Over the year's end.
-        ("2026-01-01", "2025-12-30 19:00", "2025-12-31 19:00", "2026-01-01 01:00"),
+        ("2026-01-01", "2025-12-29 19:00", "2025-12-31 19:00", "2026-01-01 01:00"),
+        # A Friday that arXiv lists defers the Sunday evening after it, not the one before.
+        ("2026-12-25", "2026-12-23 19:00", "2026-12-24 19:00", "2026-12-25 01:00"),
+        ("2026-12-29", "2026-12-24 19:00", "2026-12-28 19:00", "2026-12-29 01:00"),
     ],
 )
 def test_a_window_follows_eastern_time(day, start, end, public_from):
@@ -52,19 +56,48 @@ def test_a_window_follows_eastern_time(day, start, end, public_from):
 
 
 def test_windows_join_without_gap_or_overlap():
-    day = date(2025, 1, 1)
+    day = date(2024, 1, 2)
     while day < date(2027, 1, 1):
         assert announcement(day).end == announcement(following(day)).start
         assert previous(following(day)) == day
         day = following(day)
 
 
-@pytest.mark.parametrize("day", [date(2025, 11, 28), date(2025, 7, 7), date(2027, 1, 1)])
+@pytest.mark.parametrize(
+    "day",
+    [
+        date(2024, 10, 9),
+        date(2025, 7, 7),
+        date(2025, 11, 28),
+        date(2025, 12, 26),
+        date(2025, 12, 31),
+        date(2026, 6, 22),
+        date(2026, 7, 6),
+        date(2026, 12, 28),
+        date(2027, 1, 1),
+    ],
+)
 def test_a_deferred_evening_has_no_date(day):
     assert holiday(day)
     assert not is_announced(day)
     assert previous(following(day)) < day < following(previous(day))
     assert newest(announcement(day).public_from) == previous(day)
+
+
+def test_the_calendar_is_what_arxiv_did():
+    """364 dates as public crawls of arXiv's listing pages recorded them."""
+    recorded = Path(__file__).parents[2] / "shared/corpus/announcement-days.txt"
+    if not recorded.exists():
+        pytest.skip(f"{recorded} is absent")
+    days = [date.fromisoformat(line) for line in recorded.read_text(encoding="utf-8").split()]
+    span = (days[-1] - days[0]).days + 1
+    all_days = [days[0] + timedelta(days=n) for n in range(span)]
+    assert [day for day in all_days if is_announced(day)] == days
+
+
+def test_2024_had_ten_evenings_without_an_announcement():
+    year = [date(2024, 1, 1) + timedelta(days=n) for n in range(366)]
+    assert sum(bool(holiday(day + timedelta(days=1))) for day in year) == 10
 
 
 def test_the_days_of_the_corpus_are_no_holidays():
