@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from newsletter.model import Criterion
 from newsletter.scorers import Failure, Request, ScorerError
 from newsletter.scorers.claude import Claude, answer, prices, prompt
 from newsletter.settings import SettingsError
@@ -123,7 +124,8 @@ def test_scores_are_joined_by_slot_whatever_their_order() -> None:
         {"r": None},
         {"n": -1},
         {"n": 1e400},
-        {"m": 13},
+        {"m": "1"},
+        {"m": True},
         {"x": 10},
         {"c": None},
         {"c": 5},
@@ -133,6 +135,20 @@ def test_a_wrong_value_is_no_score_and_is_not_put_right(wrong: dict[str, Any]) -
     """Mutations: isinstance for `type is int`, or min() for the range check, turn this red."""
     reading = read({"p01": slot(), "p02": slot(**wrong), "p03": slot()})
     assert set(reading.scores) == {SIXTEEN.papers[0].id, SIXTEEN.papers[2].id}
+
+
+@pytest.mark.parametrize("count", [1, 13, 40])
+def test_every_criterion_of_a_rubric_can_be_named(count: int) -> None:
+    """The rubric bounds the number; one that it does not have costs the label alone."""
+    criteria = tuple(Criterion(n, f"Criterion {n}", "") for n in range(1, count + 1))
+    request = replace(SIXTEEN, rubric=replace(RUBRIC, criteria=criteria))
+    numbers = {"p01": count, "p02": count + 1, "p03": -1, "p04": 0}
+    said = json.dumps({name: slot(m=number) for name, number in numbers.items()})
+    found = answer.read(request, "claude-haiku-5-5", raw(said)).scores
+    judged = [found[paper.id] for paper in SIXTEEN.papers[:4]]
+    assert [one.criterion for one in judged] == [count, 0, 0, 0]
+    assert [one.comment for one in judged] == [f"Criterion {count}: prunes it", *["prunes it"] * 3]
+    assert {(one.relevance, one.novelty) for one in judged} == {(8, 7)}
 
 
 @pytest.mark.parametrize("gone", ["m", "c", "r", "n", "x"])

@@ -1,7 +1,8 @@
 """What an answer of the Messages API says (pure). Nothing in it is trusted, nothing is put right.
 
 A slot that is missing, cut off, named twice with different content or out of range is simply not
-there: its paper is asked about again.
+there: its paper is asked about again. A criterion that the rubric does not have costs the label
+alone: the scores stand.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from newsletter.model import Paper, Rubric
     from newsletter.scorers import Request
 
-RANGES = {"m": (0, 12), "r": (1, 10), "n": (1, 10), "x": (0, 9)}
+RANGES = {"r": (1, 10), "n": (1, 10), "x": (0, 9)}
+WHOLE = ("m", *RANGES)
 ALIKE = 8
 """From so many papers on, equal judgements of all of them are no judgement."""
 DULL = 4
@@ -118,7 +120,7 @@ def _valid(value: object) -> dict[str, Any] | None:
     if any(fields[name] != content for name, content in value):
         return None
     # `type is int` because True is an int to isinstance, and 7.0 or "7" must not pass either.
-    whole = all(type(fields.get(name)) is int for name in RANGES)
+    whole = all(type(fields.get(name)) is int for name in WHOLE)
     if not whole or not isinstance(fields.get("c"), str):
         return None
     inside = all(low <= fields[name] <= high for name, (low, high) in RANGES.items())
