@@ -105,7 +105,10 @@ def take(
     *,
     aligned: bool = False,
 ) -> int:
-    """Store one mail, once for each recipient. How many were new. Raises StoreError: answer 503."""
+    """Note one mail for each recipient; what is read of it is stored once. How many were new.
+
+    Raises StoreError: answer 503.
+    """
     with store.begin() as tx:
         new = [
             inbound.keep(
@@ -119,6 +122,17 @@ def take(
             for recipient in dict.fromkeys(recipients)
         ]
     return sum(new)
+
+
+def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
+    """For whom a mail is kept: the readers' addresses among its recipients, else one recipient.
+
+    Anybody can name a hundred addresses at our domain; a mail to none of our readers is kept once.
+    """
+    tokens = [one for one in recipients if links.read_address(one)]
+    host = links.reply_host.lower()
+    at_home = [one for one in recipients if one.lower().rpartition("@")[2].rstrip(">") == host]
+    return tokens or (at_home or list(recipients))[:1]
 
 
 def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:

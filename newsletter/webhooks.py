@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    from newsletter.links import Links
     from newsletter.store import Store
 
 OLDEST = timedelta(hours=25)
@@ -192,7 +193,7 @@ def _key(text: str) -> ec.EllipticCurvePublicKey | None:
     return found if isinstance(found, ec.EllipticCurvePublicKey) else None
 
 
-def receive_mail(store: Store, fields: Mapping[str, bytes], now: datetime) -> Receipt:
+def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: datetime) -> Receipt:
     """Take one post of Inbound Parse with `send_raw`: stored, and worked off later.
 
     The door checks the secret in its path, and the signature once a key is set; what fails there,
@@ -207,7 +208,7 @@ def receive_mail(store: Store, fields: Mapping[str, bytes], now: datetime) -> Re
     aligned = inbox.is_aligned(
         mail.header("from"), _field(fields, "dkim"), _field(fields, "SPF"), sender
     )
-    to = recipients or [mail.header("to")[:500]]
+    to = inbox.of_ours(recipients or [mail.header("to")[:500]], links)
     return Receipt(200, inbox.take(store, raw, sender, to, now, aligned=aligned))
 
 

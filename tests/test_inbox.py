@@ -118,7 +118,7 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
     assert LINKS.unsubscribe_url(person.id) in answers(post)[0].text
     with post.store.begin() as tx:
         [waiting] = inbound.queue(tx)
-        assert waiting.said == "How do I unsubscribe my colleague?"
+        assert (waiting.said, waiting.raw) == ("How do I unsubscribe my colleague?", b"")
         assert inbound.settle(tx, waiting.id, State.DONE)
         assert not inbound.settle(tx, waiting.id, State.DONE)
         assert inbound.queue(tx) == []
@@ -242,7 +242,7 @@ def test_what_was_settled_is_forgotten_after_a_month(post: Post, person: Subscri
         assert inbound.forget_old(tx, START + timedelta(days=29)) == 0
         assert inbound.forget_old(tx, START + timedelta(days=31)) == 1
         row = tx.execute(select(table)).one()
-    assert (row.raw, row.said, row.envelope_from) == (None, "", "")
+    assert (row.body_id, row.said, row.envelope_from) == (None, "", "")
 
 
 @pytest.mark.parametrize(

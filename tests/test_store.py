@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, insert, select, text
 
 from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision
-from newsletter.store.tables import metadata, suppression
+from newsletter.store.tables import inbound, inbound_body, metadata, suppression
 
 
 def test_migrations_make_exactly_the_declared_tables(store):
@@ -163,3 +164,28 @@ def test_threads_of_one_process_wait_for_each_other_and_do_not_poll(store):
         time.sleep(0.05)
     thread.join(5)
     assert written == [1]
+
+
+def test_mails_of_an_older_release_are_kept_once_and_cut(store_url):
+    store = Store(store_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        for number, raw in enumerate((b"a" * 300_000, b"a" * 300_000, b"b", None)):
+            row = {"id": str(number), "raw": raw, "at": "2026-01-01 00:00:00"}
+            connection.execute(text(OLD_MAIL), row)
+    store.migrate()
+    with store.read() as tx:
+        mails = dict(tx.execute(select(inbound.c.id, inbound.c.body_id)).all())
+        bodies = dict(tx.execute(select(inbound_body.c.id, inbound_body.c.raw)).all())
+    store.close()
+    assert (mails["0"], mails["3"]) == (mails["1"], None)
+    assert {mails["0"]: b"a" * 2**18, mails["2"]: b"b"} == bodies
+
+
+OLD_MAIL = (
+    "INSERT INTO inbound (id, envelope_from, envelope_to, aligned, raw, state, said, received_at)"
+    " VALUES (:id, 'a', 'b', FALSE, :raw, 'new', '', :at)"
+)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from newsletter.deliver import Limits, Tally
 from newsletter.mailers import SendError, Verdict
@@ -19,7 +19,7 @@ from newsletter.people import DeliveryState, SubscriberState
 from newsletter.store import events, subscribers, suppressions
 from newsletter.store.events import EventKind
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, inbound, subscriber, suppression
+from newsletter.store.tables import delivery, event, inbound, inbound_body, subscriber, suppression
 from newsletter.webhooks import (
     BIGGEST,
     Receipt,
@@ -29,7 +29,7 @@ from newsletter.webhooks import (
     receive_mail,
     verify,
 )
-from tests.fakes.mail import START, FakeMailer, Town, reader
+from tests.fakes.mail import LINKS, START, FakeMailer, Town, reader
 from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told
 
@@ -417,11 +417,12 @@ def test_old_events_are_forgotten(town: Town):
 
 def parsed(town: Town, **fields: str | bytes) -> Receipt:
     given = {n: v if isinstance(v, bytes) else v.encode() for n, v in fields.items()}
-    return receive_mail(town.store, given, START)
+    return receive_mail(town.store, LINKS, given, START)
 
 
 def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(town: Town):
-    envelope = json.dumps({"from": "ann@example.com", "to": ["a@in.example.org", "b@x.example"]})
+    ours = sorted(LINKS.reply_address(f"{n:032x}") for n in (1, 2))
+    envelope = json.dumps({"from": "ann@example.com", "to": [*ours, "b@x.example"]})
     mail = message("unsubscribe", Message_ID="<1@example.com>")
     given = {"envelope": envelope, "dkim": "{@example.com : pass}", "email": mail}
 
@@ -430,8 +431,36 @@ def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(town: Town):
 
     with town.store.read() as tx:
         rows = tx.execute(select(inbound).order_by(inbound.c.envelope_to)).all()
-    assert [row.envelope_to for row in rows] == ["a@in.example.org", "b@x.example"]
-    assert all(row.aligned and row.raw == mail for row in rows)
+        bodies = tx.execute(select(inbound_body)).all()
+    assert [row.envelope_to for row in rows] == ours
+    assert [body.raw for body in bodies] == [mail]
+    assert all(row.aligned and row.body_id == bodies[0].id for row in rows)
+
+
+def test_a_mail_to_strangers_at_our_domain_is_kept_once(town: Town):
+    to = ["x@elsewhere.example", *(f"{n}@in.example.org" for n in range(50))]
+    envelope = json.dumps({"from": "ann@example.com", "to": to})
+    assert parsed(town, envelope=envelope, email=message("hello")) == Receipt(200, 1)
+    with town.store.read() as tx:
+        assert tx.execute(select(inbound)).one().envelope_to == "0@in.example.org"
+
+
+def test_one_mail_to_a_hundred_readers_adds_less_than_a_megabyte(town: Town):
+    to = [LINKS.reply_address(f"{n:032x}") for n in range(100)]
+    envelope = json.dumps({"from": "ann@example.com", "to": to})
+    mail = message("hello") + b"x" * (3 * 2**20)
+    before = size(town.store)
+    assert parsed(town, envelope=envelope, email=mail) == Receipt(200, 100)
+    assert size(town.store) - before < 2**20
+
+
+def size(store: Store) -> int:
+    """Bytes of the database."""
+    ask = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    if not store.is_sqlite:
+        ask = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'inbound%'"
+    with store.read() as tx:
+        return int(tx.scalar(text(ask)))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from newsletter.store import (
     claims,
     deliveries,
     digests,
-    inbound,
     spending,
     subscribers,
+    waiting,
 )
 from newsletter.symptoms import find
 from newsletter.terminal import dollars, print_json, screen, table
@@ -102,12 +102,12 @@ def _facts(store: Store) -> dict[str, Any]:
         spent, uncertain = spending.spent_since(tx, month)
         halted = deliveries.halted(tx)
         doubts = len(claims.doubts(tx))
-        waiting = len(inbound.queue(tx))
+        replies = waiting.count_replies(tx)
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
     if doubts:
         needs.append(f"{doubts} mails may or may not have gone out: newsletter deliveries list")
-    if waiting:
-        needs.append(f"{waiting} replies wait for a person: newsletter replies list")
+    if replies:
+        needs.append(f"{replies} replies wait for a person: newsletter replies list")
     return {
         "digests": [
             {

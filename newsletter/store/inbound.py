@@ -1,5 +1,7 @@
 """Mail that came in: stored first, understood afterwards.
 
+What was read of a mail lies in `inbound_body` once, however many of our addresses it came to.
+
 new --understood--> done        nothing is left to do
 --> review      may ask to leave: a person decides
 --> letter      for the operator to read
@@ -15,11 +17,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
-from newsletter.store.tables import inbound
+from newsletter.store.tables import inbound, inbound_body
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -30,6 +32,8 @@ BETWEEN_ANSWERS = timedelta(hours=24)
 KEPT_RAW = timedelta(days=30)
 MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
 HEAD_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
+"""What is kept of a mail: the rest is never read."""
 
 
 class State(StrEnum):
@@ -41,7 +45,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail to one of our addresses. `aligned`: its From is vouched for by DKIM or SPF."""
+    """One mail to one of our addresses. `aligned`: its From is vouched for by DKIM or SPF.
+
+    `raw` is the beginning of it, `READ_BYTES` at most; empty where only the list is asked for.
+    """
 
     id: str
     envelope_from: str
@@ -65,12 +72,18 @@ def keep(
 ) -> bool:
     """Store a mail as new. False when it is known: providers repeat what was answered slowly."""
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    letter_id = identity(raw, envelope_to)
+    if tx.scalar(select(inbound.c.id).where(inbound.c.id == letter_id)):
+        return False
+    read = raw[:READ_BYTES]
+    body_id = hashlib.sha256(read).hexdigest()
+    tx.execute(insert(inbound_body).values(id=body_id, raw=read).on_conflict_do_nothing())
     row = {
-        "id": identity(raw, envelope_to),
+        "id": letter_id,
         "envelope_from": envelope_from[:500],
         "envelope_to": envelope_to[:500],
         "aligned": aligned,
-        "raw": raw,
+        "body_id": body_id,
         "state": State.NEW,
         "said": "",
         "received_at": now,
@@ -96,11 +109,14 @@ def next_new(tx: Connection) -> Letter | None:
         .with_for_update(skip_locked=True)
     )
     row = tx.execute(query).one_or_none()
-    return _letter(row) if row else None
+    if row is None:
+        return None
+    body = select(inbound_body.c.raw).where(inbound_body.c.id == row.body_id)
+    return _letter(row, tx.scalar(body) or b"")
 
 
 def queue(tx: Connection) -> list[Letter]:
-    """What waits for the operator, oldest first."""
+    """What waits for the operator, oldest first, without the mails themselves."""
     query = (
         select(inbound)
         .where(inbound.c.state.in_([State.REVIEW, State.LETTER]))
@@ -150,15 +166,18 @@ def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) 
 
 def forget_old(tx: Connection, now: datetime) -> int:
     """Drop what was written in mails that were settled a month ago."""
-    return tx.execute(
+    forgotten = tx.execute(
         update(inbound)
         .where(
             inbound.c.state == State.DONE,
             inbound.c.received_at < now - KEPT_RAW,
-            inbound.c.raw.is_not(None),
+            inbound.c.body_id.is_not(None),
         )
-        .values(raw=None, said="", envelope_from="")
+        .values(body_id=None, said="", envelope_from="")
     ).rowcount
+    used = select(inbound.c.id).where(inbound.c.body_id == inbound_body.c.id)
+    tx.execute(delete(inbound_body).where(~used.exists()))
+    return forgotten
 
 
 def is_away(error: StoreError) -> bool:
@@ -166,13 +185,13 @@ def is_away(error: StoreError) -> bool:
     return not isinstance(error.__cause__, (DataError, IntegrityError))
 
 
-def _letter(row: Row[Any]) -> Letter:
+def _letter(row: Row[Any], raw: bytes = b"") -> Letter:
     return Letter(
         id=row.id,
         envelope_from=row.envelope_from,
         envelope_to=row.envelope_to,
         aligned=row.aligned,
-        raw=row.raw or b"",
+        raw=raw,
         state=State(row.state),
         subscriber_id=row.subscriber_id,
         said=row.said,

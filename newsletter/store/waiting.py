@@ -47,8 +47,11 @@ class Reply:
 def replies(tx: Connection, most: int) -> tuple[int, list[Reply]]:
     """How many wait in all, and the oldest of them."""
     oldest = _REPLIES.order_by(inbound.c.received_at, inbound.c.id).limit(most)
-    number = tx.scalar(select(func.count()).select_from(inbound).where(_WAITS)) or 0
-    return number, [_reply(row) for row in tx.execute(oldest)]
+    return count_replies(tx), [_reply(row) for row in tx.execute(oldest)]
+
+
+def count_replies(tx: Connection) -> int:
+    return tx.scalar(select(func.count()).select_from(inbound).where(_WAITS)) or 0
 
 
 def reply(tx: Connection, letter_id: str) -> Reply | None:

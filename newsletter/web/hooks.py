@@ -86,7 +86,7 @@ def _take(desk: Desk, request: Request, raw: bytes) -> Receipt:
         if found is not Signature.VALID:
             return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
     fields = dict(multipart(request.headers.get("content-type", ""), raw))
-    return webhooks.receive_mail(desk.store, fields, now)
+    return webhooks.receive_mail(desk.store, desk.links, fields, now)
 
 
 def _post(desk: Desk) -> inbox.Post:

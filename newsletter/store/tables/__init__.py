@@ -4,7 +4,7 @@ from newsletter.store.tables.alerts import alert, digest_outcome, duration, ping
 from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
 from newsletter.store.tables.groups import mail_group
-from newsletter.store.tables.mail import delivery, event, inbound, mailing, pace
+from newsletter.store.tables.mail import delivery, event, inbound, inbound_body, mailing, pace
 from newsletter.store.tables.origin import origin
 from newsletter.store.tables.papers import (
     crosscheck,
@@ -35,6 +35,7 @@ __all__ = [
     "event",
     "fetched",
     "inbound",
+    "inbound_body",
     "lease",
     "life",
     "listing",

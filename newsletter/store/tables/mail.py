@@ -82,6 +82,14 @@ event = Table(
 )
 
 # Mail that came in, kept raw before anything is made of it. `id` is the hash of what it is.
+# What was read of a mail, once, however many of our addresses it came to.
+inbound_body = Table(
+    "inbound_body",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("raw", LargeBinary, nullable=False),
+)
+
 inbound = Table(
     "inbound",
     metadata,
@@ -89,7 +97,7 @@ inbound = Table(
     Column("envelope_from", Text, nullable=False),
     Column("envelope_to", Text, nullable=False),
     Column("aligned", Boolean, nullable=False),
-    Column("raw", LargeBinary),
+    Column("body_id", String(64), ForeignKey("inbound_body.id"), index=True),
     Column("state", String(16), nullable=False),
     Column("subscriber_id", String(32), index=True),
     Column("said", Text, nullable=False, default=""),
