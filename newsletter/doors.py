@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter.findings import Finding, Told, fail, ok, warn
+from newsletter.network import session
 from newsletter.settings import DEFAULT_PUBLIC_URL
 from newsletter.trouble import Trouble
 
@@ -82,10 +83,17 @@ def _ask(method: str, url: str, timeout: float) -> int:
     import requests
 
     try:
-        with requests.request(
-            method, url, data=b"" if method == "GET" else b"[]", timeout=timeout,
-            allow_redirects=False, stream=True,
-        ) as answer:  # fmt: skip
+        with (
+            session(url) as opened,
+            opened.request(
+                method,
+                url,
+                data=b"" if method == "GET" else b"[]",
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as answer,
+        ):
             return answer.status_code
     except requests.exceptions.SSLError as error:
         message = "its certificate is not valid"

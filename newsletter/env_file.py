@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PREFIX = "NEWSLETTER_"
 ALIKE = 0.7
 """Of two names without the prefix, by difflib: BUDGET and BUDGET_USD are 0.75 alike."""
+NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What no setting of ours holds: the libraries read it from the environment themselves."""
 OF_THE_TESTS = "NEWSLETTER_TEST_DATABASE_URL"
 
 
@@ -40,6 +42,15 @@ def what_is_wrong(path: Path) -> str:
             line = binding.original.line + blank.count("\n")
             return f"{path} line {line}: not readable; write NAME=value and close every quote"
     return ""
+
+
+def export_network(path: Path) -> None:
+    """Proxies and certificate authorities of `.env` go into the environment, which wins."""
+    written = path.read_text(encoding="utf-8") if path.is_file() else ""
+    given = {name.upper() for name, value in os.environ.items() if value}
+    for one in parse_stream(io.StringIO(written)):
+        if one.key and one.value and one.key.upper() in NETWORK and one.key.upper() not in given:
+            os.environ[one.key] = one.value
 
 
 def misspelt(path: Path, fields: Mapping[str, FieldInfo]) -> list[str]:

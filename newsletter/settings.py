@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from newsletter.env_file import what_is_wrong
+from newsletter.env_file import export_network, what_is_wrong
 from newsletter.setting_types import (  # noqa: TC001 - pydantic reads them at run time
     Address,
     Clock,
@@ -254,6 +254,7 @@ def read_settings(**overrides: object) -> Settings:
     secrets = Path("/run/secrets")
     if wrong := what_is_wrong(Path(ENV_FILE)):
         raise SettingsError(wrong)
+    export_network(Path(ENV_FILE))
     try:
         return Settings(
             _secrets_dir=secrets if secrets.is_dir() else None,

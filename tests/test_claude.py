@@ -346,12 +346,3 @@ def test_a_broken_connection_may_have_been_billed(fake: FakeAnthropic) -> None:
         with pytest.raises(ScorerError) as caught:
             scorer.ask(scorer.call(SIXTEEN, MORNING))
         assert caught.value.failure is Failure.LOST
-
-
-def test_a_proxy_of_the_environment_is_not_used(
-    fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    scorer = claude(fake)
-    assert scorer.ask(scorer.call(SIXTEEN, MORNING)).usage

@@ -30,7 +30,8 @@ from tests.fakes.browser import served
 from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
 from tests.fakes.pages import NOW, desk, paper, reader
-from tests.fakes.smtp import FakeSmtp, make_certificate
+from tests.fakes.smtp import FakeSmtp
+from tests.fakes.tls import make_certificate
 from tests.fakes.webhook import Signer
 from tests.fakes.world import World
 
@@ -134,7 +135,7 @@ class Outside:
             "NEWSLETTER_REPLY_DOMAIN": "in.example.org",
             "NEWSLETTER_OPERATOR_EMAIL": "op@example.org",
             "NEWSLETTER_POSTAL_ADDRESS": "1 Example Street",
-            "REQUESTS_CA_BUNDLE": str(certificate),
+            "SSL_CERT_FILE": str(certificate),
         }
 
 

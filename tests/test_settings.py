@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +43,19 @@ def test_env_file_is_read_and_the_environment_wins(monkeypatch, tmp_path):
     monkeypatch.setenv("NEWSLETTER_SEND_AT", "05:15")
     settings = read_settings()
     assert (settings.timezone, settings.send_at) == ("Europe/Berlin", time(5, 15))
+
+
+def test_proxies_and_authorities_may_stand_in_the_env_file(monkeypatch, tmp_path):
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("no_proxy", "here.example.org")
+    lines = ["HTTPS_PROXY=http://proxy:3128", "NO_PROXY=x", f"SSL_CERT_FILE={tmp_path / 'ca'}"]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    read_settings()
+    assert os.environ["HTTPS_PROXY"] == "http://proxy:3128"
+    assert os.environ["SSL_CERT_FILE"] == str(tmp_path / "ca")
+    assert os.environ["NO_PROXY"] == ""
+    assert os.environ["no_proxy"] == "here.example.org"
 
 
 def test_env_file_may_hold_what_others_read(tmp_path):

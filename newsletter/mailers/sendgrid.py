@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import re
-import ssl
 import time
 import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from newsletter import allowance
 from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.network import proxy_for, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,13 +171,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nowhere: urllib would take the key along, and call the answer a success."""
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """To be made once, and open to many threads: making one reads all of the environment for
-    proxies, and its TLS context reads the whole bundle of certificate authorities.
+def _opener(host: str) -> urllib.request.OpenerDirector:
+    """To be made once: it reads the environment and all certificate authorities. Open to many
+    threads. Raises SettingsError.
     """
-    context = ssl.create_default_context()
+    context, proxy = tls_context(), proxy_for(host)
     context.set_alpn_protocols(["http/1.1"])
-    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+    return urllib.request.build_opener(
+        _NoRedirect,
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.ProxyHandler({urlsplit(host).scheme: proxy} if proxy else {}),
+    )
 
 
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
@@ -184,7 +189,7 @@ def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the li
     from python_http_client.client import Client, Response
     from sendgrid.sendgrid import SendGridAPIClient
 
-    quiet = _opener()
+    quiet = _opener(host)
 
     class Still(Client):
         def _build_client(self, name: str | None = None) -> Still:

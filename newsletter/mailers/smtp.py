@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from newsletter.addresses import ascii_domain
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.mime import to_bytes
+from newsletter.network import tls_context
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ class Smtp:
         self._password = unquote(parts.password or "")
         self._timeout = timeout
         self._answer_seconds = answer_seconds
-        # Made once: making one reads the whole bundle of certificate authorities.
-        self._context = ssl.create_default_context()
+        self._context = tls_context()
 
     def send(self, email: Email) -> str:
         """Hand over one email and return what the server said when it took it."""

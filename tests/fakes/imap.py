@@ -11,7 +11,7 @@ from socketserver import StreamRequestHandler
 from typing import TYPE_CHECKING
 
 from tests.fakes.loopback import Loopback, TcpServer
-from tests.fakes.smtp import make_certificate
+from tests.fakes.tls import make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

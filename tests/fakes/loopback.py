@@ -8,6 +8,7 @@ from socketserver import ThreadingTCPServer, ThreadingUDPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from socketserver import BaseRequestHandler
 
@@ -47,6 +48,13 @@ class Loopback:
         self._server.fake = self
         self.port = int(self._server.server_address[1])
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """From now on. A handshake is made in the thread of its connection."""
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.url = self.url.replace("http:", "https:")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

@@ -9,6 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from newsletter.network import proxy_for, tls_context
 from newsletter.scorers import Failure, ScorerError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Wire:
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
+        self._proxy = proxy_for(base_url)
         self._client: anthropic.Anthropic | None = None
         self._lock = threading.Lock()
 
@@ -46,9 +48,9 @@ class Wire:
 
         with self._lock:
             if self._client is None:
-                # Retries of the library are invisible to the ledger. A proxy would be another party
-                # that sees key and papers. A connection kept open may be closed by the other side
-                # just as a request leaves, and that looks like a paid answer that was lost.
+                # Retries of the library are invisible to the ledger. A connection kept open may be
+                # closed by the other side just as a request leaves, and that looks like a paid
+                # answer that was lost. Proxy and authorities are those of every vendor, network.py.
                 self._client = anthropic.Anthropic(
                     api_key=self._key,
                     base_url=self._base_url,
@@ -56,6 +58,8 @@ class Wire:
                     timeout=self._timeout,
                     http_client=httpx2.Client(
                         trust_env=False,
+                        proxy=self._proxy,
+                        verify=tls_context(),
                         timeout=self._timeout,
                         limits=httpx2.Limits(max_keepalive_connections=0),
                     ),
@@ -96,7 +100,8 @@ def _broken(cause: BaseException | None) -> ScorerError:
     import httpx2
 
     what = f"{type(cause).__name__}: {cause}" if cause else "no connection"
-    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    never_left = httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError
+    if isinstance(cause, never_left):
         return ScorerError(Failure.UNREACHABLE, f"Anthropic cannot be reached ({what})")
     return ScorerError(Failure.LOST, f"the connection to Anthropic broke ({what})")
 

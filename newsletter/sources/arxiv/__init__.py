@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from newsletter import __version__, announcements
 from newsletter.model import Paper
+from newsletter.network import proxy_for
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import Growing, Named, PaperSource, Progress, Queue, Queued, SourceError
 from newsletter.sources.arxiv import rss
@@ -37,6 +38,8 @@ class Arxiv:
     def __init__(self, settings: Settings, sleep: Callable[[float], None] = real_sleep) -> None:
         self.url = settings.arxiv_api_url
         self.rss_url = feed_address(settings)
+        for address in (self.url, self.rss_url):
+            proxy_for(address)
         self.line = Line(user_agent(settings), settings.arxiv_delay_seconds, sleep)
 
     def stand_in(self, queue: Queue) -> None:

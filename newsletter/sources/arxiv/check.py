@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from newsletter.findings import Finding, Told, fail, http_date, ok, warn
+from newsletter.network import session
 from newsletter.sources import SourceError
 from newsletter.sources.arxiv import query, rss, user_agent
 from newsletter.sources.arxiv.atom import total_results
@@ -30,9 +31,12 @@ class _Asked:
 
         headers = {"User-Agent": agent, "Accept": ACCEPT}
         try:
-            with requests.get(
-                url, params=params, headers=headers, timeout=timeout, stream=True
-            ) as answer:
+            with (
+                session(url) as opened,
+                opened.get(
+                    url, params=params, headers=headers, timeout=timeout, stream=True
+                ) as answer,
+            ):
                 self.status = answer.status_code
                 self.date = answer.headers.get("Date", "")
                 self.body = answer.raw.read(LARGEST_ANSWER, decode_content=True)

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from newsletter.network import session
 from newsletter.sources import Queue, SourceError
 
 log = logging.getLogger(__name__)
@@ -126,8 +127,8 @@ class Line:
         timeout = (CONNECT_SECONDS, self.silence)
         try:
             with (
-                requests.Session() as session,
-                session.get(url, headers=self.headers, timeout=timeout, stream=True) as response,
+                session(url) as opened,
+                opened.get(url, headers=self.headers, timeout=timeout, stream=True) as response,
             ):
                 _check_status(response.status_code, response.headers.get("Retry-After"), host)
                 return Answer(response.status_code, self._body(response.raw, host))
