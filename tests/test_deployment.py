@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 UNITS = sorted((ROOT / "deploy").glob("*.service")) + sorted((ROOT / "deploy").glob("*.timer"))
 OURS = "/opt/newsletter/.venv/bin/newsletter"
 FOR_COMPOSE = {"POSTGRES_PASSWORD"}
+FOR_LIBRARIES = {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
 
 
 def names_of_settings() -> set[str]:
@@ -43,7 +44,7 @@ def commands() -> set[str]:
 
 def test_the_example_names_every_setting_once():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert set(example()) == names_of_settings() | FOR_COMPOSE
+    assert set(example()) == names_of_settings() | FOR_COMPOSE | FOR_LIBRARIES
     assert len(re.findall(r"^#[A-Z_]+=", text, re.MULTILINE)) == len(example())
 
 
