@@ -85,9 +85,11 @@ def receive(
         return Receipt(403)
     if found is Signature.TOO_OLD:
         return Receipt(403, alert=f"a signed event request of {timestamp} (Unix time) was refused")
-    told = read_events(raw)
-    with store.begin() as tx:
-        return Receipt(200, events.apply(tx, told, now))
+    new = 0
+    for page in events.pages(read_events(raw)):
+        with store.begin() as tx:
+            new += events.apply(tx, page, now)
+    return Receipt(200, new)
 
 
 def verify(

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, insert, select, text
 
-from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision
+from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision, write_turn
 from newsletter.store.tables import inbound, inbound_body, metadata, suppression
 
 
@@ -164,6 +164,42 @@ def test_threads_of_one_process_wait_for_each_other_and_do_not_poll(store):
         time.sleep(0.05)
     thread.join(5)
     assert written == [1]
+
+
+def test_another_process_is_next_however_fast_one_writes_on(tmp_path):
+    """The second Store stands for another process: it shares no lock of threads with the first."""
+    one, other = (Store(f"sqlite:///{tmp_path}/n.db") for _ in range(2))
+    one.migrate()
+    begun, written, pages = threading.Event(), threading.Event(), []
+
+    def write() -> None:
+        begun.wait(5)
+        with other.begin() as tx:
+            tx.execute(text("DELETE FROM suppression"))
+        written.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while len(pages) < 50 and not written.is_set():
+        with one.begin() as tx:
+            tx.execute(text("DELETE FROM suppression"))
+            begun.set()
+            time.sleep(0.02)
+            pages.append(tx)
+    thread.join(5)
+    one.close()
+    other.close()
+    assert len(pages) < 10
+
+
+def test_a_turn_that_never_comes_is_said_in_one_line(tmp_path):
+    path = str(tmp_path / "n.db.turn")
+    with (
+        write_turn.next_writer(path, 1),
+        pytest.raises(TimeoutError, match="before us"),
+        write_turn.next_writer(path, 0.01),
+    ):
+        pass
 
 
 def test_mails_of_an_older_release_are_kept_once_and_cut(store_url):

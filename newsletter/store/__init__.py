@@ -7,7 +7,7 @@ one transaction; what must be durable before an outside call is committed before
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,16 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from newsletter.store import write_turn
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_MILLISECONDS = 5_000
+BUSY_MILLISECONDS = 30_000
+"""How long SQLite is asked again for the write lock that another process has."""
+TURN_SECONDS = 60.0
 CONNECTIONS = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_recycle": 3600}
 """Of one process to a server. More threads than that wait for one another, for 30 s at most:
 docs/operating.md counts them together.
@@ -52,7 +55,8 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = _checked(url)
         self.engine = _engine(self.url)
-        # SQLite lets a second writer poll with ever longer naps; our own threads wait their turn.
+        # SQLite lets a second writer poll with ever longer naps; our own threads wait their turn,
+        # and our own processes as `write_turn` tells.
         self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
@@ -62,8 +66,23 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction, committed at the end. On SQLite it takes the write lock at once."""
-        with _translated(self.url), self._turn, self.engine.begin() as connection:
+        with _translated(self.url), self._turn, ExitStack() as stack:
+            with self._next_writer():
+                connection = stack.enter_context(self.engine.begin())
             yield connection
+
+    @contextmanager
+    def _next_writer(self) -> Iterator[None]:
+        """Wait for our turn to ask for the write lock; of a server there is no such turn."""
+        with ExitStack() as stack:
+            if self.is_sqlite:
+                try:
+                    turn = write_turn.next_writer(f"{self.url.database}.turn", TURN_SECONDS)
+                    stack.enter_context(turn)
+                except OSError as error:
+                    message = f"database {self.url.database}: no turn to write: {error}"
+                    raise StoreError(message) from error
+            yield
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -27,7 +27,7 @@ from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, digest, event, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from sqlalchemy import Connection, Select
@@ -66,6 +66,8 @@ SOFT = "soft bounces"
 KEPT = timedelta(days=90)
 PAGE = 5000
 """Rows that one transaction deletes: there are two or three events of each mail."""
+TOLD = 200
+"""Events that one transaction takes: a post brings thousands, and others wait to write."""
 ENDS = {
     EventKind.COMPLAINT: SubscriberState.COMPLAINED,
     EventKind.UNSUBSCRIBE: SubscriberState.UNSUBSCRIBED,
@@ -76,16 +78,27 @@ GRAVITY = tuple(EventKind)
 
 
 def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
-    """Keep what is new and draw the consequences. Returns how many events were new."""
+    """Keep what is new and draw the consequences, once for each delivery, group and address.
+
+    Returns how many events were new.
+    """
     fresh = [one for one in told if _keep(tx, one, now)]
-    for one in fresh:
-        if one.delivery_id:
-            _tell_delivery(tx, one.delivery_id, now)
-            _name(tx, one)
-        if one.group_id:
-            group_ends.proven(tx, one.group_id, now)
+    for delivery_id in dict.fromkeys(one.delivery_id for one in fresh if one.delivery_id):
+        _tell_delivery(tx, delivery_id, now)
+    for one in {(one.delivery_id, one.smtp_id): one for one in fresh if one.delivery_id}.values():
+        _name(tx, one)
+    for group_id in dict.fromkeys(one.group_id for one in fresh if one.group_id):
+        group_ends.proven(tx, group_id, now)
+    for one in {(canonical(one.email), one.kind): one for one in fresh}.values():
         _tell_subscriber(tx, one, now)
     return len(fresh)
+
+
+def pages(told: Iterable[Event]) -> Iterator[list[Event]]:
+    """`told` in pages of one transaction each; what is about one address stands together."""
+    ordered = sorted(told, key=lambda one: (canonical(one.email), one.delivery_id, one.at))
+    for start in range(0, len(ordered), TOLD):
+        yield ordered[start : start + TOLD]
 
 
 def reader_of(tx: Connection, message_id: str) -> str | None:
@@ -155,7 +168,9 @@ def _keep(tx: Connection, told: Event, now: datetime) -> bool:
 
 def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
     """Any event of a mail proves that it was taken; the gravest is its fate."""
-    kinds = tx.scalars(select(event.c.kind).where(event.c.delivery_id == delivery_id)).all()
+    kinds = tx.scalars(
+        select(event.c.kind).where(event.c.delivery_id == delivery_id).distinct()
+    ).all()
     fate = max((EventKind(kind) for kind in kinds), key=GRAVITY.index)
     tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(fate=fate))
     tx.execute(
