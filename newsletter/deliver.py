@@ -31,7 +31,8 @@ __all__ = ["LONGEST_REST", "Limits", "Progress", "Tally", "deliver"]
 Progress = Callable[[int, int], None]
 """Called with (rows settled so far, rows in all)."""
 
-TRIES = 5
+TRIES = 6
+"""With pauses of 2, 4, 8, 16 and 32 s between them: longer than a mail server takes to restart."""
 FIRST_BACKOFF = 2.0
 GIVEN_UP = timedelta(minutes=15)
 LONGEST_REST = timedelta(minutes=5)

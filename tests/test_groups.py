@@ -18,6 +18,7 @@ from newsletter.deliver import Limits, Tally, deliver
 from newsletter.fences import settle_lost
 from newsletter.groups import AHEAD, deliver_groups
 from newsletter.inbox import Post, take, work_off
+from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.mailers.sendgrid_groups import SendGridGroups
 from newsletter.owing import owe_due, waiting
@@ -487,7 +488,25 @@ def test_04_a_provider_that_cannot_be_reached_ends_the_run_early(town: Town, fak
     tally = run(town, fake, mailer=sender, due=ahead(town))
 
     assert tally.pending == 25
-    assert "10 in a row" in tally.halted_reason
+    assert "in a row" in tally.halted_reason
+    assert 60 <= sum(town.clock.naps) < 90
+
+
+def test_04_a_provider_that_comes_back_within_a_minute_ends_no_run(town: Town, fake: FakeSendGrid):
+    settled(town, 25)
+    back = town.clock.now() + timedelta(seconds=55)
+
+    class Away(SmallGroups):
+        def post(self, request: dict[str, Any]) -> str:
+            if town.clock.now() < back:
+                raise SendError(Verdict.UNSENT, "connection refused")
+            return super().post(request)
+
+    sender = Away(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
+
+    assert run(town, fake, mailer=sender) == Tally(accepted=25)
+
+    assert len(fake.messages) == 3
 
 
 def test_three_groups_in_doubt_are_enough(town: Town, fake: FakeSendGrid):
