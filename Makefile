@@ -77,6 +77,9 @@ bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill an
 bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
 	$(BIN)/python bench/scoring.py
 
+bench-mail: $(VENV)/dev.stamp ## How well mail that comes back is understood: PARTS="bounces"
+	@$(BIN)/python bench/mail.py $(PARTS)
+
 bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
 	$(BIN)/python bench/prior.py
 
@@ -158,4 +161,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-scoring bench-prior kill-scoring lock clean
+.PHONY: test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean

@@ -204,9 +204,10 @@ def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer 
     reply = understand(
         mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
     )
-    if reply.kind in {Kind.BOUNCE, Kind.COMPLAINT}:
-        state = reports.take(tx, post.links, found, reply.kind, now)
-        inbound.settle(tx, found.id, state, None, reply.text)
+    returned = reply.kind in {Kind.BOUNCE, Kind.COMPLAINT}
+    if returned or reports.is_report(mail, found, post.links):
+        state = reports.take(tx, post.links, found, mail, now)
+        inbound.settle(tx, found.id, state, None, reply.text or mail.text)
         return None
     person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER

@@ -29,7 +29,7 @@ ID_BYTES = 16
 MAC_BYTES = 14
 SEGMENT_BYTES = 15
 TOKEN = re.compile(r"[a-z2-7]{48}")
-MAILBOX = re.compile(r"(reply|unsub)[+=-]([a-z2-7]{48})")
+MAILBOX = re.compile(r"(reply|unsub|bounce)[+=-]([a-z2-7]{48})")
 LOCAL_PART_OCTETS = 64
 
 
@@ -41,6 +41,8 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     REPLY = "reply"
     UNSUB = "unsub"
+    BOUNCE = "bounce"
+    """The envelope sender of a mail. It names a delivery, where all others name a subscriber."""
 
 
 class Links:
@@ -107,8 +109,13 @@ class Links:
         """Where any mail at all means leaving: the `mailto:` of List-Unsubscribe."""
         return self._mailbox(Purpose.UNSUB, subscriber_id)
 
+    def bounce_address(self, delivery_id: str) -> str:
+        """Where reports about one mail come back to: its envelope sender (VERP)."""
+        return self._mailbox(Purpose.BOUNCE, delivery_id)
+
     def read_address(self, address: str) -> tuple[Purpose, str] | None:
-        """Purpose and subscriber id of an address of ours, as a mail to it arrived.
+        """Purpose and id of an address of ours, as a mail to it arrived: the subscriber's id, or
+        of a bounce address the delivery's.
 
         Case, the separator (`+`, `=`, `-`) and the prefixes of forwarders (SRS, BATV) are ignored.
         """

@@ -41,7 +41,7 @@ HEAD_BYTES = 64 * 1024
 HEADER_LENGTH = 2000
 MOST_RECIPIENTS = 10
 WHERE = ("Delivered-To", "X-Original-To", "To", "Cc")
-OURS = re.compile(r"(reply|unsub)[+=-].*")
+OURS = re.compile(r"(reply|unsub|bounce)[+=-].*")
 SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 FAULT = "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER"
 

@@ -191,6 +191,14 @@ def _may_leave(said: str) -> bool:
     return bool(STEMS.search(text) or (len(text) <= SHORT and WEAK.search(text)))
 
 
+def is_absence_note(mail: Incoming) -> bool:
+    """Whether a machine answered for a reader who is away."""
+    automatic = mail.header("auto-submitted").split(";")[0].strip().lower()
+    return automatic not in {"", "no"} or bool(
+        AUTOMATIC_SUBJECTS.match(plain(mail.header("subject")))
+    )
+
+
 def _is_bounce(mail: Incoming, envelope_from: str) -> bool:
     return mail.content_type == "multipart/report" or envelope_from.strip() in {"", "<>"}
 

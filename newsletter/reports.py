@@ -1,13 +1,21 @@
-"""Reports of mail servers that come by mail: they count as the provider's events do, once each."""
+"""Reports of mail servers that come by mail: they count as the provider's events do, once each.
+
+Anybody can write one. How much it does depends on what proves that it is about a mail of ours:
+
+    the bounce address, or a token in the returned mail    all that it says
+    the Message-ID of one of our mails                     no more than leaving: it can be undone
+    the address of a reader                                a soft bounce, never a complaint
+    nothing                                                nothing; it is counted, and shown
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import returned
-from newsletter.links import TEST_READER
-from newsletter.replies import Kind
+from newsletter.links import TEST_READER, Purpose
+from newsletter.replies import is_absence_note
 from newsletter.store import returns, subscribers
 from newsletter.store.events import Event, EventKind
 from newsletter.store.inbound import State
@@ -17,41 +25,103 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from newsletter.incoming import Incoming
     from newsletter.links import Links
     from newsletter.returned import Returned
     from newsletter.store.inbound import Letter
 
 SAME_REPORT = timedelta(hours=1)
 """Two reports without an id, this near to each other, are taken for one."""
+COMPLAINTS = frozenset({"abuse", "fraud"})
+OPT_OUTS = frozenset({"opt-out", "opt-out-list"})
+RECEIPT = "disposition-notification"
+"""That a mail was read or deleted: no report of its delivery."""
 
 
-def take(tx: Connection, links: Links, found: Letter, kind: Kind, now: datetime) -> State:
-    """Take a delivery or feedback report as news of the mail that it is about.
+class Proof(NamedTuple):
+    """Whose mail a report is about. `strong`: only the mail's reader and servers can know it."""
 
-    Anybody can write one: without a proof it never suppresses anybody, and a complaint of an
-    address is left to a person.
-    """
-    told, complaint = returned.read(found.raw), kind is Kind.COMPLAINT
-    proven = returns.recipient(tx, told.delivery_id)
-    delivery_id = told.delivery_id if proven else ""
-    token = links.read_address(told.token_address or found.envelope_to)
-    if not proven and token and (person := subscribers.get(tx, token[1])):
-        proven = person.email
-    news = EventKind.COMPLAINT if complaint else _bounce(told, proven=bool(proven))
-    reader = subscribers.find(tx, told.recipient) if told.recipient and not proven else None
-    email = proven or (reader.email if reader and not complaint else "")
-    if email and news:
-        event = Event(news, email, found.received_at, delivery_id, reason=told.status)
-        returns.tell(tx, event, now, SAME_REPORT)
-    test = token is not None and token[1] == TEST_READER
-    return State.LETTER if complaint and not (email or test) else State.DONE
+    email: str = ""
+    delivery_id: str = ""
+    strong: bool = False
+    test: bool = False
+
+    @property
+    def is_proven(self) -> bool:
+        return self.strong or bool(self.delivery_id)
 
 
-def _bounce(told: Returned, *, proven: bool) -> EventKind | None:
-    """As webhooks judge it; by hearsay no bounce is hard, or anybody could end a subscription."""
-    if told.action == "failed":
-        gone = proven and returned.says_gone(told.status)
-        return EventKind.HARD_BOUNCE if gone else EventKind.SOFT_BOUNCE
-    if told.action == "delayed":
+def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
+    """Whether a mail server wrote it, even where neither its type nor its sender says so."""
+    token = links.read_address(found.envelope_to)
+    if mail.report_type == RECEIPT:
+        return False
+    to_bounces = token is not None and token[0] is Purpose.BOUNCE
+    return to_bounces or returned.has_report(found.raw) or returned.is_by_a_server(found.raw)
+
+
+def take(tx: Connection, links: Links, found: Letter, mail: Incoming, now: datetime) -> State:
+    """Take a delivery or feedback report as news of the mail that it is about."""
+    told = returned.read(found.raw)
+    proof = _proof(tx, links, found, told)
+    if proof.test or mail.report_type == RECEIPT:
+        return State.DONE
+    if told.feedback is not None:
+        return _feedback(tx, told, proof, found, now)
+    if not told.recipients:
+        return State.DONE if is_absence_note(mail) else State.UNREADABLE
+    if not proof.email:
+        return State.UNREADABLE
+    about = told.about(proof.email)
+    if news := _bounce(about, proof):
+        _tell(tx, news, proof, f"{about.status} {about.diagnostic}".strip(), found, now)
+    return State.DONE
+
+
+def _proof(tx: Connection, links: Links, found: Letter, told: Returned) -> Proof:
+    came_to = links.read_address(found.envelope_to)
+    if came_to and came_to[0] is Purpose.BOUNCE:
+        email = returns.recipient(tx, came_to[1])
+        return Proof(email, came_to[1] if email else "", strong=True)
+    sent_to = returns.recipient(tx, told.delivery_id)
+    token = links.read_address(told.token_address) or came_to
+    if token and token[1] == TEST_READER:
+        return Proof(test=True)
+    if token and (person := subscribers.get(tx, token[1])) and person.email:
+        same = sent_to == person.email
+        return Proof(person.email, told.delivery_id if same else "", strong=True)
+    if sent_to:
+        return Proof(sent_to, told.delivery_id)
+    named = [one.original or one.address for one in told.recipients]
+    readers = (subscribers.find(tx, one) for one in named if one)
+    return Proof(next((one.email for one in readers if one), ""))
+
+
+def _feedback(tx: Connection, told: Returned, proof: Proof, found: Letter, now: datetime) -> State:
+    """A complaint, a wish to leave, or neither (RFC 5965 and RFC 6430 name the types)."""
+    complaint = told.feedback in COMPLAINTS
+    if told.feedback and not complaint and told.feedback not in OPT_OUTS:
+        return State.DONE
+    if not told.feedback or not proof.is_proven or not proof.email:
+        return State.LETTER
+    news = EventKind.COMPLAINT if complaint and proof.strong else EventKind.UNSUBSCRIBE
+    _tell(tx, news, proof, f"feedback report: {told.feedback}", found, now)
+    return State.DONE
+
+
+def _bounce(about: returned.Recipient, proof: Proof) -> EventKind | None:
+    """By hearsay no bounce is hard, or anybody could end a subscription."""
+    if about.action == "failed":
+        if not (about.is_gone and proof.is_proven):
+            return EventKind.SOFT_BOUNCE
+        return EventKind.HARD_BOUNCE if proof.strong else EventKind.REPORTED_BOUNCE
+    if about.action == "delayed":
         return EventKind.DEFERRED
-    return EventKind.PROCESSED if told.action and proven else None
+    return EventKind.PROCESSED if about.action and proof.is_proven else None
+
+
+def _tell(
+    tx: Connection, news: EventKind, proof: Proof, reason: str, found: Letter, now: datetime
+) -> None:
+    event = Event(news, proof.email, found.received_at, proof.delivery_id, reason=reason)
+    returns.tell(tx, event, now, SAME_REPORT)

@@ -7,56 +7,260 @@ An address alone proves nothing (pure).
 
 from __future__ import annotations
 
+import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import compat32
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from newsletter.bounces import DIAGNOSTIC_LENGTH, enhanced_codes, says_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
 
 READ = 256 * 1024
-LENGTH = 500
-STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
-# Reputation, routing, a full mailbox, the message itself: none says the address is wrong.
-TEMPORARY = re.compile(r"2\.|4\.|5\.7\.|5\.4\.4|5\.2\.2|5\.3\.|5\.6\.")
-OUR_ID = re.compile(r"(?im)^[> ]*message-id:\s*<([0-9a-f]{32})@")
+TEXT = 16 * 1024
+"""Of what a server wrote above the mail that it returns."""
+MOST_PARTS = 60
+MOST_RECIPIENTS = 50
+MOST_CODES = 5
+PATTERNS_READ = 64 * 1024
+OUR_ID = re.compile(r"(?im)^[> \t]*message-id:\s*<([0-9a-f]{32})@")
 OUR_TOKEN = re.compile(r"(?i)\b(?:reply|unsub)[+=-][a-z2-7]{48}@")
 FOLDED = re.compile(r"\r?\n[ \t]+")
-FIELD = r"(?im)^{}:[ \t]*(?:rfc822[ \t]*;)?[ \t]*<?([^\r\n<>;]{{1,500}})"
+FIELD = re.compile(
+    r"(?i)(final-recipient|original-recipient|original-rcpt-to|action|status|diagnostic-code"
+    r"|feedback-type)[ \t]*:[ \t]*(.*)"
+)
+ADDRESS = re.compile(r"[^\s<>;,\"]+@[^\s<>;,\"]+")
+# Where the returned mail begins in a report without parts.
+RETURNED_MAIL = re.compile(
+    r"(?im)^[> ]*(?:return-path|received|x-received|message-id|dkim-signature|arc-seal"
+    r"|mime-version|x-envelope-from)[ \t]*:"
+    r"|^.*(?:copy of (?:the|your) (?:original )?message|original message|message header).{0,40}$"
+)
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+FROM = re.compile(rb"(?im)^from[ \t]*:(.*(?:\n[ \t].*)*)")
+MAIL_SERVER = re.compile(r"(?i)mailer-?daemon|postmaster|mail delivery (?:sub)?system")
+BLANK_LINE = re.compile(r"\r?\n[ \t]*\r?\n")
+MESSAGE_TYPE = re.compile(rb"(?i)(\bcontent-type:\s*)message/")
+REPORT_PART = re.compile(
+    rb"(?im)^content-type:\s*message/(?:global-)?(?:delivery-status|feedback-report)"
+)
+FEEDBACK = "text/x-feedback-report"
+STATUS = {"text/x-delivery-status", "text/x-global-delivery-status"}
+QUOTED = {"text/x-rfc822", "text/x-global", "text/x-global-headers", "text/rfc822-headers"}
+ACTIONS = {"5": "failed", "4": "delayed", "2": "delivered"}
+"""By the status, where a report does not say what was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What became of one recipient: `action` is RFC 3464's (failed, delayed, delivered, ...)."""
+
+    address: str = ""
+    original: str = ""
+    action: str = ""
+    status: str = ""
+    diagnostic: str = ""
+
+    def is_of(self, email: str) -> bool:
+        return email.lower() in (self.original.lower(), self.address.lower())
+
+    @property
+    def is_gone(self) -> bool:
+        return self.action == "failed" and says_gone(self.status, self.diagnostic)
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """`delivery_id` and `token_address` are proof of whose mail it was; `recipient` is hearsay.
+    """`delivery_id` and `token_address` are proof of whose mail it was; recipients are hearsay.
 
-    `action` as RFC 3464 has it (failed, delayed, ...), empty where there is no such field.
+    `feedback` is the Feedback-Type, and None where it is no feedback report.
     """
 
     delivery_id: str = ""
     token_address: str = ""
-    recipient: str = ""
-    action: str = ""
-    status: str = ""
+    recipients: tuple[Recipient, ...] = ()
+    feedback: str | None = None
+    complained: str = ""
+    """Whom a feedback report names."""
+
+    @property
+    def is_report(self) -> bool:
+        return self.feedback is not None or bool(self.recipients)
+
+    def about(self, email: str = "") -> Recipient:
+        """What is said of a reader: of several recipients the one named so, else the least grave.
+
+        An alias may lead to several mailboxes: it is gone only where all of them are.
+        """
+        named = [one for one in self.recipients if email and one.is_of(email)]
+        known = named or self.recipients or [Recipient()]
+        return min(known, key=lambda one: (_GRAVITY.get(one.action, 0), one.is_gone))
+
+
+_GRAVITY = {"delayed": 1, "failed": 2}
+
+
+@dataclass(slots=True)
+class _Text:
+    """The readable text of a report, and of the mail that it returns."""
+
+    fields: str = ""
+    said: str = ""
+    feedback: str | None = None
+    quoted: list[str] = field(default_factory=list)
 
 
 def read(raw: bytes) -> Returned:
     """Never raises, whatever the bytes."""
-    text = FOLDED.sub(" ", raw[:READ].decode("latin-1"))
-    token = OUR_TOKEN.search(text)
-    found = OUR_ID.search(text)
-    names = ("Final-Recipient", "Original-Recipient", "Original-Rcpt-To")
-    said = (_field(name, text) for name in names)
+    raw = raw[:READ]
+    text = _text(raw)
+    everything = FOLDED.sub(" ", "\n".join([raw.decode("latin-1"), *text.quoted]))
+    found, token = OUR_ID.search(everything), OUR_TOKEN.search(everything)
+    feedback = None if text.feedback is None else dict(_fields(text.feedback))
+    recipients = [] if feedback is not None else _recipients(raw, text)
     return Returned(
         delivery_id=found[1].lower() if found else "",
         token_address=token[0] if token else "",
-        recipient=next((one for one in said if "@" in one), ""),
-        action=_field("Action", text).lower(),
-        status=f"{_field('Status', text)} {_field('Diagnostic-Code', text)}".strip()[:LENGTH],
+        recipients=tuple(recipients[:MOST_RECIPIENTS]),
+        feedback=None if feedback is None else _word(feedback.get("feedback-type", "")),
+        complained=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
     )
 
 
-def says_gone(status: str) -> bool:
-    """Whether the address itself is said to be wrong: a block is about us, not about it."""
-    code = STATUS.search(status)
-    return code is not None and not TEMPORARY.match(code[0])
+def _text(raw: bytes) -> _Text:
+    text = _Text()
+    for kind, said in _leaves(raw):
+        if kind == FEEDBACK:
+            text.feedback = said
+        elif kind in STATUS:
+            text.fields += f"{said}\n\n"
+        elif kind in QUOTED:
+            text.quoted.append(said)
+        else:
+            end = RETURNED_MAIL.search(said)
+            text.said += f"{said[: end.start()] if end else said}\n\n"
+    text.said = text.said[:TEXT]
+    return text
 
 
-def _field(name: str, text: str) -> str:
-    found = re.search(FIELD.format(name), text)
-    return found[1].strip() if found else ""
+def _leaves(raw: bytes) -> Iterator[tuple[str, str]]:
+    """Type and text of each readable part. The mail that is returned is one of them, whole."""
+    if raw.lower().count(b"boundary") > MOST_PARTS:
+        yield "text/plain", raw.decode("latin-1")
+        return
+    # Else the parser would open what is returned, and leave encoded fields as they are.
+    message = BytesParser(policy=compat32).parsebytes(MESSAGE_TYPE.sub(rb"\1text/x-", raw))
+    parts = [one for one in message.walk() if one.get_content_maintype() == "text"]
+    for part in parts:
+        yield part.get_content_type(), _decoded(part)
+    if not parts:
+        yield "text/plain", HEAD_END.split(raw, maxsplit=1)[-1].decode("latin-1")
+
+
+def _decoded(part: Message) -> str:
+    said = part.get_payload(decode=True)
+    if not isinstance(said, bytes):
+        return ""
+    try:
+        return said.decode(str(part.get_content_charset() or "utf-8"), "replace")
+    except LookupError:
+        return said.decode("latin-1")
+
+
+def _recipients(raw: bytes, text: _Text) -> list[Recipient]:
+    """By the fields of RFC 3464, wherever they stand; else by the patterns of flufl.bounce."""
+    for said in (text.fields, text.said):
+        groups = [dict(_fields(group)) for group in BLANK_LINE.split(said)]
+        if found := [_recipient(one, text.said) for one in groups if _is_recipient(one)]:
+            return found
+    inner = next((one for one in text.quoted if "message/delivery-status" in one.lower()), None)
+    if inner is not None and (found := _recipients(b"", _text(inner.encode()))):
+        return found
+    return list(_by_wording(raw, text.said))
+
+
+def _fields(said: str) -> Iterator[tuple[str, str]]:
+    """The first of several equal fields counts: it is yielded last."""
+    lines = FOLDED.sub(" ", said).splitlines()
+    for line in reversed(lines):
+        if found := FIELD.match(line):
+            yield found[1].lower(), found[2].strip()[:DIAGNOSTIC_LENGTH]
+
+
+def _is_recipient(fields: dict[str, str]) -> bool:
+    return "status" in fields and bool(
+        {"final-recipient", "original-recipient", "action"} & fields.keys()
+    )
+
+
+def _recipient(fields: dict[str, str], said: str) -> Recipient:
+    status, address = fields["status"], _address(fields.get("final-recipient", ""))
+    lines = (line.strip() for line in said.splitlines() if address and address in line)
+    lines = (line for line in lines if not FIELD.match(line))
+    return Recipient(
+        address=address,
+        original=_address(fields.get("original-recipient", "")),
+        action=_word(fields.get("action", "")) or ACTIONS.get(status[:1], ""),
+        status=status,
+        diagnostic=fields.get("diagnostic-code") or next(lines, "")[:DIAGNOSTIC_LENGTH],
+    )
+
+
+def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
+    """A report without fields: who failed by the patterns of flufl.bounce, why by its codes."""
+    coded = [line.strip() for line in said.splitlines() if any(enhanced_codes(line))]
+    status = " ".join(code for code, _ in islice(enhanced_codes("\n".join(coded)), MOST_CODES))
+    diagnostic = (" ".join(coded) or " ".join(said.split()))[:DIAGNOSTIC_LENGTH]
+    temporary, permanent = _failures(raw)
+    if status and all(code[0] == "2" for code in status.split()):
+        yield Recipient(action="delivered", status=status, diagnostic=diagnostic)
+        return
+    for address in sorted(temporary | permanent):
+        action = "failed" if address in permanent else "delayed"
+        yield Recipient(address, action=action, status=status, diagnostic=diagnostic)
+    if not (temporary or permanent) and (status or is_by_a_server(raw)):
+        yield Recipient(action="failed", status=status, diagnostic=diagnostic)
+
+
+def has_report(raw: bytes) -> bool:
+    """Whether a report is a part of it, of whatever type the whole is."""
+    return REPORT_PART.search(raw[:READ]) is not None
+
+
+def is_by_a_server(raw: bytes) -> bool:
+    """Whether its From names a mail server."""
+    found = FROM.search(HEAD_END.split(raw, maxsplit=1)[0])
+    return found is not None and MAIL_SERVER.search(found[1].decode("latin-1")) is not None
+
+
+def _failures(raw: bytes) -> tuple[set[str], set[str]]:
+    """The addresses that failed for now, and for good, by the patterns of flufl.bounce."""
+    if not raw or raw.lower().count(b"boundary") > MOST_PARTS:
+        return set(), set()
+    from flufl.bounce import all_failures
+
+    # It logs what its patterns do not fit, with a traceback.
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
+    try:
+        found = all_failures(BytesParser(policy=compat32).parsebytes(raw[:PATTERNS_READ]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return set(), set()
+    temporary, permanent = ({one.decode("latin-1") for one in some} for some in found)
+    return temporary, permanent
+
+
+def _word(value: str) -> str:
+    """`failed` of `Failed (fatal error)`."""
+    found = re.match(r"[a-z-]+", value.strip().lower())
+    return found[0] if found else ""
+
+
+def _address(value: str) -> str:
+    found = ADDRESS.search(value)
+    return found[0] if found else ""

@@ -15,9 +15,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.addresses import fingerprint
+from newsletter.bounces import says_gone
 from newsletter.mailers import ListName
 from newsletter.people import SubscriberState
-from newsletter.returned import says_gone
 from newsletter.store import departures, erasures, events, subscribers, suppressions
 from newsletter.store.events import Event, EventKind
 from newsletter.store.suppressions import GRAVITY, Reason

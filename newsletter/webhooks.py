@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from newsletter import inbox, incoming
-from newsletter.returned import says_gone
+from newsletter.bounces import DIAGNOSTIC_LENGTH, says_gone
 from newsletter.store import events
 from newsletter.store.events import Event, EventKind
 
@@ -134,7 +134,7 @@ def _event(told: dict[str, Any]) -> Event | None:
         email=email,
         delivery_id=_text(told, "dg_delivery_id")[:32],
         message_id=_text(told, "sg_message_id")[:200],
-        reason=_text(told, "reason")[:500],
+        reason=_reason(told),
         group_id=_text(told, "dg_group_id")[:32],
         smtp_id=_text(told, "smtp-id").strip("<> ")[:200],
         at=datetime.fromtimestamp(second, UTC),
@@ -152,10 +152,17 @@ def _kind(name: str, told: dict[str, Any]) -> EventKind | None:
 
 
 def _bounce(told: dict[str, Any]) -> EventKind:
-    status = _text(told, "status") or _text(told, "reason")
-    if _text(told, "type") == "blocked" or not says_gone(status):
+    gone = says_gone(_text(told, "status"), _text(told, "reason"))
+    if _text(told, "type") == "blocked" or not gone:
         return EventKind.SOFT_BOUNCE
     return EventKind.HARD_BOUNCE
+
+
+def _reason(told: dict[str, Any]) -> str:
+    """All that the receiving server said."""
+    reason, status = _text(told, "reason"), _text(told, "status")
+    said = reason if status in reason else f"{status} {reason}".strip()
+    return said[:DIAGNOSTIC_LENGTH]
 
 
 def _text(told: dict[str, Any], name: str) -> str:

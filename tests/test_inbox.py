@@ -172,7 +172,8 @@ def test_17_two_of_us_writing_to_each_other_fall_silent(post: Post, person: Subs
 def test_17_a_feedback_report_is_a_complaint(post: Post, person: Subscriber):
     raw = (
         b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
-        b' boundary="b"\r\n\r\n--b--\r\n'
+        b' boundary="b"\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n'
+        b"Feedback-Type: abuse\r\n\r\n--b--\r\n"
     )
     take(post.store, raw, "fbl@example.com", [LINKS.unsub_address(person.id)], START)
     work_off(post, START)

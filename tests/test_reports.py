@@ -17,7 +17,7 @@ from newsletter.inbox import Post, take, work_off
 from newsletter.model import Rubric
 from newsletter.people import DeliveryState, SubscriberState
 from newsletter.render import Renderer, Site
-from newsletter.store import StoreError, inbound, subscribers, suppressions
+from newsletter.store import StoreError, inbound, subscribers, suppressions, waiting
 from newsletter.store.inbound import State
 from newsletter.store.tables import delivery, event, subscriber
 from newsletter.store.tables import inbound as table
@@ -45,16 +45,25 @@ def post(town: Town) -> Post:
 
 
 def report(
-    about: str, *, action: str = "failed", status: str = GONE, ours: str = "", kind: str = "dsn"
+    about: str,
+    *,
+    action: str = "failed",
+    status: str = GONE,
+    ours: str = "",
+    kind: str = "dsn",
+    feedback: str = "abuse",
+    subtype: str = "report",
 ) -> bytes:
     """What a mail server says of the mail `ours` (its headers) to the address `about`."""
     types = {"dsn": "delivery-status", "arf": "feedback-report"}
-    fields = f"Action: {action}\r\nStatus: {status}\r\n" if kind == "dsn" else ""
+    failed = f"Action: {action}\r\nStatus: {status}\r\n"
+    fields = failed if kind == "dsn" else f"Feedback-Type: {feedback}\r\n"
+    number = abs(hash((about, action, status, ours, kind, feedback)))
     named = "Final-Recipient: rfc822; " if kind == "dsn" else "Original-Rcpt-To: "
     return (
         "From: MAILER-DAEMON@mx.example.com\r\nSubject: Undelivered Mail\r\n"
-        f"Message-ID: <{abs(hash((about, action, status, ours, kind)))}@mx.example.com>\r\n"
-        f'Content-Type: multipart/report; report-type={types[kind]}; boundary="b"\r\n\r\n'
+        f"Message-ID: <{number}@mx.example.com>\r\n"
+        f'Content-Type: multipart/{subtype}; report-type={types[kind]}; boundary="b"\r\n\r\n'
         "--b\r\nContent-Type: text/plain\r\n\r\nIt could not be delivered.\r\n"
         f"--b\r\nContent-Type: message/{types[kind]}\r\n\r\n{named}{about}\r\n{fields}\r\n"
         f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{ours}\r\n--b--\r\n"
@@ -89,7 +98,16 @@ def test_13_a_bounce_by_mail_ends_the_subscription_it_is_about(town: Town):
         second.email: SubscriberState.ACTIVE,
     }
     with town.store.read() as tx:
-        assert suppressions.reason_for(tx, first.email) is suppressions.Reason.BOUNCED
+        assert suppressions.reason_for(tx, first.email) is suppressions.Reason.UNSUBSCRIBED
+    assert town.rows()[0].fate == "reported bounce"
+
+
+def test_13_a_report_to_the_bounce_address_is_about_that_delivery(town: Town):
+    row = town.rows()[0]
+    arrive(town, report("an.alias@elsewhere.example"), LINKS.bounce_address(row.id).upper())
+    assert states(town)[row.email] == SubscriberState.BOUNCED
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, row.email) is suppressions.Reason.BOUNCED
     assert town.rows()[0].fate == "hard bounce"
 
 
@@ -129,12 +147,52 @@ def test_18_an_address_alone_proves_nothing(town: Town):
         assert [one.state for one in inbound.queue(tx)] == [State.LETTER]
 
 
-def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(town: Town):
+@pytest.mark.parametrize("subtype", ["report", "mixed"])
+@pytest.mark.parametrize("feedback", ["abuse", "fraud", "Abuse"])
+def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
+    town: Town, feedback: str, subtype: str
+):
     row = town.rows()[0]
+    ours = f"List-Unsubscribe: <mailto:{LINKS.unsub_address(row.subscriber_id)}>\r\n"
     for _ in range(2):
-        arrive(town, report("redacted", kind="arf", ours=message_id(row)))
+        told = report(
+            "redacted",
+            kind="arf",
+            ours=message_id(row) + ours,
+            feedback=feedback,
+            subtype=subtype,
+        )
+        arrive(town, told)
     assert states(town)[row.email] == SubscriberState.COMPLAINED
     assert events_told(town) == ["complaint"]
+
+
+@pytest.mark.parametrize(
+    ("feedback", "state", "told"),
+    [
+        ("abuse", SubscriberState.UNSUBSCRIBED, ["unsubscribe"]),
+        ("opt-out", SubscriberState.UNSUBSCRIBED, ["unsubscribe"]),
+        ("not-spam", SubscriberState.ACTIVE, []),
+        ("auth-failure", SubscriberState.ACTIVE, []),
+        ("virus", SubscriberState.ACTIVE, []),
+        ("other", SubscriberState.ACTIVE, []),
+        ("", SubscriberState.ACTIVE, []),
+    ],
+)
+def test_17_a_message_id_proves_no_more_than_the_wish_to_leave(
+    town: Town, feedback: str, state: SubscriberState, told: list[str]
+):
+    row = town.rows()[0]
+    arrive(town, report("redacted", kind="arf", ours=message_id(row), feedback=feedback))
+    assert (states(town)[row.email], events_told(town)) == (state, told)
+
+
+def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(town: Town):
+    arrive(town, report("stranger@elsewhere.example"))
+    arrive(town, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")
+    with town.store.read() as tx:
+        assert waiting.unreadable(tx, START) == 2
+    assert events_told(town) == []
 
 
 @pytest.mark.parametrize(

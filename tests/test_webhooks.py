@@ -262,7 +262,7 @@ def test_12_delivered_after_a_hard_bounce_lifts_nothing(town: Town):
     ("bounce", "kind"),
     [
         ({"type": "bounce", "status": "5.1.1"}, EventKind.HARD_BOUNCE),
-        ({"type": "bounce", "status": "5.0.0"}, EventKind.HARD_BOUNCE),
+        ({"type": "bounce", "status": "5.0.0"}, EventKind.SOFT_BOUNCE),
         ({"type": "bounce", "reason": "550 5.1.1 unknown user"}, EventKind.HARD_BOUNCE),
         ({"type": "bounce", "reason": "550 no such user"}, EventKind.SOFT_BOUNCE),
         ({"type": "bounce"}, EventKind.SOFT_BOUNCE),

@@ -52,6 +52,11 @@ def show_status(*, as_json: bool) -> int:
         f"cost this month: {dollars(facts['month_nanos'])}, "
         f"uncertain at most {dollars(facts['month_uncertain_nanos'])}",
     )
+    if number := facts["unreadable_reports"]:
+        console.print(
+            f"reports of mail servers in 30 days that are about no mail of ours, or say nothing "
+            f"that can be read: {number}"
+        )
     if not wrong:
         for line in facts["needs_a_hand"]:
             console.print(f"needs a hand: {line}")
@@ -103,6 +108,7 @@ def _facts(store: Store) -> dict[str, Any]:
         halted = deliveries.halted(tx)
         doubts = len(claims.doubts(tx))
         replies = waiting.count_replies(tx)
+        unreadable = waiting.unreadable(tx, wiring.now())
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
     if doubts:
         needs.append(f"{doubts} mails may or may not have gone out: newsletter deliveries list")
@@ -125,6 +131,7 @@ def _facts(store: Store) -> dict[str, Any]:
         "deliveries": states,
         "month_nanos": spent,
         "month_uncertain_nanos": uncertain,
+        "unreadable_reports": unreadable,
         "needs_a_hand": needs,
     }
 

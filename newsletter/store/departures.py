@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 
 from newsletter.addresses import canonical, fingerprint
 from newsletter.people import SubscriberState
-from newsletter.store.events import SOFT, EventKind
+from newsletter.store.events import BOUNCES, SOFT
 from newsletter.store.tables import event, subscriber
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def has_bounced(tx: Connection, email: str, at: datetime, within: timedelta) -> 
     """Whether we were told of a bounce of this address around that time."""
     number = select(func.count()).where(
         event.c.email_hash == fingerprint(email),
-        event.c.kind.in_([EventKind.SOFT_BOUNCE, EventKind.HARD_BOUNCE]),
+        event.c.kind.in_(BOUNCES),
         event.c.at.between(at - within, at + within),
     )
     return bool(tx.scalar(number))

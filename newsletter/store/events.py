@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     DELIVERED = "delivered"
     DROPPED = "dropped"
     SOFT_BOUNCE = "soft bounce"
+    REPORTED_BOUNCE = "reported bounce"
+    """The address is gone, as a mail says that anybody may have written who was forwarded ours."""
     HARD_BOUNCE = "hard bounce"
     UNSUBSCRIBE = "unsubscribe"
     COMPLAINT = "complaint"
@@ -69,10 +71,13 @@ PAGE = 5000
 TOLD = 200
 """Events that one transaction takes: a post brings thousands, and others wait to write."""
 ENDS = {
-    EventKind.COMPLAINT: SubscriberState.COMPLAINED,
-    EventKind.UNSUBSCRIBE: SubscriberState.UNSUBSCRIBED,
-    EventKind.HARD_BOUNCE: SubscriberState.BOUNCED,
+    EventKind.COMPLAINT: (SubscriberState.COMPLAINED, Reason.COMPLAINED),
+    EventKind.UNSUBSCRIBE: (SubscriberState.UNSUBSCRIBED, Reason.UNSUBSCRIBED),
+    EventKind.HARD_BOUNCE: (SubscriberState.BOUNCED, Reason.BOUNCED),
+    EventKind.REPORTED_BOUNCE: (SubscriberState.BOUNCED, Reason.UNSUBSCRIBED),
 }
+"""What ends a reader, and why the address is not mailed: what its owner can take back."""
+BOUNCES = (EventKind.SOFT_BOUNCE, EventKind.REPORTED_BOUNCE, EventKind.HARD_BOUNCE)
 # In rising gravity: the fate of a mail is the gravest news of it.
 GRAVITY = tuple(EventKind)
 
@@ -204,11 +209,12 @@ def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
         select(subscriber.c.id).where(subscriber.c.email_key == canonical(told.email))
     )
     if end:
-        suppressions.suppress(tx, told.email, Reason(end.value), "event", now)
+        suppressions.suppress(tx, told.email, end[1], "event", now)
     if subscriber_id is None:
         return
     if end:
-        subscribers.withdraw(tx, subscriber_id, end, f"event: {told.kind}", now)
+        way = f"{told.kind}: {told.reason}" if told.reason else f"event: {told.kind}"
+        subscribers.withdraw(tx, subscriber_id, end[0], way, now, reason=end[1])
     elif told.kind in {EventKind.SOFT_BOUNCE, EventKind.DELIVERED}:
         _count_soft(tx, subscriber_id, fingerprint(told.email), now)
 

@@ -5,6 +5,7 @@ What was read of a mail lies in `inbound_body` once, however many of our address
 new --understood--> done        nothing is left to do
 --> review      may ask to leave: a person decides
 --> letter      for the operator to read
+--> unreadable  a report of a mail server that is about nothing we know: it is counted
 review, letter --by the operator--> done
 """
 
@@ -41,6 +42,8 @@ class State(StrEnum):
     DONE = "done"
     REVIEW = "review"
     LETTER = "letter"
+    UNREADABLE = "unreadable"
+    """A report of a mail server of which nobody can say what it is about: it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def forget_old(tx: Connection, now: datetime) -> int:
     forgotten = tx.execute(
         update(inbound)
         .where(
-            inbound.c.state == State.DONE,
+            inbound.c.state.in_([State.DONE, State.UNREADABLE]),
             inbound.c.received_at < now - KEPT_RAW,
             inbound.c.body_id.is_not(None),
         )

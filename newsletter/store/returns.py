@@ -34,6 +34,8 @@ def tell(tx: Connection, news: Event, now: datetime, same: timedelta) -> bool:
             event.c.delivery_id == news.delivery_id, event.c.kind == news.kind
         )
         told = bool(tx.scalar(known))
+    elif news.kind not in events.BOUNCES:
+        told = False
     else:
         told = departures.has_bounced(tx, news.email, news.at, same)
     return not told and events.apply(tx, [news], now) == 1

@@ -169,13 +169,22 @@ def unsubscribe(tx: Connection, subscriber_id: str, way: str, now: datetime) -> 
 
 
 def withdraw(
-    tx: Connection, subscriber_id: str, end: SubscriberState, way: str, now: datetime
+    tx: Connection,
+    subscriber_id: str,
+    end: SubscriberState,
+    way: str,
+    now: datetime,
+    *,
+    reason: Reason | None = None,
 ) -> bool:
-    """End a subscription and suppress its address, in one. False where it had this end already."""
+    """End a subscription and suppress its address, in one. False where it had this end already.
+
+    `reason` is for the address, where it is lighter than the end.
+    """
     known = get(tx, subscriber_id)
     if known is None or not known.email:
         return False
-    suppressions.suppress(tx, known.email, Reason(end.value), way, now)
+    suppressions.suppress(tx, known.email, reason or Reason(end.value), way, now)
     done = tx.execute(
         update(subscriber)
         .where(subscriber.c.id == subscriber_id, subscriber.c.state.not_in(_ENDS[end]))

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from newsletter.people import DeliveryState
 from newsletter.store import claims
-from newsletter.store.inbound import State
+from newsletter.store.inbound import KEPT_RAW, State
 from newsletter.store.tables import delivery, inbound
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ def replies(tx: Connection, most: int) -> tuple[int, list[Reply]]:
 
 def count_replies(tx: Connection) -> int:
     return tx.scalar(select(func.count()).select_from(inbound).where(_WAITS)) or 0
+
+
+def unreadable(tx: Connection, now: datetime) -> int:
+    """Reports of mail servers of the last month of which nobody can say what they are about."""
+    query = select(func.count()).where(
+        inbound.c.state == State.UNREADABLE, inbound.c.received_at >= now - KEPT_RAW
+    )
+    return tx.scalar(query) or 0
 
 
 def reply(tx: Connection, letter_id: str) -> Reply | None:

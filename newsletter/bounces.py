@@ -1,0 +1,66 @@
+"""What a mail server says of an address that it did not deliver to: gone, or not now (pure).
+
+The codes are those of RFC 3463. The same rule holds for delivery reports, for the provider's
+events and for refusals in the SMTP dialogue.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIAGNOSTIC_LENGTH = 2000
+ENHANCED_CODE = re.compile(r"(?<![\w.])([245])\.(\d{1,3})\.(\d{1,3})(?![\w]|\.\d)")
+NO_ADDRESS = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"})
+NO_ROUTE = "5.4.4"
+NO_DOMAIN = re.compile(
+    r"(?i)host not found|domain(?: name)? not found|(?:no such|unknown) (?:host|domain)"
+    r"|nxdomain|non-?existent domain|domain .{0,80}does(?:n't| not) exist"
+    r"|couldn't find (?:any host|a mail exchanger|an? ip)"
+)
+"""With 5.4.4: the domain is not there, and not merely out of reach."""
+NOT_THE_ADDRESS = re.compile(
+    r"(?i)\bsender\b|\bspf\b|\bdkim\b|\bdmarc\b|\bspam|black ?list|block ?list|reputation"
+    r"|\bpolicy\b|preferences|\bat a rate\b|\btoo (?:many|much|fast)\b|quota|\bfull\b"
+    r"|\btemporar|\brelay|\baccount\b.{0,80}\b(?:disabled|inactive|suspended)\b"
+)
+"""Some servers give a code of the address to what is about the sender, its rate or a quota, or to
+an account that can be opened again."""
+LOCAL_PROGRAM = "x-unix"
+"""The type of a diagnostic that no mail server wrote, but a program of the recipient's."""
+NOT_WORDS = re.compile(r"<[^<>]*>|\S*://\S*|\S+@\S+")
+
+
+class EnhancedCode(NamedTuple):
+    """An enhanced status code. Zeros say nothing: `5.0.0` is the least specific."""
+
+    code: str
+    specific: int
+
+
+def says_gone(status: str, diagnostic: str = "") -> bool:
+    """Whether the address does not exist: only if the most specific codes of both agree on it.
+
+    A block, a quota, a fault of the sender or a bare `550` says nothing about the address.
+    """
+    said = f"{status} {diagnostic}"[: 2 * DIAGNOSTIC_LENGTH]
+    codes = list(enhanced_codes(said))
+    best = max((one.specific for one in codes), default=0)
+    decisive = {one.code for one in codes if one.specific == best}
+    kind, _, rest = diagnostic.partition(";")
+    words = NOT_WORDS.sub(" ", f"{status} {rest or kind}"[: 2 * DIAGNOSTIC_LENGTH])
+    if not best or NOT_THE_ADDRESS.search(words) or kind.strip().lower() == LOCAL_PROGRAM:
+        return False
+    return all(
+        code in NO_ADDRESS or (code == NO_ROUTE and NO_DOMAIN.search(words) is not None)
+        for code in decisive
+    )
+
+
+def enhanced_codes(text: str) -> Iterator[EnhancedCode]:
+    for found in ENHANCED_CODE.finditer(text):
+        digits = [str(int(one)) for one in found.groups()]
+        yield EnhancedCode(".".join(digits), sum(one != "0" for one in digits[1:]))

@@ -1,0 +1,102 @@
+"""What says that an address is gone, and how well reports that others collected are understood."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import mail_bounces
+from newsletter.bounces import says_gone
+from newsletter.returned import read
+
+needs_corpus = pytest.mark.skipif(
+    not mail_bounces.CORPUS.is_dir(), reason="the shared corpus of bounces is not here"
+)
+HOST = "Host or domain name not found. Name service error for name=a.example: Host not found"
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic"),
+    [
+        *((f"5.1.{n}", "") for n in (0, 1, 2, 3, 4, 6, 10)),
+        ("5.2.1", ""),
+        ("5.2.1", "smtp; 550 5.2.1 Mailbox disabled, not accepting messages"),
+        ("5.0.0", "smtp; 550 5.1.1 <a@b.example>: no such user"),
+        ("5.1.0", "smtp; 550 5.1.1 no such user"),
+        ("5.1.1 (bad destination mailbox address)", "smtp; 550 no such user"),
+        ("", "550-5.1.1 The email account that you tried to reach does not exist."),
+        ("5.1.1", "smtp; 550 5.1.1 <full@b.example> unknown, see https://b.example/policy"),
+        ("5.4.4", f"X-Postfix; {HOST}"),
+        ("5.4.4", f"X-Outbound-Mail-Relay; {HOST}"),
+    ],
+)
+def test_13_an_address_is_gone_if_the_most_specific_codes_say_so(status: str, diagnostic: str):
+    assert says_gone(status, diagnostic)
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic"),
+    [
+        ("", ""),
+        ("5.0.0", ""),
+        ("5.5.0", "smtp; 550 unknown user"),
+        ("", "smtp; 550 no such user"),
+        ("5.0.0", "smtp; 552 5.2.2 mailbox is over its quota"),
+        ("5.1.1", "smtp; 552 5.2.2 mailbox full"),
+        ("5.1.0", "smtp; 550 5.7.1 not welcome"),
+        ("5.1.1", "smtp; 552 sorry, the mailbox is over quota"),
+        ("5.1.0", "smtp; 550 5.1.0 sender rejected"),
+        ("5.1.1", "smtp; 550 5.1.1 has sent too many messages this hour"),
+        ("5.2.1", "smtp; 550 5.2.1 The account that you tried to reach is disabled"),
+        ("5.1.1", "x-unix; procmail: Couldn't create file"),
+        *((f"5.1.{n}", "") for n in (5, 7, 8, 9)),
+        *((code, "") for code in ("5.2.0", "5.2.2", "5.2.3", "5.3.4", "5.6.1", "5.7.1", "5.7.26")),
+        *((code, "") for code in ("5.4.0", "5.4.1", "5.4.4", "5.4.6", "5.4.7")),
+        ("5.4.4", "smtp; 550 5.4.4 no route to host"),
+        ("4.1.1", "smtp; 450 4.1.1 user unknown"),
+        ("2.1.5", ""),
+        ("5.1.1.1", ""),
+    ],
+)
+def test_13_nothing_else_says_that_an_address_is_gone(status: str, diagnostic: str):
+    assert not says_gone(status, diagnostic)
+
+
+def dsn(*groups: str, text: str = "Sorry.") -> bytes:
+    fields = "\n\n".join(["Reporting-MTA: dns; mx.example.org", *groups])
+    return (
+        "From: MAILER-DAEMON@mx.example.org\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        f"--b\nContent-Type: text/plain\n\n{text}\n"
+        f"--b\nContent-Type: message/delivery-status\n\n{fields}\n\n--b--\n"
+    ).encode()
+
+
+def group(address: str, status: str, action: str = "failed") -> str:
+    return f"Final-Recipient: rfc822; {address}\nAction: {action}\nStatus: {status}"
+
+
+def test_13_of_several_recipients_the_readers_own_counts_else_all_must_be_gone() -> None:
+    both = read(dsn(group("a@x.example", "5.1.1"), group("b@x.example", "5.2.2")))
+    assert both.about("A@x.example").is_gone
+    assert not both.about("b@x.example").is_gone
+    assert not both.about("alias@y.example").is_gone
+    gone = read(dsn(group("a@x.example", "5.1.1"), group("b@x.example", "5.1.2")))
+    assert gone.about("alias@y.example").is_gone
+    one = read(dsn(group("a@x.example", "5.1.1"), group("b@x.example", "2.1.5", "delivered")))
+    assert one.about("alias@y.example").action == "delivered"
+
+
+def test_13_the_whole_diagnostic_is_read() -> None:
+    said = "smtp; 552 5.2.2 <a@x.example>: the mailbox is full;\n  see https://x.example/help"
+    [found] = read(dsn(f"{group('a@x.example', '5.0.0')}\nDiagnostic-Code: {said}")).recipients
+    assert found.diagnostic == " ".join(said.split())
+    assert (found.status, found.is_gone) == ("5.0.0", False)
+
+
+@needs_corpus
+def test_13_reports_that_others_collected_are_understood() -> None:
+    found = mail_bounces.judge()
+    assert mail_bounces.share_of_soft_taken_as_hard(found) <= mail_bounces.SOFT_TAKEN_AS_HARD
+    assert mail_bounces.wrong_complaints(found) == []
+    assert mail_bounces.suppressed_by_notes(found) == []
+    assert mail_bounces.share_of_hard_recognised(found) >= mail_bounces.HARD_RECOGNISED
