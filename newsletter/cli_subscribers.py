@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 subscribers_app = typer.Typer(
-    help="Who gets mail: import, export, list, add, pause, remove.",
+    help="Who gets mail: import, export, list, add, pause, remove, restore.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -23,21 +23,49 @@ Consent = Annotated[
 ]
 
 
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="let this win over what readers chose, and move them between rubrics"
+    ),
+]
+
+
 @subscribers_app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV; see subscribers.example.csv")],
     consent: Consent = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check and count only")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check, and list each change as old -> new")
+    ] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="import the good lines")] = False,
+    overwrite: Overwrite = False,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN=NAME",
+            help='what the file calls a column: email="Email Address"; name twice joins two',
+        ),
+    ] = None,
+    ignore: Annotated[
+        bool, typer.Option("--ignore-columns", help="leave out columns that are not known")
+    ] = False,
+    rubric: Annotated[
+        str, typer.Option("--rubric", metavar="SLUG", help="the rubric of the whole file")
+    ] = "",
 ) -> None:
     """Add or update subscribers from a CSV file.
 
     Every fault is reported with its line. Nothing is imported unless all is well, or --skip-bad
-    says so. An address that left stays away.
+    says so. A column that is absent, or an empty cell, changes nothing. An address that left
+    stays away.
     """
-    from newsletter.commands.subscribers import show_import
+    from newsletter.commands.subscribers import Taking, read_maps, show_import
+    from newsletter.csv_header import Columns
 
-    raise typer.Exit(show_import(file, consent, dry_run=dry_run, skip_bad=skip_bad))
+    columns = Columns(read_maps(maps or ()), rubric.strip(), ignore)
+    raise typer.Exit(show_import(file, Taking(consent, dry_run, skip_bad, overwrite), columns))
 
 
 @subscribers_app.command("export")
@@ -66,14 +94,34 @@ def add(
     rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
     consent: Consent = "",
     name: Annotated[str, typer.Option("--name")] = "",
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="like Europe/Berlin")
+    ] = "",
+    send_at: Annotated[str, typer.Option("--send-at", metavar="HH:MM")] = "",
     days: Annotated[
         str, typer.Option("--days", metavar="DAYS", help="mon-fri, 'mon thu', daily or weekly")
-    ] = "daily",
+    ] = "",
+    length: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="full, brief or titles")
+    ] = "",
+    max_papers: Annotated[
+        str, typer.Option("--max-papers", metavar="N", help="at most so many papers a mail")
+    ] = "",
+    overwrite: Overwrite = False,
 ) -> None:
-    """Add one subscriber."""
-    from newsletter.commands.subscribers import show_add
+    """Add one subscriber, or change what is said of one that is known."""
+    from newsletter.commands.subscribers import Taking, show_add
 
-    raise typer.Exit(show_add(email, rubric, name, consent, days))
+    wishes = {
+        "rubric": rubric,
+        "name": name,
+        "timezone": timezone,
+        "send_at": send_at,
+        "days": days,
+        "format": length,
+        "max_papers": max_papers,
+    }
+    raise typer.Exit(show_add(email, wishes, Taking(consent, overwrite=overwrite)))
 
 
 @subscribers_app.command("pause")
@@ -88,8 +136,11 @@ def pause(
 
 
 @subscribers_app.command("remove")
-def remove(email: Address) -> None:
+def remove(
+    email: Address,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
     """Unsubscribe an address for good: no import brings it back."""
     from newsletter.commands.subscribers import show_remove
 
-    raise typer.Exit(show_remove(email))
+    raise typer.Exit(show_remove(email, yes=yes))

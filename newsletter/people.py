@@ -30,6 +30,8 @@ class SubscriberState(StrEnum):
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEKLY = ("weekly",)
 """In place of days: one mail with the best of the week, on the day of its last announcement."""
+PREFERENCES = ("timezone", "send_at", "days", "max_papers", "format")
+"""What a reader can set on the preferences page, besides the rubric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Subscriber:
 
     `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
     None means the service's default. `days` are those of WEEKDAYS on which mail is wanted, or
-    WEEKLY.
+    WEEKLY. `chosen` names the PREFERENCES that the reader set: a file does not change these.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Subscriber:
     state: SubscriberState = SubscriberState.ACTIVE
     consent: str = ""
     since: datetime | None = None
+    chosen: tuple[str, ...] = ()
 
 
 class DeliveryState(StrEnum):

@@ -10,17 +10,16 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from newsletter.addresses import canonical
+from newsletter.csv_header import COLUMNS, REQUIRED, Columns, Header, read_header, says_left
 from newsletter.people import WEEKDAYS, Format
 from newsletter.wishes import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import time
 
     from newsletter.people import Subscriber
 
-REQUIRED = ("email", "rubric")
-COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
 OWN = ("email", "name")
 """What hardly two rows have in common."""
 # Excel's own first line, which names the delimiter and is no record.
@@ -31,17 +30,17 @@ GUARDED = re.compile(r"'*[=+\-@\t\r|]")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One wish to subscribe. None stands for the service's default."""
+    """One wish to subscribe. None: the row says nothing about that."""
 
     line: int
     email: str
     rubric: str
-    name: str = ""
+    name: str | None = None
     timezone: str | None = None
     send_at: time | None = None
-    days: tuple[str, ...] = WEEKDAYS
+    days: tuple[str, ...] | None = None
     max_papers: int | None = None
-    format: Format = Format.FULL
+    format: Format | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,28 @@ class _Reader:
     understood: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What a zone, an hour and the like mean: said by many rows, read and kept once."""
 
-    def take(self, line: int, cells: dict[str, str]) -> None:
+    def take_record(self, line: int, cells: list[str], header: Header, rubric: str) -> None:
+        """Take one record of a file with this header, or note what is wrong with it."""
+        if any(cell.strip() for cell in cells[header.width :]):
+            message = f"{len(cells)} values for {header.width} columns; quote what has a delimiter"
+            self.faults.append(Fault(line, message))
+            return
+        clean = [_unguarded(cell).strip() for cell in cells]
+        clean += [""] * (header.width - len(clean))
+        for column, place in header.left.items():
+            if says_left(column, clean[place]):
+                message = (
+                    f"column '{column}' says {clean[place][:80]!r}: this person left; "
+                    "take the line out, or leave it out with --skip-bad"
+                )
+                self.faults.append(Fault(line, message))
+                return
+        values = {"rubric": rubric} if rubric else {}
+        for column, places in header.places.items():
+            values[column] = " ".join(clean[place] for place in places if clean[place])
+        self.take(line, values)
+
+    def take(self, line: int, cells: Mapping[str, str]) -> None:
         """Keep a row, or note everything that is wrong with it."""
         values: dict[str, Any] = {}
         known_faults = len(self.faults)
@@ -110,36 +130,36 @@ class _Reader:
             self.faults.append(Fault(line, f"email: {email} is on line {first} already"))
 
 
-def read_roster(data: bytes | str, known_rubrics: Collection[str]) -> Roster:
-    """The rows and faults of a subscribers file: UTF-8, comma, semicolon or tab."""
+def read_roster(
+    data: bytes | str, known_rubrics: Collection[str], columns: Columns | None = None
+) -> Roster:
+    """The rows and faults of a subscribers file: UTF-8 or UTF-16; comma, semicolon or tab.
+
+    `columns` says what the file's own names stand for.
+    """
     reader = _Reader(known_rubrics)
+    told = columns or Columns()
     try:
         text = data if isinstance(data, str) else _decoded(data)
-    except _UnreadableError as error:
-        return Roster(faults=(error.fault,))
-    del data
-    records = _records(text.removeprefix("\ufeff"))
-    try:
-        header_line, header = next(records)
-    except StopIteration:
-        return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
-    except _UnreadableError as error:
-        return Roster(faults=(error.fault,))
-    names = [cell.strip().lower() for cell in header]
-    reader.faults += [Fault(header_line, message) for message in _header_faults(names)]
-    if reader.faults:
-        return Roster(faults=tuple(reader.faults))
-    try:
+        del data
+        records = _records(text.removeprefix("\ufeff"))
+        header_line, first = next(records, (0, []))
+        if not header_line:
+            return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
+        header = read_header(first, told)
+        if header.faults:
+            return Roster(faults=tuple(Fault(header_line, message) for message in header.faults))
         for line, cells in records:
-            if any(cell.strip() for cell in cells[len(names) :]):
-                message = (
-                    f"{len(cells)} values for {len(names)} columns; quote what has a delimiter"
-                )
-                reader.faults.append(Fault(line, message))
-            else:
-                reader.take(line, dict(zip(names, map(_unguarded, cells), strict=False)))
+            reader.take_record(line, cells, header, told.rubric)
     except _UnreadableError as error:
         reader.faults.append(error.fault)
+    return Roster(tuple(reader.rows), tuple(reader.faults))
+
+
+def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> Roster:
+    """The one row of what was given on a command line, by columns; or its faults."""
+    reader = _Reader(known_rubrics)
+    reader.take(1, cells)
     return Roster(tuple(reader.rows), tuple(reader.faults))
 
 
@@ -151,12 +171,18 @@ class _UnreadableError(Exception):
 
 def _decoded(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _UnreadableError(1, "the file is UTF-16; save it as CSV UTF-8")
+        return _decoded_as("utf-16", data)
+    return _decoded_as("utf-8", data)
+
+
+def _decoded_as(encoding: str, data: bytes) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = len(data[: error.start].splitlines()) or 1
-        message = f"not UTF-8 (byte 0x{data[error.start]:02X}); save the file as CSV UTF-8"
+        line = len(f"{data[: error.start].decode(encoding)}?".splitlines())
+        message = (
+            f"not {encoding.upper()} (byte 0x{data[error.start]:02X}); save the file as CSV UTF-8"
+        )
         raise _UnreadableError(line, message) from error
 
 
@@ -180,21 +206,6 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         message = f"not readable as CSV from here: {error}; check the quotes"
         raise _UnreadableError(start, message) from error
-
-
-def _header_faults(names: list[str]) -> Iterator[str]:
-    for name in REQUIRED:
-        if name not in names:
-            yield f"column '{name}' is missing; the first line names the columns"
-    for position, name in enumerate(names):
-        if not name:
-            yield f"column {position + 1} has no name"
-        elif name not in COLUMNS:
-            near = get_close_matches(name, COLUMNS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(COLUMNS)}"
-            yield f"column '{name}' is not known; {hint}"
-        elif name in names[:position]:
-            yield f"column '{name}' is there twice"
 
 
 def write_roster(subscribers: Iterable[Subscriber]) -> str:

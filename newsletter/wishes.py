@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from difflib import get_close_matches
-from functools import cache
 from typing import TYPE_CHECKING
-from zoneinfo import available_timezones
 
 from newsletter.hostile import visible
 from newsletter.people import WEEKDAYS, WEEKLY, Format
+from newsletter.zone_names import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,20 +66,9 @@ def parse_name(cell: str) -> str:
 
 
 def parse_zone(cell: str) -> str:
-    known = zones()
-    if cell not in known:
-        by_case = {zone.lower(): zone for zone in known}
-        near = get_close_matches(cell.lower(), by_case, 1, 0.6)
-        hint = f"did you mean {by_case[near[0]]}?" if near else "write it like Europe/Berlin"
-        message = f"{cell!r} is not a zone; {hint}"
+    if message := fault_of(cell):
         raise ValueError(message)
     return cell
-
-
-@cache
-def zones() -> frozenset[str]:
-    # Listing them reads a folder tree: once, not for every row of a file or page that is asked for.
-    return frozenset(available_timezones())
 
 
 def parse_clock(cell: str) -> time:

@@ -84,7 +84,7 @@ def test_24_a_test_mail_in_the_middle_of_a_run_disturbs_nothing(world, fake):
 
 def test_24_an_address_that_left_gets_no_test_either(world, fake):
     world.subscribe(*READERS[:1])
-    assert world.newsletter("subscribers", "remove", "reader0@example.org").status == 0
+    assert world.newsletter("subscribers", "remove", "reader0@example.org", "--yes").status == 0
     done = world.newsletter("test-send", "--to", "Reader0@example.org", "--rubric", "one")
     assert (done.status, "must not be mailed" in done.err) == (1, True)
     assert fake.requests == []

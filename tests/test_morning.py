@@ -152,7 +152,7 @@ def test_a_dry_run_sends_and_freezes_nothing(world):
 def test_who_paused_or_left_gets_nothing(world):
     world.subscribe("ada@example.org,small", "bob@example.org,small", "cy@example.org,small")
     assert world.newsletter("subscribers", "pause", "ada@example.org").status == 0
-    assert world.newsletter("subscribers", "remove", "BOB@example.org").status == 0
+    assert world.newsletter("subscribers", "remove", "BOB@example.org", "--yes").status == 0
     assert issue(world.newsletter("run", "--json"))["sent"] == 1
     world.subscribe("bob@example.org,small")
     assert issue(world.newsletter("run", "--json"))["sent"] == 0

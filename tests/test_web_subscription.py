@@ -351,9 +351,20 @@ def test_preferences_are_shown_and_saved(house: House):
         12,
     )
     assert saved.soup.find("input", id="send_at")["value"] == "06:30"
+    assert person.chosen == ("timezone", "send_at", "days", "max_papers", "format")
     house.web.post(path, wishes(send_at="", timezone="", max_papers=""))
     person = stored(house.store, person)
     assert (person.send_at, person.timezone, person.max_papers) == (None, None, None)
+
+
+def test_only_what_was_changed_counts_as_chosen(house: House):
+    person = reader(house.store, timezone="EST")
+    asked = {**wishes(rubric="stars", days=[*WEEKDAYS], send_at="", max_papers="", format="full")}
+    house.web.post(preferences_path(person), {**asked, "timezone": "EST", "send_at": "09:00"})
+    kept = stored(house.store, person)
+    assert (kept.timezone, kept.send_at, kept.chosen) == ("EST", clock_time(9), ("send_at",))
+    page = house.web.post(preferences_path(person), {**asked, "timezone": "PST"})
+    assert "America/Los_Angeles" in page.words
 
 
 def test_faulty_preferences_change_nothing_and_say_why(house: House):

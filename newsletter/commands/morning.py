@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from newsletter import logs, wiring
-from newsletter.commands.subscribers import keep_rows
 from newsletter.daily import Edition, Issue, run_edition, work
 from newsletter.fetch import BatchGrowing, BatchLate
 from newsletter.model import Outcome
@@ -20,6 +19,7 @@ from newsletter.render.words import plural
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.signs import sign
+from newsletter.store import intake
 from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
@@ -88,7 +88,7 @@ def show_demo(out: Path) -> int:
     room = wiring.build(settings)
     roster = read_roster(EXAMPLE.read_bytes(), room.rubrics)
     with room.store.begin() as tx:
-        keep_rows(tx, roster.rows, "example subscribers of the demo", room.clock())
+        intake.save_all(tx, roster.rows, "example subscribers of the demo", room.clock())
     edition = _run(room, None, None, as_json=False)
     _show(screen(), edition, settings)
     return _complain(edition)

@@ -4,64 +4,108 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import wiring
+from newsletter.csv_header import COLUMNS, Columns
 from newsletter.inviting import Invited, invite_pending
-from newsletter.people import Subscriber, SubscriberState
-from newsletter.roster import Roster, Row, read_roster, write_roster
+from newsletter.people import SubscriberState
+from newsletter.roster import Roster, Row, read_roster, read_row, write_roster
 from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import Store, intake, subscribers
+from newsletter.store import intake, subscribers
 from newsletter.store.subscribers import Change
 from newsletter.terminal import print_json, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
-UNCONFIRMED = "import"
-"""Where a pending subscriber comes from; the day it is confirmed is added to that."""
+    from newsletter.people import Subscriber
+    from newsletter.store.intake import Intake
+
+LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
-def show_import(file: Path, consent: str, *, dry_run: bool, skip_bad: bool) -> int:
+class Taking(NamedTuple):
+    """How rows are taken over."""
+
+    consent: str
+    dry_run: bool = False
+    skip_bad: bool = False
+    overwrite: bool = False
+
+
+def show_import(file: Path, taking: Taking, columns: Columns) -> int:
     settings = read_settings()
-    roster = _read(file, settings)
+    roster = _read(file, settings, columns)
     errors = screen(errors=True)
     for fault in roster.faults:
         errors.print(f"{file} {fault}")
-    if roster.faults and not skip_bad:
+    if roster.faults and not taking.skip_bad:
         message = (
-            f"{_faults(roster)} in {file}, nothing was imported; "
+            f"{_count_faults(len(roster.faults))} in {file}, nothing was imported; "
             "mend what is wrong, or use --skip-bad to import the other lines"
         )
         raise Trouble(message)
     if roster.faults and not roster.rows:
-        message = f"{_faults(roster)} in {file} and no good line, nothing was imported"
+        message = (
+            f"{_count_faults(len(roster.faults))} in {file} and no good line, nothing was imported"
+        )
         raise Trouble(message)
-    if dry_run:
-        changes = _rehearse(wiring.open_store(settings), roster.rows, consent)
-        _say_changes(changes, consent, dry_run=True)
-    else:
-        _keep(settings, roster.rows, consent)
+    _keep(settings, roster.rows, taking, listed=taking.dry_run)
     return 0
 
 
-def _keep(settings: Settings, rows: Sequence[Row], consent: str) -> None:
+def read_maps(maps: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`--map COLUMN="Their Name"`, as often as it is given. Raises SettingsError.
+
+    Without a name the file's own column of that name is not ours.
+    """
+    theirs: dict[str, tuple[str, ...]] = {}
+    for one in maps:
+        column, equals, name = (part.strip() for part in one.partition("="))
+        if column not in COLUMNS or not equals:
+            known = ", ".join(COLUMNS)
+            message = f'--map {one!r}: write it like email="Email Address"; ours are {known}'
+            raise SettingsError(message)
+        theirs[column] = (*theirs.get(column, ()), *([name] if name else []))
+    return theirs
+
+
+def _keep(settings: Settings, rows: Sequence[Row], taking: Taking, *, listed: bool) -> None:
     """Save the rows; then ask those who are new and without consent whether they want mail."""
     # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
-    desk = None if consent.strip() else wiring.post(settings)
+    asked = not taking.consent.strip() and not taking.dry_run
+    desk = wiring.post(settings) if asked else None
     store = desk.store if desk else wiring.open_store(settings)
     with store.begin() as tx:
-        changes = keep_rows(tx, rows, consent, wiring.now())
-    _say_changes(changes, consent, dry_run=False)
+        trial = tx.begin_nested()
+        done = intake.save_all(tx, rows, taking.consent, wiring.now(), overwrite=taking.overwrite)
+        _refuse_moves(done, taking)
+        if taking.dry_run:
+            trial.rollback()
+        else:
+            trial.commit()
+    _say_changes(done, taking, listed=listed)
     if desk:
         _say_invited(invite_pending(desk, (row.email for row in rows), wiring.now()))
+
+
+def _refuse_moves(done: Intake, taking: Taking) -> None:
+    """Say which rows would give a reader another rubric. Raises Trouble unless --skip-bad."""
+    errors = screen(errors=True)
+    for row, merged in done.refused:
+        reads = merged.person.rubric
+        errors.print(f"line {row.line}: {row.email} reads {reads!r}, the row says {row.rubric!r}")
+    if done.refused and not taking.skip_bad:
+        message = (
+            f"{_count_faults(len(done.refused))}, nothing was changed: an address has one rubric; "
+            "--overwrite gives it the new one and lets the row win over what the reader chose"
+        )
+        raise Trouble(message)
 
 
 def _say_invited(invited: Invited) -> None:
@@ -75,56 +119,41 @@ def _say_invited(invited: Invited) -> None:
         raise Trouble(message)
 
 
-def _faults(roster: Roster) -> str:
-    return f"{len(roster.faults)} fault{'s' if len(roster.faults) > 1 else ''}"
+def _count_faults(number: int) -> str:
+    return f"{number} fault{'s' if number > 1 else ''}"
 
 
-def keep_rows(tx: Connection, rows: Iterable[Row], consent: str, now: datetime) -> Counter[Change]:
-    """Save each row: active with its consent, or waiting for a confirmation without."""
-    return intake.save_all(tx, (of_row(row, consent, now) for row in rows), now)
-
-
-def of_row(row: Row, consent: str, now: datetime) -> Subscriber:
-    return Subscriber(
-        id=uuid4().hex,
-        email=row.email,
-        rubric=row.rubric,
-        name=row.name,
-        timezone=row.timezone,
-        send_at=row.send_at,
-        days=row.days,
-        max_papers=row.max_papers,
-        format=row.format,
-        state=SubscriberState.ACTIVE if consent.strip() else SubscriberState.PENDING,
-        consent=consent.strip() or UNCONFIRMED,
-        since=now,
-    )
-
-
-def _rehearse(store: Store, rows: Iterable[Row], consent: str) -> Counter[Change]:
-    """The same import, undone at its end: its counts are those the real one will have."""
-    with store.begin() as tx:
-        trial = tx.begin_nested()
-        changes = keep_rows(tx, rows, consent, wiring.now())
-        trial.rollback()
-    return changes
-
-
-def _read(file: Path, settings: Settings) -> Roster:
+def _read(file: Path, settings: Settings, columns: Columns) -> Roster:
     try:
         data = file.read_bytes()
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
         raise Trouble(message) from error
-    return read_roster(data, load_all(settings.rubrics_dir))
+    known = load_all(settings.rubrics_dir)
+    if columns.rubric and columns.rubric not in known:
+        message = f"--rubric {columns.rubric}: not known; known are {', '.join(sorted(known))}"
+        raise SettingsError(message)
+    return read_roster(data, known, columns)
 
 
-def _say_changes(changes: Counter[Change], consent: str, *, dry_run: bool) -> None:
-    counts = ", ".join(f"{changes[change]} {change.value}" for change in Change)
-    _say(f"{counts}{' (dry run: nothing was kept)' if dry_run else ''}")
-    if changes[Change.SUPPRESSED]:
-        _say("Suppressed addresses left, bounced or complained before; they get no mail.")
-    if changes[Change.ADDED] and not consent.strip():
+def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
+    counts = ", ".join(f"{done.counts[change]} {change.value}" for change in Change)
+    _say(f"{counts}{' (dry run: nothing was kept)' if taking.dry_run else ''}")
+    if listed:
+        for row, merged in done.notable:
+            for one in merged.changes:
+                _say(f"line {row.line}: {row.email}: {one}")
+            for one in merged.kept:
+                stays = f"{one.name} stays {one.old}, as the reader chose"
+                _say(f"line {row.line}: {row.email}: {stays}; the row says {one.new}")
+    if kept := sum(len(merged.kept) for _, merged in done.notable):
+        _say(f"{kept} preferences stay as their readers chose; --overwrite takes those of the file")
+    if done.counts[Change.SUPPRESSED]:
+        _say(
+            "Suppressed addresses left, bounced or complained before; they get no mail. "
+            "If one asked to come back: newsletter subscribers restore ADDRESS --consent TEXT"
+        )
+    if done.counts[Change.ADDED] and not taking.consent.strip():
         _say("They wait as pending until they confirm; --consent says that they agreed before.")
 
 
@@ -165,7 +194,12 @@ def show_subscribers(*, as_json: bool) -> int:
     ]
     if as_json:
         wishes = [
-            {"days": [*one.days], "max_papers": one.max_papers, "format": one.format.value}
+            {
+                "days": [*one.days],
+                "max_papers": one.max_papers,
+                "format": one.format.value,
+                "chosen": [*one.chosen],
+            }
             for one in found
         ]
         print_json([{**fact, **wish} for fact, wish in zip(facts, wishes, strict=True)])
@@ -176,19 +210,17 @@ def show_subscribers(*, as_json: bool) -> int:
     return 0
 
 
-def show_add(email: str, rubric: str, name: str, consent: str, days: str) -> int:
-    given = {"ADDRESS": email, "--rubric SLUG": rubric}
+def show_add(email: str, wishes: Mapping[str, str], taking: Taking) -> int:
+    """`wishes` are the cells of the columns, empty where nothing was said."""
+    given = {"ADDRESS": email, "--rubric SLUG": wishes["rubric"]}
     if missing := [word for word, value in given.items() if not value.strip()]:
         message = f"{' and '.join(missing)} missing; write them behind: newsletter subscribers add"
         raise SettingsError(message)
     settings = read_settings()
-    roster = read_roster(
-        write_roster([Subscriber("", email, rubric, name, days=(days,))]),
-        load_all(settings.rubrics_dir),
-    )
+    roster = read_row({"email": email, **wishes}, load_all(settings.rubrics_dir))
     if roster.faults:
         raise SettingsError("; ".join(fault.message for fault in roster.faults))
-    _keep(settings, roster.rows, consent)
+    _keep(settings, roster.rows, taking, listed=True)
     return 0
 
 
@@ -202,12 +234,27 @@ def show_pause(email: str, *, resume: bool) -> int:
     return 0
 
 
-def show_remove(email: str) -> int:
-    with wiring.open_store(read_settings()).begin() as tx:
+def show_remove(email: str, *, yes: bool) -> int:
+    store = wiring.open_store(read_settings())
+    with store.read() as tx:
         known = _known(tx, email)
+    if not yes and known.state in LIVE:
+        _confirm(
+            f"Unsubscribe {known.email} from {known.rubric!r} for good? No import brings them back."
+        )
+    with store.begin() as tx:
         done = subscribers.unsubscribe(tx, known.id, "operator", wiring.now())
     _say(f"{known.email}: {'unsubscribed for good' if done else 'had left already'}")
     return 0
+
+
+def _confirm(question: str) -> None:
+    """Go on only after a yes. Raises Trouble."""
+    screen(errors=True).print(f"{question} [y/N]", end=" ")
+    answer = sys.stdin.readline()
+    if answer.strip().lower() not in {"y", "yes"}:
+        message = "nothing was changed; answer y, or say --yes"
+        raise Trouble(message)
 
 
 def _known(tx: Connection, email: str) -> Subscriber:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
 from newsletter.addresses import canonical, fingerprint
+from newsletter.importing import Merged, merge, new_subscriber
 from newsletter.store import subscribers
 from newsletter.store.subscribers import Change
 from newsletter.store.tables import subscriber, suppression
@@ -19,26 +22,39 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.people import Subscriber
+    from newsletter.roster import Row
 
 AT_ONCE = 500
 """Names in one question: SQLite of old took 999, and each further hundred gains little."""
 
 
-def save_all(tx: Connection, given: Iterable[Subscriber], now: datetime) -> Counter[Change]:
-    """What `subscribers.save` does with each of these in turn; how many met which end."""
-    changes: Counter[Change] = Counter()
-    rest = iter(given)
+@dataclass(slots=True)
+class Intake:
+    """What became of the rows: how many met which end, and those of which more is to be said."""
+
+    counts: Counter[Change] = field(default_factory=Counter)
+    notable: list[tuple[Row, Merged]] = field(default_factory=list)
+    """Rows that change a known reader, or would but for what the reader chose."""
+    refused: list[tuple[Row, Merged]] = field(default_factory=list)
+    """Rows that would move a known reader to another rubric: nothing of them was kept."""
+
+
+def save_all(
+    tx: Connection, rows: Iterable[Row], consent: str, now: datetime, *, overwrite: bool = False
+) -> Intake:
+    """Save each row: active with its consent, or waiting for a confirmation without."""
+    done = Intake()
+    rest = iter(rows)
     while some := list(islice(rest, AT_ONCE)):
         for once in _without_repeats(some):
-            changes += _save_some(tx, once, now)
-    return changes
+            _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite)
+    return done
 
 
-def _without_repeats(given: Sequence[Subscriber]) -> list[dict[str, Subscriber]]:
+def _without_repeats(rows: Sequence[Row]) -> list[dict[str, Row]]:
     """The same by key, in order; an address that comes again begins a new part."""
-    parts: list[dict[str, Subscriber]] = [{}]
-    for one in given:
+    parts: list[dict[str, Row]] = [{}]
+    for one in rows:
         key = canonical(one.email)
         if key in parts[-1]:
             parts.append({})
@@ -46,26 +62,36 @@ def _without_repeats(given: Sequence[Subscriber]) -> list[dict[str, Subscriber]]
     return parts
 
 
-def _save_some(tx: Connection, given: dict[str, Subscriber], now: datetime) -> Counter[Change]:
-    hashes = {fingerprint(one.email): key for key, one in given.items()}
+def _save_some(
+    tx: Connection,
+    rows: dict[str, Row],
+    consent: str,
+    now: datetime,
+    done: Intake,
+    *,
+    overwrite: bool,
+) -> None:
+    hashes = {fingerprint(one.email): key for key, one in rows.items()}
     query = select(suppression.c.email_hash).where(suppression.c.email_hash.in_(hashes))
     shut = {hashes[found] for found in tx.scalars(query)}
-    rows = tx.execute(select(subscriber).where(subscriber.c.email_key.in_(given)))
-    known = {row.email_key: subscribers.of_row(row) for row in rows}
-    changes = Counter({Change.SUPPRESSED: len(shut)})
+    stored = tx.execute(select(subscriber).where(subscriber.c.email_key.in_(rows)))
+    known = {row.email_key: subscribers.of_row(row) for row in stored}
+    done.counts[Change.SUPPRESSED] += len(shut)
     new: list[dict[str, Any]] = []
-    for key, one in given.items():
+    for key, row in rows.items():
         if key in shut:
             continue
         if key not in known:
-            new.append({"id": one.id, "since": now, **subscribers.columns(one, now)})
+            made = new_subscriber(row, consent, uuid4().hex, now)
+            new.append({"id": made.id, "since": now, **subscribers.columns(made, now)})
             continue
-        columns = subscribers.changed(known[key], one, now)
-        if columns:
-            mine = subscriber.c.id == known[key].id
-            tx.execute(update(subscriber).where(mine).values(columns))
-        changes[Change.UPDATED if columns else Change.UNCHANGED] += 1
+        merged = merge(known[key], row, consent, overwrite=overwrite)
+        if merged.moves_to:
+            done.refused.append((row, merged))
+            continue
+        if merged.changes or merged.kept:
+            done.notable.append((row, merged))
+        done.counts[subscribers.change(tx, known[key], merged.person, now)] += 1
     if new:
         tx.execute(insert(subscriber), new)
-    changes[Change.ADDED] = len(new)
-    return changes
+    done.counts[Change.ADDED] += len(new)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.people import Format, Subscriber, SubscriberState
+from newsletter.people import PREFERENCES, Format, Subscriber, SubscriberState
 from newsletter.store import erasures, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 UNDO = timedelta(days=30)
 PAGE = 1000
@@ -33,9 +33,10 @@ class Change(StrEnum):
 
 
 def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
-    """Add a subscriber or take over what was given for a known address; the known id stays.
+    """Add a subscriber, or take over everything that was given for a known address.
 
-    Neither a pause nor a departure is undone by it; a pending one becomes active when `given` is.
+    The known id stays. Neither a pause nor a departure is undone by it; a pending one becomes
+    active when `given` is.
     """
     if suppressions.reason_for(tx, given.email):
         return Change.SUPPRESSED
@@ -43,15 +44,6 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
     if known is None:
         tx.execute(insert(subscriber).values(id=given.id, since=now, **columns(given, now)))
         return Change.ADDED
-    new = changed(known, given, now)
-    if not new:
-        return Change.UNCHANGED
-    tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(new))
-    return Change.UPDATED
-
-
-def changed(known: Subscriber, given: Subscriber, now: datetime) -> dict[str, Any]:
-    """The columns in which a known subscriber takes over what was given; none where it is so."""
     waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
     merged = replace(
         given,
@@ -60,12 +52,29 @@ def changed(known: Subscriber, given: Subscriber, now: datetime) -> dict[str, An
         state=given.state if waits else known.state,
         consent=given.consent if waits or not known.consent else known.consent,
     )
-    if merged == known:
-        return {}
-    new = columns(merged, now)
-    if merged.state is known.state:
-        del new["state_at"]
-    return new
+    return change(tx, known, merged, now)
+
+
+def prefer(tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: datetime) -> Change:
+    """Keep what a reader set: it is theirs from now on, and no file changes it."""
+    known = get(tx, subscriber_id)
+    if known is None or suppressions.reason_for(tx, known.email):
+        return Change.SUPPRESSED
+    new = {name for name in wished if wished[name] != getattr(known, name)}
+    chosen = tuple(name for name in PREFERENCES if name in {*known.chosen, *new})
+    return change(tx, known, replace(known, **wished, chosen=chosen), now)
+
+
+def change(tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime) -> Change:
+    """Write only what differs: what another process changes meanwhile stays."""
+    before, after = columns(known, now), columns(wanted, now)
+    new = {name: value for name, value in after.items() if value != before[name]}
+    if not new:
+        return Change.UNCHANGED
+    if wanted.state is not known.state:
+        new["state_at"] = now
+    tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(new))
+    return Change.UPDATED
 
 
 def get(tx: Connection, subscriber_id: str) -> Subscriber | None:
@@ -261,6 +270,7 @@ def of_row(row: Row[Any]) -> Subscriber:
         state=SubscriberState(row.state),
         consent=row.consent,
         since=row.since,
+        chosen=tuple(row.chosen),
     )
 
 
@@ -280,6 +290,7 @@ def columns(given: Subscriber, now: datetime) -> dict[str, Any]:
         "state": given.state,
         "state_at": now,
         "consent": given.consent,
+        "chosen": list(given.chosen),
     }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from newsletter.links import TEST_READER, Purpose
 from newsletter.people import WEEKDAYS, WEEKLY, Format, SubscriberState
 from newsletter.store import subscribers
 from newsletter.web.forms import first
-from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone, zones
+from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone
+from newsletter.zone_names import offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def _form(
         days=DAY_NAMES,
         weekly=known.days == WEEKLY,
         formats=FORMATS,
-        zones=sorted(zones()),
+        zones=offered(),
         usual_zone=desk.settings.timezone,
         usual_hour=f"{desk.settings.send_at:%H:%M}",
         stopped=STOPPED.get(known.state, ""),
@@ -115,7 +115,9 @@ def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
     for name, check in checks.items():
         try:
             text = first(form, name)
-            wished[name] = check(text) if text else None
+            # What stands already may have been taken under older rules: it may stay.
+            same = name == "timezone" and text == known.timezone
+            wished[name] = text if same else check(text) if text else None
         except ValueError as error:
             faults[name] = str(error)
     chosen = form.get("days", ())
@@ -132,9 +134,8 @@ def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
         typed = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
         return _form(desk, known, typed=typed, faults=faults)
     wished["format"] = wished["format"] or known.format
-    changed = replace(known, rubric=slug, **wished)
     with desk.store.begin() as tx:
-        kept = subscribers.save(tx, changed, desk.clock())
+        kept = subscribers.prefer(tx, known.id, {"rubric": slug, **wished}, desk.clock())
     # Who left in another window has this form still open: nothing is kept of it.
     done = kept is not subscribers.Change.SUPPRESSED
     return _again(desk, known, "Saved. It holds from the next issue on." if done else UNCHANGED)

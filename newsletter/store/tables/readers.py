@@ -26,6 +26,8 @@ subscriber = Table(
     Column("soft_bounces", Integer, nullable=False, default=0),
     Column("consent", Text, nullable=False),
     Column("since", Moment, nullable=False),
+    # Names of the preferences that the reader set, and that no file changes.
+    Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
     Index(None, "rubric", "state"),
 )
 

@@ -1,0 +1,160 @@
+"""Which of a file's columns are which of ours, and what is said where that is unclear (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+REQUIRED = ("email", "rubric")
+COLUMNS = (*REQUIRED, "name", "timezone", "send_at", "days", "max_papers", "format")
+NEAR = 0.75
+"""How alike two names are before one is offered for the other."""
+# As Mailchimp, Ghost, Substack, listmonk, Google and Outlook call them in their exports.
+OTHER_NAMES = {
+    "email": (
+        *("e-mail", "mail", "email address", "e-mail address", "email_address"),
+        *("e-mail 1 - value", "subscriber email"),
+    ),
+    "name": (
+        *("first name", "last name", "firstname", "lastname", "first_name", "last_name"),
+        *("full name", "display name", "given name", "family name"),
+    ),
+    "timezone": ("time zone", "time_zone"),
+}
+SAYS_LEFT = {
+    "status": ("blocklisted", "disabled", "unsubscribed", "cleaned", "archived", "bounced"),
+    "subscription_status": ("unsubscribed",),
+    "subscribed_to_emails": ("false", "no", "0"),
+    "subscribed": ("false", "no", "0"),
+    "email_disabled": ("true", "yes", "1"),
+    "unsub_time": (),
+    "clean_time": (),
+    "deleted_at": (),
+}
+"""By which columns and values an export says that a person left; without values: any value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What an operator says about a file's columns.
+
+    `theirs` has the names that the file gives to a column of ours; several of `name` are joined.
+    `rubric` is that of the whole file. `ignore` leaves out the columns that are not ours.
+    """
+
+    theirs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rubric: str = ""
+    ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where the cells of each column of ours are, and of those that say who left."""
+
+    places: Mapping[str, tuple[int, ...]]
+    left: Mapping[str, int]
+    width: int
+    faults: tuple[str, ...]
+
+
+def read_header(cells: Sequence[str], told: Columns) -> Header:
+    """The columns of a file by its first line."""
+    names = [" ".join(cell.split()).lower() for cell in cells]
+    if not {*COLUMNS} & {*names} and any("@" in name for name in names):
+        message = (
+            "the file has no header: its first line has to name the columns, "
+            f"at least {','.join(REQUIRED)}"
+        )
+        return Header({}, {}, len(names), (message,))
+    ours = {
+        " ".join(name.split()).lower(): column
+        for column, given in told.theirs.items()
+        for name in given
+    }
+    places: dict[str, tuple[int, ...]] = {}
+    for place, name in enumerate(names):
+        column = ours.get(name, name if name not in told.theirs else "")
+        if column in COLUMNS:
+            places[column] = (*places.get(column, ()), place)
+    left = {name: place for place, name in enumerate(names) if name in SAYS_LEFT}
+    strange = {
+        place: _meant(name)
+        for place, name in enumerate(names)
+        if name and name not in ours and (name not in COLUMNS or name in told.theirs)
+    }
+    faults = (
+        *_unmatched(ours, names),
+        *_missing(places, strange, told),
+        *_doubled(places),
+        *(() if told.ignore else _unknown(cells, names, strange)),
+    )
+    return Header(places, left, len(names), faults)
+
+
+def says_left(column: str, cell: str) -> bool:
+    """Whether this cell of an export says that the person left."""
+    values = SAYS_LEFT[column]
+    return bool(cell) and (not values or cell.lower() in values)
+
+
+def _unmatched(ours: Mapping[str, str], names: Sequence[str]) -> Iterator[str]:
+    for name, column in ours.items():
+        if name not in names:
+            known = ", ".join(names)
+            yield f'--map {column}="{name}": the file has no such column; it has: {known}'
+
+
+def _missing(
+    places: Mapping[str, tuple[int, ...]], strange: Mapping[int, str], told: Columns
+) -> Iterator[str]:
+    """What is needed and neither there nor, by its name, meant by another column."""
+    for column in REQUIRED:
+        if column in places or column in strange.values() or (column == "rubric" and told.rubric):
+            continue
+        whole = ", or give all of them one: --rubric SLUG" if column == "rubric" else ""
+        yield f"column '{column}' is missing; the first line names the columns{whole}"
+    if told.rubric and "rubric" in places:
+        yield "the file has a column 'rubric', so --rubric must not be given"
+
+
+def _doubled(places: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    for column, found in places.items():
+        if len(found) > 1 and column != "name":
+            yield f"column '{column}' is there twice"
+
+
+def _unknown(
+    cells: Sequence[str], names: Sequence[str], strange: Mapping[int, str]
+) -> Iterator[str]:
+    """The columns that are not ours, each with the one that it may be."""
+    for place, name in enumerate(names):
+        if not name:
+            yield f"column {place + 1} has no name; --ignore-columns leaves it out"
+        elif column := strange.get(place):
+            option = f'--map {column}="{cells[place].strip()}"'
+            yield f"column '{name}' is not known; did you mean {column}? Then say {option}"
+    if rest := [names[place] for place, column in strange.items() if not column]:
+        yield _not_known(rest)
+
+
+def _meant(name: str) -> str:
+    """The column of ours that a name may stand for; empty where none is near."""
+    for column, others in OTHER_NAMES.items():
+        if name in others:
+            return column
+    return next(iter(get_close_matches(name, COLUMNS, 1, NEAR)), "")
+
+
+def _not_known(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name[:40]}'" for name in names[:30])
+    shown += f" and {len(names) - 30} more" * (len(names) > 30)  # noqa: PLR2004 - as above
+    one = len(names) == 1
+    return (
+        f"{'column' if one else 'columns'} {shown} {'is' if one else 'are'} not known; "
+        f"known are: {', '.join(COLUMNS)}. An export may hold people who left: take them out "
+        "first; then --ignore-columns leaves these columns out"
+    )
