@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.anthropic_answers import Ending, written
 from tests.fakes.anthropic_batches import Batches
-from tests.fakes.anthropic_money import Till
+from tests.fakes.anthropic_money import RATES, Till
+from tests.fakes.anthropic_rules import body_complaint, header_complaint, message_complaint
 from tests.fakes.loopback import HttpHandler, Loopback
 
 if TYPE_CHECKING:
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     Judge = Callable[[str, str], dict[str, Any]]
 
 PAPER = re.compile(r'<paper slot="(p\d+)">\n(.*?)\n(.*?)\n</paper>', re.DOTALL)
-FORBIDDEN = ("temperature", "top_p", "top_k")
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
 
 
 @dataclass
@@ -58,6 +69,8 @@ class FakeAnthropic(Loopback):
         self.latency = latency
         self.faults: list[Fault] = []
         self.reply_headers: dict[str, str] = {}
+        self.gone: set[str] = set()
+        """Models that are not there (any more)."""
         self.requests: list[Seen] = []
         self.answered: list[Seen] = []
         self.till = Till()
@@ -104,6 +117,14 @@ class FakeAnthropic(Loopback):
             "usage": usage,
         }
 
+    def complaint(self, path: str, body: Any) -> tuple[int, str]:
+        """Status and words with which this request is refused; no words when it is not."""
+        if said := body_complaint(path, body) or message_complaint(body):
+            return 400, said
+        if body["model"] in self.gone or body["model"] not in RATES:
+            return 404, f"model: {body['model']}"
+        return 200, ""
+
     def take_fault(self, body: str) -> Fault | None:
         with self.lock:
             for fault in self.faults:
@@ -119,8 +140,10 @@ class _Handler(HttpHandler):
     def get(self) -> None:
         """What has happened so far, for a test in another process."""
         fake = self.server.fake
+        if self._refused():
+            return
         if "/batches" in self.path:
-            self._send(*fake.batches.get(self.path.partition("?")[0]))
+            self._send(*fake.batches.get(self.path))
             return
         with fake.lock:
             counts = {"requests": len(fake.requests), "paid": len(fake.answered)}
@@ -130,10 +153,12 @@ class _Handler(HttpHandler):
         fake = self.server.fake
         text = self.body().decode()
         body = json.loads(text or "{}")
+        if self._refused():
+            return
         if "/batches" in self.path:
             self._send(*fake.batches.post(self.path, body, fake))
             return
-        papers = {slot: (title, said) for slot, title, said in PAPER.findall(user_text(body))}
+        papers = papers_in(body)
         titles = {slot: title for slot, (title, _) in papers.items()}
         seen = Seen(time.monotonic(), self.path, dict(self.headers), body, titles)
         with fake.lock:
@@ -143,8 +168,8 @@ class _Handler(HttpHandler):
             self._hang_up()
         elif isinstance(fault.do, int):
             self._error(fault.do, fault.headers, fault.said)
-        elif complaint := complaints(body):
-            self._error(400, {}, complaint)
+        elif (refused := fake.complaint(self.path, body))[1]:
+            self._error(refused[0], {}, refused[1])
         elif self.path.endswith("/count_tokens"):
             self._send(200, json.dumps({"input_tokens": fake.till.prompt_tokens(body)}).encode())
         else:
@@ -165,9 +190,15 @@ class _Handler(HttpHandler):
         else:
             self._send(200, raw)
 
+    def _refused(self) -> bool:
+        """Without a key or a version nothing is looked at, but for paths that are no vendor's."""
+        complaint = header_complaint(self.headers) if self.path.startswith("/v1/") else None
+        if complaint:
+            self._error(complaint[0], {}, complaint[2])
+        return complaint is not None
+
     def _error(self, status: int, headers: dict[str, str], said: str) -> None:
-        error = {"type": "error", "error": {"type": "api_error", "message": said}}
-        self._send(status, json.dumps(error).encode(), headers)
+        self._send(status, error_body(status, said), headers)
 
     def _send(
         self,
@@ -188,6 +219,17 @@ class _Handler(HttpHandler):
         self.connection.close()
 
 
+def error_body(status: int, said: str) -> bytes:
+    kind = ERROR_TYPES.get(status, "api_error")
+    error = {"type": "error", "error": {"type": kind, "message": said}, "request_id": "req_1"}
+    return json.dumps(error).encode()
+
+
+def papers_in(body: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Title and abstract by slot."""
+    return {slot: (title, said) for slot, title, said in PAPER.findall(user_text(body))}
+
+
 def user_text(body: dict[str, Any]) -> str:
     """All text of the user's messages."""
     texts = []
@@ -196,20 +238,3 @@ def user_text(body: dict[str, Any]) -> str:
         blocks = [{"text": content}] if isinstance(content, str) else content
         texts += [block["text"] for block in blocks]
     return "\n".join(texts)
-
-
-def complaints(body: dict[str, Any]) -> str:
-    """What the real API refuses with 400; empty when nothing."""
-    config = body.get("output_config", {})
-    thinking = body.get("thinking", {}).get("type", "adaptive")
-    if found := [name for name in FORBIDDEN if name in body]:
-        return f"{found[0]}: extra inputs are not permitted"
-    if body["messages"][-1]["role"] != "user":
-        return "prefill is not supported"
-    if thinking not in {"adaptive", "disabled"}:
-        return "thinking.type: not supported"
-    if thinking == "disabled" and config.get("effort") in {"xhigh", "max"}:
-        return "thinking cannot be disabled at this effort"
-    if "haiku-4-5" in body["model"] and "effort" in config:
-        return "effort is not supported"
-    return ""

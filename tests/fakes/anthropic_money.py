@@ -11,15 +11,17 @@ from hashlib import sha256
 from math import ceil
 from typing import Any
 
-# Nano-dollars a token: input, output, write for five minutes, read.
+from tests.fakes.anthropic_rules import blocks
+
+# Nano-dollars a token: input, output, write for five minutes, for an hour, read.
 RATES = {
-    "claude-haiku-5-5": (100, 500, 125, 10),
-    "claude-sonnet-5-5": (2_000, 10_000, 2_500, 100),
-    "claude-haiku-4-5": (1_000, 5_000, 1_250, 100),
+    "claude-haiku-5-5": (100, 500, 125, 200, 10),
+    "claude-sonnet-5-5": (2_000, 10_000, 2_500, 4_000, 100),
+    "claude-haiku-4-5": (1_000, 5_000, 1_250, 2_000, 100),
 }
 DEAR_ABOVE = 100_000
-LEAST_CACHED = 512
-CACHED_SECONDS = 300
+LEAST_CACHED = {"claude-haiku-5-5": 512, "claude-sonnet-5-5": 512, "claude-haiku-4-5": 4_096}
+CACHED_SECONDS = {"5m": 300, "1h": 3_600}
 SHORT, LONG = re.compile(r"\b\w{1,3}\b"), re.compile(r"\w{4,}")
 SIGNS = re.compile(r"[^\w\s]+")
 THINKING_A_PAPER = 300
@@ -36,9 +38,14 @@ def tokens(text: str) -> int:
 
 
 class Till:
-    """Counts and bills. Cached beginnings are readable once their first answer has begun."""
+    """Counts and bills. Cached beginnings are readable once their first answer has begun.
 
-    def __init__(self) -> None:
+    The answer's schema is billed as prompt text. Whether that stands inside the cached beginning
+    or behind it no page says: `schema_cached` sets it.
+    """
+
+    def __init__(self, *, schema_cached: bool = True) -> None:
+        self.schema_cached = schema_cached
         self.bill_nanos = 0
         self.kinds: Counter[str] = Counter()
         self._cached: dict[str, float] = {}
@@ -46,19 +53,20 @@ class Till:
         self._lock = threading.Lock()
 
     def prompt_tokens(self, body: dict[str, Any]) -> int:
-        before, after = _parts(body)
-        return tokens(before) + tokens(after)
+        return sum(tokens(part) for part in self._parts(body))
 
     def ring_up(
         self, body: dict[str, Any], message: dict[str, Any], *, half: bool = False
     ) -> dict[str, Any]:
         """Bill one generated answer and return its `usage`."""
-        before, after = _parts(body)
+        before, after = self._parts(body)
         cached, fresh = self._counted(before), tokens(after)
-        if cached < LEAST_CACHED:
+        if cached < LEAST_CACHED[body["model"]]:
             cached, fresh = 0, cached + fresh
+        life = _life(body)
         with self._lock:
-            read = time.monotonic() - self._cached.get(_key(body), -1e9) < CACHED_SECONDS
+            age = time.monotonic() - self._cached.get(self._key(body), -1e9)
+        read = age < CACHED_SECONDS[life]
         text = "".join(b.get("text", "") for b in message["content"])
         thinking = _thinking(body) if message["content"] else 0
         counts = {
@@ -72,18 +80,39 @@ class Till:
             if not refused:
                 self.kinds.update(counts)
                 self.kinds["calls"] += 1
-                price = _price(body["model"], counts)
+                price = _price(body["model"], counts, life)
                 self.bill_nanos += -(-price // 2) if half else price
         tier = "batch" if half else "standard"
         return {
             **counts,
+            "cache_creation": {
+                f"ephemeral_{kind}_input_tokens": counts["cache_creation_input_tokens"]
+                * (kind == life)
+                for kind in CACHED_SECONDS
+            },
             "service_tier": tier,
             "output_tokens_details": {"thinking_tokens": thinking},
         }
 
+    def _parts(self, body: dict[str, Any]) -> tuple[str, str]:
+        """The cached beginning and the rest, with the schema in one of them."""
+        if "_parts" not in body:
+            schema = json.dumps(body.get("output_config", {}).get("format", ""))
+            before, after = _cut(body)
+            body["_parts"] = (
+                (f"{schema}\n{before}", after)
+                if before and self.schema_cached
+                else (before, f"{schema}\n{after}")
+            )
+        parts: tuple[str, str] = body["_parts"]
+        return parts
+
+    def _key(self, body: dict[str, Any]) -> str:
+        return sha256(f"{body['model']}\n{self._parts(body)[0]}".encode()).hexdigest()
+
     def forget(self, body: dict[str, Any]) -> None:
         with self._lock:
-            self._cached.pop(_key(body), None)
+            self._cached.pop(self._key(body), None)
 
     def _counted(self, beginning: str) -> int:
         """Beginnings come again and again: each is counted once."""
@@ -93,19 +122,25 @@ class Till:
 
     def now_readable(self, body: dict[str, Any]) -> None:
         with self._lock:
-            self._cached[_key(body)] = time.monotonic()
+            self._cached[self._key(body)] = time.monotonic()
 
 
-def _price(model: str, counts: dict[str, int]) -> int:
-    fresh, output, write, read = RATES[model]
+def _price(model: str, counts: dict[str, int], life: str) -> int:
+    fresh, output, write, write_1h, read = RATES[model]
     prompt = sum(count for kind, count in counts.items() if kind != "output_tokens")
     dear = 5 if model == "claude-haiku-5-5" and prompt > DEAR_ABOVE else 1
     return dear * (
         counts["input_tokens"] * fresh
         + counts["output_tokens"] * output
-        + counts["cache_creation_input_tokens"] * write
+        + counts["cache_creation_input_tokens"] * (write_1h if life == "1h" else write)
         + counts["cache_read_input_tokens"] * read
     )
+
+
+def _life(body: dict[str, Any]) -> str:
+    """How long the cached beginning is kept, as the request asks."""
+    marks = [block["cache_control"] for block in blocks(body) if "cache_control" in block]
+    return "1h" if any(mark.get("ttl") == "1h" for mark in marks) else "5m"
 
 
 def _thinking(body: dict[str, Any]) -> int:
@@ -116,24 +151,9 @@ def _thinking(body: dict[str, Any]) -> int:
     return THINKING_A_PAPER * len(slots) if thinks and high else 0
 
 
-def _parts(body: dict[str, Any]) -> tuple[str, str]:
-    if "_parts" not in body:
-        body["_parts"] = _cut(body)
-    parts: tuple[str, str] = body["_parts"]
-    return parts
-
-
 def _cut(body: dict[str, Any]) -> tuple[str, str]:
-    """The prompt up to the last cache mark, and the rest. The answer's schema stands before all."""
-    pieces = [(json.dumps(body.get("output_config", {}).get("format", "")), False)]
-    blocks = [body.get("system", [])] + [message["content"] for message in body["messages"]]
-    for content in blocks:
-        listed = [{"text": content}] if isinstance(content, str) else content
-        pieces += [(block["text"], "cache_control" in block) for block in listed]
+    """The prompt up to the last cache mark, and the rest."""
+    pieces = [(block["text"], "cache_control" in block) for block in blocks(body)]
     marks = [place for place, (_, marked) in enumerate(pieces) if marked]
     end = marks[-1] + 1 if marks else 0
     return "\n".join(t for t, _ in pieces[:end]), "\n".join(t for t, _ in pieces[end:])
-
-
-def _key(body: dict[str, Any]) -> str:
-    return sha256(f"{body['model']}\n{_parts(body)[0]}".encode()).hexdigest()

@@ -53,6 +53,8 @@ class Wire:
                 # answer that was lost. Proxy and authorities are those of every vendor, network.py.
                 self._client = anthropic.Anthropic(
                     api_key=self._key,
+                    # The library sends a key as a bearer token; the vendor's pages ask for this.
+                    default_headers={"x-api-key": self._key},
                     base_url=self._base_url,
                     max_retries=0,
                     timeout=self._timeout,
