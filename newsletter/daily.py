@@ -25,6 +25,7 @@ from newsletter.due import first_due
 from newsletter.fetch import BatchGrowing, Fetched, fetch
 from newsletter.noting import note_issues, step
 from newsletter.people import DeliveryState
+from newsletter.reading import fresh
 from newsletter.standing import is_whole
 from newsletter.stopping import Stopped, draining
 from newsletter.store import claims, deliveries, digests, sights, subscribers
@@ -47,7 +48,8 @@ T = TypeVar("T")
 class Issue(NamedTuple):
     """What became of one rubric: its digest and its mails, or the trouble in words.
 
-    `sent` are the mails of this run, `already` those that other runs had sent.
+    `sent` are the mails of this run, `already` those that other runs had sent. `announced` counts
+    the papers of a digest that could not be made.
     """
 
     rubric: Rubric
@@ -55,6 +57,7 @@ class Issue(NamedTuple):
     tally: Tally = Tally()
     trouble: str = ""
     digest_id: int | None = None
+    announced: int = 0
 
     @property
     def sent(self) -> int:
@@ -181,8 +184,11 @@ def make_issues(
 
 
 def _issue(room: Room, rubric: Rubric, day: date, ending: Ending) -> Issue:
-    if ending.trouble or ending.digest:
-        return Issue(rubric, ending.digest, trouble=ending.trouble, digest_id=ending.digest_id)
+    if ending.trouble:
+        announced = len(fresh(room, rubric, day))
+        return Issue(rubric, ending.digest, trouble=ending.trouble, announced=announced)
+    if ending.digest:
+        return Issue(rubric, ending.digest, digest_id=ending.digest_id)
     with room.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
     if stored is None:

@@ -10,7 +10,7 @@ from newsletter.authors import followed_author
 from newsletter.model import Coverage, DayKind, Digest, NearMiss, Outcome, Pick
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from newsletter.model import Listing, Paper, Rubric, Score, Usage
@@ -19,12 +19,11 @@ NEAR_MISSES = 5
 NEAR = 3
 """How far below the bar, both scores together, a paper is still a near miss on a normal day."""
 LOCAL_PICKS = 10
-LOST_SHARE = 0.1
-"""The share of unread papers from which "nothing met the bar" can't be trusted any more.
-
-About one paper in eleven meets the bar on the corpus days: with a tenth of them unread, some may
-well have been lost. Refused papers do not count here: the model did answer, and always will so.
+USUAL_SHARE = 0.1
+"""Of the papers read, how many are picked where a rubric has no past: one in eleven on the corpus.
 """
+USUAL_WEIGHT = 10
+"""For how many papers of the past that assumption counts."""
 
 
 def compose(
@@ -37,14 +36,18 @@ def compose(
     *,
     judged: bool,
     prompt: str,
+    usual: float = USUAL_SHARE,
 ) -> Digest:
-    """The digest of one day. A paper without an outcome counts as failed: nothing is guessed."""
+    """The digest of one day. A paper without an outcome counts as failed: nothing is guessed.
+
+    `usual` is the share of picks among the papers read that this rubric has on other days.
+    """
     coverage = _coverage(rubric, listings, outcomes)
     read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
     candidates = [_pick(rubric, listing, read.get(listing.paper.id)) for listing in listings]
     met = [pick for pick in candidates if _meets(rubric, pick.score, judged=judged)]
     picks, beyond = _kept(rubric, candidates, met, judged=judged)
-    kind = _kind(coverage, met, picks)
+    kind = _kind(coverage, met, picks, usual)
     misses = _near_misses(rubric, candidates, met, kind) if judged else ()
     return Digest(
         rubric=rubric,
@@ -165,15 +168,32 @@ def _order(pick: Pick) -> tuple[float, int, int, int, float, str]:
     return (0, -score.total, -(score.relevance or 0), -score.fine, -similarity, pick.paper.id)
 
 
-def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...]) -> DayKind:
-    """What the day is. "Nothing met the bar" is said only when nearly every paper was read."""
+def usual_share(past: Iterable[tuple[int, int]]) -> float:
+    """The share of picks among the papers read, from (picks, read) of a rubric's past days."""
+    days = list(past)
+    picks = sum(picks for picks, _ in days) + USUAL_SHARE * USUAL_WEIGHT
+    return min(1.0, picks / (sum(read for _, read in days) + USUAL_WEIGHT))
+
+
+def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: float) -> DayKind:
+    """What the day is."""
     if not coverage.announced:
         return DayKind.NOTHING_ANNOUNCED
     wanted = coverage.announced - coverage.count(Outcome.EXCLUDED)
     lost = wanted - coverage.scanned - coverage.count(Outcome.REFUSED)
-    if wanted and not met and (not coverage.scanned or lost >= LOST_SHARE * wanted):
+    if wanted and not met and (not coverage.scanned or _could_hold_a_pick(lost, wanted, usual)):
         return DayKind.SCORING_FAILED
     return DayKind.NORMAL if picks else DayKind.NOTHING_MET
+
+
+def _could_hold_a_pick(lost: int, wanted: int, usual: float) -> bool:
+    """Whether papers that were not read may be why nothing met the bar.
+
+    They may when they are as many as such a day usually has picks: what failed may be just what
+    the rubric asks for. And they may when so many papers usually hold a pick. Refused papers are
+    not among them: the model did answer, and always will so.
+    """
+    return lost > 0 and (lost >= usual * wanted or lost * usual >= 1)
 
 
 def _coverage(

@@ -27,12 +27,13 @@ MOST_COLD = 2
 class Scored:
     """What is known of the papers given: an outcome for each, a score for the scored.
 
-    `usage` is what the rubric's day cost so far, over all runs.
+    `usage` is what the rubric's day cost so far, over all runs. `cause` is why papers failed.
     """
 
     scores: dict[str, Score]
     outcomes: dict[str, Outcome]
     usage: tuple[Usage, ...]
+    cause: str = ""
 
 
 @dataclass

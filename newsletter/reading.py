@@ -12,6 +12,7 @@ from newsletter.score import Limits, Want, likeliest_first, score_all
 from newsletter.scoring_pace import ScoringPace
 from newsletter.store import digests, papers
 from newsletter.triage import split_excluded
+from newsletter.trouble import RUN_AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,8 +103,11 @@ def scoring_limits(room: Room, wanted_by: datetime | None = None) -> Limits:
     )
 
 
-def why_held(digest: Digest) -> str:
-    """What keeps a digest from being made, and what to do about it."""
+def why_held(digest: Digest, cause: str = "") -> str:
+    """What keeps a digest from being made, and what to do about it.
+
+    `cause` is why papers failed, as the vendor or the network told it.
+    """
     coverage = digest.coverage
     unread = f"{coverage.announced - coverage.scanned} of {coverage.announced} papers"
     if coverage.count(Outcome.UNSCORED_BUDGET):
@@ -116,4 +120,5 @@ def why_held(digest: Digest) -> str:
             f"the model refused {unread}; running again changes nothing: choose another "
             "NEWSLETTER_MODEL, or leave this day out"
         )
-    return f"{unread} could not be scored; the digest is held: run again"
+    because = f" ({cause})" if cause else ""
+    return f"{unread} could not be scored{because}; the digest is held: {RUN_AGAIN}"

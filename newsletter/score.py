@@ -19,7 +19,9 @@ from newsletter import bulk, chunks
 from newsletter.crew import Crew, Limits, ScoringFailed
 from newsletter.desk import Desk
 from newsletter.job import Job, Scored
+from newsletter.model import Outcome
 from newsletter.prior import LATEST
+from newsletter.store import ledger
 from newsletter.store.ledger import Account, Budget
 from newsletter.store.scores import known, learnt_from
 from newsletter.triage import order
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.crew import Task
-    from newsletter.model import Outcome, Paper, Rubric
+    from newsletter.model import Paper, Rubric
     from newsletter.scorers import Reading, Scorer
     from newsletter.store import Store
 
@@ -42,6 +44,9 @@ __all__ = [
     "score",
     "score_all",
 ]
+
+
+UNUSABLE = "the model answered, and what it answered does not score them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,17 @@ def score_all(
         for job in jobs:
             job.second_pass(crew)
         crew.work(follow)
-    return [job.result() for job in jobs]
+    return [_with_cause(store, job) for job in jobs]
+
+
+def _with_cause(store: Store, job: Job) -> Scored:
+    """What became of the papers, and why some of them failed: what was said of them last."""
+    result = job.result()
+    failed = {key for key, outcome in result.outcomes.items() if outcome is Outcome.FAILED}
+    if not failed:
+        return result
+    with store.read() as tx:
+        return replace(result, cause=ledger.last_reason(tx, job.desk.account, failed) or UNUSABLE)
 
 
 def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> None:

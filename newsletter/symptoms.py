@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.alerts import Alert, Kind
 from newsletter.model import NANOS_PER_DOLLAR
+from newsletter.trouble import RUN_AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -112,14 +113,15 @@ def _morning(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
 
 def _scoring(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
     for case in seen.failed:
+        again = RUN_AGAIN in case.reason
         yield Alert(
             Kind.SCORING,
             case.subject,
             case.reason,
-            "The digest is held back and what was paid for is kept. It is tried again every "
-            "quarter of an hour until the next announcement; after that, or to mail everybody at "
-            "once:",
-            f"newsletter run --date {case.day}",
+            "The digest is held back and what was paid for is kept. `newsletter serve` tries it "
+            "again every quarter of an hour until the next announcement; after that, or to mail "
+            f"everybody at once{'' if again else ', once doctor finds nothing wrong'}:",
+            f"{'' if again else 'newsletter doctor && '}newsletter run --date {case.day}",
         )
 
 

@@ -9,18 +9,19 @@ Each may run twice, late, or in two places at once: the rows it works on decide 
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from datetime import time as clock_time
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from newsletter.afterword import with_afterword
 from newsletter.copies import Copies
 from newsletter.deliver import Limits, deliver
-from newsletter.digest import compose
+from newsletter.digest import compose, usual_share
 from newsletter.due import due_at
 from newsletter.groups import AHEAD, deliver_groups
 from newsletter.model import DayKind, Digest, Outcome, Rubric
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from newsletter.room import Report, Room
     from newsletter.store.groups import Hour
 
+log = logging.getLogger(__name__)
+
 GROUP = 50
 """Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
 LANE = 1000
@@ -48,6 +51,8 @@ LANE = 1000
 MOST_LANES = 16
 LIMITS = Limits()
 """Of one lane."""
+PAST = 20
+"""So many digests tell how many papers a rubric usually picks."""
 
 
 def groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Unit]:
@@ -78,10 +83,10 @@ def _score(room: Room, unit: Unit, report: Report) -> Ending:
 def _digest(room: Room, unit: Unit, report: Report) -> Ending:
     [rubric] = _rubrics(room, unit.ids)
     with step(room, "digest", unit.day, rubric.slug) as line:
-        digest = make_digest(room, rubric, unit.day, report, unit.wanted_by)
+        digest, trouble = make_digest(room, rubric, unit.day, report, unit.wanted_by)
         line.update(figures(digest))
-    if digest.kind is DayKind.SCORING_FAILED:
-        return Ending(why_held(digest), digest=digest)
+    if trouble:
+        return Ending(trouble, digest=digest)
     with room.store.begin() as tx:
         digest_id = digests.freeze(tx, digest, room.clock())
     return Ending(digest=digest, digest_id=digest_id)
@@ -172,13 +177,21 @@ def _rubrics(room: Room, slugs: Sequence[str]) -> list[Rubric]:
     return [room.rubrics[slug] for slug in slugs]
 
 
+class Made(NamedTuple):
+    """A digest, and why it must be held where it must."""
+
+    digest: Digest
+    trouble: str = ""
+
+
 def make_digest(
     room: Room, rubric: Rubric, day: date, report: Report, by: datetime | None = None
-) -> Digest:
+) -> Made:
     """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
     with room.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
-            return stored[1]
+            return Made(stored[1])
+        past = [(one.picks, one.scanned) for one in digests.editions(tx, PAST, rubric.slug)]
     listings = fresh(room, rubric, day)
     likeliest, excluded = to_score(room, rubric, day, listings)
     scored = score(
@@ -200,6 +213,12 @@ def make_digest(
         scored.usage,
         judged=room.scorer.judges,
         prompt=room.scorer.prompt(rubric),
+        usual=usual_share(past),
     )
+    if digest.kind is DayKind.SCORING_FAILED:
+        return Made(digest, why_held(digest, scored.cause))
+    if scored.cause:
+        failed = digest.coverage.count(Outcome.FAILED)
+        log.warning("%s: %d papers could not be scored (%s)", rubric.slug, failed, scored.cause)
     with room.store.read() as tx:
-        return with_afterword(tx, digest)
+        return Made(with_afterword(tx, digest))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.digest import compose
+from newsletter.digest import USUAL_SHARE, compose, usual_share
 from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
 
 DAY = date(2025, 9, 23)
@@ -243,3 +243,32 @@ def test_whatever_the_scores_the_order_holds_and_nothing_is_lost(marks, limit):
     assert keys == sorted(keys)
     assert digest.coverage.adds_up
     assert not {miss.paper.id for miss in digest.near_misses} & met
+
+
+@pytest.mark.parametrize(
+    ("read", "failed", "usual", "kind"),
+    [
+        (100, 0, 0.001, DayKind.NOTHING_MET),
+        (100, 1, 0.1, DayKind.NOTHING_MET),
+        # As many failed as such a day has picks: 3 of 100 by this rubric.
+        (98, 2, 0.03, DayKind.NOTHING_MET),
+        (97, 3, 0.03, DayKind.SCORING_FAILED),
+        # So many usually hold a pick, though a usual day has fifty.
+        (491, 9, 0.1, DayKind.NOTHING_MET),
+        (490, 10, 0.1, DayKind.SCORING_FAILED),
+    ],
+)
+def test_a_quiet_day_is_one_that_the_failed_papers_could_not_change(read, failed, usual, kind):
+    marks = {f"r{n}": (2, 2) for n in range(read)}
+    outcomes = {f"f{n}": Outcome.FAILED for n in range(failed)}
+    found = [Listing(paper(key)) for key in [*marks, *outcomes]]
+    scores = {key: score(key, *values) for key, values in marks.items()}
+    every = dict.fromkeys(marks, Outcome.SCORED) | outcomes
+    digest = compose(RUBRIC, DAY, found, scores, every, [], judged=True, prompt="", usual=usual)
+    assert digest.kind is kind
+
+
+def test_the_usual_share_of_picks_is_learnt_from_the_rubrics_own_days():
+    assert usual_share([]) == USUAL_SHARE
+    assert usual_share([(0, 490), (5, 500)]) == pytest.approx(0.006)
+    assert usual_share([(1000, 100)]) == 1.0

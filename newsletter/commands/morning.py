@@ -137,9 +137,9 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
     for issue in edition.issues:
         for said in _left(issue):
             console.print(f"{issue.rubric.slug}: {said}")
-    if not any(issue.sent or _lost(issue) for issue in edition.issues):
+    if not any(issue.sent or issue.trouble or _lost(issue) for issue in edition.issues):
         console.print("Nothing new to send.")
-    elif settings.mailer_name == "outbox":
+    elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
         console.print(f"Look at {settings.outbox_dir / 'index.html'}")
 
 
@@ -158,10 +158,13 @@ def _lost(issue: Issue) -> bool:
 
 def _row(issue: Issue) -> tuple[Any, ...]:
     facts = _facts(issue)
+    known = [facts[name] for name in ("scanned", "picked", "near_misses", "tokens")]
+    known.append(dollars(facts["cost_nanos"]))
     return (
         facts["rubric"],
-        *(facts[name] for name in ("announced", "scanned", "picked", "near_misses", "tokens")),
-        dollars(facts["cost_nanos"]),
+        facts["announced"],
+        # Of a digest that could not be made nobody knows these, and 0 would be an answer.
+        *(known if issue.digest else ["-"] * len(known)),
         facts["sent"],
         facts["already"],
     )
@@ -173,9 +176,9 @@ def _facts(issue: Issue) -> dict[str, Any]:
     return {
         "rubric": issue.rubric.slug,
         "kind": digest.kind.value if digest else "",
-        "announced": coverage.announced if coverage else 0,
+        "announced": coverage.announced if coverage else issue.announced,
         "scanned": coverage.scanned if coverage else 0,
-        "unscored": coverage.announced - coverage.scanned if coverage else 0,
+        "unscored": coverage.announced - coverage.scanned if coverage else issue.announced,
         "picked": len(digest.picks) if digest else 0,
         "near_misses": len(digest.near_misses) if digest else 0,
         "tokens": sum(usage.total_tokens for usage in digest.usage) if digest else 0,

@@ -12,7 +12,6 @@ from newsletter.copies import Copies
 from newsletter.daily import fetch_for
 from newsletter.links import TEST_READER
 from newsletter.mailers import SendError
-from newsletter.model import DayKind, Digest
 from newsletter.people import Format, Subscriber
 from newsletter.settings import SettingsError, read_settings
 from newsletter.store import subscribers, suppressions
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from newsletter.model import Digest
     from newsletter.room import Room
 
 
@@ -97,9 +97,9 @@ def _digest(room: Room, slug: str, day: date | None) -> Digest:
     rubric = room.rubrics[slug]
     with progress(screen(errors=True)) as report:
         fetched = fetch_for(room, [rubric], day, report)
-        digest = make_digest(room, rubric, fetched.date, report)
-    if digest.kind is DayKind.SCORING_FAILED:
-        message = f"{slug}: scoring failed, so there is nothing to show; run it again"
+        digest, trouble = make_digest(room, rubric, fetched.date, report)
+    if trouble:
+        message = f"{slug}: there is nothing to show: {trouble}"
         raise Trouble(message)
     return digest
 

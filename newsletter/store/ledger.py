@@ -202,6 +202,17 @@ def submitted(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
     tx.execute(update(calls).where(calls.c.id.in_(call_ids)).values(batch_id=batch_id))
 
 
+def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> str:
+    """Why the last call about any of the papers brought nothing; empty where it was answered."""
+    rows = tx.execute(
+        select(calls.c.papers, calls.c.reason)
+        .where(*_of(account), calls.c.date == account.day, calls.c.ended_at.is_not(None))
+        .order_by(calls.c.ended_at.desc(), calls.c.id)
+    )
+    wanted = set(papers)
+    return next((row.reason for row in rows if wanted & set(row.papers.values())), "")
+
+
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
     return _bound(tx, _of_day(rubric, day))
