@@ -115,6 +115,9 @@ bench-memory: $(VENV)/dev.stamp ## What serve and a worker hold at 500, 5,000 an
 bench-zombie: $(VENV)/dev.stamp ## A worker is suspended for more than a minute, and wakes to nothing
 	@$(BIN)/python bench/zombie.py
 
+bench-posts: $(VENV)/dev.stamp ## Memory of serve while 50 strangers send 38 MB each to a hook
+	@$(BIN)/python bench/hostile_posts.py
+
 bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and real: seconds, memory
 	@$(BIN)/python bench/roster.py --rows $(or $(ROWS),1000000)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,16 +100,38 @@ def verify(
 
     ECDSA P-256 with SHA-256 over the timestamp header and the raw body, DER in base64.
     """
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < len("1" * 12)):
+    hashed = hashlib.sha256(timestamp.encode(errors="replace") + raw)
+    return verify_hash(keys, signature, timestamp, hashed.digest(), now)
+
+
+def verify_hash(
+    keys: Sequence[str], signature: str, timestamp: str, hashed: bytes, now: datetime
+) -> Signature:
+    """The same for a body of which only the SHA-256 is there, after the timestamp's."""
+    signed = _signature(signature)
+    if not is_stamp(timestamp) or not signed:
         return Signature.INVALID
-    try:
-        signed = base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
-        return Signature.INVALID
-    if not any([_signed_by(key.strip(), signed, timestamp.encode() + raw) for key in keys]):  # noqa: C419 - every key is tried
+    if not any([_signed_by(key.strip(), signed, hashed) for key in keys]):  # noqa: C419 - every key is tried
         return Signature.INVALID
     age = now - datetime.fromtimestamp(int(timestamp), UTC)
     return Signature.VALID if -NEWEST <= age <= OLDEST else Signature.TOO_OLD
+
+
+def may_be_signed(signature: str, timestamp: str) -> bool:
+    """Whether the headers of a request can be those of a signed one, before its body is read."""
+    return is_stamp(timestamp) and bool(_signature(signature))
+
+
+def is_stamp(timestamp: str) -> bool:
+    return timestamp.isascii() and timestamp.isdigit() and len(timestamp) < len("1" * 12)
+
+
+def _signature(text: str) -> bytes:
+    """The signature that a header holds, empty where it holds none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def read_events(raw: bytes) -> list[Event]:
@@ -175,16 +198,17 @@ def is_key(text: str) -> bool:
     return _key(text) is not None
 
 
-def _signed_by(key: str, signed: bytes, message: bytes) -> bool:
+def _signed_by(key: str, signed: bytes, hashed: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
     public = _key(key)
     if public is None:
         return False
     try:
-        public.verify(signed, message, ec.ECDSA(hashes.SHA256()))
+        public.verify(signed, hashed, ec.ECDSA(Prehashed(hashes.SHA256())))
     except InvalidSignature:
         return False
     return True

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from starlette.responses import Response
+from starlette.routing import Route
 
 from newsletter.announcements import newest
 from newsletter.web.app import create_app
-from newsletter.web.health import expected
+from newsletter.web.health import Probe
+from newsletter.web.metrics import expected
 from tests.fakes.browser import served
 from tests.fakes.pages import STARS, Clock, desk, issue, reader
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 LATE = timedelta(hours=3)
 
@@ -31,16 +40,53 @@ def test_an_edition_is_overdue_by_the_calendar(now, day):
     assert expected(datetime.fromisoformat(now).replace(tzinfo=UTC), LATE) == day
 
 
-def test_ready_says_which_edition_is_missing(store):
+def test_an_old_edition_is_a_figure_and_no_reason_to_take_the_pages_away(store):
     clock = Clock()
-    made = issue(store, STARS, newest(clock()), [])
+    issue(store, STARS, newest(clock()), [])
     reader(store)
     with served(create_app(desk(store, clock=clock))) as web:
-        assert web.get("/readyz").status == 200
+        assert "newsletter_edition_overdue 0" in web.get("/metrics").text.splitlines()
         clock.at += timedelta(days=9)
-        page = web.get("/readyz")
-        assert (page.status, f"the last edition is of {made.date}" in page.text) == (503, True)
-        assert web.get("/healthz").status == 200
+        assert (web.get("/readyz").status, web.get("/healthz").status) == (200, 200)
+        assert "newsletter_edition_overdue 1" in web.get("/metrics").text.splitlines()
+
+
+def test_neither_sign_waits_for_a_thread_that_makes_pages(store):
+    """Every one of Starlette's forty threads hangs, as they do while a database hangs."""
+    free, held = threading.Event(), threading.Barrier(41)
+
+    def hang(_request: Request) -> Response:
+        held.wait(10)
+        free.wait(10)
+        return Response()
+
+    with served(create_app(desk(store), [Route("/hang", hang)])) as web:
+        threads = [threading.Thread(target=web.get, args=("/hang",)) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        held.wait(10)
+        assert (web.get("/healthz").status, web.get("/readyz").status) == (200, 200)
+        free.set()
+        for thread in threads:
+            thread.join(10)
+
+
+def test_a_database_that_hangs_makes_it_not_ready_in_time():
+    asked = threading.Event()
+
+    class Hanging:
+        def require_answer(self) -> None:
+            asked.wait(10)
+
+    async def ask_twice() -> list[str]:
+        probe = Probe(Hanging(), 0.05)
+        answers = [await probe.ask() for _ in range(2)]
+        asked.set()
+        await asyncio.sleep(0.05)
+        return [*answers, await probe.ask()]
+
+    said = "the database has not answered for 0.05 s"
+    assert asyncio.run(ask_twice()) == [said, said, ""]
 
 
 def test_a_scheduler_that_hangs_makes_it_not_ready(store):

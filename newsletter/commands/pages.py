@@ -43,21 +43,29 @@ def listening(host: str, port: int) -> socket.socket:
         raise Trouble(message) from error
 
 
+def configured(app: Starlette) -> uvicorn.Config:
+    """How uvicorn serves our pages, each connection within its limits."""
+    import uvicorn
+
+    from newsletter.web.connections import Connection
+
+    # Of whom `X-Forwarded-For` is believed is said in `web/proxy.py`, which has to see the peer.
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
 def answer(app: Starlette, door: socket.socket, *ended: threading.Event) -> None:
     """Until a signal, or until one of `ended`: a signal may come before uvicorn listens for it."""
     import uvicorn
 
-    # Of whom `X-Forwarded-For` is believed is said in `web/proxy.py`, which has to see the peer.
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
+    server = uvicorn.Server(configured(app))
     for event in ended:
         threading.Thread(target=_follow, args=(event, server), daemon=True).start()
     server.run(sockets=[door])

@@ -146,6 +146,11 @@ class Store:
         if moved:
             raise StoreError(moved)
 
+    def require_answer(self) -> None:
+        """Raises StoreError where the database does not answer now."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -9,6 +9,7 @@
     operator.py     /operator             figures, queues, previews: off by default
     health.py       /healthz /readyz
     metrics.py      /metrics              counts for Prometheus
+    connections.py  deadlines of requests, a bound on connections
 
 A GET changes nothing, whoever sends it: link scanners open every address in a mail.
 """

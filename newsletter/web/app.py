@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from newsletter.store import StoreError, search
@@ -104,6 +105,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         exception_handlers={
             HTTPException: partial(faults.refused, desk),
             StoreError: partial(faults.unavailable, desk),
+            ClientDisconnect: faults.left,
             Exception: partial(faults.broken, desk),
         },
     )

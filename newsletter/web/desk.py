@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from newsletter.render.words import clean, long_date, plural, short_date
 from newsletter.store.figures import Figures
 from newsletter.web.callers import Callers
+from newsletter.web.health import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +57,11 @@ class Desk:
     def figures(self) -> Figures:
         """The counts of the database, of which what is old is counted once."""
         return Figures()
+
+    @cached_property
+    def probe(self) -> Probe:
+        """Whether the database answers."""
+        return Probe(self.store)
 
     @cached_property
     def callers(self) -> Callers:

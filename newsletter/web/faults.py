@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from newsletter.web.desk import Desk
+
+log = logging.getLogger(__name__)
 
 WORDS = {
     403: ("Not allowed", "This page, or this form, is not for everybody. Nothing was changed."),
@@ -39,3 +43,9 @@ def unavailable(desk: Desk, _request: Request, _fault: Exception) -> Response:
 def broken(desk: Desk, _request: Request, _fault: Exception) -> Response:
     line = "Something went wrong on our side, and it was noted. Please try again later."
     return desk.notice("That did not work", line, status=500)
+
+
+async def left(request: Request, _fault: Exception) -> Response:
+    """The connection ended before the request did. Nobody is there to be told."""
+    log.info("a %s request ended before all of it was sent", request.method)
+    return PlainTextResponse("", 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -9,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -35,13 +36,21 @@ def with_form(
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The whole body. Raises HTTPException 413 as soon as it is longer than `most` bytes."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
+    """The whole body. Raises HTTPException 413 as soon as it is known to be longer than `most`."""
+    return b"".join([piece async for piece in pieces(request, most)])
+
+
+async def pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises HTTPException 413 as soon as it is known to be too long."""
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > most:
+        raise HTTPException(413)
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
             raise HTTPException(413)
-    return bytes(body)
+        yield piece
 
 
 def read_form(content_type: str, body: bytes) -> Form:
@@ -77,17 +86,9 @@ def multipart(content_type: str, body: bytes) -> list[tuple[str, bytes]]:
 
     Starlette's own reader answers 400 to a field above a megabyte: a whole mail is longer.
     """
-    from python_multipart.exceptions import FormParserError
-    from python_multipart.multipart import MultipartParser
-
-    parts = _Parts()
-    try:
-        parser = MultipartParser(_boundary(content_type), parts.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except (FormParserError, ValueError):
-        return parts.fields
-    return parts.fields
+    parts = Parts(content_type, len(body))
+    parts.write(body)
+    return parts.end()
 
 
 def _boundary(content_type: str) -> bytes:
@@ -96,14 +97,39 @@ def _boundary(content_type: str) -> bytes:
     return parse_options_header(content_type)[1].get(b"boundary", b"")
 
 
-class _Parts:
-    """Collects what the parser reports, one part after the other."""
+class Parts:
+    """The fields of a multipart body that is written to it piece by piece.
 
-    def __init__(self) -> None:
+    Of each field no more than `longest` bytes are kept.
+    """
+
+    def __init__(self, content_type: str, longest: int) -> None:
+        from python_multipart.exceptions import FormParserError
+        from python_multipart.multipart import MultipartParser
+
         self.fields: list[tuple[str, bytes]] = []
+        self._longest = longest
         self._name = b""
         self._header = self._value = b""
-        self._data: list[bytes] = []
+        self._data = bytearray()
+        self._parser: MultipartParser | None = None
+        self._faults = (FormParserError, ValueError)
+        with suppress(*self._faults):
+            self._parser = MultipartParser(_boundary(content_type), self.callbacks())
+
+    def write(self, piece: bytes) -> None:
+        """What follows a fault is not read."""
+        if self._parser:
+            try:
+                self._parser.write(piece)
+            except self._faults:
+                self._parser = None
+
+    def end(self) -> list[tuple[str, bytes]]:
+        if self._parser:
+            with suppress(*self._faults):
+                self._parser.finalize()
+        return self.fields
 
     def callbacks(self) -> Any:  # noqa: ANN401 - the parser's own mapping of names to functions
         return {
@@ -111,12 +137,12 @@ class _Parts:
             "on_header_field": self._on_header,
             "on_header_value": self._on_value,
             "on_header_end": self._end_header,
-            "on_part_data": lambda data, start, end: self._data.append(data[start:end]),
+            "on_part_data": self._on_data,
             "on_part_end": self._end,
         }
 
     def _begin(self) -> None:
-        self._name, self._data = b"", []
+        self._name, self._data = b"", bytearray()
 
     def _on_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -131,6 +157,10 @@ class _Parts:
             self._name = parse_options_header(self._value)[1].get(b"name", b"")
         self._header = self._value = b""
 
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if len(self.fields) < MOST_FIELDS:
+            self._data += data[start : min(end, start + self._longest - len(self._data))]
+
     def _end(self) -> None:
         if self._name and len(self.fields) < MOST_FIELDS:
-            self.fields.append((self._name.decode("utf-8", "replace"), b"".join(self._data)))
+            self.fields.append((self._name.decode("utf-8", "replace"), bytes(self._data)))

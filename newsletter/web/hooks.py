@@ -1,12 +1,16 @@
 """Where SendGrid reports what became of a mail, and brings what readers reply.
 
-The rules are in webhooks.py and inbox.py; this is the door.
+The rules are in webhooks.py and inbox.py; this is the door. What can be known from the head of a
+request is asked before its body is read, and few large bodies are read at once.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import hmac
 import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
@@ -15,11 +19,12 @@ from starlette.responses import PlainTextResponse
 
 from newsletter import inbox, webhooks
 from newsletter.daily import safely
-from newsletter.web.forms import multipart, read_body
+from newsletter.store.inbound import READ_BYTES
+from newsletter.web.forms import Parts, pieces
 from newsletter.webhooks import Receipt, Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -32,22 +37,34 @@ SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 LARGEST_MAIL = 40 * 2**20
 """Inbound Parse takes mails of up to 30 MB."""
+SMALL = 256 * 1024
+LARGE_AT_ONCE = 4
+"""Bodies above `SMALL` that are read at once at each door; others wait where they are."""
 
 
 def events(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     """The signed Event Webhook; 404 until its public key is set."""
+    large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def endpoint(request: Request) -> Response:
-        raw = await read_body(request, webhooks.BIGGEST)
-        receipt = await run_in_threadpool(
-            webhooks.receive,
-            desk.store,
-            desk.settings.sendgrid_event_key,
-            request.headers.get(SIGNATURE, ""),
-            request.headers.get(TIMESTAMP, ""),
-            raw,
-            desk.clock(),
-        )
+        keys, (signature, timestamp) = desk.settings.sendgrid_event_key, _signed(request)
+        if not keys.strip():
+            return _answer(Receipt(404))
+        if not webhooks.may_be_signed(signature, timestamp):
+            return _answer(Receipt(403))
+        body = bytearray()
+        async with AsyncExitStack() as stack:
+            async for piece in _batches(request, webhooks.BIGGEST, large, stack):
+                body += piece
+            receipt = await run_in_threadpool(
+                webhooks.receive,
+                desk.store,
+                keys,
+                signature,
+                timestamp,
+                bytes(body),
+                desk.clock(),
+            )
         return _answer(receipt)
 
     return endpoint
@@ -59,10 +76,20 @@ def inbound(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     Whatever is wrong with the secret or the signature is answered 503: SendGrid repeats that for
     three days, but drops a mail for good, and in silence, on 4xx.
     """
+    large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def endpoint(request: Request) -> Response:
-        raw = await read_body(request, LARGEST_MAIL)
-        receipt = await run_in_threadpool(_take, desk, request, raw)
+        if not _knows_secret(desk, request):
+            return _answer(Receipt(503))
+        _, timestamp = _signed(request)
+        parts = Parts(request.headers.get("content-type", ""), READ_BYTES)
+        hashed = hashlib.sha256(timestamp.encode(errors="replace"))
+        async with AsyncExitStack() as stack:
+            async for piece in _batches(request, LARGEST_MAIL, large, stack):
+                hashed.update(piece)
+                await run_in_threadpool(parts.write, piece)
+        fields = dict(parts.end())
+        receipt = await run_in_threadpool(_take, desk, request, fields, hashed.digest())
         response = _answer(receipt)
         if receipt.status == 200 and receipt.new_events:  # noqa: PLR2004 - HTTP's own number
             response.background = BackgroundTask(inbox.work_off, _post(desk), desk.clock())
@@ -71,21 +98,40 @@ def inbound(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def _take(desk: Desk, request: Request, raw: bytes) -> Receipt:
+async def _batches(
+    request: Request, most: int, large: asyncio.Semaphore, stack: AsyncExitStack
+) -> AsyncIterator[bytes]:
+    """The body in pieces of some `SMALL` bytes; from the second on it is one of the large ones,
+    until `stack` ends.
+    """
+    batch, first = bytearray(), True
+    async for piece in pieces(request, most):
+        batch += piece
+        if len(batch) >= SMALL:
+            if first:
+                await stack.enter_async_context(large)
+            yield bytes(batch)
+            batch, first = bytearray(), False
+    yield bytes(batch)
+
+
+def _signed(request: Request) -> tuple[str, str]:
+    """Signature and timestamp of SendGrid's, empty where there are none."""
+    return request.headers.get(SIGNATURE, ""), request.headers.get(TIMESTAMP, "")
+
+
+def _knows_secret(desk: Desk, request: Request) -> bool:
     secret = desk.settings.inbound_secret.get_secret_value()
-    given = request.path_params["secret"]
-    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
-        return Receipt(503)
+    given = request.path_params["secret"].encode(errors="replace")
+    return bool(secret) and hmac.compare_digest(given, secret.encode())
+
+
+def _take(desk: Desk, request: Request, fields: Mapping[str, bytes], hashed: bytes) -> Receipt:
     now = desk.clock()
     if keys := desk.settings.sendgrid_inbound_key.strip():
-        signature, timestamp = (
-            request.headers.get(SIGNATURE, ""),
-            request.headers.get(TIMESTAMP, ""),
-        )
-        found = webhooks.verify(keys.split(","), signature, timestamp, raw, now)
+        found = webhooks.verify_hash(keys.split(","), *_signed(request), hashed, now)
         if found is not Signature.VALID:
             return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
-    fields = dict(multipart(request.headers.get("content-type", ""), raw))
     return webhooks.receive_mail(desk.store, desk.links, fields, now)
 
 

@@ -6,25 +6,29 @@ asks, so that every process answers alike; there is nothing to register, to add 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from newsletter import __version__
 from newsletter.alerts import Kind
+from newsletter.announcements import announcement, newest, previous
 from newsletter.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import alerts, deliveries, figures, troubles
+from newsletter.store import alerts, deliveries, digests, figures, subscribers, troubles
 from newsletter.web.exposition import CONTENT_TYPE, Family, exposition, one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from sqlalchemy import Connection
     from starlette.requests import Request
 
     from newsletter.web.desk import Desk
+
+DAY = timedelta(hours=24)
 
 
 def show(desk: Desk, _request: Request) -> Response:
@@ -92,6 +96,8 @@ def _mails(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
     if ages.newest_digest:
         age = _age(now, ages.newest_digest)
         yield one("newest_digest_age_seconds", "Since the newest digest was made", age)
+    words = "1 where the newest edition is older than the calendar allows"
+    yield one("edition_overdue", words, _is_overdue(desk, tx, now))
 
 
 def _state(tx: Connection, now: datetime) -> Iterator[Family]:
@@ -107,6 +113,21 @@ def _state(tx: Connection, now: datetime) -> Iterator[Family]:
         yield Family("heartbeat_age_seconds", "Since a process was last alive", seen, "role")
         count = {role: len(times) for role, times in alive.items()}
         yield Family("processes", "Processes that did not say goodbye", count, "role")
+
+
+def _is_overdue(desk: Desk, tx: Connection, now: datetime) -> int:
+    """Nobody waits for an edition that nobody reads."""
+    made = digests.editions(tx, 1)
+    day = expected(now, timedelta(hours=desk.settings.late_hours))
+    return int(bool(made and made[0].date < day and subscribers.readers(tx)))
+
+
+def expected(now: datetime, late: timedelta) -> date:
+    """The newest announcement that is more than a day and `late` old: arXiv may be late itself."""
+    day = newest(now)
+    while announcement(day).public_from + DAY + late > now:
+        day = previous(day)
+    return day
 
 
 def _age(now: datetime, since: datetime | None) -> float:

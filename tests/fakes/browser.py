@@ -13,6 +13,9 @@ from urllib.parse import urlencode, urlsplit
 import uvicorn
 from bs4 import BeautifulSoup
 
+from newsletter.commands.pages import configured
+from newsletter.web.connections import Connection
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -68,11 +71,11 @@ class Browser:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[Browser]:
+def served(app: Any, connection: type[Connection] = Connection) -> Iterator[Browser]:
     """The application on a free loopback port, in a thread."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="error", lifespan="off", proxy_headers=False
-    )
+    config = configured(app)
+    config.http = connection
+    config.host, config.port, config.lifespan = "127.0.0.1", 0, "off"
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
