@@ -144,3 +144,19 @@ def remove(
     from newsletter.commands.subscribers import show_remove
 
     raise typer.Exit(show_remove(email, yes=yes))
+
+
+@subscribers_app.command("restore")
+def restore(
+    email: Address,
+    consent: Annotated[
+        str, typer.Option("--consent", metavar="TEXT", help="how they asked to get mail again")
+    ],
+) -> None:
+    """Bring back an address that left or bounced; never one that complained or was erased.
+
+    It is also taken off the provider's lists, which would drop the mail.
+    """
+    from newsletter.commands.subscribers import show_restore
+
+    raise typer.Exit(show_restore(email, consent))

@@ -16,7 +16,7 @@ from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
 from newsletter.mailbox import Mailbox
-from newsletter.mailers import GROUPS, LISTS, MAILERS
+from newsletter.mailers import GROUPS, LISTS, MAILERS, Lists
 from newsletter.render import Renderer, Site
 from newsletter.room import Room
 from newsletter.rubrics import load_all
@@ -57,7 +57,6 @@ def build(settings: Settings) -> Room:
     if settings.engine == "dbos":
         # Before a file is made, or a rubric missed, where none of it could be used.
         refuse_unfit(Store(settings.database_url.get_secret_value()))
-    known = LISTS.get(settings.mailer_name)
     many = GROUPS.get(settings.mailer_name)
     store = open_home(settings)
     return Room(
@@ -72,7 +71,7 @@ def build(settings: Settings) -> Room:
         settings=settings,
         clock=now,
         mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
-        lists=resolve_name(known)(settings) if known else None,
+        lists=lists(settings),
         groups=resolve_name(many)(settings) if many else None,
         engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
     )
@@ -97,6 +96,13 @@ def post(settings: Settings) -> Post:
         sender=Sender.of(settings),
         rubrics=load_all(settings.rubrics_dir),
     )
+
+
+def lists(settings: Settings) -> Lists | None:
+    """What the provider remembers of whom not to mail; None where it keeps nothing of that."""
+    known = LISTS.get(settings.mailer_name)
+    made: Lists | None = resolve_name(known)(settings) if known else None
+    return made
 
 
 def now() -> datetime:

@@ -13,10 +13,11 @@ from newsletter.people import SubscriberState
 from newsletter.roster import Roster, Row, read_roster, read_row, write_roster
 from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import intake, subscribers
+from newsletter.store import intake, restoring, subscribers, suppressions
 from newsletter.store.subscribers import Change
 from newsletter.terminal import print_json, screen, table
 from newsletter.trouble import Trouble
+from newsletter.wishes import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -246,6 +247,46 @@ def show_remove(email: str, *, yes: bool) -> int:
         done = subscribers.unsubscribe(tx, known.id, "operator", wiring.now())
     _say(f"{known.email}: {'unsubscribed for good' if done else 'had left already'}")
     return 0
+
+
+def show_restore(email: str, consent: str) -> int:
+    """Bring one back who left or bounced, here and at the provider."""
+    if not consent.strip():
+        message = "--consent TEXT is empty; say how they asked to get mail again"
+        raise SettingsError(message)
+    settings = read_settings()
+    address, store = _address(email), wiring.open_store(settings)
+    with store.read() as tx:
+        known, reason = subscribers.find(tx, address), suppressions.reason_for(tx, address)
+    if refusal := restoring.why_not(known, reason):
+        message = f"{address} {refusal}; no command brings it back, and nothing was changed"
+        raise Trouble(message)
+    if not restoring.is_away(known, reason):
+        with store.read() as tx:
+            _say(f"{address} is {_known(tx, address).state.value}: no change")
+        return 0
+    # First there, then here: were it the other way, mail could be dropped on the provider's side.
+    if lists := wiring.lists(settings):
+        lists.free(known.email if known else address)
+    with store.begin() as tx:
+        if not restoring.bring_back(tx, address, consent.strip(), wiring.now()):
+            message = f"{address} changed meanwhile; look at: newsletter subscribers list"
+            raise Trouble(message)
+    if known:
+        _say(f"{known.email}: active again, with {known.rubric!r}")
+    else:
+        _say(
+            f"{address} may be mailed again, and is no subscriber: "
+            f"newsletter subscribers add {address} --rubric SLUG --consent TEXT"
+        )
+    return 0
+
+
+def _address(text: str) -> str:
+    try:
+        return parse_address(text.strip())
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _confirm(question: str) -> None:

@@ -139,6 +139,9 @@ class Lists(Protocol):
     def remove(self, email: str) -> None:
         """Take an address off the unsubscribed; one that is not there does no harm."""
 
+    def free(self, email: str) -> None:
+        """Take an address off every list but that of complaints; where it is on none, no harm."""
+
     def erase(self, emails: Sequence[str]) -> None:
         """Have the provider forget all it knows of these people; twice does no harm."""
 

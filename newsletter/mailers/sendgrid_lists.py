@@ -58,6 +58,12 @@ class SendGridLists:
     def remove(self, email: str) -> None:
         _answered(self._unsubscribed._(quote(email, safe="")).delete, gone=True)
 
+    def free(self, email: str) -> None:
+        self.remove(email)
+        for name in (ListName.BOUNCES, ListName.BLOCKS, ListName.INVALID):
+            one = self._client.suppression._(name.value)._(quote(email, safe=""))
+            _answered(one.delete, gone=True)
+
     def erase(self, emails: Sequence[str]) -> None:
         """Twilio's Recipients' Data Erasure API; the key needs the right "erasejob"."""
         endpoint = self._client.recipients.erasejob

@@ -220,7 +220,8 @@ def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
 
 
 def _count_soft(tx: Connection, subscriber_id: str, email_hash: str, now: datetime) -> None:
-    """Soft bounces since the last delivery, by the events' own times.
+    """Soft bounces since the last delivery, and since the operator restored the reader, by the
+    events' own times.
 
     Where both bear one second the delivery counts as the later: it is the kinder reading.
     """
@@ -228,9 +229,15 @@ def _count_soft(tx: Connection, subscriber_id: str, email_hash: str, now: dateti
     delivered = tx.scalar(
         select(func.max(event.c.at)).where(mine, event.c.kind == EventKind.DELIVERED)
     )
+    restored = tx.scalar(
+        select(subscriber.c.state_at).where(
+            subscriber.c.id == subscriber_id, subscriber.c.state_reason == subscribers.RESTORED
+        )
+    )
     soft = select(func.count()).where(mine, event.c.kind == EventKind.SOFT_BOUNCE)
-    if delivered:
-        soft = soft.where(event.c.at > delivered)
+    for since in (delivered, restored):
+        if since:
+            soft = soft.where(event.c.at > since)
     number = tx.scalar(soft) or 0
     this = update(subscriber).where(subscriber.c.id == subscriber_id)
     tx.execute(this.values(soft_bounces=number))

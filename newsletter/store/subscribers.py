@@ -18,6 +18,7 @@ from newsletter.store.tables import delivery, subscriber, suppression
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+RESTORED = "restored by the operator"
 UNDO = timedelta(days=30)
 PAGE = 1000
 

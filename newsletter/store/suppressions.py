@@ -19,8 +19,8 @@ class Reason(StrEnum):
     """Why an address is never mailed, in rising gravity."""
 
     UNSUBSCRIBED = "unsubscribed"
-    ERASED = "erased"
     BOUNCED = "bounced"
+    ERASED = "erased"
     COMPLAINED = "complained"
 
 

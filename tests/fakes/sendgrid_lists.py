@@ -68,10 +68,15 @@ class _Handler(HttpHandler):
     def delete(self) -> None:
         if self._noted("remove"):
             return
-        email = unquote(self.path.removeprefix(f"{GLOBAL}/"))
-        rows = self.server.fake.lists.get("unsubscribes", [])
+        path, _, address = self.path.rpartition("/")
+        name = "unsubscribes" if path == GLOBAL else path.rpartition("/")[2]
+        if path not in {GLOBAL, f"/v3/suppression/{name}"}:
+            self._answer(405, {"errors": [{"message": "no"}]})
+            return
+        email = unquote(address)
+        rows = self.server.fake.lists.get(name, [])
         left = [row for row in rows if row["email"] != email]
-        self.server.fake.lists["unsubscribes"] = left
+        self.server.fake.lists[name] = left
         self._answer(204 if len(left) < len(rows) else 404, None)
 
     def _noted(self, name: str) -> bool:

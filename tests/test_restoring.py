@@ -1,0 +1,150 @@
+"""The operator's way back: from unsubscribed and bounced, never from complained or erased."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.store import Store, events, restoring, subscribers, suppressions
+from newsletter.store.events import SOFT_BOUNCES, Event, EventKind
+from newsletter.store.suppressions import Reason
+from tests.fakes.mail import START, reader
+from tests.fakes.sendgrid_lists import FakeLists
+from tests.fakes.world import World, by_sendgrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.fakes.world import Done
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+ADA = "ada@example.org"
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLists]:
+    with FakeLists() as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, store_url: str, fake: FakeLists) -> World:
+    made = World(tmp_path, NEWSLETTER_DATABASE_URL=store_url, **by_sendgrid(fake.url))
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    assert made.newsletter("migrate").status == 0
+    made.subscribe(f"{ADA},one,Asia/Tokyo", header="email,rubric,timezone")
+    return made
+
+
+def ending(world: World, kind: EventKind) -> None:
+    """What an event of that kind leaves behind."""
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.begin() as tx:
+        events.apply(tx, [Event(kind, ADA, NOW)], NOW)
+    store.close()
+
+
+def restore(world: World, address: str = ADA, consent: str = "wrote on Monday") -> Done:
+    return world.newsletter("subscribers", "restore", address, "--consent", consent)
+
+
+def ada(world: World) -> dict[str, object]:
+    [one] = json.loads(world.newsletter("subscribers", "list", "--json").out)
+    assert isinstance(one, dict)
+    return one
+
+
+@pytest.mark.parametrize("kind", [EventKind.UNSUBSCRIBE, EventKind.HARD_BOUNCE])
+def test_who_left_or_bounced_is_brought_back_here_and_at_the_provider(
+    world: World, fake: FakeLists, kind: EventKind
+):
+    ending(world, kind)
+    for name in ("unsubscribes", "bounces", "blocks", "invalid_emails", "spam_reports"):
+        fake.put(name, ADA)
+        fake.put(name, "other@example.org")
+    done = restore(world, "Ada@Example.org")
+    assert (done.status, done.out) == (0, f"{ADA}: active again, with 'one'\n"), done.err
+    one = ada(world)
+    assert (one["state"], one["consent"], one["timezone"]) == (
+        "active",
+        "wrote on Monday",
+        "Asia/Tokyo",
+    )
+    for name in ("unsubscribes", "bounces", "blocks", "invalid_emails"):
+        assert fake.emails(name) == ["other@example.org"]
+    assert fake.emails("spam_reports") == [ADA, "other@example.org"]
+    again = restore(world)
+    assert (again.status, "is active: no change" in again.out) == (0, True)
+
+
+def test_nobody_is_brought_back_who_complained(world: World, fake: FakeLists):
+    ending(world, EventKind.UNSUBSCRIBE)
+    ending(world, EventKind.COMPLAINT)
+    done = restore(world)
+    assert (done.status, ada(world)["state"]) == (1, "complained")
+    assert "reported a digest as unwanted" in done.err
+    assert fake.changes == []
+
+
+@pytest.mark.parametrize("later", [(), (EventKind.HARD_BOUNCE,)])
+def test_nobody_is_brought_back_who_was_erased(world: World, fake: FakeLists, later):
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.begin() as tx:
+        known = subscribers.find(tx, ADA)
+        assert known
+        subscribers.erase(tx, known.id, NOW)
+    store.close()
+    for kind in later:
+        ending(world, kind)
+    done = restore(world)
+    assert (done.status, "asked to be forgotten" in done.err) == (1, True)
+    assert fake.changes == []
+
+
+def test_a_provider_that_refuses_keeps_everything_as_it_is(world: World, fake: FakeLists):
+    ending(world, EventKind.UNSUBSCRIBE)
+    fake.faults["remove"] = 403
+    done = restore(world)
+    assert (done.status, ada(world)["state"]) == (1, "unsubscribed")
+    assert "right Suppressions" in done.err
+
+
+def test_an_address_that_is_only_suppressed_may_be_added_again(world: World):
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.begin() as tx:
+        suppressions.suppress(tx, "bo@example.org", Reason.UNSUBSCRIBED, "the provider's list", NOW)
+    store.close()
+    add = ["subscribers", "add", "bo@example.org", "--rubric", "one", "--consent", "x"]
+    assert "1 suppressed" in world.newsletter(*add).out
+    assert "may be mailed again" in restore(world, "bo@example.org").out
+    assert "1 added" in world.newsletter(*add).out
+
+
+def test_words_that_are_missing_or_wrong(world: World):
+    assert world.newsletter("subscribers", "restore", ADA).status == 2
+    assert restore(world, consent=" ").status == 2
+    assert restore(world, "nonsense").status == 2
+    nobody = restore(world, "nobody@example.org")
+    assert (nobody.status, "is no subscriber" in nobody.err) == (1, True)
+
+
+def test_soft_bounces_of_before_count_no_more(store: Store):
+    person = reader()
+    told = [
+        Event(EventKind.SOFT_BOUNCE, person.email, START + timedelta(hours=hour))
+        for hour in range(SOFT_BOUNCES)
+    ]
+    restored = START + timedelta(days=1)
+    with store.begin() as tx:
+        subscribers.save(tx, person, START)
+        events.apply(tx, told, START)
+        assert subscribers.count_states(tx).keys() == {"bounced"}
+        assert restoring.bring_back(tx, person.email, "asked", restored)
+        once = Event(EventKind.SOFT_BOUNCE, person.email, restored + timedelta(hours=1))
+        events.apply(tx, [once], restored)
+        assert subscribers.count_states(tx).keys() == {"active"}
