@@ -41,13 +41,20 @@ def cut(papers: Sequence[Paper], sizes: Sequence[int]) -> list[Chunk]:
     return pieces
 
 
-def shuffled(papers: Sequence[Paper], day: date, reading: int) -> list[Paper]:
-    """By a hash, so that a paper more or less moves no other paper out of its order."""
-    return sorted(papers, key=lambda p: sha256(f"{day}/{reading}/{p.id}".encode()).digest())
+def shuffled(papers: Sequence[Paper], day: date, reading: int, salt: str = "") -> list[Paper]:
+    """By a hash, so that a paper more or less moves no other paper out of its order.
+
+    With another `salt` the order is another one.
+    """
+    return sorted(papers, key=lambda p: sha256(f"{day}{salt}/{reading}/{p.id}".encode()).digest())
 
 
 def first_pass(
-    likeliest_first: Sequence[Paper], sizes: Sequence[int], day: date, affordable: int
+    likeliest_first: Sequence[Paper],
+    sizes: Sequence[int],
+    day: date,
+    affordable: int,
+    salt: str = "",
 ) -> list[Chunk]:
     """Chunks of the first pass. `affordable` is how many calls the budget certainly covers.
 
@@ -57,18 +64,19 @@ def first_pass(
     window = max(1, affordable) * sizes[0]
     chunks: list[Chunk] = []
     for start in range(0, len(likeliest_first), window):
-        chunks += pass_over(likeliest_first[start : start + window], sizes, day, reading=1)
+        part = likeliest_first[start : start + window]
+        chunks += pass_over(part, sizes, day, reading=1, salt=salt)
     return chunks
 
 
 def pass_over(
-    papers: Sequence[Paper], sizes: Sequence[int], day: date, *, reading: int
+    papers: Sequence[Paper], sizes: Sequence[int], day: date, *, reading: int, salt: str = ""
 ) -> list[Chunk]:
     """Shuffled chunks; papers that speak to the model stand alone, where they sway no other."""
     alone = [paper for paper in papers if len(sizes) > 1 and _speaks(paper)]
     apart = {paper.id for paper in alone}
     others = [paper for paper in papers if paper.id not in apart]
-    return cut(shuffled(others, day, reading), sizes) + [(paper,) for paper in alone]
+    return cut(shuffled(others, day, reading, salt), sizes) + [(paper,) for paper in alone]
 
 
 def _speaks(paper: Paper) -> bool:

@@ -29,16 +29,23 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Against a labelled day: as many of our best as there are labels, beside the labels.
+    """Against a labelled day, ours beside the labels.
 
-    `recall_high` is None when no label reaches HIGH.
+    `jaccard` and `recall_high` are of as many of our best as there are labels, whatever our scale;
+    `jaccard_at_bar`, `recall` and `precision` of what meets the rubric's own bar, by our scores and
+    by the labels. Drifts are ours minus the label's. None stands for a share of nothing.
     """
 
     labels: int
     jaccard: float
     recall_high: float | None
+    jaccard_at_bar: float
+    recall: float | None
+    precision: float | None
     relevance_apart: float
     novelty_apart: float
+    relevance_drift: float
+    novelty_drift: float
 
 
 def picked(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:
@@ -68,24 +75,39 @@ def agreement(rubric: Rubric, first: Mapping[str, Score], second: Mapping[str, S
     )
 
 
-def against(labels: Mapping[str, tuple[int, int]], scores: Mapping[str, Score]) -> Fidelity:
+def against(
+    rubric: Rubric, labels: Mapping[str, tuple[int, int]], scores: Mapping[str, Score]
+) -> Fidelity:
     """Labels are (relevance, novelty) by id: a selection, so what is not in it has no label."""
     ranked = sorted(scores.values(), key=_rank)
     best = {score.paper_id for score in ranked[: len(labels)]}
     both = sorted(labels.keys() & scores.keys())
     high = {key for key, (relevance, novelty) in labels.items() if relevance + novelty >= HIGH}
+    ours = picked(rubric, scores)
+    theirs = {k for k, (r, n) in labels.items() if r >= rubric.relevance and n >= rubric.novelty}
+    relevance = [(scores[key].relevance or 0) - labels[key][0] for key in both]
+    novelty = [(scores[key].novelty or 0) - labels[key][1] for key in both]
     return Fidelity(
         labels=len(labels),
         jaccard=jaccard(best, set(labels)),
-        recall_high=len(high & best) / len(high) if high else None,
-        relevance_apart=_mean([abs((scores[k].relevance or 0) - labels[k][0]) for k in both]),
-        novelty_apart=_mean([abs((scores[k].novelty or 0) - labels[k][1]) for k in both]),
+        recall_high=_share(high & best, high),
+        jaccard_at_bar=jaccard(ours, theirs),
+        recall=_share(ours & theirs, theirs),
+        precision=_share(ours & theirs, ours),
+        relevance_apart=_mean([abs(value) for value in relevance]),
+        novelty_apart=_mean([abs(value) for value in novelty]),
+        relevance_drift=_mean(relevance),
+        novelty_drift=_mean(novelty),
     )
 
 
 def jaccard(left: set[str], right: set[str]) -> float:
     """1.0 for two empty sets: they agree."""
     return len(left & right) / len(left | right) if left | right else 1.0
+
+
+def _share(part: set[str], whole: set[str]) -> float | None:
+    return len(part) / len(whole) if whole else None
 
 
 def _rank(score: Score) -> tuple[int, int, int, str]:

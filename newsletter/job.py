@@ -38,10 +38,14 @@ class Scored:
 
 @dataclass
 class Job:
-    """One rubric's day on its way from papers to scores."""
+    """One rubric's day on its way from papers to scores.
+
+    With another `salt` the papers stand in another order and company.
+    """
 
     desk: Desk
     papers: list[Paper]
+    salt: str = ""
     first: dict[str, Score] = field(default_factory=dict)
     second: dict[str, Score] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -152,14 +156,16 @@ class Job:
         if not missing:
             return []
         affordable = self._affordable(missing)
-        return chunks.first_pass(missing, self.desk.scorer.sizes, self.desk.day, affordable)
+        sizes = self.desk.scorer.sizes
+        return chunks.first_pass(missing, sizes, self.desk.day, affordable, self.salt)
 
     def _second_pieces(self) -> list[chunks.Chunk]:
         if not self.desk.scorer.second_opinion:
             return []
         band = opinion.band(self.desk.rubric, self.papers, self.first)
         unread = [paper for paper in band if paper.id not in self.read_again]
-        return chunks.pass_over(unread, self.desk.scorer.sizes, self.desk.day, reading=2)
+        sizes = self.desk.scorer.sizes
+        return chunks.pass_over(unread, sizes, self.desk.day, reading=2, salt=self.salt)
 
     def _pass_on(self, crew: Crew) -> None:
         """Once the first pass has ended, go on to the second."""

@@ -160,6 +160,11 @@ class Usage:
         figures = (field.name for field in fields(self) if field.name != "model")
         return Usage(self.model, *(getattr(self, name) + getattr(other, name) for name in figures))
 
+    def __sub__(self, other: Usage) -> Usage:
+        """What came to it since `other`; both of one model."""
+        figures = (field.name for field in fields(self) if field.name != "model")
+        return Usage(self.model, *(getattr(self, name) - getattr(other, name) for name in figures))
+
     @property
     def prompt_tokens(self) -> int:
         return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens

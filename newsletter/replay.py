@@ -6,13 +6,15 @@ a changed rubric's scores are kept, and cost nothing again when it is adopted.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.desk import Desk
 from newsletter.fidelity import picked
+from newsletter.model import Outcome
 from newsletter.score import likeliest_first, score
-from newsletter.store import scores
+from newsletter.store import ledger, scores
 from newsletter.store.ledger import Budget
 from newsletter.triage import split_excluded
 
@@ -36,9 +38,10 @@ class StoredDay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One day: ids gained, lost and kept against the rubric as it was scored; what this cost.
+    """One day: ids gained, lost and kept against the rubric as it was scored; what this call cost.
 
-    `compared` is False when the day was never scored with the old rubric: then all is gained.
+    `compared` is False when the day was never scored with the old rubric: then all is gained. What
+    was not read now is neither gained nor lost.
     """
 
     date: date
@@ -47,6 +50,20 @@ class Replayed:
     kept: tuple[str, ...]
     usage: tuple[Usage, ...]
     compared: bool
+    read: int
+    to_read: int
+    unread_reason: str = ""
+
+
+def unread_reason(scored: Scored) -> str:
+    """Why papers were left unread that running again may reach; empty when the day is whole."""
+    left = Counter(scored.outcomes.values())
+    if left[Outcome.UNSCORED_BUDGET]:
+        return (
+            "the budget is spent; run it again for the rest, or raise NEWSLETTER_BUDGET_USD or "
+            "NEWSLETTER_MONTHLY_BUDGET_USD"
+        )
+    return scored.cause
 
 
 def replay(
@@ -65,8 +82,8 @@ def replay(
     for day in days:
         found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
         before = stored(store, scorer, old, day, clock) if old else {}
-        was = picked(old, before) if old else set()
         now = picked(new, found.scores)
+        was = (picked(old, before) if old else set()) - (found.outcomes.keys() - found.scores)
         done.append(
             Replayed(
                 date=day.date,
@@ -75,6 +92,9 @@ def replay(
                 kept=tuple(sorted(now & was)),
                 usage=found.usage,
                 compared=bool(before),
+                read=len(found.scores),
+                to_read=len(found.outcomes),
+                unread_reason=unread_reason(found),
             )
         )
     return done
@@ -90,11 +110,29 @@ def rescore(
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Scored:
-    """The day under an account of its own; scores that are stored for this rubric are used."""
+    """The day under an account of its own; scores that are stored for this rubric are used.
+
+    The budget is for this call, whatever earlier ones cost, and so is the usage that is answered.
+    """
     aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
     to_read, _ = split_excluded(rubric, day.papers)
     likeliest = likeliest_first(store, scorer, rubric, day.date, to_read)
-    return score(store, scorer, aside, day.date, likeliest, limits, clock=clock, progress=progress)
+    with store.read() as tx:
+        spent = ledger.spent(tx, aside.slug, day.date)
+        paid = {one.model: one for one in ledger.usage(tx, aside.slug, day.date)}
+    found = score(
+        store,
+        scorer,
+        aside,
+        day.date,
+        likeliest,
+        replace(limits, budget_nanos=limits.budget_nanos + spent),
+        clock=clock,
+        progress=progress,
+        salt=scorer.salt if isinstance(scorer, Again) else "",
+    )
+    fresh = (one - paid[one.model] if one.model in paid else one for one in found.usage)
+    return replace(found, usage=tuple(u for u in fresh if u.total_tokens or u.uncertain_nanos))
 
 
 def stored(
@@ -115,13 +153,15 @@ def stored(
 
 
 class Again:
-    """The same questions to the same model once more, under another name.
+    """The same model asked about the same papers once more, under another name.
 
-    Nothing it says replaces what is stored. `mark` sets one such run apart from the next.
+    Nothing it says replaces what is stored. `mark` sets one such run apart from the next: it is in
+    the name, and it shuffles the papers, because order and company sway a model as well.
     """
 
     def __init__(self, scorer: Scorer, mark: str) -> None:
         self.name = f"{scorer.name}/again-{mark}"
+        self.salt = f"/{mark}"
         self.judges = scorer.judges
         self.sizes = scorer.sizes
         self.second_opinion = scorer.second_opinion

@@ -84,10 +84,23 @@ def score(
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    salt: str = "",
 ) -> Scored:
-    """Score `papers`, given likeliest first. Raises ScoringFailed, after storing what was paid."""
-    wants = [Want(rubric, papers)]
-    return score_all(store, scorer, day, wants, limits, clock=clock, progress=progress)[0]
+    """Score `papers`, given likeliest first. Raises ScoringFailed, after storing what was paid.
+
+    With another `salt` they are asked about in another order and company.
+    """
+    [done] = score_all(
+        store,
+        scorer,
+        day,
+        [Want(rubric, papers)],
+        limits,
+        clock=clock,
+        progress=progress,
+        salt=salt,
+    )
+    return done
 
 
 def score_all(
@@ -99,6 +112,7 @@ def score_all(
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    salt: str = "",
 ) -> list[Scored]:
     """Score for several rubrics, which then share the cost of the papers they have in common.
 
@@ -112,6 +126,7 @@ def score_all(
         Job(
             Desk(store, scorer, want.rubric, day, budget, clock, pace, turn, limits.stop.is_set),
             list(want.papers),
+            salt,
         )
         for want in wants
     ]

@@ -74,6 +74,40 @@ def test_a_day_never_scored_is_said_to_be_one(store: Store, fake: FakeAnthropic)
     assert not one.compared
 
 
+def test_each_edit_has_the_whole_budget_and_its_own_cost(store: Store, fake: FakeAnthropic) -> None:
+    """What earlier calls spent used to count for ever: the fifth edit read nothing."""
+    scored(store, claude(fake), TODAY.papers)
+    allowed = limits(0.02)
+    for number in range(5):
+        edited = replace(RUBRIC, preface=f"Edit {number}.")
+        bill = fake.bill_nanos
+        (one,) = replay(store, claude(fake), RUBRIC, edited, [TODAY], allowed, clock=wall_clock)
+        assert (one.read, one.to_read, one.unread_reason) == (32, 32, "")
+        assert (one.gained, one.lost) == ((), ())
+        assert sum(usage.total_nanos for usage in one.usage) == fake.bill_nanos - bill > 0
+
+
+def test_what_a_budget_leaves_unread_is_not_lost(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake), TODAY.papers)
+    edited = replace(RUBRIC, preface="Another friend.")
+    (one,) = replay(store, claude(fake), RUBRIC, edited, [TODAY], limits(0.0), clock=wall_clock)
+    assert (one.read, one.to_read, one.lost, one.gained) == (0, 32, (), ())
+    assert "NEWSLETTER_BUDGET_USD" in one.unread_reason
+
+
+def companies(fake: FakeAnthropic, start: int) -> set[frozenset[str]]:
+    return {frozenset(seen.titles.values()) for seen in fake.requests[start:]}
+
+
+def test_again_asks_in_another_order_and_company(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake), TODAY.papers)
+    before, asked = companies(fake, 0), len(fake.requests)
+    for mark in ("one", "two"):
+        rescore(store, Again(claude(fake), mark), RUBRIC, TODAY, limits(), clock=wall_clock)
+        assert not companies(fake, asked) & before
+        before, asked = companies(fake, 0), len(fake.requests)
+
+
 def test_again_asks_again_and_changes_nothing(store: Store, fake: FakeAnthropic) -> None:
     first = scored(store, claude(fake), TODAY.papers)
     asked = len(fake.requests)
@@ -107,12 +141,25 @@ def test_agreement_is_measured() -> None:
 
 def test_fidelity_to_labels_is_measured_at_equal_size() -> None:
     labels = {paper(0).id: (9, 9), paper(1).id: (8, 9), paper(2).id: (7, 7)}
-    found = against(labels, scores((9, 8), (4, 4), (7, 7), (8, 8), (1, 1)))
+    found = against(RUBRIC, labels, scores((9, 8), (4, 4), (7, 7), (8, 8), (1, 1)))
     assert found.labels == 3
     assert found.jaccard == 0.5
     assert found.recall_high == 0.5
     assert found.relevance_apart == pytest.approx(4 / 3)
-    assert against({}, {}).recall_high is None
+    assert (found.jaccard_at_bar, found.recall, found.precision) == (0.5, 2 / 3, 2 / 3)
+    assert (found.relevance_drift, found.novelty_drift) == (-4 / 3, pytest.approx(-2))
+    empty = against(RUBRIC, {}, {})
+    assert (empty.recall_high, empty.recall, empty.precision) == (None, None, None)
+
+
+def test_a_model_that_scores_everything_lower_does_not_look_perfect() -> None:
+    """At equal size only the order counts; the rubric's own bar and the drift show the rest."""
+    given = [(10, 9), (9, 9), (8, 8), (4, 4), (3, 3)]
+    labels = {paper(n).id: pair for n, pair in enumerate(given[:3])}
+    found = against(RUBRIC, labels, scores(*[(r - 3, n - 3) for r, n in given]))
+    assert (found.jaccard, found.recall_high) == (1.0, 1.0)
+    assert (found.recall, found.precision, found.jaccard_at_bar) == (0.0, None, 0.0)
+    assert (found.relevance_drift, found.novelty_drift) == (-3.0, -3.0)
 
 
 def test_two_empty_selections_agree() -> None:

@@ -76,6 +76,17 @@ def test_a_second_run_of_a_day_is_compared_and_not_stored(world):
     assert (figures["jaccard"], figures["same"]) == (1.0, 1.0)
 
 
+def test_a_replay_that_is_not_whole_fails_and_says_why(world):
+    world.rubric.write_text(RUBRIC.format(relevance=8, wanted="other things"), encoding="utf-8")
+    words = ("rubrics", "replay", str(world.rubric), "--days", "1")
+    done = world.newsletter(*words, NEWSLETTER_BUDGET_USD="0.001")
+    assert done.status == 1
+    assert "0 of 27" in done.out
+    assert "0 of 27 papers were read: the budget is spent" in done.err
+    whole = world.newsletter(*words)
+    assert (whole.status, "27 of 27" in whole.out) == (0, True), whole.err
+
+
 def test_labels_of_a_stored_day_are_compared(world):
     labels = world.folder / "labels.jsonl"
     [day] = json.loads(world.newsletter("rubrics", "replay", str(world.rubric), "--json").out)
@@ -84,7 +95,8 @@ def test_labels_of_a_stored_day_are_compared(world):
     words = ("rubrics", "replay", str(world.rubric), "--labels", str(labels), "--json")
     done = world.newsletter(*words)
     assert done.status == 0, done.err
-    assert json.loads(done.out)["labels"] == 2
+    figures = json.loads(done.out)
+    assert (figures["labels"], figures["recall"], figures["read"]) == (2, 1.0, 27)
     labels.write_text("nonsense")
     assert "each line" in world.newsletter(*words).err
 

@@ -12,7 +12,15 @@ from newsletter.fidelity import against, agreement
 from newsletter.quote import price
 from newsletter.reading import scoring_limits
 from newsletter.render.words import plural
-from newsletter.replay import Again, Replayed, StoredDay, replay, rescore, stored
+from newsletter.replay import (
+    Again,
+    Replayed,
+    StoredDay,
+    replay,
+    rescore,
+    stored,
+    unread_reason,
+)
 from newsletter.rubrics import load
 from newsletter.settings import read_settings
 from newsletter.store import digests
@@ -25,6 +33,7 @@ VERSION = re.compile(r"v\d+$")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
     from pathlib import Path
 
     from newsletter.model import Paper, Rubric, Usage
@@ -61,7 +70,8 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
         print_json([_facts(one) for one in done])
     else:
         _show(done, {paper.id: paper for day in found for paper in day.papers})
-    return 0
+    gaps = [_gap(one.date, one.read, one.to_read, one.unread_reason) for one in done]
+    return _complain(gap for gap in gaps if gap)
 
 
 def show_again(file: Path, *, as_json: bool) -> int:
@@ -74,9 +84,9 @@ def show_again(file: Path, *, as_json: bool) -> int:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
         raise Trouble(message)
     second = _scored(room, Again(room.scorer, f"{room.clock():%Y%m%dT%H%M%S}"), rubric, day)
-    found = asdict(agreement(rubric, before, second.scores)) | {"cost_nanos": _cost(second.usage)}
-    _show_figures(found, as_json=as_json)
-    return 0
+    return _show_figures(
+        asdict(agreement(rubric, before, second.scores)), day, second, as_json=as_json
+    )
 
 
 def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
@@ -91,9 +101,9 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
         message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
         raise Trouble(message)
     scored = _scored(room, room.scorer, rubric, day)
-    found = asdict(against(known, scored.scores)) | {"cost_nanos": _cost(scored.usage)}
-    _show_figures(found, as_json=as_json)
-    return 0
+    return _show_figures(
+        asdict(against(rubric, known, scored.scores)), day, scored, as_json=as_json
+    )
 
 
 def _scored(room: Room, scorer: Scorer, rubric: Rubric, day: StoredDay) -> Scored:
@@ -166,6 +176,8 @@ def _facts(one: Replayed) -> dict[str, Any]:
         "lost": one.lost,
         "kept": one.kept,
         "compared": one.compared,
+        "read": one.read,
+        "to_read": one.to_read,
         "cost_nanos": _cost(one.usage),
     }
 
@@ -177,12 +189,14 @@ def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
             len(one.gained),
             len(one.lost),
             len(one.kept),
+            f"{one.read} of {one.to_read}",
             dollars(_cost(one.usage)),
         )
         for one in done
     ]
     out = screen()
-    out.print(table("With the changed rubric", ("date", "gained", "lost", "kept", "cost"), rows))
+    headings = ("date", "gained", "lost", "kept", "read", "cost")
+    out.print(table("With the changed rubric", headings, rows))
     for one in done:
         if not one.compared:
             out.print(
@@ -194,14 +208,32 @@ def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
     out.print("Nothing was mailed, and no digest changed.")
 
 
-def _show_figures(found: dict[str, Any], *, as_json: bool) -> None:
+def _show_figures(figures: dict[str, Any], day: StoredDay, scored: Scored, *, as_json: bool) -> int:
+    """How far two judgements of a day agree; the exit status."""
+    read, to_read, cost = len(scored.scores), len(scored.outcomes), _cost(scored.usage)
     if as_json:
-        print_json(found)
-        return
-    rows = [
-        (name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-        for name, value in found.items()
-        if name != "cost_nanos"
-    ]
-    rows.append(("cost", dollars(found["cost_nanos"])))
-    screen().print(table("How far they agree", ("figure", "value"), rows))
+        print_json(figures | {"read": read, "to_read": to_read, "cost_nanos": cost})
+    else:
+        rows = [(name.replace("_", " "), _figure(value)) for name, value in figures.items()]
+        rows += [("read", f"{read} of {to_read}"), ("cost", dollars(cost))]
+        screen().print(table("How far they agree", ("figure", "value"), rows))
+    gap = _gap(day.date, read, to_read, unread_reason(scored))
+    return _complain([gap] if gap else [])
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _gap(day: date, read: int, to_read: int, reason: str) -> str:
+    return f"{day}: {read} of {to_read} papers were read: {reason}" if reason else ""
+
+
+def _complain(gaps: Iterable[str]) -> int:
+    """Say what was not read; the exit status."""
+    said = list(gaps)
+    for gap in said:
+        screen(errors=True).print(f"newsletter: {gap}")
+    return 1 if said else 0
