@@ -24,6 +24,7 @@ from sqlalchemy import delete, event, text  # noqa: E402 - the path comes first
 from bench.morning import database  # noqa: E402
 from newsletter import owing  # noqa: E402
 from newsletter.lives import is_gone  # noqa: E402
+from newsletter.people import EventKind  # noqa: E402
 from newsletter.store import Store, claims, deliveries, events, retention  # noqa: E402
 from newsletter.store.tables import delivery  # noqa: E402
 
@@ -137,7 +138,7 @@ def statements(store: Store, digests: int) -> None:
         measure(store, name, lambda _tx: plan(store, middle))
     measure(store, "complaints of a month", lambda tx: events.complaints(tx, NOW))
     measure(store, "mails in doubt", claims.doubts)
-    news = events.Event(events.EventKind.DELIVERED, "r77@example.org", NOW, "d" * 32)
+    news = events.Event(EventKind.DELIVERED, "r77@example.org", NOW, "d" * 32)
     measure(store, "take an event", lambda tx: events.apply(tx, [news], NOW))
     later = NOW + retention.KEPT + timedelta(days=1)
     measure(store, "digests whose mails go", lambda tx: retention.outlived(tx, later))

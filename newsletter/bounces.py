@@ -7,10 +7,13 @@ events and for refusals in the SMTP dialogue.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
 DIAGNOSTIC_LENGTH = 2000
 ENHANCED_CODE = re.compile(r"(?<![\w.])([245])\.(\d{1,3})\.(\d{1,3})(?![\w]|\.\d)")
@@ -64,3 +67,46 @@ def enhanced_codes(text: str) -> Iterator[EnhancedCode]:
     for found in ENHANCED_CODE.finditer(text):
         digits = [str(int(one)) for one in found.groups()]
         yield EnhancedCode(".".join(digits), sum(one != "0" for one in digits[1:]))
+
+
+IN_A_ROW = 5
+SPAN = timedelta(days=14)
+TRY_EVERY = timedelta(days=7)
+TRIED_FOR = timedelta(days=35)
+"""Four tries, and a week for news of the last one."""
+SILENCE = timedelta(days=6)
+"""Mail servers give a mail up after four or five days. Without news in this time it arrived."""
+
+
+class Step(StrEnum):
+    """What follows for a reader whom soft bounces ended."""
+
+    RESUME = "resume"
+    TRY = "try"
+    WAIT = "wait"
+    GIVE_UP = "give up"
+
+
+def in_a_row(bounces: Iterable[datetime], arrived: Iterable[datetime]) -> list[datetime]:
+    """The soft bounces since the last mail that is known to have arrived.
+
+    Where both bear one second the delivery counts as the later: it is the kinder reading.
+    """
+    last = max(arrived, default=None)
+    return sorted(at for at in bounces if last is None or at > last)
+
+
+def ended_at(row: Sequence[datetime]) -> datetime | None:
+    """When bounces in a row ended a reader: five at least, over fourteen days at least."""
+    late = (at for at in row[IN_A_ROW - 1 :] if at - row[0] >= SPAN)
+    return next(late, None)
+
+
+def next_step(row: Sequence[datetime], last_try: datetime, now: datetime) -> Step:
+    """One try a week for a month; a try that does not bounce ends the row."""
+    ended = ended_at(row)
+    if ended is None:
+        return Step.RESUME
+    if now - ended >= TRIED_FOR:
+        return Step.GIVE_UP
+    return Step.TRY if now - last_try >= TRY_EVERY else Step.WAIT

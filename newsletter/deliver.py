@@ -87,7 +87,7 @@ def deliver(
         claims.expire(tx, clock(), lives.is_gone)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-        complaint = complaints(tx, clock(), limits)
+        complaint = complaints(tx, clock())
     owner = f"{lives.me()}/{uuid4().hex}"
     work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
     work.patience = Patience(limits.in_a_row, complaint)

@@ -229,7 +229,7 @@ def deliver_groups(
     limits = limits or Limits()
     settle_lost(store, mailer, clock)
     with store.begin() as tx:
-        complaint = complaints(tx, clock(), limits)
+        complaint = complaints(tx, clock())
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
     total = sum(counts.values())

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from newsletter import inbox
 from newsletter.daily import safely
 from newsletter.fences import settle_lost
+from newsletter.people import EventKind
 from newsletter.signs import give_sign
 from newsletter.stopping import Stopped
-from newsletter.store import events, inbound, retention, signups, troubles
-from newsletter.store.events import EventKind
+from newsletter.store import events, inbound, retention, signups, soft_bounces, troubles
 from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.watching import tell_operator
 
@@ -84,7 +84,8 @@ def do_round(room: Room) -> None:
 
 def do_night(room: Room) -> None:
     forget = (forget_signups, forget_events, forget_mails, forget_scores, forget_letters)
-    _do(room, (*forget, forget_troubles, forget_units, compare_lists))
+    # Readers are tried again before the events are forgotten that ended them.
+    _do(room, (try_bounced_again, *forget, forget_troubles, forget_units, compare_lists))
 
 
 def _do(room: Room, duties: Sequence[Duty]) -> None:
@@ -131,6 +132,15 @@ def free_who_came_back(room: Room, now: datetime) -> None:
 def erase_elsewhere(room: Room, now: datetime) -> None:
     if told := pass_on_erasures(room.store, room.lists, now):
         log.info("%d erasures passed on", told)
+
+
+def try_bounced_again(room: Room, now: datetime) -> None:
+    """One mail a week to each reader whom soft bounces ended, for a month."""
+    last, more = "", True
+    while more and not room.stop.is_set():
+        with room.store.begin() as tx:
+            last = soft_bounces.review_page(tx, now, last)
+        more = bool(last)
 
 
 def forget_signups(room: Room, now: datetime) -> None:

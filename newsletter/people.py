@@ -69,6 +69,21 @@ class DeliveryState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class EventKind(StrEnum):
+    """What a provider's event means to us; what means nothing is not kept."""
+
+    PROCESSED = "processed"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    SOFT_BOUNCE = "soft bounce"
+    REPORTED_BOUNCE = "reported bounce"
+    """The address is gone, as a mail says that anybody may have written who was forwarded ours."""
+    HARD_BOUNCE = "hard bounce"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """(digest, subscriber), unique. `id` is opaque and the only thing a provider learns."""

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import returned
 from newsletter.links import TEST_READER, Purpose
+from newsletter.people import EventKind
 from newsletter.replies import is_absence_note
 from newsletter.store import returns, subscribers
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.inbound import State
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.patience import in_a_row
 from newsletter.store import events
+from newsletter.symptoms import COMPLAINTS, stops_mail
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,26 +22,20 @@ MONTH = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How fast, and when not to go on.
-
-    Mailbox providers block who is complained about by 0.3 % of readers; below `few_complaints`
-    in a month the share says nothing.
-    """
+    """How fast, and when not to go on."""
 
     threads: int = 8
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
-    complaint_share: float = 0.003
-    few_complaints: int = 3
     in_a_row: dict[Verdict, int] = field(default_factory=in_a_row)
 
 
-def complaints(tx: Connection, now: datetime, limits: Limits) -> str:
+def complaints(tx: Connection, now: datetime) -> str:
     """Why nothing more should be sent for now; empty where readers are content."""
     complained, accepted = events.complaints(tx, now - MONTH)
-    if complained < limits.few_complaints or complained <= limits.complaint_share * accepted:
+    if not stops_mail(complained, accepted):
         return ""
     return (
-        f"{complained} complaints on {accepted} mails in 30 days are more than "
-        f"{limits.complaint_share:.1%}: mailbox providers block such senders; find out why first"
+        f"{complained} readers complained on {accepted} mails in 30 days, more than "
+        f"{COMPLAINTS:.1%}: mailbox providers block such senders; find out why first"
     )

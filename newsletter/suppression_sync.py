@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from newsletter.addresses import fingerprint
 from newsletter.bounces import says_gone
 from newsletter.mailers import ListName
-from newsletter.people import SubscriberState
+from newsletter.people import EventKind, SubscriberState
 from newsletter.store import departures, erasures, events, subscribers, suppressions
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.suppressions import GRAVITY, Reason
 
 if TYPE_CHECKING:

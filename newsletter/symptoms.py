@@ -181,14 +181,14 @@ def _doubts(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
 
 
 def _complaints(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
-    share = seen.complained / seen.accepted if seen.accepted else 1.0
-    if seen.complained < FEW_COMPLAINTS or share <= NEAR_COMPLAINTS:
+    share = complaint_share(seen.complained, seen.accepted)
+    if share <= NEAR_COMPLAINTS:
         return
-    blocked = share > COMPLAINTS
+    blocked = stops_mail(seen.complained, seen.accepted)
     yield Alert(
         Kind.COMPLAINTS if blocked else Kind.COMPLAINTS_NEAR,
         "",
-        f"{seen.complained} of {seen.accepted:,} mails of 30 days were reported as spam: "
+        f"{seen.complained} readers reported mail as spam, of {seen.accepted:,} mails of 30 days: "
         f"{share:.2%}.",
         f"Above {COMPLAINTS:.1%} mailbox providers block a sender, and no digest is mailed until "
         f"the share has fallen; they ask for less than {NEAR_COMPLAINTS:.1%}. Find out whom you "
@@ -196,6 +196,18 @@ def _complaints(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         "Those who complained are mailed no more:",
         "newsletter subscribers list",
     )
+
+
+def complaint_share(complained: int, accepted: int) -> float:
+    """Readers who complained, by the mails they are measured by; nothing where they are few."""
+    if complained < FEW_COMPLAINTS:
+        return 0.0
+    return complained / accepted if accepted else 1.0
+
+
+def stops_mail(complained: int, accepted: int) -> bool:
+    """Whether so many readers complained that nothing more may be mailed."""
+    return complaint_share(complained, accepted) > COMPLAINTS
 
 
 def _budgets(seen: Seen, bounds: Bounds) -> Iterator[Alert]:

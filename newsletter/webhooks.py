@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter import inbox, incoming
 from newsletter.bounces import DIAGNOSTIC_LENGTH, says_gone
+from newsletter.people import EventKind
 from newsletter.store import events
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

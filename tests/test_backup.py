@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.engine import make_url
 
-from newsletter.people import DeliveryState
+from newsletter.people import DeliveryState, EventKind
 from newsletter.store import Store, StoreError, backup, deliveries, events, holding, origin
 from newsletter.store.origin import Kind
 from newsletter.store.tables import delivery, digest, subscriber
@@ -96,7 +96,7 @@ def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_
     with store.begin() as tx:
         assert holding.held(tx) == held
         [one, *_] = [row for row in town.rows() if row.state == "unknown"]
-        news = events.Event(events.EventKind.DELIVERED, one.email, LATER, one.id)
+        news = events.Event(EventKind.DELIVERED, one.email, LATER, one.id)
         events.apply(tx, [news], LATER)
         assert holding.held(tx) == held - 1
         assert holding.release(tx, LATER, sent=False) == held - 1

@@ -22,7 +22,7 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid
 from newsletter.mailers.sendgrid_groups import SendGridGroups
 from newsletter.owing import owe_due, waiting
-from newsletter.people import DeliveryState, Format, GroupEmail, SubscriberState
+from newsletter.people import DeliveryState, EventKind, Format, GroupEmail, SubscriberState
 from newsletter.render import Renderer
 from newsletter.room import Room
 from newsletter.store import (
@@ -34,7 +34,7 @@ from newsletter.store import (
     groups,
     subscribers,
 )
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.groups import GroupState
 from newsletter.store.tables import delivery, mail_group
 from newsletter.store.units import Kind, Unit

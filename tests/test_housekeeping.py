@@ -18,11 +18,11 @@ from newsletter import wiring
 from newsletter.housekeeping import add_to, do_night, do_round
 from newsletter.inbox import take
 from newsletter.links import Links
-from newsletter.people import SubscriberState
+from newsletter.people import EventKind, SubscriberState
 from newsletter.pulse import Pulse
 from newsletter.stopping import Stopped
 from newsletter.store import Store, events, signups, subscribers
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
 from tests.fakes.imap import FakeImap
 from tests.fakes.mail import reader, settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
@@ -206,9 +207,9 @@ def test_13_a_delay_is_no_bounce(town: Town, action: str, told: list[str]):
 
 def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
     row = town.rows()[0]
-    for day in range(5):
-        at = START.replace(day=START.day + day)
-        take(town.store, report(row.email, status=f"5.1.1 {day}"), "", [SENDER.email], at)
+    for week in range(6):
+        at = START + timedelta(days=7 * week)
+        take(town.store, report(row.email, status=f"5.1.1 {week}"), "", [SENDER.email], at)
         work_off(post(town), at)
     assert states(town)[row.email] == SubscriberState.BOUNCED
     with town.store.read() as tx:

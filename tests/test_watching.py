@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, event, func, select, update
 
+from newsletter import restraint
 from newsletter.daily import fetch_for, make_edition
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import Outcome
 from newsletter.noting import note_issues
-from newsletter.people import WEEKLY
+from newsletter.people import WEEKLY, EventKind
 from newsletter.room import no_report
 from newsletter.scorers.claude import Claude
 from newsletter.sources import SourceError
 from newsletter.store import Store, alerts, claims, events, inbound, subscribers
-from newsletter.store.events import Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.tables import delivery
+from newsletter.store.tables import digest as digests
 from newsletter.store.tables import inbound as letters
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import Clock, Town, settings
@@ -450,13 +452,29 @@ def test_complaints(service: Service, readers: int, title: str, share: str):
         assert len(service.told) == count
         all_to("accepted", service)
         with service.room.store.begin() as tx:
+            tx.execute(digests.update().values(at=service.now))
             events.apply(tx, told, service.now)
 
     def a_month_passes() -> None:
         service.now += timedelta(days=31)
 
     assert len(town.rows()) == readers
-    is_told_once(service, complain, a_month_passes, title, f"3 of {readers:,} mails", share)
+    said = f"3 readers reported mail as spam, of {readers:,} mails"
+    is_told_once(service, complain, a_month_passes, title, said, share)
+
+
+def test_one_reader_who_reports_all_his_mails_stops_nobody(service: Service):
+    town_of(service, 20)
+    all_to("accepted", service)
+    told = [
+        Event(EventKind.COMPLAINT, "reader1@example.org", service.now + timedelta(seconds=n))
+        for n in range(5)
+    ]
+    with service.room.store.begin() as tx:
+        events.apply(tx, told, service.now)
+    assert service.round() == []
+    with service.room.store.read() as tx:
+        assert restraint.complaints(tx, service.now) == ""
 
 
 def test_a_budget_that_is_nearly_spent(service: Service):

@@ -12,8 +12,9 @@ import pytest
 
 from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.people import WEEKDAYS, Format, SubscriberState
-from newsletter.store import signups, subscribers, suppressions
+from newsletter.people import WEEKDAYS, EventKind, Format, SubscriberState
+from newsletter.store import events, signups, subscribers, suppressions
+from newsletter.store.events import Event
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from newsletter.web.forms import read_form
@@ -155,6 +156,28 @@ def test_19_a_complaint_is_never_taken_back_by_a_form(house: House):
     assert "does not work any more" in house.web.post(path).words
     assert house.reason() == Reason.COMPLAINED
     assert house.find().state == SubscriberState.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize("kind", [EventKind.REPORTED_BOUNCE, EventKind.UNSUBSCRIBE])
+def test_19_a_report_that_only_a_message_id_proves_is_undone_by_the_form(
+    house: House, kind: EventKind
+):
+    reader(house.store)
+    with house.store.begin() as tx:
+        events.apply(tx, [Event(kind, "ada@example.org", NOW, reason="5.1.1")], NOW)
+    assert house.find().state in {SubscriberState.BOUNCED, SubscriberState.UNSUBSCRIBED}
+    _, mail = house.subscribe()
+    house.web.post(link_in(mail()))
+    assert house.find().state == SubscriberState.ACTIVE
+    assert house.reason() is None
+
+
+def test_19_an_address_that_is_gone_gets_no_mail_of_the_form(house: House):
+    reader(house.store)
+    with house.store.begin() as tx:
+        events.apply(tx, [Event(EventKind.HARD_BOUNCE, "ada@example.org", NOW)], NOW)
+    house.subscribe()
+    assert settled(house) == []
 
 
 def test_19_one_address_gets_one_mail_an_hour(house: House):

@@ -181,6 +181,7 @@ def show_export(out: str) -> int:
 def show_subscribers(*, as_json: bool) -> int:
     with wiring.open_store(read_settings()).read() as tx:
         found = list(subscribers.everyone(tx))
+        bounced = subscribers.bounced_because(tx)
     facts = [
         {
             "email": one.email,
@@ -190,6 +191,7 @@ def show_subscribers(*, as_json: bool) -> int:
             "timezone": one.timezone or "",
             "send_at": f"{one.send_at:%H:%M}" if one.send_at else "",
             "consent": one.consent,
+            "bounced": bounced.get(one.id, ""),
         }
         for one in found
     ]

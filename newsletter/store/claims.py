@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import String, bindparam, func, literal, or_, select, update
 
 from newsletter.people import Delivery, DeliveryState, SubscriberState
-from newsletter.store import subscribers
+from newsletter.store import soft_bounces, subscribers
 from newsletter.store.tables import delivery, digest, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -133,16 +133,20 @@ def choose(
     """The next rows that may be sent, of readers like `who`; and how many were skipped."""
     query = _NEXT if who is None else _NEXT.where(who)
     rows = tx.execute(query, {"of_digest": digest_id, "now": now, "most": limit}).all()
-    skip, chosen = [], []
+    skip, chosen, tries = [], [], []
     for row in rows:
         if obstacle := _obstacle(row):
             change = {"row": row.delivery_id, "now": now, "address": row.email}
             skip.append({**change, "why": obstacle})
             continue
+        if row.state_reason == soft_bounces.TRY:
+            tries.append(row.id)
         reader, attempt = subscribers.of_row(row), row.attempt + 1
         chosen.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
     if skip:
         tx.execute(_SKIP, skip)
+    if tries:
+        soft_bounces.start_try(tx, tries, now)
     return chosen, len(skip)
 
 

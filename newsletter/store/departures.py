@@ -8,7 +8,8 @@ from sqlalchemy import and_, func, select
 
 from newsletter.addresses import canonical, fingerprint
 from newsletter.people import SubscriberState
-from newsletter.store.events import BOUNCES, SOFT
+from newsletter.store.events import BOUNCES
+from newsletter.store.soft_bounces import BY_BOUNCES
 from newsletter.store.tables import event, subscriber
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def _asked_after(since: datetime) -> ColumnElement[bool]:
     return and_(
         subscriber.c.state == SubscriberState.ACTIVE,
         subscriber.c.state_at > since,
-        subscriber.c.state_reason.not_in(["", SOFT]),
+        subscriber.c.state_reason.not_in(["", *BY_BOUNCES]),
     )

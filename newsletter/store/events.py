@@ -3,7 +3,7 @@
     mail        unknown or sending --any event of it--> accepted
     subscriber  any --complaint--> complained     any --unsubscribe--> unsubscribed
                 any --hard bounce--> bounced, suppressed
-                active --five soft bounces without a delivery between--> bounced, not suppressed
+                active --soft bounces in a row (soft_bounces.py)--> bounced, not suppressed
 
 Each step is either final or counted anew from all events of an address in the order of their own
 times: so neither their order of arrival nor repetition changes where it ends.
@@ -14,38 +14,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import group_ends, subscribers, suppressions
+from newsletter.people import DeliveryState, EventKind, SubscriberState
+from newsletter.store import group_ends, soft_bounces, subscribers, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, digest, event, subscriber, suppression
+from newsletter.store.tables import delivery, digest, event, subscriber
+from newsletter.symptoms import FEW_COMPLAINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection, Select
-
-
-class EventKind(StrEnum):
-    """What a provider's event means to us; what means nothing is not kept."""
-
-    PROCESSED = "processed"
-    DEFERRED = "deferred"
-    DELIVERED = "delivered"
-    DROPPED = "dropped"
-    SOFT_BOUNCE = "soft bounce"
-    REPORTED_BOUNCE = "reported bounce"
-    """The address is gone, as a mail says that anybody may have written who was forwarded ours."""
-    HARD_BOUNCE = "hard bounce"
-    UNSUBSCRIBE = "unsubscribe"
-    COMPLAINT = "complaint"
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +48,6 @@ class Event:
     """The mail's own Message-ID, without its brackets."""
 
 
-SOFT_BOUNCES = 5
-SOFT = "soft bounces"
 KEPT = timedelta(days=90)
 PAGE = 5000
 """Rows that one transaction deletes: there are two or three events of each mail."""
@@ -115,15 +98,15 @@ def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
     """Who complained since then, and mails accepted of the digests made since then.
 
     Each counts once: one who reports all his old mails must not stop everybody else's.
-    The mails are counted only where somebody complained: there are millions of them.
+    The mails are counted only where it matters: there are millions of them.
     """
     complained = tx.scalar(
         select(func.count(event.c.email_hash.distinct())).where(
             event.c.kind == EventKind.COMPLAINT, event.c.at >= since
         )
     )
-    if not complained:
-        return 0, 0
+    if not complained or complained < FEW_COMPLAINTS:
+        return complained or 0, 0
     made = select(digest.c.id).where(digest.c.at >= since)
     accepted = tx.scalar(
         select(func.count()).where(
@@ -215,45 +198,7 @@ def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
     if end:
         way = f"{told.kind}: {told.reason}" if told.reason else f"event: {told.kind}"
         subscribers.withdraw(tx, subscriber_id, end[0], way, now, reason=end[1])
-    elif told.kind in {EventKind.SOFT_BOUNCE, EventKind.DELIVERED}:
-        _count_soft(tx, subscriber_id, fingerprint(told.email), now)
-
-
-def _count_soft(tx: Connection, subscriber_id: str, email_hash: str, now: datetime) -> None:
-    """Soft bounces since the last delivery, and since the operator restored the reader, by the
-    events' own times.
-
-    Where both bear one second the delivery counts as the later: it is the kinder reading.
-    """
-    mine = event.c.email_hash == email_hash
-    delivered = tx.scalar(
-        select(func.max(event.c.at)).where(mine, event.c.kind == EventKind.DELIVERED)
-    )
-    restored = tx.scalar(
-        select(subscriber.c.state_at).where(
-            subscriber.c.id == subscriber_id, subscriber.c.state_reason == subscribers.RESTORED
-        )
-    )
-    soft = select(func.count()).where(mine, event.c.kind == EventKind.SOFT_BOUNCE)
-    for since in (delivered, restored):
-        if since:
-            soft = soft.where(event.c.at > since)
-    number = tx.scalar(soft) or 0
-    this = update(subscriber).where(subscriber.c.id == subscriber_id)
-    tx.execute(this.values(soft_bounces=number))
-    before, after = SubscriberState.ACTIVE, SubscriberState.BOUNCED
-    if number < SOFT_BOUNCES:
-        # News of a delivery between the bounces came late: they were not in a row after all.
-        before, after = after, before
-        this = this.where(
-            subscriber.c.state_reason == SOFT, subscriber.c.email_hash.not_in(_suppressed())
-        )
-    tx.execute(
-        this.where(subscriber.c.state == before).values(
-            state=after, state_reason=SOFT, state_at=now
-        )
-    )
-
-
-def _suppressed() -> Select[tuple[str]]:
-    return select(suppression.c.email_hash)
+    elif told.kind is EventKind.SOFT_BOUNCE:
+        soft_bounces.end(tx, subscriber_id, now)
+    elif told.kind is EventKind.DELIVERED:
+        soft_bounces.take_back(tx, subscriber_id, now)

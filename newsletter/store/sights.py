@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from newsletter.people import DeliveryState, Subscriber
-from newsletter.store import spending, troubles
+from newsletter.store import events, spending, troubles
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
-from newsletter.store.events import EventKind
 from newsletter.store.inbound import State
-from newsletter.store.tables import delivery, digest, event, fetched, inbound, mailing, subscriber
+from newsletter.store.tables import delivery, digest, fetched, inbound, mailing, subscriber
 from newsletter.store.troubles import TroubleKind
-from newsletter.symptoms import FEW_COMPLAINTS, Case, Seen
+from newsletter.symptoms import Case, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,7 +33,7 @@ SETTLING = timedelta(hours=1)
 def look(tx: Connection, now: datetime) -> Seen:
     """All that the database knows of; what is due of arXiv and of the disk is added above."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    complained, accepted = _complaints(tx, now)
+    complained, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
     return Seen(
         now=now,
@@ -81,22 +80,6 @@ def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
         .order_by(digest.c.date, digest.c.rubric)
     )
     return tuple(Case(slug, day, at, reason=why) for slug, day, at, why in tx.execute(query))
-
-
-def _complaints(tx: Connection, now: datetime) -> tuple[int, int]:
-    """Complaints of a month, and the mails they are measured by; those only where it matters."""
-    since = now - MONTH
-    complained = tx.scalar(
-        select(func.count()).where(event.c.kind == EventKind.COMPLAINT, event.c.at >= since)
-    )
-    if not complained or complained < FEW_COMPLAINTS:
-        return complained or 0, 0
-    accepted = tx.scalar(
-        select(func.count()).where(
-            delivery.c.state == DeliveryState.ACCEPTED, delivery.c.changed_at >= since
-        )
-    )
-    return complained, accepted or 0
 
 
 def _replies(tx: Connection) -> tuple[int, datetime | None]:

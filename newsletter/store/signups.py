@@ -75,13 +75,16 @@ def done(tx: Connection, email: str) -> None:
 def rejoin(
     tx: Connection, subscriber_id: str, email: str, rubric: str, consent: str, now: datetime
 ) -> bool:
-    """One who left asked anew and confirmed. False where another reason keeps the address out."""
-    gone = SubscriberState.UNSUBSCRIBED
+    """One who left, or whose mail bounced, asked anew and confirmed: that mail arrived.
+
+    False where another reason keeps the address out.
+    """
+    gone = [SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED]
     if not suppressions.lift(tx, email) and suppressions.reason_for(tx, email):
         return False
     changed = tx.execute(
         update(subscriber)
-        .where(subscriber.c.id == subscriber_id, subscriber.c.state == gone)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state.in_(gone))
         .values(
             state=SubscriberState.ACTIVE,
             state_reason="confirmed again",

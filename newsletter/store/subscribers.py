@@ -92,6 +92,13 @@ def everyone(tx: Connection) -> Iterator[Subscriber]:
     return _pages(tx, select(subscriber).where(subscriber.c.email != ""))
 
 
+def bounced_because(tx: Connection) -> dict[str, str]:
+    """Why mail to the bounced comes back, by their ids: all that the mail server said."""
+    bounced = subscriber.c.state == SubscriberState.BOUNCED
+    query = select(subscriber.c.id, subscriber.c.state_reason).where(bounced)
+    return {row.id: row.state_reason for row in tx.execute(query)}
+
+
 def served(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
     """Those who get digests, of one rubric or all: active, and not suppressed; by address."""
     query = (

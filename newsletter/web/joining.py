@@ -145,7 +145,7 @@ def _fulfil(tx: Connection, known: Subscriber, now: datetime) -> str:
     imported = known.state is SubscriberState.PENDING and known.consent
     origin = known.consent if imported else "web form"
     consent = f"{origin} of {wish.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
-    if known.state is SubscriberState.UNSUBSCRIBED:
+    if known.state in (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED):
         if not signups.rejoin(tx, known.id, known.email, wish.rubric, consent, now):
             return ""
     else:

@@ -1,0 +1,146 @@
+"""Readers whose mail bounces again and again without their address being gone.
+
+    active --five in a row over fourteen days--> bounced --a week later--> active, for one mail
+    bounced --a mail arrived, or a try did not bounce--> active
+    bounced --a month of tries--> bounced for good; the sign-up form lets them in again
+
+What follows is decided from all events of an address by their own times (`bounces.py`), so that
+their order of arrival does not matter. Nobody is suppressed by it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from newsletter.bounces import SILENCE, Step, ended_at, in_a_row, next_step
+from newsletter.people import DeliveryState, EventKind, SubscriberState
+from newsletter.store.tables import delivery, event, subscriber, suppression
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Select
+
+ENDED = "soft bounces"
+TRY = "one try after soft bounces"
+GIVEN_UP = "soft bounces, and a month of tries"
+BY_BOUNCES = (ENDED, TRY, GIVEN_UP)
+PAGE = 500
+
+
+def end(tx: Connection, subscriber_id: str, now: datetime) -> None:
+    """A soft bounce came: end the reader where the row is long enough. A try goes on."""
+    row = _row(tx, subscriber_id, now)
+    this = update(subscriber).where(subscriber.c.id == subscriber_id)
+    tx.execute(this.values(soft_bounces=len(row)))
+    if ended_at(row):
+        active = subscriber.c.state == SubscriberState.ACTIVE
+        tx.execute(
+            this.where(active, subscriber.c.state_reason != TRY).values(
+                state=SubscriberState.BOUNCED, state_reason=ENDED, state_at=now
+            )
+        )
+
+
+def take_back(tx: Connection, subscriber_id: str, now: datetime) -> None:
+    """A mail arrived: perhaps the bounces were not in a row after all."""
+    row = _row(tx, subscriber_id, now)
+    this = update(subscriber).where(subscriber.c.id == subscriber_id)
+    tx.execute(this.values(soft_bounces=len(row)))
+    if ended_at(row) is None:
+        _resume(tx, subscriber_id, now)
+
+
+def start_try(tx: Connection, subscriber_ids: Sequence[str], now: datetime) -> None:
+    """Their one mail leaves: until there is news of it, or a week is over, no other does."""
+    tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id.in_(subscriber_ids), subscriber.c.state_reason == TRY)
+        .values(state=SubscriberState.BOUNCED, state_reason=ENDED, state_at=now)
+    )
+
+
+def review_page(tx: Connection, now: datetime, after: str) -> str:
+    """Take the next step for a page of the ended readers; the last of them, empty at the end."""
+    query = select(subscriber.c.id, subscriber.c.state_at).where(
+        subscriber.c.state == SubscriberState.BOUNCED,
+        subscriber.c.state_reason == ENDED,
+        subscriber.c.email_hash.not_in(_suppressed()),
+        subscriber.c.id > after,
+    )
+    found = tx.execute(query.order_by(subscriber.c.id).limit(PAGE)).all()
+    for subscriber_id, last_try in found:
+        _take_step(tx, subscriber_id, last_try, now)
+    return found[-1].id if len(found) == PAGE else ""
+
+
+def _take_step(tx: Connection, subscriber_id: str, last_try: datetime, now: datetime) -> None:
+    step = next_step(_row(tx, subscriber_id, now), last_try, now)
+    this = update(subscriber).where(subscriber.c.id == subscriber_id)
+    if step is Step.RESUME:
+        _resume(tx, subscriber_id, now)
+    elif step is Step.TRY:
+        tx.execute(this.values(state=SubscriberState.ACTIVE, state_reason=TRY, state_at=now))
+    elif step is Step.GIVE_UP:
+        tx.execute(this.values(state_reason=GIVEN_UP, state_at=now))
+
+
+def _resume(tx: Connection, subscriber_id: str, now: datetime) -> None:
+    tx.execute(
+        update(subscriber)
+        .where(
+            subscriber.c.id == subscriber_id,
+            subscriber.c.state_reason.in_(BY_BOUNCES),
+            subscriber.c.state.in_([SubscriberState.BOUNCED, SubscriberState.ACTIVE]),
+            subscriber.c.email_hash.not_in(_suppressed()),
+        )
+        .values(state=SubscriberState.ACTIVE, state_reason=ENDED, state_at=now)
+    )
+
+
+def _row(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
+    """When their mails bounced, one time for each mail, since the last that arrived."""
+    who = select(subscriber.c.email_hash, *_ASKED).where(subscriber.c.id == subscriber_id)
+    email_hash, state, reason, since = tx.execute(who).one()
+    news = select(event.c.kind, event.c.delivery_id, event.c.at).where(
+        event.c.email_hash == email_hash,
+        event.c.kind.in_([EventKind.SOFT_BOUNCE, EventKind.DELIVERED]),
+    )
+    bounced: dict[str | datetime, datetime] = {}
+    arrived = _silent(tx, subscriber_id, now)
+    if state == SubscriberState.ACTIVE and reason not in ("", *BY_BOUNCES):
+        arrived.append(since)  # They asked for mail by a link that had come by mail.
+    for kind, delivery_id, at in tx.execute(news):
+        if kind == EventKind.DELIVERED:
+            arrived.append(at)
+        else:
+            bounced[delivery_id or at] = min(at, bounced.get(delivery_id, at))
+    return in_a_row(bounced.values(), arrived)
+
+
+_ASKED = (subscriber.c.state, subscriber.c.state_reason, subscriber.c.state_at)
+
+
+def _silent(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
+    """The last mail that was taken long ago and of which nothing was heard: by SMTP, that is all
+    that is ever known of one that arrived.
+    """
+    query = (
+        select(delivery.c.changed_at)
+        .where(
+            delivery.c.subscriber_id == subscriber_id,
+            delivery.c.state == DeliveryState.ACCEPTED,
+            delivery.c.fate == "",
+            delivery.c.changed_at <= now - SILENCE,
+        )
+        .order_by(delivery.c.changed_at.desc())
+        .limit(1)
+    )
+    return list(tx.scalars(query))
+
+
+def _suppressed() -> Select[tuple[str]]:
+    return select(suppression.c.email_hash)

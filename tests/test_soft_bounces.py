@@ -1,0 +1,199 @@
+"""Readers whose mail bounces again and again: when they end, and how they are tried again."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.bounces import Step, ended_at, in_a_row, next_step
+from newsletter.people import EventKind, SubscriberState
+from newsletter.store import deliveries, events, signups, soft_bounces, subscribers, suppressions
+from newsletter.store.events import Event
+from newsletter.store.tables import subscriber
+from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from newsletter.store import Store
+
+READER = "reader1@example.org"
+
+
+def days(*numbers: int) -> list[datetime]:
+    return [START + timedelta(days=number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("bounces", "arrived", "ended"),
+    [
+        ((0, 1, 2, 3, 4), (), None),
+        ((0, 3, 7, 10, 13), (), None),
+        ((0, 3, 7, 10, 14), (), 14),
+        ((0, 14, 28, 42), (), None),
+        (tuple(range(20)), (), 14),
+        ((0, 3, 7, 10, 14), (5,), None),
+        ((0, 3, 7, 10, 14), (14,), None),
+        ((0, 3, 7, 10, 14, 18, 22), (3,), 22),
+    ],
+)
+def test_13_five_in_a_row_end_a_reader_if_they_span_fourteen_days(
+    bounces: Sequence[int], arrived: Sequence[int], ended: int | None
+):
+    row = in_a_row(days(*bounces), days(*arrived))
+    assert ended_at(row) == (None if ended is None else days(ended)[0])
+
+
+def test_13_there_is_one_try_a_week_for_a_month() -> None:
+    row = days(0, 4, 8, 12, 14)
+    steps, last_try = [], row[-1]
+    for day in range(14, 60):
+        [now] = days(day)
+        step = next_step(row, last_try, now)
+        if step is Step.TRY:
+            last_try = now
+        steps.append((day, step))
+    tries = [day for day, step in steps if step is Step.TRY]
+    over = [day for day, step in steps if step is Step.GIVE_UP]
+    assert (tries, over[0]) == ([21, 28, 35, 42], 49)
+
+
+class PlainTown(Town):
+    """Everybody is owed each digest by itself, and not what was missed with it."""
+
+    def plan(self, _day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
+        with self.store.begin() as tx:
+            mine = subscriber.c.rubric == rubric
+            deliveries.make_rows(tx, self.digest_id, mine, self.clock.now(), None)
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    made = PlainTown(store)
+    made.settle(1)
+    return made
+
+
+def tell(town: Town, kind: EventKind, at: datetime, delivery_id: str = "") -> None:
+    with town.store.begin() as tx:
+        events.apply(tx, [Event(kind, READER, at, delivery_id)], at)
+
+
+def state(town: Town) -> SubscriberState:
+    with town.store.read() as tx:
+        known = subscribers.find(tx, READER)
+    assert known is not None
+    return known.state
+
+
+def review(town: Town) -> None:
+    with town.store.begin() as tx:
+        soft_bounces.review_page(tx, town.clock.now(), "")
+
+
+def end_softly(town: Town) -> None:
+    for at in days(0, 4, 8, 12, 14):
+        tell(town, EventKind.SOFT_BOUNCE, at)
+    [town.clock.at] = days(14)
+    assert state(town) is SubscriberState.BOUNCED
+
+
+def mail(town: Town) -> int:
+    """One day's digest: how many mails left."""
+    town.announce(town.clock.now().date() - timedelta(days=1))
+    mailer = FakeMailer()
+    town.send(mailer)
+    return len(mailer.taken)
+
+
+def test_13_a_try_is_one_mail_and_only_a_bounce_ends_it_again(town: Town):
+    end_softly(town)
+    review(town)
+    assert mail(town) == 0
+    town.clock.at += timedelta(days=7)
+    review(town)
+    assert (mail(town), state(town)) == (1, SubscriberState.BOUNCED)
+    town.clock.at += timedelta(days=1)
+    review(town)
+    assert mail(town) == 0
+    [row] = town.rows()
+    tell(town, EventKind.SOFT_BOUNCE, town.clock.now(), row.id)
+    town.clock.at += timedelta(days=6)
+    review(town)
+    assert mail(town) == 1
+
+
+def test_13_a_try_that_arrives_brings_the_reader_back(town: Town):
+    end_softly(town)
+    town.clock.at += timedelta(days=7)
+    review(town)
+    assert mail(town) == 1
+    tell(town, EventKind.DELIVERED, town.clock.now(), town.rows()[0].id)
+    assert state(town) is SubscriberState.ACTIVE
+
+
+def test_13_by_smtp_a_try_of_which_nothing_is_heard_has_arrived(town: Town):
+    end_softly(town)
+    town.clock.at += timedelta(days=7)
+    review(town)
+    assert mail(town) == 1
+    town.clock.at += timedelta(days=5)
+    review(town)
+    assert state(town) is SubscriberState.BOUNCED
+    town.clock.at += timedelta(days=1)
+    review(town)
+    assert state(town) is SubscriberState.ACTIVE
+
+
+def test_13_after_a_month_of_tries_it_is_final_and_nobody_is_suppressed(town: Town):
+    end_softly(town)
+    for _ in range(60):
+        town.clock.at += timedelta(days=1)
+        review(town)
+        if state(town) is SubscriberState.ACTIVE:
+            assert mail(town) == 1
+            tell(town, EventKind.SOFT_BOUNCE, town.clock.now(), town.rows()[-1].id)
+    assert len(town.rows()) == 4
+    assert state(town) is SubscriberState.BOUNCED
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, READER) is None
+
+
+def test_19_who_confirms_again_is_let_in_and_old_bounces_count_no_more(town: Town):
+    end_softly(town)
+    with town.store.begin() as tx:
+        known = subscribers.find(tx, READER)
+        assert known
+        assert signups.rejoin(tx, known.id, READER, known.rubric, "web form", town.clock.now())
+    assert state(town) is SubscriberState.ACTIVE
+    tell(town, EventKind.SOFT_BOUNCE, days(15)[0])
+    assert state(town) is SubscriberState.ACTIVE
+
+
+def test_12_soft_bounces_and_deliveries_end_alike_in_any_order(town: Town):
+    bounced = [Event(EventKind.SOFT_BOUNCE, READER, at) for at in days(0, 5, 9, 13, 15)]
+    batch = [*bounced, Event(EventKind.DELIVERED, READER, days(3)[0])]
+    [now] = days(20)
+    ends = set()
+    for order in list(permutations(batch))[::48]:
+        with town.store.begin() as tx:
+            trial = tx.begin_nested()
+            for one in order:
+                events.apply(tx, [one], now)
+            known = subscribers.find(tx, READER)
+            assert known
+            ends.add(known.state)
+            trial.rollback()
+    assert ends == {SubscriberState.ACTIVE}
+
+
+def test_13_by_smtp_mails_that_arrived_in_between_break_the_row(town: Town):
+    town.announce(date(2025, 9, 22))
+    town.send(FakeMailer())
+    for at in days(-4, -3, -2, -1, 14):
+        tell(town, EventKind.SOFT_BOUNCE, at)
+    assert state(town) is SubscriberState.ACTIVE
