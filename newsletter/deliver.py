@@ -16,15 +16,17 @@ from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from newsletter import lives, logs
+from newsletter.bounces import DIAGNOSTIC_LENGTH, says_gone
 from newsletter.envelope import content_hash
 from newsletter.insisting import insist
 from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.patience import Patience
-from newsletter.people import Delivery, DeliveryState, Email
+from newsletter.people import Delivery, DeliveryState, Email, EventKind
 from newsletter.restraint import Limits, complaints
-from newsletter.store import Store, claims, deliveries
+from newsletter.store import Store, claims, deliveries, events
 from newsletter.store.claims import Outcome
+from newsletter.store.events import Event
 
 __all__ = ["LONGEST_REST", "Limits", "Progress", "Tally", "deliver"]
 
@@ -223,6 +225,8 @@ class _Work:
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
             claims.record(tx, outcomes, now)
+            # A refusal in the dialogue is the same news as a report that comes by mail.
+            events.apply(tx, [_bounced(one, now) for one in outcomes if one.diagnostic], now)
             free = self.pace.grant(tx, now, free)
             if not free:
                 return [], 0
@@ -264,7 +268,9 @@ class _Work:
         self.patience.failed(error, now)
         self.pace.rest_all(self.patience.pause_left(now))
         state = ENDS.get(error.verdict, DeliveryState.PENDING)
-        outcome = Outcome(delivery, state, str(error), content_hash=content)
+        outcome = Outcome(
+            delivery, state, str(error), content_hash=content, diagnostic=error.diagnostic
+        )
         return self._later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
 
     def _later(self, outcome: Outcome, now: datetime) -> Outcome:
@@ -272,3 +278,14 @@ class _Work:
             tried = claims.failures(tx, outcome.delivery.id) + 1
         delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
         return replace(outcome, not_before=now + delay, failed=True)
+
+
+def _bounced(outcome: Outcome, now: datetime) -> Event:
+    gone = says_gone("", outcome.diagnostic)
+    return Event(
+        EventKind.HARD_BOUNCE if gone else EventKind.SOFT_BOUNCE,
+        outcome.delivery.subscriber.email,
+        now,
+        outcome.delivery.id,
+        reason=outcome.diagnostic[:DIAGNOSTIC_LENGTH],
+    )

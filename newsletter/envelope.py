@@ -26,17 +26,22 @@ NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who the mail is from, and who answers for it."""
+    """Who the mail is from, and who answers for it.
+
+    With `bounce_addresses` each digest has an envelope sender of its own.
+    """
 
     email: str
     name: str
     operator: str = ""
+    bounce_addresses: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The sender of `settings`; without a From address (files only) one that goes nowhere."""
         email = settings.from_email or f"digest@{settings.reply_host or 'localhost'}"
-        return cls(email, settings.from_name, settings.operator_email)
+        own = bool(settings.reply_domain) and settings.smtp_bounce_addresses
+        return cls(email, settings.from_name, settings.operator_email, own)
 
     @property
     def domain(self) -> str:
@@ -75,6 +80,7 @@ def compose(
     it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
     """
     marked = f"[TEST] {subject}" if test else subject
+    own = sender.bounce_addresses and not test
     return Email(
         to_email=subscriber.email,
         to_name=clean_name(subscriber.name),
@@ -88,6 +94,7 @@ def compose(
         headers=_list_headers(subscriber, links, sender, archive_url),
         delivery_id="" if test else delivery_id,
         date=now,
+        envelope_from=links.bounce_address(delivery_id) if own else "",
     )
 
 

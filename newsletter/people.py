@@ -111,6 +111,8 @@ class Email:
     headers: tuple[tuple[str, str], ...] = ()
     delivery_id: str = ""
     date: datetime | None = None
+    envelope_from: str = ""
+    """Where reports about this mail come back to; the From address where it is empty."""
 
 
 @dataclass(frozen=True, slots=True)

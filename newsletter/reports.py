@@ -69,8 +69,11 @@ def take(tx: Connection, links: Links, found: Letter, mail: Incoming, now: datet
         return State.DONE
     if told.feedback is not None:
         return _feedback(tx, told, proof, found, now)
+    by_a_server = returned.has_report(found.raw) or returned.is_by_a_server(found.raw)
+    if is_absence_note(mail) and not by_a_server:
+        return State.DONE
     if not told.recipients:
-        return State.DONE if is_absence_note(mail) else State.UNREADABLE
+        return State.UNREADABLE
     if not proof.email:
         return State.UNREADABLE
     about = told.about(proof.email)

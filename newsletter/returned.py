@@ -218,14 +218,14 @@ def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
     status = " ".join(code for code, _ in islice(enhanced_codes("\n".join(coded)), MOST_CODES))
     diagnostic = (" ".join(coded) or " ".join(said.split()))[:DIAGNOSTIC_LENGTH]
     temporary, permanent = _failures(raw)
+    if not (temporary or permanent or is_by_a_server(raw)):
+        return  # Readers and their machines write of codes, too.
     if status and all(code[0] == "2" for code in status.split()):
         yield Recipient(action="delivered", status=status, diagnostic=diagnostic)
         return
-    for address in sorted(temporary | permanent):
-        action = "failed" if address in permanent else "delayed"
+    for address in sorted(temporary | permanent) or [""]:
+        action = "delayed" if address in temporary - permanent else "failed"
         yield Recipient(address, action=action, status=status, diagnostic=diagnostic)
-    if not (temporary or permanent) and (status or is_by_a_server(raw)):
-        yield Recipient(action="failed", status=status, diagnostic=diagnostic)
 
 
 def has_report(raw: bytes) -> bool:

@@ -140,6 +140,10 @@ class Settings(BaseSettings):
     smtp_url: SecretStr = Field(
         SecretStr(""), description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
     )
+    smtp_bounce_addresses: bool = Field(
+        True,  # noqa: FBT003 - a default
+        description="use true or false",
+    )
     imap_url: SecretStr = Field(
         SecretStr(""), description="use imaps://USER:PASSWORD@HOST:993/FOLDER"
     )

@@ -150,3 +150,10 @@ def test_without_a_from_address_the_demo_still_has_a_sender():
     assert Sender.of(settings()) == Sender("digest@localhost", "arXiv digest")
     given = settings(from_email="d@mail.example.org", operator_email="op@example.org")
     assert Sender.of(given).operator == "op@example.org"
+
+
+def test_bounce_addresses_need_a_reply_domain_and_can_be_switched_off():
+    given = {"from_email": "a@x.example", "reply_domain": "in.x.example"}
+    assert Sender.of(settings(**given)).bounce_addresses
+    assert not Sender.of(settings(**given, smtp_bounce_addresses=False)).bounce_addresses
+    assert not Sender.of(settings(from_email="a@x.example")).bounce_addresses

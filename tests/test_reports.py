@@ -188,6 +188,30 @@ def test_17_a_message_id_proves_no_more_than_the_wish_to_leave(
     assert (states(town)[row.email], events_told(town)) == (state, told)
 
 
+VACATION = (
+    b"From: reader@elsewhere.example\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied\r\n"
+    b"Message-ID: <away@elsewhere.example>\r\n\r\nI am away until 5.1.1 next year.\r\n"
+)
+STRANGE = (
+    b"From: Mail Delivery Subsystem <mailer-daemon@elsewhere.example>\r\nSubject: ???\r\n"
+    b"Message-ID: <odd@elsewhere.example>\r\n\r\n\xff\xfe: no.\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "told", "states_of"), [(VACATION, [], "done"), (STRANGE, ["soft bounce"], "done")]
+)
+def test_13_what_comes_to_a_bounce_address_is_about_that_mail_whatever_it_says(
+    town: Town, raw: bytes, told: list[str], states_of: str
+):
+    row = town.rows()[0]
+    arrive(town, raw, LINKS.bounce_address(row.id))
+    assert (events_told(town), states(town)[row.email]) == (told, SubscriberState.ACTIVE)
+    assert town.rows()[0].fate == (told[0] if told else "")
+    with town.store.read() as tx:
+        assert list(tx.scalars(select(table.c.state))) == [states_of]
+
+
 def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(town: Town):
     arrive(town, report("stranger@elsewhere.example"))
     arrive(town, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")

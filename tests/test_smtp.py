@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import email as parser
 import socket
+from dataclasses import replace
 from email import policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
+from newsletter.links import LOCAL_PART_OCTETS, Purpose
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.smtp import Smtp
 from newsletter.settings import SettingsError
-from tests.fakes.mail import email, reader, settings
+from newsletter.store import subscribers, suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import event
+from tests.fakes.mail import LINKS, SENDER, Town, email, reader, settings
 from tests.fakes.smtp import FakeSmtp
 
 if TYPE_CHECKING:
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newsletter.people import Email
+    from newsletter.store import Store
 
 
 @pytest.fixture
@@ -173,3 +180,59 @@ def test_22_a_domain_in_another_script_travels_in_its_ascii_form(
 def test_a_wrong_address_of_the_server_names_the_setting(url: str):
     with pytest.raises(SettingsError, match="NEWSLETTER_SMTP_URL"):
         mailer(url)
+
+
+def test_reports_come_back_to_an_address_that_names_the_delivery(trusted: Callable[..., FakeSmtp]):
+    server = trusted()
+    sender = replace(SENDER, bounce_addresses=True)
+    made = email(sender=sender)
+    mailer(server.url).send(made)
+    mailer(server.url).send(email(sender=sender, test=True))
+    mailer(server.url).send(email())
+    own, *others = [line for line in server.commands if line.startswith("MAIL")]
+    address = own.removeprefix("MAIL FROM:<").removesuffix(">")
+    assert LINKS.read_address(address) == (Purpose.BOUNCE, made.delivery_id)
+    assert address == address.lower()
+    assert len(address.partition("@")[0]) <= LOCAL_PART_OCTETS
+    assert others == [f"MAIL FROM:<{SENDER.email}>"] * 2
+
+
+def test_a_server_that_takes_no_other_sender_is_told_with_the_setting(
+    trusted: Callable[..., FakeSmtp],
+):
+    server = trusted(answers={"MAIL": "553 5.7.1 sender address rejected: not owned by user"})
+    error = refused(server, email(sender=replace(SENDER, bounce_addresses=True)))
+    assert error.verdict is Verdict.HALT
+    assert "NEWSLETTER_SMTP_BOUNCE_ADDRESSES=false" in str(error)
+    assert "BOUNCE_ADDRESSES" not in str(refused(server))
+
+
+@pytest.mark.parametrize("step", ["RCPT", "END"])
+@pytest.mark.parametrize(
+    ("answer", "state", "shut", "fate"),
+    [
+        ("550 5.1.1 no such user", "bounced", Reason.BOUNCED, "hard bounce"),
+        ("552 5.2.2 the mailbox is full", "active", None, "soft bounce"),
+        ("550 no such user", "active", None, "soft bounce"),
+    ],
+)
+def test_a_refusal_of_a_recipient_is_the_same_news_as_a_report_by_mail(
+    trusted: Callable[..., FakeSmtp],
+    store: Store,
+    step: str,
+    answer: str,
+    state: str,
+    shut: Reason | None,
+    fate: str,
+):
+    server = trusted(answers={step: answer})
+    town = Town(store)
+    [person] = town.settle(1)
+    town.announce()
+    assert town.send(mailer(server.url)).rejected == 1
+    with store.read() as tx:
+        known = subscribers.get(tx, person.id)
+        assert known
+        assert (known.state, suppressions.reason_for(tx, person.email)) == (state, shut)
+        assert answer in tx.scalar(select(event.c.reason))
+    assert [row.fate for row in town.rows()] == [fate]

@@ -37,13 +37,21 @@ class Verdict(StrEnum):
 class SendError(Exception):
     """A message was not handed over. `verdict` says what that proves; the text is for a person.
 
-    `retry_after` is in seconds, where the provider named a time; None else.
+    `retry_after` is in seconds, where the provider named a time; None else. `diagnostic` is what
+    a mail server said of this recipient, as it would stand in a delivery report.
     """
 
-    def __init__(self, verdict: Verdict, reason: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        verdict: Verdict,
+        reason: str,
+        retry_after: float | None = None,
+        diagnostic: str = "",
+    ) -> None:
         super().__init__(reason)
         self.verdict = verdict
         self.retry_after = retry_after
+        self.diagnostic = diagnostic
 
 
 class RefusedReadersError(SendError):

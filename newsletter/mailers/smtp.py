@@ -32,6 +32,9 @@ OK = 250
 GO_AHEAD = 354
 CLOSING = 421
 PERMANENT = 500
+NO_BOUNCE_ADDRESSES = (
+    "if it takes no sender but its own, set NEWSLETTER_SMTP_BOUNCE_ADDRESSES=false"
+)
 FAULT = "NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
 
 
@@ -63,11 +66,21 @@ class Smtp:
         """Hand over one email and return what the server said when it took it."""
         with self._connected() as server:
             options, to, utf8 = _envelope(server, email)
-            self._ask(server, f"MAIL FROM:<{email.from_email}>{options}", Verdict.HALT)
+            self._announce(server, email, options)
             self._ask(server, f"RCPT TO:<{to}>", Verdict.REFUSED)
             content = _dotted(to_bytes(email, utf8=utf8))
             self._ask(server, "DATA", Verdict.REFUSED, GO_AHEAD)
             return self._hand_over(server, content)
+
+    def _announce(self, server: smtplib.SMTP, email: Email, options: str) -> None:
+        sender = email.envelope_from or email.from_email
+        try:
+            self._ask(server, f"MAIL FROM:<{sender}>{options}", Verdict.HALT)
+        except SendError as error:
+            if error.verdict is not Verdict.HALT or not email.envelope_from:
+                raise
+            message = f"{error}; {NO_BOUNCE_ADDRESSES}"
+            raise SendError(Verdict.HALT, message) from None
 
     def greet(self) -> str:
         """Log in and leave, without a mail; the server's name. Raises SendError."""
@@ -156,12 +169,16 @@ def _envelope(server: smtplib.SMTP, email: Email) -> tuple[str, str, bool]:
 
 
 def _refused(code: int, answer: bytes, if_permanent: Verdict) -> SendError:
-    said = f"the mail server answered {code}: {answer.decode(errors='replace')[:300]}"
+    words = answer.decode(errors="replace")
+    said = f"the mail server answered {code}: {words[:300]}"
     if code == CLOSING:
         return SendError(Verdict.THROTTLED, said)
     if code < PERMANENT:
         return SendError(Verdict.UNSENT, said)
-    return SendError(if_permanent, said)
+    about_recipient = if_permanent is Verdict.REFUSED
+    return SendError(
+        if_permanent, said, diagnostic=f"smtp; {code} {words}" if about_recipient else ""
+    )
 
 
 def _login_refused(where: str, error: smtplib.SMTPAuthenticationError) -> SendError:

@@ -31,7 +31,10 @@ LOST = "the sending process ended, or fell silent, before an answer came"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt came to. `failed` when it counts against the row's patience."""
+    """What one attempt came to. `failed` when it counts against the row's patience.
+
+    `diagnostic` is what a mail server said that refused the recipient.
+    """
 
     delivery: Delivery
     state: DeliveryState
@@ -40,6 +43,7 @@ class Outcome:
     content_hash: str = ""
     not_before: datetime | None = None
     failed: bool = False
+    diagnostic: str = ""
 
 
 # Built once: a run says them thousands of times.
