@@ -77,7 +77,7 @@ bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill an
 bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
 	$(BIN)/python bench/scoring.py
 
-bench-mail: $(VENV)/dev.stamp ## How well mail that comes back is understood: PARTS="bounces"
+bench-mail: $(VENV)/dev.stamp ## How well mail that comes back is understood: PARTS="bounces replies"
 	@$(BIN)/python bench/mail.py $(PARTS)
 
 bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks

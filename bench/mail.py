@@ -2,6 +2,7 @@
 
     python bench/mail.py            every part
     python bench/mail.py bounces    reports of mail servers
+    python bench/mail.py replies    wishes to leave, in the layouts of mail programs
 
 A part is one line in PARTS: a module of this folder with a `main()` that prints its figures.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-PARTS = {"bounces": "bench.mail_bounces"}
+PARTS = {"bounces": "bench.mail_bounces", "replies": "bench.mail_replies"}
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.courtesy import plain
 from newsletter.leave_words import LATIN
 from newsletter.leave_words_east import EASTERN
+from newsletter.leave_words_more import MORE
 
 if TYPE_CHECKING:
     from newsletter.leave_words import Tongue
@@ -112,7 +113,7 @@ def _slips() -> frozenset[str]:
 
 @cache
 def _lexicons() -> tuple[Lexicon, ...]:
-    return tuple(_lexicon(tongue) for tongue in (*LATIN, *EASTERN))
+    return tuple(_lexicon(tongue) for tongue in (*LATIN, *EASTERN, *MORE))
 
 
 def _lexicon(tongue: Tongue) -> Lexicon:

@@ -1,4 +1,4 @@
-"""Text made comparable: no accents, no punctuation, no politeness, in fourteen languages (pure)."""
+"""Text made comparable: no accents, no punctuation, no politeness, in 27 languages (pure)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import unicodedata
 
 def plain(text: str) -> str:
     """Lower case, without accents, punctuation, symbols and invisible characters."""
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    # The Turkish i without a dot is a letter of its own, whose capital is everybody's I.
+    decomposed = unicodedata.normalize("NFKD", text).casefold().replace("\u0131", "i")
     kept = []
     for character in decomposed:
         category = unicodedata.category(character)
@@ -41,7 +42,19 @@ please|pls|plz|kindly|thank you very much|thank you|thanks a lot|thanks|thx|many
 |prosze|poprosze|dziekuje|dzien dobry|z powazaniem|witam|pozdrawiam
 |prosim|dekuji|dobry den|s pozdravem|diky
 |пожалуиста|спасибо|здравствуите|добрыи день|добрыи вечер|прошу|\u0441 уважением
+|mange takk|takk|tak|vær sa snill|vennligst|hilsen|med vennlig hilsen|hei
+|kiitos|kiitoksia|ystavallisin terveisin|terveisin|terve|moi|olkaa hyva
+|дуже дякую|дякую|будь ласка|добрии день|вітаю|\u0437 повагою
+|lutfen|tesekkurler|tesekkur ederim|merhaba|iyi gunler|saygilarimla
+|koszonom|koszonettel|kerem|szepen|legyenek szivesek|jo napot|udvozlettel|tisztelettel
+|va rog frumos|va rog|multumesc|buna ziua|cu stima
+|παρακαλω|ευχαριστω|καλημερα|γεια σας
+|בבקשה|תודה רבה|תודה|אנא|נא|שלום
+|شكرا لكم|شكرا|من فضلك|من فضلكم|الرجاء|رجاء|ارجو|يرجى|مرحبا|السلام عليكم|تحياتي
+|vui long|lam on|xin cam on|cam on|xin chao|xin|chao
+|terima kasih|tolong|mohon|silakan|selamat pagi|selamat siang|halo
 """.replace("\n", "")
+_POLITE += "|" + "|".join(map(plain, ("कृपया", "बहुत धन्यवाद", "धन्यवाद", "नमस्ते", "शुक्रिया")))
 POLITE = re.compile(rf"\b(?:{_POLITE})\b")
 _EAST = """
 请您|请帮我|请给我|请|請您|請幫我|請|谢谢|謝謝|您好|你好|麻烦|麻煩
@@ -50,6 +63,7 @@ _EAST = """
 |해 주시기 바랍니다|해주시기 바랍니다|해 주세요|해주세요|해 주십시오|해주십시오
 |부탁드립니다|부탁드려요|부탁합니다
 |합니다|할게요|감사합니다|안녕하세요
+|ขอบคุณมาก|ขอบคุณครับ|ขอบคุณค่ะ|ขอบคุณ|กรุณา|โปรด|สวัสดีครับ|สวัสดีค่ะ|สวัสดี|ครับ|ค่ะ
 """.replace("\n", "")
 
 

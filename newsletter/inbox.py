@@ -54,7 +54,12 @@ WORDS = (
     ("resume", "mail again"),
     ("help", "this list"),
 )
+STATES = {Kind.REVIEW: State.REVIEW, Kind.OTHER: State.LETTER}
 HELD = {State.REVIEW: "A person reads your reply and decides.", State.DONE: "You asked for help."}
+ERASING = (
+    "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
+    "ends all mail. If you would rather not use it, a person will do it: they have your reply."
+)
 RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
 UNREADABLE = "(this mail could not be worked off; the log says why)"
 UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
@@ -211,9 +216,12 @@ def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer 
         return None
     person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
-    known = test or reply.kind is Kind.AUTOMATIC
-    if known or person is None or not person.email:
-        inbound.settle(tx, found.id, State.DONE if known else State.LETTER, None, reply.text)
+    if test or reply.kind is Kind.AUTOMATIC:
+        inbound.settle(tx, found.id, State.DONE, None, reply.text)
+        return None
+    if person is None or not person.email:
+        # A wish of somebody whom we do not know is for a person to look into.
+        inbound.settle(tx, found.id, STATES.get(reply.kind, State.REVIEW), None, reply.text)
         return None
     return _obey(tx, found, reply, person, now, proven=proven)
 
@@ -251,10 +259,10 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
     tx: Connection, found: Letter, reply: Reply, person: Subscriber, now: datetime, *, proven: bool
 ) -> Answer | None:
     """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
-    state = {Kind.REVIEW: State.REVIEW, Kind.OTHER: State.LETTER}.get(reply.kind, State.DONE)
+    state = STATES.get(reply.kind, State.DONE)
     inbound.settle(tx, found.id, state, person.id, reply.text)
     hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
-    if hostile or reply.kind is Kind.OTHER:
+    if hostile or not (reply.wish or reply.may_leave):
         return None
     if reply.wish is Wish.UNSUBSCRIBE and proven:
         # Leaving happens once, so its confirmation can't go back and forth between two machines.
@@ -268,7 +276,7 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
         return Answer("help", person, UNPROVEN)
     if reply.wish in RESTS:
         return _rest(tx, person, reply.wish, now)
-    return Answer("help", person, HELD[state])
+    return Answer("help", person, ERASING if reply.wish is Wish.ERASE else HELD[state])
 
 
 def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> Answer:

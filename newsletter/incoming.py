@@ -21,20 +21,27 @@ if TYPE_CHECKING:
 HEAD_BYTES = 64 * 1024
 PART_BYTES = 256 * 1024
 HEADER_LENGTH = 2000
-TEXT_LENGTH = 8 * 1024
 DEEPEST = 8
 MOST_PARTS = 60
 KNOWN_CHARSET = re.compile(
     r"(?i)utf-?8|us-ascii|ascii|iso-?8859-\d+|windows-\d+|cp\d+|latin-?1|gb2312|gbk|gb18030|big5"
     r"|iso-2022-jp(-\d|-ext)?|shift[-_]jis|euc-(jp|kr)|ks_c_5601-1987|koi8-[ru]|utf-?16(le|be)?"
 )
+CONTAINERS = {"gmail_quote", "gmail_extra", "protonmail_quote", "tutanota_quote"}
+"""What holds an attribution and a quotation; below the quotation the writer may have gone on."""
 QUOTES = {
-    *("gmail_quote", "gmail_extra", "gmail_signature", "protonmail_quote", "yahoo_quoted"),
-    *("moz-cite-prefix", "moz-signature", "tutanota_quote"),
+    *("gmail_attr", "gmail_signature", "yahoo_quoted", "moz-cite-prefix", "moz-signature"),
+    *("moz-forward-container", "zmail_extra", *CONTAINERS),
 }
-REST_IS_QUOTED = {"divRplyFwdMsg", "appendonsend", "OLK_SRC_BODY_SECTION"}
+SIGNATURES = {"ms-outlook-mobile-signature", "AppleMailSignature"}
+REST_IS_QUOTED = {
+    *("divRplyFwdMsg", "appendonsend", "OLK_SRC_BODY_SECTION"),
+    "mail-editor-reference-message-container",
+}
 BREAKS = {"br", "p", "div", "tr", "li", "h1", "h2", "h3", "table", "blockquote", "pre", "hr"}
-UNSEEN = {"style", "script", "head", "title", "blockquote"}
+UNSEEN = {"style", "script", "head", "title"}
+QUOTE_NAMES = {"messageReplySection", "quote"}
+QUOTE_LINE = "\n>\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,9 @@ class Incoming:
     content_type: str = ""
     report_type: str = ""
     text: str = ""
+    """Of the first text part that is not empty, else of the HTML part."""
+    html: str = ""
+    """The HTML part as it is, where there is a text part as well."""
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
@@ -65,12 +75,13 @@ def read(raw: bytes) -> Incoming:
         headers=headers,
         content_type=message.get_content_type(),
         report_type=str(message.get_param("report-type") or "").lower(),
-        text=(plain if plain is not None else html_to_text(html))[:TEXT_LENGTH],
+        text=plain if plain is not None else html_to_text(html),
+        html=html if plain is not None else "",
     )
 
 
 def html_to_text(html: str) -> str:
-    """The text of an HTML reply without what its mail program marked as quoted."""
+    """The text of an HTML reply; where its mail program marked a quotation stands a line `>`."""
     from lxml import etree
     from lxml import html as lxml_html
 
@@ -90,25 +101,44 @@ def _visible(root: Any) -> str:  # noqa: ANN401 - lxml has no types
     from lxml import etree
 
     said: list[str] = []
-    hidden = 0
+    hiding: list[Any] = []
     for event, element in etree.iterwalk(root, events=("start", "end")):
         if event == "start":
+            quoted = _is_quote(element)
+            if quoted and not hiding:
+                said.append(QUOTE_LINE)
             if element.get("id") in REST_IS_QUOTED:
                 break
-            hidden += _is_quote(element)
-            if not hidden:
-                said.append(("\n" if element.tag in BREAKS else "") + (element.text or ""))
+            if quoted or element.tag in UNSEEN:
+                hiding.append(element)
         else:
-            hidden -= _is_quote(element)
-            if not hidden:
-                said.append(("\n" if element.tag in BREAKS else "") + (element.tail or ""))
+            _close(element, hiding)
+        text = element.text if event == "start" else element.tail
+        if not hiding:
+            said.append(("\n" if element.tag in BREAKS else "") + (text or ""))
     return re.sub(r"[ \t\xa0]+", " ", "".join(said))
 
 
 def _is_quote(element: Any) -> bool:  # noqa: ANN401 - lxml has no types
-    if element.tag in UNSEEN or element.get("name") == "messageReplySection":
+    if element.tag == "blockquote" or element.get("name") in QUOTE_NAMES:
+        return True
+    if element.get("id") in REST_IS_QUOTED | SIGNATURES:
         return True
     return any(name in QUOTES for name in (element.get("class") or "").split())
+
+
+def _close(element: Any, hiding: list[Any]) -> None:  # noqa: ANN401 - lxml has no types
+    if hiding and hiding[-1] is element:
+        hiding.pop()
+        if _ends_quotation(element, hiding):
+            hiding.clear()
+
+
+def _ends_quotation(element: Any, hiding: list[Any]) -> bool:  # noqa: ANN401 - lxml has no types
+    """Whether with `element` ends what its container quotes."""
+    if element.tag != "blockquote" or hiding != [element.getparent()]:
+        return False
+    return any(name in CONTAINERS for name in (hiding[0].get("class") or "").split())
 
 
 def _halves(raw: bytes) -> tuple[bytes, bytes]:

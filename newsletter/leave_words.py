@@ -1,4 +1,4 @@
-"""The words in which people ask to be let go, by what they mean, in fourteen languages.
+"""The words in which people ask to be let go, by what they mean, in 27 languages.
 
 A sentence that holds one word from nowhere below is no command: whoever names another person, a
 paper, a reason, a condition or a time past is read by a person. What the words of each kind come
@@ -38,8 +38,8 @@ class Tongue(NamedTuple):
 
 
 ENGLISH = Tongue(
-    leave="want_off out_of discontinue please_stop unsubscribe unsub be_unsubscribed"
-    " get_unsubscribed take_me_off take_my_name_off take_me_out take_my_email_off"
+    leave="want_off out_of discontinue please_stop unsubscribe unsub un_subscribe be_unsubscribed"
+    " be_un_subscribed get_unsubscribed take_me_off take_my_name_off take_me_out take_my_email_off"
     " take_my_address_off opt_out opt_me_out be_opted_out sign_me_off sign_me_out cancel"
     " terminate stop quit end cease leave_the_list leave_this_list leave_your_list",
     out="remove be_removed delete be_deleted erase be_taken_off",

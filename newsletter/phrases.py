@@ -1,4 +1,4 @@
-"""What readers write when they want something, in fourteen languages.
+"""What readers write when they want something, in many languages.
 
 Whether somebody asks to leave is found word by word (`asking.py`). For the other wishes a phrase is
 compared whole, after `plain` made both sides alike: no accents, no punctuation, no politeness.
@@ -20,6 +20,8 @@ class Wish(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     HELP = "help"
+    ERASE = "erase"
+    """Delete my data: the reader is offered the page that does it."""
 
 
 def _pattern(*templates: str) -> re.Pattern[str]:
@@ -38,7 +40,7 @@ def _word(word: str) -> str:
 
 
 COMMANDS: dict[Wish, re.Pattern[str]] = {
-    Wish.UNSUBSCRIBE: _pattern("remove/out"),
+    Wish.UNSUBSCRIBE: _pattern("remove"),
     Wish.PAUSE: _pattern(
         "pause/hold/suspend (me/my/the/this) (subscription/newsletter/digest/emails/mail)",
         "pausieren/pause/unterbrechen (machen)",
@@ -63,6 +65,23 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "возобновить/продолжить/возобновите",
         "恢复/恢復/恢复订阅/恢復訂閱/重新订阅/再開/配信再開/재개/다시_시작",
     ),
+    Wish.ERASE: _pattern(
+        "(i/we) (want/would_like/ask/request) (you) (to) delete/erase/remove (all) (of) my"
+        " (personal) data/information/details",
+        "delete/erase everything (you) (know/have/store) (about/of) (me)",
+        "forget_me/right_to_be_forgotten/gdpr_erasure_request/gdpr_deletion_request",
+        "(ich) (möchte) löschen_sie/lösche/löscht (alle) meine (personenbezogenen) daten",
+        "(alle) meine (personenbezogenen) daten löschen",
+        "verwijder/wis (al) mijn gegevens",
+        "radera/ta_bort (alla) mina (personliga) uppgifter",
+        "supprimez/supprimer/effacez/effacer (toutes) mes données (personnelles)",
+        "borren/borrar/eliminen/eliminar (todos) mis datos (personales)",
+        "apaguem/apagar/excluam/excluir (todos) (os) meus dados (pessoais)",
+        "cancellate/cancellare/eliminate/eliminare (tutti) i_miei_dati (personali)",
+        "usuńcie/usuń/usunąć moje dane (osobowe)",
+        "vymažte/smažte moje (osobní) údaje",
+        "удалите мои (персональные) данные",
+    ),
     Wish.HELP: _pattern(
         "help (me)",
         "info/commands/options/settings/preferences",
@@ -80,6 +99,11 @@ unsub|unsusc|opt out|opted out|remove me|take me off|remove my|my subscription|s
 |suscripci|desuscri|descadastr|inscrição|assinatura|subscrição|disiscri|iscrizione|cancellami
 |wypis|rezygn|subskryp|odhlás|odběr|отпис|отпиш|подписк|рассылк
 |退订|退訂|订阅|訂閱|配信|購読|解除|수신거부|수신 거부|구독|해지
+|meld meg|avmeld|afmeld|frameld|nyhetsbrev|peruut|tilau|uutiskirj
+|postituslist|відпис|підписк|розсилк
+|abonel|bülten|listeden|leiratkoz|iratkoztass|hírlev|levelezőlist|dezabon|abonament
+|διαγρ|απεγγρ|εγγραφή|הסר|הסיר|רשימת|מינוי|الاشتراك|اشتراك|القائمة|hủy đăng|đăng ký|danh sách
+|ยกเลิก|สมาชิก|berlangganan|langganan|सदस्यता|सब्सक्राइब
 """.replace("\n", "")
 STEMS = re.compile("|".join(re.escape(plain(stem)) for stem in _STEMS.split("|")))
 """Where one of these occurs a person may want to leave, without our being sure of it."""
@@ -93,7 +117,10 @@ WEAK = re.compile(r"(?:^| )(?:" + _WEAK + ")|邮件|郵件|メール|메일")
 DENIAL = re.compile(
     r"\b(?:not|don t|dont|never|but|however|instead|actually|wait|keep|except|unless|nicht|aber"
     r"|kein|niet|maar|inte|ne|pas|mais|pero|nao|mas|non|ma|nie|ale|не|но|only|nur|sondern|doch"
-    r"|alleen|bara|seulement|sauf|solo|salvo|apenas|tranne|tylko|jen|krome|только|кроме)\b|\?"
+    r"|alleen|bara|seulement|sauf|solo|salvo|apenas|tranne|tylko|jen|krome|только|кроме"
+    r"|ikke|men|bare|ei|ala|alkaa|mutta|vain|але|тільки|крім|degil|ama|fakat|sadece|haric|nem|csak"
+    r"|hanem|kiveve|nu|dar|doar|decat|δεν|μη|μην|αλλα|μονο|εκτος|לא|אל|אבל|רק|לא|لا|لكن|فقط"
+    r"|khong|dung|nhung|chi|tidak|jangan|tapi|hanya|kecuali)\b|\?|ไม|อยา|แต|नह|मत|लकन"
     r"|但是|不过|不過|只是|ただし|しかし|でも|하지만|그런데|말고"
 )
 

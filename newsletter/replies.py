@@ -1,8 +1,7 @@
 """An answered mail -> what it asks for (pure).
 
-What a reader wrote is found by where our own mail begins, in any language: at a quoted line, at a
-line with one of our addresses that ends in a colon, at a block of mail headers. A command counts
-only when it is the whole first line; whatever else may mean leaving goes to a person.
+What a reader wrote is found in `new_text.py`. A command counts only when it is the whole first
+line. Whatever else may mean leaving, and all that is short, goes to a person; the rest is a letter.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from newsletter.courtesy import is_closing, is_courtesy, plain
+from newsletter.incoming import html_to_text
+from newsletter.new_text import NewText, find, says_something, without_footnotes, written
 from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, may_be_asked, wish_of
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
 
     from newsletter.incoming import Incoming
 
-LINES = 80
 SHORT = 160
-WRAPPED = 3
+FEW_WORDS = 12
+"""Up to so many words that nobody foresaw are for review: a wish in other words is as short."""
+UNSPACED = (("\u0e00", "\u0eff", 4), ("\u3040", "\u9fff", 2))
+"""Thai and its like, and Chinese and Japanese part no words by spaces."""
+MOST_LETTERS = 1000
+STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
+"""`MA 02139` in an address; `ma` denies in Italian."""
 
 
 class Kind(StrEnum):
@@ -32,7 +38,7 @@ class Kind(StrEnum):
     WISH = "wish"
     """A clear command: it is done at once."""
     REVIEW = "review"
-    """May ask to leave: a person decides, and the sender is told how to do it himself."""
+    """May ask to leave, or is too short to tell: a person decides."""
     OTHER = "other"
     """A letter to the operator."""
     AUTOMATIC = "automatic"
@@ -44,9 +50,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """`may_leave`: it may ask to leave, so that its writer is told how to."""
+
     kind: Kind
     wish: Wish | None = None
     text: str = ""
+    may_leave: bool = False
 
 
 AUTOMATIC_SUBJECTS = re.compile(
@@ -55,18 +64,21 @@ AUTOMATIC_SUBJECTS = re.compile(
     r"|respuesta automatica|fuera de la oficina|resposta automatica|fora do escritorio"
     r"|risposta automatica|fuori sede|fuori ufficio|afwezig|franvaro|odpowiedz automatyczna"
     r"|automaticka odpoved|nepritomnost|автоматическии ответ|автоответ"
-    r"|自动回复|自動回覆|自動返信|不在通知|자동 회신|자동 응답|부재중|undeliverable|delivery status"
-    r"|mail delivery failed|returned mail|failure notice)\b|自动回复|自動回覆|自動返信|자동"
+    r"|fraværsmelding|automaattinen vastaus|автоматична відповідь|otomatik yanit|otomatik cevap"
+    r"|automatikus valasz|raspuns automat|αυτοματη απαντηση|תשובה אוטומטית|رد تلقائي"
+    r"|tra loi tu đong|balasan otomatis|自动回复|自動回覆|自動返信|不在通知|자동 회신"
+    r"|자동 응답|부재중|undeliverable|delivery status|mail delivery failed"
+    r"|returned mail|failure notice)\b"
+    r"|自动回复|自動回覆|自動返信|자동"
 )
+SENT_SUBJECTS = re.compile(
+    r"(?:\d papers?|no match in [\d ]+ papers?|arxiv announced nothing|issue will follow"
+    r"|it will follow) \d{1,2} "
+)
+"""Subjects of digests that we sent, after `plain`: a rubric's title may begin like a machine's."""
 MACHINES = re.compile(r"(?i)(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)[@+=-]")
-HEADER_LINE = re.compile(
-    r"(?i)[*_ ]*(?:from|von|de|da|van|från|fra|od|от|发件人|寄件者|寄件人|差出人|送信者|보낸 ?사람)"
-    r"[*_ ]*[:：]"  # noqa: RUF001 - the wide colon is what those mails have
-)
-RULE = re.compile(r"[-_=─—]{10,}|-{2,}\s?\S.{0,60}-{2,}")
 CLAUSE = re.compile(r"[.!?;,。！？；，、]+\s*")  # noqa: RUF001 - as they are written
 SENTENCE = re.compile(r"[^.!?。！？]*[.!?。！？]*\s*")  # noqa: RUF001 - as they are written
-SIGNATURE = re.compile(r"(?:--|—|__)\s*")
 FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返信|회신)\s*[:：]")  # noqa: RUF001
 
 
@@ -86,21 +98,52 @@ def understand(
         return Reply(Kind.WISH, Wish.UNSUBSCRIBE)
     if _is_automatic(mail, ours):
         return Reply(Kind.AUTOMATIC)
-    return decide(mail.text, mail.header("subject"), ours)
+    return decide(_new_text(mail, ours), mail.header("subject"))
 
 
-def decide(text: str, subject: str, ours: Sequence[str]) -> Reply:
+def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
+    """Of the text part, or of the HTML part where the text part says nothing new."""
+    new = find(mail.text, ours)
+    if mail.html and not says_something(new.lines):
+        other = find(html_to_text(mail.html), ours)
+        return other if says_something(other.lines) else new
+    return new
+
+
+def decide(new: NewText, subject: str) -> Reply:
     """What new text and subject ask for."""
-    lines = _unwrapped(new_lines(text, ours))
+    lines = _unwrapped(new.lines)
     said = "\n".join(lines)
     first = next((line for line in lines if not is_courtesy(line)), "")
     wish, rest = _asked(first)
-    if wish and not _is_doubtful([rest, *lines[lines.index(first) + 1 :]]):
-        return Reply(Kind.WISH, wish, said)
+    others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
+    if wish and not _is_doubtful([rest, *without_footnotes(others)]):
+        return _wished(wish, said)
+    may_leave = bool(wish) or _may_leave(said)
     by_subject = None if FORWARDED.match(subject) or _asks(subject) else wish_of(subject)
-    if by_subject and not is_courtesy(subject) and not (wish or _may_leave(said)):
-        return Reply(Kind.WISH, by_subject, said)
-    return Reply(Kind.REVIEW if wish or _may_leave(said) else Kind.OTHER, None, said)
+    if by_subject and not is_courtesy(subject) and not may_leave:
+        return _wished(by_subject, said)
+    may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
+    short = _words(written(lines)) <= FEW_WORDS
+    kind = Kind.REVIEW if may_leave or short else Kind.OTHER
+    return Reply(kind, None, said or "\n".join(new.others), may_leave=may_leave)
+
+
+def _wished(wish: Wish, said: str) -> Reply:
+    """A person sees to it that somebody who wants to be erased is."""
+    erase = wish is Wish.ERASE
+    return Reply(Kind.REVIEW if erase else Kind.WISH, wish, said, may_leave=erase)
+
+
+def _words(lines: Sequence[str]) -> int:
+    """How many words were said; where no spaces part them some letters count as one."""
+    said = plain(" ".join(lines)).split()
+    return sum(-(-len(word) // _letters(word[0])) for word in said)
+
+
+def _letters(first: str) -> int:
+    """Of how many letters the words of a script are counted."""
+    return next((many for begin, end, many in UNSPACED if begin <= first <= end), MOST_LETTERS)
 
 
 def _asked(line: str) -> tuple[Wish | None, str]:
@@ -138,43 +181,6 @@ def _asks(text: str) -> bool:
     return "?" in unicodedata.normalize("NFKC", text) or "\u061f" in text
 
 
-def new_lines(text: str, ours: Sequence[str]) -> list[str]:
-    """What the writer added: above our mail, or below it where nothing stands above."""
-    lines = [line.strip() for line in text.splitlines()[:LINES]]
-    above = _until_quoted(lines, ours)
-    if any(line and not is_courtesy(line) for line in above):
-        return above
-    start = next((n for n, line in enumerate(lines) if line.startswith(">")), None)
-    if start is None:
-        return above
-    below = [line for line in lines[start:] if line and not line.startswith(">")]
-    return [*above, *_until_quoted(below, ours)]
-
-
-def _until_quoted(lines: Sequence[str], ours: Sequence[str]) -> list[str]:
-    kept = []
-    for number, line in enumerate(lines):
-        if line.startswith(">") or RULE.fullmatch(line) or SIGNATURE.fullmatch(line):
-            break
-        if _starts_our_mail(lines[number : number + WRAPPED], ours):
-            break
-        kept.append(line)
-    return kept
-
-
-def _starts_our_mail(lines: Sequence[str], ours: Sequence[str]) -> bool:
-    """`On Tuesday arXiv digest <us@ours> wrote:`, on up to three lines, or a block of headers."""
-    if HEADER_LINE.match(lines[0]) and _names(" ".join(lines[:2]), ours):
-        return True
-    for length in range(1, len(lines) + 1):
-        if not lines[length - 1]:
-            return False
-        joined = " ".join(lines[:length])
-        if joined.rstrip(" *").endswith((":", "：")) and _names(joined, ours):  # noqa: RUF001
-            return True
-    return False
-
-
 def _names(text: str, ours: Sequence[str]) -> bool:
     lowered = text.lower()
     return any(one.lower() in lowered for one in ours if one)
@@ -182,7 +188,7 @@ def _names(text: str, ours: Sequence[str]) -> bool:
 
 def _is_doubtful(rest: Sequence[str]) -> bool:
     """What follows a command denies it, asks, or goes on about something else."""
-    said = " ".join(rest)
+    said = STATE.sub(" ", " ".join(rest))
     return _asks(said) or bool(DENIAL.search(plain(said)))
 
 
@@ -216,4 +222,5 @@ def _is_automatic(mail: Incoming, ours: Sequence[str]) -> bool:
     author = mail.header("from")
     if MACHINES.search(author) or _names(author, [one for one in ours if "@" in one]):
         return True
-    return bool(AUTOMATIC_SUBJECTS.match(plain(mail.header("subject"))))
+    subject = plain(mail.header("subject"))
+    return bool(AUTOMATIC_SUBJECTS.match(subject)) and not SENT_SUBJECTS.search(subject)

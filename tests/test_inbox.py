@@ -124,9 +124,30 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
         assert inbound.queue(tx) == []
 
 
-def test_a_letter_goes_to_the_operator_unanswered(post: Post, person: Subscriber):
-    assert receive(post, "Great selection today.", LINKS.reply_address(person.id)) == 0
-    assert kept(post) == [State.LETTER]
+@pytest.mark.parametrize(("words", "state"), [(0, "review"), (12, "review"), (13, "letter")])
+def test_what_is_no_wish_goes_to_the_operator_unanswered(
+    post: Post, person: Subscriber, words: int, state: str
+):
+    said = " ".join(["wonderful"] * words)
+    text = f"{said}\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
+
+    assert receive(post, text, LINKS.reply_address(person.id)) == 0
+
+    with post.store.read() as tx:
+        [waiting] = inbound.queue(tx)
+    assert (waiting.state, waiting.said.strip()) == (state, said)
+
+
+def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
+    post: Post, person: Subscriber
+):
+    assert receive(post, "Please delete my data.", LINKS.reply_address(person.id)) == 1
+
+    [mail] = answers(post)
+    assert LINKS.preferences_url(person.id) in mail.text
+    assert "Erase me" in mail.text
+    assert kept(post) == [State.REVIEW]
+    assert state(post, person) is SubscriberState.ACTIVE
 
 
 def test_17_however_many_replies_get_one_answer_a_day(post: Post, person: Subscriber):
@@ -216,7 +237,7 @@ def test_18_without_a_token_an_aligned_from_is_enough(post: Post, person: Subscr
 def test_18_a_stranger_is_never_answered(post: Post):
     assert receive(post, "unsubscribe", "digest@in.example.org") == 0
     assert receive(post, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
-    assert kept(post) == [State.LETTER, State.LETTER]
+    assert kept(post) == [State.REVIEW, State.REVIEW]
 
 
 def test_18_a_bent_token_proves_nothing(post: Post, person: Subscriber):
@@ -242,6 +263,20 @@ def test_what_was_settled_is_forgotten_after_a_month(post: Post, person: Subscri
     with post.store.begin() as tx:
         assert inbound.forget_old(tx, START + timedelta(days=29)) == 0
         assert inbound.forget_old(tx, START + timedelta(days=31)) == 1
+        row = tx.execute(select(table)).one()
+    assert (row.body_id, row.said, row.envelope_from) == (None, "", "")
+
+
+@pytest.mark.parametrize("words", [2, 20])
+def test_what_waits_for_a_person_is_forgotten_after_three_months(
+    post: Post, person: Subscriber, words: int
+):
+    receive(post, "wonderful " * words, LINKS.reply_address(person.id))
+    with post.store.begin() as tx:
+        assert inbound.forget_old(tx, START + timedelta(days=89)) == 0
+        assert len(inbound.queue(tx)) == 1
+        assert inbound.forget_old(tx, START + timedelta(days=91)) == 1
+        assert inbound.queue(tx) == []
         row = tx.execute(select(table)).one()
     assert (row.body_id, row.said, row.envelope_from) == (None, "", "")
 

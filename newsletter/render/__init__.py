@@ -116,8 +116,7 @@ def _filled(parts: list[str], words: dict[str, str]) -> str:
 
 
 def _words_of(reader: Reader) -> dict[str, str]:
-    from newsletter.hostile import clean
-    from newsletter.render.words import long_date
+    from newsletter.render.words import clean, long_date
 
     name = " ".join(clean(reader.name)[:LONGEST_NAME].split())
     address = clean(reader.email)

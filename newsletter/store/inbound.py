@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 BETWEEN_ANSWERS = timedelta(hours=24)
 KEPT_RAW = timedelta(days=30)
+KEPT_WAITING = timedelta(days=90)
+"""How long a mail waits for a person before it is dropped."""
 MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
 HEAD_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
@@ -168,7 +170,13 @@ def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) 
 
 
 def forget_old(tx: Connection, now: datetime) -> int:
-    """Drop what was written in mails that were settled a month ago."""
+    """Drop what was written in mails that were settled a month ago, or waited for three."""
+    waiting = inbound.c.state.in_([State.REVIEW, State.LETTER])
+    tx.execute(
+        update(inbound)
+        .where(waiting, inbound.c.received_at < now - KEPT_WAITING)
+        .values(state=State.DONE)
+    )
     forgotten = tx.execute(
         update(inbound)
         .where(

@@ -243,6 +243,42 @@ def encoded(text: str, charset: str, encoding: str) -> bytes:
     return mail.as_bytes()
 
 
+# Plain wishes to leave, in every language that is understood.
+WISHES = [
+    *(said for tongue in TONGUES for said in tongue.asks),
+    "un-subscribe",
+    "Please un subscribe me.",
+    "Hi,\n\nI no longer wish to receive these emails.\n\nBest,\nTom",
+    "Could you please remove me from this list? Thank you.",
+    "Meld meg av",
+    "Jeg ønsker å melde meg av nyhetsbrevet, takk.",
+    "Peruuta tilaus",
+    "Poistakaa minut listalta, kiitos.",
+    "Відписатися",
+    "Будь ласка, відпишіть мене від розсилки.",
+    "Aboneliğimi iptal et",
+    "Lütfen beni listeden çıkarın. Teşekkürler.",
+    "Leiratkozás",
+    "Kérem, töröljenek a listáról.",
+    "Dezabonare",
+    "Vă rog să mă dezabonați.",
+    "Διαγραφή",
+    "Παρακαλώ διαγράψτε με από τη λίστα.",
+    "הסר",
+    "אנא הסירו אותי מרשימת התפוצה, תודה.",
+    "إلغاء الاشتراك",
+    "أرجو إلغاء اشتراكي، شكرا",
+    "Hủy đăng ký",
+    "Vui lòng hủy đăng ký cho tôi, cảm ơn.",
+    "ยกเลิกการสมัคร",
+    "กรุณายกเลิกการรับข่าวสาร ขอบคุณครับ",
+    "Berhenti berlangganan",
+    "Tolong hapus saya dari daftar ini, terima kasih.",
+    "सदस्यता समाप्त करें",
+    "कृपया मुझे इस सूची से हटा दें, धन्यवाद",
+]
+
+
 # Found by asking how else it may be put, after the phrases had been written.
 PUT_OTHERWISE = [
     "Please take my name off your mailing list.",
