@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from typer.main import get_command
 
 from newsletter.cli import app
+from newsletter.hostile import clean
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def main() -> None:
         # Called as a function, the application would put Typer's own hook in place of ours.
         get_command(app)(prog_name="newsletter")
     except Trouble as trouble:
-        sys.stderr.write(f"newsletter: {trouble}\n")
+        sys.stderr.write(f"newsletter: {clean(str(trouble))}\n")
         sys.exit(trouble.exit_status)
 
 

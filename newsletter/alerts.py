@@ -41,6 +41,7 @@ class Kind(StrEnum):
     DISK = "the disk is nearly full"
     DATABASE = "the database is in trouble"
     REPLIES = "replies wait for you"
+    SIGNUPS = "sign-ups are held back"
 
     @property
     def label(self) -> str:

@@ -144,9 +144,11 @@ def letter(
     sender: Sender,
     now: datetime,
     answering: bool = False,
+    refuse_url: str = "",
 ) -> Email:
     """A mail about the subscription itself: no list headers, and answers go to the operator.
 
+    `refuse_url` is where mails of this kind are refused by one POST, where they can be (RFC 8058).
     `answering` marks what was caused by a mail of the reader's, so that two machines never go on
     answering each other (RFC 3834).
     """
@@ -160,8 +162,20 @@ def letter(
         html=html,
         text=text,
         message_id=f"<{letter_id}@{sender.domain}>",
-        headers=automatic("auto-replied" if answering else "auto-generated"),
+        headers=(
+            *_refusal(refuse_url),
+            *automatic("auto-replied" if answering else "auto-generated"),
+        ),
         date=now,
+    )
+
+
+def _refusal(url: str) -> tuple[tuple[str, str], ...]:
+    if not url:
+        return ()
+    return (
+        ("List-Unsubscribe", f"<{url}>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     )
 
 

@@ -52,8 +52,13 @@ class Invited(NamedTuple):
 
 def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Email:
     """The mail with the link to confirm with; `title` is what would be read."""
+    refuse_url = desk.links.refuse_url(person.id)
     subject, html, text = desk.renderer.mail(
-        "confirm", rubric=title, email=person.email, confirm_url=desk.links.confirm_url(person.id)
+        "confirm",
+        rubric=title,
+        email=person.email,
+        confirm_url=desk.links.confirm_url(person.id),
+        refuse_url=refuse_url,
     )
     return letter(
         to_email=person.email,
@@ -64,6 +69,7 @@ def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Ema
         letter_id=uuid4().hex,
         sender=desk.sender,
         now=now,
+        refuse_url=refuse_url,
     )
 
 

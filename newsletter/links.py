@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     PREFERENCES = "preferences"
     CONFIRM = "confirm"
+    REFUSE = "refuse"
     REPLY = "reply"
     UNSUB = "unsub"
     BOUNCE = "bounce"
@@ -95,6 +96,12 @@ class Links:
 
     def confirm_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.CONFIRM, subscriber_id)
+
+    def refuse_url(self, subscriber_id: str) -> str:
+        """Where the owner of an address refuses any further mail to confirm with."""
+        return (
+            f"{self.public_url}/{Purpose.UNSUBSCRIBE}/{self.token(Purpose.REFUSE, subscriber_id)}"
+        )
 
     def reply_address(self, subscriber_id: str) -> str:
         """Where a reader's answer goes; what it says is read there."""

@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from newsletter import hostile
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
@@ -57,8 +59,6 @@ HEADER = re.compile(
     re.IGNORECASE,
 )
 BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What a terminal would obey."""
 KEY = re.compile(r"\bsk-ant-[\w-]+|\bSG\.[\w-]+\.[\w-]+")
 
 
@@ -74,7 +74,7 @@ class Cleaner:
     def text(self, text: str) -> str:
         if self._secrets:
             text = self._secrets.sub(HIDDEN, text)
-        text = CONTROL.sub("?", KEY.sub(HIDDEN, text))
+        text = hostile.clean(KEY.sub(HIDDEN, text), "?")
         text = HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", text)
         text = BEARER.sub(rf"\1 {HIDDEN}", text)
         text = USERINFO.sub(HIDDEN, text)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from newsletter.front_matter import read_front_matter
+from newsletter.hostile import NEVER_MEANT
 from newsletter.model import Criterion, Rubric
 from newsletter.trouble import Trouble
 
@@ -18,7 +19,6 @@ MAX_CHARACTERS = 24_000
 """About 6,000 tokens: what one rubric may add to every request."""
 SECTIONS = ("Criteria", "Scoring", "Keywords")
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ITEM = re.compile(r"\d{1,3}[.)]\s+(\S.*)")
 BOLD_TITLE = re.compile(r"\*\*(.+?)\*\*\s*[:.]?\s*(.*)")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -107,7 +107,7 @@ def _decoded(data: bytes, faults: _Faults) -> str:
         faults.add(line, "not UTF-8; save the file as UTF-8")
         return ""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if unseen := UNSEEN.search(text):
+    if unseen := NEVER_MEANT.search(text):
         line = text.count("\n", 0, unseen.start()) + 1
         faults.add(line, f"an invisible character (U+{ord(unseen[0]):04X}); delete it")
         return ""

@@ -67,6 +67,7 @@ class Seen:
     month_nanos: int = 0
     complained: int = 0
     accepted: int = 0
+    signups: tuple[Case, ...] = ()
     replies: int = 0
     replies_since: datetime | None = None
     disks: tuple[Disk, ...] = ()
@@ -278,6 +279,20 @@ def _replies(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
+def _signups(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+    newest: dict[str, Case] = {case.rubric: case for case in seen.signups}
+    for case in newest.values():
+        yield Alert(
+            Kind.SIGNUPS,
+            case.rubric,
+            case.reason,
+            "Those who asked were told to try again later. If it is a flood, let the proxy refuse "
+            "it; if all of them seem to come from your own proxy, name it in FORWARDED_ALLOW_IPS. "
+            "What a proxy and the mailer look like from here is said by:",
+            "newsletter doctor",
+        )
+
+
 RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
     _late,
     _morning,
@@ -290,6 +305,7 @@ RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
     _budgets,
     _disks,
     _replies,
+    _signups,
 )
 
 

@@ -1,4 +1,8 @@
-"""What the operator sees: progress while it works, and the closing table."""
+"""What the operator sees: progress while it works, and the closing table.
+
+All that commands say to a terminal passes here, and is cleaned here: a reader's name, a mail's
+sender or a paper's title may hold what a terminal obeys.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from newsletter.hostile import UNSEEN, clean
 from newsletter.model import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator, Sequence
+
+    from rich.console import ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 DIME = NANOS_PER_DOLLAR // 10
 STEPS = 4
@@ -26,9 +35,19 @@ WIDE = 160
 """Columns where there is no terminal whose width could be known."""
 
 
+class Screen(Console):
+    """A console on which only its own styles act, and nothing that a text holds."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=clean(piece.text))
+
+
 def screen(*, errors: bool = False) -> Console:
     """Standard output (or error) for people: nothing in a text is taken for markup."""
-    made = Console(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
+    made = Screen(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
     if not made.is_terminal:
         made.width = WIDE
     return made
@@ -101,9 +120,23 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]])
 def print_json(value: object) -> None:
     # An output that is not UTF-8 would get other escapes than JSON's.
     ascii_only = not sys.stdout.encoding.lower().startswith("utf")
-    print(json.dumps(value, indent=2, ensure_ascii=ascii_only))  # noqa: T201 - for a program to read
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
+    # JSON escapes only some of what a terminal obeys; escaped, the rest means the same.
+    print(UNSEEN.sub(_escaped, text))  # noqa: T201 - for a program to read
+
+
+def print_raw(text: str) -> None:
+    """Text for a file or a pipe, in UTF-8 whatever the terminal's encoding; a terminal gets it
+    cleaned.
+    """
+    sys.stdout.buffer.write((clean(text) if sys.stdout.isatty() else text).encode())
+    sys.stdout.flush()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def _cell(value: object) -> Text:
     """A `str` would be read as markup by any console that has it on; a `Text` never is."""
-    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+    return Text(f"{value:,}" if isinstance(value, int) else clean(str(value)))

@@ -161,6 +161,7 @@ MAILS: dict[str, dict[str, Any]] = {
         "rubric": "Foundation models",
         "email": "ada@example.org",
         "confirm_url": "https://news.example/confirm/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+        "refuse_url": "https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0w",
     },
     "goodbye": {
         "rubric": "Foundation models",

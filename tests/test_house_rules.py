@@ -61,6 +61,50 @@ def test_tests_use_small_worlds_and_no_mocks():
     assert len(conftest.read_text().splitlines()) <= 60
 
 
+def test_one_place_says_what_is_never_shown():
+    """Bidi and tag characters, by which a forgotten list of our own is known."""
+    listing = re.compile(r"202[aA]-|[eE]0000-")
+    assert [p.name for p in PACKAGE if listing.search(p.read_text())] == ["hostile.py"]
+
+
+SPEAKS = ("terminal.py", "logs.py", "__main__.py")
+"""These clean what they write to a terminal; everybody else writes through them."""
+OWN_WORDS = {"cli.py": 1, "subscribers.py": 0}
+"""Calls that say nothing from outside: the version."""
+
+
+def test_all_that_a_terminal_shows_is_cleaned_in_one_place():
+    found = {}
+    for path in PACKAGE:
+        if path.name in SPEAKS:
+            continue
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        said = [name for call in calls if to_terminal(name := ast.unparse(call.func))]
+        if len(said) != OWN_WORDS.get(path.name, 0):
+            found[path.name] = said
+    assert not found
+
+
+def to_terminal(name: str) -> bool:
+    """Whether a call writes to a terminal by itself, and not by way of a screen."""
+    if name in {"print", "Console", "typer.echo", "typer.secho", "click.echo", "rich.print"}:
+        return True
+    return name.startswith(("sys.stdout.", "sys.stderr.")) and "write" in name
+
+
+def test_all_that_templates_show_is_cleaned_in_one_place():
+    """An environment without `finalize` shows text from outside as it is."""
+    calls = [
+        (path.name, call)
+        for path in PACKAGE
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Environment")
+    ]
+    bare = [n for n, call in calls if "finalize" not in {word.arg for word in call.keywords}]
+    # One joins our own files, one reads how they are written: no value comes to either.
+    assert sorted(bare) == ["compile.py", "templates.py"]
+
+
 def run_time_imports(path: Path) -> set[str]:
     """The top-level packages a file imports when it runs; types alone do not count."""
     tree = ast.parse(path.read_text())

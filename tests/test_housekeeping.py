@@ -195,7 +195,7 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         for days, email in ((91, "old@example.org"), (89, "new@example.org")):
             then = NOW - timedelta(days=days)
             events.apply(tx, [Event(EventKind.DELIVERED, email, then)], then)
-        signups.ask(tx, "old@example.org", "foundation-models", NOW - timedelta(days=31))
+        signups.ask(tx, "old@example.org", "foundation-models", NOW - timedelta(days=91))
         signups.ask(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
     for days in (31, 29):
         then = NOW - timedelta(days=days)

@@ -9,14 +9,20 @@ from datetime import time as clock_time
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from newsletter.alerts import Kind
 from newsletter.links import TEST_READER, Purpose
 from newsletter.mailers import SendError, Verdict
 from newsletter.people import WEEKDAYS, EventKind, Format, SubscriberState
-from newsletter.store import events, signups, subscribers, suppressions
+from newsletter.store import events, restoring, sights, signups, subscribers, suppressions
 from newsletter.store.events import Event
+from newsletter.store.signups import MAILS_AN_HOUR
 from newsletter.store.suppressions import Reason
+from newsletter.store.tables import signup, subscriber
+from newsletter.symptoms import Bounds, find
 from newsletter.web.app import create_app
+from newsletter.web.callers import MOST_ASKS
 from newsletter.web.forms import read_form
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, desk, reader, stored
@@ -191,12 +197,126 @@ def test_19_one_address_gets_one_mail_an_hour(house: House):
     assert again() is not None
 
 
-def test_19_the_whole_form_sends_so_many_mails_an_hour(store):
+def test_19_one_victim_is_mailed_less_and_less(store):
+    mailed = []
     with store.begin() as tx:
-        sent = [signups.ask(tx, f"{n}@example.org", "stars", NOW) for n in range(205)]
-    assert sent.count(True) == signups.MAILS_AN_HOUR
-    with store.begin() as tx:
-        assert signups.ask(tx, "late@example.org", "stars", NOW + timedelta(hours=2))
+        for hour in range(24 * 365):
+            if signups.ask(tx, "victim@example.org", "stars", NOW + timedelta(hours=hour)):
+                mailed.append(hour)
+            if hour % 24 == 0:
+                signups.purge(tx, NOW + timedelta(hours=hour))
+    assert mailed[:6] == [0, 1, 5, 21, 85, 341]
+    assert len(mailed) <= 6 + 12
+
+
+def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(house: House):
+    with house.store.begin() as tx:
+        sent = [signups.ask(tx, f"{n}@x.org", "stars", NOW) for n in range(MAILS_AN_HOUR + 5)]
+    assert sent.count(True) == MAILS_AN_HOUR
+    page, _ = house.subscribe("late@example.org")
+    assert (page.status, page.headers["retry-after"]) == (503, "3600")
+    assert "no mail was sent to you" in page.words
+    assert "sign-ups are held back" in alerted(house)
+    assert f"{MAILS_AN_HOUR} mails" in alerted(house)
+    house.clock.at += timedelta(hours=2)
+    page, mail = house.subscribe("late@example.org")
+    assert (page.status, mail() is not None) == (200, True)
+
+
+def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(house: House):
+    for number in range(MOST_ASKS):
+        assert house.subscribe(f"{number}@example.org")[0].status == 200
+    for email in ("known@example.org", "new@example.org"):
+        reader(house.store, email="known@example.org")
+        page, _ = house.subscribe(email)
+        assert (page.status, "no mail was sent to you" in page.words) == (429, True)
+        assert email not in page.text
+    assert f"more than {MOST_ASKS} sign-ups" in alerted(house)
+    house.clock.at += timedelta(hours=25)
+    assert alerted(house) == ""
+    assert house.subscribe("new@example.org")[0].status == 200
+
+
+def test_19_a_mail_that_cannot_leave_is_told_to_the_operator(house: House):
+    house.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
+    assert house.subscribe()[0].status == 200
+    assert becomes(lambda: "the key is wrong" in alerted(house))
+
+
+def alerted(house: House) -> str:
+    """What the operator is told about sign-ups now."""
+    bounds = Bounds(timedelta(hours=3), 1, None, 0)
+    with house.store.read() as tx:
+        seen = sights.look(tx, house.clock.at)
+    return " ".join(
+        f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is Kind.SIGNUPS
+    )
+
+
+def refuse_path(mail) -> str:
+    """Where the mail itself says that it can be refused by one POST (RFC 8058)."""
+    said = dict(mail.headers)
+    assert said["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    path = re.fullmatch(
+        r"<http://127\.0\.0\.1(/unsubscribe/[a-z2-7]{48})>", said["List-Unsubscribe"]
+    )
+    assert path[1] in mail.text
+    assert path[1] in mail.html
+    return path[1]
+
+
+def test_19_a_victim_refuses_for_good_by_the_mail_itself(house: House):
+    _, mail = house.subscribe()
+    letter = mail()
+    path = refuse_path(letter)
+    for _ in range(3):
+        assert house.web.get(path).status == 200
+    assert house.find().state == SubscriberState.PENDING
+    for _ in range(2):
+        page = house.web.post(path, {"List-Unsubscribe": "One-Click"})
+        assert (page.status, "not asked again" in page.words) == (200, True)
+        assert "location" not in page.headers
+    assert house.find() is None
+    assert house.reason() == Reason.UNSUBSCRIBED
+    assert "does not work any more" in house.web.post(link_in(letter)).words
+    for days in (1, 100, 1000):
+        house.clock.at = NOW + timedelta(days=days)
+        with house.store.begin() as tx:
+            signups.purge(tx, house.clock.at)
+        assert house.subscribe()[0].status == 200
+    assert len(settled(house)) == 1
+    with house.store.begin() as tx:
+        assert restoring.bring_back(tx, "ada@example.org", "wrote", house.clock.at)
+    _, mail = house.subscribe()
+    assert mail() is not None
+
+
+def test_19_a_reader_who_refuses_such_mails_keeps_the_digest(house: House):
+    reader(house.store)
+    _, mail = house.subscribe(rubric="models")
+    letter = mail()
+    assert house.web.post(refuse_path(letter)).status == 200
+    assert (house.find().state, house.find().rubric) == (SubscriberState.ACTIVE, "stars")
+    assert house.reason() is None
+    house.clock.at += timedelta(days=10)
+    house.subscribe(rubric="models")
+    assert len(settled(house)) == 1
+    house.web.post(link_in(letter))
+    assert house.find().rubric == "stars"
+
+
+def test_19_the_mail_says_what_is_kept_and_that_is_so(house: House):
+    _, mail = house.subscribe()
+    letter = mail()
+    assert "no other note" not in letter.text + letter.html
+    assert "forgotten after 30 days" in " ".join(letter.text.split())
+    for days, kept in ((29, True), (31, True), (91, False)):
+        with house.store.begin() as tx:
+            signups.purge(tx, NOW + timedelta(days=days))
+            rows = tx.execute(select(signup)).all()
+            everything = repr((rows, tx.execute(select(subscriber)).all()))
+        assert ("ada@example.org" in everything) is (days < 30)
+        assert bool(rows) is kept
 
 
 def test_a_mail_that_did_not_leave_may_be_asked_for_again(house: House):

@@ -15,7 +15,7 @@ from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import intake, restoring, subscribers, suppressions
 from newsletter.store.subscribers import Change
-from newsletter.terminal import print_json, screen, table
+from newsletter.terminal import print_json, print_raw, screen, table
 from newsletter.trouble import Trouble
 from newsletter.wishes import parse_address
 
@@ -167,8 +167,7 @@ def show_export(out: str) -> int:
     if left_out := known - served:
         screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
     if out == "-":
-        # UTF-8 whatever the terminal's encoding: `import` reads it back.
-        sys.stdout.buffer.write(text.encode())
+        print_raw(text)
         return 0
     try:
         Path(out).write_text(text, encoding="utf-8", newline="")

@@ -116,7 +116,8 @@ def _filled(parts: list[str], words: dict[str, str]) -> str:
 
 
 def _words_of(reader: Reader) -> dict[str, str]:
-    from newsletter.render.words import clean, long_date
+    from newsletter.hostile import clean
+    from newsletter.render.words import long_date
 
     name = " ".join(clean(reader.name)[:LONGEST_NAME].split())
     address = clean(reader.email)

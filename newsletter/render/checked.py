@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.render.words import clean, short_date, shown
+from newsletter.hostile import clean
+from newsletter.render.words import short_date, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from newsletter.hostile import clean
 from newsletter.model import DayKind, Digest
 from newsletter.people import Format
 from newsletter.render import checked, frame, papers
 from newsletter.render.budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
 from newsletter.render.issue import ALSO, Pieces, weight
 from newsletter.render.plain import unwrapped
-from newsletter.render.words import clean, long_dates, plural, shown
+from newsletter.render.words import long_dates, plural, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from newsletter.hostile import clean
 from newsletter.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.render.clip import clip_words
 from newsletter.render.words import (
-    clean,
     long_date,
     long_dates,
     plural,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from newsletter.hostile import clean
 from newsletter.render.budget import LEAD, READ_FULL, WHOLE, Plan, Sizes
 from newsletter.render.clip import clip_sentences
 from newsletter.render.papers import Entry, groups
 from newsletter.render.tex import to_unicode
-from newsletter.render.words import clean, plural
+from newsletter.render.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

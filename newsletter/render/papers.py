@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.hostile import clean
 from newsletter.render.clip import clip_words
-from newsletter.render.words import clean, shown
+from newsletter.render.words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

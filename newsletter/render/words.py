@@ -3,27 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from newsletter.hostile import clean
 from newsletter.render.clip import clip_words
 from newsletter.render.tex import to_unicode
 
 if TYPE_CHECKING:
     from datetime import date
-
-# Control and bidi characters could reorder or cut what stands around them; none is ever shown.
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
-    "\ufff9-\ufffc\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """`text` without characters that are not seen but act."""
-    # Most text is printable throughout, which is known ten times faster than by searching.
-    return text if text.isprintable() else UNSEEN.sub("", text)
 
 
 @lru_cache(maxsize=16384)

@@ -28,6 +28,8 @@ MONTH = timedelta(days=30)
 SPENT_DAYS = timedelta(days=4)
 """A budget that was nearly spent on each of these days is one alert, not one a day."""
 SETTLING = timedelta(hours=1)
+DAY = timedelta(days=1)
+"""As long as sign-ups that were held back are told of, after the last of them."""
 
 
 def look(tx: Connection, now: datetime) -> Seen:
@@ -40,6 +42,7 @@ def look(tx: Connection, now: datetime) -> Seen:
         failed=troubles.noted(tx, TroubleKind.SCORING, now),
         unread=troubles.noted(tx, TroubleKind.BUDGET, now),
         morning=troubles.noted(tx, TroubleKind.MORNING, now),
+        signups=troubles.noted(tx, TroubleKind.SIGNUP, now, DAY),
         owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
         doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
         halted=_halted(tx, now),

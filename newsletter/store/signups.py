@@ -1,23 +1,36 @@
-"""Who was mailed a link to confirm with and has not used it. Addresses are kept as hashes."""
+"""Who was mailed a link to confirm with and has not used it. Addresses are kept as hashes.
+
+An address is mailed again only after a wait that grows with each mail that stays unanswered, and
+never after its owner refused.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.addresses import fingerprint
 from newsletter.people import SubscriberState
-from newsletter.store import suppressions
-from newsletter.store.tables import signup, subscriber
+from newsletter.store import subscribers, suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, signup, subscriber
 
 BETWEEN_MAILS = timedelta(hours=1)
 """Nobody can fill a stranger's mailbox through our form."""
-MAILS_AN_HOUR = 200
+BACK_OFF = 4
+"""Each further mail to an address waits so many times as long as the one before."""
+LONGEST_WAIT = timedelta(days=30)
+MAILS_AN_HOUR = 1000
+"""To all addresses: the last bound, where many networks ask. People are told when it is reached."""
 VALID = timedelta(days=7)
 KEPT = timedelta(days=30)
+"""How long an address is kept that never confirmed, after it was asked last."""
+COUNTED = timedelta(days=90)
+"""How long it is remembered how often an address was mailed."""
+REFUSED = "refused the mail to confirm with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,20 @@ class Ask:
         return now - self.at <= VALID
 
 
+def wait_after(mails: int) -> timedelta:
+    """How long an address is left alone after so many mails without an answer (pure)."""
+    if not mails:
+        return timedelta()
+    times: int = BACK_OFF ** min(mails - 1, 9)
+    return min(BETWEEN_MAILS * times, LONGEST_WAIT)
+
+
+def is_full(tx: Connection, now: datetime, most: int = MAILS_AN_HOUR) -> bool:
+    """Whether as many mails went to all addresses in the last hour as may."""
+    recent = signup.c.mailed_at > now - BETWEEN_MAILS
+    return (tx.scalar(select(func.count()).where(recent)) or 0) >= most
+
+
 def ask(
     tx: Connection, email: str, rubric: str, now: datetime, *, most: int = MAILS_AN_HOUR
 ) -> bool:
@@ -36,8 +63,11 @@ def ask(
 
     `most` is how many mails may go to all addresses in an hour.
     """
-    recent = signup.c.mailed_at > now - BETWEEN_MAILS
-    if (tx.scalar(select(func.count()).where(recent)) or 0) >= most:
+    mine = signup.c.email_hash == fingerprint(email)
+    before = tx.execute(select(signup).where(mine)).first()
+    if before and (before.refused_at or now - before.mailed_at < wait_after(before.mails)):
+        return False
+    if is_full(tx, now, most):
         return False
     make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     row = {"email_hash": fingerprint(email), "rubric": rubric, "asked_at": now, "mailed_at": now}
@@ -46,8 +76,9 @@ def ask(
         .values(row)
         .on_conflict_do_update(
             index_elements=["email_hash"],
-            set_=row,
-            where=signup.c.mailed_at <= now - BETWEEN_MAILS,
+            set_={**row, "mails": signup.c.mails + 1},
+            # Of two that ask in the same moment one is mailed.
+            where=(signup.c.mailed_at <= now - BETWEEN_MAILS) & signup.c.refused_at.is_(None),
         )
         .returning(signup.c.email_hash)
     )
@@ -57,19 +88,52 @@ def ask(
 def unsent(tx: Connection, email: str, now: datetime) -> None:
     """The mail did not leave: the address may ask again at once."""
     mine = signup.c.email_hash == fingerprint(email)
-    tx.execute(update(signup).where(mine).values(mailed_at=now - BETWEEN_MAILS))
+    fewer = case((signup.c.mails > 0, signup.c.mails - 1), else_=0)
+    tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - LONGEST_WAIT))
 
 
 def of(tx: Connection, email: str) -> Ask | None:
-    """What an address asked for last, if it did."""
-    query = select(signup.c.rubric, signup.c.asked_at)
+    """What an address asked for last, if it did and did not refuse since."""
+    query = select(signup.c.rubric, signup.c.asked_at).where(signup.c.refused_at.is_(None))
     row = tx.execute(query.where(signup.c.email_hash == fingerprint(email))).first()
     return Ask(*row) if row else None
 
 
 def done(tx: Connection, email: str) -> None:
-    """The wish is fulfilled."""
+    """The wish is fulfilled, or forgotten; so is a refusal."""
     tx.execute(delete(signup).where(signup.c.email_hash == fingerprint(email)))
+
+
+def refuse(tx: Connection, subscriber_id: str, now: datetime) -> bool:
+    """The owner of an address wants no mail to confirm with: none is sent to it ever again.
+
+    Who waited is forgotten but for the hashes that keep this promise; who reads a digest goes on
+    reading it. False where nobody has this id.
+    """
+    known = subscribers.get(tx, subscriber_id)
+    if known is None or not known.email:
+        return False
+    make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    row = {
+        "email_hash": fingerprint(known.email),
+        "rubric": known.rubric,
+        "asked_at": now,
+        "mailed_at": now,
+        "refused_at": now,
+    }
+    added = make(signup).values(row)
+    tx.execute(added.on_conflict_do_update(index_elements=["email_hash"], set_={"refused_at": now}))
+    if known.state is SubscriberState.PENDING:
+        suppressions.suppress(tx, known.email, Reason.UNSUBSCRIBED, REFUSED, now)
+        _forget(tx, subscriber_id, now)
+    return True
+
+
+def _forget(tx: Connection, subscriber_id: str, now: datetime) -> None:
+    mailed = select(delivery.c.id).where(delivery.c.subscriber_id == subscriber_id).exists()
+    gone = tx.execute(delete(subscriber).where(subscriber.c.id == subscriber_id, ~mailed))
+    if not gone.rowcount:
+        subscribers.unsubscribe(tx, subscriber_id, REFUSED, now)
 
 
 def rejoin(
@@ -97,13 +161,19 @@ def rejoin(
 
 
 def purge(tx: Connection, now: datetime) -> int:
-    """Forget asks of long ago and the subscribers who never confirmed; answer how many of these."""
-    old = now - KEPT
-    hashes = select(signup.c.email_hash).where(signup.c.asked_at < old)
+    """Forget asks of long ago and the subscribers who never confirmed; answer how many of these.
+
+    A refusal is kept for ever.
+    """
+    hashes = select(signup.c.email_hash).where(signup.c.asked_at < now - KEPT)
+    mailed = select(delivery.c.id).where(delivery.c.subscriber_id == subscriber.c.id).exists()
     never = tx.execute(
         delete(subscriber).where(
-            subscriber.c.state == SubscriberState.PENDING, subscriber.c.email_hash.in_(hashes)
+            subscriber.c.state == SubscriberState.PENDING,
+            subscriber.c.email_hash.in_(hashes),
+            ~mailed,
         )
     )
-    tx.execute(delete(signup).where(signup.c.asked_at < old))
+    outlived = signup.c.asked_at < now - COUNTED
+    tx.execute(delete(signup).where(outlived, signup.c.refused_at.is_(None)))
     return never.rowcount

@@ -30,6 +30,8 @@ class TroubleKind(StrEnum):
     """There is one, and the money did not reach for all of its papers."""
     MORNING = "morning"
     """Nothing could be fetched, or nothing could be begun."""
+    SIGNUP = "signup"
+    """People asked for a digest on the web and could not be mailed; in place of a rubric: why."""
 
 
 def note(
@@ -51,11 +53,13 @@ def settle(tx: Connection, kind: TroubleKind, rubric: str, day: date | None = No
     tx.execute(gone if day is None else gone.where(trouble.c.date == day))
 
 
-def noted(tx: Connection, kind: TroubleKind, now: datetime) -> tuple[Case, ...]:
-    """What was noted, or noted again, within the last week."""
+def noted(
+    tx: Connection, kind: TroubleKind, now: datetime, within: timedelta = KEPT
+) -> tuple[Case, ...]:
+    """What was noted, or noted again, within the last week or `within` another time."""
     query = (
         select(trouble)
-        .where(trouble.c.kind == kind, trouble.c.at >= now - KEPT)
+        .where(trouble.c.kind == kind, trouble.c.at >= now - within)
         .order_by(trouble.c.date, trouble.c.rubric)
     )
     return tuple(

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import logging
 import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-log = logging.getLogger(__name__)
 
 WINDOW = timedelta(hours=1)
 MOST_ASKS = 50
@@ -34,8 +31,8 @@ class Callers:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def may(self, host: str, now: datetime) -> bool:
-        """Count one more ask from `host`, and say whether it is within what one may ask."""
+    def count(self, host: str, now: datetime) -> int:
+        """Count one more ask from the network of `host`; how many it were within its hour."""
         name = hashlib.blake2b(
             _network(host).encode("utf-8", "backslashreplace"), key=self._key, digest_size=16
         ).digest()
@@ -49,14 +46,7 @@ class Callers:
                 # Who asked longest ago goes: whoever has this many addresses still meets the
                 # limit of the whole form, which is kept in the database.
                 self._seen.popitem(last=False)
-        if asked == self.most:
-            # Said once a window, not once an ask.
-            log.warning(
-                "one network address signed up %d times within an hour, more gets no mail; "
-                "if it is your proxy's, name it in FORWARDED_ALLOW_IPS",
-                asked,
-            )
-        return asked < self.most
+        return asked + 1
 
 
 def _network(host: str) -> str:

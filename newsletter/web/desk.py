@@ -13,7 +13,8 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from newsletter.render.words import clean, long_date, plural, short_date
+from newsletter.hostile import clean
+from newsletter.render.words import long_date, plural, short_date
 from newsletter.store.figures import Figures
 from newsletter.web.callers import Callers
 from newsletter.web.health import Probe

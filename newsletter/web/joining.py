@@ -17,7 +17,8 @@ from newsletter.inviting import invitation
 from newsletter.links import Purpose
 from newsletter.mailers import SendError, Verdict
 from newsletter.people import Subscriber, SubscriberState
-from newsletter.store import signups, subscribers, suppressions
+from newsletter.store import signups, subscribers, suppressions, troubles
+from newsletter.store.troubles import TroubleKind
 from newsletter.web.forms import first
 from newsletter.web.home import front
 from newsletter.wishes import parse_address
@@ -47,18 +48,62 @@ def subscribe(desk: Desk, request: Request, form: Form) -> Response:
         return front(desk, chosen=slug, email=typed, fault=str(error), status=422)
     if rubric is None:
         return front(desk, email=typed, fault="Please choose what to read.", status=422)
+    caller = request.client.host if request.client else ""
+    if refusal := _too_many(desk, caller):
+        return refusal
     response = desk.notice(
         "Please look into your mailbox",
         f"If {email} can get this digest, a mail with a link is on its way to it.",
         "Open the link and press the button: only then does anything begin. "
-        "If nothing comes within an hour, look among the spam, then try again.",
+        "If nothing comes within an hour, look among the spam, then try again. "
+        "The more such mails stay unanswered, the longer an address waits for the next one.",
     )
-    # The mail goes after the answer, so that its time tells nothing about the address either; of
-    # who asks too often every ask is counted, whatever the address.
-    caller = request.client.host if request.client else ""
-    if desk.callers.may(caller, desk.clock()):
-        response.background = BackgroundTask(_invite, desk, email, rubric)
+    # The mail goes after the answer, so that its time tells nothing about the address either.
+    response.background = BackgroundTask(_invite, desk, email, rubric)
     return response
+
+
+def _too_many(desk: Desk, caller: str) -> Response | None:
+    """The answer to one ask too many of a network, or of all; None where a mail may go.
+
+    It depends on nobody's address. The operator is told, once for each hour of a network.
+    """
+    now = desk.clock()
+    number = desk.callers.count(caller, now)
+    if number > desk.callers.most:
+        said = f"One network asked for more than {desk.callers.most} sign-ups within an hour"
+        _note(desk, "one network", f"{said}, the last time at {now:%Y-%m-%d %H:%M} UTC.")
+        return _later(
+            desk, 429, "Too many sign-ups came from your network", "From your network too many"
+        )
+    with desk.store.read() as tx:
+        full = signups.is_full(tx, now)
+    if not full:
+        return None
+    said = f"{signups.MAILS_AN_HOUR} mails to confirm with went out within an hour"
+    _note(desk, "the whole form", f"{said}; no more are sent until it is over.")
+    return _later(desk, 503, "Too many people are signing up", "Just now too many people")
+
+
+def _later(desk: Desk, status: int, title: str, who: str) -> Response:
+    response = desk.notice(
+        title,
+        f"{who} asked for a digest within this hour, and no mail was sent to you.",
+        "Please try again in an hour.",
+        status=status,
+    )
+    response.headers["Retry-After"] = "3600"
+    return response
+
+
+def _note(desk: Desk, what: str, reason: str) -> None:
+    """Keep for the operator that people could not sign up, and why."""
+    now = desk.clock()
+    if desk.callers.count(f"told of {what}", now) > 1:
+        return  # Once an hour is enough: a flood must not become as many writes.
+    log.warning("sign-ups are held back: %s", reason)
+    with desk.store.begin() as tx:
+        troubles.note(tx, TroubleKind.SIGNUP, what, now.date(), reason, now)
 
 
 def _invite(desk: Desk, email: str, rubric: Rubric) -> None:
@@ -72,7 +117,7 @@ def _invite(desk: Desk, email: str, rubric: Rubric) -> None:
     try:
         desk.mailer.send(mail)
     except SendError as error:
-        log.warning("a confirmation mail was not sent: %s", error)
+        _note(desk, "the mailer", f"A mail to confirm with was not sent: {error}")
         if error.verdict is not Verdict.UNKNOWN:
             with desk.store.begin() as tx:
                 signups.unsent(tx, email, now)

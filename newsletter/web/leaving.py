@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.links import TEST_READER, Purpose
 from newsletter.people import SubscriberState
-from newsletter.store import subscribers
+from newsletter.store import signups, subscribers
 from newsletter.web.forms import first
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def ask_to_leave(desk: Desk, request: Request) -> Response:
     """Who would leave what, and the button. Opening this page changes nothing."""
+    if refusing := _refusing(desk, request):
+        return _ask_to_refuse(desk, refusing)
     subscriber_id, known = _person(desk, request)
     if subscriber_id == TEST_READER:
         return _test(desk)
@@ -39,6 +41,8 @@ def ask_to_leave(desk: Desk, request: Request) -> Response:
 
 def leave(desk: Desk, request: Request, form: Form) -> Response:
     """Leave at once, whatever the body says, unless it is our own form taking it back."""
+    if refusing := _refusing(desk, request):
+        return _refuse(desk, refusing)
     subscriber_id, known = _person(desk, request)
     if subscriber_id == TEST_READER:
         return _test(desk)
@@ -67,6 +71,34 @@ def _person(desk: Desk, request: Request) -> tuple[str | None, Subscriber | None
     with desk.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return subscriber_id, known if known and known.email else None
+
+
+def _refusing(desk: Desk, request: Request) -> str | None:
+    """Who came by the link of a mail to confirm with, to refuse any more of them."""
+    return desk.links.read(Purpose.REFUSE, request.path_params["token"])
+
+
+def _ask_to_refuse(desk: Desk, subscriber_id: str) -> Response:
+    with desk.store.read() as tx:
+        known = subscribers.get(tx, subscriber_id)
+    if known is None or not known.email:
+        return _refused(desk)
+    return desk.page("refuse.html", title="Never ask this address again", email=known.email)
+
+
+def _refuse(desk: Desk, subscriber_id: str) -> Response:
+    with desk.store.begin() as tx:
+        signups.refuse(tx, subscriber_id, desk.clock())
+    return _refused(desk)
+
+
+def _refused(desk: Desk) -> Response:
+    """The same at a second press, when the address is forgotten."""
+    return desk.notice(
+        "This address is not asked again",
+        "Whoever enters it on our page: no further mail asks you to confirm.",
+        "If you read a digest, it comes as before; the link at its end ends it.",
+    )
 
 
 def _gone(desk: Desk, known: Subscriber) -> Response:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from newsletter.hostile import clean
 from newsletter.render.tex import formulas, to_unicode
-from newsletter.render.words import clean
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from newsletter import announcements, decisions
 from newsletter.copies import Copies
 from newsletter.decisions import Decided
+from newsletter.hostile import clean
 from newsletter.links import TEST_READER
 from newsletter.people import Subscriber
-from newsletter.render.words import clean
 from newsletter.store import alerts, digests, overview, subscribers, waiting
 from newsletter.web import operator_door as door
 from newsletter.web.desk import NEVER

@@ -49,6 +49,9 @@ signup = Table(
     Column("rubric", String(64), nullable=False),
     Column("asked_at", Moment, nullable=False, index=True),
     Column("mailed_at", Moment, nullable=False, index=True),
+    # Mails without an answer; and when the owner of the address refused any more of them.
+    Column("mails", Integer, nullable=False, default=1, server_default="1"),
+    Column("refused_at", Moment),
 )
 
 # Addresses whose erasure the provider is still to be told of; a row is deleted when it was.
