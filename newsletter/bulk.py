@@ -6,12 +6,14 @@ open, errored or expired, goes the ordinary way afterwards.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.crew import STOPPED, ScoringFailed
+from newsletter.crew import STOPPED, STOPS, ScoringFailed
 from newsletter.desk import Known
 from newsletter.scorers import Failure, ScorerError
 from newsletter.stopping import Stopped
@@ -27,9 +29,15 @@ if TYPE_CHECKING:
     from newsletter.scorers import Batch, Batcher, Call, Request
     from newsletter.store.ledger import InBatch
 
+log = logging.getLogger(__name__)
+
 BEFORE_DEADLINE = timedelta(minutes=20)
 """So long before the scores are wanted a batch is given up, and its rest is asked about at once."""
 WORTH_IT = timedelta(hours=2)
+UNKNOWN_FOR = timedelta(minutes=5)
+"""So long a batch may be unknown to the other side that has just taken it."""
+UNKNOWN_LOOKS = 2
+"""And so many looks in a row: one may be a slip."""
 MOST_RUBRICS = 2
 """From three on, sharing the papers costs less than half the price does."""
 
@@ -55,8 +63,7 @@ def submit(desk: Desk, requests: Sequence[Request]) -> None:
         # What may have arrived stays reserved; `collect` finds out.
         if error.failure is not Failure.LOST:
             desk.free(list(calls), str(error))
-        if error.failure is Failure.FATAL:
-            raise ScoringFailed(str(error)) from error
+        _unless_fatal(error)
         return
     desk.submitted(list(calls), batch_id)
 
@@ -64,7 +71,7 @@ def submit(desk: Desk, requests: Sequence[Request]) -> None:
 def _reserved(desk: Desk, requests: Sequence[Request]) -> dict[str, Call]:
     calls: dict[str, Call] = {}
     for request in requests:
-        whole = desk.scorer.call(request, desk.clock())
+        whole = desk.scorer.call(replace(request, in_bulk=True), desk.clock())
         call = replace(whole, upper_nanos=-(-whole.upper_nanos // 2))
         try:
             calls[desk.reserve(call, batch=True)] = call
@@ -77,63 +84,115 @@ def _reserved(desk: Desk, requests: Sequence[Request]) -> dict[str, Call]:
     return calls
 
 
+@dataclass
+class _Looks:
+    """What the looks of this life at its batches showed; `unknown` counts them in a row."""
+
+    cancelled: set[str] = field(default_factory=set)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
 def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> None:
     """Wait for the batches of this desk and store what they say. Raises ScoringFailed, Stopped.
 
     One that is given up is cancelled and waited for nevertheless: until it has ended nobody knows
-    what of it is paid for.
+    what of it is paid for. One that stays unknown to the other side is waited for no longer: what
+    is reserved for it may have been billed, and its papers are bought now.
     """
     by_id = {paper.id: paper for paper in papers}
-    cancelled: set[str] = set()
-    while waiting := _named(desk, [c for c in desk.in_batches() if _ours(c, by_id)]):
+    looks = _Looks()
+    while waiting := [call for call in desk.in_batches() if _ours(call, by_id)]:
         now = desk.clock()
         hurry = _in_a_hurry(limits, now)
-        for batch_id in sorted({call.batch_id for call in waiting}):
-            if batch_id == SUBMITTING:
-                continue
-            batch = _look(desk, batch_id)
+        named = _named(desk, waiting, looks, now, hurry=hurry)
+        for batch_id in sorted({call.batch_id for call in named}):
+            calls = [call for call in named if call.batch_id == batch_id]
+            batch = _look(desk, calls, looks, now)
             if batch is not None and batch.ended:
-                _store(desk, [c for c in waiting if c.batch_id == batch_id], by_id, batch)
-            elif hurry and batch_id not in cancelled:
+                _store(desk, calls, by_id, batch)
+            elif batch is not None and hurry and batch_id not in looks.cancelled:
                 with suppress(ScorerError):
                     _batcher(desk).cancel(batch_id, now)
-                    cancelled.add(batch_id)
+                    looks.cancelled.add(batch_id)
         if (limits.deadline and now >= limits.deadline) or not desk.in_batches():
             return
         if limits.stop.wait(limits.batch_pause):
             raise Stopped(STOPPED)
 
 
-def _named(desk: Desk, waiting: list[InBatch]) -> list[InBatch]:
-    """Find the batch of calls whose life ended between handing over and learning its name."""
+def _named(
+    desk: Desk, waiting: list[InBatch], looks: _Looks, now: datetime, *, hurry: bool
+) -> list[InBatch]:
+    """The calls whose batch is known.
+
+    The life of others ended between handing over and learning the name: their batch is looked for.
+    """
     nameless = [call for call in waiting if call.batch_id == SUBMITTING]
+    named = [call for call in waiting if call.batch_id != SUBMITTING]
     if not nameless:
-        return waiting
+        return named
     ids = [call.call_id for call in nameless]
+    since = min(call.since for call in nameless)
     try:
-        found = _batcher(desk).find(ids, min(call.since for call in nameless))
-    except ScorerError:
-        return waiting
-    if found is None:
-        desk.free(ids, "never submitted")
-        return [call for call in waiting if call.batch_id != SUBMITTING]
-    desk.submitted(ids, found)
-    return [replace(c, batch_id=found) if c.batch_id == SUBMITTING else c for c in waiting]
-
-
-def _look(desk: Desk, batch_id: str) -> Batch | None:
-    """None when the other side is busy; it is asked again at the next look."""
-    try:
-        return _batcher(desk).collect(batch_id, desk.clock())
+        found = _batcher(desk).find(ids, since, desk.batches())
     except ScorerError as error:
-        if error.failure is Failure.FATAL:
-            raise ScoringFailed(str(error)) from error
+        _unless_fatal(error)
+        return named
+    if found.batch_id:
+        desk.submitted(ids, found.batch_id)
+        return named + [replace(call, batch_id=found.batch_id) for call in nameless]
+    if found.perhaps:
+        # It can't be cancelled either: it may be somebody else's.
+        if hurry and now - since >= UNKNOWN_FOR:
+            _lose(desk, ids, "a batch that may be theirs has not ended")
+        return named
+    # The list may be as late as the batch itself.
+    looks.unknown[SUBMITTING] += 1
+    if looks.unknown[SUBMITTING] >= UNKNOWN_LOOKS:
+        desk.free(ids, "never submitted")
+    return named
+
+
+def _look(desk: Desk, calls: list[InBatch], looks: _Looks, now: datetime) -> Batch | None:
+    """None when the other side is busy, or does not know the batch (yet)."""
+    batch_id, ids = calls[0].batch_id, [call.call_id for call in calls]
+    try:
+        batch = _batcher(desk).collect(batch_id, {call.call_id: call.model for call in calls}, now)
+    except ScorerError as error:
+        if error.failure is not Failure.GONE:
+            _unless_fatal(error)
+            return None
+        looks.unknown[batch_id] += 1
+        old = now - min(call.since for call in calls) >= UNKNOWN_FOR
+        if old and looks.unknown[batch_id] >= UNKNOWN_LOOKS:
+            _lose(desk, ids, str(error))
         return None
+    looks.unknown[batch_id] = 0
+    return batch
+
+
+def _unless_fatal(error: ScorerError) -> None:
+    """Where the other side is only busy it is asked again at the next look."""
+    if error.failure in STOPS:
+        raise ScoringFailed(str(error)) from error
+
+
+def _lose(desk: Desk, ids: list[str], reason: str) -> None:
+    """Give calls up that may have been billed: their upper bounds stay reserved."""
+    log.warning(
+        "%d calls of a batch are given up, and their papers bought now: %s", len(ids), reason
+    )
+    desk.lose(ids, reason)
 
 
 def _store(desk: Desk, calls: list[InBatch], by_id: dict[str, Paper], batch: Batch) -> None:
+    unmentioned = [call.call_id for call in calls if call.call_id not in batch.answers]
+    if unmentioned:
+        _lose(desk, unmentioned, "the batch has ended without a word about them")
     for call in calls:
-        answer = batch.answers.get(call.call_id)
+        if call.call_id in unmentioned:
+            continue
+        answer = batch.answers[call.call_id]
         if answer is None:
             desk.free([call.call_id], "not answered by the batch")
             continue

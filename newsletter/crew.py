@@ -6,6 +6,7 @@ pool does nothing but one request and the storing of its answer.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from newsletter.model import Paper, Score
 
     Follow = Callable[["Crew", "Task", Reading | Outcome], None]
+
+
+log = logging.getLogger(__name__)
 
 
 class ScoringFailed(Trouble):
@@ -75,6 +79,7 @@ class Task:
     reading: int
     tries: int = 0
     last_resort: bool = False
+    roomier: bool = False
     held: Mapping[str, Score] = field(default_factory=dict)
     prefix: str = ""
     shared: bool = False
@@ -85,6 +90,8 @@ class Task:
 STOPPED = "scoring was stopped on request; what was paid for is stored, a rerun goes on there"
 ELSEWHERE = 1.0
 """Seconds between looks at papers that another process is being answered about."""
+STOPS = {Failure.FATAL, Failure.GONE}
+"""No other call can succeed; GONE of the last resort concerns one paper only."""
 PATIENCE = {Failure.LOST: 3}
 """Fewer attempts where each may have been billed."""
 
@@ -154,7 +161,12 @@ class Crew:
     def _start(self, pool: ThreadPoolExecutor, task: Task, follow: Follow) -> bool:
         """Reserve and send. False when it has to wait until another call has settled."""
         request = Request(
-            task.desk.rubric, task.papers, task.reading, task.shared, task.last_resort
+            task.desk.rubric,
+            task.papers,
+            task.reading,
+            task.shared,
+            task.last_resort,
+            task.roomier,
         )
         call = task.desk.scorer.call(request, self._clock())
         try:
@@ -218,12 +230,19 @@ class Crew:
         error: ScorerError,
         follow: Follow,
     ) -> None:
-        if error.failure is Failure.FATAL:
+        if error.failure is Failure.GONE and task.last_resort:
+            log.warning("one paper counts as refused: %s", error)
+            follow(self, task, Reading(refused=True))
+            return
+        if error.failure in STOPS:
             self._fatal = self._fatal or str(error)
             return
-        if error.failure is Failure.TOO_LARGE:
+        if error.failure is Failure.TOO_LARGE and len(task.papers) > 1:
             # As if the answer had left all of them open: each is asked about in smaller company.
             follow(self, task, Reading())
+            return
+        if error.failure is Failure.TOO_LARGE:
+            self._give_up(task, error, follow)
             return
         attempt = task.attempt + 1
         if attempt < min(self._limits.attempts, PATIENCE.get(error.failure, attempt + 1)):
@@ -231,6 +250,9 @@ class Crew:
             pause = timedelta(seconds=min(wanted, self._limits.longest_pause))
             self._queue.append(replace(task, attempt=attempt, not_before=self._clock() + pause))
             return
+        self._give_up(task, error, follow)
+
+    def _give_up(self, task: Task, error: ScorerError, follow: Follow) -> None:
         self._given_up_in_a_row += 1
         if self._given_up_in_a_row >= self._limits.outage:
             self._fatal = self._fatal or f"{error}; nothing is lost, run again later"

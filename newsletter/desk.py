@@ -166,6 +166,16 @@ class Desk:
             for call_id in call_ids:
                 ledger.free(tx, call_id, reason, self.clock())
 
+    def lose(self, call_ids: Sequence[str], reason: str) -> None:
+        with self._writing() as tx:
+            for call_id in call_ids:
+                ledger.lost(tx, call_id, reason, self.clock())
+
+    def batches(self) -> set[str]:
+        """The ids of all batches that the ledger knows."""
+        with self.store.read() as tx:
+            return ledger.batches(tx)
+
     def believe(self, reading: int, found: Mapping[str, Score]) -> None:
         """Store scores that were doubted, when asking again brought nothing better."""
         with self._writing() as tx:

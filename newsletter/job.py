@@ -127,6 +127,11 @@ class Job:
             self._give_up(task, ending)
         elif ending.refused:
             self._refused(crew, task)
+        elif ending.cut_short and not task.roomier:
+            # In smaller company the model would think as long about each of them.
+            self._queue(crew, [replace(task, roomier=True, attempt=0, not_before=None)])
+        elif ending.cut_short and task.reading > 1:
+            self._give_up(task, Outcome.FAILED)
         else:
             self._answered(crew, task, ending)
         self.open_tasks -= 1
@@ -197,12 +202,15 @@ class Job:
         self._queue(
             crew,
             [
-                self._task(
-                    piece,
-                    reading=task.reading,
-                    tries=tries,
-                    last_resort=task.last_resort,
-                    held={k: v for k, v in held.items() if k in own},
+                replace(
+                    self._task(
+                        piece,
+                        reading=task.reading,
+                        tries=tries,
+                        last_resort=task.last_resort,
+                        held={k: v for k, v in held.items() if k in own},
+                    ),
+                    roomier=task.roomier,
                 )
                 for piece, own in zip(pieces, ids, strict=True)
             ],

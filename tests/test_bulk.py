@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +13,14 @@ import pytest
 from newsletter import bulk
 from newsletter.model import Outcome
 from newsletter.score import ScoringFailed
+from newsletter.scorers import Failure, ScorerError
 from newsletter.stopping import Stopped
 from newsletter.store.ledger import SUBMITTING
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_rules import blocks
 from tests.fakes.scoring import (
     MORNING,
+    RUBRIC,
     billed,
     claude,
     honest,
@@ -26,7 +32,7 @@ from tests.fakes.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from newsletter.score import Limits, Scored
@@ -46,13 +52,13 @@ def in_bulk(**more: Any) -> Limits:
     return limits(**({"mode": "batch", "batch_pause": 0.01} | more))
 
 
-def holds(fake: FakeAnthropic, result: Scored) -> None:
+def holds(fake: FakeAnthropic, result: Scored, bill: int | None = None) -> None:
     assert result.outcomes == {p.id: Outcome.SCORED for p in DAY}
     for given in DAY:
         wanted = honest(given.title, given.abstract)
         assert result.scores[given.id].relevance == wanted["r"]
     assert uncertain(result) == 0
-    assert billed(result) == fake.bill_nanos
+    assert billed(result) == (fake.bill_nanos if bill is None else bill)
 
 
 def test_a_day_in_bulk_costs_half(store: Store, fake: FakeAnthropic) -> None:
@@ -64,7 +70,7 @@ def test_a_day_in_bulk_costs_half(store: Store, fake: FakeAnthropic) -> None:
     tokens = result.usage[0]
     full = (
         tokens.input_tokens * 100
-        + tokens.cache_write_tokens * 125
+        + tokens.cache_write_tokens * 200
         + tokens.cache_read_tokens * 10
         + tokens.output_tokens * 500
     )
@@ -264,3 +270,155 @@ def dying_clock(looks: int):
         return wall_clock()
 
     return clock
+
+
+def later(fake: FakeAnthropic, minutes: int = 6) -> Callable[[], datetime]:
+    """A clock that is some minutes ahead once a batch was looked at."""
+    return lambda: wall_clock() + timedelta(minutes=minutes if fake.batches.looked else 0)
+
+
+def test_answers_that_give_the_model_its_dated_name_are_priced(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Red before: StopIteration, with the money spent and the day lost."""
+    fake.batches.dated = True
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert [usage.model for usage in result.usage] == ["claude-haiku-5-5"]
+
+
+def test_a_batch_that_is_not_known_yet_is_asked_for_again(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.unknown = 4
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert fake.requests == []
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_batch_that_stays_unknown_is_gone_and_its_papers_are_bought_now(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Deleted, or created by another workspace's key: its reservation stays as uncertain."""
+    fake.batches.unknown = 10_000
+    result = scored(store, claude(fake), DAY, in_bulk(), clock=later(fake))
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert len(fake.requests) == 4
+    assert uncertain(result) > 0
+    assert billed(result) < fake.bill_nanos <= billed(result) + uncertain(result)
+
+
+def test_a_batch_that_is_gone_for_an_old_life_is_gone_at_the_second_look(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.looks = 10_000
+    with pytest.raises(KilledError):
+        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
+    fake.batches.held.clear()
+    looked = fake.batches.looked
+    tomorrow = wall_clock() + timedelta(hours=20)
+    result = scored(store, claude(fake), DAY, in_bulk(), clock=lambda: tomorrow)
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert fake.batches.looked == looked + 2
+
+
+def test_an_unknown_batch_is_not_told_as_a_wrong_model(fake: FakeAnthropic) -> None:
+    batcher = claude(fake).batcher
+    assert batcher
+    for ask in (
+        lambda: batcher.collect("msgbatch_none", {}, MORNING),
+        lambda: batcher.cancel("msgbatch_none", MORNING),
+    ):
+        with pytest.raises(ScorerError, match="batch is unknown there") as caught:
+            ask()
+        assert caught.value.failure is Failure.GONE
+        assert "NEWSLETTER_MODEL" not in str(caught.value)
+
+
+def test_a_batch_names_itself_in_its_custom_ids(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake), DAY, in_bulk())
+    ids = [one["custom_id"] for one in fake.batches.held["msgbatch_1"].results]
+    assert len(ids) == 4
+    assert len({key.rpartition("-")[0] for key in ids}) == 1
+    assert all(re.fullmatch(r"newsletter-[0-9a-f]{12}-[0-9a-f]{32}", key) for key in ids)
+
+
+def somebody_elses(count: int) -> list[dict[str, Any]]:
+    return [{"custom_id": f"theirs-{n}", "result": {"type": "errored"}} for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_after_a_kill_a_running_batch_of_others_is_not_taken_for_ours(
+    store: Store, fake: FakeAnthropic, count: int
+) -> None:
+    """Ours has 4 calls. Red before: the newest that ran was adopted, ours bought again."""
+    fake.batches.forget_reply, fake.batches.looks = True, 3
+    fake.batches.after_submission = lambda: fake.batches.hold(somebody_elses(count), looks=9)
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert len(fake.papers_paid) == COUNT
+    assert not any(one.cancelled for one in fake.batches.held.values())
+
+
+def test_after_a_kill_our_batch_is_found_behind_the_first_hundred(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.forget_reply = True
+
+    def crowd() -> None:
+        for _ in range(150):
+            fake.batches.hold(somebody_elses(2), looks=0)
+
+    fake.batches.after_submission = crowd
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert len(fake.papers_paid) == COUNT
+    assert len(fake.batches.held) == 151
+
+
+def test_batches_of_the_ledger_are_not_looked_at_again(store: Store, fake: FakeAnthropic) -> None:
+    """Another rubric's batch has as many calls: its results are not even fetched."""
+    other = replace(RUBRIC, slug="other", keywords="another")
+    scored(store, claude(fake), DAY, in_bulk(), rubric=other)
+    fetched, before = fake.batches.fetched.copy(), fake.bill_nanos
+    fake.batches.forget_reply = True
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result, bill=fake.bill_nanos - before)
+    assert fake.batches.fetched - fetched == Counter({"msgbatch_2": 2})
+
+
+def test_in_a_hurry_a_batch_that_may_be_ours_is_waited_for_some_minutes(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """It can't be cancelled, for it may be another's; what it holds may be billed."""
+    fake.batches.forget_reply, fake.batches.looks = True, 10_000
+    now = in_bulk(mode="auto", wanted_by=wall_clock() + timedelta(hours=3))
+    hours = later(fake, minutes=200)
+    result = scored(store, claude(fake), DAY, now, clock=hours)
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert uncertain(result) > 0
+    assert not fake.batches.held["msgbatch_1"].cancelled
+
+
+def test_what_was_never_submitted_is_bought_after_a_second_look(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.drop = True
+    result = scored(store, claude(fake), DAY, in_bulk())
+    holds(fake, result)
+    assert fake.batches.held == {}
+    assert fake.batches.looked == 2
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_a_batch_keeps_its_cache_for_an_hour(store: Store, fake: FakeAnthropic) -> None:
+    scored(store, claude(fake, second_opinion=True), DAY, in_bulk())
+    marks = [
+        block["cache_control"]
+        for seen in fake.answered
+        for block in blocks(seen.body)
+        if "cache_control" in block
+    ]
+    assert marks
+    assert all(mark == {"type": "ephemeral", "ttl": "1h"} for mark in marks)
+    scored(store, claude(fake), papers(50))
+    assert "'ttl'" not in str(fake.requests[-1].body["system"])

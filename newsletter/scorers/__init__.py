@@ -24,7 +24,8 @@ class Request:
 
     `reading` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers first,
     so that other rubrics' calls on the same papers pay for them once. `last_resort` asks another
-    model, because the first refused.
+    model, because the first refused. `roomier` gives more room, because the first answer ended
+    before its first word. `in_bulk` is for a batch, which may take hours.
     """
 
     rubric: Rubric
@@ -32,6 +33,8 @@ class Request:
     reading: int = 1
     shared: bool = False
     last_resort: bool = False
+    roomier: bool = False
+    in_bulk: bool = False
 
     @property
     def slots(self) -> dict[str, Paper]:
@@ -72,11 +75,13 @@ class Reading:
     """What an answer says: scores by paper id. Papers without a score are asked again.
 
     `doubtful` are ids among the scores that should be asked once more before they are believed.
+    `cut_short`: all room went into thinking, and no answer began.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
     doubtful: frozenset[str] = frozenset()
     refused: bool = False
+    cut_short: bool = False
 
 
 class Failure(StrEnum):
@@ -84,6 +89,8 @@ class Failure(StrEnum):
 
     FATAL = "fatal"
     """Not billed, and no other call will succeed: stop, tell the operator."""
+    GONE = "gone"
+    """Not billed: the model or batch that was named is not there, or not for us."""
     BUSY = "busy"
     """Not billed; may be tried again later."""
     UNREACHABLE = "unreachable"
@@ -147,30 +154,44 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch has come to. `answers` are by call id; None is one that was not billed."""
+    """What a batch has come to. `answers` are by call id; None is one that was not billed.
+
+    Calls that it does not mention are not among them.
+    """
 
     ended: bool
     answers: Mapping[str, Answer | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The batch that holds some calls. `perhaps`: one still runs that may hold them."""
+
+    batch_id: str | None = None
+    perhaps: bool = False
+
+
 class Batcher(Protocol):
     """The second face of a scorer that also takes calls in bulk, for less money and much later.
 
-    All raise ScorerError.
+    All raise ScorerError; GONE says that the batch is not known there.
     """
 
     def submit(self, calls: Mapping[str, Call]) -> str:
         """Hand over calls by their ids in the ledger; returns the batch's id."""
 
-    def collect(self, batch_id: str, at: datetime) -> Batch:
-        """How far it is; the answers once it has ended."""
+    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> Batch:
+        """How far it is; the answers once it has ended.
+
+        `models` are those asked, by call id: an answer may give a model another name.
+        """
 
     def cancel(self, batch_id: str, at: datetime) -> None: ...
 
-    def find(self, call_ids: Collection[str], since: datetime) -> str | None:
-        """The batch that holds one of these calls, if any submitted from `since` on does.
+    def find(self, call_ids: Collection[str], since: datetime, others: Collection[str]) -> Found:
+        """The batch that holds these calls, if any submitted from `since` on does.
 
-        Waits for none: a batch that has not ended may be the one, and then its id is returned.
+        Waits for none. `others` are ids of batches that are known to hold other calls.
         """
 
 

@@ -198,6 +198,12 @@ def in_batches(tx: Connection, account: Account) -> list[InBatch]:
     ]
 
 
+def batches(tx: Connection) -> set[str]:
+    """The ids of the batches that any account's calls are known to be in."""
+    rows = tx.execute(select(calls.c.batch_id).where(calls.c.batch_id.is_not(None)).distinct())
+    return {row.batch_id for row in rows} - {SUBMITTING}
+
+
 def submitted(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
     tx.execute(update(calls).where(calls.c.id.in_(call_ids)).values(batch_id=batch_id))
 

@@ -39,7 +39,7 @@ class Fault:
     """Goes wrong `times` times, for requests whose body holds `match`.
 
     `do` is a status (429), or a word: html, truncated, drop before, drop after, or an Ending.
-    `headers`, `delay` (seconds) and what an error `said` come on top.
+    `headers`, `delay` (seconds) and what an error `said`, with which `code`, come on top.
     """
 
     do: int | str
@@ -48,6 +48,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     said: str = "on purpose"
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class FakeAnthropic(Loopback):
         """One answer, counted and billed."""
         slots = seen.body["output_config"]["format"]["schema"]["required"]
         judged = {slot: self.judge(*papers[slot]) for slot in slots if slot in papers}
+        if self.till.thinking(seen.body) >= seen.body["max_tokens"]:
+            ending = Ending.THOUGHT
         message = written(judged, ending)
         usage = self.till.ring_up(seen.body, message, half=half)
         if ending is not Ending.REFUSED:
@@ -167,7 +170,7 @@ class _Handler(HttpHandler):
         if fault.do == "drop before":
             self._hang_up()
         elif isinstance(fault.do, int):
-            self._error(fault.do, fault.headers, fault.said)
+            self._error(fault.do, fault.headers, fault.said, fault.code)
         elif (refused := fake.complaint(self.path, body))[1]:
             self._error(refused[0], {}, refused[1])
         elif self.path.endswith("/count_tokens"):
@@ -197,8 +200,8 @@ class _Handler(HttpHandler):
             self._error(complaint[0], {}, complaint[2])
         return complaint is not None
 
-    def _error(self, status: int, headers: dict[str, str], said: str) -> None:
-        self._send(status, error_body(status, said), headers)
+    def _error(self, status: int, headers: dict[str, str], said: str, code: str = "") -> None:
+        self._send(status, error_body(status, said, code), headers)
 
     def _send(
         self,
@@ -219,10 +222,11 @@ class _Handler(HttpHandler):
         self.connection.close()
 
 
-def error_body(status: int, said: str) -> bytes:
-    kind = ERROR_TYPES.get(status, "api_error")
-    error = {"type": "error", "error": {"type": kind, "message": said}, "request_id": "req_1"}
-    return json.dumps(error).encode()
+def error_body(status: int, said: str, code: str = "") -> bytes:
+    error: dict[str, Any] = {"type": ERROR_TYPES.get(status, "api_error"), "message": said}
+    if code:
+        error["details"] = {"error_code": code}
+    return json.dumps({"type": "error", "error": error, "request_id": "req_1"}).encode()
 
 
 def papers_in(body: dict[str, Any]) -> dict[str, tuple[str, str]]:

@@ -12,6 +12,7 @@ Slots = dict[str, dict[str, Any]]
 class Ending(StrEnum):
     WHOLE = "whole"
     CUT = "cut inside a slot"
+    THOUGHT = "nothing but thought"
     EMPTY = "empty"
     REFUSED = "refused"
     REFUSED_MIDWAY = "refused midway"
@@ -45,13 +46,15 @@ THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
 def written(slots: Slots, ending: Ending) -> dict[str, Any]:
     """`content`, `stop_reason` and what else the ending changes. A thinking block comes first."""
     text, reason = _text(slots, ending), "end_turn"
-    if ending is Ending.CUT:
+    if ending in (Ending.CUT, Ending.THOUGHT):
         reason = "max_tokens"
     if ending in (Ending.REFUSED, Ending.REFUSED_MIDWAY):
         reason = "refusal"
     content = [THOUGHT, {"type": "text", "text": text}]
     if ending in (Ending.EMPTY, Ending.REFUSED):
         content = []
+    if ending is Ending.THOUGHT:
+        content = [THOUGHT]
     return {"content": content, "stop_reason": reason}
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from tests.fakes.anthropic_rules import body_complaint, message_complaint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.fakes.anthropic import FakeAnthropic
 
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -40,7 +43,8 @@ class Batches:
     """`spoil` names what becomes of the first result: errored, expired or canceled.
 
     `unknown` looks at a new batch are answered with 404; `dated` answers bear the dated name of
-    the model; with `forget_reply` a batch is taken, and the reply to it is nonsense.
+    the model; with `forget_reply` a batch is taken, and the reply to it is nonsense; with `drop` it
+    is not taken, and the reply is nonsense as well.
     """
 
     looks: int = 1
@@ -48,10 +52,16 @@ class Batches:
     spoil: str = ""
     dated: bool = False
     forget_reply: bool = False
+    drop: bool = False
     statuses: list[int] = field(default_factory=list)
     """Answered to the next submissions."""
     trouble_while_looking: list[int] = field(default_factory=list)
     trouble_with_results: list[int] = field(default_factory=list)
+    after_submission: Callable[[], object] = lambda: None
+    looked: int = 0
+    """Looks at a batch or at the list of all."""
+    fetched: Counter[str] = field(default_factory=Counter)
+    """How often each batch's results were."""
     held: dict[str, Held] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,6 +70,8 @@ class Batches:
             return _error(self.statuses.pop(0))
         if path.endswith("/cancel"):
             return self._cancelled(path.split("/")[-2])
+        if self.drop:
+            return 200, b"<html>gateway</html>"
         if said := body_complaint(path, body) or _ids_complaint(body):
             return _error(400, said)
         with self.lock:
@@ -67,6 +79,7 @@ class Batches:
                 self._result(place, request, fake) for place, request in enumerate(body["requests"])
             ]
             one = self.hold(results)
+        self.after_submission()
         if self.forget_reply:
             return 200, b"<html>gateway</html>"
         return 200, json.dumps(self._shown(one)).encode()
@@ -98,6 +111,7 @@ class Batches:
         parts = where.path.rstrip("/").split("/")
         if parts[-1] == "batches":
             return self._listed(parse_qs(where.query))
+        self.looked += parts[-1] != "results"
         one = self.held.get(parts[-2] if parts[-1] == "results" else parts[-1])
         if one is None:
             return _error(404)
@@ -106,6 +120,7 @@ class Batches:
     def _results(self, one: Held) -> tuple[int, bytes]:
         if self.trouble_with_results:
             return _error(self.trouble_with_results.pop(0))
+        self.fetched[one.id] += 1
         lines = [json.dumps(result) for result in reversed(one.results)]
         return 200, "\n".join(lines).encode()
 
@@ -118,6 +133,7 @@ class Batches:
 
     def _listed(self, query: dict[str, list[str]]) -> tuple[int, bytes]:
         """The newest first, page by page. Every batch that is shown comes nearer to its end."""
+        self.looked += 1
         newest = sorted(self.held.values(), key=lambda one: one.created, reverse=True)
         ids = [one.id for one in newest]
         start = ids.index(query["after_id"][0]) + 1 if "after_id" in query else 0

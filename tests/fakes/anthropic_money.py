@@ -24,7 +24,6 @@ LEAST_CACHED = {"claude-haiku-5-5": 512, "claude-sonnet-5-5": 512, "claude-haiku
 CACHED_SECONDS = {"5m": 300, "1h": 3_600}
 SHORT, LONG = re.compile(r"\b\w{1,3}\b"), re.compile(r"\w{4,}")
 SIGNS = re.compile(r"[^\w\s]+")
-THINKING_A_PAPER = 300
 
 
 def tokens(text: str) -> int:
@@ -48,6 +47,8 @@ class Till:
         self.schema_cached = schema_cached
         self.bill_nanos = 0
         self.kinds: Counter[str] = Counter()
+        self.thoughts = {"high": 300}
+        """Tokens a paper, by effort; a model that is asked for less does not think here."""
         self._cached: dict[str, float] = {}
         self._lengths: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class Till:
             age = time.monotonic() - self._cached.get(self._key(body), -1e9)
         read = age < CACHED_SECONDS[life]
         text = "".join(b.get("text", "") for b in message["content"])
-        thinking = _thinking(body) if message["content"] else 0
+        thinking = self.thinking(body) if message["content"] else 0
         counts = {
             "input_tokens": fresh,
             "cache_creation_input_tokens": 0 if read else cached,
@@ -93,6 +94,15 @@ class Till:
             "service_tier": tier,
             "output_tokens_details": {"thinking_tokens": thinking},
         }
+
+    def thinking(self, body: dict[str, Any]) -> int:
+        """Tokens of thought: about every paper so many, and no more than there is room."""
+        if body.get("thinking", {}).get("type") != "adaptive":
+            return 0
+        config = body.get("output_config", {})
+        slots = config.get("format", {}).get("schema", {}).get("required", [])
+        wanted = self.thoughts.get(config.get("effort", "high"), 0) * len(slots)
+        return min(wanted, body["max_tokens"])
 
     def _parts(self, body: dict[str, Any]) -> tuple[str, str]:
         """The cached beginning and the rest, with the schema in one of them."""
@@ -141,14 +151,6 @@ def _life(body: dict[str, Any]) -> str:
     """How long the cached beginning is kept, as the request asks."""
     marks = [block["cache_control"] for block in blocks(body) if "cache_control" in block]
     return "1h" if any(mark.get("ttl") == "1h" for mark in marks) else "5m"
-
-
-def _thinking(body: dict[str, Any]) -> int:
-    """High effort thinks about every paper; low effort or none does not."""
-    thinks = body.get("thinking", {}).get("type") == "adaptive"
-    high = body.get("output_config", {}).get("effort") == "high"
-    slots = body.get("output_config", {}).get("format", {}).get("schema", {}).get("required", [])
-    return THINKING_A_PAPER * len(slots) if thinks and high else 0
 
 
 def _cut(body: dict[str, Any]) -> tuple[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter import allowance
-from newsletter.scorers import Answer, Batcher, Call, Reading, Scorer
+from newsletter.scorers import Answer, Batcher, Call, Failure, Reading, Scorer, ScorerError
 from newsletter.scorers.claude import answer, prices, prompt
 from newsletter.scorers.claude.bulk import Bulk
+from newsletter.scorers.claude.errors import About
 from newsletter.scorers.claude.wire import Wire
 from newsletter.settings import SettingsError
 
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
     from newsletter.allowance import Allowance
     from newsletter.model import Rubric, Usage
     from newsletter.scorers import Request
+    from newsletter.scorers.claude.prices import Facts
     from newsletter.settings import Settings
-
-LAST_RESORT = "claude-haiku-4-5"
-"""It runs no classifiers, so it answers about papers that the others refuse to read."""
-CAN_NOT_THINK = {"claude-haiku-5-5", LAST_RESORT}
-"""Models whose thinking can be switched off; the others think, and are billed for it."""
-HAS_NO_EFFORT = {LAST_RESORT}
 
 BASE_TOKENS, SLOT_TOKENS, THINKING_TOKENS, SECOND_THINKING_TOKENS = 300, 90, 200, 400
 FIRST_OUTPUT, SECOND_OUTPUT = 26, 370
 """Tokens a paper usually takes: a slot, a comment for one in ten, on the second reading thought."""
 TIMEOUT_SECONDS = 180.0
+
+
+class Count(NamedTuple):
+    tokens: int
+    date: str
+    """The HTTP Date of the answer."""
 
 
 class Claude:
@@ -50,6 +52,9 @@ class Claude:
                 f"use one of {', '.join(known)}"
             )
             raise SettingsError(message)
+        if prices.last_resort() not in known:
+            message = f"prices.toml: last_resort names {prices.last_resort()}, which is not in it"
+            raise SettingsError(message)
         self.model = settings.model
         self.name = f"{settings.model}/{prompt.VERSION}"
         self.second_opinion = settings.second_opinion
@@ -60,14 +65,15 @@ class Claude:
         return f"{prompt.INSTRUCTIONS}\n\n{prompt.rubric_text(rubric)}"
 
     def call(self, request: Request, at: datetime) -> Call:
-        model = LAST_RESORT if request.last_resort else self.model
+        model = prices.last_resort() if request.last_resort else self.model
+        facts = prices.facts(model)
         body = {
             "model": model,
-            **_thinking(model, request),
-            **prompt.messages(request),
+            **_thinking(facts, request),
+            **prompt.messages(request, facts.least_cached),
         }
-        tokens = prompt.most_tokens(body)
-        upper = prices.upper_bound(model, at.date(), tokens, body["max_tokens"])
+        tokens, most = prompt.most_tokens(body), body["max_tokens"]
+        upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_bulk)
         return Call(request, model, body, upper, at, prompt.usual_tokens(body))
 
     def connect(self) -> None:
@@ -75,19 +81,32 @@ class Claude:
         self._wire.client()
 
     def ask(self, call: Call) -> Answer:
-        with self._wire.proving(call.at):
+        about = About.LAST_RESORT if call.request.last_resort else About.MODEL
+        with self._wire.proving(call.at, about):
             response = self._wire.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
         return Answer(raw, answer.usage_of(raw, call.model, call.at), _left(response.headers))
 
     def weigh(self, call: Call) -> Usage | None:
-        body = {name: call.body[name] for name in ("model", "system", "messages", "output_config")}
-        with self._wire.proving(call.at):
-            counted = self._wire.client().messages.count_tokens(**body)
         each = SECOND_OUTPUT if call.request.reading > 1 else FIRST_OUTPUT
         output = each * len(call.request.papers)
-        tokens = {"input_tokens": counted.input_tokens, "output_tokens": output}
+        tokens = {"input_tokens": self.count(call).tokens, "output_tokens": output}
         return prices.priced(call.model, call.at.date(), tokens)
+
+    def count(self, call: Call) -> Count:
+        """How many tokens the prompt of the call has, for nothing. Raises ScorerError.
+
+        All of the request is sent that counting takes.
+        """
+        body = {name: value for name, value in call.body.items() if name != "max_tokens"}
+        about = About.LAST_RESORT if call.request.last_resort else About.MODEL
+        with self._wire.proving(call.at, about):
+            response = self._wire.client().messages.with_raw_response.count_tokens(**body)
+            raw = response.read()
+        tokens = answer.counted(raw)
+        if tokens is None:
+            raise ScorerError(Failure.LOST, "the count of tokens was answered without a number")
+        return Count(tokens, response.headers.get("date", ""))
 
     def read(self, request: Request, model: str, raw: bytes) -> Reading:
         return answer.read(request, model, raw)
@@ -103,15 +122,20 @@ def _left(headers: Mapping[str, str]) -> dict[str, Allowance]:
     return found
 
 
-def _thinking(model: str, request: Request) -> dict[str, Any]:
-    """How much the model may think, and room for exactly that and the answer."""
+def _thinking(facts: Facts, request: Request) -> dict[str, Any]:
+    """How much the model may think, and room for exactly that and the answer.
+
+    After an answer that never began the model thinks less and has twice the room.
+    """
     size = len(request.papers)
-    again = request.reading > 1 and model not in HAS_NO_EFFORT
-    silent = model in CAN_NOT_THINK and not again
+    again = request.reading > 1 and facts.has_effort
+    silent = facts.can_be_silent and not again
     thoughts = SECOND_THINKING_TOKENS if again else 0 if silent else THINKING_TOKENS
+    if request.roomier:
+        thoughts *= 2
     output: dict[str, Any] = {"format": {"type": "json_schema", "schema": prompt.schema(size)}}
-    if model not in HAS_NO_EFFORT:
-        output["effort"] = "high" if again else "low"
+    if facts.has_effort:
+        output["effort"] = "high" if again and not request.roomier else "low"
     return {
         "max_tokens": BASE_TOKENS + (SLOT_TOKENS + thoughts) * size,
         "thinking": {"type": "disabled" if silent else "adaptive"},

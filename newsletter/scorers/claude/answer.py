@@ -66,6 +66,12 @@ def usage_of(raw: bytes, model: str, at: datetime, *, batch: bool = False) -> Us
         return None
 
 
+def counted(raw: bytes) -> int | None:
+    """What a count of tokens came to; None when the answer does not say."""
+    tokens = envelope(raw).get("input_tokens")
+    return tokens if type(tokens) is int and 0 <= tokens <= prices.MOST_TOKENS else None
+
+
 def read(request: Request, model: str, raw: bytes) -> Reading:
     message = envelope(raw)
     if message.get("stop_reason") == "refusal":
@@ -82,7 +88,8 @@ def read(request: Request, model: str, raw: bytes) -> Reading:
             doubtful.add(paper.id)
     if _all_alike(list(scores.values()), len(papers)):
         doubtful.update(scores)
-    return Reading(scores, frozenset(doubtful))
+    cut_short = message.get("stop_reason") == "max_tokens" and not scores
+    return Reading(scores, frozenset(doubtful), cut_short=cut_short)
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -1,32 +1,80 @@
-"""Whether the key and the model hold: one count of tokens, which is free."""
+"""Whether the key, the models and the requests hold: counts of tokens, which are free.
+
+Counted are whole requests as a morning sends them, the output schema included. What counting does
+not look at, the finding says.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from newsletter.findings import Told, fail, http_date, ok
-from newsletter.scorers import Failure, ScorerError
-from newsletter.scorers.claude.wire import Wire
+from newsletter.findings import Finding, Told, fail, http_date, ok, warn
+from newsletter.model import Criterion, Paper, Rubric
+from newsletter.scorers import Failure, Request, ScorerError
+from newsletter.scorers.claude import Claude, prices
 
 if TYPE_CHECKING:
+    from newsletter.scorers.claude import Count
     from newsletter.settings import Settings
 
 CHECK = "anthropic key"
+ASKED = "POST /v1/messages/count_tokens"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """Only a Retry-After that is a date would be measured from it, and nobody waits here."""
+RUBRIC = Rubric(
+    slug="sample",
+    title="Sample",
+    categories=("cs.LG",),
+    criteria=(Criterion(1, "Samples", "Relevant: papers that are samples. Not: others."),),
+)
 
 
 def check(settings: Settings, timeout: float) -> Told:
-    wire = Wire(settings.anthropic_api_key.get_secret_value(), settings.anthropic_base_url, timeout)
+    scorer = Claude(settings, timeout=timeout)
+    readings = [1, 2] if scorer.second_opinion else [1]
     try:
-        with wire.proving(LONG_AGO):
-            answer = wire.client().messages.with_raw_response.count_tokens(
-                model=settings.model, messages=[{"role": "user", "content": "1"}]
-            )
+        counts = [_count(scorer, Request(RUBRIC, _papers(16), reading)) for reading in readings]
     except ScorerError as error:
-        fatal = error.failure is Failure.FATAL
-        fix = "mend it before the morning" if fatal else "try again; see status.claude.com"
-        return Told((fail(CHECK, str(error), fix),))
-    said = f"Anthropic takes the key, and knows {settings.model}"
-    return Told((ok(CHECK, said),), http_date(answer.headers.get("date", "")))
+        passing = error.failure in (Failure.BUSY, Failure.UNREACHABLE, Failure.LOST)
+        fix = "try again; see status.claude.com" if passing else "mend it before the morning"
+        return Told((fail(CHECK, f"{ASKED}: {error}", fix),))
+    which = "the first and the second reading" if len(readings) > 1 else "a first reading"
+    said = (
+        f"{ASKED} took {which} of 16 papers, output schema included "
+        f"({', '.join(f'{count.tokens:,}' for count in counts)} tokens of {settings.model}); "
+        "it proves neither credit nor max_tokens, nor that the schema compiles"
+    )
+    return Told((ok(CHECK, said), *_last_resort(scorer)), http_date(counts[0].date))
+
+
+def _last_resort(scorer: Claude) -> tuple[Finding, ...]:
+    """Nothing where it is there: it is needed only for a paper that the first model refuses."""
+    try:
+        _count(scorer, Request(RUBRIC, _papers(1), last_resort=True))
+    except ScorerError as error:
+        said = f"{ASKED} for {prices.last_resort()}: {error}"
+        fix = "papers that the model refuses end as refused; name another as last_resort"
+        return (warn("last resort", said, fix),)
+    return ()
+
+
+def _count(scorer: Claude, request: Request) -> Count:
+    return scorer.count(scorer.call(request, LONG_AGO))
+
+
+def _papers(number: int) -> tuple[Paper, ...]:
+    return tuple(
+        Paper(
+            id=f"0001.{place:05d}",
+            version=1,
+            title=f"Sample paper {place}",
+            authors=("A. Sample",),
+            abstract="This is no paper but a sample of one, by which a request is counted.",
+            primary_category="cs.LG",
+            categories=("cs.LG",),
+            published=LONG_AGO,
+            updated=LONG_AGO,
+        )
+        for place in range(1, number + 1)
+    )

@@ -1,4 +1,7 @@
-"""What tokens cost. The table is `prices.toml`; money is integer nano-dollars."""
+"""What is known of the models, and what tokens cost. The table is `prices.toml`.
+
+Money is integer nano-dollars.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TABLE = Path(__file__).with_name("prices.toml")
+MOST_TOKENS = 1_000_000_000
+"""More than any answer can count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model can; `prices.toml` says what each means."""
+
+    least_cached: int
+    can_be_silent: bool
+    has_effort: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +45,53 @@ class Price:
 
 
 def models() -> list[str]:
-    return sorted({str(row["model"]) for row in _table()})
+    """Those with facts and a price: only they can be asked."""
+    priced_ones = {str(row["model"]) for row in _rows()}
+    return sorted(priced_ones & _table()["model"].keys())
+
+
+def last_resort() -> str:
+    return str(_table()["last_resort"])
+
+
+def facts(model: str) -> Facts:
+    return Facts(**_table()["model"][model])
 
 
 def prices(model: str, day: date) -> list[Price]:
     """The bands that hold for `model` on `day`, the highest first; empty for an unknown model."""
-    rows = [row for row in _table() if row["model"] == model and row["from"] <= day]
+    rows = [row for row in _rows() if row["model"] == model and row["from"] <= day]
     # Before its first date a model has the first price known: a clock may be wrong, a bill not.
-    rows = rows or [row for row in _table() if row["model"] == model]
+    rows = rows or [row for row in _rows() if row["model"] == model]
     newest = max((row["from"] for row in rows), default=date.min)
     bands = [_price(row) for row in rows if row["from"] == newest]
     return sorted(bands, key=lambda price: -price.above)
 
 
-def upper_bound(model: str, day: date, prompt_tokens: int, max_tokens: int) -> int:
-    """The most a call can cost: every token of the prompt written to the cache for five minutes."""
+def upper_bound(
+    model: str, day: date, prompt_tokens: int, max_tokens: int, *, batch: bool = False
+) -> int:
+    """The most a call can cost: every token of the prompt written to the cache.
+
+    A batch has it kept for an hour; the half price is the caller's to reckon.
+    """
     price = _band(model, day, prompt_tokens)
-    return prompt_tokens * price.cache_write + max_tokens * price.output
+    write = price.cache_write_1h if batch else price.cache_write
+    return prompt_tokens * write + max_tokens * price.output
 
 
 def priced(model: str, day: date, counted: Mapping[str, Any], *, batch: bool = False) -> Usage:
-    """An answer's own `usage`, priced by kind. Raises ValueError where the counts are no counts."""
+    """An answer's own `usage`, priced by kind.
+
+    Raises ValueError where the counts are no counts, or no price of the model is known. A batch
+    asks for an hour's cache: that is what a write costs which does not say for how long it is.
+    """
     long = _count(counted, "cache_creation_input_tokens")
     detail = counted.get("cache_creation")
-    hour = _count(detail, "ephemeral_1h_input_tokens") if isinstance(detail, dict) else 0
+    if isinstance(detail, dict):
+        hour = min(long, _count(detail, "ephemeral_1h_input_tokens"))
+    else:
+        hour = long if batch else 0
     read = _count(counted, "cache_read_input_tokens")
     fresh = _count(counted, "input_tokens", needed=True)
     output = _count(counted, "output_tokens", needed=True)
@@ -72,6 +109,9 @@ def priced(model: str, day: date, counted: Mapping[str, Any], *, batch: bool = F
 
 def _band(model: str, day: date, prompt_tokens: int) -> Price:
     bands = prices(model, day)
+    if not bands:
+        message = f"no price is known for {model}"
+        raise ValueError(message)
     return next(price for price in bands if prompt_tokens > price.above or price is bands[-1])
 
 
@@ -79,15 +119,20 @@ def _count(counted: Mapping[str, Any], name: str, *, needed: bool = False) -> in
     value = counted.get(name)
     if value is None and not needed:
         return 0
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
         message = f"{name} is no count"
         raise ValueError(message)
     return value
 
 
 @cache
-def _table() -> tuple[dict[str, Any], ...]:
-    return tuple(tomllib.loads(TABLE.read_text(encoding="utf-8"))["price"])
+def _table() -> dict[str, Any]:
+    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def _rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _table()["price"]
+    return rows
 
 
 def _price(row: Mapping[str, Any]) -> Price:

@@ -1,7 +1,8 @@
 """A request as the Messages API wants it (pure).
 
 With few rubrics the rubric stands in the system text and is cached; from three on the same papers
-come first, cached once, and each rubric is the last thing the model reads.
+come first, cached once, and each rubric is the last thing the model reads. What a model would not
+cache for being too short is not marked.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ VERSION = 1
 
 RUBRIC_LIMIT = 24_000
 CACHED = {"type": "ephemeral"}
+CACHED_FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
+"""In a batch, whose calls may be hours apart: the vendor advises it."""
+BYTES_A_TOKEN = 3.6
 
 INSTRUCTIONS = """\
 You read new research papers for one reader and judge each of them against that reader's rubric. \
@@ -70,7 +74,11 @@ FIELDS = {
 
 @cache
 def schema(size: int) -> dict[str, Any]:
-    """One required property a slot. The same for every rubric and day, so that caches survive."""
+    """One required property a slot. The same for every rubric and day, so that caches survive.
+
+    What a slot holds is said once and referred to: 1 kB for 16 papers instead of 6, whether the
+    vendor measures it as a grammar or bills it as a prompt.
+    """
     slots = [f"p{place:02d}" for place in range(1, size + 1)]
     slot = {
         "type": "object",
@@ -79,29 +87,39 @@ def schema(size: int) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {
+        "$defs": {"paper": slot},
         "type": "object",
-        "properties": dict.fromkeys(slots, slot),
+        "properties": {name: {"$ref": "#/$defs/paper"} for name in slots},
         "required": slots,
         "additionalProperties": False,
     }
 
 
-def messages(request: Request) -> dict[str, Any]:
-    """`system` and `messages` of the call."""
+def messages(request: Request, least_cached: int) -> dict[str, Any]:
+    """`system` and `messages` of the call.
+
+    Papers that are shared go first only where that beginning is long enough for the cache.
+    """
     instructions: dict[str, Any] = {"type": "text", "text": INSTRUCTIONS}
     rubric: dict[str, Any] = {"type": "text", "text": rubric_text(request.rubric)}
     papers: dict[str, Any] = {"type": "text", "text": paper_text(request)}
-    if request.shared:
-        papers["cache_control"] = CACHED
+    mark = {"cache_control": CACHED_FOR_AN_HOUR if request.in_bulk else CACHED}
+    if request.shared and _about([instructions, papers]) >= least_cached:
         return {
             "system": [instructions],
-            "messages": [{"role": "user", "content": [papers, rubric]}],
+            "messages": [{"role": "user", "content": [papers | mark, rubric]}],
         }
-    rubric["cache_control"] = CACHED
+    if _about([instructions, rubric]) >= least_cached:
+        rubric |= mark
     return {
         "system": [instructions, rubric],
         "messages": [{"role": "user", "content": [papers]}],
     }
+
+
+def _about(blocks: list[dict[str, Any]]) -> float:
+    """About how many tokens these texts make."""
+    return sum(len(block["text"].encode()) for block in blocks) / BYTES_A_TOKEN
 
 
 def paper_text(request: Request) -> str:
@@ -136,7 +154,7 @@ def rubric_text(rubric: Rubric) -> str:
 
 def usual_tokens(body: dict[str, Any]) -> int:
     """About how many prompt tokens the body makes, at 3.6 bytes a token."""
-    return int(len(json.dumps(body, ensure_ascii=False).encode()) / 3.6)
+    return int(len(json.dumps(body, ensure_ascii=False).encode()) / BYTES_A_TOKEN)
 
 
 def most_tokens(body: dict[str, Any]) -> int:
