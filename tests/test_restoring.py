@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from newsletter.bounces import IN_A_ROW, SPAN
+from newsletter.people import EventKind
 from newsletter.store import Store, events, restoring, subscribers, suppressions
-from newsletter.store.events import SOFT_BOUNCES, Event, EventKind
+from newsletter.store.events import Event
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import START, reader
 from tests.fakes.sendgrid_lists import FakeLists
@@ -136,15 +138,15 @@ def test_words_that_are_missing_or_wrong(world: World):
 def test_soft_bounces_of_before_count_no_more(store: Store):
     person = reader()
     told = [
-        Event(EventKind.SOFT_BOUNCE, person.email, START + timedelta(hours=hour))
-        for hour in range(SOFT_BOUNCES)
+        Event(EventKind.SOFT_BOUNCE, person.email, START + number * SPAN)
+        for number in range(IN_A_ROW)
     ]
-    restored = START + timedelta(days=1)
+    restored = told[-1].at + timedelta(days=1)
     with store.begin() as tx:
         subscribers.save(tx, person, START)
-        events.apply(tx, told, START)
+        events.apply(tx, told, told[-1].at)
         assert subscribers.count_states(tx).keys() == {"bounced"}
         assert restoring.bring_back(tx, person.email, "asked", restored)
-        once = Event(EventKind.SOFT_BOUNCE, person.email, restored + timedelta(hours=1))
-        events.apply(tx, [once], restored)
+        later = restored + timedelta(hours=1)
+        events.apply(tx, [Event(EventKind.SOFT_BOUNCE, person.email, later)], later)
         assert subscribers.count_states(tx).keys() == {"active"}
