@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,15 @@ import pytest
 
 from newsletter.model import Criterion
 from newsletter.scorers import Failure, Request, ScorerError
-from newsletter.scorers.claude import Claude, answer, prices, prompt
+from newsletter.scorers.claude import Claude, answer, check, prices, prompt
 from newsletter.settings import SettingsError
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending, written
+from tests.fakes.anthropic_rules import blocks
 from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, paper, papers, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from newsletter.scorers import Reading
 
@@ -355,3 +357,94 @@ def test_a_broken_connection_may_have_been_billed(fake: FakeAnthropic) -> None:
         with pytest.raises(ScorerError) as caught:
             scorer.ask(scorer.call(SIXTEEN, MORNING))
         assert caught.value.failure is Failure.LOST
+
+
+def test_the_last_resort_and_what_models_can_stand_in_the_price_table() -> None:
+    table = tomllib.loads(prices.TABLE.read_text(encoding="utf-8"))
+    call = Claude(settings()).call(Request(RUBRIC, (paper(1),), last_resort=True), MORNING)
+    assert call.model == table["last_resort"] == "claude-haiku-4-5"
+    assert prices.facts("claude-haiku-4-5").least_cached == 4_096
+    assert {prices.facts(m).least_cached for m in prices.models() if "5-5" in m} == {512}
+    assert set(prices.models()) == table["model"].keys()
+
+
+def marked(body: Mapping[str, Any]) -> list[str]:
+    """How the texts that bear a cache mark begin."""
+    return [block["text"][:7] for block in blocks(dict(body)) if "cache_control" in block]
+
+
+def test_a_beginning_is_marked_only_where_the_model_would_cache_it() -> None:
+    """Haiku 4.5 caches from 4,096 tokens on: no rubric is as long, the papers of a chunk are."""
+    long = Request(RUBRIC, tuple(replace(p, abstract="We prune it. " * 80) for p in papers(16)))
+    shared = replace(long, shared=True)
+    layouts = {
+        512: (["<rubric"], ["<paper "]),
+        4_096: ([], ["<paper "]),
+        50_000: ([], []),
+    }
+    for least, (alone, together) in layouts.items():
+        assert marked(prompt.messages(long, least)) == alone
+        assert marked(prompt.messages(shared, least)) == together
+
+
+def test_shared_papers_too_few_for_the_cache_come_behind_the_rubric() -> None:
+    """The other layout, which every rubric's later calls read from the cache."""
+    rubric = replace(RUBRIC, preface="It is about pruning. " * 900)
+    body = prompt.messages(Request(rubric, (paper(1),), shared=True), 4_096)
+    assert marked(body) == ["<rubric"]
+    assert [block["text"][:7] for block in body["messages"][0]["content"]] == ["<paper "]
+
+
+def test_a_model_without_a_price_is_no_crash() -> None:
+    with pytest.raises(ValueError, match="no price is known for claude-haiku-9"):
+        prices.priced("claude-haiku-9", DAY, {"input_tokens": 1, "output_tokens": 1})
+
+
+def test_a_write_for_an_hour_is_priced_as_such_where_the_answer_says_no_kind() -> None:
+    counted = {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 1_000}
+    assert prices.priced("claude-haiku-5-5", DAY, counted).total_nanos == 125_000
+    assert prices.priced("claude-haiku-5-5", DAY, counted, batch=True).total_nanos == 100_000
+
+
+def test_the_upper_bound_of_a_batch_holds(fake: FakeAnthropic) -> None:
+    scorer = claude(fake)
+    assert scorer.batcher
+    for reading in (1, 2):
+        call = scorer.call(replace(SIXTEEN, reading=reading, in_bulk=True), MORNING)
+        batch_id = scorer.batcher.submit({"a": call})
+        got = scorer.batcher.collect(batch_id, {"a": call.model}, MORNING).answers["a"]
+        assert got
+        assert got.usage
+        assert 0 < 2 * got.usage.total_nanos <= call.upper_nanos
+
+
+def test_the_check_counts_whole_requests_and_says_what_that_proves(fake: FakeAnthropic) -> None:
+    told = check.check(settings(fake.url), 5.0)
+    (finding,) = told.findings
+    assert finding.state == "ok"
+    assert "POST /v1/messages/count_tokens took the first and the second reading" in finding.said
+    assert "neither credit nor max_tokens" in finding.said
+    assert told.date
+    first, second, last = (seen.body for seen in fake.requests)
+    assert {seen.path for seen in fake.requests} == {"/v1/messages/count_tokens"}
+    sent = Claude(settings()).call(SIXTEEN, MORNING).body
+    assert first.keys() - {"_parts"} == sent.keys() - {"max_tokens"}
+    assert len(first["output_config"]["format"]["schema"]["required"]) == 16
+    assert second["output_config"]["effort"] == "high"
+    assert last["model"] == "claude-haiku-4-5"
+
+
+def test_the_check_warns_of_a_last_resort_that_is_gone(fake: FakeAnthropic) -> None:
+    fake.gone = {"claude-haiku-4-5"}
+    key, last = check.check(settings(fake.url), 5.0).findings
+    assert (key.state, last.check, last.state) == ("ok", "last resort", "warn")
+    assert "last_resort" in last.fix
+
+
+@pytest.mark.parametrize(("status", "fix"), [(401, "mend it"), (404, "mend it"), (529, "again")])
+def test_the_check_says_which_request_failed(fake: FakeAnthropic, status: int, fix: str) -> None:
+    fake.fault(status)
+    (finding,) = check.check(settings(fake.url), 5.0).findings
+    assert finding.state == "fail"
+    assert finding.said.startswith("POST /v1/messages/count_tokens: ")
+    assert fix in finding.fix
