@@ -124,6 +124,9 @@ bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and rea
 simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
 	$(BIN)/python bench/simulate_year.py
 
+simulate-recorded: $(VENV)/dev.stamp ## What arXiv really announced, paper by paper: on its day, later, never
+	$(BIN)/python bench/simulate_recorded.py
+
 simulate-week: $(VENV)/dev.stamp ## A week in which the service is killed, suspended and its clock set
 	$(BIN)/python bench/simulate_week.py --seeds 3
 

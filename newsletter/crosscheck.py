@@ -51,10 +51,13 @@ class Why(StrEnum):
 
 
 class Known(NamedTuple):
-    """What stands in the database: listings of earlier dates, and of the day itself."""
+    """What stands in the database: listings of earlier dates, of the day itself, and of those the
+    ones that came late.
+    """
 
     before: AbstractSet[Entry]
     today: AbstractSet[Entry]
+    late: AbstractSet[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class _Day:
         """Whether it was announced before, or is of an earlier window by what was looked up."""
         paper = self.looked_up.get(paper_id)
         early = paper is not None and paper.published < self.window.start
-        return early or Entry(category, paper_id) in self.known.before
+        entry = Entry(category, paper_id)
+        return early or entry in self.known.before or entry in self.known.late
 
 
 def compare(

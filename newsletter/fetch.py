@@ -188,7 +188,7 @@ def _look(
         first = min(since.values())
         strays = source.submitted(sorted(since), first, task.window.start, progress)
         if task.checked and isinstance(source, Growing):
-            held, began = long_held(store, source, task.window.date, since, task.history)
+            held, began = long_held(store, source, since, lookback)
             strays, since = [*strays, *held], since | began
         papers = {**harvest.papers, **{paper.id: paper for paper in strays}}
         late = [*harvest.late, *entries(strays, since)]

@@ -1,17 +1,20 @@
-"""Papers that moderation held for longer than we look back, where arXiv's list did not name them.
+"""Papers that are new in a category and were submitted before the days that are read again.
 
-The list of the day names them all. When it was missed, the days before are counted: where arXiv
-has more papers than we, the difference is sought by halves.
+Moderation held them, or they were cross-listed later. Each evening arXiv's count of a category is
+compared with ours, from the day on which the service began: where they differ, the difference is
+sought by halves. A paper of before that day is known by arXiv's list of the day alone.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from newsletter.announcements import announcement, previous
+from newsletter.announcements import announcement, following, previous
 from newsletter.crosscheck import State
+from newsletter.model import Unproven
 from newsletter.store import looks
 from newsletter.store import papers as shelf
 
@@ -26,68 +29,122 @@ if TYPE_CHECKING:
     from newsletter.store import Store
     from newsletter.store.papers import Fetch
 
-FARTHEST = timedelta(days=60)
-STEP = timedelta(days=10)
-"""What is counted at once: a paper that left a category hides another one in its own step only."""
-FEW = 300
-"""Papers that are rather fetched than counted again."""
+FEW = 1_000
+"""Papers that are rather fetched, in one request, than counted again."""
 MINUTE = timedelta(minutes=1)
 
 
 def missed_lists(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
     """The categories in which arXiv's list of the announcement before `before` was not read."""
-    check = looks.check_of(tx, previous(before))
-    read = check.named.keys() if check and check.state == State.FRESH else set()
-    return sorted(set(categories) - read)
+    return sorted(set(categories) - _read_lists(tx, previous(before)))
 
 
 def long_held(
-    store: Store,
-    source: Growing,
-    day: date,
-    since: Mapping[str, datetime],
-    history: Sequence[Fetch],
+    store: Store, source: Growing, since: Mapping[str, datetime], lookback: timedelta
 ) -> tuple[list[Paper], dict[str, datetime]]:
-    """Papers of before `since` that we lack, and from when each category takes such.
+    """Papers of before `since` that we may lack, and from when each category takes such.
 
-    `since` is from when the strays of the categories of `day` are taken. Raises SourceError.
+    `since` is from when the strays of each category are taken. One count a category, and a few
+    more where it differs from ours. Raises SourceError.
     """
     with store.read() as tx:
-        missed = missed_lists(tx, day, since)
-    began: dict[str, datetime] = {}
-    for name in missed:
-        first = min(one.date for one in history if one.category == name)
-        began[name] = max(announcement(first).start, since[name] - FARTHEST)
-    groups: dict[tuple[datetime, datetime], list[str]] = defaultdict(list)
+        history = shelf.fetches(tx, sorted(since))
+    began = began_at(history, lookback)
+    began = {name: start for name, start in began.items() if start < since[name]}
+    found: dict[str, Paper] = {}
+    for name, start in sorted(began.items()):
+        there = source.count([name], start, since[name])
+        for paper in _sought(store, source, name, start, since[name], there):
+            found[paper.id] = paper
+    return list(found.values()), began
+
+
+def began_at(history: Sequence[Fetch], lookback: timedelta) -> dict[str, datetime]:
+    """From which submissions on we know all that was announced in each category.
+
+    A service that was away for longer than it reads again begins anew.
+    """
+    dates: dict[str, list[date]] = defaultdict(list)
+    for one in history:
+        dates[one.category].append(one.date)
+    return {name: announcement(_unbroken(days, lookback)).start for name, days in dates.items()}
+
+
+def unproven(
+    tx: Connection, day: date, categories: Sequence[str], lookback: timedelta
+) -> tuple[Unproven, ...]:
+    """What was not made sure of because arXiv's list of announcements before `day` was missed.
+
+    Told once for each of them: with the first announcement that was fetched after it.
+    """
+    history = [one for one in shelf.fetches(tx, categories) if one.date < day]
+    began = began_at(history, lookback)
+    groups: dict[tuple[tuple[date, ...], date], list[str]] = defaultdict(list)
     for name, start in began.items():
-        groups[start, since[name]].append(name)
-    found = [
-        paper
-        for (start, end), names in groups.items()
-        for begin, until in _steps(start, end)
-        for paper in _sought(store, source, names, begin, until)
-    ]
-    return found, began
+        last = max(one.date for one in history if one.category == name)
+        missed = tuple(one for one in _dates(last, day) if name not in _read_lists(tx, one))
+        if missed and not _is_anew(last, day, lookback):
+            groups[missed, start.date()].append(name)
+    return tuple(
+        Unproven(tuple(sorted(names)), missed, before)
+        for (missed, before), names in sorted(groups.items())
+    )
 
 
-def _steps(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    steps = []
-    while start < end:
-        steps.append((start, min(start + STEP, end)))
-        start += STEP
-    return steps
+def _unbroken(days: Sequence[date], lookback: timedelta) -> date:
+    """The first of the last fetched dates between which nothing was left out."""
+    first = max(days)
+    for earlier, later in reversed(list(pairwise(sorted(days)))):
+        if _is_anew(earlier, later, lookback):
+            break
+        first = earlier
+    return first
+
+
+def _is_anew(earlier: date, later: date, lookback: timedelta) -> bool:
+    """Whether more lies between two announcements than the later one was fetched with."""
+    return announcement(later).start - lookback > announcement(earlier).end
+
+
+def _dates(first: date, end: date) -> list[date]:
+    """The announcement dates from `first` on to `end`, which is not among them."""
+    found = []
+    while first < end:
+        found.append(first)
+        first = following(first)
+    return found
+
+
+def _read_lists(tx: Connection, day: date) -> set[str]:
+    """The categories in which arXiv's list of `day` was read."""
+    check = looks.check_of(tx, day)
+    return set(check.named) if check and check.state == State.FRESH else set()
 
 
 def _sought(
-    store: Store, source: Growing, names: Sequence[str], start: datetime, end: datetime
+    store: Store, source: Growing, name: str, start: datetime, end: datetime, there: int
 ) -> list[Paper]:
-    there = source.count(names, start, end)
+    """The papers of the parts of [start, end) in which arXiv, that has `there`, differs from us."""
     with store.read() as tx:
-        known = shelf.count_between(tx, names, start, end)
-    if there <= known:
+        known = shelf.count_between(tx, name, start, end)
+    if there == known:
         return []
-    if there <= FEW or end - start <= 2 * MINUTE:
-        return source.submitted(names, start, end, lambda *_: None)
+    if max(there, known) <= FEW or end - start <= 2 * MINUTE:
+        return _compared(store, source, name, start, end)
     middle = (start + (end - start) / 2).replace(second=0, microsecond=0)
-    halves = ((start, middle), (middle, end))
-    return [paper for half in halves for paper in _sought(store, source, names, *half)]
+    first = source.count([name], start, middle)
+    return [
+        *_sought(store, source, name, start, middle, first),
+        *_sought(store, source, name, middle, end, there - first),
+    ]
+
+
+def _compared(
+    store: Store, source: Growing, name: str, start: datetime, end: datetime
+) -> list[Paper]:
+    """All papers there, and as they are now those of ours that left the category since."""
+    found = source.submitted([name], start, end, lambda *_: None)
+    with store.read() as tx:
+        known = shelf.ids_between(tx, name, start, end)
+    gone = sorted(known - {paper.id for paper in found})
+    return [*found, *(source.by_id(gone) if gone else ())]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.announcements import feed_from
 from newsletter.crosscheck import Comparison, Known, State, compare
-from newsletter.settling import DAY, How, Look, Sight, after, judge
+from newsletter.settling import DAY, How, Look, Sight, after, is_low, judge
 from newsletter.sources import Growing
 from newsletter.store import looks as seen
 from newsletter.store import papers as shelf
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = timedelta(days=90)
 """Of what was fetched: longer than strays are sought for, and than a category may be empty."""
-USUAL_DAYS = 5
-"""A category with papers in so many announcements on end is never empty."""
 
 
 class Task(NamedTuple):
@@ -131,7 +129,9 @@ def keep(store: Store, day: date, now: datetime, harvest: Harvest) -> int:
         on_time = [entry for entry in harvest.on_time if entry not in known]
         late = [entry for entry in harvest.late if entry not in known]
         fresh = {entry.paper_id for entry in [*on_time, *late]}
-        shelf.keep(tx, [harvest.papers[key] for key in sorted(fresh)])
+        # Known ones too: what left a category since must not be counted there (held.py).
+        stored = fresh | {entry.paper_id for entry in known}
+        shelf.keep(tx, [harvest.papers[key] for key in sorted(stored)])
         shelf.list_papers(tx, day, on_time, late=False)
         shelf.list_papers(tx, day, late, late=True)
         shelf.mark_fetched(tx, day, {name: counts[name] for name in how}, now, how)
@@ -144,8 +144,9 @@ def keep(store: Store, day: date, now: datetime, harvest: Harvest) -> int:
 def _known(store: Store, task: Task, ids: Sequence[str]) -> Known:
     with store.read() as tx:
         dated = shelf.dated_entries(tx, task.categories, ids)
-    before = {entry for entry, day in dated.items() if day < task.window.date}
-    return Known(before, dated.keys() - before)
+    before = {entry for entry, (day, _) in dated.items() if day < task.window.date}
+    late = {entry for entry, (_, is_late) in dated.items() if is_late}
+    return Known(before, dated.keys() - before, late - before)
 
 
 def _shown(source: PaperSource, window: Announcement, comparison: Comparison | None) -> bool:
@@ -167,7 +168,7 @@ def _whole(
                 papers=one.papers,
                 named=comparison.named(name),
                 waiting=comparison.waiting(name),
-                usual=_is_usual(name, task.history),
+                low=is_low(one.papers, _past(name, task.history)),
             )
             how = judge(one, sight, task.window.public_from, now)
         if how or not task.patient:
@@ -175,10 +176,9 @@ def _whole(
     return whole
 
 
-def _is_usual(category: str, history: Sequence[Fetch]) -> bool:
-    """Whether a category is never empty, by the announcements that are known to have come."""
-    past = [one.papers for one in history if one.category == category and one.how != How.NOTHING]
-    return len(past) >= USUAL_DAYS and all(past[-USUAL_DAYS:])
+def _past(category: str, history: Sequence[Fetch]) -> list[int]:
+    """How many papers a category had in the announcements that are known to have come."""
+    return [one.papers for one in history if one.category == category and one.how != How.NOTHING]
 
 
 def _nothing(task: Task, comparison: Comparison | None, now: datetime) -> dict[str, How]:

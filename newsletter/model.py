@@ -208,6 +208,19 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """Announcements (`dates`) of which arXiv's own list was never read in these categories.
+
+    What was submitted before `before`, and announced or cross-listed there on those dates, is not
+    known.
+    """
+
+    categories: tuple[str, ...]
+    dates: tuple[Day, ...]
+    before: Day
+
+
+@dataclass(frozen=True, slots=True)
 class Crosscheck:
     """How we made sure that an announcement was whole.
 
@@ -215,7 +228,7 @@ class Crosscheck:
     category it is of that day in how many of the papers it names were there, and how many it names;
     `apart` counts the papers it names elsewise, by reason (`crosscheck.Why`); `whole` has what made
     us take a category as whole (`settling.How`); `missed` are dates whose papers are here because
-    arXiv announced nothing on them.
+    arXiv announced nothing on them; `unproven` is what earlier announcements left in doubt.
     """
 
     state: str
@@ -223,6 +236,7 @@ class Crosscheck:
     apart: dict[str, int] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)
     missed: tuple[Day, ...] = ()
+    unproven: tuple[Unproven, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

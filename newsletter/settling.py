@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 GAP = timedelta(minutes=10)
 """Between two looks while we wait, and between two that may agree."""
@@ -24,13 +25,18 @@ EAGER = timedelta(hours=3)
 And who comes so late for the first time, and finds it there, need not see it grow.
 """
 RARE_PATIENCE = timedelta(hours=3)
-"""So long after arXiv's hour a category that is never empty holds the others' morning."""
+"""So long after arXiv's hour a category with far fewer papers than usual holds its rubrics."""
 NAMED_PATIENCE = timedelta(hours=2)
 """So long we wait for papers that arXiv's list names and its API lacks, if they are many."""
 FEW = 0.05
 """The share of such papers for which nobody waits: they come with the next digest, as late."""
 GROWTH_PATIENCE = timedelta(hours=6)
 """So long we wait for a batch that does not stop growing."""
+USUAL_DAYS = 5
+"""Announcements that must be known before a count can be called low."""
+COMPARED = 10
+LOW_SHARE = 3
+FEWEST = 10
 DAY = timedelta(hours=24)
 """After this, what is there is believed at one look, and nothing at all is an answer."""
 
@@ -64,13 +70,27 @@ class Sight(NamedTuple):
     """What one look saw of one category.
 
     `named` is how many papers arXiv's list of the day names (None: there is no such list),
-    `waiting` how many of these the API lacks; `usual` when the category is never empty.
+    `waiting` how many of these the API lacks; `low` when there are far fewer than usual.
     """
 
     papers: int
     named: int | None = None
     waiting: int = 0
-    usual: bool = False
+    low: bool = False
+
+
+def is_low(papers: int, past: Sequence[int]) -> bool:
+    """Whether a category has far fewer papers than in its announcements of before.
+
+    None is far fewer if it had some in each of the last five. A category that has ten papers a day
+    or more is low under a third of what its last ten announcements had (the median).
+    """
+    if len(past) < USUAL_DAYS:
+        return False
+    if not papers:
+        return all(past[-USUAL_DAYS:])
+    usual = median(past[-COMPARED:])
+    return usual >= FEWEST and LOW_SHARE * papers < usual
 
 
 def after(before: Look | None, papers: int, now: datetime, *, out: bool) -> Look:
@@ -90,7 +110,7 @@ def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How
     if age >= DAY and (sight.papers or not sight.waiting):
         return How.DAY if sight.papers else How.PATIENCE
     # Papers that arXiv's own list names will come, however late the whole batch is.
-    if sight.usual and not sight.papers and not sight.waiting:
+    if sight.low and not sight.waiting:
         return How.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
     if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
         return None

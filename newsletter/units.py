@@ -13,6 +13,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import time as clock_time
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -221,4 +222,5 @@ def make_digest(
         failed = digest.coverage.count(Outcome.FAILED)
         log.warning("%s: %d papers could not be scored (%s)", rubric.slug, failed, scored.cause)
     with room.store.read() as tx:
-        return Made(with_afterword(tx, digest))
+        lookback = timedelta(days=room.settings.lookback_days)
+        return Made(with_afterword(tx, digest, lookback))

@@ -224,3 +224,17 @@ def test_an_absent_list_does_not_wipe_out_what_it_said_before(house):
     house.clock.on(hours=2)
     house.again()
     assert check(house, MONDAY).state == State.FRESH
+
+
+def test_after_an_outage_a_list_of_yesterday_is_not_of_today(house):
+    """What was missed is listed today, as late: the list that names it is still yesterday's."""
+    house.put(1, MONDAY)
+    morning(house, MONDAY)
+    for number in range(10, 20):
+        house.put(number, TUESDAY)
+    house.put(30, WEDNESDAY)
+    morning(house, WEDNESDAY, after=0 * HOUR)
+    assert len(house.on(WEDNESDAY)) == 11
+    house.clock.on(hours=2)
+    house.again()
+    assert check(house, WEDNESDAY).state == State.EARLY

@@ -266,6 +266,35 @@ def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
     assert house.on(TUESDAY, "cs.AI") == ["91"]
 
 
+def test_a_trickle_is_not_taken_for_the_whole(store):
+    """Of 40 papers, as on every day, one is shown at arXiv's hour and 39 an hour later."""
+    house = House(store, "cs.LG", since=date(2025, 9, 15))
+    day, number = date(2025, 9, 15), 0
+    while day <= TUESDAY:
+        for place in range(40):
+            number += 1
+            house.put(number, day, lag=HOUR if day == TUESDAY and place else 0 * HOUR)
+        house.clock.now = announcement(day).public_from
+        assert house.until_whole().papers == 40
+        day = following(day)
+    assert house.clock.now == announcement(TUESDAY).public_from + 70 * MINUTE
+    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS}
+
+
+def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
+    house = House(store, "cs.LG", since=date(2025, 9, 15))
+    day, number = date(2025, 9, 15), 0
+    while day <= TUESDAY:
+        for _ in range(3 if day == TUESDAY else 12):
+            number += 1
+            house.put(number, day)
+        house.clock.now = announcement(day).public_from
+        house.until_whole()
+        day = following(day)
+    assert house.clock.now == announcement(TUESDAY).public_from + 3 * HOUR
+    assert house.how(TUESDAY) == {"cs.LG": How.PATIENCE}
+
+
 def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
     house.put(1, MONDAY)
     house.clock.now = announcement(MONDAY).public_from

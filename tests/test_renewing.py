@@ -51,7 +51,7 @@ def freeze(house, day, *, kind=DayKind.NORMAL, rubric=issues.RUBRIC, pick=True):
         made = issues.digest(tuple(replace(issues.pick(), paper=each) for each in listed if pick))
         coverage = replace(made.coverage, papers=tuple(each.id for each in listed))
         made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
-        made = with_afterword(tx, made)
+        made = with_afterword(tx, made, timedelta(days=7))
         digests.freeze(tx, made, house.clock())
     return made
 

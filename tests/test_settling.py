@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.settling import How, Look, Sight, after, ask_at, judge
+from newsletter.settling import How, Look, Sight, after, ask_at, is_low, judge
 from tests.fakes.sky import utc
 
 PUBLIC = utc("2025-09-23 00:00")
@@ -37,7 +37,7 @@ def test_who_comes_hours_later_for_the_first_time_believes_one_look():
     assert judged((180, 400)) is How.ONCE
     assert judged((5, 0), (180, 400)) is None
     assert judged((180, 360), named=400, waiting=40) is None
-    assert judged((180, 0), usual=True) is None
+    assert judged((180, 0), low=True) is None
 
 
 def test_a_batch_that_grows_is_waited_for():
@@ -74,9 +74,41 @@ def test_nobody_waits_for_a_few_of_many():
 
 def test_an_empty_category_is_believed_unless_it_never_is_empty():
     assert judged((5, 0), (15, 0)) is How.LOOKS
-    assert judged((5, 0), (15, 0), usual=True) is None
-    assert judged((5, 0), (180, 0), usual=True) is How.PATIENCE
-    assert judged((5, 0), (15, 0), usual=True, named=0) is How.FEED
+    assert judged((5, 0), (15, 0), low=True) is None
+    assert judged((5, 0), (180, 0), low=True) is How.PATIENCE
+    assert judged((5, 0), (15, 0), low=True, named=0) is How.FEED
+
+
+def test_far_fewer_than_usual_are_as_suspicious_as_none():
+    assert judged((5, 1), (15, 1), low=True) is None
+    assert judged((5, 1), (179, 1), low=True) is None
+    assert judged((5, 1), (180, 1), low=True) is How.PATIENCE
+    assert judged((175, 1), (180, 2), low=True) is None
+    assert judged((5, 1), (15, 1), low=True, named=1) is How.FEED
+
+
+@pytest.mark.parametrize(
+    ("papers", "past", "low"),
+    [
+        # Under a third of what the last ten had, by the median.
+        (13, [40] * 10, True),
+        (14, [40] * 10, False),
+        (13, [400] * 3 + [39] * 10, False),
+        (13, [10] * 3 + [40] * 10, True),
+        (13, [0, 0, 0, 0, *[40] * 6], True),
+        # In a category of less than ten papers a day a few are no wonder.
+        (1, [9] * 10, False),
+        (3, [10] * 10, True),
+        # None at all: only where there were some in each of the last five.
+        (0, [0, 1, 1, 2, 1, 1], True),
+        (0, [40, 40, 40, 40, 0], False),
+        # Too little is known.
+        (1, [40] * 4, False),
+        (0, [40] * 4, False),
+    ],
+)
+def test_what_is_far_fewer_than_usual(papers, past, low):
+    assert is_low(papers, past) is low
 
 
 def test_a_day_later_one_look_is_believed():
@@ -111,5 +143,5 @@ def test_a_look_remembers_since_when_nothing_changed(papers, since):
 
 def test_a_batch_that_is_named_and_wholly_absent_is_waited_for():
     now = PUBLIC + 4 * HOUR
-    sight = Sight(0, named=5, waiting=5, usual=True)
+    sight = Sight(0, named=5, waiting=5, low=True)
     assert judge(Look(0, PUBLIC, now, 9), sight, PUBLIC, now) is None

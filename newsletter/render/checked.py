@@ -12,7 +12,7 @@ from newsletter.render.words import short_date, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.model import Coverage, Crosscheck, Digest, Withdrawal
+    from newsletter.model import Coverage, Crosscheck, Digest, Unproven, Withdrawal
 
 MOST_NAMED = 12
 MOST_WITHDRAWN = 5
@@ -34,8 +34,7 @@ HOW = {
     "two looks": "two looks, ten minutes apart or more, saw the same papers",
     "one look": "looked at once",
     "a day": "looked at a day later",
-    "patience": "arXiv was still adding, or showed nothing where there always is something; "
-    "what comes later follows",
+    "patience": "arXiv was still adding, or showed far less than usual; what comes later follows",
 }
 
 
@@ -55,6 +54,7 @@ def checked(coverage: Coverage) -> list[str]:
     if check is None:
         return []
     lines = [STATES.get(check.state, ""), _named(check), _apart(check), *_otherwise(check)]
+    lines += [_in_doubt(one) for one in check.unproven]
     if check.missed:
         days = ", ".join(short_date(day) for day in check.missed[:MOST_NAMED])
         lines.append(f"arXiv announced nothing on {days}; what was due then is here.")
@@ -92,6 +92,16 @@ def _otherwise(check: Crosscheck) -> list[str]:
     for name, how in sorted(check.whole.items()):
         by.setdefault(how, []).append(clean(name))
     return [f"{_few(names)}: {HOW[how]}." for how, names in by.items() if how in HOW]
+
+
+def _in_doubt(one: Unproven) -> str:
+    """What a list that was missed leaves unproven."""
+    days = _few([short_date(day) for day in one.dates])
+    names = _few([clean(name) for name in one.categories])
+    return (
+        f"arXiv’s own list of {days} was not read in {names}: a paper submitted before "
+        f"{short_date(one.before)} and first listed there then is not here."
+    )
 
 
 def _few(names: Sequence[str]) -> str:

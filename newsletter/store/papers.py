@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Row, and_, exists, func, select, update
+from sqlalchemy import Row, Text, and_, cast, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.model import Listing, Paper
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from typing import Any
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Table
 
 # Both databases bound the parameters of one statement, SQLite by 32,766.
 CHUNK = 500
@@ -81,15 +81,17 @@ def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) ->
 
 def dated_entries(
     tx: Connection, categories: Sequence[str], ids: Sequence[str]
-) -> dict[Entry, date]:
-    """Those of the papers that are listed in any of the categories, and under which date."""
-    columns = listing.c.category, listing.c.paper_id, listing.c.date
-    found: dict[Entry, date] = {}
+) -> dict[Entry, tuple[date, bool]]:
+    """Those of the papers that are listed in any of the categories: date, and whether late."""
+    columns = listing.c.category, listing.c.paper_id, listing.c.date, listing.c.late
+    found: dict[Entry, tuple[date, bool]] = {}
     for start in range(0, len(ids), CHUNK):
         chosen = select(*columns).where(
             listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
         )
-        found |= {Entry(row.category, row.paper_id): row.date for row in tx.execute(chosen)}
+        found |= {
+            Entry(row.category, row.paper_id): (row.date, row.late) for row in tx.execute(chosen)
+        }
     return found
 
 
@@ -115,14 +117,21 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     return [found[key] for key in sorted(found)]
 
 
-def count_between(tx: Connection, categories: Sequence[str], start: datetime, end: datetime) -> int:
-    """How many papers submitted in [start, end) are listed in any of the categories."""
-    here = exists().where(
-        and_(listing.c.paper_id == paper.c.id, listing.c.category.in_(categories))
-    )
-    inside = and_(paper.c.published >= start, paper.c.published < end)
-    query = select(func.count()).select_from(paper).where(inside, here)
+def count_between(tx: Connection, category: str, start: datetime, end: datetime) -> int:
+    """How many papers submitted in [start, end) are listed in a category, and still are of it."""
+    query = select(func.count()).select_from(paper).where(_between(category, start, end))
     return int(tx.execute(query).scalar_one())
+
+
+def ids_between(tx: Connection, category: str, start: datetime, end: datetime) -> set[str]:
+    """The papers that `count_between` counts."""
+    return set(tx.scalars(select(paper.c.id).where(_between(category, start, end))))
+
+
+def _between(category: str, start: datetime, end: datetime) -> ColumnElement[bool]:
+    here = exists().where(and_(listing.c.paper_id == paper.c.id, listing.c.category == category))
+    still = cast(paper.c.categories, Text).contains(f'"{category}"', autoescape=True)
+    return and_(paper.c.published >= start, paper.c.published < end, still, here)
 
 
 def uncovered_between(

@@ -1,5 +1,7 @@
 """A small arXiv on loopback: its query API over rows like those of the corpus, faults included.
 
+Queries are parsed as the API's manual documents them, and what that refuses is refused
+(`tests.fakes.arxiv_query`): status 400 with an error entry.
 Its feed is there when `feed` is set: a function of the categories asked for that answers lines
 like those of `line`, or None where arXiv answers 404. `tests.fakes.sky` fills both by the clock.
 """
@@ -13,11 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape, quoteattr
 
 from newsletter.announcements import announcement
 from newsletter.model import Paper
+from tests.fakes.arxiv_query import Parameters, RefusedError, bare, parameters
 from tests.fakes.loopback import HttpHandler, Loopback
 
 Row = Mapping[str, Any]
@@ -60,7 +63,7 @@ class Reply:
     """Seconds of silence in the middle of the body."""
 
 
-Find = Callable[[Mapping[str, str]], Iterable[Row]]
+Find = Callable[[Parameters], Iterable[Row]]
 """The rows that may answer a query's parameters; they are sifted all the same."""
 Feed = Callable[[Sequence[str]], Sequence[Row] | None]
 Fault = Callable[[Request, Reply], Reply]
@@ -105,7 +108,11 @@ class FakeArxiv(Loopback):
             fault = self.feed_faults.popleft() if self.feed_faults else _as_it_is
             return fault(request, self._feed(request))
         fault = self.faults.popleft() if self.faults else self.always or _as_it_is
-        return fault(request, Reply(self._page(request)))
+        try:
+            page = Reply(self._page(request))
+        except RefusedError as refused:
+            page = Reply(error_page(str(refused)), 400)
+        return fault(request, page)
 
     def _feed(self, request: Request) -> Reply:
         categories = request.path.removeprefix("/rss/").split("+")
@@ -113,14 +120,15 @@ class FakeArxiv(Loopback):
         return Reply(b"no such feed", 404) if lines is None else Reply(rss(lines))
 
     def _page(self, request: Request) -> bytes:
-        rows = self.find(request.params) if self.find else self.rows
+        asked = parameters(request.params)
+        rows = (self.find(asked) if self.find else self.rows) if asked.asks else ()
         chosen = sorted(
-            (row for row in rows if _matches(row, request.params)),
-            key=lambda row: (row["published"], row["id"]),
-            reverse=request.params.get("sortOrder") != "ascending",
+            (row for row in rows if asked.matches(row)),
+            key=asked.order,
+            reverse=not asked.ascending,
         )
-        size = min(int(request.params.get("max_results", "10")), self.largest_page)
-        return atom(chosen[request.start : request.start + size], len(chosen), request.start, size)
+        size = min(asked.size, self.largest_page)
+        return atom(chosen[asked.start : asked.start + size], len(chosen), asked.start, size)
 
 
 def into_window(rows: Iterable[Row], day: date) -> list[dict[str, Any]]:
@@ -215,11 +223,6 @@ def rss(lines: Sequence[Row]) -> bytes:
     ).encode()
 
 
-def bare(paper_id: str) -> str:
-    """The id without its version."""
-    return re.sub(r"v\d+$", "", paper_id)
-
-
 def status(code: int, **headers: str) -> Fault:
     """`status(429, Retry_After="7")`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -287,31 +290,23 @@ def first_page(rows: Sequence[Row], size: int) -> Fault:
 
 
 def error_entry(reason: str = "incorrect id format for abc") -> Fault:
-    body = (
+    return lambda _request, reply: replace(reply, body=error_page(reason))
+
+
+def error_page(reason: str) -> bytes:
+    """A feed with the error as its only entry (3.4 of the manual)."""
+    page = (
         '<feed xmlns="http://www.w3.org/2005/Atom"'
         ' xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/">'
         "<opensearch:totalResults>1</opensearch:totalResults>"
         "<entry><id>https://arxiv.org/api/errors#x</id><title>Error</title>"
         f"<summary>{escape(reason)}</summary></entry></feed>"
     )
-    return lambda _request, reply: replace(reply, body=body.encode())
+    return page.encode()
 
 
 def _as_it_is(_request: Request, reply: Reply) -> Reply:
     return reply
-
-
-def _matches(row: Row, params: Mapping[str, str]) -> bool:
-    if wanted := params.get("id_list", ""):
-        return bare(row["id"]) in wanted.split(",")
-    text = params.get("search_query", "")
-    categories = re.findall(r"cat:([\w.-]+)", text)
-    if categories and not set(categories).intersection(row["categories"]):
-        return False
-    if bounds := re.search(r"submittedDate:\[(\d{12}) TO (\d{12})\]", text):
-        minute = re.sub(r"\D", "", row["published"])[:12]
-        return bounds[1] <= minute <= bounds[2]
-    return True
 
 
 def _entry(row: Row) -> str:
@@ -342,7 +337,7 @@ class _Handler(HttpHandler):
     def get(self) -> None:
         fake = self.server.fake
         path, _, query = self.path.partition("?")
-        params = {name: values[0] for name, values in parse_qs(query).items()}
+        params = dict(parse_qsl(query))
         reply = fake.answer(Request(params, dict(self.headers), time.monotonic(), path))
         self.send_response(reply.status)
         for name, value in reply.headers.items():

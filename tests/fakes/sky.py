@@ -14,7 +14,6 @@ due there is announced with the next one. The feed is rebuilt at midnight Easter
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from newsletter import announcements
 from newsletter.announcements import EASTERN, announcement, following, is_announced, previous
 from newsletter.sources import Kind, Named
 from tests.fakes.arxiv import paper_of, row
+from tests.fakes.arxiv_query import Parameters, bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,9 @@ class Version:
 
 @dataclass(frozen=True)
 class Submission:
-    """`crosses` are later categories and the dates they are announced on."""
+    """`crosses` are later categories and the dates they are announced on; `kind` is what the feed
+    calls it at first (a paper that is new in no category of ours is a cross-list).
+    """
 
     id: str
     submitted: datetime
@@ -53,6 +55,7 @@ class Submission:
     crosses: tuple[tuple[date, str], ...] = ()
     versions: tuple[Version, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    kind: Kind = Kind.NEW
 
 
 def withdrawal(day: date, number: int = 2) -> Version:
@@ -77,7 +80,7 @@ class Sky:
         for one in submissions:
             self.submissions.append(one)
             self.by_id[one.id] = one
-            self.mailings[self.mailing(one)].append((one, Kind.NEW, 1))
+            self.mailings[self.mailing(one)].append((one, one.kind, 1))
             for day, _ in one.crosses:
                 self.mailings[self._real(day)].append((one, Kind.CROSS, 1))
             for version in one.versions:
@@ -128,13 +131,15 @@ class Sky:
         known = (self.by_id[name] for name in ids if name in self.by_id)
         return [self.row(one) for one in known if self.is_shown(one)]
 
-    def find(self, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    def find(self, asked: Parameters) -> list[dict[str, Any]]:
         """For `FakeArxiv`: the rows that may answer a query."""
-        if wanted := params.get("id_list", ""):
-            return self.named_ids(wanted.split(","))
-        bounds = re.search(r"submittedDate:\[(\d{12}) TO (\d{12})\]", params["search_query"])
-        assert bounds is not None
-        start, end = (datetime.strptime(f"{b}+0000", "%Y%m%d%H%M%z") for b in bounds.groups())
+        if asked.ids:
+            return self.named_ids([bare(name) for name in asked.ids])
+        assert asked.query is not None
+        assert asked.query.bounds is not None
+        start, end = (
+            datetime.strptime(f"{minute}+0000", "%Y%m%d%H%M%z") for minute in asked.query.bounds
+        )
         return self.between(start, end + timedelta(minutes=1))
 
     def feed(self, categories: Sequence[str]) -> list[dict[str, Any]] | None:
@@ -154,7 +159,8 @@ class Sky:
         for one, kind, version in self.mailings.get(day, []):
             crossed = [name for when, name in one.crosses if self._real(when) <= day]
             names = (*one.categories, *crossed)
-            if category in names and (kind is not Kind.CROSS or category in crossed):
+            first = one.categories if day == self.mailing(one) else ()
+            if category in names and (kind is not Kind.CROSS or category in (*crossed, *first)):
                 said = row(one.id, one.submitted, names, **one.words)
                 said |= {"kind": str(kind), "version": version}
                 found.append(said)
@@ -167,6 +173,7 @@ class SkySource:
     def __init__(self, sky: Sky) -> None:
         self.sky = sky
         self.asked: list[tuple[str, datetime]] = []
+        self._papers: dict[tuple[str, tuple[str, ...]], Paper] = {}
 
     def newest(self, now: datetime) -> date:
         return announcements.newest(now)
@@ -175,10 +182,17 @@ class SkySource:
         self.asked.append(("submitted", self.sky.clock()))
         wanted = set(categories)
         rows = self.sky.between(start, end)
-        found = sorted((paper_of(each) for each in rows), key=lambda paper: paper.id)
+        found = sorted(map(self._paper, rows), key=lambda paper: paper.id)
         kept = [paper for paper in found if wanted & set(paper.categories)]
         progress(len(kept), len(kept))
         return kept
+
+    def _paper(self, shown: Mapping[str, Any]) -> Paper:
+        """A row as a paper, made once for each version and set of categories."""
+        key = shown["id"], tuple(shown["categories"])
+        if key not in self._papers:
+            self._papers[key] = paper_of(shown)
+        return self._papers[key]
 
     def named(self, categories) -> list[Named] | None:
         self.asked.append(("named", self.sky.clock()))
@@ -192,7 +206,7 @@ class SkySource:
 
     def by_id(self, ids) -> list[Paper]:
         self.asked.append(("by_id", self.sky.clock()))
-        return sorted(map(paper_of, self.sky.named_ids(ids)), key=lambda paper: paper.id)
+        return sorted(map(self._paper, self.sky.named_ids(ids)), key=lambda paper: paper.id)
 
     def count(self, categories, start, end) -> int:
         self.asked.append(("count", self.sky.clock()))
