@@ -97,6 +97,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="fetch, and say what it would cost; nothing is sent")
     ] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="even where there is no database yet")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do this morning's job, now, for everyone active who has no mail of that digest yet.
@@ -105,8 +108,9 @@ def run(
     """
     from newsletter.commands.morning import show_price, show_run
 
-    show = show_price if dry_run else show_run
-    raise typer.Exit(show(day, rubric, as_json=as_json))
+    if dry_run:
+        raise typer.Exit(show_price(day, rubric, as_json=as_json))
+    raise typer.Exit(show_run(day, rubric, as_json=as_json, create=create))
 
 
 @app.command()

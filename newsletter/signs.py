@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import urllib.error
 import urllib.request
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from http.client import HTTPException
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.alerts import Kind
 from newsletter.store import alerts, sights, subscribers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
+LATELY = timedelta(days=8)
 AFTER_THE_HOUR = timedelta(hours=1)
 SPOILS = {
     *(Kind.LATE, Kind.MORNING, Kind.SCORING, Kind.MISSED),
@@ -44,7 +45,30 @@ def give_sign(room: Room, now: datetime) -> None:
     with room.store.read() as tx:
         if alerts.pinged(tx, here.date()):
             return
-    if _went_well(room, now):
+    newest = room.source.newest(now)
+    with room.store.read() as tx:
+        owed = Owed(*sights.mails_of(tx, newest))
+    if _went_well(room, newest, now):
+        sign_if_well(room, owed, now)
+
+
+class Owed(NamedTuple):
+    """The mails of the newest announcement, and how many of them were taken by who carries them."""
+
+    mails: int
+    arrived: int
+
+
+def sign_if_well(room: Room, owed: Owed, now: datetime) -> None:
+    """Give the sign where somebody was owed mail and has it.
+
+    On a day on which nobody is, for arXiv announced nothing or everybody reads weekly, mail of the
+    last days must show that there are readers at all: a database that was lost has none.
+    """
+    with room.store.read() as tx:
+        lately = sights.arrived_since(tx, now - LATELY)
+        nothing = sights.announced_nothing(tx, room.source.newest(now))
+    if owed.arrived or (not owed.mails and (lately or nothing)):
         sign(room, now)
 
 
@@ -68,11 +92,10 @@ def sign(room: Room, now: datetime) -> None:
     log.info("gave the sign of life")
 
 
-def _went_well(room: Room, now: datetime) -> bool:
-    newest = room.source.newest(now)
+def _went_well(room: Room, newest: date, now: datetime) -> bool:
     seen = look(room.store, room.settings, room.rubrics, room.source, now)
     with room.store.read() as tx:
         made = sights.digested(tx, (newest,))
         read = set(subscribers.readers(tx))
     wrong = {alert.kind for alert in find(seen, bounds(room.settings))}
-    return not wrong & SPOILS and all((slug, newest) in made for slug in read)
+    return bool(read) and not wrong & SPOILS and all((slug, newest) in made for slug in read)

@@ -25,6 +25,7 @@ from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_s
 from newsletter.source_pace import Line
 from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
+from newsletter.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,11 @@ def open_home(settings: Settings) -> Store:
     return store
 
 
-def build(settings: Settings) -> Room:
-    """Everything a morning needs. Raises SettingsError, RubricError or StoreError."""
+def build(settings: Settings, *, create: bool = True) -> Room:
+    """Everything a morning needs. Raises SettingsError, RubricError or StoreError.
+
+    Without `create` also for a database that is not there yet.
+    """
     refuse_half_set(settings)
     for one in misspelt(Path(ENV_FILE), Settings.model_fields):
         log.warning("%s", one)
@@ -58,6 +62,9 @@ def build(settings: Settings) -> Room:
         # Before a file is made, or a rubric missed, where none of it could be used.
         refuse_unfit(Store(settings.database_url.get_secret_value()))
     many = GROUPS.get(settings.mailer_name)
+    rubrics = load_all(settings.rubrics_dir)
+    if not create:
+        refuse_new(settings)
     store = open_home(settings)
     return Room(
         store=store,
@@ -67,7 +74,7 @@ def build(settings: Settings) -> Room:
         renderer=Renderer(site(settings)),
         links=links(settings),
         sender=Sender.of(settings),
-        rubrics=load_all(settings.rubrics_dir),
+        rubrics=rubrics,
         settings=settings,
         clock=now,
         mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
@@ -75,6 +82,20 @@ def build(settings: Settings) -> Room:
         groups=resolve_name(many)(settings) if many else None,
         engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
     )
+
+
+def refuse_new(settings: Settings) -> None:
+    """A volume that is not mounted looks like a first morning: nobody would be mailed, or told."""
+    store = Store(settings.database_url.get_secret_value())
+    new = store.is_sqlite and store.is_new()
+    store.close()
+    if new:
+        message = (
+            f"there is no database at {store.file}, so nobody was mailed: look whether its volume "
+            "is mounted. A first one is made by newsletter subscribers import or add, or by "
+            "newsletter run --create"
+        )
+        raise Trouble(message)
 
 
 def source(settings: Settings, store: Store) -> PaperSource:

@@ -144,7 +144,7 @@ def test_a_wrong_setting(world):
 
 
 def test_a_misspelt_setting_is_told_and_stops_nothing(world):
-    done = world.newsletter("run", NEWSLETTER_BUDGET="0.01")
+    done = world.newsletter("run", "--create", NEWSLETTER_BUDGET="0.01")
     assert "NEWSLETTER_BUDGET is no setting" in said(done, 0)
     doctor = world.newsletter("doctor", "--offline", NEWSLETTER_BUDGET="0.01")
     assert "is NEWSLETTER_BUDGET_USD meant?" in doctor.out

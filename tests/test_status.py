@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.owing import owe_due, waiting
-from newsletter.signs import give_sign
+from newsletter.signs import Owed, give_sign, sign_if_well
 from newsletter.store import Store, alerts, inbound
-from newsletter.store.tables import delivery
+from newsletter.store.tables import delivery, digest
 from tests.fakes.service_room import START, Service
 from tests.fakes.world import World
 
@@ -130,9 +130,72 @@ def test_no_sign_where_something_keeps_the_morning_from_being_whole(store: Store
     service.join()
     at(service, 8)
     assert dog.asked == []
-    service.morning()
+    mailed(service)
     at(service, 8)
     assert dog.asked == ["/ping/token"]
+
+
+def mailed(service: Service, state: str = "accepted") -> None:
+    """This morning's digest is made, and its mail was offered."""
+    service.morning()
+    plan(service, START + timedelta(hours=5.1))
+    with service.room.store.begin() as tx:
+        tx.execute(update(delivery).values(state=state))
+
+
+def test_no_sign_where_nobody_has_mail(store: Store, dog: Watchdog):
+    """A database that was lost and made anew has no readers: that is no good morning."""
+    service = Service(store, ping_url=dog.url)
+    at(service, 8)
+    service.join()
+    mailed(service, "rejected")
+    at(service, 8)
+    assert dog.asked == []
+
+
+@pytest.mark.parametrize(("days", "asked"), [(7, 1), (9, 0)])
+def test_on_a_day_without_mail_that_of_the_last_days_counts(
+    store: Store, dog: Watchdog, days: int, asked: int
+):
+    service = Service(store, ping_url=dog.url)
+    service.join()
+    mailed(service)
+    sign_if_well(service.room, Owed(0, 0), START + timedelta(days=days))
+    sign_if_well(service.room, Owed(1, 0), START + timedelta(days=days))
+    assert len(dog.asked) == asked
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("arXiv announced nothing", 1), ("batch late", 0)])
+def test_the_sign_is_given_where_nothing_was_announced(
+    store: Store, dog: Watchdog, kind: str, asked: int
+):
+    service = Service(store, ping_url=dog.url)
+    service.join()
+    service.morning()
+    with store.begin() as tx:
+        tx.execute(update(digest).values(kind=kind))
+    sign_if_well(service.room, Owed(0, 0), service.now)
+    assert len(dog.asked) == asked
+
+
+def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: Path, dog: Watchdog):
+    """As on a machine whose volume is not mounted: this was silence for ever."""
+    world = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_PING_URL=dog.url)
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    file = tmp_path / "newsletter.db"
+    for empty in (False, True):
+        if empty:
+            file.touch()
+        done = world.newsletter("run")
+        assert (done.status, done.out) == (1, "")
+        assert done.err.startswith(f"newsletter: there is no database at {file}")
+        assert "newsletter run --create" in done.err
+    assert file.stat().st_size == 0
+    done = world.newsletter("run", "--create")
+    assert (done.status, dog.asked) == (0, [])
+    assert "Nobody is subscribed" in done.out
+    assert world.newsletter("run").status == 0
+    assert dog.asked == []
 
 
 def test_no_sign_while_mail_is_overdue(store: Store, dog: Watchdog):
@@ -148,6 +211,8 @@ def test_a_watchdog_that_fails_is_logged_without_its_address_and_asked_again(
     store: Store, dog: Watchdog, caplog: pytest.LogCaptureFixture
 ):
     service = Service(store, ping_url=dog.url)
+    service.join()
+    mailed(service)
     dog.status = 500
     with caplog.at_level(logging.WARNING):
         at(service, 8)

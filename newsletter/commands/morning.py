@@ -18,7 +18,7 @@ from newsletter.quote import quote_edition
 from newsletter.render.words import plural
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.signs import sign
+from newsletter.signs import Owed, sign_if_well
 from newsletter.store import intake
 from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
@@ -40,20 +40,28 @@ HEADINGS = (
 EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
 
 
-def show_run(day: date | None, rubric: str | None, *, as_json: bool) -> int:
+def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: bool) -> int:
     settings = read_settings()
     # What is done is shown as it is done; the log is for what goes wrong, unless more is asked for.
     logs.set_up(settings, "warning")
-    room = wiring.build(settings)
+    room = wiring.build(settings, create=create)
     check_slug(room, rubric)
     edition = _run(room, day, rubric, as_json=as_json)
     if not edition.troubled and day is None and rubric is None:
-        sign(room, room.clock())
+        sign_if_well(room, _owed(edition), room.clock())
     if as_json:
         print_json(_as_dict(edition))
     else:
         _show(screen(), edition, settings)
     return _complain(edition)
+
+
+def _owed(edition: Edition) -> Owed:
+    tallies = [issue.tally for issue in edition.issues]
+    return Owed(
+        mails=sum(tally.total - tally.skipped for tally in tallies),
+        arrived=sum(tally.accepted for tally in tallies),
+    )
 
 
 def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:

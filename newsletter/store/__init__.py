@@ -60,6 +60,11 @@ class Store:
         self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
+    def file(self) -> Path:
+        """Where an SQLite database lies, whether it is there or not."""
+        return Path(str(self.url.database).removeprefix("file:"))
+
+    @property
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
@@ -77,7 +82,7 @@ class Store:
         with ExitStack() as stack:
             if self.is_sqlite:
                 try:
-                    turn = write_turn.next_writer(f"{self.url.database}.turn", TURN_SECONDS)
+                    turn = write_turn.next_writer(f"{self.file}.turn", TURN_SECONDS)
                     stack.enter_context(turn)
                 except OSError as error:
                     message = f"database {self.url.database}: no turn to write: {error}"
@@ -108,6 +113,13 @@ class Store:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             origin.settle(connection)
+
+    def is_new(self) -> bool:
+        """Whether nothing was ever stored in it: for SQLite no file, or one without our tables."""
+        if self.is_sqlite and not (self.file.is_file() and self.file.stat().st_size):
+            return True
+        with self.read() as connection:
+            return not current_revision(connection)
 
     def require_schema(self) -> None:
         """Migrate SQLite by itself; of PostgreSQL ask that `newsletter migrate` was run.

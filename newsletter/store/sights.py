@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from newsletter.model import DayKind
 from newsletter.people import DeliveryState, Subscriber
 from newsletter.store import events, spending, troubles
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
@@ -119,6 +120,28 @@ def wishes(tx: Connection, slug: str) -> list[Subscriber]:
         )
         for zone, at, days, since in tx.execute(query)
     ]
+
+
+def mails_of(tx: Connection, day: date) -> tuple[int, int]:
+    """How many mails the digests of that date were planned as, and how many were taken."""
+    planned = delivery.c.state != DeliveryState.SKIPPED
+    taken = func.count().filter(delivery.c.state == DeliveryState.ACCEPTED)
+    query = select(func.count(), taken).join_from(delivery, digest).where(digest.c.date == day)
+    mails, arrived = tx.execute(query.where(planned)).one()
+    return mails, arrived
+
+
+def arrived_since(tx: Connection, moment: datetime) -> bool:
+    """Whether a mail of a digest made since then was taken."""
+    made = select(digest.c.id).where(digest.c.at >= moment)
+    mine = delivery.c.digest_id.in_(made), delivery.c.state == DeliveryState.ACCEPTED
+    return tx.scalar(select(delivery.c.id).where(*mine).limit(1)) is not None
+
+
+def announced_nothing(tx: Connection, day: date) -> bool:
+    """Whether the digests of that date say that arXiv announced nothing."""
+    kinds = set(tx.scalars(select(digest.c.kind).where(digest.c.date == day)))
+    return kinds == {DayKind.NOTHING_ANNOUNCED}
 
 
 def digested(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
