@@ -20,7 +20,7 @@ from newsletter.bounces import DIAGNOSTIC_LENGTH, says_gone
 from newsletter.envelope import content_hash
 from newsletter.insisting import insist
 from newsletter.mail_pace import MailPace
-from newsletter.mailers import Mailer, SendError, Verdict
+from newsletter.mailers import Mailer, SendError, Verdict, name_of
 from newsletter.patience import Patience
 from newsletter.people import Delivery, DeliveryState, Email, EventKind
 from newsletter.restraint import Limits, complaints
@@ -231,7 +231,15 @@ class _Work:
             if not free:
                 return [], 0
             until = now + self.limits.lease
-            return claims.claim(tx, self.digest_id, self.owner, now=now, until=until, limit=free)
+            return claims.claim(
+                tx,
+                self.digest_id,
+                self.owner,
+                now=now,
+                until=until,
+                limit=free,
+                mailer=name_of(self.mailer),
+            )
 
     def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
         for delivery in claimed:

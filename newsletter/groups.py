@@ -17,7 +17,7 @@ from newsletter import lives
 from newsletter.deliver import LONGEST_REST, Limits, Tally
 from newsletter.fences import FENCE, settle, settle_lost
 from newsletter.mail_pace import MailPace
-from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict
+from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict, name_of
 from newsletter.patience import Patience, in_a_row
 from newsletter.people import DeliveryState
 from newsletter.restraint import complaints
@@ -134,6 +134,7 @@ class _Work:
                 most=self.mailer.most,
                 batch_id=batch_id,
                 send_at=send_at,
+                mailer=name_of(self.mailer),
             )
         self.done += skipped
         return group, 0.0

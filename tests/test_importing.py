@@ -9,12 +9,11 @@ from datetime import time
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 
 from newsletter.people import PREFERENCES
-from newsletter.store import MIGRATIONS, Store, subscribers
+from newsletter.store import Store, subscribers
+from tests.fakes.database import upgraded
 from tests.fakes.world import Done, World
 
 ROOT = Path(__file__).parents[1]
@@ -156,19 +155,14 @@ def test_an_address_is_removed_after_a_yes(world: World):
 
 
 def test_of_an_older_database_who_joined_on_the_web_keeps_everything(store_url: str):
-    store = Store(store_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with store.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0010")
-        for number, consent in enumerate(("web form of 2026-01-01", "on paper")):
-            row = {"id": str(number), "email": f"{number}@x.org", "consent": consent}
-            connection.execute(text(OLD_READER), {**row, "at": "2026-01-01 00:00:00"})
-    store.migrate()
-    with store.read() as tx:
-        chosen = {one.id: one.chosen for one in subscribers.everyone(tx)}
-    store.close()
+    with upgraded(store_url, "0010") as store:
+        with store.begin() as tx:
+            for number, consent in enumerate(("web form of 2026-01-01", "on paper")):
+                row = {"id": str(number), "email": f"{number}@x.org", "consent": consent}
+                tx.execute(text(OLD_READER), {**row, "at": "2026-01-01 00:00:00"})
+        store.migrate()
+        with store.read() as tx:
+            chosen = {one.id: one.chosen for one in subscribers.everyone(tx)}
     assert chosen == {"0": PREFERENCES, "1": ()}
 
 

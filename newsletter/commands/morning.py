@@ -19,7 +19,7 @@ from newsletter.render.words import plural
 from newsletter.roster import read_roster
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.signs import Owed, sign_if_well
-from newsletter.store import intake
+from newsletter.store import claims, deliveries, intake
 from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
@@ -46,6 +46,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     logs.set_up(settings, "warning")
     room = wiring.build(settings, create=create)
     check_slug(room, rubric)
+    _mail_files(room, day, rubric, as_json=as_json)
     edition = _run(room, day, rubric, as_json=as_json)
     if not edition.troubled and day is None and rubric is None:
         sign_if_well(room, _owed(edition), room.clock())
@@ -76,6 +77,9 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     headings = ("rubric", "announced", "to read", "costs at most", "readers")
     console = screen()
     console.print(table(f"{date_of}: what a run would do", headings, rows))
+    number, _, newest = _in_files(room, day, rubric)
+    if number:
+        console.print(_said_of_files(number, newest, room.settings))
     console.print("Nothing was scored and nothing was sent.")
     return 0
 
@@ -106,6 +110,39 @@ def check_slug(room: Room, rubric: str | None) -> None:
     if rubric is not None and rubric not in room.rubrics:
         message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
         raise SettingsError(message)
+
+
+def _mail_files(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> None:
+    """Once mail really leaves, the newest digest goes to those who have it as a file alone.
+
+    Nothing older does. It is said to how many before any of it is sent.
+    """
+    number, digest_ids, newest = _in_files(room, day, rubric)
+    if not number:
+        return
+    screen(errors=as_json).print(_said_of_files(number, newest, room.settings))
+    with room.store.begin() as tx:
+        claims.reopen_files(tx, digest_ids, room.clock())
+
+
+def _in_files(room: Room, day: date | None, rubric: str | None) -> tuple[int, list[int], date]:
+    newest = room.source.newest(room.clock())
+    if room.settings.mailer_name == "outbox" or day not in (None, newest):
+        return 0, [], newest
+    with room.store.read() as tx:
+        made = [
+            one for one in deliveries.of_date(tx, newest) if rubric is None or one.slug == rubric
+        ]
+        digest_ids = [one.digest_id for one in made]
+        return claims.in_files(tx, digest_ids), digest_ids, newest
+
+
+def _said_of_files(number: int, newest: date, settings: Settings) -> str:
+    return (
+        f"{plural(number, 'reader')} {'has' if number == 1 else 'have'} the digest of {newest} in "
+        f"files alone ({settings.outbox_dir}); it is mailed by {settings.mailer_name}, "
+        "and nothing older."
+    )
 
 
 def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:

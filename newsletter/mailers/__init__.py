@@ -112,6 +112,12 @@ class GroupMailer(Protocol):
 GROUPS = {"sendgrid": "newsletter.mailers.sendgrid_groups:SendGridGroups"}
 
 
+def name_of(mailer: Mailer | GroupMailer) -> str:
+    """The name of a mailer in these tables, as it is kept with each delivery; empty for others."""
+    made = f"{type(mailer).__module__}:{type(mailer).__qualname__}"
+    return next((name for name, path in (*MAILERS.items(), *GROUPS.items()) if path == made), "")
+
+
 class ListName(StrEnum):
     """Why a provider will not mail an address."""
 

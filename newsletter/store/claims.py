@@ -6,6 +6,8 @@
                           |--no answer, or the process died--> unknown --proof--> accepted
     pending --left, paused or suppressed meanwhile--> skipped
 
+    accepted into files --the operator runs with a real mailer--> pending
+
 No edge leads from `sending` or `unknown` to `pending` but with proof that nothing was taken.
 """
 
@@ -21,11 +23,12 @@ from newsletter.store import soft_bounces, subscribers
 from newsletter.store.tables import delivery, digest, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement, Connection, Row
 
+OUTBOX = "outbox"
 LOST = "the sending process ended, or fell silent, before an answer came"
 
 
@@ -87,6 +90,7 @@ _SEND = (
         .where(subscriber.c.id == delivery.c.subscriber_id)
         .scalar_subquery(),
         group_id=bindparam("group", type_=String),
+        mailer=bindparam("by_mailer", type_=String),
         lease_owner=bindparam("owner", type_=String),
         lease_until=bindparam("until", type_=delivery.c.lease_until.type),
         changed_at=bindparam("now"),
@@ -114,7 +118,14 @@ _RECORD = (
 
 
 def claim(
-    tx: Connection, digest_id: int, owner: str, *, now: datetime, until: datetime, limit: int
+    tx: Connection,
+    digest_id: int,
+    owner: str,
+    *,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    mailer: str = "",
 ) -> tuple[list[Delivery], int]:
     """Up to `limit` rows, now `sending` and ours until `until`; and how many were skipped.
 
@@ -123,7 +134,7 @@ def claim(
     """
     claimed, skipped = choose(tx, digest_id, now, limit)
     if claimed:
-        start(tx, [one.id for one in claimed], now, owner=owner, until=until)
+        start(tx, [one.id for one in claimed], now, owner=owner, until=until, mailer=mailer)
     return claimed, skipped
 
 
@@ -162,9 +173,10 @@ def start(
     owner: str | None = None,
     until: datetime | None = None,
     group_id: str | None = None,
+    mailer: str = "",
 ) -> None:
     """Rows that were chosen in this transaction become `sending`, by themselves or in a group."""
-    given = {"owner": owner, "until": until, "group": group_id}
+    given = {"owner": owner, "until": until, "group": group_id, "by_mailer": mailer}
     tx.execute(_SEND, {"rows": list(ids), "now": now, **given})
 
 
@@ -222,6 +234,41 @@ def next_try(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
     )
     first: datetime | None = tx.scalar(query)
     return max(first, now) if first else None
+
+
+def in_files(tx: Connection, digest_ids: Collection[int]) -> int:
+    """How many readers who may be mailed have these digests as a file of the outbox alone."""
+    return tx.scalar(select(func.count()).where(*_in_files(digest_ids))) or 0
+
+
+def reopen_files(tx: Connection, digest_ids: Collection[int], now: datetime) -> None:
+    """What lies in files alone is mailed after all."""
+    tx.execute(
+        update(delivery)
+        .where(*_in_files(digest_ids))
+        .values(
+            state=DeliveryState.PENDING.value,
+            reason="it was in files alone",
+            provider_id=None,
+            content_hash=None,
+            not_before=None,
+            changed_at=now,
+        )
+    )
+
+
+def _in_files(digest_ids: Collection[int]) -> tuple[ColumnElement[bool], ...]:
+    active = select(subscriber.c.id).where(
+        subscriber.c.id == delivery.c.subscriber_id,
+        subscriber.c.state == SubscriberState.ACTIVE,
+        ~select(1).where(suppression.c.email_hash == subscriber.c.email_hash).exists(),
+    )
+    return (
+        delivery.c.digest_id.in_(digest_ids),
+        delivery.c.state == DeliveryState.ACCEPTED.value,
+        delivery.c.mailer == OUTBOX,
+        active.exists(),
+    )
 
 
 def failures(tx: Connection, delivery_id: str) -> int:

@@ -196,6 +196,19 @@ def owed(
     return [tuple(row) for row in tx.execute(query.order_by(digest.c.since.desc()))]
 
 
+class Dated(NamedTuple):
+    """A digest that has deliveries, and whose it is."""
+
+    digest_id: int
+    slug: str
+
+
+def of_date(tx: Connection, day: date) -> list[Dated]:
+    """The digests of that last date that anybody was owed."""
+    query = select(digest.c.id, digest.c.rubric).where(digest.c.date == day, _has_row())
+    return [Dated(*row) for row in tx.execute(query.order_by(digest.c.id))]
+
+
 def unsent(tx: Connection, first: date) -> list[tuple[int, str, date]]:
     """Id, rubric and date of the digests from a date on that have mail to be sent."""
     query = select(digest.c.id, digest.c.rubric, digest.c.date).where(

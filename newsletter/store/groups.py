@@ -145,6 +145,7 @@ def begin(
     most: int,
     batch_id: str = "",
     send_at: datetime | None = None,
+    mailer: str = "",
 ) -> tuple[Group | None, int]:
     """Up to `most` readers, now `sending` and ours; and how many were skipped.
 
@@ -180,7 +181,7 @@ def begin(
             changed_at=now,
         )
     )
-    claims.start(tx, [one.id for one in readers], now, group_id=group_id)
+    claims.start(tx, [one.id for one in readers], now, group_id=group_id, mailer=mailer)
     return Group(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
 
 

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
-from newsletter.store import Store, newest_revision
+from newsletter.store import MIGRATIONS, Store, newest_revision
 from newsletter.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ def own_database(url: str) -> Iterator[str]:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         engine.dispose()
+
+
+@contextmanager
+def upgraded(url: str, revision: str) -> Iterator[Store]:
+    """A database as the release with that revision of the schema left it."""
+    store = Store(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    yield store
+    store.close()
 
 
 @contextmanager

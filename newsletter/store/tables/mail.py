@@ -39,6 +39,8 @@ delivery = Table(
     Column("fate", String(16), nullable=False, default="", server_default=""),
     # The mail_group of its last try; no foreign key, as SQLite can't add one to a table it has.
     Column("group_id", String(32)),
+    # Which mailer it was handed to, by its name in the settings.
+    Column("mailer", String(16), nullable=False, default="", server_default=""),
     # As SendGrid named it: replies to a grouped mail bear no token, only this.
     Column("message_id", String(200)),
     Column("created_at", Moment, nullable=False),
