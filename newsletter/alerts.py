@@ -28,6 +28,7 @@ class Kind(StrEnum):
     """What can be wrong; the value is the title that the operator reads."""
 
     LATE = "arXiv's batch is late"
+    RUBRIC = "a rubric can't be read"
     SCORING = "scoring failed"
     MORNING = "the morning fails"
     MISSED = "a morning was missed"

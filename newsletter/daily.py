@@ -26,6 +26,7 @@ from newsletter.fetch import BatchGrowing, Fetched, fetch
 from newsletter.noting import note_issues, step
 from newsletter.people import DeliveryState
 from newsletter.reading import fresh
+from newsletter.rubric_folder import reread, why_missing
 from newsletter.standing import is_whole
 from newsletter.stopping import Stopped, draining
 from newsletter.store import claims, deliveries, digests, sights, subscribers
@@ -68,13 +69,22 @@ class Issue(NamedTuple):
         return self.tally.accepted - self.tally.sent
 
 
+class Held(NamedTuple):
+    """Readers whose rubric is not there or can't be read, and why."""
+
+    slug: str
+    readers: int
+    reason: str
+
+
 class Edition(NamedTuple):
     date: date
     issues: tuple[Issue, ...]
+    held: tuple[Held, ...] = ()
 
     @property
     def troubled(self) -> bool:
-        return any(issue.trouble for issue in self.issues)
+        return bool(self.held) or any(issue.trouble for issue in self.issues)
 
 
 def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
@@ -84,11 +94,12 @@ def run_edition(room: Room, day: date | None, only: str | None, report: Report) 
     of them: SourceError, BatchLate, BatchGrowing, StoreError, Stopped.
     """
     rubrics = wanted(room, only)
+    waiting = () if only else held(room)
     if not rubrics:
-        return Edition(day or room.source.newest(room.clock()), ())
+        return Edition(day or room.source.newest(room.clock()), (), waiting)
     date_of = fetch_for(room, rubrics, day, report).date
     made = make_issues(room, rubrics, date_of, report, by=None)
-    return Edition(date_of, tuple(mail_issues(room, made, report)))
+    return Edition(date_of, tuple(mail_issues(room, made, report)), waiting)
 
 
 def make_edition(room: Room, report: Report) -> Edition:
@@ -99,10 +110,10 @@ def make_edition(room: Room, report: Report) -> Edition:
     """
     rubrics = wanted(room, None)
     if not rubrics:
-        return Edition(room.source.newest(room.clock()), ())
+        return Edition(room.source.newest(room.clock()), (), held(room))
     date_of, rubrics = whole_today(room, rubrics, report)
     by = first_wanted(room, rubrics, date_of)
-    return Edition(date_of, tuple(make_issues(room, rubrics, date_of, report, by)))
+    return Edition(date_of, tuple(make_issues(room, rubrics, date_of, report, by)), held(room))
 
 
 def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime | None:
@@ -120,18 +131,21 @@ def unmade(room: Room, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
 
 
 def wanted(room: Room, only: str | None) -> list[Rubric]:
-    """The rubrics a morning is for. Nobody pays for one that nobody reads."""
+    """The rubrics a morning is for, as their files are now. Nobody pays for one nobody reads."""
+    reread(room.rubrics)
     if only is not None:
         return [room.rubrics[only]]
     with room.store.read() as tx:
         read = subscribers.readers(tx).keys()
-    if unknown := sorted(read - room.rubrics.keys()):
-        message = (
-            f"subscribers wait for rubrics that are not there: {', '.join(unknown)}; "
-            f"put {unknown[0]}.md back into {room.settings.rubrics_dir}, or move its subscribers"
-        )
-        raise Trouble(message)
     return [rubric for slug, rubric in sorted(room.rubrics.items()) if slug in read]
+
+
+def held(room: Room) -> tuple[Held, ...]:
+    """Who waits for a rubric that is not there or can't be read. All others are served."""
+    with room.store.read() as tx:
+        read = subscribers.readers(tx)
+    lacking = sorted(read.keys() - room.rubrics.keys())
+    return tuple(Held(slug, read[slug], why_missing(room.rubrics, slug)) for slug in lacking)
 
 
 def whole_today(room: Room, rubrics: list[Rubric], report: Report) -> tuple[date, list[Rubric]]:

@@ -107,9 +107,10 @@ def _stored(
     def database() -> Told:
         rubrics, _ = premises.rubrics_found(settings)
         found, reading = premises.database_found(store), premises.readers(store)
-        if not rubrics or reading is None:
+        if not (rubrics or rubrics.faults) or reading is None:
             return Told((found,))
-        return Told((found, premises.readers_found(rubrics, reading)))
+        files = {*rubrics, *rubrics.faults}
+        return Told((found, premises.readers_found(files, reading)))
 
     yield Question("database", database)
     if store:

@@ -19,7 +19,8 @@ from newsletter.findings import Finding, fail, ok, warn
 from newsletter.mailbox import Mailbox
 from newsletter.mailers import MAILERS
 from newsletter.render.words import plural
-from newsletter.rubrics import RubricError, load_all
+from newsletter.rubric_folder import RubricFolder
+from newsletter.rubrics import RubricError
 from newsletter.scorers import SCORERS
 from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
 from newsletter.sources import SOURCES
@@ -34,10 +35,9 @@ from newsletter.store import (
 from newsletter.webhooks import is_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
-    from newsletter.model import Rubric
     from newsletter.store.checkup import Look
 
 MEGABYTE = 2**20
@@ -194,19 +194,26 @@ def clock_found(offsets: Sequence[float]) -> Finding:
     return ok("clock", "in step with the servers asked")
 
 
-def rubrics_found(settings: Settings) -> tuple[dict[str, Rubric], list[Finding]]:
+def rubrics_found(settings: Settings) -> tuple[RubricFolder, list[Finding]]:
+    found = RubricFolder(settings.rubrics_dir)
     try:
-        found = load_all(settings.rubrics_dir)
+        found.require_any()
     except RubricError as error:
-        return {}, [
+        return found, [
             fail("rubrics", fault, "newsletter rubrics check FILE") for fault in error.faults
         ]
+    wrong = [
+        fail("rubrics", fault, f"newsletter rubrics check {found.folder / slug}.md")
+        for slug, faults in found.faults.items()
+        for fault in faults
+    ]
     odd = [
         warn("rubrics", f"{slug}.md: {said}", fix)
         for slug, rubric in sorted(found.items())
         for said, _, fix in (doubt.partition(": ") for doubt in doubts(rubric.categories))
     ]
-    return found, [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}"), *odd]
+    whole = [ok("rubrics", f"{len(found)} in {settings.rubrics_dir}")] if found else []
+    return found, [*wrong, *whole, *odd]
 
 
 def readers(store: Store | None) -> dict[str, int] | None:
@@ -217,7 +224,7 @@ def readers(store: Store | None) -> dict[str, int] | None:
     return None
 
 
-def readers_found(rubrics: dict[str, Rubric], reading: dict[str, int]) -> Finding:
+def readers_found(rubrics: Collection[str], reading: dict[str, int]) -> Finding:
     """Purely from the files' names and the counts by rubric."""
     lost = [slug for slug in reading if slug not in rubrics]
     if lost:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from newsletter.engine import Engine, Local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from newsletter.envelope import Sender
@@ -38,7 +38,7 @@ class Room:
     renderer: Renderer
     links: Links
     sender: Sender
-    rubrics: dict[str, Rubric]
+    rubrics: Mapping[str, Rubric]
     settings: Settings
     clock: Callable[[], datetime]
     mailbox: Mailbox | None = None

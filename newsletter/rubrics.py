@@ -81,24 +81,6 @@ def load(path: Path) -> Rubric:
     return rubric
 
 
-def load_all(folder: Path) -> dict[str, Rubric]:
-    """Every rubric of a folder (`*.md` but README.md) by slug. Raises RubricError, all at once."""
-    rubrics: dict[str, Rubric] = {}
-    faults: list[str] = []
-    for path in sorted(folder.glob("*.md")):
-        if path.stem.lower() == "readme":
-            continue
-        try:
-            rubrics[path.stem] = load(path)
-        except RubricError as error:
-            faults += error.faults
-    if not rubrics and not faults:
-        faults = [f"{folder}: no rubric (*.md) here; copy one, or set NEWSLETTER_RUBRICS_DIR"]
-    if faults:
-        raise RubricError(faults)
-    return rubrics
-
-
 def _decoded(data: bytes, faults: _Faults) -> str:
     try:
         text = data.decode("utf-8-sig")

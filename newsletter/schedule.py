@@ -141,6 +141,8 @@ class Mornings:
             log.info("%s", growing)
             self._asked.not_before(growing.ask_at)
             return
+        for one in edition.held:
+            log.warning("%s: %s", one.slug, one.reason, extra={"rubric": one.slug})
         for issue in edition.issues:
             if issue.trouble:
                 named = {"edition": edition.date.isoformat(), "rubric": issue.rubric.slug}

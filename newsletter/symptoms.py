@@ -49,13 +49,17 @@ class Disk:
 class Seen:
     """The state of the service at one moment. Money in nano-dollars.
 
-    `late` are batches that arXiv has not shown; `failed`, `unread` and `morning` what was noted of
-    the last week's mornings; `missed` digests that are not made, since their first mail was due;
-    `owed` and `doubts` mails late by an hour, planned or not; `spent` each rubric's last days.
+    `late` are batches that arXiv has not shown; `unreadable` rubric files that are wrong, with how
+    many readers wait, `gone` those that are not there and have readers, `place` where they lie;
+    `failed`, `unread` and `morning` what was noted of the last week's mornings; `missed` digests
+    that are not made, since their first mail was due; `owed` and `doubts` mails late by an hour,
+    planned or not; `spent` each rubric's last days.
     """
 
     now: datetime
     late: tuple[Case, ...] = ()
+    unreadable: tuple[Case, ...] = ()
+    gone: tuple[Case, ...] = ()
     failed: tuple[Case, ...] = ()
     unread: tuple[Case, ...] = ()
     morning: tuple[Case, ...] = ()
@@ -71,6 +75,7 @@ class Seen:
     replies: int = 0
     replies_since: datetime | None = None
     disks: tuple[Disk, ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,29 @@ def _morning(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
                 "It is tried again every quarter of an hour. To look at everything it needs:",
                 "newsletter doctor",
             )
+
+
+def _rubrics(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+    for case in seen.unreadable:
+        yield Alert(
+            Kind.RUBRIC,
+            case.rubric,
+            f"{case.reason}. Held until it is mended: the digests of "
+            f"{_count(case.number, 'reader')}.",
+            "All other rubrics are served. Mend the file, or take it out of the folder where it is "
+            "no rubric; it is read again at the next run. What is wrong is said by:",
+            f"newsletter rubrics check {seen.place}/{case.rubric}.md",
+        )
+    for case in seen.gone:
+        yield Alert(
+            Kind.RUBRIC,
+            case.rubric,
+            f"{case.reason}. Held until it is there: the digests of "
+            f"{_count(case.number, 'reader')}.",
+            "All other rubrics are served. Put the file back, or give its readers another rubric "
+            "with `newsletter subscribers import FILE --overwrite`. Who they are is said by:",
+            "newsletter subscribers list",
+        )
 
 
 def _scoring(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
@@ -296,6 +324,7 @@ def _signups(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
 RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
     _late,
     _morning,
+    _rubrics,
     _scoring,
     _missed,
     _overdue,

@@ -28,6 +28,7 @@ from newsletter.groups import AHEAD, deliver_groups
 from newsletter.model import DayKind, Digest, Outcome, Rubric
 from newsletter.noting import figures, keep_duration, step
 from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
+from newsletter.rubric_folder import reread, why_missing
 from newsletter.score import score
 from newsletter.stopping import Stopped
 from newsletter.store import digests
@@ -36,7 +37,7 @@ from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import date, datetime
 
     from newsletter.deliver import Progress, Tally
@@ -77,12 +78,16 @@ def do(room: Room, unit: Unit, report: Report) -> Ending:
 
 
 def _score(room: Room, unit: Unit, report: Report) -> Ending:
-    share_costs(room, _rubrics(room, unit.ids), unit.day, report, unit.wanted_by)
+    reread(room.rubrics)
+    # One that is missing here is told where its own digest is to be made.
+    there = [room.rubrics[slug] for slug in unit.ids if slug in room.rubrics]
+    share_costs(room, there, unit.day, report, unit.wanted_by)
     return Ending()
 
 
 def _digest(room: Room, unit: Unit, report: Report) -> Ending:
-    [rubric] = _rubrics(room, unit.ids)
+    [slug] = unit.ids
+    rubric = _rubric(room, slug)
     with step(room, "digest", unit.day, rubric.slug) as line:
         digest, trouble = make_digest(room, rubric, unit.day, report, unit.wanted_by)
         line.update(figures(digest))
@@ -170,12 +175,14 @@ def _hours(room: Room, day: date) -> Callable[[Hour], datetime | None]:
 ACTS = {Kind.SCORE: _score, Kind.DIGEST: _digest, Kind.MAIL: _mail}
 
 
-def _rubrics(room: Room, slugs: Sequence[str]) -> list[Rubric]:
-    """Raises Trouble where this machine has not all of them."""
-    if unknown := [slug for slug in slugs if slug not in room.rubrics]:
-        message = f"no rubric {unknown[0]} here; every machine needs the same rubrics"
+def _rubric(room: Room, slug: str) -> Rubric:
+    """Raises Trouble where this machine has it not, or can't read it."""
+    reread(room.rubrics)
+    if slug not in room.rubrics:
+        why = why_missing(room.rubrics, slug)
+        message = f"{why}; every machine needs the same rubrics"
         raise Trouble(message)
-    return [room.rubrics[slug] for slug in slugs]
+    return room.rubrics[slug]
 
 
 class Made(NamedTuple):

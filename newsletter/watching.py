@@ -25,6 +25,7 @@ from newsletter.envelope import letter
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.overdue import together, unplanned
+from newsletter.rubric_folder import faults_of, reread, why_missing
 from newsletter.standing import Batch, standing
 from newsletter.store import Store, StoreError, alerts, sights, subscribers
 from newsletter.store.looks import looks_at
@@ -68,6 +69,7 @@ def tell_operator(room: Room, now: datetime) -> None:
     """One round: find what is wrong, keep it, mail what is new."""
     try:
         _find_file(room.store)
+        reread(room.rubrics)
         seen = look(room.store, room.settings, room.rubrics, room.source, now)
         seen = _without_haste(room.store, seen)
         with room.store.begin() as tx:
@@ -103,12 +105,38 @@ def look(
     """The whole state. Asks nobody but the database, the calendar and the disk."""
     with store.read() as tx:
         known = sights.look(tx, now)
-        read = {slug: rubrics[slug] for slug in subscribers.readers(tx) if slug in rubrics}
+        readers = subscribers.readers(tx)
+        read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
         missed = _missed(tx, settings, read, source.newest(now), now)
         forgotten = unplanned(tx, now - HOUR, settings.zone, settings.send_at)
     owed = together((*known.owed, *forgotten))
     late = _late(store, source, read, now)
-    return replace(known, late=late, missed=missed, owed=owed, disks=_disks(settings))
+    unreadable, gone = _lacking(rubrics, readers, now)
+    return replace(
+        known,
+        late=late,
+        unreadable=unreadable,
+        gone=gone,
+        missed=missed,
+        owed=owed,
+        disks=_disks(settings),
+        place=str(settings.rubrics_dir),
+    )
+
+
+def _lacking(
+    rubrics: Mapping[str, Rubric], readers: Mapping[str, int], now: datetime
+) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """The rubric files that are wrong, and the rubrics with readers that have no file."""
+    wrong = faults_of(rubrics)
+    unreadable, gone = (
+        tuple(
+            Case(slug, now.date(), now, readers.get(slug, 0), why_missing(rubrics, slug))
+            for slug in sorted(slugs)
+        )
+        for slugs in (wrong, readers.keys() - rubrics.keys() - wrong.keys())
+    )
+    return unreadable, gone
 
 
 def _without_haste(store: Store, seen: Seen) -> Seen:

@@ -19,7 +19,7 @@ from newsletter.mailbox import Mailbox
 from newsletter.mailers import GROUPS, LISTS, MAILERS, Lists
 from newsletter.render import Renderer, Site
 from newsletter.room import Room
-from newsletter.rubrics import load_all
+from newsletter.rubric_folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
 from newsletter.source_pace import Line
@@ -62,7 +62,7 @@ def build(settings: Settings, *, create: bool = True) -> Room:
         # Before a file is made, or a rubric missed, where none of it could be used.
         refuse_unfit(Store(settings.database_url.get_secret_value()))
     many = GROUPS.get(settings.mailer_name)
-    rubrics = load_all(settings.rubrics_dir)
+    found = rubrics(settings)
     if not create:
         refuse_new(settings)
     store = open_home(settings)
@@ -74,7 +74,7 @@ def build(settings: Settings, *, create: bool = True) -> Room:
         renderer=Renderer(site(settings)),
         links=links(settings),
         sender=Sender.of(settings),
-        rubrics=rubrics,
+        rubrics=found,
         settings=settings,
         clock=now,
         mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
@@ -98,6 +98,16 @@ def refuse_new(settings: Settings) -> None:
         raise Trouble(message)
 
 
+def rubrics(settings: Settings) -> RubricFolder:
+    """The rubrics of the folder; one that can't be read holds nobody up but its own readers.
+
+    Raises RubricError where the folder holds none at all.
+    """
+    found = RubricFolder(settings.rubrics_dir)
+    found.require_any()
+    return found
+
+
 def source(settings: Settings, store: Store) -> PaperSource:
     """Where papers come from, at the pace that all machines keep together."""
     made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
@@ -115,7 +125,7 @@ def post(settings: Settings) -> Post:
         renderer=Renderer(site(settings)),
         links=links(settings),
         sender=Sender.of(settings),
-        rubrics=load_all(settings.rubrics_dir),
+        rubrics=rubrics(settings),
     )
 
 

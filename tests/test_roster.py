@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from newsletter.importing import new_subscriber
 from newsletter.people import WEEKDAYS, Format, Subscriber
 from newsletter.roster import Row, read_roster, write_roster
-from newsletter.rubrics import load_all
+from newsletter.rubric_folder import RubricFolder
 from newsletter.wishes import parse_days
 from tests.economy import LARGE
 
@@ -256,7 +256,7 @@ def test_20_no_input_breaks_the_reader(data):
 
 
 def test_the_example_names_shipped_rubrics():
-    rubrics = load_all(ROOT / "templates" / "rubrics")
+    rubrics = RubricFolder(ROOT / "templates" / "rubrics")
     roster = read_roster((ROOT / "subscribers.example.csv").read_bytes(), rubrics)
     assert not roster.faults
     assert [row.rubric for row in roster.rows] == ["foundation-models", "dwarf-galaxies"]

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from newsletter.categories import KNOWN
-from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load, load_all
+from newsletter.rubric_folder import RubricFolder
+from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -183,23 +184,8 @@ def test_markdown_comments_teach_the_reader_and_not_the_model(tmp_path):
     assert rubric.preface == "Some words before."
 
 
-def test_a_folder_reports_the_faults_of_all_its_files(tmp_path):
-    write(tmp_path, GOOD, "good.md")
-    write(tmp_path, "no", "one.md")
-    write(tmp_path, GOOD.replace("Good", ""), "two.md")
-    write(tmp_path, "about these files", "README.md")
-    with pytest.raises(RubricError) as caught:
-        load_all(tmp_path)
-    assert [fault.split()[0] for fault in caught.value.faults] == ["one.md", "two.md"]
-
-
-def test_an_empty_folder_is_a_fault(tmp_path):
-    with pytest.raises(RubricError, match="no rubric"):
-        load_all(tmp_path)
-
-
 def test_the_shipped_rubrics_load():
-    rubrics = load_all(ROOT / "templates" / "rubrics")
+    rubrics = RubricFolder(ROOT / "templates" / "rubrics")
     assert set(rubrics) == {"foundation-models", "dwarf-galaxies", "my-first-rubric"}
     models = rubrics["foundation-models"]
     assert models.categories == ("cs.LG", "cs.AI")

@@ -7,7 +7,7 @@ from typing import Any
 
 from newsletter import wiring
 from newsletter.alerts import Alert, Opened, Section, grouped
-from newsletter.rubrics import RubricError, load_all
+from newsletter.rubric_folder import RubricFolder
 from newsletter.settings import Settings, read_settings
 from newsletter.store import (
     Store,
@@ -66,10 +66,7 @@ def show_status(*, as_json: bool) -> int:
 def _wrong(store: Store, settings: Settings) -> list[Opened]:
     """What is wrong at this moment, whether or not a round of the service has seen it."""
     now = wiring.now()
-    try:
-        rubrics = load_all(settings.rubrics_dir)
-    except RubricError:
-        rubrics = {}
+    rubrics = RubricFolder(settings.rubrics_dir)
     seen = look(store, settings, rubrics, wiring.calendar(settings), now)
     found = find(seen, bounds(settings))
     with store.read() as tx:

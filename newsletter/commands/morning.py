@@ -17,6 +17,7 @@ from newsletter.model import Outcome
 from newsletter.quote import quote_edition
 from newsletter.render.words import plural
 from newsletter.roster import read_roster
+from newsletter.rubric_folder import faults_of, why_missing
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.signs import Owed, sign_if_well
 from newsletter.store import claims, deliveries, intake
@@ -98,7 +99,7 @@ def show_demo(out: Path) -> int:
         postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
     )
     room = wiring.build(settings)
-    roster = read_roster(EXAMPLE.read_bytes(), room.rubrics)
+    roster = read_roster(EXAMPLE.read_bytes(), {*room.rubrics, *faults_of(room.rubrics)})
     with room.store.begin() as tx:
         intake.save_all(tx, roster.rows, "example subscribers of the demo", room.clock())
     edition = _run(room, None, None, as_json=False)
@@ -107,9 +108,12 @@ def show_demo(out: Path) -> int:
 
 
 def check_slug(room: Room, rubric: str | None) -> None:
-    if rubric is not None and rubric not in room.rubrics:
-        message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
-        raise SettingsError(message)
+    if rubric is None or rubric in room.rubrics:
+        return
+    if faults_of(room.rubrics).get(rubric):
+        raise Trouble(why_missing(room.rubrics, rubric))
+    message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
+    raise SettingsError(message)
 
 
 def _mail_files(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> None:
@@ -167,25 +171,28 @@ def _working(room: Room, report: Report) -> AbstractContextManager[None]:
 
 
 def _show(console: Console, edition: Edition, settings: Settings) -> None:
-    if not edition.issues:
+    if not edition.issues and not edition.held:
         console.print(
             "Nobody is subscribed, so nothing was fetched or sent. "
             "Add someone: newsletter subscribers import FILE --consent TEXT"
         )
         return
-    rows = [_row(issue) for issue in edition.issues]
-    console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
-    for issue in edition.issues:
-        left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
-        if left and not issue.trouble:
-            console.print(f"{issue.rubric.slug}: {left} papers were not read, the budget was spent")
-    for issue in edition.issues:
-        for said in _left(issue):
-            console.print(f"{issue.rubric.slug}: {said}")
-    if not any(issue.sent or issue.trouble or _lost(issue) for issue in edition.issues):
+    if rows := [_row(issue) for issue in edition.issues]:
+        console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
+    for tell in (_unread, _left):
+        for issue in edition.issues:
+            for said in tell(issue):
+                console.print(f"{issue.rubric.slug}: {said}")
+    if not edition.troubled and not any(issue.sent or _lost(issue) for issue in edition.issues):
         console.print("Nothing new to send.")
     elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
         console.print(f"Look at {settings.outbox_dir / 'index.html'}")
+
+
+def _unread(issue: Issue) -> Iterator[str]:
+    left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
+    if left and not issue.trouble:
+        yield f"{left} papers were not read, the budget was spent"
 
 
 def _left(issue: Issue) -> Iterator[str]:
@@ -242,6 +249,7 @@ def _as_dict(edition: Edition) -> dict[str, Any]:
     return {
         "date": edition.date.isoformat(),
         "issues": [_facts(issue) for issue in edition.issues],
+        "held": [one._asdict() for one in edition.held],
     }
 
 
@@ -256,4 +264,7 @@ def _complain(edition: Edition) -> int:
             met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():
         screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
-    return 1 if met else 0
+    for one in edition.held:
+        waiting = f"{plural(one.readers, 'reader')} held: {one.reason}"
+        screen(errors=True).print(f"newsletter: {one.slug}: {waiting}")
+    return 1 if met or edition.held else 0

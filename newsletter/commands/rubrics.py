@@ -8,7 +8,7 @@ from newsletter import wiring
 from newsletter.categories import doubts
 from newsletter.commands.replaying import stored_days
 from newsletter.estimate import estimate
-from newsletter.rubrics import load, load_all
+from newsletter.rubrics import load
 from newsletter.scorers import ScorerError
 from newsletter.settings import read_settings
 from newsletter.store import subscribers
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def show_rubrics(*, as_json: bool) -> int:
     settings = read_settings()
-    rubrics = load_all(settings.rubrics_dir)
+    rubrics = wiring.rubrics(settings)
     with wiring.open_store(settings).read() as tx:
         readers = subscribers.readers(tx)
     facts = [
@@ -40,10 +40,12 @@ def show_rubrics(*, as_json: bool) -> int:
     ]
     if as_json:
         print_json(facts)
-        return 0
-    rows = [[_joined(value) for value in fact.values()] for fact in facts]
-    screen().print(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
-    return 0
+    elif facts:
+        rows = [[_joined(value) for value in fact.values()] for fact in facts]
+        screen().print(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
+    for fault in (fault for faults in rubrics.faults.values() for fault in faults):
+        screen(errors=True).print(f"newsletter: {fault}")
+    return 1 if rubrics.faults else 0
 
 
 def _joined(value: object) -> object:

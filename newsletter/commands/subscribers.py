@@ -11,7 +11,6 @@ from newsletter.csv_header import COLUMNS, Columns
 from newsletter.inviting import Invited, invite_pending
 from newsletter.people import SubscriberState
 from newsletter.roster import Roster, Row, read_roster, read_row, write_roster
-from newsletter.rubrics import load_all
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import intake, restoring, subscribers, suppressions
 from newsletter.store.subscribers import Change
@@ -20,7 +19,7 @@ from newsletter.trouble import Trouble
 from newsletter.wishes import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -130,11 +129,20 @@ def _read(file: Path, settings: Settings, columns: Columns) -> Roster:
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
         raise Trouble(message) from error
-    known = load_all(settings.rubrics_dir)
+    known = _known_rubrics(settings)
     if columns.rubric and columns.rubric not in known:
         message = f"--rubric {columns.rubric}: not known; known are {', '.join(sorted(known))}"
         raise SettingsError(message)
     return read_roster(data, known, columns)
+
+
+def _known_rubrics(settings: Settings) -> Collection[str]:
+    """The names of all rubric files; readers of one that can't be read wait until it is mended."""
+    found = wiring.rubrics(settings)
+    for faults in found.faults.values():
+        for fault in faults:
+            screen(errors=True).print(f"newsletter: its readers wait: {fault}")
+    return {*found, *found.faults}
 
 
 def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
@@ -219,7 +227,7 @@ def show_add(email: str, wishes: Mapping[str, str], taking: Taking) -> int:
         message = f"{' and '.join(missing)} missing; write them behind: newsletter subscribers add"
         raise SettingsError(message)
     settings = read_settings()
-    roster = read_row({"email": email, **wishes}, load_all(settings.rubrics_dir))
+    roster = read_row({"email": email, **wishes}, _known_rubrics(settings))
     if roster.faults:
         raise SettingsError("; ".join(fault.message for fault in roster.faults))
     _keep(settings, roster.rows, taking, listed=True)

@@ -12,6 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
+from newsletter.rubric_folder import reread
 from newsletter.store import StoreError, search
 from newsletter.web import (
     archive,
@@ -31,8 +32,10 @@ from newsletter.web.guard import Guard
 from newsletter.web.proxy import Peers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from newsletter.web.desk import Desk
@@ -82,11 +85,12 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
         search.prepare(tx)
     return Starlette(
         routes=[
-            *(Route(path, partial(answer, desk)) for path, answer in (PAGES | SIGNS).items()),
+            *(Route(path, _page(desk, answer)) for path, answer in PAGES.items()),
+            *(Route(path, partial(answer, desk)) for path, answer in SIGNS.items()),
             *(Route(_slip(path), partial(home.to_page, desk)) for path in PAGES if path != "/"),
             *(
                 # Who posts follows no redirect: a slash too many must not lead to one.
-                Route(f"{path}{slash}", with_form(partial(answer, desk)), methods=["POST"])
+                Route(f"{path}{slash}", with_form(_page(desk, answer)), methods=["POST"])
                 for path, answer in FORMS.items()
                 for slash in ("", "/")
             ),
@@ -117,6 +121,16 @@ def create_signs(desk: Desk) -> Starlette:
         routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
         exception_handlers={StoreError: partial(faults.unavailable, desk)},
     )
+
+
+def _page(desk: Desk, answer: Callable[..., Response]) -> Callable[..., Response]:
+    """A page with the rubrics as their files are when it is asked for."""
+
+    def page(request: Request, *form: object) -> Response:
+        reread(desk.rubrics)
+        return answer(desk, request, *form)
+
+    return page
 
 
 def _slip(path: str) -> str:

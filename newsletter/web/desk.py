@@ -96,7 +96,7 @@ class Desk:
         """One of our own addresses as a path, so that a page works under any host name."""
         return urlsplit(url).path
 
-    @cached_property
+    @property
     def public(self) -> list[Rubric]:
         found = (rubric for rubric in self.rubrics.values() if rubric.public)
         return sorted(found, key=lambda rubric: rubric.title.casefold())

@@ -1,0 +1,127 @@
+"""The rubrics of a folder as they are now. A file that is wrong holds its own readers alone.
+
+`reread` looks at the folder again: files whose time of change and size are as before are not
+opened. It is called at the beginning of each run and for each page, so that a new or a mended file
+needs no restart.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsletter.rubrics import RubricError, load
+
+if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, ValuesView
+    from pathlib import Path
+
+    from newsletter.model import Rubric
+
+    Stamp = tuple[int, int, int]
+
+MOST_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file held when it was read: a rubric, or what is wrong with it."""
+
+    stamp: Stamp | None
+    rubric: Rubric | None = None
+    faults: tuple[str, ...] = ()
+
+
+class RubricFolder(Mapping[str, "Rubric"]):
+    """The rubrics that can be read, by slug; `faults` are what is wrong with the other files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[Path, _File] = {}
+        self._rubrics: dict[str, Rubric] = {}
+        self._lock = threading.Lock()
+        self.reread()
+
+    @property
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        """By slug, each fault with its file and line."""
+        return {path.stem: file.faults for path, file in self._files.items() if file.faults}
+
+    def reread(self) -> None:
+        """Look at the folder again; it may be gone, and then it holds nothing."""
+        with self._lock:
+            known = self._files
+            files: dict[Path, _File] = {}
+            for path in _paths(self.folder):
+                stamp = _stamp(path)
+                before = known.get(path)
+                files[path] = before if before and before.stamp == stamp else _read(path, stamp)
+            # Whoever iterates over the values from before keeps them: nothing is changed in place.
+            self._files = files
+            self._rubrics = {path.stem: file.rubric for path, file in files.items() if file.rubric}
+
+    def require_any(self) -> None:
+        """Raises RubricError for a folder without a rubric file, good or bad."""
+        if not self._files:
+            message = f"{self.folder}: no rubric (*.md) here; copy one, or set "
+            raise RubricError([f"{message}NEWSLETTER_RUBRICS_DIR"])
+
+    def __getitem__(self, slug: str) -> Rubric:
+        return self._rubrics[slug]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rubrics)
+
+    def __len__(self) -> int:
+        return len(self._rubrics)
+
+    # The views of Mapping ask for each slug anew, and it may be gone by then.
+    def values(self) -> ValuesView[Rubric]:
+        return self._rubrics.values()
+
+    def items(self) -> ItemsView[str, Rubric]:
+        return self._rubrics.items()
+
+
+def reread(rubrics: Mapping[str, Rubric]) -> None:
+    """Look again where these come from; what comes from no folder stays as it is."""
+    if isinstance(rubrics, RubricFolder):
+        rubrics.reread()
+
+
+def faults_of(rubrics: Mapping[str, Rubric]) -> Mapping[str, tuple[str, ...]]:
+    """What is wrong with rubrics that are not among these, by slug."""
+    return rubrics.faults if isinstance(rubrics, RubricFolder) else {}
+
+
+def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:
+    """Why there is no rubric of this name: what is wrong with its file, or that there is none."""
+    if faults := faults_of(rubrics).get(slug):
+        more = len(faults) - MOST_SHOWN
+        shown = "; ".join(faults[:MOST_SHOWN])
+        return f"{shown}; and {more} more" if more > 0 else shown
+    where = f" in {rubrics.folder}" if isinstance(rubrics, RubricFolder) else ""
+    return f"{slug}.md is not there{where}"
+
+
+def _paths(folder: Path) -> list[Path]:
+    """The files that should be rubrics. Dot files are those of editors and file managers."""
+    found = folder.glob("*.md")
+    return sorted(p for p in found if p.stem.lower() != "readme" and not p.name.startswith("."))
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+def _read(path: Path, stamp: Stamp | None) -> _File:
+    try:
+        return _File(stamp, load(path))
+    except RubricError as error:
+        return _File(stamp, faults=error.faults)
