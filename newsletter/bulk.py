@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 BEFORE_DEADLINE = timedelta(minutes=20)
 """So long before the scores are wanted a batch is given up, and its rest is asked about at once."""
 WORTH_IT = timedelta(hours=2)
+A_DAY = timedelta(days=1)
+"""A batch's list may reach so far back before the calls that are looked for."""
 UNKNOWN_FOR = timedelta(minutes=5)
 """So long a batch may be unknown to the other side that has just taken it."""
 UNKNOWN_LOOKS = 2
@@ -134,7 +136,7 @@ def _named(
     ids = [call.call_id for call in nameless]
     since = min(call.since for call in nameless)
     try:
-        found = _batcher(desk).find(ids, since, desk.batches())
+        found = _batcher(desk).find(ids, since, desk.batches(since - A_DAY))
     except ScorerError as error:
         _unless_fatal(error)
         return named

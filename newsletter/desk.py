@@ -171,10 +171,10 @@ class Desk:
             for call_id in call_ids:
                 ledger.lost(tx, call_id, reason, self.clock())
 
-    def batches(self) -> set[str]:
-        """The ids of all batches that the ledger knows."""
+    def batches(self, since: datetime) -> set[str]:
+        """The ids of all batches from then on that the ledger knows."""
         with self.store.read() as tx:
-            return ledger.batches(tx)
+            return ledger.batches(tx, since)
 
     def believe(self, reading: int, found: Mapping[str, Score]) -> None:
         """Store scores that were doubted, when asking again brought nothing better."""

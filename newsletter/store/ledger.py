@@ -198,9 +198,13 @@ def in_batches(tx: Connection, account: Account) -> list[InBatch]:
     ]
 
 
-def batches(tx: Connection) -> set[str]:
-    """The ids of the batches that any account's calls are known to be in."""
-    rows = tx.execute(select(calls.c.batch_id).where(calls.c.batch_id.is_not(None)).distinct())
+def batches(tx: Connection, since: datetime) -> set[str]:
+    """The ids of the batches that any account's calls from then on are known to be in."""
+    rows = tx.execute(
+        select(calls.c.batch_id)
+        .where(calls.c.started_at >= since, calls.c.batch_id.is_not(None))
+        .distinct()
+    )
     return {row.batch_id for row in rows} - {SUBMITTING}
 
 

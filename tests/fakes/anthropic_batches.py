@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tests.fakes.anthropic import FakeAnthropic
 
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-HITS_EVERY = 2
-"""Every second request of a batch finds the cache: the vendor says 30 to 98 %."""
 LISTED = 20
 """So many batches on a page of the list, where the request names no limit."""
 DATED = {"claude-haiku-5-5": "claude-haiku-5-5-20261007"}
@@ -42,12 +40,14 @@ class Held:
 class Batches:
     """`spoil` names what becomes of the first result: errored, expired or canceled.
 
-    `unknown` looks at a new batch are answered with 404; `dated` answers bear the dated name of
-    the model; with `forget_reply` a batch is taken, and the reply to it is nonsense; with `drop` it
-    is not taken, and the reply is nonsense as well.
+    Of the requests a share of `hits` finds the cache: the vendor says 30 to 98 %. `unknown` looks
+    at a new batch are answered with 404; `dated` answers bear the dated name of the model; with
+    `forget_reply` a batch is taken, and the reply to it is nonsense; with `drop` it is not taken,
+    and the reply is nonsense as well.
     """
 
     looks: int = 1
+    hits: float = 0.5
     unknown: int = 0
     spoil: str = ""
     dated: bool = False
@@ -177,7 +177,7 @@ class Batches:
         papers = papers_in(body)
         titles = {slot: title for slot, (title, _) in papers.items()}
         seen = Seen(time.monotonic(), "/v1/messages/batches", {}, body, titles)
-        if place % HITS_EVERY:
+        if int((place + 1) * self.hits) > int(place * self.hits):
             fake.till.now_readable(body)
         message = fake.generate(seen, papers, half=True)
         fake.till.forget(body)

@@ -31,7 +31,7 @@ FIXES = {
 }
 CAPPED = "enforced_spend_limit_reached"
 SPENT = re.compile(
-    r"credit balance|usage limits?\b|spend(ing)? (limit|cap)|monthly (limit|cap)|regain access",
+    r"credit balance|usage (limit|cap)|\bspend|monthly (limit|cap)|billing|regain access",
     re.IGNORECASE,
 )
 TOO_BIG = re.compile(r"too (long|large|complex)", re.IGNORECASE)
