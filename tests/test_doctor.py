@@ -30,6 +30,7 @@ from tests.fakes.browser import served
 from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
 from tests.fakes.pages import NOW, desk, paper, reader
+from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.tls import make_certificate
 from tests.fakes.webhook import Signer
@@ -114,7 +115,7 @@ class Outside:
             ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 503,
         }
         self.pages = stack.enter_context(Answers(pages, certificate))
-        self.sendgrid = stack.enter_context(Answers(sendgrid(self.pages.url)))
+        self.sendgrid = stack.enter_context(Answers(sendgrid(self.pages.url), judged=judged))
         self.arxiv = stack.enter_context(FakeArxiv())
         self.feed = stack.enter_context(Answers({("GET", "/rss/cs.LG"): (200, RSS)}))
         self.claude = stack.enter_context(FakeAnthropic(lambda _title, _text: {}))

@@ -112,12 +112,19 @@ class SendGrid:
 
 
 def payload(email: Email) -> dict[str, Any]:
-    """The request for one email. Its trail is our delivery id: never an address or a name."""
+    """The request for one email. Its trail is our delivery id: never an address or a name.
+
+    Custom arguments stand with the reader: those of the message are objects to the service and to
+    its libraries, but have been described as text (twilio/sendgrid-oai).
+    """
     recipient = {"email": email.to_email}
     if email.to_name:
         recipient["name"] = email.to_name
-    request: dict[str, Any] = {
-        "personalizations": [{"to": [recipient]}],
+    reader: dict[str, Any] = {"to": [recipient]}
+    if email.delivery_id:
+        reader["custom_args"] = {"dg_delivery_id": email.delivery_id}
+    return {
+        "personalizations": [reader],
         "from": {"email": email.from_email, "name": email.from_name or email.from_email},
         "reply_to": {"email": email.reply_to},
         "subject": email.subject,
@@ -128,9 +135,6 @@ def payload(email: Email) -> dict[str, Any]:
         "headers": {"Message-ID": email.message_id, **dict(email.headers)},
         "tracking_settings": NO_TRACKING,
     }
-    if email.delivery_id:
-        request["custom_args"] = {"dg_delivery_id": email.delivery_id}
-    return request
 
 
 def retry_after(headers: HTTPMessage, now: float) -> float | None:
@@ -184,6 +188,15 @@ def _opener(host: str) -> urllib.request.OpenerDirector:
     )
 
 
+def _posted(address: str, headers: dict[str, str], body: object) -> urllib.request.Request:
+    """Without a body it says nothing of its type."""
+    data = None if body is None else json.dumps(body).encode()
+    typed = {} if body is None else {"Content-Type": "application/json"}
+    return urllib.request.Request(  # noqa: S310 - the operator's own setting
+        address, data, headers | typed, method="POST"
+    )
+
+
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
     """SendGrid's client with a time limit and without redirects. It is given neither by itself."""
     from python_http_client.client import Client, Response
@@ -201,16 +214,12 @@ def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the li
                 timeout=self.timeout,
             )
 
-        def post(self, request_body: object) -> Response:
+        def post(self, request_body: object = None) -> Response:
             """As the library's own, which makes an opener and prints the payload for each mail,
             whether anybody logs it or not: that takes longer than everything else here.
             """
-            data = json.dumps(request_body).encode()
             address = self._build_url(None)  # type: ignore[no-untyped-call]
-            headers = {**self.request_headers, "Content-Type": "application/json"}
-            request = urllib.request.Request(  # noqa: S310 - the operator's own setting
-                address, data, headers, method="POST"
-            )
+            request = _posted(address, self.request_headers, request_body)
             return Response(self._make_request(None, request))  # type: ignore[no-untyped-call]
 
         def _make_request(

@@ -14,6 +14,7 @@ import urllib.error
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict
 from newsletter.mailers.sendgrid import NO_TRACKING, SendGrid
@@ -60,7 +61,7 @@ class SendGridGroups(SendGrid):
         return RefusedReadersError(frozenset(int(place[1]) for place in places if place), reason)
 
     def new_batch(self) -> str:
-        answer = self._ask(partial(self._client.client.mail.batch.post, request_body={}))
+        answer = self._ask(self._client.client.mail.batch.post)
         try:
             return str(json.loads(answer.body)["batch_id"])
         except (ValueError, KeyError, TypeError):
@@ -78,11 +79,11 @@ class SendGridGroups(SendGrid):
             if error.verdict is not Verdict.HALT:
                 raise
         # Too late, too many at once, or a wish that was granted before: only the list knows.
-        return self._is_withdrawn(self._ask(scheduled._(batch_id).get).body)
+        return self._is_withdrawn(self._ask(scheduled._(quote(batch_id, safe="")).get).body)
 
     def let_go(self, batch_id: str) -> None:
         try:
-            self._ask(self._client.client.user.scheduled_sends._(batch_id).delete)
+            self._ask(self._client.client.user.scheduled_sends._(quote(batch_id, safe="")).delete)
         except SendError as error:
             # Refused is as good as done: it does not know the batch any more.
             if error.verdict is not Verdict.HALT:

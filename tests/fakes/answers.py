@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from tests.fakes.loopback import HttpHandler, Loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.fakes.sendgrid_rules import Refusal
 
 
 @dataclass
 class Answers(Loopback):
     """`given` by (method, path): a status, or a status and a body, which may be JSON or bytes.
 
-    All else is 404. With a `certificate` it speaks TLS.
+    All else is 404. With a `certificate` it speaks TLS. `judged` says what a vendor would refuse.
     """
 
     given: dict[tuple[str, str], Any]
@@ -25,6 +28,7 @@ class Answers(Loopback):
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    judged: Callable[[HttpHandler, bytes], Refusal | None] = lambda *_: None
 
     def __post_init__(self) -> None:
         self.bind(_Handler)
@@ -39,9 +43,12 @@ class _Handler(HttpHandler):
     def _answer(self) -> None:
         fake = self.server.fake
         path = self.path.partition("?")[0]
-        fake.asked.append((self.command, path, self.body()))
+        raw = self.body()
+        fake.asked.append((self.command, path, raw))
         fake.keys.add(self.headers.get("Authorization", ""))
         found = fake.given.get((self.command, path), 404)
+        if wrong := fake.judged(self, raw):
+            found = wrong.status, wrong.body
         status, content = found if isinstance(found, tuple) else (found, b"")
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.answer(status, raw, {k: v for k, v in fake.headers.items() if k != "Date"})

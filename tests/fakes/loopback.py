@@ -37,13 +37,17 @@ class UdpServer(_Patient, ThreadingUDPServer):
 
 
 class Loopback:
-    """`with fake:` serves at `port` until the block ends; then `closing` is set."""
+    """`with fake:` serves at `port` until the block ends; then `closing` is set.
+
+    `violations` are requests that broke the vendor's own description: one is enough to fail.
+    """
 
     kind: ClassVar[Any] = HttpServer
 
     def bind(self, handler: type[BaseRequestHandler]) -> None:
         """Take a port. Who asks before the block begins waits for it."""
         self.closing = threading.Event()
+        self.violations: list[str] = []
         self._server = self.kind(("127.0.0.1", 0), handler)
         self._server.fake = self
         self.port = int(self._server.server_address[1])
@@ -64,6 +68,7 @@ class Loopback:
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
+        assert not self.violations, f"{self.violations[0]} ({len(self.violations)} in all)"
 
 
 class HttpHandler(BaseHTTPRequestHandler):

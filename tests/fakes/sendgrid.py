@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.fakes import sendgrid_rules
 from tests.fakes.loopback import HttpHandler, Loopback
 from tests.fakes.sendgrid_groups import Batches, Received, received
 
@@ -98,13 +99,9 @@ class FakeSendGrid(Loopback):
 class _Handler(HttpHandler):
     def post(self) -> None:
         fake = self.server.fake
-        raw = self.body()
-        if self.headers["Content-Type"] != "application/json":
-            self._answer(refusal(415, "Content-Type should be application/json."))
+        payload = self._noted()
+        if payload is None:
             return
-        payload = json.loads(raw or b"{}")
-        with fake.lock:
-            fake.requests.append((self.path, dict(self.headers), payload))
         if not self.path.endswith("/mail/send"):
             self._answer(self._about_batches(payload))
             return
@@ -125,6 +122,18 @@ class _Handler(HttpHandler):
         else:
             self._answer(fault)
 
+    def _noted(self) -> Any:
+        """What came; None where it was refused already, by the rules."""
+        raw = self.body()
+        wrong = sendgrid_rules.judged(self, raw)
+        payload = {} if wrong or not raw else json.loads(raw)
+        with self.server.fake.lock:
+            self.server.fake.requests.append((self.path, dict(self.headers), payload))
+        if wrong:
+            self._answer(Fault(wrong.status, wrong.body))
+            return None
+        return payload
+
     def _about_batches(self, payload: Any) -> Fault:
         fake = self.server.fake
         with fake.lock:
@@ -136,16 +145,18 @@ class _Handler(HttpHandler):
 
     def get(self) -> None:
         fake = self.server.fake
+        if self._noted() is None:
+            return
         with fake.lock:
-            fake.requests.append((self.path, dict(self.headers), None))
             looks = "/user/scheduled_sends/" in self.path
             found = fake.batches.look(self.path.rpartition("/")[2]) if looks else (200, {})
         self._answer(Fault(*found))
 
     def delete(self) -> None:
         fake = self.server.fake
+        if self._noted() is None:
+            return
         with fake.lock:
-            fake.requests.append((self.path, dict(self.headers), None))
             found = fake.batches.let_go(self.path.rpartition("/")[2], fake.messages)
         self._answer(Fault(*found))
 

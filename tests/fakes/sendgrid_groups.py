@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,7 @@ if TYPE_CHECKING:
 
 FENCE_SECONDS = 600
 MOST_WITHDRAWN = 10
-MOST_READERS = 1000
-MOST_BYTES = 10_000
 FURTHEST_SECONDS = 72 * 3600
-FORBIDDEN = {"to", "from", "subject", "reply-to", "cc", "bcc", "received", "dkim-signature"}
 
 
 @dataclass(frozen=True)
@@ -75,17 +71,7 @@ class Batches:
         return 200, known
 
     def complaint(self, request: dict[str, Any]) -> tuple[str, str] | None:
-        """What is wrong with a request to send: message and field; None when it is taken."""
-        people = request["personalizations"]
-        if len(people) > MOST_READERS:
-            return "too many", "personalizations"
-        addresses = [to["email"].lower() for one in people for to in one["to"]]
-        if len(set(addresses)) < len(addresses):
-            return "twice the same address", "personalizations"
-        personal = (_personal(place, one) for place, one in enumerate(people))
-        return next((wrong for wrong in personal if wrong), self._untimely(request))
-
-    def _untimely(self, request: dict[str, Any]) -> tuple[str, str] | None:
+        """What is wrong with batch and time of a request to send: message and field."""
         batch_id, when = request.get("batch_id"), request.get("send_at")
         if batch_id is not None and batch_id not in self.named:
             return "no such batch", "batch_id"
@@ -102,15 +88,6 @@ class Batches:
         if request.get("batch_id") in self.withdrawn:
             return True
         return any(request is one for one in self.discarded)
-
-
-def _personal(place: int, person: dict[str, Any]) -> tuple[str, str] | None:
-    for what in ("substitutions", "custom_args"):
-        if len(json.dumps(person.get(what, {})).encode()) > MOST_BYTES:
-            return "too long", f"personalizations.{place}.{what}"
-    if FORBIDDEN & {name.lower() for name in person.get("headers", {})}:
-        return "a reserved header", f"personalizations.{place}.headers"
-    return None
 
 
 def received(request: dict[str, Any]) -> list[Received]:

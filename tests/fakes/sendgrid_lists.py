@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes import sendgrid_rules
 from tests.fakes.loopback import HttpHandler, Loopback
 
 GLOBAL = "/v3/asm/suppressions/global"
@@ -39,7 +40,7 @@ class _Handler(HttpHandler):
     def get(self) -> None:
         asked = urlsplit(self.path)
         name = asked.path.rpartition("/")[2]
-        if self._noted(name):
+        if self._refused() or self._noted(name):
             return
         given = {key: int(values[0]) for key, values in parse_qs(asked.query).items()}
         start = given.get("offset", 0)
@@ -48,8 +49,7 @@ class _Handler(HttpHandler):
 
     def post(self) -> None:
         raw = self.body()
-        if self.headers["Content-Type"] != "application/json":
-            self._answer(415, {"errors": [{"message": "Content-Type should be application/json."}]})
+        if self._refused(raw):
             return
         payload = json.loads(raw)
         if self.path == ERASE:
@@ -66,7 +66,7 @@ class _Handler(HttpHandler):
         self._answer(201, payload)
 
     def delete(self) -> None:
-        if self._noted("remove"):
+        if self._refused() or self._noted("remove"):
             return
         path, _, address = self.path.rpartition("/")
         name = "unsubscribes" if path == GLOBAL else path.rpartition("/")[2]
@@ -78,6 +78,12 @@ class _Handler(HttpHandler):
         left = [row for row in rows if row["email"] != email]
         self.server.fake.lists[name] = left
         self._answer(204 if len(left) < len(rows) else 404, None)
+
+    def _refused(self, raw: bytes = b"") -> bool:
+        """True when it was answered by the rules."""
+        if wrong := sendgrid_rules.judged(self, raw):
+            self._answer(wrong.status, wrong.body)
+        return bool(wrong)
 
     def _noted(self, name: str) -> bool:
         """Note the request; True when it was answered by a fault."""
