@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from newsletter.model import Paper, Rubric
 
+QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u00ab\u00bb")
+CONSONANT_Y = re.compile(r"[^\Waeiou\d_]y\Z")
+
 
 def order(
     rubric: Rubric,
@@ -37,11 +40,10 @@ def order(
 def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper], list[Paper]]:
     """The papers to read, and those that the rubric's `exclude` words keep out.
 
-    A word counts where it stands whole in title or abstract, whatever its case. Papers by followed
+    Words count in title and abstract as `_pattern` says, whatever their case. Papers by followed
     authors are always read.
     """
-    words = [re.escape(" ".join(word.casefold().split())) for word in rubric.exclude]
-    words = [word for word in words if word]
+    words = [found for word in rubric.exclude if (found := _pattern(word))]
     if not words:
         return list(papers), []
     # \b would not end "c++" or "q#"; what may not stand beside the word is a letter or digit.
@@ -53,3 +55,21 @@ def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper]
         followed = kept_out and followed_author(rubric, paper)
         (excluded if kept_out and not followed else to_read).append(paper)
     return to_read, excluded
+
+
+def _pattern(word: str) -> str:
+    """What an excluded word or phrase matches: itself as a whole, and its plural.
+
+    In quotation marks it is a phrase that matches only as it is written. Between its words may be
+    any space. Empty where there is no word.
+    """
+    text = word.strip().casefold()
+    quoted = len(text) > 1 and text[0] + text[-1] in QUOTES
+    words = (text[1:-1] if quoted else text).split()
+    if not words:
+        return ""
+    *before, last = words
+    ending = re.escape(last)
+    if not quoted and last[-1].isalpha():
+        ending = f"{ending[:-1]}(?:y|ies)" if CONSONANT_Y.search(last) else f"{ending}(?:e?s)?"
+    return r"\s+".join([*(re.escape(one) for one in before), ending])

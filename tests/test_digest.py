@@ -78,6 +78,27 @@ def test_a_limit_keeps_the_best_and_counts_the_rest():
         ("Jean Pierre Serre", "Jean-Pierre Serre"),
         ("Hanson, Kara", "Kara Hanson"),
         ("Conan O\u2019Brien", "Conan O'Brien"),
+        ("Kara Hanson", "K. Hanson"),
+        ("Kara Hanson", "Kara M. Hanson"),
+        ("Kara Hanson", "K.M. Hanson"),
+        ("K. M. Hanson", "Kara Maria Hanson"),
+        ("Kara Maria Hanson", "Kara Hanson"),
+        ("Jean-Pierre Serre", "J.-P. Serre"),
+        ("Jan van der Berg", "J. van der Berg"),
+        ("Hanson, Kara M., Jr.", "Kara Hanson"),
+        ("Kara Hanson", "Kara Hanson Jr."),
+        ("Kara Hanson", "Hanson, K., III"),
+        ("Anna Weiß", "Anna Weiss"),
+        ("Anna Strauss", r"Anna Strau{\ss}"),
+        ("Jürgen Müller", "Juergen Mueller"),
+        ("Juergen Mueller", r"J{\"u}rgen M\"{u}ller"),
+        ("Jurgen Muller", "Jürgen Müller"),
+        ("Søren Ågård", "Soeren Aagaard"),
+        ("ATLAS Collaboration", "The ATLAS Collaboration"),
+        ("The LIGO Scientific Collaboration", "LIGO Scientific Collaboration"),
+        ("CMS Collaboration", "on behalf of the CMS Collaboration"),
+        ("Plato", "PLATO"),
+        ("王伟", "王伟"),
     ],
 )
 def test_followed_authors_are_kept_however_they_are_spelled(wanted, named):
@@ -89,7 +110,36 @@ def test_followed_authors_are_kept_however_they_are_spelled(wanted, named):
 
 def test_a_namesake_with_another_first_name_is_not_followed():
     rubric = replace(RUBRIC, authors=("Kara Hanson",))
-    listing = Listing(paper("a", authors=("K. Hanson", "Kara Hansons", "Kara M. Hanson")))
+    listing = Listing(paper("a", authors=("Karl Hanson", "Kara Hansons", "M. Hanson", "Hanson")))
+    assert day({"a": (1, 1)}, rubric=rubric, papers=[listing]).picks == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ("Kara M. Hanson", "Kara T. Hanson"),
+        ("K. M. Hanson", "Kara T. Hanson"),
+        ("Kara Hanson Jr.", "Kara Hanson Sr."),
+        ("Jan Berg", "Jan van der Berg"),
+        ("Jan van den Berg", "Jan van der Berg"),
+        ("Muller Anna", "Anna Müller"),
+        ("Anna Mueller", "Anna Muller"),
+        # One word matches only itself.
+        ("Plato", "Ada Plato"),
+        ("Plato", "P. Plato"),
+        ("Ada Plato", "Plato"),
+        ("ATLAS", "ATLAS Collaboration"),
+        # A group's name holds no initials.
+        ("CMS Collaboration", "C. Collaboration"),
+        ("CMS Collaboration", "The ATLAS Collaboration"),
+        ("Gemini Team", "G. Team"),
+        ("", "Kara Hanson"),
+        ("-", "*"),
+    ],
+)
+def test_a_name_that_is_another_is_not_followed(wanted, named):
+    rubric = replace(RUBRIC, authors=(wanted,))
+    listing = Listing(paper("a", authors=(named,)))
     assert day({"a": (1, 1)}, rubric=rubric, papers=[listing]).picks == ()
 
 
