@@ -1,11 +1,12 @@
 """The categories that papers are announced in (arxiv.org/category_taxonomy, 2026).
 
-A rubric may name others: arXiv adds one every few years. Who does is told to look again, because
-a slip of the pen finds no paper, day after day, and looks like a quiet field.
+A rubric may name no other: a slip of the pen finds no paper, day after day, and looks like a quiet
+field. arXiv adds a category every few years; then it is added here.
 """
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,15 +40,32 @@ WHOLE = {
     "nucl-th",
     "quant-ph",
 }
+OLD = {"astro-ph", "cond-mat"}
 KNOWN = WHOLE | {f"{name}.{part}" for name, parts in DIVIDED.items() for part in parts.split()}
 
 
+MOST_NEAR = 3
+
+
+def is_known(name: str) -> bool:
+    """Whether arXiv has it: a category, or an archive of which old papers bear the name alone."""
+    return name in KNOWN or (name in DIVIDED and name in OLD)
+
+
+def nearest(name: str) -> list[str]:
+    """The categories that may have been meant, the likeliest first."""
+    folded = {known.casefold(): known for known in sorted(KNOWN)}
+    wanted = name.strip().casefold()
+    if wanted in folded:
+        return [folded[wanted]]
+    subject = wanted.rpartition(".")[2]
+    # cs.ML is stat.ML: a subject is often looked for in another archive.
+    elsewhere = [folded[one] for one in folded if one.rpartition(".")[2] == subject]
+    alike = [folded[one] for one in get_close_matches(wanted, folded, MOST_NEAR, 0.5)]
+    return list(dict.fromkeys([*elsewhere, *alike]))[:MOST_NEAR]
+
+
 def doubts(names: Iterable[str]) -> list[str]:
-    """A sentence for each name that will find few papers or none."""
-    told = []
-    for name in sorted(set(names) - KNOWN):
-        if name in DIVIDED:
-            told.append(f"{name} alone finds few papers: most stand in {name}.XX")
-        else:
-            told.append(f"{name} is no category of arXiv that we know: look at its spelling")
-    return told
+    """A sentence for each name that will find few papers."""
+    wide = sorted(name for name in set(names) - KNOWN if name in DIVIDED)
+    return [f"{name} alone finds few papers: most stand in {name}.XX" for name in wide]

@@ -9,13 +9,9 @@ from typing import Any
 
 import yaml
 
-from newsletter.categories import KNOWN
+from newsletter.categories import is_known, nearest
 
 MAX_TITLE = 120
-CATEGORY = re.compile(r"[a-z]+-[a-z]+|[a-z]+(-[a-z]+)?\.([A-Z]{2}|[a-z]+(-[a-z]+)+)")
-"""The form of one that arXiv may add. Those of today need not have it: physics.optics."""
-WITHOUT_PARTS = re.compile(r"q-bio|q-fin")
-
 
 Fault = Callable[[int, str], None]
 
@@ -118,11 +114,10 @@ def _categories(value: object) -> tuple[str, ...]:
         message = "empty; name at least one, like [cs.LG]"
         raise ValueError(message)
     for name in names:
-        if name not in KNOWN and (not CATEGORY.fullmatch(name) or WITHOUT_PARTS.fullmatch(name)):
-            head, _, tail = name.partition(".")
-            near = f"{head.lower()}.{tail.upper()}"
-            hint = near if CATEGORY.fullmatch(near) and near != name else "cs.LG or hep-th"
-            message = f"{name!r} is no arXiv category; write it like {hint}"
+        if not is_known(name):
+            near = " or ".join(nearest(name))
+            hint = f"did you mean {near}?" if near else "write it like cs.LG or hep-th"
+            message = f"{name!r} is no arXiv category; {hint}"
             raise ValueError(message)
     return names
 
