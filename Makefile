@@ -74,6 +74,9 @@ gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page eac
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
 	@$(BIN)/python bench/render.py
 
+bench-tex: $(VENV)/dev.stamp ## What is left of TeX in real titles, names and abstracts, by kind
+	@$(BIN)/python bench/tex.py
+
 bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
 	$(BIN)/python bench/scoring.py
 

@@ -39,10 +39,66 @@ LEFT = re.compile(r"\$|\\[A-Za-z]")
         (r"1{,}910 trajectories", "1,910 trajectories"),
         (r"$$E=mc^2$$ and \(a+b\) and \[c\]", "E=mc² and a+b and c"),
         (r"a dash $\unicode{x2014}$ and {\delta} Scuti", "a dash — and δ Scuti"),
+        (r"$O(n\log n)$ and $\sin\theta$", "O(n log n) and sin θ"),
     ],
 )
 def test_tex_is_shown_as_unicode(tex, shown):
     assert to_unicode(tex) == shown
+
+
+@pytest.mark.parametrize(
+    ("tex", "shown"),
+    [
+        (r"$\frac{z}{1+z}$", "z/(1+z)"),
+        (r"$\sqrt{\frac{a+b}{c}}$", "√((a+b)/c)"),
+        (r"$\tfrac12$, $\dfrac{a-b}{c}$, $\nicefrac{x}{y}$", "1/2, (a-b)/c, x/y"),
+        (r"$\frac{-1}{2}$ and $1-\frac{1}{e}$", "-1/2 and 1-1/e"),
+        (r"$\frac{\frac{a}{b}}{c}$ and $\frac{a}{\frac{b}{c}}$", "(a/b)/c and a/(b/c)"),
+        (r"$\frac{1}{2m}$, $\frac{1}{(1-x)}$, $\frac{1}{\sqrt{n}}$", "1/(2m), 1/(1-x), 1/√(n)"),
+        (r"$\frac{1}{2}mv^2$ and $2\frac{1}{3}$", "(1/2)mv² and 2(1/3)"),
+        (r"$\frac{a}{b}\frac{c}{d}$ and $(a+b)\frac{c}{d}$", "(a/b)(c/d) and (a+b)(c/d)"),
+        (r"$\frac{\partial f}{\partial x_i}$ and $\frac{d}{dt}$", "∂f/∂xᵢ and d/dt"),
+        (r"$\frac{\log n}{n}$", "(log n)/n"),
+        (r"$x^{\frac{1}{2}}$ and $\frac{1}{\epsilon^2}$", "x^(1/2) and 1/ϵ²"),
+        (r"$\sqrt[3]{x}$ and $\sqrt[n]{x}$", "∛(x) and √[n](x)"),
+        (r"$\binom{n}{k}$", "(n choose k)"),
+        (r"$\biggl(\frac{a}{b}\biggr)$", "(a/b)"),
+    ],
+)
+def test_a_formula_keeps_its_value_in_one_line(tex, shown):
+    assert to_unicode(tex) == shown
+
+
+@pytest.mark.parametrize(
+    ("tex", "shown"),
+    [
+        (r"\textbf{$\Lambda$}CDM", "ΛCDM"),
+        (r"{\Large $\pi$} and {\bf $x$-ray} data", "π and x-ray data"),
+        (r"\texorpdfstring{$\Lambda$}{Lambda}CDM", "LambdaCDM"),
+        (r"\texorpdfstring{$\Lambda$}{}CDM", "ΛCDM"),
+        (r"\emph{a $5 price} and $x$", "a $5 price and x"),
+        (r"the 15\textsuperscript{th}, CO\textsubscript{2}", "the 15ᵗʰ, CO₂"),
+        (r"a\textsuperscript{*$}", "a*$"),
+        (r"\num{1617} papers, \SI{5}{km}", "1617 papers, 5 km"),
+        ("at $6196 Å$ and $5\\%$", "at 6196 Å and 5%"),
+    ],
+)
+def test_a_group_may_hold_a_formula(tex, shown):
+    assert to_unicode(tex) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("J.~Doe", "J. Doe"),
+        (r"{\'A}.~{L}ópez", "Á. López"),
+        ("van~der~Waals", "van der Waals"),
+        (r"M.~\'Alvarez~Jr.", "M. Álvarez Jr."),
+        ("B.~D.~O.~Anderson", "B. D. O. Anderson"),
+    ],
+)
+def test_a_tie_in_a_name_is_a_blank(name, shown):
+    assert to_unicode(name) == shown
 
 
 @pytest.mark.parametrize(

@@ -401,6 +401,7 @@ def test_formulas_become_mathml_and_the_rest_stays_source():
     assert "<mfrac>" in with_formulas(r"a $\frac{1}{2}$ b")
     assert with_formulas(r"a $\ownmacro x$ b") == r"a <code>$\ownmacro x$</code> b"
     assert with_formulas("costs $5 and $6") == "costs $5 and $6"
+    assert with_formulas(r"{\Large $\pi$} and \textbf{$\Lambda$}CDM") == "π and ΛCDM"
     assert with_formulas(r"\'ath & 5%") == "áth &amp; 5%"
 
 

@@ -35,25 +35,31 @@ TRANSPARENT = frozenset(
     texttt textsf textsc textrm textnormal textup textmd mathrm mathsf mathtt mathit mathnormal
     operatorname text mbox hbox underline overline emph textit textbf textsl enquote mathbf
     boldsymbol pmb bm bold widetilde widehat overrightarrow ensuremath uline url boxed dot ddot
-    mathring utilde centering
+    mathring utilde centering num si unit ang
     """.split()
 )
 # Macros that vanish with their argument, and switches that have none.
 NOTHING = frozenset(
     """
     cite citep citet citealt citealp citeauthor citeyear label footnote thanks vspace hspace
-    mkern phantom vphantom hphantom bibliography
+    color mkern phantom vphantom hphantom bibliography
     """.split()
 )
 SWITCHES = frozenset(
     """
-    left right big Big bigg Bigg bigl bigr Bigl Bigr rm it bf sc sf tt em small large Large tiny
+    left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm
+    Bigm biggm rm it bf sc sf tt em small large Large tiny
     normalsize scriptsize footnotesize scriptstyle textstyle displaystyle limits nolimits
-    itshape bfseries scshape xspace noindent newline protect nonumber middle
+    LARGE huge Huge itshape bfseries scshape xspace cal noindent newline protect nonumber middle
     """.split()
 )
 # Macros of which the second argument is the text.
-SECOND = ("href", "textcolor", "colorbox", "fcolorbox", "raisebox", "texorpdfstring")
+SECOND = ("href", "textcolor", "colorbox", "fcolorbox", "raisebox")
+FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"})
+BINOMIALS = frozenset({"binom", "tbinom", "dbinom"})
+# A number and its unit.
+MEASURES = frozenset({"SI", "qty"})
+RAISED = ("textsuperscript", "textsubscript")
 SYMBOLS = {
     "odot": "⊙", "sun": "☉", "deg": "°", "degree": "°", "celsius": "℃", "arcsec": "″",
     "arcmin": "′", "lesssim": "≲", "gtrsim": "≳", "leqslant": "⩽", "geqslant": "⩾", "Bbb": "",
@@ -67,4 +73,5 @@ SYMBOLS = {
     "implies": "⟹", "iff": "⟺", "textregistered": "®", "texttrademark": "™", "copyright": "©",
     "hbar": "ℏ", "perp": "⊥", "parallel": "∥", "land": "∧", "lor": "∨", "lnot": "¬",
     "triangleq": "≜", "coloneqq": "≔", "blacksquare": "■", "checkmark": "✓", "ell": "ℓ",
+    "colon": ":", "neg": "¬", "pounds": "£", "lambdabar": "ƛ", "eps": "ε", "fdg": "°.",
 }  # fmt: skip

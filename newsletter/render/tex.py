@@ -14,7 +14,11 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from newsletter.render.symbols import (
+    BINOMIALS,
+    FRACTIONS,
+    MEASURES,
     NOTHING,
+    RAISED,
     SECOND,
     SUBSCRIPTS,
     SUPERSCRIPTS,
@@ -28,21 +32,48 @@ if TYPE_CHECKING:
 
 # Private code points keep from pylatexenc what it would read as markup; none may come from outside.
 UP, DOWN, OPEN, CLOSE = "\ue000", "\ue001", "\ue002", "\ue003"
+OVER, OVER_END = "\ue004", "\ue005"
+"""Around a fraction, until it is known what stands beside it."""
+PLACES = range(0xF0000, 0xFFFFE)
+"""One stands for each formula while the prose around it is read, groups and all."""
 LITERALS = "%&#^_$~-"
 SHIELD = {ord(letter): 0xE010 + place for place, letter in enumerate(LITERALS)}
 UNSHIELD = {shield: letter for letter, shield in SHIELD.items()}
-PRIVATE = re.compile("[\ue000-\ue01f]")
+PRIVATE = re.compile("[\ue000-\ue01f\U000f0000-\U000ffffd]")
+PLACE = re.compile("[\U000f0000-\U000ffffd]")
 
 TEX = re.compile(r"[\\$~]|``|''|[_^]\{")
+MARKUP = re.compile(r"[\\{}]|``|''")
 MATH = re.compile(
     r"(?<!\\)\$\$(?P<display>(?:\\.|[^$\\])+)\$\$"
     r"|(?<!\\)\$(?P<inline>(?:\\.|[^$\\])+)\$"
     r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]"
 )
 FORMULA = re.compile(r"[\\^_={}<>+]|^\s*[-(]?\s*[^\W\d_]{1,2}[\s\d)\-]*$|^\s*[-−]\s*$")
+MEASURE = re.compile(r"\d[\d.,]*\s?(?:[^\W\d_]{1,3}|[°%])")
+"""A number and its unit: `$6196 Å$`."""
+TIE = re.compile(
+    r"(?<=[^\W\d_.])~(?=\w)|(?<=[.,)}])~(?=[\w{])|(?<=\d)~(?=[^\W\d_])|~(?=\\)"
+    "|(?<=[\\w.,)}])~(?=[\U000f0000-\U000ffffd])|(?<=[\U000f0000-\U000ffffd])~(?=[\\w{])"
+)
 SCRIPT = re.compile(rf"([{UP}{DOWN}]){OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 MACRO = re.compile(r"\\(?:([A-Za-z]+)\*?|.)")
 ARGUMENT = re.compile(r"\\(?:[A-Za-z]+(?:\s*\{[^{}]*\})*|.)|.")
+FUNCTIONS = r"\\(?:log|ln|exp|sin|cos|tan|max|min|sup|inf|det|dim|arg|gcd)(?![A-Za-z])"
+BEFORE_NAME = re.compile(rf"(?<=[\w}})])\s*({FUNCTIONS})")
+BEHIND_NAME = re.compile(rf"({FUNCTIONS})\s*(?=[A-Za-z]|\\(?!left|big)[A-Za-z])")
+"""Where the name of a function meets a letter: the blank between them is lost else."""
+FRACTION = re.compile(f"{OVER}([^{OVER}{OVER_END}]*){OVER_END}")
+GROUP = re.compile(rf"\([^()]*\)|\[[^\[\]]*\]|{OPEN}[^{OPEN}{CLOSE}]*{CLOSE}")
+SUM = re.compile(rf"[+±∓=<>≤≥≪≫∼≈/,\s{OVER}]|(?<=.)[-−]")
+ATOM = re.compile(
+    rf"(?:[-−]?\d[\d.,]*|[d∂∆Δ]?(?:[^\W\d_]|∞)[\u0300-\u036f]*)(?:[{UP}{DOWN}]|′)*|√|[∛∜]"
+)
+"""What may stand below a stroke without brackets."""
+BEFORE, BEHIND = f")]{CLOSE}{OVER_END}′!", f"([√∛∜{OVER}{UP}{DOWN}!"
+ROOTS = {"": "√", "2": "√", "3": "∛", "4": "∜"}
+BOTH = 2
+BRACES = {"{": 1, "}": -1}
 LEAST_KEPT = 0.5
 DEEPEST = 20
 
@@ -74,12 +105,14 @@ def _dashes(text: str) -> str:
 
 
 def _converted(text: str) -> str:
-    pieces, end = [], 0
-    for start, stop, body in formulas(text):
-        pieces += [_prose(text[end:start]), _formula(body)]
+    """Prose is read whole, so that a group that holds a formula is not torn."""
+    pieces, shown, end = [], {}, 0
+    for place, (start, stop, body) in zip(PLACES, formulas(text), strict=False):
+        pieces += [text[end:start], chr(place)]
+        shown[place] = _formula(body)
         end = stop
-    pieces.append(_prose(text[end:]))
-    plain = "".join(pieces).translate(UNSHIELD)
+    pieces.append(text[end:])
+    plain = _prose("".join(pieces)).translate(shown).translate(UNSHIELD)
     return re.sub(r"\s+([,.;:)\]])", r"\1", " ".join(plain.split()))
 
 
@@ -95,19 +128,31 @@ def formulas(text: str) -> Iterator[tuple[int, int, str]]:
             place = found.start() + 1
 
 
+def outer_formulas(text: str) -> Iterator[tuple[int, int, str]]:
+    """Those of the formulas that stand in no group of the prose."""
+    depth = end = 0
+    for start, stop, body in formulas(text):
+        before = re.sub(r"\\.", "", text[end:start])
+        depth += before.count("{") - before.count("}")
+        end = stop
+        if depth <= 0:
+            yield start, stop, body
+
+
 def _is_formula(body: str, after: str) -> bool:
-    """False for the text between two prices (`$5 and $6`, `$5-$10`)."""
-    if FORMULA.search(body):
+    """False for the text between two prices (`$5 and $6`, `$5-$10`), and across a group's end."""
+    steps = list(accumulate(BRACES.get(one, 0) for one in re.sub(r"\\.", "", body)))
+    if min(steps, default=0) < 0:
+        return False
+    if FORMULA.search(body) or (MEASURE.fullmatch(body) and not after.isdigit()):
         return True
     prices = after.isdigit() or (body[:1].isdigit() and re.search(r" .*[^\W\d_]", body))
     return not (prices or body[-1:].isspace())
 
 
 def _prose(text: str) -> str:
-    if not TEX.search(text):
-        return text
-    text = re.sub(r"(?<=[^\W\d_.])~(?=\w)|(?<=[.,])~(?=\w)|~(?=\\)", " ", text)
-    return _symbols(re.sub(r"\\[%&#_$]|\\.|[%&#^_$~-]", _shielded, text))
+    text = re.sub(r"\\[%&#_$]|\\.|[%&#^_$~-]", _shielded, TIE.sub(" ", text))
+    return _scripts(_fractions(_symbols(text))) if MARKUP.search(text) else text
 
 
 def _shielded(found: re.Match[str]) -> str:
@@ -118,13 +163,18 @@ def _shielded(found: re.Match[str]) -> str:
 
 
 def _formula(body: str) -> str:
-    body = re.sub(r"\\[%&#_$]|\\.|[%&#]", _shielded, body.replace("~", " "))
-    shown = _symbols(_mark_scripts(body)).replace("'", "′")
-    # The innermost scripts come first, so that what holds them sees plain text.
+    body = BEFORE_NAME.sub(r" \1", body.replace("~", " "))
+    body = BEHIND_NAME.sub(r"\1{} ", body)
+    body = re.sub(r"\\[%&#_$]|\\.|[%&#]", _shielded, body)
+    shown = _scripts(_fractions(_symbols(_mark_scripts(body)).replace("'", "′")))
+    # pylatexenc eats the blank behind a macro and keeps the one before it.
+    return re.sub(r" ([≳≲∼≈≃≥≤≪≫×∈∝])(?=\S)", r"\1", shown)
+
+
+def _scripts(shown: str) -> str:
+    """Marked scripts as letters above and below, the innermost first: what holds them is plain."""
     while (changed := SCRIPT.sub(_script, shown)) != shown:
         shown = changed
-    # pylatexenc eats the blank behind a macro and keeps the one before it.
-    shown = re.sub(r" ([≳≲∼≈≃≥≤≪≫×∈∝])(?=\S)", r"\1", shown)
     return re.sub(f"[{UP}{DOWN}{OPEN}{CLOSE}]", "", shown)
 
 
@@ -160,6 +210,82 @@ def _argument(body: str, place: int) -> tuple[str, int]:
     return body[place + 1 :], len(body)
 
 
+def _fractions(shown: str) -> str:
+    """Marked fractions as `a/b`, in brackets where they would run into what is beside them."""
+    while (changed := FRACTION.sub(_fraction_there, shown)) != shown:
+        shown = changed
+    return shown
+
+
+def _fraction_there(found: re.Match[str]) -> str:
+    before = found.string[: found.start()].rstrip()[-1:]
+    behind = found.string[found.end() :].lstrip()[:1]
+    left = bool(before) and (before.isalnum() or before in BEFORE)
+    right = bool(behind) and (behind.isalnum() or behind in BEHIND)
+    return f"({found[1]})" if left or right else found[1]
+
+
+def _fraction(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    """What stands above and below; a sum or a quotient in brackets, and below a product as well."""
+    parts = [str(l2tobj.nodelist_to_text([part])).strip() for part in _arguments(node)[-2:]]
+    if len(parts) < BOTH:
+        return "".join(parts)
+    above, below = parts
+    if SUM.search(_outer(above)):
+        above = f"({above})"
+    if not ATOM.fullmatch(_outer(below)) and not _is_held(below):
+        below = f"({below})"
+    return f"{OVER}{above}/{below}{OVER_END}"
+
+
+def _outer(text: str) -> str:
+    """The text without what stands in brackets or in scripts."""
+    while (changed := GROUP.sub("", text)) != text:
+        text = changed
+    return text
+
+
+def _is_held(text: str) -> bool:
+    return text[:1] == "(" and text[-1:] == ")" and not _outer(text)
+
+
+def _choose(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    parts = [str(l2tobj.nodelist_to_text([part])).strip() for part in _arguments(node)]
+    return f"({' choose '.join(parts)})"
+
+
+def _root(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    parsed = node.nodeargd.argnlist if node.nodeargd else []
+    degree, inner = (
+        str(l2tobj.nodelist_to_text([part])).strip() if part is not None else ""
+        for part in (parsed if len(parsed) == BOTH else (None, None))
+    )
+    sign = ROOTS.get(degree.strip("[]"), f"√[{degree.strip('[]')}]")
+    return f"{sign}({inner})"
+
+
+def _raised(mark: str) -> Callable[..., str]:
+    r"""`\textsuperscript` and its like: plain where there are no such letters."""
+    table = SUPERSCRIPTS if mark == UP else SUBSCRIPTS
+
+    def shown(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+        inner = _last_argument(node, l2tobj)
+        return "".join(table[one] for one in inner) if set(inner) <= table.keys() else inner
+
+    return shown
+
+
+def _measured(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    """A number and its unit (siunitx)."""
+    return " ".join(str(l2tobj.nodelist_to_text([part])) for part in _arguments(node)[-2:])
+
+
+def _second_or_first(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
+    r"""`\texorpdfstring`: the words for a bookmark, or the formula where there are none."""
+    parts = [str(l2tobj.nodelist_to_text([part])) for part in _arguments(node)]
+    return next((part for part in reversed(parts) if part), "")
+
+
 def _script(found: re.Match[str]) -> str:
     mark, inner = found[1], found[2].strip()
     table = SUPERSCRIPTS if mark == UP else SUBSCRIPTS
@@ -192,9 +318,18 @@ def _converter() -> tuple[Callable[..., str], object]:
         *(text.MacroTextSpec(name, "") for name in NOTHING | SWITCHES),
         *(text.MacroTextSpec(name, symbol) for name, symbol in SYMBOLS.items()),
         *(text.MacroTextSpec(name, _last_argument) for name in SECOND),
+        *(text.MacroTextSpec(name, _fraction) for name in FRACTIONS),
+        *(text.MacroTextSpec(name, _choose) for name in BINOMIALS),
+        *(text.MacroTextSpec(name, _measured) for name in MEASURES),
+        text.MacroTextSpec("texorpdfstring", _second_or_first),
+        text.MacroTextSpec("sqrt", _root),
+        text.MacroTextSpec("textsuperscript", _raised(UP)),
+        text.MacroTextSpec("textsubscript", _raised(DOWN)),
         text.MacroTextSpec("unicode", _code_point),
     ]
-    arguments = [(name, "{") for name in TRANSPARENT | {"unicode"}]
+    arguments = [(name, "{") for name in TRANSPARENT | {"unicode", *RAISED}]
+    arguments += [(name, "{{") for name in FRACTIONS | BINOMIALS | {"texorpdfstring"}]
+    arguments += [("sqrt", "[{"), *((name, "[{{") for name in MEASURES)]
     arguments += [(name, "[{") for name in NOTHING] + [(name, "{{") for name in SECOND]
     arguments += [(name, "") for name in SWITCHES]
     symbols.add_context_category("arxiv", prepend=True, macros=shown)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from newsletter.hostile import clean
-from newsletter.render.tex import formulas, to_unicode
+from newsletter.render.tex import outer_formulas, to_unicode
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -37,7 +37,7 @@ def with_formulas(text: str) -> Markup:
     text = clean(text)
     pieces: list[str] = []
     end = 0
-    for start, stop, body in formulas(text):
+    for start, stop, body in outer_formulas(text):
         pieces += [_prose(text[end:start]), _formula(body) or _source(text[start:stop])]
         end = stop
     pieces.append(_prose(text[end:]))
