@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +19,7 @@ from newsletter.model import Outcome
 from newsletter.score import ScoringFailed
 from newsletter.scorers import Failure, ScorerError
 from newsletter.stopping import Stopped
+from newsletter.store import Store
 from newsletter.store.ledger import SUBMITTING
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import blocks
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.score import Limits, Scored
-    from newsletter.store import Store
 
 COUNT = 37
 DAY = papers(COUNT)
@@ -422,3 +426,26 @@ def test_a_batch_keeps_its_cache_for_an_hour(store: Store, fake: FakeAnthropic) 
     assert all(mark == {"type": "ephemeral", "ttl": "1h"} for mark in marks)
     scored(store, claude(fake), papers(50))
     assert "'ttl'" not in str(fake.requests[-1].body["system"])
+
+
+def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """By SIGKILL, after the other side has taken the batch and before its reply."""
+    killed = threading.Event()
+    fake.batches.after_submission = lambda: killed.wait(10)
+    url = store.url.render_as_string(hide_password=False)
+    pid = os.fork()
+    if not pid:
+        try:
+            scored(Store(url), claude(fake), DAY, in_bulk())
+        finally:
+            os._exit(1)
+    while not fake.batches.held:
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    killed.set()
+    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    assert len(fake.batches.held) == 1
+    assert len(fake.papers_paid) == COUNT

@@ -42,7 +42,7 @@ def check(settings: Settings, timeout: float) -> Told:
     which = "the first and the second reading" if len(readings) > 1 else "a first reading"
     said = (
         f"{ASKED} took {which} of 16 papers, output schema included "
-        f"({', '.join(f'{count.tokens:,}' for count in counts)} tokens of {settings.model}); "
+        f"({sum(count.tokens for count in counts):,} tokens of {settings.model}); "
         "it proves neither credit nor max_tokens, nor that the schema compiles"
     )
     return Told((ok(CHECK, said), *_last_resort(scorer)), http_date(counts[0].date))
