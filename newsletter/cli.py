@@ -157,6 +157,9 @@ def preview(
     reader: Annotated[
         str, typer.Option("--for", metavar="ADDRESS", help="a subscriber; the first when left out")
     ] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="as the rubric file is now, if the day has its digest")
+    ] = False,
 ) -> None:
     """Write the HTML that would be sent, byte for byte, with links that do nothing.
 
@@ -165,7 +168,7 @@ def preview(
     """
     from newsletter.commands.one_off import show_preview
 
-    raise typer.Exit(show_preview(rubric, day, out, reader))
+    raise typer.Exit(show_preview(rubric, day, out, reader, fresh=fresh))
 
 
 @app.command("test-send")

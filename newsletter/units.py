@@ -37,10 +37,12 @@ from newsletter.store.units import Ending, Kind, Unit
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
     from newsletter.deliver import Progress, Tally
+    from newsletter.job import Scored
+    from newsletter.model import Listing, Paper
     from newsletter.room import Report, Room
     from newsletter.store.groups import Hour
 
@@ -199,7 +201,6 @@ def make_digest(
     with room.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
             return Made(stored[1])
-        past = [(one.picks, one.scanned) for one in digests.editions(tx, PAST, rubric.slug)]
     listings = fresh(room, rubric, day)
     likeliest, excluded = to_score(room, rubric, day, listings)
     scored = score(
@@ -212,6 +213,20 @@ def make_digest(
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
+    return composed(room, rubric, day, listings, excluded, scored)
+
+
+def composed(
+    room: Room,
+    rubric: Rubric,
+    day: date,
+    listings: Sequence[Listing],
+    excluded: Sequence[Paper],
+    scored: Scored,
+) -> Made:
+    """What was scored as a digest, or why it must be held."""
+    with room.store.read() as tx:
+        past = [(one.picks, one.scanned) for one in digests.editions(tx, PAST, rubric.slug)]
     digest = compose(
         rubric,
         day,

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from newsletter import logs, wiring
 from newsletter.daily import Edition, Issue, run_edition, work
+from newsletter.edited import older_version
 from newsletter.fetch import BatchGrowing, BatchLate
 from newsletter.model import Outcome
 from newsletter.quote import quote_edition
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from newsletter.model import Digest, Rubric
     from newsletter.room import Report, Room
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -55,6 +57,9 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
         print_json(_as_dict(edition))
     else:
         _show(screen(), edition, settings)
+    for issue in edition.issues:
+        if issue.digest and not issue.trouble:
+            say_older(room, issue.rubric, issue.digest)
     return _complain(edition)
 
 
@@ -147,6 +152,13 @@ def _said_of_files(number: int, newest: date, settings: Settings) -> str:
         f"files alone ({settings.outbox_dir}); it is mailed by {settings.mailer_name}, "
         "and nothing older."
     )
+
+
+def say_older(room: Room, rubric: Rubric, digest: Digest) -> None:
+    """Say that a rubric was edited since its digest was made: the digest does not show it."""
+    file = room.settings.rubrics_dir / f"{rubric.slug}.md"
+    if said := older_version(digest, rubric, str(file)):
+        screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
 
 
 def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:

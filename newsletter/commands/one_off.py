@@ -7,9 +7,10 @@ from uuid import uuid4
 
 from newsletter import wiring
 from newsletter.addresses import canonical
-from newsletter.commands.morning import check_slug
+from newsletter.commands.morning import check_slug, say_older
 from newsletter.copies import Copies
 from newsletter.daily import fetch_for
+from newsletter.edited import fresh_digest
 from newsletter.links import TEST_READER
 from newsletter.mailers import SendError
 from newsletter.people import Format, Subscriber
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from newsletter.room import Room
 
 
-def show_preview(rubric: str, day: date | None, out: Path, reader: str) -> int:
+def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool) -> int:
     settings = read_settings()
     text = _beside(out)
     room = wiring.build(settings)
-    digest = _digest(room, rubric, day)
+    digest = _digest(room, rubric, day, fresh=fresh)
     copy = Copies(room.renderer, room.links, room.sender, digest).copy(
         _reader(room, rubric, reader)
     )
@@ -92,15 +93,17 @@ def _refuse_suppressed(room: Room, to: str) -> None:
         raise Trouble(message)
 
 
-def _digest(room: Room, slug: str, day: date | None) -> Digest:
+def _digest(room: Room, slug: str, day: date | None, *, fresh: bool = False) -> Digest:
     check_slug(room, slug)
     rubric = room.rubrics[slug]
+    make = fresh_digest if fresh else make_digest
     with progress(screen(errors=True)) as report:
         fetched = fetch_for(room, [rubric], day, report)
-        digest, trouble = make_digest(room, rubric, fetched.date, report)
+        digest, trouble = make(room, rubric, fetched.date, report)
     if trouble:
         message = f"{slug}: there is nothing to show: {trouble}"
         raise Trouble(message)
+    say_older(room, rubric, digest)
     return digest
 
 
