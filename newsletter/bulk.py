@@ -36,7 +36,7 @@ BEFORE_DEADLINE = timedelta(minutes=20)
 WORTH_IT = timedelta(hours=2)
 A_DAY = timedelta(days=1)
 """A batch's list may reach so far back before the calls that are looked for."""
-UNKNOWN_FOR = timedelta(minutes=5)
+UNKNOWN_FOR = timedelta(minutes=3)
 """So long a batch may be unknown to the other side that has just taken it."""
 UNKNOWN_LOOKS = 2
 """And so many looks in a row: one may be a slip."""

@@ -112,6 +112,15 @@ def test_money_that_is_spent_stops_at_the_first_answers(
     assert len(fake.requests) <= 4
 
 
+def test_words_that_no_database_takes_are_told_without_them(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Red before on PostgreSQL, which knows no NUL in a text."""
+    fake.fault(400, said="not\x00 taken \x1b[2J\ud800")
+    with pytest.raises(ScoringFailed, match=r"not taken \[2J;"):
+        scored(store, claude(fake), DAY)
+
+
 def test_a_rate_limit_is_no_want_of_money() -> None:
     """With a time to wait, or without words of money, 429 is waited for."""
     words = "This request would exceed your organization's rate limit of 50 requests per minute."

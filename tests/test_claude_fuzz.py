@@ -171,7 +171,9 @@ def test_any_answer_can_be_read_and_written(value: Any, reason: str) -> None:
 def test_every_error_is_told_in_one_line(status: int, said: str, wait: str, known: bool) -> None:  # noqa: FBT001
     refused = Refused(status, said, retry_after=wait, from_api=known)
     for about in About:
-        assert "\n" not in str(proves(refused, about, MORNING))
+        told = str(proves(refused, about, MORNING))
+        assert told.isprintable()
+        assert told.encode()
 
 
 def test_the_stand_in_itself_is_understood_at_each_entry() -> None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from newsletter.hostile import visible
 from newsletter.scorers import Failure, ScorerError
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def _is_too_big(refused: Refused) -> bool:
 
 def _words(refused: Refused) -> str:
     """The vendor's own, cut, with the id by which its support finds the request."""
-    said = " ".join(refused.said.split())[:MOST_WORDS] or "no words"
-    return f"{said}; request {refused.request_id}" if refused.request_id else said
+    said = visible(refused.said)[:MOST_WORDS] or "no words"
+    return f"{said}; request {visible(refused.request_id)}" if refused.request_id else said
 
 
 def retry_after(value: str, now: datetime) -> float | None:

@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from newsletter.hostile import visible
 from newsletter.network import proxy_for, tls_context
 from newsletter.scorers import Failure, ScorerError
 from newsletter.scorers.claude.errors import About, Refused, proves
@@ -84,7 +85,7 @@ class Wire:
 def _broken(cause: BaseException | None) -> ScorerError:
     import httpx2
 
-    what = f"{type(cause).__name__}: {cause}" if cause else "no connection"
+    what = visible(f"{type(cause).__name__}: {cause}") if cause else "no connection"
     never_left = httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError
     if isinstance(cause, never_left):
         return ScorerError(Failure.UNREACHABLE, f"Anthropic cannot be reached ({what})")
