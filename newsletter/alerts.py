@@ -41,6 +41,7 @@ class Kind(StrEnum):
     BUDGET = "a budget is spent"
     DISK = "the disk is nearly full"
     DATABASE = "the database is in trouble"
+    MAILBOX = "the mailbox of replies can't be read"
     REPLIES = "replies wait for you"
     SIGNUPS = "sign-ups are held back"
 

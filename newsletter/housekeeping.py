@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from newsletter import inbox
 from newsletter.daily import safely
 from newsletter.fences import settle_lost
+from newsletter.mailbox import MailboxError
 from newsletter.people import EventKind
 from newsletter.signs import give_sign
 from newsletter.stopping import Stopped
 from newsletter.store import events, inbound, retention, signups, soft_bounces, troubles
+from newsletter.store.troubles import EVERYONE, NO_DAY, TroubleKind
 from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.watching import tell_operator
 
@@ -115,7 +117,15 @@ def read_mailbox(room: Room, now: datetime) -> None:
     def take(raw: bytes, sender: str, recipients: Sequence[str]) -> None:
         inbox.take(room.store, raw, sender, recipients, now, aligned=False)
 
-    if taken := room.mailbox.collect(take, room.links, room.stop):
+    try:
+        taken = room.mailbox.collect(take, room.links, room.stop)
+    except MailboxError as fault:
+        with room.store.begin() as tx:
+            troubles.note(tx, TroubleKind.MAILBOX, EVERYONE, NO_DAY, str(fault), now)
+        raise
+    with room.store.begin() as tx:
+        troubles.settle(tx, TroubleKind.MAILBOX, EVERYONE)
+    if taken:
         log.info("%d mails came in", taken)
 
 

@@ -7,6 +7,7 @@ was taken. Whatever else lies there stays as it was, unread.
 from __future__ import annotations
 
 import imaplib
+import logging
 import re
 import ssl
 from contextlib import contextmanager, suppress
@@ -36,14 +37,19 @@ TIMEOUT_SECONDS = 30.0
 PORT = 993
 NEWEST = 500
 """Unseen mails looked at in one round: strangers' mail that nobody reads must not hold up ours."""
+MOST_FOUND = 5000
+"""Older ones of which the server says that they are to one of our addresses."""
 BIGGEST = 40 * 2**20
 HEAD_BYTES = 64 * 1024
 HEADER_LENGTH = 2000
 MOST_RECIPIENTS = 10
 WHERE = ("Delivered-To", "X-Original-To", "To", "Cc")
-OURS = re.compile(r"(reply|unsub|bounce)[+=-].*")
+LOCAL_PARTS = ("reply", "unsub", "bounce")
+OURS = re.compile(rf"({'|'.join(LOCAL_PARTS)})[+=-].*")
 SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 FAULT = "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER"
+
+log = logging.getLogger(__name__)
 
 
 class MailboxError(Trouble):
@@ -51,7 +57,9 @@ class MailboxError(Trouble):
 
 
 class Mailbox:
-    def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS, newest: int = NEWEST
+    ) -> None:
         try:
             parts = urlsplit(settings.imap_url.get_secret_value())
             port = parts.port
@@ -66,6 +74,7 @@ class Mailbox:
         self._folder = unquote(parts.path.strip("/")) or "INBOX"
         self._from = settings.from_email
         self._timeout = timeout
+        self._newest = newest
 
     def collect(self, take: Take, links: Links, stop: threading.Event) -> int:
         """Hand over each unseen mail to us, oldest first; how many. Raises MailboxError.
@@ -74,11 +83,30 @@ class Mailbox:
         """
         taken = 0
         with self._opened() as box:
-            for uid in box.uids("UNSEEN", charset=None)[-NEWEST:]:
+            for uid in self._unseen(box):
                 if stop.is_set():
                     break
                 taken += self._hand_over(box, uid, take, links)
         return taken
+
+    def _unseen(self, box: BaseMailBox) -> list[str]:
+        """What is to be looked at, oldest first: the newest unseen mails, and of those behind them
+        what the server finds by recipient.
+        """
+        from imap_tools.errors import ImapToolsError
+
+        unseen = box.uids("UNSEEN", charset=None)
+        older, newest = unseen[: -self._newest], unseen[-self._newest :]
+        if not older:
+            return newest
+        try:
+            found = set(box.uids(_to_us(self._from), charset=None))
+        except imaplib.IMAP4.abort:
+            raise
+        except (imaplib.IMAP4.error, ImapToolsError) as error:
+            log.warning("%s does not search by recipient: %s", self._host, str(error)[:200])
+            return newest
+        return [uid for uid in older if uid in found][-MOST_FOUND:] + newest
 
     def greet(self) -> str:
         """Log in, open the folder and leave; the server's name. Raises MailboxError."""
@@ -147,6 +175,17 @@ class Mailbox:
             message = f"{self._host}:{self._port} refused the login; check NEWSLETTER_IMAP_URL"
             raise MailboxError(message) from None
         box.folder.set(self._folder)
+
+
+def _to_us(from_email: str) -> str:
+    """An IMAP search for unseen mail to one of our addresses.
+
+    What delivered it here may have left the token in one header alone, and not the domain; whether
+    it is really to us is seen in its head.
+    """
+    ours = [*LOCAL_PARTS, *re.findall(r"[\w.+-]+@[\w.-]+", canonical(from_email), re.ASCII)]
+    keys = [f'HEADER {name} "{part}"' for name in WHERE for part in ours]
+    return "UNSEEN " + "OR " * (len(keys) - 1) + " ".join(keys)
 
 
 def addressed(head: Message, links: Links, from_email: str) -> list[str]:

@@ -72,6 +72,7 @@ class Seen:
     complained: int = 0
     accepted: int = 0
     signups: tuple[Case, ...] = ()
+    mailbox: tuple[Case, ...] = ()
     replies: int = 0
     replies_since: datetime | None = None
     disks: tuple[Disk, ...] = ()
@@ -294,6 +295,19 @@ def _disks(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
             )
 
 
+def _mailbox(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+    for case in seen.mailbox:
+        if seen.now - case.since >= HOUR:  # A server that restarts is no trouble.
+            yield Alert(
+                Kind.MAILBOX,
+                "",
+                f"Since {_time(case.since)} no reply can be read: {case.reason}",
+                "Wishes to leave wait there unread; they are read as soon as it is mended. Check "
+                "the user, the password and the folder in NEWSLETTER_IMAP_URL, then:",
+                "newsletter doctor",
+            )
+
+
 def _replies(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
     if seen.replies and seen.replies_since:
         yield Alert(
@@ -333,6 +347,7 @@ RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
     _complaints,
     _budgets,
     _disks,
+    _mailbox,
     _replies,
     _signups,
 )

@@ -15,13 +15,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
 
 from newsletter import wiring
+from newsletter.alerts import Kind
 from newsletter.housekeeping import add_to, do_night, do_round
 from newsletter.inbox import take
 from newsletter.links import Links
 from newsletter.people import EventKind, SubscriberState
 from newsletter.pulse import Pulse
 from newsletter.stopping import Stopped
-from newsletter.store import Store, events, signups, subscribers
+from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
 from tests.fakes.imap import FakeImap
@@ -154,6 +155,33 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     del imap.answers["LOGIN"]
     do_round(house.room)
     assert mail.flags == {"\\Seen"}
+    house.room.store.close()
+
+
+@pytest.mark.parametrize(
+    ("verb", "told", "reason"),
+    [("LOGIN", "NO wrong password", "refused the login"), ("SELECT", "NO gone", "no folder")],
+)
+def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
+    store: Store, tmp_path: Path, imap: FakeImap, verb: str, told: str, reason: str
+):
+    house = House(store, tmp_path, imap_url=imap.url)
+    imap.answers[verb] = told
+
+    def open_alerts(minutes: int) -> list[str]:
+        for _ in range(minutes // 5):
+            do_round(house.room)
+            house.now += timedelta(minutes=5)
+        with store.read() as tx:
+            found = [one.alert for one in alerts.opened(tx)]
+        return [one.what for one in found if one.kind is Kind.MAILBOX]
+
+    assert open_alerts(55) == []
+    [said] = open_alerts(15)
+    assert "Since 2025-11-18 02:00 UTC" in said
+    assert reason in said
+    del imap.answers[verb]
+    assert open_alerts(20) == []
     house.room.store.close()
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,8 +51,8 @@ class Shelf:
         self.kept.append((raw, sender, list(recipients)))
 
 
-def collect(url: str, shelf: Shelf | None = None, timeout: float = 5.0) -> int:
-    mailbox = Mailbox(settings(imap_url=url, from_email=FROM), timeout=timeout)
+def collect(url: str, shelf: Shelf | None = None, **options: Any) -> int:
+    mailbox = Mailbox(settings(imap_url=url, from_email=FROM), **{"timeout": 5.0, **options})
     return mailbox.collect(shelf or Shelf(), LINKS, threading.Event())
 
 
@@ -143,6 +143,28 @@ def test_a_mail_that_is_too_big_is_left_to_a_person(server: FakeImap):
 
     assert collect(server.url) == 0
     assert kept.flags == {"\\Seen", "\\Flagged"}
+
+
+def test_readers_mail_behind_many_newer_strangers_is_found(server: FakeImap):
+    ours = [server.put(mail()), server.put(mail(FROM.upper())), server.put(mail(UNSUB))]
+    others = [server.put(mail("bob@in.example.org")) for _ in range(20)]
+
+    assert collect(server.url, newest=5) == 3
+
+    assert {one.flags == {"\\Seen"} for one in ours} == {True}
+    assert not any(one.flags for one in others)
+    fetched = [command for command in server.commands if command.startswith("UID FETCH")]
+    assert len(fetched) == 2 * 3 + 5, "strangers' mail that the server excluded is not looked at"
+
+
+def test_a_server_that_cannot_search_by_recipient_is_read_as_far_as_it_goes(
+    server: FakeImap, caplog: pytest.LogCaptureFixture
+):
+    server.answers["SEARCH by recipient"] = "NO such search"
+    [server.put(mail()) for _ in range(7)]
+
+    assert collect(server.url, newest=5) == 5
+    assert "does not search by recipient" in caplog.text
 
 
 def test_a_stop_ends_the_round_between_two_mails(server: FakeImap):

@@ -43,6 +43,7 @@ def look(tx: Connection, now: datetime) -> Seen:
         failed=troubles.noted(tx, TroubleKind.SCORING, now),
         unread=troubles.noted(tx, TroubleKind.BUDGET, now),
         morning=troubles.noted(tx, TroubleKind.MORNING, now),
+        mailbox=troubles.noted(tx, TroubleKind.MAILBOX, now, SETTLING),
         signups=troubles.noted(tx, TroubleKind.SIGNUP, now, DAY),
         owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
         doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),

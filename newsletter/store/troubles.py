@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from newsletter.store.tables import duration, trouble
 from newsletter.symptoms import Case
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import datetime
 
     from sqlalchemy import Connection, Table
 
@@ -21,6 +21,8 @@ KEPT = timedelta(days=7)
 """As long as a digest is still mailed."""
 EVERYONE = ""
 """In place of a rubric, where the trouble is that of all."""
+NO_DAY = date(1970, 1, 1)
+"""In place of a day, where the trouble is that of none."""
 
 
 class TroubleKind(StrEnum):
@@ -30,6 +32,8 @@ class TroubleKind(StrEnum):
     """There is one, and the money did not reach for all of its papers."""
     MORNING = "morning"
     """Nothing could be fetched, or nothing could be begun."""
+    MAILBOX = "mailbox"
+    """The mailbox that replies reach can't be read."""
     SIGNUP = "signup"
     """People asked for a digest on the web and could not be mailed; in place of a rubric: why."""
 

@@ -28,7 +28,8 @@ class Kept:
 
 @dataclass
 class FakeImap(Loopback):
-    """`answers` overrides the reply to a verb (LOGIN, SELECT, UID SEARCH, UID FETCH, UID STORE).
+    """`answers` overrides the reply to a verb (LOGIN, SELECT, UID SEARCH, UID FETCH, UID STORE),
+    and to "SEARCH by recipient".
 
     The value "drop" closes the connection, "stall" never answers.
     """
@@ -56,6 +57,31 @@ class FakeImap(Loopback):
         return [command.split(" ")[0] for command in self.commands]
 
 
+def _matches(mail: Kept, keys: list[str]) -> bool:
+    """Whether all keys of a SEARCH hold (RFC 9051, 6.4.4); an unknown one is a fault of the test's.
+
+    Each is taken off the list when it was read.
+    """
+    held = [_holds(mail, keys)]
+    while keys:
+        held.append(_holds(mail, keys))
+    return all(held)
+
+
+def _holds(mail: Kept, keys: list[str]) -> bool:
+    key = keys.pop(0)
+    if key == "UNSEEN":
+        return "\\Seen" not in mail.flags
+    if key == "OR":
+        either = [_holds(mail, keys), _holds(mail, keys)]
+        return any(either)
+    assert key == "HEADER", key
+    name, part = keys.pop(0), keys.pop(0).strip('"').lower()
+    head = mail.raw.partition(b"\r\n\r\n")[0].decode(errors="replace").lower()
+    lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")
+    return any(part in line for line in lines if line.startswith(f"{name.lower()}:"))
+
+
 class _Handler(StreamRequestHandler):
     server: TcpServer
 
@@ -75,7 +101,8 @@ class _Handler(StreamRequestHandler):
         tag, command = line.split(" ", 1)
         self.fake.commands.append(command)
         verb = " ".join(command.split(" ")[: 2 if command.startswith("UID") else 1])
-        told = self.fake.answers.get(verb, "")
+        searched = "SEARCH by recipient" if verb == "UID SEARCH" and "HEADER" in command else verb
+        told = self.fake.answers.get(searched, "")
         if told == "drop":
             return False
         if told == "stall":
@@ -95,8 +122,9 @@ class _Handler(StreamRequestHandler):
         elif verb == "SELECT":
             self._say(f"* {len(self.fake.mails)} EXISTS")
         elif verb == "UID SEARCH":
-            unseen = [n for n, m in enumerate(self.fake.mails, 1) if "\\Seen" not in m.flags]
-            self._say(" ".join(["* SEARCH", *map(str, unseen)]))
+            keys = re.findall(r'"[^"]*"|\S+', command)[2:]
+            found = [n for n, m in enumerate(self.fake.mails, 1) if _matches(m, list(keys))]
+            self._say(" ".join(["* SEARCH", *map(str, found)]))
         elif verb == "UID FETCH":
             self._fetch(int(command.split(" ")[2]), command)
         elif verb == "UID STORE":
