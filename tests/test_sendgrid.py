@@ -12,9 +12,11 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid import SendGrid, payload
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
+from tests.fakes.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from newsletter.mailers import Mailer
 
@@ -205,6 +207,21 @@ def test_08_key_and_addresses_are_in_no_log_even_at_debug(
     assert "secret-key" not in caplog.text
     assert "reader1" not in caplog.text
     assert "secret-key" not in repr(sent)
+
+
+def test_over_tls_certificate_authorities_are_read_once_for_all_mails(
+    fake: FakeSendGrid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    authority = Authority(tmp_path)
+    fake.speak_tls(authority.server("127.0.0.1"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    shared = mailer(fake.url)
+    shared.send(email())
+
+    authority.path.unlink()
+
+    shared.send(email())
+    assert len(fake.messages) == 2
 
 
 def test_threads_share_one_mailer(fake: FakeSendGrid):
