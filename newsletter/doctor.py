@@ -3,14 +3,14 @@
     settings ─ wrong? ─ say all of it and stop
     this machine    premises.py
     outside, at once, each in its own thread
-        provider of mail    mailers/*_check.py      the key or login, its webhooks, its DNS records
+        provider of mail    mailers/*_check.py      key or login, a trial, webhooks, DNS
         model's vendor      scorers/claude/check.py
         arXiv               sources/arxiv/check.py
         name servers        dns_records.py
         our own doors       doors.py
         price               forecast.py
 
-Nothing is changed anywhere, nothing is paid for, nothing is sent.
+Nothing is changed anywhere, nothing is paid for, nothing is delivered.
 """
 
 from __future__ import annotations
@@ -22,15 +22,22 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from pydantic import SecretStr
 
-from newsletter import dns_records, doors, mailers, premises, scorers, sources
+from newsletter import dns_records, doors, mailers, premises, scorers, sources, wiring
 from newsletter.addresses import ascii_domain
-from newsletter.findings import CheckError, Finding, State, Told, fail, ok, without
+from newsletter.copies import Copies
+from newsletter.envelope import Sender
+from newsletter.findings import CheckError, Finding, State, Told, fail, ok, warn, without
 from newsletter.forecast import forecast
+from newsletter.links import TEST_READER
 from newsletter.mailbox import Mailbox
+from newsletter.model import Coverage, DayKind, Digest, Rubric
 from newsletter.name_server import NameServer
+from newsletter.people import Subscriber
+from newsletter.render import Renderer
 from newsletter.scorers import SCORERS
 from newsletter.store import StoreError
 from newsletter.trouble import Trouble
@@ -39,10 +46,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from newsletter.findings import MailCheck
+    from newsletter.mailers import MailCheck
     from newsletter.settings import Settings
     from newsletter.store import Store
 
+SAMPLE = Rubric(slug="sample", title="Sample", categories=("cs.LG",), criteria=())
 ANSWER_SECONDS = 8.0
 """For one answer from outside."""
 ALL_SECONDS = 30.0
@@ -80,7 +88,7 @@ def examine(
     except StoreError as error:
         return _clean(settings, [*found, fail("database", str(error), "see its folder's rights")])
     found += _here(settings, clock())
-    outside = [] if offline else list(_outside(settings))
+    outside = [] if offline else list(_outside(settings, clock))
     questions = [*_stored(settings, store, clock, offline=offline), *outside]
     told, offsets = _ask_all(questions, clock, all_seconds)
     # Our own pages are no clock to go by, and for a trial run there is nobody else.
@@ -117,7 +125,7 @@ def _stored(
         yield _price(settings, store, clock, offline=offline)
 
 
-def _outside(settings: Settings) -> Iterator[Question]:
+def _outside(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Question]:
     scorer, source = settings.scorer_name, settings.source
     if scorer in scorers.CHECKS:
         ask = resolve_name(scorers.CHECKS[scorer])
@@ -126,6 +134,7 @@ def _outside(settings: Settings) -> Iterator[Question]:
     if carrier in mailers.CHECKS:
         check: MailCheck = resolve_name(mailers.CHECKS[carrier])(settings, ANSWER_SECONDS)
         yield Question(f"{carrier} account", check.account)
+        yield Question(f"{carrier} mail", partial(_would_take, settings, check, clock))
         yield Question("dns", partial(_names, settings, check))
         yield Question("webhooks", check.hooks)
     if settings.imap_url.get_secret_value():
@@ -149,6 +158,21 @@ def _price(
         return Told((forecast(store, scorer, wanted, settings, clock(), offline=offline),))
 
     return Question("price", ask)
+
+
+def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], datetime]) -> Told:
+    """A digest without papers for the operator, made as every other, with links that do nothing."""
+    to, now = settings.operator_email, clock()
+    if not to:
+        fix = "set NEWSLETTER_OPERATOR_EMAIL"
+        name = f"{settings.mailer_name} mail"
+        return Told((warn(name, "not tried: there is no operator to address it to", fix),))
+    digest = Digest(SAMPLE, now.date(), DayKind.NOTHING_MET, (), (), Coverage(0), ())
+    copies = Copies(
+        Renderer(wiring.site(settings)), wiring.links(settings), Sender.of(settings), digest
+    )
+    reader = Subscriber(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
+    return check.would_take(copies.email(reader, uuid4().hex, now))
 
 
 def _mailbox(settings: Settings) -> Told:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.trouble import Trouble
 
@@ -67,22 +67,6 @@ class Told:
 
 class CheckError(Trouble):
     """A question that somebody outside did not answer. The message holds no secret."""
-
-
-class MailCheck(Protocol):
-    """What a carrier of mail tells for nothing. Every method changes nothing there."""
-
-    def account(self) -> Told:
-        """Whether the key or the login holds, and what it may do."""
-
-    def hooks(self) -> Told:
-        """Whether it reports events and replies to us."""
-
-    def records(self) -> Sequence[Record]:
-        """The records it wants for the From domain; none where it does not know that domain.
-
-        Raises CheckError where it does not tell.
-        """
 
 
 def http_date(text: str | None) -> datetime | None:

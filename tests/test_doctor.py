@@ -85,6 +85,7 @@ def sendgrid(public_url):
     parse = {"hostname": "in.example.org", "url": inbound, "send_raw": True}
     return {
         ("GET", "/v3/scopes"): (200, {"scopes": RIGHTS}),
+        ("POST", "/v3/mail/send"): 200,
         ("GET", "/v3/whitelabel/domains"): (
             200,
             [{"domain": "digest.example.org", "dns": dns_of_sendgrid()}],
@@ -188,12 +189,20 @@ def test_all_is_well_and_nothing_was_changed(world, outside):
     assert (done.status, found["state"]) == (0, "ok")
     assert {
         "settings", "database", "disk", "zone", "clock", "rubrics", "readers", "event key",
-        "inbound key", "sendgrid key", "anthropic key", "arxiv api", "arxiv feed", "spf", "dkim",
-        "dmarc", "replies", "event webhook", "inbound parse", "pages", "event hook",
+        "inbound key", "sendgrid key", "sendgrid mail", "anthropic key", "arxiv api",
+        "arxiv feed", "spf", "dkim", "dmarc", "replies", "event webhook", "inbound parse",
+        "pages", "event hook",
         "inbound hook", "price",
     } <= checks.keys()  # fmt: skip
     assert before == {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
-    assert {method for method, _, _ in outside.sendgrid.asked} == {"GET"}
+    [(path, raw)] = [(path, raw) for verb, path, raw in outside.sendgrid.asked if verb != "GET"]
+    mail = json.loads(raw)
+    assert path == "/v3/mail/send"
+    assert mail["mail_settings"] == {"sandbox_mode": {"enable": True}}
+    assert mail["personalizations"][0]["to"] == [{"email": "op@example.org"}]
+    assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert [part["type"] for part in mail["content"]] == ["text/plain", "text/html"]
+    assert "in sandbox mode" in checks["sendgrid mail"]["said"]
     assert outside.sendgrid.keys == {f"Bearer {KEY}"}
     assert {path for _, path, _ in outside.pages.asked if SECRET in path} == set()
     assert {seen.path for seen in outside.claude.requests} == {"/v1/messages/count_tokens"}
@@ -224,6 +233,7 @@ def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
 def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outside):
     outside.sendgrid.given = {
         ("GET", "/v3/scopes"): (401, {"errors": [{"message": f"bad key {KEY}"}]}),
+        ("POST", "/v3/mail/send"): (403, {"errors": [{"message": f"no sender, {KEY}"}]}),
     }
     outside.claude.fault(401, times=100)
     outside.pages.given = {
@@ -237,7 +247,8 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     checks = asked()
     failed = {name for name, one in checks.items() if one.state is State.FAIL}
     assert failed == {
-        "sendgrid key", "anthropic key", "price", "arxiv api", "event hook", "inbound hook",
+        "sendgrid key", "sendgrid mail", "anthropic key", "price", "arxiv api", "event hook",
+        "inbound hook",
     }  # fmt: skip
     # What could not be looked at is neither well nor broken.
     unseen = {checks[name].state for name in ("event webhook", "spf", "arxiv feed")}
@@ -320,7 +331,9 @@ def test_mail_by_smtp_and_replies_by_imap(tmp_path, monkeypatch):
     assert (found["dmarc"].state, found["replies"].state) == (State.OK, State.OK)
     assert found["pages"].state is State.FAIL
     assert smtp.messages == []
-    assert not any(command.startswith("MAIL") for command in smtp.commands)
+    assert (found["smtp mail"].state, "RSET" in found["smtp mail"].said) == (State.OK, True)
+    said = [command for command in smtp.commands if command[:4] in {"MAIL", "RCPT", "DATA", "RSET"}]
+    assert said == ["MAIL FROM:<a@example.org>", "RCPT TO:<o@example.org>", "RSET"]
     assert "UID SEARCH" not in imap.verbs
 
 
@@ -328,10 +341,63 @@ def test_a_login_that_is_refused(tmp_path, monkeypatch):
     with FakeSmtp(tmp_path, answers={"AUTH": "535 no secret@word here"}) as smtp:
         monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
         given = settings(smtp_url=smtp.url, mailer="smtp")
-        [question] = [q for q in doctor._outside(given) if q.check == "smtp account"]
+        [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "smtp account"]
         [found] = question.ask().findings
     assert found.state is State.FAIL
     assert "refused the login" in found.said
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [("MAIL", "553 not your address"), ("RCPT", "554 relay access denied"), ("RSET", "502 no")],
+)
+def test_a_mail_server_that_takes_the_login_but_not_our_mail(tmp_path, monkeypatch, verb, answer):
+    """The login alone proved nothing of it."""
+    with FakeSmtp(tmp_path, answers={verb: answer}) as smtp:
+        monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
+        given = settings(
+            smtp_url=smtp.url, mailer="smtp", from_email="a@example.org", secret_key="k" * 32,
+            operator_email="o@example.org",
+        )  # fmt: skip
+        asked = [q for q in doctor._outside(given, wiring.now) if q.check.startswith("smtp")]
+        found = by_check([one for question in asked for one in question.ask().findings])
+    assert found["smtp login"].state is State.OK
+    assert found["smtp mail"].state is State.FAIL
+    assert answer in found["smtp mail"].said.replace(": ", " ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        (200, State.OK, "200, taken; nothing was delivered"),
+        (202, State.WARN, "may have been sent"),
+        (
+            (403, {"errors": [{"message": "not a verified Sender Identity"}]}),
+            State.FAIL,
+            "verified",
+        ),
+        ((401, {"errors": [{"message": "Maximum credits exceeded"}]}), State.FAIL, "credits"),
+        (415, State.FAIL, "415"),
+        (302, State.FAIL, "302"),
+    ],
+)
+def test_a_key_with_all_rights_may_still_not_mail(outside, answer, state, said):
+    outside.sendgrid.given["POST", "/v3/mail/send"] = answer
+    given = settings(
+        sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, from_email="a@example.org",
+        secret_key="k" * 32, operator_email="o@example.org",
+    )  # fmt: skip
+    asked = [q for q in doctor._outside(given, wiring.now) if q.check.startswith("sendgrid")]
+    found = by_check([one for question in asked for one in question.ask().findings])
+    assert found["sendgrid key"].state is State.OK
+    assert (found["sendgrid mail"].state, said in found["sendgrid mail"].said) == (state, True)
+
+
+def test_without_an_operator_no_mail_is_tried(outside):
+    given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
+    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid mail"]
+    assert [one.state for one in question.ask().findings] == [State.WARN]
+    assert not outside.sendgrid.asked
 
 
 def test_our_own_pages_turn_away_what_nobody_signed(store):
@@ -379,7 +445,7 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
         sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, public_url=outside.pages.url,
         sendgrid_event_key=SIGNER.public, inbound_secret=SECRET, reply_domain="in.example.org",
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given) if q.check == "webhooks"]
+    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "webhooks"]
     found = by_check(question.ask().findings)
     assert found.pop(check).state is state
     assert {one.state for one in found.values()} == {State.OK}
@@ -387,7 +453,7 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
 
 def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
-    [question] = [q for q in doctor._outside(given) if q.check == "sendgrid account"]
+    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid account"]
     for scopes, state in (
         (RIGHTS[:1], State.WARN),
         (RIGHTS[:2], State.WARN),
@@ -402,7 +468,7 @@ def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
 def test_the_clock_is_compared_with_whoever_answers(outside):
     outside.sendgrid.headers = {"Date": format_datetime(NOW + timedelta(minutes=7), usegmt=True)}
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
-    questions = [q for q in doctor._outside(given) if q.check == "sendgrid account"]
+    questions = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid account"]
     _, offsets = doctor._ask_all(questions, lambda: NOW, 10)
     assert offsets == [-420.0]
     found = premises.clock_found(offsets)
@@ -566,7 +632,9 @@ def test_nonsense_of_a_provider_is_a_finding(outside, body):
         dns_server=outside.names.where, public_url=outside.pages.url,
     )  # fmt: skip
     questions = [
-        q for q in doctor._outside(given) if q.check in {"sendgrid account", "dns", "webhooks"}
+        q
+        for q in doctor._outside(given, wiring.now)
+        if q.check in {"sendgrid account", "dns", "webhooks"}
     ]
     found, _ = doctor._ask_all(questions, lambda: NOW, 10)
     assert {"sendgrid key", "event webhook", "inbound parse", "spf", "dkim"} <= by_check(
@@ -589,7 +657,7 @@ def test_without_a_name_server_the_records_are_told_all_the_same(outside):
         from_email="a@digest.example.org", reply_domain="in.example.org",
         dns_server=outside.names.where,
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given) if q.check == "dns"]
+    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
     assert {one.state for one in found.values()} == {State.FAIL}
     assert all("did not answer" in one.said and one.fix for one in found.values())
@@ -602,7 +670,7 @@ def test_a_domain_that_sendgrid_does_not_know_fails(outside):
         sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, from_email="a@elsewhere.org",
         dns_server=outside.names.where,
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given) if q.check == "dns"]
+    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
     assert (found["spf"].state, found["dkim"].state) == (State.FAIL, State.FAIL)
     assert "Authenticate Your Domain" in found["dkim"].fix

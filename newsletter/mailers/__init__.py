@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.allowance import Allowance
+    from newsletter.findings import Record, Told
     from newsletter.people import Email, GroupEmail
 
 
@@ -162,8 +163,28 @@ class Lists(Protocol):
 
 LISTS = {"sendgrid": "newsletter.mailers.sendgrid_lists:SendGridLists"}
 
+
+class MailCheck(Protocol):
+    """What a carrier of mail tells for nothing. Every method changes nothing there."""
+
+    def account(self) -> Told:
+        """Whether the key or the login holds, and what it may do."""
+
+    def would_take(self, email: Email) -> Told:
+        """Whether it takes a mail as a morning sends it. Nothing is delivered."""
+
+    def hooks(self) -> Told:
+        """Whether it reports events and replies to us."""
+
+    def records(self) -> Sequence[Record]:
+        """The records it wants for the From domain; none where it does not know that domain.
+
+        Raises CheckError where it does not tell.
+        """
+
+
 CHECKS = {
     "smtp": "newsletter.mailers.smtp_check:SmtpCheck",
     "sendgrid": "newsletter.mailers.sendgrid_check:SendGridCheck",
 }
-"""Whom `newsletter doctor` asks: a `MailCheck` of `findings.py`, made of settings and a timeout."""
+"""Whom `newsletter doctor` asks: a `MailCheck`, made of settings and a timeout."""

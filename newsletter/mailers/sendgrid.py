@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
-ACCEPTED = 202
+JUDGED, ACCEPTED = 200, 202
 BAD_REQUEST = 400
 TOO_MANY = 429
 SERVER_ERROR = 500
@@ -43,6 +43,7 @@ NO_TRACKING = {
     "open_tracking": {"enable": False},
     "subscription_tracking": {"enable": False},
 }
+SANDBOX = {"sandbox_mode": {"enable": True}}
 FIXES = {
     200: "nothing was sent (sandbox mode, or a proxy answered); check NEWSLETTER_SENDGRID_URL",
     401: "check SENDGRID_API_KEY and the credits of the account",
@@ -73,6 +74,22 @@ class SendGrid:
 
     def post(self, request: dict[str, Any]) -> str:
         """Hand over what may be for one reader or for many. Raises SendError."""
+        response = self._answer(request)
+        if response.status_code != ACCEPTED:
+            raise self.judge(response.status_code, response.body, response.headers)
+        return str(response.headers.get("X-Message-Id", ""))
+
+    def try_out(self, email: Email) -> int:
+        """Have a mail judged in sandbox mode: nothing is delivered, counted or paid for.
+
+        The status: 200, or 202 of somebody who knows no sandbox. Raises SendError.
+        """
+        response = self._answer(payload(email) | {"mail_settings": SANDBOX})
+        if response.status_code not in {JUDGED, ACCEPTED}:
+            raise self.judge(response.status_code, response.body, response.headers)
+        return int(response.status_code)
+
+    def _answer(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - the library is untyped
         from python_http_client.exceptions import HTTPError
 
         try:
@@ -88,9 +105,7 @@ class SendGrid:
             message = f"no whole answer from SendGrid: {error!r}"
             raise SendError(Verdict.UNKNOWN, message) from None
         self.allowance = allowance.read(response.headers, *RATE_HEADERS) or self.allowance
-        if response.status_code != ACCEPTED:
-            raise self.judge(response.status_code, response.body, response.headers)
-        return str(response.headers.get("X-Message-Id", ""))
+        return response
 
     def judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
         """What an answer that is not 202 proves."""

@@ -1,4 +1,5 @@
-"""What SendGrid tells about key, domain and webhooks. Questions alone (GET), free and harmless.
+"""What SendGrid tells about key, mail, domain and webhooks. Free and harmless: questions (GET), and
+one mail in sandbox mode, which nobody gets.
 
 twilio.com/docs/sendgrid/api-reference: scopes, domain-authentication, webhooks,
 settings-inbound-parse.
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from newsletter.findings import (
     CheckError,
     Finding,
-    MailCheck,
     Record,
     Told,
     fail,
@@ -23,12 +23,14 @@ from newsletter.findings import (
     ok,
     warn,
 )
-from newsletter.mailers.sendgrid import client
+from newsletter.mailers import MailCheck, SendError
+from newsletter.mailers.sendgrid import JUDGED, SendGrid, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from newsletter.people import Email
     from newsletter.settings import Settings
 
 UNAUTHORIZED, FORBIDDEN, OK = 401, 403, 200
@@ -52,6 +54,7 @@ class SendGridCheck:
         logging.getLogger("python_http_client").setLevel(logging.WARNING)
         key = settings.sendgrid_api_key.get_secret_value()
         self._client = client(key, settings.sendgrid_url, timeout).client
+        self._mailer = SendGrid(settings, timeout=timeout)
         self._settings = settings
         self._date: datetime | None = None
 
@@ -62,6 +65,18 @@ class SendGridCheck:
             return Told((fail("sendgrid key", str(error), "check SENDGRID_API_KEY"),), self._date)
         scopes = [str(one) for one in _list(found, "scopes")]
         return Told((_rights(scopes),), self._date)
+
+    def would_take(self, email: Email) -> Told:
+        check, asked = "sendgrid mail", "POST /v3/mail/send in sandbox mode, to the operator"
+        try:
+            status = self._mailer.try_out(email)
+        except SendError as error:
+            fix = "mend it before the morning: no digest would leave either"
+            return Told((fail(check, f"{asked}: {error}", fix),))
+        if status != JUDGED:
+            said = f"{asked}: {status}, not {JUDGED}; this mail may have been sent"
+            return Told((warn(check, said, "see NEWSLETTER_SENDGRID_URL"),))
+        return Told((ok(check, f"{asked}: {status}, taken; nothing was delivered"),))
 
     def records(self) -> Sequence[Record]:
         domain = self._settings.from_email.rpartition("@")[2].lower()

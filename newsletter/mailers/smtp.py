@@ -65,12 +65,27 @@ class Smtp:
     def send(self, email: Email) -> str:
         """Hand over one email and return what the server said when it took it."""
         with self._connected() as server:
-            options, to, utf8 = _envelope(server, email)
-            self._announce(server, email, options)
-            self._ask(server, f"RCPT TO:<{to}>", Verdict.REFUSED)
+            utf8 = self._address(server, email)
             content = _dotted(to_bytes(email, utf8=utf8))
             self._ask(server, "DATA", Verdict.REFUSED, GO_AHEAD)
             return self._hand_over(server, content)
+
+    def try_out(self, email: Email) -> str:
+        """The dialogue of `send` up to the recipient, taken back; the server's name.
+
+        Raises SendError.
+        """
+        with self._connected() as server:
+            self._address(server, email)
+            self._ask(server, "RSET", Verdict.HALT)
+            return f"{self._host}:{self._port}"
+
+    def _address(self, server: smtplib.SMTP, email: Email) -> bool:
+        """Sender and recipient; whether SMTPUTF8 is used."""
+        options, to, utf8 = _envelope(server, email)
+        self._announce(server, email, options)
+        self._ask(server, f"RCPT TO:<{to}>", Verdict.REFUSED)
+        return utf8
 
     def _announce(self, server: smtplib.SMTP, email: Email, options: str) -> None:
         sender = email.envelope_from or email.from_email

@@ -87,6 +87,8 @@ class FakeSendGrid(Loopback):
             fault = self.fault_for(payload)
             if fault is None:
                 fault = self.faults.popleft() if self.faults else Fault()
+            if payload.get("mail_settings", {}).get("sandbox_mode", {}).get("enable"):
+                return Fault(200) if fault.status == 202 and not fault.act else fault
             taken = (fault.status == 202 and not fault.act) or fault.accepts
             if taken and (wrong := self.batches.complaint(payload)):
                 return refusal(400, *wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 from dataclasses import dataclass, field
 from socketserver import StreamRequestHandler
@@ -46,6 +47,7 @@ class _Handler(StreamRequestHandler):
 
     def handle(self) -> None:
         self.fake, self.secure = self.server.fake, False
+        self.known, self.said = False, []
         if self.fake.implicit:
             self._encrypt()
         self._say("220 fake.example ESMTP")
@@ -57,8 +59,10 @@ class _Handler(StreamRequestHandler):
 
     def _obey(self, line: str) -> bool:
         verb = line.split(" ", maxsplit=1)[0].upper()
+        told = self._out_of_turn(verb, line)
         (self.fake.commands if self.secure else self.fake.in_clear).append(line)
-        if (told := self.fake.answers.get(verb)) is not None:
+        told = told or self.fake.answers.get(verb, "")
+        if told:
             return told != "drop" and self._say(told)
         if verb == "EHLO":
             return self._say(*self._keywords())
@@ -67,11 +71,27 @@ class _Handler(StreamRequestHandler):
             self._encrypt()
             return True
         if verb == "AUTH":
+            self.known = True
             return self._say("235 welcome")
+        self.said = [*self.said, verb] if verb in {"MAIL", "RCPT"} else []
         if verb == "DATA":
             self._say("354 go ahead")
             return self._take()
         return self._say("221 bye" if verb == "QUIT" else "250 fine")
+
+    def _out_of_turn(self, verb: str, line: str) -> str:
+        """What a server says to a command that it does not take now (RFC 5321, 4.1.4; 4954, 6)."""
+        if verb == "MAIL" and not self.known:
+            return "530 5.7.0 Authentication required"
+        begun = bool(self.said)
+        ready = {"MAIL": not begun, "RCPT": begun, "DATA": "RCPT" in self.said}
+        if not ready.get(verb, True):
+            return "503 5.5.1 Bad sequence of commands"
+        forms = {
+            "MAIL": r"MAIL FROM:<[^<>\s]*>( SMTPUTF8)?",
+            "RCPT": r"RCPT TO:<[^<>\s]+@[^<>\s]+>",
+        }
+        return "" if re.fullmatch(forms.get(verb, ".*"), line) else "501 5.5.4 Syntax error"
 
     def _keywords(self) -> list[str]:
         words = ["fake.example"]
