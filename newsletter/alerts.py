@@ -34,6 +34,8 @@ class Kind(StrEnum):
     MISSED = "a morning was missed"
     OVERDUE = "mail is overdue"
     HALTED = "mailing was stopped"
+    BOUNCES = "too many addresses are gone"
+    FIRST_MAILS = "first mails go slowly"
     UNKNOWN = "mails in doubt"
     COMPLAINTS_NEAR = "readers complain"
     COMPLAINTS = "too many complaints"

@@ -110,3 +110,21 @@ def next_step(row: Sequence[datetime], last_try: datetime, now: datetime) -> Ste
     if now - ended >= TRIED_FOR:
         return Step.GIVE_UP
     return Step.TRY if now - last_try >= TRY_EVERY else Step.WAIT
+
+
+FIRST = 200
+GONE_SHARE = 0.05
+"""Of the first mails of a run: above it the list is old, and mailbox providers notice."""
+FEW = 100
+"""With fewer readers a share says nothing."""
+FIRST_AN_HOUR = 100
+
+
+def too_many_gone(gone: int, readers: int) -> bool:
+    """Whether a run ends, by the hard bounces of its first mails."""
+    return readers >= FEW and gone > FIRST * GONE_SHARE
+
+
+def first_mails_left(this_hour: int, hour_before: int) -> int:
+    """How many more first mails to imported addresses may leave: twice as many each hour."""
+    return max(0, max(FIRST_AN_HOUR, 2 * hour_before) - this_hour)

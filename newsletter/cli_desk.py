@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 deliveries_app = typer.Typer(
-    help="Mails of which nobody knows whether they went out.",
+    help="Mails of which nobody knows whether they went out, and mailings that wait.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -36,6 +36,17 @@ def resolve(
     from newsletter.commands.desk import show_resolve
 
     raise typer.Exit(show_resolve(delivery_id, sent=sent))
+
+
+@deliveries_app.command("allow")
+def allow(
+    rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
+    day: Annotated[str, typer.Option("--date", metavar="DAY", help="of the digest: 2025-09-25")],
+) -> None:
+    """Mail the rest of a digest that stopped itself, or goes slowly, because of new addresses."""
+    from newsletter.commands.desk import show_allow
+
+    raise typer.Exit(show_allow(rubric, day))
 
 
 @replies_app.command("list")

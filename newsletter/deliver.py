@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from newsletter.mail_pace import MailPace
 from newsletter.mailers import Mailer, SendError, Verdict, name_of
 from newsletter.patience import Patience
 from newsletter.people import Delivery, DeliveryState, Email, EventKind
-from newsletter.restraint import Limits, complaints
+from newsletter.restraint import Limits, Watch, complaints, too_many_hard_bounces
 from newsletter.store import Store, claims, deliveries, events
 from newsletter.store.claims import Outcome
 from newsletter.store.events import Event
@@ -89,11 +90,12 @@ def deliver(
         claims.expire(tx, clock(), lives.is_gone)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-        complaint = complaints(tx, clock())
+        obstacle = complaints(tx, clock()) or too_many_hard_bounces(tx, digest_id)
     owner = f"{lives.me()}/{uuid4().hex}"
     work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
-    work.patience = Patience(limits.in_a_row, complaint)
+    work.patience = Patience(limits.in_a_row, obstacle)
     work.pace = MailPace(mailer, limits.per_second)
+    work.watch = Watch(digest_id)
     work.todo = counts.get(DeliveryState.PENDING, 0)
     work.total = sum(counts.values())
     if work.todo:
@@ -153,6 +155,7 @@ class _Work:
     back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
     patience: Patience = field(default_factory=Patience)
     pace: MailPace = field(default_factory=MailPace)
+    watch: Watch = field(default_factory=partial(Watch, 0))
     todo: int = 0
     sent: int = 0
     total: int = 0
@@ -226,7 +229,11 @@ class _Work:
         with self.store.begin() as tx:
             claims.record(tx, outcomes, now)
             # A refusal in the dialogue is the same news as a report that comes by mail.
-            events.apply(tx, [_bounced(one, now) for one in outcomes if one.diagnostic], now)
+            refused = [_bounced(one, now) for one in outcomes if one.diagnostic]
+            events.apply(tx, refused, now)
+            if reason := self.watch.look(tx, now, at_once=bool(refused)):
+                self.patience.halted = self.patience.halted or reason
+                return [], 0
             free = self.pace.grant(tx, now, free)
             if not free:
                 return [], 0
@@ -239,6 +246,7 @@ class _Work:
                 until=until,
                 limit=free,
                 mailer=name_of(self.mailer),
+                slowly=self.limits.first_mails_slowly,
             )
 
     def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:

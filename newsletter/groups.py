@@ -20,7 +20,7 @@ from newsletter.mail_pace import MailPace
 from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict, name_of
 from newsletter.patience import Patience, in_a_row
 from newsletter.people import DeliveryState
-from newsletter.restraint import complaints
+from newsletter.restraint import complaints, too_many_hard_bounces
 from newsletter.store import Store, claims, deliveries, group_ends, groups
 from newsletter.store.groups import Group, GroupState, Hour, Likeness, Lost
 
@@ -119,6 +119,9 @@ class _Work:
     ) -> tuple[Group | None, float]:
         with self.store.begin() as tx:
             now = self.clock()
+            if reason := too_many_hard_bounces(tx, self.digest_id):
+                self.patience.halted = reason
+                return None, 0.0
             if not groups.has_room(tx, fenced=bool(batch_id)):
                 return None, NO_ROOM
             if not self.pace.grant(tx, now, 1):
@@ -230,12 +233,12 @@ def deliver_groups(
     limits = limits or Limits()
     settle_lost(store, mailer, clock)
     with store.begin() as tx:
-        complaint = complaints(tx, clock())
+        obstacle = complaints(tx, clock()) or too_many_hard_bounces(tx, digest_id)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
     total = sum(counts.values())
     before = total - counts.get(DeliveryState.PENDING, 0)
-    patience = Patience({**in_a_row(), Verdict.UNKNOWN: 3}, complaint)
+    patience = Patience({**in_a_row(), Verdict.UNKNOWN: 3}, obstacle)
     pace = MailPace(mailer, limits.per_second)
     work = _Work(store, mailer, digest_id, compose, due, clock, limits, pace, patience)
     while not (patience.halted or stop()):

@@ -23,7 +23,15 @@ from newsletter.mailbox import MailboxError
 from newsletter.people import EventKind
 from newsletter.signs import give_sign
 from newsletter.stopping import Stopped
-from newsletter.store import events, inbound, retention, signups, soft_bounces, troubles
+from newsletter.store import (
+    events,
+    first_mails,
+    inbound,
+    retention,
+    signups,
+    soft_bounces,
+    troubles,
+)
 from newsletter.store.troubles import EVERYONE, NO_DAY, TroubleKind
 from newsletter.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.watching import tell_operator
@@ -156,6 +164,7 @@ def try_bounced_again(room: Room, now: datetime) -> None:
 def forget_signups(room: Room, now: datetime) -> None:
     with room.store.begin() as tx:
         signups.purge(tx, now)
+        first_mails.forget_old(tx, now)
 
 
 def forget_events(room: Room, now: datetime) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter.bounces import FIRST, GONE_SHARE
 from newsletter.patience import in_a_row
-from newsletter.store import events
+from newsletter.store import deliveries, events
 from newsletter.symptoms import COMPLAINTS, stops_mail
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from newsletter.mailers import Verdict
 
 MONTH = timedelta(days=30)
+LOOK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Limits:
     threads: int = 8
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
+    first_mails_slowly: bool = True
     in_a_row: dict[Verdict, int] = field(default_factory=in_a_row)
 
 
@@ -39,3 +42,27 @@ def complaints(tx: Connection, now: datetime) -> str:
         f"{complained} readers complained on {accepted} mails in 30 days, more than "
         f"{COMPLAINTS:.1%}: mailbox providers block such senders; find out why first"
     )
+
+
+def too_many_hard_bounces(tx: Connection, digest_id: int) -> str:
+    """Why a run ends: an old list ruins the sender's name. Empty where it may go on."""
+    if not (gone := deliveries.hard_bounces(tx, digest_id)):
+        return ""
+    return (
+        f"{gone} of the first {FIRST} mails went to addresses that do not exist, more than "
+        f"{GONE_SHARE:.0%}: mailbox providers block such senders; find out how old the list is"
+    )
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the first mails of a digest while it is sent, every few seconds."""
+
+    digest_id: int
+    next_look: datetime | None = None
+
+    def look(self, tx: Connection, now: datetime, *, at_once: bool = False) -> str:
+        if self.next_look and now < self.next_look and not at_once:
+            return ""
+        self.next_look = now + LOOK_EVERY
+        return too_many_hard_bounces(tx, self.digest_id)

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.alerts import Alert, Kind
+from newsletter.bounces import FIRST_AN_HOUR
 from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.trouble import RUN_AGAIN
 
@@ -53,7 +54,8 @@ class Seen:
     many readers wait, `gone` those that are not there and have readers, `place` where they lie;
     `failed`, `unread` and `morning` what was noted of the last week's mornings; `missed` digests
     that are not made, since their first mail was due; `owed` and `doubts` mails late by an hour,
-    planned or not; `spent` each rubric's last days.
+    planned or not; `halted` with as many hard bounces as stopped it; `slowed` first mails to new
+    addresses that wait; `spent` each rubric's last days.
     """
 
     now: datetime
@@ -66,6 +68,7 @@ class Seen:
     missed: tuple[Case, ...] = ()
     owed: tuple[Case, ...] = ()
     halted: tuple[Case, ...] = ()
+    slowed: tuple[Case, ...] = ()
     doubts: tuple[Case, ...] = ()
     spent: tuple[Case, ...] = ()
     month_nanos: int = 0
@@ -186,6 +189,16 @@ def _overdue(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
 
 def _halted(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
     for case in seen.halted:
+        if case.number:
+            yield Alert(
+                Kind.BOUNCES,
+                case.subject,
+                case.reason,
+                "Those addresses are mailed no more; the other mails wait. Find out where the list "
+                "comes from, and how old it is. To mail the others all the same:",
+                f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
+            )
+            continue
         yield Alert(
             Kind.HALTED,
             case.subject,
@@ -193,6 +206,21 @@ def _halted(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             "Mend what the reason names. The mails that are left wait, and are offered again "
             "every five minutes; to mail everybody at once:",
             f"newsletter run --date {case.day} --rubric {case.rubric}",
+        )
+
+
+def _slowed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+    for case in seen.slowed:
+        yield Alert(
+            Kind.FIRST_MAILS,
+            case.subject,
+            f"{_count(case.number, 'first mail')} to imported addresses "
+            f"wait{'s' if case.number == 1 else ''}: {FIRST_AN_HOUR} leave in the first hour, and "
+            "twice as many in each that follows.",
+            "An old list must show its dead addresses before they ruin the sender's name. It goes "
+            "on by itself while `newsletter serve` runs, and with each `newsletter run`. If you "
+            "know that the list is good, send all at once:",
+            f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
         )
 
 
@@ -343,6 +371,7 @@ RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
     _missed,
     _overdue,
     _halted,
+    _slowed,
     _doubts,
     _complaints,
     _budgets,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from newsletter import decisions, wiring
 from newsletter.decisions import Decided
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import claims, group_ends, inbound
+from newsletter.store import claims, first_mails, group_ends, inbound
 from newsletter.terminal import print_json, screen, table
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ def show_resolve(delivery_id: str, *, sent: bool) -> int:
         message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
         raise SettingsError(message)
     screen().print(done)
+    return 0
+
+
+def show_allow(rubric: str, day: str) -> int:
+    try:
+        of_day = date.fromisoformat(day)
+    except ValueError:
+        message = f"--date {day}: write it as 2025-09-25"
+        raise SettingsError(message) from None
+    with wiring.open_store(read_settings()).begin() as tx:
+        done = first_mails.let_go(tx, rubric, of_day)
+    if not done:
+        message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
+        raise SettingsError(message)
+    screen().print(
+        f"{rubric} of {day}: all that wait are mailed at once, within five minutes by "
+        f"`newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
+    )
     return 0
 
 

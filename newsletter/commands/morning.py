@@ -211,6 +211,8 @@ def _left(issue: Issue) -> Iterator[str]:
     """What did not go out as it should, beside what is called a trouble."""
     if issue.tally.unknown and not _lost(issue):
         yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
+    if issue.tally.pending and not issue.trouble:
+        yield f"{plural(issue.tally.pending, 'mail')} wait: newsletter status says for what"
     if issue.tally.rejected:
         yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
 

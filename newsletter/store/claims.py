@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, bindparam, func, literal, or_, select, update
+from sqlalchemy import String, and_, bindparam, func, literal, or_, select, update
 
 from newsletter.people import Delivery, DeliveryState, SubscriberState
-from newsletter.store import soft_bounces, subscribers
-from newsletter.store.tables import delivery, digest, subscriber, suppression
+from newsletter.store import first_mails, soft_bounces, subscribers
+from newsletter.store.tables import delivery, digest, first_mail, subscriber, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -52,10 +52,16 @@ class Outcome:
 # Built once: a run says them thousands of times.
 _NEXT = (
     select(delivery.c.id.label("delivery_id"), delivery.c.attempt, suppression.c.reason)
-    .add_columns(*subscriber.c)
+    .add_columns(*subscriber.c, first_mail.c.email_hash.label("unmailed"))
     .select_from(
-        delivery.join(subscriber).outerjoin(
-            suppression, suppression.c.email_hash == subscriber.c.email_hash
+        delivery.join(subscriber)
+        .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
+        .outerjoin(
+            first_mail,
+            and_(
+                first_mail.c.email_hash == subscriber.c.email_hash,
+                first_mail.c.mailed_at.is_(None),
+            ),
         )
     )
     .where(
@@ -126,13 +132,15 @@ def claim(
     until: datetime,
     limit: int,
     mailer: str = "",
+    slowly: bool = True,
 ) -> tuple[list[Delivery], int]:
     """Up to `limit` rows, now `sending` and ours until `until`; and how many were skipped.
 
     Who has left, paused or been suppressed since the rows were made is skipped here, in the
-    transaction that claims. Commit before the first request leaves.
+    transaction that claims. Commit before the first request leaves. `slowly`: of first mails to
+    imported addresses only as many as may leave.
     """
-    claimed, skipped = choose(tx, digest_id, now, limit)
+    claimed, skipped = choose(tx, digest_id, now, limit, slowly=slowly)
     if claimed:
         start(tx, [one.id for one in claimed], now, owner=owner, until=until, mailer=mailer)
     return claimed, skipped
@@ -144,25 +152,47 @@ def choose(
     now: datetime,
     limit: int,
     who: ColumnElement[bool] | None = None,
+    *,
+    slowly: bool = True,
 ) -> tuple[list[Delivery], int]:
     """The next rows that may be sent, of readers like `who`; and how many were skipped."""
     query = _NEXT if who is None else _NEXT.where(who)
     rows = tx.execute(query, {"of_digest": digest_id, "now": now, "most": limit}).all()
-    skip, chosen, tries = [], [], []
-    for row in rows:
-        if obstacle := _obstacle(row):
-            change = {"row": row.delivery_id, "now": now, "address": row.email}
-            skip.append({**change, "why": obstacle})
-            continue
-        if row.state_reason == soft_bounces.TRY:
-            tries.append(row.id)
-        reader, attempt = subscribers.of_row(row), row.attempt + 1
-        chosen.append(Delivery(row.delivery_id, digest_id, reader, DeliveryState.SENDING, attempt))
+    skip = [
+        {"row": row.delivery_id, "now": now, "address": row.email, "why": obstacle}
+        for row in rows
+        if (obstacle := _obstacle(row))
+    ]
     if skip:
         tx.execute(_SKIP, skip)
-    if tries:
+    mailed = [row for row in rows if not _obstacle(row)]
+    if any(row.unmailed for row in mailed):
+        mailed = _let_first_mails(tx, digest_id, mailed, now, slowly=slowly)
+    if tries := [row.id for row in mailed if row.state_reason == soft_bounces.TRY]:
         soft_bounces.start_try(tx, tries, now)
+    sending = DeliveryState.SENDING
+    chosen = [
+        Delivery(row.delivery_id, digest_id, subscribers.of_row(row), sending, row.attempt + 1)
+        for row in mailed
+    ]
     return chosen, len(skip)
+
+
+def _let_first_mails(
+    tx: Connection, digest_id: int, rows: Sequence[Row[Any]], now: datetime, *, slowly: bool
+) -> list[Row[Any]]:
+    """The rows without the first mails that have to wait."""
+    if not slowly:
+        return list(rows)
+    new = [row.unmailed for row in rows if row.unmailed]
+    left = first_mails.left(tx, digest_id, now)
+    leaving = new if left is None else new[:left]
+    if leaving:
+        first_mails.mailed(tx, leaving, now)
+    if len(leaving) < len(new):
+        first_mails.hold(tx, digest_id, now)
+    waiting = set(new[len(leaving) :])
+    return [row for row in rows if row.unmailed not in waiting]
 
 
 def start(

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.people import DeliveryState, Subscriber, SubscriberState
+from newsletter import bounces
+from newsletter.people import DeliveryState, EventKind, Subscriber, SubscriberState
 from newsletter.store import holding, retention
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
@@ -43,6 +44,7 @@ MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscri
 MAY_BE_MAILED = and_(
     subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None)
 )
+GONE = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,10 @@ def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -
 
 
 def resume(tx: Connection, digest_id: int) -> None:
-    """Somebody asks for this digest to go on: forget the halt, and do not wait for old delays."""
+    """Somebody asks for this digest to go on: forget the halt, and do not wait for old delays.
+
+    First mails to new addresses still wait for their hour: they are not late because they failed.
+    """
     tx.execute(update(mailing).where(mailing.c.digest_id == digest_id).values(halted=""))
     tx.execute(
         update(delivery)
@@ -164,9 +169,30 @@ def resume(tx: Connection, digest_id: int) -> None:
             delivery.c.digest_id == digest_id,
             delivery.c.state == DeliveryState.PENDING,
             delivery.c.not_before.is_not(None),
+            delivery.c.failures > 0,
         )
         .values(not_before=None, failures=0)
     )
+
+
+def hard_bounces(tx: Connection, digest_id: int) -> int:
+    """Of the first mails of a digest those to addresses that are gone; 0 where that stops nothing,
+    or the operator lets the others go all the same.
+    """
+    first: list[tuple[str, str]] = []
+    for state in (DeliveryState.ACCEPTED, DeliveryState.REJECTED):
+        query = (
+            select(delivery.c.id, delivery.c.fate)
+            .where(delivery.c.digest_id == digest_id, delivery.c.state == state.value)
+            .order_by(delivery.c.id)
+            .limit(bounces.FIRST)
+        )
+        first += [(row.id, row.fate) for row in tx.execute(query)]
+    gone = sum(fate in GONE for _, fate in sorted(first)[: bounces.FIRST])
+    if not gone or not bounces.too_many_gone(gone, sum(count(tx, digest_id).values())):
+        return 0
+    query = select(mailing.c.unrestrained).where(mailing.c.digest_id == digest_id)
+    return 0 if tx.scalar(query) else gone
 
 
 def halt(tx: Connection, digest_id: int, reason: str) -> None:

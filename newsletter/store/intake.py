@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 
 from newsletter.addresses import canonical, fingerprint
 from newsletter.importing import Merged, merge, new_subscriber
-from newsletter.store import subscribers
+from newsletter.store import first_mails, subscribers
 from newsletter.store.subscribers import Change
 from newsletter.store.tables import subscriber, suppression
 
@@ -94,4 +94,6 @@ def _save_some(
         done.counts[subscribers.change(tx, known[key], merged.person, now)] += 1
     if new:
         tx.execute(insert(subscriber), new)
+        if consent:
+            first_mails.note(tx, [one["email_hash"] for one in new], now)
     done.counts[Change.ADDED] += len(new)

@@ -6,11 +6,11 @@ import json
 from datetime import time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, literal, select
 
 from newsletter.model import DayKind
 from newsletter.people import DeliveryState, Subscriber
-from newsletter.store import events, spending, troubles
+from newsletter.store import deliveries, events, spending, troubles
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
 from newsletter.store.inbound import State
 from newsletter.store.tables import delivery, digest, fetched, inbound, mailing, subscriber
@@ -46,6 +46,7 @@ def look(tx: Connection, now: datetime) -> Seen:
         mailbox=troubles.noted(tx, TroubleKind.MAILBOX, now, SETTLING),
         signups=troubles.noted(tx, TroubleKind.SIGNUP, now, DAY),
         owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
+        slowed=_slowed(tx, now),
         doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
         halted=_halted(tx, now),
         spent=spending.by_rubric(tx, now - SPENT_DAYS),
@@ -73,18 +74,39 @@ def _mails(
         .order_by(digest.c.date, digest.c.rubric)
     )
     if within:
-        query = query.where(since >= now - within)
+        query = query.where(since >= now - within, ~_held(now))
+    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+
+
+def _held(now: datetime) -> ColumnElement[bool]:
+    """First mails to new addresses, until their hour: nothing of them has failed."""
+    later = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type)) > now
+    return and_(later, delivery.c.failures == 0)
+
+
+def _slowed(tx: Connection, now: datetime) -> tuple[Case, ...]:
+    since = func.min(delivery.c.created_at, type_=delivery.c.created_at.type)
+    query = (
+        select(digest.c.rubric, digest.c.date, func.count(), since)
+        .join_from(delivery, digest)
+        .where(delivery.c.state == DeliveryState.PENDING, _held(now))
+        .group_by(digest.c.rubric, digest.c.date)
+        .order_by(digest.c.date, digest.c.rubric)
+    )
     return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
 
 
 def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
     query = (
-        select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted)
+        select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted, digest.c.id)
         .join_from(mailing, digest)
         .where(mailing.c.halted != "", mailing.c.at >= now - WEEK)
         .order_by(digest.c.date, digest.c.rubric)
     )
-    return tuple(Case(slug, day, at, reason=why) for slug, day, at, why in tx.execute(query))
+    return tuple(
+        Case(slug, day, at, deliveries.hard_bounces(tx, key), why)
+        for slug, day, at, why, key in tx.execute(query).all()
+    )
 
 
 def _replies(tx: Connection) -> tuple[int, datetime | None]:

@@ -134,6 +134,7 @@ def _silent(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]
             delivery.c.subscriber_id == subscriber_id,
             delivery.c.state == DeliveryState.ACCEPTED,
             delivery.c.fate == "",
+            delivery.c.mailer != "outbox",  # What lies in a file did not arrive.
             delivery.c.changed_at <= now - SILENCE,
         )
         .order_by(delivery.c.changed_at.desc())

@@ -16,7 +16,7 @@ from newsletter.store.tables.papers import (
     paper_version,
 )
 from newsletter.store.tables.processes import lease, life
-from newsletter.store.tables.readers import erasure, signup, subscriber, suppression
+from newsletter.store.tables.readers import erasure, first_mail, signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
 from newsletter.store.tables.units import unit
 
@@ -34,6 +34,7 @@ __all__ = [
     "erasure",
     "event",
     "fetched",
+    "first_mail",
     "inbound",
     "inbound_body",
     "lease",

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -66,6 +67,8 @@ mailing = Table(
     Column("excluded", JSON, nullable=False),
     Column("halted", Text, nullable=False, default=""),
     Column("at", Moment, nullable=False),
+    # By the operator: neither hard bounces nor new addresses hold it back.
+    Column("unrestrained", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 # What the provider told about mails. `id` is the hash of the news: told twice, it is one row.

@@ -54,6 +54,15 @@ signup = Table(
     Column("refused_at", Moment),
 )
 
+# Imported addresses, until a day after their first mail.
+first_mail = Table(
+    "first_mail",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("imported_at", Moment, nullable=False),
+    Column("mailed_at", Moment, index=True),
+)
+
 # Addresses whose erasure the provider is still to be told of; a row is deleted when it was.
 erasure = Table(
     "erasure",

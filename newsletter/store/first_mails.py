@@ -1,0 +1,97 @@
+"""First mails to imported addresses: few an hour at first, so that an old list shows its dead
+addresses before they ruin the sender's name. Known readers are not slowed down.
+
+An address stands here from its import until a day after its first mail. The rows of the last two
+hours say how many more may leave (`bounces.first_mails_left`), for all processes together.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.bounces import first_mails_left
+from newsletter.people import DeliveryState
+from newsletter.store.tables import delivery, digest, first_mail, mailing, subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from sqlalchemy import Connection
+
+HOUR = timedelta(hours=1)
+KEPT = timedelta(days=1)
+
+
+def note(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
+    """These were imported as readers."""
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    rows = [{"email_hash": one, "imported_at": now} for one in email_hashes]
+    tx.execute(insert(first_mail).on_conflict_do_nothing(), rows)
+
+
+def left(tx: Connection, digest_id: int, now: datetime) -> int | None:
+    """How many first mails of a digest may leave now; None where the operator lets all go.
+
+    Until this transaction ends no other process is told the same.
+    """
+    allowed = select(mailing.c.unrestrained).where(mailing.c.digest_id == digest_id)
+    if tx.scalar(allowed):
+        return None
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtext("first mails"))))
+    mailed = first_mail.c.mailed_at
+    this = tx.scalar(select(func.count()).where(mailed > now - HOUR)) or 0
+    before = select(func.count()).where(mailed > now - 2 * HOUR, mailed <= now - HOUR)
+    return first_mails_left(this, tx.scalar(before) or 0)
+
+
+def mailed(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
+    """Their first mail leaves."""
+    mine = first_mail.c.email_hash.in_(email_hashes)
+    tx.execute(update(first_mail).where(mine).values(mailed_at=now))
+
+
+def hold(tx: Connection, digest_id: int, now: datetime) -> None:
+    """Let the digest's other first mails wait until more may leave."""
+    oldest = select(func.min(first_mail.c.mailed_at, type_=first_mail.c.mailed_at.type))
+    found = tx.scalar(oldest.where(first_mail.c.mailed_at > now - HOUR)) or now
+    waiting = (
+        select(subscriber.c.id)
+        .join(first_mail, first_mail.c.email_hash == subscriber.c.email_hash)
+        .where(first_mail.c.mailed_at.is_(None))
+    )
+    tx.execute(
+        update(delivery)
+        .where(
+            delivery.c.digest_id == digest_id,
+            delivery.c.state == DeliveryState.PENDING,
+            delivery.c.subscriber_id.in_(waiting),
+        )
+        .values(not_before=found + HOUR)
+    )
+
+
+def let_go(tx: Connection, rubric: str, day: date) -> int:
+    """The operator knows the list, or accepts the bounces: mail all of a date. How many digests."""
+    chosen = select(digest.c.id).where(digest.c.rubric == rubric, digest.c.date == day)
+    tx.execute(
+        update(delivery)
+        .where(
+            delivery.c.digest_id.in_(chosen),
+            delivery.c.state == DeliveryState.PENDING,
+            delivery.c.failures == 0,
+        )
+        .values(not_before=None)
+    )
+    return tx.execute(
+        update(mailing).where(mailing.c.digest_id.in_(chosen)).values(unrestrained=True, halted="")
+    ).rowcount
+
+
+def forget_old(tx: Connection, now: datetime) -> None:
+    tx.execute(delete(first_mail).where(first_mail.c.mailed_at < now - KEPT))

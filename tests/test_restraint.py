@@ -1,0 +1,149 @@
+"""What an old list may not do: a run that stops itself, first mails that go slowly."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.addresses import fingerprint
+from newsletter.bounces import first_mails_left, too_many_gone
+from newsletter.deliver import Limits
+from newsletter.mailers import SendError, Verdict
+from newsletter.people import DeliveryState, EventKind
+from newsletter.store import events, first_mails, sights
+from newsletter.store.events import Event
+from newsletter.symptoms import Bounds, find
+from tests.fakes.mail import RUBRIC, FakeMailer, Town
+
+if TYPE_CHECKING:
+    from newsletter.alerts import Alert
+    from newsletter.people import Email
+    from newsletter.store import Store
+
+DAY = date(2025, 9, 23)
+BOUNDS = Bounds(timedelta(hours=3), 0, None, 0)
+ALLOW = f"newsletter deliveries allow --date {DAY} --rubric {RUBRIC}"
+
+
+def alerts(town: Town) -> list[Alert]:
+    with town.store.read() as tx:
+        return find(sights.look(tx, town.clock.now()), BOUNDS)
+
+
+def imported(store: Store, people: int, known: int = 0) -> Town:
+    """A town in which some are known readers and the others were imported, and had no mail yet."""
+    town = Town(store)
+    everybody = town.settle(people + known)
+    hashes = [one.email for one in everybody[known:]]
+    with store.begin() as tx:
+        first_mails.note(tx, [fingerprint(one) for one in hashes], town.clock.now())
+    town.announce(DAY)
+    return town
+
+
+def test_first_mails_double_each_hour() -> None:
+    sent: list[int] = [0, 0]
+    for _ in range(5):
+        sent.append(first_mails_left(0, sent[-1]))
+    assert sent[2:] == [100, 200, 400, 800, 1600]
+    assert first_mails_left(100, 0) == 0
+    assert first_mails_left(150, 100) == 50
+
+
+@pytest.mark.parametrize(
+    ("gone", "readers", "stops"), [(10, 200, False), (11, 200, True), (11, 99, False)]
+)
+def test_a_run_stops_above_five_percent_of_its_first_mails(gone: int, readers: int, stops: bool):  # noqa: FBT001
+    assert too_many_gone(gone, readers) is stops
+
+
+def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wait(store: Store):
+    town = imported(store, 350, known=30)
+    mailer = FakeMailer()
+    counts = []
+    for _ in range(3):
+        town.send(mailer, limits=Limits(threads=8))
+        counts.append(len(mailer.taken))
+        assert town.send(mailer, limits=Limits(threads=8)).sent == 0
+        town.clock.at += timedelta(hours=1, seconds=1)
+    assert counts == [130, 330, 380]
+    assert {f"reader{n}@example.org" for n in range(1, 31)} <= {
+        one.to_email for one in mailer.taken[:130]
+    }
+
+
+def test_a_small_list_does_not_notice(store: Store):
+    town = imported(store, 99)
+    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 99
+    assert alerts(town) == []
+
+
+def test_what_goes_to_files_goes_at_once(store: Store):
+    town = imported(store, 101)
+    limits = Limits(threads=8, first_mails_slowly=False)
+    assert town.send(FakeMailer(), limits=limits).sent == 101
+
+
+def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
+    town = imported(store, 120)
+    town.send(FakeMailer(), limits=Limits(threads=8))
+    town.clock.at += timedelta(minutes=50)
+    [alert] = alerts(town)
+    assert (alert.title, alert.command) == ("First mails go slowly", ALLOW)
+    assert "20 first mails" in alert.what
+    with store.begin() as tx:
+        assert first_mails.let_go(tx, RUBRIC, DAY) == 1
+    assert alerts(town) == []
+    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 20
+
+
+def no_such_user(mail: Email, every: int = 10) -> None:
+    number = int(mail.to_email.removeprefix("reader").partition("@")[0])
+    if number % every == 0:
+        said = "smtp; 550 5.1.1 no such user"
+        raise SendError(Verdict.REFUSED, said, diagnostic=said)
+
+
+def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store: Store):
+    town = Town(store)
+    town.settle(240)
+    town.announce(DAY)
+    tally = town.send(FakeMailer(before=no_such_user), limits=Limits(threads=4))
+    assert (tally.rejected in range(11, 15), tally.pending > 0) == (True, True)
+    assert "of the first 200 mails went to addresses that do not exist" in tally.halted_reason
+    assert town.send(FakeMailer(), limits=Limits(threads=4)).sent == 0
+    [alert] = alerts(town)
+    assert (alert.title, alert.command) == ("Too many addresses are gone", ALLOW)
+    with store.begin() as tx:
+        first_mails.let_go(tx, RUBRIC, DAY)
+    rest = town.send(FakeMailer(), limits=Limits(threads=4))
+    assert (rest.pending, rest.halted_reason) == (0, "")
+    assert alerts(town) == []
+
+
+def test_bounces_that_the_provider_tells_stop_the_rest_of_a_run(store: Store):
+    town = Town(store)
+    town.settle(150)
+    town.announce(DAY)
+    mailer = FakeMailer()
+    town.send(mailer, limits=Limits(threads=4), stop=lambda: len(mailer.taken) >= 100)
+    taken = [row for row in town.rows() if row.state == DeliveryState.ACCEPTED][:11]
+    now = town.clock.now()
+    with store.begin() as tx:
+        for row in taken:
+            events.apply(tx, [Event(EventKind.HARD_BOUNCE, row.email, now, row.id)], now)
+    tally = town.send(FakeMailer(), limits=Limits(threads=4))
+    assert tally.sent == 0
+    assert "11 of the first 200" in tally.halted_reason
+
+
+def test_few_readers_are_no_share(store: Store):
+    town = Town(store)
+    town.settle(60)
+    town.announce(DAY)
+
+    tally = town.send(FakeMailer(before=partial(no_such_user, every=2)), limits=Limits(threads=1))
+    assert (tally.rejected, tally.accepted, tally.halted_reason) == (30, 30, "")
