@@ -307,5 +307,11 @@ class Digest:
     withdrawn: tuple[Withdrawal, ...] = ()
 
     @property
+    def not_compared(self) -> bool:
+        """Whether the local ranking found no word that the rubric shares with any of the papers."""
+        nothing = self.kind is DayKind.NOTHING_MET and not self.judged
+        return nothing and self.coverage.scanned > 0
+
+    @property
     def first_date(self) -> Day:
         return self.since or self.date

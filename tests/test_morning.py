@@ -103,6 +103,31 @@ def test_no_score_is_invented_by_the_local_ranking(world):
     assert not re.search(r"(Relevance|Novelty)\s*\d", mail.get_body(("html",)).get_content())
 
 
+@pytest.mark.parametrize(
+    ("categories", "wanted"),
+    [("cs.CL", "Языковые модели и их сжатие"), ("cs.CV", "seismology of volcanoes")],
+)
+def test_what_local_ranking_can_not_compare_is_said(tmp_path, categories, wanted):
+    """Another language, and another subject than that of the categories."""
+    made = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    head = f"---\ntitle: One\ncategories: [{categories}]\n---\n\n## Criteria\n\n"
+    (made.rubrics / "one.md").write_text(f"{head}1. {wanted}\n", encoding="utf-8")
+    words = ("rubrics", "check", str(made.rubrics / "one.md"))
+    assert made.newsletter(*words).status == 0
+    assert not (tmp_path / "newsletter.db").exists(), "a check makes no database"
+    made.subscribe("ada@example.org,one")
+    done = made.newsletter("run")
+    assert done.status == 0, done.err
+    assert "one: local ranking found no word that the rubric shares with the papers" in done.out
+    [mail] = made.mails()
+    text = " ".join(mail.get_body(("plain",)).get_content().split())
+    assert "This rubric shares no word with the" in text
+    assert "reached your bar" not in text
+    assert "not ranked" in mail["Subject"]
+    checked = made.newsletter(*words)
+    assert (checked.status, "local ranking can't compare it" in checked.out) == (0, True)
+
+
 def test_24_preview_is_what_is_sent_but_for_the_tokens(world_anywhere):
     world = world_anywhere
     world.subscribe("ada@example.org,small")

@@ -205,6 +205,11 @@ def _unread(issue: Issue) -> Iterator[str]:
     left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
     if left and not issue.trouble:
         yield f"{left} papers were not read, the budget was spent"
+    if issue.digest and issue.digest.not_compared:
+        yield (
+            "local ranking found no word that the rubric shares with the papers: write it in "
+            "English and about its categories, or set ANTHROPIC_API_KEY"
+        )
 
 
 def _left(issue: Issue) -> Iterator[str]:

@@ -40,13 +40,14 @@ if TYPE_CHECKING:
     from newsletter.room import Room
     from newsletter.score import Scored
     from newsletter.scorers import Scorer
+    from newsletter.store import Store
 
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     """Score the last stored days with the rubric of `file`; nothing is mailed or frozen."""
     room = wiring.build(read_settings())
     rubric = load(file)
-    found = stored_days(room, rubric, days)
+    found = stored_days(room.store, rubric, days)
     at_most = _price(room, rubric, found)
     screen(errors=True).print(
         f"{plural(len(found), 'stored day')}, "
@@ -78,7 +79,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
     """Score the newest stored day a second time, and say how far the two runs agree."""
     room = wiring.build(read_settings())
     rubric = load(file)
-    [day] = stored_days(room, rubric, 1)
+    [day] = stored_days(room.store, rubric, 1)
     before = stored(room.store, room.scorer, rubric, day, room.clock)
     if not before:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
@@ -95,7 +96,12 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
     rubric = load(file)
     known = read_labels(labels)
     day = next(
-        (d for d in stored_days(room, rubric, 60) if known.keys() <= {p.id for p in d.papers}), None
+        (
+            d
+            for d in stored_days(room.store, rubric, 60)
+            if known.keys() <= {p.id for p in d.papers}
+        ),
+        None,
     )
     if day is None:
         message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
@@ -137,9 +143,9 @@ def read_labels(file: Path) -> dict[str, tuple[int, int]]:
         raise Trouble(message) from error
 
 
-def stored_days(room: Room, rubric: Rubric, most: int) -> list[StoredDay]:
+def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:
     """The last days that were fetched in the rubric's categories. Raises Trouble for none."""
-    with room.store.read() as tx:
+    with store.read() as tx:
         found = [
             StoredDay(day, [one.paper for one in shelf.listed(tx, rubric.categories, day)])
             for day in shelf.dates(tx, rubric.categories, most)

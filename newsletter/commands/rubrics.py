@@ -8,9 +8,11 @@ from newsletter import wiring
 from newsletter.categories import doubts
 from newsletter.commands.replaying import stored_days
 from newsletter.estimate import estimate
+from newsletter.premises import opened
 from newsletter.rubrics import load
 from newsletter.scorers import ScorerError
 from newsletter.settings import read_settings
+from newsletter.similarity import similarities
 from newsletter.store import subscribers
 from newsletter.terminal import dollars, print_json, screen, table
 from newsletter.trouble import Trouble
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newsletter.model import Rubric
+    from newsletter.settings import Settings
 
 
 def show_rubrics(*, as_json: bool) -> int:
@@ -69,14 +72,32 @@ def show_rubric_check(file: Path) -> int:
     return 0
 
 
+def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
+    """What local ranking can't do with this rubric, by the newest day that is stored, if any is."""
+    try:
+        store = opened(settings)
+        if store is None:
+            return
+        [day] = stored_days(store, rubric, 1)
+    except Trouble:
+        return
+    if not any(similarities(rubric, day.papers)):
+        screen().print(
+            f"Mind that local ranking can't compare it: it shares no word with the "
+            f"{len(day.papers)} papers of {day.date}. Write it in English and about its "
+            "categories, or set ANTHROPIC_API_KEY"
+        )
+
+
 def _say_price(rubric: Rubric) -> None:
     """About what a day costs, by the vendor's own count of tokens, which is free."""
     settings = read_settings()
     if settings.scorer_name == "local":
+        _say_not_compared(settings, rubric)
         return
     room = wiring.build(settings)
     try:
-        [day] = stored_days(room, rubric, 1)
+        [day] = stored_days(room.store, rubric, 1)
         now = room.clock()
         guess = estimate(room.scorer, rubric, day.papers, day.date, now)
     except Trouble as trouble:

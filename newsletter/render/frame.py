@@ -125,7 +125,9 @@ def subject(digest: Digest, shown_papers: int) -> str:
         count = f"{shown_papers} of {count}"
     what = {
         DayKind.NORMAL: count,
-        DayKind.NOTHING_MET: f"no match in {plural(digest.coverage.scanned, 'paper')}",
+        DayKind.NOTHING_MET: f"{plural(digest.coverage.scanned, 'paper')}, not ranked"
+        if digest.not_compared
+        else f"no match in {plural(digest.coverage.scanned, 'paper')}",
         DayKind.NOTHING_ANNOUNCED: "arXiv announced nothing",
         DayKind.BATCH_LATE: "arXiv is late, your issue will follow",
         DayKind.SCORING_FAILED: "not scored yet, it will follow",
@@ -194,8 +196,10 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         "On the web each day has an issue of its own."
         if digest.since
         else "",
-        kinds.get(digest.kind, ""),
-        "" if digest.judged else f"These papers were {LOCAL}. No score is given.",
+        _not_compared(coverage.scanned) if digest.not_compared else kinds.get(digest.kind, ""),
+        ""
+        if digest.judged or digest.not_compared
+        else f"These papers were {LOCAL}. No score is given.",
         f"{plural(left_out, 'more paper')} met your bar and can be read on the web: "
         f"you asked for at most {shown_papers} in a mail."
         if left_out > 0
@@ -210,6 +214,14 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         else "The figures of this issue do not add up; the operator was told.",
     ]
     return [notice for notice in found if notice]
+
+
+def _not_compared(papers: int) -> str:
+    return (
+        f"This rubric shares no word with the {plural(papers, 'paper')} of its categories, so they "
+        "could not be ranked. Without a model papers are compared by their English words: a rubric "
+        "in another language, or about another subject than its categories, can’t be compared."
+    )
 
 
 def _unread_by_budget(papers: int, kind: DayKind) -> str:
