@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from enum import IntFlag, auto
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.courtesy import plain
@@ -53,7 +54,8 @@ def asks_to_leave(said: str, *, question: bool = False) -> bool:
 
     A `question` is one only as politeness has it: could you remove me?
     """
-    words = [_spelt(word) for word in said.split()]
+    # Who says it twice means it: unsubscribe, unsubscribe.
+    words = [word for word, _ in groupby(_spelt(word) for word in said.split())]
     return any(
         _asks(kinds) and (not question or Kind.ASK in kinds)
         for lexicon in _lexicons()

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.courtesy import is_closing, is_courtesy, plain
+from newsletter.courtesy import GREETING, LONGEST_NAME, bare, is_closing, is_courtesy, plain
 from newsletter.incoming import html_to_text
-from newsletter.new_text import NewText, find, says_something, without_footnotes, written
+from newsletter.new_text import ADDRESS, NewText, find, says_something, without_footnotes, written
 from newsletter.phrases import DENIAL, STEMS, WEAK, Wish, may_be_asked, wish_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ FEW_WORDS = 12
 UNSPACED = (("\u0e00", "\u0eff", 4), ("\u3040", "\u9fff", 2))
 """Thai and its like, and Chinese and Japanese part no words by spaces."""
 MOST_LETTERS = 1000
+OWN = "my email"
 STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
 """`MA 02139` in an address; `ma` denies in Italian."""
 
@@ -98,7 +99,8 @@ def understand(
         return Reply(Kind.WISH, Wish.UNSUBSCRIBE)
     if _is_automatic(mail, ours):
         return Reply(Kind.AUTOMATIC)
-    return decide(_new_text(mail, ours), mail.header("subject"))
+    author = ADDRESS.search(mail.header("from"))
+    return decide(_new_text(mail, ours), mail.header("subject"), author[0] if author else "")
 
 
 def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
@@ -110,12 +112,12 @@ def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
     return new
 
 
-def decide(new: NewText, subject: str) -> Reply:
-    """What new text and subject ask for."""
+def decide(new: NewText, subject: str, author: str = "") -> Reply:
+    """What is asked for. `author` is the writer's own address: who names it means themselves."""
     lines = _unwrapped(new.lines)
     said = "\n".join(lines)
-    first = next((line for line in lines if not is_courtesy(line)), "")
-    wish, rest = _asked(first)
+    first = next((line for line in lines if not is_courtesy(line) and not _greets(line)), "")
+    wish, rest = _asked(first.replace(author, OWN) if author else first)
     others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
     if wish and not _is_doubtful([rest, *without_footnotes(others)]):
         return _wished(wish, said)
@@ -152,7 +154,10 @@ def _asked(line: str) -> tuple[Wish | None, str]:
         return wish, ""
     first, *others = [one for one in SENTENCE.findall(line) if one] or [""]
     if wish := _wish(first):
-        return wish, " ".join(one for one in others if not is_closing(one))
+        rest = " ".join(one for one in others if not is_closing(one))
+        # `Stop. Hammer time.`: a word that may mean anything, and goes on.
+        vague = rest and wish is Wish.UNSUBSCRIBE and not STEMS.search(plain(first))
+        return (None, "") if vague and len(bare(first).split()) == 1 else (wish, rest)
     clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
     wishes = {wish_of(one) for one in clauses}
     alike = len(wishes) == 1 and not _asks(line)
@@ -164,13 +169,21 @@ def _wish(sentence: str) -> Wish | None:
     return None if _asks(sentence) and not may_be_asked(sentence) else wish_of(sentence)
 
 
+def _greets(line: str) -> bool:
+    """`Hello arXiv digest`, without a comma: few words, and none of a wish or against one."""
+    said = plain(line)
+    if not GREETING.match(said) or len(said.split()) > LONGEST_NAME or _asks(line):
+        return False
+    return not (DENIAL.search(said) or STEMS.search(said) or WEAK.search(said) or wish_of(line))
+
+
 def _unwrapped(lines: Sequence[str]) -> list[str]:
     """A line that a mail program broke in the middle of a sentence, whole again."""
     whole: list[str] = []
     for line in lines:
         before = whole[-1] if whole else ""
         goes_on = before and before[-1].isalnum() and line[:1].islower()
-        if goes_on and not is_closing(line) and not is_courtesy(before):
+        if goes_on and not (is_closing(line) or is_courtesy(before) or _greets(before)):
             whole[-1] = f"{before} {line}"
         else:
             whole.append(line)

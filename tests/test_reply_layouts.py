@@ -7,6 +7,7 @@ Each of these was red before the reader's text was looked for on both sides of a
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,11 @@ from newsletter.phrases import Wish
 from newsletter.render.frame import subject
 from newsletter.replies import Kind, understand
 from tests.fakes.mail import SENDER
-from tests.fakes.replies import DIGEST, OURS, WISHES, message, quoted
+from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
 from tests.issues import RUBRIC, digest, pick
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "corpus" / "replies"
+MIXED = Path(__file__).parent / "data" / "replies" / "mixed.json"
 NAMED = "On 9/23/25 07:00, arXiv Digest wrote:"
 WHOLE = f"On 23 Sep 2025, at 07:00, {SENDER.name} <{SENDER.email}> wrote:"
 LONG = quoted(
@@ -52,6 +54,25 @@ def test_wishes_are_understood_in_public_layouts():
     if not CORPUS.exists():
         pytest.skip(f"{CORPUS.name} is not beside the project")
     assert_bounds(measure(corpus_layouts()[::4], every=30))
+
+
+def test_mixed_replies_that_were_written_before_they_were_measured():
+    """Languages, programs, signatures, disclaimers, forwards and jokes; first measured in one go:
+    73 of 82 wishes done, 9 in review, none lost, and one of 30 others obeyed (docs/delivery.md).
+    """
+    page = DIGEST.replace("\n", "<br>\n")
+    values = {"{Q}": quoted(DIGEST), "{H}": page, "{D}": DIGEST, "{US}": US, "{A}": SENDER.email}
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in json.loads(MIXED.read_text(encoding="utf-8")):
+        body = one["body"]
+        for name, value in values.items():
+            body = body.replace(name, value)
+        reply = understood(body, html=one["html"], subject=one["subject"])
+        outcome = "done" if reply.wish is Wish.UNSUBSCRIBE else str(reply.kind)
+        found.setdefault((one["want"], outcome), []).append(one["body"])
+    assert {outcome for want, outcome in found if want == "leave"} <= {"done", "review"}
+    assert len(found["leave", "done"]) >= 78
+    assert {outcome for want, outcome in found if want == "stay"} <= {"review", "other"}
 
 
 @pytest.mark.parametrize("name", ["bottom-posted-long-quote", "bottom-posted-name-only"])
@@ -142,6 +163,21 @@ def test_a_subject_that_we_sent_makes_no_reply_automatic(kind: DayKind):
     sent = subject(digest(picks, kind=kind, rubric=rubric), len(picks))
     assert understood("unsubscribe", subject=sent).wish is Wish.UNSUBSCRIBE, sent
     assert understood("unsubscribe", subject="Auto: away").kind is Kind.AUTOMATIC
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Hello arXiv digest\nPlease unsubscribe me", Kind.WISH),
+        ("Hi do not\nUnsubscribe me", Kind.REVIEW),
+        ("unsubscribe, unsubscribe", Kind.WISH),
+        ("Please unsubscribe ann@example.com", Kind.WISH),
+        ("Please unsubscribe bob@example.com", Kind.REVIEW),
+        ("Stop. Hammer time.", Kind.REVIEW),
+    ],
+)
+def test_greetings_repetitions_and_ones_own_address(said: str, kind: Kind):
+    assert understood(said).kind is kind
 
 
 @pytest.mark.parametrize("said", ["un-subscribe", "Please un subscribe me", "UN-SUBSCRIBE!"])
