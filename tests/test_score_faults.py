@@ -116,6 +116,32 @@ def test_a_chunk_that_is_never_answered_fails_alone(store: Store, fake: FakeAnth
     assert asked_again(fake) == 0
 
 
+@pytest.mark.parametrize(
+    ("do", "scheme", "said"),
+    [
+        (529, "http", "Anthropic answered 529"),
+        (None, "https", "Anthropic cannot be reached"),
+        ("html", "http", "the answer was not one of the Messages API"),
+        (Ending.PROSE, "http", "what it answered does not score them"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 4, 16])
+def test_the_last_cause_is_known_however_many_papers_stood_in_the_call(
+    store: Store, fake: FakeAnthropic, do: int | str | None, scheme: str, said: str, count: int
+) -> None:
+    """A call that is given up fails its papers without ending the day, and knows why."""
+    if do is not None:
+        fake.fault(do, times=1000)
+    url = fake.url.replace("http", scheme)
+    scorer = Claude(settings(url, second_opinion=False))
+    result = scored(store, scorer, papers(count))
+    assert set(result.outcomes.values()) == {Outcome.FAILED}
+    assert said in result.cause
+    fake.faults.clear()
+    if scheme == "http":
+        assert scored(store, scorer, papers(count)).cause == ""
+
+
 def test_a_request_too_large_is_made_smaller(store: Store, fake: FakeAnthropic) -> None:
     fake.fault(413, match=POISON, times=2)
     assert holds(fake, scored(store, claude(fake), DAY)) == {Outcome.SCORED: COUNT}
