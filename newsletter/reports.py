@@ -58,7 +58,7 @@ def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
     if mail.report_type == RECEIPT:
         return False
     to_bounces = token is not None and token[0] is Purpose.BOUNCE
-    return to_bounces or returned.has_report(found.raw) or returned.is_by_a_server(found.raw)
+    return to_bounces or returned.has_feedback(found.raw) or returned.is_by_a_server(found.raw)
 
 
 def take(tx: Connection, links: Links, found: Letter, mail: Incoming, now: datetime) -> State:
@@ -69,7 +69,7 @@ def take(tx: Connection, links: Links, found: Letter, mail: Incoming, now: datet
         return State.DONE
     if told.feedback is not None:
         return _feedback(tx, told, proof, found, now)
-    by_a_server = returned.has_report(found.raw) or returned.is_by_a_server(found.raw)
+    by_a_server = mail.report_type or returned.is_by_a_server(found.raw)
     if is_absence_note(mail) and not by_a_server:
         return State.DONE
     if not told.recipients:

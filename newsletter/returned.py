@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from newsletter.bounces import DIAGNOSTIC_LENGTH, enhanced_codes, says_gone
+from newsletter.incoming import KNOWN_CHARSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ READ = 256 * 1024
 TEXT = 16 * 1024
 """Of what a server wrote above the mail that it returns."""
 MOST_PARTS = 60
-MOST_RECIPIENTS = 50
 MOST_CODES = 5
 PATTERNS_READ = 64 * 1024
 OUR_ID = re.compile(r"(?im)^[> \t]*message-id:\s*<([0-9a-f]{32})@")
@@ -47,9 +47,7 @@ FROM = re.compile(rb"(?im)^from[ \t]*:(.*(?:\n[ \t].*)*)")
 MAIL_SERVER = re.compile(r"(?i)mailer-?daemon|postmaster|mail delivery (?:sub)?system")
 BLANK_LINE = re.compile(r"\r?\n[ \t]*\r?\n")
 MESSAGE_TYPE = re.compile(rb"(?i)(\bcontent-type:\s*)message/")
-REPORT_PART = re.compile(
-    rb"(?im)^content-type:\s*message/(?:global-)?(?:delivery-status|feedback-report)"
-)
+FEEDBACK_PART = re.compile(rb"(?im)^content-type:\s*message/feedback-report")
 FEEDBACK = "text/x-feedback-report"
 STATUS = {"text/x-delivery-status", "text/x-global-delivery-status"}
 QUOTED = {"text/x-rfc822", "text/x-global", "text/x-global-headers", "text/rfc822-headers"}
@@ -127,7 +125,7 @@ def read(raw: bytes) -> Returned:
     return Returned(
         delivery_id=found[1].lower() if found else "",
         token_address=token[0] if token else "",
-        recipients=tuple(recipients[:MOST_RECIPIENTS]),
+        recipients=tuple(recipients),
         feedback=None if feedback is None else _word(feedback.get("feedback-type", "")),
         complained=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
     )
@@ -143,8 +141,8 @@ def _text(raw: bytes) -> _Text:
         elif kind in QUOTED:
             text.quoted.append(said)
         else:
-            end = RETURNED_MAIL.search(said)
-            text.said += f"{said[: end.start()] if end else said}\n\n"
+            end = RETURNED_MAIL.search(said[:TEXT])
+            text.said += f"{said[: end.start() if end else TEXT]}\n\n"
     text.said = text.said[:TEXT]
     return text
 
@@ -167,8 +165,10 @@ def _decoded(part: Message) -> str:
     said = part.get_payload(decode=True)
     if not isinstance(said, bytes):
         return ""
+    # Python knows codecs that are no charsets, and some of them take no damaged text.
+    charset = str(part.get_content_charset() or "utf-8")
     try:
-        return said.decode(str(part.get_content_charset() or "utf-8"), "replace")
+        return said.decode(charset if KNOWN_CHARSET.fullmatch(charset) else "latin-1", "replace")
     except LookupError:
         return said.decode("latin-1")
 
@@ -179,9 +179,6 @@ def _recipients(raw: bytes, text: _Text) -> list[Recipient]:
         groups = [dict(_fields(group)) for group in BLANK_LINE.split(said)]
         if found := [_recipient(one, text.said) for one in groups if _is_recipient(one)]:
             return found
-    inner = next((one for one in text.quoted if "message/delivery-status" in one.lower()), None)
-    if inner is not None and (found := _recipients(b"", _text(inner.encode()))):
-        return found
     return list(_by_wording(raw, text.said))
 
 
@@ -194,22 +191,27 @@ def _fields(said: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_recipient(fields: dict[str, str]) -> bool:
-    return "status" in fields and bool(
+    return bool({"status", "diagnostic-code"} & fields.keys()) and bool(
         {"final-recipient", "original-recipient", "action"} & fields.keys()
     )
 
 
 def _recipient(fields: dict[str, str], said: str) -> Recipient:
-    status, address = fields["status"], _address(fields.get("final-recipient", ""))
+    status, address = fields.get("status", ""), _address(fields.get("final-recipient", ""))
     lines = (line.strip() for line in said.splitlines() if address and address in line)
     lines = (line for line in lines if not FIELD.match(line))
     return Recipient(
         address=address,
         original=_address(fields.get("original-recipient", "")),
-        action=_word(fields.get("action", "")) or ACTIONS.get(status[:1], ""),
+        action=_word(fields.get("action", "")) or ACTIONS.get((status or _code(fields))[:1], ""),
         status=status,
         diagnostic=fields.get("diagnostic-code") or next(lines, "")[:DIAGNOSTIC_LENGTH],
     )
+
+
+def _code(fields: dict[str, str]) -> str:
+    """The first enhanced code of a diagnostic, where a report has no status."""
+    return next((one.code for one in enhanced_codes(fields.get("diagnostic-code", ""))), "")
 
 
 def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
@@ -228,9 +230,9 @@ def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
         yield Recipient(address, action=action, status=status, diagnostic=diagnostic)
 
 
-def has_report(raw: bytes) -> bool:
-    """Whether a report is a part of it, of whatever type the whole is."""
-    return REPORT_PART.search(raw[:READ]) is not None
+def has_feedback(raw: bytes) -> bool:
+    """Whether a feedback report is a part of it, of whatever type the whole is."""
+    return FEEDBACK_PART.search(raw[:READ]) is not None
 
 
 def is_by_a_server(raw: bytes) -> bool:
@@ -241,7 +243,7 @@ def is_by_a_server(raw: bytes) -> bool:
 
 def _failures(raw: bytes) -> tuple[set[str], set[str]]:
     """The addresses that failed for now, and for good, by the patterns of flufl.bounce."""
-    if not raw or raw.lower().count(b"boundary") > MOST_PARTS:
+    if raw.lower().count(b"boundary") > MOST_PARTS:
         return set(), set()
     from flufl.bounce import all_failures
 

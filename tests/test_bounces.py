@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import time
+
 import pytest
 
 from bench import mail_bounces
@@ -91,6 +94,68 @@ def test_13_the_whole_diagnostic_is_read() -> None:
     [found] = read(dsn(f"{group('a@x.example', '5.0.0')}\nDiagnostic-Code: {said}")).recipients
     assert found.diagnostic == " ".join(said.split())
     assert (found.status, found.is_gone) == ("5.0.0", False)
+
+
+def test_13_the_readers_own_part_is_found_among_thousands() -> None:
+    others = [group(f"a{number}@x.example", "5.1.1") for number in range(2000)]
+    told = read(dsn(*others, group("reader@x.example", "5.2.2")))
+    assert not told.about("reader@x.example").is_gone
+
+
+@pytest.mark.parametrize(
+    "charset", ["idna", "zip", "hex", "undefined", "punycode", "\xff", "cp9", "utf-7", "base64"]
+)
+def test_16_no_charset_keeps_a_report_from_being_read(charset: str) -> None:
+    raw = dsn(group("a@x.example", "5.1.1"), text="a-" * 2000)
+    named = raw.replace(b"text/plain", f'text/plain; charset="{charset}"'.encode("latin-1"))
+    assert read(named).about().is_gone
+
+
+@pytest.mark.parametrize("action", ["delayed", "relayed", "expanded", "delivered"])
+def test_13_only_what_failed_is_gone(action: str) -> None:
+    assert not read(dsn(group("a@x.example", "5.1.1", action))).about().is_gone
+
+
+def test_13_a_report_may_lack_its_action_its_status_or_be_encoded() -> None:
+    lines = group("a@x.example", "5.1.1").splitlines()
+    said = "Diagnostic-Code: smtp; 550 5.1.1 no such user"
+    assert read(dsn("\n".join([lines[0], lines[2]]))).about().is_gone
+    assert read(dsn("\n".join([*lines[:2], said]))).about().is_gone
+    assert read(dsn("\n".join([lines[0], said]))).about().is_gone
+    plain = dsn("").partition(b"message/delivery-status\n")
+    encoded = base64.encodebytes("\n".join(lines).encode())
+    raw = b"".join([*plain[:2], b"Content-Transfer-Encoding: base64\n\n", encoded, b"\n--b--\n"])
+    assert read(raw).about().is_gone
+
+
+def test_13_what_stands_in_the_returned_mail_is_no_report() -> None:
+    inner = dsn(group("a@x.example", "5.1.1")).decode()
+    raw = (
+        'From: postmaster@x.example\nContent-Type: multipart/mixed; boundary="c"\n\n'
+        "--c\nContent-Type: text/plain\n\nNo.\n--c\nContent-Type: message/rfc822\n\n"
+        f"{inner}\n--c--\n"
+    )
+    assert not read(raw.encode()).about().is_gone
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\n" * 260_000,
+        b"\r\n " * 87_000,
+        b"5.1.1" * 52_000,
+        b"a@" * 130_000,
+        b"550 5.1.1 " + b"<" * 250_000,
+        b"550 5.1.1 " + b"://" * 80_000,
+        b"copy of the " * 20_000,
+        b"--b\n\n5.1.1\n" * 20_000,
+    ],
+)
+def test_16_a_hostile_report_is_read_in_a_second(body: bytes) -> None:
+    head = b"From: postmaster@x.example\nContent-Type: multipart/digest; boundary=b\n\n"
+    begun = time.process_time()
+    read(head + body)
+    assert time.process_time() - begun < 1.5
 
 
 @needs_corpus

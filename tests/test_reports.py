@@ -212,6 +212,17 @@ def test_13_what_comes_to_a_bounce_address_is_about_that_mail_whatever_it_says(
         assert list(tx.scalars(select(table.c.state))) == [states_of]
 
 
+def test_18_a_reader_who_forwards_a_report_is_no_bounce(town: Town):
+    row = town.rows()[0]
+    raw = report("friend@elsewhere.example").replace(
+        b"From: MAILER-DAEMON@mx.example.com", b"From: reader1@example.org"
+    )
+    raw = raw.replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed")
+    take(town.store, raw, row.email, [LINKS.reply_address(row.subscriber_id)], START)
+    work_off(post(town), START)
+    assert (events_told(town), states(town)[row.email]) == ([], SubscriberState.ACTIVE)
+
+
 def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(town: Town):
     arrive(town, report("stranger@elsewhere.example"))
     arrive(town, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")

@@ -114,6 +114,15 @@ def mail(town: Town) -> int:
     return len(mailer.taken)
 
 
+def test_13_the_operator_sees_what_the_mail_server_said(town: Town):
+    end_softly(town)
+    said = "5.2.2 smtp; 552 5.2.2 the mailbox is full"
+    with town.store.begin() as tx:
+        told = Event(EventKind.SOFT_BOUNCE, READER, days(15)[0], reason=said)
+        events.apply(tx, [told], days(15)[0])
+        assert list(subscribers.bounced_because(tx).values()) == [f"soft bounces: {said}"]
+
+
 def test_13_a_try_is_one_mail_and_only_a_bounce_ends_it_again(town: Town):
     end_softly(town)
     review(town)

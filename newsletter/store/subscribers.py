@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from newsletter.addresses import canonical, fingerprint
-from newsletter.people import PREFERENCES, Format, Subscriber, SubscriberState
+from newsletter.people import PREFERENCES, EventKind, Format, Subscriber, SubscriberState
 from newsletter.store import erasures, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, subscriber, suppression
+from newsletter.store.tables import delivery, event, subscriber, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,10 +93,23 @@ def everyone(tx: Connection) -> Iterator[Subscriber]:
 
 
 def bounced_because(tx: Connection) -> dict[str, str]:
-    """Why mail to the bounced comes back, by their ids: all that the mail server said."""
+    """Why mail to the bounced comes back, by their ids: all that the mail server said last."""
+    said = (
+        select(event.c.reason)
+        .where(event.c.email_hash == subscriber.c.email_hash)
+        .where(event.c.kind == EventKind.SOFT_BOUNCE)
+        .order_by(event.c.at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     bounced = subscriber.c.state == SubscriberState.BOUNCED
-    query = select(subscriber.c.id, subscriber.c.state_reason).where(bounced)
-    return {row.id: row.state_reason for row in tx.execute(query)}
+    query = select(subscriber.c.id, subscriber.c.state_reason, said.label("said")).where(bounced)
+    return {
+        row.id: f"{row.state_reason}: {row.said}"
+        if row.said and row.state_reason.startswith("soft")
+        else row.state_reason
+        for row in tx.execute(query)
+    }
 
 
 def served(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
