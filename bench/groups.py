@@ -113,7 +113,7 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
     town = Town(store)
     town.announce()
     digest = issues.digest(tuple(issues.pick(n) for n in range(1, PAPERS + 1)))
-    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest)
+    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest, None)
     given = settings(sendgrid_api_key="SG.bench", sendgrid_url=url)
 
     def lane(_number: int) -> None:

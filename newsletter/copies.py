@@ -11,7 +11,7 @@ from newsletter.people import GroupEmail
 from newsletter.render import Nav, Reader, Rendered
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from newsletter.envelope import Sender
     from newsletter.links import Links
@@ -30,11 +30,20 @@ class Copy(NamedTuple):
 class Copies:
     """What readers of one digest get. May be asked from several threads."""
 
-    def __init__(self, renderer: Renderer, links: Links, sender: Sender, digest: Digest) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        links: Links,
+        sender: Sender,
+        digest: Digest,
+        before: date | None,
+    ) -> None:
+        """`before` is the date of the rubric's digest before this one."""
         self._renderer = renderer
         self._links = links
         self._sender = sender
         self._digest = digest
+        self._nav = navigation(links, digest, before)
         self._rendered: dict[tuple[Format, int | None], Rendered] = {}
         self._lock = threading.Lock()
         self.rendering_seconds = 0.0
@@ -45,7 +54,7 @@ class Copies:
             if key not in self._rendered:
                 started = time.monotonic()
                 self._rendered[key] = self._renderer.digest(
-                    self._digest, navigation(self._links, self._digest), fmt, max_papers
+                    self._digest, self._nav, fmt, max_papers
                 )
                 self.rendering_seconds += time.monotonic() - started
             return self._rendered[key]
@@ -112,18 +121,21 @@ class Copies:
         )
 
 
-def navigation(links: Links, digest: Digest) -> Nav:
+def navigation(links: Links, digest: Digest, before: date | None) -> Nav:
     """Where this issue stands among its neighbours. The next one's page says "not out yet".
+
+    There is no page of a date without a digest: a first issue has none before it.
 
     One that sums up several days has no page of its own: it leads to where the days are.
     """
     day, rubric = digest.date, digest.rubric
     if digest.since:
         return _around_days(links, digest)
-    before, after = announcements.previous(day), announcements.following(day)
+    after = announcements.following(day)
+    previous = (f"{before.day} {before:%b}", links.issue_url(rubric, before)) if before else None
     return Nav(
         issue_url=links.issue_url(rubric, day),
-        previous=(f"{before.day} {before:%b}", links.issue_url(rubric, before)),
+        previous=previous,
         month=(f"{day:%B %Y}", links.month_url(rubric, day)),
         next=(f"{after.day} {after:%b}", links.issue_url(rubric, after)),
     )

@@ -105,10 +105,11 @@ def _mail(room: Room, unit: Unit, report: Report) -> Ending:
     with room.store.read() as tx:
         digest = digests.by_id(tx, digest_id)
         first = next_alike(tx, digest_id, room.clock())
+        before = digests.date_before(tx, digest.rubric.slug, digest.date) if digest else None
     if digest is None:
         message = f"digest {digest_id} is not there"
         raise Trouble(message)
-    copies = Copies(room.renderer, room.links, room.sender, digest)
+    copies = Copies(room.renderer, room.links, room.sender, digest, before)
     if first:
         # Before the first claim: mails that were let go at their pace and then waited for it would
         # leave all at once.

@@ -104,7 +104,7 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
     town.announce()
     paper = replace(issues.paper(1), title="100 % -dg- <script> & {{x}} \\x02")
     digest = issues.digest((issues.pick(1), replace(issues.pick(2), paper=paper)))
-    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest)
+    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest, None)
 
     def both(url: str) -> Tally:
         sender = SendGridGroups(settings(sendgrid_api_key="SG.x", sendgrid_url=url))

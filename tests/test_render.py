@@ -161,10 +161,12 @@ def test_the_receipt_tells_what_became_of_every_paper():
         assert "2509.1, 2509.2, 2509.3" in shown
 
 
-def test_near_misses_have_their_reason_and_are_no_picks():
-    _, page, text = show(digest((pick(1),), near_misses=(near_miss(900),)))
-    assert "novelty 6, your bar is 7" in words(page)
-    assert "novelty 6, your bar is 7" in " ".join(text.split())
+def test_near_misses_have_their_scores_under_a_bar_that_is_said_once():
+    _, page, text = show(digest((pick(1),), near_misses=(near_miss(900), near_miss(901))))
+    for shown in (words(page), " ".join(text.split())):
+        assert shown.lower().count("your bar") == 1
+        assert "our bar: relevance 7, novelty 7" in shown
+        assert shown.count("Relevance 8/10, Novelty 6/10") == 2
     assert page.find("a", href="https://arxiv.org/pdf/2509.00900")
 
 
@@ -267,3 +269,27 @@ def test_a_reader_without_a_date_is_still_addressed():
     html, text = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL).for_reader(reader)
     assert "Bo (bo@example.org) subscribed" in html
     assert "Bo (bo@example.org)\nsubscribed on 2 January 2025 to\nFoundation models." in text
+
+
+def test_what_was_scanned_and_what_was_announced_is_one_figure_where_they_are_equal():
+    whole = Coverage(20, {Outcome.SCORED: 20})
+    _, page, text = show(digest((pick(1),), coverage=whole))
+    assert "20 announced and scanned" in words(page)
+    assert "20 announced and scanned" in text
+    _, page, text = show(digest((pick(1),), coverage=Coverage(20, {Outcome.SCORED: 19})))
+    assert "19 scanned" in words(page)
+    assert "20 announced" in words(page)
+
+
+def test_rules_of_the_text_part_are_dashes():
+    """72 equals signs are `=3D` each in quoted-printable."""
+    _, _, text = show(digest((pick(1),)))
+    assert "-" * 72 in text
+    assert "==" not in text
+
+
+def test_figures_of_a_table_do_not_wrap():
+    """At 375 px a total was broken inside its number."""
+    _, page, _ = show(digest((pick(1),)))
+    styles = "".join(style.get_text() for style in page.find_all("style"))
+    assert re.search(r"\.data td[^{}]*\{[^}]*white-space:\s*nowrap", styles)

@@ -131,3 +131,18 @@ def test_a_copied_plain_table_is_indexed_anew(store):
     with store.begin() as tx:
         search.prepare(tx)
     assert found(store, "galaxies") == ["3"]
+
+
+def test_a_paper_of_several_issues_is_named_once(store):
+    """As it matched best, and else in its newest issue; pages count papers."""
+    freeze(store, ids="12")
+    other = replace(RUBRIC, slug="other")
+    freeze(store, other, ids="13")
+    freeze(store, other, date(2025, 9, 24), ids="2")
+    with store.read() as tx:
+        hits = search.find(tx, ("models", "other"), "attention", limit=10)
+        second = search.find(tx, ("models", "other"), "attention", limit=1, skip=1)
+    assert [hit.paper_id for hit in hits] == ["1", "2"]
+    assert (hits[1].rubric, hits[1].date) == ("other", date(2025, 9, 24))
+    assert [hit.paper_id for hit in second] == ["2"]
+    assert found(store, "attention", ("models",)) == ["1", "2"]

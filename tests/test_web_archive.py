@@ -73,7 +73,8 @@ def test_a_day_has_whole_abstracts_under_the_anchors_of_the_mail(web: Browser):
         "Novelty 8/10",
         "1,200",
         "$0.15",
-        "relevance 6, your bar is 7",
+        "Near misses your bar: relevance 7, novelty 7",
+        "Relevance 6/10",
     ):
         assert figure in words
     assert soup.find(id="prompt") is not None

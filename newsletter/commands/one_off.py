@@ -15,7 +15,7 @@ from newsletter.links import TEST_READER
 from newsletter.mailers import SendError
 from newsletter.people import Format, Subscriber
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import subscribers, suppressions
+from newsletter.store import digests, subscribers, suppressions
 from newsletter.terminal import progress, screen
 from newsletter.trouble import Trouble
 from newsletter.units import make_digest
@@ -34,9 +34,7 @@ def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh
     text = _beside(out)
     room = wiring.build(settings)
     digest = _digest(room, rubric, day, fresh=fresh)
-    copy = Copies(room.renderer, room.links, room.sender, digest).copy(
-        _reader(room, rubric, reader)
-    )
+    copy = _copies(room, digest).copy(_reader(room, rubric, reader))
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
@@ -57,6 +55,12 @@ def _beside(out: Path) -> Path:
     return out.with_suffix(".txt")
 
 
+def _copies(room: Room, digest: Digest) -> Copies:
+    with room.store.read() as tx:
+        before = digests.date_before(tx, digest.rubric.slug, digest.date)
+    return Copies(room.renderer, room.links, room.sender, digest, before)
+
+
 def show_test_send(to: str, rubric: str, day: date | None) -> int:
     settings = read_settings()
     try:
@@ -69,9 +73,7 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
     _refuse_suppressed(room, to)
     reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=room.clock())
     digest = _digest(room, rubric, day)
-    email = Copies(room.renderer, room.links, room.sender, digest).email(
-        reader, uuid4().hex, room.clock(), test=True
-    )
+    email = _copies(room, digest).email(reader, uuid4().hex, room.clock(), test=True)
     try:
         room.mailer.send(email)
     except SendError as error:

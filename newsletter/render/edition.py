@@ -113,6 +113,7 @@ def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[st
         "caption": "Tokens and cost of this issue" if digest.judged else frame.LOCAL_CAPTION,
         "costs": frame.cost_rows(digest.usage),
         "misses": papers.misses(digest.near_misses),
+        "bar": frame.bar(rubric) if digest.judged else "closest to your bar",
         "announced": f"{coverage.announced:,}",
         "receipt": frame.receipt(coverage, judged=digest.judged),
         "categories": frame.by_category(coverage),

@@ -20,6 +20,7 @@ from newsletter.render.words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from newsletter.model import Rubric
     from newsletter.render import Nav
     from newsletter.render.papers import Entry
 
@@ -146,8 +147,11 @@ def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
     if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE, DayKind.SCORING_FAILED):
         # What was read or found that day is not known, so it is not said.
         return f"{announced} so far for {long_date(digest.date)}: no issue yet."
-    scanned = f"{coverage.scanned:,} {'read' if digest.judged else 'ranked'}"
-    tail = f"{announced}, {scanned}, {len(digest.picks):,} for you"
+    how = "read" if digest.judged else "ranked"
+    scanned = f" and {how}"
+    if coverage.scanned != coverage.announced:
+        scanned = f", {coverage.scanned:,} {how}"
+    tail = f"{announced}{scanned}, {len(digest.picks):,} for you"
     if not listed:
         return clip_words(f"{tail} {_on(digest)}", 100)
     return f"{clip_words(listed[0].title, 97 - len(tail))} · {tail}"
@@ -171,11 +175,11 @@ def figures(digest: Digest) -> list[Figure]:
         return []
     if digest.kind is DayKind.SCORING_FAILED:
         return [announced]
-    return [
-        Figure(f"{len(digest.picks):,}", "relevant" if digest.judged else "closest"),
-        Figure(f"{coverage.scanned:,}", "scanned" if digest.judged else "ranked"),
-        announced,
-    ]
+    picked = Figure(f"{len(digest.picks):,}", "relevant" if digest.judged else "closest")
+    how = "scanned" if digest.judged else "ranked"
+    if coverage.scanned == coverage.announced:
+        return [picked, Figure(announced.number, f"announced and {how}")]
+    return [picked, Figure(f"{coverage.scanned:,}", how), announced]
 
 
 def notices(digest: Digest, shown_papers: int) -> list[str]:
@@ -231,6 +235,11 @@ def _unread_by_budget(papers: int, kind: DayKind) -> str:
         f"{plural(papers, 'paper')} could not be read: the day’s budget was spent. "
         "Those likeliest to match were read first."
     )
+
+
+def bar(rubric: Rubric) -> str:
+    """What the near misses did not reach: said once above them all."""
+    return f"your bar: relevance {rubric.relevance}, novelty {rubric.novelty}"
 
 
 def sought(digest: Digest) -> str:

@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A near miss as it is shown."""
+    """A near miss as it is shown; `reason` only where no scores say it."""
 
     paper: Paper
     title: str
@@ -154,18 +154,18 @@ def _tint(value: int) -> int:
 
 
 def misses(near: Iterable[NearMiss]) -> list[Miss]:
-    return [
-        Miss(
-            paper=miss.paper,
-            title=shown(miss.paper.title, LONGEST_TITLE) or "Untitled",
-            authors=authors(miss.paper.authors, 1),
-            summary=_summary(_badges(miss.score, 0, judged=True))
-            if miss.score.relevance is not None
-            else "",
-            reason=shown(miss.reason, LONGEST_NAME),
-        )
-        for miss in near
-    ]
+    return [_miss(one) for one in near]
+
+
+def _miss(near: NearMiss) -> Miss:
+    scored = near.score.relevance is not None
+    return Miss(
+        paper=near.paper,
+        title=shown(near.paper.title, LONGEST_TITLE) or "Untitled",
+        authors=authors(near.paper.authors, 1),
+        summary=_summary(_badges(near.score, 0, judged=True)) if scored else "",
+        reason="" if scored else shown(near.reason, LONGEST_NAME),
+    )
 
 
 def groups(listed: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:

@@ -186,6 +186,13 @@ def dates(tx: Connection, slug: str) -> list[date]:
     return list(tx.execute(query.order_by(digest_table.c.date)).scalars())
 
 
+def date_before(tx: Connection, slug: str, day: date) -> date | None:
+    """The date of the rubric's last digest before `day`; None where there is none."""
+    earlier = digest_table.c.date < day
+    query = select(digest_table.c.date).where(digest_table.c.rubric == slug, _OF_ONE_DATE, earlier)
+    return tx.scalars(query.order_by(digest_table.c.date.desc()).limit(1)).first()
+
+
 def made_on(tx: Connection, day: date) -> set[str]:
     """The rubrics that have their digest of a date."""
     query = select(digest_table.c.rubric).where(digest_table.c.date == day, _OF_ONE_DATE)

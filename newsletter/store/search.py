@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, text
+from sqlalchemy import Float, bindparam, func, insert, literal_column, select, text
 
 from newsletter.store.bodies import CODEC
 from newsletter.store.tables import archive_text
@@ -121,31 +121,31 @@ def terms(query: str) -> list[str]:
 def find(
     tx: Connection, rubrics: Sequence[str], query: str, *, limit: int, skip: int = 0
 ) -> list[Hit]:
-    """Papers of these rubrics that hold every term, the best match first, then the newest."""
+    """Picked papers of these rubrics that hold every term, the best match first, then the newest.
+
+    A paper that several issues picked is named once, as it matched best.
+    """
     wanted = terms(query)
     if not wanted or not rubrics:
         return []
     columns = [archive_text.c[name] for name in Hit.__slots__]
     chosen = select(*columns).where(archive_text.c.rubric.in_(rubrics))
-    found = _in_sqlite(chosen, wanted) if _is_sqlite(tx) else _in_postgres(chosen, wanted)
-    rows = tx.execute(found.limit(limit).offset(skip))
-    return [Hit(*row) for row in rows]
+    match = _in_sqlite(chosen, wanted) if _is_sqlite(tx) else _in_postgres(chosen, wanted)
+    hits = match.subquery()
+    order = hits.c.distance, hits.c.date.desc(), hits.c.number
+    place = func.row_number().over(partition_by=hits.c.paper_id, order_by=order).label("place")
+    best = select(hits, place).subquery()
+    shown = select(*(best.c[name] for name in Hit.__slots__)).where(best.c.place == 1)
+    shown = shown.order_by(best.c.distance, best.c.date.desc(), best.c.number)
+    return [Hit(*row) for row in tx.execute(shown.limit(limit).offset(skip))]
 
 
 def _in_sqlite(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
     match = " ".join(f'"{term}"' for term in wanted)
     hits = text("archive_words MATCH :match").bindparams(match=match)
-    return (
-        chosen.join(
-            text("archive_words"), literal_column("archive_words.rowid") == archive_text.c.id
-        )
-        .where(hits)
-        .order_by(
-            literal_column("bm25(archive_words, 8.0, 4.0, 1.0, 2.0)"),
-            archive_text.c.date.desc(),
-            archive_text.c.number,
-        )
-    )
+    index = text("archive_words"), literal_column("archive_words.rowid") == archive_text.c.id
+    distance = literal_column("bm25(archive_words, 8.0, 4.0, 1.0, 2.0)", Float)
+    return chosen.add_columns(distance.label("distance")).join(*index).where(hits)
 
 
 def _in_postgres(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
@@ -154,11 +154,8 @@ def _in_postgres(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
     for place, term in enumerate(wanted[1:], 1):
         more = func.phraseto_tsquery("english", bindparam(f"term{place}", term))
         asked = asked.op("&&")(more)
-    return chosen.where(words.op("@@")(asked)).order_by(
-        func.ts_rank(literal_column(f"({POSTGRES_WEIGHED})"), asked).desc(),
-        archive_text.c.date.desc(),
-        archive_text.c.number,
-    )
+    distance = -func.ts_rank(literal_column(f"({POSTGRES_WEIGHED})"), asked, type_=Float)
+    return chosen.add_columns(distance.label("distance")).where(words.op("@@")(asked))
 
 
 def _is_sqlite(tx: Connection) -> bool:

@@ -83,6 +83,7 @@ def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, An
         "costs": frame.cost_rows(digest.usage),
         "groups": [(name, [cards[e.number] for e in run]) for name, run in groups(listed)],
         "misses": misses(digest.near_misses),
+        "bar": frame.bar(digest.rubric),
         "receipt": frame.receipt(digest.coverage, judged=digest.judged),
         "categories": frame.by_category(digest.coverage),
         "checked": checked.checked(digest.coverage),

@@ -137,10 +137,11 @@ def preview_mail(desk: Desk, request: Request) -> Response:
     rubric = _named(desk, request)
     with desk.store.read() as tx:
         found = digests.latest(tx, rubric.slug)
+        before = digests.date_before(tx, rubric.slug, found[1].date) if found else None
     if found is None:
         raise HTTPException(404)
     nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=desk.clock())
-    copy = Copies(desk.renderer, desk.links, desk.sender, found[1]).copy(nobody)
+    copy = Copies(desk.renderer, desk.links, desk.sender, found[1], before).copy(nobody)
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",
