@@ -169,7 +169,7 @@ def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], dateti
         return Told((warn(name, "not tried: there is no operator to address it to", fix),))
     digest = Digest(SAMPLE, now.date(), DayKind.NOTHING_MET, (), (), Coverage(0), ())
     copies = Copies(
-        Renderer(wiring.site(settings)), wiring.links(settings), Sender.of(settings), digest
+        Renderer(wiring.site(settings)), wiring.links(settings), Sender.of(settings), digest, None
     )
     reader = Subscriber(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
     return check.would_take(copies.email(reader, uuid4().hex, now))
