@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from newsletter.rubrics import RubricError, load
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterator, ValuesView
+    from collections.abc import ItemsView, Iterable, Iterator, ValuesView
     from pathlib import Path
 
     from newsletter.model import Rubric
@@ -94,6 +94,13 @@ def reread(rubrics: Mapping[str, Rubric]) -> None:
 def faults_of(rubrics: Mapping[str, Rubric]) -> Mapping[str, tuple[str, ...]]:
     """What is wrong with rubrics that are not among these, by slug."""
     return rubrics.faults if isinstance(rubrics, RubricFolder) else {}
+
+
+def without_file(rubrics: Mapping[str, Rubric], slugs: Iterable[str]) -> list[str]:
+    """Those of the slugs for which the folder has no file; what comes from no folder lacks none."""
+    if not isinstance(rubrics, RubricFolder):
+        return []
+    return sorted(set(slugs) - rubrics.keys() - rubrics.faults.keys())
 
 
 def why_missing(rubrics: Mapping[str, Rubric], slug: str) -> str:

@@ -25,7 +25,7 @@ from newsletter.envelope import letter
 from newsletter.mailers import SendError, Verdict
 from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.overdue import together, unplanned
-from newsletter.rubric_folder import faults_of, reread, why_missing
+from newsletter.rubric_folder import faults_of, reread, why_missing, without_file
 from newsletter.standing import Batch, standing
 from newsletter.store import Store, StoreError, alerts, sights, subscribers
 from newsletter.store.looks import looks_at
@@ -128,13 +128,12 @@ def _lacking(
     rubrics: Mapping[str, Rubric], readers: Mapping[str, int], now: datetime
 ) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """The rubric files that are wrong, and the rubrics with readers that have no file."""
-    wrong = faults_of(rubrics)
     unreadable, gone = (
         tuple(
             Case(slug, now.date(), now, readers.get(slug, 0), why_missing(rubrics, slug))
             for slug in sorted(slugs)
         )
-        for slugs in (wrong, readers.keys() - rubrics.keys() - wrong.keys())
+        for slugs in (faults_of(rubrics), without_file(rubrics, readers))
     )
     return unreadable, gone
 
