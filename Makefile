@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
@@ -10,17 +10,23 @@ DEMO_OUT ?= demo-out
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-$(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
+# pip is the last that a virtual environment gets: one without it is half made, and made anew.
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: apt install python3 python3-venv, or name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments here. On Debian and Ubuntu: apt install python3-venv; then the same again"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 
-# Each lock is installed once, and again only when it changes.
-$(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
+# Each lock is installed once, and again only when it changes. pip says what it is at: with a slow
+# network this takes minutes.
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing $$(grep -c == requirements.lock) packages into $(VENV); this takes a minute or two"
 	$(PIP) install --require-hashes -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation -e .
+	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	@echo "Installing what tests and checks need"
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 

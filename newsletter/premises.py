@@ -7,14 +7,12 @@ import re
 import shutil
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from newsletter.addresses import ascii_domain
 from newsletter.categories import doubts
-from newsletter.env_file import misspelt
 from newsletter.findings import Finding, fail, ok, warn
 from newsletter.mailbox import Mailbox
 from newsletter.mailers import MAILERS
@@ -22,7 +20,7 @@ from newsletter.render.words import plural
 from newsletter.rubric_folder import RubricFolder
 from newsletter.rubrics import RubricError
 from newsletter.scorers import SCORERS
-from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
+from newsletter.settings import Settings, SettingsError, doubtful, refuse_half_set
 from newsletter.sources import SOURCES
 from newsletter.store import (
     Store,
@@ -37,6 +35,7 @@ from newsletter.webhooks import is_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from newsletter.store.checkup import Look
 
@@ -56,13 +55,23 @@ def settings_found(settings: Settings) -> list[Finding]:
     if faults:
         return [fail("settings", fault, "") for fault in dict.fromkeys(faults)]
     said = f"scored by {settings.scorer_name}, mailed by {settings.mailer_name}"
-    return [ok("settings", said), *_unread()]
+    return [ok("settings", said), *_doubts(settings), *_not_yet(settings)]
 
 
-def _unread() -> Iterator[Finding]:
-    for one in misspelt(Path(ENV_FILE), Settings.model_fields):
+def _doubts(settings: Settings) -> Iterator[Finding]:
+    for one in doubtful(settings):
         said, _, fix = one.partition("; ")
         yield warn("settings", said, fix)
+
+
+def _not_yet(settings: Settings) -> Iterator[Finding]:
+    """What is fine to try things out and is no service, unless it was chosen by name."""
+    if settings.scorer_name == "local" and not settings.scorer:
+        said = "not yet: papers are ranked on this machine by their words, no model reads them"
+        yield warn("scorer", said, "step 2 of docs/operating.md: ANTHROPIC_API_KEY")
+    if settings.mailer_name == "outbox" and not settings.mailer:
+        said = f"not yet: mail is written to {settings.outbox_dir}, and nobody gets any"
+        yield warn("mailer", said, "step 5 of docs/operating.md: SENDGRID_API_KEY, or SMTP")
 
 
 def _faults(settings: Settings) -> Iterator[str]:

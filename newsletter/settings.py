@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from newsletter.env_file import export_network, what_is_wrong
+from newsletter.env_file import cut_values, export_network, misspelt, what_is_wrong
 from newsletter.setting_types import (  # noqa: TC001 - pydantic reads them at run time
     Address,
     Clock,
@@ -138,7 +138,9 @@ class Settings(BaseSettings):
     sendgrid_inbound_key: str = Field("", description="use the public key SendGrid shows")
     inbound_secret: SecretStr = Field(SecretStr(""), description="use 20 or more random letters")
     smtp_url: SecretStr = Field(
-        SecretStr(""), description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
+        SecretStr(""),
+        description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://, with @ : / # % of a "
+        "password as %40 %3A %2F %23 %25",
     )
     smtp_bounce_addresses: bool = Field(
         True,  # noqa: FBT003 - a default
@@ -280,6 +282,18 @@ def _fault(fault: dict[str, Any]) -> str:
     reason = str(fault["msg"]).removeprefix("Value error, ")
     hint = f"; {field.description}" if field and field.description else ""
     return f"{name}: {reason[:1].lower()}{reason[1:]}{hint}"
+
+
+def doubtful(settings: Settings) -> list[str]:
+    """What is written and does nothing, or not what it looks like: a sentence and the fix each."""
+    unused = []
+    if settings.smtp_url.get_secret_value() and settings.mailer_name != "smtp":
+        unused.append(
+            f"NEWSLETTER_SMTP_URL is set and mail goes by {settings.mailer_name}; "
+            "set NEWSLETTER_MAILER=smtp"
+        )
+    file = Path(ENV_FILE)
+    return [*misspelt(file, Settings.model_fields), *cut_values(file), *unused]
 
 
 def refuse_half_set(settings: Settings) -> None:

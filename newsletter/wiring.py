@@ -7,11 +7,10 @@ import os
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from newsletter.engine import Dbos, Local, refuse_unfit
-from newsletter.env_file import misspelt
 from newsletter.envelope import Sender
 from newsletter.inbox import Post
 from newsletter.links import Links
@@ -21,11 +20,14 @@ from newsletter.render import Renderer, Site
 from newsletter.room import Room
 from newsletter.rubric_folder import RubricFolder
 from newsletter.scorers import SCORERS
-from newsletter.settings import ENV_FILE, Settings, SettingsError, refuse_half_set
+from newsletter.settings import Settings, SettingsError, doubtful, refuse_half_set
 from newsletter.source_pace import Line
 from newsletter.sources import SOURCES, PaperSource, Queued
 from newsletter.store import Store
 from newsletter.trouble import Trouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def build(settings: Settings, *, create: bool = True) -> Room:
     Without `create` also for a database that is not there yet.
     """
     refuse_half_set(settings)
-    for one in misspelt(Path(ENV_FILE), Settings.model_fields):
+    for one in doubtful(settings):
         log.warning("%s", one)
     if settings.engine == "dbos":
         # Before a file is made, or a rubric missed, where none of it could be used.

@@ -341,8 +341,11 @@ def test_an_answer_without_end_is_broken_off():
 def test_nobody_there_says_so():
     with FakeArxiv() as fake:
         arxiv = source(fake)
-    with pytest.raises(UnreachableError, match="ConnectionError"):
+    naps: list[float] = []
+    arxiv.line.sleep = naps.append
+    with pytest.raises(UnreachableError, match=r"nobody takes the connection \(ConnectionError\)"):
         ask(arxiv)
+    assert len(naps) == 2, "one pause, and the one that arXiv asks for between requests"
 
 
 @needs_corpus

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import yaml
 
 from newsletter.cli import app
 from newsletter.settings import Settings
+from newsletter.web.hooks import LARGEST_MAIL
+from tests.fakes.answers import Answers
 
 ROOT = Path(__file__).parents[1]
 UNITS = sorted((ROOT / "deploy").glob("*.service")) + sorted((ROOT / "deploy").glob("*.timer"))
@@ -126,3 +130,60 @@ def test_systemd_reads_every_line_of_the_units(tmp_path):
     )
     said = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
     assert not said
+
+
+def test_the_image_serves_and_is_asked_by_its_health_check():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert json.loads(re.search(r"^CMD (.*)$", text, re.MULTILINE)[1])[0] == "serve"
+    check = json.loads(re.search(r"HEALTHCHECK .*? CMD (.*)$", text, re.MULTILINE)[1])
+    assert "/healthz" in check[-1]
+    with Answers({("GET", "/healthz"): 200}) as well, Answers({("GET", "/healthz"): 503}) as ill:
+        for served, status in ((well, 0), (ill, 1)):
+            port = served.url.rpartition(":")[2]
+            asked = check[-1].replace("8000", port)
+            environment = {"HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""}
+            done = subprocess.run(
+                [sys.executable, "-c", asked], env=environment, check=False, timeout=30
+            )
+            assert done.returncode == status
+
+
+def test_compose_has_a_folder_for_files_on_the_read_only_root():
+    for name, one in compose()["services"].items():
+        if one["image"] == "arxiv-newsletter":
+            assert "./files:/app/files" in one["volumes"], name
+
+
+def test_a_half_made_environment_is_told_and_made_anew(tmp_path):
+    """A Python that cannot make virtual environments, as Debian's without python3-venv."""
+    made = tmp_path / "python"
+    made.write_text(
+        '#!/bin/sh\ncase "$*" in *ensurepip*) [ -e venv-is-there ] ;; '
+        '*"-m venv --clear .venv"*) mkdir -p .venv/bin && touch .venv/bin/pip ;; esac\n'
+    )
+    made.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    words = ["make", ".venv/bin/pip", f"PYTHON={made}"]
+    for ready in (False, True):
+        if ready:
+            (tmp_path / "venv-is-there").touch()
+        done = subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+        )
+        assert (done.returncode == 0) is ready
+        assert ("apt install python3-venv" in done.stdout) is not ready
+    assert (tmp_path / ".venv" / "bin" / "pip").exists()
+
+
+def test_readers_and_files_stay_out_of_the_repository():
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"/subscribers.csv", "files/", ".env"} <= {*ignored}
+
+
+def test_nginx_as_documented_takes_what_the_hooks_take():
+    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    most = re.search(r"client_max_body_size (\d+)m;", text)
+    assert most
+    assert int(most[1]) * 2**20 >= LARGEST_MAIL

@@ -299,6 +299,10 @@ def test_before_the_first_run_it_makes_nothing(tmp_path):
     done = world.newsletter("doctor", "--offline")
     assert done.status == 0
     assert "it is not there yet; newsletter migrate" in done.out
+    for check, step in (("scorer", "step 2"), ("mailer", "step 5")):
+        assert re.search(rf"warn +{check} +not yet: .*{step} of docs/operating.md", done.out)
+    chosen = {"NEWSLETTER_SCORER": "local", "NEWSLETTER_MAILER": "outbox"}
+    assert "not yet:" not in world.newsletter("doctor", "--offline", **chosen).out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rubrics"]
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from newsletter.env_file import misspelt
-from newsletter.settings import ENV_FILE, Settings, SettingsError, read_settings, refuse_half_set
+from newsletter.settings import (
+    ENV_FILE,
+    Settings,
+    SettingsError,
+    doubtful,
+    read_settings,
+    refuse_half_set,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +249,9 @@ def test_a_name_that_nothing_reads_is_told_with_the_likely_one(monkeypatch, tmp_
         "NEWSLETTER_BUDGET",
         "NEWSLETTER_FORM_EMAIL",
         "NEWSLETTER_ODD",
+        "SENDGRID_KEY",
     ]
+    assert "is SENDGRID_API_KEY meant?" in told[3]
     assert "is NEWSLETTER_BUDGET_USD meant?" in told[0]
     assert "is NEWSLETTER_FROM_EMAIL meant?" in told[1]
     assert "take it out of .env" in told[2]
@@ -253,3 +262,52 @@ def test_a_vendors_name_with_our_prefix_is_told(monkeypatch):
     monkeypatch.setenv("NEWSLETTER_ANTHROPIC_API_KEY", "sk-x")
     (told,) = misspelt(Path(ENV_FILE), Settings.model_fields)
     assert told.endswith("is ANTHROPIC_API_KEY meant?")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ANTHROPIC_APIKEY", "ANTHROPIC_API_KEY"),
+        ("ANTHROPIC_KEY", "ANTHROPIC_API_KEY"),
+        ("SENDGRID_KEY", "SENDGRID_API_KEY"),
+        ("SENDGRID_API_TOKEN", "SENDGRID_API_KEY"),
+        ("ANTHROPIC_API_URL", "ANTHROPIC_BASE_URL"),
+        ("ANTHROPIC_API_KEY_FILE", ""),
+        ("ANTHROPIC_AUTH_TOKEN", ""),
+        ("ANTHROPIC_MODEL", ""),
+        ("SENDGRID_USERNAME", ""),
+    ],
+)
+def test_a_vendors_misspelt_name_is_told_unless_the_right_one_is_there(tmp_path, name, meant):
+    (tmp_path / ".env").write_text(f"{name}=sk-x\n")
+    told = misspelt(Path(ENV_FILE), Settings.model_fields)
+    assert [one.rpartition("; ")[2] for one in told] == ([f"is {meant} meant?"] if meant else [])
+    assert "sk-x" not in str(told)
+    (tmp_path / ".env").write_text(f"{name}=sk-x\n{meant or name}=sk-y\n")
+    assert misspelt(Path(ENV_FILE), Settings.model_fields) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "is_told"),
+    [
+        ("1 Street #4, Town", True),
+        ("1 Street#4, Town", False),
+        ('"1 Street #4, Town"', False),
+        ("'1 Street #4, Town'", False),
+        ("1 Street  # our office", False),
+        ("", False),
+    ],
+)
+def test_a_value_that_lost_its_end_is_told(tmp_path, written, is_told):
+    (tmp_path / ".env").write_text(f"# NEWSLETTER_X=a #b\nNEWSLETTER_POSTAL_ADDRESS={written}\n")
+    told = doubtful(read_settings())
+    assert [one.split(" ")[0] for one in told] == ["NEWSLETTER_POSTAL_ADDRESS"] * is_told
+    assert "Town" not in str(told)
+
+
+def test_an_smtp_address_without_its_mailer_is_told(monkeypatch):
+    monkeypatch.setenv("NEWSLETTER_SMTP_URL", "smtp://u:secret@mail.example.org")
+    [told] = doubtful(read_settings())
+    assert told.endswith("mail goes by outbox; set NEWSLETTER_MAILER=smtp")
+    monkeypatch.setenv("NEWSLETTER_MAILER", "smtp")
+    assert doubtful(read_settings()) == []

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from newsletter.links import LOCAL_PART_OCTETS, Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.smtp import Smtp
+from newsletter.mailers.smtp import Smtp, is_loopback
 from newsletter.settings import SettingsError
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
@@ -236,3 +236,49 @@ def test_a_refusal_of_a_recipient_is_the_same_news_as_a_report_by_mail(
         assert (known.state, suppressions.reason_for(tx, person.email)) == (state, shut)
         assert answer in tx.scalar(select(event.c.reason))
     assert [row.fate for row in town.rows()] == [fate]
+
+
+def test_a_relay_on_this_machine_needs_no_tls_and_gets_no_password(
+    trusted: Callable[..., FakeSmtp],
+):
+    server = trusted(starttls=False)
+    made = mailer(f"smtp://127.0.0.1:{server.port}")
+    assert made.send(email()) == "queued as 1"
+    assert "without TLS" in made.greet()
+    assert not any(line.startswith("AUTH") for line in server.in_clear)
+    assert [is_loopback(host) for host in ("localhost", "::1", "127.9.9.9")] == [True] * 3
+    assert [is_loopback(host) for host in ("mail.example.org", "10.0.0.1")] == [False] * 2
+
+
+def test_a_relay_on_this_machine_that_offers_tls_is_held_to_it(trusted: Callable[..., FakeSmtp]):
+    server = trusted()
+    mailer(f"smtp://127.0.0.1:{server.port}").send(email())
+    assert not any(line.startswith("MAIL") for line in server.in_clear)
+
+
+@pytest.mark.parametrize(
+    ("implicit", "scheme", "hint"),
+    [(True, "smtp", "write smtps://"), (False, "smtps", "write smtp://")],
+)
+def test_the_scheme_that_the_port_does_not_speak_is_told(
+    trusted: Callable[..., FakeSmtp],
+    implicit: bool,  # noqa: FBT001
+    scheme: str,
+    hint: str,
+):
+    server = trusted(implicit=implicit)
+    with pytest.raises(SendError, match=hint) as caught:
+        Smtp(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=0.5).send(email())
+    assert caught.value.verdict is Verdict.HALT
+
+
+@pytest.mark.parametrize("password", ["p/w", "p#w", "p?w"])
+def test_a_password_that_breaks_the_address_is_told_how_it_is_written(password: str):
+    with pytest.raises(SettingsError, match="%2F %23 %25") as caught:
+        mailer(f"smtp://ann:{password}@mail.example.org:587")
+    assert password not in str(caught.value)
+
+
+def test_a_refused_login_says_how_a_password_is_written(trusted: Callable[..., FakeSmtp]):
+    error = refused(trusted(answers={"AUTH": "535 no"}))
+    assert "%40" in str(error)

@@ -1,14 +1,17 @@
-"""Mail through a server of one's own or of a provider (RFC 5321), always over TLS.
+"""Mail through a server of one's own or of a provider (RFC 5321), over TLS.
 
 `smtp://USER:PASSWORD@HOST:587` insists on STARTTLS, `smtps://...:465` speaks TLS from the start.
+A relay on this machine that takes mail without a login (`smtp://localhost:25`) may do without TLS.
 The dialogue is spoken step by step, because the step at which it breaks says what is proven: until
 the last dot is written nobody has accepted anything.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import smtplib
+import socket
 import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,7 +38,12 @@ PERMANENT = 500
 NO_BOUNCE_ADDRESSES = (
     "if it takes no sender but its own, set NEWSLETTER_SMTP_BOUNCE_ADDRESSES=false"
 )
-FAULT = "NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://"
+ENCODED = "with @ : / # % of a user or password written as %40 %3A %2F %23 %25"
+FAULT = f"NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://, {ENCODED}"
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""What OpenSSL says to an answer that is no TLS; a server that restarts breaks off otherwise."""
+TLS_PORT = 465
+TLS_SECONDS = 5.0
 
 
 class Smtp:
@@ -98,9 +106,12 @@ class Smtp:
             raise SendError(Verdict.HALT, message) from None
 
     def greet(self) -> str:
-        """Log in and leave, without a mail; the server's name. Raises SendError."""
-        with self._connected():
-            return f"{self._host}:{self._port}"
+        """Log in and leave, without a mail; how that went. Raises SendError."""
+        with self._connected() as server:
+            where = f"{self._host}:{self._port}"
+            if isinstance(server.sock, ssl.SSLSocket):
+                return f"{where} takes our login, over TLS"
+            return f"{where} takes our mail; it is on this machine, and without TLS"
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -118,13 +129,27 @@ class Smtp:
             raise _login_refused(where, error) from None
         except (smtplib.SMTPException, OSError) as error:
             message = f"{where} cannot be reached: {_short(error)}"
+            if hint := self._other_scheme(error):
+                raise SendError(Verdict.HALT, f"{message}; {hint}") from None
             raise SendError(Verdict.UNSENT, message) from None
         try:
             yield server
         finally:
             server.close()
 
+    def _other_scheme(self, error: Exception) -> str:
+        """What to write where the port speaks TLS otherwise than the address says."""
+        if isinstance(error, ssl.SSLError) and error.reason in NO_TLS:
+            return "this port does not begin with TLS: write smtp:// in NEWSLETTER_SMTP_URL"
+        if not self._implicit and _begins_with_tls(self._host, self._port):
+            return "this port begins with TLS: write smtps:// in NEWSLETTER_SMTP_URL"
+        return ""
+
     def _connect(self) -> smtplib.SMTP:
+        if not self._implicit and self._port == TLS_PORT and _begins_with_tls(self._host, TLS_PORT):
+            # A server that waits for TLS says nothing: this spares the wait for its greeting.
+            message = "it says nothing before TLS"
+            raise smtplib.SMTPServerDisconnected(message)
         if self._implicit:
             server: smtplib.SMTP = smtplib.SMTP_SSL(
                 self._host, self._port, timeout=self._timeout, context=self._context
@@ -132,7 +157,8 @@ class Smtp:
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         try:
-            if not self._implicit:
+            server.ehlo_or_helo_if_needed()
+            if not self._implicit and not self._is_local_relay(server):
                 server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
             if self._user:
@@ -141,6 +167,10 @@ class Smtp:
             server.close()
             raise
         return server
+
+    def _is_local_relay(self, server: smtplib.SMTP) -> bool:
+        """A server on this machine that offers no TLS, and gets no password of ours."""
+        return not self._user and not server.has_extn("starttls") and is_loopback(self._host)
 
     def _ask(
         self, server: smtplib.SMTP, command: str, if_refused: Verdict, expected: int = OK
@@ -199,8 +229,30 @@ def _refused(code: int, answer: bytes, if_permanent: Verdict) -> SendError:
 def _login_refused(where: str, error: smtplib.SMTPAuthenticationError) -> SendError:
     if error.smtp_code < PERMANENT:
         return SendError(Verdict.UNSENT, f"{where} takes no login now ({error.smtp_code})")
-    message = f"{where} refused the login ({error.smtp_code}); check NEWSLETTER_SMTP_URL"
+    message = f"{where} refused the login ({error.smtp_code}); check NEWSLETTER_SMTP_URL, {ENCODED}"
     return SendError(Verdict.HALT, message)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _begins_with_tls(host: str, port: int) -> bool:
+    """Whether whoever listens there answers to TLS at once; with any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), TLS_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _dotted(content: bytes) -> bytes:

@@ -25,7 +25,7 @@ class SmtpCheck:
             where = self._mailer.greet()
         except SendError as error:
             return Told((fail("smtp login", str(error), "check NEWSLETTER_SMTP_URL"),))
-        return Told((ok("smtp login", f"{where} takes our login, over TLS"),))
+        return Told((ok("smtp login", where),))
 
     def would_take(self, email: Email) -> Told:
         check, asked = "smtp mail", "MAIL FROM, RCPT TO the operator, RSET"

@@ -48,10 +48,10 @@ class _Handler(StreamRequestHandler):
     def handle(self) -> None:
         self.fake, self.secure = self.server.fake, False
         self.known, self.said = False, []
-        if self.fake.implicit:
-            self._encrypt()
-        self._say("220 fake.example ESMTP")
         with contextlib.suppress(OSError, ssl.SSLError):
+            if self.fake.implicit:
+                self._encrypt()
+            self._say("220 fake.example ESMTP")
             while (line := self.rfile.readline()) and self._obey(line.decode().rstrip("\r\n")):
                 pass
         with contextlib.suppress(OSError):

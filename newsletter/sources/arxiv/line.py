@@ -23,6 +23,8 @@ from newsletter.sources import Queue, SourceError
 log = logging.getLogger(__name__)
 
 TRIES = 5
+TRIES_WITHOUT_NETWORK = 2
+"""Where no connection is made at all a person is told soon; `serve` asks again by itself."""
 CONNECT_SECONDS, SILENCE_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 240.0
 LARGEST_ANSWER = 64 * 2**20
 LONGEST_PAUSE = 300.0
@@ -34,6 +36,10 @@ ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;
 
 class UnreachableError(SourceError):
     """No answer: refused, reset, silent for too long, broken off, or a server in trouble."""
+
+
+class NoConnectionError(UnreachableError):
+    """There was nobody to ask: no such name, no way there, or nobody listens."""
 
 
 class ThrottledError(SourceError):
@@ -91,6 +97,10 @@ class Line:
                 try:
                     return self._once(url, check)
                 except (UnreachableError, ThrottledError, NoAnswerError) as error:
+                    if isinstance(error, NoConnectionError) and (
+                        attempt + 1 >= TRIES_WITHOUT_NETWORK
+                    ):
+                        raise
                     pause = self._pause(error, attempt)
                     if self.queue and isinstance(error, ThrottledError):
                         self.queue.hold(pause)
@@ -133,6 +143,12 @@ class Line:
                 _check_status(response.status_code, response.headers.get("Retry-After"), host)
                 return Answer(response.status_code, self._body(response.raw, host))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if why := _no_connection(error):
+                message = (
+                    f"arXiv ({host}) cannot be reached: {why} ({type(error).__name__}); "
+                    "look at this machine's network"
+                )
+                raise NoConnectionError(message) from error
             message = (
                 f"arXiv ({host}) gave no whole answer: {type(error).__name__}; try again later"
             )
@@ -148,6 +164,21 @@ class Line:
                 message = f"arXiv ({host}) sends without end; try again later"
                 raise UnreachableError(message)
         return bytes(body)
+
+
+def _no_connection(error: Exception) -> str:
+    """Why no connection was made; empty where one was."""
+    import requests
+    import urllib3
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_SECONDS:.0f} s"
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return "its name is not known here"
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return "nobody takes the connection"
+    return ""
 
 
 def _check_status(status: int, retry_after: str | None, host: str) -> None:
