@@ -241,7 +241,7 @@ def test_a_refusal_of_a_recipient_is_the_same_news_as_a_report_by_mail(
 def test_a_relay_on_this_machine_needs_no_tls_and_gets_no_password(
     trusted: Callable[..., FakeSmtp],
 ):
-    server = trusted(starttls=False)
+    server = trusted(starttls=False, login=False)
     made = mailer(f"smtp://127.0.0.1:{server.port}")
     assert made.send(email()) == "queued as 1"
     assert "without TLS" in made.greet()
@@ -251,7 +251,7 @@ def test_a_relay_on_this_machine_needs_no_tls_and_gets_no_password(
 
 
 def test_a_relay_on_this_machine_that_offers_tls_is_held_to_it(trusted: Callable[..., FakeSmtp]):
-    server = trusted()
+    server = trusted(login=False)
     mailer(f"smtp://127.0.0.1:{server.port}").send(email())
     assert not any(line.startswith("MAIL") for line in server.in_clear)
 

@@ -28,6 +28,7 @@ class FakeSmtp(Loopback):
     implicit: bool = False
     starttls: bool = True
     smtputf8: bool = True
+    login: bool = True
     answers: dict[str, str] = field(default_factory=dict)
     messages: list[bytes] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -47,7 +48,7 @@ class _Handler(StreamRequestHandler):
 
     def handle(self) -> None:
         self.fake, self.secure = self.server.fake, False
-        self.known, self.said = False, []
+        self.known, self.said = not self.fake.login, []
         with contextlib.suppress(OSError, ssl.SSLError):
             if self.fake.implicit:
                 self._encrypt()
