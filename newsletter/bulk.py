@@ -88,14 +88,20 @@ def _reserved(desk: Desk, requests: Sequence[Request]) -> dict[str, Call]:
 
 @dataclass
 class _Looks:
-    """What the looks of this life at its batches showed; `unknown` counts them in a row."""
+    """What the looks of this life at its batches showed.
 
+    `unknown` counts those in a row that did not find the batch; `lost` are calls given up.
+    """
+
+    lost: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     unknown: Counter[str] = field(default_factory=Counter)
 
 
-def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> None:
-    """Wait for the batches of this desk and store what they say. Raises ScoringFailed, Stopped.
+def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> bool:
+    """Wait for the batches of this desk and store what they say. False when calls were given up.
+
+    Raises ScoringFailed, Stopped.
 
     One that is given up is cancelled and waited for nevertheless: until it has ended nobody knows
     what of it is paid for. One that stays unknown to the other side is waited for no longer: what
@@ -111,15 +117,16 @@ def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> None:
             calls = [call for call in named if call.batch_id == batch_id]
             batch = _look(desk, calls, looks, now)
             if batch is not None and batch.ended:
-                _store(desk, calls, by_id, batch)
+                _store(desk, calls, by_id, batch, looks)
             elif batch is not None and hurry and batch_id not in looks.cancelled:
                 with suppress(ScorerError):
                     _batcher(desk).cancel(batch_id, now)
                     looks.cancelled.add(batch_id)
         if (limits.deadline and now >= limits.deadline) or not desk.in_batches():
-            return
+            break
         if limits.stop.wait(limits.batch_pause):
             raise Stopped(STOPPED)
+    return not looks.lost
 
 
 def _named(
@@ -146,7 +153,7 @@ def _named(
     if found.perhaps:
         # It can't be cancelled either: it may be somebody else's.
         if hurry and now - since >= UNKNOWN_FOR:
-            _lose(desk, ids, "a batch that may be theirs has not ended")
+            _lose(desk, looks, ids, "a batch that may be theirs has not ended")
         return named
     # The list may be as late as the batch itself.
     looks.unknown[SUBMITTING] += 1
@@ -167,7 +174,7 @@ def _look(desk: Desk, calls: list[InBatch], looks: _Looks, now: datetime) -> Bat
         looks.unknown[batch_id] += 1
         old = now - min(call.since for call in calls) >= UNKNOWN_FOR
         if old and looks.unknown[batch_id] >= UNKNOWN_LOOKS:
-            _lose(desk, ids, str(error))
+            _lose(desk, looks, ids, str(error))
         return None
     looks.unknown[batch_id] = 0
     return batch
@@ -179,18 +186,21 @@ def _unless_fatal(error: ScorerError) -> None:
         raise ScoringFailed(str(error)) from error
 
 
-def _lose(desk: Desk, ids: list[str], reason: str) -> None:
+def _lose(desk: Desk, looks: _Looks, ids: list[str], reason: str) -> None:
     """Give calls up that may have been billed: their upper bounds stay reserved."""
     log.warning(
         "%d calls of a batch are given up, and their papers bought now: %s", len(ids), reason
     )
     desk.lose(ids, reason)
+    looks.lost.update(ids)
 
 
-def _store(desk: Desk, calls: list[InBatch], by_id: dict[str, Paper], batch: Batch) -> None:
+def _store(
+    desk: Desk, calls: list[InBatch], by_id: dict[str, Paper], batch: Batch, looks: _Looks
+) -> None:
     unmentioned = [call.call_id for call in calls if call.call_id not in batch.answers]
     if unmentioned:
-        _lose(desk, unmentioned, "the batch has ended without a word about them")
+        _lose(desk, looks, unmentioned, "the batch has ended without a word about them")
     for call in calls:
         if call.call_id in unmentioned:
             continue

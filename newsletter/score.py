@@ -135,7 +135,7 @@ def score_all(
     for job in jobs:
         job.recover()
         job.waits_for_second = batching
-    _in_bulk(jobs, limits, reading=1, batching=batching)
+    kept = _in_bulk(jobs, limits, reading=1, batching=batching)
     _begin(crew, jobs, scorer.sizes, day, sharing=not batching)
     by_desk = {id(job.desk): job for job in jobs}
     total = sum(len(job.papers) for job in jobs)
@@ -147,8 +147,8 @@ def score_all(
 
     crew.work(follow)
     if batching:
-        # What the first batch left of the time may be too short for another.
-        still = bulk.wanted(limits, scorer.batcher, len(jobs), clock())
+        # What the first batch left of the time may be too short for another, or it was lost.
+        still = kept and bulk.wanted(limits, scorer.batcher, len(jobs), clock())
         _in_bulk(jobs, limits, reading=2, batching=still)
         for job in jobs:
             job.second_pass(crew)
@@ -166,8 +166,12 @@ def _with_cause(store: Store, job: Job) -> Scored:
         return replace(result, cause=ledger.last_reason(tx, job.desk.account, failed) or UNUSABLE)
 
 
-def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> None:
-    """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over."""
+def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> bool:
+    """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over.
+
+    False when something of it had to be given up.
+    """
+    kept = True
     for job in jobs:
         left_over = job.desk.in_batches()
         if batching and not left_over:
@@ -175,8 +179,9 @@ def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: boo
             left_over = job.desk.in_batches()
         job.in_bulk = bool(left_over)
     for job in [job for job in jobs if job.in_bulk]:
-        bulk.collect(job.desk, job.papers, limits)
+        kept = bulk.collect(job.desk, job.papers, limits) and kept
         job.recover()
+    return kept
 
 
 def _begin(

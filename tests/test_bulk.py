@@ -305,9 +305,11 @@ def test_a_batch_that_stays_unknown_is_gone_and_its_papers_are_bought_now(
 ) -> None:
     """Deleted, or created by another workspace's key: its reservation stays as uncertain."""
     fake.batches.unknown = 10_000
-    result = scored(store, claude(fake), DAY, in_bulk(), clock=later(fake))
+    scorer = claude(fake, second_opinion=True)
+    result = scored(store, scorer, DAY, in_bulk(), clock=later(fake))
     assert set(result.outcomes.values()) == {Outcome.SCORED}
-    assert len(fake.requests) == 4
+    assert len(fake.batches.held) == 1
+    assert len(fake.requests) == 5
     assert uncertain(result) > 0
     assert billed(result) < fake.bill_nanos <= billed(result) + uncertain(result)
 
@@ -449,3 +451,14 @@ def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
     holds(fake, scored(store, claude(fake), DAY, in_bulk()))
     assert len(fake.batches.held) == 1
     assert len(fake.papers_paid) == COUNT
+
+
+def test_a_call_that_its_batch_does_not_mention_may_have_been_billed(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Red before: it counted as free."""
+    fake.batches.after_submission = lambda: fake.batches.held["msgbatch_1"].results.pop(0)
+    result = scored(store, claude(fake), DAY, in_bulk())
+    assert set(result.outcomes.values()) == {Outcome.SCORED}
+    assert len(fake.requests) == 1
+    assert billed(result) < fake.bill_nanos <= billed(result) + uncertain(result)
