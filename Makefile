@@ -70,6 +70,9 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
 	fi
 
+check-mail-servers: $(VENV)/dev.stamp ## A day with a real Postfix and Dovecot on loopback (needs root)
+	$(BIN)/pytest -rs --log-cli-level=INFO tests/mail_servers/check_day.py
+
 gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page each, with pictures
 	@$(BIN)/python -m tests.gallery build/gallery
 	@if $(HAS_BROWSER); then \
@@ -176,4 +179,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
+.PHONY: check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean

@@ -1,0 +1,144 @@
+"""A day with a real Postfix and a real Dovecot: `make check-mail-servers`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import smtplib
+import ssl
+import tempfile
+import time
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from newsletter import housekeeping, wiring
+from newsletter.settings import Settings
+from newsletter.store import Store
+from newsletter.store.tables import delivery, event, subscriber
+from tests.fakes.waiting import becomes
+from tests.fakes.world import World
+from tests.mail_servers import servers
+from tests.mail_servers.servers import DOMAIN, PASSWORD, USER, MailServers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+pytestmark = pytest.mark.skipif(bool(servers.missing()), reason=servers.missing())
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+GOOD = [f"reader{number}@{DOMAIN}" for number in range(45)]
+GONE = f"unknown@{DOMAIN}"
+FAULTY = {
+    f"full@{DOMAIN}": "5.2.2 mailbox is full",
+    f"policy@{DOMAIN}": "5.7.1 message refused by local policy",
+    f"large@{DOMAIN}": "5.3.4 message is too large",
+    f"system@{DOMAIN}": "5.0.0 something went wrong",
+}
+READERS = [*GOOD, GONE, *FAULTY]
+
+
+@pytest.fixture
+def post() -> Iterator[MailServers]:
+    with tempfile.TemporaryDirectory(prefix="mail-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with MailServers(folder, GOOD, FAULTY) as running:
+            yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, post: MailServers) -> World:
+    made = World(
+        tmp_path,
+        NEWSLETTER_SOURCE="sample",
+        NEWSLETTER_SCORER="local",
+        NEWSLETTER_MAILS_PER_SECOND="8",
+        **post.environment,
+    )
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    assert made.newsletter("migrate").status == 0
+    made.subscribe(*(f"{one},one" for one in READERS))
+    return made
+
+
+def delivered(post: MailServers) -> int:
+    return sum(len(post.mails(one)) for one in GOOD)
+
+
+def test_a_day_with_real_mail_servers(
+    world: World, post: MailServers, monkeypatch: pytest.MonkeyPatch
+):
+    begun = time.monotonic()
+    with world.begin("run", "--json") as run:
+        assert becomes(lambda: delivered(post) >= 10)
+        post.stop()
+        before = delivered(post)
+        time.sleep(5)
+        post.start()
+        out, said = run.communicate(timeout=200)
+    assert run.returncode == 0, said
+    assert before < len(GOOD)
+    # The run went on while nobody was there.
+    assert any(row.failures for row in rows(world, select(delivery)))
+    [issue] = json.loads(out)["issues"]
+    assert issue["sent"] == len(READERS)
+    assert becomes(lambda: len(post.mails("replies")) == 1 + len(FAULTY))
+    assert [len(post.mails(one)) for one in GOOD] == [1] * len(GOOD)
+    seconds = time.monotonic() - begun
+    log.info("%d mails in %.0f s, %d before the restart", len(READERS), seconds, before)
+
+    for name, value in world.environment.items():
+        monkeypatch.setenv(name, value)
+    answer(post, GOOD[0], "unsubscribe\n\n> {quote}")
+    answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
+    answer(post, GOOD[2], "Thank you, I like it.\n\n> {quote}")
+    assert becomes(lambda: len(post.mails("replies")) == 1 + len(FAULTY) + 3)
+    room = wiring.build(Settings(_env_file=None))
+    now = datetime.now(UTC)
+    housekeeping.read_mailbox(room, now)
+    housekeeping.work_off(room, now)
+    room.store.close()
+
+    states = {row.email: str(row.state) for row in rows(world, select(subscriber))}
+    assert states[GONE] == "bounced"
+    assert {states[one] for one in FAULTY} == {"active"}
+    assert [states[one] for one in GOOD[:3]] == ["unsubscribed", "unsubscribed", "active"]
+    told = select(delivery.c.email, event.c.kind).where(event.c.delivery_id == delivery.c.id)
+    kinds = {row.email: str(row.kind) for row in rows(world, told)}
+    assert kinds == {GONE: "hard bounce"} | dict.fromkeys(FAULTY, "soft bounce")
+    again = world.newsletter("run", "--json")
+    [issue] = json.loads(again.out)["issues"]
+    assert (issue["sent"], issue["already"]) == (0, len(READERS))
+    assert len(rows(world, select(delivery))) == len(READERS)
+
+
+def answer(post: MailServers, reader: str, words: str) -> None:
+    """As a reader's mail program answers the mail in their mailbox."""
+    [raw] = post.mails(reader)
+    got = BytesParser(policy=default).parsebytes(raw)
+    text = got.get_body(("plain",))
+    assert text is not None
+    made = EmailMessage(policy=default)
+    made["From"], made["To"], made["Subject"] = reader, got["Reply-To"], f"Re: {got['Subject']}"
+    made["In-Reply-To"] = made["References"] = got["Message-ID"]
+    made["Message-ID"] = f"<answer-{reader}>"
+    made.set_content(words.format(quote="\n> ".join(text.get_content().splitlines())))
+    with smtplib.SMTP("127.0.0.1", post.submission) as server:
+        server.starttls(context=ssl.create_default_context(cafile=post.folder / "authority.pem"))
+        server.login(USER, PASSWORD)
+        server.send_message(made)
+
+
+def rows(world: World, query: object) -> list[Any]:
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    with store.read() as tx:
+        found = list(tx.execute(query))
+    store.close()
+    return found
