@@ -49,6 +49,14 @@ def allow(
     raise typer.Exit(show_allow(rubric, day))
 
 
+@deliveries_app.command("reports")
+def reports(as_json: AsJson = False) -> None:
+    """Reports of mail servers in 30 days that nobody could read, or about no known mail."""
+    from newsletter.commands.desk import show_reports
+
+    raise typer.Exit(show_reports(as_json=as_json))
+
+
 @replies_app.command("list")
 def list_replies(as_json: AsJson = False) -> None:
     """Replies that were not clear, and letters to the sender, the oldest first."""

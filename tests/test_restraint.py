@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from newsletter.addresses import fingerprint
 from newsletter.bounces import first_mails_left, too_many_gone
 from newsletter.deliver import Limits
 from newsletter.mailers import SendError, Verdict
 from newsletter.people import DeliveryState, EventKind
-from newsletter.store import events, first_mails, sights
+from newsletter.store import Store, events, first_mails, inbound, sights
 from newsletter.store.events import Event
+from newsletter.store.inbound import State
+from newsletter.store.tables import inbound as table
 from newsletter.symptoms import Bounds, find
 from tests.fakes.mail import RUBRIC, FakeMailer, Town
+from tests.fakes.world import World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from newsletter.alerts import Alert
     from newsletter.people import Email
-    from newsletter.store import Store
 
 DAY = date(2025, 9, 23)
 BOUNDS = Bounds(timedelta(hours=3), 0, None, 0)
@@ -147,3 +152,27 @@ def test_few_readers_are_no_share(store: Store):
 
     tally = town.send(FakeMailer(before=partial(no_such_user, every=2)), limits=Limits(threads=1))
     assert (tally.rejected, tally.accepted, tally.halted_reason) == (30, 30, "")
+
+
+def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Path):
+    world = World(tmp_path)
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    store.migrate()
+    town = imported(store, 101)
+    town.send(FakeMailer(), limits=Limits(threads=8))
+    now = datetime.now(UTC)
+    with store.begin() as tx:
+        raw, who = b"Subject: Failure\r\n\r\nIt failed.", "postmaster@x.example"
+        inbound.keep(tx, raw, envelope_from=who, envelope_to="a@b.c", now=now, aligned=False)
+        [letter] = tx.scalars(select(table.c.id))
+        inbound.settle(tx, letter, State.UNREADABLE, None, "It failed.")
+    assert "nothing of a mail of ours: 1 (newsletter deliveries reports)" in (
+        world.newsletter("status").out
+    )
+    assert "It failed." in world.newsletter("deliveries", "reports").out
+    words = ("deliveries", "allow", "--rubric", RUBRIC, "--date")
+    assert world.newsletter(*words, "tomorrow").status == 2
+    assert world.newsletter(*words, "1999-01-01").status == 2
+    assert "mailed at once" in world.newsletter(*words, str(DAY)).out
+    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 1
+    store.close()

@@ -54,8 +54,8 @@ def show_status(*, as_json: bool) -> int:
     )
     if number := facts["unreadable_reports"]:
         console.print(
-            f"reports of mail servers in 30 days that are about no mail of ours, or say nothing "
-            f"that can be read: {number}"
+            f"reports of mail servers in 30 days that say nothing of a mail of ours: {number} "
+            "(newsletter deliveries reports)"
         )
     if not wrong:
         for line in facts["needs_a_hand"]:

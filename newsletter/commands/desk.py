@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from newsletter import decisions, wiring
 from newsletter.decisions import Decided
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import claims, first_mails, group_ends, inbound
+from newsletter.store import claims, first_mails, group_ends, inbound, waiting
 from newsletter.terminal import print_json, screen, table
 
 if TYPE_CHECKING:
     from newsletter.store.inbound import Letter
 
+MOST_REPORTS = 50
 SHORT = 12
 """Hex digits of a reply's id that are shown; the beginning of an id is enough to name it."""
 
@@ -76,6 +77,21 @@ def show_allow(rubric: str, day: str) -> int:
     return 0
 
 
+def show_reports(*, as_json: bool) -> int:
+    with wiring.open_store(read_settings()).read() as tx:
+        found = waiting.unreadable_reports(tx, wiring.now(), MOST_REPORTS)
+    facts = [
+        {
+            "received": f"{one.received_at:%Y-%m-%d %H:%M}",
+            "from": one.sender,
+            "said": " ".join(one.said.split())[:200],
+        }
+        for one in found
+    ]
+    _show("Reports that say nothing of a mail of ours", facts, as_json=as_json)
+    return 0
+
+
 def show_replies(*, as_json: bool) -> int:
     with wiring.open_store(read_settings()).read() as tx:
         found = inbound.queue(tx)
@@ -103,8 +119,8 @@ def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
     return 0
 
 
-def _named(waiting: list[Letter], reply_id: str) -> Letter:
-    found = [one for one in waiting if reply_id and one.id.startswith(reply_id)]
+def _named(queued: list[Letter], reply_id: str) -> Letter:
+    found = [one for one in queued if reply_id and one.id.startswith(reply_id)]
     if len(found) != 1:
         message = (
             f"{len(found)} waiting replies begin with {reply_id!r}; see: newsletter replies list"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from newsletter.people import DeliveryState
 from newsletter.store import claims
@@ -15,7 +15,7 @@ from newsletter.store.tables import delivery, inbound
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 SAID = 2000
 """Characters of a mail that are shown: a wish to leave stands at its beginning."""
@@ -56,10 +56,19 @@ def count_replies(tx: Connection) -> int:
 
 def unreadable(tx: Connection, now: datetime) -> int:
     """Reports of mail servers of the last month of which nobody can say what they are about."""
-    query = select(func.count()).where(
-        inbound.c.state == State.UNREADABLE, inbound.c.received_at >= now - KEPT_RAW
-    )
-    return tx.scalar(query) or 0
+    return tx.scalar(select(func.count()).where(_unreadable(now))) or 0
+
+
+def unreadable_reports(tx: Connection, now: datetime, most: int) -> list[Reply]:
+    """The newest of them."""
+    newest = inbound.c.received_at.desc()
+    query = select(*_REPLIES.selected_columns).where(_unreadable(now)).order_by(newest).limit(most)
+    return [_reply(row) for row in tx.execute(query)]
+
+
+def _unreadable(now: datetime) -> ColumnElement[bool]:
+    recent = inbound.c.received_at >= now - KEPT_RAW
+    return and_(inbound.c.state == State.UNREADABLE, recent)
 
 
 def reply(tx: Connection, letter_id: str) -> Reply | None:
