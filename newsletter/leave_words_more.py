@@ -28,12 +28,12 @@ NORWEGIAN = Tongue(
 )
 FINNISH = Tongue(
     leave="peruuta peruuttaa peruutan peruutus peruuttakaa peru perua perukaa lopeta lopettakaa"
-    " lopettaa lopetus irtisano irtisanoa eroan erota",
+    " lopettaa lopetus irtisano irtisanoa eroan erota poistua",
     out="poista poistakaa poistaa poistamaan poisto",
     no="en ei älkää älä",
     want="halua haluan haluaisin toivon",
     get="vastaanottaa saada tilata",
-    send="lähettäkö lähettäkää lähetä lähettää lähettämästä",
+    send="lähettäkö lähettäkää lähetä lähettää lähettämästä lähettäminen",
     more="enää lisää enempää",
     mail="uutiskirje uutiskirjettä uutiskirjeen uutiskirjeitä uutiskirjeiden sähköposti"
     " sähköposteja sähköpostia viestejä viestit viestien posteja",
@@ -135,7 +135,7 @@ GREEK = Tongue(
     small="από τη την της το τα τις τους αυτή αυτά αυτήν σας να η ο οι στη στην άμεσα",
 )
 HEBREW = Tongue(
-    leave="הסר להסיר הסרה הסירו הסירי בטל בטלו ביטול לבטל לצאת הפסיקו להפסיק",
+    leave="הסר להסיר הסרה הסירו הסירי תסירו תסיר בטל בטלו ביטול לבטל לצאת הפסיקו להפסיק",
     out="מחקו מחק למחוק תמחקו תמחק תורידו הורידו להוריד הוציאו",
     no="לא אל",
     want="רוצה מעוניין מעוניינת מבקש מבקשת מעונין",
@@ -189,7 +189,7 @@ THAI = Tongue(
     mail="อีเมล อีเมล์ เมล ข่าวสาร จดหมายข่าว ข้อความ",
     listed="การสมัคร สมาชิก รายชื่อ รายการ การเป็นสมาชิก",
     me="ฉัน ผม ดิฉัน ชื่อ",
-    ask="ได้ไหม",
+    ask="",
     small="ช่วย ขอ จาก ให้ นี้ ออก ของ คุณ ที่ คะ ด้วย แล้ว ได้ มา ถึง",
     spaced=False,
 )

@@ -83,11 +83,12 @@ def find(text: str, ours: Sequence[str]) -> NewText:
     runs = [
         (quoted, list(run)) for quoted, run in groupby(lines, lambda one: bool(QUOTED.match(one)))
     ]
-    parts = [
-        _until_original(run, ours, before_quote=number + 1 < len(runs))
+    unquoted = [
+        _without_attribution(run) if number + 1 < len(runs) else run
         for number, (quoted, run) in enumerate(runs)
         if not quoted
     ]
+    parts = [_until_original(run, ours) for run in unquoted]
     starts_unquoted = bool(runs) and not runs[0][0]
     above, below = (parts[0], parts[1:]) if starts_unquoted and parts else ([], parts)
     if says_something(above):
@@ -95,8 +96,7 @@ def find(text: str, ours: Sequence[str]) -> NewText:
     new = [*above, *(line for part in below for line in part if line)]
     if says_something(new):
         return NewText(_bounded(new))
-    unquoted = [line for quoted, run in runs if not quoted for line in run if line]
-    return NewText(_bounded(new), _bounded(unquoted))
+    return NewText((), _bounded([line for run in unquoted for line in run if line]))
 
 
 def _answer_below(parts: list[list[str]]) -> list[str]:
@@ -160,10 +160,8 @@ def _names_device(line: str) -> bool:
     return len(line.split()) <= LONGEST_DEVICE and bool(DEVICE.search(plain(line)))
 
 
-def _until_original(lines: list[str], ours: Sequence[str], *, before_quote: bool) -> list[str]:
+def _until_original(lines: list[str], ours: Sequence[str]) -> list[str]:
     """A run of unquoted lines up to where the original, or a signature, begins."""
-    if before_quote:
-        lines = _without_attribution(lines)
     for number in range(min(len(lines), MOST_NEW)):
         if starts_original(lines[number : number + 2 * WRAPPED], ours):
             return lines[:number]

@@ -128,7 +128,7 @@ def decide(new: NewText, subject: str, author: str = "") -> Reply:
     may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
     short = _words(written(lines)) <= FEW_WORDS
     kind = Kind.REVIEW if may_leave or short else Kind.OTHER
-    return Reply(kind, None, said or "\n".join(new.others), may_leave=may_leave)
+    return Reply(kind, None, "\n".join([*lines, *new.others]), may_leave=may_leave)
 
 
 def _wished(wish: Wish, said: str) -> Reply:
