@@ -136,7 +136,8 @@ def _rubrics(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         yield Alert(
             Kind.RUBRIC,
             case.rubric,
-            f"{case.reason}. Held until it is there: the digests of "
+            # The same words for each: where the folder itself is away, all of them are one alert.
+            f"There is no file of it in {seen.place}. Held until it is there: the digests of "
             f"{_count(case.number, 'reader')}.",
             "All other rubrics are served. Put the file back, or give its readers another rubric "
             "with `newsletter subscribers import FILE --overwrite`. Who they are is said by:",

@@ -28,6 +28,7 @@ from newsletter.groups import AHEAD, deliver_groups
 from newsletter.model import DayKind, Digest, Outcome, Rubric
 from newsletter.noting import figures, keep_duration, step
 from newsletter.reading import fresh, scoring_limits, share_costs, to_score, why_held
+from newsletter.render.words import plural
 from newsletter.rubric_folder import reread, why_missing
 from newsletter.score import score
 from newsletter.stopping import Stopped
@@ -244,8 +245,8 @@ def composed(
     if digest.kind is DayKind.SCORING_FAILED:
         return Made(digest, why_held(digest, scored.cause))
     if scored.cause:
-        failed = digest.coverage.count(Outcome.FAILED)
-        log.warning("%s: %d papers could not be scored (%s)", rubric.slug, failed, scored.cause)
+        failed = plural(digest.coverage.count(Outcome.FAILED), "paper")
+        log.warning("%s: %s could not be scored (%s)", rubric.slug, failed, scored.cause)
     with room.store.read() as tx:
         lookback = timedelta(days=room.settings.lookback_days)
         return Made(with_afterword(tx, digest, lookback))

@@ -32,7 +32,7 @@ categories: [{categories}]
 {criteria}
 """
 QUICK = {"retry-after": "0.01"}
-OVERLOADED = "Anthropic answered 529: Error code: 529"
+OVERLOADED = "Anthropic answered 529: "
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_day_of_which_one_paper_failed_is_quiet_and_says_so(tmp_path: Path) ->
         made = world(tmp_path, fake, "cs.LG")
         done = made.newsletter("run")
     assert done.status == 0, done.err
-    assert "one: 1 papers could not be scored (the model answered" in done.err
+    assert "one: 1 paper could not be scored (the model answered" in done.err
     assert len(made.mails()) == 1
 
 

@@ -101,6 +101,8 @@ def world(tmp_path: Path) -> World:
 
 
 def test_run_serves_the_others_and_tells_file_and_line(world: World) -> None:
+    priced = world.newsletter("run", "--dry-run")
+    assert (priced.status, FAULT in priced.err) == (0, True), priced.err
     done = world.newsletter("run", "--json")
     assert done.status == 1
     told = json.loads(done.out)

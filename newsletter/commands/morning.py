@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from newsletter import logs, wiring
-from newsletter.daily import Edition, Issue, run_edition, work
+from newsletter.daily import Edition, Held, Issue, held, run_edition, work
 from newsletter.edited import older_version
 from newsletter.fetch import BatchGrowing, BatchLate
 from newsletter.model import Outcome
@@ -26,7 +26,7 @@ from newsletter.terminal import dollars, print_json, progress, screen, table
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -76,6 +76,7 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     check_slug(room, rubric)
     with progress(screen(errors=as_json)) as report:
         date_of, plans = quote_edition(room, day, rubric, report)
+    _say_held(() if rubric else held(room))
     if as_json:
         print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0
@@ -283,7 +284,11 @@ def _complain(edition: Edition) -> int:
             met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():
         screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
-    for one in edition.held:
-        waiting = f"{plural(one.readers, 'reader')} held: {one.reason}"
-        screen(errors=True).print(f"newsletter: {one.slug}: {waiting}")
+    _say_held(edition.held)
     return 1 if met or edition.held else 0
+
+
+def _say_held(waiting: Iterable[Held]) -> None:
+    for one in waiting:
+        held_back = f"{plural(one.readers, 'reader')} held: {one.reason}"
+        screen(errors=True).print(f"newsletter: {one.slug}: {held_back}")
