@@ -12,10 +12,12 @@ from newsletter import __version__
 from newsletter.announcements import BEGAN, holiday, is_announced
 from newsletter.cli_database import database_app
 from newsletter.cli_desk import deliveries_app, replies_app
+from newsletter.cli_help import WholeHelp
 from newsletter.cli_rubrics import rubrics_app
 from newsletter.cli_subscribers import subscribers_app
 
 app = typer.Typer(
+    cls=WholeHelp,
     help="A daily arXiv digest: every new paper read against each subscriber's own rubric.",
     epilog="Start with: newsletter demo. Settings are environment variables; see .env.example.",
     no_args_is_help=True,

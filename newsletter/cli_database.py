@@ -8,8 +8,13 @@ from typing import Annotated, Optional
 
 import typer
 
+from newsletter.cli_help import WholeHelp
+
 database_app = typer.Typer(
-    help="The database copied, saved and put back.", no_args_is_help=True, rich_markup_mode=None
+    cls=WholeHelp,
+    help="The database copied, saved and put back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

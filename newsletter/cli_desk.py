@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from newsletter.cli_help import WholeHelp
+
 deliveries_app = typer.Typer(
+    cls=WholeHelp,
     help="Mails of which nobody knows whether they went out, and mailings that wait.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 replies_app = typer.Typer(
-    help="Replies that a person has to read.", no_args_is_help=True, rich_markup_mode=None
+    cls=WholeHelp,
+    help="Replies that a person has to read.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON list")]
 

@@ -7,7 +7,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from newsletter.cli_help import WholeHelp
+
 rubrics_app = typer.Typer(
+    cls=WholeHelp,
     help="What readers want: list and check rubric files.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from newsletter.cli_help import WholeHelp
+
 subscribers_app = typer.Typer(
+    cls=WholeHelp,
     help="Who gets mail: import, export, list, add, pause, remove, restore.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -7,10 +7,13 @@ sender or a paper's title may hold what a terminal obeys.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterator, Sequence
 
-    from rich.console import ConsoleOptions, RenderableType
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
     from rich.segment import Segment
 
 DIME = NANOS_PER_DOLLAR // 10
@@ -31,6 +34,8 @@ STEPS = 4
 """A stage without a terminal prints a line for each quarter."""
 
 
+BORDER = 3
+"""Between two columns of a table."""
 WIDE = 160
 """Columns where there is no terminal whose width could be known."""
 
@@ -48,7 +53,7 @@ class Screen(Console):
 def screen(*, errors: bool = False) -> Console:
     """Standard output (or error) for people: nothing in a text is taken for markup."""
     made = Screen(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
-    if not made.is_terminal:
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDE
     return made
 
@@ -105,16 +110,65 @@ def dollars(nanos: int) -> str:
     return f"${amount:,.2f}" if nanos >= DIME or not nanos else f"${amount:.4f}"
 
 
-def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table whose figures stand to the right. Cells are text, never markup."""
-    shown = Text(title, style="table.title")
-    made = Table(title=shown, title_justify="left", show_edge=False, pad_edge=False)
-    for place, heading in enumerate(headings):
-        figures = all(isinstance(row[place], int | float) for row in rows) and rows
-        made.add_column(Text(heading), justify="right" if figures else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    return made
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Records as a table; one record a block where the screen is too narrow for it.
+
+    No word is split, so that addresses and slugs can be copied. Cells are text, never markup.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = [
+            [Text(heading), *(_cell(row[place]) for row in self.rows)]
+            for place, heading in enumerate(self.headings)
+        ]
+        if sum(map(_narrowest, columns)) + BORDER * (len(columns) - 1) <= options.max_width:
+            yield self._table(columns)
+        else:
+            yield from self._blocks()
+
+    def _table(self, columns: Sequence[Sequence[Text]]) -> Table:
+        """Figures stand to the right."""
+        title = Text(self.title, style="table.title")
+        made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+        for place, cells in enumerate(columns):
+            figures = self.rows and all(isinstance(row[place], int | float) for row in self.rows)
+            made.add_column(
+                cells[0],
+                justify="right" if figures else "left",
+                overflow="fold",
+                no_wrap=not any(" " in cell.plain for cell in cells),
+            )
+        for cells in zip(*(column[1:] for column in columns), strict=True):
+            made.add_row(*cells)
+        return made
+
+    def _blocks(self) -> Iterator[Text]:
+        wide = max(map(cell_len, self.headings), default=0)
+        if self.title:
+            yield Text(self.title, style="table.title")
+        for number, row in enumerate(self.rows):
+            if number:
+                yield Text("")
+            for heading, value in zip(self.headings, row, strict=True):
+                space = " " * (wide - cell_len(heading))
+                line = Text.assemble((heading, "table.header"), f"{space}  ", _cell(value))
+                line.no_wrap, line.overflow = True, "ignore"
+                yield line
+
+
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Listing:
+    return Listing(title, headings, rows)
+
+
+def _narrowest(cells: Sequence[Text]) -> int:
+    """How wide a column is at least: as its longest word."""
+    words = (word for cell in cells for word in cell.plain.split())
+    return max(map(cell_len, words), default=0)
 
 
 def print_json(value: object) -> None:

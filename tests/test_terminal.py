@@ -6,7 +6,9 @@ import io
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from newsletter.cli import app
 from newsletter.model import NANOS_PER_DOLLAR
 from newsletter.terminal import Lines, dollars, progress, screen, table
 
@@ -80,3 +82,59 @@ def test_each_stage_counts_its_own_quarters(capsys):
 )
 def test_dollars_are_as_fine_as_they_need_to_be(nanos, expected):
     assert dollars(nanos) == expected
+
+
+RECORDS = [
+    ["a.reader.with.a.long.name@department.example.org", "foundation-models", "active", 7],
+    ["bo@example.org", "dwarf-galaxies", "unsubscribed", 1234],
+]
+
+
+def at_width(width):
+    out = io.StringIO()
+    headings = ("email", "rubric", "state", "papers read")
+    Console(file=out, width=width, soft_wrap=True).print(table("Readers", headings, RECORDS))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_no_address_and_no_slug_is_split_at_any_width(width):
+    words = at_width(width).split()
+    for email, slug, state, _ in RECORDS:
+        assert {email, slug, state} <= {*words}
+    assert "1,234" in words
+
+
+def test_where_it_is_narrow_each_record_is_a_block():
+    assert at_width(160).splitlines()[1].split() == [
+        "email",
+        "┃",
+        "rubric",
+        "┃",
+        "state",
+        "┃",
+        "papers",
+        "read",
+    ]
+    assert [line.split() for line in at_width(80).splitlines()] == [
+        ["Readers"],
+        ["email", "a.reader.with.a.long.name@department.example.org"],
+        ["rubric", "foundation-models"],
+        ["state", "active"],
+        ["papers", "read", "7"],
+        [],
+        ["email", "bo@example.org"],
+        ["rubric", "dwarf-galaxies"],
+        ["state", "unsubscribed"],
+        ["papers", "read", "1,234"],
+    ]
+
+
+def test_the_lines_of_every_help_are_whole():
+    runner = CliRunner()
+    for words in ([], *([group.name] for group in app.registered_groups)):
+        told = runner.invoke(app, [*words, "--help"], terminal_width=80).output
+        rows = told.partition("Commands:")[2].partition("\n\n")[0]
+        assert rows
+        assert "..." not in rows
+        assert all(len(line) <= 80 for line in told.splitlines())

@@ -1,0 +1,27 @@
+"""`--help` with whole sentences: Click cuts each command's line at the width of the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+WHOLE = 10_000
+
+
+class WholeHelp(TyperGroup):
+    """A group of commands whose list wraps what does not fit into a line."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, command.get_short_help_str(WHOLE))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
