@@ -59,6 +59,8 @@ def test_tex_is_shown_as_unicode(tex, shown):
         (r"$\frac{a}{b}\frac{c}{d}$ and $(a+b)\frac{c}{d}$", "(a/b)(c/d) and (a+b)(c/d)"),
         (r"$\frac{\partial f}{\partial x_i}$ and $\frac{d}{dt}$", "∂f/∂xᵢ and d/dt"),
         (r"$\frac{\log n}{n}$", "(log n)/n"),
+        (r"$\frac{1}{|Z|}$, $\frac{1}{(1+t)^\beta}$, $\frac{1}{f(x)}$", "1/|Z|, 1/(1+t)ᵝ, 1/f(x)"),
+        (r"$\frac{1}{(a+b)(c+d)}$", "1/((a+b)(c+d))"),
         (r"$x^{\frac{1}{2}}$ and $\frac{1}{\epsilon^2}$", "x^(1/2) and 1/ϵ²"),
         (r"$\sqrt[3]{x}$ and $\sqrt[n]{x}$", "∛(x) and √[n](x)"),
         (r"$\binom{n}{k}$", "(n choose k)"),

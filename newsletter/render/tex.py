@@ -64,10 +64,13 @@ BEFORE_NAME = re.compile(rf"(?<=[\w}})])\s*({FUNCTIONS})")
 BEHIND_NAME = re.compile(rf"({FUNCTIONS})\s*(?=[A-Za-z]|\\(?!left|big)[A-Za-z])")
 """Where the name of a function meets a letter: the blank between them is lost else."""
 FRACTION = re.compile(f"{OVER}([^{OVER}{OVER_END}]*){OVER_END}")
-GROUP = re.compile(rf"\([^()]*\)|\[[^\[\]]*\]|{OPEN}[^{OPEN}{CLOSE}]*{CLOSE}")
+GROUP = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\|[^|]*\||⌊[^⌊⌋]*⌋|⌈[^⌈⌉]*⌉")
+SCRIPTED = re.compile(f"{OPEN}[^{OPEN}{CLOSE}]*{CLOSE}")
+HELD = "•"
+"""Stands for what is in brackets, where it is judged what is outside of them."""
 SUM = re.compile(rf"[+±∓=<>≤≥≪≫∼≈/,\s{OVER}]|(?<=.)[-−]")
 ATOM = re.compile(
-    rf"(?:[-−]?\d[\d.,]*|[d∂∆Δ]?(?:[^\W\d_]|∞)[\u0300-\u036f]*)(?:[{UP}{DOWN}]|′)*|√|[∛∜]"
+    rf"(?:[-−]?\d[\d.,]*|[d∂∆Δ]?(?:[^\W\d_]|∞)[\u0300-\u036f]*{HELD}?|[√∛∜]?{HELD})(?:[{UP}{DOWN}]|′)*"
 )
 """What may stand below a stroke without brackets."""
 BEFORE, BEHIND = f")]{CLOSE}{OVER_END}′!", f"([√∛∜{OVER}{UP}{DOWN}!"
@@ -233,20 +236,18 @@ def _fraction(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has n
     above, below = parts
     if SUM.search(_outer(above)):
         above = f"({above})"
-    if not ATOM.fullmatch(_outer(below)) and not _is_held(below):
+    if not ATOM.fullmatch(_outer(below)):
         below = f"({below})"
     return f"{OVER}{above}/{below}{OVER_END}"
 
 
 def _outer(text: str) -> str:
-    """The text without what stands in brackets or in scripts."""
-    while (changed := GROUP.sub("", text)) != text:
+    """The text without its scripts, and with one letter for whatever stands in brackets."""
+    while (changed := SCRIPTED.sub("", text)) != text:
+        text = changed
+    while (changed := GROUP.sub(HELD, text)) != text:
         text = changed
     return text
-
-
-def _is_held(text: str) -> bool:
-    return text[:1] == "(" and text[-1:] == ")" and not _outer(text)
 
 
 def _choose(node: Any, l2tobj: Any) -> str:  # noqa: ANN401 - pylatexenc has no types
