@@ -70,7 +70,7 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
 	fi
 
-check-mail-servers: $(VENV)/dev.stamp ## A day with a real Postfix and Dovecot on loopback (needs root)
+check-mail-servers: $(VENV)/dev.stamp ## A day with a real Postfix, Exim and Dovecot on loopback (root, Debian)
 	$(BIN)/pytest -rs --log-cli-level=INFO tests/mail_servers/check_day.py
 
 gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page each, with pictures

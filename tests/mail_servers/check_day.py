@@ -1,4 +1,4 @@
-"""A day with a real Postfix and a real Dovecot: `make check-mail-servers`."""
+"""A day with a real Postfix, Exim and Dovecot: `make check-mail-servers`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, event, subscriber
 from tests.fakes.waiting import becomes
 from tests.fakes.world import World
-from tests.mail_servers import servers
+from tests.mail_servers import exim, servers
+from tests.mail_servers.exim import Exim
 from tests.mail_servers.servers import DOMAIN, PASSWORD, USER, MailServers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
-pytestmark = pytest.mark.skipif(bool(servers.missing()), reason=servers.missing())
+pytestmark = pytest.mark.skipif(
+    bool(servers.missing() or exim.missing()), reason=servers.missing() or exim.missing()
+)
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 GOOD = [f"reader{number}@{DOMAIN}" for number in range(45)]
 GONE = f"unknown@{DOMAIN}"
@@ -41,7 +44,11 @@ FAULTY = {
     f"large@{DOMAIN}": "5.3.4 message is too large",
     f"system@{DOMAIN}": "5.0.0 something went wrong",
 }
-READERS = [*GOOD, GONE, *FAULTY]
+GONE_BEHIND_EXIM = f"gone@{MailServers.relayed}"
+BEHIND_EXIM = [f"quota@{MailServers.relayed}", f"nowhere@{MailServers.relayed}"]
+"""One is over quota; of the other Exim says only that it can't be routed (5.0.0)."""
+BAD = [GONE, GONE_BEHIND_EXIM, *FAULTY, *BEHIND_EXIM]
+READERS = [*GOOD, *BAD]
 
 
 @pytest.fixture
@@ -49,7 +56,8 @@ def post() -> Iterator[MailServers]:
     with tempfile.TemporaryDirectory(prefix="mail-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with MailServers(folder, GOOD, FAULTY) as running:
+        made = MailServers(folder, GOOD, FAULTY)
+        with Exim(made), made as running:
             yield running
 
 
@@ -89,7 +97,7 @@ def test_a_day_with_real_mail_servers(
     assert any(row.failures for row in rows(world, select(delivery)))
     [issue] = json.loads(out)["issues"]
     assert issue["sent"] == len(READERS)
-    assert becomes(lambda: len(post.mails("replies")) == 1 + len(FAULTY))
+    assert becomes(lambda: len(post.mails("replies")) == len(BAD))
     assert [len(post.mails(one)) for one in GOOD] == [1] * len(GOOD)
     seconds = time.monotonic() - begun
     log.info("%d mails in %.0f s, %d before the restart", len(READERS), seconds, before)
@@ -99,7 +107,7 @@ def test_a_day_with_real_mail_servers(
     answer(post, GOOD[0], "unsubscribe\n\n> {quote}")
     answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
     answer(post, GOOD[2], "Thank you, I like it.\n\n> {quote}")
-    assert becomes(lambda: len(post.mails("replies")) == 1 + len(FAULTY) + 3)
+    assert becomes(lambda: len(post.mails("replies")) == len(BAD) + 3)
     room = wiring.build(Settings(_env_file=None))
     now = datetime.now(UTC)
     housekeeping.read_mailbox(room, now)
@@ -107,12 +115,13 @@ def test_a_day_with_real_mail_servers(
     room.store.close()
 
     states = {row.email: str(row.state) for row in rows(world, select(subscriber))}
-    assert states[GONE] == "bounced"
-    assert {states[one] for one in FAULTY} == {"active"}
+    assert (states[GONE], states[GONE_BEHIND_EXIM]) == ("bounced", "bounced")
+    assert {states[one] for one in (*FAULTY, *BEHIND_EXIM)} == {"active"}
     assert [states[one] for one in GOOD[:3]] == ["unsubscribed", "unsubscribed", "active"]
     told = select(delivery.c.email, event.c.kind).where(event.c.delivery_id == delivery.c.id)
     kinds = {row.email: str(row.kind) for row in rows(world, told)}
-    assert kinds == {GONE: "hard bounce"} | dict.fromkeys(FAULTY, "soft bounce")
+    hard = dict.fromkeys((GONE, GONE_BEHIND_EXIM), "hard bounce")
+    assert kinds == hard | dict.fromkeys((*FAULTY, *BEHIND_EXIM), "soft bounce")
     again = world.newsletter("run", "--json")
     [issue] = json.loads(again.out)["issues"]
     assert (issue["sent"], issue["already"]) == (0, len(READERS))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 USER, PASSWORD = "newsletter", "secret@word"
 DOMAIN, REPLIES = "example.org", "in.example.org"
+REFUSED = {"gone": "550 5.1.1 user unknown", "quota": "552 5.2.2 over quota"}
+"""What Exim hears of its recipients, by their local part."""
 OWNER = 2000
 """Number of the user whose files the mailboxes are; nobody needs to be called so."""
 DAEMONS = {
@@ -30,9 +32,11 @@ DAEMONS = {
     "rewrite": "unix - - n - - trivial-rewrite",
     "tlsmgr": "unix - - n 1000? 1 tlsmgr",
     **dict.fromkeys(("bounce", "defer", "trace"), "unix - - n - 0 bounce"),
+    "smtp": "unix - - n - - smtp",
     "virtual": "unix - n n - - virtual",
     "error": "unix - - n - - error",
     "retry": "unix - - n - - error",
+    "scache": "unix - - n - 1 scache",
     "anvil": "unix - - n - 1 anvil",
     "proxymap": "unix - - n - - proxymap",
     "postlog": "unix-dgram n - n - 1 postlogd",
@@ -47,6 +51,15 @@ def missing() -> str:
     return f"apt-get install postfix dovecot-imapd ({', '.join(absent)})" if absent else ""
 
 
+def reached(port: int) -> None:
+    until = time.monotonic() + 20
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert time.monotonic() < until, f"nobody listens at port {port}"
+        time.sleep(0.05)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
@@ -59,11 +72,15 @@ class MailServers:
     "5.2.2 mailbox full". Whoever is neither is unknown to it.
     """
 
+    relayed = "exim.example.org"
+    """A domain whose mail Exim has to deliver; it finds Postfix's `mx`, which takes none of it."""
+
     def __init__(
         self, folder: Path, readers: Sequence[str], faulty: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
         self.submission, self.imap, self.auth = free_port(), free_port(), free_port()
+        self.mx, self.exim = free_port(), free_port()
         self.maildirs = folder / "mail"
         self.log = folder / "postfix.log"
         self._postfix, self._dovecot = folder / "postfix", folder / "dovecot"
@@ -96,7 +113,7 @@ class MailServers:
         try:
             self._run("dovecot", "-c", str(self._dovecot / "dovecot.conf"))
             self.start()
-            self._reached(self.imap)
+            reached(self.imap)
         except BaseException:
             self.__exit__()
             raise
@@ -109,7 +126,7 @@ class MailServers:
 
     def start(self) -> None:
         self._run("postfix", "-c", str(self._postfix), "start")
-        self._reached(self.submission)
+        reached(self.submission)
 
     def stop(self) -> None:
         """As `systemctl stop` does: what it is in the middle of is brought to its end."""
@@ -167,13 +184,22 @@ class MailServers:
         lines = [f"{name} = {value}" for name, value in settings.items()]
         (here / "main.cf").write_text("\n".join([*lines, ""]))
         services = [f"127.0.0.1:{self.submission} inet n - n - - smtpd"]
+        services.append(
+            f"127.0.0.1:{self.mx} inet n - n - - smtpd -o smtpd_tls_security_level=none"
+            " -o smtpd_sasl_auth_enable=no -o smtpd_relay_restrictions="
+            f" -o smtpd_recipient_restrictions=check_recipient_access,texthash:{here}/refused,"
+            "reject_unauth_destination"
+        )
         services += [f"{name} {how}" for name, how in DAEMONS.items()]
         (here / "master.cf").write_text("\n".join([*services, ""]))
         (here / "mailboxes").write_text("".join(f"{one} {one}/\n" for one in readers))
         domain = REPLIES.replace(".", r"\.")
         (here / "replies").write_text(f"/^(reply|unsub|bounce)\\+.*@{domain}$/ replies/\n")
-        (here / "faulty").write_text(
-            "".join(f"{address} error:{why}\n" for address, why in faulty.items())
+        given_back = [f"{address} error:{why}\n" for address, why in faulty.items()]
+        relay = f"{self.relayed} smtp:[127.0.0.1]:{self.exim}\n"
+        (here / "faulty").write_text("".join([*given_back, relay]))
+        (here / "refused").write_text(
+            "".join(f"{name}@{self.relayed} {why}\n" for name, why in REFUSED.items())
         )
 
     def _write_dovecot(self) -> None:
@@ -224,11 +250,3 @@ service stats {{
         # A file and no pipe: what is started keeps it open.
         with (self.folder / "said").open("a") as said:
             subprocess.run(words, check=True, stdout=said, stderr=said, timeout=60)
-
-    def _reached(self, port: int) -> None:
-        until = time.monotonic() + 20
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return
-            assert time.monotonic() < until, f"nobody listens at port {port}"
-            time.sleep(0.05)
