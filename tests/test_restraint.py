@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from sqlalchemy import select
 
 from newsletter.addresses import fingerprint
 from newsletter.bounces import first_mails_left, too_many_gone
-from newsletter.deliver import Limits
+from newsletter.deliver import Limits, Tally
 from newsletter.mailers import SendError, Verdict
 from newsletter.people import DeliveryState, EventKind
 from newsletter.store import Store, events, first_mails, inbound, sights
@@ -78,6 +79,18 @@ def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wa
     assert {f"reader{n}@example.org" for n in range(1, 31)} <= {
         one.to_email for one in mailer.taken[:130]
     }
+
+
+def test_rivals_let_no_more_first_mails_go_together(store: Store):
+    town = imported(store, 400)
+    mailer = FakeMailer()
+
+    def run(_: int) -> Tally:
+        return town.send(mailer, limits=Limits(threads=8))
+
+    with ThreadPoolExecutor(4) as rivals:
+        tallies = list(rivals.map(run, range(4)))
+    assert (len(mailer.taken), [tally.halted_reason for tally in tallies]) == (100, [""] * 4)
 
 
 def test_a_small_list_does_not_notice(store: Store):

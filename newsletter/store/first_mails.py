@@ -65,15 +65,17 @@ def hold(tx: Connection, digest_id: int, now: datetime) -> None:
         .join(first_mail, first_mail.c.email_hash == subscriber.c.email_hash)
         .where(first_mail.c.mailed_at.is_(None))
     )
-    tx.execute(
-        update(delivery)
+    # Others claim at the same time: what they look at they hold themselves, and nobody waits here.
+    free = (
+        select(delivery.c.id)
         .where(
             delivery.c.digest_id == digest_id,
             delivery.c.state == DeliveryState.PENDING,
             delivery.c.subscriber_id.in_(waiting),
         )
-        .values(not_before=found + HOUR)
+        .with_for_update(skip_locked=True)
     )
+    tx.execute(update(delivery).where(delivery.c.id.in_(free)).values(not_before=found + HOUR))
 
 
 def let_go(tx: Connection, rubric: str, day: date) -> int:
