@@ -46,19 +46,31 @@ FROM = re.compile(
     r"(?i)[*_ ]*(?:from|von|de|da|van|från|fra|od|от|від|lähettäjä|feladó|gönderen|kimden|de la"
     r"|από|מאת|من|từ|จาก|dari|प्रेषक|发件人|寄件者|寄件人|差出人|送信者|보낸 ?사람)[*_ ]*[:：]"  # noqa: RUF001 - as it is written
 )
-FOOTNOTE = re.compile(
-    r"confiden|vertraulich|riservat|vertrouwelijk|poufn|duvern|конфиденц|конфіденц|luottamuksell"
-    r"|gizli|bizalmas|εμπιστευτ|機密|机密|保密|기밀|intended recipient|virus free|avast"
-    r"|before printing|vor dem (?:aus)?druck|avant d imprimer|antes de imprimir"
+_CONFIDENTIAL = (
+    "confiden|vertraulich|riservat|vertrouwelijk|poufn|duvern|konfidens|конфиденц|конфіденц"
+    "|luottamuksell|gizli|bizalmas|εμπιστευτ|機密|机密|保密|기밀|privileged"
 )
-"""Words of what companies and mail programs put below a mail, after `plain`."""
+_READER = (
+    "recipient|addressee|intended|sender|disclos|attachment|adressat|empfang|absender|anhang"
+    "|destinatair|expediteur|pieces jointes|destinatari|remitente|remetente|mittente|allegat|adjunt"
+    "|odbiorc|nadawc|adresat|prijemc|odesilatel|geadresseerde|afzender|mottaga|mottake|avsand|avsend"
+    "|vastaanottaj|lahettaj|alici|gonderen|cimzett|felado|παραληπτ|αποστολ|получател|отправител"
+    "|отримувач|收件|发件|受信|宛先|수신|발신"
+)
+_PRINTING = "before print|vor dem (?:aus)?druck|avant d imprimer|antes de imprimir"
+_NATURE = "environment|umwelt|planet|environnement|medio ambiente|meio ambiente|tree"
+FOOTNOTES = tuple(
+    (re.compile(about), re.compile(also))
+    for about, also in ((_CONFIDENTIAL, _READER), (_PRINTING, _NATURE), ("virus free", "avast|avg"))
+)
+"""Two kinds of words that companies and mail programs put below a mail, after `plain`. A reader who
+writes one of them, of confidential papers perhaps, hardly writes the other in the same paragraph.
+"""
 NAMED_FROM = re.compile(r"\d|<|@")
 MOST_NAMED = 10
 """Words of an attribution before its first digit or address."""
 SHORTEST_DENIAL = 3
 """Letters: shorter ones are days of the week, as in `ne 23. 9. 2025`."""
-SHORTEST_FOOTNOTE = 5
-"""Words of such a paragraph: a reader's own are fewer."""
 DEVICE = re.compile(
     r"iphone|ipad|android|galaxy|outlook|yahoo|proton ?mail|blackberry|samsung|huawei|thunderbird"
     r"|smartphone|mobil|telefon"
@@ -139,7 +151,7 @@ def without_footnotes(lines: Sequence[str]) -> list[str]:
 
 
 def _is_footnote(said: str) -> bool:
-    return bool(FOOTNOTE.search(said)) and len(said.split()) >= SHORTEST_FOOTNOTE
+    return any(about.search(said) and also.search(said) for about, also in FOOTNOTES)
 
 
 def written(lines: Sequence[str]) -> list[str]:

@@ -148,6 +148,8 @@ def test_where_the_text_part_says_nothing_new_the_html_part_is_read():
 def test_a_corporate_disclaimer_takes_no_wish_back():
     footer = "This e-mail is confidential. If you are not the intended recipient, do not copy it."
     assert understood(f"Please unsubscribe me.\n\nAnn\n\n{footer}").wish is Wish.UNSUBSCRIBE
+    own = "but please keep sending me the confidential papers of my colleague"
+    assert understood(f"Please unsubscribe me.\n\n{own}").kind is Kind.REVIEW
 
 
 def test_few_words_are_for_review_and_more_are_a_letter():
