@@ -168,7 +168,7 @@ def signing_keys(settings: Settings) -> list[str]:
 
 def _kept_key(path: Path) -> str:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             # Linked into place whole, by exactly one process; readable by its owner alone.
             draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from sqlalchemy import event, insert, select, text
 
 from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision, write_turn
 from newsletter.store.tables import inbound, inbound_body, metadata, suppression
+from tests.fakes.world import World
 
 
 def test_migrations_make_exactly_the_declared_tables(store):
@@ -200,6 +202,84 @@ def test_a_turn_that_never_comes_is_said_in_one_line(tmp_path):
         write_turn.next_writer(path, 0.01),
     ):
         pass
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A store that has worked with its file, and holds it open."""
+    store = Store(f"sqlite:///{tmp_path}/n.db")
+    store.migrate()
+    with store.begin() as tx:
+        tx.execute(text("DELETE FROM suppression"))
+    yield store
+    store.close()
+
+
+def test_nothing_is_written_into_a_file_that_was_removed(held):
+    held.file.rename(held.file.with_name("moved.db"))
+    for act in (held.begin, held.read):
+        with pytest.raises(StoreError, match="the file was removed while"), act():
+            pass
+    assert not held.file.exists()
+    held.file.with_name("moved.db").rename(held.file)
+    held.require_answer()
+
+
+def test_nothing_is_written_beside_a_file_that_was_put_in_its_place(held):
+    shutil.copy(held.file, held.file.with_name("backup.db"))
+    held.file.with_name("backup.db").replace(held.file)
+    with pytest.raises(StoreError, match="was replaced by another one"), held.begin():
+        pass
+    with pytest.raises(StoreError, match="was replaced by another one"):
+        held.require_answer()
+
+
+def test_a_database_and_its_folder_are_for_their_owner_alone(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/var/n.db")
+    store.migrate()
+    with store.begin() as tx:
+        tx.execute(text("DELETE FROM suppression"))
+        found = {path.name: path.stat().st_mode & 0o777 for path in store.file.parent.iterdir()}
+    store.close()
+    assert {"n.db", "n.db-wal", "n.db-shm", "n.db.turn"} <= found.keys()
+    assert set(found.values()) == {0o600}
+    assert store.file.parent.stat().st_mode & 0o777 == 0o700
+
+
+RUBRIC = "---\ntitle: A\ncategories: [cs.LG]\n---\n## Criteria\n1. Cold\n"
+
+
+def no_database(data: bytearray) -> None:
+    data[:16] = b"x" * 16
+
+
+def no_pages(data: bytearray) -> None:
+    data[4096:] = bytes(len(data) - 4096)
+
+
+def cut_short(data: bytearray) -> None:
+    del data[len(data) // 2 :]
+
+
+def no_text(data: bytearray) -> None:
+    """SQLite itself fails at saying this one: its message is no UTF-8."""
+    data[data.index(b"CREATE TABLE paper") + 13] = 0xCD
+
+
+@pytest.mark.parametrize("spoil", [no_database, no_pages, cut_short, no_text])
+def test_a_damaged_file_is_one_line_with_the_way_back(held, tmp_path, spoil):
+    held.close()
+    data = bytearray(held.file.read_bytes())
+    spoil(data)
+    held.file.write_bytes(data)
+    world = World(tmp_path, NEWSLETTER_DATABASE_URL=f"sqlite:///{held.file}")
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    for words in (("status",), ("run",), ("subscribers", "list")):
+        done = world.newsletter(*words)
+        assert (done.status, done.err.count("\n")) == (1, 1), done.err
+        assert done.err.startswith(f"newsletter: database {held.file}: ")
+        assert "PRAGMA integrity_check" in done.err
+        assert "newsletter db restore" in done.err
 
 
 def test_mails_of_an_older_release_are_kept_once_and_cut(store_url):

@@ -178,6 +178,7 @@ def show_export(out: str) -> int:
         print_raw(text)
         return 0
     try:
+        Path(out).touch(mode=0o600)
         Path(out).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         message = f"cannot write {out}: {error.strerror}"

@@ -43,7 +43,7 @@ class Outbox:
         name = file_name(email)
         target = self.folder / name
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not target.exists():
                 self._list(email, target)
             _write(target.with_suffix(".html"), email.html.encode())
@@ -106,6 +106,7 @@ def _create(target: Path, content: bytes) -> None:
 
 def _scratch(target: Path, content: bytes) -> Path:
     scratch = target.parent / f".{uuid4().hex}.part"
+    scratch.touch(mode=0o600)
     with scratch.open("wb") as file:
         try:
             file.write(content)

@@ -7,7 +7,7 @@ one transaction; what must be durable before an outside call is committed before
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from newsletter.store import write_turn
+from newsletter.store.database_file import DAMAGED, DatabaseFile
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = _checked(url)
-        self.engine = _engine(self.url)
+        self._database_file = DatabaseFile(str(self.url.database))
+        self.engine = _engine(self.url, self._database_file)
         # SQLite lets a second writer poll with ever longer naps; our own threads wait their turn,
         # and our own processes as `write_turn` tells.
         self._turn = threading.RLock() if self.is_sqlite else nullcontext()
@@ -62,7 +64,7 @@ class Store:
     @property
     def file(self) -> Path:
         """Where an SQLite database lies, whether it is there or not."""
-        return Path(str(self.url.database).removeprefix("file:"))
+        return self._database_file.path
 
     @property
     def is_sqlite(self) -> bool:
@@ -71,8 +73,9 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction, committed at the end. On SQLite it takes the write lock at once."""
-        with _translated(self.url), self._turn, ExitStack() as stack:
+        with self._translated(), self._turn, ExitStack() as stack:
             with self._next_writer():
+                self._require_same_file()
                 connection = stack.enter_context(self.engine.begin())
             yield connection
 
@@ -92,7 +95,8 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A look at one consistent state; takes no write lock."""
-        with _translated(self.url), self.engine.connect() as connection:
+        self._require_same_file()
+        with self._translated(), self.engine.connect() as connection:
             yield connection.execution_options(newsletter_read=True)
 
     def migrate(self) -> None:
@@ -108,7 +112,7 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with _translated(self.url), self.engine.begin() as connection:
+        with self._translated(), self.engine.begin() as connection:
             _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -165,6 +169,40 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._database_file.forget()
+
+    def _require_same_file(self) -> None:
+        if self.is_sqlite and (what := self._database_file.changed()):
+            message = (
+                f"database {self.file}: the file {what} while this process worked with it, so "
+                "nothing is written; put it back, or start this again to work with what is there"
+            )
+            raise StoreError(message)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn trouble with the database as a whole into one line for the operator."""
+        try:
+            yield
+        except DBAPIError as error:
+            cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+            if self.is_sqlite and any(word in cause.lower() for word in DAMAGED):
+                raise self._damaged(cause) from error
+            where = self.url.database if self.is_sqlite else self.url.host
+            message = f"database {where}: {cause}{_advice(cause)}"
+            raise StoreError(message) from error
+        except (ValueError, TypeError, LookupError) as error:
+            # What stands in a damaged file is read as it is found.
+            if self.is_sqlite and self._database_file.is_damaged():
+                cause = f"{type(error).__name__} in what was read"
+                raise self._damaged(cause) from error
+            raise
+
+    def _damaged(self, cause: str) -> StoreError:
+        return StoreError(
+            f"database {self.file}: {cause}; the file is damaged: look with sqlite3 {self.file} "
+            "'PRAGMA integrity_check', and put the last backup back: newsletter db restore FILE"
+        )
 
 
 def _checked(url: str) -> URL:
@@ -215,15 +253,23 @@ def current_revision(connection: Connection) -> str:
     return str(found or "")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, file: DatabaseFile) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, **CONNECTIONS)
+
     try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        file.make_folder()
     except OSError as error:
         message = f"cannot make the folder of {url.database}: {error.strerror}"
         raise StoreError(message) from error
+
+    def make_file(*_: object) -> None:
+        # What can't be made, SQLite can't open either, and says so.
+        with suppress(OSError):
+            file.make()
+
     engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
+    event.listen(engine, "do_connect", make_file)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -248,19 +294,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-@contextmanager
-def _translated(url: URL) -> Iterator[None]:
-    """Turn a driver's trouble with the database as a whole into one line for the operator."""
-    try:
-        yield
-    except DBAPIError as error:
-        where = url.database if url.get_backend_name() == "sqlite" else url.host
-        cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
-        if "locked" in cause:
-            cause += "; another process is writing: stop it or try again"
-        elif "unable to open" in cause or "readonly" in cause:
-            cause += "; check the path and its permissions"
-        elif "disk I/O" in cause or "is full" in cause:
-            cause += "; look whether the disk is full (df -h), and make room"
-        message = f"database {where}: {cause}"
-        raise StoreError(message) from error
+def _advice(cause: str) -> str:
+    if "locked" in cause:
+        return "; another process is writing: stop it or try again"
+    if "unable to open" in cause or "readonly" in cause:
+        return "; check the path and its permissions"
+    if "disk I/O" in cause or "is full" in cause:
+        return "; look whether the disk is full (df -h), and make room"
+    return ""

@@ -99,10 +99,11 @@ def put_back_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
     path = Path(str(url.database))
     aside = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        shutil.copyfile(file, part)
+        part.touch(mode=0o600)
         part.chmod(0o600)
+        shutil.copyfile(file, part)
         if path.exists():
             aside = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%S}")
             for ending in ("", "-wal", "-shm"):

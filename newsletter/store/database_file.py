@@ -1,0 +1,61 @@
+"""The file of an SQLite database: made for its owner alone, and known again while we work with it.
+
+A process holds the file that it opened, also when that was removed or another one was put in its
+place: it would go on writing into nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+DAMAGED = ("malformed", "not a database", "could not decode", "orphan index", "corrupt")
+"""Words by which SQLite tells of a file that is not whole."""
+
+
+class DatabaseFile:
+    """`given` is the path, or a `file:` address that SQLite makes nothing of that is not there."""
+
+    def __init__(self, given: str) -> None:
+        self.path = Path(given.removeprefix("file:"))
+        self._made_here = not given.startswith("file:")
+        self._known: tuple[int, int] | None = None
+
+    def make_folder(self) -> None:
+        """Make the folder if it is not there, for its owner alone. Raises OSError."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def make(self) -> None:
+        """Make the file if it is not there, for its owner alone. Raises OSError."""
+        if self._made_here:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def changed(self) -> str:
+        """What became of the file since it was first looked at; empty where it is the same."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return "was removed" if self._known else ""
+        here = (found.st_dev, found.st_ino)
+        if self._known is None and stat.S_ISREG(found.st_mode):
+            self._known = here
+        if self._known is None:
+            return ""
+        return "" if here == self._known else "was replaced by another one"
+
+    def forget(self) -> None:
+        """The next file that lies there is the one to work with."""
+        self._known = None
+
+    def is_damaged(self) -> bool:
+        """Ask SQLite itself, until it finds the first fault."""
+        try:
+            with closing(
+                sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            ) as db:
+                return bool(db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            return True
