@@ -1,3 +1,10 @@
+"""Mail by SMTP, against a server that takes commands in their order and form alone.
+
+Each of these was broken on purpose in `newsletter/mailers/smtp.py` once, and tests of SMTP, of the
+mailers' contract and of the doctor went red (so many of them): no login (38), RCPT before MAIL
+(36), an address without brackets (29), DATA in place of the doctor's RSET (2).
+"""
+
 from __future__ import annotations
 
 import email as parser
