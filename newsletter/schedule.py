@@ -28,7 +28,7 @@ from newsletter.owing import AT_THE_HOUR, Owed, owe_due, waiting
 from newsletter.pulse import Pulse
 from newsletter.sources import SourceError
 from newsletter.stopping import Stopped
-from newsletter.store import deliveries
+from newsletter.store import StoreError, deliveries
 from newsletter.trouble import Trouble
 from newsletter.turns import MEMORY
 from newsletter.units import in_groups
@@ -119,13 +119,21 @@ class Mornings:
             return
         try:
             with self.pulse.job(job):
-                yield self.leader.leads()
+                yield self._leads()
         except Stopped:
             log.info("stopped on request")
         except Trouble as trouble:
             log.warning("%s", trouble)
         finally:
             lock.release()
+
+    def _leads(self) -> bool:
+        """Whether the mornings are ours; not while the database does not answer, which is said."""
+        try:
+            return self.leader.leads()
+        except StoreError as trouble:
+            log.warning("%s", trouble)
+            return False
 
     def _is_lacking(self, day: date) -> bool:
         """Whether a rubric that is read has no digest of the announcement."""

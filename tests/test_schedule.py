@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -161,3 +162,15 @@ def test_09_the_scheduler_drops_no_late_wake_up(house):
     assert {(job.misfire_grace_time, job.coalesce, job.max_instances) for job in jobs} == {
         (None, True, 2)
     }
+
+
+def test_a_database_that_is_away_is_named_and_not_a_generators_fault(tmp_path, caplog):
+    house = House(tmp_path)
+    house.join("ada@example.org")
+    file = house.room.store.file
+    file.rename(file.with_name("elsewhere.db"))
+    with caplog.at_level(logging.WARNING):
+        assert house.served("18T08:00") == []
+    assert f"database {file}: the file was removed" in caplog.text
+    file.with_name("elsewhere.db").rename(file)
+    assert len(house.served("18T09:00")) == 1

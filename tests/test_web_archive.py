@@ -115,6 +115,7 @@ def test_days_without_issue(web: Browser):
 
 def test_what_is_not_there_is_said_politely(web: Browser):
     stars = ("2025-13", "2025-02-30", "2025-9-23", "x", "2024-01")
+    stars += ("0001-01-01", "0001-01", "9999-12", "9999-12-31", "1991-07-31")
     paths = [f"/archive/stars/{when}/" for when in stars]
     paths += ["/x", "/archive/", "/archive/none/", "/archive/secret/", "/archive/secret/feed.xml"]
     paths += ["/archive/secret/2025-09-23/", "/archive/secret/search?q=x"]

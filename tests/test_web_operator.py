@@ -361,6 +361,16 @@ def test_leaving_takes_the_cookie_away(operator: Operator):
     assert "Max-Age=0" in page.headers["set-cookie"]
 
 
+def test_a_cookie_that_was_kept_is_worth_nothing_after_leaving(operator: Operator, store):
+    other = Operator(operator.web)
+    assert 'action="/operator/logout"' in operator.get().text
+    operator.press("/operator/logout")
+    assert 'action="/operator/logout"' not in operator.get().text
+    with served(opened(store, operator_password=PASSWORD)) as another_process:
+        assert "/operator/logout" not in another_process.get("/operator", **operator.headers).text
+    assert 'action="/operator/logout"' in other.get().text
+
+
 def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
     page = operator.get("/operator/preview/stars")
     frame = page.soup.find("iframe")

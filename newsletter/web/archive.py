@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from newsletter.announcements import following, is_announced
+from newsletter.announcements import BEGAN, following, is_announced
 from newsletter.store import digests, search, versions
 from newsletter.web import atom, issue
 from newsletter.web.desk import FRESH, OWN
@@ -51,17 +51,23 @@ def show_issue_or_month(desk: Desk, request: Request) -> Response:
     rubric = desk.opened(request)
     when = request.path_params["when"]
     if re.fullmatch(r"\d{4}-\d{2}", when):
-        return _month(desk, rubric, _date(f"{when}-01"))
-    return _issue(desk, rubric, _date(when))
+        return _month(desk, rubric, _date(desk, f"{when}-01"))
+    return _issue(desk, rubric, _date(desk, when))
 
 
-def _date(text: str) -> date:
+def _date(desk: Desk, text: str) -> date:
+    """The date in an address. Raises HTTPException 404, also where there was or will be no issue:
+    before arXiv began, and further on than the link to the next day leads.
+    """
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise HTTPException(404)
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise HTTPException(404) from None
+    if not BEGAN.replace(day=1) <= day <= desk.clock().date() + AHEAD:
+        raise HTTPException(404)
+    return day
 
 
 def _month(desk: Desk, rubric: Rubric, first: date) -> Response:

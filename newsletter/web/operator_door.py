@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from newsletter.store import sessions
 from newsletter.web.forms import first
 from newsletter.web.proxy import by_proxy
 
@@ -123,7 +124,11 @@ def log_in(desk: Desk, request: Request, form: Form) -> Response:
 
 
 def log_out(desk: Desk, request: Request, form: Form) -> Response:
-    require_own_form(desk, request, form)
+    """End the session, for whoever else may have its cookie too."""
+    who = require_own_form(desk, request, form)
+    if who.by_cookie:
+        with desk.store.begin() as tx:
+            sessions.end(tx, who.name, desk.clock(), SESSION)
     response = RedirectResponse(f"{desk.prefix}/operator", 303)
     response.delete_cookie(COOKIE, path=f"{desk.prefix}/operator")
     return response
@@ -157,7 +162,10 @@ def _by_cookie(desk: Desk, value: str) -> Session | None:
     wanted = _sealed(name, _password(desk))
     if not desk.links.is_sealed("operator session", wanted, seal):
         return None
-    return Session(name) if int(end) > desk.clock().timestamp() else None
+    if int(end) <= desk.clock().timestamp():
+        return None
+    with desk.store.read() as tx:
+        return None if sessions.is_ended(tx, name) else Session(name)
 
 
 def _sealed(name: str, password: str) -> str:

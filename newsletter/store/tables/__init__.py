@@ -15,7 +15,7 @@ from newsletter.store.tables.papers import (
     paper,
     paper_version,
 )
-from newsletter.store.tables.processes import lease, life
+from newsletter.store.tables.processes import ended_session, lease, life
 from newsletter.store.tables.readers import erasure, first_mail, signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
 from newsletter.store.tables.units import unit
@@ -31,6 +31,7 @@ __all__ = [
     "digest_outcome",
     "digest_paper",
     "duration",
+    "ended_session",
     "erasure",
     "event",
     "fetched",

@@ -25,3 +25,11 @@ life = Table(
     Column("role", String(32), nullable=False),
     Column("seen", Moment, nullable=False),
 )
+
+# The operator's sessions that were ended by logging out; `id` is the hash of the session's name.
+ended_session = Table(
+    "ended_session",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+)
