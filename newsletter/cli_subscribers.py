@@ -94,7 +94,7 @@ def list_all(
 @subscribers_app.command("add")
 def add(
     email: Address,
-    rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
+    rubrics: Annotated[list[str], typer.Option("--rubric", metavar="SLUG")],
     consent: Consent = "",
     name: Annotated[str, typer.Option("--name")] = "",
     timezone: Annotated[
@@ -115,8 +115,11 @@ def add(
     """Add one subscriber, or change what is said of one that is known."""
     from newsletter.commands.subscribers import Taking, show_add
 
+    if len(rubrics) > 1:
+        message = "an address has one rubric; give --rubric once"
+        raise typer.BadParameter(message)
     wishes = {
-        "rubric": rubric,
+        "rubric": rubrics[0],
         "name": name,
         "timezone": timezone,
         "send_at": send_at,

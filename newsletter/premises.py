@@ -128,7 +128,7 @@ def opened(settings: Settings) -> Store | None:
 
 def database_found(store: Store | None) -> Finding:
     if store is None:
-        fix = "newsletter migrate makes it, and so does the first run"
+        fix = "newsletter migrate makes it, and so does the first import of readers"
         return warn("database", "it is not there yet", fix)
     try:
         found = checkup.look(store)

@@ -131,6 +131,8 @@ def test_one_is_added_with_all_that_a_file_can_say(world: World):
     store = world.newsletter("subscribers", "export").out
     assert ADA in store.splitlines()
     assert mine[0]["days"] == ["mon", "fri"]
+    two = ["subscribers", "add", "bo@example.org", "--rubric", "one", "--rubric", "two"]
+    assert (world.newsletter(*two).status, listed(world)) == (2, mine)
     bad = world.newsletter(
         "subscribers",
         "add",

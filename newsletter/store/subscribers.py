@@ -68,6 +68,8 @@ def prefer(tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: d
 
 def change(tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime) -> Change:
     """Write only what differs: what another process changes meanwhile stays."""
+    if wanted == known:
+        return Change.UNCHANGED
     before, after = columns(known, now), columns(wanted, now)
     new = {name: value for name, value in after.items() if value != before[name]}
     if not new:
