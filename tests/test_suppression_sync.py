@@ -90,13 +90,13 @@ def test_what_a_lost_webhook_would_have_told_is_learned_once(
 
 def test_blocks_rest_a_reader_after_five_and_never_suppress(store: Store, fake: FakeLists):
     person = join(store)
-    for day in range(1, 6):
-        second = int((NOW - timedelta(days=day)).timestamp())
-        fake.put("blocks", person.email, second, reason="policy", status="5.7.1")
     old = int((NOW - timedelta(days=30)).timestamp())
     fake.put("blocks", person.email, old, reason="policy")
-
-    assert night(store, fake).learned == 5
+    for day in (16, 12, 8, 4, 1):
+        blocked = NOW - timedelta(days=day)
+        fake.put("blocks", person.email, int(blocked.timestamp()), reason="x", status="5.7.1")
+        assert state(store, person) is SubscriberState.ACTIVE
+        assert night(store, fake, blocked + timedelta(hours=3)).learned == 1
 
     assert state(store, person) is SubscriberState.BOUNCED
     assert reason(store, person.email) is None

@@ -56,12 +56,12 @@ class SendGridLists:
             _answered(partial(self._unsubscribed.post, request_body=asked))
 
     def remove(self, email: str) -> None:
-        _answered(self._unsubscribed._(quote(email, safe="")).delete, gone=True)
+        _answered(self._unsubscribed._(quote(email, safe="@")).delete, gone=True)
 
     def free(self, email: str) -> None:
         self.remove(email)
         for name in (ListName.BOUNCES, ListName.BLOCKS, ListName.INVALID):
-            one = self._client.suppression._(name.value)._(quote(email, safe=""))
+            one = self._client.suppression._(name.value)._(quote(email, safe="@"))
             _answered(one.delete, gone=True)
 
     def erase(self, emails: Sequence[str]) -> None:

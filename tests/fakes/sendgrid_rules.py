@@ -130,6 +130,10 @@ PATHS: dict[tuple[str, str], Table] = {
     ("GET", "/v3/user/scheduled_sends/{batch_id}"): ANY,
     ("DELETE", "/v3/user/scheduled_sends/{batch_id}"): ANY,
     **{("GET", f"/v3/suppression/{name}"): PAGED for name in LISTS},
+    **{
+        ("DELETE", f"/v3/suppression/{name}/{{email}}"): ANY
+        for name in ("bounces", "blocks", "invalid_emails")
+    },
     ("POST", "/v3/asm/suppressions/global"): {"recipient_emails": Field([str], NEEDED)},
     ("DELETE", "/v3/asm/suppressions/global/{email}"): ANY,
     ("POST", "/v3/recipients/erasejob"): {
