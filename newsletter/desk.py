@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from newsletter import lives
 from newsletter.insisting import insist
 from newsletter.model import Score
 from newsletter.scorers import Answer, Call, Failure, Reading, Request, Scorer, ScorerError
-from newsletter.scoring_pace import ScoringPace
+from newsletter.scoring_pace import NotYet, ScoringPace
 from newsletter.store import ledger, scores
+from newsletter.store.answer_file import AnswerFile, Spared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from newsletter.model import Outcome, Paper, Rubric, Usage
     from newsletter.store import Store
 
+log = logging.getLogger(__name__)
+
+ASK_AGAIN = 1.0
+"""Seconds between looks at whether answers can be stored again."""
 BATCH_LEASE = timedelta(hours=30)
 """A batch ends after a day at the latest."""
 LEASE = timedelta(minutes=10)
@@ -54,6 +60,8 @@ class Desk:
     """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
     thread that waited too long would lose an answer that was paid for."""
     stop: Callable[[], bool] = lambda: False
+    unstored: threading.Event = field(default_factory=threading.Event)
+    """Set while an answer that was paid for can't be stored: no other call is made meanwhile."""
 
     @property
     def account(self) -> ledger.Account:
@@ -74,6 +82,7 @@ class Desk:
     def recover(self, papers: Sequence[Paper]) -> scores.Known:
         """Take up what an earlier life left: parse the stored answers, give up the unanswered."""
         by_id = {paper.id: paper for paper in papers}
+        self._take_up_spared()
         with self._writing() as tx:
             ledger.bury(tx, self.account, self.clock(), lives.is_gone)
             for row in ledger.unread(tx, self.account):
@@ -83,10 +92,31 @@ class Desk:
                     self._keep(tx, request, reading, row.call_id, trusting=True)
             return scores.known(tx, self.account, list(by_id))
 
+    def _take_up_spared(self) -> None:
+        """Store the answers that a full disk kept out of the database."""
+        spare = self._spare()
+        if spare and (held := spare.held()):
+            with self._writing() as tx:
+                for one in held:
+                    ledger.found(tx, one.call_id, one.raw, one.usage, self.clock())
+            spare.clear(len(held))
+
+    def _spare(self) -> AnswerFile | None:
+        if not self.store.is_sqlite:
+            return None
+        return AnswerFile(self.store.file.with_name(f"{self.store.file.name}.answers"))
+
+    def set_room_aside(self) -> None:
+        """Be ready for a disk that is full when an answer comes."""
+        if spare := self._spare():
+            spare.allocate()
+
     def reserve(self, call: Call, *, batch: bool = False) -> str:
         """Commit the intent. Raises NoReservation, NotYet, or Known when others were first."""
         lease = BATCH_LEASE if batch else LEASE
         batch_id = ledger.SUBMITTING if batch else None
+        if self.unstored.is_set():
+            raise NotYet(ASK_AGAIN)
         with self._writing() as tx:
             ids = [paper.id for paper in call.request.papers]
             known = scores.known(tx, self.account, ids)[call.request.reading]
@@ -139,13 +169,22 @@ class Desk:
 
         `asked` is the call where it was made by itself and not in bulk.
         """
-        insist(partial(self._store, call_id, answer, asked), self.stop)
+        set_aside = partial(self._set_aside, call_id, answer)
+        insist(partial(self._store, call_id, answer, asked), self.stop, failed=set_aside)
+        self.unstored.clear()
         if answer.usage is None:
             raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
         reading = self.scorer.read(request, model, answer.raw)
         with self._writing() as tx:
             self._keep(tx, request, reading, call_id, trusting=trusting)
         return reading
+
+    def _set_aside(self, call_id: str, answer: Answer) -> None:
+        """Buy nothing more, and keep what was bought where it needs no room."""
+        self.unstored.set()
+        spare = self._spare()
+        if spare and spare.put(Spared(call_id, answer.raw, answer.usage)):
+            log.warning("an answer is set aside; it is taken up when scoring begins again")
 
     def _store(self, call_id: str, answer: Answer, asked: Call | None) -> None:
         with self._writing() as tx:

@@ -30,14 +30,20 @@ def insist(
     act: Callable[[], T],
     stop: Callable[[], bool],
     sleep: Callable[[float], None] = time.sleep,
+    failed: Callable[[], None] = lambda: None,
 ) -> T:
-    """Do what writes, again and again while the database is away. Raises StoreError in the end."""
+    """Do what writes, again and again while the database is away. Raises StoreError in the end.
+
+    `failed` is done once, after the first time.
+    """
     tries = 0
     while True:
         try:
             return act()
         except StoreError as error:
             tries += 1
+            if tries == 1:
+                failed()
             patience = IN_A_HURRY if stop() else PATIENCE
             if tries >= patience or not is_away(error):
                 raise

@@ -121,10 +121,10 @@ def score_all(
     """
     budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
     pace = replace(limits.pace, longest_pause=limits.longest_pause)
-    turn = threading.Lock()
+    shared = (threading.Lock(), limits.stop.is_set, threading.Event())
     jobs = [
         Job(
-            Desk(store, scorer, want.rubric, day, budget, clock, pace, turn, limits.stop.is_set),
+            Desk(store, scorer, want.rubric, day, budget, clock, pace, *shared),
             list(want.papers),
             salt,
         )
@@ -133,6 +133,7 @@ def score_all(
     crew = Crew(limits, clock)
     batching = bulk.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
+        job.desk.set_room_aside()
         job.recover()
         job.waits_for_second = batching
     kept = _in_bulk(jobs, limits, reading=1, batching=batching)

@@ -117,6 +117,13 @@ def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: 
     _end(tx, call_id, state, at, raw=raw, usage=_row(usage), cost_nanos=_cost(usage))
 
 
+def found(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
+    """Store an answer that could not be stored when it came, unless it was after all."""
+    waiting = (calls.c.id == call_id) & calls.c.state.in_([State.INTENT, State.LOST])
+    if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
+        answered(tx, call_id, raw, usage, at)
+
+
 def done(tx: Connection, call_id: str) -> None:
     tx.execute(update(calls).where(calls.c.id == call_id).values(state=State.DONE))
 
