@@ -2,10 +2,12 @@
 
 Anybody can write one. How much it does depends on what proves that it is about a mail of ours:
 
-    the bounce address, or a token in the returned mail    all that it says
-    the Message-ID of one of our mails                     no more than leaving: it can be undone
-    the address of a reader                                a soft bounce, never a complaint
-    nothing                                                nothing; it is counted, and shown
+    it came to the bounce address of that mail          all that it says
+    a token or the Message-ID of one of our mails       no more than leaving: it can be undone
+    the address of a reader                             a soft bounce, never a complaint
+    nothing                                             nothing; it is counted, and shown
+
+Whoever gets a digest that was forwarded as an attachment has its tokens and its Message-ID.
 """
 
 from __future__ import annotations
@@ -40,16 +42,17 @@ RECEIPT = "disposition-notification"
 
 
 class Proof(NamedTuple):
-    """Whose mail a report is about. `strong`: only the mail's reader and servers can know it."""
+    """Whose mail a report is about.
+
+    `by_mail`: who wrote it has seen that mail. `by_bounce_address`: it came to where the servers
+    that carried that mail send their reports.
+    """
 
     email: str = ""
     delivery_id: str = ""
-    strong: bool = False
+    by_mail: bool = False
+    by_bounce_address: bool = False
     test: bool = False
-
-    @property
-    def is_proven(self) -> bool:
-        return self.strong or bool(self.delivery_id)
 
 
 def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
@@ -86,16 +89,17 @@ def _proof(tx: Connection, links: Links, found: Letter, told: Returned) -> Proof
     came_to = links.read_address(found.envelope_to)
     if came_to and came_to[0] is Purpose.BOUNCE:
         email = returns.recipient(tx, came_to[1])
-        return Proof(email, came_to[1] if email else "", strong=True)
+        known = bool(email)
+        return Proof(email, came_to[1] if known else "", by_mail=known, by_bounce_address=known)
     sent_to = returns.recipient(tx, told.delivery_id)
     token = links.read_address(told.token_address) or came_to
     if token and token[1] == TEST_READER:
         return Proof(test=True)
     if token and (person := subscribers.get(tx, token[1])) and person.email:
         same = sent_to == person.email
-        return Proof(person.email, told.delivery_id if same else "", strong=True)
+        return Proof(person.email, told.delivery_id if same else "", by_mail=True)
     if sent_to:
-        return Proof(sent_to, told.delivery_id)
+        return Proof(sent_to, told.delivery_id, by_mail=True)
     named = [one.original or one.address for one in told.recipients]
     readers = (subscribers.find(tx, one) for one in named if one)
     return Proof(next((one.email for one in readers if one), ""))
@@ -106,9 +110,9 @@ def _feedback(tx: Connection, told: Returned, proof: Proof, found: Letter, now: 
     complaint = told.feedback in COMPLAINTS
     if told.feedback and not complaint and told.feedback not in OPT_OUTS:
         return State.DONE
-    if not told.feedback or not proof.is_proven or not proof.email:
+    if not told.feedback or not proof.by_mail:
         return State.LETTER
-    news = EventKind.COMPLAINT if complaint and proof.strong else EventKind.UNSUBSCRIBE
+    news = EventKind.COMPLAINT if complaint and proof.by_bounce_address else EventKind.UNSUBSCRIBE
     _tell(tx, news, proof, f"feedback report: {told.feedback}", found, now)
     return State.DONE
 
@@ -116,12 +120,12 @@ def _feedback(tx: Connection, told: Returned, proof: Proof, found: Letter, now: 
 def _bounce(about: returned.Recipient, proof: Proof) -> EventKind | None:
     """By hearsay no bounce is hard, or anybody could end a subscription."""
     if about.action == "failed":
-        if not (about.is_gone and proof.is_proven):
+        if not (about.is_gone and proof.by_mail):
             return EventKind.SOFT_BOUNCE
-        return EventKind.HARD_BOUNCE if proof.strong else EventKind.REPORTED_BOUNCE
+        return EventKind.HARD_BOUNCE if proof.by_bounce_address else EventKind.REPORTED_BOUNCE
     if about.action == "delayed":
         return EventKind.DEFERRED
-    return EventKind.PROCESSED if about.action and proof.is_proven else None
+    return EventKind.PROCESSED if about.action and proof.by_mail else None
 
 
 def _tell(

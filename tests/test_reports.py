@@ -129,11 +129,14 @@ def test_12_a_report_that_comes_twice_counts_once(town: Town):
     assert events_told(town) == ["soft bounce"]
 
 
-def test_13_the_readers_token_in_the_returned_headers_is_proof_too(town: Town):
+def test_17_a_token_of_a_forwarded_digest_ends_nothing_for_good(town: Town):
     row = town.rows()[0]
     header = f"Reply-To: {LINKS.reply_address(row.subscriber_id).upper()}\r\n"
     arrive(town, report("x@y.example", ours=header))
     assert states(town)[row.email] == SubscriberState.BOUNCED
+    assert events_told(town) == ["reported bounce"]
+    with town.store.read() as tx:
+        assert suppressions.reason_for(tx, row.email) is suppressions.Reason.UNSUBSCRIBED
 
 
 def test_18_an_address_alone_proves_nothing(town: Town):
@@ -163,7 +166,7 @@ def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
             feedback=feedback,
             subtype=subtype,
         )
-        arrive(town, told)
+        arrive(town, told, LINKS.bounce_address(row.id))
     assert states(town)[row.email] == SubscriberState.COMPLAINED
     assert events_told(town) == ["complaint"]
 
@@ -180,11 +183,15 @@ def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
         ("", SubscriberState.ACTIVE, []),
     ],
 )
-def test_17_a_message_id_proves_no_more_than_the_wish_to_leave(
-    town: Town, feedback: str, state: SubscriberState, told: list[str]
+@pytest.mark.parametrize("by_token", [False, True])
+def test_17_what_a_forwarded_digest_shows_proves_no_more_than_the_wish_to_leave(
+    town: Town, feedback: str, state: SubscriberState, told: list[str], *, by_token: bool
 ):
     row = town.rows()[0]
-    arrive(town, report("redacted", kind="arf", ours=message_id(row), feedback=feedback))
+    token = f"List-Unsubscribe: <mailto:{LINKS.unsub_address(row.subscriber_id)}>\r\n"
+    ours = message_id(row) + (token if by_token else "")
+    to = LINKS.reply_address(row.subscriber_id) if by_token else SENDER.email
+    arrive(town, report("redacted", kind="arf", ours=ours, feedback=feedback), to)
     assert (states(town)[row.email], events_told(town)) == (state, told)
 
 
