@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter import lives
 from newsletter.crew import STOPPED, STOPS, ScoringFailed
-from newsletter.desk import Known
+from newsletter.desk import LEASE, Known
 from newsletter.scorers import Failure, ScorerError
 from newsletter.stopping import Stopped
 from newsletter.store.ledger import SUBMITTING, NoReservation
@@ -135,8 +136,11 @@ def _named(
     """The calls whose batch is known.
 
     The life of others ended between handing over and learning the name: their batch is looked for.
+    Those that another living process hands over now are left to it.
     """
-    nameless = [call for call in waiting if call.batch_id == SUBMITTING]
+    nameless = [
+        call for call in waiting if call.batch_id == SUBMITTING and not _on_its_way(call, now)
+    ]
     named = [call for call in waiting if call.batch_id != SUBMITTING]
     if not nameless:
         return named
@@ -160,6 +164,11 @@ def _named(
     if looks.unknown[SUBMITTING] >= UNKNOWN_LOOKS:
         desk.free(ids, "never submitted")
     return named
+
+
+def _on_its_way(call: InBatch, now: datetime) -> bool:
+    others = call.owner != lives.me() and not lives.is_gone(call.owner)
+    return others and now < call.since + LEASE
 
 
 def _look(desk: Desk, calls: list[InBatch], looks: _Looks, now: datetime) -> Batch | None:

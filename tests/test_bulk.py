@@ -453,6 +453,51 @@ def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
     assert len(fake.papers_paid) == COUNT
 
 
+def test_what_another_living_process_is_submitting_is_left_to_it(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Its batch can't be in the list yet, and that is no proof that it never will be."""
+    arrived, go = threading.Event(), threading.Event()
+    fake.batches.on_arrival = lambda: (arrived.set(), go.wait(10))
+    url = store.url.render_as_string(hide_password=False)
+    pid = os.fork()
+    if not pid:
+        try:
+            scored(Store(url), claude(fake), DAY, in_bulk())
+        finally:
+            os._exit(1)
+    assert arrived.wait(10)
+    threading.Timer(0.3, go.set).start()
+    result = scored(store, claude(fake), DAY, in_bulk())
+    os.waitpid(pid, 0)
+    holds(fake, result)
+    assert len(fake.batches.held) == 1
+    assert len(fake.papers_paid) == COUNT
+
+
+def test_what_a_living_process_has_long_been_submitting_is_taken_up(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.batches.drop = True
+    url = store.url.render_as_string(hide_password=False)
+    pid = os.fork()
+    if not pid:
+        try:
+            scored(Store(url), claude(fake), DAY, in_bulk(batch_pause=60))
+        finally:
+            os._exit(1)
+    try:
+        while not fake.batches.looked:
+            time.sleep(0.005)
+        much_later = later(fake, minutes=11)
+        result = scored(store, claude(fake), DAY, in_bulk(), clock=much_later)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    holds(fake, result)
+    assert len(fake.papers_paid) == COUNT
+
+
 def test_a_call_that_its_batch_does_not_mention_may_have_been_billed(
     store: Store, fake: FakeAnthropic
 ) -> None:

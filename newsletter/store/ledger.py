@@ -184,6 +184,7 @@ class InBatch:
     model: str
     papers: dict[str, str]
     since: datetime
+    owner: str
 
 
 SUBMITTING = "submitting"
@@ -200,7 +201,15 @@ def in_batches(tx: Connection, account: Account) -> list[InBatch]:
         )
     )
     return [
-        InBatch(row.id, row.batch_id, row.reading, row.model, row.papers, row.started_at)
+        InBatch(
+            call_id=row.id,
+            batch_id=row.batch_id,
+            reading=row.reading,
+            model=row.model,
+            papers=row.papers,
+            since=row.started_at,
+            owner=row.owner,
+        )
         for row in rows
     ]
 

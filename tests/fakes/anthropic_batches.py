@@ -57,6 +57,8 @@ class Batches:
     """Answered to the next submissions."""
     trouble_while_looking: list[int] = field(default_factory=list)
     trouble_with_results: list[int] = field(default_factory=list)
+    on_arrival: Callable[[], object] = lambda: None
+    """Called for each submission before anything is taken, or can be seen."""
     after_submission: Callable[[], object] = lambda: None
     looked: int = 0
     """Looks at a batch or at the list of all."""
@@ -70,6 +72,7 @@ class Batches:
             return _error(self.statuses.pop(0))
         if path.endswith("/cancel"):
             return self._cancelled(path.split("/")[-2])
+        self.on_arrival()
         if self.drop:
             return 200, b"<html>gateway</html>"
         if said := body_complaint(path, body) or _ids_complaint(body):
