@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -16,7 +18,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, insert, select, text
 
-from newsletter.store import MIGRATIONS, Store, StoreError, newest_revision, write_turn
+from newsletter.store import (
+    MIGRATIONS,
+    Store,
+    StoreError,
+    newest_revision,
+    suppressions,
+    write_turn,
+)
 from newsletter.store.tables import inbound, inbound_body, metadata, suppression
 from tests.fakes.world import World
 
@@ -223,6 +232,23 @@ def test_nothing_is_written_into_a_file_that_was_removed(held):
     assert not held.file.exists()
     held.file.with_name("moved.db").rename(held.file)
     held.require_answer()
+
+
+def test_no_other_process_takes_the_log_of_writes_from_a_living_one(tmp_path):
+    """SQLite's locks are POSIX locks: whoever closes the file once more in a process ends them."""
+    held = Store(f"sqlite:///{tmp_path / 'held.db'}")
+    held.migrate()
+    with held.read() as first, held.read() as second:
+        assert [one.scalar(text("SELECT 1")) for one in (first, second)] == [1, 1]
+    other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM origin')"
+    subprocess.run([sys.executable, "-c", other, str(held.file)], check=True)
+    with held.begin() as tx:
+        suppressions.suppress(tx, "ann@example.org", suppressions.Reason.UNSUBSCRIBED, "x", datetime(2026, 1, 1, tzinfo=UTC))
+    seen = Store(f"sqlite:///{held.file}")
+    with seen.read() as tx:
+        assert suppressions.reason_for(tx, "ann@example.org")
+    seen.close()
+    held.close()
 
 
 def test_nothing_is_written_beside_a_file_that_was_put_in_its_place(held):

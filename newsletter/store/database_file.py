@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 DAMAGED = ("malformed", "not a database", "could not decode", "orphan index", "corrupt")
 """Words by which SQLite tells of a file that is not whole."""
+
+MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class DatabaseFile:
@@ -29,9 +31,14 @@ class DatabaseFile:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def make(self) -> None:
-        """Make the file if it is not there, for its owner alone. Raises OSError."""
+        """Make the file if it is not there, for its owner alone. Raises OSError.
+
+        One that is there is not opened: closing it would end all locks that SQLite has on it in
+        this process (POSIX locks), and another process would take the log of writes away from us.
+        """
         if self._made_here:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, MAKE, 0o600))
 
     def changed(self) -> str:
         """What became of the file since it was first looked at; empty where it is the same."""
