@@ -243,7 +243,8 @@ def test_no_other_process_takes_the_log_of_writes_from_a_living_one(tmp_path):
     other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM origin')"
     subprocess.run([sys.executable, "-c", other, str(held.file)], check=True)
     with held.begin() as tx:
-        suppressions.suppress(tx, "ann@example.org", suppressions.Reason.UNSUBSCRIBED, "x", datetime(2026, 1, 1, tzinfo=UTC))
+        reason, now = suppressions.Reason.UNSUBSCRIBED, datetime(2026, 1, 1, tzinfo=UTC)
+        suppressions.suppress(tx, "ann@example.org", reason, "x", now)
     seen = Store(f"sqlite:///{held.file}")
     with seen.read() as tx:
         assert suppressions.reason_for(tx, "ann@example.org")
