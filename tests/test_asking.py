@@ -112,3 +112,55 @@ def test_a_greeting_and_a_closing_are_told_from_a_request():
     assert is_closing("Danke und Gruß, Peter")
     assert not is_courtesy("Hi, remove Bob")
     assert not is_closing("Please keep my colleague Bob on it")
+
+
+def test_15_i_do_not_want_any_is_no_wish_to_leave() -> None:
+    """Who denies wanting must also say what: a mail, a list, or that something comes or goes on."""
+    for said in ("i do not want any", "i do not want", "do not want to", "no", "no please"):
+        assert not asks_to_leave(said), said
+    for said in ("i do not want any more mails", "i do not want any emails", "no more emails"):
+        assert asks_to_leave(said), said
+
+
+def test_15_who_gets_none_and_wants_some_does_not_ask_to_leave() -> None:
+    assert not asks_to_leave("i do not get any mails")
+    assert not asks_to_leave("i want more mails")
+    assert not asks_to_leave("send more mails")
+    assert asks_to_leave("i do not want to get mails")
+    assert asks_to_leave("do not send mails")
+
+
+@pytest.mark.parametrize("said", ["unsubscribe no more", "no more unsubscribe", "remove no more"])
+def test_15_no_more_denies_the_deed(said: str) -> None:
+    assert not asks_to_leave(said)
+
+
+def test_15_to_remove_says_whom_or_from_what() -> None:
+    assert not asks_to_leave("remove")
+    assert asks_to_leave("remove me")
+    assert asks_to_leave("remove from the list")
+
+
+def test_15_a_question_asks_only_by_politeness() -> None:
+    assert asks_to_leave("could you remove me", question=True)
+    assert asks_to_leave("remove me")
+    assert not asks_to_leave("remove me", question=True)
+
+
+@pytest.mark.parametrize("at", range(2, len("unsubscribe")))
+def test_15_each_slip_behind_the_first_two_letters_is_understood(at: int) -> None:
+    right = "unsubscribe"
+    assert asks_to_leave(right[:at] + right[at + 1 :])
+    assert asks_to_leave(right[:at] + right[at] + right[at:])
+    assert asks_to_leave(right[: at - 1] + right[at] + right[at - 1] + right[at + 1 :])
+
+
+@pytest.mark.parametrize("said", ["nsubscribe", "usubscribe", "uunsubscribe", "nusubscribe"])
+def test_15_a_slip_in_the_first_two_letters_is_not(said: str) -> None:
+    assert not asks_to_leave(said)
+
+
+def test_15_who_says_it_twice_means_it() -> None:
+    assert asks_to_leave("unsubscribe unsubscribe")
+    assert asks_to_leave("unsubscribe unsubscribe unsubscribe")
+    assert not asks_to_leave("unsubscribe me unsubscribe")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.announcements import announcement, following
-from newsletter.due import due_at, due_for, first_due
+from newsletter.due import due_at, due_for, ends_week, first_due, week_of
 from newsletter.people import WEEKDAYS, WEEKLY, Subscriber
 
 SEVEN = time(7, 0)
@@ -117,3 +117,41 @@ def test_the_first_due_is_of_those_who_want_mail_that_day():
     # 23 September 2025 is a Tuesday: it waits for Monday at six in Berlin.
     assert first_due(day, [not_today], zone, SEVEN) == datetime(2025, 9, 29, 4, tzinfo=UTC)
     assert first_due(day, [reader(days=WEEKLY)], zone, SEVEN) is None
+
+
+def test_who_joins_at_the_exact_instant_is_served():
+    day, zone = date(2025, 9, 23), ZoneInfo("UTC")
+    due, instant = datetime(2025, 9, 23, 7, tzinfo=UTC), timedelta(microseconds=1)
+    assert due_for(day, reader(since=due), zone, SEVEN) == due
+    assert due_for(day, reader(since=due - instant), zone, SEVEN) == due
+    assert due_for(day, reader(since=due + instant), zone, SEVEN) is None
+
+
+def test_an_hour_that_is_the_announcements_own_is_not_a_day_late():
+    """arXiv shows it at 20:00 in New York, on the eve of its date."""
+    day, zone = date(2025, 9, 23), ZoneInfo("America/New_York")
+    public = announcement(day).public_from
+    assert due_at(day, zone, time(20, 0)) == public
+    assert due_at(day, zone, time(19, 59)) == public + timedelta(hours=23, minutes=59)
+
+
+def test_no_weekdays_are_refused():
+    with pytest.raises(ValueError, match="weekday"):
+        due_at(date(2025, 9, 23), ZoneInfo("UTC"), SEVEN, ())
+
+
+def test_a_week_ends_on_friday_or_before_a_holiday():
+    week = [date(2026, 3, 2) + timedelta(days=n) for n in range(5)]
+    assert [ends_week(day) for day in week] == [False, False, False, False, True]
+    assert ends_week(date(2026, 11, 26))
+    assert {week_of(date(2026, 3, 2) + timedelta(days=n)) for n in range(7)} == {week[0]}
+    assert week_of(date(2026, 3, 1)) == date(2026, 2, 23)
+
+
+def test_a_weekly_reader_is_served_with_the_weeks_last_announcement_on_any_weekday():
+    weekly = reader(days=WEEKLY, timezone="Asia/Tokyo", since=None)
+    # Friday's announcement is there after seven on a Saturday in Tokyo.
+    assert due_for(date(2025, 9, 26), weekly, ZoneInfo("UTC"), SEVEN) == datetime(
+        2025, 9, 26, 22, tzinfo=UTC
+    )
+    assert due_for(date(2025, 9, 25), weekly, ZoneInfo("UTC"), SEVEN) is None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from newsletter import lives
 from newsletter.model import Usage
 from newsletter.scorers import Call, Request
 from newsletter.store import ledger
 from newsletter.store.papers import keep
+from newsletter.store.tables import call as calls
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, paper, papers
 
 if TYPE_CHECKING:
@@ -133,3 +135,120 @@ def test_who_is_gone() -> None:
     assert lives.is_gone(f"{host}/4194303/x")
     assert not lives.is_gone(f"{host}/1/x")
     assert not lives.is_gone("elsewhere/4194303/x")
+
+
+def monthly(store: Store, upper: int, at: datetime, *, rubric: str = RUBRIC.slug) -> None:
+    """A reservation out of a month's 100, with plenty left of the day's own budget."""
+    made = Call(Request(RUBRIC, (paper(1),)), "m", {}, upper, at)
+    mine = ledger.Account(rubric, f"{rubric} {at}", "m/1", at.date(), lives.me())
+    with store.begin() as tx:
+        ledger.reserve(tx, mine, made, ledger.Budget(10_000, month_nanos=100), at)
+
+
+def test_a_months_budget_begins_with_the_month_and_ends_with_it(kept: Store) -> None:
+    """The last instant of October is not November's, the first one of it is."""
+    first = datetime(2026, 11, 1, tzinfo=UTC)
+    instant = timedelta(microseconds=1)
+    monthly(kept, 100, first - instant)
+    monthly(kept, 60, first)
+    with pytest.raises(ledger.NoReservation):
+        monthly(kept, 41, datetime(2026, 12, 1, tzinfo=UTC) - instant)
+    monthly(kept, 40, datetime(2026, 12, 1, tzinfo=UTC) - instant)
+    monthly(kept, 100, datetime(2026, 12, 1, tzinfo=UTC))
+    monthly(kept, 100, datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def test_a_month_is_counted_over_all_rubrics_and_a_day_for_its_own(kept: Store) -> None:
+    monthly(kept, 60, MORNING)
+    with pytest.raises(ledger.NoReservation):
+        monthly(kept, 41, MORNING + timedelta(hours=1), rubric="stars")
+    monthly(kept, 40, MORNING + timedelta(hours=1), rubric="stars")
+    assert spent(kept) == 60
+
+
+@pytest.mark.parametrize(("day", "month", "left"), [(50, 100, 50), (100, 50, 50), (100, 0, 0)])
+def test_the_smaller_budget_decides(kept: Store, day: int, month: int, left: int) -> None:
+    budget = ledger.Budget(day, month_nanos=month)
+    with kept.begin() as tx:
+        with pytest.raises(ledger.NoReservation):
+            ledger.reserve(tx, account(), call(left + 1), budget, SOON)
+        ledger.reserve(tx, account(), call(left), budget, SOON)
+
+
+def test_a_call_for_nothing_is_made_though_more_was_spent_than_there_is(kept: Store) -> None:
+    """A budget that was lowered meanwhile is no debt."""
+    reserve(kept, call(60), 100)
+    reserve(kept, call(0, paper(2)), 10)
+
+
+def rows(store: Store) -> list[Any]:
+    with store.read() as tx:
+        query = select(calls).order_by(calls.c.started_at, calls.c.id)
+        return list(tx.execute(query))
+
+
+def test_how_and_when_a_call_ended_is_stored(kept: Store) -> None:
+    ids = [reserve(kept, call(1, paper(n)), 100) for n in range(1, 7)]
+    later = [MORNING + timedelta(minutes=n) for n in range(1, 7)]
+    with kept.begin() as tx:
+        ledger.free(tx, ids[0], "429", later[0])
+        ledger.lost(tx, ids[1], "timeout", later[1])
+        ledger.abandon(tx, ids[2], "given up", later[2])
+        ledger.answered(tx, ids[3], b"raw", Usage("m", input_nanos=1), later[3])
+        ledger.abandon(tx, ids[3], "too late", later[5])
+        ledger.answered(tx, ids[4], b"odd", None, later[4])
+        ledger.answered(tx, ids[5], b"raw", Usage("m", input_nanos=1), later[5])
+        ledger.done(tx, ids[5])
+    found = {row.id: (row.state, row.reason, row.ended_at) for row in rows(kept)}
+    assert [found[one] for one in ids] == [
+        ("free", "429", later[0]),
+        ("lost", "timeout", later[1]),
+        ("lost", "given up", later[2]),
+        ("answered", "", later[3]),
+        ("lost", "", later[4]),
+        ("done", "", later[5]),
+    ]
+    assert spent(kept) == 1 + 1 + 1 + 1 + 1
+    with kept.read() as tx:
+        unread = ledger.unread(tx, account())
+    assert [(one.call_id, one.raw, one.papers) for one in unread] == [
+        (ids[3], b"raw", {"p01": paper(4).id})
+    ]
+
+
+def test_the_last_reason_is_that_of_the_call_that_ended_last(kept: Store) -> None:
+    first = reserve(kept, call(1, paper(1), paper(2)), 100)
+    with kept.begin() as tx:
+        ledger.lost(tx, first, "timeout", MORNING)
+    second = reserve(kept, call(1, paper(2), paper(3)), 100)
+    with kept.begin() as tx:
+        assert ledger.last_reason(tx, account(), [paper(2).id]) == "timeout"
+        ledger.free(tx, second, "overloaded", MORNING + timedelta(minutes=1))
+        last = [ledger.last_reason(tx, account(), [paper(n).id]) for n in range(1, 5)]
+    assert last == ["timeout", "overloaded", "overloaded", ""]
+
+
+def test_papers_are_in_flight_until_the_very_end_of_the_lease(kept: Store) -> None:
+    reserve(kept, call(1), 100)
+    for at, free in ((SOON - timedelta(microseconds=1), False), (SOON, True)):
+        again = Call(Request(RUBRIC, (paper(1),)), "m", {}, 1, at)
+        with kept.begin() as tx:
+            if free:
+                ledger.reserve(tx, account(), again, ledger.Budget(100), SOON)
+            else:
+                with pytest.raises(ledger.NoReservation):
+                    ledger.reserve(tx, account(), again, ledger.Budget(100), SOON)
+
+
+def test_calls_in_bulk_wait_in_their_batch_and_are_not_buried(kept: Store) -> None:
+    held = Call(Request(RUBRIC, (paper(1),)), "m", {}, 5, MORNING)
+    with kept.begin() as tx:
+        budget = ledger.Budget(100)
+        one = ledger.reserve(tx, account(), held, budget, SOON, ledger.SUBMITTING)
+        assert ledger.batches(tx, MORNING) == set()
+        ledger.submitted(tx, [one], "batch_1")
+        ledger.bury(tx, account(), SOON + timedelta(days=1), lambda _owner: True)
+        [waiting] = ledger.in_batches(tx, account())
+        assert (waiting.call_id, waiting.batch_id, waiting.since) == (one, "batch_1", MORNING)
+        assert ledger.batches(tx, MORNING) == {"batch_1"}
+        assert ledger.batches(tx, MORNING + timedelta(microseconds=1)) == set()

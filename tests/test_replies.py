@@ -21,6 +21,7 @@ from tests.fakes.replies import (
     FOOTER,
     OURS,
     PUT_OTHERWISE,
+    TO,
     TONGUES,
     Tongue,
     encoded,
@@ -337,3 +338,69 @@ def test_16_no_text_makes_reading_fail(text: str):
     wish_of(text)
     assert plain(plain(text)) == plain(text)
     html_to_text(text)
+
+
+@pytest.mark.parametrize("address", [SENDER.email, f"https://{OURS[2]}/archive/", f"<{TO}>"])
+def test_15_a_line_that_merely_names_our_address_is_the_readers(address: str):
+    """It introduces no original: no colon ends it, and no date is in it."""
+    above = f"I wrote to {address} already.\nunsubscribe"
+    assert find(above, OURS).lines == tuple(above.splitlines())
+    below = f"unsubscribe\nI wrote to {address} already."
+    assert find(below, OURS).lines == tuple(below.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [
+        (f"yes\n{SENDER.email} wrote:\nunsubscribe", ("yes",)),
+        (f"yes\nAnn and\n{SENDER.email} wrote:\nunsubscribe", ("yes", "Ann and")),
+        ("yes\nbob@example.org wrote:\nagain", ("yes", "bob@example.org wrote:", "again")),
+        ("yes\n23.09.2025 bob@example.org wrote:\nold", ("yes",)),
+        ("yes\n23.09.2025 07:00 Bob wrote:\nold", ("yes",)),
+        ("yes\n23/09/2025 Bob wrote:\nold", ("yes", "23/09/2025 Bob wrote:", "old")),
+    ],
+)
+def test_15_an_attribution_has_a_colon_and_says_whose_or_when(text: str, new: tuple[str, ...]):
+    assert find(text, OURS).lines == new
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "please take me off this\nlist",
+        "please remove me from\nyour mailing\nlist",
+        "I would like to unsubscribe from\nthis newsletter.\nThanks,\nAnn",
+        "Hello arXiv digest\nplease remove me from\nthe list",
+    ],
+)
+def test_15_a_line_broken_by_a_mail_program_is_whole_again(said: str):
+    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        # It goes on: what is broken off denies, or is about somebody else.
+        ("unsubscribe\nmy colleague, not me", None),
+        ("stop\nthe presses for this one", None),
+        # A line that ends, or one that begins anew, is one of its own.
+        ("unsubscribe.\nmy colleague will stay", Wish.UNSUBSCRIBE),
+        ("unsubscribe\nMy colleague will stay", Wish.UNSUBSCRIBE),
+        ("unsubscribe\nthanks", Wish.UNSUBSCRIBE),
+        ("thanks\nunsubscribe", Wish.UNSUBSCRIBE),
+        ("hi team\nunsubscribe", Wish.UNSUBSCRIBE),
+    ],
+)
+def test_15_only_what_goes_on_is_put_together(said: str, wish: Wish | None):
+    assert understood(message(said)).wish is wish
+
+
+def test_15_a_rejoined_line_is_handed_on_whole():
+    reply = understood(message("My colleagues and I have read the third\npaper with much joy"))
+    assert reply.text == "My colleagues and I have read the third paper with much joy"
+
+
+@pytest.mark.parametrize("end", [".", ",", ")", ":", " -"])
+def test_15_a_line_with_a_mark_at_its_end_is_not_gone_on_with(end: str):
+    said = f"My colleagues and I have read all of the third paper{end}\nand liked it very much"
+    assert understood(message(said)).text == said

@@ -1,0 +1,235 @@
+"""The edges between the states of a delivery, each by itself: guards, reasons and times."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import update
+
+from newsletter.people import Delivery, DeliveryState
+from newsletter.store import claims, subscribers, suppressions
+from newsletter.store.claims import Outcome
+from newsletter.store.tables import delivery
+from tests.fakes.mail import RUBRIC, START, Town
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from newsletter.store import Store
+
+HOUR, INSTANT = timedelta(hours=1), timedelta(microseconds=1)
+LATER = START + HOUR
+PENDING, SENDING, SKIPPED = DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.SKIPPED
+ACCEPTED, UNKNOWN, REJECTED = DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.REJECTED
+
+
+@pytest.fixture
+def town(store: Store) -> Town:
+    made = Town(store)
+    made.settle(3)
+    made.announce()
+    return made
+
+
+def claimed(town: Town, *, limit: int = 1, now: datetime = START) -> list[Delivery]:
+    with town.store.begin() as tx:
+        mine, _ = claims.claim(
+            tx, town.digest_id, "me", now=now, until=LATER, limit=limit, mailer="smtp"
+        )
+    return mine
+
+
+def rows(town: Town) -> list[Any]:
+    """In the order in which they are claimed."""
+    return sorted(town.rows(), key=lambda row: row.id)
+
+
+def address(town: Town, row: Any) -> str:
+    with town.store.read() as tx:
+        found = subscribers.get(tx, row.subscriber_id)
+    assert found
+    return found.email
+
+
+def put(town: Town, **values: Any) -> None:
+    with town.store.begin() as tx:
+        tx.execute(update(delivery).values(**values))
+
+
+def recorded(town: Town, outcome: Outcome, now: datetime = LATER) -> int:
+    with town.store.begin() as tx:
+        return claims.record(tx, [outcome], now)
+
+
+def test_a_claim_takes_as_many_as_it_may_and_says_who_by_whom_and_when(town: Town) -> None:
+    mine = claimed(town, limit=2, now=START + INSTANT)
+    assert [one.id for one in mine] == [row.id for row in rows(town)[:2]]
+    assert [one.subscriber.email for one in mine] == [row.email for row in rows(town)[:2]]
+    assert {(one.state, one.attempt, one.digest_id) for one in mine} == {
+        (SENDING, 1, town.digest_id)
+    }
+    first, _, third = rows(town)
+    assert (first.state, first.attempt, first.mailer) == (SENDING, 1, "smtp")
+    assert (first.lease_owner, first.lease_until) == ("me", LATER)
+    assert first.changed_at == START + INSTANT
+    assert (third.state, third.attempt, third.lease_owner) == (PENDING, 0, None)
+    assert third.changed_at == START
+
+
+@pytest.mark.parametrize("state", [one for one in DeliveryState if one is not PENDING])
+def test_only_a_pending_row_is_claimed_skipped_or_started(town: Town, state: DeliveryState) -> None:
+    """Between the choice and the start another process may have taken the row."""
+    put(town, state=state, reason="as it was", changed_at=START)
+    before = rows(town)
+    assert claimed(town, limit=9, now=LATER) == []
+    with town.store.begin() as tx:
+        claims.start(tx, [row.id for row in before], LATER, owner="me", until=LATER + HOUR)
+        skip = {"row": before[0].id, "now": LATER, "address": "a@b.example", "why": "left"}
+        tx.execute(claims._SKIP, skip)
+    assert rows(town) == before
+
+
+@pytest.mark.parametrize(("wait", "many"), [(-INSTANT, 3), (timedelta(0), 3), (INSTANT, 0)])
+def test_a_row_waits_until_its_time_and_no_longer(town: Town, wait: timedelta, many: int) -> None:
+    put(town, not_before=START + wait)
+    assert len(claimed(town, limit=9)) == many
+
+
+def test_who_left_meanwhile_is_skipped_with_the_reason_and_the_time(town: Town) -> None:
+    first, *_ = rows(town)
+    known = [address(town, row) for row in rows(town)]
+    with town.store.begin() as tx:
+        subscribers.pause(tx, first.subscriber_id, "page", START)
+        suppressions.suppress(tx, known[1], suppressions.Reason.COMPLAINED, "hook", START)
+        mine, skipped = claims.claim(
+            tx, town.digest_id, "me", now=LATER, until=LATER + HOUR, limit=9
+        )
+    assert ([one.subscriber.email for one in mine], skipped) == (known[2:], 2)
+    paused, suppressed, _ = rows(town)
+    assert (paused.state, paused.reason, paused.changed_at) == (SKIPPED, "paused", LATER)
+    assert (suppressed.state, suppressed.reason) == (SKIPPED, "suppressed: complained")
+
+
+@pytest.mark.parametrize(
+    ("state", "failed", "failures"), [(PENDING, True, 1), (PENDING, False, 0), (REJECTED, True, 1)]
+)
+def test_what_an_attempt_came_to_is_stored_with_reason_and_time(
+    town: Town,
+    state: DeliveryState,
+    failed: bool,  # noqa: FBT001
+    failures: int,
+) -> None:
+    [mine] = claimed(town)
+    wait = LATER + HOUR
+    assert recorded(town, Outcome(mine, state, "as told", not_before=wait, failed=failed)) == 1
+    row = rows(town)[0]
+    assert (row.state, row.reason, row.not_before) == (state, "as told", wait)
+    assert (row.failures, row.changed_at) == (failures, LATER)
+    assert (row.lease_owner, row.lease_until) == (None, None)
+    with town.store.read() as tx:
+        assert claims.failures(tx, mine.id) == failures
+        assert claims.failures(tx, "nobody") == 0
+
+
+def test_ids_are_kept_where_a_later_outcome_has_none(town: Town) -> None:
+    [mine] = claimed(town)
+    recorded(town, Outcome(mine, UNKNOWN, provider_id="x" * 200, content_hash="c"))
+    recorded(town, Outcome(mine, ACCEPTED))
+    row = rows(town)[0]
+    assert (row.state, row.provider_id, row.content_hash) == (ACCEPTED, "x" * 128, "c")
+
+
+@pytest.mark.parametrize("state", list(DeliveryState))
+def test_an_answer_moves_what_is_being_sent_and_proof_what_is_unknown(
+    town: Town, state: DeliveryState
+) -> None:
+    [mine] = claimed(town)
+    put(town, state=state)
+    assert recorded(town, Outcome(mine, REJECTED)) == int(state is SENDING)
+    put(town, state=state)
+    assert recorded(town, Outcome(mine, ACCEPTED)) == int(state in {SENDING, UNKNOWN})
+
+
+def test_an_answer_to_another_attempt_moves_nothing(town: Town) -> None:
+    [mine] = claimed(town)
+    put(town, attempt=2)
+    assert recorded(town, Outcome(mine, ACCEPTED)) == 0
+    with town.store.begin() as tx:
+        assert claims.record(tx, [], LATER) == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "dead", "many"),
+    [(LATER, False, 0), (LATER + INSTANT, False, 1), (START, True, 1)],
+)
+def test_a_lease_holds_to_its_last_instant(
+    town: Town,
+    now: datetime,
+    dead: bool,  # noqa: FBT001
+    many: int,
+) -> None:
+    claimed(town)
+    with town.store.begin() as tx:
+        assert claims.expire(tx, now, lambda owner: dead and owner == "me") == many
+    row, *others = rows(town)
+    assert {one.state for one in others} == {PENDING}
+    if many:
+        assert (row.state, row.reason, row.changed_at) == (UNKNOWN, claims.LOST, now)
+    else:
+        assert (row.state, row.changed_at) == (SENDING, START)
+
+
+def test_the_next_try_is_the_first_that_waits(town: Town) -> None:
+    def at(now: datetime) -> datetime | None:
+        with town.store.read() as tx:
+            return claims.next_try(tx, town.digest_id, now)
+
+    assert at(START) == START
+    put(town, not_before=LATER)
+    assert at(START) == LATER
+    assert at(LATER + HOUR) == LATER + HOUR
+    put(town, state=ACCEPTED)
+    assert at(START) is None
+
+
+def test_files_of_the_outbox_are_mailed_after_all_to_who_may_be_mailed(town: Town) -> None:
+    put(town, state=ACCEPTED, mailer=claims.OUTBOX, provider_id="file", content_hash="c")
+    first, second, _ = rows(town)
+    known = address(town, second)
+    with town.store.begin() as tx:
+        subscribers.pause(tx, first.subscriber_id, "page", START)
+        suppressions.suppress(tx, known, suppressions.Reason.UNSUBSCRIBED, "page", START)
+        assert claims.in_files(tx, [town.digest_id]) == 1
+        assert claims.in_files(tx, [town.digest_id + 1]) == 0
+        claims.reopen_files(tx, [town.digest_id], LATER)
+        assert claims.in_files(tx, [town.digest_id]) == 0
+    *others, row = rows(town)
+    assert ([one.state for one in others], row.state) == ([ACCEPTED, ACCEPTED], PENDING)
+    assert (row.reason, row.changed_at) == ("it was in files alone", LATER)
+    assert (row.provider_id, row.content_hash, row.not_before) == (None, None, None)
+
+
+@pytest.mark.parametrize(("sent", "state"), [(True, ACCEPTED), (False, PENDING)])
+def test_the_operator_ends_a_doubt_and_nothing_else(
+    town: Town,
+    sent: bool,  # noqa: FBT001
+    state: DeliveryState,
+) -> None:
+    first, second, third = rows(town)
+    with town.store.begin() as tx:
+        for row, at in ((first, LATER), (second, START)):
+            mine = delivery.c.id == row.id
+            values = {"state": UNKNOWN, "reason": "no answer", "changed_at": at}
+            tx.execute(update(delivery).where(mine).values(**values))
+        assert [one.id for one in claims.doubts(tx)] == [second.id, first.id]
+        [oldest] = claims.doubts(tx, most=1)
+        assert (oldest.email, oldest.rubric) == (second.email, RUBRIC)
+        assert (oldest.reason, oldest.since) == ("no answer", START)
+        assert claims.resolve(tx, first.id, LATER, sent=sent)
+        assert not claims.resolve(tx, first.id, LATER, sent=sent)
+        assert not claims.resolve(tx, third.id, LATER, sent=sent)
+    row = rows(town)[0]
+    assert (row.state, row.reason, row.changed_at) == (state, "by the operator", LATER)
+    assert row.not_before is None
