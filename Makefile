@@ -168,6 +168,16 @@ bench-groups: $(VENV)/dev.stamp ## 100,000 deliveries in groups against one by o
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
 	$(BIN)/python -m tests.kill_scoring --kills 50
 
+# Cosmic Ray has packages of its own that nothing else needs, so it does not stand in the locks.
+build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
+	$(PYTHON) -m venv --clear build/mutants/venv
+	build/mutants/venv/bin/python -m pip install -q --disable-pip-version-check cosmic-ray==8.7.0
+
+FAULTS ?= 15
+SEED ?= 1
+mutants: build/mutants/venv/bin/cosmic-ray ## How many small faults the tests notice: ONLY="newsletter/due.py" FAULTS=15 SEED=1 SURVIVORS=1
+	@build/mutants/venv/bin/python bench/mutants.py --python $(BIN)/python --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(SURVIVORS),--survivors)
+
 picture: demo ## The README's picture, made from the demo by headless Chromium
 	$(BIN)/python bench/picture.py $(DEMO_OUT)/outbox docs/digest.png
 
