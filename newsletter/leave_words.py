@@ -47,8 +47,7 @@ ENGLISH = Tongue(
     want="love rather want wish would_like d_like would_prefer prefer interested",
     get="receive get receiving have getting",
     send="send sending mailing emailing write_to writing_to email_me mail_me e_mail_me emailing_me",
-    more="no_longer not_interested more any_more anymore any_longer again further"
-    " no_further",
+    more="no_longer not_interested more any_more anymore any_longer again further no_further",
     mail="emails e_mails mails messages newsletter newsletters digest digests mailings these"
     " this email_newsletter email_digest",
     listed="be_on be_subscribed be_part_of being_on database contact_list contacts"
