@@ -93,7 +93,8 @@ class Connection(H11Protocol):
         """End the one that has kept us waiting longest; where all are being answered, this one."""
         waiting = [one for one in self.connections if isinstance(one, Connection) and one.waits]
         longest = min(waiting, key=lambda one: (bool(one.cycle), one.since), default=self)
-        if self.loop.time() - Connection.said_full_at > SAY_AGAIN_SECONDS:
-            Connection.said_full_at = self.loop.time()
+        kind = type(self)
+        if self.loop.time() - kind.said_full_at > SAY_AGAIN_SECONDS:
+            kind.said_full_at = self.loop.time()
             log.warning("%d connections at once: those that wait longest are ended", self.most)
         longest.transport.abort()
