@@ -102,11 +102,18 @@ def ended_at(row: Sequence[datetime]) -> datetime | None:
     return next(late, None)
 
 
-def next_step(row: Sequence[datetime], last_try: datetime, now: datetime) -> Step:
-    """One try a week for a month; a try that does not bounce ends the row."""
+def next_step(
+    row: Sequence[datetime], last_try: datetime, now: datetime, arrived: datetime | None = None
+) -> Step:
+    """One try a week for a month; a try that does not bounce ends the row.
+
+    Where nobody was tried for a month, the bounces may be forgotten by now. That there are none is
+    a reason to resume only where a mail `arrived` since.
+    """
     ended = ended_at(row)
     if ended is None:
-        return Step.RESUME
+        known = now - last_try < TRIED_FOR or (arrived is not None and arrived >= last_try)
+        return Step.RESUME if known else Step.GIVE_UP
     if now - ended >= TRIED_FOR:
         return Step.GIVE_UP
     return Step.TRY if now - last_try >= TRY_EVERY else Step.WAIT

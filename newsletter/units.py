@@ -230,7 +230,7 @@ def composed(
 ) -> Made:
     """What was scored as a digest, or why it must be held."""
     with room.store.read() as tx:
-        past = [(one.picks, one.scanned) for one in digests.editions(tx, PAST, rubric.slug)]
+        past = digests.judged_days(tx, rubric.slug, PAST)
     digest = compose(
         rubric,
         day,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 
 from newsletter.deliver import GLANCE_SECONDS
-from newsletter.people import DeliveryState
-from newsletter.store import Store
+from newsletter.people import DeliveryState, EventKind
+from newsletter.store import Store, events
+from newsletter.store.events import Event
 from newsletter.store.tables import delivery
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.waiting import becomes
@@ -179,3 +181,18 @@ def test_25_a_corrupt_row_is_said_and_nothing_is_sent(world, fake):
     assert (done.status, "Traceback" in done.err) == (1, False)
     assert "damaged" in done.err
     assert fake.requests == []
+
+
+def test_13_run_alone_tries_readers_again_whom_soft_bounces_ended(world, fake):
+    world.subscribe(*READERS[:2])
+    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    now = datetime.now(UTC)
+    bounces = [now - timedelta(days=age) for age in (22, 18, 14, 10, 8)]
+    with store.begin() as tx:
+        for at in bounces:
+            events.apply(tx, [Event(EventKind.SOFT_BOUNCE, "reader0@example.org", at)], at)
+    assert world.newsletter("run").status == 0
+    with store.read() as tx:
+        sent = set(tx.scalars(select(delivery.c.email)))
+    store.close()
+    assert sent == {"reader0@example.org", "reader1@example.org"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from threading import Barrier, Thread
 
@@ -151,3 +151,14 @@ def test_lists_for_status_and_archive(store):
     assert [e.date for e in mine] == [NEXT, DAY]
     assert (found[0].picks, found[0].announced, found[0].scanned) == (1, 2, 2)
     assert (found[0].cost_nanos, found[0].kind, found[0].at) == (1101, DayKind.NORMAL, NOW)
+
+
+def test_days_that_were_ranked_locally_say_nothing_of_how_much_a_model_picks(store):
+    know(store, "a", "b", "c", "d")
+    with store.begin() as tx:
+        judged = digest(rubric=replace(RUBRIC, title='"judged":false'))
+        digests.freeze(tx, judged, NOW)
+        digests.freeze(tx, replace(digest(NEXT, ids=("d",)), judged=False), NOW)
+        assert digests.judged_days(tx, RUBRIC.slug, 20) == [
+            (len(judged.picks), judged.coverage.scanned)
+        ]

@@ -162,6 +162,29 @@ def test_13_by_smtp_a_try_of_which_nothing_is_heard_has_arrived(town: Town):
     assert state(town) is SubscriberState.ACTIVE
 
 
+def test_13_whose_bounces_are_long_forgotten_is_not_mailed_again(town: Town):
+    """As after a release that ended readers and never tried them again, or a year without us."""
+    end_softly(town)
+    town.clock.at += timedelta(days=100)
+    with town.store.begin() as tx:
+        for kind in EventKind:
+            events.forget_page(tx, kind=kind, now=town.clock.now())
+    review(town)
+    assert state(town) is SubscriberState.BOUNCED
+    assert mail(town) == 0
+
+
+def test_13_a_step_that_was_decided_does_not_undo_a_departure(town: Town):
+    end_softly(town)
+    later = town.clock.now() + timedelta(days=7)
+    with town.store.begin() as tx:
+        known = subscribers.find(tx, READER)
+        assert known is not None
+        subscribers.unsubscribe(tx, known.id, "page", town.clock.now())
+        soft_bounces._take_step(tx, known.id, town.clock.now(), later)
+    assert state(town) is SubscriberState.UNSUBSCRIBED
+
+
 def test_13_after_a_month_of_tries_it_is_final_and_nobody_is_suppressed(town: Town):
     end_softly(town)
     for _ in range(60):

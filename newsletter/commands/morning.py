@@ -14,6 +14,7 @@ from newsletter import logs, wiring
 from newsletter.daily import Edition, Held, Issue, held, run_edition, work
 from newsletter.edited import older_version
 from newsletter.fetch import BatchGrowing, BatchLate
+from newsletter.housekeeping import try_bounced_again
 from newsletter.model import Outcome
 from newsletter.quote import quote_edition
 from newsletter.render.words import plural
@@ -49,6 +50,8 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     logs.set_up(settings, "warning")
     room = wiring.build(settings, create=create)
     check_slug(room, rubric)
+    # Where cron calls this and no `serve` lives, nothing else ever does.
+    try_bounced_again(room, room.clock())
     _mail_files(room, day, rubric, as_json=as_json)
     edition = _run(room, day, rubric, as_json=as_json)
     if not edition.troubled and day is None and rubric is None:

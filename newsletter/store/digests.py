@@ -209,6 +209,19 @@ def editions(tx: Connection, limit: int, slug: str | None = None) -> list[Editio
     return [_edition(row) for row in tx.execute(query.limit(limit))]
 
 
+def judged_days(tx: Connection, slug: str, limit: int) -> list[tuple[int, int]]:
+    """How many papers were picked and read on the last days on which a model judged them."""
+    # In a string of the body every quotation mark is escaped: only the field looks like this.
+    ranked_locally = digest_table.c.body.contains('"judged":false', autoescape=True)
+    query = (
+        select(digest_table.c.picks, digest_table.c.scanned)
+        .where(digest_table.c.rubric == slug, _OF_ONE_DATE, ~ranked_locally)
+        .order_by(digest_table.c.date.desc())
+        .limit(limit)
+    )
+    return [(row.picks, row.scanned) for row in tx.execute(query)]
+
+
 def _edition(row: Row[Any]) -> Edition:
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name for a row as mapping
     fields["kind"] = DayKind(fields["kind"])

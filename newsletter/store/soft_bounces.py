@@ -78,8 +78,16 @@ def review_page(tx: Connection, now: datetime, after: str) -> str:
 
 
 def _take_step(tx: Connection, subscriber_id: str, last_try: datetime, now: datetime) -> None:
-    step = next_step(_row(tx, subscriber_id, now), last_try, now)
-    this = update(subscriber).where(subscriber.c.id == subscriber_id)
+    bounced, arrived = _news(tx, subscriber_id, now)
+    last = max(arrived, default=None)
+    step = next_step(in_a_row(bounced, arrived), last_try, now, last)
+    # They may have left meanwhile, or another process has taken the step.
+    this = update(subscriber).where(
+        subscriber.c.id == subscriber_id,
+        subscriber.c.state == SubscriberState.BOUNCED,
+        subscriber.c.state_reason == ENDED,
+        subscriber.c.state_at == last_try,
+    )
     if step is Step.RESUME:
         _resume(tx, subscriber_id, now)
     elif step is Step.TRY:
@@ -103,6 +111,13 @@ def _resume(tx: Connection, subscriber_id: str, now: datetime) -> None:
 
 def _row(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
     """When their mails bounced, one time for each mail, since the last that arrived."""
+    return in_a_row(*_news(tx, subscriber_id, now))
+
+
+def _news(
+    tx: Connection, subscriber_id: str, now: datetime
+) -> tuple[list[datetime], list[datetime]]:
+    """When their mails bounced, one time for each mail; and when one arrived."""
     who = select(subscriber.c.email_hash, *_ASKED).where(subscriber.c.id == subscriber_id)
     email_hash, state, reason, since = tx.execute(who).one()
     news = select(event.c.kind, event.c.delivery_id, event.c.at).where(
@@ -118,7 +133,7 @@ def _row(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
             arrived.append(at)
         else:
             bounced[delivery_id or at] = min(at, bounced.get(delivery_id, at))
-    return in_a_row(bounced.values(), arrived)
+    return list(bounced.values()), arrived
 
 
 _ASKED = (subscriber.c.state, subscriber.c.state_reason, subscriber.c.state_at)
