@@ -183,7 +183,7 @@ def test_25_a_corrupt_row_is_said_and_nothing_is_sent(world, fake):
     assert fake.requests == []
 
 
-def test_13_run_alone_tries_readers_again_whom_soft_bounces_ended(world, fake):
+def test_13_run_alone_tries_readers_again_whom_soft_bounces_ended(world):
     world.subscribe(*READERS[:2])
     store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
     now = datetime.now(UTC)
