@@ -9,7 +9,7 @@ import pytest
 
 from bench import mail_bounces
 from newsletter.bounces import says_gone
-from newsletter.returned import read
+from newsletter.returned import MOST_PARTS, read
 
 needs_corpus = pytest.mark.skipif(
     not mail_bounces.CORPUS.is_dir(), reason="the shared corpus of bounces is not here"
@@ -165,3 +165,80 @@ def test_13_reports_that_others_collected_are_understood() -> None:
     assert mail_bounces.wrong_complaints(found) == []
     assert mail_bounces.suppressed_by_notes(found) == []
     assert mail_bounces.share_of_hard_recognised(found) >= mail_bounces.HARD_RECOGNISED
+
+
+def test_13_the_original_recipient_is_the_reader_too() -> None:
+    """An alias leads elsewhere: the report names where the mail ended, and where it was sent."""
+    told = "Original-Recipient: rfc822; Ann@X.example\nFinal-Recipient: rfc822; box@y.example"
+    both = dsn(f"{told}\nAction: failed\nStatus: 5.1.1", group("bob@y.example", "5.2.2"))
+    [ann, bob] = read(both).recipients
+    assert (ann.original, ann.address) == ("Ann@X.example", "box@y.example")
+    assert ann.is_of("ann@x.example")
+    assert ann.is_of("BOX@y.example")
+    assert not bob.is_of("ann@x.example")
+    assert read(both).about("ann@x.example").is_gone
+    assert not read(both).about("bob@y.example").is_gone
+
+
+def test_13_an_original_recipient_alone_makes_a_recipient() -> None:
+    fields = "Original-Recipient: rfc822; ann@x.example\nStatus: 5.1.1"
+    [found] = read(dsn(fields)).recipients
+    assert (found.original, found.address, found.action) == ("ann@x.example", "", "failed")
+    assert read(dsn(fields)).about("ann@x.example").is_gone
+
+
+@pytest.mark.parametrize("header", ["MESSAGE-ID", "Message-Id", "message-id", "> Message-ID"])
+def test_13_a_message_id_is_found_however_its_header_is_written(header: str) -> None:
+    number = "0123456789abcdef" * 2
+    inner = f"{header}: <{number.upper()}@mail.example.org>"
+    raw = dsn(group("a@x.example", "5.1.1")).removesuffix(b"--b--\n")
+    raw += f"--b\nContent-Type: text/rfc822-headers\n\n{inner}\n\n--b--\n".encode()
+    assert read(raw).delivery_id == number
+    assert read(raw.replace(b"@mail", b"0@mail")).delivery_id == ""
+
+
+@pytest.mark.parametrize("name", ["postmaster", "ann", "/c=DE/o=Example", "<>", ""])
+def test_13_a_recipient_without_an_at_sign_is_one_without_an_address(name: str) -> None:
+    lines = "--- The following addresses failed ---\nann was not found"
+    [found] = read(dsn(group(name, "5.1.1"), text=lines)).recipients
+    assert (found.address, found.action, found.status) == ("", "failed", "5.1.1")
+    assert found.diagnostic == ""
+    assert read(dsn(group(name, "5.1.1"))).about("ann@x.example").is_gone
+
+
+def test_13_where_a_report_gives_no_diagnostic_the_line_about_the_address_is_it() -> None:
+    text = "Sorry.\n  <a@x.example>: no such mailbox \n<a@x.example>: again\n"
+    [found] = read(dsn(group("a@x.example", "5.1.1"), text=text)).recipients
+    assert found.diagnostic == "<a@x.example>: no such mailbox"
+
+
+def test_13_fields_that_say_nothing_of_a_failure_name_no_recipient() -> None:
+    assert read(dsn("Final-Recipient: rfc822; a@x.example")).about().address == ""
+    assert read(dsn("Status: 4.2.2")).about().status == ""
+    both = read(dsn("Final-Recipient: rfc822; a@x.example\nStatus: 4.2.2")).about()
+    assert (both.address, both.status, both.action) == ("a@x.example", "4.2.2", "delayed")
+
+
+def by_wording(*lines: str) -> bytes:
+    head = "From: Mail Delivery System <mailer-daemon@x.example>\nSubject: returned\n\n"
+    return (head + "\n".join(lines)).encode()
+
+
+def test_13_codes_of_a_report_in_words_that_all_begin_with_two_say_that_it_came() -> None:
+    assert read(by_wording("250 2.1.5 taken", "2.0.0 done")).about().action == "delivered"
+    assert read(by_wording("550 5.1.2 no such host")).about().action == "failed"
+    assert read(by_wording("2.1.5 taken", "5.1.2 no such host")).about().action == "failed"
+
+
+@pytest.mark.parametrize(("more", "decoded"), [(0, True), (1, False)])
+def test_16_the_parts_of_a_report_are_opened_up_to_sixty_boundaries(
+    more: int, *, decoded: bool
+) -> None:
+    """What has more of them is read as one plain text."""
+    plain = dsn("", text="boundary " * (MOST_PARTS - 1 + more)).partition(
+        b"message/delivery-status\n"
+    )
+    encoded = base64.encodebytes(group("a@x.example", "5.1.1").encode())
+    raw = b"".join([*plain[:2], b"Content-Transfer-Encoding: base64\n\n", encoded, b"\n--b--\n"])
+    assert raw.count(b"boundary") == MOST_PARTS + more
+    assert (read(raw).about().address == "a@x.example") is decoded

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -20,7 +21,14 @@ from newsletter.render.budget import (
     lines_only,
 )
 from newsletter.render.clip import clip_sentences, clip_words, sentences
-from newsletter.render.edition import READER_BYTES, around
+from newsletter.render.edition import (
+    PAPERS,
+    PROMPT,
+    READER_BYTES,
+    TooLongError,
+    around,
+    render,
+)
 from newsletter.render.issue import Pieces, weight
 from newsletter.render.papers import entries
 from tests import issues
@@ -166,3 +174,132 @@ def test_an_excerpt_is_never_longer_than_its_limit(text, limit):
     assert len(excerpt) <= limit
     assert cut is (len(text) > limit)
     assert len(clip_words(text, limit)) <= limit
+
+
+def steps(papers: int, **fixed: int) -> list[Plan]:
+    return [plan for plan in ladder(papers) if all(getattr(plan, k) == v for k, v in fixed.items())]
+
+
+def test_the_ladder_shortens_abstracts_by_these_steps_first():
+    caps = [4_000, 1_400, 1_200, 1_050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360]
+    assert [plan.cap for plan in steps(20, abstracts=20)] == caps
+    assert [plan.cap for plan in steps(21, abstracts=21)] == caps[8:]
+    assert {plan.lead for plan in steps(20, abstracts=20)} == {5}
+
+
+@pytest.mark.parametrize(
+    ("papers", "fewest", "cards"),
+    [
+        (8, 8, []),
+        (12, 12, []),
+        (13, 12, [12]),
+        (48, 12, [*range(47, 11, -1)]),
+        (100, 25, [*range(99, 24, -1)]),
+    ],
+)
+def test_then_it_takes_abstracts_from_the_bottom(papers, fewest, cards):
+    whole = steps(papers, cards=papers, cap=360)
+    assert [plan.abstracts for plan in whole] == [papers, *cards]
+    assert whole[-1].abstracts == fewest
+
+
+def test_then_cards_become_lines_and_keep_an_abstract_for_one_in_three():
+    plans = [plan for plan in ladder(100) if 0 < plan.cards < 100]
+    assert [plan.cards for plan in plans] == list(range(99, 0, -1))
+    assert {plan.named for plan in plans} == {100}
+    kept = {plan.cards: plan.abstracts for plan in plans}
+    assert [kept[n] for n in (99, 75, 74, 60, 27, 24, 23, 9, 8, 7, 1)] == [
+        25, 25, 24, 20, 9, 8, 8, 8, 8, 7, 1,
+    ]  # fmt: skip
+    assert {(plan.lead, plan.cap, plan.short) for plan in plans} == {(0, 360, False)}
+
+
+def test_at_last_there_are_lines_short_lines_and_fewer_of_them():
+    lines = [Plan(0, 0, 0, 3)]
+    short = [Plan(0, 0, 0, named, short=True) for named in (3, 2, 1, 0)]
+    assert list(lines_only(3)) == lines + short
+    assert list(ladder(3))[-5:] == lines + short
+    assert next(brief(3)) == Plan(3, 3, 300, 3, lead=0, short=False)
+
+
+def test_what_has_no_abstract_gets_no_letter_of_one():
+    plan = Plan(cards=9, abstracts=7, cap=500, named=9, lead=5)
+    assert [plan.cap_of(place) for place in (0, 4, 5, 6, 7, 8)] == [4_000, 4_000, 500, 500, 0, 0]
+
+
+def counted(**changes) -> Sizes:
+    """Columns whose sums tell by their digits which pieces were weighed."""
+    columns = {
+        "contents": lambda: [1] * 9,
+        "card": lambda: [10] * 9,
+        "abstracts": lambda cap: [100 if cap == WHOLE else 1_000] * 9,
+        "line": lambda: [10_000] * 9,
+        "short_line": lambda: [100_000] * 9,
+        "headings": lambda cards: 1_000_000 * cards,
+        "rest": lambda cards, named: 10_000_000 * (named - cards),
+    }
+    return Sizes(**(columns | changes))
+
+
+@pytest.mark.parametrize(
+    ("plan", "weight"),
+    [
+        (Plan(9, 9, 500, 9, lead=5), 9_004_599),
+        (Plan(9, 3, 500, 9, lead=5), 9_000_399),
+        (Plan(9, 9, WHOLE, 9, lead=5), 9_000_999),
+        (Plan(5, 2, 500, 8), 35_032_055),
+        (Plan(0, 0, 0, 4, short=True), 40_400_000),
+        (Plan(0, 0, 0, 0, short=True), 0),
+    ],
+)
+def test_every_piece_of_a_plan_is_weighed_once(plan, weight):
+    assert counted().weigh(plan) == weight
+
+
+def test_a_column_is_asked_for_once_and_only_where_it_is_needed():
+    asked = []
+    sizes = counted(card=lambda: asked.append("card") or [10] * 9)
+    sizes.weigh(Plan(0, 0, 0, 4, short=True))
+    assert asked == []
+    sizes.weigh(Plan(9, 9, 500, 9))
+    sizes.weigh(Plan(8, 8, 500, 9))
+    assert asked == ["card"]
+
+
+@pytest.mark.parametrize("papers", [3, 20, 48])
+def test_a_plan_is_taken_up_to_its_last_byte(papers):
+    sizes, plans = flat(papers), list(ladder(papers))
+    smaller = [p for b, p in pairwise(plans) if sizes.weigh(p) < sizes.weigh(b)]
+    assert len(smaller) > papers
+    for plan in smaller:
+        assert choose(plans, sizes, sizes.weigh(plan)) == plan
+        assert choose(plans, sizes, sizes.weigh(plan) - 1) != plan or plan.named == 0
+    assert choose(plans, sizes, -1) == plans[-1]
+
+
+MARKS = weight(PAPERS) + weight(PROMPT)
+"""Two marks stand in the frame while it is weighed, and are gone from the mail."""
+
+
+def rendered(issue, site=SITE) -> str:
+    return render(RENDERER._templates, site, issue, NAV, Format.FULL, None)[1]
+
+
+def test_a_prompt_is_shown_up_to_the_very_edge_of_the_target():
+    issue = digest((pick(1), pick(2)))
+    frame = weight(rendered(replace(issue, prompt="x" * 100))) - 100
+    room = TARGET - READER_BYTES - MARKS - frame
+    whole = rendered(replace(issue, prompt="x" * room))
+    assert weight(whole) + READER_BYTES + MARKS == TARGET == 94_000
+    assert "x" * room in whole
+    assert "xx" not in rendered(replace(issue, prompt="x" * (room + 1)))
+
+
+def test_a_mail_is_sent_up_to_the_very_edge_of_the_limit_and_no_further():
+    def of(letters: int) -> str:
+        return rendered(digest(), replace(SITE, postal_address="x" * letters))
+
+    room = LIMIT - READER_BYTES - (weight(of(80_000)) - 80_000)
+    assert weight(of(room)) + READER_BYTES == LIMIT == 100_000
+    with pytest.raises(TooLongError, match="98,001 bytes"):
+        of(room + 1)

@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.digest import USUAL_SHARE, compose, usual_share
-from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
+from newsletter.digest import USUAL_SHARE, compose, sum_up, usual_share
+from newsletter.model import (
+    Criterion,
+    DayKind,
+    Digest,
+    Listing,
+    Outcome,
+    Paper,
+    Rubric,
+    Score,
+    Usage,
+)
 
 DAY = date(2025, 9, 23)
 RUBRIC = Rubric("r", "R", ("cs.LG", "cs.AI"), (Criterion(1, "One", ""),), relevance=7, novelty=6)
@@ -322,3 +332,67 @@ def test_the_usual_share_of_picks_is_learnt_from_the_rubrics_own_days():
     assert usual_share([]) == USUAL_SHARE
     assert usual_share([(0, 490), (5, 500)]) == pytest.approx(0.006)
     assert usual_share([(1000, 100)]) == 1.0
+
+
+def picked(name: str, total: int, *, followed: str = "", day: date = DAY) -> Digest:
+    """A day with one pick, read as (total - 7, 7), and at most as many picks as it may have."""
+    listing = Listing(paper(name, authors=(followed or "A. Nobody",)))
+    rubric = replace(RUBRIC, authors=("Kara Hanson",), max_papers=2)
+    scores = {name: score(name, total - 7, 7)} if total else {}
+    outcomes = {name: Outcome.SCORED if total else Outcome.EXCLUDED}
+    return compose(rubric, day, [listing], scores, outcomes, [], judged=True, prompt="")
+
+
+def test_a_limit_in_a_sum_of_days_goes_to_followed_authors_first():
+    hers = "Kara Hanson"
+    parts = [picked("best", 17), picked("good", 16), picked("hers", 9, followed=hers)]
+    week = sum_up(parts)
+    assert (ids(week), week.beyond) == (["best", "hers"], 1)
+    week = sum_up([*parts, picked("unread", 0, followed=hers)])
+    assert (ids(week), week.beyond) == (["hers", "unread"], 2)
+    # More of hers than the limit lets in are all there, and nothing else is.
+    week = sum_up([*parts, picked("unread", 0, followed=hers), picked("late", 8, followed=hers)])
+    assert (ids(week), week.beyond) == (["hers", "late", "unread"], 2)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(None, "abc"), (3, "abc"), (2, "ab"), (1, "a")])
+def test_a_sum_of_days_keeps_to_the_newest_limit(limit, kept):
+    parts = [picked("b", 16), picked("c", 15), picked("a", 17)]
+    newest = replace(parts[-1], rubric=replace(RUBRIC, max_papers=limit))
+    assert ids(sum_up([*parts[:-1], newest])) == list(kept)
+
+
+def test_a_sum_adds_receipts_and_names_the_nearest_misses():
+    first = day({"a": (9, 9), "m1": (6, 6), "m2": (6, 5)}, outcomes={"f": Outcome.FAILED})
+    second = day({f"n{n}": (6, 9 - n) for n in range(5)})
+    late = [Listing(paper("late", categories=("cs.AI",)), late=True)]
+    third = day({"late": (1, 1)}, papers=late)
+    week = sum_up([first, second, third])
+    assert [miss.paper.id for miss in week.near_misses] == ["n0", "n1", "n2", "m1", "n3"]
+    assert (week.coverage.announced, week.coverage.late) == (10, 1)
+    assert week.coverage.by_category == {"cs.LG": 9, "cs.AI": 1}
+    assert week.coverage.unread == ("f",)
+    assert list(week.coverage.papers) == sorted(
+        [*first.coverage.papers, *second.coverage.papers, "late"]
+    )
+    assert week.coverage.adds_up
+
+
+def test_a_normal_day_names_misses_up_to_three_points_below_the_bar():
+    found = day({"kept": (9, 9), "three": (5, 5), "also": (4, 6), "four": (4, 5)})
+    assert [miss.paper.id for miss in found.near_misses] == ["three", "also"]
+
+
+def test_a_score_of_nothing_counts_as_zero():
+    found = day({"zero": (0, 9), "one": (1, 5), "none": (9, 0)})
+    reasons = {miss.paper.id: miss.reason for miss in found.near_misses}
+    assert list(reasons) == ["none", "zero", "one"]
+    assert reasons["zero"] == "relevance 0, your bar is 7"
+    assert reasons["none"] == "novelty 0, your bar is 6"
+
+
+def test_the_misses_of_a_sum_are_the_nearest_to_the_newest_bar():
+    first, second = day({"a": (3, 9), "b": (6, 5)}), day({"c": (2, 2)})
+    newest = replace(second, rubric=replace(RUBRIC, relevance=3, novelty=9))
+    assert [m.paper.id for m in sum_up([first, newest]).near_misses] == ["a", "b", "c"]
+    assert [m.paper.id for m in sum_up([first, second]).near_misses] == ["b", "a", "c"]

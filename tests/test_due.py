@@ -155,3 +155,10 @@ def test_a_weekly_reader_is_served_with_the_weeks_last_announcement_on_any_weekd
         2025, 9, 26, 22, tzinfo=UTC
     )
     assert due_for(date(2025, 9, 25), weekly, ZoneInfo("UTC"), SEVEN) is None
+
+
+def test_thousands_of_readers_alike_are_asked_about_once():
+    due_at.cache_clear()
+    for number in range(1000):
+        due_for(date(2025, 9, 23), reader(email=f"a{number}@example.org"), ZoneInfo("UTC"), SEVEN)
+    assert due_at.cache_info().misses == 1

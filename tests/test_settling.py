@@ -84,6 +84,7 @@ def test_far_fewer_than_usual_are_as_suspicious_as_none():
     assert judged((5, 1), (179, 1), low=True) is None
     assert judged((5, 1), (180, 1), low=True) is How.PATIENCE
     assert judged((175, 1), (180, 2), low=True) is None
+    assert judged((5, 1), (400, 1), low=True) is How.PATIENCE
     assert judged((5, 1), (15, 1), low=True, named=1) is How.FEED
 
 
