@@ -143,6 +143,13 @@ def _meets(rubric: Rubric, score: Score | None, *, judged: bool) -> bool:
     return (score.relevance or 0) >= rubric.relevance and (score.novelty or 0) >= rubric.novelty
 
 
+def closest(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:
+    """The ids that a ranking on this machine picks, which has no cut-offs to meet."""
+    like = [score for score in scores.values() if _meets(rubric, score, judged=False)]
+    like.sort(key=lambda score: (-(score.similarity or 0), score.paper_id))
+    return {score.paper_id for score in like[: rubric.max_papers or LOCAL_PICKS]}
+
+
 def _kept(
     rubric: Rubric, candidates: list[Pick], met: list[Pick], *, judged: bool
 ) -> tuple[tuple[Pick, ...], int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from newsletter.findings import CheckError, Finding, Record, fail, ok, warn
@@ -63,9 +64,9 @@ def dmarc(ask: Ask, domain: str, operator: str) -> Finding:
 def spf_of_our_own(ask: Ask, domain: str, server: str) -> Finding:
     """SPF where we name the domain itself as the sender, as we do by SMTP."""
     found = [text for text in ask(domain, "TXT") if SPF.match(text)]
-    wanted = Record(domain, "TXT", f"v=spf1 a:{server} ~all")
     if not found:
         fix = f"set the record, or the one that the owner of {server} names for it"
+        wanted = Record(domain, "TXT", f"v=spf1 {_sends(server)} ~all")
         return fail("spf", f"no record at {domain}", fix, wanted)
     stands = [Record(domain, "TXT", text, stands=True) for text in found]
     if len(found) > 1:
@@ -79,6 +80,17 @@ def spf_of_our_own(ask: Ask, domain: str, server: str) -> Finding:
     if not ended:
         return warn("spf", f"the record at {domain} says nothing of others", "end it with ~all")
     return ok("spf", f"one record at {domain}", *stands)
+
+
+def _sends(server: str) -> str:
+    """SPF's own word for a server; for one on this machine, by which address it is seen outside."""
+    try:
+        address = ip_address(server)
+    except ValueError:
+        return f"a:{server}" if server != "localhost" else "ip4:ADDRESS-OF-THIS-MACHINE"
+    if address.is_loopback:
+        return "ip4:ADDRESS-OF-THIS-MACHINE"
+    return f"ip{address.version}:{address}"
 
 
 def by_provider(ask: Ask, wanted: Sequence[Record]) -> Iterator[Finding]:

@@ -33,7 +33,8 @@ def older_version(digest: Digest, rubric: Rubric, file: str) -> str:
     what += f" (now {now[:SHOWN]})" if was != now else " (the same for the model, the rest differs)"
     return (
         f"the digest of {digest.date} is made from an older version, {what}; "
-        f"`newsletter rubrics replay {file}` shows the new one"
+        f"`newsletter rubrics replay {file}` shows the new one, "
+        f"`newsletter preview --rubric {rubric.slug} --fresh` its mail"
     )
 
 

@@ -152,7 +152,10 @@ class Mailbox:
                 with suppress(OSError):
                     box.client.shutdown()
         except ssl.SSLCertVerificationError as error:
-            message = f"the certificate of {where} is not valid: {error.verify_message}"
+            message = (
+                f"the certificate of {where} is not valid: {error.verify_message}; "
+                "let SSL_CERT_FILE name the authority that signed it"
+            )
             raise MailboxError(message) from None
         except MailboxFolderSelectError:
             message = f"{where} has no folder {self._folder}; check NEWSLETTER_IMAP_URL"

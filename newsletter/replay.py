@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.desk import Desk
+from newsletter.digest import closest
 from newsletter.fidelity import picked
 from newsletter.model import Outcome
 from newsletter.score import likeliest_first, score
@@ -79,11 +80,12 @@ def replay(
 ) -> list[Replayed]:
     """Score the days with `new` and compare with what `old` had picked. Raises ScoringFailed."""
     done = []
+    choose = picked if scorer.judges else closest
     for day in days:
         found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
         before = stored(store, scorer, old, day, clock) if old else {}
-        now = picked(new, found.scores)
-        was = (picked(old, before) if old else set()) - (found.outcomes.keys() - found.scores)
+        now = choose(new, found.scores)
+        was = (choose(old, before) if old else set()) - (found.outcomes.keys() - found.scores)
         done.append(
             Replayed(
                 date=day.date,

@@ -33,6 +33,7 @@ class Row:
     """One wish to subscribe. None: the row says nothing about that."""
 
     line: int
+    """Of the file; 0 where there is none."""
     email: str
     rubric: str
     name: str | None = None
@@ -159,7 +160,7 @@ def read_roster(
 def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> Roster:
     """The one row of what was given on a command line, by columns; or its faults."""
     reader = _Reader(known_rubrics)
-    reader.take(1, cells)
+    reader.take(0, cells)
     return Roster(tuple(reader.rows), tuple(reader.faults))
 
 

@@ -23,11 +23,12 @@ from newsletter.setting_types import (  # noqa: TC001 - pydantic reads them at r
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
+MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ENV_FILE = ".env"
 
 
@@ -316,4 +317,12 @@ def refuse_half_set(settings: Settings) -> None:
             f"{', '.join(missing)} {verb} not set: mail by {settings.mailer_name} needs {it}; "
             f"set {it}, or use NEWSLETTER_MAILER=outbox to write mail to files"
         )
-        raise SettingsError(message)
+        raise SettingsError("; ".join([message, *_how_to_set(settings, missing)]))
+
+
+def _how_to_set(settings: Settings, missing: Sequence[str]) -> Iterator[str]:
+    """For what can't be guessed."""
+    if "NEWSLETTER_PUBLIC_URL" in missing and "public_url" in settings.model_fields_set:
+        yield f"{DEFAULT_PUBLIC_URL} is an address that no reader can open"
+    if "NEWSLETTER_SECRET_KEY" in missing:
+        yield f"`{MAKE_KEY}` makes a key"

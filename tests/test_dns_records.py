@@ -78,6 +78,21 @@ def test_spf_of_a_server_of_our_own(texts, state):
         assert found.records == (Record(DOMAIN, "TXT", "v=spf1 a:mx.example.org ~all"),)
 
 
+@pytest.mark.parametrize(
+    ("server", "sends"),
+    [
+        ("192.0.2.7", "ip4:192.0.2.7"),
+        ("2001:db8::7", "ip6:2001:db8::7"),
+        ("127.0.0.1", "ip4:ADDRESS-OF-THIS-MACHINE"),
+        ("localhost", "ip4:ADDRESS-OF-THIS-MACHINE"),
+    ],
+)
+def test_spf_names_a_server_without_a_name_by_its_address(server, sends):
+    """RFC 7208, 5.3: what stands behind `a:` is a domain."""
+    [record] = dns_records.spf_of_our_own(zone(of={}), DOMAIN, server).records
+    assert record.value == f"v=spf1 {sends} ~all"
+
+
 def test_what_the_provider_wants_is_compared_record_by_record():
     standing = {(one.host, one.type): [one.value] for one in WANTED}
     assert {one.state for one in dns_records.by_provider(zone(of=standing), WANTED)} == {State.OK}

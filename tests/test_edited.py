@@ -59,6 +59,7 @@ def test_run_preview_and_test_send_say_that_the_digest_is_older(world: World) ->
         assert done.status == 0, done.err
         assert f"{OLDER}{was[:12]} (now {load(file).fingerprint[:12]})" in done.err
         assert f"`newsletter rubrics replay {file}` shows the new one" in done.err
+        assert "`newsletter preview --rubric one --fresh` its mail" in done.err
     edit(world, 10, "all of it")
     assert "the same for the model, the rest differs" in world.newsletter("run").err
     edit(world, 8, "all of it")

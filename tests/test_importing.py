@@ -91,7 +91,7 @@ def test_20_what_the_reader_chose_wins_unless_overwritten(world: World):
     choose(world, timezone="Europe/Berlin", send_at=time(9), format="brief")
     file = f"{FULL}\nada@example.org,one,Ada L.,Asia/Seoul,,tue,,titles\n"
     tried = imported(world, file, "--dry-run")
-    assert "timezone stays Europe/Berlin, as the reader chose; the row says Asia/Seoul" in tried.out
+    assert "timezone stays Europe/Berlin, as the reader chose; given was Asia/Seoul" in tried.out
     assert "format brief -> titles" in tried.out
     assert "1 preferences stay" in imported(world, file).out
     [ada] = listed(world)
@@ -110,12 +110,13 @@ def test_20_nobody_is_moved_to_another_rubric(world: World):
     for words in ((), ("--dry-run",)):
         done = imported(world, file, *words)
         assert (done.status, listed(world)) == (1, before)
-        assert "line 2: ada@example.org reads 'one', the row says 'two'" in done.err
+        assert "line 2: ada@example.org reads 'one', not 'two'" in done.err
         assert "--overwrite" in done.err
     added = world.newsletter(
         "subscribers", "add", "ada@example.org", "--rubric", "two", "--consent", "x"
     )
     assert (added.status, listed(world)) == (1, before)
+    assert added.err.startswith("ada@example.org reads 'one', not 'two'"), "it has no lines"
     assert imported(world, file, "--skip-bad").status == 0
     assert [(one["rubric"], one["name"]) for one in listed(world)] == [("one", ""), ("one", "Bo")]
     assert imported(world, file, "--overwrite").status == 0

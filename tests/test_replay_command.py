@@ -106,3 +106,12 @@ def test_check_says_what_a_day_costs(world):
     assert done.status == 0, done.err
     assert "A day like 2025-11-18" in done.out
     assert "$0.0" in done.out
+
+
+def test_a_ranking_on_this_machine_is_compared_by_what_its_mails_show(world):
+    world.environment["NEWSLETTER_SCORER"] = "local"
+    for wanted, picked in (("all of it, pruning", 10), ("quantization of language models", 2)):
+        world.rubric.write_text(RUBRIC.format(relevance=8, wanted=wanted), encoding="utf-8")
+        done = world.newsletter("rubrics", "replay", str(world.rubric), "--json")
+        [day] = json.loads(done.out)
+        assert len(day["gained"] + day["kept"]) == picked, done.out

@@ -142,6 +142,19 @@ def test_real_mail_is_refused_while_something_is_missing(monkeypatch):
     assert settings.public_url == "https://digest.example.org"
 
 
+def test_what_can_not_be_guessed_is_said_with_what_is_missing(monkeypatch):
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.x")
+    monkeypatch.setenv("NEWSLETTER_FROM_EMAIL", "digest@example.org")
+    monkeypatch.setenv("NEWSLETTER_POSTAL_ADDRESS", "1 Example Street")
+    local = "http://localhost:8000 is an address that no reader can open"
+    for url, said in ((None, False), ("http://localhost:8000", True)):
+        if url:
+            monkeypatch.setenv("NEWSLETTER_PUBLIC_URL", url)
+        with pytest.raises(SettingsError, match="makes a key") as caught:
+            refuse_half_set(read_settings())
+        assert (local in str(caught.value)) is said
+
+
 def test_mail_to_files_needs_nothing():
     refuse_half_set(read_settings())
 

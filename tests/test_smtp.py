@@ -112,7 +112,7 @@ def test_a_certificate_nobody_vouches_for_halts(tmp_path: Path):
     with FakeSmtp(tmp_path) as server:
         error = refused(server)
     assert error.verdict is Verdict.HALT
-    assert "certificate" in str(error)
+    assert "SSL_CERT_FILE name the authority" in str(error)
     assert server.commands == []
 
 

@@ -52,6 +52,8 @@ def show_rubrics(*, as_json: bool) -> int:
 
 
 def _joined(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(value) if isinstance(value, list) else value
 
 

@@ -99,13 +99,17 @@ def _refuse_moves(done: Intake, taking: Taking) -> None:
     errors = screen(errors=True)
     for row, merged in done.refused:
         reads = merged.person.rubric
-        errors.print(f"line {row.line}: {row.email} reads {reads!r}, the row says {row.rubric!r}")
+        errors.print(f"{_named(row)} reads {reads!r}, not {row.rubric!r}")
     if done.refused and not taking.skip_bad:
         message = (
             f"{_count_faults(len(done.refused))}, nothing was changed: an address has one rubric; "
             "--overwrite gives it the new one and lets the row win over what the reader chose"
         )
         raise Trouble(message)
+
+
+def _named(row: Row) -> str:
+    return f"line {row.line}: {row.email}" if row.line else row.email
 
 
 def _say_invited(invited: Invited) -> None:
@@ -139,9 +143,9 @@ def _read(file: Path, settings: Settings, columns: Columns) -> Roster:
 def _known_rubrics(settings: Settings) -> Collection[str]:
     """The names of all rubric files; readers of one that can't be read wait until it is mended."""
     found = wiring.rubrics(settings)
-    for faults in found.faults.values():
-        for fault in faults:
-            screen(errors=True).print(f"newsletter: its readers wait: {fault}")
+    for slug, faults in found.faults.items():
+        wait = f"rubric {slug} can't be read, so whoever reads it gets no mail"
+        screen(errors=True).print(f"newsletter: {wait}: {'; '.join(faults)}")
     return {*found, *found.faults}
 
 
@@ -151,10 +155,10 @@ def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
     if listed:
         for row, merged in done.notable:
             for one in merged.changes:
-                _say(f"line {row.line}: {row.email}: {one}")
+                _say(f"{_named(row)}: {one}")
             for one in merged.kept:
                 stays = f"{one.name} stays {one.old}, as the reader chose"
-                _say(f"line {row.line}: {row.email}: {stays}; the row says {one.new}")
+                _say(f"{_named(row)}: {stays}; given was {one.new}")
     if kept := sum(len(merged.kept) for _, merged in done.notable):
         _say(f"{kept} preferences stay as their readers chose; --overwrite takes those of the file")
     if done.counts[Change.SUPPRESSED]:

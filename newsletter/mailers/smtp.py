@@ -120,7 +120,10 @@ class Smtp:
         try:
             server = self._connect()
         except ssl.SSLCertVerificationError as error:
-            message = f"the certificate of {where} is not valid: {error.verify_message}"
+            message = (
+                f"the certificate of {where} is not valid: {error.verify_message}; "
+                "let SSL_CERT_FILE name the authority that signed it"
+            )
             raise SendError(Verdict.HALT, message) from None
         except smtplib.SMTPNotSupportedError as error:
             message = f"{where} does not offer what is needed: {error}; mail never goes unencrypted"
