@@ -70,6 +70,7 @@ def test_a_roster_that_is_not_there(world):
 
 def test_broken_front_matter(world):
     (world.rubrics / "two.md").write_text("---\ntitle: Two\nrelevance: 12\n---\n\n## Criteria\n")
+    world.subscribe("a@example.org,two")
     told = said(world.newsletter("run"), 1)
     assert "two.md line 3" in told
     assert "relevance" in told
