@@ -5,7 +5,7 @@ module is drawn first, then one of the faults that are possible there. Faults th
 would read, and those in types, are not drawn; faults that change nothing are.
 
 Everything happens in a copy of the project. What was found is kept in build/mutants: `--survivors`
-tries only the faults again that no test noticed then.
+tries only the faults again that no test noticed then, where the module is still the same.
 """
 
 from __future__ import annotations
@@ -129,8 +129,11 @@ def run(module: str, tests: Sequence[str], args: argparse.Namespace) -> tuple[in
     subprocess.run(shlex.split(command), check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     timeout = max(LEAST_TIMEOUT, TIMES_AS_LONG * (time.monotonic() - began))
     kept = KEPT / f"{module.replace('/', '.')}.sqlite"
+    source, known = Path(module).read_text(encoding="utf-8"), kept.with_suffix(".txt")
+    same = known.is_file() and known.read_text(encoding="utf-8") == source
+    known.write_text(source, encoding="utf-8")
     with use_db(str(kept)) as db:
-        if args.survivors and db.num_work_items:
+        if args.survivors and same and db.num_work_items:
             try_again(db, command, timeout)
         else:
             prepare(db, module, args.faults, args.seed)

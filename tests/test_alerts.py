@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,3 +95,16 @@ def test_the_section_says_since_when_the_first_of_them_is_there() -> None:
     first = Opened(1, alert(), NOW - timedelta(days=2), NOW)
     second = Opened(2, alert("machines"), NOW - timedelta(days=5), NOW)
     assert grouped([first, second])[0].since == "2026-11-15 08:00 UTC"
+
+
+def test_an_hour_between_mails_of_a_cause_and_a_week_between_reminders() -> None:
+    assert (timedelta(hours=1), timedelta(days=7)) == (CALM, REMIND)
+
+
+def test_what_was_found_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        alert().what = "something else"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        opened().told_at = NOW  # type: ignore[misc]
+    assert not hasattr(alert(), "__dict__")
+    assert not hasattr(opened(), "__dict__")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bench import mail_bounces
-from newsletter.bounces import says_gone
+from newsletter.bounces import first_mails_left, says_gone, too_many_gone
 from newsletter.returned import MOST_PARTS, read
 
 needs_corpus = pytest.mark.skipif(
@@ -242,3 +242,43 @@ def test_16_the_parts_of_a_report_are_opened_up_to_sixty_boundaries(
     raw = b"".join([*plain[:2], b"Content-Transfer-Encoding: base64\n\n", encoded, b"\n--b--\n"])
     assert raw.count(b"boundary") == MOST_PARTS + more
     assert (read(raw).about().address == "a@x.example") is decoded
+
+
+def test_13_a_domain_is_gone_only_with_its_own_code() -> None:
+    assert says_gone("5.4.4", f"X-Postfix; {HOST}")
+    for code in ("5.4.1", "5.4.3", "5.1.8", "5.4.5", "5.7.1"):
+        assert not says_gone(code, f"X-Postfix; {HOST}"), code
+
+
+def test_16_four_thousand_letters_of_status_and_diagnostic_are_read() -> None:
+    filled = "x" * (4_000 - len("5.1.1 ") - len(" 5.2.2"))
+    assert not says_gone("5.1.1", f"{filled} 5.2.2")
+    assert says_gone("5.1.1", f"{filled}x 5.2.2")
+    [found] = read(
+        dsn(f"{group('a@x.example', '5.0.0')}\nDiagnostic-Code: {'x' * 3_000}")
+    ).recipients
+    assert len(found.diagnostic) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("gone", "readers", "ends"),
+    [(10, 100, False), (11, 100, True), (11, 99, False), (0, 500, False)],
+)
+def test_a_run_ends_above_one_in_twenty_of_its_first_mails(
+    gone: int, readers: int, *, ends: bool
+) -> None:
+    assert too_many_gone(gone, readers) is ends
+
+
+@pytest.mark.parametrize(
+    ("this_hour", "before", "left"),
+    [(0, 0, 100), (100, 0, 0), (30, 80, 130), (0, 50, 100), (0, 51, 102), (300, 80, 0)],
+)
+def test_first_mails_double_each_hour(this_hour: int, before: int, left: int) -> None:
+    assert first_mails_left(this_hour, before) == left
+
+
+def test_13_an_action_that_is_no_word_is_told_by_the_status() -> None:
+    told = {status: read(dsn(group("a@x.example", status, "???"))).about().action for status in
+            ("5.1.1", "4.2.2", "2.1.5", "")}  # fmt: skip
+    assert told == {"5.1.1": "failed", "4.2.2": "delayed", "2.1.5": "delivered", "": ""}

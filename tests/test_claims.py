@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.people import Delivery, DeliveryState
-from newsletter.store import claims, subscribers, suppressions
+from newsletter.store import claims, first_mails, subscribers, suppressions
 from newsletter.store.claims import Outcome
 from newsletter.store.tables import delivery
 from tests.fakes.mail import RUBRIC, START, Town
@@ -233,3 +234,30 @@ def test_the_operator_ends_a_doubt_and_nothing_else(
     row = rows(town)[0]
     assert (row.state, row.reason, row.changed_at) == (state, "by the operator", LATER)
     assert row.not_before is None
+
+
+def test_of_first_mails_to_imported_addresses_a_hundred_leave_unless_all_may(store: Store) -> None:
+    town = Town(store)
+    people = town.settle(101)
+    town.announce()
+    with store.begin() as tx:
+        first_mails.note(tx, [suppressions.fingerprint(one.email) for one in people], START)
+    for takes in (claims.claim, claims.choose):
+        with store.engine.connect() as tx:
+            given = {"owner": "me", "until": LATER} if takes is claims.claim else {}
+            mine, _ = takes(tx, town.digest_id, now=START, limit=200, **given)
+            tx.rollback()
+        with store.engine.connect() as tx:
+            every, _ = takes(tx, town.digest_id, now=START, limit=200, slowly=False, **given)
+            tx.rollback()
+        assert (len(mine), len(every)) == (100, 101)
+
+
+def test_an_outcome_is_no_failure_unless_it_says_so_and_cannot_be_changed(town: Town) -> None:
+    [mine] = claimed(town)
+    outcome = Outcome(mine, PENDING)
+    recorded(town, outcome)
+    assert rows(town)[0].failures == 0
+    with pytest.raises(FrozenInstanceError):
+        outcome.failed = True  # type: ignore[misc]
+    assert not hasattr(outcome, "__dict__")

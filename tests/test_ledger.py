@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -252,3 +253,45 @@ def test_calls_in_bulk_wait_in_their_batch_and_are_not_buried(kept: Store) -> No
         assert (waiting.call_id, waiting.batch_id, waiting.since) == (one, "batch_1", MORNING)
         assert ledger.batches(tx, MORNING) == {"batch_1"}
         assert ledger.batches(tx, MORNING + timedelta(microseconds=1)) == set()
+
+
+@pytest.mark.parametrize("other", ["", "~"])
+@pytest.mark.parametrize("name", ["fingerprint", "scorer"])
+def test_another_rubrics_or_scorers_calls_are_none_of_ours(
+    kept: Store, name: str, other: str
+) -> None:
+    """Whether its name sorts before ours or after it."""
+    call_id = reserve(kept, call(1), 100)
+    elsewhere = replace(account(), **{name: other})
+    with kept.begin() as tx:
+        ledger.reserve(tx, elsewhere, call(1), ledger.Budget(100), SOON)
+        ledger.answered(tx, call_id, b"raw", Usage("m", input_nanos=1), MORNING)
+        assert ledger.unread(tx, elsewhere) == []
+        assert len(ledger.unread(tx, account())) == 1
+
+
+def test_a_refused_reservation_says_why() -> None:
+    assert str(ledger.NoReservation()) == "over budget"
+    assert str(ledger.NoReservation(taken=frozenset({"a"}))) == "taken"
+
+
+def test_a_request_has_one_hash_in_whatever_order_it_is_written(kept: Store) -> None:
+    for number, body in enumerate(({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1}), 1):
+        made = Call(Request(RUBRIC, (paper(number),)), "m", body, 1, MORNING)
+        reserve(kept, made, 100)
+    hashes = {row.papers["p01"]: row.request_hash for row in rows(kept)}
+    assert hashes[paper(1).id] == hashes[paper(2).id] != hashes[paper(3).id]
+
+
+def test_nothing_is_left_where_all_is_spent(kept: Store) -> None:
+    reserve(kept, call(100), 100)
+    with pytest.raises(ledger.NoReservation):
+        reserve(kept, call(1, paper(2)), 100)
+
+
+@pytest.mark.parametrize("value", [account(), ledger.Budget(1)])
+def test_an_account_and_its_budget_cannot_be_changed(value: object) -> None:
+    name = value.__slots__[0]  # type: ignore[attr-defined]
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, 1)
+    assert not hasattr(value, "__dict__")

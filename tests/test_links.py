@@ -110,3 +110,36 @@ def test_without_a_reply_domain_the_page_host_takes_replies():
 def test_no_key_is_refused_by_the_name_of_the_setting():
     with pytest.raises(ValueError, match="NEWSLETTER_SECRET_KEY"):
         Links("http://localhost:8000", [], "")
+
+
+def test_the_host_is_that_of_the_public_address() -> None:
+    given = Links("https://digest.example.org:8443/", ["k" * 32], "")
+    assert (given.public_url, given.host) == (
+        "https://digest.example.org:8443",
+        "digest.example.org",
+    )
+    assert given.reply_host == given.host
+    assert Links("", ["k" * 32], "").host == "localhost"
+    assert Links("https://x.example", ["k" * 32], "in.example.org").reply_host == "in.example.org"
+
+
+def test_the_first_key_seals_and_every_key_is_believed() -> None:
+    old, new = (
+        Links("https://x.example", ["a" * 32], ""),
+        Links("https://x.example", ["b" * 32], ""),
+    )
+    both = Links("https://x.example", ["b" * 32, "a" * 32], "")
+    assert both.seal("form", "x") == new.seal("form", "x") != old.seal("form", "x")
+    assert both.is_sealed("form", "x", old.seal("form", "x"))
+    assert not new.is_sealed("form", "x", old.seal("form", "x"))
+
+
+def test_an_archive_address_opens_by_its_letters() -> None:
+    public = Rubric("stars", "Stars", ("astro-ph.SR",), (), public=True)
+    private = replace(public, public=False)
+    given = Links("https://x.example", ["k" * 32], "")
+    assert given.opens(public, "-stars"[1:])
+    assert not given.opens(public, "stars2")
+    assert given.opens(private, given.segment(private))
+    assert not given.opens(private, "stars")
+    assert len(given.segment(private)) == len("stars-") + 24

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from email.message import EmailMessage
+from email.policy import SMTP
 
 import pytest
 from hypothesis import given
@@ -403,4 +405,71 @@ def test_15_a_rejoined_line_is_handed_on_whole():
 @pytest.mark.parametrize("end", [".", ",", ")", ":", " -"])
 def test_15_a_line_with_a_mark_at_its_end_is_not_gone_on_with(end: str):
     said = f"My colleagues and I have read all of the third paper{end}\nand liked it very much"
+    assert understood(message(said)).text == said
+
+
+LETTER = "I have read the third paper with my group, and all of us liked it very much indeed"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "may_leave"),
+    [
+        (LETTER, Kind.OTHER, False),
+        (f"{LETTER}, yet we might unsubscribe in spring", Kind.REVIEW, True),
+        ("Nice", Kind.REVIEW, False),
+        # Where no spaces part the words, two letters count as one, or four of Thai.
+        ("今日の論文はとても面白かったです" * 2, Kind.OTHER, False),
+        ("今日の論文はとても面白かったです" * 2 + "X", Kind.OTHER, False),
+        ("今日の論文は面白い", Kind.REVIEW, False),
+        ("ขอบใจมากเลย" * 6, Kind.OTHER, False),
+        ("a" * 300, Kind.REVIEW, False),
+    ],
+)
+def test_15_a_long_letter_is_one_and_a_short_one_is_for_review(
+    said: str, kind: Kind, *, may_leave: bool
+):
+    reply = understood(message(said))
+    assert (reply.kind, reply.may_leave) == (kind, may_leave)
+
+
+def in_two_parts(text: str, html: str) -> bytes:
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["Subject"] = SENDER_OF_REPLY, "Re: arXiv digest"
+    mail.set_content(text)
+    mail.add_alternative(f"<p>{html}</p>", subtype="html")
+    return mail.as_bytes()
+
+
+def test_15_the_html_part_counts_only_where_the_text_part_says_nothing():
+    assert understood(in_two_parts("unsubscribe", "nice")).wish is Wish.UNSUBSCRIBE
+    assert understood(in_two_parts("nice", "unsubscribe")).wish is None
+    assert understood(in_two_parts("", "unsubscribe")).wish is Wish.UNSUBSCRIBE
+    assert understood(in_two_parts("Thanks!", "unsubscribe")).wish is Wish.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        ("Pause. I am away.", Wish.PAUSE),
+        ("Stop. Hammer time.", None),
+        ("Stop. Thanks.", Wish.UNSUBSCRIBE),
+        ("Unsubscribe. I have retired.", Wish.UNSUBSCRIBE),
+        ("Unsubscribe\nNo, not me.", None),
+        ("Unsubscribe\nReally?", None),
+    ],
+)
+def test_15_what_follows_a_command_may_take_it_back(said: str, wish: Wish | None):
+    assert understood(message(said)).wish is wish
+
+
+@pytest.mark.parametrize("subject", ["unsubscribe?", "Fwd: unsubscribe me", "Re: unsubscribe?"])
+def test_15_a_subject_that_asks_or_is_handed_on_is_no_command(subject: str):
+    assert understood(message("", subject=subject)).wish is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["I have read it all today\nthanks", "thanks\nit was good to read", "hi arxiv\nit was good"],
+)
+def test_15_thanks_and_greetings_stay_lines_of_their_own(said: str):
     assert understood(message(said)).text == said

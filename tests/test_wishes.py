@@ -1,0 +1,22 @@
+"""What a subscriber may wish for, cell by cell; files of them are tried in test_roster.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsletter.people import WEEKDAYS
+from newsletter.wishes import parse_address, parse_days
+
+
+@pytest.mark.parametrize("first", range(7))
+@pytest.mark.parametrize("many", range(1, 8))
+def test_a_range_of_days_has_both_its_ends(first: int, many: int) -> None:
+    wanted = {WEEKDAYS[(first + n) % 7] for n in range(many)}
+    written = f"{WEEKDAYS[first]}-{WEEKDAYS[(first + many - 1) % 7]}"
+    assert parse_days(written) == tuple(day for day in WEEKDAYS if day in wanted)
+
+
+def test_eighty_letters_of_what_is_no_address_are_shown() -> None:
+    with pytest.raises(ValueError, match="is not an address") as caught:
+        parse_address("x" * 90 + " y")
+    assert str(caught.value).split()[0] == "x" * 80
