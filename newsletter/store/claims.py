@@ -221,7 +221,9 @@ def record(tx: Connection, outcomes: Sequence[Outcome], now: datetime) -> int:
 
     An answer that arrives after its lease is still proof: it turns `unknown` into `accepted`.
     """
-    changes = [_change(outcome, now) for outcome in outcomes]
+    # In the order in which events are told of the same rows: else two might wait for each other.
+    ordered = sorted(outcomes, key=lambda outcome: outcome.delivery.id)
+    changes = [_change(outcome, now) for outcome in ordered]
     return tx.execute(_RECORD, changes).rowcount if changes else 0
 
 

@@ -68,16 +68,18 @@ GRAVITY = tuple(EventKind)
 def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
     """Keep what is new and draw the consequences, once for each delivery, group and address.
 
-    Returns how many events were new.
+    Returns how many events were new. Rows are changed in an order that others keep to as well, so
+    that no two wait for each other.
     """
     fresh = [one for one in told if _keep(tx, one, now)]
-    for delivery_id in dict.fromkeys(one.delivery_id for one in fresh if one.delivery_id):
+    for delivery_id in sorted({one.delivery_id for one in fresh if one.delivery_id}):
         _tell_delivery(tx, delivery_id, now)
     for one in {(one.delivery_id, one.smtp_id): one for one in fresh if one.delivery_id}.values():
         _name(tx, one)
     for group_id in dict.fromkeys(one.group_id for one in fresh if one.group_id):
         group_ends.proven(tx, group_id, now)
-    for one in {(canonical(one.email), one.kind): one for one in fresh}.values():
+    about = {(canonical(one.email), one.kind): one for one in fresh}
+    for _, one in sorted(about.items(), key=lambda item: item[0][0]):
         _tell_subscriber(tx, one, now)
     return len(fresh)
 
