@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from newsletter import inbox
@@ -58,17 +59,25 @@ AFTER_START = timedelta(minutes=10)
 
 
 def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
-    """Give `scheduler` a job for the rounds and one for the nights."""
+    """Give `scheduler` a job for the rounds and one for the nights.
 
-    def noted(name: str, act: Callable[[Room], None]) -> None:
-        with pulse.job(name):
-            act(room)
+    One that comes while the last still runs finds the lock taken; the scheduler would warn of it.
+    """
 
-    once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+    def noted(name: str, act: Callable[[Room], None], turn: Lock) -> None:
+        if not turn.acquire(blocking=False):
+            return
+        try:
+            with pulse.job(name):
+                act(room)
+        finally:
+            turn.release()
+
+    once = {"max_instances": 2, "coalesce": True, "misfire_grace_time": None}
     scheduler.add_job(
         noted,
         "interval",
-        args=("round", do_round),
+        args=("round", do_round, Lock()),
         minutes=ROUND_MINUTES,
         next_run_time=room.clock(),
         id="round",
@@ -77,7 +86,7 @@ def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
     scheduler.add_job(
         noted,
         "cron",
-        args=("night", do_night),
+        args=("night", do_night, Lock()),
         timezone=room.settings.zone,
         next_run_time=room.clock() + AFTER_START,
         id="night",

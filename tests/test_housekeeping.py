@@ -293,11 +293,29 @@ def test_both_jobs_come_again_and_one_at_a_time(house: House):
     made.shutdown()
 
     assert set(jobs) == {"round", "night"}
-    assert all(job.max_instances == 1 and job.coalesce for job in jobs.values())
+    assert all(job.max_instances == 2 and job.coalesce for job in jobs.values())
     assert all(job.misfire_grace_time is None for job in jobs.values())
     assert jobs["night"].next_run_time - house.now == timedelta(minutes=10)
     later = jobs["night"].trigger.get_next_fire_time(None, NOW)
     assert (later.hour, later.minute) == (3, 20)
+
+
+def test_a_round_that_comes_while_one_runs_does_nothing(
+    store: Store, tmp_path: Path, imap: FakeImap
+):
+    """As at each start, where the mornings that became ours wake all jobs: it is no warning."""
+    house = House(store, tmp_path, imap_url=imap.url)
+    made = BackgroundScheduler(timezone=UTC)
+    add_to(made, house.room, Pulse())
+    made.start(paused=True)
+    job = made.get_job("round")
+    made.shutdown()
+    with job.args[2]:
+        job.func(*job.args)
+    assert imap.commands == []
+    job.func(*job.args)
+    assert imap.commands
+    house.room.store.close()
 
 
 def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
