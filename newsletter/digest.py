@@ -37,14 +37,21 @@ def compose(
     judged: bool,
     prompt: str,
     usual: float = USUAL_SHARE,
+    also: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Digest:
     """The digest of one day. A paper without an outcome counts as failed: nothing is guessed.
 
-    `usual` is the share of picks among the papers read that this rubric has on other days.
+    `usual` is the share of picks among the papers read that this rubric has on other days, `also`
+    has the other ids of a paper. A duplicate is counted and nothing else, whoever wrote it.
     """
     coverage = _coverage(rubric, listings, outcomes)
     read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
-    candidates = [_pick(rubric, listing, read.get(listing.paper.id)) for listing in listings]
+    others = also or {}
+    candidates = [
+        _pick(rubric, listing, read.get(listing.paper.id), others.get(listing.paper.id, ()))
+        for listing in listings
+        if outcomes.get(listing.paper.id) != Outcome.DUPLICATE
+    ]
     met = [pick for pick in candidates if _meets(rubric, pick.score, judged=judged)]
     picks, beyond = _kept(rubric, candidates, met, judged=judged)
     kind = _kind(coverage, met, picks, usual)
@@ -130,8 +137,10 @@ def _paid(parts: Sequence[Digest]) -> tuple[Usage, ...]:
     return tuple(spent.values())
 
 
-def _pick(rubric: Rubric, listing: Listing, score: Score | None) -> Pick:
-    return Pick(listing.paper, score, followed_author(rubric, listing.paper), listing.late)
+def _pick(
+    rubric: Rubric, listing: Listing, score: Score | None, also: tuple[str, ...] = ()
+) -> Pick:
+    return Pick(listing.paper, score, followed_author(rubric, listing.paper), listing.late, also)
 
 
 def _meets(rubric: Rubric, score: Score | None, *, judged: bool) -> bool:
@@ -186,7 +195,8 @@ def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: f
     """What the day is."""
     if not coverage.announced:
         return DayKind.NOTHING_ANNOUNCED
-    wanted = coverage.announced - coverage.count(Outcome.EXCLUDED)
+    left_out = coverage.count(Outcome.EXCLUDED) + coverage.count(Outcome.DUPLICATE)
+    wanted = coverage.announced - left_out
     lost = wanted - coverage.scanned - coverage.count(Outcome.REFUSED)
     if wanted and not met and (not coverage.scanned or _could_hold_a_pick(lost, wanted, usual)):
         return DayKind.SCORING_FAILED
@@ -237,7 +247,7 @@ def _near_misses(
     if kind == DayKind.NORMAL:
         rest = [pick for pick in rest if _gap(rubric, pick.score) <= NEAR]
     return tuple(
-        NearMiss(pick.paper, pick.score, _reason(rubric, pick.score))
+        NearMiss(pick.paper, pick.score, _reason(rubric, pick.score), pick.also)
         for pick in rest[:NEAR_MISSES]
         if pick.score
     )

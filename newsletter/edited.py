@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.reading import left_over, scoring_limits
+from newsletter.reading import left_over, scoring_limits, triaged
 from newsletter.replay import StoredDay, rescore
 from newsletter.store import digests, papers
-from newsletter.triage import split_excluded
 from newsletter.units import Made, composed
 
 if TYPE_CHECKING:
@@ -45,17 +44,17 @@ def fresh_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Made:
     frozen, and no digest's cost changes.
     """
     listings = _announced(room, rubric, day)
-    every = [listing.paper for listing in listings]
+    found = triaged(room, rubric, day, listings)
     scored = rescore(
         room.store,
         room.scorer,
         rubric,
-        StoredDay(day, every),
+        StoredDay(day, found.to_read),
         scoring_limits(room),
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return composed(room, rubric, day, listings, split_excluded(rubric, every)[1], scored)
+    return composed(room, rubric, day, listings, found, scored)
 
 
 def _announced(room: Room, rubric: Rubric, day: date) -> list[Listing]:

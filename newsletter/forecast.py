@@ -12,7 +12,7 @@ from newsletter.render.words import plural
 from newsletter.scorers import Request, ScorerError
 from newsletter.store import papers
 from newsletter.terminal import dollars
-from newsletter.triage import split_excluded
+from newsletter.triage import triage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def _bill(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> _Bill 
     with store.read() as tx:
         days = papers.dates(tx, rubric.categories, 1)
         found = papers.listed(tx, rubric.categories, days[0]) if days else []
-    to_read, _ = split_excluded(rubric, [listing.paper for listing in found])
+    to_read = triage(rubric, [listing.paper for listing in found]).to_read
     if not to_read:
         return None
     pieces = chunks.pass_over(to_read, scorer.sizes, days[0], reading=1)

@@ -114,6 +114,7 @@ class Outcome(StrEnum):
     UNSCORED_BUDGET = "unscored: budget"
     UNSCORED_DEADLINE = "unscored: deadline"
     EXCLUDED = "unscored: excluded by the rubric"
+    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +191,29 @@ class DayKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A paper chosen for the reader. `score` is None only for a followed author's unread paper."""
+    """A paper chosen for the reader. `score` is None only for a followed author's unread paper.
+
+    `also` are other ids of the same paper: identical title and authors, announced on the same day.
+    """
 
     paper: Paper
     score: Score | None
     followed: str = ""
     late: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A paper just below the line, and the reason in words (`novelty 6, your bar is 7`)."""
+    """A paper just below the line, and the reason in words (`novelty 6, your bar is 7`).
+
+    `also` as of a pick.
+    """
 
     paper: Paper
     score: Score
     reason: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

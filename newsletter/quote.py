@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter import chunks
 from newsletter.daily import fetch_for, wanted
 from newsletter.desk import Desk
-from newsletter.reading import fresh, scoring_limits
+from newsletter.reading import fresh, scoring_limits, triaged
 from newsletter.scorers import Request
 from newsletter.store import digests, scores, subscribers
 from newsletter.store.ledger import Budget
-from newsletter.triage import split_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +48,7 @@ def _quote(room: Room, rubric: Rubric, day: date) -> Quote:
     if stored:
         return Quote(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
     listings = fresh(room, rubric, day)
-    to_read, _ = split_excluded(rubric, [listing.paper for listing in listings])
+    to_read = triaged(room, rubric, day, listings).to_read
     missing, upper = price(room, rubric, day, to_read)
     at_most = min(upper, scoring_limits(room).budget_nanos)
     return Quote(rubric.slug, len(listings), missing, at_most, readers)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import bulk
 from newsletter.chunks import LEAST_SHARING
-from newsletter.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Paper, Rubric
+from newsletter.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Rubric
 from newsletter.score import Limits, Want, likeliest_first, score_all
 from newsletter.scoring_pace import ScoringPace
-from newsletter.store import digests, papers
-from newsletter.triage import split_excluded
+from newsletter.store import digests, papers, versions
+from newsletter.triage import Triage, same, triage
 from newsletter.trouble import RUN_AGAIN
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MEMORY = timedelta(days=14)
 """How long a paper that came after its day's digest was made waits for the next digest."""
+SHOWN_BEFORE = timedelta(days=60)
+"""How long a paper that was picked is not shown again under another id."""
 
 
 def fresh(room: Room, rubric: Rubric, day: date) -> list[Listing]:
@@ -54,12 +57,20 @@ def left_over(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
     return list(found.values())
 
 
-def to_score(
-    room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]
-) -> tuple[list[Paper], list[Paper]]:
-    """The papers to be read, likeliest first, and those that the rubric excludes."""
-    to_read, excluded = split_excluded(rubric, [listing.paper for listing in listings])
-    return likeliest_first(room.store, room.scorer, rubric, day, to_read), excluded
+def triaged(room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+    """The papers to be read, and what becomes of the others."""
+    with room.store.read() as tx:
+        shown = versions.picked_between(tx, rubric.slug, day - SHOWN_BEFORE, day)
+    keys = (same(title, authors) for title, authors in shown)
+    picked = [key for key in keys if key]
+    return triage(rubric, [listing.paper for listing in listings], picked)
+
+
+def to_score(room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+    """The same, with the likeliest papers first."""
+    found = triaged(room, rubric, day, listings)
+    likeliest = likeliest_first(room.store, room.scorer, rubric, day, found.to_read)
+    return replace(found, to_read=likeliest)
 
 
 def share_costs(
@@ -76,7 +87,8 @@ def share_costs(
     if len(unmade) < (2 if in_bulk else LEAST_SHARING) or not room.scorer.judges:
         return
     wants = [
-        Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day))[0]) for rubric in unmade
+        Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day)).to_read)
+        for rubric in unmade
     ]
     score_all(
         room.store,

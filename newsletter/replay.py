@@ -17,7 +17,7 @@ from newsletter.model import Outcome
 from newsletter.score import likeliest_first, score
 from newsletter.store import ledger, scores
 from newsletter.store.ledger import Budget
-from newsletter.triage import split_excluded
+from newsletter.triage import triage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ def rescore(
     The budget is for this call, whatever earlier ones cost, and so is the usage that is answered.
     """
     aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
-    to_read, _ = split_excluded(rubric, day.papers)
+    to_read = triage(rubric, day.papers).to_read
     likeliest = likeliest_first(store, scorer, rubric, day.date, to_read)
     with store.read() as tx:
         spent = ledger.spent(tx, aside.slug, day.date)

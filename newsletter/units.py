@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     from newsletter.deliver import Progress, Tally
     from newsletter.job import Scored
-    from newsletter.model import Listing, Paper
+    from newsletter.model import Listing
     from newsletter.room import Report, Room
     from newsletter.store.groups import Hour
+    from newsletter.triage import Triage
 
 log = logging.getLogger(__name__)
 
@@ -206,18 +207,18 @@ def make_digest(
         if stored := digests.load(tx, rubric.slug, day):
             return Made(stored[1])
     listings = fresh(room, rubric, day)
-    likeliest, excluded = to_score(room, rubric, day, listings)
+    found = to_score(room, rubric, day, listings)
     scored = score(
         room.store,
         room.scorer,
         rubric,
         day,
-        likeliest,
+        found.to_read,
         scoring_limits(room, by),
         clock=room.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return composed(room, rubric, day, listings, excluded, scored)
+    return composed(room, rubric, day, listings, found, scored)
 
 
 def composed(
@@ -225,7 +226,7 @@ def composed(
     rubric: Rubric,
     day: date,
     listings: Sequence[Listing],
-    excluded: Sequence[Paper],
+    found: Triage,
     scored: Scored,
 ) -> Made:
     """What was scored as a digest, or why it must be held."""
@@ -236,11 +237,12 @@ def composed(
         day,
         listings,
         scored.scores,
-        scored.outcomes | {paper.id: Outcome.EXCLUDED for paper in excluded},
+        scored.outcomes | found.left_out,
         scored.usage,
         judged=room.scorer.judges,
         prompt=room.scorer.prompt(rubric),
         usual=usual_share(past),
+        also=found.also,
     )
     if digest.kind is DayKind.SCORING_FAILED:
         return Made(digest, why_held(digest, scored.cause))

@@ -254,6 +254,7 @@ def _facts(issue: Issue) -> dict[str, Any]:
         "announced": coverage.announced if coverage else issue.announced,
         "scanned": coverage.scanned if coverage else 0,
         "unscored": coverage.announced - coverage.scanned if coverage else issue.announced,
+        "duplicates": coverage.count(Outcome.DUPLICATE) if coverage else 0,
         "picked": len(digest.picks) if digest else 0,
         "near_misses": len(digest.near_misses) if digest else 0,
         "tokens": sum(usage.total_tokens for usage in digest.usage) if digest else 0,

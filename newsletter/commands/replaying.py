@@ -26,7 +26,7 @@ from newsletter.settings import read_settings
 from newsletter.store import digests
 from newsletter.store import papers as shelf
 from newsletter.terminal import dollars, print_json, progress, screen, table
-from newsletter.triage import split_excluded
+from newsletter.triage import triage
 from newsletter.trouble import Trouble
 
 VERSION = re.compile(r"v\d+$")
@@ -165,9 +165,7 @@ def _old(room: Room, slug: str) -> Rubric | None:
 
 def _price(room: Room, rubric: Rubric, days: Iterable[StoredDay]) -> int:
     cap = scoring_limits(room).budget_nanos
-    bounds = (
-        price(room, rubric, day.date, split_excluded(rubric, day.papers)[0])[1] for day in days
-    )
+    bounds = (price(room, rubric, day.date, triage(rubric, day.papers).to_read)[1] for day in days)
     return sum(min(bound, cap) for bound in bounds)
 
 

@@ -99,6 +99,7 @@ def receipt(coverage: Coverage, *, judged: bool) -> list[tuple[str, int]]:
         Outcome.UNSCORED_BUDGET: "Not read: the day’s budget was spent",
         Outcome.UNSCORED_DEADLINE: "Not read: the deadline came first",
         Outcome.EXCLUDED: "Not read: excluded by the rubric",
+        Outcome.DUPLICATE: "Duplicate: the same title and authors under another id",
     }
     return [
         (name, coverage.count(outcome))

@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A near miss as it is shown; `reason` only where no scores say it."""
+    """A near miss as it is shown; `reason` where no scores say it, and other ids."""
 
     paper: Paper
     title: str
@@ -113,7 +113,13 @@ def _summary(badges: tuple[Badge, ...]) -> str:
 def _marks(pick: Pick) -> tuple[str, ...]:
     followed = f"By {shown(pick.followed, LONGEST_NAME)}, whom you follow" if pick.followed else ""
     late = "Late arrival: listed by arXiv after its day" if pick.late else ""
-    return tuple(mark for mark in (followed, late) if mark)
+    return tuple(mark for mark in (followed, late, _ids(pick)) if mark)
+
+
+def _ids(of: Pick | NearMiss) -> str:
+    """Both ids of a paper that was announced under two."""
+    also = [f"arXiv:{clean(one)}" for one in of.also]
+    return f"arXiv:{clean(of.paper.id)}, also {', '.join(also)}" if also else ""
 
 
 def _group(score: Score | None, *, judged: bool) -> str:
@@ -164,8 +170,13 @@ def _miss(near: NearMiss) -> Miss:
         title=shown(near.paper.title, LONGEST_TITLE) or "Untitled",
         authors=authors(near.paper.authors, 1),
         summary=_summary(_badges(near.score, 0, judged=True)) if scored else "",
-        reason="" if scored else shown(near.reason, LONGEST_NAME),
+        reason=_reason(near),
     )
+
+
+def _reason(near: NearMiss) -> str:
+    said = "" if near.score.relevance is not None else shown(near.reason, LONGEST_NAME)
+    return " · ".join(part for part in (said, _ids(near)) if part)
 
 
 def groups(listed: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:

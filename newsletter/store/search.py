@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from newsletter.model import Digest
+    from newsletter.model import Digest, Pick
 
 MOST_WORDS = 12
 WORD = re.compile(r'"([^"]*)"|(\S+)')
@@ -90,7 +90,7 @@ def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
             "title": paper.title,
             "authors": ", ".join(paper.authors),
             "abstract": paper.abstract,
-            "comment": pick.score.comment if pick.score else "",
+            "comment": _comment(pick),
         }
         row = {
             "digest_id": digest_id,
@@ -106,6 +106,15 @@ def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
             values = ":id, :title, :authors, :abstract, :comment"
             statement = f"INSERT INTO archive_words({columns}) VALUES ({values})"  # noqa: S608 - our own names
             tx.execute(text(statement), {"id": key[0], **words})
+
+
+def _comment(pick: Pick) -> str:
+    """Why it matched, and all its ids where it has several: each of them finds it."""
+    said = pick.score.comment if pick.score else ""
+    if not pick.also:
+        return said
+    ids = ", also ".join(f"arXiv:{one}" for one in (pick.paper.id, *pick.also))
+    return f"{ids}. {said}".rstrip()
 
 
 def terms(query: str) -> list[str]:

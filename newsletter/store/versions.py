@@ -87,6 +87,26 @@ def tell(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]
     _insert_new(tx, notice, rows)
 
 
+def picked_between(
+    tx: Connection, slug: str, first: date, before: date
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Title and authors of what a rubric's digests picked on dates from `first`, before `before`.
+
+    Papers that are withdrawn by now are left out: their authors may announce them anew.
+    """
+    gone = _withdrawn().where(digest_paper.c.rubric == slug, digest_paper.c.picked)
+    query = (
+        select(paper.c.id, paper.c.title, paper.c.authors)
+        .join(digest_paper, digest_paper.c.paper_id == paper.c.id)
+        .join(digest, digest.c.id == digest_paper.c.digest_id)
+        .where(digest_paper.c.rubric == slug, digest_paper.c.picked)
+        .where(digest.c.date >= first, digest.c.date < before)
+    )
+    withdrawn = {row.id for row in tx.execute(gone)}
+    rows = (row for row in tx.execute(query) if row.id not in withdrawn)
+    return [(row.title, tuple(row.authors)) for row in rows]
+
+
 def sent_since(tx: Connection, first: date, most: int) -> list[str]:
     """Papers that digests of dates from `first` on picked, the newest digests' first."""
     picked = (

@@ -60,7 +60,8 @@ def _content(digest: Digest, url: str) -> str:
     parts = [f"<p>{escape(notice)}</p>" for notice in notices(digest, len(digest.picks))]
     items = [
         f'<li><a href="{escape(url)}#p{entry.number}">{escape(entry.title)}</a><br>'
-        f"{escape(entry.few_authors)} · {escape(entry.summary)}<br>{escape(entry.why)}</li>"
+        f"{escape(' · '.join((entry.few_authors, entry.summary, *entry.marks)))}"
+        f"<br>{escape(entry.why)}</li>"
         for entry in entries(digest.picks, judged=digest.judged)
     ]
     return "".join([*parts, "<ol>", *items, "</ol>"]) if items else "".join(parts)
