@@ -295,3 +295,33 @@ def test_an_account_and_its_budget_cannot_be_changed(value: object) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(value, name, 1)
     assert not hasattr(value, "__dict__")
+
+
+def test_only_the_call_that_is_done_is(kept: Store) -> None:
+    """The ids are drawn by chance: each of two is done while the other is not."""
+    ids = [reserve(kept, call(1, paper(n)), 100) for n in (1, 2)]
+    for one, other in (ids, ids[::-1]):
+        with kept.begin() as tx:
+            for each in ids:
+                ledger.answered(tx, each, b"raw", Usage("m", input_nanos=1), MORNING)
+            ledger.done(tx, one)
+            assert [waiting.call_id for waiting in ledger.unread(tx, account())] == [other]
+            tx.execute(calls.update().values(state=ledger.State.INTENT, raw=None))
+
+
+def test_an_answer_found_later_is_stored_once_and_only_with_its_usage(kept: Store) -> None:
+    ids = [reserve(kept, call(9, paper(n)), 100) for n in range(1, 5)]
+    paid = Usage("m", input_nanos=2)
+    with kept.begin() as tx:
+        ledger.lost(tx, ids[1], "the disk was full", MORNING)
+        ledger.answered(tx, ids[2], b"first", paid, MORNING)
+        for one in ids[:3]:
+            ledger.found(tx, one, b"found", paid, SOON)
+        ledger.found(tx, ids[3], b"found", None, SOON)
+    found = {row.id: (row.state, row.raw, row.ended_at) for row in rows(kept)}
+    assert [found[one] for one in ids] == [
+        ("answered", b"found", SOON),
+        ("answered", b"found", SOON),
+        ("answered", b"first", MORNING),
+        ("intent", None, None),
+    ]
