@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from newsletter.cli_help import WholeHelp
+from newsletter.cli_help import WholeHelp, sent_or_resend
 
 database_app = typer.Typer(
     cls=WholeHelp,
@@ -84,13 +84,14 @@ def restore(
 @database_app.command("release")
 def release(
     sent: Annotated[
-        bool, typer.Option("--sent/--resend", help="they did go out, or send them now")
-    ],
+        Optional[bool],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--sent/--resend", help="they did go out, or send them now"),
+    ] = None,
 ) -> None:
     """Say what became of the mails held since a restore. --resend may mail somebody twice."""
     from newsletter.commands.moving import show_release
 
-    raise typer.Exit(show_release(sent=sent))
+    raise typer.Exit(show_release(sent=sent_or_resend(sent)))
 
 
 @database_app.command("reopen")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from newsletter.cli_help import WholeHelp
+from newsletter.cli_help import WholeHelp, sent_or_resend
 
 deliveries_app = typer.Typer(
     cls=WholeHelp,
@@ -35,13 +35,14 @@ def list_doubts(as_json: AsJson = False) -> None:
 def resolve(
     delivery_id: Annotated[str, typer.Argument(metavar="ID")],
     sent: Annotated[
-        bool, typer.Option("--sent/--resend", help="it did go out, or send it with the next run")
-    ],
+        Optional[bool],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--sent/--resend", help="it did go out, or send it with the next run"),
+    ] = None,
 ) -> None:
     """Say what became of a mail in doubt. --resend may mail somebody twice: be sure."""
     from newsletter.commands.desk import show_resolve
 
-    raise typer.Exit(show_resolve(delivery_id, sent=sent))
+    raise typer.Exit(show_resolve(delivery_id, sent=sent_or_resend(sent)))
 
 
 @deliveries_app.command("allow")

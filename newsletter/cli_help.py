@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
@@ -25,3 +26,11 @@ class WholeHelp(TyperGroup):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def sent_or_resend(sent: bool | None) -> bool:
+    """One of the two has to be said; the parser would name the first alone as missing."""
+    if sent is None:
+        message = "say --sent or --resend"
+        raise typer.BadParameter(message)
+    return sent

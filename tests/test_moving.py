@@ -113,6 +113,9 @@ def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
     assert set(found) <= {"accepted", "unknown"}
     status = world.newsletter("status").out
     assert f"{found['unknown']} mails may or may not have gone out" in status
+    for words in (("db", "release"), ("deliveries", "resolve", "1")):
+        neither = world.newsletter(*words)
+        assert (neither.status, "say --sent or --resend" in neither.err) == (2, True)
     assert world.newsletter("db", "release", "--sent").status == 0
     assert states(world.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
 
