@@ -457,8 +457,15 @@ def test_what_another_living_process_is_submitting_is_left_to_it(
     store: Store, fake: FakeAnthropic
 ) -> None:
     """Its batch can't be in the list yet, and that is no proof that it never will be."""
-    arrived, go = threading.Event(), threading.Event()
-    fake.batches.on_arrival = lambda: (arrived.set(), go.wait(10))
+    arrived, go, told = threading.Event(), threading.Event(), Counter[str]()
+    fake.batches.on_arrival = lambda: (arrived.set(), go.wait(30))
+
+    def clock() -> datetime:
+        told["times"] += 1
+        if told["times"] == 60:  # By then it was looked at many times.
+            go.set()
+        return wall_clock()
+
     url = store.url.render_as_string(hide_password=False)
     pid = os.fork()
     if not pid:
@@ -466,10 +473,12 @@ def test_what_another_living_process_is_submitting_is_left_to_it(
             scored(Store(url), claude(fake), DAY, in_bulk())
         finally:
             os._exit(1)
-    assert arrived.wait(10)
-    threading.Timer(0.3, go.set).start()
-    result = scored(store, claude(fake), DAY, in_bulk())
-    os.waitpid(pid, 0)
+    try:
+        assert arrived.wait(10)
+        result = scored(store, claude(fake), DAY, in_bulk(), clock=clock)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     holds(fake, result)
     assert len(fake.batches.held) == 1
     assert len(fake.papers_paid) == COUNT

@@ -236,7 +236,9 @@ def _accompany(line: socket.socket) -> None:
     size, (out, err), _, _ = socket.recv_fds(line, 4, 2)
     order = b""
     while len(order) < int.from_bytes(size):
-        order += line.recv(65536)
+        if not (piece := line.recv(65536)):
+            os._exit(1)  # Who asked is gone.
+        order += piece
     words, folder, environment = json.loads(order)
     child = os.fork()
     if child == 0:
