@@ -396,3 +396,14 @@ def test_the_misses_of_a_sum_are_the_nearest_to_the_newest_bar():
     newest = replace(second, rubric=replace(RUBRIC, relevance=3, novelty=9))
     assert [m.paper.id for m in sum_up([first, newest]).near_misses] == ["a", "b", "c"]
     assert [m.paper.id for m in sum_up([first, second]).near_misses] == ["b", "a", "c"]
+
+
+def test_categories_with_as_many_papers_stand_in_the_order_of_their_names():
+    listed = [
+        Listing(paper("b", categories=("cs.LG",))),
+        Listing(paper("a", categories=("cs.AI",))),
+    ]
+    found = day({"b": (1, 1), "a": (1, 1)}, papers=listed)
+    assert list(found.coverage.by_category) == ["cs.AI", "cs.LG"]
+    other = replace(found, coverage=replace(found.coverage, by_category={"cs.LG": 1, "cs.AI": 1}))
+    assert list(sum_up([other, other]).coverage.by_category) == ["cs.AI", "cs.LG"]
