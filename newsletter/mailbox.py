@@ -1,7 +1,7 @@
 """The mailbox that replies reach where mail goes out by SMTP, read over IMAP (RFC 9051).
 
-Only mail to one of our addresses is touched: it is handed over whole, and marked as seen after it
-was taken. Whatever else lies there stays as it was, unread.
+Only mail to one of our addresses is touched: as much of it as is kept is handed over, and it is
+marked as seen after it was taken. Whatever else lies there stays as it was, unread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from newsletter.addresses import canonical
 from newsletter.settings import Settings, SettingsError
+from newsletter.store.inbound import READ_BYTES
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Mailbox:
             # A person can find it by its flag; fetched again at each round it would only hold up.
             _mark(box, uid, r"(\Seen \Flagged)")
             return False
-        _, raw = _fetch(box, uid, "(BODY.PEEK[])")
+        _, raw = _fetch(box, uid, f"(BODY.PEEK[]<0.{READ_BYTES}>)")
         if not raw:
             return False
         take(raw, _sender(message), recipients)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from functools import cache
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
+
+from newsletter.zone_names import fault_of
 
 HEADER = re.compile(r"[A-Za-z0-9-]+")
 EVERYBODYS = re.compile(
@@ -36,16 +36,10 @@ def _address(value: str) -> str:
     return value
 
 
-@cache
-def _zones() -> set[str]:
-    """Read from the disk once: it is a walk through six hundred files."""
-    return available_timezones()
-
-
 def _zone(value: str) -> str:
-    if value not in _zones():
-        message = "not a zone of the zone database"
-        raise ValueError(message)
+    if fault := fault_of(value):
+        # A setting's value is never repeated: it may be a secret in the wrong place.
+        raise ValueError(fault.removeprefix(f"{value!r} "))
     return value
 
 

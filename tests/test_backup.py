@@ -171,6 +171,15 @@ def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):
         assert origin.known(tx)[Kind.SAVED].at == TAKEN
 
 
+def test_a_database_put_back_from_an_open_copy_is_for_its_owner_alone(live, tmp_path):
+    file, place = tmp_path / "saved.db", tmp_path / "var" / "n.db"
+    backup.save(live, file, TAKEN)
+    file.chmod(0o644)
+    backup.put_back_sqlite(make_url(f"sqlite:///{place}"), file, RESTORED)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+
+
 def test_a_folder_that_is_missing_is_made_for_its_owner_alone(live, tmp_path):
     file = tmp_path / "backups" / "monday.backup"
     assert backup.save(live, file, TAKEN) == file.stat().st_size

@@ -9,6 +9,7 @@ import pytest
 from newsletter.mailbox import Mailbox, MailboxError
 from newsletter.settings import SettingsError
 from newsletter.store import StoreError
+from newsletter.store.inbound import READ_BYTES
 from tests.fakes.imap import FakeImap
 from tests.fakes.mail import LINKS, reader, settings
 from tests.fakes.replies import TO, message
@@ -143,6 +144,17 @@ def test_a_mail_that_is_too_big_is_left_to_a_person(server: FakeImap):
 
     assert collect(server.url) == 0
     assert kept.flags == {"\\Seen", "\\Flagged"}
+
+
+def test_of_a_large_mail_only_what_is_kept_is_fetched(server: FakeImap):
+    large = mail() + b"x" * (3 * READ_BYTES)
+    kept = server.put(large)
+    shelf = Shelf()
+
+    assert collect(server.url, shelf) == 1
+
+    assert [one[0] for one in shelf.kept] == [large[:READ_BYTES]]
+    assert kept.flags == {"\\Seen"}
 
 
 def test_readers_mail_behind_many_newer_strangers_is_found(server: FakeImap):

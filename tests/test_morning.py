@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 
 import pytest
 from sqlalchemy import func, select
 
 from newsletter.store.tables import delivery, digest, digest_paper
+from tests.fakes.smtp import FakeSmtp
 from tests.fakes.world import World
 
 RUBRIC = """---
@@ -174,6 +176,22 @@ def test_a_dry_run_sends_and_freezes_nothing(world):
     assert issue(world.newsletter("run", "--json"))["sent"] == 1
 
 
+def test_due_mail_that_did_not_leave_is_said_and_is_no_success(world, tmp_path):
+    with FakeSmtp(tmp_path) as server:
+        given = {
+            "NEWSLETTER_MAILER": "smtp",
+            "NEWSLETTER_SMTP_URL": server.url,
+            "SSL_CERT_FILE": str(server.certificate),
+        }
+    world.subscribe("ada@example.org,small")
+    done = world.newsletter("run", **given)
+    assert done.status == 1
+    assert "small: 1 mail waits, not sent: newsletter status says for what" in done.err
+    assert "Nothing new to send" not in done.out
+    again = world.newsletter("run", "--json", **given)
+    assert (again.status, issue(again)["waiting"]) == (1, 1)
+
+
 def test_who_paused_or_left_gets_nothing(world):
     world.subscribe("ada@example.org,small", "bob@example.org,small", "cy@example.org,small")
     assert world.newsletter("subscribers", "pause", "ada@example.org").status == 0
@@ -191,6 +209,22 @@ def test_20_without_consent_they_wait(world_anywhere):
     listed = json.loads(world.newsletter("subscribers", "list", "--json").out)
     assert [row["state"] for row in listed] == ["pending"]
     assert "nobody" in world.newsletter("run").out.lower()
+
+
+def test_outbox_key_and_export_are_for_their_owner_alone(world):
+    del world.environment["NEWSLETTER_SECRET_KEY"]
+    world.outbox = world.folder / "var" / "outbox"
+    world.environment["NEWSLETTER_OUTBOX_DIR"] = str(world.outbox)
+    world.subscribe("ada@example.org,small")
+    assert world.newsletter("run").status == 0
+    assert world.newsletter("subscribers", "export", "out.csv").status == 0
+    folders = {world.outbox, world.outbox.parent}
+    files = {*world.outbox.iterdir(), world.outbox.parent / "secret.key", world.folder / "out.csv"}
+    assert len(files) >= 4
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in files} == {
+        path.name: 0o600 for path in files
+    }
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
 def test_export_reads_back(world):

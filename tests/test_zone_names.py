@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from newsletter.settings import SettingsError, read_settings
 from newsletter.zone_names import LARGE, fault_of, zones
 
 YEAR = [datetime(2025, month, 15, 12, tzinfo=UTC) for month in range(1, 13)]
@@ -38,6 +39,23 @@ def test_an_abbreviation_is_met_by_zones_that_bear_it(text: str):
     assert offered(text)
     for name in offered(text):
         assert text.upper() in {at.astimezone(ZoneInfo(name)).tzname() for at in YEAR}
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("EST", "is an abbreviation; it may mean America/New_York"),
+        ("UTC+8", "is an offset, not a zone"),
+        ("europe/berlin", "did you mean Europe/Berlin?"),
+    ],
+)
+def test_the_service_s_own_zone_is_refused_like_a_readers(
+    zone: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NEWSLETTER_TIMEZONE", zone)
+    with pytest.raises(SettingsError, match=f"NEWSLETTER_TIMEZONE: .*{re.escape(said)}") as caught:
+        read_settings()
+    assert repr(zone) not in str(caught.value)
 
 
 def test_what_may_mean_several_zones_offers_each():

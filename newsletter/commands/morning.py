@@ -199,7 +199,8 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
         for issue in edition.issues:
             for said in tell(issue):
                 console.print(f"{issue.rubric.slug}: {said}")
-    if not edition.troubled and not any(issue.sent or _lost(issue) for issue in edition.issues):
+    done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.issues)
+    if not edition.troubled and not done:
         console.print("Nothing new to send.")
     elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
         console.print(f"Look at {settings.outbox_dir / 'index.html'}")
@@ -220,8 +221,6 @@ def _left(issue: Issue) -> Iterator[str]:
     """What did not go out as it should, beside what is called a trouble."""
     if issue.tally.unknown and not _lost(issue):
         yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
-    if issue.tally.pending and not issue.trouble:
-        yield f"{plural(issue.tally.pending, 'mail')} wait: newsletter status says for what"
     if issue.tally.rejected:
         yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
 
@@ -229,6 +228,15 @@ def _left(issue: Issue) -> Iterator[str]:
 def _lost(issue: Issue) -> bool:
     """Whether mails left and none of them is known to have arrived at its carrier."""
     return bool(issue.tally.unknown) and not issue.tally.accepted
+
+
+def _waiting(issue: Issue) -> str:
+    """That mails are due and did not leave, as while their carrier can't be reached."""
+    left = issue.tally.pending
+    if not left:
+        return ""
+    verb = "waits" if left == 1 else "wait"
+    return f"{plural(left, 'mail')} {verb}, not sent: newsletter status says for what"
 
 
 def _row(issue: Issue) -> tuple[Any, ...]:
@@ -284,6 +292,7 @@ def _complain(edition: Edition) -> int:
         trouble = issue.trouble
         if _lost(issue):
             trouble = trouble or "no mail is known to be out: newsletter deliveries list"
+        trouble = trouble or _waiting(issue)
         if trouble:
             met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():

@@ -140,6 +140,9 @@ class _Handler(StreamRequestHandler):
         what = mail.raw
         if "HEADER" in command:
             what = what.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        part = re.search(r"BODY\.PEEK\[\](?:<(\d+)\.(\d+)>)?", command)
+        if part and part[2]:
+            what = what[int(part[1]) :][: int(part[2])]
         size = mail.size or len(mail.raw)
         start = f"* {uid} FETCH (UID {uid} RFC822.SIZE {size} BODY[] {{{len(what)}}}"
         self.wfile.write(start.encode() + b"\r\n" + what + b")\r\n")
