@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from newsletter.addresses import canonical
+from newsletter.model import READ_BYTES
 from newsletter.settings import Settings, SettingsError
-from newsletter.store.inbound import READ_BYTES
 from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:

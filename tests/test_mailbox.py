@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.mailbox import Mailbox, MailboxError
+from newsletter.model import READ_BYTES
 from newsletter.settings import SettingsError
 from newsletter.store import StoreError
-from newsletter.store.inbound import READ_BYTES
 from tests.fakes.imap import FakeImap
 from tests.fakes.mail import LINKS, reader, settings
 from tests.fakes.replies import TO, message

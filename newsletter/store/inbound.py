@@ -22,6 +22,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
+from newsletter.model import READ_BYTES
 from newsletter.store.tables import inbound, inbound_body
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ KEPT_WAITING = timedelta(days=90)
 """How long a mail waits for a person before it is dropped."""
 MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
 HEAD_BYTES = 64 * 1024
-READ_BYTES = 256 * 1024
-"""What is kept of a mail: the rest is never read."""
 
 
 class State(StrEnum):

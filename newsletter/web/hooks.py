@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 
 from newsletter import inbox, webhooks
 from newsletter.daily import safely
-from newsletter.store.inbound import READ_BYTES
+from newsletter.model import READ_BYTES
 from newsletter.web.forms import Parts, pieces
 from newsletter.webhooks import Receipt, Signature
 
