@@ -342,7 +342,9 @@ def test_16_no_text_makes_reading_fail(text: str):
     html_to_text(text)
 
 
-@pytest.mark.parametrize("address", [SENDER.email, f"https://{OURS[2]}/archive/", f"<{TO}>"])
+@pytest.mark.parametrize(
+    "address", [SENDER.email, f"https://{OURS[2]}/archive/", f"<{TO}>"], ids=["from", "page", "to"]
+)
 def test_15_a_line_that_merely_names_our_address_is_the_readers(address: str):
     """It introduces no original: no colon ends it, and no date is in it."""
     above = f"I wrote to {address} already.\nunsubscribe"
