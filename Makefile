@@ -175,7 +175,7 @@ build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
 
 FAULTS ?= 15
 SEED ?= 1
-mutants: build/mutants/venv/bin/cosmic-ray ## How many small faults the tests notice: ONLY="newsletter/due.py" FAULTS=15 SEED=1 SURVIVORS=1
+mutants: build/mutants/venv/bin/cosmic-ray ## How many small faults the tests notice: ONLY="newsletter/domain/send_times.py" FAULTS=15 SEED=1 SURVIVORS=1
 	@build/mutants/venv/bin/python bench/mutants.py --python $(BIN)/python --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(SURVIVORS),--survivors)
 
 picture: demo ## The README's picture, made from the demo by headless Chromium

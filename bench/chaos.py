@@ -27,9 +27,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.deliver import Limits, deliver  # noqa: E402 - the path comes first
-from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
-from newsletter.people import DeliveryState, Email  # noqa: E402
+from newsletter.delivery.sender import Limits, deliver  # noqa: E402 - the path comes first
+from newsletter.domain.mail import DeliveryState, Email  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402

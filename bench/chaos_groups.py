@@ -26,9 +26,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.groups import deliver_groups  # noqa: E402 - the path comes first
-from newsletter.people import DeliveryState, GroupEmail  # noqa: E402
-from newsletter.store import Store, group_ends  # noqa: E402
+from newsletter.delivery.batch_sender import deliver_groups  # noqa: E402 - the path comes first
+from newsletter.domain.mail import DeliveryState, GroupEmail  # noqa: E402
+from newsletter.store import Store, mail_batches  # noqa: E402
 from tests.fakes.groups import SmallGroups, message  # noqa: E402
 from tests.fakes.mail import Town, settings  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
@@ -222,7 +222,7 @@ def _figures(town: Town, fake: FakeSendGrid) -> dict[str, Any]:
     mailed = Counter(fake.addresses)
     sends = sum(path.endswith("/mail/send") for path, _, _ in fake.requests)
     with town.store.read() as tx:
-        doubts = group_ends.doubts(tx)
+        doubts = mail_batches.doubts(tx)
     return {
         "deliveries": len(rows),
         "states": {state.value: number for state, number in sorted(states.items())},

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import func, select  # noqa: E402 - the path comes first
 
 from newsletter.store import Store  # noqa: E402
-from newsletter.store.ledger import State  # noqa: E402
+from newsletter.store.ledger import CallState  # noqa: E402
 from newsletter.store.tables import call, delivery, digest, score, unit  # noqa: E402
 from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.database import own_database  # noqa: E402
@@ -53,7 +53,7 @@ A_KILL = 8.0
 HANDS = (
     (unit, "open", unit.c.owner),
     (delivery, "sending", delivery.c.lease_owner),
-    (call, State.INTENT, call.c.owner),
+    (call, CallState.INTENT, call.c.owner),
 )
 """Tables whose rows say who has them in hand."""
 
@@ -126,7 +126,9 @@ class Siege:
                 .where(delivery.c.lease_owner.like(owner))
             )
             calls = tx.scalar(
-                _number(call).where(call.c.state == State.INTENT).where(call.c.owner.like(owner))
+                _number(call)
+                .where(call.c.state == CallState.INTENT)
+                .where(call.c.owner.like(owner))
             )
         return mails or 0, calls or 0
 
@@ -185,7 +187,7 @@ def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str,
     bought = Counter(
         (one.fingerprint, paper)
         for one in calls
-        if one.state in (State.DONE, State.ANSWERED)
+        if one.state in (CallState.DONE, CallState.ANSWERED)
         for paper in one.papers.values()
     )
     wanted = {paper.id: honest(paper.title, paper.abstract) for paper in papers(PAPERS)}
@@ -212,7 +214,7 @@ def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str,
         "right scores": right,
         "papers bought twice": sum(number > 1 for number in bought.values()),
         "calls paid": len(model.answered),
-        "calls lost": sum(one.state == State.LOST for one in calls),
+        "calls lost": sum(one.state == CallState.LOST for one in calls),
         "calls in hand at kills": siege.calls_in_hand,
         "whole digests": digests,
     }

@@ -20,7 +20,7 @@ from sqlalchemy import update  # noqa: E402 - the path comes first
 
 from bench.deliver import people  # noqa: E402
 from bench.morning import database  # noqa: E402
-from newsletter.store import Store, copying  # noqa: E402
+from newsletter.store import Store, copy  # noqa: E402
 from newsletter.store.tables import digest  # noqa: E402
 from tests.fakes.mail import Town  # noqa: E402
 
@@ -28,7 +28,7 @@ from tests.fakes.mail import Town  # noqa: E402
 def copied(source: Store, target: Store) -> tuple[int, float]:
     """Rows, and seconds with the comparison."""
     began = time.perf_counter()
-    done = copying.copy(source, target, datetime.now(UTC), lambda *_: None)
+    done = copy.copy(source, target, datetime.now(UTC), lambda *_: None)
     return sum(one.rows for one in done), time.perf_counter() - began
 
 

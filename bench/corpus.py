@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from newsletter.model import Criterion, Paper, Rubric
+from newsletter.domain.model import Criterion, Paper, Rubric
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 DAYS = [

@@ -28,10 +28,10 @@ from sqlalchemy import insert
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.addresses import fingerprint  # noqa: E402 - the path comes first
-from newsletter.deliver import Limits, deliver  # noqa: E402
-from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
-from newsletter.people import WEEKDAYS, Delivery, Email  # noqa: E402
+from newsletter.delivery.sender import Limits, deliver  # noqa: E402
+from newsletter.domain.addresses import fingerprint  # noqa: E402 - the path comes first
+from newsletter.domain.mail import WEEKDAYS, Delivery, Email  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from newsletter.store.tables import subscriber  # noqa: E402
 from tests.fakes.mail import RUBRIC, START, Town, email, settings  # noqa: E402

@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.deliver import megabytes, people  # noqa: E402 - the path comes first
-from newsletter.copies import Copies  # noqa: E402
-from newsletter.deliver import Limits, deliver  # noqa: E402
-from newsletter.groups import deliver_groups  # noqa: E402
-from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
-from newsletter.mailers.sendgrid_groups import SendGridGroups  # noqa: E402
-from newsletter.people import DeliveryState  # noqa: E402
+from newsletter.delivery.batch_sender import deliver_groups  # noqa: E402
+from newsletter.delivery.personalize import Copies  # noqa: E402
+from newsletter.delivery.sender import Limits, deliver  # noqa: E402
+from newsletter.domain.mail import DeliveryState  # noqa: E402
+from newsletter.mailers.sendgrid.batch import SendGridGroups  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
 from newsletter.render import Renderer  # noqa: E402
 from newsletter.store import Store, deliveries  # noqa: E402
 from newsletter.store.tables import delivery  # noqa: E402

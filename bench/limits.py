@@ -27,12 +27,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.deliver import Limits, deliver  # noqa: E402 - the path comes first
-from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
-from newsletter.scoring_pace import ScoringPace  # noqa: E402
-from newsletter.source_pace import Line as Turns  # noqa: E402
-from newsletter.sources.arxiv.line import Line  # noqa: E402
+from newsletter.delivery.sender import Limits, deliver  # noqa: E402 - the path comes first
+from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
+from newsletter.scoring.rate_limit import ScoringPace  # noqa: E402
+from newsletter.sources.arxiv.transport import Line  # noqa: E402
 from newsletter.store import Store  # noqa: E402
+from newsletter.store.rate_limits import Line as Turns  # noqa: E402
 from tests.fakes import scoring  # noqa: E402
 from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402

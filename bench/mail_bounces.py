@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from newsletter.inbox import Post, take, work_off
-from newsletter.model import Rubric
-from newsletter.people import SubscriberState
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.model import Rubric
+from newsletter.inbound.processor import Post, take, work_off
 from newsletter.render import Renderer, Site
 from newsletter.store import Store
 from newsletter.store.tables import event, subscriber, suppression

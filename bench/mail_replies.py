@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.incoming import read
-from newsletter.phrases import Wish
-from newsletter.replies import Kind, understand
+from newsletter.inbound.intents import Wish
+from newsletter.inbound.mime import read
+from newsletter.inbound.reply_parser import Kind, understand
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
 

@@ -53,14 +53,14 @@ NOISE_MB = 8
 
 def live() -> None:
     """A service's day in this process, by its environment; what it held after each duty."""
-    from newsletter import wiring
-    from newsletter.commands.pages import desk_of
-    from newsletter.housekeeping import do_night, do_round
-    from newsletter.schedule import Mornings
+    from newsletter import bootstrap
+    from newsletter.jobs.housekeeping import do_night, do_round
+    from newsletter.jobs.scheduler import Mornings
     from newsletter.settings import read_settings
     from newsletter.web import metrics
+    from newsletter.web.server import desk_of
 
-    room = wiring.build(read_settings())
+    room = bootstrap.build(read_settings())
     clock = _Clock()
     # Nobody's suppression list is on loopback.
     room = replace(room, clock=clock.now, lists=None)

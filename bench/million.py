@@ -22,9 +22,9 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import delete, event, text  # noqa: E402 - the path comes first
 
 from bench.morning import database  # noqa: E402
-from newsletter import owing  # noqa: E402
-from newsletter.lives import is_gone  # noqa: E402
-from newsletter.people import EventKind  # noqa: E402
+from newsletter.delivery import planner  # noqa: E402
+from newsletter.domain.mail import EventKind  # noqa: E402
+from newsletter.process import is_gone  # noqa: E402
 from newsletter.store import Store, claims, deliveries, events, retention  # noqa: E402
 from newsletter.store.tables import delivery  # noqa: E402
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def plan(store: Store, digest_id: int) -> object:
-    return owing.owe_all(store, f"rubric-{digest_id - 1}", DAY, NOW)
+    return planner.owe_all(store, f"rubric-{digest_id - 1}", DAY, NOW)
 
 
 def statements(store: Store, digests: int) -> None:

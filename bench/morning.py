@@ -32,8 +32,8 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import func, insert, select  # noqa: E402 - the path comes first
 
 from bench.vendors import Vendor, vendors  # noqa: E402
-from newsletter.addresses import fingerprint  # noqa: E402
-from newsletter.people import WEEKDAYS  # noqa: E402
+from newsletter.domain.addresses import fingerprint  # noqa: E402
+from newsletter.domain.mail import WEEKDAYS  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from newsletter.store.tables import metadata, subscriber  # noqa: E402
 from tests.fakes.database import own_database  # noqa: E402
@@ -207,11 +207,12 @@ def _peak(pid: int) -> float:
 
 def morning() -> None:
     """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
-    from newsletter import daily, wiring
-    from newsletter.schedule import Mornings
+    from newsletter import bootstrap
+    from newsletter.jobs import daily
+    from newsletter.jobs.scheduler import Mornings
     from newsletter.settings import read_settings
 
-    room = wiring.build(read_settings())
+    room = bootstrap.build(read_settings())
     rubrics = daily.wanted(room, None)
     figures: dict[str, Any] = {}
 

@@ -17,7 +17,7 @@ from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from newsletter.people import DeliveryState
+from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app

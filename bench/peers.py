@@ -23,13 +23,13 @@ sys.path.insert(0, str(ROOT))
 
 from bench.deliver import people  # noqa: E402 - the path comes first
 from bench.vendors import carry  # noqa: E402
-from newsletter.deliver import Limits, deliver  # noqa: E402
-from newsletter.mailers.sendgrid import SendGrid  # noqa: E402
+from newsletter.delivery.sender import Limits, deliver  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, email, settings  # noqa: E402
 
 if TYPE_CHECKING:
-    from newsletter.people import Delivery, Email
+    from newsletter.domain.mail import Delivery, Email
 
 THREADS = (1, 8)
 

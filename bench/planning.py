@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.deliver import people  # noqa: E402 - the path comes first
-from newsletter import owing  # noqa: E402 - the path comes first
-from newsletter.store import Store, deliveries, standings  # noqa: E402
+from newsletter.delivery import planner  # noqa: E402 - the path comes first
+from newsletter.store import Store, audience, deliveries  # noqa: E402
 from newsletter.store.tables import delivery, digest, subscriber  # noqa: E402
 from tests.fakes.mail import RUBRIC, START, Town  # noqa: E402
 
@@ -71,11 +71,11 @@ def measure(number: int, database: str) -> dict[str, Any]:
             tx.execute(delete(delivery) if store.is_sqlite else text("TRUNCATE delivery"))
 
     def plan() -> None:
-        owing.owe_all(store, RUBRIC, date(2025, 9, 22), START)
+        planner.owe_all(store, RUBRIC, date(2025, 9, 22), START)
 
     def wake() -> None:
         with store.read() as tx:
-            standings.habits(tx, RUBRIC, [first])
+            audience.habits(tx, RUBRIC, [first])
 
     bulk = took(write)
     forget()

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import corpus
-from newsletter.prior import likelihoods
-from newsletter.similarity import similarities
+from newsletter.domain.similarity import similarities
+from newsletter.scoring.triage import likelihoods
 
 if TYPE_CHECKING:
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
 
 SHARES = (0.20, 0.35, 0.40, 0.50)
 TARGET_SHARE, TARGET = 0.40, 0.94

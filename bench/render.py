@@ -26,20 +26,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from jinja2 import Environment
 from markupsafe import Markup
 
-from newsletter.people import Format
+from newsletter.domain.mail import Format
 from newsletter.render import Renderer
-from newsletter.render.budget import TARGET, choose, ladder
-from newsletter.render.compile import inline, mjml_to_html
-from newsletter.render.edition import around
-from newsletter.render.issue import Pieces
-from newsletter.render.papers import entries
+from newsletter.render.digest_email import around
+from newsletter.render.mjml import inline, mjml_to_html
+from newsletter.render.paper_html import Pieces
+from newsletter.render.paper_view import entries
+from newsletter.render.size_budget import TARGET, choose, ladder
 from newsletter.render.templates import FOLDER, INLINE
 from tests.issues import CORPUS, NAV, READER, SITE, corpus_picks, digest, near_miss, pick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from newsletter.model import Pick
+    from newsletter.domain.model import Pick
 
 ROUNDS = 40
 WAYS = ("per mail", "strings", "fill", "copy")

@@ -23,13 +23,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import corpus
-from newsletter.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
-from newsletter.score import Limits, Want, score_all
-from newsletter.scorers.claude import Claude
+from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
+from newsletter.scorers.claude.scorer import Claude
+from newsletter.scoring.run import Limits, Want, score_all
+from newsletter.scoring.triage import order
 from newsletter.settings import Settings
 from newsletter.store import Store
 from newsletter.store.papers import keep
-from newsletter.triage import order
 from tests.fakes.anthropic import FakeAnthropic
 
 DAY = "2025-09-23"

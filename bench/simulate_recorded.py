@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from newsletter.announcements import following
+from newsletter.domain.announcements import following
 from newsletter.store import Store
 from tests.fakes.recorded import AGE, SPANS, Service, Span, Verdict, judge, read
 

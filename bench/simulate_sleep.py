@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 from sqlalchemy import func, select  # noqa: E402 - the path comes first
 
-from newsletter.announcements import announcement, newest  # noqa: E402
-from newsletter.people import Subscriber  # noqa: E402
+from newsletter.domain.announcements import announcement, newest  # noqa: E402
+from newsletter.domain.mail import Subscriber  # noqa: E402
 from newsletter.store import Store, subscribers  # noqa: E402
 from newsletter.store.tables import delivery, digest  # noqa: E402
 from tests.fakes.arxiv import FakeArxiv, line, row  # noqa: E402

@@ -49,9 +49,9 @@ sys.path.insert(0, str(ROOT))
 
 from sqlalchemy import select as sql  # noqa: E402 - the path comes first
 
-from newsletter import units  # noqa: E402
-from newsletter.announcements import announcement, following  # noqa: E402
-from newsletter.due import due_at  # noqa: E402
+from newsletter.domain.announcements import announcement, following  # noqa: E402
+from newsletter.domain.send_times import due_at  # noqa: E402
+from newsletter.jobs import tasks  # noqa: E402
 from newsletter.store import Store, digests  # noqa: E402
 from newsletter.store.tables import delivery, digest, subscriber  # noqa: E402
 from tests.fakes.database import fresh_schema  # noqa: E402
@@ -66,7 +66,7 @@ PATIENCE = 4
 """Undisturbed wake-ups within which what is owed must be mailed: arXiv may be looked at twice."""
 HUNG_GLANCES = 12_000
 BEGAN = time.monotonic()
-THREADS = units.LIMITS.threads
+THREADS = tasks.LIMITS.threads
 BACK, AHEAD = -timedelta(hours=2), timedelta(days=1)
 JUMP_LASTS = timedelta(hours=3)
 WEIGHTS = (1, 1, 3, 4, 3, 1, 1)

@@ -23,8 +23,8 @@ from zoneinfo import ZoneInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from newsletter.announcements import announcement, following
-from newsletter.people import WEEKDAYS, WEEKLY
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.mail import WEEKDAYS, WEEKLY
 from newsletter.store import digests
 from tests.fakes.year import (
     GRID,

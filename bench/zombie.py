@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.sweeper import Rhythm  # noqa: E402 - the path comes first
+from newsletter.jobs.reaper import Rhythm  # noqa: E402 - the path comes first
 from tests.fakes import workers  # noqa: E402
 from tests.fakes.bedside import READERS, Bedside, bedside  # noqa: E402
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from typer.main import get_command
 
-from newsletter.cli import app
-from newsletter.hostile import clean
-from newsletter.trouble import Trouble
+from newsletter.cli.app import app
+from newsletter.domain.sanitize import clean
+from newsletter.errors import Trouble
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from newsletter import hostile
+from newsletter.domain import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
@@ -74,7 +74,7 @@ class Cleaner:
     def text(self, text: str) -> str:
         if self._secrets:
             text = self._secrets.sub(HIDDEN, text)
-        text = hostile.clean(KEY.sub(HIDDEN, text), "?")
+        text = sanitize.clean(KEY.sub(HIDDEN, text), "?")
         text = HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", text)
         text = BEARER.sub(rf"\1 {HIDDEN}", text)
         text = USERINFO.sub(HIDDEN, text)

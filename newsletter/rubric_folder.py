@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterable, Iterator, ValuesView
     from pathlib import Path
 
-    from newsletter.model import Rubric
+    from newsletter.domain.model import Rubric
 
     Stamp = tuple[int, int, int]
 

@@ -7,8 +7,8 @@ import sys
 from html import escape
 from pathlib import Path
 
-from newsletter.model import Coverage, DayKind, Digest, Outcome, Pick, Score, Usage
-from newsletter.people import Format
+from newsletter.domain.mail import Format
+from newsletter.domain.model import Coverage, DayKind, Digest, Outcome, Pick, Score, Usage
 from newsletter.render import Reader, Renderer
 from tests.issues import (
     CORPUS,

@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newsletter.announcements import following
-from newsletter.links import TEST_READER
-from newsletter.model import DayKind
-from newsletter.people import SubscriberState
+from newsletter.domain.announcements import following
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.model import DayKind
 from newsletter.store import Store, digests, subscribers
 from newsletter.web.app import create_app
 from tests.fakes import busy

@@ -10,7 +10,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newsletter.model import (
+from newsletter.domain.model import (
     NANOS_PER_DOLLAR,
     Coverage,
     Criterion,
@@ -25,7 +25,7 @@ from newsletter.model import (
     Usage,
 )
 from newsletter.render import Nav, Reader, Site
-from newsletter.render.budget import Plan
+from newsletter.render.size_budget import Plan
 from tests.fakes.arxiv import paper_of
 
 if TYPE_CHECKING:
@@ -210,9 +210,9 @@ def frame_values(count: int) -> dict[str, Any]:
     """What the digest's own template is filled with, around `count` papers of the corpus."""
     from markupsafe import Markup
 
-    from newsletter.render.edition import around
-    from newsletter.render.issue import Pieces
-    from newsletter.render.papers import entries
+    from newsletter.render.digest_email import around
+    from newsletter.render.paper_html import Pieces
+    from newsletter.render.paper_view import entries
     from newsletter.render.templates import Templates
 
     picks = many(corpus_picks("2025-09-23"), count) if CORPUS.exists() else ()

@@ -24,9 +24,9 @@ import anthropic  # noqa: F401 - loaded once, before the forks
 import httpx2  # noqa: F401 - the same
 from sqlalchemy import func, select
 
-from newsletter.model import Outcome
+from newsletter.domain.model import Outcome
 from newsletter.store import Store
-from newsletter.store.ledger import State
+from newsletter.store.ledger import CallState
 from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import claude, honest, limits, papers, scored
@@ -133,7 +133,7 @@ def report(url: str, database: str, count: int, kills: int, undisturbed: int) ->
         limits(RICH),
     )
     with store.read() as tx:
-        lost = select(func.count()).select_from(calls).where(calls.c.state == State.LOST)
+        lost = select(func.count()).select_from(calls).where(calls.c.state == CallState.LOST)
         in_flight = tx.execute(lost).scalar_one()
     store.close()
     seen = look(url)

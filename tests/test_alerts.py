@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from newsletter.alerts import (
+from newsletter.domain.alerts import (
     CALM,
     MOST_NAMED,
     REMIND,

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from newsletter.commands.alone import only_one
+from newsletter.errors import Trouble
+from newsletter.jobs.daemon import only_one
 from newsletter.store import Store
-from newsletter.trouble import Trouble
 
 
 def test_the_second_is_told_why_and_may_come_when_the_first_is_gone(tmp_path) -> None:

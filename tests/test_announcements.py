@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.announcements import (
+from newsletter.domain.announcements import (
     announcement,
     following,
     holiday,

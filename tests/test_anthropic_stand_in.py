@@ -18,7 +18,8 @@ import httpx2
 import pytest
 
 from newsletter.scorers import Request
-from newsletter.scorers.claude import Claude, prompt
+from newsletter.scorers.claude import prompt
+from newsletter.scorers.claude.scorer import Claude
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import schema_complaint
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, settings

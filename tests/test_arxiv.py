@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from arxiv import _feed
 
-from newsletter.announcements import announcement
+from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
 from newsletter.sources import SourceError
-from newsletter.sources.arxiv import Arxiv, PartialError, rss, to_paper
+from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import total_results
-from newsletter.sources.arxiv.line import (
+from newsletter.sources.arxiv.source import Arxiv, PartialError, to_paper
+from newsletter.sources.arxiv.transport import (
     TRIES,
     NoAnswerError,
     RefusedError,
@@ -455,7 +456,7 @@ def test_what_is_no_announcement_feed_is_refused(body):
 
 def test_vendor_libraries_are_paid_for_on_the_first_request():
     code = (
-        "import sys, newsletter.sources.arxiv, newsletter.sources.sample;"
+        "import sys, newsletter.sources.arxiv.source, newsletter.sources.sample;"
         "print([name for name in ('arxiv', 'requests', 'lxml') if name in sys.modules])"
     )
     done = subprocess.run(

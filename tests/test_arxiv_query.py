@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter.sources.arxiv import query
+from newsletter.sources.arxiv.source import query
 from tests.fakes.arxiv import row
 from tests.fakes.arxiv_query import RefusedError, parameters, parse
 from tests.fakes.sky import utc

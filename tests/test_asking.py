@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.asking import asks_to_leave
-from newsletter.courtesy import bare, is_closing, is_courtesy
-from newsletter.incoming import read
-from newsletter.phrases import Wish, wish_of
-from newsletter.replies import Reply, understand
+from newsletter.inbound.intents import Wish, asks_to_leave, wish_of
+from newsletter.inbound.mime import read
+from newsletter.inbound.normalize import bare, is_closing, is_courtesy
+from newsletter.inbound.reply_parser import Reply, understand
 from tests.fakes.replies import OURS, TONGUES, html_shapes, message, shapes
 
 WRITTEN = Path(__file__).parent / "data" / "replies"

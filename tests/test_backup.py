@@ -15,9 +15,17 @@ import pytest
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.engine import make_url
 
-from newsletter.people import DeliveryState, EventKind
-from newsletter.store import Store, StoreError, backup, deliveries, events, holding, origin
-from newsletter.store.origin import Kind
+from newsletter.domain.mail import DeliveryState, EventKind
+from newsletter.store import (
+    Store,
+    StoreError,
+    backup,
+    database_role,
+    deliveries,
+    events,
+    restore_holds,
+)
+from newsletter.store.database_role import Kind
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
@@ -94,12 +102,12 @@ def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_
     town.send(mailer)
     assert len(mailer.taken) == before
     with store.begin() as tx:
-        assert holding.held(tx) == held
+        assert restore_holds.held(tx) == held
         [one, *_] = [row for row in town.rows() if row.state == "unknown"]
         news = events.Event(EventKind.DELIVERED, one.email, LATER, one.id)
         events.apply(tx, [news], LATER)
-        assert holding.held(tx) == held - 1
-        assert holding.release(tx, LATER, sent=False) == held - 1
+        assert restore_holds.held(tx) == held - 1
+        assert restore_holds.release(tx, LATER, sent=False) == held - 1
     town.send(mailer)
     assert set(states(store).values()) == {"accepted"}
     assert len(mailer.taken) == before + held - 1
@@ -129,7 +137,7 @@ def test_a_mail_planned_later_is_held_if_it_was_due_before(store):
     town = Town(store)
     town.settle(2)
     with store.begin() as tx:
-        holding.hold_all(tx, TAKEN, RESTORED)
+        restore_holds.hold_all(tx, TAKEN, RESTORED)
     town.announce(date(2025, 9, 23))
     assert set(town.states().values()) == {DeliveryState.UNKNOWN}
     mailer = FakeMailer()
@@ -145,7 +153,7 @@ def test_who_is_due_after_the_restore_is_served(store, due, state):
     town.announce()
     town.settle(1)
     with store.begin() as tx:
-        holding.hold_all(tx, TAKEN, RESTORED)
+        restore_holds.hold_all(tx, TAKEN, RESTORED)
         everyone = subscriber.c.rubric == RUBRIC
         deliveries.make_rows(tx, town.digest_id, everyone, LATER, due)
     assert list(states(store).values()) == [state]
@@ -155,7 +163,7 @@ def test_who_came_after_the_restore_got_nothing_before_it(store):
     town = Town(store, Clock(LATER))
     town.settle(1)
     with store.begin() as tx:
-        holding.hold_all(tx, TAKEN, RESTORED)
+        restore_holds.hold_all(tx, TAKEN, RESTORED)
     town.announce()
     assert list(states(store).values()) == ["pending"]
 
@@ -168,7 +176,7 @@ def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):
     with pytest.raises(StoreError, match="exists already"):
         backup.save(live, file, TAKEN)
     with live.read() as tx:
-        assert origin.known(tx)[Kind.SAVED].at == TAKEN
+        assert database_role.known(tx)[Kind.SAVED].at == TAKEN
 
 
 def test_a_database_put_back_from_an_open_copy_is_for_its_owner_alone(live, tmp_path):
@@ -278,7 +286,7 @@ def test_postgresql_is_saved_and_put_back(tmp_path):
         backup.take_up(two, None, RESTORED, hold=True)
         two.require_schema()
         with two.read() as tx:
-            restored = origin.known(tx)[Kind.RESTORED]
+            restored = database_role.known(tx)[Kind.RESTORED]
         assert (restored.at, restored.until) == (TAKEN, RESTORED)
         with pytest.raises(StoreError, match="already exists"):
             backup.put_back_postgres(two.url, file)

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from bench import mail_bounces
-from newsletter.bounces import first_mails_left, says_gone, too_many_gone
-from newsletter.returned import read
+from newsletter.domain.bounce_codes import first_mails_left, says_gone, too_many_gone
+from newsletter.inbound.bounces import read
 
 needs_corpus = pytest.mark.skipif(
     not mail_bounces.CORPUS.is_dir(), reason="the shared corpus of bounces is not here"

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.people import Format
+from newsletter.domain.mail import Format
 from newsletter.render import Renderer
-from newsletter.render.budget import (
+from newsletter.render.digest_email import (
+    PAPERS,
+    PROMPT,
+    READER_BYTES,
+    TooLongError,
+    around,
+    render,
+)
+from newsletter.render.paper_html import Pieces, weight
+from newsletter.render.paper_view import entries
+from newsletter.render.size_budget import (
     LIMIT,
     TARGET,
     WHOLE,
@@ -20,17 +30,7 @@ from newsletter.render.budget import (
     ladder,
     lines_only,
 )
-from newsletter.render.clip import clip_sentences, clip_words, sentences
-from newsletter.render.edition import (
-    PAPERS,
-    PROMPT,
-    READER_BYTES,
-    TooLongError,
-    around,
-    render,
-)
-from newsletter.render.issue import Pieces, weight
-from newsletter.render.papers import entries
+from newsletter.render.truncate import clip_sentences, clip_words, sentences
 from tests import issues
 from tests.issues import NAV, READER, SITE, digest, many, pick
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter import bulk
-from newsletter.model import Outcome
-from newsletter.score import ScoringFailed
+from newsletter.domain.model import Outcome
+from newsletter.errors import Stopped
 from newsletter.scorers import Failure, ScorerError
-from newsletter.stopping import Stopped
+from newsletter.scoring import batches
+from newsletter.scoring.run import ScoringFailed
 from newsletter.store import Store
 from newsletter.store.ledger import SUBMITTING
 from tests.fakes.anthropic import FakeAnthropic
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from newsletter.score import Limits, Scored
+    from newsletter.scoring.run import Limits, Scored
 
 COUNT = 37
 DAY = papers(COUNT)
@@ -165,7 +165,7 @@ def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.looks = 10_000
-    soon = wall_clock() + bulk.BEFORE_DEADLINE + timedelta(seconds=0.3)
+    soon = wall_clock() + batches.BEFORE_DEADLINE + timedelta(seconds=0.3)
     result = scored(store, claude(fake), DAY, in_bulk(deadline=soon))
     holds(fake, result)
     assert fake.batches.held["msgbatch_1"].cancelled
@@ -248,15 +248,15 @@ def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
     scorer_batcher: Any = object()
     far = limits(deadline=MORNING + timedelta(hours=3))
     near = limits(deadline=MORNING + timedelta(hours=1))
-    assert bulk.wanted(far, scorer_batcher, 1, MORNING)
-    assert not bulk.wanted(far, scorer_batcher, 3, MORNING)
-    assert not bulk.wanted(near, scorer_batcher, 1, MORNING)
-    assert bulk.wanted(limits(wanted_by=far.deadline), scorer_batcher, 2, MORNING)
-    assert not bulk.wanted(limits(wanted_by=near.deadline), scorer_batcher, 1, MORNING)
-    assert not bulk.wanted(limits(), scorer_batcher, 1, MORNING)
-    assert not bulk.wanted(limits(mode="now"), scorer_batcher, 1, MORNING)
-    assert bulk.wanted(limits(mode="batch"), scorer_batcher, 50, MORNING)
-    assert not bulk.wanted(limits(mode="batch"), None, 1, MORNING)
+    assert batches.wanted(far, scorer_batcher, 1, MORNING)
+    assert not batches.wanted(far, scorer_batcher, 3, MORNING)
+    assert not batches.wanted(near, scorer_batcher, 1, MORNING)
+    assert batches.wanted(limits(wanted_by=far.deadline), scorer_batcher, 2, MORNING)
+    assert not batches.wanted(limits(wanted_by=near.deadline), scorer_batcher, 1, MORNING)
+    assert not batches.wanted(limits(), scorer_batcher, 1, MORNING)
+    assert not batches.wanted(limits(mode="now"), scorer_batcher, 1, MORNING)
+    assert batches.wanted(limits(mode="batch"), scorer_batcher, 50, MORNING)
+    assert not batches.wanted(limits(mode="batch"), None, 1, MORNING)
 
 
 class KilledError(Exception):

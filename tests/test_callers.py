@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from newsletter.web.callers import Callers
+from newsletter.web.rate_limit import Callers
 
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.announcements import announcement, following, newest
+from newsletter.domain.announcements import announcement, following, newest
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.test_two_services import Town, wait_for

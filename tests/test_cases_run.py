@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text
 
-from newsletter.deliver import GLANCE_SECONDS
-from newsletter.people import DeliveryState, EventKind
+from newsletter.delivery.sender import GLANCE_SECONDS
+from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.store import Store, events
 from newsletter.store.events import Event
 from newsletter.store.tables import delivery

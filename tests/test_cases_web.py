@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
-from newsletter.people import SubscriberState
+from newsletter.domain.mail import SubscriberState
 from newsletter.store import Store, subscribers
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
-from newsletter.web.callers import MOST_ASKS
+from newsletter.web.rate_limit import MOST_ASKS
 from tests.economy import LARGE
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored

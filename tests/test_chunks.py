@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.chunks import (
+from newsletter.scoring.chunks import (
     INSTRUCTION_TOKENS,
     PAPER_TOKENS,
     RUBRIC_TOKENS,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from newsletter.people import DeliveryState
+from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, claims
 from newsletter.store.claims import Outcome
 from tests.fakes.mail import START, Town

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import update
 
-from newsletter.people import Delivery, DeliveryState
+from newsletter.domain.mail import Delivery, DeliveryState
 from newsletter.store import claims, first_mails, subscribers, suppressions
 from newsletter.store.claims import Outcome
 from newsletter.store.tables import delivery

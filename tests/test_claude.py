@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.model import Criterion
+from newsletter.domain.model import Criterion
 from newsletter.scorers import Failure, Request, ScorerError
-from newsletter.scorers.claude import Claude, answer, check, prices, prompt
+from newsletter.scorers.claude import check, prices, prompt, response
+from newsletter.scorers.claude.scorer import Claude
 from newsletter.settings import SettingsError
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending, written
@@ -41,7 +42,7 @@ def raw(text: str, reason: str = "end_turn", kind: str = "text") -> bytes:
 
 def read(slots: object, request: Request = SIXTEEN) -> Reading:
     text = slots if isinstance(slots, str) else json.dumps(slots)
-    return answer.read(request, "claude-haiku-5-5", raw(text))
+    return response.read(request, "claude-haiku-5-5", raw(text))
 
 
 def slot(**changed: Any) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def test_every_criterion_of_a_rubric_can_be_named(count: int) -> None:
     request = replace(SIXTEEN, rubric=replace(RUBRIC, criteria=criteria))
     numbers = {"p01": count, "p02": count + 1, "p03": -1, "p04": 0}
     said = json.dumps({name: slot(m=number) for name, number in numbers.items()})
-    found = answer.read(request, "claude-haiku-5-5", raw(said)).scores
+    found = response.read(request, "claude-haiku-5-5", raw(said)).scores
     judged = [found[paper.id] for paper in SIXTEEN.papers[:4]]
     assert [one.criterion for one in judged] == [count, 0, 0, 0]
     assert [one.comment for one in judged] == [f"Criterion {count}: prunes it", *["prunes it"] * 3]
@@ -195,7 +196,7 @@ def test_whole_slots_of_a_cut_off_answer_count(cut: int) -> None:
     [b"", b"<html>", b"null", b"[]", b'{"content": 7}', b'{"content": [7]}', b"[" * 100_000],
 )
 def test_what_is_no_message_says_nothing(body: bytes) -> None:
-    assert answer.read(SIXTEEN, "m", body).scores == {}
+    assert response.read(SIXTEEN, "m", body).scores == {}
 
 
 @pytest.mark.parametrize("text", ["", "I can't.", "{", '{"p01": ' + "[" * 100_000, "[1, 2]"])
@@ -204,7 +205,7 @@ def test_what_is_no_object_of_slots_says_nothing(text: str) -> None:
 
 
 def test_a_refusal_is_told_apart() -> None:
-    assert answer.read(SIXTEEN, "m", raw("", "refusal")).refused
+    assert response.read(SIXTEEN, "m", raw("", "refusal")).refused
 
 
 def test_equal_high_scores_of_a_whole_chunk_are_doubted() -> None:
@@ -244,7 +245,7 @@ def test_without_a_criterion_the_comment_is_the_models_own() -> None:
 def test_no_ending_raises(ending: Ending) -> None:
     slots = {f"p{n:02d}": slot() for n in range(1, 17)}
     message = written(slots, ending)
-    answer.read(SIXTEEN, "m", json.dumps(message).encode())
+    response.read(SIXTEEN, "m", json.dumps(message).encode())
 
 
 def test_an_unknown_model_is_refused_by_name() -> None:

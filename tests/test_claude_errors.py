@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.model import Outcome
-from newsletter.score import ScoringFailed
+from newsletter.domain.model import Outcome
 from newsletter.scorers import Failure, Request
 from newsletter.scorers.claude.errors import About, Refused, proves
+from newsletter.scoring.run import ScoringFailed
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending
 from tests.fakes.scoring import (
@@ -33,7 +33,7 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.score import Scored
+    from newsletter.scoring.run import Scored
     from newsletter.store import Store
 
 COUNT = 33

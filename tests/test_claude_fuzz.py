@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from newsletter.scorers import Request, ScorerError
-from newsletter.scorers.claude import answer
+from newsletter.scorers.claude import response
 from newsletter.scorers.claude.errors import About, Refused, proves
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.loopback import HttpHandler, Loopback
@@ -20,7 +20,7 @@ from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, papers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from newsletter.scorers.claude import Claude
+    from newsletter.scorers.claude.scorer import Claude
 
 REQUEST = Request(RUBRIC, tuple(papers(4)))
 NAMES = [
@@ -154,7 +154,7 @@ def test_only_the_adapter_s_own_error_leaves_it(
 @given(JSON, st.sampled_from(["claude-haiku-5-5", "claude-haiku-5-5-20261007", ""]), st.booleans())
 def test_what_an_answer_costs_is_a_count_or_unknown(value: Any, model: str, batch: bool) -> None:  # noqa: FBT001
     for raw in (_raw(value), _raw({"usage": value})):
-        usage = answer.usage_of(raw, model, MORNING, batch=batch)
+        usage = response.usage_of(raw, model, MORNING, batch=batch)
         assert usage is None or 0 <= usage.total_nanos < 2**63
 
 
@@ -162,7 +162,7 @@ def test_what_an_answer_costs_is_a_count_or_unknown(value: Any, model: str, batc
 def test_any_answer_can_be_read_and_written(value: Any, reason: str) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
     message = {"content": [{"type": "text", "text": text}], "stop_reason": reason}
-    reading = answer.read(REQUEST, "m", _raw(message))
+    reading = response.read(REQUEST, "m", _raw(message))
     for score in reading.scores.values():
         score.comment.encode()
 

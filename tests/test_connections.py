@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from newsletter.web.app import create_app
-from newsletter.web.connections import Connection
-from newsletter.web.hooks import LARGE_AT_ONCE, SMALL
+from newsletter.web.connection_limits import Connection
+from newsletter.web.webhooks import LARGE_AT_ONCE, SMALL
 from tests.fakes.browser import served
 from tests.fakes.pages import desk
 from tests.fakes.waiting import becomes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from newsletter.copies import navigation
+from newsletter.delivery.personalize import navigation
 from newsletter.store import digests
 from tests import issues
 from tests.test_groups import LINKS

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
-from newsletter import lives
-from newsletter.people import DeliveryState
-from newsletter.store import Store, StoreError, copying, leases, origin
-from newsletter.store.origin import Fact, Kind
+from newsletter import process
+from newsletter.domain.mail import DeliveryState
+from newsletter.store import Store, StoreError, copy, database_role, leases
+from newsletter.store.database_role import Fact, Kind
 from newsletter.store.tables import archive_text, delivery, digest, subscriber, suppression
 from tests.fakes.database import copied
 from tests.fakes.rows import everything, fill, value
@@ -46,9 +46,9 @@ def third(migrated, tmp_path):
 
 def test_a_round_trip_loses_nothing(source, store, third):
     fill(source, 7)
-    there = copying.copy(source, store, NOW, quiet)
+    there = copy.copy(source, store, NOW, quiet)
     assert everything(store) == everything(source)
-    back = copying.copy(store, third, NOW, quiet)
+    back = copy.copy(store, third, NOW, quiet)
     assert everything(third) == everything(source)
     assert there == back
     assert {one.rows for one in there} == {7}
@@ -63,11 +63,11 @@ def test_a_killed_copy_goes_on_where_it_was(source, store):
             raise Killed
 
     with pytest.raises(Killed):
-        copying.copy(source, store, NOW, kill)
+        copy.copy(source, store, NOW, kill)
     with pytest.raises(StoreError, match="was not finished"):
         store.require_schema()
     written = []
-    copying.copy(source, store, NOW, lambda stage, done, _total: written.append((stage, done)))
+    copy.copy(source, store, NOW, lambda stage, done, _total: written.append((stage, done)))
     assert everything(store) == everything(source)
     assert killed_in not in dict(written)
     store.require_schema()
@@ -81,29 +81,29 @@ def test_what_changed_since_the_kill_is_copied_again(source, store):
             raise Killed
 
     with pytest.raises(Killed):
-        copying.copy(source, store, NOW, kill)
+        copy.copy(source, store, NOW, kill)
     with source.begin() as tx:
         tx.execute(update(subscriber).values(name="Another"))
         tx.execute(text("DELETE FROM event"))
-    copying.copy(source, store, NOW, quiet)
+    copy.copy(source, store, NOW, quiet)
     assert everything(store) == everything(source)
 
 
 def test_pages_of_a_large_table_are_joined(source, store):
     with source.begin() as tx:
         row = {"reason": "bounced", "source": "x", "at": NOW}
-        names = [f"{'aB'[n % 2]}{n}" for n in range(2 * copying.PAGE + 3)]
+        names = [f"{'aB'[n % 2]}{n}" for n in range(2 * copy.PAGE + 3)]
         tx.execute(insert(suppression), [{**row, "email_hash": name} for name in names])
 
     def kill(stage: str, done: int, _total: int) -> None:
-        if stage == "Copying suppression" and done == copying.PAGE:
+        if stage == "Copying suppression" and done == copy.PAGE:
             raise Killed
 
     with pytest.raises(Killed):
-        copying.copy(source, store, NOW, kill)
+        copy.copy(source, store, NOW, kill)
     begun = []
-    copying.copy(source, store, NOW, lambda *said: begun.append(said))
-    assert begun[0] == ("Copying suppression", 2 * copying.PAGE, len(names))
+    copy.copy(source, store, NOW, lambda *said: begun.append(said))
+    assert begun[0] == ("Copying suppression", 2 * copy.PAGE, len(names))
     assert everything(store) == everything(source)
 
 
@@ -116,8 +116,8 @@ def test_what_is_written_meanwhile_is_noticed(source, store):
                 tx.execute(update(subscriber).values(state="unsubscribed"))
 
     with pytest.raises(StoreError, match="subscriber differs"):
-        copying.copy(source, store, NOW, write)
-    copying.copy(source, store, NOW, quiet)
+        copy.copy(source, store, NOW, write)
+    copy.copy(source, store, NOW, quiet)
     assert everything(store) == everything(source)
 
 
@@ -126,20 +126,20 @@ def test_a_target_with_other_data_is_left_alone(source, store):
     with store.begin() as tx:
         tx.execute(insert(suppression).values(email_hash="h", reason="r", source="s", at=NOW))
     with pytest.raises(StoreError, match=r"holds data already \(suppression\)"):
-        copying.copy(source, store, NOW, quiet)
+        copy.copy(source, store, NOW, quiet)
     with store.read() as tx:
         assert tx.scalar(select(func.count()).select_from(suppression)) == 1
 
 
 def test_the_half_made_copy_of_another_database_is_left_alone(source, store):
     with store.begin() as tx:
-        origin.note(tx, Kind.COPYING, Fact("sqlite elsewhere.db", NOW))
+        database_role.note(tx, Kind.COPYING, Fact("sqlite elsewhere.db", NOW))
     with pytest.raises(StoreError, match=r"half-made copy of sqlite elsewhere\.db"):
-        copying.copy(source, store, NOW, quiet)
+        copy.copy(source, store, NOW, quiet)
 
 
 def test_the_source_mails_no_more_and_the_target_does(source, store):
-    copying.copy(source, store, NOW, quiet)
+    copy.copy(source, store, NOW, quiet)
     with pytest.raises(StoreError, match="newsletter db reopen"):
         source.require_home()
     source.require_schema()
@@ -149,7 +149,7 @@ def test_the_source_mails_no_more_and_the_target_does(source, store):
 
 def test_the_next_digest_gets_a_number_of_its_own(source, store):
     fill(source, 9)
-    copying.copy(source, store, NOW, quiet)
+    copy.copy(source, store, NOW, quiet)
     with store.begin() as tx:
         row = {column.name: value(column, 9) for column in digest.columns if column.name != "id"}
         key = tx.execute(insert(digest).values(row)).inserted_primary_key
@@ -160,7 +160,7 @@ def test_the_search_finds_what_was_copied(source, store):
     fill(source, 2)
     with source.begin() as tx:
         tx.execute(update(archive_text).values(title="Quantized gravity"))
-    copying.copy(source, store, NOW, quiet)
+    copy.copy(source, store, NOW, quiet)
     with store.read() as tx:
         if store.is_sqlite:
             query = "SELECT count(*) FROM archive_words WHERE archive_words MATCH 'gravity'"
@@ -173,7 +173,7 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
     fill(source, 1)
     with source.begin() as tx:
         tx.execute(update(subscriber).values(name="a\0b"))
-    copying.copy(source, store, NOW, quiet)
+    copy.copy(source, store, NOW, quiet)
     with store.read() as tx:
         assert tx.scalar(select(subscriber.c.name)) == "a\ufffdb"
 
@@ -181,10 +181,10 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
 @pytest.mark.parametrize(
     ("owner", "lease", "busy"),
     [
-        (f"{lives.me()}/a", NOW + timedelta(minutes=1), True),
-        (f"{lives.me()}/a", NOW - timedelta(minutes=1), False),
+        (f"{process.me()}/a", NOW + timedelta(minutes=1), True),
+        (f"{process.me()}/a", NOW - timedelta(minutes=1), False),
         (f"elsewhere/{os.getpid()}/1/a", NOW + timedelta(minutes=1), True),
-        (f"{lives.me()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
+        (f"{process.me()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
     ],
     ids=["ours", "ours, too late", "elsewhere", "dead"],
 )
@@ -194,17 +194,17 @@ def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
     with store.begin() as tx:
         tx.execute(text("DELETE FROM life"))
         tx.execute(update(delivery).values(**change))
-        said = copying.at_work(tx, NOW, lives.is_gone)
+        said = copy.at_work(tx, NOW, process.is_gone)
     assert said == ("/".join(owner.split("/")[:2]) if busy else "")
 
 
 def test_an_address_is_described_without_its_password():
     store = Store("postgresql+psycopg://anna:geheim@db.example.org/news")
-    assert copying.describe(store) == "postgresql db.example.org:5432/news"
+    assert copy.describe(store) == "postgresql db.example.org:5432/news"
 
 
 def test_a_service_that_lives_is_named(store):
     with store.begin() as tx:
         leases.beat(tx, "elsewhere/12/birth", "serve", NOW)
-        assert copying.at_work(tx, NOW, lives.is_gone) == "elsewhere/12"
-        assert copying.at_work(tx, NOW + timedelta(minutes=6), lives.is_gone) == ""
+        assert copy.at_work(tx, NOW, process.is_gone) == "elsewhere/12"
+        assert copy.at_work(tx, NOW + timedelta(minutes=6), process.is_gone) == ""

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.announcements import announcement, following
-from newsletter.crosscheck import State, Why
-from newsletter.fetch import BatchGrowing, BatchLate
-from newsletter.settling import How
-from newsletter.store import looks
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.completeness import How
+from newsletter.ingest.feed_check import State, Why
+from newsletter.ingest.fetch import BatchGrowing, BatchLate
+from newsletter.store import polls
 from tests.fakes.sky import Submission
 from tests.test_looking import FRIDAY, HOUR, MINUTE, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, House
 
@@ -33,7 +33,7 @@ def morning(house, day, after=MIDNIGHT):
 
 def check(house, day):
     with house.store.read() as tx:
-        return looks.check_of(tx, day)
+        return polls.check_of(tx, day)
 
 
 def whys(house, day):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter.csv_header import Columns
-from newsletter.roster import read_roster
+from newsletter.domain.csv_header import Columns
+from newsletter.domain.subscriber_csv import read_roster
 
 RUBRICS = {"models", "stars"}
 NAMES = ("First Name", "Last Name")

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from newsletter.deliver import Limits
+from newsletter.delivery.sender import Limits
 from tests.fakes.services import Town, town_on, wait_for
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event, select
 
-from newsletter.deliver import Limits, Tally
-from newsletter.lives import is_gone
+from newsletter.delivery.sender import Limits, Tally
+from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid import SendGrid
-from newsletter.people import Delivery, DeliveryState, SubscriberState
+from newsletter.mailers.sendgrid.mailer import SendGrid
+from newsletter.process import is_gone
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import mailing
 from tests.fakes.mail import FakeMailer, Town, reader, settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
 
 
 @pytest.fixture
@@ -454,7 +454,7 @@ def test_a_mail_that_cannot_be_composed_was_not_sent(town: Town):
     def broken(_delivery: object) -> Email:
         raise KeyError
 
-    from newsletter.deliver import deliver
+    from newsletter.delivery.sender import deliver
 
     with pytest.raises(KeyError):
         deliver(

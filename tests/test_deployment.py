@@ -14,9 +14,9 @@ import pytest
 import typer
 import yaml
 
-from newsletter.cli import app
+from newsletter.cli.app import app
 from newsletter.settings import Settings
-from newsletter.web.hooks import LARGEST_MAIL
+from newsletter.web.webhooks import LARGEST_MAIL
 from tests.fakes.answers import Answers
 
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.digest import USUAL_SHARE, compose, sum_up, usual_share
-from newsletter.model import (
+from newsletter.domain.digest import USUAL_SHARE, compose, sum_up, usual_share
+from newsletter.domain.model import (
     Criterion,
     DayKind,
     Digest,

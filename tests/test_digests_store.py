@@ -9,8 +9,17 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import insert, select
 
-from newsletter.digest import compose
-from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
+from newsletter.domain.digest import compose
+from newsletter.domain.model import (
+    Criterion,
+    DayKind,
+    Listing,
+    Outcome,
+    Paper,
+    Rubric,
+    Score,
+    Usage,
+)
 from newsletter.store import digests
 from newsletter.store.tables import digest_paper
 from newsletter.store.tables import paper as paper_table

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from newsletter import dns_records
-from newsletter.findings import CheckError, Record, State
-from newsletter.name_server import NameServer
+from newsletter.domain.findings import CheckError, Record, State
+from newsletter.operations.doctor import dns
+from newsletter.operations.doctor.dns import NameServer
 from newsletter.settings import SettingsError
 from tests.fakes.dns import FakeDns
 
@@ -32,13 +32,13 @@ def by_name(found):
 
 
 def test_a_record_that_stands_is_shown_and_one_that_lacks_is_spelled_out():
-    lacking = dns_records.dmarc(zone(of={}), DOMAIN, "op@example.org")
+    lacking = dns.dmarc(zone(of={}), DOMAIN, "op@example.org")
     assert lacking.state is State.FAIL
     assert lacking.records == (
         Record("_dmarc." + DOMAIN, "TXT", "v=DMARC1; p=none; rua=mailto:op@example.org"),
     )
     above = zone(of={("_dmarc.example.org", "TXT"): ["v=DMARC1;p=reject"]})
-    stands = dns_records.dmarc(above, DOMAIN, "")
+    stands = dns.dmarc(above, DOMAIN, "")
     assert (stands.state, "p=reject" in stands.said) == (State.OK, True)
 
 
@@ -53,7 +53,7 @@ def test_a_record_that_stands_is_shown_and_one_that_lacks_is_spelled_out():
     ],
 )
 def test_a_dmarc_record_that_does_not_count_fails(texts):
-    found = dns_records.dmarc(zone(of={("_dmarc." + DOMAIN, "TXT"): texts}), DOMAIN, "")
+    found = dns.dmarc(zone(of={("_dmarc." + DOMAIN, "TXT"): texts}), DOMAIN, "")
     assert found.state is State.FAIL
 
 
@@ -72,7 +72,7 @@ def test_a_dmarc_record_that_does_not_count_fails(texts):
     ],
 )
 def test_spf_of_a_server_of_our_own(texts, state):
-    found = dns_records.spf_of_our_own(zone(of={(DOMAIN, "TXT"): texts}), DOMAIN, "mx.example.org")
+    found = dns.spf_of_our_own(zone(of={(DOMAIN, "TXT"): texts}), DOMAIN, "mx.example.org")
     assert found.state is state
     if not texts:
         assert found.records == (Record(DOMAIN, "TXT", "v=spf1 a:mx.example.org ~all"),)
@@ -89,15 +89,15 @@ def test_spf_of_a_server_of_our_own(texts, state):
 )
 def test_spf_names_a_server_without_a_name_by_its_address(server, sends):
     """RFC 7208, 5.3: what stands behind `a:` is a domain."""
-    [record] = dns_records.spf_of_our_own(zone(of={}), DOMAIN, server).records
+    [record] = dns.spf_of_our_own(zone(of={}), DOMAIN, server).records
     assert record.value == f"v=spf1 {sends} ~all"
 
 
 def test_what_the_provider_wants_is_compared_record_by_record():
     standing = {(one.host, one.type): [one.value] for one in WANTED}
-    assert {one.state for one in dns_records.by_provider(zone(of=standing), WANTED)} == {State.OK}
+    assert {one.state for one in dns.by_provider(zone(of=standing), WANTED)} == {State.OK}
     del standing[WANTED[2].host, "CNAME"]
-    found = by_name(dns_records.by_provider(zone(of=standing), WANTED))
+    found = by_name(dns.by_provider(zone(of=standing), WANTED))
     assert found["spf"].state is State.OK
     assert found["dkim"].state is State.FAIL
     assert WANTED[2].host in found["dkim"].said
@@ -107,23 +107,23 @@ def test_what_the_provider_wants_is_compared_record_by_record():
 
 def test_a_cname_that_a_name_server_flattened_still_counts():
     flat = {(one.host, "TXT"): [KEY] for one in WANTED[1:]}
-    found = by_name(dns_records.by_provider(zone(of=flat), WANTED))
+    found = by_name(dns.by_provider(zone(of=flat), WANTED))
     assert found["dkim"].state is State.OK
     assert found["spf"].state is State.FAIL
 
 
 def test_without_the_providers_word_the_usual_names_are_looked_at():
     keyed = {(one.host, "CNAME"): [one.value] for one in WANTED[1:]}
-    found = by_name(dns_records.by_selectors(zone(of=keyed), DOMAIN, "no right"))
+    found = by_name(dns.by_selectors(zone(of=keyed), DOMAIN, "no right"))
     assert (found["spf"].state, found["dkim"].state) == (State.WARN, State.OK)
-    found = by_name(dns_records.by_selectors(zone(of={}), DOMAIN, "no right"))
+    found = by_name(dns.by_selectors(zone(of={}), DOMAIN, "no right"))
     assert found["dkim"].state is State.FAIL
     assert [one.host for one in found["dkim"].records] == [one.host for one in WANTED[1:]]
 
 
 def reply_mx(servers, host="in.example.org", **reading):
     given = {"by_sendgrid": True, "by_imap": False, **reading}
-    return dns_records.reply_mx(zone(of={(host, "MX"): servers}), host, "example.org", **given)
+    return dns.reply_mx(zone(of={(host, "MX"): servers}), host, "example.org", **given)
 
 
 def test_replies_reach_whoever_reads_them():
@@ -146,9 +146,9 @@ def test_nobody_is_told_to_give_his_own_mail_to_sendgrid():
 
 
 def test_a_free_mailbox_is_no_sending_domain():
-    assert dns_records.sender("gmail.com").state is State.FAIL
-    assert dns_records.sender("yahoo.co.uk").state is State.FAIL
-    assert dns_records.sender("mail.example.org") is None
+    assert dns.sender("gmail.com").state is State.FAIL
+    assert dns.sender("yahoo.co.uk").state is State.FAIL
+    assert dns.sender("mail.example.org") is None
 
 
 def test_a_name_server_is_asked_over_the_wire():

@@ -16,12 +16,14 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from newsletter import doctor, doors, premises, wiring
-from newsletter.doctor import Question
-from newsletter.findings import Record, State, Told, fail, ok
+from newsletter import bootstrap
+from newsletter.domain import announcements
+from newsletter.domain.findings import Record, State, Told, fail, ok
+from newsletter.operations.doctor import endpoints, local, run
+from newsletter.operations.doctor.run import Question
 from newsletter.settings import Settings
 from newsletter.store import Store, papers
-from newsletter.store.checkup import Look
+from newsletter.store.diagnostics import Look
 from newsletter.web.app import create_app
 from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
@@ -113,7 +115,7 @@ class Outside:
         pages = {
             ("GET", "/healthz"): 200,
             ("POST", "/hooks/sendgrid/events"): 403,
-            ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 503,
+            ("POST", f"{endpoints.INBOUND}{endpoints.WRONG_SECRET}"): 503,
         }
         self.pages = stack.enter_context(Answers(pages, certificate))
         self.sendgrid = stack.enter_context(Answers(sendgrid(self.pages.url), judged=judged))
@@ -156,7 +158,7 @@ def world(tmp_path, outside):
     reader(store)
     with store.begin() as tx:
         papers.keep(tx, [paper(str(number)) for number in range(40)])
-        entries = [papers.Entry("cs.LG", str(number)) for number in range(40)]
+        entries = [announcements.Entry("cs.LG", str(number)) for number in range(40)]
         papers.list_papers(tx, date(2025, 9, 23), entries, late=False)
     store.close()
     return made
@@ -176,7 +178,7 @@ def asked(world, monkeypatch):
     def ask(*, offline=False, **environment):
         for name, value in (world.environment | environment).items():
             monkeypatch.setenv(name, value)
-        found = doctor.examine(Settings(_env_file=None), wiring.now, offline=offline)
+        found = run.examine(Settings(_env_file=None), bootstrap.now, offline=offline)
         return by_check(found)
 
     return ask
@@ -239,7 +241,7 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     outside.pages.given = {
         ("GET", "/healthz"): 200,
         ("POST", "/hooks/sendgrid/events"): 200,
-        ("POST", f"{doors.INBOUND}{doors.WRONG_SECRET}"): 301,
+        ("POST", f"{endpoints.INBOUND}{endpoints.WRONG_SECRET}"): 301,
     }
     outside.pages.headers = {"Location": "/healthz"}
     outside.feed.given = {}
@@ -326,7 +328,7 @@ def test_mail_by_smtp_and_replies_by_imap(tmp_path, monkeypatch):
             source="sample", dns_server=names.where, rubrics_dir=tmp_path,
             database_url=f"sqlite:///{tmp_path / 'none.db'}", operator_email="o@example.org",
         )  # fmt: skip
-        found = by_check(doctor.examine(given, lambda: NOW, offline=False))
+        found = by_check(run.examine(given, lambda: NOW, offline=False))
     assert found["smtp login"].state is State.OK
     assert found["imap login"].state is State.OK
     assert found["spf"].state is State.FAIL
@@ -345,7 +347,7 @@ def test_a_login_that_is_refused(tmp_path, monkeypatch):
     with FakeSmtp(tmp_path, answers={"AUTH": "535 no secret@word here"}) as smtp:
         monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
         given = settings(smtp_url=smtp.url, mailer="smtp")
-        [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "smtp account"]
+        [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "smtp account"]
         [found] = question.ask().findings
     assert found.state is State.FAIL
     assert "refused the login" in found.said
@@ -363,7 +365,7 @@ def test_a_mail_server_that_takes_the_login_but_not_our_mail(tmp_path, monkeypat
             smtp_url=smtp.url, mailer="smtp", from_email="a@example.org", secret_key="k" * 32,
             operator_email="o@example.org",
         )  # fmt: skip
-        asked = [q for q in doctor._outside(given, wiring.now) if q.check.startswith("smtp")]
+        asked = [q for q in run._outside(given, bootstrap.now) if q.check.startswith("smtp")]
         found = by_check([one for question in asked for one in question.ask().findings])
     assert found["smtp login"].state is State.OK
     assert found["smtp mail"].state is State.FAIL
@@ -391,7 +393,7 @@ def test_a_key_with_all_rights_may_still_not_mail(outside, answer, state, said):
         sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, from_email="a@example.org",
         secret_key="k" * 32, operator_email="o@example.org",
     )  # fmt: skip
-    asked = [q for q in doctor._outside(given, wiring.now) if q.check.startswith("sendgrid")]
+    asked = [q for q in run._outside(given, bootstrap.now) if q.check.startswith("sendgrid")]
     found = by_check([one for question in asked for one in question.ask().findings])
     assert found["sendgrid key"].state is State.OK
     assert (found["sendgrid mail"].state, said in found["sendgrid mail"].said) == (state, True)
@@ -399,7 +401,7 @@ def test_a_key_with_all_rights_may_still_not_mail(outside, answer, state, said):
 
 def test_without_an_operator_no_mail_is_tried(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
-    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid mail"]
+    [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "sendgrid mail"]
     assert [one.state for one in question.ask().findings] == [State.WARN]
     assert not outside.sendgrid.asked
 
@@ -409,20 +411,20 @@ def test_our_own_pages_turn_away_what_nobody_signed(store):
     given = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SECRET}
     with served(create_app(replace(work, settings=settings(**given)))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
-        found = by_check(doors.check(asking, 5).findings)
+        found = by_check(endpoints.check(asking, 5).findings)
     assert {name: one.state for name, one in found.items()} == {
         "pages": State.OK, "event hook": State.OK, "inbound hook": State.OK,
     }  # fmt: skip
     with served(create_app(desk(store))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
-        found = by_check(doors.check(asking, 5).findings)
+        found = by_check(endpoints.check(asking, 5).findings)
     assert found["event hook"].state is State.FAIL
     assert "off in the service" in found["event hook"].said
 
 
 def test_a_real_service_must_be_reached_by_https():
     given = settings(mailer="smtp", public_url="http://127.0.0.1:9")
-    [found] = doors.check(given, 1).findings
+    [found] = endpoints.check(given, 1).findings
     assert (found.state, "https" in found.fix) == (State.FAIL, True)
 
 
@@ -434,7 +436,11 @@ def test_a_real_service_must_be_reached_by_https():
         ({"spam_report": False}, "event webhook", State.WARN),
         ({"public_key": ""}, "event webhook", State.WARN),
         ({"public_key": Signer().public}, "event webhook", State.FAIL),
-        ({"url": f"https://old.example.org{doors.INBOUND}{SECRET}"}, "inbound parse", State.FAIL),
+        (
+            {"url": f"https://old.example.org{endpoints.INBOUND}{SECRET}"},
+            "inbound parse",
+            State.FAIL,
+        ),
         ({"send_raw": False}, "inbound parse", State.FAIL),
         ({"hostname": "other.example.org"}, "inbound parse", State.FAIL),
     ],
@@ -449,7 +455,7 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
         sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, public_url=outside.pages.url,
         sendgrid_event_key=SIGNER.public, inbound_secret=SECRET, reply_domain="in.example.org",
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "webhooks"]
+    [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "webhooks"]
     found = by_check(question.ask().findings)
     assert found.pop(check).state is state
     assert {one.state for one in found.values()} == {State.OK}
@@ -457,7 +463,7 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
 
 def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
-    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid account"]
+    [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "sendgrid account"]
     for scopes, state in (
         (RIGHTS[:1], State.WARN),
         (RIGHTS[:2], State.WARN),
@@ -472,14 +478,14 @@ def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
 def test_the_clock_is_compared_with_whoever_answers(outside):
     outside.sendgrid.headers = {"Date": format_datetime(NOW + timedelta(minutes=7), usegmt=True)}
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
-    questions = [q for q in doctor._outside(given, wiring.now) if q.check == "sendgrid account"]
-    _, offsets = doctor._ask_all(questions, lambda: NOW, 10)
+    questions = [q for q in run._outside(given, bootstrap.now) if q.check == "sendgrid account"]
+    _, offsets = run._ask_all(questions, lambda: NOW, 10)
     assert offsets == [-420.0]
-    found = premises.clock_found(offsets)
+    found = local.clock_found(offsets)
     assert (found.state, found.said) == (State.FAIL, "420 s behind the servers asked")
-    assert premises.clock_found([-420.0, 1.0]).state is State.OK
-    assert premises.clock_found([45.0]).state is State.WARN
-    assert premises.clock_found([]).state is State.WARN
+    assert local.clock_found([-420.0, 1.0]).state is State.OK
+    assert local.clock_found([45.0]).state is State.WARN
+    assert local.clock_found([]).state is State.WARN
 
 
 def test_who_is_silent_is_told_and_keeps_nobody_waiting():
@@ -492,7 +498,7 @@ def test_who_is_silent_is_told_and_keeps_nobody_waiting():
         Question("quick", lambda: Told((ok("quick", "here"),))),
     ]
     started = time.monotonic()
-    found, _ = doctor._ask_all(questions, lambda: NOW, 0.3)
+    found, _ = run._ask_all(questions, lambda: NOW, 0.3)
     assert time.monotonic() - started < 2
     assert [(one.check, one.state) for one in found] == [
         ("slow", State.FAIL), ("quick", State.OK),
@@ -506,37 +512,37 @@ def test_secrets_in_the_words_of_others_are_blotted_out():
         smtp_url="smtp://u:pass%40word@h", database_url="postgresql+psycopg://u:data-pw@h/n",
     )  # fmt: skip
     said = f"{KEY} old-key-of-long-ago pass@word pass%40word data-pw"
-    [found] = doctor._clean(given, [fail("x", said, f"{said}\n\x1b")])
+    [found] = run._clean(given, [fail("x", said, f"{said}\n\x1b")])
     assert set(f"{found.said} {found.fix}".split()) == {"***"}
 
 
 def test_the_schema_is_judged_by_its_step(store, tmp_path):
-    assert premises.database_found(store).state is State.OK
+    assert local.database_found(store).state is State.OK
     with store.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    found = premises.database_found(store)
+    found = local.database_found(store)
     assert (found.state, found.fix) == (State.WARN, "newsletter migrate")
     with store.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert premises.database_found(store).state is State.FAIL
-    assert premises._judged(Look("SQLite 3.31.1", "1", "1", 0)).state is State.FAIL
-    assert premises._judged(Look("PostgreSQL 12.2", "1", "1", 0)).state is State.FAIL
-    assert premises._judged(Look("PostgreSQL 16beta1", "1", "1", 0)).state is State.OK
+    assert local.database_found(store).state is State.FAIL
+    assert local._judged(Look("SQLite 3.31.1", "1", "1", 0)).state is State.FAIL
+    assert local._judged(Look("PostgreSQL 12.2", "1", "1", 0)).state is State.FAIL
+    assert local._judged(Look("PostgreSQL 16beta1", "1", "1", 0)).state is State.OK
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     opened = Store(f"sqlite:///{broken}")
-    assert premises.database_found(opened).state is State.FAIL
+    assert local.database_found(opened).state is State.FAIL
     opened.close()
 
 
 def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
     given = settings(outbox_dir=tmp_path / "a" / "b", database_url=f"sqlite:///{tmp_path}/n.db")
-    assert [one.state for one in premises.disk_found(given)] == [State.OK, State.OK]
-    free = 2 * 1024 * premises.MEGABYTE
+    assert [one.state for one in local.disk_found(given)] == [State.OK, State.OK]
+    free = 2 * 1024 * local.MEGABYTE
     for less, state in ((0, State.OK), (1500, State.WARN), (2000, State.FAIL)):
-        left = free - less * premises.MEGABYTE
-        assert premises.room(left, free // 2, tmp_path, "database", writable=True).state is state
-    assert premises.room(free, free // 2, tmp_path, "database", writable=False).state is State.FAIL
+        left = free - less * local.MEGABYTE
+        assert local.room(left, free // 2, tmp_path, "database", writable=True).state is state
+    assert local.room(free, free // 2, tmp_path, "database", writable=False).state is State.FAIL
 
 
 def test_a_category_that_arxiv_has_not_is_told(tmp_path):
@@ -544,7 +550,7 @@ def test_a_category_that_arxiv_has_not_is_told(tmp_path):
     written = "---\ntitle: T\ncategories: [{}]\n---\n\n## Criteria\n\n1. Anything\n"
     for slug, names in {"good": "cs.LG, gr-qc", "slip": "cs.GL, cs.LH", "wide": "astro-ph"}.items():
         (tmp_path / f"{slug}.md").write_text(written.format(names))
-    _, found = premises.rubrics_found(settings(rubrics_dir=tmp_path))
+    _, found = local.rubrics_found(settings(rubrics_dir=tmp_path))
     assert "'cs.LH' is no arXiv category" in found[0].said
     assert [(one.state, one.said) for one in (found[0], found[2])] == [
         (State.FAIL, found[0].said),
@@ -554,9 +560,9 @@ def test_a_category_that_arxiv_has_not_is_told(tmp_path):
 
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
     rubrics = {"stars": desk(None).rubrics["stars"], "idle": desk(None).rubrics["models"]}
-    assert premises.readers_found(rubrics, {"stars": 3}).state is State.OK
-    assert premises.readers_found(rubrics, {}).state is State.WARN
-    found = premises.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})
+    assert local.readers_found(rubrics, {"stars": 3}).state is State.OK
+    assert local.readers_found(rubrics, {}).state is State.WARN
+    found = local.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})
     assert (found.state, found.said) == (State.FAIL, "no file for gone, lost, with 3 readers")
 
 
@@ -573,7 +579,7 @@ def test_readers_of_a_rubric_without_a_file_are_a_failure():
     ],
 )
 def test_keys_by_their_form(given, check, state):
-    assert by_check(premises.keys_found(settings(**given)))[check].state is state
+    assert by_check(local.keys_found(settings(**given)))[check].state is state
 
 
 def test_the_price_is_held_against_the_budgets(asked):
@@ -588,7 +594,7 @@ def test_the_price_is_held_against_the_budgets(asked):
 
 def test_the_operators_page_is_guarded():
     def found(**given):
-        return [one.check for one in premises.operator_found(settings(**given))]
+        return [one.check for one in local.operator_found(settings(**given))]
 
     password = {"operator_password": "long enough it is"}
     assert found(**password) == []
@@ -605,7 +611,7 @@ def test_a_database_that_is_silent_keeps_nobody_waiting(tmp_path):
             database_url=f"postgresql+psycopg://u:pw@127.0.0.1:{port}/n?connect_timeout=2",
             source="sample", rubrics_dir=tmp_path,
         )  # fmt: skip
-        found = by_check(doctor.examine(given, lambda: NOW, offline=True, all_seconds=0.5))
+        found = by_check(run.examine(given, lambda: NOW, offline=True, all_seconds=0.5))
     assert "no answer within" in found["database"].said
 
 
@@ -637,10 +643,10 @@ def test_nonsense_of_a_provider_is_a_finding(outside, body):
     )  # fmt: skip
     questions = [
         q
-        for q in doctor._outside(given, wiring.now)
+        for q in run._outside(given, bootstrap.now)
         if q.check in {"sendgrid account", "dns", "webhooks"}
     ]
-    found, _ = doctor._ask_all(questions, lambda: NOW, 10)
+    found, _ = run._ask_all(questions, lambda: NOW, 10)
     assert {"sendgrid key", "event webhook", "inbound parse", "spf", "dkim"} <= by_check(
         found
     ).keys()
@@ -649,7 +655,7 @@ def test_nonsense_of_a_provider_is_a_finding(outside, body):
 
 def test_what_a_name_server_says_is_one_harmless_line():
     wild = Record("a\x1b[31m.org", "TXT", "v=DMARC1;\n\x07 p=none", stands=True)
-    [found] = doctor._clean(settings(), [ok("x", "y", wild)])
+    [found] = run._clean(settings(), [ok("x", "y", wild)])
     assert found.records == (Record("a [31m.org", "TXT", "v=DMARC1; p=none", stands=True),)
 
 
@@ -661,7 +667,7 @@ def test_without_a_name_server_the_records_are_told_all_the_same(outside):
         from_email="a@digest.example.org", reply_domain="in.example.org",
         dns_server=outside.names.where,
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "dns"]
+    [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
     assert {one.state for one in found.values()} == {State.FAIL}
     assert all("did not answer" in one.said and one.fix for one in found.values())
@@ -674,7 +680,7 @@ def test_a_domain_that_sendgrid_does_not_know_fails(outside):
         sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url, from_email="a@elsewhere.org",
         dns_server=outside.names.where,
     )  # fmt: skip
-    [question] = [q for q in doctor._outside(given, wiring.now) if q.check == "dns"]
+    [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
     assert (found["spf"].state, found["dkim"].state) == (State.FAIL, State.FAIL)
     assert "Authenticate Your Domain" in found["dkim"].fix
@@ -688,6 +694,6 @@ def test_whatever_names_a_secret_it_is_not_repeated(tmp_path):
         sendgrid_api_key=KEY, mailer="outbox", source="sample", rubrics_dir=folder,
         outbox_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/n.db",
     )  # fmt: skip
-    found = doctor.examine(given, lambda: NOW, offline=True)
+    found = run.examine(given, lambda: NOW, offline=True)
     assert "***" in by_check(found)["rubrics"].said
     assert KEY not in str(found)

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from newsletter.announcements import announcement, following
-from newsletter.due import due_at, due_for, ends_week, first_due, week_of
-from newsletter.people import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.domain.send_times import due_at, due_for, ends_week, first_due, week_of
 
 SEVEN = time(7, 0)
 

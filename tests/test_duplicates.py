@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.digest import compose
-from newsletter.model import Digest, Listing, Outcome, Score
-from newsletter.render import frame
-from newsletter.render.papers import entries, misses
+from newsletter.domain.digest import compose
+from newsletter.domain.model import Digest, Listing, Outcome, Score
+from newsletter.render import summary
+from newsletter.render.paper_view import entries, misses
+from newsletter.scoring.triage import same, triage
 from newsletter.store import digests, search
-from newsletter.store.bodies import CODEC
 from newsletter.store.papers import keep
-from newsletter.triage import same, triage
-from newsletter.web import atom
-from newsletter.web import issue as page
+from newsletter.store.search import CODEC
+from newsletter.web import feed as atom_feed
+from newsletter.web import issue_view as page
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv, into_window, row
 from tests.fakes.mail import LINKS
@@ -29,7 +29,7 @@ from tests.fakes.world import World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
     from newsletter.store import Store
 
 FIRST, SECOND = date(2026, 11, 19), date(2026, 11, 20)
@@ -126,7 +126,7 @@ def test_the_receipt_counts_it_and_adds_up() -> None:
     assert (coverage.announced, coverage.scanned, coverage.count(Outcome.DUPLICATE)) == (3, 2, 1)
     assert coverage.adds_up
     assert len(coverage.papers) == 3
-    lines = frame.receipt(coverage, judged=True)
+    lines = summary.receipt(coverage, judged=True)
     assert lines[-1] == ("Duplicate: the same title and authors under another id", 1)
     assert sum(count for _, count in lines) == coverage.announced
 
@@ -153,7 +153,7 @@ def test_pick_and_near_miss_show_both_ids_everywhere() -> None:
     assert first.marks == (BOTH,)
     cards = [card for _, run in page.shown(made)["groups"] for card in run]
     assert BOTH in [badge.label for card in cards for badge in card.entry.badges]
-    feed = atom.feed(RUBRIC, [made], {}, LINKS, "x").decode()
+    feed = atom_feed.feed(RUBRIC, [made], {}, LINKS, "x").decode()
     assert feed.count(BOTH) == 1
     near = misses(shown_twice(relevance=6).near_misses)
     assert sorted(miss.reason for miss in near) == ["", BOTH]

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from newsletter import lives
-from newsletter.engine import Dbos, Local
-from newsletter.room import no_report
+from newsletter import process
+from newsletter.context import no_report
+from newsletter.errors import Stopped, Trouble
+from newsletter.jobs.dbos_engine import Dbos
+from newsletter.jobs.engine import Local
+from newsletter.jobs.reaper import Rhythm
 from newsletter.settings import SettingsError
-from newsletter.stopping import Stopped
-from newsletter.store import Store, units
-from newsletter.store.units import Ending, Kind, State, Unit
-from newsletter.sweeper import Rhythm
-from newsletter.trouble import Trouble
+from newsletter.store import Store, tasks
+from newsletter.store.tasks import Ending, Kind, State, Unit
 from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def working(engine: Dbos, hands: Any, name: str = "w1") -> Iterator[threading.Ev
 
 def states(store: Store) -> dict[str, int]:
     with store.read() as tx:
-        return {state.value: number for state, number in units.count(tx).items()}
+        return {state.value: number for state, number in tasks.count(tx).items()}
 
 
 def flows(store: Store) -> list[Any]:
@@ -165,18 +165,18 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
         assert len(hands.done) == 22
         told = engine._client.list_workflows(load_input=True)[0]
         assert told.input == {"args": (told.workflow_id.split(":")[0], 1), "kwargs": {}}
-        assert (told.app_version, told.executor_id) == ("1", f"{lives.me()}/w1")
+        assert (told.app_version, told.executor_id) == ("1", f"{process.me()}/w1")
         assert {one.serialization for one in flows(shared)} == {"portable_json"}
         with pytest.raises(Trouble, match="w1 is alive already"), working(Dbos(shared, now), hands):
             pass
         # Somebody else's unit, whose machine was lost, and one that DBOS has forgotten.
         with shared.begin() as tx:
-            _, lost = units.plan(tx, mails(2), now() - timedelta(seconds=5))
-            assert units.take(tx, lost[0].id, lost[0].gen, "gone/1/a/w9", now())
+            _, lost = tasks.plan(tx, mails(2), now() - timedelta(seconds=5))
+            assert tasks.take(tx, lost[0].id, lost[0].gen, "gone/1/a/w9", now())
         until(lambda: states(shared) == {"done": 19, "failed": 1})
         stop.set()
         with shared.begin() as tx:
-            engine._place(tx, units.plan(tx, mails(1), now())[1])
+            engine._place(tx, tasks.plan(tx, mails(1), now())[1])
     # Taken or not, whoever comes next finds it in the queue.
     assert states(shared)["open"] == 1
     assert [one.status for one in flows(shared)].count("ENQUEUED") == 1
@@ -196,7 +196,7 @@ def until(true) -> None:
 def test_a_plan_that_is_rolled_back_leaves_no_ghost(shared: Store) -> None:
     engine = Dbos(shared, now)
     with pytest.raises(ZeroDivisionError), shared.begin() as tx:
-        engine._place(tx, units.plan(tx, mails(3), now())[1])
+        engine._place(tx, tasks.plan(tx, mails(3), now())[1])
         _ = 1 / 0
     assert (states(shared), flows(shared)) == ({}, [])
 
@@ -215,7 +215,7 @@ def test_who_waits_can_be_stopped_and_the_units_stay_placed(shared: Store) -> No
 def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
     engine = Dbos(shared, now)
     with shared.begin() as tx:
-        ids, fresh = units.plan(tx, mails(2), now())
+        ids, fresh = tasks.plan(tx, mails(2), now())
         engine._place(tx, fresh)
         tx.execute(text("UPDATE unit SET state = 'done' WHERE id = :id"), {"id": ids[0]})
     engine.tidy(now() + timedelta(days=6))

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.envelope import Sender, clean_name, letter, one_line
-from newsletter.links import TEST_READER
-from newsletter.mailers.sendgrid import payload
-from newsletter.mime import to_bytes
+from newsletter.delivery import identity
+from newsletter.delivery.message import clean_name, letter, one_line
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import Sender
+from newsletter.mailers.mime import to_bytes
+from newsletter.mailers.sendgrid.mailer import payload
 from tests.fakes.mail import LINKS, SENDER, START, email, reader, settings
 
 NASTY = [
@@ -147,13 +149,13 @@ def test_a_letter_is_no_list_mail():
 
 
 def test_without_a_from_address_the_demo_still_has_a_sender():
-    assert Sender.of(settings()) == Sender("digest@localhost", "arXiv digest")
+    assert identity.sender_of(settings()) == Sender("digest@localhost", "arXiv digest")
     given = settings(from_email="d@mail.example.org", operator_email="op@example.org")
-    assert Sender.of(given).operator == "op@example.org"
+    assert identity.sender_of(given).operator == "op@example.org"
 
 
 def test_bounce_addresses_need_a_reply_domain_and_can_be_switched_off():
     given = {"from_email": "a@x.example", "reply_domain": "in.x.example"}
-    assert Sender.of(settings(**given)).bounce_addresses
-    assert not Sender.of(settings(**given, smtp_bounce_addresses=False)).bounce_addresses
-    assert not Sender.of(settings(from_email="a@x.example")).bounce_addresses
+    assert identity.sender_of(settings(**given)).bounce_addresses
+    assert not identity.sender_of(settings(**given, smtp_bounce_addresses=False)).bounce_addresses
+    assert not identity.sender_of(settings(from_email="a@x.example")).bounce_addresses

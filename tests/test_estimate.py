@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter.estimate import estimate
 from newsletter.scorers.local import Local
+from newsletter.scoring.cost import estimate
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, billed, claude, honest, papers, scored
 

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from newsletter import announcements
-from newsletter.announcements import announcement, following, previous
-from newsletter.fetch import BatchLate, Fetched, NotAnnouncedError, fetch
-from newsletter.model import Paper
+from newsletter.domain import announcements
+from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.model import Paper
+from newsletter.ingest.fetch import BatchLate, Fetched, NotAnnouncedError, fetch
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store.tables import fetched, listing

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event, select, update
 
-from newsletter.model import Outcome, Usage
+from newsletter.domain.model import Outcome, Usage
 from newsletter.store import Store, StoreError
 from newsletter.store.answer_file import SIZE, AnswerFile, Spared
-from newsletter.store.ledger import State
+from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import claude, honest, limits, papers, scored
@@ -93,7 +93,7 @@ def test_what_was_set_aside_is_taken_up_by_the_next_life(disk: Disk):
         with disk.store.begin() as tx:
             for row in tx.execute(select(call)).all():
                 assert spare.put(Spared(row.id, row.raw, Usage(**row.usage)))
-            lost = {"state": State.INTENT, "raw": None, "usage": None, "owner": "gone/1/x"}
+            lost = {"state": CallState.INTENT, "raw": None, "usage": None, "owner": "gone/1/x"}
             tx.execute(update(call).values(lost))
             tx.execute(score.delete())
         result = scored(disk.store, claude(model), some, limits(2.0))

@@ -12,33 +12,25 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from newsletter import units
-from newsletter.copies import Copies
-from newsletter.deliver import Limits, Tally, deliver
-from newsletter.fences import settle_lost
-from newsletter.groups import AHEAD, deliver_groups
-from newsletter.inbox import Post, take, work_off
+from newsletter.context import Room
+from newsletter.delivery.batch_sender import AHEAD, deliver_groups, settle_lost
+from newsletter.delivery.personalize import Copies
+from newsletter.delivery.planner import owe_due, waiting
+from newsletter.delivery.sender import Limits, Tally, deliver
+from newsletter.domain.mail import DeliveryState, EventKind, Format, GroupEmail, SubscriberState
+from newsletter.inbound.processor import Post, take, work_off
+from newsletter.inbound.sendgrid_webhooks import read_events
+from newsletter.jobs import tasks
+from newsletter.jobs.engine import Local as LocalEngine
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid import SendGrid
-from newsletter.mailers.sendgrid_groups import SendGridGroups
-from newsletter.owing import owe_due, waiting
-from newsletter.people import DeliveryState, EventKind, Format, GroupEmail, SubscriberState
+from newsletter.mailers.sendgrid.batch import SendGridGroups
+from newsletter.mailers.sendgrid.mailer import SendGrid
 from newsletter.render import Renderer
-from newsletter.room import Room
-from newsletter.store import (
-    Store,
-    claims,
-    digests,
-    events,
-    group_ends,
-    groups,
-    subscribers,
-)
+from newsletter.store import Store, claims, digests, events, mail_batches, subscribers
 from newsletter.store.events import Event
-from newsletter.store.groups import GroupState
+from newsletter.store.mail_batches import GroupState
 from newsletter.store.tables import delivery, mail_group
-from newsletter.store.units import Kind, Unit
-from newsletter.webhooks import read_events
+from newsletter.store.tasks import Kind, Unit
 from tests import issues
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
@@ -221,7 +213,7 @@ def test_without_a_fence_a_lost_answer_leaves_the_whole_group_in_doubt(
     assert run(town, fake) == Tally(accepted=5, unknown=10)
     assert max(Counter(fake.addresses).values()) == 1
     with town.store.read() as tx:
-        [doubt] = group_ends.doubts(tx)
+        [doubt] = mail_batches.doubts(tx)
     assert (doubt.readers, doubt.rubric) == (10, "cold-stars")
 
 
@@ -275,9 +267,9 @@ def test_the_operator_decides_on_a_group_in_doubt(town: Town, fake: FakeSendGrid
     fake.faults.append(Fault(act="reset", accepts=sent))
     run(town, fake)
     with town.store.begin() as tx:
-        [doubt] = group_ends.doubts(tx)
-        assert group_ends.resolve(tx, doubt.id, town.clock.now(), sent=sent)
-        assert not group_ends.resolve(tx, doubt.id, town.clock.now(), sent=sent)
+        [doubt] = mail_batches.doubts(tx)
+        assert mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
+        assert not mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
 
     assert run(town, fake) == Tally(accepted=10)
     assert Counter(fake.addresses) == Counter(row.email for row in town.rows())
@@ -306,8 +298,8 @@ def begun(town: Town, fake: FakeSendGrid, *, lead: timedelta | None, owner: str 
     fake.batches.clock = lambda: town.clock.now().timestamp()
     batch_id = mailer(fake).new_batch() if lead else ""
     with town.store.begin() as tx:
-        alike = groups.next_alike(tx, town.digest_id, now)
-        group, _ = groups.begin(
+        alike = mail_batches.next_alike(tx, town.digest_id, now)
+        group, _ = mail_batches.begin(
             tx,
             "a" * 32,
             town.digest_id,
@@ -339,7 +331,7 @@ def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
     # It wakes up: what it sends belongs to a batch that is held back, what it writes finds no row.
     mailer(fake).send_group(message(group))
     with town.store.begin() as tx:
-        assert not group_ends.accept(tx, group.id, town.clock.now(), provider_id="late")
+        assert not mail_batches.accept(tx, group.id, town.clock.now(), provider_id="late")
     assert max(Counter(fake.addresses).values()) == 1
 
 
@@ -420,18 +412,18 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
     with town.store.begin() as tx:
         for number in range(7):
             add(tx, number, GroupState.STARTED)
-        assert groups.has_room(tx, fenced=True)
+        assert mail_batches.has_room(tx, fenced=True)
         for number in range(7, 10):
             add(tx, number, GroupState.CANCELLED, now + LEAD)
-        assert not groups.has_room(tx, fenced=True)
-        assert groups.has_room(tx, fenced=False)
-        assert groups.long_over(tx, now + LEAD) == []
-        assert len(groups.long_over(tx, now + 2 * LEAD)) == 3
-        groups.let_go(tx, "batch 7")
-        assert len(groups.long_over(tx, now + 2 * LEAD)) == 2
-        assert groups.has_room(tx, fenced=True)
+        assert not mail_batches.has_room(tx, fenced=True)
+        assert mail_batches.has_room(tx, fenced=False)
+        assert mail_batches.long_over(tx, now + LEAD) == []
+        assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 3
+        mail_batches.let_go(tx, "batch 7")
+        assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 2
+        assert mail_batches.has_room(tx, fenced=True)
         add(tx, 10, GroupState.STARTED)
-        assert not groups.has_room(tx, fenced=False)
+        assert not mail_batches.has_room(tx, fenced=False)
 
 
 def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(town: Town, fake: FakeSendGrid):
@@ -542,7 +534,7 @@ def test_words_that_no_request_takes_stop_the_run(town: Town, fake: FakeSendGrid
     settled(town, 3)
     sender = mailer(fake)
 
-    def long(group: groups.Group) -> GroupEmail:
+    def long(group: mail_batches.Group) -> GroupEmail:
         plain = message(group)
         words = (("-tag-", "é" * 5001),)
         return replace(plain, readers=tuple(replace(one, words=words) for one in plain.readers))
@@ -593,7 +585,7 @@ def test_a_fault_of_the_program_frees_the_group(town: Town, fake: FakeSendGrid):
 def test_who_slept_too_long_after_the_claim_sends_nothing(town: Town, fake: FakeSendGrid):
     settled(town, 3)
 
-    def slow(group: groups.Group) -> GroupEmail:
+    def slow(group: mail_batches.Group) -> GroupEmail:
         if len(states(town.store)) == 1:
             town.clock.sleep(61)
         return message(group)
@@ -683,7 +675,7 @@ def test_events_name_the_group_and_the_mail():
 
 def units_of(room: Any, digest_id: int) -> Any:
     day = date(2025, 9, 23)
-    return units.do(room, Unit(Kind.MAIL, day, (str(digest_id), "0")), lambda *_: None)
+    return tasks.do(room, Unit(Kind.MAIL, day, (str(digest_id), "0")), lambda *_: None)
 
 
 @pytest.mark.parametrize(("audience", "requests"), [(2, 1), (3, 3)])
@@ -715,6 +707,7 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
         links=LINKS,
         sender=SENDER,
         rubrics={},
+        engine=LocalEngine(),
         settings=given,
         clock=town.clock.now,
         groups=SendGridGroups(given),

@@ -8,11 +8,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from newsletter.afterword import crosscheck
-from newsletter.announcements import announcement, following
-from newsletter.held import FEW, began_at
-from newsletter.model import Unproven
-from newsletter.store.papers import Fetch
+from newsletter.domain.announcements import Fetch, announcement, following
+from newsletter.domain.model import Unproven
+from newsletter.ingest.late_papers import FEW, began_at
+from newsletter.ingest.status import crosscheck
 from tests import issues
 from tests.fakes.sky import Submission
 from tests.test_looking import FRIDAY, HOUR, MONDAY, TUESDAY, WEDNESDAY, House

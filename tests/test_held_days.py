@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.scorers.claude import Claude
+from newsletter.scorers.claude.scorer import Claude
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import settings
 from tests.fakes.scoring import honest

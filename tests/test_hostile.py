@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter import hostile
+from newsletter.domain import sanitize
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
@@ -33,7 +33,7 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
     ],
 )
 def test_text_that_speaks_to_the_model_is_flagged(text: str) -> None:
-    assert hostile.speaks_to_model(text)
+    assert sanitize.speaks_to_model(text)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_text_that_speaks_to_the_model_is_flagged(text: str) -> None:
     ],
 )
 def test_ordinary_text_is_not(text: str) -> None:
-    assert not hostile.speaks_to_model(text)
+    assert not sanitize.speaks_to_model(text)
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real days is not here")
 def test_few_real_papers_are_flagged() -> None:
     with gzip.open(CORPUS / "papers-2025-09-23.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    flagged = [r["id"] for r in rows if hostile.speaks_to_model(r["title"] + "\n" + r["abstract"])]
+    flagged = [r["id"] for r in rows if sanitize.speaks_to_model(r["title"] + "\n" + r["abstract"])]
     assert len(flagged) <= len(rows) // 50
 
 
@@ -75,20 +75,20 @@ def test_few_real_papers_are_flagged() -> None:
     ],
 )
 def test_a_comment_is_plain_text(said: str, shown: str) -> None:
-    assert hostile.comment(said) == shown
+    assert sanitize.comment(said) == shown
 
 
 @given(st.text(max_size=300))
 def test_no_text_escapes(text: str) -> None:
     """Every category of Unicode: no tag of ours, no control or format character survives."""
-    for clean in (hostile.for_model(text, 200), hostile.comment(text)):
+    for clean in (sanitize.for_model(text, 200), sanitize.comment(text)):
         assert not [c for c in clean if unicodedata.category(c)[0] == "C"]
         assert "\n" not in clean
-    assert not hostile.OUR_TAGS.search(hostile.for_model(f"<{text}paper", 500))
-    assert "://" not in hostile.comment(f"http://{text}") or not hostile.URL.search(
-        hostile.comment(f"http://{text}")
+    assert not sanitize.OUR_TAGS.search(sanitize.for_model(f"<{text}paper", 500))
+    assert "://" not in sanitize.comment(f"http://{text}") or not sanitize.URL.search(
+        sanitize.comment(f"http://{text}")
     )
-    assert len(hostile.comment(text * 5)) <= hostile.COMMENT_LIMIT
+    assert len(sanitize.comment(text * 5)) <= sanitize.COMMENT_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_no_text_escapes(text: str) -> None:
     ],
 )
 def test_a_first_sentence_ends_where_it_ends(text: str, shown: str) -> None:
-    assert hostile.first_sentence(text) == shown
+    assert sanitize.first_sentence(text) == shown
 
 
 def test_a_long_sentence_is_cut_at_a_word() -> None:
-    text = hostile.first_sentence("word " * 100)
+    text = sanitize.first_sentence("word " * 100)
     assert len(text) <= 240
     assert text.endswith("word…")
 
@@ -119,12 +119,12 @@ def test_comments_of_the_reference_digests_come_through_unchanged() -> None:
     for name in sorted(CORPUS.glob("labels-*.jsonl")):
         for line in name.read_text(encoding="utf-8").splitlines():
             said = json.loads(line)["comment"]
-            assert hostile.comment(said) == hostile.visible(said)
+            assert sanitize.comment(said) == sanitize.visible(said)
 
 
 def test_a_speech_is_cut_to_one_short_sentence_and_a_comment_is_not():
     said = "Introduces ternary quantization with a progressive approximation. " * 4
-    assert hostile.comment(said) == said.strip()
+    assert sanitize.comment(said) == said.strip()
     speech = "Introduces ternary quantization, e.g. to trit-planes. " + "And more of it. " * 80
-    assert hostile.comment(speech) == "Introduces ternary quantization, e.g. to trit-planes."
-    assert len(hostile.comment("word " * 400)) <= 240
+    assert sanitize.comment(speech) == "Introduces ternary quantization, e.g. to trit-planes."
+    assert len(sanitize.comment("word " * 400)) <= 240

@@ -14,14 +14,14 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
 
-from newsletter import wiring
-from newsletter.alerts import Kind
-from newsletter.housekeeping import add_to, do_night, do_round
-from newsletter.inbox import take
-from newsletter.links import Links
-from newsletter.people import EventKind, SubscriberState
-from newsletter.pulse import Pulse
-from newsletter.stopping import Stopped
+from newsletter import bootstrap
+from newsletter.domain.alerts import Kind
+from newsletter.domain.links import Links
+from newsletter.domain.mail import EventKind, SubscriberState
+from newsletter.errors import Stopped
+from newsletter.inbound.processor import take
+from newsletter.jobs.housekeeping import add_to, do_night, do_round
+from newsletter.jobs.watchdog import Pulse
 from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
@@ -34,8 +34,8 @@ from tests.fakes.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.people import Subscriber
-    from newsletter.room import Room
+    from newsletter.context import Room
+    from newsletter.domain.mail import Subscriber
 
 RUBRICS = Path(__file__).parents[1] / "templates" / "rubrics"
 NOW = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ class House:
         }
         self.now = NOW
         self.room: Room = replace(
-            wiring.build(settings(**{**options, **given})), clock=lambda: self.now
+            bootstrap.build(settings(**{**options, **given})), clock=lambda: self.now
         )
         self.ann = reader(rubric="foundation-models")
         with store.begin() as tx:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from newsletter.people import PREFERENCES
+from newsletter.domain.mail import PREFERENCES
 from newsletter.store import Store, subscribers
 from tests.fakes.database import upgraded
 from tests.fakes.world import Done, World

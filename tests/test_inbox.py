@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from newsletter.inbox import Post, is_aligned, take, work_off
-from newsletter.links import TEST_READER
-from newsletter.model import Rubric
-from newsletter.people import Subscriber, SubscriberState
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import Subscriber, SubscriberState
+from newsletter.domain.model import Rubric
+from newsletter.inbound.processor import Post, is_aligned, take, work_off
 from newsletter.render import Renderer, Site
 from newsletter.store import inbound, subscribers
-from newsletter.store.inbound import State
+from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
 from tests.economy import LARGE
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, reader
@@ -63,9 +63,11 @@ def state(post: Post, person: Subscriber) -> SubscriberState:
     return known.state
 
 
-def kept(post: Post) -> list[State]:
+def kept(post: Post) -> list[InboundState]:
     with post.store.read() as tx:
-        return [State(s) for s in tx.scalars(select(table.c.state).order_by(table.c.received_at))]
+        return [
+            InboundState(s) for s in tx.scalars(select(table.c.state).order_by(table.c.received_at))
+        ]
 
 
 def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: Post, person: Subscriber):
@@ -79,7 +81,7 @@ def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: Post, person: 
     assert (mail.to_email, mail.reply_to) == (person.email, SENDER.operator)
     assert dict(mail.headers)["Auto-Submitted"] == "auto-replied"
     assert LINKS.preferences_url(person.id) in mail.text
-    assert kept(post) == [State.DONE]
+    assert kept(post) == [InboundState.DONE]
     assert receive(post, text, to, now=LATER) == 0
 
 
@@ -119,8 +121,8 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
     with post.store.begin() as tx:
         [waiting] = inbound.queue(tx)
         assert (waiting.said, waiting.raw) == ("How do I unsubscribe my colleague?", b"")
-        assert inbound.settle(tx, waiting.id, State.DONE)
-        assert not inbound.settle(tx, waiting.id, State.DONE)
+        assert inbound.settle(tx, waiting.id, InboundState.DONE)
+        assert not inbound.settle(tx, waiting.id, InboundState.DONE)
         assert inbound.queue(tx) == []
 
 
@@ -146,7 +148,7 @@ def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
     [mail] = answers(post)
     assert LINKS.preferences_url(person.id) in mail.text
     assert "Erase me" in mail.text
-    assert kept(post) == [State.REVIEW]
+    assert kept(post) == [InboundState.REVIEW]
     assert state(post, person) is SubscriberState.ACTIVE
 
 
@@ -176,13 +178,13 @@ def test_17_machines_are_neither_obeyed_nor_answered(
     to = LINKS.reply_address(person.id)
     assert receive(post, "unsubscribe", to, headers=headers) == 0
     assert state(post, person) is SubscriberState.ACTIVE
-    assert kept(post) == [State.DONE]
+    assert kept(post) == [InboundState.DONE]
 
 
 def test_17_two_of_us_writing_to_each_other_fall_silent(post: Post, person: Subscriber):
     receive(post, "help", LINKS.reply_address(person.id))
     [answer] = answers(post)
-    from newsletter.mime import to_bytes
+    from newsletter.mailers.mime import to_bytes
 
     back = to_bytes(answer)
     take(post.store, back, SENDER.email, [LINKS.reply_address(person.id)], LATER)
@@ -237,7 +239,7 @@ def test_18_without_a_token_an_aligned_from_is_enough(post: Post, person: Subscr
 def test_18_a_stranger_is_never_answered(post: Post):
     assert receive(post, "unsubscribe", "digest@in.example.org") == 0
     assert receive(post, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
-    assert kept(post) == [State.REVIEW, State.REVIEW]
+    assert kept(post) == [InboundState.REVIEW, InboundState.REVIEW]
 
 
 def test_18_a_bent_token_proves_nothing(post: Post, person: Subscriber):
@@ -249,7 +251,7 @@ def test_18_a_bent_token_proves_nothing(post: Post, person: Subscriber):
 
 def test_24_an_answer_to_a_test_mail_changes_nothing(post: Post):
     assert receive(post, "unsubscribe", LINKS.reply_address(TEST_READER)) == 0
-    assert kept(post) == [State.DONE]
+    assert kept(post) == [InboundState.DONE]
 
 
 def test_who_complained_is_never_written_to(post: Post, person: Subscriber):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from newsletter import announcements
-from newsletter.announcements import announcement
+from newsletter.domain import announcements
+from newsletter.domain.announcements import announcement
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.world import World
 

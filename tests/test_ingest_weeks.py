@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from newsletter.announcements import announcement, following
-from newsletter.model import DayKind
-from newsletter.reading import fresh
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.model import DayKind
+from newsletter.scoring.workload import fresh
 from newsletter.store import digests
 from tests import issues
 from tests.fakes.sky import Submission, Version, withdrawal

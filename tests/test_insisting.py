@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from newsletter.insisting import IN_A_HURRY, PATIENCE, insist
 from newsletter.store import StoreError
+from newsletter.store.retry import IN_A_HURRY, PATIENCE, insist
 
 
 class Shaky:

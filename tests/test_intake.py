@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from newsletter.people import SubscriberState
-from newsletter.roster import Row
-from newsletter.store import intake, subscribers, suppressions
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.subscriber_csv import SubscriberRow
+from newsletter.store import subscribers, suppressions
 from newsletter.store.subscribers import Change
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import RUBRIC as READS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.people import Subscriber
+    from newsletter.domain.mail import Subscriber
     from newsletter.store import Store
 
 LATER = START + timedelta(days=1)
@@ -41,12 +41,12 @@ def known_before(tx: Connection) -> None:
     suppressions.suppress(tx, "reader21@example.org", Reason.COMPLAINED, "event", START)
 
 
-def row(number: int, **changes: Any) -> Row:
+def row(number: int, **changes: Any) -> SubscriberRow:
     said = {"line": number, "email": f"reader{number}@example.org", "rubric": READS}
-    return Row(**{**said, **changes})
+    return SubscriberRow(**{**said, **changes})
 
 
-def given() -> list[Row]:
+def given() -> list[SubscriberRow]:
     rows = [row(number, name=f"Reader {number}") for number in range(1_030)]
     rows += [
         row(1_031, email="READER7@example.org.", name="Reader 7"),
@@ -67,10 +67,10 @@ def test_20_many_at_once_end_as_one_by_one(store: Store):
         trial = tx.begin_nested()
         one_by_one = Counter[Change]()
         for one in given():
-            one_by_one += intake.save_all(tx, [one], "asked", LATER).counts
+            one_by_one += subscribers.save_all(tx, [one], "asked", LATER).counts
         expected = stored(tx)
         trial.rollback()
-        at_once = intake.save_all(tx, given(), "asked", LATER).counts
+        at_once = subscribers.save_all(tx, given(), "asked", LATER).counts
         assert stored(tx) == expected
     assert +at_once == one_by_one
     assert min(at_once[change] for change in Change) > 0
@@ -83,7 +83,7 @@ def test_20_a_thousand_rows_are_a_few_statements(store: Store):
     event.listen(*listen)
     try:
         with store.begin() as tx:
-            intake.save_all(tx, [row(number) for number in range(1_000)], "asked", START)
+            subscribers.save_all(tx, [row(number) for number in range(1_000)], "asked", START)
     finally:
         event.remove(*listen)
     assert len(asked) < 20

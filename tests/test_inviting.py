@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.inviting import IMPORTED_AN_HOUR, Invited, invite_pending
+from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, Invited, invite_pending
+from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
-from newsletter.people import SubscriberState
 from newsletter.store import signups
 from tests.fakes.pages import NOW, Mailbox, desk, reader
 from tests.fakes.world import World

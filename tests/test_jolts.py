@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import create_engine, text
 
-from newsletter.due import due_at
+from newsletter.domain.mail import DeliveryState
+from newsletter.domain.send_times import due_at
 from newsletter.mailers import SendError, Verdict
-from newsletter.people import DeliveryState
 from newsletter.store import Store, StoreError, claims
 from tests.fakes.mail import FakeMailer, Town
 
 if TYPE_CHECKING:
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
 
 READERS = 12
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from newsletter import lives
-from newsletter.leading import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, Leader
-from newsletter.pulse import SILENT_SECONDS, STUCK_SECONDS, Pulse
+from newsletter import process
+from newsletter.jobs.leader import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, Leader
+from newsletter.jobs.watchdog import SILENT_SECONDS, STUCK_SECONDS, Pulse
 from newsletter.store import leases
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
@@ -81,7 +81,7 @@ def test_a_leader_that_died_on_this_machine_is_followed_at_once(leader):
         os._exit(0)
     os.waitpid(dead, 0)
     assert leader(f"{socket.gethostname()[:64]}/{dead}/mark").leads()
-    assert leader(lives.me()).leads()
+    assert leader(process.me()).leads()
 
 
 def test_one_that_ends_in_order_leaves_the_lease_and_no_life(leader, store):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from newsletter import lives
-from newsletter.model import Usage
+from newsletter import process
+from newsletter.domain.model import Usage
 from newsletter.scorers import Call, Request
 from newsletter.store import ledger
 from newsletter.store.papers import keep
@@ -20,7 +20,7 @@ from newsletter.store.tables import call as calls
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, paper, papers
 
 if TYPE_CHECKING:
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
     from newsletter.store import Store
 
 SOON = MORNING + timedelta(minutes=10)
@@ -34,7 +34,7 @@ def kept(store: Store) -> Store:
 
 
 def account(owner: str | None = None) -> ledger.Account:
-    return ledger.Account(RUBRIC.slug, RUBRIC.fingerprint, "m/1", DAY, owner or lives.me())
+    return ledger.Account(RUBRIC.slug, RUBRIC.fingerprint, "m/1", DAY, owner or process.me())
 
 
 def call(upper: int, *given: Paper) -> Call:
@@ -93,12 +93,12 @@ def test_papers_in_flight_elsewhere_are_left_alone(kept: Store) -> None:
 
 
 def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
-    host = lives.me().split("/")[0]
+    host = process.me().split("/")[0]
     reserve(kept, call(1, paper(1)), 100, owner=f"{host}/4194303/dead")
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/alive")
     reserve(kept, call(4, paper(3)), 100)
     with kept.begin() as tx:
-        ledger.bury(tx, account(), MORNING, lives.is_gone)
+        ledger.bury(tx, account(), MORNING, process.is_gone)
     reserve(kept, call(8, paper(1)), 100)
     for living in (paper(2), paper(3)):
         with pytest.raises(ledger.NoReservation):
@@ -108,7 +108,7 @@ def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
 def test_a_lease_ends(kept: Store) -> None:
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/x")
     with kept.begin() as tx:
-        ledger.bury(tx, account(), SOON, lives.is_gone)
+        ledger.bury(tx, account(), SOON, process.is_gone)
     reserve(kept, call(8, paper(2)), 100)
 
 
@@ -130,18 +130,18 @@ def test_rivals_never_reserve_more_than_there_is(kept: Store) -> None:
 
 
 def test_who_is_gone() -> None:
-    host, pid, _ = lives.me().split("/")
-    assert not lives.is_gone(lives.me())
-    assert lives.is_gone(f"{host}/{pid}/an-earlier-birth")
-    assert lives.is_gone(f"{host}/4194303/x")
-    assert not lives.is_gone(f"{host}/1/x")
-    assert not lives.is_gone("elsewhere/4194303/x")
+    host, pid, _ = process.me().split("/")
+    assert not process.is_gone(process.me())
+    assert process.is_gone(f"{host}/{pid}/an-earlier-birth")
+    assert process.is_gone(f"{host}/4194303/x")
+    assert not process.is_gone(f"{host}/1/x")
+    assert not process.is_gone("elsewhere/4194303/x")
 
 
 def monthly(store: Store, upper: int, at: datetime, *, rubric: str = RUBRIC.slug) -> None:
     """A reservation out of a month's 100, with plenty left of the day's own budget."""
     made = Call(Request(RUBRIC, (paper(1),)), "m", {}, upper, at)
-    mine = ledger.Account(rubric, f"{rubric} {at}", "m/1", at.date(), lives.me())
+    mine = ledger.Account(rubric, f"{rubric} {at}", "m/1", at.date(), process.me())
     with store.begin() as tx:
         ledger.reserve(tx, mine, made, ledger.Budget(10_000, month_nanos=100), at)
 
@@ -306,7 +306,7 @@ def test_only_the_call_that_is_done_is(kept: Store) -> None:
                 ledger.answered(tx, each, b"raw", Usage("m", input_nanos=1), MORNING)
             ledger.done(tx, one)
             assert [waiting.call_id for waiting in ledger.unread(tx, account())] == [other]
-            tx.execute(calls.update().values(state=ledger.State.INTENT, raw=None))
+            tx.execute(calls.update().values(state=ledger.CallState.INTENT, raw=None))
 
 
 def test_an_answer_found_later_is_stored_once_and_only_with_its_usage(kept: Store) -> None:

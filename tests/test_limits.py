@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.mail_pace import MailPace
-from newsletter.mailers.sendgrid import SendGrid
-from newsletter.model import Usage
+from newsletter.delivery.limits import MailPace
+from newsletter.domain.model import Usage
+from newsletter.mailers.sendgrid.mailer import SendGrid
 from newsletter.scorers import Answer, Call, Failure, Request, ScorerError
-from newsletter.scoring_pace import NotYet, ScoringPace
-from newsletter.source_pace import Line as Turns
-from newsletter.sources.arxiv.line import Line
-from newsletter.store import pace
+from newsletter.scoring.rate_limit import NotYet, ScoringPace
+from newsletter.sources.arxiv.transport import Line
+from newsletter.store import rate_limits
+from newsletter.store.rate_limits import Line as Turns
 from tests.conftest import BACKENDS
 from tests.fakes import arxiv, scoring
 from tests.fakes.anthropic import FakeAnthropic
@@ -178,4 +178,4 @@ def test_a_line_without_a_queue_writes_nothing(store: Store):
     with arxiv.FakeArxiv([]) as fake:
         Line("test", 0.0).ask(fake.url, lambda _body: None)
     with store.read() as tx:
-        assert pace.rest(tx, "arxiv", START) == 0
+        assert rate_limits.rest(tx, "arxiv", START) == 0

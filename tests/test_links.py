@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.links import LOCAL_PART_OCTETS, TEST_READER, Links, Purpose
-from newsletter.model import Rubric
+from newsletter.domain.links import LOCAL_PART_OCTETS, TEST_READER, Links, Purpose
+from newsletter.domain.model import Rubric
 
 READER = uuid4().hex
 LINKS = Links("https://digest.example.org", ["k" * 32], "in.example.org")

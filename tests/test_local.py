@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter.model import Outcome
+from newsletter.domain.model import Outcome
 from newsletter.scorers.local import Local
 from tests.fakes.scoring import limits, paper, papers, scored
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from newsletter.people import Delivery, DeliveryState, EventKind
+from newsletter.domain.mail import Delivery, DeliveryState, EventKind
 from newsletter.store import Store, claims, events
 from newsletter.store.claims import Outcome
 from newsletter.store.events import Event

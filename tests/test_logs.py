@@ -19,12 +19,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from newsletter import daily, logs
-from newsletter.engine import Local
-from newsletter.links import Links
-from newsletter.room import no_report
+from newsletter import logs
+from newsletter.context import no_report
+from newsletter.domain.links import Links
+from newsletter.jobs import daily
+from newsletter.jobs.engine import Local
 from newsletter.store import Store, subscribers
-from newsletter.store.units import Ending, Kind, Unit
+from newsletter.store.tasks import Ending, Kind, Unit
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import Town, settings
 from tests.fakes.scoring import honest
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
 TOKEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnop"

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from newsletter.announcements import announcement, following, previous
-from newsletter.fetch import BatchGrowing, BatchLate, Fetched, fetch, look_again
-from newsletter.settling import How
+from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.completeness import How
+from newsletter.ingest.fetch import BatchGrowing, BatchLate, Fetched, fetch, look_again
+from newsletter.ingest.status import Batch, is_whole, standing
 from newsletter.sources import SourceError
-from newsletter.standing import Batch, is_whole, standing
-from newsletter.store import looks as seen
 from newsletter.store import papers as shelf
+from newsletter.store import polls as seen
 from tests.fakes.sky import Clock, Sky, SkySource, Submission
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 9, day) for day in range(22, 27))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.mailbox import Mailbox, MailboxError
-from newsletter.model import READ_BYTES
+from newsletter.domain.model import READ_BYTES
+from newsletter.mailers.imap import Mailbox, MailboxError
 from newsletter.settings import SettingsError
 from newsletter.store import StoreError
 from tests.fakes.imap import FakeImap

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from newsletter.domain.mail import DeliveryState
 from newsletter.mailers.outbox import Outbox
-from newsletter.people import DeliveryState
 from newsletter.store import Store, claims, deliveries, subscribers
 from tests.fakes.database import upgraded
 from tests.fakes.mail import START, FakeMailer, Town, outbox_settings

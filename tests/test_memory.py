@@ -12,14 +12,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, insert, select
 
-from newsletter.commands.pages import desk_of
-from newsletter.daily import first_wanted
-from newsletter.housekeeping import do_night, do_round
-from newsletter.owing import owe_all, owe_due, waiting
-from newsletter.people import DeliveryState
+from newsletter.delivery.planner import owe_all, owe_due, waiting
+from newsletter.domain.mail import DeliveryState
+from newsletter.jobs.daily import first_wanted
+from newsletter.jobs.housekeeping import do_night, do_round
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery, subscriber
 from newsletter.web import metrics
+from newsletter.web.server import desk_of
 from tests import issues
 from tests.conftest import BACKENDS
 from tests.fakes.mail import reader
@@ -77,7 +77,12 @@ class House:
             gone = {"state": "unsubscribed"} if n % LEAVES == 0 else {}
             one = reader(n, rubric="stars")
             rows.append(
-                {"id": uuid4().hex, "since": came, **subscribers.columns(one, came), **gone}
+                {
+                    "id": uuid4().hex,
+                    "since": came,
+                    **subscribers.subscriber_columns(one, came),
+                    **gone,
+                }
             )
         self.number = number
         with self.store.begin() as tx:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from newsletter.alerts import Kind
-from newsletter.announcements import following
-from newsletter.model import NANOS_PER_DOLLAR
-from newsletter.people import SubscriberState
-from newsletter.store import Store, alerts, figures, inbound, leases, troubles
-from newsletter.store.figures import Figures
+from newsletter.domain.alerts import Kind
+from newsletter.domain.announcements import following
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.model import NANOS_PER_DOLLAR
+from newsletter.store import Store, alerts, inbound, incidents, leases, metrics
+from newsletter.store.metrics import Figures
 from newsletter.store.tables import call, delivery
 from newsletter.web.app import create_app
-from newsletter.web.exposition import Family, exposition
-from newsletter.web.metrics import show
+from newsletter.web.metrics import Family, exposition, show
 from tests.fakes.browser import served
 from tests.fakes.mail import Clock, Town
 from tests.fakes.pages import NOW, STARS, TUESDAY, desk, issue, paper, reader
@@ -25,7 +24,7 @@ from tests.fakes.prometheus import parse
 from tests.fakes.service_room import Service
 
 if TYPE_CHECKING:
-    from newsletter.web.desk import Desk
+    from newsletter.web.context import Desk
 
 BROKEN = [
     "a 1",
@@ -120,8 +119,8 @@ def test_queues_ages_and_alerts(store: Store):
         )
         letter = inbound.next_new(tx)
         assert letter
-        inbound.settle(tx, letter.id, inbound.State.LETTER)
-        troubles.took(tx, "score", 12.5, NOW)
+        inbound.settle(tx, letter.id, inbound.InboundState.LETTER)
+        incidents.took(tx, "score", 12.5, NOW)
         leases.beat(tx, "one", "serve", NOW - timedelta(seconds=30))
         leases.beat(tx, "two", "serve", NOW - timedelta(seconds=90))
     service = Service(store)
@@ -160,5 +159,5 @@ def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
                 seen = getattr(kept, name)(tx, now)
                 assert seen == getattr(Figures(), name)(tx, now), (name, day)
     with store.read() as tx:
-        assert figures.spent_since(tx, NOW) == sum(1000 + day for day in range(20))
+        assert metrics.spent_since(tx, NOW) == sum(1000 + day for day in range(20))
         assert kept.mails(tx, now) == {"pending": 40}

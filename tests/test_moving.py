@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from sqlalchemy import select
 
-from newsletter.deliver import GLANCE_SECONDS
+from newsletter.delivery.sender import GLANCE_SECONDS
 from newsletter.store import Store
 from newsletter.store.tables import delivery
 from tests.conftest import POSTGRES

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from newsletter import network
-from newsletter.mailers.sendgrid import SendGrid
-from newsletter.mailers.sendgrid_lists import SendGridLists
+from newsletter.mailers.sendgrid.mailer import SendGrid
+from newsletter.mailers.sendgrid.suppressions import SendGridLists
 from newsletter.scorers import Failure, Request, ScorerError
-from newsletter.scorers.claude import Claude
+from newsletter.scorers.claude.scorer import Claude
 from newsletter.settings import Settings, SettingsError
-from newsletter.sources.arxiv import Arxiv
+from newsletter.sources.arxiv.source import Arxiv
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.connect_proxy import ConnectProxy

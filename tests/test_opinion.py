@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from newsletter.model import Score
-from newsletter.opinion import MOST, all_settled, band, settled
+from newsletter.domain.model import Score
+from newsletter.scoring.second_opinion import MOST, all_settled, band, settled
 from tests.fakes.scoring import RUBRIC, paper
 
 

@@ -11,18 +11,27 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event, insert, select, update
 
-from newsletter.digest import compose, sum_up
-from newsletter.model import Criterion, DayKind, Listing, Outcome, Paper, Rubric, Score, Usage
-from newsletter.model import Withdrawal as Withdrawn
-from newsletter.owing import owe_all, owe_due, waiting
-from newsletter.people import WEEKLY, DeliveryState, Subscriber
+from newsletter.delivery.planner import owe_all, owe_due, waiting
+from newsletter.domain.digest import compose, sum_up
+from newsletter.domain.mail import WEEKLY, DeliveryState, Subscriber
+from newsletter.domain.model import (
+    Criterion,
+    DayKind,
+    Listing,
+    Outcome,
+    Paper,
+    Rubric,
+    Score,
+    Usage,
+)
+from newsletter.domain.model import Withdrawal as Withdrawn
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import paper as paper_table
 
 if TYPE_CHECKING:
-    from newsletter.model import Digest
+    from newsletter.domain.model import Digest
     from newsletter.store import Store
 
 UTC_ZONE, SEVEN = ZoneInfo("UTC"), time(7, 0)

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 from bs4 import BeautifulSoup
 
-from newsletter.model import Coverage, DayKind, Outcome, Pick, Score, Usage
-from newsletter.people import Format
+from newsletter.domain.mail import Format
+from newsletter.domain.model import Coverage, DayKind, Outcome, Pick, Score, Usage
 from newsletter.render import Nav, Reader, Rendered, Renderer
 from tests import issues
 from tests.issues import NAV, READER, SITE, digest, near_miss, paper, pick

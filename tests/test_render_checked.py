@@ -9,11 +9,11 @@ from datetime import date
 import pytest
 from bs4 import BeautifulSoup
 
-from newsletter.model import Crosscheck, Withdrawal
-from newsletter.people import Format
+from newsletter.domain.completeness import How
+from newsletter.domain.mail import Format
+from newsletter.domain.model import Crosscheck, Withdrawal
 from newsletter.render import Renderer
-from newsletter.render.checked import APART, HOW, MOST_WITHDRAWN, STATES, checked
-from newsletter.settling import How
+from newsletter.render.verification import APART, HOW, MOST_WITHDRAWN, STATES, checked
 from tests import issues
 from tests.issues import NAV, READER, SITE
 
@@ -68,7 +68,7 @@ def test_where_there_was_nothing_to_compare_nothing_is_said():
 
 
 def test_every_reason_has_words():
-    from newsletter.crosscheck import State, Why
+    from newsletter.ingest.feed_check import State, Why
 
     assert set(APART) == set(Why)
     assert set(STATES) == set(State) - {State.FRESH}

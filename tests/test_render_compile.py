@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from jinja2 import Environment
 
-from newsletter.render.compile import BuildError, compile_mjml, inline, mjml_to_html
+from newsletter.render.mjml import BuildError, compile_mjml, inline, mjml_to_html
 from newsletter.render.templates import FOLDER, INLINE, Templates
 from tests import issues
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from newsletter.render.plain import flow, rows, tidy, unwrapped
+from newsletter.render.plain_text import flow, rows, tidy, unwrapped
 
 
 def test_lines_have_72_columns_and_links_stay_whole():

@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from newsletter.afterword import with_afterword
-from newsletter.announcements import announcement, following
-from newsletter.crosscheck import State
-from newsletter.model import DayKind, Withdrawal
-from newsletter.store import digests, versions
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.model import DayKind, Withdrawal
+from newsletter.domain.withdrawals import is_withdrawn
+from newsletter.ingest.feed_check import State
+from newsletter.ingest.status import with_afterword
+from newsletter.store import digests, paper_versions
 from newsletter.store import papers as shelf
 from newsletter.store.tables import paper, paper_version
-from newsletter.withdrawals import is_withdrawn
 from tests import issues
 from tests.fakes.sky import Version, withdrawal
 from tests.test_crosscheck import morning
@@ -107,7 +107,7 @@ def test_a_withdrawal_of_what_was_sent_is_told_once_in_each_rubric(house):
     with house.store.read() as tx:
         found = digests.load(tx, issues.RUBRIC.slug, MONDAY)
         assert found is not None
-        assert versions.withdrawn_of(tx, found[0]) == {"2509.00001": REASON}
+        assert paper_versions.withdrawn_of(tx, found[0]) == {"2509.00001": REASON}
         again = digests.load(tx, issues.RUBRIC.slug, WEDNESDAY)
         assert again is not None
         assert again[1].withdrawn == told

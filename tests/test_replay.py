@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.fidelity import against, agreement, jaccard
-from newsletter.model import Score
-from newsletter.replay import Again, StoredDay, replay, rescore, stored
+from newsletter.domain.model import Score
+from newsletter.scoring.replay import (
+    Again,
+    StoredDay,
+    against,
+    agreement,
+    jaccard,
+    replay,
+    rescore,
+    stored,
+)
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
     DAY,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.courtesy import plain
-from newsletter.incoming import html_to_text, read
-from newsletter.new_text import find
-from newsletter.phrases import Wish, wish_of
-from newsletter.replies import Kind, Reply, understand
+from newsletter.inbound.intents import Wish, wish_of
+from newsletter.inbound.mime import html_to_text, read
+from newsletter.inbound.new_text import find
+from newsletter.inbound.normalize import plain
+from newsletter.inbound.reply_parser import Kind, Reply, understand
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import (
     CHARSETS,

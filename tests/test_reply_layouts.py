@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from bench.mail_replies import CORPUS, Measured, corpus_layouts, measure, own_layouts
-from newsletter.incoming import read
-from newsletter.model import DayKind
-from newsletter.new_text import find
-from newsletter.phrases import Wish
-from newsletter.render.frame import subject
-from newsletter.replies import Kind, understand
+from newsletter.domain.model import DayKind
+from newsletter.inbound.intents import Wish
+from newsletter.inbound.mime import read
+from newsletter.inbound.new_text import find
+from newsletter.inbound.reply_parser import Kind, understand
+from newsletter.render.summary import subject
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
 from tests.issues import RUBRIC, digest, pick

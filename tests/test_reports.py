@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from newsletter import daily, returned
-from newsletter.inbox import Post, take, work_off
-from newsletter.model import Rubric
-from newsletter.people import DeliveryState, SubscriberState
+from newsletter import errors
+from newsletter.domain.mail import DeliveryState, SubscriberState
+from newsletter.domain.model import Rubric
+from newsletter.inbound import bounces
+from newsletter.inbound.processor import Post, take, work_off
 from newsletter.render import Renderer, Site
-from newsletter.store import StoreError, inbound, subscribers, suppressions, waiting
-from newsletter.store.inbound import State
+from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
+from newsletter.store.inbound import InboundState
 from newsletter.store.tables import delivery, event, subscriber
 from newsletter.store.tables import inbound as table
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
@@ -42,7 +43,7 @@ def town(store: Store) -> Town:
 
 def post(town: Town) -> Post:
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-    return Post(town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, daily.safely)
+    return Post(town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, errors.safely)
 
 
 def report(
@@ -148,7 +149,7 @@ def test_18_an_address_alone_proves_nothing(town: Town):
     assert events_told(town) == ["soft bounce"]
     with town.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
-        assert [one.state for one in inbound.queue(tx)] == [State.LETTER]
+        assert [one.state for one in inbound.queue(tx)] == [InboundState.LETTER]
 
 
 @pytest.mark.parametrize("subtype", ["report", "mixed"])
@@ -234,7 +235,7 @@ def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(town: Tow
     arrive(town, report("stranger@elsewhere.example"))
     arrive(town, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")
     with town.store.read() as tx:
-        assert waiting.unreadable(tx, START) == 2
+        assert operator_views.unreadable(tx, START) == 2
     assert events_told(town) == []
 
 
@@ -260,8 +261,8 @@ def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
 
 @given(st.binary(max_size=400))
 def test_16_whatever_comes_back_can_be_read(raw: bytes):
-    returned.read(raw)
-    returned.read(b"Final-Recipient: rfc822;" + raw)
+    bounces.read(raw)
+    bounces.read(b"Final-Recipient: rfc822;" + raw)
 
 
 def reply(said: str, number: int) -> bytes:
@@ -298,7 +299,7 @@ def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: T
     assert states(town)[second.email] == SubscriberState.UNSUBSCRIBED
     with town.store.read() as tx:
         [waiting] = inbound.queue(tx)
-    assert (waiting.state, "log" in waiting.said) == (State.REVIEW, True)
+    assert (waiting.state, "log" in waiting.said) == (InboundState.REVIEW, True)
     assert work_off(post(town), START) == 0
 
 
@@ -326,6 +327,6 @@ def test_14_a_database_that_is_away_blames_no_mail(town: Town):
         with town.store.begin() as tx:
             tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
     with town.store.read() as tx:
-        assert list(tx.scalars(select(table.c.state))) == [State.NEW]
+        assert list(tx.scalars(select(table.c.state))) == [InboundState.NEW]
         assert subscribers.get(tx, row.subscriber_id)
     assert work_off(post(town), START) == 1

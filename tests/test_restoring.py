@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.bounces import IN_A_ROW, SPAN
-from newsletter.people import EventKind
-from newsletter.store import Store, events, restoring, subscribers, suppressions
+from newsletter.domain.bounce_codes import IN_A_ROW, SPAN
+from newsletter.domain.mail import EventKind
+from newsletter.store import Store, events, restore_subscriber, subscribers, suppressions
 from newsletter.store.events import Event
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import START, reader
@@ -146,7 +146,7 @@ def test_soft_bounces_of_before_count_no_more(store: Store):
         subscribers.save(tx, person, START)
         events.apply(tx, told, told[-1].at)
         assert subscribers.count_states(tx).keys() == {"bounced"}
-        assert restoring.bring_back(tx, person.email, "asked", restored)
+        assert restore_subscriber.bring_back(tx, person.email, "asked", restored)
         later = restored + timedelta(hours=1)
         events.apply(tx, [Event(EventKind.SOFT_BOUNCE, person.email, later)], later)
         assert subscribers.count_states(tx).keys() == {"active"}

@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from newsletter.addresses import fingerprint
-from newsletter.bounces import first_mails_left, too_many_gone
-from newsletter.deliver import Limits, Tally
+from newsletter.delivery.sender import Limits, Tally
+from newsletter.domain.addresses import fingerprint
+from newsletter.domain.alerts import Bounds
+from newsletter.domain.bounce_codes import first_mails_left, too_many_gone
+from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.mailers import SendError, Verdict
-from newsletter.people import DeliveryState, EventKind
-from newsletter.store import Store, events, first_mails, inbound, sights
+from newsletter.operations.alert_rules import find
+from newsletter.store import Store, events, first_mails, inbound, monitoring
 from newsletter.store.events import Event
-from newsletter.store.inbound import State
+from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
-from newsletter.symptoms import Bounds, find
 from tests.fakes.mail import RUBRIC, FakeMailer, Town
 from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.alerts import Alert
-    from newsletter.people import Email
+    from newsletter.domain.alerts import Alert
+    from newsletter.domain.mail import Email
 
 DAY = date(2025, 9, 23)
 BOUNDS = Bounds(timedelta(hours=3), 0, None, 0)
@@ -36,7 +37,7 @@ ALLOW = f"newsletter deliveries allow --date {DAY} --rubric {RUBRIC}"
 
 def alerts(town: Town) -> list[Alert]:
     with town.store.read() as tx:
-        return find(sights.look(tx, town.clock.now()), BOUNDS)
+        return find(monitoring.look(tx, town.clock.now()), BOUNDS)
 
 
 def imported(store: Store, people: int, known: int = 0) -> Town:
@@ -178,7 +179,7 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
         raw, who = b"Subject: Failure\r\n\r\nIt failed.", "postmaster@x.example"
         inbound.keep(tx, raw, envelope_from=who, envelope_to="a@b.c", now=now, aligned=False)
         [letter] = tx.scalars(select(table.c.id))
-        inbound.settle(tx, letter, State.UNREADABLE, None, "It failed.")
+        inbound.settle(tx, letter, InboundState.UNREADABLE, None, "It failed.")
     assert "nothing of a mail of ours: 1 (newsletter deliveries reports)" in (
         world.newsletter("status").out
     )

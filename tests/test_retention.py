@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 from sqlalchemy import func, insert, select, update
 
-from newsletter import owing
-from newsletter.housekeeping import forget_mails, forget_scores
-from newsletter.model import Coverage, Outcome, Pick, Score
-from newsletter.store import digests, figures, ledger, papers, retention, scores, spending
+from newsletter.delivery import planner
+from newsletter.domain.model import Coverage, Outcome, Pick, Score
+from newsletter.jobs.housekeeping import forget_mails, forget_scores
+from newsletter.store import digests, ledger, metrics, monitoring, papers, retention, scores
 from newsletter.store.tables import (
     call,
     delivery,
@@ -61,7 +61,7 @@ def test_who_lost_his_row_is_not_mailed_again(store):
     town = mailed(store)
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
-    owing.owe_all(store, RUBRIC, DAY, OLD)
+    planner.owe_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 0
 
 
@@ -70,7 +70,7 @@ def test_a_past_day_that_is_made_only_now_is_mailed(store):
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
         tx.execute(update(digest).values(at=OLD))
-    owing.owe_all(store, RUBRIC, DAY, OLD)
+    planner.owe_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 3
 
 
@@ -127,8 +127,8 @@ def test_what_was_not_picked_is_forgotten_and_what_was_paid_is_not(store):
         read_day(store, fake, picked=1)
     with store.read() as tx:
         bill = ledger.usage(tx, scoring.RUBRIC.slug, scoring.DAY)
-        before = digests.load(tx, scoring.RUBRIC.slug, scoring.DAY), figures.papers(tx)
-        spent = spending.spent_since(tx, scoring.MORNING - timedelta(days=1))
+        before = digests.load(tx, scoring.RUBRIC.slug, scoring.DAY), metrics.papers(tx)
+        spent = monitoring.spent_since(tx, scoring.MORNING - timedelta(days=1))
     ids = [one.id for one in scoring.papers(4)]
     night(store, 179)
     assert kept(store) == (ids, 4, 1)
@@ -137,8 +137,8 @@ def test_what_was_not_picked_is_forgotten_and_what_was_paid_is_not(store):
     night(store, 182)
     with store.read() as tx:
         assert ledger.usage(tx, scoring.RUBRIC.slug, scoring.DAY) == bill
-        assert (digests.load(tx, scoring.RUBRIC.slug, scoring.DAY), figures.papers(tx)) == before
-        assert spending.spent_since(tx, scoring.MORNING - timedelta(days=1)) == spent
+        assert (digests.load(tx, scoring.RUBRIC.slug, scoring.DAY), metrics.papers(tx)) == before
+        assert monitoring.spent_since(tx, scoring.MORNING - timedelta(days=1)) == spent
         assert retention.scored_until(tx, scoring.MORNING + timedelta(days=999)) == []
 
 
@@ -156,7 +156,7 @@ def test_an_answer_that_nobody_parsed_is_kept(store):
     with FakeAnthropic(scoring.honest) as fake:
         read_day(store, fake, picked=4)
     with store.begin() as tx:
-        tx.execute(update(call).values(state=ledger.State.ANSWERED))
+        tx.execute(update(call).values(state=ledger.CallState.ANSWERED))
     night(store, 181)
     assert kept(store)[2] == 1
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.importing import new_subscriber
-from newsletter.people import WEEKDAYS, Format, Subscriber
-from newsletter.roster import Row, read_roster, write_roster
+from newsletter.domain.mail import WEEKDAYS, Format, Subscriber
+from newsletter.domain.preferences import parse_days
+from newsletter.domain.subscriber_csv import SubscriberRow, read_roster, write_roster
+from newsletter.domain.subscriber_import import new_subscriber
 from newsletter.rubric_folder import RubricFolder
-from newsletter.wishes import parse_days
 from tests.economy import LARGE
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def faults(data):
 def test_a_full_row():
     line = "Ada@Example.org,models,Ada L.,Europe/Berlin,07:30,mon wed fri,20,brief\n"
     assert rows(HEADER + line) == (
-        Row(
+        SubscriberRow(
             2,
             "Ada@example.org",
             "models",
@@ -56,7 +56,7 @@ def test_a_full_row():
 
 
 def test_two_columns_are_enough():
-    assert rows("email,rubric\na@x.org,models\n") == (Row(2, "a@x.org", "models"),)
+    assert rows("email,rubric\na@x.org,models\n") == (SubscriberRow(2, "a@x.org", "models"),)
 
 
 @pytest.mark.parametrize(
@@ -266,12 +266,14 @@ def test_the_example_names_shipped_rubrics():
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_the_line_in_which_excel_names_the_delimiter(first):
     data = f"{first}\r\nemail;rubric;name\r\na@x.org;models;Ada, the first, really\r\n"
-    assert rows(data) == (Row(3, "a@x.org", "models", "Ada, the first, really"),)
+    assert rows(data) == (SubscriberRow(3, "a@x.org", "models", "Ada, the first, really"),)
 
 
 def test_the_named_delimiter_counts_more_than_a_guess():
-    assert rows("sep=|\nemail|rubric\na@x.org|models\n") == (Row(3, "a@x.org", "models"),)
-    assert rows("sep=\t\nemail\trubric\na@x.org\tmodels\n") == (Row(3, "a@x.org", "models"),)
+    assert rows("sep=|\nemail|rubric\na@x.org|models\n") == (SubscriberRow(3, "a@x.org", "models"),)
+    assert rows("sep=\t\nemail\trubric\na@x.org\tmodels\n") == (
+        SubscriberRow(3, "a@x.org", "models"),
+    )
     (found,) = faults("sep=,\nemail,rubric\na@x.org,nope\n")
     assert found.startswith("line 3: ")
 

@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from newsletter.announcements import announcement
+from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
 from newsletter.sources import Kind, Named, SourceError
-from newsletter.sources.arxiv import IDS_AT_ONCE, Arxiv, feed_address
-from newsletter.sources.arxiv.line import RefusedError
 from newsletter.sources.arxiv.rss import LARGEST
+from newsletter.sources.arxiv.source import IDS_AT_ONCE, Arxiv, feed_address
+from newsletter.sources.arxiv.transport import RefusedError
 from tests.fakes import arxiv as world
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version

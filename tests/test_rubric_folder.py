@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.daily import work
-from newsletter.room import no_report
+from newsletter.context import no_report
+from newsletter.jobs.daily import work
 from newsletter.rubric_folder import RubricFolder, why_missing
 from newsletter.rubrics import RubricError
 from newsletter.store import digests
-from newsletter.store.units import Kind, Unit
+from newsletter.store.tasks import Kind, Unit
 from newsletter.web.app import create_app
 from tests.fakes import pages
 from tests.fakes.browser import served

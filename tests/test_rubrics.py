@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from newsletter.categories import KNOWN
+from newsletter.domain.categories import KNOWN
 from newsletter.rubric_folder import RubricFolder
 from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load
 

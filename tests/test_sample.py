@@ -7,7 +7,7 @@ import re
 from datetime import UTC, date, datetime
 from importlib.resources import files
 
-from newsletter.announcements import announcement
+from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
 from newsletter.sources.sample import DAY, Sample, read
 
@@ -22,7 +22,7 @@ def test_it_holds_sixty_papers_of_one_announcement():
 
 
 def test_every_paper_says_that_it_is_a_sample():
-    about = json.loads(files("newsletter").joinpath("data/sample-day.json").read_text("utf-8"))
+    about = json.loads(files("newsletter.sources").joinpath("sample_day.json").read_text("utf-8"))
     assert "invented" in about["about"]
     assert all("Sample paper, invented" in paper.comment for paper in read())
 

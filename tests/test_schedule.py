@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from newsletter import wiring
-from newsletter.leading import Leader
-from newsletter.people import Subscriber
-from newsletter.schedule import Mornings, scheduler
+from newsletter import bootstrap
+from newsletter.domain.mail import Subscriber
+from newsletter.jobs.leader import Leader
+from newsletter.jobs.scheduler import Mornings, scheduler
 from newsletter.settings import Settings
 from newsletter.store import subscribers
 
@@ -39,7 +39,7 @@ class House:
         )
         self.now = BEFORE
         self.outbox = folder / "outbox"
-        self.room = replace(wiring.build(settings), clock=lambda: self.now)
+        self.room = replace(bootstrap.build(settings), clock=lambda: self.now)
         self.mornings = Mornings(self.room)
 
     def join(self, email: str, rubric: str = "foundation-models", **wishes) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.model import Outcome
-from newsletter.score import ScoringFailed, Want, likeliest_first, score, score_all
+from newsletter.domain.model import Outcome
 from newsletter.scorers import Request
+from newsletter.scoring.run import ScoringFailed, Want, likeliest_first, score, score_all
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
@@ -34,8 +34,8 @@ from tests.fakes.waiting import becomes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.model import Paper, Rubric
-    from newsletter.score import Scored
+    from newsletter.domain.model import Paper, Rubric
+    from newsletter.scoring.run import Scored
     from newsletter.store import Store
 
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.model import Outcome
-from newsletter.scorers.claude import Claude
+from newsletter.domain.model import Outcome
+from newsletter.scorers.claude.scorer import Claude
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending
 from tests.fakes.scoring import (
@@ -42,8 +42,8 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.score import Scored
     from newsletter.scorers import Reading, Request
+    from newsletter.scoring.run import Scored
     from newsletter.store import Store
 
 COUNT = 33

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import delete, insert, text
 
-from newsletter.digest import compose
-from newsletter.model import Criterion, Listing, Outcome, Paper, Rubric, Score
+from newsletter.domain.digest import compose
+from newsletter.domain.model import Criterion, Listing, Outcome, Paper, Rubric, Score
 from newsletter.store import digests, search
 from newsletter.store.tables import archive_text
 from newsletter.store.tables import paper as paper_table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid import SendGrid, payload
+from newsletter.mailers.sendgrid.mailer import SendGrid, payload
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.tls import Authority

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.mailers import ListName
-from newsletter.mailers.sendgrid_check import SendGridCheck
-from newsletter.mailers.sendgrid_groups import SendGridGroups
-from newsletter.mailers.sendgrid_lists import SendGridLists
+from newsletter.mailers.sendgrid.batch import SendGridGroups
+from newsletter.mailers.sendgrid.check import SendGridCheck
+from newsletter.mailers.sendgrid.suppressions import SendGridLists
 from tests.fakes import prism
 from tests.fakes.mail import settings
 from tests.fakes.world import World, by_sendgrid

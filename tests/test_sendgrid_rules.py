@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from newsletter.domain.mail import Addressee, GroupEmail
 from newsletter.mailers import SendError
-from newsletter.mailers.sendgrid import SendGrid, payload
-from newsletter.mailers.sendgrid_groups import SendGridGroups, group_payload
-from newsletter.people import Addressee, GroupEmail
+from newsletter.mailers.sendgrid.batch import SendGridGroups, group_payload
+from newsletter.mailers.sendgrid.mailer import SendGrid, payload
 from tests.fakes import sendgrid_description
 from tests.fakes.mail import START, email, settings
 from tests.fakes.sendgrid import FakeSendGrid

@@ -14,10 +14,10 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
-from newsletter.commands.pages import answer, listening
-from newsletter.commands.serving import watch
-from newsletter.pulse import SILENT_SECONDS, Pulse
-from newsletter.schedule import scheduler, wake
+from newsletter.jobs.daemon import watch
+from newsletter.jobs.scheduler import scheduler, wake
+from newsletter.jobs.watchdog import SILENT_SECONDS, Pulse
+from newsletter.web.server import answer, listening
 from tests.fakes.world import World
 
 ROOT = Path(__file__).parents[1]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.env_file import misspelt
 from newsletter.settings import (
     ENV_FILE,
     Settings,
     SettingsError,
     doubtful,
+    misspelt,
     read_settings,
     refuse_half_set,
 )

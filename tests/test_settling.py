@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.settling import How, Look, Sight, after, ask_at, is_low, judge
+from newsletter.domain.completeness import How, Look, Sight, after, ask_at, is_low, judge
 from tests.fakes.sky import utc
 
 PUBLIC = utc("2025-09-23 00:00")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from newsletter import hostile, logs
-from newsletter.envelope import Sender, letter
-from newsletter.people import Format
+from newsletter import logs
+from newsletter.delivery.message import letter
+from newsletter.domain import sanitize
+from newsletter.domain.mail import Format, Sender
 from newsletter.settings import Settings
 from newsletter.store import Store
 from newsletter.store.tables import delivery, inbound, subscriber
@@ -144,5 +145,5 @@ def test_no_line_of_the_log_shows_it():
 
 def test_every_tag_character_goes_wherever_text_goes():
     tags = "".join(map(chr, range(0xE0000, 0xE0080)))
-    for way in (hostile.clean, hostile.visible, hostile.comment, hostile.rubric_for_model):
+    for way in (sanitize.clean, sanitize.visible, sanitize.comment, sanitize.rubric_for_model):
         assert way(f"a{tags}b") == "ab"

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from bench.simulate_year import check, simulate
-from newsletter import crosscheck, due, fetch, owing, turns
-from newsletter.announcements import announcement
-from newsletter.due import due_at
-from newsletter.people import WEEKDAYS
+from newsletter.delivery import plan_rules, planner
+from newsletter.domain import send_times
+from newsletter.domain.announcements import announcement
+from newsletter.domain.mail import WEEKDAYS
+from newsletter.domain.send_times import due_at
+from newsletter.ingest import feed_check, fetch
+from newsletter.ingest.poll import since_when
 from newsletter.store import digests
-from newsletter.window import since_when
 from tests.fakes.year import Year
 
 if TYPE_CHECKING:
@@ -100,22 +102,26 @@ FAULTS = {
         days=4,
         readers=("utc-models",),
     ),
-    "mail is due a day late": Fault(((due, "due_at"),), a_day_late, "a mail comes at its hour"),
+    "mail is due a day late": Fault(
+        ((send_times, "due_at"),), a_day_late, "a mail comes at its hour"
+    ),
     "who reads weekly is served daily": Fault(
-        ((turns, "is_weekly"), (owing, "is_weekly")),
+        ((plan_rules, "is_weekly"), (planner, "is_weekly")),
         lambda _habit: False,
         "one mail for a week",
         readers=("weekly-utc",),
     ),
-    "clocks never change": Fault(((due, "due_at"),), by_a_fixed_offset, "a mail comes at its hour"),
+    "clocks never change": Fault(
+        ((send_times, "due_at"),), by_a_fixed_offset, "a mail comes at its hour"
+    ),
     "any list of arXiv's is taken for the day's": Fault(
-        ((crosscheck, "_is_fresh"),),
+        ((feed_check, "_is_fresh"),),
         lambda _day, _category, _lines: True,
         "a paper is in the digest of its day",
     ),
     "who asked for Mondays is asked on the announcement's day": Fault(
-        ((due, "due_of"),),
-        lambda day, reader, zone, hour: due_at(day, due.zone_of(reader, zone), hour),
+        ((send_times, "due_of"),),
+        lambda day, reader, zone, hour: due_at(day, send_times.zone_of(reader, zone), hour),
         "one mail on a weekday asked for",
         readers=("mondays",),
     ),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from newsletter.links import LOCAL_PART_OCTETS, Purpose
+from newsletter.domain.links import LOCAL_PART_OCTETS, Purpose
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.smtp import Smtp, is_loopback
 from newsletter.settings import SettingsError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
     from newsletter.store import Store
 
 

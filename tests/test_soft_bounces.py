@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.bounces import Step, ended_at, in_a_row, next_step
-from newsletter.people import EventKind, SubscriberState
+from newsletter.domain.bounce_codes import Step, ended_at, in_a_row, next_step
+from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.store import deliveries, events, signups, soft_bounces, subscribers, suppressions
 from newsletter.store.events import Event
 from newsletter.store.tables import subscriber

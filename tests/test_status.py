@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from newsletter.owing import owe_due, waiting
-from newsletter.signs import Owed, give_sign, sign_if_well
+from newsletter.delivery.planner import owe_due, waiting
+from newsletter.operations.healthcheck_ping import Owed, give_sign, sign_if_well
 from newsletter.store import Store, alerts, inbound
 from newsletter.store.tables import delivery, digest
 from tests.fakes.service_room import START, Service
@@ -37,7 +37,7 @@ def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
         inbound.keep(tx, b"hello", "ann@example.org", "reply@x", START, aligned=False)
         letter = inbound.next_new(tx)
         assert letter
-        inbound.settle(tx, letter.id, inbound.State.REVIEW)
+        inbound.settle(tx, letter.id, inbound.InboundState.REVIEW)
     store.close()
     shown = world.newsletter("status").out
     assert shown.startswith("! Replies wait for you: 1 reply")

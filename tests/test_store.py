@@ -24,7 +24,7 @@ from newsletter.store import (
     StoreError,
     newest_revision,
     suppressions,
-    write_turn,
+    write_queue,
 )
 from newsletter.store.tables import inbound, inbound_body, metadata, suppression
 from tests.fakes.world import World
@@ -206,9 +206,9 @@ def test_another_process_is_next_however_fast_one_writes_on(tmp_path):
 def test_a_turn_that_never_comes_is_said_in_one_line(tmp_path):
     path = str(tmp_path / "n.db.turn")
     with (
-        write_turn.next_writer(path, 1),
+        write_queue.next_writer(path, 1),
         pytest.raises(TimeoutError, match="before us"),
-        write_turn.next_writer(path, 0.01),
+        write_queue.next_writer(path, 0.01),
     ):
         pass
 

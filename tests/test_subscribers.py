@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from newsletter.addresses import canonical, fingerprint
-from newsletter.people import Format, SubscriberState
+from newsletter.domain.addresses import canonical, fingerprint
+from newsletter.domain.mail import Format, SubscriberState
 from newsletter.store import subscribers, suppressions
 from newsletter.store.subscribers import Change
 from newsletter.store.suppressions import Reason

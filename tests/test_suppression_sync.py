@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from newsletter.domain.mail import SubscriberState
+from newsletter.inbound.suppression_sync import Synced, pass_on_erasures, sync, welcome_back
 from newsletter.mailers import ListName, ListsError
-from newsletter.mailers.sendgrid_lists import SendGridLists
-from newsletter.people import SubscriberState
-from newsletter.store import erasures, subscribers, suppressions
+from newsletter.mailers.sendgrid.suppressions import SendGridLists
+from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.suppression_sync import Synced, pass_on_erasures, sync, welcome_back
 from tests.fakes.mail import reader, settings
 from tests.fakes.sendgrid_lists import FakeLists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.people import Subscriber
+    from newsletter.domain.mail import Subscriber
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 24, 3, 0, tzinfo=UTC)
@@ -240,7 +240,7 @@ def forget(store: Store, person: Subscriber, at: datetime = NOW) -> None:
 
 def left_to_tell(store: Store) -> list[str]:
     with store.read() as tx:
-        return erasures.waiting(tx)
+        return suppressions.waiting(tx)
 
 
 def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fake: FakeLists):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter import lives, sweeper
-from newsletter.store import leases, units
-from newsletter.store.units import Kind, Open, Placed, Unit
-from newsletter.sweeper import ROLE, Rhythm
-from newsletter.trouble import Trouble
+from newsletter import process
+from newsletter.errors import Trouble
+from newsletter.jobs import reaper
+from newsletter.jobs.reaper import ROLE, Rhythm
+from newsletter.store import leases, tasks
+from newsletter.store.tasks import Kind, Open, Placed, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
 RHYTHM = Rhythm()
-HERE = f"{lives.me()}/w1"
+HERE = f"{process.me()}/w1"
 ELSEWHERE = "another-machine/77/abc/w2"
 
 
@@ -38,7 +39,7 @@ def unknown(_some: Sequence[Placed]) -> Collection[str]:
 
 
 def drifts(found: Open, waiting=unknown) -> bool:
-    return bool(sweeper.adrift([found], [HERE], waiting, NOW - RHYTHM.lost))
+    return bool(reaper.adrift([found], [HERE], waiting, NOW - RHYTHM.lost))
 
 
 def test_what_a_living_worker_holds_is_left_to_it_however_long_it_takes() -> None:
@@ -62,7 +63,7 @@ def beat(store: Store, owner: str, seconds_ago: float = 0.0, role: str = ROLE) -
 
 def alive(store: Store) -> set[str]:
     with store.read() as tx:
-        return sweeper.alive(tx, NOW, RHYTHM)
+        return reaper.alive(tx, NOW, RHYTHM)
 
 
 def test_alive_is_who_said_so_within_a_minute(store: Store) -> None:
@@ -87,16 +88,16 @@ def test_other_processes_are_no_workers(store: Store) -> None:
 def test_a_name_is_one_workers_while_it_lives(store: Store) -> None:
     beat(store, ELSEWHERE)
     with store.begin() as tx, pytest.raises(Trouble, match="w2 is alive already; choose another"):
-        sweeper.move_in(tx, "third-machine/5/def/w2", NOW, RHYTHM)
+        reaper.move_in(tx, "third-machine/5/def/w2", NOW, RHYTHM)
     with store.begin() as tx:
-        sweeper.move_in(tx, "third-machine/5/def/w3", NOW, RHYTHM)
+        reaper.move_in(tx, "third-machine/5/def/w3", NOW, RHYTHM)
 
 
 def test_a_dead_ones_name_is_free_and_its_work_adrift(store: Store) -> None:
     beat(store, ELSEWHERE, 70)
     heir = "third-machine/5/def/w2"
     with store.begin() as tx:
-        sweeper.move_in(tx, heir, NOW, RHYTHM)
+        reaper.move_in(tx, heir, NOW, RHYTHM)
     assert alive(store) == {heir}
 
 
@@ -104,15 +105,15 @@ def test_a_sweep_places_each_lost_unit_once(store: Store) -> None:
     placed: list[Placed] = []
 
     def sweep() -> int:
-        return sweeper.sweep(
+        return reaper.sweep(
             store, lambda _some, _living: [], lambda _tx, more: placed.extend(more), NOW, RHYTHM
         )
 
     wanted = [Unit(Kind.MAIL, date(2025, 11, 18), ("7", str(lane))) for lane in range(3)]
     with store.begin() as tx:
-        ids, _ = units.plan(tx, wanted, NOW)
-        units.take(tx, ids[0], 1, HERE, NOW)
-        units.take(tx, ids[1], 1, ELSEWHERE, NOW)
+        ids, _ = tasks.plan(tx, wanted, NOW)
+        tasks.take(tx, ids[0], 1, HERE, NOW)
+        tasks.take(tx, ids[1], 1, ELSEWHERE, NOW)
     beat(store, HERE)
     assert sweep() == 1
     assert placed == [Placed(ids[1], 2, Kind.MAIL)]

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from newsletter.cli import app
-from newsletter.model import NANOS_PER_DOLLAR
-from newsletter.terminal import Lines, dollars, progress, screen, table
+from newsletter.cli.app import app
+from newsletter.cli.console import Lines, progress, screen, table
+from newsletter.domain.formatting import dollars
+from newsletter.domain.model import NANOS_PER_DOLLAR
 
 HOSTILE = r"[red]x[/] [/nothing] \[b] :fire:"
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from newsletter.model import Criterion
-from newsletter.triage import order, split_excluded
+from newsletter.domain.model import Criterion
+from newsletter.scoring.triage import order, split_excluded
 from tests.fakes.scoring import RUBRIC, paper
 
 

@@ -8,12 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from newsletter.model import DayKind
-from newsletter.people import WEEKDAYS, WEEKLY
-from newsletter.store.deliveries import Habit
-from newsletter.store.digests import Frozen
-from newsletter.store.standings import Standing
-from newsletter.turns import (
+from newsletter.delivery.plan_rules import (
     LOOK_BACK,
     MEMORY,
     Shelf,
@@ -24,6 +19,10 @@ from newsletter.turns import (
     turn_for,
     wants,
 )
+from newsletter.domain.digest import Frozen
+from newsletter.domain.mail import WEEKDAYS, WEEKLY
+from newsletter.domain.model import DayKind
+from newsletter.domain.segments import Habit, Standing
 
 ZONE, SEVEN = ZoneInfo("UTC"), time(7, 0)
 INSTANT = timedelta(microseconds=1)

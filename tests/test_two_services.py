@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.deliver import Limits
+from newsletter.delivery.sender import Limits
 from tests.fakes.services import RUBRIC, Town, town_on, wait_for
 from tests.fakes.world import World
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from newsletter import daily, owing, units, wiring
-from newsletter.model import Criterion, Rubric
-from newsletter.people import DeliveryState
-from newsletter.room import no_report
+from newsletter import bootstrap
+from newsletter.context import no_report
+from newsletter.delivery import planner
+from newsletter.domain.mail import DeliveryState
+from newsletter.domain.model import Criterion, Rubric
+from newsletter.errors import Stopped, Trouble
+from newsletter.jobs import daily, tasks
 from newsletter.settings import Settings
-from newsletter.stopping import Stopped
 from newsletter.store import deliveries, digests, subscribers
-from newsletter.store import units as shelf
-from newsletter.store.units import Ending, Kind, State, Unit
-from newsletter.trouble import Trouble
+from newsletter.store import tasks as shelf
+from newsletter.store.tasks import Ending, Kind, State, Unit
 from tests import issues
 from tests.fakes.mail import reader
 
@@ -58,18 +59,18 @@ def ending(store, unit_id: str) -> Ending | None:
 
 def test_rubrics_are_scored_in_groups_of_about_one_size_by_category():
     many = [rubric(n, "cs.LG" if n % 2 else "cs.CL") for n in range(120)]
-    cut = units.groups(many, DAY, None)
+    cut = tasks.groups(many, DAY, None)
     assert [len(unit.ids) for unit in cut] == [40, 40, 40]
     assert sorted(slug for unit in cut for slug in unit.ids) == sorted(one.slug for one in many)
     assert all(int(slug[1:]) % 2 == 0 for slug in cut[0].ids)
-    assert units.groups([], DAY, None) == []
+    assert tasks.groups([], DAY, None) == []
 
 
 @pytest.mark.parametrize(
     ("pending", "lanes"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (1_000_000, 16)]
 )
 def test_a_lane_for_each_thousand_mails_up_to_sixteen(pending, lanes):
-    cut = units.lanes(7, DAY, pending)
+    cut = tasks.lanes(7, DAY, pending)
     assert [unit.ids for unit in cut] == [("7", str(n)) for n in range(lanes)]
 
 
@@ -178,19 +179,19 @@ def room(tmp_path):
         rubrics_dir=RUBRICS,
         from_email="digest@example.org",
     )
-    made = wiring.build(settings)
+    made = bootstrap.build(settings)
     yield made
     made.store.close()
 
 
 def test_a_unit_of_a_rubric_that_is_not_here_says_so(room):
     with pytest.raises(Trouble, match="every machine needs the same rubrics"):
-        units.do(room, Unit(Kind.DIGEST, DAY, ("elsewhere",)), no_report)
+        tasks.do(room, Unit(Kind.DIGEST, DAY, ("elsewhere",)), no_report)
 
 
 def test_a_unit_of_a_digest_that_is_not_there_says_so(room):
     with pytest.raises(Trouble, match="digest 7 is not there"):
-        units.do(room, MAIL, no_report)
+        tasks.do(room, MAIL, no_report)
 
 
 def test_a_units_trouble_is_its_own_and_in_words(room):
@@ -207,17 +208,17 @@ def test_a_fault_of_the_program_is_a_units_trouble_too(room, caplog):
 def test_a_digest_is_made_once_however_often_its_unit_is_done(room):
     wanted = Unit(Kind.DIGEST, DAY, ("foundation-models",))
     daily.fetch_for(room, list(room.rubrics.values()), DAY, no_report)
-    first, second = (units.do(room, wanted, no_report) for _ in range(2))
+    first, second = (tasks.do(room, wanted, no_report) for _ in range(2))
     assert first.digest_id
     assert (first.digest_id, first.digest) == (second.digest_id, second.digest)
 
 
 def test_a_lane_that_was_asked_to_stop_is_not_at_its_end(room):
     daily.fetch_for(room, list(room.rubrics.values()), DAY, no_report)
-    made = units.do(room, Unit(Kind.DIGEST, DAY, ("foundation-models",)), no_report)
+    made = tasks.do(room, Unit(Kind.DIGEST, DAY, ("foundation-models",)), no_report)
     room.stop.set()
     with pytest.raises(Stopped):
-        units.do(room, Unit(Kind.MAIL, DAY, (str(made.digest_id), "0")), no_report)
+        tasks.do(room, Unit(Kind.MAIL, DAY, (str(made.digest_id), "0")), no_report)
 
 
 class Looking:
@@ -242,8 +243,8 @@ def test_a_lane_renders_before_it_lets_a_mail_go(room):
             subscribers.save(tx, reader(number, rubric=rubric.slug), NOW)
         made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
         digest_id = digests.freeze(tx, made, room.clock())
-    owing.owe_all(room.store, rubric.slug, DAY, room.clock())
+    planner.owe_all(room.store, rubric.slug, DAY, room.clock())
     looking = Looking(room)
     lane = Unit(Kind.MAIL, DAY, (str(digest_id), "0"))
-    assert units.do(replace(room, renderer=looking), lane, no_report).sent == 3
+    assert tasks.do(replace(room, renderer=looking), lane, no_report).sent == 3
     assert looking.let_go == [0]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, event, func, select, update
 
-from newsletter import restraint
-from newsletter.daily import fetch_for, make_edition
+from newsletter.context import no_report
+from newsletter.delivery import limits
+from newsletter.domain.mail import WEEKLY, EventKind
+from newsletter.domain.model import Outcome
+from newsletter.jobs.daily import fetch_for, make_edition
+from newsletter.jobs.instrumentation import note_issues
 from newsletter.mailers import SendError, Verdict
-from newsletter.model import Outcome
-from newsletter.noting import note_issues
-from newsletter.people import WEEKLY, EventKind
-from newsletter.room import no_report
-from newsletter.scorers.claude import Claude
+from newsletter.scorers.claude.scorer import Claude
 from newsletter.sources import SourceError
 from newsletter.store import Store, alerts, claims, events, inbound, subscribers
 from newsletter.store.events import Event
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
 
 UNSENT = SendError(Verdict.UNSENT, "the server is away")
 DOLLAR = 1_000_000_000
@@ -474,7 +474,7 @@ def test_one_reader_who_reports_all_his_mails_stops_nobody(service: Service):
         events.apply(tx, told, service.now)
     assert service.round() == []
     with service.room.store.read() as tx:
-        assert restraint.complaints(tx, service.now) == ""
+        assert limits.complaints(tx, service.now) == ""
 
 
 def test_a_budget_that_is_nearly_spent(service: Service):
@@ -718,12 +718,12 @@ def test_replies_that_wait(service: Service):
                 inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
                 found = inbound.next_new(tx)
                 assert found
-                inbound.settle(tx, found.id, inbound.State.REVIEW)
+                inbound.settle(tx, found.id, inbound.InboundState.REVIEW)
 
     def answer() -> None:
         with service.room.store.begin() as tx:
             for one in inbound.queue(tx):
-                inbound.settle(tx, one.id, inbound.State.DONE)
+                inbound.settle(tx, one.id, inbound.InboundState.DONE)
 
     is_told_once(
         service,
@@ -744,7 +744,7 @@ def review(service: Service, number: int = 0) -> None:
         inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
         found = inbound.next_new(tx)
         assert found
-        inbound.settle(tx, found.id, inbound.State.LETTER)
+        inbound.settle(tx, found.id, inbound.InboundState.LETTER)
 
 
 def test_a_mail_goes_to_the_operator_alone_and_asks_for_no_answer(service: Service):
@@ -806,7 +806,7 @@ def test_the_next_mail_says_what_is_over(service: Service):
     service.round()
     with service.room.store.begin() as tx:
         for one in inbound.queue(tx):
-            inbound.settle(tx, one.id, inbound.State.DONE)
+            inbound.settle(tx, one.id, inbound.InboundState.DONE)
     service.round(20)
     service.pay("stars", DOLLAR)
     [_, mail] = service.round()
@@ -819,7 +819,7 @@ def test_the_next_mail_says_what_is_over(service: Service):
 def test_one_look_in_which_it_is_missing_is_not_its_end(service: Service):
     review(service)
     service.round()
-    for state in (inbound.State.DONE, inbound.State.REVIEW):
+    for state in (inbound.InboundState.DONE, inbound.InboundState.REVIEW):
         with service.room.store.begin() as tx:
             tx.execute(update(letters).values(state=state))
         service.round()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from newsletter.digest import compose
-from newsletter.people import SubscriberState
+from newsletter.domain.digest import compose
+from newsletter.domain.mail import SubscriberState
 from newsletter.store import digests
 from newsletter.web.app import create_app
 from newsletter.web.mathml import with_formulas

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from newsletter.people import SubscriberState
+from newsletter.domain.mail import SubscriberState
 from newsletter.store import Store, subscribers
 from newsletter.web.app import create_app
 from tests.fakes.browser import served

@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from newsletter.announcements import newest
+from newsletter.domain.announcements import newest
 from newsletter.web.app import create_app
 from newsletter.web.health import Probe
 from newsletter.web.metrics import expected

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
-from newsletter.people import SubscriberState
+from newsletter.domain.mail import SubscriberState
 from newsletter.store import suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app

@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, insert, select
 
-from newsletter.links import TEST_READER
-from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import Store, alerts, deliveries, overview, waiting
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import DeliveryState, SubscriberState
+from newsletter.store import Store, alerts, deliveries, operator_views
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator import masked
-from newsletter.web.operator_door import GUESSES, Guesses
+from newsletter.web.operator_auth import GUESSES, Guesses
 from tests.fakes import busy
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
@@ -243,9 +243,9 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
         one = tx.execute(select(digest)).one()._mapping
         again = {**one, "id": 77, "date": THURSDAY}
         tx.execute(insert(digest).values(again))
-        found = overview.since(tx, ["stars"], TUESDAY)
-        assert len(overview.since(tx, ["stars"], TUESDAY + timedelta(days=1))) == 1
-        assert overview.since(tx, ["models"], TUESDAY) == []
+        found = operator_views.since(tx, ["stars"], TUESDAY)
+        assert len(operator_views.since(tx, ["stars"], TUESDAY + timedelta(days=1))) == 1
+        assert operator_views.since(tx, ["models"], TUESDAY) == []
     assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
     with served(opened(store, operator_header=HEADER)) as web:
         words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
@@ -277,7 +277,7 @@ def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, 
     done = operator.press("/operator/replies", id=letter, action="unsubscribe")
     assert done.headers["location"].endswith("said=nobody")
     with store.read() as tx:
-        assert waiting.replies(tx, 9)[0] == 1
+        assert operator_views.replies(tx, 9)[0] == 1
 
 
 def test_a_mail_in_doubt_is_resolved(operator: Operator, store):
@@ -459,9 +459,9 @@ def test_the_figures_are_found_by_the_indexes(store):
     asked = []
     event.listen(store.engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
     with store.read() as tx:
-        overview.since(tx, ["stars", "models"], TUESDAY)
-        waiting.replies(tx, 9)
-        waiting.doubts(tx, 9)
+        operator_views.since(tx, ["stars", "models"], TUESDAY)
+        operator_views.replies(tx, 9)
+        operator_views.doubts(tx, 9)
         plans = [
             row[3]
             for statement, values in list(asked)

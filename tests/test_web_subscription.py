@@ -11,19 +11,26 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from newsletter.alerts import Kind
-from newsletter.links import TEST_READER, Purpose
+from newsletter.domain.alerts import Bounds, Kind
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
-from newsletter.people import WEEKDAYS, EventKind, Format, SubscriberState
-from newsletter.store import events, restoring, sights, signups, subscribers, suppressions
+from newsletter.operations.alert_rules import find
+from newsletter.store import (
+    events,
+    monitoring,
+    restore_subscriber,
+    signups,
+    subscribers,
+    suppressions,
+)
 from newsletter.store.events import Event
 from newsletter.store.signups import MAILS_AN_HOUR
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import signup, subscriber
-from newsletter.symptoms import Bounds, find
 from newsletter.web.app import create_app
-from newsletter.web.callers import MOST_ASKS
 from newsletter.web.forms import read_form
+from newsletter.web.rate_limit import MOST_ASKS
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, desk, reader, stored
 from tests.fakes.waiting import becomes
@@ -247,7 +254,7 @@ def alerted(house: House) -> str:
     """What the operator is told about sign-ups now."""
     bounds = Bounds(timedelta(hours=3), 1, None, 0)
     with house.store.read() as tx:
-        seen = sights.look(tx, house.clock.at)
+        seen = monitoring.look(tx, house.clock.at)
     return " ".join(
         f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is Kind.SIGNUPS
     )
@@ -286,7 +293,7 @@ def test_19_a_victim_refuses_for_good_by_the_mail_itself(house: House):
         assert house.subscribe()[0].status == 200
     assert len(settled(house)) == 1
     with house.store.begin() as tx:
-        assert restoring.bring_back(tx, "ada@example.org", "wrote", house.clock.at)
+        assert restore_subscriber.bring_back(tx, "ada@example.org", "wrote", house.clock.at)
     _, mail = house.subscribe()
     assert mail() is not None
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from newsletter.model import Crosscheck, Withdrawal
-from newsletter.store import digests, versions
+from newsletter.domain.model import Crosscheck, Withdrawal
+from newsletter.store import digests, paper_versions
 from newsletter.store.tables import digest as table
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
@@ -20,7 +20,7 @@ REASON = "Withdrawn: <b>error</b> in Lemma 2"
 def withdraw(store, one):
     later = replace(one, version=2, comment=REASON, updated=NOW + timedelta(days=1))
     with store.begin() as tx:
-        versions.keep(tx, [later], {one.id}, NOW + timedelta(days=1))
+        paper_versions.keep(tx, [later], {one.id}, NOW + timedelta(days=1))
 
 
 def test_the_day_it_was_sent_says_so_at_its_card(store):

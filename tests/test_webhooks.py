@@ -14,13 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sa_event
 from sqlalchemy import func, select, text
 
-from newsletter.deliver import Limits, Tally
-from newsletter.mailers import SendError, Verdict
-from newsletter.people import DeliveryState, EventKind, SubscriberState
-from newsletter.store import events, subscribers, suppressions
-from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, inbound, inbound_body, subscriber, suppression
-from newsletter.webhooks import (
+from newsletter.delivery.sender import Limits, Tally
+from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.inbound.sendgrid_webhooks import (
     BIGGEST,
     Receipt,
     Signature,
@@ -29,6 +25,10 @@ from newsletter.webhooks import (
     receive_mail,
     verify,
 )
+from newsletter.mailers import SendError, Verdict
+from newsletter.store import events, subscribers, suppressions
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import delivery, event, inbound, inbound_body, subscriber, suppression
 from tests.fakes.mail import LINKS, START, FakeMailer, Town, reader
 from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told

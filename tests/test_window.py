@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.announcements import announcement, following, previous
-from newsletter.settling import Look
-from newsletter.store import looks
-from newsletter.window import window_of
+from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.completeness import Look
+from newsletter.ingest.poll import window_of
+from newsletter.store import polls
 
 if TYPE_CHECKING:
     from newsletter.store import Store
@@ -33,7 +33,7 @@ def see(
     at = announcement(day).public_from + timedelta(hours=1)
     seen = Look(papers, at, at, out_at=at if papers else None)
     with store.begin() as tx:
-        looks.keep_looks(tx, day, dict.fromkeys(categories, seen))
+        polls.keep_looks(tx, day, dict.fromkeys(categories, seen))
 
 
 @pytest.mark.parametrize(("missed", "held"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from newsletter.people import WEEKDAYS
-from newsletter.wishes import parse_address, parse_days
+from newsletter.domain.mail import WEEKDAYS
+from newsletter.domain.preferences import parse_address, parse_days
 
 
 @pytest.mark.parametrize("first", range(7))

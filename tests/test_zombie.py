@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.deliver import deliver
-from newsletter.desk import Desk
-from newsletter.mailers.sendgrid import SendGrid
-from newsletter.people import DeliveryState
+from newsletter.delivery.sender import deliver
+from newsletter.domain.mail import DeliveryState
+from newsletter.mailers.sendgrid.mailer import SendGrid
 from newsletter.scorers import Request, ScorerError
+from newsletter.scoring.session import Desk
 from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from newsletter.people import Delivery, Email
+    from newsletter.domain.mail import Delivery, Email
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 needs_postgres = pytest.mark.skipif(

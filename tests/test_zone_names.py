@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from newsletter.domain.zone_names import LARGE, fault_of, zones
 from newsletter.settings import SettingsError, read_settings
-from newsletter.zone_names import LARGE, fault_of, zones
 
 YEAR = [datetime(2025, month, 15, 12, tzinfo=UTC) for month in range(1, 13)]
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from newsletter.trouble import Trouble
+from newsletter.errors import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from newsletter.allowance import Allowance
-    from newsletter.findings import Record, Told
-    from newsletter.people import Email, GroupEmail
+    from newsletter.domain.findings import Record, Told
+    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.mail import Email, GroupEmail
 
 
 class Verdict(StrEnum):
@@ -79,7 +79,7 @@ class Metered(Protocol):
 MAILERS = {
     "outbox": "newsletter.mailers.outbox:Outbox",
     "smtp": "newsletter.mailers.smtp:Smtp",
-    "sendgrid": "newsletter.mailers.sendgrid:SendGrid",
+    "sendgrid": "newsletter.mailers.sendgrid.mailer:SendGrid",
 }
 
 
@@ -110,7 +110,7 @@ class GroupMailer(Protocol):
         """Forget that a batch was withdrawn, once its time is long over: only so many are held."""
 
 
-GROUPS = {"sendgrid": "newsletter.mailers.sendgrid_groups:SendGridGroups"}
+GROUPS = {"sendgrid": "newsletter.mailers.sendgrid.batch:SendGridGroups"}
 
 
 def name_of(mailer: Mailer | GroupMailer) -> str:
@@ -161,7 +161,7 @@ class Lists(Protocol):
         """Have the provider forget all it knows of these people; twice does no harm."""
 
 
-LISTS = {"sendgrid": "newsletter.mailers.sendgrid_lists:SendGridLists"}
+LISTS = {"sendgrid": "newsletter.mailers.sendgrid.suppressions:SendGridLists"}
 
 
 class MailCheck(Protocol):
@@ -184,7 +184,7 @@ class MailCheck(Protocol):
 
 
 CHECKS = {
-    "smtp": "newsletter.mailers.smtp_check:SmtpCheck",
-    "sendgrid": "newsletter.mailers.sendgrid_check:SendGridCheck",
+    "smtp": "newsletter.mailers.smtp:SmtpCheck",
+    "sendgrid": "newsletter.mailers.sendgrid.check:SendGridCheck",
 }
 """Whom `newsletter doctor` asks: a `MailCheck`, made of settings and a timeout."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter.mailers import Mailer, SendError, Verdict
-from newsletter.mime import to_bytes
+from newsletter.mailers.mime import to_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
     from newsletter.settings import Settings
 
 # Every mail is one appended paragraph, whose end tag HTML lets one leave out: so two processes can

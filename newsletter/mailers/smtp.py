@@ -4,6 +4,8 @@
 A relay on this machine that takes mail without a login (`smtp://localhost:25`) may do without TLS.
 The dialogue is spoken step by step, because the step at which it breaks says what is proven: until
 the last dot is written nobody has accepted anything.
+
+Whether a mail server takes our login, and would take our mail. Nothing is sent.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from newsletter.addresses import ascii_domain
-from newsletter.mailers import Mailer, SendError, Verdict
-from newsletter.mime import to_bytes
+from newsletter.domain.addresses import ascii_domain
+from newsletter.domain.findings import Told, fail, ok
+from newsletter.mailers import MailCheck, Mailer, SendError, Verdict
+from newsletter.mailers.mime import to_bytes
 from newsletter.network import tls_context
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from newsletter.people import Email
+    from newsletter.domain.findings import Record
+    from newsletter.domain.mail import Email
+    from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 30.0
 ANSWER_SECONDS = 120.0
@@ -269,3 +274,33 @@ def _short(error: Exception) -> str:
 
 
 _: type[Mailer] = Smtp
+
+
+class SmtpCheck:
+    def __init__(self, settings: Settings, timeout: float) -> None:
+        self._mailer = Smtp(settings, timeout=timeout)
+
+    def account(self) -> Told:
+        try:
+            where = self._mailer.greet()
+        except SendError as error:
+            return Told((fail("smtp login", str(error), "check NEWSLETTER_SMTP_URL"),))
+        return Told((ok("smtp login", where),))
+
+    def would_take(self, email: Email) -> Told:
+        check, asked = "smtp mail", "MAIL FROM, RCPT TO the operator, RSET"
+        try:
+            where = self._mailer.try_out(email)
+        except SendError as error:
+            fix = "mend it before the morning; see NEWSLETTER_FROM_EMAIL and NEWSLETTER_SMTP_URL"
+            return Told((fail(check, f"{asked}: {error}", fix),))
+        return Told((ok(check, f"{asked}: {where} takes our mail; nothing was sent"),))
+
+    def hooks(self) -> Told:
+        return Told()
+
+    def records(self) -> Sequence[Record]:
+        return ()
+
+
+_check: type[MailCheck] = SmtpCheck

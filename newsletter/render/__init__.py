@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.model import Digest
-    from newsletter.people import Format
+    from newsletter.domain.mail import Format
+    from newsletter.domain.model import Digest
 
 Link = tuple[str, str]
 
@@ -87,7 +87,7 @@ class Rendered:
 
     def words(self, reader: Reader, mark: str) -> tuple[tuple[str, str], ...]:
         """What each tag of `tagged` stands for in one reader's copy."""
-        from newsletter.render.plain import untagged
+        from newsletter.render.plain_text import untagged
 
         said = _words_of(reader)
         html = ((_tag(mark, "h", name), escape(word)) for name, word in said.items())
@@ -96,7 +96,7 @@ class Rendered:
 
     def for_reader(self, reader: Reader) -> tuple[str, str]:
         """HTML and text of one reader's copy."""
-        from newsletter.render.plain import untagged
+        from newsletter.render.plain_text import untagged
 
         words = _words_of(reader)
         return (
@@ -116,8 +116,8 @@ def _filled(parts: list[str], words: dict[str, str]) -> str:
 
 
 def _words_of(reader: Reader) -> dict[str, str]:
-    from newsletter.hostile import clean
-    from newsletter.render.words import long_date
+    from newsletter.domain.formatting import long_date
+    from newsletter.domain.sanitize import clean
 
     name = " ".join(clean(reader.name)[:LONGEST_NAME].split())
     address = clean(reader.email)
@@ -143,7 +143,7 @@ class Renderer:
         self, digest: Digest, nav: Nav, fmt: Format, max_papers: int | None = None
     ) -> Rendered:
         """The digest at one length. The same digest gives the same bytes."""
-        from newsletter.render.edition import render
+        from newsletter.render.digest_email import render
 
         return Rendered(*render(self._templates, self._site, digest, nav, fmt, max_papers))
 

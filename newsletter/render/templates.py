@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from newsletter.hostile import clean
-from newsletter.render.clip import clip_words
-from newsletter.render.compile import compile_mjml
-from newsletter.render.plain import flow, rows, tidy
+from newsletter.domain.sanitize import clean
+from newsletter.render.mjml import compile_mjml
+from newsletter.render.plain_text import flow, rows, tidy
+from newsletter.render.truncate import clip_words
 
 FOLDER = Path(__file__).parents[2] / "templates" / "email"
 INLINE = "_base/inline.css"

@@ -1,6 +1,7 @@
 """Who judges papers. A scorer is one file here and one line in SCORERS.
 
-A scorer composes a call, makes it, and reads its answer; `score.py` keeps the ledger between these
+A scorer composes a call, makes it, and reads its answer; `scoring/run.py` keeps the ledger between
+these
 steps, so that an answer is stored before it is parsed and nothing is paid for twice.
 """
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from newsletter.allowance import Allowance
-    from newsletter.model import Paper, Rubric, Score, Usage
+    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.model import Paper, Rubric, Score, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Answer:
     """What came back, as bytes, with what it cost; stored before anybody parses it.
 
     `usage` is None where the answer does not say: it may have been billed. `left` is what the
-    provider says is left of its limits, by their names in `scoring_pace.py`.
+    provider says is left of its limits, by their names in `scoring/rate_limit.py`.
     """
 
     raw: bytes
@@ -196,7 +197,7 @@ class Batcher(Protocol):
 
 
 SCORERS = {
-    "claude": "newsletter.scorers.claude:Claude",
+    "claude": "newsletter.scorers.claude.scorer:Claude",
     "local": "newsletter.scorers.local:Local",
 }
 

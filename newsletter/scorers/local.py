@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from newsletter.model import Score, Usage
+from newsletter.domain.model import Score, Usage
+from newsletter.domain.similarity import similarities
 from newsletter.scorers import Answer, Batcher, Call, Reading, Scorer
-from newsletter.similarity import similarities
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from newsletter.model import Rubric
+    from newsletter.domain.model import Rubric
     from newsletter.scorers import Request
     from newsletter.settings import Settings
 

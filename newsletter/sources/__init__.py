@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from newsletter.trouble import Trouble
+from newsletter.errors import Trouble
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
 
 Progress = Callable[[int, int], None]
 """Called with (papers so far, papers in all); all is 0 while unknown."""
@@ -99,7 +99,7 @@ class Queued(Protocol):
 
 
 SOURCES = {
-    "arxiv": "newsletter.sources.arxiv:Arxiv",
+    "arxiv": "newsletter.sources.arxiv.source:Arxiv",
     "sample": "newsletter.sources.sample:Sample",
 }
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from newsletter.model import Paper
+from newsletter.domain.model import Paper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Sample:
 
 def read() -> list[Paper]:
     """All papers of the sample, by id."""
-    text = files("newsletter").joinpath("data/sample-day.json").read_text(encoding="utf-8")
+    text = files("newsletter.sources").joinpath("sample_day.json").read_text(encoding="utf-8")
     return sorted(map(_paper, json.loads(text)["papers"]), key=lambda paper: paper.id)
 
 

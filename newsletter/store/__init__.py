@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from newsletter.store import write_turn
+from newsletter.errors import Trouble
+from newsletter.store import write_queue
 from newsletter.store.database_file import DAMAGED, DatabaseFile
-from newsletter.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ class Store:
         with ExitStack() as stack:
             if self.is_sqlite:
                 try:
-                    turn = write_turn.next_writer(f"{self.file}.turn", TURN_SECONDS)
+                    turn = write_queue.next_writer(f"{self.file}.turn", TURN_SECONDS)
                     stack.enter_context(turn)
                 except OSError as error:
                     message = f"database {self.url.database}: no turn to write: {error}"
@@ -108,7 +108,7 @@ class Store:
         from alembic import command
         from alembic.config import Config
 
-        from newsletter.store import origin
+        from newsletter.store import database_role
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -116,7 +116,7 @@ class Store:
             _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            origin.settle(connection)
+            database_role.settle(connection)
 
     def is_new(self) -> bool:
         """Whether nothing was ever stored in it: for SQLite no file, or one without our tables."""
@@ -145,20 +145,20 @@ class Store:
         self._require_open()
 
     def _require_open(self) -> None:
-        from newsletter.store import origin
+        from newsletter.store import database_role
 
         with self.read() as connection:
-            why = origin.why_closed(connection)
+            why = database_role.why_closed(connection)
         if why:
             message = f"the database can't be used: {why}"
             raise StoreError(message)
 
     def require_home(self) -> None:
         """Raises StoreError where this database was copied to another one, which sends its mail."""
-        from newsletter.store import origin
+        from newsletter.store import database_role
 
         with self.read() as connection:
-            moved = origin.why_moved(connection)
+            moved = database_role.why_moved(connection)
         if moved:
             raise StoreError(moved)
 

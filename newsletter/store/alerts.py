@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.alerts import Alert, Kind, Opened
+from newsletter.domain.alerts import Alert, Kind, Opened
 from newsletter.store.tables import alert, ping
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.model import Usage
+from newsletter.domain.model import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

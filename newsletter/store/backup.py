@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from newsletter.store import Store, StoreError, holding, newest_revision, origin, search
-from newsletter.store.origin import Fact, Kind
+from newsletter.store import (
+    Store,
+    StoreError,
+    database_role,
+    newest_revision,
+    restore_holds,
+    search,
+)
+from newsletter.store.database_role import Fact, Kind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -56,21 +63,21 @@ def _save_sqlite(store: Store, part: Path, now: datetime) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")
         _check(copy, part)
     with store.begin() as tx:
-        origin.note(tx, Kind.SAVED, Fact("", now))
+        database_role.note(tx, Kind.SAVED, Fact("", now))
 
 
 def _save_postgres(store: Store, part: Path, now: datetime) -> None:
     """The mark goes in first, so that the dump says of itself when it was taken."""
     with store.begin() as tx:
-        before = origin.known(tx).get(Kind.SAVED)
-        origin.note(tx, Kind.SAVED, Fact("", now))
+        before = database_role.known(tx).get(Kind.SAVED)
+        database_role.note(tx, Kind.SAVED, Fact("", now))
     try:
         _run(store.url, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
     except StoreError:
         with store.begin() as tx:
-            origin.forget(tx, Kind.SAVED)
+            database_role.forget(tx, Kind.SAVED)
             if before:
-                origin.note(tx, Kind.SAVED, before)
+                database_role.note(tx, Kind.SAVED, before)
         raise
     with part.open("rb") as dump:
         os.fsync(dump.fileno())
@@ -139,7 +146,7 @@ def take_up(store: Store, taken: datetime | None, now: datetime, *, hold: bool) 
     """
     store.migrate()
     with store.begin() as tx:
-        facts = origin.known(tx)
+        facts = database_role.known(tx)
         own = facts.get(Kind.BACKUP) or facts.get(Kind.SAVED)
         if taken is None and own is None:
             message = "the database does not say when it was saved; add --taken YYYY-MM-DDTHH:MM"
@@ -147,8 +154,8 @@ def take_up(store: Store, taken: datetime | None, now: datetime, *, hold: bool) 
         search.prepare(tx)
         at = taken or (own.at if own else now)
         if hold:
-            return holding.hold_all(tx, at, now)
-        origin.take_over(tx, now)
+            return restore_holds.hold_all(tx, at, now)
+        database_role.take_over(tx, now)
         return 0
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String, and_, bindparam, func, literal, or_, select, update
 
-from newsletter.people import Delivery, DeliveryState, SubscriberState
+from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
 from newsletter.store import first_mails, soft_bounces, subscribers
 from newsletter.store.tables import delivery, digest, first_mail, subscriber, suppression
 

@@ -5,9 +5,7 @@ What happens to one row is in `claims.py`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from datetime import time
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,9 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter import bounces
-from newsletter.people import DeliveryState, EventKind, Subscriber, SubscriberState
-from newsletter.store import holding, retention
+from newsletter.domain import bounce_codes
+from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.store import restore_holds, retention
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -56,31 +54,6 @@ class Audience:
     excluded: dict[str, int] = field(default_factory=dict)
 
 
-class Habit(NamedTuple):
-    """What readers have in common who are due at one instant; `days` as the database keeps them."""
-
-    timezone: str | None
-    send_at: str | None
-    days: str
-
-    @property
-    def reader(self) -> Subscriber:
-        """Somebody of this habit who has always been there."""
-        return _reader_of(self)
-
-
-@lru_cache(maxsize=4096)  # A wake-up asks each habit about each of the last days.
-def _reader_of(habit: Habit) -> Subscriber:
-    return Subscriber(
-        id="",
-        email="",
-        rubric="",
-        timezone=habit.timezone,
-        send_at=time.fromisoformat(habit.send_at) if habit.send_at else None,
-        days=tuple(json.loads(habit.days)),
-    )
-
-
 def make_rows(
     tx: Connection,
     digest_id: int,
@@ -94,7 +67,7 @@ def make_rows(
     It is `unknown` instead where a backup was put in place after the mail was due. Rows are made
     in the order of all their indexes' keys: a random order costs five times as much.
     """
-    state, reason = holding.state_and_reason(tx, digest_id, due)
+    state, reason = restore_holds.state_and_reason(tx, digest_id, due)
     given = {
         "of_digest": digest_id,
         "digest_part": f"{digest_id % 16**6:06x}",
@@ -185,11 +158,11 @@ def hard_bounces(tx: Connection, digest_id: int) -> int:
             select(delivery.c.id, delivery.c.fate)
             .where(delivery.c.digest_id == digest_id, delivery.c.state == state.value)
             .order_by(delivery.c.id)
-            .limit(bounces.FIRST)
+            .limit(bounce_codes.FIRST)
         )
         first += [(row.id, row.fate) for row in tx.execute(query)]
-    gone = sum(fate in GONE for _, fate in sorted(first)[: bounces.FIRST])
-    if not gone or not bounces.too_many_gone(gone, sum(count(tx, digest_id).values())):
+    gone = sum(fate in GONE for _, fate in sorted(first)[: bounce_codes.FIRST])
+    if not gone or not bounce_codes.too_many_gone(gone, sum(count(tx, digest_id).values())):
         return 0
     query = select(mailing.c.unrestrained).where(mailing.c.digest_id == digest_id)
     return 0 if tx.scalar(query) else gone

@@ -7,14 +7,15 @@ list, page or receipt but their own knows them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.model import DayKind
-from newsletter.store import StoreError, search, versions
-from newsletter.store.bodies import CODEC
+from newsletter.domain.digest import HELD, Frozen
+from newsletter.domain.model import DayKind
+from newsletter.store import StoreError, paper_versions, search
+from newsletter.store.search import CODEC
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_outcome, digest_paper
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select, Table
 
-    from newsletter.model import Digest
-
-MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
-HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+    from newsletter.domain.model import Digest
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
 PAGE = 500
 """Ids in one statement: far below the number of parameters either database takes."""
@@ -45,15 +43,6 @@ class Edition:
     announced: int
     scanned: int
     cost_nanos: int
-    at: datetime
-
-
-class Frozen(NamedTuple):
-    """A stored digest of one date."""
-
-    id: int
-    date: date
-    kind: DayKind
     at: datetime
 
 
@@ -85,7 +74,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     if digest_id is not None:
         if digest.since is None:
             _cover(tx, digest, digest_id)
-            versions.tell(tx, slug, digest_id, digest.withdrawn)
+            paper_versions.tell(tx, slug, digest_id, digest.withdrawn)
             search.add(tx, digest_id, digest)
         return digest_id
     there = select(digest_table.c.id).where(

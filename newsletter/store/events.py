@@ -1,4 +1,6 @@
-"""What is known of mails after they were accepted, and what follows from it.
+"""Who left and who came back, for those who keep lists of their own about it.
+
+What is known of mails after they were accepted, and what follows from it.
 
     mail        unknown or sending --any event of it--> accepted
     subscriber  any --complaint--> complained     any --unsubscribe--> unsubscribed
@@ -7,6 +9,8 @@
 
 Each step is either final or counted anew from all events of an address in the order of their own
 times: so neither their order of arrival nor repetition changes where it ends.
+
+Mail that came back is news of a delivery, as the provider's events are: the same edges.
 """
 
 from __future__ import annotations
@@ -16,21 +20,68 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.addresses import canonical, fingerprint
-from newsletter.people import DeliveryState, EventKind, SubscriberState
-from newsletter.store import group_ends, soft_bounces, subscribers, suppressions
+from newsletter.domain.addresses import canonical, fingerprint
+from newsletter.domain.alerts import FEW_COMPLAINTS
+from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.store import mail_batches, soft_bounces, subscribers, suppressions
+from newsletter.store.soft_bounces import BY_BOUNCES
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, digest, event, subscriber
-from newsletter.symptoms import FEW_COMPLAINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
+
+DEPARTURES_PAGE = 1000
+GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED)
+
+
+def gone(tx: Connection, after: str = "") -> list[str]:
+    """Addresses of those who left, or complained, and are not erased: the next page `after` one."""
+    query = select(subscriber.c.email).where(
+        subscriber.c.state.in_(GONE),
+        subscriber.c.email != "",
+        subscriber.c.email_key > (canonical(after) if after else ""),
+    )
+    return list(tx.scalars(query.order_by(subscriber.c.email_key).limit(DEPARTURES_PAGE)))
+
+
+def returned(tx: Connection, since: datetime) -> list[str]:
+    """The addresses of those who asked for mail after `since`."""
+    query = select(subscriber.c.email).where(_asked_after(since))
+    return list(tx.scalars(query.order_by(subscriber.c.email_key)))
+
+
+def came_back(tx: Connection, email: str, since: datetime) -> bool:
+    """Whether the reader of an address asked for mail after `since`."""
+    query = select(subscriber.c.id).where(
+        subscriber.c.email_key == canonical(email), _asked_after(since)
+    )
+    return tx.scalar(query) is not None
+
+
+def has_bounced(tx: Connection, email: str, at: datetime, within: timedelta) -> bool:
+    """Whether we were told of a bounce of this address around that time."""
+    number = select(func.count()).where(
+        event.c.email_hash == fingerprint(email),
+        event.c.kind.in_(BOUNCES),
+        event.c.at.between(at - within, at + within),
+    )
+    return bool(tx.scalar(number))
+
+
+def _asked_after(since: datetime) -> ColumnElement[bool]:
+    """Active by a step of their own: neither by an import nor because bounces ended."""
+    return and_(
+        subscriber.c.state == SubscriberState.ACTIVE,
+        subscriber.c.state_at > since,
+        subscriber.c.state_reason.not_in(["", *BY_BOUNCES]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +128,7 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
     for one in {(one.delivery_id, one.smtp_id): one for one in fresh if one.delivery_id}.values():
         _name(tx, one)
     for group_id in dict.fromkeys(one.group_id for one in fresh if one.group_id):
-        group_ends.proven(tx, group_id, now)
+        mail_batches.proven(tx, group_id, now)
     about = {(canonical(one.email), one.kind): one for one in fresh}
     for _, one in sorted(about.items(), key=lambda item: item[0][0]):
         _tell_subscriber(tx, one, now)
@@ -204,3 +255,27 @@ def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
         soft_bounces.end(tx, subscriber_id, now)
     elif told.kind is EventKind.DELIVERED:
         soft_bounces.take_back(tx, subscriber_id, now)
+
+
+def recipient(tx: Connection, delivery_id: str) -> str:
+    """To whom a mail of ours went; empty where there is none of that id, or it is forgotten."""
+    if not delivery_id:
+        return ""
+    return tx.scalar(select(delivery.c.email).where(delivery.c.id == delivery_id)) or ""
+
+
+def tell(tx: Connection, news: Event, now: datetime, same: timedelta) -> bool:
+    """Draw the consequences once, though a report comes twice, or by the webhook as well.
+
+    News without a delivery is the same as what was told of that address within `same`.
+    """
+    if news.delivery_id:
+        known = select(func.count()).where(
+            event.c.delivery_id == news.delivery_id, event.c.kind == news.kind
+        )
+        told = bool(tx.scalar(known))
+    elif news.kind not in BOUNCES:
+        told = False
+    else:
+        told = has_bounced(tx, news.email, news.at, same)
+    return not told and apply(tx, [news], now) == 1

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.bounces import first_mails_left
-from newsletter.people import DeliveryState
+from newsletter.domain.bounce_codes import first_mails_left
+from newsletter.domain.mail import DeliveryState
 from newsletter.store.tables import delivery, digest, first_mail, mailing, subscriber
 
 if TYPE_CHECKING:

@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError
 
-from newsletter.model import READ_BYTES
+from newsletter.domain.model import READ_BYTES
 from newsletter.store.tables import inbound, inbound_body
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from newsletter.store import StoreError
 
 BETWEEN_ANSWERS = timedelta(hours=24)
 KEPT_RAW = timedelta(days=30)
@@ -38,7 +36,7 @@ MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
 HEAD_BYTES = 64 * 1024
 
 
-class State(StrEnum):
+class InboundState(StrEnum):
     NEW = "new"
     DONE = "done"
     REVIEW = "review"
@@ -59,7 +57,7 @@ class Letter:
     envelope_to: str
     aligned: bool
     raw: bytes
-    state: State
+    state: InboundState
     subscriber_id: str | None
     said: str
     received_at: datetime
@@ -88,7 +86,7 @@ def keep(
         "envelope_to": envelope_to[:500],
         "aligned": aligned,
         "body_id": body_id,
-        "state": State.NEW,
+        "state": InboundState.NEW,
         "said": "",
         "received_at": now,
     }
@@ -107,7 +105,7 @@ def next_new(tx: Connection) -> Letter | None:
     """The oldest mail nobody looked at; nobody else gets it while this transaction lasts."""
     query = (
         select(inbound)
-        .where(inbound.c.state == State.NEW)
+        .where(inbound.c.state == InboundState.NEW)
         .order_by(inbound.c.received_at, inbound.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -123,14 +121,18 @@ def queue(tx: Connection) -> list[Letter]:
     """What waits for the operator, oldest first, without the mails themselves."""
     query = (
         select(inbound)
-        .where(inbound.c.state.in_([State.REVIEW, State.LETTER]))
+        .where(inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER]))
         .order_by(inbound.c.received_at)
     )
     return [_letter(row) for row in tx.execute(query)]
 
 
 def settle(
-    tx: Connection, letter_id: str, state: State, subscriber_id: str | None = None, said: str = ""
+    tx: Connection,
+    letter_id: str,
+    state: InboundState,
+    subscriber_id: str | None = None,
+    said: str = "",
 ) -> bool:
     """Say what became of a mail. False where it was settled already."""
     values: dict[str, Any] = {"state": state}
@@ -140,7 +142,7 @@ def settle(
         values["said"] = said.encode(errors="replace").decode().replace("\0", "")
     done = tx.execute(
         update(inbound)
-        .where(inbound.c.id == letter_id, inbound.c.state != State.DONE)
+        .where(inbound.c.id == letter_id, inbound.c.state != InboundState.DONE)
         .values(values)
     )
     return done.rowcount == 1
@@ -170,16 +172,16 @@ def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) 
 
 def forget_old(tx: Connection, now: datetime) -> int:
     """Drop what was written in mails that were settled a month ago, or waited for three."""
-    waiting = inbound.c.state.in_([State.REVIEW, State.LETTER])
+    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
     tx.execute(
         update(inbound)
         .where(waiting, inbound.c.received_at < now - KEPT_WAITING)
-        .values(state=State.DONE)
+        .values(state=InboundState.DONE)
     )
     forgotten = tx.execute(
         update(inbound)
         .where(
-            inbound.c.state.in_([State.DONE, State.UNREADABLE]),
+            inbound.c.state.in_([InboundState.DONE, InboundState.UNREADABLE]),
             inbound.c.received_at < now - KEPT_RAW,
             inbound.c.body_id.is_not(None),
         )
@@ -190,11 +192,6 @@ def forget_old(tx: Connection, now: datetime) -> int:
     return forgotten
 
 
-def is_away(error: StoreError) -> bool:
-    """Whether the database is to blame, and not what was to be written to it."""
-    return not isinstance(error.__cause__, (DataError, IntegrityError))
-
-
 def _letter(row: Row[Any], raw: bytes = b"") -> Letter:
     return Letter(
         id=row.id,
@@ -202,7 +199,7 @@ def _letter(row: Row[Any], raw: bytes = b"") -> Letter:
         envelope_to=row.envelope_to,
         aligned=row.aligned,
         raw=raw,
-        state=State(row.state),
+        state=InboundState(row.state),
         subscriber_id=row.subscriber_id,
         said=row.said,
         received_at=row.received_at,

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import case, func, insert, select, update
 
-from newsletter.model import Usage
+from newsletter.domain.model import Usage
 from newsletter.store.tables import call as calls
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MONEY_LOCK = 0x6E6577736C
 
 
-class State(StrEnum):
+class CallState(StrEnum):
     INTENT = "intent"
     ANSWERED = "answered"
     DONE = "done"
@@ -100,7 +100,7 @@ def reserve(
             model=call.model,
             request_hash=sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest(),
             papers={slot: paper.id for slot, paper in call.request.slots.items()},
-            state=State.INTENT,
+            state=CallState.INTENT,
             upper_nanos=call.upper_nanos,
             owner=account.owner,
             lease_until=lease_until,
@@ -113,40 +113,42 @@ def reserve(
 
 def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
     """Store what came back, before anybody parses it; without usage it counts as lost."""
-    state = State.ANSWERED if usage else State.LOST
+    state = CallState.ANSWERED if usage else CallState.LOST
     _end(tx, call_id, state, at, raw=raw, usage=_row(usage), cost_nanos=_cost(usage))
 
 
 def found(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
     """Store an answer that could not be stored when it came, unless it was after all."""
-    waiting = (calls.c.id == call_id) & calls.c.state.in_([State.INTENT, State.LOST])
+    waiting = (calls.c.id == call_id) & calls.c.state.in_([CallState.INTENT, CallState.LOST])
     if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
         answered(tx, call_id, raw, usage, at)
 
 
 def done(tx: Connection, call_id: str) -> None:
-    tx.execute(update(calls).where(calls.c.id == call_id).values(state=State.DONE))
+    tx.execute(update(calls).where(calls.c.id == call_id).values(state=CallState.DONE))
 
 
 def free(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
-    _end(tx, call_id, State.FREE, at, reason=reason)
+    _end(tx, call_id, CallState.FREE, at, reason=reason)
 
 
 def lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
-    _end(tx, call_id, State.LOST, at, reason=reason)
+    _end(tx, call_id, CallState.LOST, at, reason=reason)
 
 
 def abandon(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
     """Lost, unless its answer is stored already."""
-    waiting = (calls.c.id == call_id) & (calls.c.state == State.INTENT)
-    tx.execute(update(calls).where(waiting).values(state=State.LOST, reason=reason, ended_at=at))
+    waiting = (calls.c.id == call_id) & (calls.c.state == CallState.INTENT)
+    tx.execute(
+        update(calls).where(waiting).values(state=CallState.LOST, reason=reason, ended_at=at)
+    )
 
 
 def bury(tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]) -> None:
     """What dead processes were waiting for is lost: nobody will read those answers."""
     rows = tx.execute(
         select(calls.c.id, calls.c.owner, calls.c.lease_until).where(
-            *_of(account), calls.c.state == State.INTENT, calls.c.batch_id.is_(None)
+            *_of(account), calls.c.state == CallState.INTENT, calls.c.batch_id.is_(None)
         )
     )
     for row in rows.all():
@@ -168,7 +170,7 @@ class Unread:
 def unread(tx: Connection, account: Account) -> list[Unread]:
     rows = tx.execute(
         select(calls.c.id, calls.c.reading, calls.c.model, calls.c.papers, calls.c.raw)
-        .where(*_of(account), calls.c.state == State.ANSWERED)
+        .where(*_of(account), calls.c.state == CallState.ANSWERED)
         .order_by(calls.c.started_at, calls.c.id)
     )
     return [Unread(row.id, row.reading, row.model, row.papers, row.raw) for row in rows]
@@ -196,7 +198,7 @@ def in_batches(tx: Connection, account: Account) -> list[InBatch]:
         select(calls).where(
             *_of(account),
             calls.c.rubric == account.rubric,
-            calls.c.state == State.INTENT,
+            calls.c.state == CallState.INTENT,
             calls.c.batch_id.is_not(None),
         )
     )
@@ -248,12 +250,12 @@ def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
     """What this rubric's day cost, by model; the same on every later run."""
     rows = tx.execute(
         select(calls.c.model, calls.c.usage, calls.c.state, calls.c.upper_nanos)
-        .where(_of_day(rubric, day), calls.c.state != State.FREE)
+        .where(_of_day(rubric, day), calls.c.state != CallState.FREE)
         .order_by(calls.c.model)
     )
     sums: dict[str, Usage] = {}
     for row in rows:
-        if row.state in (State.ANSWERED, State.DONE):
+        if row.state in (CallState.ANSWERED, CallState.DONE):
             one = Usage(**(row.usage or {"model": row.model}))
         else:
             one = Usage(row.model, uncertain_nanos=row.upper_nanos)
@@ -266,7 +268,7 @@ def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) ->
     rows = tx.execute(
         select(calls.c.papers).where(
             *_of(account),
-            calls.c.state.in_([State.INTENT, State.ANSWERED]),
+            calls.c.state.in_([CallState.INTENT, CallState.ANSWERED]),
             calls.c.reading == reading,
             calls.c.lease_until > now,
         )
@@ -276,7 +278,7 @@ def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) ->
 
 def _bound(tx: Connection, where: ColumnElement[bool]) -> int:
     """What the calls cost, or may have: unconfirmed ones count with their upper bound."""
-    open_ended = calls.c.state.in_([State.INTENT, State.LOST])
+    open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
     amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
     return int(tx.execute(select(func.coalesce(func.sum(amount), 0)).where(where)).scalar_one())
 
@@ -289,7 +291,7 @@ def _of(account: Account) -> Collection[ColumnElement[bool]]:
     return (calls.c.fingerprint == account.fingerprint, calls.c.scorer == account.scorer)
 
 
-def _end(tx: Connection, call_id: str, state: State, at: datetime, **values: object) -> None:
+def _end(tx: Connection, call_id: str, state: CallState, at: datetime, **values: object) -> None:
     tx.execute(
         update(calls).where(calls.c.id == call_id).values(state=state, ended_at=at, **values)
     )

@@ -6,12 +6,13 @@ A paper keeps the words it was first listed with: the score a reader sees was gi
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Row, Text, and_, cast, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.model import Listing, Paper
+from newsletter.domain.announcements import Entry, Fetch
+from newsletter.domain.model import Listing, Paper
 from newsletter.store.tables import digest, digest_paper, fetched, listing, paper
 
 if TYPE_CHECKING:
@@ -24,26 +25,6 @@ if TYPE_CHECKING:
 # Both databases bound the parameters of one statement, SQLite by 32,766.
 CHUNK = 500
 FIELDS = tuple(field.name for field in fields(Paper))
-
-
-class Entry(NamedTuple):
-    """A line to be written: this paper is listed in this category."""
-
-    category: str
-    paper_id: str
-
-
-class Fetch(NamedTuple):
-    """One announcement that was fetched for one category: when, with how many papers on time.
-
-    `how` is what made us take it as whole: a `settling.How`, or empty in rows of old.
-    """
-
-    category: str
-    date: date
-    at: datetime
-    papers: int = 0
-    how: str = ""
 
 
 def keep(tx: Connection, papers: Sequence[Paper]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from newsletter.store.ledger import State
+from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery, digest, digest_paper, mail_group, score
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def forget_scores_page(tx: Connection, digest_id: int) -> bool:
     return len(page) == PAPERS
 
 
-_READ = call.c.raw.is_not(None) & (call.c.state != State.ANSWERED)
+_READ = call.c.raw.is_not(None) & (call.c.state != CallState.ANSWERED)
 """Nobody will parse these again."""
 
 

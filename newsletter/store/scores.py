@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from newsletter.model import Outcome, Score
+from newsletter.domain.model import Outcome, Score
 from newsletter.store.papers import paper_of
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
     from newsletter.store.ledger import Account
 
 AT_ONCE = 500

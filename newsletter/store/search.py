@@ -1,4 +1,6 @@
-"""Full text of every picked paper: FTS5 on SQLite, text search on PostgreSQL.
+"""A digest as the JSON text it is stored as, and back.
+
+Full text of every picked paper: FTS5 on SQLite, text search on PostgreSQL.
 
 The words stand in one plain table. What makes them quick to find is derived from it and made by
 `prepare`, so that a copied database finds everything again after one start.
@@ -10,9 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Float, bindparam, func, insert, literal_column, select, text
 
-from newsletter.store.bodies import CODEC
+from newsletter.domain.model import Digest
 from newsletter.store.tables import archive_text
 from newsletter.store.tables import digest as digest_table
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from newsletter.model import Digest, Pick
+    from newsletter.domain.model import Pick
+
+CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
 
 MOST_WORDS = 12
 WORD = re.compile(r'"([^"]*)"|(\S+)')

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.addresses import fingerprint
-from newsletter.people import SubscriberState
+from newsletter.domain.addresses import fingerprint
+from newsletter.domain.mail import SubscriberState
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, signup, subscriber

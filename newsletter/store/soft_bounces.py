@@ -4,7 +4,8 @@
     bounced --a mail arrived, or a try did not bounce--> active
     bounced --a month of tries--> bounced for good; the sign-up form lets them in again
 
-What follows is decided from all events of an address by their own times (`bounces.py`), so that
+What follows is decided from all events of an address by their own times
+(`domain/bounce_codes.py`), so that
 their order of arrival does not matter. Nobody is suppressed by it.
 """
 
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
-from newsletter.bounces import SILENCE, Step, ended_at, in_a_row, next_step
-from newsletter.people import DeliveryState, EventKind, SubscriberState
+from newsletter.domain.bounce_codes import SILENCE, Step, ended_at, in_a_row, next_step
+from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store.tables import delivery, event, subscriber, suppression
 
 if TYPE_CHECKING:

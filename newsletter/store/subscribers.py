@@ -1,22 +1,114 @@
-"""Who gets mail: one row for each address, whatever its spelling."""
+"""Many subscribers taken over at once: a few statements for hundreds of rows, not for each.
+
+Who gets mail: one row for each address, whatever its spelling.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
-from newsletter.addresses import canonical, fingerprint
-from newsletter.people import PREFERENCES, EventKind, Format, Subscriber, SubscriberState
-from newsletter.store import erasures, suppressions
+from newsletter.domain.addresses import canonical, fingerprint
+from newsletter.domain.mail import PREFERENCES, EventKind, Format, Subscriber, SubscriberState
+from newsletter.domain.subscriber_import import Merged, merge, new_subscriber
+from newsletter.store import first_mails, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, subscriber, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.domain.subscriber_csv import SubscriberRow
+
+AT_ONCE = 500
+"""Names in one question: SQLite of old took 999, and each further hundred gains little."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """What became of the rows: how many met which end, and those of which more is to be said."""
+
+    counts: Counter[Change] = field(default_factory=Counter)
+    notable: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
+    """Rows that change a known reader, or would but for what the reader chose."""
+    refused: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
+    """Rows that would move a known reader to another rubric: nothing of them was kept."""
+
+
+def save_all(
+    tx: Connection,
+    rows: Iterable[SubscriberRow],
+    consent: str,
+    now: datetime,
+    *,
+    overwrite: bool = False,
+) -> Intake:
+    """Save each row: active with its consent, or waiting for a confirmation without."""
+    done = Intake()
+    rest = iter(rows)
+    while some := list(islice(rest, AT_ONCE)):
+        for once in _without_repeats(some):
+            _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite)
+    return done
+
+
+def _without_repeats(rows: Sequence[SubscriberRow]) -> list[dict[str, SubscriberRow]]:
+    """The same by key, in order; an address that comes again begins a new part."""
+    parts: list[dict[str, SubscriberRow]] = [{}]
+    for one in rows:
+        key = canonical(one.email)
+        if key in parts[-1]:
+            parts.append({})
+        parts[-1][key] = one
+    return parts
+
+
+def _save_some(
+    tx: Connection,
+    rows: dict[str, SubscriberRow],
+    consent: str,
+    now: datetime,
+    done: Intake,
+    *,
+    overwrite: bool,
+) -> None:
+    hashes = {fingerprint(one.email): key for key, one in rows.items()}
+    query = select(suppression.c.email_hash).where(suppression.c.email_hash.in_(hashes))
+    shut = {hashes[found] for found in tx.scalars(query)}
+    stored = tx.execute(select(subscriber).where(subscriber.c.email_key.in_(rows)))
+    known = {row.email_key: of_row(row) for row in stored}
+    done.counts[Change.SUPPRESSED] += len(shut)
+    new: list[dict[str, Any]] = []
+    for key, row in rows.items():
+        if key in shut:
+            continue
+        if key not in known:
+            made = new_subscriber(row, consent, uuid4().hex, now)
+            new.append({"id": made.id, "since": now, **subscriber_columns(made, now)})
+            continue
+        merged = merge(known[key], row, consent, overwrite=overwrite)
+        if merged.moves_to:
+            done.refused.append((row, merged))
+            continue
+        if merged.changes or merged.kept:
+            done.notable.append((row, merged))
+        done.counts[change(tx, known[key], merged.person, now)] += 1
+    if new:
+        tx.execute(insert(subscriber), new)
+        if consent:
+            first_mails.note(tx, [one["email_hash"] for one in new], now)
+    done.counts[Change.ADDED] += len(new)
+
 
 RESTORED = "restored by the operator"
 UNDO = timedelta(days=30)
@@ -43,7 +135,9 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
         return Change.SUPPRESSED
     known = find(tx, given.email)
     if known is None:
-        tx.execute(insert(subscriber).values(id=given.id, since=now, **columns(given, now)))
+        tx.execute(
+            insert(subscriber).values(id=given.id, since=now, **subscriber_columns(given, now))
+        )
         return Change.ADDED
     waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
     merged = replace(
@@ -70,7 +164,7 @@ def change(tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime)
     """Write only what differs: what another process changes meanwhile stays."""
     if wanted == known:
         return Change.UNCHANGED
-    before, after = columns(known, now), columns(wanted, now)
+    before, after = subscriber_columns(known, now), subscriber_columns(wanted, now)
     new = {name: value for name, value in after.items() if value != before[name]}
     if not new:
         return Change.UNCHANGED
@@ -258,7 +352,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     known = get(tx, subscriber_id)
     if known is None or not known.email:
         return False
-    erasures.ask(tx, known.email, now)
+    suppressions.ask(tx, known.email, now)
     suppressions.suppress(tx, known.email, Reason.ERASED, "erasure", now)
     tx.execute(
         update(subscriber)
@@ -297,7 +391,7 @@ def of_row(row: Row[Any]) -> Subscriber:
     )
 
 
-def columns(given: Subscriber, now: datetime) -> dict[str, Any]:
+def subscriber_columns(given: Subscriber, now: datetime) -> dict[str, Any]:
     """All that the table keeps of one, but for its id and the day it came."""
     return {
         "email": given.email,

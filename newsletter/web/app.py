@@ -16,20 +16,19 @@ from newsletter.rubric_folder import reread
 from newsletter.store import StoreError, search
 from newsletter.web import (
     archive,
-    faults,
+    errors,
     health,
     home,
-    hooks,
-    joining,
-    leaving,
     metrics,
     operator,
-    operator_door,
+    operator_auth,
     preferences,
+    signup,
+    unsubscribe,
+    webhooks,
 )
 from newsletter.web.forms import with_form
-from newsletter.web.guard import Guard
-from newsletter.web.proxy import Peers
+from newsletter.web.middleware import Guard, Peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from newsletter.web.desk import Desk
+    from newsletter.web.context import Desk
 
 
 PAGES = {
@@ -51,8 +50,8 @@ PAGES = {
     "/archive/{rubric}/feed.xml": archive.feed,
     "/archive/{rubric}/search": archive.search_rubric,
     "/archive/{rubric}/{when}/": archive.show_issue_or_month,
-    "/confirm/{token}": joining.ask_to_confirm,
-    "/unsubscribe/{token}": leaving.ask_to_leave,
+    "/confirm/{token}": signup.ask_to_confirm,
+    "/unsubscribe/{token}": unsubscribe.ask_to_leave,
     "/preferences/{token}": preferences.show,
     "/operator": operator.show,
     "/operator/preview/{rubric}": operator.preview,
@@ -64,18 +63,18 @@ SIGNS = {
     "/metrics": metrics.show,
 }
 FORMS = {
-    "/subscribe": joining.subscribe,
-    "/confirm/{token}": joining.confirm,
-    "/unsubscribe/{token}": leaving.leave,
+    "/subscribe": signup.subscribe,
+    "/confirm/{token}": signup.confirm,
+    "/unsubscribe/{token}": unsubscribe.leave,
     "/preferences/{token}": preferences.change,
-    "/operator/login": operator_door.log_in,
-    "/operator/logout": operator_door.log_out,
+    "/operator/login": operator_auth.log_in,
+    "/operator/logout": operator_auth.log_out,
     "/operator/replies": operator.answer_reply,
     "/operator/deliveries": operator.resolve_mail,
 }
 HOOKS = {
-    "/hooks/sendgrid/events": hooks.events,
-    "/hooks/sendgrid/inbound/{secret}": hooks.inbound,
+    "/hooks/sendgrid/events": webhooks.events,
+    "/hooks/sendgrid/inbound/{secret}": webhooks.inbound,
 }
 
 
@@ -107,10 +106,10 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],
         exception_handlers={
-            HTTPException: partial(faults.refused, desk),
-            StoreError: partial(faults.unavailable, desk),
-            ClientDisconnect: faults.left,
-            Exception: partial(faults.broken, desk),
+            HTTPException: partial(errors.refused, desk),
+            StoreError: partial(errors.unavailable, desk),
+            ClientDisconnect: errors.left,
+            Exception: partial(errors.broken, desk),
         },
     )
 
@@ -119,7 +118,7 @@ def create_signs(desk: Desk) -> Starlette:
     """Only what tells how the process is, for one that has no pages."""
     return Starlette(
         routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
-        exception_handlers={StoreError: partial(faults.unavailable, desk)},
+        exception_handlers={StoreError: partial(errors.unavailable, desk)},
     )
 
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from newsletter.announcements import BEGAN, following, is_announced
-from newsletter.store import digests, search, versions
-from newsletter.web import atom, issue
-from newsletter.web.desk import FRESH, OWN
+from newsletter.domain.announcements import BEGAN, following, is_announced
+from newsletter.store import digests, paper_versions, search
+from newsletter.web import feed as atom_feed
+from newsletter.web import issue_view
+from newsletter.web.context import FRESH, OWN
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from newsletter.model import Rubric
-    from newsletter.web.desk import Desk
+    from newsletter.domain.model import Rubric
+    from newsletter.web.context import Desk
 
 EVER = 10_000
 IN_FEED = 20
@@ -84,9 +85,9 @@ def _month(desk: Desk, rubric: Rubric, first: date) -> Response:
         rubric,
         "month.html",
         first=first,
-        rows=[issue.row(digest, _url(desk, rubric, digest.date)) for digest in found],
-        total=issue.total(found),
-        top=issue.best(found, lambda day: _url(desk, rubric, day)),
+        rows=[issue_view.row(digest, _url(desk, rubric, digest.date)) for digest in found],
+        total=issue_view.total(found),
+        top=issue_view.best(found, lambda day: _url(desk, rubric, day)),
         previous=_month_link(desk, rubric, before),
         next=_month_link(desk, rubric, after),
     )
@@ -99,7 +100,7 @@ def _month_link(desk: Desk, rubric: Rubric, day: date | None) -> tuple[str, str]
 def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
     with desk.store.read() as tx:
         found = digests.load(tx, rubric.slug, day)
-        gone = versions.withdrawn_of(tx, found[0]) if found else {}
+        gone = paper_versions.withdrawn_of(tx, found[0]) if found else {}
         dates = digests.dates(tx, rubric.slug)
     before = max((other for other in dates if other < day), default=None)
     after = min((other for other in dates if other > day), default=None)
@@ -111,7 +112,7 @@ def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
         "month": desk.local(desk.links.month_url(rubric, day)) if found else "",
     }
     if found:
-        return _page(desk, rubric, "issue.html", **issue.shown(found[1], gone), **around)
+        return _page(desk, rubric, "issue.html", **issue_view.shown(found[1], gone), **around)
     if not is_announced(day) or day > desk.clock().date() + AHEAD or (dates and day < dates[0]):
         raise HTTPException(404)
     # Mails link to the next day for ever: it answers, whether its issue comes or never will.
@@ -123,7 +124,7 @@ def feed(desk: Desk, request: Request) -> Response:
     with desk.store.read() as tx:
         newest = digests.newest(tx, rubric.slug, IN_FEED)
         made = {edition.date: edition.at for edition in digests.editions(tx, IN_FEED, rubric.slug)}
-    body = atom.feed(rubric, newest, made, desk.links, desk.settings.from_name)
+    body = atom_feed.feed(rubric, newest, made, desk.links, desk.settings.from_name)
     headers = {"Cache-Control": FRESH if rubric.public else OWN}
     if not rubric.public:
         headers["X-Robots-Tag"] = "noindex"
@@ -155,7 +156,7 @@ def _found(desk: Desk, request: Request, rubrics: list[Rubric], here: str) -> Re
         query=query,
         terms=search.terms(query),
         hits=[
-            issue.hit(h, by_slug[h.rubric], _url(desk, by_slug[h.rubric], h.date))
+            issue_view.hit(h, by_slug[h.rubric], _url(desk, by_slug[h.rubric], h.date))
             for h in hits[:ON_PAGE]
         ],
         page=page,

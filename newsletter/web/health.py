@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.store import Store
-    from newsletter.web.desk import Desk
+    from newsletter.web.context import Desk
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from newsletter.store import digests
-from newsletter.web.desk import FOLDER, FRESH
+from newsletter.web.context import FOLDER, FRESH
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from newsletter.web.desk import Desk
+    from newsletter.web.context import Desk
 
 
 def show(desk: Desk, request: Request) -> Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from newsletter.hostile import clean
+from newsletter.domain.sanitize import clean
 from newsletter.render.tex import outer_formulas, to_unicode
 
 if TYPE_CHECKING:

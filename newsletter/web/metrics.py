@@ -1,4 +1,8 @@
-"""Figures for whoever watches the service, as Prometheus reads them. Counts only: nobody is named.
+"""The text that Prometheus reads (pure).
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+
+Figures for whoever watches the service, as Prometheus reads them. Counts only: nobody is named.
 
 Our own few lines instead of a client library: all values are read from the database when somebody
 asks, so that every process answers alike; there is nothing to register, to add up or to keep.
@@ -7,26 +11,64 @@ asks, so that every process answers alike; there is nothing to register, to add 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import Response
 
 from newsletter import __version__
-from newsletter.alerts import Kind
-from newsletter.announcements import announcement, newest, previous
-from newsletter.model import NANOS_PER_DOLLAR, Outcome
-from newsletter.people import DeliveryState, SubscriberState
-from newsletter.store import alerts, deliveries, digests, figures, subscribers, troubles
-from newsletter.web.exposition import CONTENT_TYPE, Family, exposition, one
+from newsletter.domain.alerts import Kind
+from newsletter.domain.announcements import announcement, newest, previous
+from newsletter.domain.mail import DeliveryState, SubscriberState
+from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
+from newsletter.store import alerts, deliveries, digests, incidents, metrics, subscribers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date, datetime
 
     from sqlalchemy import Connection
     from starlette.requests import Request
 
-    from newsletter.web.desk import Desk
+    from newsletter.web.context import Desk
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX = "newsletter_"
+
+
+class Family(NamedTuple):
+    """One measure: its name without our prefix, what it is, and a value for each label value.
+
+    `label` is empty where there is only one value, whose key is then of no matter. What only ever
+    grows bears a name that ends in `_total`.
+    """
+
+    name: str
+    words: str
+    values: Mapping[str, float]
+    label: str = ""
+
+
+def one(name: str, words: str, value: float) -> Family:
+    return Family(name, words, {"": value})
+
+
+def exposition(families: Iterable[Family]) -> str:
+    return "".join(f"{line}\n" for family in families for line in _lines(family))
+
+
+def _lines(family: Family) -> Iterable[str]:
+    name = f"{PREFIX}{family.name}"
+    yield f"# HELP {name} {_escaped(family.words)}"
+    yield f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
+    for key, value in sorted(family.values.items()):
+        quoted = _escaped(key).replace('"', r"\"")
+        label = f'{{{family.label}="{quoted}"}}' if family.label else ""
+        yield f"{name}{label} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
 
 DAY = timedelta(hours=24)
 
@@ -48,7 +90,7 @@ def show(desk: Desk, _request: Request) -> Response:
 
 
 def _papers(tx: Connection) -> Iterator[Family]:
-    found = figures.papers(tx)
+    found = metrics.papers(tx)
     known = {outcome.value: found.get(outcome.value, 0) for outcome in Outcome}
     yield one(
         "papers_announced_total", "Papers of all digests, once for each rubric", sum(found.values())
@@ -59,16 +101,16 @@ def _papers(tx: Connection) -> Iterator[Family]:
 def _money(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
     calls = desk.figures.calls(tx, now)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in figures.TOKENS}
+    tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in metrics.TOKENS}
     yield Family("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
     for name, words, nanos in (
         ("spent_dollars_total", "Paid to the model's vendor", calls.get("cost", 0)),
         ("uncertain_dollars", "Perhaps paid besides, at most", calls.get("uncertain", 0)),
-        ("spent_day_dollars", "Paid since midnight UTC", figures.spent_since(tx, day)),
+        ("spent_day_dollars", "Paid since midnight UTC", metrics.spent_since(tx, day)),
         (
             "spent_month_dollars",
             "Paid since the month began",
-            figures.spent_since(tx, day.replace(day=1)),
+            metrics.spent_since(tx, day.replace(day=1)),
         ),
     ):
         yield one(name, words, nanos / NANOS_PER_DOLLAR)
@@ -104,10 +146,10 @@ def _state(tx: Connection, now: datetime) -> Iterator[Family]:
     opened = alerts.count_open(tx)
     by_kind = {kind.label: opened.get(kind.label, 0) for kind in Kind}
     yield Family("alerts", "What is wrong now, by kind", by_kind, "kind")
-    took: Mapping[str, float] = troubles.durations(tx)
+    took: Mapping[str, float] = incidents.durations(tx)
     if took:
         yield Family("step_duration_seconds", "How long a step took the last time", took, "step")
-    alive = figures.processes(tx)
+    alive = metrics.processes(tx)
     if alive:
         seen = {role: _age(now, max(times)) for role, times in alive.items()}
         yield Family("heartbeat_age_seconds", "Since a process was last alive", seen, "role")

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from newsletter import announcements, decisions
-from newsletter.copies import Copies
-from newsletter.decisions import Decided
-from newsletter.hostile import clean
-from newsletter.links import TEST_READER
-from newsletter.people import Subscriber
-from newsletter.store import alerts, digests, overview, subscribers, waiting
-from newsletter.web import operator_door as door
-from newsletter.web.desk import NEVER
+from newsletter.delivery.personalize import Copies
+from newsletter.domain import announcements
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import Subscriber
+from newsletter.domain.sanitize import clean
+from newsletter.operations import review
+from newsletter.operations.review import Decided
+from newsletter.store import alerts, digests, operator_views, subscribers
+from newsletter.web import operator_auth as door
+from newsletter.web.charts import Summary, summary
+from newsletter.web.context import NEVER
 from newsletter.web.forms import first
-from newsletter.web.guard import POLICY
-from newsletter.web.thirty import Summary, summary
+from newsletter.web.middleware import POLICY
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.alerts import Opened
-    from newsletter.model import Rubric
+    from newsletter.domain.alerts import Opened
+    from newsletter.domain.model import Rubric
     from newsletter.store.claims import Doubt
-    from newsletter.store.waiting import Reply
-    from newsletter.web.desk import Desk
+    from newsletter.store.operator_views import Reply
+    from newsletter.web.context import Desk
     from newsletter.web.forms import Form
 
 DAYS = 30
@@ -59,9 +60,9 @@ def show(desk: Desk, request: Request) -> Response:
         return door.ask(desk)
     newest, last = days_of(desk)
     with desk.store.read() as tx:
-        found = overview.since(tx, list(desk.rubrics), last - timedelta(days=DAYS - 1))
-        replies = waiting.replies(tx, MOST)
-        doubts = waiting.doubts(tx, MOST)
+        found = operator_views.since(tx, list(desk.rubrics), last - timedelta(days=DAYS - 1))
+        replies = operator_views.replies(tx, MOST)
+        doubts = operator_views.doubts(tx, MOST)
         open_alerts = alerts.opened(tx)
         read = subscribers.readers(tx)
         over = [one for one in alerts.since(tx, desk.clock() - LONG) if one.cleared_at]
@@ -101,7 +102,7 @@ def answer_reply(desk: Desk, request: Request, form: Form) -> Response:
     door.require_own_form(desk, request, form)
     unsubscribe = _choice(form, "done", "unsubscribe") == "unsubscribe"
     with desk.store.begin() as tx:
-        done = decisions.answer_reply(tx, first(form, "id"), desk.clock(), unsubscribe=unsubscribe)
+        done = review.answer_reply(tx, first(form, "id"), desk.clock(), unsubscribe=unsubscribe)
     return _back(desk, done)
 
 
@@ -109,7 +110,7 @@ def resolve_mail(desk: Desk, request: Request, form: Form) -> Response:
     door.require_own_form(desk, request, form)
     sent = _choice(form, "sent", "resend") == "sent"
     with desk.store.begin() as tx:
-        done = decisions.resolve_mail(tx, first(form, "id"), desk.clock(), sent=sent)
+        done = review.resolve_mail(tx, first(form, "id"), desk.clock(), sent=sent)
     return _back(desk, done)
 
 

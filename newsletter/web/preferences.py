@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from newsletter.links import TEST_READER, Purpose
-from newsletter.people import WEEKDAYS, WEEKLY, Format, SubscriberState
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.domain.mail import WEEKDAYS, WEEKLY, Format, SubscriberState
+from newsletter.domain.preferences import parse_clock, parse_format, parse_limit, parse_zone
+from newsletter.domain.zone_names import offered
 from newsletter.store import subscribers
 from newsletter.web.forms import first
-from newsletter.wishes import parse_clock, parse_format, parse_limit, parse_zone
-from newsletter.zone_names import offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.people import Subscriber
-    from newsletter.web.desk import Desk
+    from newsletter.domain.mail import Subscriber
+    from newsletter.web.context import Desk
     from newsletter.web.forms import Form
 
 DAY_NAMES = dict(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.model import Outcome
+from newsletter.domain.model import Outcome
 from newsletter.scorers import SCORERS, Request
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, scored, settings

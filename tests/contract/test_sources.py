@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from newsletter.announcements import announcement, is_announced
+from newsletter.domain.announcements import announcement, is_announced
 from newsletter.settings import Settings
 from newsletter.sources import SOURCES
 from newsletter.sources.sample import DAY, read

@@ -18,8 +18,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape, quoteattr
 
-from newsletter.announcements import announcement
-from newsletter.model import Paper
+from newsletter.domain.announcements import announcement
+from newsletter.domain.model import Paper
 from tests.fakes.arxiv_query import Parameters, RefusedError, bare, parameters
 from tests.fakes.loopback import HttpHandler, Loopback
 

@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit
 import uvicorn
 from bs4 import BeautifulSoup
 
-from newsletter.commands.pages import configured
-from newsletter.web.connections import Connection
+from newsletter.web.connection_limits import Connection
+from newsletter.web.server import configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy import insert
 
-from newsletter.alerts import Alert, Kind
-from newsletter.announcements import is_announced
-from newsletter.links import Links
-from newsletter.people import DeliveryState
+from newsletter.domain.alerts import Alert, Kind
+from newsletter.domain.announcements import is_announced
+from newsletter.domain.links import Links
+from newsletter.domain.mail import DeliveryState
 from newsletter.store import alerts, digests, inbound
 from newsletter.store.tables import delivery
 from tests.fakes.pages import LINKS, MODELS, NOW, STARS, THURSDAY, issue, paper, reader
@@ -20,7 +20,7 @@ from tests.fakes.pages import LINKS, MODELS, NOW, STARS, THURSDAY, issue, paper,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from newsletter.people import Subscriber
+    from newsletter.domain.mail import Subscriber
     from newsletter.store import Store
 
 REPLY = """Please take me off this list, and write to bo@example.net instead. <b>Thanks</b>"""
@@ -82,7 +82,7 @@ def reply(store: Store, person: Subscriber | None = None, said: str = REPLY) -> 
     sender = LEAVING if person else LETTER
     raw = f"Message-ID: <{uuid4().hex}@example.org>\r\n\r\n{said}".encode()
     to = Links.reply_address(LINKS, person.id) if person else "digest@example.org"
-    state = inbound.State.REVIEW if person else inbound.State.LETTER
+    state = inbound.InboundState.REVIEW if person else inbound.InboundState.LETTER
     with store.begin() as tx:
         inbound.keep(tx, raw, envelope_from=sender, envelope_to=to, now=NOW, aligned=False)
         key = inbound.identity(raw, to)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from newsletter.deliver import Limits, Tally
-from newsletter.envelope import addressee
-from newsletter.groups import deliver_groups
-from newsletter.mailers.sendgrid_groups import SendGridGroups
-from newsletter.people import GroupEmail
-from newsletter.store.groups import GroupState
+from newsletter.delivery.batch_sender import deliver_groups
+from newsletter.delivery.message import addressee
+from newsletter.delivery.sender import Limits, Tally
+from newsletter.domain.mail import GroupEmail
+from newsletter.mailers.sendgrid.batch import SendGridGroups
+from newsletter.store.mail_batches import GroupState
 from newsletter.store.tables import mail_group
 from tests.fakes.mail import LINKS, SENDER, settings
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.store import Store
-    from newsletter.store.groups import Group, Hour
+    from newsletter.store.mail_batches import Group, Hour
     from tests.fakes.mail import Town
     from tests.fakes.sendgrid import FakeSendGrid
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select
 
-from newsletter import owing
-from newsletter.deliver import Limits, Tally, deliver
-from newsletter.envelope import Sender, compose
-from newsletter.links import Links
-from newsletter.people import Delivery, DeliveryState, Email, Subscriber
+from newsletter.delivery import planner
+from newsletter.delivery.message import compose
+from newsletter.delivery.sender import Limits, Tally, deliver
+from newsletter.domain.links import Links
+from newsletter.domain.mail import Delivery, DeliveryState, Email, Sender, Subscriber
 from newsletter.settings import Settings
 from newsletter.store import subscribers
 from newsletter.store.tables import delivery, digest
@@ -109,7 +109,7 @@ class Town:
 
     def plan(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
         """Write down who is owed mail of that date, as a run does."""
-        owing.owe_all(self.store, rubric, day, self.clock.now())
+        planner.owe_all(self.store, rubric, day, self.clock.now())
 
     def send(self, mailer: Mailer, **options: Any) -> Tally:
         given: dict[str, Any] = {"clock": self.clock.now, "sleep": self.clock.sleep}

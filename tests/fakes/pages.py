@@ -9,19 +9,18 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select
 
-from newsletter.digest import compose
-from newsletter.envelope import Sender
-from newsletter.links import Links
-from newsletter.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
-from newsletter.people import Subscriber
+from newsletter.domain.digest import compose
+from newsletter.domain.links import Links
+from newsletter.domain.mail import Sender, Subscriber
+from newsletter.domain.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
 from newsletter.render import Renderer, Site
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
-from newsletter.web.desk import Desk
+from newsletter.web.context import Desk
 
 if TYPE_CHECKING:
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)

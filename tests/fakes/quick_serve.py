@@ -17,14 +17,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import engine, housekeeping, pulse, schedule
 from newsletter.__main__ import main
-from newsletter.commands import serving
-from newsletter.leading import Leader
-from newsletter.sweeper import Rhythm
+from newsletter.cli import serve
+from newsletter.jobs import engine, housekeeping, scheduler, watchdog
+from newsletter.jobs.leader import Leader
+from newsletter.jobs.reaper import Rhythm
 
 if TYPE_CHECKING:
-    from newsletter.room import Room
+    from newsletter.context import Room
 
 QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20, 10)]
 
@@ -45,11 +45,11 @@ def hang() -> None:
 
 
 if __name__ == "__main__":
-    schedule.WAKE = {"second": "*"}
-    schedule.RENEW_SECONDS = 1.0
+    scheduler.WAKE = {"second": "*"}
+    scheduler.RENEW_SECONDS = 1.0
     if hangs := os.environ.get("HANGS"):
-        serving.GRACE_SECONDS = 1
-        pulse.SILENT_SECONDS = 3.0
+        serve.GRACE_SECONDS = 1
+        watchdog.SILENT_SECONDS = 3.0
     if hangs == "round":
         housekeeping.do_round = hang_round
     if hangs == "lead":

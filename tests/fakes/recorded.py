@@ -15,13 +15,12 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.afterword import with_afterword
-from newsletter.announcements import announcement, following, is_announced
-from newsletter.fetch import BatchGrowing, BatchLate, fetch, look_again
-from newsletter.model import DayKind
-from newsletter.reading import fresh
+from newsletter.domain.announcements import announcement, following, is_announced
+from newsletter.domain.model import DayKind
+from newsletter.ingest.fetch import BatchGrowing, BatchLate, fetch, look_again
+from newsletter.ingest.status import is_whole, with_afterword
+from newsletter.scoring.workload import fresh
 from newsletter.sources import Kind
-from newsletter.standing import is_whole
 from newsletter.store import digests
 from newsletter.store import papers as shelf
 from tests import issues
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from newsletter.model import Rubric, Unproven
+    from newsletter.domain.model import Rubric, Unproven
     from newsletter.store import Store
 
 AGE = timedelta(days=60)

@@ -6,9 +6,9 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from newsletter.model import Criterion, Paper, Rubric
-from newsletter.score import Limits, Scored, score
-from newsletter.scorers.claude import Claude
+from newsletter.domain.model import Criterion, Paper, Rubric
+from newsletter.scorers.claude.scorer import Claude
+from newsletter.scoring.run import Limits, Scored, score
 from newsletter.settings import Settings
 from newsletter.store.papers import keep
 

@@ -11,24 +11,25 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 
-from newsletter.announcements import announcement, newest
-from newsletter.owing import owe_due, waiting
-from newsletter.room import Room
-from newsletter.schedule import Mornings
+from newsletter.context import Room
+from newsletter.delivery.planner import owe_due, waiting
+from newsletter.domain.announcements import announcement, newest
+from newsletter.jobs.engine import Local as LocalEngine
+from newsletter.jobs.scheduler import Mornings
+from newsletter.operations.alerting import tell_operator
 from newsletter.scorers.local import Local
 from newsletter.sources.sample import read
 from newsletter.store import StoreError, subscribers
 from newsletter.store.tables import call, delivery, digest
-from newsletter.watching import tell_operator
 from tests.fakes.mail import LINKS, SENDER, reader, settings
 from tests.fakes.pages import MODELS, RENDERER, STARS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from newsletter.domain.mail import Email, Subscriber
+    from newsletter.domain.model import Paper
     from newsletter.mailers import SendError
-    from newsletter.model import Paper
-    from newsletter.people import Email, Subscriber
     from newsletter.store import Store
 
 OPERATOR = "operator@example.org"
@@ -110,6 +111,7 @@ class Service:
             store=store,
             source=self.archive,
             scorer=Local(chosen),
+            engine=LocalEngine(),
             mailer=self.postman,
             renderer=RENDERER,
             links=LINKS,

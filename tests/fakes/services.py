@@ -14,9 +14,9 @@ from uuid import uuid4
 
 from sqlalchemy import func, select
 
-from newsletter.announcements import announcement, following, newest
-from newsletter.leading import MORNINGS
-from newsletter.people import Subscriber
+from newsletter.domain.announcements import announcement, following, newest
+from newsletter.domain.mail import Subscriber
+from newsletter.jobs.leader import MORNINGS
 from newsletter.store import Store, leases, subscribers
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.arxiv import FakeArxiv, line, row

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from newsletter import announcements
-from newsletter.announcements import EASTERN, announcement, following, is_announced, previous
+from newsletter.domain import announcements
+from newsletter.domain.announcements import EASTERN, announcement, following, is_announced, previous
 from newsletter.sources import Kind, Named
 from tests.fakes.arxiv import paper_of, row
 from tests.fakes.arxiv_query import Parameters, bare
@@ -29,7 +29,7 @@ from tests.fakes.arxiv_query import Parameters, bare
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from newsletter.model import Paper
+    from newsletter.domain.model import Paper
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import housekeeping, wiring
-from newsletter.announcements import announcement, following, is_announced
-from newsletter.commands.alone import only_one
-from newsletter.leading import Leader
-from newsletter.model import Criterion, Rubric
-from newsletter.people import WEEKLY, Subscriber
-from newsletter.pulse import Pulse
-from newsletter.schedule import Mornings
+from newsletter import bootstrap
+from newsletter.domain.announcements import announcement, following, is_announced
+from newsletter.domain.mail import WEEKLY, Subscriber
+from newsletter.domain.model import Criterion, Rubric
+from newsletter.jobs import housekeeping
+from newsletter.jobs.daemon import only_one
+from newsletter.jobs.leader import Leader
+from newsletter.jobs.scheduler import Mornings
+from newsletter.jobs.watchdog import Pulse
 from newsletter.settings import Settings
 from newsletter.store import Store, subscribers
 from tests.fakes.sky import Sky, SkySource, Submission, Version
@@ -38,8 +39,8 @@ from tests.fakes.year import RUBRICS, ZONES, Judge, Plain, Reader
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.people import Email
-    from newsletter.room import Room
+    from newsletter.context import Room
+    from newsletter.domain.mail import Email
     from newsletter.scorers import Answer, Call
 
 SUNDAY = datetime(2025, 10, 26, 12, 2, tzinfo=UTC)
@@ -246,7 +247,7 @@ class Week:
             from_email="digest@example.org",
             disk_free_gb=0,
         )
-        self.room = wiring.build(settings)
+        self.room = bootstrap.build(settings)
         # No connection may be shared with a process that is forked.
         self.room.store.close()
 

@@ -22,23 +22,26 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import SecretStr
 
-from newsletter import daily, desk, units, wiring
-from newsletter.deliver import Limits
-from newsletter.engine import Dbos, Local
-from newsletter.room import no_report
+from newsletter import bootstrap
+from newsletter.context import no_report
+from newsletter.delivery.sender import Limits
+from newsletter.errors import Trouble
+from newsletter.jobs import daily, tasks
+from newsletter.jobs.dbos_engine import Dbos
+from newsletter.jobs.engine import Local
+from newsletter.jobs.reaper import Rhythm
+from newsletter.scoring import session
 from newsletter.settings import Settings
 from newsletter.store import Store, deliveries, digests, subscribers
-from newsletter.store.units import Ending
-from newsletter.sweeper import Rhythm
-from newsletter.trouble import Trouble
+from newsletter.store.tasks import Ending
 from tests.fakes.mail import reader
 from tests.fakes.scoring import papers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.model import Paper
-    from newsletter.room import Room
+    from newsletter.context import Room
+    from newsletter.domain.model import Paper
     from newsletter.sources import Progress
 
 DAY = date(2025, 11, 18)
@@ -128,8 +131,8 @@ class Order:
             budget_usd=10,
             mails_per_second=self.mails_per_second,
         )
-        room = wiring.build(settings)
-        engine = Local() if self.role == "local" else Dbos(room.store, wiring.now, RHYTHM)
+        room = bootstrap.build(settings)
+        engine = Local() if self.role == "local" else Dbos(room.store, bootstrap.now, RHYTHM)
         return replace(room, source=Press(self.papers), engine=engine)
 
 
@@ -145,7 +148,7 @@ def settle(order: Order, rubrics: int, readers: int) -> None:
             subscribers.save(tx, one, SUBMITTED)
     if not store.is_sqlite:
         # A kill half-way through DBOS's own migrations is DBOS's own affair.
-        Dbos(store, wiring.now).run([], lambda _unit: Ending(), no_report, threading.Event())
+        Dbos(store, bootstrap.now).run([], lambda _unit: Ending(), no_report, threading.Event())
     store.close()
 
 
@@ -153,9 +156,9 @@ def live(order: Order) -> int:
     """One life, from its beginning to its end; its exit status."""
     if order.host:
         socket.gethostname = lambda: order.host
-    desk.LEASE = timedelta(seconds=order.lease)
-    units.GROUP = order.group
-    units.LIMITS = Limits(threads=order.threads, lease=timedelta(seconds=order.lease))
+    session.LEASE = timedelta(seconds=order.lease)
+    tasks.GROUP = order.group
+    tasks.LIMITS = Limits(threads=order.threads, lease=timedelta(seconds=order.lease))
     room = order.room()
     signal.signal(signal.SIGTERM, lambda _number, _frame: room.stop.set())
     if order.role != "work":

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from newsletter import housekeeping, wiring
-from newsletter.announcements import announcement, following, is_announced
-from newsletter.leading import Leader
-from newsletter.model import Criterion, Rubric, Score, Usage
-from newsletter.people import WEEKDAYS, WEEKLY, Subscriber
+from newsletter import bootstrap
+from newsletter.domain.announcements import announcement, following, is_announced
+from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.domain.model import Criterion, Rubric, Score, Usage
+from newsletter.jobs import housekeeping
+from newsletter.jobs.leader import Leader
+from newsletter.jobs.scheduler import Mornings
 from newsletter.render import Rendered
-from newsletter.schedule import Mornings
 from newsletter.scorers import Answer, Call, Reading
 from newsletter.settings import Settings
 from newsletter.store import subscribers
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from newsletter.model import Digest
-    from newsletter.people import Email
+    from newsletter.domain.mail import Email
+    from newsletter.domain.model import Digest
 
 ZONES = (
     "America/Los_Angeles",
@@ -345,7 +346,7 @@ class Service:
         )
         (folder / "rubrics").mkdir(exist_ok=True)
         _write_rubrics(folder / "rubrics")
-        room = wiring.build(settings)
+        room = bootstrap.build(settings)
         self.room = replace(
             room,
             source=room.source if fake else Spoilt(year),

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from newsletter import housekeeping, wiring
+from newsletter import bootstrap
+from newsletter.jobs import housekeeping
 from newsletter.settings import Settings
 from newsletter.store import Store
 from newsletter.store.tables import delivery, event, subscriber
@@ -108,7 +109,7 @@ def test_a_day_with_real_mail_servers(
     answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
     answer(post, GOOD[2], "Thank you, I like it.\n\n> {quote}")
     assert becomes(lambda: len(post.mails("replies")) == len(BAD) + 3)
-    room = wiring.build(Settings(_env_file=None))
+    room = bootstrap.build(Settings(_env_file=None))
     now = datetime.now(UTC)
     housekeeping.read_mailbox(room, now)
     housekeeping.work_off(room, now)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from newsletter.findings import Finding, Told, fail, http_date, ok, warn
-from newsletter.model import Criterion, Paper, Rubric
+from newsletter.domain.findings import Finding, Told, fail, ok, warn
+from newsletter.domain.http_headers import http_date
+from newsletter.domain.model import Criterion, Paper, Rubric
 from newsletter.scorers import Failure, Request, ScorerError
-from newsletter.scorers.claude import Claude, prices
+from newsletter.scorers.claude import prices
+from newsletter.scorers.claude.scorer import Claude
 
 if TYPE_CHECKING:
-    from newsletter.scorers.claude import Count
+    from newsletter.scorers.claude.scorer import Count
     from newsletter.settings import Settings
 
 CHECK = "anthropic key"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from newsletter.hostile import visible
+from newsletter.domain.sanitize import visible
 from newsletter.scorers import Failure, ScorerError
 
 if TYPE_CHECKING:

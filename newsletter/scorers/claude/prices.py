@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newsletter.model import Usage
+from newsletter.domain.model import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

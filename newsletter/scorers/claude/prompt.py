@@ -11,7 +11,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from newsletter.hostile import (
+from newsletter.domain.sanitize import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
     for_model,
@@ -20,7 +20,7 @@ from newsletter.hostile import (
 )
 
 if TYPE_CHECKING:
-    from newsletter.model import Paper, Rubric
+    from newsletter.domain.model import Paper, Rubric
     from newsletter.scorers import Request
 
 VERSION = 1

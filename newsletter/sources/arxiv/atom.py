@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from newsletter.sources.arxiv.line import NoAnswerError, ThrottledError
+from newsletter.sources.arxiv.transport import NoAnswerError, ThrottledError
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"

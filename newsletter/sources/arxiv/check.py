@@ -6,12 +6,14 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from newsletter.findings import Finding, Told, fail, http_date, ok, warn
+from newsletter.domain.findings import Finding, Told, fail, ok, warn
+from newsletter.domain.http_headers import http_date
 from newsletter.network import session
 from newsletter.sources import SourceError
-from newsletter.sources.arxiv import query, rss, user_agent
+from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import total_results
-from newsletter.sources.arxiv.line import ACCEPT
+from newsletter.sources.arxiv.source import query, user_agent
+from newsletter.sources.arxiv.transport import ACCEPT
 
 if TYPE_CHECKING:
     from newsletter.settings import Settings

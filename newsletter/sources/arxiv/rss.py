@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from newsletter.sources import Kind
 from newsletter.sources.arxiv.atom import ATOM, well_formed
-from newsletter.sources.arxiv.line import NoAnswerError
+from newsletter.sources.arxiv.transport import NoAnswerError
 
 ARXIV = "{http://arxiv.org/schemas/atom}"
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"

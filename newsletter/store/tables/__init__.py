@@ -1,11 +1,24 @@
 """The tables, declared once: a file for each family of them."""
 
-from newsletter.store.tables.alerts import alert, digest_outcome, duration, ping, trouble
-from newsletter.store.tables.columns import Moment, metadata
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
-from newsletter.store.tables.groups import mail_group
-from newsletter.store.tables.mail import delivery, event, inbound, inbound_body, mailing, pace
-from newsletter.store.tables.origin import origin
+from newsletter.store.tables.jobs import ended_session, lease, life, unit
+from newsletter.store.tables.mail import (
+    delivery,
+    event,
+    inbound,
+    inbound_body,
+    mail_group,
+    mailing,
+    pace,
+)
+from newsletter.store.tables.operations import (
+    alert,
+    digest_outcome,
+    duration,
+    origin,
+    ping,
+    trouble,
+)
 from newsletter.store.tables.papers import (
     crosscheck,
     fetched,
@@ -15,10 +28,9 @@ from newsletter.store.tables.papers import (
     paper,
     paper_version,
 )
-from newsletter.store.tables.processes import ended_session, lease, life
-from newsletter.store.tables.readers import erasure, first_mail, signup, subscriber, suppression
 from newsletter.store.tables.scoring import call, score
-from newsletter.store.tables.units import unit
+from newsletter.store.tables.subscribers import erasure, first_mail, signup, subscriber, suppression
+from newsletter.store.tables.types import Moment, metadata
 
 __all__ = [
     "Moment",

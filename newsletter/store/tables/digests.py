@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from newsletter.store.tables.columns import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata
 
 # One announcement (`since` is `date`), or all from `since` to `date` for whom that is one mail.
 digest = Table(

@@ -1,4 +1,7 @@
-"""Mail that goes out, what became of it, and mail that comes in."""
+"""Mails that leave in one request.
+
+Mail that goes out, what became of it, and mail that comes in.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,27 @@ from sqlalchemy import (
     text,
 )
 
-from newsletter.store.tables.columns import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata
+
+# One request for many readers of one rendering. A second try is a new row, with a batch of its own.
+mail_group = Table(
+    "mail_group",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
+    Column("rendering", String(64), nullable=False),
+    Column("readers", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("batch_id", String(128), unique=True),
+    Column("send_at", Moment),
+    Column("lease_owner", String(160), nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("provider_id", String(128)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("started_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Index(None, "digest_id", "state"),
+)
 
 delivery = Table(
     "delivery",
@@ -111,7 +134,7 @@ inbound = Table(
     Index(None, "state", "received_at"),
 )
 
-# A limit shared by all machines; what the columns mean is told in `store/pace.py`.
+# A limit shared by all machines; what the columns mean is told in `store/rate_limits.py`.
 pace = Table(
     "pace",
     metadata,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Boolean, Column, Date, ForeignKey, Index, Integer, String, Table, Text
 
-from newsletter.store.tables.columns import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata
 
 paper = Table(
     "paper",

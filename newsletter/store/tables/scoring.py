@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-from newsletter.store.tables.columns import Moment, metadata
+from newsletter.store.tables.types import Moment, metadata
 
 # One request that may cost money: committed as `intent` before it leaves, its raw answer before it
 # is parsed. The states are drawn in `store/ledger.py`.

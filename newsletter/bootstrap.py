@@ -1,0 +1,136 @@
+"""Settings become the real things here, and only here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pkgutil import resolve_name
+
+from newsletter.context import Room
+from newsletter.delivery import identity
+from newsletter.delivery.identity import links, site
+from newsletter.errors import Trouble
+from newsletter.inbound.processor import Post
+from newsletter.jobs.dbos_engine import Dbos, refuse_unfit
+from newsletter.jobs.engine import Local
+from newsletter.mailers import GROUPS, LISTS, MAILERS, Lists
+from newsletter.mailers.imap import Mailbox
+from newsletter.render import Renderer
+from newsletter.rubric_folder import RubricFolder
+from newsletter.scorers import SCORERS
+from newsletter.settings import Settings, doubtful, refuse_half_set
+from newsletter.sources import SOURCES, PaperSource, Queued
+from newsletter.store import Store
+from newsletter.store.rate_limits import Line
+
+log = logging.getLogger(__name__)
+
+
+def open_store(settings: Settings) -> Store:
+    """The database with its schema in place. Raises StoreError."""
+    store = Store(settings.database_url.get_secret_value())
+    store.require_schema()
+    return store
+
+
+def calendar(settings: Settings) -> PaperSource:
+    """The source, to be asked for dates; whoever asks it for papers takes the queue of `build`."""
+    source: PaperSource = resolve_name(SOURCES[settings.source])(settings)
+    return source
+
+
+def open_home(settings: Settings) -> Store:
+    """The database that mail may leave from. Raises StoreError where it was copied away."""
+    store = open_store(settings)
+    store.require_home()
+    return store
+
+
+def build(settings: Settings, *, create: bool = True) -> Room:
+    """Everything a morning needs. Raises SettingsError, RubricError or StoreError.
+
+    Without `create` also for a database that is not there yet.
+    """
+    refuse_half_set(settings)
+    for one in doubtful(settings):
+        log.warning("%s", one)
+    if settings.engine == "dbos":
+        # Before a file is made, or a rubric missed, where none of it could be used.
+        refuse_unfit(Store(settings.database_url.get_secret_value()))
+    many = GROUPS.get(settings.mailer_name)
+    found = rubrics(settings)
+    if not create:
+        refuse_new(settings)
+    store = open_home(settings)
+    return Room(
+        store=store,
+        source=source(settings, store),
+        scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
+        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
+        renderer=Renderer(site(settings)),
+        links=links(settings),
+        sender=identity.sender_of(settings),
+        rubrics=found,
+        settings=settings,
+        clock=now,
+        mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
+        lists=lists(settings),
+        groups=resolve_name(many)(settings) if many else None,
+        engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
+    )
+
+
+def refuse_new(settings: Settings) -> None:
+    """A volume that is not mounted looks like a first morning: nobody would be mailed, or told."""
+    store = Store(settings.database_url.get_secret_value())
+    new = store.is_sqlite and store.is_new()
+    store.close()
+    if new:
+        message = (
+            f"there is no database at {store.file}, so nobody was mailed: look whether its volume "
+            "is mounted. A first one is made by newsletter subscribers import or add, or by "
+            "newsletter run --create"
+        )
+        raise Trouble(message)
+
+
+def rubrics(settings: Settings) -> RubricFolder:
+    """The rubrics of the folder; one that can't be read holds nobody up but its own readers.
+
+    Raises RubricError where the folder holds none at all.
+    """
+    found = RubricFolder(settings.rubrics_dir)
+    found.require_any()
+    return found
+
+
+def source(settings: Settings, store: Store) -> PaperSource:
+    """Where papers come from, at the pace that all machines keep together."""
+    made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
+    if isinstance(made, Queued) and settings.arxiv_delay_seconds:
+        made.stand_in(Line(store, now, settings.arxiv_delay_seconds))
+    return made
+
+
+def post(settings: Settings) -> Post:
+    """Everything that a mail about a subscription needs. Raises what `build` raises."""
+    refuse_half_set(settings)
+    return Post(
+        store=open_home(settings),
+        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
+        renderer=Renderer(site(settings)),
+        links=links(settings),
+        sender=identity.sender_of(settings),
+        rubrics=rubrics(settings),
+    )
+
+
+def lists(settings: Settings) -> Lists | None:
+    """What the provider remembers of whom not to mail; None where it keeps nothing of that."""
+    known = LISTS.get(settings.mailer_name)
+    made: Lists | None = resolve_name(known)(settings) if known else None
+    return made
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

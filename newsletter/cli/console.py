@@ -1,0 +1,187 @@
+"""What the operator sees: progress while it works, and the closing table.
+
+All that commands say to a terminal passes here, and is cleaned here: a reader's name, a mail's
+sender or a paper's title may hold what a terminal obeys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from newsletter.domain.sanitize import UNSEEN, clean
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
+STEPS = 4
+"""A stage without a terminal prints a line for each quarter."""
+
+
+BORDER = 3
+"""Between two columns of a table."""
+WIDE = 160
+"""Columns where there is no terminal whose width could be known."""
+
+
+class Screen(Console):
+    """A console on which only its own styles act, and nothing that a text holds."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=clean(piece.text))
+
+
+def screen(*, errors: bool = False) -> Console:
+    """Standard output (or error) for people: nothing in a text is taken for markup."""
+    made = Screen(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        made.width = WIDE
+    return made
+
+
+class Lines:
+    """Progress as plain lines, for logs and pipes: the beginning, the quarters, the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        quarter = STEPS * done // total if total else 0
+        if self._last.get(stage) == quarter:
+            return
+        self._last[stage] = quarter
+        amount = f" {done} of {total}" if total else ""
+        self._console.print(f"{stage}{amount}")
+
+
+class Bars:
+    """Progress as bars on a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = int(self._progress.add_task(stage, total=total or None))
+        task = self._progress.tasks[self._tasks[stage]].id
+        self._progress.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Lines | Bars]:
+    """A callable (stage, done, total): bars on a terminal, plain lines elsewhere."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield Bars(bars)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Records as a table; one record a block where the screen is too narrow for it.
+
+    No word is split, so that addresses and slugs can be copied. Cells are text, never markup.
+    """
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = [
+            [Text(heading), *(_cell(row[place]) for row in self.rows)]
+            for place, heading in enumerate(self.headings)
+        ]
+        if sum(map(_narrowest, columns)) + BORDER * (len(columns) - 1) <= options.max_width:
+            yield self._table(columns)
+        else:
+            yield from self._blocks()
+
+    def _table(self, columns: Sequence[Sequence[Text]]) -> Table:
+        """Figures stand to the right."""
+        title = Text(self.title, style="table.title")
+        made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+        for place, cells in enumerate(columns):
+            figures = self.rows and all(isinstance(row[place], int | float) for row in self.rows)
+            made.add_column(
+                cells[0],
+                justify="right" if figures else "left",
+                overflow="fold",
+                no_wrap=not any(" " in cell.plain for cell in cells),
+            )
+        for cells in zip(*(column[1:] for column in columns), strict=True):
+            made.add_row(*cells)
+        return made
+
+    def _blocks(self) -> Iterator[Text]:
+        wide = max(map(cell_len, self.headings), default=0)
+        if self.title:
+            yield Text(self.title, style="table.title")
+        for number, row in enumerate(self.rows):
+            if number:
+                yield Text("")
+            for heading, value in zip(self.headings, row, strict=True):
+                space = " " * (wide - cell_len(heading))
+                line = Text.assemble((heading, "table.header"), f"{space}  ", _cell(value))
+                line.no_wrap, line.overflow = True, "ignore"
+                yield line
+
+
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Listing:
+    return Listing(title, headings, rows)
+
+
+def _narrowest(cells: Sequence[Text]) -> int:
+    """How wide a column is at least: as its longest word."""
+    words = (word for cell in cells for word in cell.plain.split())
+    return max(map(cell_len, words), default=0)
+
+
+def print_json(value: object) -> None:
+    # An output that is not UTF-8 would get other escapes than JSON's.
+    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
+    # JSON escapes only some of what a terminal obeys; escaped, the rest means the same.
+    print(UNSEEN.sub(_escaped, text))  # noqa: T201 - for a program to read
+
+
+def print_raw(text: str) -> None:
+    """Text for a file or a pipe, in UTF-8 whatever the terminal's encoding; a terminal gets it
+    cleaned.
+    """
+    sys.stdout.buffer.write((clean(text) if sys.stdout.isatty() else text).encode())
+    sys.stdout.flush()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def _cell(value: object) -> Text:
+    """A `str` would be read as markup by any console that has it on; a `Text` never is."""
+    return Text(f"{value:,}" if isinstance(value, int) else clean(str(value)))

@@ -1,0 +1,399 @@
+"""`newsletter db ...`: the database copied, saved and put back.
+
+`newsletter deliveries ...` and `newsletter replies ...`: what only a person can decide.
+
+`newsletter rubrics ...`
+
+`newsletter subscribers ...`
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from newsletter.cli.help import WholeHelp, sent_or_resend
+
+database_app = typer.Typer(
+    cls=WholeHelp,
+    help="The database copied, saved and put back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def _moment(text: str) -> datetime:
+    """A time; UTC unless it says otherwise."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text} is not a time like 2025-09-23T05:00"
+        raise typer.BadParameter(message) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@database_app.command("copy")
+def copy(
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="an empty database")],
+) -> None:
+    """Copy everything into another, empty database, SQLite or PostgreSQL, and compare each row.
+
+    Stop the service first. Killed, it goes on when it is started again. Afterwards this database
+    sends no more mail. Leave the password out of the URL: PGPASSWORD and ~/.pgpass are read.
+    """
+    from newsletter.cli.database import show_copy
+
+    raise typer.Exit(show_copy(to))
+
+
+@database_app.command("backup")
+def backup(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Save one consistent moment of the database into a new file, while the service works.
+
+    SQLite by itself, PostgreSQL by pg_dump.
+    """
+    from newsletter.cli.database import show_backup
+
+    raise typer.Exit(show_backup(file))
+
+
+@database_app.command("restore")
+def restore(
+    file: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads this at run time
+        typer.Argument(metavar="[FILE]", help="left out: it was put back by other means"),
+    ] = None,
+    taken: Annotated[
+        Optional[datetime],  # noqa: UP045 - Typer reads this at run time
+        typer.Option(
+            "--taken",
+            metavar="TIME",
+            parser=_moment,
+            help="when the backup was taken (UTC), if it does not say so itself",
+        ),
+    ] = None,
+    nothing_sent: Annotated[
+        bool, typer.Option("--nothing-sent", help="nothing has run since the backup: hold nothing")
+    ] = False,
+) -> None:
+    """Put a backup in place, and hold what may have been mailed since it was taken.
+
+    Stop the service first.
+    """
+    from newsletter.cli.database import show_restore
+
+    raise typer.Exit(show_restore(file, taken, nothing_sent=nothing_sent))
+
+
+@database_app.command("release")
+def release(
+    sent: Annotated[
+        Optional[bool],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--sent/--resend", help="they did go out, or send them now"),
+    ] = None,
+) -> None:
+    """Say what became of the mails held since a restore. --resend may mail somebody twice."""
+    from newsletter.cli.database import show_release
+
+    raise typer.Exit(show_release(sent=sent_or_resend(sent)))
+
+
+@database_app.command("reopen")
+def reopen() -> None:
+    """Send mail from this database again, although it was copied away."""
+    from newsletter.cli.database import show_reopen
+
+    raise typer.Exit(show_reopen())
+
+
+deliveries_app = typer.Typer(
+    cls=WholeHelp,
+    help="Mails of which nobody knows whether they went out, and mailings that wait.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+replies_app = typer.Typer(
+    cls=WholeHelp,
+    help="Replies that a person has to read.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON list")]
+
+
+@deliveries_app.command("list")
+def list_doubts(as_json: AsJson = False) -> None:
+    """The mails in doubt: the provider may have taken them before the answer was lost."""
+    from newsletter.cli.review import show_doubts
+
+    raise typer.Exit(show_doubts(as_json=as_json))
+
+
+@deliveries_app.command("resolve")
+def resolve(
+    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    sent: Annotated[
+        Optional[bool],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--sent/--resend", help="it did go out, or send it with the next run"),
+    ] = None,
+) -> None:
+    """Say what became of a mail in doubt. --resend may mail somebody twice: be sure."""
+    from newsletter.cli.review import show_resolve
+
+    raise typer.Exit(show_resolve(delivery_id, sent=sent_or_resend(sent)))
+
+
+@deliveries_app.command("allow")
+def allow(
+    rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
+    day: Annotated[str, typer.Option("--date", metavar="DAY", help="of the digest: 2025-09-25")],
+) -> None:
+    """Mail the rest of a digest that stopped itself, or goes slowly, because of new addresses."""
+    from newsletter.cli.review import show_allow
+
+    raise typer.Exit(show_allow(rubric, day))
+
+
+@deliveries_app.command("reports")
+def reports(as_json: AsJson = False) -> None:
+    """Reports of mail servers in 30 days that nobody could read, or about no known mail."""
+    from newsletter.cli.review import show_reports
+
+    raise typer.Exit(show_reports(as_json=as_json))
+
+
+@replies_app.command("list")
+def list_replies(as_json: AsJson = False) -> None:
+    """Replies that were not clear, and letters to the sender, the oldest first."""
+    from newsletter.cli.review import show_replies
+
+    raise typer.Exit(show_replies(as_json=as_json))
+
+
+@replies_app.command("answer")
+def answer(
+    reply_id: Annotated[str, typer.Argument(metavar="ID", help="its beginning is enough")],
+    unsubscribe: Annotated[
+        bool, typer.Option("--unsubscribe", help="it did ask to leave: unsubscribe its sender")
+    ] = False,
+) -> None:
+    """Take a reply off the list: as dealt with, or as the wish to leave that it was."""
+    from newsletter.cli.review import show_answer
+
+    raise typer.Exit(show_answer(reply_id, unsubscribe=unsubscribe))
+
+
+rubrics_app = typer.Typer(
+    cls=WholeHelp,
+    help="What readers want: list and check rubric files.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@rubrics_app.command("list")
+def list_rubrics(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
+) -> None:
+    """Every rubric of NEWSLETTER_RUBRICS_DIR, with its cut-offs and readers."""
+    from newsletter.cli.rubrics import show_rubrics
+
+    raise typer.Exit(show_rubrics(as_json=as_json))
+
+
+@rubrics_app.command("replay")
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=60)] = 5,
+    again: Annotated[
+        bool, typer.Option("--again", help="score the newest day twice: how far do runs agree?")
+    ] = False,
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads this at run time
+        typer.Option("--labels", metavar="LABELS", help="compare with a labelled day (JSON lines)"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it may cost")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False,
+) -> None:
+    """Score the last stored days with a changed rubric: papers gained, lost, and the cost.
+
+    Nothing is mailed and no digest changes. What is scored is kept: adopting the rubric later
+    costs nothing for these days.
+    """
+    from newsletter.cli.replay import show_again, show_labels, show_replay
+
+    if labels is not None:
+        raise typer.Exit(show_labels(file, labels, as_json=as_json))
+    if again:
+        raise typer.Exit(show_again(file, as_json=as_json))
+    raise typer.Exit(show_replay(file, days, dry_run=dry_run, as_json=as_json))
+
+
+@rubrics_app.command("check")
+def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Read one rubric file and say what is wrong with it, line by line."""
+    from newsletter.cli.rubrics import show_rubric_check
+
+    raise typer.Exit(show_rubric_check(file))
+
+
+subscribers_app = typer.Typer(
+    cls=WholeHelp,
+    help="Who gets mail: import, export, list, add, pause, remove, restore.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Address = Annotated[str, typer.Argument(metavar="ADDRESS")]
+Consent = Annotated[
+    str,
+    typer.Option(
+        "--consent",
+        metavar="TEXT",
+        help="how they agreed to get mail; without it they wait as pending",
+    ),
+]
+
+
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="let this win over what readers chose, and move them between rubrics"
+    ),
+]
+
+
+@subscribers_app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV; see subscribers.example.csv")],
+    consent: Consent = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check, and list each change as old -> new")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="import the good lines")] = False,
+    overwrite: Overwrite = False,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN=NAME",
+            help='what the file calls a column: email="Email Address"; name twice joins two',
+        ),
+    ] = None,
+    ignore: Annotated[
+        bool, typer.Option("--ignore-columns", help="leave out columns that are not known")
+    ] = False,
+    rubric: Annotated[
+        str, typer.Option("--rubric", metavar="SLUG", help="the rubric of the whole file")
+    ] = "",
+) -> None:
+    """Add or update subscribers from a CSV file.
+
+    Every fault is reported with its line. Nothing is imported unless all is well, or --skip-bad
+    says so. A column that is absent, or an empty cell, changes nothing. An address that left
+    stays away.
+    """
+    from newsletter.cli.subscribers import Taking, read_maps, show_import
+    from newsletter.domain.csv_header import Columns
+
+    columns = Columns(read_maps(maps or ()), rubric.strip(), ignore)
+    raise typer.Exit(show_import(file, Taking(consent, dry_run, skip_bad, overwrite), columns))
+
+
+@subscribers_app.command("export")
+def export(
+    out: Annotated[str, typer.Argument(metavar="FILE", help="- for standard output")] = "-",
+) -> None:
+    """Write all subscribers as a CSV file that `import` reads back."""
+    from newsletter.cli.subscribers import show_export
+
+    raise typer.Exit(show_export(out))
+
+
+@subscribers_app.command("list")
+def list_all(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
+) -> None:
+    """All subscribers with their state."""
+    from newsletter.cli.subscribers import show_subscribers
+
+    raise typer.Exit(show_subscribers(as_json=as_json))
+
+
+@subscribers_app.command("add")
+def add(
+    email: Address,
+    rubrics: Annotated[list[str], typer.Option("--rubric", metavar="SLUG")],
+    consent: Consent = "",
+    name: Annotated[str, typer.Option("--name")] = "",
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="like Europe/Berlin")
+    ] = "",
+    send_at: Annotated[str, typer.Option("--send-at", metavar="HH:MM")] = "",
+    days: Annotated[
+        str, typer.Option("--days", metavar="DAYS", help="mon-fri, 'mon thu', daily or weekly")
+    ] = "",
+    length: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="full, brief or titles")
+    ] = "",
+    max_papers: Annotated[
+        str, typer.Option("--max-papers", metavar="N", help="at most so many papers a mail")
+    ] = "",
+    overwrite: Overwrite = False,
+) -> None:
+    """Add one subscriber, or change what is said of one that is known."""
+    from newsletter.cli.subscribers import Taking, show_add
+
+    if len(rubrics) > 1:
+        message = "an address has one rubric; give --rubric once"
+        raise typer.BadParameter(message)
+    wishes = {
+        "rubric": rubrics[0],
+        "name": name,
+        "timezone": timezone,
+        "send_at": send_at,
+        "days": days,
+        "format": length,
+        "max_papers": max_papers,
+    }
+    raise typer.Exit(show_add(email, wishes, Taking(consent, overwrite=overwrite)))
+
+
+@subscribers_app.command("pause")
+def pause(
+    email: Address,
+    resume: Annotated[bool, typer.Option("--resume", help="end the pause")] = False,
+) -> None:
+    """Send nothing to this subscriber until the pause ends."""
+    from newsletter.cli.subscribers import show_pause
+
+    raise typer.Exit(show_pause(email, resume=resume))
+
+
+@subscribers_app.command("remove")
+def remove(
+    email: Address,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Unsubscribe an address for good: no import brings it back."""
+    from newsletter.cli.subscribers import show_remove
+
+    raise typer.Exit(show_remove(email, yes=yes))
+
+
+@subscribers_app.command("restore")
+def restore_subscriber(
+    email: Address,
+    consent: Annotated[
+        str, typer.Option("--consent", metavar="TEXT", help="how they asked to get mail again")
+    ],
+) -> None:
+    """Bring back an address that left or bounced; never one that complained or was erased.
+
+    It is also taken off the provider's lists, which would drop the mail.
+    """
+    from newsletter.cli.subscribers import show_restore
+
+    raise typer.Exit(show_restore(email, consent))

@@ -1,0 +1,133 @@
+"""`preview` and `test-send`: one copy, outside of everything that counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from newsletter import bootstrap
+from newsletter.cli.console import progress, screen
+from newsletter.cli.run import check_slug, say_older
+from newsletter.delivery.personalize import Copies
+from newsletter.domain.addresses import canonical
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import Format, Subscriber
+from newsletter.domain.preferences import parse_address
+from newsletter.errors import Trouble
+from newsletter.jobs.daily import fetch_for
+from newsletter.jobs.edited_rubric import fresh_digest
+from newsletter.jobs.tasks import make_digest
+from newsletter.mailers import SendError
+from newsletter.settings import SettingsError, read_settings
+from newsletter.store import digests, subscribers, suppressions
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from newsletter.context import Room
+    from newsletter.domain.model import Digest
+
+
+def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool) -> int:
+    settings = read_settings()
+    text = _beside(out)
+    room = bootstrap.build(settings)
+    digest = _digest(room, rubric, day, fresh=fresh)
+    copy = _copies(room, digest).copy(_reader(room, rubric, reader))
+    try:
+        out.write_text(copy.html, encoding="utf-8", newline="")
+        text.write_text(copy.text, encoding="utf-8", newline="")
+    except OSError as error:
+        message = f"cannot write {out}: {error.strerror}"
+        raise Trouble(message) from error
+    _say(f"{copy.subject}\nWritten to {out} and {text}; nothing was sent.")
+    return 0
+
+
+def _beside(out: Path) -> Path:
+    """Where the text part goes. Raises SettingsError for a name that can't hold the HTML."""
+    if not out.name or out.is_dir() or out.suffix == ".txt":
+        message = (
+            f"--out {out}: name a file for the HTML, like preview.html; the text goes beside it"
+        )
+        raise SettingsError(message)
+    return out.with_suffix(".txt")
+
+
+def _copies(room: Room, digest: Digest) -> Copies:
+    with room.store.read() as tx:
+        before = digests.date_before(tx, digest.rubric.slug, digest.date)
+    return Copies(room.renderer, room.links, room.sender, digest, before)
+
+
+def show_test_send(to: str, rubric: str, day: date | None) -> int:
+    settings = read_settings()
+    try:
+        to = parse_address(to)
+    except ValueError as error:
+        message = f"--to: {error}"
+        raise SettingsError(message) from None
+    room = bootstrap.build(settings)
+    check_slug(room, rubric)
+    _refuse_suppressed(room, to)
+    reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=room.clock())
+    digest = _digest(room, rubric, day)
+    email = _copies(room, digest).email(reader, uuid4().hex, room.clock(), test=True)
+    try:
+        room.mailer.send(email)
+    except SendError as error:
+        message = f"the test mail to {to} was not handed over: {error}"
+        raise Trouble(message) from error
+    _say(f"{email.subject}: sent to {to} by {settings.mailer_name}")
+    return 0
+
+
+def _refuse_suppressed(room: Room, to: str) -> None:
+    """Who left is not mailed, not even a test; the operator may always mail himself."""
+    operator = room.settings.operator_email
+    if operator and canonical(to) == canonical(operator):
+        return
+    with room.store.read() as tx:
+        reason = suppressions.reason_for(tx, to)
+    if reason:
+        message = f"{to} must not be mailed ({reason.value}); a test goes to the operator's address"
+        raise Trouble(message)
+
+
+def _digest(room: Room, slug: str, day: date | None, *, fresh: bool = False) -> Digest:
+    check_slug(room, slug)
+    rubric = room.rubrics[slug]
+    make = fresh_digest if fresh else make_digest
+    with progress(screen(errors=True)) as report:
+        fetched = fetch_for(room, [rubric], day, report)
+        digest, trouble = make(room, rubric, fetched.date, report)
+    if trouble:
+        message = f"{slug}: there is nothing to show: {trouble}"
+        raise Trouble(message)
+    say_older(room, rubric, digest)
+    return digest
+
+
+def _reader(room: Room, slug: str, address: str) -> Subscriber:
+    """The subscriber asked for, else the first of this rubric, else the operator; links inert."""
+    with room.store.read() as tx:
+        found = subscribers.find(tx, address) if address else None
+        if address and found is None:
+            message = f"{address} is no subscriber"
+            raise Trouble(message)
+        first = next(subscribers.served(tx, slug), None)
+    chosen = found or first
+    return Subscriber(
+        id=TEST_READER,
+        email=chosen.email if chosen else room.settings.operator_email or "reader@example.org",
+        rubric=slug,
+        name=chosen.name if chosen else "",
+        max_papers=chosen.max_papers if chosen else None,
+        format=chosen.format if chosen else Format.FULL,
+        since=chosen.since if chosen else room.clock(),
+    )
+
+
+def _say(text: str) -> None:
+    screen().print(text)

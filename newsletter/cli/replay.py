@@ -1,0 +1,244 @@
+"""`rubrics replay`: what a rubric would have picked, lost and cost, before anybody is mailed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from newsletter import bootstrap
+from newsletter.cli.console import print_json, progress, screen, table
+from newsletter.domain.formatting import dollars, plural
+from newsletter.errors import Trouble
+from newsletter.rubrics import load
+from newsletter.scoring.cost import price
+from newsletter.scoring.replay import (
+    Again,
+    Replayed,
+    StoredDay,
+    against,
+    agreement,
+    replay,
+    rescore,
+    stored,
+    unread_reason,
+)
+from newsletter.scoring.triage import triage
+from newsletter.scoring.workload import scoring_limits
+from newsletter.settings import read_settings
+from newsletter.store import digests
+from newsletter.store import papers as shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+    from pathlib import Path
+
+    from newsletter.context import Room
+    from newsletter.domain.model import Paper, Rubric, Usage
+    from newsletter.scorers import Scorer
+    from newsletter.scoring.run import Scored
+    from newsletter.store import Store
+
+VERSION = re.compile(r"v\d+$")
+
+
+def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
+    """Score the last stored days with the rubric of `file`; nothing is mailed or frozen."""
+    room = bootstrap.build(read_settings())
+    rubric = load(file)
+    found = stored_days(room.store, rubric, days)
+    at_most = _price(room, rubric, found)
+    screen(errors=True).print(
+        f"{plural(len(found), 'stored day')}, "
+        f"{plural(sum(len(day.papers) for day in found), 'paper')}: "
+        f"at most {dollars(at_most)} for what is not scored yet"
+    )
+    if dry_run:
+        return 0
+    with progress(screen(errors=True)) as report:
+        done = replay(
+            room.store,
+            room.scorer,
+            _old(room, rubric.slug),
+            rubric,
+            found,
+            scoring_limits(room),
+            clock=room.clock,
+            progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
+        )
+    if as_json:
+        print_json([_facts(one) for one in done])
+    else:
+        _show(done, {paper.id: paper for day in found for paper in day.papers})
+    gaps = [_gap(one.date, one.read, one.to_read, one.unread_reason) for one in done]
+    return _complain(gap for gap in gaps if gap)
+
+
+def show_again(file: Path, *, as_json: bool) -> int:
+    """Score the newest stored day a second time, and say how far the two runs agree."""
+    room = bootstrap.build(read_settings())
+    rubric = load(file)
+    [day] = stored_days(room.store, rubric, 1)
+    before = stored(room.store, room.scorer, rubric, day, room.clock)
+    if not before:
+        message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
+        raise Trouble(message)
+    second = _scored(room, Again(room.scorer, f"{room.clock():%Y%m%dT%H%M%S}"), rubric, day)
+    return _show_figures(
+        asdict(agreement(rubric, before, second.scores)), day, second, as_json=as_json
+    )
+
+
+def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
+    """Score the stored day that the labels belong to, and compare."""
+    room = bootstrap.build(read_settings())
+    rubric = load(file)
+    known = read_labels(labels)
+    day = next(
+        (
+            d
+            for d in stored_days(room.store, rubric, 60)
+            if known.keys() <= {p.id for p in d.papers}
+        ),
+        None,
+    )
+    if day is None:
+        message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
+        raise Trouble(message)
+    scored = _scored(room, room.scorer, rubric, day)
+    return _show_figures(
+        asdict(against(rubric, known, scored.scores)), day, scored, as_json=as_json
+    )
+
+
+def _scored(room: Room, scorer: Scorer, rubric: Rubric, day: StoredDay) -> Scored:
+    with progress(screen(errors=True)) as report:
+        return rescore(
+            room.store,
+            scorer,
+            rubric,
+            day,
+            scoring_limits(room),
+            clock=room.clock,
+            progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
+        )
+
+
+def read_labels(file: Path) -> dict[str, tuple[int, int]]:
+    """(relevance, novelty) by id, from lines of JSON; a version in an id is dropped."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        return {
+            VERSION.sub("", row["id"]): (int(row["relevance"]), int(row["novelty"]))
+            for row in rows
+            if row["relevance"] is not None and row["novelty"] is not None
+        }
+    except OSError as error:
+        message = f"cannot read {file}: {error.strerror}"
+        raise Trouble(message) from error
+    except (ValueError, KeyError, TypeError) as error:
+        message = f'{file}: each line is to be {{"id": …, "relevance": …, "novelty": …}} ({error})'
+        raise Trouble(message) from error
+
+
+def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:
+    """The last days that were fetched in the rubric's categories. Raises Trouble for none."""
+    with store.read() as tx:
+        found = [
+            StoredDay(day, [one.paper for one in shelf.listed(tx, rubric.categories, day)])
+            for day in shelf.dates(tx, rubric.categories, most)
+        ]
+    if not found:
+        message = f"no day of {', '.join(rubric.categories)} is stored yet; newsletter run first"
+        raise Trouble(message)
+    return found
+
+
+def _old(room: Room, slug: str) -> Rubric | None:
+    """The rubric as its readers last got it."""
+    with room.store.read() as tx:
+        newest = digests.latest(tx, slug)
+    return newest[1].rubric if newest else None
+
+
+def _price(room: Room, rubric: Rubric, days: Iterable[StoredDay]) -> int:
+    cap = scoring_limits(room).budget_nanos
+    bounds = (price(room, rubric, day.date, triage(rubric, day.papers).to_read)[1] for day in days)
+    return sum(min(bound, cap) for bound in bounds)
+
+
+def _cost(usage: Iterable[Usage]) -> int:
+    return sum(one.total_nanos for one in usage)
+
+
+def _facts(one: Replayed) -> dict[str, Any]:
+    return {
+        "date": one.date.isoformat(),
+        "gained": one.gained,
+        "lost": one.lost,
+        "kept": one.kept,
+        "compared": one.compared,
+        "read": one.read,
+        "to_read": one.to_read,
+        "cost_nanos": _cost(one.usage),
+    }
+
+
+def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
+    rows = [
+        (
+            f"{one.date}",
+            len(one.gained),
+            len(one.lost),
+            len(one.kept),
+            f"{one.read} of {one.to_read}",
+            dollars(_cost(one.usage)),
+        )
+        for one in done
+    ]
+    out = screen()
+    headings = ("date", "gained", "lost", "kept", "read", "cost")
+    out.print(table("With the changed rubric", headings, rows))
+    for one in done:
+        if not one.compared:
+            out.print(
+                f"{one.date}: never scored with the old rubric, so all of it counts as gained"
+            )
+        for sign, ids in (("+", one.gained), ("-", one.lost)):
+            for paper_id in ids:
+                out.print(f"{one.date} {sign} {paper_id} {papers[paper_id].title}")
+    out.print("Nothing was mailed, and no digest changed.")
+
+
+def _show_figures(figures: dict[str, Any], day: StoredDay, scored: Scored, *, as_json: bool) -> int:
+    """How far two judgements of a day agree; the exit status."""
+    read, to_read, cost = len(scored.scores), len(scored.outcomes), _cost(scored.usage)
+    if as_json:
+        print_json(figures | {"read": read, "to_read": to_read, "cost_nanos": cost})
+    else:
+        rows = [(name.replace("_", " "), _figure(value)) for name, value in figures.items()]
+        rows += [("read", f"{read} of {to_read}"), ("cost", dollars(cost))]
+        screen().print(table("How far they agree", ("figure", "value"), rows))
+    gap = _gap(day.date, read, to_read, unread_reason(scored))
+    return _complain([gap] if gap else [])
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _gap(day: date, read: int, to_read: int, reason: str) -> str:
+    return f"{day}: {read} of {to_read} papers were read: {reason}" if reason else ""
+
+
+def _complain(gaps: Iterable[str]) -> int:
+    """Say what was not read; the exit status."""
+    said = list(gaps)
+    for gap in said:
+        screen(errors=True).print(f"newsletter: {gap}")
+    return 1 if said else 0

@@ -1,0 +1,139 @@
+"""`deliveries ...` and `replies ...`."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from newsletter import bootstrap
+from newsletter.cli.console import print_json, screen, table
+from newsletter.operations import review
+from newsletter.operations.review import Decided
+from newsletter.settings import SettingsError, read_settings
+from newsletter.store import claims, first_mails, inbound, mail_batches, operator_views
+
+if TYPE_CHECKING:
+    from newsletter.store.inbound import Letter
+
+MOST_REPORTS = 50
+SHORT = 12
+"""Hex digits of a reply's id that are shown; the beginning of an id is enough to name it."""
+
+
+def show_doubts(*, as_json: bool) -> int:
+    """Groups first, each as one: its mails are decided on together."""
+    with bootstrap.open_store(read_settings()).read() as tx:
+        many = mail_batches.doubts(tx)
+        found = mail_batches.single(tx, claims.doubts(tx))
+    facts = [
+        {
+            "id": one.id,
+            "email": f"a group of {one.readers}",
+            "rubric": one.rubric,
+            "date": one.date.isoformat(),
+            "since": one.since.isoformat(),
+            "reason": one.reason,
+        }
+        for one in many
+    ] + [
+        {
+            "id": one.id,
+            "email": one.email,
+            "rubric": one.rubric,
+            "date": one.date.isoformat(),
+            "since": one.since.isoformat(),
+            "reason": one.reason,
+        }
+        for one in found
+    ]
+    _show("Mails in doubt", facts, as_json=as_json)
+    return 0
+
+
+def show_resolve(delivery_id: str, *, sent: bool) -> int:
+    with bootstrap.open_store(read_settings()).begin() as tx:
+        done = review.resolve_mail(tx, delivery_id, bootstrap.now(), sent=sent)
+    if done is Decided.NOT_WAITING:
+        message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
+        raise SettingsError(message)
+    screen().print(done)
+    return 0
+
+
+def show_allow(rubric: str, day: str) -> int:
+    try:
+        of_day = date.fromisoformat(day)
+    except ValueError:
+        message = f"--date {day}: write it as 2025-09-25"
+        raise SettingsError(message) from None
+    with bootstrap.open_store(read_settings()).begin() as tx:
+        done = first_mails.let_go(tx, rubric, of_day)
+    if not done:
+        message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
+        raise SettingsError(message)
+    screen().print(
+        f"{rubric} of {day}: all that wait are mailed at once, within five minutes by "
+        f"`newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
+    )
+    return 0
+
+
+def show_reports(*, as_json: bool) -> int:
+    with bootstrap.open_store(read_settings()).read() as tx:
+        found = operator_views.unreadable_reports(tx, bootstrap.now(), MOST_REPORTS)
+    facts = [
+        {
+            "received": f"{one.received_at:%Y-%m-%d %H:%M}",
+            "from": one.sender,
+            "said": " ".join(one.said.split())[:200],
+        }
+        for one in found
+    ]
+    _show("Reports that say nothing of a mail of ours", facts, as_json=as_json)
+    return 0
+
+
+def show_replies(*, as_json: bool) -> int:
+    with bootstrap.open_store(read_settings()).read() as tx:
+        found = inbound.queue(tx)
+    facts = [
+        {
+            "id": one.id[:SHORT],
+            "received": f"{one.received_at:%Y-%m-%d %H:%M}",
+            "from": one.envelope_from,
+            "kind": one.state.value,
+            "said": " ".join(one.said.split())[:200],
+        }
+        for one in found
+    ]
+    _show("Replies that wait", facts, as_json=as_json)
+    return 0
+
+
+def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
+    with bootstrap.open_store(read_settings()).begin() as tx:
+        letter = _named(inbound.queue(tx), reply_id)
+        done = review.answer_reply(tx, letter.id, bootstrap.now(), unsubscribe=unsubscribe)
+    if done is Decided.NOBODY:
+        raise SettingsError(done)
+    screen().print(done)
+    return 0
+
+
+def _named(queued: list[Letter], reply_id: str) -> Letter:
+    found = [one for one in queued if reply_id and one.id.startswith(reply_id)]
+    if len(found) != 1:
+        message = (
+            f"{len(found)} waiting replies begin with {reply_id!r}; see: newsletter replies list"
+        )
+        raise SettingsError(message)
+    return found[0]
+
+
+def _show(title: str, facts: list[dict[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    elif facts:
+        screen().print(table(title, [*facts[0]], [[*fact.values()] for fact in facts]))
+    else:
+        screen().print(f"{title}: none")

@@ -1,0 +1,117 @@
+"""`rubrics list` and `rubrics check`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter import bootstrap
+from newsletter.cli.console import print_json, screen, table
+from newsletter.cli.replay import stored_days
+from newsletter.domain.categories import doubts
+from newsletter.domain.formatting import dollars
+from newsletter.domain.similarity import similarities
+from newsletter.errors import Trouble
+from newsletter.operations.doctor.local import opened
+from newsletter.rubrics import load
+from newsletter.scorers import ScorerError
+from newsletter.scoring.cost import estimate
+from newsletter.settings import read_settings
+from newsletter.store import subscribers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newsletter.domain.model import Rubric
+    from newsletter.settings import Settings
+
+
+def show_rubrics(*, as_json: bool) -> int:
+    settings = read_settings()
+    rubrics = bootstrap.rubrics(settings)
+    with bootstrap.open_store(settings).read() as tx:
+        readers = subscribers.readers(tx)
+    facts = [
+        {
+            "rubric": rubric.slug,
+            "title": rubric.title,
+            "categories": list(rubric.categories),
+            "relevance": rubric.relevance,
+            "novelty": rubric.novelty,
+            "public": rubric.public,
+            "readers": readers.get(slug, 0),
+        }
+        for slug, rubric in sorted(rubrics.items())
+    ]
+    if as_json:
+        print_json(facts)
+    elif facts:
+        rows = [[_joined(value) for value in fact.values()] for fact in facts]
+        screen().print(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
+    for fault in (fault for faults in rubrics.faults.values() for fault in faults):
+        screen(errors=True).print(f"newsletter: {fault}")
+    return 1 if rubrics.faults else 0
+
+
+def _joined(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def show_rubric_check(file: Path) -> int:
+    rubric = load(file)
+    console = screen()
+    console.print(f"{file}: all is well")
+    for criterion in rubric.criteria:
+        console.print(f"  {criterion.number}. {criterion.title}")
+    console.print(
+        f"Kept from {', '.join(rubric.categories)}: relevance {rubric.relevance} and novelty "
+        f"{rubric.novelty} or more. {len(rubric.exclude)} excluded words, "
+        f"{len(rubric.authors)} followed authors.",
+    )
+    for doubt in doubts(rubric.categories):
+        console.print(f"Mind that {doubt}")
+    _say_price(rubric)
+    return 0
+
+
+def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
+    """What local ranking can't do with this rubric, by the newest day that is stored, if any is."""
+    try:
+        store = opened(settings)
+        if store is None:
+            return
+        [day] = stored_days(store, rubric, 1)
+    except Trouble:
+        return
+    if not any(similarities(rubric, day.papers)):
+        screen().print(
+            f"Mind that local ranking can't compare it: it shares no word with the "
+            f"{len(day.papers)} papers of {day.date}. Write it in English and about its "
+            "categories, or set ANTHROPIC_API_KEY"
+        )
+
+
+def _say_price(rubric: Rubric) -> None:
+    """About what a day costs, by the vendor's own count of tokens, which is free."""
+    settings = read_settings()
+    if settings.scorer_name == "local":
+        _say_not_compared(settings, rubric)
+        return
+    room = bootstrap.build(settings)
+    try:
+        [day] = stored_days(room.store, rubric, 1)
+        now = room.clock()
+        guess = estimate(room.scorer, rubric, day.papers, day.date, now)
+    except Trouble as trouble:
+        screen().print(f"What a day costs can be said once one is stored: {trouble}")
+        return
+    except ScorerError as error:
+        screen().print(f"What a day costs could not be asked: {error}")
+        return
+    if guess is not None:
+        screen().print(
+            f"A day like {day.date}: {guess.papers:,} papers, {guess.calls} calls, about "
+            f"{guess.prompt_tokens:,} tokens in and {guess.output_tokens:,} out, "
+            f"{dollars(guess.nanos)}"
+        )

@@ -1,0 +1,307 @@
+"""`demo` and `run`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from newsletter import bootstrap, logs
+from newsletter.cli.console import print_json, progress, screen, table
+from newsletter.domain.formatting import dollars, plural
+from newsletter.domain.model import Outcome
+from newsletter.domain.subscriber_csv import read_roster
+from newsletter.errors import Trouble
+from newsletter.ingest.fetch import BatchGrowing, BatchLate
+from newsletter.jobs.daily import Edition, Held, Issue, held, run_edition, work
+from newsletter.jobs.dry_run import quote_edition
+from newsletter.jobs.edited_rubric import older_version
+from newsletter.jobs.housekeeping import try_bounced_again
+from newsletter.operations.healthcheck_ping import Owed, sign_if_well
+from newsletter.rubric_folder import faults_of, why_missing
+from newsletter.settings import Settings, SettingsError, read_settings
+from newsletter.store import claims, deliveries, subscribers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from datetime import date
+
+    from rich.console import Console
+
+    from newsletter.context import Report, Room
+    from newsletter.domain.model import Digest, Rubric
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+HEADINGS = (
+    *("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost"),
+    *("sent", "already"),
+)
+EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
+
+
+def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: bool) -> int:
+    settings = read_settings()
+    # What is done is shown as it is done; the log is for what goes wrong, unless more is asked for.
+    logs.set_up(settings, "warning")
+    room = bootstrap.build(settings, create=create)
+    check_slug(room, rubric)
+    # Where cron calls this and no `serve` lives, nothing else ever does.
+    try_bounced_again(room, room.clock())
+    _mail_files(room, day, rubric, as_json=as_json)
+    edition = _run(room, day, rubric, as_json=as_json)
+    if not edition.troubled and day is None and rubric is None:
+        sign_if_well(room, _owed(edition), room.clock())
+    if as_json:
+        print_json(_as_dict(edition))
+    else:
+        _show(screen(), edition, settings)
+    for issue in edition.issues:
+        if issue.digest and not issue.trouble:
+            say_older(room, issue.rubric, issue.digest)
+    return _complain(edition)
+
+
+def _owed(edition: Edition) -> Owed:
+    tallies = [issue.tally for issue in edition.issues]
+    return Owed(
+        mails=sum(tally.total - tally.skipped for tally in tallies),
+        arrived=sum(tally.accepted for tally in tallies),
+    )
+
+
+def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
+    room = bootstrap.build(read_settings())
+    check_slug(room, rubric)
+    with progress(screen(errors=as_json)) as report:
+        date_of, plans = quote_edition(room, day, rubric, report)
+    _say_held(() if rubric else held(room))
+    if as_json:
+        print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
+        return 0
+    rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in plans]
+    headings = ("rubric", "announced", "to read", "costs at most", "readers")
+    console = screen()
+    console.print(table(f"{date_of}: what a run would do", headings, rows))
+    number, _, newest = _in_files(room, day, rubric)
+    if number:
+        console.print(_said_of_files(number, newest, room.settings))
+    console.print("Nothing was scored and nothing was sent.")
+    return 0
+
+
+def show_demo(out: Path) -> int:
+    """The sample day for the two subscribers of subscribers.example.csv, all in one folder."""
+    settings = Settings(
+        _env_file=None,
+        database_url=SecretStr(f"sqlite:///{out / 'newsletter.db'}"),
+        source="sample",
+        scorer="local",
+        mailer="outbox",
+        outbox_dir=out / "outbox",
+        rubrics_dir=TEMPLATES / "rubrics",
+        from_email="digest@example.org",
+        postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
+    )
+    room = bootstrap.build(settings)
+    roster = read_roster(EXAMPLE.read_bytes(), {*room.rubrics, *faults_of(room.rubrics)})
+    with room.store.begin() as tx:
+        subscribers.save_all(tx, roster.rows, "example subscribers of the demo", room.clock())
+    edition = _run(room, None, None, as_json=False)
+    _show(screen(), edition, settings)
+    return _complain(edition)
+
+
+def check_slug(room: Room, rubric: str | None) -> None:
+    if rubric is None or rubric in room.rubrics:
+        return
+    if faults_of(room.rubrics).get(rubric):
+        raise Trouble(why_missing(room.rubrics, rubric))
+    message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
+    raise SettingsError(message)
+
+
+def _mail_files(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> None:
+    """Once mail really leaves, the newest digest goes to those who have it as a file alone.
+
+    Nothing older does. It is said to how many before any of it is sent.
+    """
+    number, digest_ids, newest = _in_files(room, day, rubric)
+    if not number:
+        return
+    screen(errors=as_json).print(_said_of_files(number, newest, room.settings))
+    with room.store.begin() as tx:
+        claims.reopen_files(tx, digest_ids, room.clock())
+
+
+def _in_files(room: Room, day: date | None, rubric: str | None) -> tuple[int, list[int], date]:
+    newest = room.source.newest(room.clock())
+    if room.settings.mailer_name == "outbox" or day not in (None, newest):
+        return 0, [], newest
+    with room.store.read() as tx:
+        made = [
+            one for one in deliveries.of_date(tx, newest) if rubric is None or one.slug == rubric
+        ]
+        digest_ids = [one.digest_id for one in made]
+        return claims.in_files(tx, digest_ids), digest_ids, newest
+
+
+def _said_of_files(number: int, newest: date, settings: Settings) -> str:
+    return (
+        f"{plural(number, 'reader')} {'has' if number == 1 else 'have'} the digest of {newest} in "
+        f"files alone ({settings.outbox_dir}); it is mailed by {settings.mailer_name}, "
+        "and nothing older."
+    )
+
+
+def say_older(room: Room, rubric: Rubric, digest: Digest) -> None:
+    """Say that a rubric was edited since its digest was made: the digest does not show it."""
+    file = room.settings.rubrics_dir / f"{rubric.slug}.md"
+    if said := older_version(digest, rubric, str(file)):
+        screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
+
+
+def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:
+    try:
+        with progress(screen(errors=as_json)) as report, _working(room, report):
+            return run_edition(room, day, rubric, report)
+    except BatchLate as late:
+        message = f"{late}; nothing was sent, run again later"
+        raise Trouble(message) from late
+    except BatchGrowing as growing:
+        message = (
+            f"{growing}; nothing was sent: run again then, or take what is there "
+            f"with --date {growing.date}"
+        )
+        raise Trouble(message) from growing
+
+
+def _working(room: Room, report: Report) -> AbstractContextManager[None]:
+    """Be a worker meanwhile: it must not matter whether others are there."""
+    name = f"run-{socket.gethostname()}-{os.getpid()}"
+    return room.engine.working(partial(work, room, report), room.stop, name)
+
+
+def _show(console: Console, edition: Edition, settings: Settings) -> None:
+    if not edition.issues and not edition.held:
+        console.print(
+            "Nobody is subscribed, so nothing was fetched or sent. "
+            "Add someone: newsletter subscribers import FILE --consent TEXT"
+        )
+        return
+    if rows := [_row(issue) for issue in edition.issues]:
+        console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
+    for tell in (_unread, _left):
+        for issue in edition.issues:
+            for said in tell(issue):
+                console.print(f"{issue.rubric.slug}: {said}")
+    done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.issues)
+    if not edition.troubled and not done:
+        console.print("Nothing new to send.")
+    elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
+        console.print(f"Look at {settings.outbox_dir / 'index.html'}")
+
+
+def _unread(issue: Issue) -> Iterator[str]:
+    left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
+    if left and not issue.trouble:
+        yield f"{left} papers were not read, the budget was spent"
+    if issue.digest and issue.digest.not_compared:
+        yield (
+            "local ranking found no word that the rubric shares with the papers: write it in "
+            "English and about its categories, or set ANTHROPIC_API_KEY"
+        )
+
+
+def _left(issue: Issue) -> Iterator[str]:
+    """What did not go out as it should, beside what is called a trouble."""
+    if issue.tally.unknown and not _lost(issue):
+        yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
+    if issue.tally.rejected:
+        yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
+
+
+def _lost(issue: Issue) -> bool:
+    """Whether mails left and none of them is known to have arrived at its carrier."""
+    return bool(issue.tally.unknown) and not issue.tally.accepted
+
+
+def _waiting(issue: Issue) -> str:
+    """That mails are due and did not leave, as while their carrier can't be reached."""
+    left = issue.tally.pending
+    if not left:
+        return ""
+    verb = "waits" if left == 1 else "wait"
+    return f"{plural(left, 'mail')} {verb}, not sent: newsletter status says for what"
+
+
+def _row(issue: Issue) -> tuple[Any, ...]:
+    facts = _facts(issue)
+    known = [facts[name] for name in ("scanned", "picked", "near_misses", "tokens")]
+    known.append(dollars(facts["cost_nanos"]))
+    return (
+        facts["rubric"],
+        facts["announced"],
+        # Of a digest that could not be made nobody knows these, and 0 would be an answer.
+        *(known if issue.digest else ["-"] * len(known)),
+        facts["sent"],
+        facts["already"],
+    )
+
+
+def _facts(issue: Issue) -> dict[str, Any]:
+    digest, tally = issue.digest, issue.tally
+    coverage = digest.coverage if digest else None
+    return {
+        "rubric": issue.rubric.slug,
+        "kind": digest.kind.value if digest else "",
+        "announced": coverage.announced if coverage else issue.announced,
+        "scanned": coverage.scanned if coverage else 0,
+        "unscored": coverage.announced - coverage.scanned if coverage else issue.announced,
+        "duplicates": coverage.count(Outcome.DUPLICATE) if coverage else 0,
+        "picked": len(digest.picks) if digest else 0,
+        "near_misses": len(digest.near_misses) if digest else 0,
+        "tokens": sum(usage.total_tokens for usage in digest.usage) if digest else 0,
+        "cost_nanos": sum(usage.total_nanos for usage in digest.usage) if digest else 0,
+        "sent": issue.sent,
+        "already": issue.already,
+        "skipped": tally.skipped,
+        "rejected": tally.rejected,
+        "unknown": tally.unknown,
+        "waiting": tally.pending + tally.sending,
+        "trouble": issue.trouble,
+    }
+
+
+def _as_dict(edition: Edition) -> dict[str, Any]:
+    return {
+        "date": edition.date.isoformat(),
+        "issues": [_facts(issue) for issue in edition.issues],
+        "held": [one._asdict() for one in edition.held],
+    }
+
+
+def _complain(edition: Edition) -> int:
+    """Say each trouble once, however many rubrics met it; the exit status."""
+    met: dict[str, list[str]] = {}
+    for issue in edition.issues:
+        trouble = issue.trouble
+        if _lost(issue):
+            trouble = trouble or "no mail is known to be out: newsletter deliveries list"
+        trouble = trouble or _waiting(issue)
+        if trouble:
+            met.setdefault(trouble, []).append(issue.rubric.slug)
+    for trouble, slugs in met.items():
+        screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
+    _say_held(edition.held)
+    return 1 if met or edition.held else 0
+
+
+def _say_held(waiting: Iterable[Held]) -> None:
+    for one in waiting:
+        held_back = f"{plural(one.readers, 'reader')} held: {one.reason}"
+        screen(errors=True).print(f"newsletter: {one.slug}: {held_back}")

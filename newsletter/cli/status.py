@@ -1,0 +1,141 @@
+"""`status` and `migrate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from newsletter import bootstrap
+from newsletter.cli.console import print_json, screen, table
+from newsletter.domain.alerts import Alert, Opened, Section, grouped
+from newsletter.domain.formatting import dollars
+from newsletter.operations.alert_rules import find
+from newsletter.operations.alerting import bounds, look
+from newsletter.rubric_folder import RubricFolder
+from newsletter.settings import Settings, read_settings
+from newsletter.store import (
+    Store,
+    alerts,
+    claims,
+    deliveries,
+    digests,
+    monitoring,
+    operator_views,
+    subscribers,
+)
+
+SHOWN = 14
+
+
+def show_status(*, as_json: bool) -> int:
+    settings = read_settings()
+    store = bootstrap.open_store(settings)
+    wrong = _wrong(store, settings)
+    facts = {"alerts": [_told(one) for one in wrong], **_facts(store)}
+    if as_json:
+        print_json(facts)
+        return 0
+    console = screen()
+    for section in grouped(wrong):
+        console.print(_words(section))
+    rows = [
+        [*[*digest.values()][:-1], dollars(digest["cost_nanos"])] for digest in facts["digests"]
+    ]
+    headings = ("date", "rubric", "kind", "announced", "scanned", "picked", "cost")
+    if rows:
+        console.print(table("The last digests", headings, rows))
+    else:
+        console.print("No digest yet: newsletter run")
+    for name in ("subscribers", "deliveries"):
+        counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
+        console.print(f"{name}: {counts}")
+    console.print(
+        f"cost this month: {dollars(facts['month_nanos'])}, "
+        f"uncertain at most {dollars(facts['month_uncertain_nanos'])}",
+    )
+    if number := facts["unreadable_reports"]:
+        console.print(
+            f"reports of mail servers in 30 days that say nothing of a mail of ours: {number} "
+            "(newsletter deliveries reports)"
+        )
+    if not wrong:
+        for line in facts["needs_a_hand"]:
+            console.print(f"needs a hand: {line}")
+    return 0
+
+
+def _wrong(store: Store, settings: Settings) -> list[Opened]:
+    """What is wrong at this moment, whether or not a round of the service has seen it."""
+    now = bootstrap.now()
+    rubrics = RubricFolder(settings.rubrics_dir)
+    seen = look(store, settings, rubrics, bootstrap.calendar(settings), now)
+    found = find(seen, bounds(settings))
+    with store.read() as tx:
+        known = {one.alert.key: one for one in alerts.opened(tx)}
+    return [replace(known.get(one.key) or Opened(0, one, now, now), alert=one) for one in found]
+
+
+def _told(one: Opened) -> dict[str, Any]:
+    alert: Alert = one.alert
+    return {
+        "kind": alert.kind.label,
+        "title": alert.title,
+        "about": alert.subject,
+        "what": alert.what,
+        "fix": alert.fix,
+        "command": alert.command,
+        "since": one.first_seen.isoformat(),
+        "told": one.told_at.isoformat() if one.told_at else None,
+    }
+
+
+def _words(section: Section) -> str:
+    """An alert as a few lines, the command to run on one of its own."""
+    about = f" ({section.about})" if section.about else ""
+    commands = "".join(f"\n    {command}" for command in section.commands)
+    return f"! {section.title}{about}: {section.what}\n  {section.fix}{commands}\n"
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    month = bootstrap.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    with store.read() as tx:
+        editions = digests.editions(tx, SHOWN)
+        states = {state.value: n for state, n in deliveries.count_all(tx).items()}
+        people = {state.value: n for state, n in subscribers.count_states(tx).items()}
+        spent, uncertain = monitoring.spent_since(tx, month)
+        halted = deliveries.halted(tx)
+        doubts = len(claims.doubts(tx))
+        replies = operator_views.count_replies(tx)
+        unreadable = operator_views.unreadable(tx, bootstrap.now())
+    needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
+    if doubts:
+        needs.append(f"{doubts} mails may or may not have gone out: newsletter deliveries list")
+    if replies:
+        needs.append(f"{replies} replies wait for a person: newsletter replies list")
+    return {
+        "digests": [
+            {
+                "date": edition.date.isoformat(),
+                "rubric": edition.rubric,
+                "kind": edition.kind.value,
+                "announced": edition.announced,
+                "scanned": edition.scanned,
+                "picked": edition.picks,
+                "cost_nanos": edition.cost_nanos,
+            }
+            for edition in editions
+        ],
+        "subscribers": people,
+        "deliveries": states,
+        "month_nanos": spent,
+        "month_uncertain_nanos": uncertain,
+        "unreadable_reports": unreadable,
+        "needs_a_hand": needs,
+    }
+
+
+def show_migrate() -> int:
+    store = Store(read_settings().database_url.get_secret_value())
+    store.migrate()
+    screen().print("The database is up to date.")
+    return 0

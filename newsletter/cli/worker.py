@@ -1,0 +1,65 @@
+"""`worker`: one more machine that does what `serve` plans."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from newsletter import bootstrap, logs
+from newsletter.context import no_report
+from newsletter.errors import Trouble
+from newsletter.jobs.daily import work
+from newsletter.process import SIGNALS
+from newsletter.settings import SettingsError, read_settings
+from newsletter.web.app import create_signs
+from newsletter.web.server import answer, desk_of, listening
+
+if TYPE_CHECKING:
+    from newsletter.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+USUAL_PORT = 8001
+
+
+def show_worker(host: str, port: int | None, name: str) -> int:
+    """Without a port the usual one, or where that is taken any: several share a machine."""
+    settings = read_settings()
+    refuse_alone(settings)
+    logs.set_up(settings, "info")
+    room = bootstrap.build(settings)
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
+    for number in SIGNALS:
+        signal.signal(number, lambda _number, _frame: room.stop.set())
+    do = partial(work, room, no_report)
+    with _door(host, port) as door, room.engine.working(do, room.stop, name):
+        log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
+        try:
+            answer(create_signs(desk_of(room)), door, room.stop)
+        finally:
+            room.stop.set()
+    log.info("worker %s has ended", name)
+    return 0
+
+
+def _door(host: str, port: int | None) -> socket.socket:
+    if port is None:
+        with suppress(Trouble):
+            return listening(host, USUAL_PORT)
+    return listening(host, port or 0)
+
+
+def refuse_alone(settings: Settings) -> None:
+    """Raise SettingsError where there is no work to take: `serve` does its own."""
+    if settings.engine == "local":
+        message = (
+            "NEWSLETTER_ENGINE: with local, serve does all the work itself and nothing is left to "
+            "a worker; set dbos, for all processes alike, and a PostgreSQL database"
+        )
+        raise SettingsError(message)

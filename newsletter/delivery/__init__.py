@@ -1,0 +1,1 @@
+"""Plan who gets which digest, and send it: one mail a request, or many."""

@@ -1,0 +1,105 @@
+"""The mail that asks an address whether it wants the digest: only its link begins anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import uuid4
+
+from newsletter.delivery.message import letter
+from newsletter.domain.mail import SubscriberState
+from newsletter.mailers import SendError, Verdict
+from newsletter.store import signups, subscribers, suppressions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from newsletter.domain.links import Links
+    from newsletter.domain.mail import Email, Sender, Subscriber
+    from newsletter.domain.model import Rubric
+    from newsletter.mailers import Mailer
+    from newsletter.render import Renderer
+    from newsletter.store import Store
+
+IMPORTED_AN_HOUR = signups.MAILS_AN_HOUR // 2
+"""A long list must not take from the web form all that may be sent in an hour."""
+
+
+class Desk(Protocol):
+    """Who writes: the web's desk and the post of replies are both one."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def mailer(self) -> Mailer: ...
+    @property
+    def renderer(self) -> Renderer: ...
+    @property
+    def links(self) -> Links: ...
+    @property
+    def sender(self) -> Sender: ...
+    @property
+    def rubrics(self) -> Mapping[str, Rubric]: ...
+
+
+class Invited(NamedTuple):
+    """How many were mailed, and why it ended before all were; empty where it did not."""
+
+    sent: int = 0
+    trouble: str = ""
+
+
+def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Email:
+    """The mail with the link to confirm with; `title` is what would be read."""
+    refuse_url = desk.links.refuse_url(person.id)
+    subject, html, text = desk.renderer.mail(
+        "confirm",
+        rubric=title,
+        email=person.email,
+        confirm_url=desk.links.confirm_url(person.id),
+        refuse_url=refuse_url,
+    )
+    return letter(
+        to_email=person.email,
+        to_name="",
+        subject=subject,
+        html=html,
+        text=text,
+        letter_id=uuid4().hex,
+        sender=desk.sender,
+        now=now,
+        refuse_url=refuse_url,
+    )
+
+
+def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> Invited:
+    """Mail each of these who waits and was never asked. Whoever is left is asked another time."""
+    sent = 0
+    for email in emails:
+        with desk.store.begin() as tx:
+            person = subscribers.find(tx, email)
+            if person is None or person.state is not SubscriberState.PENDING:
+                continue
+            if suppressions.reason_for(tx, email) or signups.of(tx, email):
+                continue
+            if not signups.ask(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
+                return Invited(sent, "no more may be sent in this hour")
+        rubric = desk.rubrics.get(person.rubric)
+        mail = invitation(desk, person, rubric.title if rubric else person.rubric, now)
+        try:
+            desk.mailer.send(mail)
+        except SendError as error:
+            if trouble := _after(desk.store, email, error):
+                return Invited(sent, trouble)
+            continue
+        sent += 1
+    return Invited(sent)
+
+
+def _after(store: Store, email: str, error: SendError) -> str:
+    """Forget what was not sent; the trouble in words where the next mail would meet it too."""
+    if error.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
+        return ""
+    with store.begin() as tx:
+        signups.done(tx, email)
+    return str(error)

@@ -1,0 +1,64 @@
+"""Who a mail is from: the sender, the site it names, the signed links in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from newsletter.domain.links import Links
+from newsletter.domain.mail import Sender
+from newsletter.render import Site
+from newsletter.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def site(settings: Settings) -> Site:
+    return Site(
+        name=settings.from_name,
+        postal_address=settings.postal_address,
+        home_url=settings.public_url,
+    )
+
+
+def links(settings: Settings) -> Links:
+    return Links(settings.public_url, signing_keys(settings), settings.reply_host)
+
+
+def signing_keys(settings: Settings) -> list[str]:
+    """The keys that sign links, the newest first.
+
+    Mail that only goes to files may do with a key made here; `refuse_half_set` asks for a real
+    one before mail leaves the machine.
+    """
+    given = settings.secret_key.get_secret_value()
+    if given:
+        return [key.strip() for key in given.split(",") if key.strip()]
+    return [_kept_key(settings.outbox_dir.parent / "secret.key")]
+
+
+def _kept_key(path: Path) -> str:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            # Linked into place whole, by exactly one process; readable by its owner alone.
+            draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32), encoding="ascii")
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        message = f"NEWSLETTER_SECRET_KEY is not set and {path} cannot be kept ({error.strerror})"
+        raise SettingsError(message) from error
+
+
+def sender_of(settings: Settings) -> Sender:
+    """The sender of `settings`; without a From address (files only) one that goes nowhere."""
+    email = settings.from_email or f"digest@{settings.reply_host or 'localhost'}"
+    own = bool(settings.reply_domain) and settings.smtp_bounce_addresses
+    return Sender(email, settings.from_name, settings.operator_email, own)

@@ -1,0 +1,173 @@
+"""A rendered text and a reader -> the Email with all its headers (pure).
+
+What goes into a header is made one clean line first, so that nothing from outside can add one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from typing import TYPE_CHECKING
+
+from newsletter.domain.mail import Addressee, Email, Sender, Subscriber
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from newsletter.domain.links import Links
+
+NAME_LENGTH = 80
+SUBJECT_LENGTH = 200
+JOINERS = "\u200c\u200d"
+NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
+
+
+def one_line(text: str, length: int) -> str:
+    """`text` as one line: no control or direction characters, single spaces, cut at `length`."""
+    plain = text.isascii() and text.isprintable()
+    kept = text if plain else "".join(_harmless(character) for character in text)
+    line = " ".join(kept.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def clean_name(text: str) -> str:
+    """A display name; SendGrid refuses `;` and `,`, and the rest is syntax of address fields."""
+    return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
+
+
+def compose(
+    subscriber: Subscriber,
+    *,
+    subject: str,
+    html: str,
+    text: str,
+    delivery_id: str,
+    links: Links,
+    sender: Sender,
+    now: datetime,
+    archive_url: str = "",
+    test: bool = False,
+) -> Email:
+    """One digest for one reader. `now` becomes the Date; the Message-ID follows the delivery.
+
+    A test is marked in its subject and bears no delivery id: no event can come back to a row. Give
+    it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
+    """
+    marked = f"[TEST] {subject}" if test else subject
+    own = sender.bounce_addresses and not test
+    return Email(
+        to_email=subscriber.email,
+        to_name=clean_name(subscriber.name),
+        from_email=sender.email,
+        from_name=clean_name(sender.name),
+        reply_to=links.reply_address(subscriber.id),
+        subject=one_line(marked, SUBJECT_LENGTH),
+        html=html,
+        text=text,
+        message_id=f"<{delivery_id}@{sender.domain}>",
+        headers=_list_headers(subscriber, links, sender, archive_url),
+        delivery_id="" if test else delivery_id,
+        date=now,
+        envelope_from=links.bounce_address(delivery_id) if own else "",
+    )
+
+
+def addressee(
+    subscriber: Subscriber,
+    *,
+    delivery_id: str,
+    words: tuple[tuple[str, str], ...],
+    links: Links,
+    sender: Sender,
+    archive_url: str,
+) -> Addressee:
+    """One reader of a mail to many, with the headers that `compose` would give it."""
+    return Addressee(
+        to_email=subscriber.email,
+        to_name=clean_name(subscriber.name),
+        delivery_id=delivery_id,
+        headers=_list_headers(subscriber, links, sender, archive_url),
+        words=words,
+    )
+
+
+def _list_headers(
+    subscriber: Subscriber, links: Links, sender: Sender, archive_url: str
+) -> tuple[tuple[str, str], ...]:
+    unsubscribe = links.unsubscribe_url(subscriber.id)
+    leave = links.unsub_address(subscriber.id)
+    archive = (("List-Archive", f"<{archive_url}>"),) if archive_url else ()
+    return (
+        ("List-Id", f"<digest.{links.reply_host}>"),
+        ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
+        *automatic("auto-generated"),
+        *archive,
+    )
+
+
+def letter(
+    *,
+    to_email: str,
+    to_name: str,
+    subject: str,
+    html: str,
+    text: str,
+    letter_id: str,
+    sender: Sender,
+    now: datetime,
+    answering: bool = False,
+    refuse_url: str = "",
+) -> Email:
+    """A mail about the subscription itself: no list headers, and answers go to the operator.
+
+    `refuse_url` is where mails of this kind are refused by one POST, where they can be (RFC 8058).
+    `answering` marks what was caused by a mail of the reader's, so that two machines never go on
+    answering each other (RFC 3834).
+    """
+    return Email(
+        to_email=to_email,
+        to_name=clean_name(to_name),
+        from_email=sender.email,
+        from_name=clean_name(sender.name),
+        reply_to=sender.operator or sender.email,
+        subject=one_line(subject, SUBJECT_LENGTH),
+        html=html,
+        text=text,
+        message_id=f"<{letter_id}@{sender.domain}>",
+        headers=(
+            *_refusal(refuse_url),
+            *automatic("auto-replied" if answering else "auto-generated"),
+        ),
+        date=now,
+    )
+
+
+def _refusal(url: str) -> tuple[tuple[str, str], ...]:
+    if not url:
+        return ()
+    return (
+        ("List-Unsubscribe", f"<{url}>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    )
+
+
+def content_hash(subject: str, text: str, html: str) -> str:
+    """What a copy says, in 64 hex digits: one that is sent again must say the same."""
+    content = f"{subject}\x00{text}\x00{html}"
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+
+
+def automatic(kind: str) -> tuple[tuple[str, str], ...]:
+    """The headers that keep absence notices and loops away (RFC 3834, Exchange)."""
+    return (("Auto-Submitted", kind), ("X-Auto-Response-Suppress", "All"))
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    if category in {"Cf", "Cs", "Co", "Cn"} and character not in JOINERS:
+        return ""
+    return character

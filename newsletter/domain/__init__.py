@@ -1,0 +1,1 @@
+"""Values and pure rules: papers, scores, digests, subscribers, calendars, send times. No I/O."""

@@ -1,0 +1,161 @@
+"""Whether an announcement is all there, by what each look at it showed (pure).
+
+arXiv fills an announcement in over minutes, now and then over hours, and its API may answer "no
+papers" long after its pages show them. A category is taken as whole when arXiv's own list of the
+day agrees, when two looks ten minutes apart saw the same, or when patience is at its end; what
+comes after that is still looked for, every hour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+
+GAP = timedelta(minutes=10)
+"""Between two looks while we wait, and between two that may agree."""
+HOUR = timedelta(hours=1)
+EAGER = timedelta(hours=3)
+"""After its hour, a batch of which nothing is there is asked for hourly.
+
+And who comes so late for the first time, and finds it there, need not see it grow.
+"""
+RARE_PATIENCE = timedelta(hours=3)
+"""So long after arXiv's hour a category with far fewer papers than usual holds its rubrics."""
+NAMED_PATIENCE = timedelta(hours=2)
+"""So long we wait for papers that arXiv's list names and its API lacks, if they are many."""
+FEW = 0.05
+"""The share of such papers for which nobody waits: they come with the next digest, as late."""
+GROWTH_PATIENCE = timedelta(hours=6)
+"""So long we wait for a batch that does not stop growing."""
+USUAL_DAYS = 5
+"""Announcements that must be known before a count can be called low."""
+COMPARED = 10
+LOW_SHARE = 3
+FEWEST = 10
+DAY = timedelta(hours=24)
+"""After this, what is there is believed at one look, and nothing at all is an answer."""
+
+
+class How(StrEnum):
+    """What made us take a category's part of an announcement as whole."""
+
+    FEED = "feed"
+    LOOKS = "two looks"
+    ONCE = "one look"
+    DAY = "a day"
+    PATIENCE = "patience"
+    NOTHING = "nothing"
+
+
+class Look(NamedTuple):
+    """What was seen of one category until now.
+
+    `since` is the first look that saw as many papers as the last one (`at`), `out_at` the first
+    that saw any of the announcement, in whatever category.
+    """
+
+    papers: int
+    since: datetime
+    at: datetime
+    looks: int = 1
+    out_at: datetime | None = None
+
+
+class Sight(NamedTuple):
+    """What one look saw of one category.
+
+    `named` is how many papers arXiv's list of the day names (None: there is no such list),
+    `waiting` how many of these the API lacks; `low` when there are far fewer than usual.
+    """
+
+    papers: int
+    named: int | None = None
+    waiting: int = 0
+    low: bool = False
+
+
+def is_low(papers: int, past: Sequence[int]) -> bool:
+    """Whether a category has far fewer papers than in its announcements of before.
+
+    None is far fewer if it had some in each of the last five. A category that has ten papers a day
+    or more is low under a third of what its last ten announcements had (the median).
+    """
+    if len(past) < USUAL_DAYS:
+        return False
+    if not papers:
+        return all(past[-USUAL_DAYS:])
+    usual = median(past[-COMPARED:])
+    return usual >= FEWEST and LOW_SHARE * papers < usual
+
+
+def after(before: Look | None, papers: int, now: datetime, *, out: bool) -> Look:
+    """The look of now, behind the one before."""
+    out_at = before.out_at if before and before.out_at else now if out else None
+    if before is None:
+        return Look(papers, now, now, 1, out_at)
+    since = before.since if before.papers == papers else now
+    return Look(papers, since, now, before.looks + 1, out_at)
+
+
+def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How | None:
+    """What makes a category of a batch that is out whole; None while it may grow."""
+    age, out_for = now - public_from, now - (look.out_at or now)
+    if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
+        return How.FEED
+    if age >= DAY and (sight.papers or not sight.waiting):
+        return How.DAY if sight.papers else How.PATIENCE
+    # Papers that arXiv's own list names will come, however late the whole batch is.
+    if sight.low and not sight.waiting:
+        return How.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
+    if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
+        return None
+    return _stopped(look, age, out_for)
+
+
+def _stopped(look: Look, age: timedelta, out_for: timedelta) -> How | None:
+    """Whether the looks alone say that nothing more comes."""
+    if look.looks == 1 and age >= EAGER:
+        return How.ONCE
+    if _agree(look):
+        return How.LOOKS
+    return How.PATIENCE if out_for >= GROWTH_PATIENCE else None
+
+
+def _agree(look: Look) -> bool:
+    return look.at - look.since >= GAP
+
+
+def is_filling(named: int | None, waiting: int) -> bool:
+    """Whether the API lacks so many of the papers named that it must still be filling in."""
+    return waiting > FEW * (named or 0)
+
+
+def ask_at(looks: Iterable[Look], public_from: datetime) -> datetime:
+    """When to look again at a batch that is not whole."""
+    seen = list(looks)
+    if not seen:
+        return public_from
+    last = max(look.at for look in seen)
+    waiting = not any(look.out_at for look in seen) and last - public_from >= EAGER
+    return last + (HOUR if waiting else GAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How arXiv's list and its API agreed on a day.
+
+    `named` has, for each category the list is of that day in, how many of the papers it names are
+    there and how many it names; `apart` are the others: id, category, and why (`crosscheck.Why`).
+    """
+
+    state: str
+    named: dict[str, tuple[int, int]] = field(default_factory=dict)
+    apart: tuple[tuple[str, str, str], ...] = ()

@@ -1,0 +1,85 @@
+"""What an examination of the installation found: values that any adapter can answer with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    """It works without, or nobody could look."""
+    FAIL = "fail"
+
+
+class Record(NamedTuple):
+    """A line to enter at whoever serves the domain's names; `stands` where it is there already."""
+
+    host: str
+    type: str
+    value: str
+    stands: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, and the fix where it does not stand well.
+
+    `records` are what the name servers should say, and whether they do. None of the texts holds
+    a secret or a reader's address.
+    """
+
+    check: str
+    state: State
+    said: str
+    fix: str = ""
+    records: tuple[Record, ...] = ()
+
+
+def ok(check: str, said: str, *records: Record) -> Finding:
+    return Finding(check, State.OK, said, "", records)
+
+
+def warn(check: str, said: str, fix: str, *records: Record) -> Finding:
+    return Finding(check, State.WARN, said, fix, records)
+
+
+def fail(check: str, said: str, fix: str, *records: Record) -> Finding:
+    return Finding(check, State.FAIL, said, fix, records)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody outside answered. `date` is the HTTP Date of the last answer, if any."""
+
+    findings: tuple[Finding, ...] = ()
+    date: datetime | None = None
+
+
+class CheckError(Trouble):
+    """A question that somebody outside did not answer. The message holds no secret."""
+
+
+def without(secrets: Sequence[str], found: Finding) -> Finding:
+    """The same on single lines and with every secret blotted out: the words of other programs may
+    repeat one, and hold anything.
+    """
+
+    def blotted(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+    records = tuple(
+        Record(blotted(one.host), blotted(one.type), blotted(one.value), one.stands)
+        for one in found.records
+    )
+    return replace(found, said=blotted(found.said), fix=blotted(found.fix), records=records)

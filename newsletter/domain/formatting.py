@@ -1,0 +1,52 @@
+# ruff: noqa: RUF001, RUF002 - typography is meant: dashes as a reader expects them
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter.domain.model import NANOS_PER_DOLLAR
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def long_date(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def short_date(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
+
+
+def long_dates(first: date, last: date) -> str:
+    """`17 to 21 November 2025`; one date as `long_date` has it."""
+    if first == last:
+        return long_date(last)
+    return f"{_from(first, last, '%B')} to {last.day} {last:%B %Y}"
+
+
+def short_dates(first: date, last: date) -> str:
+    """`17–21 Nov 2025`, `28 Sep – 2 Oct 2025`; one date as `short_date` has it."""
+    if first == last:
+        return short_date(last)
+    dash = "–" if (first.year, first.month) == (last.year, last.month) else " – "
+    return f"{_from(first, last, '%b')}{dash}{last.day} {last:%b %Y}"
+
+
+def _from(first: date, last: date, month: str) -> str:
+    """The first date without what it has in common with the last."""
+    if first.year != last.year:
+        return f"{first.day} {first:{month} %Y}"
+    return f"{first.day}" if first.month == last.month else f"{first.day} {first:{month}}"
+
+
+DIME = NANOS_PER_DOLLAR // 10
+
+
+def dollars(nanos: int) -> str:
+    """Nano-dollars as dollars: cents from a dime on, down to a hundredth of a cent below."""
+    amount = nanos / NANOS_PER_DOLLAR
+    return f"${amount:,.2f}" if nanos >= DIME or not nanos else f"${amount:.4f}"

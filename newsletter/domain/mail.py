@@ -1,0 +1,166 @@
+"""Readers and their mail, as values. Frozen, without I/O, like those of `domain/model.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, time
+
+
+class Format(StrEnum):
+    """How much a reader wants to read."""
+
+    FULL = "full"
+    BRIEF = "brief"
+    TITLES = "titles"
+
+
+class SubscriberState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKLY = ("weekly",)
+"""In place of days: one mail with the best of the week, on the day of its last announcement."""
+PREFERENCES = ("timezone", "send_at", "days", "max_papers", "format")
+"""What a reader can set on the preferences page, besides the rubric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One address and what it asked for.
+
+    `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
+    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted, or
+    WEEKLY. `chosen` names the PREFERENCES that the reader set: a file does not change these.
+    """
+
+    id: str
+    email: str
+    rubric: str
+    name: str = ""
+    timezone: str | None = None
+    send_at: time | None = None
+    days: tuple[str, ...] = WEEKDAYS
+    max_papers: int | None = None
+    format: Format = Format.FULL
+    state: SubscriberState = SubscriberState.ACTIVE
+    consent: str = ""
+    since: datetime | None = None
+    chosen: tuple[str, ...] = ()
+
+
+class DeliveryState(StrEnum):
+    """What is known about one email. The edges are drawn in `store/deliveries.py`."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+class EventKind(StrEnum):
+    """What a provider's event means to us; what means nothing is not kept."""
+
+    PROCESSED = "processed"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    SOFT_BOUNCE = "soft bounce"
+    REPORTED_BOUNCE = "reported bounce"
+    """The address is gone, as a mail says that anybody may have written who was forwarded ours."""
+    HARD_BOUNCE = "hard bounce"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """(digest, subscriber), unique. `id` is opaque and the only thing a provider learns."""
+
+    id: str
+    digest_id: int
+    subscriber: Subscriber
+    state: DeliveryState
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """One message to one recipient, complete. Header values are single lines."""
+
+    to_email: str
+    to_name: str
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    message_id: str
+    headers: tuple[tuple[str, str], ...] = ()
+    delivery_id: str = ""
+    date: datetime | None = None
+    envelope_from: str = ""
+    """Where reports about this mail come back to; the From address where it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One reader of a group's mail: what stands in this copy alone.
+
+    `words` are by the tags that stand for them in the common text.
+    """
+
+    to_email: str
+    to_name: str
+    delivery_id: str
+    headers: tuple[tuple[str, str], ...]
+    words: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEmail:
+    """One message to many readers, each of whom gets a copy.
+
+    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    """
+
+    id: str
+    from_email: str
+    from_name: str
+    reply_to: str
+    subject: str
+    html: str
+    text: str
+    readers: tuple[Addressee, ...]
+    content_hash: str = ""
+    batch_id: str = ""
+    send_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who the mail is from, and who answers for it.
+
+    With `bounce_addresses` each digest has an envelope sender of its own.
+    """
+
+    email: str
+    name: str
+    operator: str = ""
+    bounce_addresses: bool = False
+
+    @property
+    def domain(self) -> str:
+        return self.email.rpartition("@")[2]

@@ -1,0 +1,78 @@
+"""When a reader's mail of an announcement is due (pure).
+
+The first time after arXiv shows the announcement that the reader's own clock stands at the
+reader's own hour, on a weekday that the reader asked for. So where it is Tuesday by then, mail for
+Mondays waits for the next. In the hour that spring leaves out it is an hour later; in the one that
+autumn repeats it is the first of the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.mail import WEEKDAYS, WEEKLY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from newsletter.domain.mail import Subscriber
+
+
+@lru_cache(maxsize=8192)  # Each wake-up asks the same of each zone and hour.
+def due_at(day: date, zone: ZoneInfo, hour: time, weekdays: tuple[str, ...] = WEEKDAYS) -> datetime:
+    """The instant (UTC) at which mail of the announcement of `day` is due in `zone`.
+
+    Raises ValueError where there are no weekdays.
+    """
+    public = announcement(day).public_from
+    local = datetime.combine(public.astimezone(zone).date(), hour, zone)
+    for _ in range(len(WEEKDAYS) + 1):
+        if WEEKDAYS[local.weekday()] in weekdays and local.astimezone(UTC) >= public:
+            return local.astimezone(UTC)
+        local = datetime.combine(local.date() + timedelta(days=1), hour, zone)
+    message = f"none of {weekdays} is a weekday"
+    raise ValueError(message)
+
+
+def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
+    """When `reader` is to be served; None where he is not to be.
+
+    `zone` and `hour` are for readers without their own. Who joined after the mail was due is not
+    sent it, and a weekly reader's is that of the week's last announcement.
+    """
+    due = due_of(day, reader, zone, hour)
+    wanted = reader.days != WEEKLY or ends_week(day)
+    return due if wanted and (reader.since is None or reader.since <= due) else None
+
+
+def due_of(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime:
+    """When mail of an announcement is due for readers like this one, whenever they joined."""
+    weekdays = WEEKDAYS if reader.days == WEEKLY else reader.days
+    return due_at(day, zone_of(reader, zone), reader.send_at or hour, weekdays)
+
+
+def zone_of(reader: Subscriber, zone: ZoneInfo) -> ZoneInfo:
+    return ZoneInfo(reader.timezone) if reader.timezone else zone
+
+
+def ends_week(day: date) -> bool:
+    """Whether the announcement of `day` is the last of its week: Friday's, or before a holiday."""
+    return week_of(following(day)) != week_of(day)
+
+
+def week_of(day: date) -> date:
+    """The Monday of the week of `day`."""
+    return day - timedelta(days=day.weekday())
+
+
+def first_due(
+    day: date, readers: Iterable[Subscriber], zone: ZoneInfo, hour: time
+) -> datetime | None:
+    """When the first of `readers` is to be served; None where none is."""
+    due = (due_for(day, reader, zone, hour) for reader in readers)
+    return min((at for at in due if at), default=None)

@@ -1,0 +1,237 @@
+"""subscribers.csv to rows and back (pure). All faults come at once, each with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain.addresses import canonical
+from newsletter.domain.csv_header import COLUMNS, REQUIRED, Columns, Header, read_header, says_left
+from newsletter.domain.mail import WEEKDAYS, Format
+from newsletter.domain.preferences import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from datetime import time
+
+    from newsletter.domain.mail import Subscriber
+
+OWN = ("email", "name")
+"""What hardly two rows have in common."""
+# Excel's own first line, which names the delimiter and is no record.
+DELIMITER_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
+# A spreadsheet runs a cell that begins so as a formula; `|` starts a command in old Excel.
+GUARDED = re.compile(r"'*[=+\-@\t\r|]")
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberRow:
+    """One wish to subscribe. None: the row says nothing about that."""
+
+    line: int
+    """Of the file; 0 where there is none."""
+    email: str
+    rubric: str
+    name: str | None = None
+    timezone: str | None = None
+    send_at: time | None = None
+    days: tuple[str, ...] | None = None
+    max_papers: int | None = None
+    format: Format | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """What a file says: the rows that are well, and the faults of the others."""
+
+    rows: tuple[SubscriberRow, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass
+class _Reader:
+    known_rubrics: Collection[str]
+    rows: list[SubscriberRow] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)
+    understood: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What a zone, an hour and the like mean: said by many rows, read and kept once."""
+
+    def take_record(self, line: int, cells: list[str], header: Header, rubric: str) -> None:
+        """Take one record of a file with this header, or note what is wrong with it."""
+        if any(cell.strip() for cell in cells[header.width :]):
+            message = f"{len(cells)} values for {header.width} columns; quote what has a delimiter"
+            self.faults.append(Fault(line, message))
+            return
+        clean = [_unguarded(cell).strip() for cell in cells]
+        clean += [""] * (header.width - len(clean))
+        for column, place in header.left.items():
+            if says_left(column, clean[place]):
+                message = (
+                    f"column '{column}' says {clean[place][:80]!r}: this person left; "
+                    "take the line out, or leave it out with --skip-bad"
+                )
+                self.faults.append(Fault(line, message))
+                return
+        values = {"rubric": rubric} if rubric else {}
+        for column, places in header.places.items():
+            values[column] = " ".join(clean[place] for place in places if clean[place])
+        self.take(line, values)
+
+    def take(self, line: int, cells: Mapping[str, str]) -> None:
+        """Keep a row, or note everything that is wrong with it."""
+        values: dict[str, Any] = {}
+        known_faults = len(self.faults)
+        for name, check in CHECKS.items():
+            cell = cells.get(name, "").strip()
+            if not cell and name not in REQUIRED:
+                continue
+            try:
+                values[name] = self._read(name, cell, check)
+            except ValueError as error:
+                self.faults.append(Fault(line, f"{name}: {error}"))
+        self._rubric(line, values)
+        self._once(line, values)
+        if len(self.faults) == known_faults:
+            self.rows.append(SubscriberRow(line, **values))
+
+    def _read(self, name: str, cell: str, check: Callable[[str], object]) -> object:
+        if name in OWN:
+            return check(cell)
+        if (name, cell) not in self.understood:
+            self.understood[name, cell] = check(cell)
+        return self.understood[name, cell]
+
+    def _rubric(self, line: int, values: dict[str, Any]) -> None:
+        slug = values.get("rubric", "")
+        if slug and slug not in self.known_rubrics:
+            known = sorted(self.known_rubrics)
+            near = get_close_matches(slug.lower(), known, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+            self.faults.append(Fault(line, f"rubric: {slug!r} is not known; {hint}"))
+
+    def _once(self, line: int, values: dict[str, Any]) -> None:
+        if not (email := values.get("email", "")):
+            return
+        first = self.seen.setdefault(canonical(email), line)
+        if first != line:
+            self.faults.append(Fault(line, f"email: {email} is on line {first} already"))
+
+
+def read_roster(
+    data: bytes | str, known_rubrics: Collection[str], columns: Columns | None = None
+) -> Roster:
+    """The rows and faults of a subscribers file: UTF-8 or UTF-16; comma, semicolon or tab.
+
+    `columns` says what the file's own names stand for.
+    """
+    reader = _Reader(known_rubrics)
+    told = columns or Columns()
+    try:
+        text = data if isinstance(data, str) else _decoded(data)
+        del data
+        records = _records(text.removeprefix("\ufeff"))
+        header_line, first = next(records, (0, []))
+        if not header_line:
+            return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
+        header = read_header(first, told)
+        if header.faults:
+            return Roster(faults=tuple(Fault(header_line, message) for message in header.faults))
+        for line, cells in records:
+            reader.take_record(line, cells, header, told.rubric)
+    except _UnreadableError as error:
+        reader.faults.append(error.fault)
+    return Roster(tuple(reader.rows), tuple(reader.faults))
+
+
+def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> Roster:
+    """The one row of what was given on a command line, by columns; or its faults."""
+    reader = _Reader(known_rubrics)
+    reader.take(0, cells)
+    return Roster(tuple(reader.rows), tuple(reader.faults))
+
+
+class _UnreadableError(Exception):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.fault = Fault(line, message)
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _decoded_as("utf-16", data)
+    return _decoded_as("utf-8", data)
+
+
+def _decoded_as(encoding: str, data: bytes) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = len(f"{data[: error.start].decode(encoding)}?".splitlines())
+        message = (
+            f"not {encoding.upper()} (byte 0x{data[error.start]:02X}); save the file as CSV UTF-8"
+        )
+        raise _UnreadableError(line, message) from error
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records that hold anything, each with the number of its first line.
+
+    Raises _UnreadableError at a fault of the quotes: what follows it can't be told apart.
+    """
+    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
+    skipped = 0
+    if named := DELIMITER_LINE.match(text):
+        delimiter, skipped, text = named[1], 1, text[named.end() :]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    start = 1 + skipped
+    try:
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                yield start, cells
+            start = lines.line_num + 1 + skipped
+    except csv.Error as error:
+        message = f"not readable as CSV from here: {error}; check the quotes"
+        raise _UnreadableError(start, message) from error
+
+
+def write_roster(subscribers: Iterable[Subscriber]) -> str:
+    """Subscribers as a file that read_roster takes, safe to open in a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for person in subscribers:
+        cells = {
+            "email": person.email,
+            "rubric": person.rubric,
+            "name": person.name,
+            "timezone": person.timezone or "",
+            "send_at": f"{person.send_at:%H:%M}" if person.send_at else "",
+            "days": "" if person.days == WEEKDAYS else " ".join(person.days),
+            "max_papers": str(person.max_papers or ""),
+            "format": "" if person.format == Format.FULL else person.format.value,
+        }
+        writer.writerow([_guarded(cells[name]) for name in COLUMNS])
+    return out.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if GUARDED.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and GUARDED.match(cell) else cell

@@ -1,0 +1,1 @@
+"""Mail and events that come in: replies, bounces, complaints, provider webhooks."""

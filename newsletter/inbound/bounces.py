@@ -1,0 +1,399 @@
+"""Reports of mail servers that come by mail: they count as the provider's events do, once each.
+
+Anybody can write one. How much it does depends on what proves that it is about a mail of ours:
+
+    it came to the bounce address of that mail          all that it says
+    a token or the Message-ID of one of our mails       no more than leaving: it can be undone
+    the address of a reader                             a soft bounce, never a complaint
+    nothing                                             nothing; it is counted, and shown
+
+Whoever gets a digest that was forwarded as an attachment has its tokens and its Message-ID.
+
+What a mail says that comes back: a delivery report (RFC 3464) or a feedback report (RFC 5965).
+
+Anybody can write such a mail. What proves that it is about a mail of ours is what stood in that
+and nobody else knows: the id of the delivery in its Message-ID, the reader's token in its headers.
+An address alone proves nothing (pure).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.parser import BytesParser
+from email.policy import compat32
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, enhanced_codes, says_gone
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.domain.mail import EventKind
+from newsletter.inbound.mime import KNOWN_CHARSET
+from newsletter.inbound.reply_parser import is_absence_note
+from newsletter.store import events, subscribers
+from newsletter.store.events import Event
+from newsletter.store.inbound import InboundState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from email.message import Message
+
+    from sqlalchemy import Connection
+
+    from newsletter.domain.links import Links
+    from newsletter.inbound.mime import Incoming
+    from newsletter.store.inbound import Letter
+
+SAME_REPORT = timedelta(hours=1)
+"""Two reports without an id, this near to each other, are taken for one."""
+COMPLAINTS = frozenset({"abuse", "fraud"})
+OPT_OUTS = frozenset({"opt-out", "opt-out-list"})
+RECEIPT = "disposition-notification"
+"""That a mail was read or deleted: no report of its delivery."""
+
+
+class Proof(NamedTuple):
+    """Whose mail a report is about.
+
+    `by_mail`: who wrote it has seen that mail. `by_bounce_address`: it came to where the servers
+    that carried that mail send their reports.
+    """
+
+    email: str = ""
+    delivery_id: str = ""
+    by_mail: bool = False
+    by_bounce_address: bool = False
+    test: bool = False
+
+
+def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
+    """Whether a mail server wrote it, even where neither its type nor its sender says so."""
+    token = links.read_address(found.envelope_to)
+    if mail.report_type == RECEIPT:
+        return False
+    to_bounces = token is not None and token[0] is Purpose.BOUNCE
+    return to_bounces or has_feedback(found.raw) or is_by_a_server(found.raw)
+
+
+def take(
+    tx: Connection, links: Links, found: Letter, mail: Incoming, now: datetime
+) -> InboundState:
+    """Take a delivery or feedback report as news of the mail that it is about."""
+    told = read(found.raw)
+    proof = _proof(tx, links, found, told)
+    if proof.test or mail.report_type == RECEIPT:
+        return InboundState.DONE
+    if told.feedback is not None:
+        return _feedback(tx, told, proof, found, now)
+    by_a_server = mail.report_type or is_by_a_server(found.raw)
+    if is_absence_note(mail) and not by_a_server:
+        return InboundState.DONE
+    if not told.recipients:
+        return InboundState.UNREADABLE
+    if not proof.email:
+        return InboundState.UNREADABLE
+    about = told.about(proof.email)
+    if news := _bounce(about, proof):
+        _tell(tx, news, proof, f"{about.status} {about.diagnostic}".strip(), found, now)
+    return InboundState.DONE
+
+
+def _proof(tx: Connection, links: Links, found: Letter, told: Returned) -> Proof:
+    came_to = links.read_address(found.envelope_to)
+    if came_to and came_to[0] is Purpose.BOUNCE:
+        email = events.recipient(tx, came_to[1])
+        known = bool(email)
+        return Proof(email, came_to[1] if known else "", by_mail=known, by_bounce_address=known)
+    sent_to = events.recipient(tx, told.delivery_id)
+    token = links.read_address(told.token_address) or came_to
+    if token and token[1] == TEST_READER:
+        return Proof(test=True)
+    if token and (person := subscribers.get(tx, token[1])) and person.email:
+        same = sent_to == person.email
+        return Proof(person.email, told.delivery_id if same else "", by_mail=True)
+    if sent_to:
+        return Proof(sent_to, told.delivery_id, by_mail=True)
+    named = [one.original or one.address for one in told.recipients]
+    readers = (subscribers.find(tx, one) for one in named if one)
+    return Proof(next((one.email for one in readers if one), ""))
+
+
+def _feedback(
+    tx: Connection, told: Returned, proof: Proof, found: Letter, now: datetime
+) -> InboundState:
+    """A complaint, a wish to leave, or neither (RFC 5965 and RFC 6430 name the types)."""
+    complaint = told.feedback in COMPLAINTS
+    if told.feedback and not complaint and told.feedback not in OPT_OUTS:
+        return InboundState.DONE
+    if not told.feedback or not proof.by_mail:
+        return InboundState.LETTER
+    news = EventKind.COMPLAINT if complaint and proof.by_bounce_address else EventKind.UNSUBSCRIBE
+    _tell(tx, news, proof, f"feedback report: {told.feedback}", found, now)
+    return InboundState.DONE
+
+
+def _bounce(about: Recipient, proof: Proof) -> EventKind | None:
+    """By hearsay no bounce is hard, or anybody could end a subscription."""
+    if about.action == "failed":
+        if not (about.is_gone and proof.by_mail):
+            return EventKind.SOFT_BOUNCE
+        return EventKind.HARD_BOUNCE if proof.by_bounce_address else EventKind.REPORTED_BOUNCE
+    if about.action == "delayed":
+        return EventKind.DEFERRED
+    return EventKind.PROCESSED if about.action and proof.by_mail else None
+
+
+def _tell(
+    tx: Connection, news: EventKind, proof: Proof, reason: str, found: Letter, now: datetime
+) -> None:
+    event = Event(news, proof.email, found.received_at, proof.delivery_id, reason=reason)
+    events.tell(tx, event, now, SAME_REPORT)
+
+
+READ = 256 * 1024
+TEXT = 16 * 1024
+"""Of what a server wrote above the mail that it returns."""
+MOST_PARTS = 60
+MOST_CODES = 5
+PATTERNS_READ = 64 * 1024
+OUR_ID = re.compile(r"(?im)^[> \t]*message-id:\s*<([0-9a-f]{32})@")
+OUR_TOKEN = re.compile(r"(?i)\b(?:reply|unsub)[+=-][a-z2-7]{48}@")
+FOLDED = re.compile(r"\r?\n[ \t]+")
+FIELD = re.compile(
+    r"(?i)(final-recipient|original-recipient|original-rcpt-to|action|status|diagnostic-code"
+    r"|feedback-type)[ \t]*:[ \t]*(.*)"
+)
+ADDRESS = re.compile(r"[^\s<>;,\"]+@[^\s<>;,\"]+")
+# Where the returned mail begins in a report without parts.
+RETURNED_MAIL = re.compile(
+    r"(?im)^[> ]*(?:return-path|received|x-received|message-id|dkim-signature|arc-seal"
+    r"|mime-version|x-envelope-from)[ \t]*:"
+    r"|^.*(?:copy of (?:the|your) (?:original )?message|original message|message header).{0,40}$"
+)
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+FROM = re.compile(rb"(?im)^from[ \t]*:(.*(?:\n[ \t].*)*)")
+MAIL_SERVER = re.compile(r"(?i)mailer-?daemon|postmaster|mail delivery (?:sub)?system")
+BLANK_LINE = re.compile(r"\r?\n[ \t]*\r?\n")
+MESSAGE_TYPE = re.compile(rb"(?i)(\bcontent-type:\s*)message/")
+FEEDBACK_PART = re.compile(rb"(?im)^content-type:\s*message/feedback-report")
+FEEDBACK = "text/x-feedback-report"
+STATUS = {"text/x-delivery-status", "text/x-global-delivery-status"}
+QUOTED = {"text/x-rfc822", "text/x-global", "text/x-global-headers", "text/rfc822-headers"}
+ACTIONS = {"5": "failed", "4": "delayed", "2": "delivered"}
+"""By the status, where a report does not say what was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What became of one recipient: `action` is RFC 3464's (failed, delayed, delivered, ...)."""
+
+    address: str = ""
+    original: str = ""
+    action: str = ""
+    status: str = ""
+    diagnostic: str = ""
+
+    def is_of(self, email: str) -> bool:
+        return email.lower() in (self.original.lower(), self.address.lower())
+
+    @property
+    def is_gone(self) -> bool:
+        return self.action == "failed" and says_gone(self.status, self.diagnostic)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """`delivery_id` and `token_address` are proof of whose mail it was; recipients are hearsay.
+
+    `feedback` is the Feedback-Type, and None where it is no feedback report.
+    """
+
+    delivery_id: str = ""
+    token_address: str = ""
+    recipients: tuple[Recipient, ...] = ()
+    feedback: str | None = None
+    complained: str = ""
+    """Whom a feedback report names."""
+
+    @property
+    def is_report(self) -> bool:
+        return self.feedback is not None or bool(self.recipients)
+
+    def about(self, email: str = "") -> Recipient:
+        """What is said of a reader: of several recipients the one named so, else the least grave.
+
+        An alias may lead to several mailboxes: it is gone only where all of them are.
+        """
+        named = [one for one in self.recipients if email and one.is_of(email)]
+        known = named or self.recipients or [Recipient()]
+        return min(known, key=lambda one: (_GRAVITY.get(one.action, 0), one.is_gone))
+
+
+_GRAVITY = {"delayed": 1, "failed": 2}
+
+
+@dataclass(slots=True)
+class _Text:
+    """The readable text of a report, and of the mail that it returns."""
+
+    fields: str = ""
+    said: str = ""
+    feedback: str | None = None
+    quoted: list[str] = field(default_factory=list)
+
+
+def read(raw: bytes) -> Returned:
+    """Never raises, whatever the bytes."""
+    raw = raw[:READ]
+    text = _text(raw)
+    everything = FOLDED.sub(" ", "\n".join([raw.decode("latin-1"), *text.quoted]))
+    found, token = OUR_ID.search(everything), OUR_TOKEN.search(everything)
+    feedback = None if text.feedback is None else dict(_fields(text.feedback))
+    recipients = [] if feedback is not None else _recipients(raw, text)
+    return Returned(
+        delivery_id=found[1].lower() if found else "",
+        token_address=token[0] if token else "",
+        recipients=tuple(recipients),
+        feedback=None if feedback is None else _word(feedback.get("feedback-type", "")),
+        complained=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
+    )
+
+
+def _text(raw: bytes) -> _Text:
+    text = _Text()
+    for kind, said in _leaves(raw):
+        if kind == FEEDBACK:
+            text.feedback = said
+        elif kind in STATUS:
+            text.fields += f"{said}\n\n"
+        elif kind in QUOTED:
+            text.quoted.append(said)
+        else:
+            end = RETURNED_MAIL.search(said[:TEXT])
+            text.said += f"{said[: end.start() if end else TEXT]}\n\n"
+    text.said = text.said[:TEXT]
+    return text
+
+
+def _leaves(raw: bytes) -> Iterator[tuple[str, str]]:
+    """Type and text of each readable part. The mail that is returned is one of them, whole."""
+    if raw.lower().count(b"boundary") > MOST_PARTS:
+        yield "text/plain", raw.decode("latin-1")
+        return
+    # Else the parser would open what is returned, and leave encoded fields as they are.
+    message = BytesParser(policy=compat32).parsebytes(MESSAGE_TYPE.sub(rb"\1text/x-", raw))
+    parts = [one for one in message.walk() if one.get_content_maintype() == "text"]
+    for part in parts:
+        yield part.get_content_type(), _decoded(part)
+    if not parts:
+        yield "text/plain", HEAD_END.split(raw, maxsplit=1)[-1].decode("latin-1")
+
+
+def _decoded(part: Message) -> str:
+    said = part.get_payload(decode=True)
+    if not isinstance(said, bytes):
+        return ""
+    # Python knows codecs that are no charsets, and some of them take no damaged text.
+    charset = str(part.get_content_charset() or "utf-8")
+    try:
+        return said.decode(charset if KNOWN_CHARSET.fullmatch(charset) else "latin-1", "replace")
+    except LookupError:
+        return said.decode("latin-1")
+
+
+def _recipients(raw: bytes, text: _Text) -> list[Recipient]:
+    """By the fields of RFC 3464, wherever they stand; else by the patterns of flufl.bounce."""
+    for said in (text.fields, text.said):
+        groups = [dict(_fields(group)) for group in BLANK_LINE.split(said)]
+        if found := [_recipient(one, text.said) for one in groups if _is_recipient(one)]:
+            return found
+    return list(_by_wording(raw, text.said))
+
+
+def _fields(said: str) -> Iterator[tuple[str, str]]:
+    """The first of several equal fields counts: it is yielded last."""
+    lines = FOLDED.sub(" ", said).splitlines()
+    for line in reversed(lines):
+        if found := FIELD.match(line):
+            yield found[1].lower(), found[2].strip()[:DIAGNOSTIC_LENGTH]
+
+
+def _is_recipient(fields: dict[str, str]) -> bool:
+    return bool({"status", "diagnostic-code"} & fields.keys()) and bool(
+        {"final-recipient", "original-recipient", "action"} & fields.keys()
+    )
+
+
+def _recipient(fields: dict[str, str], said: str) -> Recipient:
+    status, address = fields.get("status", ""), _address(fields.get("final-recipient", ""))
+    lines = (line.strip() for line in said.splitlines() if address and address in line)
+    lines = (line for line in lines if not FIELD.match(line))
+    return Recipient(
+        address=address,
+        original=_address(fields.get("original-recipient", "")),
+        action=_word(fields.get("action", "")) or ACTIONS.get((status or _code(fields))[:1], ""),
+        status=status,
+        diagnostic=fields.get("diagnostic-code") or next(lines, "")[:DIAGNOSTIC_LENGTH],
+    )
+
+
+def _code(fields: dict[str, str]) -> str:
+    """The first enhanced code of a diagnostic, where a report has no status."""
+    return next((one.code for one in enhanced_codes(fields.get("diagnostic-code", ""))), "")
+
+
+def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
+    """A report without fields: who failed by the patterns of flufl.bounce, why by its codes."""
+    coded = [line.strip() for line in said.splitlines() if any(enhanced_codes(line))]
+    status = " ".join(code for code, _ in islice(enhanced_codes("\n".join(coded)), MOST_CODES))
+    diagnostic = (" ".join(coded) or " ".join(said.split()))[:DIAGNOSTIC_LENGTH]
+    temporary, permanent = _failures(raw)
+    if not (temporary or permanent or is_by_a_server(raw)):
+        return  # Readers and their machines write of codes, too.
+    if status and all(code[0] == "2" for code in status.split()):
+        yield Recipient(action="delivered", status=status, diagnostic=diagnostic)
+        return
+    for address in sorted(temporary | permanent) or [""]:
+        action = "delayed" if address in temporary - permanent else "failed"
+        yield Recipient(address, action=action, status=status, diagnostic=diagnostic)
+
+
+def has_feedback(raw: bytes) -> bool:
+    """Whether a feedback report is a part of it, of whatever type the whole is."""
+    return FEEDBACK_PART.search(raw[:READ]) is not None
+
+
+def is_by_a_server(raw: bytes) -> bool:
+    """Whether its From names a mail server."""
+    found = FROM.search(HEAD_END.split(raw, maxsplit=1)[0])
+    return found is not None and MAIL_SERVER.search(found[1].decode("latin-1")) is not None
+
+
+def _failures(raw: bytes) -> tuple[set[str], set[str]]:
+    """The addresses that failed for now, and for good, by the patterns of flufl.bounce."""
+    if raw.lower().count(b"boundary") > MOST_PARTS:
+        return set(), set()
+    from flufl.bounce import all_failures
+
+    # It logs what its patterns do not fit, with a traceback.
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
+    try:
+        found = all_failures(BytesParser(policy=compat32).parsebytes(raw[:PATTERNS_READ]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return set(), set()
+    temporary, permanent = ({one.decode("latin-1") for one in some} for some in found)
+    return temporary, permanent
+
+
+def _word(value: str) -> str:
+    """`failed` of `Failed (fatal error)`."""
+    found = re.match(r"[a-z-]+", value.strip().lower())
+    return found[0] if found else ""
+
+
+def _address(value: str) -> str:
+    found = ADDRESS.search(value)
+    return found[0] if found else ""

@@ -1,0 +1,265 @@
+"""Whether a sentence asks to be let go, by the words of `inbound/vocabulary.py` (pure).
+
+A sentence is looked at as the kinds of its words. It asks when every word is known, and
+    it names the deed once and denies nothing       please remove me from the list
+    or it denies that mail is wanted, and no deed   I do not want to receive your mails any more
+So who denies the deed does not ask, nor who says that no mail comes.
+
+What readers write when they want something, in many languages.
+
+Whether somebody asks to leave is found word by word (`inbound/intents.py`). For the other wishes a
+phrase is
+compared whole, after `plain` made both sides alike: no accents, no punctuation, no politeness.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntFlag, StrEnum, auto
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.inbound.normalize import bare, plain
+from newsletter.inbound.vocabulary import EASTERN, LATIN
+from newsletter.inbound.vocabulary_plain import MORE
+
+if TYPE_CHECKING:
+    from newsletter.inbound.vocabulary import Tongue
+
+MISSPELT = "unsubscribe"
+
+
+class Kind(IntFlag):
+    LEAVE = auto()
+    OUT = auto()
+    NO = auto()
+    WANT = auto()
+    GET = auto()
+    SEND = auto()
+    MORE = auto()
+    MAIL = auto()
+    LISTED = auto()
+    ME = auto()
+    ASK = auto()
+    SMALL = auto()
+
+
+DEED = Kind.LEAVE | Kind.OUT
+
+
+class Lexicon(NamedTuple):
+    """Words by their first character, each with its kinds, longest first."""
+
+    words: dict[str, tuple[tuple[str, Kind], ...]]
+    spaced: bool
+
+
+def asks_to_leave(said: str, *, question: bool = False) -> bool:
+    """Whether `said` (made bare) is nothing but a wish to leave, in one of the languages.
+
+    A `question` is one only as politeness has it: could you remove me?
+    """
+    # Who says it twice means it: unsubscribe, unsubscribe.
+    words = [word for word, _ in groupby(_spelt(word) for word in said.split())]
+    return any(
+        _asks(kinds) and (not question or Kind.ASK in kinds)
+        for lexicon in _lexicons()
+        for kinds in _readings("".join(_shaped(words, spaced=lexicon.spaced)), lexicon)
+    )
+
+
+def _asks(kinds: Kind) -> bool:
+    if kinds & DEED:
+        named = Kind.LEAVE in kinds or bool(kinds & (Kind.ME | Kind.LISTED))
+        return named and Kind.NO not in kinds
+    if Kind.NO not in kinds or (Kind.GET in kinds and Kind.WANT not in kinds):
+        return False
+    things = Kind.GET | Kind.SEND | Kind.MORE | Kind.MAIL | Kind.LISTED
+    return bool(kinds & (Kind.WANT | Kind.SEND | Kind.MORE)) and bool(kinds & things)
+
+
+def _readings(text: str, lexicon: Lexicon) -> set[Kind]:
+    """The kinds of words that make up the whole text, one set for each way to part it.
+
+    Each (place, kinds) is gone on from once, so that the time is bounded by the text's length.
+    """
+    begun: dict[int, set[Kind]] = {0: {Kind(0)}}
+    for at in range(len(text)):
+        here = begun.pop(at, None)
+        if here is None:
+            continue
+        for word, kind in lexicon.words.get(text[at], ()):
+            if text.startswith(word, at):
+                # The deed is named once: to stop an unsubscribing is something else.
+                begun.setdefault(at + len(word), set()).update(
+                    so_far | kind for so_far in here if not (so_far & DEED and kind & DEED)
+                )
+        if not begun:
+            break
+    return begun.get(len(text), set())
+
+
+def _shaped(words: list[str], *, spaced: bool) -> list[str]:
+    return [f"{word} " for word in words] if spaced else words
+
+
+def _spelt(word: str) -> str:
+    """The word meant, where a letter of the most frequent one is missing, doubled or swapped."""
+    return MISSPELT if word in _slips() else word
+
+
+@cache
+def _slips() -> frozenset[str]:
+    right = MISSPELT
+    places = range(2, len(right))
+    missing = {right[:at] + right[at + 1 :] for at in places}
+    doubled = {right[:at] + right[at] + right[at:] for at in places}
+    swapped = {right[: at - 1] + right[at] + right[at - 1] + right[at + 1 :] for at in places}
+    return frozenset(missing | doubled | swapped)
+
+
+@cache
+def _lexicons() -> tuple[Lexicon, ...]:
+    return tuple(_lexicon(tongue) for tongue in (*LATIN, *EASTERN, *MORE))
+
+
+def _lexicon(tongue: Tongue) -> Lexicon:
+    kinds: dict[str, Kind] = {}
+    for kind in Kind:
+        for word in getattr(tongue, str(kind.name).lower()).split():
+            shaped = "".join(_shaped(plain(word.replace("_", " ")).split(), spaced=tongue.spaced))
+            kinds[shaped] = kinds.get(shaped, Kind(0)) | kind
+    by_start: dict[str, tuple[tuple[str, Kind], ...]] = {}
+    for word, kind in kinds.items():
+        by_start[word[0]] = (*by_start.get(word[0], ()), (word, kind))
+    return Lexicon(by_start, tongue.spaced)
+
+
+LONGEST = 200
+
+
+class Wish(StrEnum):
+    UNSUBSCRIBE = "unsubscribe"
+    PAUSE = "pause"
+    RESUME = "resume"
+    HELP = "help"
+    ERASE = "erase"
+    """Delete my data: the reader is offered the page that does it."""
+
+
+def _pattern(*templates: str) -> re.Pattern[str]:
+    """Of `a (b) c/d` templates: brackets may be left out, slashes choose, `_` joins words.
+
+    Each word is tried at one place only, so that no text makes the search slow.
+    """
+    made = "|".join("".join(map(_word, template.split())) for template in templates)
+    return re.compile(f"(?:{made})")
+
+
+def _word(word: str) -> str:
+    options = [plain(option.replace("_", " ")) for option in word.strip("()").split("/")]
+    choice = "|".join(sorted(options, key=len, reverse=True))
+    return f"(?:(?:{choice}) )?" if word.startswith("(") else f"(?:{choice}) "
+
+
+COMMANDS: dict[Wish, re.Pattern[str]] = {
+    Wish.UNSUBSCRIBE: _pattern("remove"),
+    Wish.PAUSE: _pattern(
+        "pause/hold/suspend (me/my/the/this) (subscription/newsletter/digest/emails/mail)",
+        "pausieren/pause/unterbrechen (machen)",
+        "pauzeren/pauzeer",
+        "pausa/pausar/pausare/pausa_prenumerationen/pausar_suscripción",
+        "suspendre/pause/mettre_en_pause",
+        "suspender/metti_in_pausa/sospendi/sospendere",
+        "wstrzymaj/pauza/zawieś",
+        "pozastavit/pauza",
+        "пауза/приостановить/приостановите",
+        "暂停/暫停/暂停订阅/暫停訂閱/一時停止/配信一時停止/일시중지/일시_중지/일시정지",
+    ),
+    Wish.RESUME: _pattern(
+        "resume/unpause/continue/restart (my/the/this) (subscription/newsletter/digest/emails)",
+        "resubscribe/subscribe (me)",
+        "fortsetzen/wieder_anmelden/weiter",
+        "hervatten/hervat",
+        "återuppta/fortsätt",
+        "reprendre/réabonner/me_réabonner",
+        "reanudar/retomar/reativar/reactivar/riprendi/riprendere/riattiva",
+        "wznów/wznowić/obnovit/pokračovat",
+        "возобновить/продолжить/возобновите",
+        "恢复/恢復/恢复订阅/恢復訂閱/重新订阅/再開/配信再開/재개/다시_시작",
+    ),
+    Wish.ERASE: _pattern(
+        "(i/we) (want/would_like/ask/request) (you) (to) delete/erase/remove (all) (of) my"
+        " (personal) data/information/details",
+        "delete/erase everything (you) (know/have/store) (about/of) (me)",
+        "forget_me/right_to_be_forgotten/gdpr_erasure_request/gdpr_deletion_request",
+        "(ich) (möchte) löschen_sie/lösche/löscht (alle) meine (personenbezogenen) daten",
+        "(alle) meine (personenbezogenen) daten löschen",
+        "verwijder/wis (al) mijn gegevens",
+        "radera/ta_bort (alla) mina (personliga) uppgifter",
+        "supprimez/supprimer/effacez/effacer (toutes) mes données (personnelles)",
+        "borren/borrar/eliminen/eliminar (todos) mis datos (personales)",
+        "apaguem/apagar/excluam/excluir (todos) (os) meus dados (pessoais)",
+        "cancellate/cancellare/eliminate/eliminare (tutti) i_miei_dati (personali)",
+        "usuńcie/usuń/usunąć moje dane (osobowe)",
+        "vymažte/smažte moje (osobní) údaje",
+        "удалите мои (персональные) данные",
+    ),
+    Wish.HELP: _pattern(
+        "help (me)",
+        "info/commands/options/settings/preferences",
+        "hilfe/einstellungen",
+        "hulp/hjälp/aide/ayuda/ajuda/aiuto/pomoc/pomoct/nápověda/помощь/справка",
+        "帮助/幫助/ヘルプ/使い方/도움말/도움",
+    ),
+}
+
+_STEMS = """
+unsub|unsusc|opt out|opted out|remove me|take me off|remove my|my subscription|stop sending
+|stop emailing|no longer|sign me off|mailing list|stop these|stop this|leave the list
+|abmeld|abbestell|austrag|kündig|verteiler|afmeld|uitschrij|opzeg|nieuwsbrief|schrijf me uit
+|avregistr|avprenum|prenumer|avanmäl|désabonn|désinscri|abonnement|dar de baja|darme|de baja
+|suscripci|desuscri|descadastr|inscrição|assinatura|subscrição|disiscri|iscrizione|cancellami
+|wypis|rezygn|subskryp|odhlás|odběr|отпис|отпиш|подписк|рассылк
+|退订|退訂|订阅|訂閱|配信|購読|解除|수신거부|수신 거부|구독|해지
+|meld meg|avmeld|afmeld|frameld|nyhetsbrev|peruut|tilau|uutiskirj
+|postituslist|відпис|підписк|розсилк
+|abonel|bülten|listeden|leiratkoz|iratkoztass|hírlev|levelezőlist|dezabon|abonament
+|διαγρ|απεγγρ|εγγραφή|הסר|הסיר|רשימת|מינוי|الاشتراك|اشتراك|القائمة|hủy đăng|đăng ký|danh sách
+|ยกเลิก|สมาชิก|berlangganan|langganan|सदस्यता|सब्सक्राइब
+""".replace("\n", "")
+STEMS = re.compile("|".join(re.escape(plain(stem)) for stem in _STEMS.split("|")))
+"""Where one of these occurs a person may want to leave, without our being sure of it."""
+_WEAK = """
+stop|cancel|remove|quit|leave|receive|mails|emails|list|erhalten|bekommen|streich|losch|liste
+|recevoir|recibir|receber|ricevere|lista|rimuov|rimuover|elimin|quit[ae]|ontvangen|lijst|listan
+|otrzymyw|listy|newsletter|seznam|entfern|mailing|mejl|nyhetsbrev|wiadomosc|maili|baz[ay]|dostavat|получать|присыл|письма|список|邮件|郵件|发了|メール|메일|보내|그만
+""".replace("\n", "")
+WEAK = re.compile(r"(?:^| )(?:" + _WEAK + ")|邮件|郵件|メール|메일")
+"""Words that in a short mail make it worth a second look; a long one may well contain them."""
+DENIAL = re.compile(
+    r"\b(?:not|don t|dont|never|but|however|instead|actually|wait|keep|except|unless|nicht|aber"
+    r"|kein|niet|maar|inte|ne|pas|mais|pero|nao|mas|non|ma|nie|ale|не|но|only|nur|sondern|doch"
+    r"|alleen|bara|seulement|sauf|solo|salvo|apenas|tranne|tylko|jen|krome|только|кроме"
+    r"|ikke|men|bare|ei|ala|alkaa|mutta|vain|але|тільки|крім|degil|ama|fakat|sadece|haric|nem|csak"
+    r"|hanem|kiveve|nu|dar|doar|decat|δεν|μη|μην|αλλα|μονο|εκτος|לא|אל|אבל|רק|לא|لا|لكن|فقط"
+    r"|khong|dung|nhung|chi|tidak|jangan|tapi|hanya|kecuali)\b|\?|ไม|อยา|แต|नह|मत|लकन"
+    r"|但是|不过|不過|只是|ただし|しかし|でも|하지만|그런데|말고"
+)
+
+
+def wish_of(line: str) -> Wish | None:
+    """What a line asks for, when it is a command and nothing more."""
+    if len(line) > LONGEST:
+        return None
+    said = bare(line)
+    if asks_to_leave(said):
+        return Wish.UNSUBSCRIBE
+    found = (wish for wish, pattern in COMMANDS.items() if pattern.fullmatch(f"{said} "))
+    return next(found, None)
+
+
+def may_be_asked(line: str) -> bool:
+    """Whether a line is a wish though it ends in a question mark: could you remove me?"""
+    return len(line) <= LONGEST and asks_to_leave(bare(line), question=True)

@@ -1,0 +1,318 @@
+"""Mail that came in is worked off: wishes are done, doubts go to a person, answers are few.
+
+A token in the address it was sent to proves whose mail it is, whatever its From says: readers have
+aliases and forward their mail. Without one, a From that DKIM or SPF vouches for will do; else the
+subscriber is mailed a link, and nothing is done yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from uuid import uuid4
+
+from newsletter.delivery.message import letter
+from newsletter.domain.addresses import ascii_domain
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.inbound import bounces
+from newsletter.inbound.intents import Wish
+from newsletter.inbound.mime import Incoming, read
+from newsletter.inbound.reply_parser import Kind, Reply, understand
+from newsletter.mailers import SendError
+from newsletter.store import StoreError, events, inbound, retry, subscribers, suppressions
+from newsletter.store.inbound import InboundState, Letter
+from newsletter.store.suppressions import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.domain.links import Links
+    from newsletter.domain.mail import Sender, Subscriber
+    from newsletter.domain.model import Rubric
+    from newsletter.mailers import Mailer
+    from newsletter.render import Renderer
+    from newsletter.store import Store
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+ADDRESS = re.compile(r"[^\s<>@\",;]+@([^\s<>@\",;]+)")
+MESSAGE_ID = re.compile(r"<([^<>\s]{3,200})>")
+MOST_NAMED = 20
+DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
+WORDS = (
+    ("unsubscribe", "no mail any more, from now on"),
+    ("pause", "no mail until you say resume"),
+    ("resume", "mail again"),
+    ("help", "this list"),
+)
+STATES = {Kind.REVIEW: InboundState.REVIEW, Kind.OTHER: InboundState.LETTER}
+HELD = {
+    InboundState.REVIEW: "A person reads your reply and decides.",
+    InboundState.DONE: "You asked for help.",
+}
+ERASING = (
+    "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
+    "ends all mail. If you would rather not use it, a person will do it: they have your reply."
+)
+RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
+UNREADABLE = "(this mail could not be worked off; the log says why)"
+UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
+
+
+def plainly(_what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+    return act(), ""
+
+
+class Safely(Protocol):
+    """Does something whose fault is its own: the result, or None and its trouble in words."""
+
+    def __call__(self, what: str, act: Callable[[], T], /) -> tuple[T | None, str]: ...
+
+
+@dataclass(frozen=True)
+class Post:
+    """What working off needs. `safely` keeps one mail's fault from all others."""
+
+    store: Store
+    mailer: Mailer
+    renderer: Renderer
+    links: Links
+    sender: Sender
+    rubrics: Mapping[str, Rubric]
+    safely: Safely = plainly
+
+    @property
+    def ours(self) -> list[str]:
+        """What stands in our mails and so marks where a reply quotes them."""
+        return [self.sender.email, self.links.reply_host, self.links.host]
+
+
+class Answer(NamedTuple):
+    """A mail to write: the name of its templates, to whom, and why it is written."""
+
+    name: str
+    to: Subscriber
+    reason: str = ""
+
+
+def take(
+    store: Store,
+    raw: bytes,
+    envelope_from: str,
+    recipients: Sequence[str],
+    now: datetime,
+    *,
+    aligned: bool = False,
+) -> int:
+    """Note one mail for each recipient; what is read of it is stored once. How many were new.
+
+    Raises StoreError: answer 503.
+    """
+    with store.begin() as tx:
+        new = [
+            inbound.keep(
+                tx,
+                raw,
+                envelope_from=envelope_from,
+                envelope_to=recipient,
+                now=now,
+                aligned=aligned,
+            )
+            for recipient in dict.fromkeys(recipients)
+        ]
+    return sum(new)
+
+
+def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
+    """For whom a mail is kept: the readers' addresses among its recipients, else one recipient.
+
+    Anybody can name a hundred addresses at our domain; a mail to none of our readers is kept once.
+    """
+    tokens = [one for one in recipients if links.read_address(one)]
+    host = links.reply_host.lower()
+    at_home = [one for one in recipients if one.lower().rpartition("@")[2].rstrip(">") == host]
+    return tokens or (at_home or list(recipients))[:1]
+
+
+def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:
+    """Whether DKIM, or SPF with the envelope, vouches for the From header's domain.
+
+    `dkim` and `spf` are fields of SendGrid's own. The first is no JSON and sometimes nonsense, so
+    only `@domain : pass` counts in it. What the mail's headers claim about this is never read.
+    """
+    found = ADDRESS.search(author[:1000])
+    if not found:
+        return False
+    domain = ascii_domain(found[1])
+    signers = [ascii_domain(name) for name in DKIM_PASS.findall(dkim[:1000])]
+    if spf.strip().lower() == "pass" and (sender := ADDRESS.search(envelope_from[:1000])):
+        signers.append(ascii_domain(sender[1]))
+    return any(_related(domain, signer) for signer in signers)
+
+
+def _related(one: str, other: str) -> bool:
+    """The same domain, or one below the other; never a bare top level."""
+    shorter, longer = sorted((one, other), key=len)
+    return "." in shorter and (one == other or longer.endswith(f".{shorter}"))
+
+
+def work_off(post: Post, now: datetime) -> int:
+    """Deal with every new mail. How many there were. Each is settled before its answer leaves:
+    a crash between the two costs an answer, and never doubles one. Raises StoreError.
+    """
+    done = 0
+    while dealt := _deal(post, now):
+        done += 1
+        if dealt.answer:
+            post.safely("an answer", partial(_send, post, dealt.answer, now))
+    return done
+
+
+class _Dealt(NamedTuple):
+    answer: Answer | None
+
+
+def _deal(post: Post, now: datetime) -> _Dealt | None:
+    """Settle the next mail. One that cannot be is left to a person, and stops no other."""
+    taken: list[Letter] = []
+    failed: list[StoreError] = []
+
+    def settle() -> Answer | None:
+        try:
+            with post.store.begin() as tx:
+                taken.extend(filter(None, [inbound.next_new(tx)]))
+                return _settle(tx, post, taken[0], now) if taken else None
+        except StoreError as error:
+            failed.append(error)
+            raise
+
+    answer, trouble = post.safely("a mail that came in", settle)
+    if failed and (not taken or retry.is_away(failed[0])):
+        raise failed[0]
+    if not taken:
+        return None
+    if trouble:
+        with post.store.begin() as tx:
+            inbound.settle(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
+    return _Dealt(answer)
+
+
+def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer | None:
+    mail = read(found.raw)
+    token = post.links.read_address(found.envelope_to)
+    reply = understand(
+        mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
+    )
+    returned = reply.kind in {Kind.BOUNCE, Kind.COMPLAINT}
+    if returned or bounces.is_report(mail, found, post.links):
+        state = bounces.take(tx, post.links, found, mail, now)
+        inbound.settle(tx, found.id, state, None, reply.text or mail.text)
+        return None
+    person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
+    test = token is not None and token[1] == TEST_READER
+    if test or reply.kind is Kind.AUTOMATIC:
+        inbound.settle(tx, found.id, InboundState.DONE, None, reply.text)
+        return None
+    if person is None or not person.email:
+        # A wish of somebody whom we do not know is for a person to look into.
+        inbound.settle(tx, found.id, STATES.get(reply.kind, InboundState.REVIEW), None, reply.text)
+        return None
+    return _obey(tx, found, reply, person, now, proven=proven)
+
+
+def _whose(
+    tx: Connection, mail: Incoming, reader_id: str | None, *, aligned: bool
+) -> tuple[Subscriber | None, bool]:
+    """Whose subscription a mail is about, by the token it came to, and whether that is proven.
+
+    Mails that left in groups bear no token. The one that is answered says whose it is; but who
+    was forwarded it can answer it as well, so its reader must be the author, and be vouched for.
+    """
+    if reader_id:
+        return subscribers.get(tx, reader_id), True
+    author, reader = _author(tx, mail), _answered(tx, mail)
+    if reader and (author is None or author.id != reader.id):
+        return reader, False
+    return author, aligned
+
+
+def _answered(tx: Connection, mail: Incoming) -> Subscriber | None:
+    named = f"{mail.header('in-reply-to')} {mail.header('references')}"
+    for message_id in MESSAGE_ID.findall(named)[:MOST_NAMED]:
+        if reader_id := events.reader_of(tx, message_id):
+            return subscribers.get(tx, reader_id)
+    return None
+
+
+def _author(tx: Connection, mail: Incoming) -> Subscriber | None:
+    address = ADDRESS.search(mail.header("from"))
+    return subscribers.find(tx, address[0]) if address else None
+
+
+def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
+    tx: Connection, found: Letter, reply: Reply, person: Subscriber, now: datetime, *, proven: bool
+) -> Answer | None:
+    """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
+    state = STATES.get(reply.kind, InboundState.DONE)
+    inbound.settle(tx, found.id, state, person.id, reply.text)
+    hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
+    if hostile or not (reply.wish or reply.may_leave):
+        return None
+    if reply.wish is Wish.UNSUBSCRIBE and proven:
+        # Leaving happens once, so its confirmation can't go back and forth between two machines.
+        if not subscribers.unsubscribe(tx, person.id, "reply", now):
+            return None
+        inbound.answered(tx, found.id, person.id, now)
+        return Answer("goodbye", person)
+    if not inbound.may_answer(tx, found.id, person.id, now):
+        return None
+    if not proven:
+        return Answer("help", person, UNPROVEN)
+    if reply.wish in RESTS:
+        return _rest(tx, person, reply.wish, now)
+    return Answer("help", person, ERASING if reply.wish is Wish.ERASE else HELD[state])
+
+
+def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> Answer:
+    RESTS[wish](tx, person.id, "reply", now)
+    return Answer("preferences", subscribers.get(tx, person.id) or person)
+
+
+def _send(post: Post, answer: Answer, now: datetime) -> None:
+    person = answer.to
+    rubric = post.rubrics.get(person.rubric)
+    preferences = post.links.preferences_url(person.id)
+    subject, html, text = post.renderer.mail(
+        answer.name,
+        email=person.email,
+        rubric=rubric.title if rubric else person.rubric,
+        reason=answer.reason,
+        words=WORDS,
+        lines=[f"state: {person.state.value}"],
+        preferences_url=preferences,
+        resubscribe_url=preferences,
+        unsubscribe_url=post.links.unsubscribe_url(person.id),
+    )
+    mail = letter(
+        to_email=person.email,
+        to_name=person.name,
+        subject=subject,
+        html=html,
+        text=text,
+        letter_id=uuid4().hex,
+        sender=post.sender,
+        now=now,
+        answering=True,
+    )
+    try:
+        post.mailer.send(mail)
+    except SendError as error:
+        log.warning("an answer was not sent: %s", error)

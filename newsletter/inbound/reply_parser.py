@@ -1,0 +1,254 @@
+"""An answered mail -> what it asks for (pure).
+
+What a reader wrote is found in `inbound/new_text.py`. A command counts only when it is the whole
+first
+line. Whatever else may mean leaving, and all that is short, goes to a person; the rest is a letter.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from newsletter.inbound.intents import DENIAL, STEMS, WEAK, Wish, may_be_asked, wish_of
+from newsletter.inbound.mime import html_to_text
+from newsletter.inbound.new_text import (
+    ADDRESS,
+    NewText,
+    find,
+    says_something,
+    without_footnotes,
+    written,
+)
+from newsletter.inbound.normalize import (
+    GREETING,
+    LONGEST_NAME,
+    bare,
+    is_closing,
+    is_courtesy,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsletter.inbound.mime import Incoming
+
+SHORT = 160
+FEW_WORDS = 12
+"""Up to so many words that nobody foresaw are for review: a wish in other words is as short."""
+UNSPACED = (("\u0e00", "\u0eff", 4), ("\u3040", "\u9fff", 2))
+"""Thai and its like, and Chinese and Japanese part no words by spaces."""
+MOST_LETTERS = 1000
+OWN = "my email"
+STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
+"""`MA 02139` in an address; `ma` denies in Italian."""
+
+
+class Kind(StrEnum):
+    """What becomes of a mail that came in."""
+
+    WISH = "wish"
+    """A clear command: it is done at once."""
+    REVIEW = "review"
+    """May ask to leave, or is too short to tell: a person decides."""
+    OTHER = "other"
+    """A letter to the operator."""
+    AUTOMATIC = "automatic"
+    """An absence notice or another machine: neither obeyed nor answered."""
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    """A feedback report (RFC 5965): it counts as leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`may_leave`: it may ask to leave, so that its writer is told how to."""
+
+    kind: Kind
+    wish: Wish | None = None
+    text: str = ""
+    may_leave: bool = False
+
+
+AUTOMATIC_SUBJECTS = re.compile(
+    r"(?:auto|automatic reply|automatische antwort|automatisch antwoord|autosvar|automatiskt svar"
+    r"|out of (?:the )?office|abwesen[a-z]*|reponse automatique|absence|absent du bureau"
+    r"|respuesta automatica|fuera de la oficina|resposta automatica|fora do escritorio"
+    r"|risposta automatica|fuori sede|fuori ufficio|afwezig|franvaro|odpowiedz automatyczna"
+    r"|automaticka odpoved|nepritomnost|автоматическии ответ|автоответ"
+    r"|fraværsmelding|automaattinen vastaus|автоматична відповідь|otomatik yanit|otomatik cevap"
+    r"|automatikus valasz|raspuns automat|αυτοματη απαντηση|תשובה אוטומטית|رد تلقائي"
+    r"|tra loi tu đong|balasan otomatis|自动回复|自動回覆|自動返信|不在通知|자동 회신"
+    r"|자동 응답|부재중|undeliverable|delivery status|mail delivery failed"
+    r"|returned mail|failure notice)\b"
+    r"|自动回复|自動回覆|自動返信|자동"
+)
+SENT_SUBJECTS = re.compile(
+    r"(?:\d papers?|no match in [\d ]+ papers?|arxiv announced nothing|issue will follow"
+    r"|it will follow) \d{1,2} "
+)
+"""Subjects of digests that we sent, after `plain`: a rubric's title may begin like a machine's."""
+MACHINES = re.compile(r"(?i)(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)[@+=-]")
+CLAUSE = re.compile(r"[.!?;,。！？；，、]+\s*")  # noqa: RUF001 - as they are written
+SENTENCE = re.compile(r"[^.!?。！？]*[.!?。！？]*\s*")  # noqa: RUF001 - as they are written
+FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返信|회신)\s*[:：]")  # noqa: RUF001
+
+
+def understand(
+    mail: Incoming, envelope_from: str, ours: Sequence[str], *, leaving: bool = False
+) -> Reply:
+    """What a mail asks for. `ours` are our addresses and hosts, which mark where we are quoted.
+
+    `leaving`: it came to the address that any mail at all means leaving by, where mail programs
+    write by themselves; there only a bounce is not obeyed.
+    """
+    if mail.content_type == "multipart/report" and mail.report_type == "feedback-report":
+        return Reply(Kind.COMPLAINT)
+    if _is_bounce(mail, envelope_from):
+        return Reply(Kind.BOUNCE)
+    if leaving:
+        return Reply(Kind.WISH, Wish.UNSUBSCRIBE)
+    if _is_automatic(mail, ours):
+        return Reply(Kind.AUTOMATIC)
+    author = ADDRESS.search(mail.header("from"))
+    return decide(_new_text(mail, ours), mail.header("subject"), author[0] if author else "")
+
+
+def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
+    """Of the text part, or of the HTML part where the text part says nothing new."""
+    new = find(mail.text, ours)
+    if mail.html and not says_something(new.lines):
+        other = find(html_to_text(mail.html), ours)
+        return other if says_something(other.lines) else new
+    return new
+
+
+def decide(new: NewText, subject: str, author: str = "") -> Reply:
+    """What is asked for. `author` is the writer's own address: who names it means themselves."""
+    lines = _unwrapped(new.lines)
+    said = "\n".join(lines)
+    first = next((line for line in lines if not is_courtesy(line) and not _greets(line)), "")
+    wish, rest = _asked(first.replace(author, OWN) if author else first)
+    others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
+    if wish and not _is_doubtful([rest, *without_footnotes(others)]):
+        return _wished(wish, said)
+    may_leave = bool(wish) or _may_leave(said)
+    by_subject = None if FORWARDED.match(subject) or _asks(subject) else wish_of(subject)
+    if by_subject and not is_courtesy(subject) and not may_leave:
+        return _wished(by_subject, said)
+    may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
+    short = _words(written(lines)) <= FEW_WORDS
+    kind = Kind.REVIEW if may_leave or short else Kind.OTHER
+    return Reply(kind, None, "\n".join([*lines, *new.others]), may_leave=may_leave)
+
+
+def _wished(wish: Wish, said: str) -> Reply:
+    """A person sees to it that somebody who wants to be erased is."""
+    erase = wish is Wish.ERASE
+    return Reply(Kind.REVIEW if erase else Kind.WISH, wish, said, may_leave=erase)
+
+
+def _words(lines: Sequence[str]) -> int:
+    """How many words were said; where no spaces part them some letters count as one."""
+    said = plain(" ".join(lines)).split()
+    return sum(-(-len(word) // _letters(word[0])) for word in said)
+
+
+def _letters(first: str) -> int:
+    """Of how many letters the words of a script are counted."""
+    return next((many for begin, end, many in UNSPACED if begin <= first <= end), MOST_LETTERS)
+
+
+def _asked(line: str) -> tuple[Wish | None, str]:
+    """The wish of a line, and what follows it there besides thanks, regards and a name."""
+    if wish := _wish(line):
+        return wish, ""
+    first, *others = [one for one in SENTENCE.findall(line) if one] or [""]
+    if wish := _wish(first):
+        rest = " ".join(one for one in others if not is_closing(one))
+        # `Stop. Hammer time.`: a word that may mean anything, and goes on.
+        vague = rest and wish is Wish.UNSUBSCRIBE and not STEMS.search(plain(first))
+        return (None, "") if vague and len(bare(first).split()) == 1 else (wish, rest)
+    clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
+    wishes = {wish_of(one) for one in clauses}
+    alike = len(wishes) == 1 and not _asks(line)
+    return (wishes.pop(), "") if alike else (None, "")
+
+
+def _wish(sentence: str) -> Wish | None:
+    """A question is a wish only where politeness alone makes it one."""
+    return None if _asks(sentence) and not may_be_asked(sentence) else wish_of(sentence)
+
+
+def _greets(line: str) -> bool:
+    """`Hello arXiv digest`, without a comma: few words, and none of a wish or against one."""
+    said = plain(line)
+    if not GREETING.match(said) or len(said.split()) > LONGEST_NAME or _asks(line):
+        return False
+    return not (DENIAL.search(said) or STEMS.search(said) or WEAK.search(said) or wish_of(line))
+
+
+def _unwrapped(lines: Sequence[str]) -> list[str]:
+    """A line that a mail program broke in the middle of a sentence, whole again."""
+    whole: list[str] = []
+    for line in lines:
+        before = whole[-1] if whole else ""
+        goes_on = before and before[-1].isalnum() and line[:1].islower()
+        if goes_on and not (is_closing(line) or is_courtesy(before) or _greets(before)):
+            whole[-1] = f"{before} {line}"
+        else:
+            whole.append(line)
+    return whole
+
+
+def _asks(text: str) -> bool:
+    return "?" in unicodedata.normalize("NFKC", text) or "\u061f" in text
+
+
+def _names(text: str, ours: Sequence[str]) -> bool:
+    lowered = text.lower()
+    return any(one.lower() in lowered for one in ours if one)
+
+
+def _is_doubtful(rest: Sequence[str]) -> bool:
+    """What follows a command denies it, asks, or goes on about something else."""
+    said = STATE.sub(" ", " ".join(rest))
+    return _asks(said) or bool(DENIAL.search(plain(said)))
+
+
+def _may_leave(said: str) -> bool:
+    text = plain(said)
+    return bool(STEMS.search(text) or (len(text) <= SHORT and WEAK.search(text)))
+
+
+def is_absence_note(mail: Incoming) -> bool:
+    """Whether a machine answered for a reader who is away."""
+    automatic = mail.header("auto-submitted").split(";")[0].strip().lower()
+    return automatic not in {"", "no"} or bool(
+        AUTOMATIC_SUBJECTS.match(plain(mail.header("subject")))
+    )
+
+
+def _is_bounce(mail: Incoming, envelope_from: str) -> bool:
+    return mail.content_type == "multipart/report" or envelope_from.strip() in {"", "<>"}
+
+
+def _is_automatic(mail: Incoming, ours: Sequence[str]) -> bool:
+    """By RFC 3834 and what is seen besides; `X-Auto-Response-Suppress` alone proves nothing."""
+    if mail.header("auto-submitted").split(";")[0].strip().lower() not in {"", "no"}:
+        return True
+    if mail.header("precedence").strip().lower() in {"bulk", "junk", "list", "auto_reply"}:
+        return True
+    if any(name.startswith("list-") for name in mail.headers):
+        return True
+    if {"x-autoreply", "x-autorespond", "x-digest-loop"} & mail.headers.keys():
+        return True
+    author = mail.header("from")
+    if MACHINES.search(author) or _names(author, [one for one in ours if "@" in one]):
+        return True
+    subject = plain(mail.header("subject"))
+    return bool(AUTOMATIC_SUBJECTS.match(subject)) and not SENT_SUBJECTS.search(subject)

@@ -1,0 +1,263 @@
+"""What SendGrid tells about sent mail: checked, understood, kept (its Event Webhook).
+
+Events come late, twice, in any order and under changing ids; what they do is therefore decided
+from the set of all that is known of a mail or an address, never from the order of arrival
+(docs/delivery.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
+from newsletter.domain.mail import EventKind
+from newsletter.inbound import mime, processor
+from newsletter.store import events
+from newsletter.store.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from newsletter.domain.links import Links
+    from newsletter.store import Store
+
+OLDEST = timedelta(hours=25)
+"""SendGrid repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
+NEWEST = timedelta(minutes=10)
+BIGGEST = 10 * 2**20
+LATEST_SECOND = 4_102_444_800
+PLAIN_KINDS = {
+    "processed": EventKind.PROCESSED,
+    "deferred": EventKind.DEFERRED,
+    "delivered": EventKind.DELIVERED,
+    "spamreport": EventKind.COMPLAINT,
+    "unsubscribe": EventKind.UNSUBSCRIBE,
+    "group_unsubscribe": EventKind.UNSUBSCRIBE,
+}
+DROPPED_BECAUSE = {
+    "bounced address": EventKind.HARD_BOUNCE,
+    "invalid": EventKind.HARD_BOUNCE,
+    "spam reporting address": EventKind.COMPLAINT,
+    "unsubscribed address": EventKind.UNSUBSCRIBE,
+}
+
+
+class Signature(Enum):
+    """What a webhook's signature is worth."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    TOO_OLD = "too old"
+    """Genuine, but from another day: a replay, or a queue that stood still. Worth an alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to give, and what was new in a request."""
+
+    status: int
+    new_events: int = 0
+    alert: str = ""
+
+
+def receive(
+    store: Store, keys: str, signature: str, timestamp: str, raw: bytes, now: datetime
+) -> Receipt:
+    """Take one request of the Event Webhook. Raises StoreError; answer 503 then.
+
+    `keys` is the setting: one public key, or two with a comma while they are changed. Without a key
+    the hook is off (404). What is signed but makes no sense is taken and dropped: asking for it
+    again would bring the same bytes.
+    """
+    if not keys.strip():
+        return Receipt(404)
+    if len(raw) > BIGGEST:
+        return Receipt(413)
+    found = verify(keys.split(","), signature, timestamp, raw, now)
+    if found is Signature.INVALID:
+        return Receipt(403)
+    if found is Signature.TOO_OLD:
+        return Receipt(403, alert=f"a signed event request of {timestamp} (Unix time) was refused")
+    new = 0
+    for page in events.pages(read_events(raw)):
+        with store.begin() as tx:
+            new += events.apply(tx, page, now)
+    return Receipt(200, new)
+
+
+def verify(
+    keys: Sequence[str], signature: str, timestamp: str, raw: bytes, now: datetime
+) -> Signature:
+    """Whether one of `keys` (base64 of SPKI DER) signed exactly these bytes, within the bounds.
+
+    ECDSA P-256 with SHA-256 over the timestamp header and the raw body, DER in base64.
+    """
+    hashed = hashlib.sha256(timestamp.encode(errors="replace") + raw)
+    return verify_hash(keys, signature, timestamp, hashed.digest(), now)
+
+
+def verify_hash(
+    keys: Sequence[str], signature: str, timestamp: str, hashed: bytes, now: datetime
+) -> Signature:
+    """The same for a body of which only the SHA-256 is there, after the timestamp's."""
+    signed = _signature(signature)
+    if not is_stamp(timestamp) or not signed:
+        return Signature.INVALID
+    if not any([_signed_by(key.strip(), signed, hashed) for key in keys]):  # noqa: C419 - every key is tried
+        return Signature.INVALID
+    age = now - datetime.fromtimestamp(int(timestamp), UTC)
+    return Signature.VALID if -NEWEST <= age <= OLDEST else Signature.TOO_OLD
+
+
+def may_be_signed(signature: str, timestamp: str) -> bool:
+    """Whether the headers of a request can be those of a signed one, before its body is read."""
+    return is_stamp(timestamp) and bool(_signature(signature))
+
+
+def is_stamp(timestamp: str) -> bool:
+    return timestamp.isascii() and timestamp.isdigit() and len(timestamp) < len("1" * 12)
+
+
+def _signature(text: str) -> bytes:
+    """The signature that a header holds, empty where it holds none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def read_events(raw: bytes) -> list[Event]:
+    """The events in a body that we know what to do with; nothing else raises or counts."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return []
+    told = found if isinstance(found, list) else []
+    return [event for one in told if isinstance(one, dict) and (event := _event(one))]
+
+
+def _event(told: dict[str, Any]) -> Event | None:
+    name, email = _text(told, "event"), _text(told, "email")
+    kind = _kind(name, told)
+    second = told.get("timestamp")
+    if kind is None or not email or not isinstance(second, int) or isinstance(second, bool):
+        return None
+    if not 0 < second < LATEST_SECOND:
+        return None
+    return Event(
+        kind=kind,
+        email=email,
+        delivery_id=_text(told, "dg_delivery_id")[:32],
+        message_id=_text(told, "sg_message_id")[:200],
+        reason=_reason(told),
+        group_id=_text(told, "dg_group_id")[:32],
+        smtp_id=_text(told, "smtp-id").strip("<> ")[:200],
+        at=datetime.fromtimestamp(second, UTC),
+    )
+
+
+def _kind(name: str, told: dict[str, Any]) -> EventKind | None:
+    if name == "bounce":
+        return _bounce(told)
+    if name == "dropped":
+        reason = _text(told, "reason").lower()
+        known = (kind for start, kind in DROPPED_BECAUSE.items() if reason.startswith(start))
+        return next(known, EventKind.DROPPED)
+    return PLAIN_KINDS.get(name)
+
+
+def _bounce(told: dict[str, Any]) -> EventKind:
+    gone = says_gone(_text(told, "status"), _text(told, "reason"))
+    if _text(told, "type") == "blocked" or not gone:
+        return EventKind.SOFT_BOUNCE
+    return EventKind.HARD_BOUNCE
+
+
+def _reason(told: dict[str, Any]) -> str:
+    """All that the receiving server said."""
+    reason, status = _text(told, "reason"), _text(told, "status")
+    said = reason if status in reason else f"{status} {reason}".strip()
+    return said[:DIAGNOSTIC_LENGTH]
+
+
+def _text(told: dict[str, Any], name: str) -> str:
+    value = told.get(name)
+    return value.replace("\0", "") if isinstance(value, str) else ""
+
+
+def is_key(text: str) -> bool:
+    """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, elliptic curve."""
+    return _key(text) is not None
+
+
+def _signed_by(key: str, signed: bytes, hashed: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+    public = _key(key)
+    if public is None:
+        return False
+    try:
+        public.verify(signed, hashed, ec.ECDSA(Prehashed(hashes.SHA256())))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _key(text: str) -> ec.EllipticCurvePublicKey | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        found = load_der_public_key(base64.b64decode(text, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, ec.EllipticCurvePublicKey) else None
+
+
+def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: datetime) -> Receipt:
+    """Take one post of Inbound Parse with `send_raw`: stored, and worked off later.
+
+    The door checks the secret in its path, and the signature once a key is set; what fails there,
+    and StoreError here, is answered 503: SendGrid repeats 5xx for three days and drops mail at
+    once, in silence, on 4xx. A post without a mail in it is taken and dropped.
+    """
+    raw = fields.get("email", b"")
+    if not raw.strip():
+        return Receipt(200, alert="an inbound post held no raw mail: set send_raw in Inbound Parse")
+    sender, recipients = _envelope(fields.get("envelope", b""))
+    mail = mime.read(raw)
+    aligned = processor.is_aligned(
+        mail.header("from"), _field(fields, "dkim"), _field(fields, "SPF"), sender
+    )
+    to = processor.of_ours(recipients or [mail.header("to")[:500]], links)
+    return Receipt(200, processor.take(store, raw, sender, to, now, aligned=aligned))
+
+
+def _envelope(raw: bytes) -> tuple[str, list[str]]:
+    """Sender and recipients, as SendGrid's mail server heard them."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return "", []
+    if not isinstance(found, dict):
+        return "", []
+    to = found.get("to")
+    named = [one for one in to if isinstance(one, str)] if isinstance(to, list) else []
+    return _text(found, "from"), named[:100]
+
+
+def _field(fields: Mapping[str, bytes], name: str) -> str:
+    return fields.get(name, b"").decode(errors="replace")

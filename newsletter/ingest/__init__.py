@@ -1,0 +1,1 @@
+"""Fetch what arXiv announced: poll, cross-check with the feed, late papers."""

@@ -1,0 +1,252 @@
+"""The engine that shares tasks with other machines: DBOS on PostgreSQL.
+
+The only file that knows DBOS.
+
+What is used of it: a queue whose rows are written in the transaction that plans, and threads that
+take them. What a worker left is found by our own reaper (`jobs/reaper.py`): DBOS looks only for
+what an executor of the same name had in hand, so each process has its own name.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from functools import cached_property, partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from newsletter import process
+from newsletter.errors import Stopped
+from newsletter.jobs import reaper
+from newsletter.jobs.engine import AT_ONCE
+from newsletter.jobs.reaper import Rhythm
+from newsletter.settings import SettingsError
+from newsletter.store import leases, tasks
+from newsletter.store.tasks import Ending, Kind, Placed, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from newsletter.context import Do, Engine, Report
+    from newsletter.store import Store
+
+log = logging.getLogger(__name__)
+QUEUES = {"make": 2, "mail": AT_ONCE[Kind.MAIL]}
+"""Units of a queue that one worker does at once: mail never waits behind a long reading."""
+QUEUE_OF = {Kind.SCORE: "make", Kind.DIGEST: "make", Kind.MAIL: "mail"}
+LOOK_SECONDS = 0.25
+"""Between a worker's looks for new units. Each look takes about a millisecond."""
+APPLICATION = "newsletter"
+WORKFLOW = "unit"
+VERSION = "1"
+"""A unit is its id, whatever the release: DBOS would tell releases apart by their source."""
+GRACE_SECONDS = 30
+PAGE = 500
+KEPT = timedelta(days=7)
+NOBODY = 30
+"""Looks, of about a second, after which it is asked whether anybody works at all."""
+STAGES = {Kind.SCORE: "Scoring", Kind.DIGEST: "Making", Kind.MAIL: "Sending"}
+
+
+class Dbos:
+    """Workers that share a PostgreSQL database. Raises SettingsError where that can't be."""
+
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], rhythm: Rhythm | None = None
+    ) -> None:
+        refuse_unfit(store)
+        self._store = store
+        self._clock = clock
+        self._rhythm = rhythm or Rhythm()
+        self._left: list[tuple[str, int]] = []
+
+    def run(
+        self, wanted: Sequence[Unit], do: Do, report: Report, stop: threading.Event
+    ) -> list[Ending]:
+        """Place the units and wait. They go on where they are if we are stopped meanwhile."""
+        del do
+        self._client  # noqa: B018 - it makes its tables, which waits for all transactions
+        ids: list[str] = []
+        for start in range(0, len(wanted), PAGE):
+            with self._store.begin() as tx:
+                own, fresh = tasks.plan(tx, wanted[start : start + PAGE], self._clock())
+                self._place(tx, fresh)
+            ids += own
+        stage = STAGES[wanted[0].kind] if wanted else ""
+        ended = self._wait(ids, partial(report, stage), stop)
+        return [ended[unit_id] for unit_id in ids]
+
+    def _wait(
+        self, ids: Sequence[str], report: Callable[[int, int], None], stop: threading.Event
+    ) -> dict[str, Ending]:
+        ended: dict[str, Ending] = {}
+        waiting, rounds = set(ids), 0
+        while waiting:
+            with self._store.read() as tx:
+                ended |= tasks.endings(tx, waiting)
+                nobody = rounds == NOBODY and not reaper.alive(tx, self._clock(), self._rhythm)
+            waiting -= ended.keys()
+            report(len(ended), len(ids))
+            rounds += 1
+            if nobody:
+                log.warning("no worker is alive; start one: newsletter worker")
+            if waiting and stop.wait(min(1.0, 0.05 * rounds)):
+                message = "stopped on request; the workers go on with what is placed"
+                raise Stopped(message)
+        return ended
+
+    @contextmanager
+    def working(self, do: Do, stop: threading.Event, name: str) -> Iterator[None]:
+        owner = f"{process.me()}/{name}"
+        with self._store.begin() as tx:
+            reaper.move_in(tx, owner, self._clock(), self._rhythm)
+        ended = threading.Event()
+        try:
+            self._launch(owner, partial(self._do, do, stop, owner))
+            known = (self._store, owner, self._sweep, self._clock, self._rhythm, ended)
+            watch = threading.Thread(target=reaper.watch, args=known, name="sweeper")
+            watch.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                _library().DBOS.destroy(
+                    destroy_registry=True, workflow_completion_timeout_sec=GRACE_SECONDS
+                )
+                ended.set()
+                watch.join()
+        finally:
+            self._hand_back()
+            with self._store.begin() as tx:
+                leases.goodbye(tx, owner)
+
+    def tidy(self, now: datetime) -> None:
+        """DBOS keeps every workflow for ever, with what it was given."""
+        with self._store.begin() as tx:
+            tasks.forget(tx, now - KEPT)
+        before = (now - KEPT).isoformat()
+        while old := self._client.list_workflows(
+            end_time=before, limit=PAGE, load_input=False, load_output=False
+        ):
+            self._client.delete_workflows([one.workflow_id for one in old])
+
+    @cached_property
+    def _client(self) -> Any:  # noqa: ANN401 - dbos is imported where it is used
+        """Writes workflows down and looks at them; runs none."""
+        library = _library()
+        library.DBOS.migrate(self._store.url.render_as_string(hide_password=False))
+        return library.DBOSClient(
+            system_database_engine=self._store.engine,
+            serializer=library.DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+        )
+
+    def _place(self, tx: Connection, placed: Sequence[Placed]) -> None:
+        """In the transaction that opens the generation: neither is ever there alone."""
+        for one in placed:
+            options = {
+                "workflow_name": WORKFLOW,
+                "workflow_id": _workflow_id(one),
+                "queue_name": QUEUE_OF[one.kind],
+                "app_version": VERSION,
+            }
+            self._client.enqueue_in_transaction(tx, options, one.id, one.gen)
+
+    def _launch(self, owner: str, act: Callable[[str, int], None]) -> None:
+        library = _library()
+        self._client  # noqa: B018 - as above
+        library.DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_engine": self._store.engine,
+                "serializer": library.DBOSPortableJSONSerializer(),
+                "application_version": VERSION,
+                "executor_id": owner,
+                "log_level": "WARNING",
+            }
+        )
+
+        @library.DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)  # type: ignore[untyped-decorator]
+        def unit(unit_id: str, gen: int) -> None:
+            act(unit_id, gen)
+
+        library.DBOS.launch()
+        for name, at_once in QUEUES.items():
+            library.DBOS.register_queue(
+                name, worker_concurrency=at_once, polling_interval_sec=LOOK_SECONDS
+            )
+
+    def _do(self, do: Do, stop: threading.Event, owner: str, unit_id: str, gen: int) -> None:
+        with suppress(Stopped), ExitStack() as unfinished:
+            # Also where the database goes away: we are alive, so nobody else would look for it.
+            unfinished.callback(self._left.append, (unit_id, gen))
+            if stop.is_set():
+                return
+            with self._store.begin() as tx:
+                unit = tasks.take(tx, unit_id, gen, owner, self._clock())
+            if unit:
+                ending = do(unit)
+                with self._store.begin() as tx:
+                    tasks.end(tx, unit_id, gen, owner, ending, self._clock())
+            unfinished.pop_all()
+
+    def _sweep(self) -> None:
+        self._hand_back()
+        reaper.sweep(self._store, self._waiting, self._place, self._clock(), self._rhythm)
+
+    def _waiting(self, some: Sequence[Placed], living: Collection[str]) -> set[str]:
+        """Those that DBOS will hand out, or has just handed to a living worker."""
+        named = {_workflow_id(one): one.id for one in some}
+        flows = self._client.list_workflows(
+            workflow_ids=list(named), load_input=False, load_output=False
+        )
+        return {
+            named[one.workflow_id]
+            for one in flows
+            if one.status == "ENQUEUED" or (one.status == "PENDING" and one.executor_id in living)
+        }
+
+    def _hand_back(self) -> None:
+        """Place again what was begun here and not ended."""
+        while self._left:
+            unit_id, gen = self._left[0]
+            with self._store.begin() as tx:
+                later = tasks.again(tx, unit_id, gen, self._clock())
+                self._place(tx, [later] if later else [])
+            self._left.pop(0)
+
+
+def refuse_unfit(store: Store) -> None:
+    """Raise SettingsError unless DBOS can work here."""
+    if store.is_sqlite:
+        message = (
+            "NEWSLETTER_ENGINE: dbos needs PostgreSQL, because SQLite lets one process write; set "
+            "NEWSLETTER_DATABASE_URL=postgresql+psycopg://..., or NEWSLETTER_ENGINE=local"
+        )
+        raise SettingsError(message)
+    if find_spec("dbos") is None:
+        message = "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
+        raise SettingsError(message)
+
+
+def _library() -> Any:  # noqa: ANN401 - a module
+    """Half a second of imports, and it would write to the console by itself."""
+    chatty = logging.getLogger("dbos")
+    chatty.setLevel(logging.WARNING)
+    if not chatty.handlers:
+        chatty.addHandler(logging.NullHandler())
+    import dbos
+
+    return dbos
+
+
+def _workflow_id(one: Placed) -> str:
+    return f"{one.id}:{one.gen}"
+
+
+_: type[Engine] = Dbos

@@ -1,0 +1,90 @@
+"""Which of several processes runs the mornings, judged without comparing any two clocks.
+
+The leader renews its lease every few seconds, which moves the lease's counter. Whoever has seen it
+stand still for a minute, by a clock of its own that never jumps, takes over; of a dead process on
+the same machine this is known at once. One that finds its lease taken stands back. Should two lead
+for a moment, after a long sleep, unique keys keep what they do from being done twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from newsletter import process
+from newsletter.store import leases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from newsletter.store import Store
+    from newsletter.store.leases import Lease
+
+MORNINGS = "mornings"
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+BURIED = timedelta(days=1)
+
+
+class Leader:
+    """One process's part. `owner` says who it is, `role` what its heartbeat is called."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        *,
+        owner: str = "",
+        role: str = "serve",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner or process.me()
+        self._role = role
+        self._monotonic = monotonic
+        self._seen: tuple[Lease, float] | None = None
+        self._renewed: float | None = None
+        self._lock = threading.Lock()
+
+    def leads(self) -> bool:
+        """Whether we lead now; takes the lease where it is free. Raises StoreError."""
+        renewed = self._renewed
+        fresh = renewed is not None and self._monotonic() - renewed < RENEW_SECONDS
+        return fresh or self.renew()
+
+    def renew(self) -> bool:
+        """Say that we live, and take or keep the lease if that is ours to do. Raises StoreError."""
+        with self._lock:
+            # What is not renewed is not held, whatever goes wrong from here.
+            self._renewed = None
+            if self._renew():
+                self._renewed = self._monotonic()
+            return self._renewed is not None
+
+    def _renew(self) -> bool:
+        now = self._clock()
+        until = now + timedelta(seconds=LEASE_SECONDS)
+        with self._store.begin() as tx:
+            leases.beat(tx, self._owner, self._role, now)
+            found = leases.holder(tx, MORNINGS)
+            ours = self._may_take(found)
+            return ours and leases.take(tx, MORNINGS, self._owner, found, until)
+
+    def resign(self) -> None:
+        """End in good order: the next process need not wait. Raises StoreError."""
+        self._renewed = None
+        with self._store.begin() as tx:
+            leases.release(tx, MORNINGS, self._owner)
+            leases.goodbye(tx, self._owner)
+            leases.bury(tx, self._clock() - BURIED)
+
+    def _may_take(self, found: Lease | None) -> bool:
+        if found is None or found.owner == self._owner or process.is_gone(found.owner):
+            return True
+        if self._seen is None or self._seen[0] != found:
+            self._seen = found, self._monotonic()
+        return self._monotonic() - self._seen[1] >= LEASE_SECONDS

@@ -1,0 +1,251 @@
+"""The mailbox that replies reach where mail goes out by SMTP, read over IMAP (RFC 9051).
+
+Only mail to one of our addresses is touched: as much of it as is kept is handed over, and it is
+marked as seen after it was taken. Whatever else lies there stays as it was, unread.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import logging
+import re
+import ssl
+from contextlib import contextmanager, suppress
+from email.parser import BytesHeaderParser
+from email.policy import compat32
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+from newsletter.domain.addresses import canonical
+from newsletter.domain.model import READ_BYTES
+from newsletter.errors import Trouble
+from newsletter.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Sequence
+    from email.message import Message
+
+    from imap_tools import BaseMailBox
+
+    from newsletter.domain.links import Links
+
+    class Take(Protocol):
+        def __call__(self, raw: bytes, sender: str, recipients: Sequence[str]) -> object: ...
+
+
+TIMEOUT_SECONDS = 30.0
+PORT = 993
+NEWEST = 500
+"""Unseen mails looked at in one round: strangers' mail that nobody reads must not hold up ours."""
+MOST_FOUND = 5000
+"""Older ones of which the server says that they are to one of our addresses."""
+BIGGEST = 40 * 2**20
+HEAD_BYTES = 64 * 1024
+HEADER_LENGTH = 2000
+MOST_RECIPIENTS = 10
+WHERE = ("Delivered-To", "X-Original-To", "To", "Cc")
+LOCAL_PARTS = ("reply", "unsub", "bounce")
+OURS = re.compile(rf"({'|'.join(LOCAL_PARTS)})[+=-].*")
+SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
+FAULT = "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER"
+
+log = logging.getLogger(__name__)
+
+
+class MailboxError(Trouble):
+    """The mailbox can't be read now. What was not taken is still unseen."""
+
+
+class Mailbox:
+    def __init__(
+        self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS, newest: int = NEWEST
+    ) -> None:
+        try:
+            parts = urlsplit(settings.imap_url.get_secret_value())
+            port = parts.port
+        except ValueError:
+            raise SettingsError(FAULT) from None
+        if parts.scheme != "imaps" or not parts.hostname or not parts.username:
+            raise SettingsError(FAULT)
+        self._host = parts.hostname
+        self._port = port or PORT
+        self._user = unquote(parts.username)
+        self._password = unquote(parts.password or "")
+        self._folder = unquote(parts.path.strip("/")) or "INBOX"
+        self._from = settings.from_email
+        self._timeout = timeout
+        self._newest = newest
+
+    def collect(self, take: Take, links: Links, stop: threading.Event) -> int:
+        """Hand over each unseen mail to us, oldest first; how many. Raises MailboxError.
+
+        `take` must have stored the mail when it returns; what it raises ends the round.
+        """
+        taken = 0
+        with self._opened() as box:
+            for uid in self._unseen(box):
+                if stop.is_set():
+                    break
+                taken += self._hand_over(box, uid, take, links)
+        return taken
+
+    def _unseen(self, box: BaseMailBox) -> list[str]:
+        """What is to be looked at, oldest first: the newest unseen mails, and of those behind them
+        what the server finds by recipient.
+        """
+        from imap_tools.errors import ImapToolsError
+
+        unseen = box.uids("UNSEEN", charset=None)
+        older, newest = unseen[: -self._newest], unseen[-self._newest :]
+        if not older:
+            return newest
+        try:
+            found = set(box.uids(_to_us(self._from), charset=None))
+        except imaplib.IMAP4.abort:
+            raise
+        except (imaplib.IMAP4.error, ImapToolsError) as error:
+            log.warning("%s does not search by recipient: %s", self._host, str(error)[:200])
+            return newest
+        return [uid for uid in older if uid in found][-MOST_FOUND:] + newest
+
+    def greet(self) -> str:
+        """Log in, open the folder and leave; the server's name. Raises MailboxError."""
+        with self._opened():
+            return f"{self._host}:{self._port}"
+
+    def _hand_over(self, box: BaseMailBox, uid: str, take: Take, links: Links) -> bool:
+        told, head = _fetch(box, uid, "(RFC822.SIZE BODY.PEEK[HEADER])")
+        message = BytesHeaderParser(policy=compat32).parsebytes(head[:HEAD_BYTES])
+        recipients = addressed(message, links, self._from)
+        if not recipients:
+            return False
+        size = SIZE.search(told)
+        if size and int(size[1]) > BIGGEST:
+            # A person can find it by its flag; fetched again at each round it would only hold up.
+            _mark(box, uid, r"(\Seen \Flagged)")
+            return False
+        _, raw = _fetch(box, uid, f"(BODY.PEEK[]<0.{READ_BYTES}>)")
+        if not raw:
+            return False
+        take(raw, _sender(message), recipients)
+        _mark(box, uid, r"(\Seen)")
+        return True
+
+    @contextmanager
+    def _opened(self) -> Iterator[BaseMailBox]:
+        """The folder, over TLS, logged in. What goes wrong in it becomes a MailboxError."""
+        from imap_tools import MailBox
+        from imap_tools.errors import ImapToolsError, MailboxFolderSelectError
+
+        where = f"{self._host}:{self._port}"
+        try:
+            # Without a context of its own the library would believe any certificate.
+            context = ssl.create_default_context()
+            box = MailBox(self._host, self._port, timeout=self._timeout, ssl_context=context)
+            try:
+                self._log_in(box)
+                yield box
+            finally:
+                # A logout that fails leaves the connection open.
+                with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
+                    box.logout()
+                with suppress(OSError):
+                    box.client.shutdown()
+        except ssl.SSLCertVerificationError as error:
+            message = (
+                f"the certificate of {where} is not valid: {error.verify_message}; "
+                "let SSL_CERT_FILE name the authority that signed it"
+            )
+            raise MailboxError(message) from None
+        except MailboxFolderSelectError:
+            message = f"{where} has no folder {self._folder}; check NEWSLETTER_IMAP_URL"
+            raise MailboxError(message) from None
+        except (imaplib.IMAP4.error, ImapToolsError, OSError) as error:
+            message = f"the mailbox at {where} cannot be read: {str(error)[:200] or repr(error)}"
+            raise MailboxError(message) from None
+
+    def _log_in(self, box: BaseMailBox) -> None:
+        from imap_tools.errors import MailboxLoginError
+
+        plain = self._user.isascii() and self._password.isascii()
+        log_in = box.login if plain else box.login_utf8
+        try:
+            log_in(self._user, self._password, initial_folder=None)
+        except imaplib.IMAP4.abort:
+            raise
+        except (imaplib.IMAP4.error, MailboxLoginError):
+            # The server's words are left out: some repeat the line they refuse, password and all.
+            message = f"{self._host}:{self._port} refused the login; check NEWSLETTER_IMAP_URL"
+            raise MailboxError(message) from None
+        box.folder.set(self._folder)
+
+
+def _to_us(from_email: str) -> str:
+    """An IMAP search for unseen mail to one of our addresses.
+
+    What delivered it here may have left the token in one header alone, and not the domain; whether
+    it is really to us is seen in its head.
+    """
+    ours = [*LOCAL_PARTS, *re.findall(r"[\w.+-]+@[\w.-]+", canonical(from_email), re.ASCII)]
+    keys = [f'HEADER {name} "{part}"' for name in WHERE for part in ours]
+    return "UNSEEN " + "OR " * (len(keys) - 1) + " ".join(keys)
+
+
+def addressed(head: Message, links: Links, from_email: str) -> list[str]:
+    """To which of our addresses a mail came: those with a token in the first header that has one.
+
+    What delivered it here says more than what its author wrote, who may name other readers too.
+    Neither proves anything beyond the tokens themselves.
+    """
+    told = {name: _addresses(head, name) for name in WHERE}
+    for found in told.values():
+        if tokens := [address for address in found if links.read_address(address)]:
+            return tokens[:MOST_RECIPIENTS]
+    everywhere = [address for found in told.values() for address in found]
+    return [address for address in everywhere if _is_ours(address, links, from_email)][:1]
+
+
+def _addresses(head: Message, name: str) -> list[str]:
+    text = " ".join(str(value)[:HEADER_LENGTH] for value in head.get_all(name, [])[:20])
+    words = dict.fromkeys(re.split(r"[\s<>\",;]+", text))
+    return [word for word in words if word.count("@") == 1]
+
+
+def _is_ours(address: str, links: Links, from_email: str) -> bool:
+    """The sender's own address, or one whose token was damaged on its way."""
+    local, _, domain = canonical(address).partition("@")
+    if canonical(address) == canonical(from_email):
+        return True
+    return domain == links.reply_host.lower() and OURS.fullmatch(local) is not None
+
+
+def _sender(head: Message) -> str:
+    """The envelope's sender, as the server that delivered noted it; `<>` is a machine's.
+
+    Without that note the From stands in, because an empty sender would say "a bounce".
+    """
+    return str(head.get("Return-Path") or head.get("From") or "unknown")[:500].strip()
+
+
+def _fetch(box: BaseMailBox, uid: str, what: str) -> tuple[bytes, bytes]:
+    """What the server says about a mail, and the bytes asked for; empty where it is gone.
+
+    The library's own `fetch` would parse mail that nobody has vetted.
+    """
+    status, answer = box.client.uid("FETCH", uid, what)
+    if status != "OK":
+        message = f"FETCH was answered {status}"
+        raise imaplib.IMAP4.error(message)
+    for one in answer:
+        if isinstance(one, tuple):
+            return one[0], one[1]
+    return b"", b""
+
+
+def _mark(box: BaseMailBox, uid: str, flags: str) -> None:
+    """The library's own `flag` would expunge what its owner has marked as deleted."""
+    status, _ = box.client.uid("STORE", uid, "+FLAGS.SILENT", flags)
+    if status != "OK":
+        message = f"STORE was answered {status}"
+        raise imaplib.IMAP4.error(message)

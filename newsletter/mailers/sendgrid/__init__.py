@@ -1,0 +1,1 @@
+"""Mail through SendGrid's Web API v3."""

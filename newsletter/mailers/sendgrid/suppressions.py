@@ -1,0 +1,126 @@
+"""SendGrid's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
+
+twilio.com/docs/sendgrid/api-reference: `GET /v3/suppression/...` with limit and offset,
+`/v3/asm/suppressions/global`. The key needs the right "Suppressions" besides "Mail Send".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+from datetime import UTC, datetime
+from functools import partial
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from newsletter.mailers import Listed, ListName, Lists, ListsError
+from newsletter.mailers.sendgrid.client import client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from newsletter.settings import Settings
+
+TIMEOUT_SECONDS = 30.0
+PAGE = 500
+MOST_PAGES = 2000
+"""A million addresses: whoever answers with more repeats itself."""
+AT_ONCE = 500
+LATEST_SECOND = 4_102_444_800
+NOT_THERE = 404
+FORBIDDEN = (401, 403)
+SUCCESS = range(200, 300)
+
+
+class SendGridLists:
+    def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        # The library prints the key and every payload at DEBUG.
+        logging.getLogger("python_http_client").setLevel(logging.WARNING)
+        key = settings.sendgrid_api_key.get_secret_value()
+        self._client = client(key, settings.sendgrid_url, timeout).client
+
+    def read(self, name: ListName) -> Iterator[list[Listed]]:
+        endpoint = self._client.suppression._(name.value)
+        for page in range(MOST_PAGES):
+            asked = {"limit": PAGE, "offset": page * PAGE}
+            found = _rows(_answered(partial(endpoint.get, query_params=asked)))
+            yield [one for row in found if (one := _listed(row))]
+            if len(found) < PAGE:
+                return
+
+    def add(self, emails: Sequence[str]) -> None:
+        for start in range(0, len(emails), AT_ONCE):
+            asked = {"recipient_emails": list(emails[start : start + AT_ONCE])}
+            _answered(partial(self._unsubscribed.post, request_body=asked))
+
+    def remove(self, email: str) -> None:
+        _answered(self._unsubscribed._(quote(email, safe="@")).delete, gone=True)
+
+    def free(self, email: str) -> None:
+        self.remove(email)
+        for name in (ListName.BOUNCES, ListName.BLOCKS, ListName.INVALID):
+            one = self._client.suppression._(name.value)._(quote(email, safe="@"))
+            _answered(one.delete, gone=True)
+
+    def erase(self, emails: Sequence[str]) -> None:
+        """Twilio's Recipients' Data Erasure API; the key needs the right "erasejob"."""
+        endpoint = self._client.recipients.erasejob
+        for start in range(0, len(emails), AT_ONCE):
+            asked = {"email_addresses": list(emails[start : start + AT_ONCE])}
+            _answered(partial(endpoint.post, request_body=asked))
+
+    @property
+    def _unsubscribed(self) -> Any:  # noqa: ANN401 - the library is untyped
+        return self._client.asm.suppressions._("global")
+
+
+def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
+    """The body of a success. Raises ListsError; `gone` says that "not found" is one too."""
+    from python_http_client.exceptions import HTTPError
+
+    try:
+        answer = ask()
+    except HTTPError as error:
+        if gone and error.status_code == NOT_THERE:
+            return b""
+        hint = "; give SENDGRID_API_KEY the right Suppressions" * (error.status_code in FORBIDDEN)
+        message = f"SendGrid answered {error.status_code} about its suppression lists{hint}"
+        raise ListsError(message) from None
+    except (OSError, HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
+        message = f"SendGrid's suppression lists cannot be reached: {reason}"
+        raise ListsError(message) from None
+    if answer.status_code not in SUCCESS:
+        message = f"SendGrid answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"
+        raise ListsError(message)
+    return bytes(answer.body)
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        message = "SendGrid's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
+        raise ListsError(message)
+    return found
+
+
+def _listed(row: object) -> Listed | None:
+    """None for what bears no address or no time."""
+    if not isinstance(row, dict):
+        return None
+    email, second = row.get("email"), row.get("created")
+    if not isinstance(email, str) or not isinstance(second, int) or isinstance(second, bool):
+        return None
+    if email.count("@") != 1 or not 0 < second < LATEST_SECOND:
+        return None
+    told = f"{row.get('status') or ''} {row.get('reason') or ''}".strip()
+    email = email.replace("\0", "")
+    return Listed(email, datetime.fromtimestamp(second, UTC), told.replace("\0", "")[:500])
+
+
+_: type[Lists] = SendGridLists

@@ -1,0 +1,1 @@
+"""Alerts, the doctor's checks, the operator's review queue."""

@@ -1,0 +1,1 @@
+"""Checks of settings, vendors, DNS, endpoints and cost."""

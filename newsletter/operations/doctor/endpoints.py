@@ -1,0 +1,103 @@
+"""Whether our pages and hooks answer at the address readers and SendGrid reach them by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsletter.domain.findings import Finding, Told, fail, ok, warn
+from newsletter.errors import Trouble
+from newsletter.network import session
+from newsletter.settings import DEFAULT_PUBLIC_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsletter.settings import Settings
+
+EVENTS, INBOUND = "/hooks/sendgrid/events", "/hooks/sendgrid/inbound/"
+WRONG_SECRET = "the-doctor-asks"  # noqa: S105 - nobody's: it must be refused
+ALIVE, REFUSED, NOT_TAKEN, NOT_THERE = 200, 403, 503, 404
+REDIRECTS = range(300, 400)
+UP = "start newsletter serve, and let the proxy lead this address to it"
+
+
+class _SilentError(Trouble):
+    """Nobody answered."""
+
+
+def check(settings: Settings, timeout: float) -> Told:
+    return Told(tuple(_check(settings, timeout)))
+
+
+def _check(settings: Settings, timeout: float) -> Iterator[Finding]:
+    try:
+        pages = _pages(settings, timeout)
+        yield pages
+        if pages.state == "ok" or settings.public_url.startswith("https:"):
+            yield from _hooks(settings, timeout)
+    except _SilentError as silent:
+        tried_out = settings.mailer_name == "outbox"
+        yield (warn if tried_out else fail)("pages", f"{settings.public_url}: {silent}", UP)
+
+
+def _pages(settings: Settings, timeout: float) -> Finding:
+    url, real = settings.public_url, settings.mailer_name != "outbox"
+    if real and url == DEFAULT_PUBLIC_URL:
+        return fail("pages", f"{url} is nobody's address but yours", "set NEWSLETTER_PUBLIC_URL")
+    if real and not url.startswith("https:"):
+        fix = "set NEWSLETTER_PUBLIC_URL to an https address: one-click unsubscribe needs it"
+        return fail("pages", f"{url} is not https", fix)
+    status = _ask("GET", f"{url}/healthz", timeout)
+    if status == ALIVE:
+        return ok("pages", f"{url} answers")
+    if status in REDIRECTS:
+        fix = "set NEWSLETTER_PUBLIC_URL to the address that it leads to"
+        return fail("pages", f"{url} leads elsewhere ({status})", fix)
+    return (fail if real else warn)("pages", f"{url}/healthz answers {status}", UP)
+
+
+def _hooks(settings: Settings, timeout: float) -> Iterator[Finding]:
+    if settings.sendgrid_event_key:
+        status = _ask("POST", f"{settings.public_url}{EVENTS}", timeout)
+        yield _hook("event hook", EVENTS, status, REFUSED)
+    if settings.inbound_secret.get_secret_value():
+        status = _ask("POST", f"{settings.public_url}{INBOUND}{WRONG_SECRET}", timeout)
+        yield _hook("inbound hook", INBOUND, status, NOT_TAKEN)
+
+
+def _hook(check: str, path: str, status: int, right: int) -> Finding:
+    """The answer to a post that nobody signed: it must be turned away, and by us."""
+    if status == right:
+        return ok(check, f"{path} turns away what is not signed ({status})")
+    if status in REDIRECTS:
+        said = f"{path} is led elsewhere ({status}), and SendGrid does not follow"
+        return fail(check, said, "let the proxy hand it on as it is")
+    if status == NOT_THERE:
+        said = f"{path} is off in the service that runs (404)"
+        return fail(check, said, "start it again with the settings of this machine")
+    said = f"{path} answers {status} to a post that nobody signed, not {right}"
+    return fail(check, said, "let the proxy hand /hooks/ on to newsletter serve, without a login")
+
+
+def _ask(method: str, url: str, timeout: float) -> int:
+    import requests
+
+    try:
+        with (
+            session(url) as opened,
+            opened.request(
+                method,
+                url,
+                data=b"" if method == "GET" else b"[]",
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as answer,
+        ):
+            return answer.status_code
+    except requests.exceptions.SSLError as error:
+        message = "its certificate is not valid"
+        raise _SilentError(message) from error
+    except (requests.RequestException, OSError) as error:
+        message = f"nobody answers there ({type(error).__name__})"
+        raise _SilentError(message) from error

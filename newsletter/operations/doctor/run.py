@@ -1,0 +1,288 @@
+"""The examination: every check that says whether tomorrow's morning will go well.
+
+    settings ─ wrong? ─ say all of it and stop
+    this machine    premises.py
+    outside, at once, each in its own thread
+        provider of mail    mailers/*_check.py      key or login, a trial, webhooks, DNS
+        model's vendor      scorers/claude/check.py
+        arXiv               sources/arxiv/check.py
+        name servers        dns_records.py
+        our own doors       doors.py
+        price               forecast.py
+
+Nothing is changed anywhere, nothing is paid for, nothing is delivered.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from newsletter import mailers, scorers, sources
+from newsletter.delivery import identity
+from newsletter.delivery.personalize import Copies
+from newsletter.domain.addresses import ascii_domain
+from newsletter.domain.findings import CheckError, Finding, State, Told, fail, ok, warn, without
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import Subscriber
+from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
+from newsletter.errors import Trouble
+from newsletter.mailers.imap import Mailbox
+from newsletter.operations.doctor import dns, endpoints, local
+from newsletter.operations.doctor.cost import forecast
+from newsletter.operations.doctor.dns import NameServer
+from newsletter.render import Renderer
+from newsletter.scorers import SCORERS
+from newsletter.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from newsletter.mailers import MailCheck
+    from newsletter.settings import Settings
+    from newsletter.store import Store
+
+SAMPLE = Rubric(slug="sample", title="Sample", categories=("cs.LG",), criteria=())
+ANSWER_SECONDS = 8.0
+"""For one answer from outside."""
+ALL_SECONDS = 30.0
+"""For all of them together: whoever is silent then is told as silent."""
+
+
+class Question(NamedTuple):
+    """Something to ask outside; `check` names it where no answer comes."""
+
+    check: str
+    ask: Callable[[], Told]
+
+
+@dataclass
+class _Heard:
+    """What the questions brought, filled by their threads."""
+
+    told: dict[str, tuple[Told, datetime]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+
+def examine(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    *,
+    offline: bool,
+    all_seconds: float = ALL_SECONDS,
+) -> list[Finding]:
+    """Every finding, in the order in which a person mends them."""
+    found = local.settings_found(settings)
+    if any(one.state is State.FAIL for one in found):
+        return _clean(settings, found)
+    try:
+        store = local.opened(settings)
+    except StoreError as error:
+        return _clean(settings, [*found, fail("database", str(error), "see its folder's rights")])
+    found += _here(settings, clock())
+    outside = [] if offline else list(_outside(settings, clock))
+    questions = [*_stored(settings, store, clock, offline=offline), *outside]
+    told, offsets = _ask_all(questions, clock, all_seconds)
+    # Our own pages are no clock to go by, and for a trial run there is nobody else.
+    if any(question.check != "pages" for question in outside):
+        found.append(local.clock_found(offsets))
+    if store:
+        store.close()
+    return _clean(settings, found + told)
+
+
+def _here(settings: Settings, now: datetime) -> Iterator[Finding]:
+    yield from local.disk_found(settings)
+    yield local.zone_found(settings, now)
+    yield from local.rubrics_found(settings)[1]
+    yield from local.keys_found(settings)
+    yield from local.operator_found(settings)
+
+
+def _stored(
+    settings: Settings, store: Store | None, clock: Callable[[], datetime], *, offline: bool
+) -> Iterator[Question]:
+    """What is asked of the database, which may be on a machine that is silent."""
+
+    def database() -> Told:
+        rubrics, _ = local.rubrics_found(settings)
+        found, reading = local.database_found(store), local.readers(store)
+        if not (rubrics or rubrics.faults) or reading is None:
+            return Told((found,))
+        files = {*rubrics, *rubrics.faults}
+        return Told((found, local.readers_found(files, reading)))
+
+    yield Question("database", database)
+    if store:
+        yield _price(settings, store, clock, offline=offline)
+
+
+def _outside(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Question]:
+    scorer, source = settings.scorer_name, settings.source
+    if scorer in scorers.CHECKS:
+        ask = resolve_name(scorers.CHECKS[scorer])
+        yield Question(f"{scorer} key", partial(ask, settings, ANSWER_SECONDS))
+    carrier = settings.mailer_name
+    if carrier in mailers.CHECKS:
+        check: MailCheck = resolve_name(mailers.CHECKS[carrier])(settings, ANSWER_SECONDS)
+        yield Question(f"{carrier} account", check.account)
+        yield Question(f"{carrier} mail", partial(_would_take, settings, check, clock))
+        yield Question("dns", partial(_names, settings, check))
+        yield Question("webhooks", check.hooks)
+    if settings.imap_url.get_secret_value():
+        yield Question("imap login", partial(_mailbox, settings))
+    if source in sources.CHECKS:
+        ask = resolve_name(sources.CHECKS[source])
+        yield Question(source, partial(ask, settings, ANSWER_SECONDS))
+    yield Question("pages", partial(endpoints.check, settings, ANSWER_SECONDS))
+
+
+def _price(
+    settings: Settings, store: Store, clock: Callable[[], datetime], *, offline: bool
+) -> Question:
+    def ask() -> Told:
+        rubrics, _ = local.rubrics_found(settings)
+        reading = local.readers(store) or {}
+        wanted = [rubric for slug, rubric in rubrics.items() if slug in reading]
+        if not wanted:
+            return Told()
+        scorer = resolve_name(SCORERS[settings.scorer_name])(settings)
+        return Told((forecast(store, scorer, wanted, settings, clock(), offline=offline),))
+
+    return Question("price", ask)
+
+
+def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], datetime]) -> Told:
+    """A digest without papers for the operator, made as every other, with links that do nothing."""
+    to, now = settings.operator_email, clock()
+    if not to:
+        fix = "set NEWSLETTER_OPERATOR_EMAIL"
+        name = f"{settings.mailer_name} mail"
+        return Told((warn(name, "not tried: there is no operator to address it to", fix),))
+    digest = Digest(SAMPLE, now.date(), DayKind.NOTHING_MET, (), (), Coverage(0), ())
+    copies = Copies(
+        Renderer(identity.site(settings)),
+        identity.links(settings),
+        identity.sender_of(settings),
+        digest,
+        None,
+    )
+    reader = Subscriber(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
+    return check.would_take(copies.email(reader, uuid4().hex, now))
+
+
+def _mailbox(settings: Settings) -> Told:
+    where = Mailbox(settings, timeout=ANSWER_SECONDS).greet()
+    return Told((ok("imap login", f"{where} takes our login, over TLS"),))
+
+
+def _names(settings: Settings, check: MailCheck) -> Told:
+    """What the name servers say of the sending domain and of the reply domain."""
+    ask, domain = NameServer(settings.dns_server).ask, local.sending_domain(settings)
+    if stranger := dns.sender(domain):
+        return Told((stranger,))
+    host, operator = ascii_domain(settings.reply_host), settings.operator_email
+    reading = {
+        "by_sendgrid": bool(settings.inbound_secret.get_secret_value()),
+        "by_imap": bool(settings.imap_url.get_secret_value()),
+    }
+    signed = _signed(settings, check, domain)
+    looks: list[Callable[[dns.Ask], Iterable[Finding]]] = [
+        signed,
+        lambda ask: [dns.dmarc(ask, domain, operator)],
+        lambda ask: [dns.reply_mx(ask, host, domain, **reading)],
+    ]
+    return Told(tuple(one for look in looks for one in dns.looked(ask, look)))
+
+
+def _signed(
+    settings: Settings, check: MailCheck, domain: str
+) -> Callable[[dns.Ask], Iterable[Finding]]:
+    """SPF and DKIM, by what the carrier wants, by what is usual, or as a server of one's own."""
+    if settings.mailer_name == "smtp":
+        server = urlsplit(settings.smtp_url.get_secret_value()).hostname or ""
+        return lambda ask: [
+            dns.spf_of_our_own(ask, domain, server),
+            dns.own_dkim(),
+        ]
+    try:
+        wanted = check.records()
+    except CheckError as error:
+        why = str(error)
+        return lambda ask: dns.by_selectors(ask, domain, why)
+    return lambda ask: dns.by_provider(ask, wanted)
+
+
+def _ask_all(
+    questions: Sequence[Question], clock: Callable[[], datetime], seconds: float
+) -> tuple[list[Finding], list[float]]:
+    """The answers in the order of the questions, and by how many seconds our clock is ahead."""
+    heard, threads = _Heard(), []
+    for question in questions:
+        # Daemons: whoever never answers must not keep the command from ending.
+        thread = threading.Thread(target=_ask, args=(question, clock, heard), daemon=True)
+        thread.start()
+        threads.append(thread)
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    found: list[Finding] = []
+    offsets = []
+    for question in questions:
+        told, at = heard.told.get(question.check, (_silent(question, heard, seconds), None))
+        found += told.findings
+        if at and told.date:
+            offsets.append((at - told.date).total_seconds())
+    return found, offsets
+
+
+def _ask(question: Question, clock: Callable[[], datetime], heard: _Heard) -> None:
+    try:
+        told = question.ask()
+        heard.told[question.check] = told, clock()
+    except Trouble as trouble:
+        heard.told[question.check] = Told((fail(question.check, str(trouble), ""),)), clock()
+    finally:
+        heard.ended.add(question.check)
+
+
+def _silent(question: Question, heard: _Heard, seconds: float) -> Told:
+    if question.check in heard.ended:
+        said, fix = "this check itself failed", "please report what NEWSLETTER_DEBUG=1 shows"
+    else:
+        said, fix = f"no answer within {seconds:.0f} s", "try again; look at this machine's way out"
+    return Told((fail(question.check, said, fix),))
+
+
+def _clean(settings: Settings, found: Sequence[Finding]) -> list[Finding]:
+    secrets = [secret for secret in _secrets(settings) if len(secret) > 3]  # noqa: PLR2004 - shorter ones are syllables of any word
+    return [without(secrets, one) for one in found]
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Every secret, and the passwords inside of addresses, as they may be repeated to us."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            whole = value.get_secret_value()
+            if "://" not in whole:
+                yield from whole.split(",")
+            elif password := _password(whole):
+                yield password
+                yield unquote(password)
+
+
+def _password(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,51 @@
+"""What only a person can decide, done alike from the command line and on the operator's page."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from newsletter.store import claims, inbound, mail_batches, operator_views, subscribers
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+class Decided(StrEnum):
+    """What came of it, in words for the operator."""
+
+    DONE = "done"
+    UNSUBSCRIBED = "unsubscribed"
+    SENT = "counted as sent"
+    RESENT = "it goes out with the next run"
+    NOT_WAITING = "it does not wait any more"
+    NOBODY = "its sender is no subscriber that we know; use: newsletter subscribers remove"
+
+
+def answer_reply(tx: Connection, letter_id: str, now: datetime, *, unsubscribe: bool) -> Decided:
+    """Take a reply off the list: as dealt with, or as the wish to leave that it was.
+
+    Nothing is changed where the sender of a wish to leave is not known.
+    """
+    found = operator_views.reply(tx, letter_id)
+    if found is None:
+        return Decided.NOT_WAITING
+    if unsubscribe and not found.subscriber_id:
+        return Decided.NOBODY
+    inbound.settle(tx, letter_id, inbound.InboundState.DONE)
+    if unsubscribe and found.subscriber_id:
+        subscribers.unsubscribe(tx, found.subscriber_id, "reply, by the operator", now)
+        return Decided.UNSUBSCRIBED
+    return Decided.DONE
+
+
+def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> Decided:
+    """Say of a mail in doubt that it went out, or have it sent with the next run.
+
+    The id may be that of a group of mails, which are then decided on together.
+    """
+    if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, mail_batches)):
+        return Decided.NOT_WAITING
+    return Decided.SENT if sent else Decided.RESENT

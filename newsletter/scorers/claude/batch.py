@@ -1,0 +1,171 @@
+"""The Batch API: half the price, most within an hour, at worst after a day.
+
+platform.claude.com/docs/en/build-with-claude/batch-processing
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from newsletter.scorers import Answer, Batch, Batcher, Failure, Found, ScorerError
+from newsletter.scorers.claude import response
+from newsletter.scorers.claude.errors import About
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from newsletter.scorers import Call
+    from newsletter.scorers.claude.client import Wire
+
+SLACK = timedelta(minutes=5)
+"""How far the other side's clock may be off."""
+PAGE, MOST_PAGES = 100, 20
+"""Batches on a page of the list, and how many pages of it are looked through."""
+BATCH_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
+
+
+class Bulk:
+    """Calls are known by their ids in the ledger; each is named with its batch in `custom_id`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def submit(self, calls: Mapping[str, Call]) -> str:
+        at = next(iter(calls.values())).at
+        name = _batch_name(calls)
+        requests = [
+            {"custom_id": f"{name}-{call_id}", "params": call.body}
+            for call_id, call in calls.items()
+        ]
+        with self._wire.proving(at):
+            batches = self._wire.client().messages.batches.with_raw_response
+            raw = batches.create(requests=requests).read()  # type: ignore[arg-type]
+        batch_id = response.envelope(raw).get("id")
+        if not isinstance(batch_id, str) or not BATCH_ID.fullmatch(batch_id):
+            raise ScorerError(Failure.LOST, "the Batch API took calls without naming the batch")
+        return batch_id
+
+    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> Batch:
+        with self._wire.proving(at, About.BATCH):
+            batches = self._wire.client().messages.batches.with_raw_response
+            state = _object(batches.retrieve(batch_id).read())
+        if state.get("processing_status") != "ended":
+            return Batch(ended=False)
+        results = self._results(batch_id, at)
+        return Batch(
+            ended=True,
+            answers={
+                call_id: _answer(result, models[call_id], at)
+                for call_id, result in results.items()
+                if call_id in models
+            },
+        )
+
+    def cancel(self, batch_id: str, at: datetime) -> None:
+        with self._wire.proving(at, About.BATCH):
+            self._wire.client().messages.batches.with_raw_response.cancel(batch_id).read()
+
+    def find(self, call_ids: Collection[str], since: datetime, others: Collection[str]) -> Found:
+        """Only results tell whose a batch is, and only one that has ended has results.
+
+        One that still runs may be ours if it has as many requests as we have calls.
+        """
+        perhaps = False
+        for one in self._listed(since):
+            batch_id = one.get("id")
+            if not isinstance(batch_id, str) or batch_id in others:
+                continue
+            if _size(one) not in (None, len(call_ids)):
+                continue
+            if one.get("processing_status") != "ended":
+                perhaps = True
+            elif self._holds(batch_id, call_ids, since):
+                return Found(batch_id)
+        return Found(perhaps=perhaps)
+
+    def _listed(self, since: datetime) -> Iterator[dict[str, Any]]:
+        """The batches of the workspace that were created from then on, the newest first."""
+        last: dict[str, Any] = {}
+        for _ in range(MOST_PAGES):
+            with self._wire.proving(since, About.BATCH):
+                batches = self._wire.client().messages.batches.with_raw_response
+                page = _object(batches.list(limit=PAGE, **last).read())
+            data = page.get("data")
+            shown = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+            young = [one for one in shown if _created(one) >= since - SLACK]
+            yield from young
+            last = {"after_id": page.get("last_id")}
+            if page.get("has_more") is not True or len(young) < len(shown) or not shown:
+                return
+            if not isinstance(last["after_id"], str):
+                return
+
+    def _holds(self, batch_id: str, call_ids: Collection[str], at: datetime) -> bool:
+        try:
+            return not self._results(batch_id, at).keys().isdisjoint(call_ids)
+        except ScorerError as error:
+            if error.failure is Failure.GONE:
+                return False
+            raise
+
+    def _results(self, batch_id: str, at: datetime) -> dict[str, dict[str, Any]]:
+        """By call id. From our own base address: an address in an answer is not followed."""
+        import httpx2
+
+        with self._wire.proving(at, About.BATCH):
+            path = f"/v1/messages/batches/{batch_id}/results"
+            raw = self._wire.client().get(path, cast_to=httpx2.Response).read()
+        return dict(_result(line) for line in raw.splitlines() if line.strip())
+
+
+def _batch_name(call_ids: Iterable[str]) -> str:
+    """What all calls of a batch have before their own ids, for whoever reads its results."""
+    return f"newsletter-{sha256(' '.join(sorted(call_ids)).encode()).hexdigest()[:12]}"
+
+
+def _result(line: bytes) -> tuple[str, dict[str, Any]]:
+    """The call's id and its result. Batches of before had the call's id alone."""
+    one = _object(line)
+    result = one.get("result")
+    call_id = str(one.get("custom_id")).rpartition("-")[2]
+    return call_id, result if isinstance(result, dict) else {}
+
+
+def _answer(result: Mapping[str, Any], model: str, at: datetime) -> Answer | None:
+    """Errored, canceled and expired requests are not billed."""
+    message = result.get("message")
+    if result.get("type") != "succeeded" or not isinstance(message, dict):
+        return None
+    raw = json.dumps(message).encode()
+    return Answer(raw, response.usage_of(raw, model, at, batch=True))
+
+
+def _created(one: Mapping[str, Any]) -> datetime:
+    """When it was created; what does not say may have been just now."""
+    try:
+        found = datetime.fromisoformat(str(one.get("created_at")))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _size(one: Mapping[str, Any]) -> int | None:
+    """How many requests a batch holds; None when it does not say."""
+    counts = one.get("request_counts")
+    numbers = list(counts.values()) if isinstance(counts, dict) else []
+    known = bool(numbers) and all(type(number) is int for number in numbers)
+    return sum(numbers) if known else None
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    parsed = response.envelope(raw)
+    if not parsed:
+        raise ScorerError(Failure.BUSY, "the Batch API did not answer with JSON")
+    return parsed
+
+
+_: type[Batcher] = Bulk

@@ -1,0 +1,92 @@
+"""The connection to the Messages API: one client, and what each way of failing proves."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from newsletter.domain.sanitize import visible
+from newsletter.network import proxy_for, tls_context
+from newsletter.scorers import Failure, ScorerError
+from newsletter.scorers.claude.errors import About, Refused, proves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import anthropic
+
+
+class Wire:
+    """Makes its client on first use: the library takes a second to load."""
+
+    def __init__(self, key: str, base_url: str, timeout: float) -> None:
+        self._key = key
+        self._base_url = base_url
+        self._timeout = timeout
+        self._proxy = proxy_for(base_url)
+        self._client: anthropic.Anthropic | None = None
+        self._lock = threading.Lock()
+
+    def client(self) -> anthropic.Anthropic:
+        import anthropic
+        import httpx2
+
+        with self._lock:
+            if self._client is None:
+                # Retries of the library are invisible to the ledger. A connection kept open may be
+                # closed by the other side just as a request leaves, and that looks like a paid
+                # answer that was lost. Proxy and authorities are those of every vendor, network.py.
+                self._client = anthropic.Anthropic(
+                    api_key=self._key,
+                    # The library sends a key as a bearer token; the vendor's pages ask for this.
+                    default_headers={"x-api-key": self._key},
+                    base_url=self._base_url,
+                    max_retries=0,
+                    timeout=self._timeout,
+                    http_client=httpx2.Client(
+                        trust_env=False,
+                        proxy=self._proxy,
+                        verify=tls_context(),
+                        timeout=self._timeout,
+                        limits=httpx2.Limits(max_keepalive_connections=0),
+                    ),
+                )
+            return self._client
+
+    @contextmanager
+    def proving(self, at: datetime, about: About = About.MODEL) -> Iterator[None]:
+        """Turn the library's errors into ScorerError."""
+        import anthropic
+        import httpx2
+
+        try:
+            yield
+        except anthropic.APIStatusError as error:
+            raise proves(self._refused(error), about, at) from None
+        except anthropic.APIConnectionError as error:
+            raise _broken(error.__cause__) from None
+        except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+            raise _broken(error) from None
+
+    def _refused(self, error: anthropic.APIStatusError) -> Refused:
+        said = error.api_message if isinstance(error.api_message, str) else error.message
+        return Refused(
+            status=error.status_code,
+            said=said.replace(self._key, "***"),
+            request_id=error.request_id or "",
+            code=error.error_code or "",
+            retry_after=error.response.headers.get("retry-after", ""),
+            from_api=isinstance(error.type, str),
+        )
+
+
+def _broken(cause: BaseException | None) -> ScorerError:
+    import httpx2
+
+    what = visible(f"{type(cause).__name__}: {cause}") if cause else "no connection"
+    never_left = httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError
+    if isinstance(cause, never_left):
+        return ScorerError(Failure.UNREACHABLE, f"Anthropic cannot be reached ({what})")
+    return ScorerError(Failure.LOST, f"the connection to Anthropic broke ({what})")

@@ -1,0 +1,1 @@
+"""Judge papers within a budget: triage, chunks, calls, second pass, batches."""

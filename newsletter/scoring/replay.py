@@ -1,0 +1,287 @@
+"""How far two judgements of the same papers agree: two runs, two rubrics, or labels (pure).
+
+Stored days scored once more: with a changed rubric, or with the same one to see how it wavers.
+
+What is bought stands in the ledger under an account of its own, so that no digest's cost changes;
+a changed rubric's scores are kept, and cost nothing again when it is adopted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.domain.digest import closest
+from newsletter.domain.model import Outcome
+from newsletter.scoring.run import likeliest_first, score
+from newsletter.scoring.session import Desk
+from newsletter.scoring.triage import triage
+from newsletter.store import ledger, scores
+from newsletter.store.ledger import Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from newsletter.domain.model import Paper, Rubric, Score, Usage
+    from newsletter.scorers import Scorer
+    from newsletter.scoring.run import Limits, Scored
+    from newsletter.store import Store
+
+HIGH = 17
+"""A total from which on a paper should never be missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of two runs over the same papers; drifts are second minus first, on the 1 to 10 scale."""
+
+    papers: int
+    jaccard: float
+    same: float
+    relevance_apart: float
+    novelty_apart: float
+    relevance_drift: float
+    novelty_drift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """Against a labelled day, ours beside the labels.
+
+    `jaccard` and `recall_high` are of as many of our best as there are labels, whatever our scale;
+    `jaccard_at_bar`, `recall` and `precision` of what meets the rubric's own bar, by our scores and
+    by the labels. Drifts are ours minus the label's. None stands for a share of nothing.
+    """
+
+    labels: int
+    jaccard: float
+    recall_high: float | None
+    jaccard_at_bar: float
+    recall: float | None
+    precision: float | None
+    relevance_apart: float
+    novelty_apart: float
+    relevance_drift: float
+    novelty_drift: float
+
+
+def picked(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:
+    """The ids that meet the rubric's cut-offs."""
+    return {
+        paper_id
+        for paper_id, score in scores.items()
+        if (score.relevance or 0) >= rubric.relevance and (score.novelty or 0) >= rubric.novelty
+    }
+
+
+def agreement(rubric: Rubric, first: Mapping[str, Score], second: Mapping[str, Score]) -> Agreement:
+    both = sorted(first.keys() & second.keys())
+    pairs = [(first[key], second[key]) for key in both]
+    relevance = [(b.relevance or 0) - (a.relevance or 0) for a, b in pairs]
+    novelty = [(b.novelty or 0) - (a.novelty or 0) for a, b in pairs]
+    chosen = [picked(rubric, {key: run[key] for key in both}) for run in (first, second)]
+    equal = [r == n == 0 for r, n in zip(relevance, novelty, strict=True)]
+    return Agreement(
+        papers=len(both),
+        jaccard=jaccard(*chosen),
+        same=_mean(equal),
+        relevance_apart=_mean([abs(value) for value in relevance]),
+        novelty_apart=_mean([abs(value) for value in novelty]),
+        relevance_drift=_mean(relevance),
+        novelty_drift=_mean(novelty),
+    )
+
+
+def against(
+    rubric: Rubric, labels: Mapping[str, tuple[int, int]], scores: Mapping[str, Score]
+) -> Fidelity:
+    """Labels are (relevance, novelty) by id: a selection, so what is not in it has no label."""
+    ranked = sorted(scores.values(), key=_rank)
+    best = {score.paper_id for score in ranked[: len(labels)]}
+    both = sorted(labels.keys() & scores.keys())
+    high = {key for key, (relevance, novelty) in labels.items() if relevance + novelty >= HIGH}
+    ours = picked(rubric, scores)
+    theirs = {k for k, (r, n) in labels.items() if r >= rubric.relevance and n >= rubric.novelty}
+    relevance = [(scores[key].relevance or 0) - labels[key][0] for key in both]
+    novelty = [(scores[key].novelty or 0) - labels[key][1] for key in both]
+    return Fidelity(
+        labels=len(labels),
+        jaccard=jaccard(best, set(labels)),
+        recall_high=_share(high & best, high),
+        jaccard_at_bar=jaccard(ours, theirs),
+        recall=_share(ours & theirs, theirs),
+        precision=_share(ours & theirs, ours),
+        relevance_apart=_mean([abs(value) for value in relevance]),
+        novelty_apart=_mean([abs(value) for value in novelty]),
+        relevance_drift=_mean(relevance),
+        novelty_drift=_mean(novelty),
+    )
+
+
+def jaccard(left: set[str], right: set[str]) -> float:
+    """1.0 for two empty sets: they agree."""
+    return len(left & right) / len(left | right) if left | right else 1.0
+
+
+def _share(part: set[str], whole: set[str]) -> float | None:
+    return len(part) / len(whole) if whole else None
+
+
+def _rank(score: Score) -> tuple[int, int, int, str]:
+    return (-score.total, -(score.relevance or 0), -score.fine, score.paper_id)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+SUFFIX = "~replay"
+LONGEST_SLUG = 64
+
+
+class StoredDay(NamedTuple):
+    date: date
+    papers: Sequence[Paper]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One day: ids gained, lost and kept against the rubric as it was scored; what this call cost.
+
+    `compared` is False when the day was never scored with the old rubric: then all is gained. What
+    was not read now is neither gained nor lost.
+    """
+
+    date: date
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    kept: tuple[str, ...]
+    usage: tuple[Usage, ...]
+    compared: bool
+    read: int
+    to_read: int
+    unread_reason: str = ""
+
+
+def unread_reason(scored: Scored) -> str:
+    """Why papers were left unread that running again may reach; empty when the day is whole."""
+    left = Counter(scored.outcomes.values())
+    if left[Outcome.UNSCORED_BUDGET]:
+        return (
+            "the budget is spent; run it again for the rest, or raise NEWSLETTER_BUDGET_USD or "
+            "NEWSLETTER_MONTHLY_BUDGET_USD"
+        )
+    return scored.cause
+
+
+def replay(
+    store: Store,
+    scorer: Scorer,
+    old: Rubric | None,
+    new: Rubric,
+    days: Sequence[StoredDay],
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Replayed]:
+    """Score the days with `new` and compare with what `old` had picked. Raises ScoringFailed."""
+    done = []
+    choose = picked if scorer.judges else closest
+    for day in days:
+        found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
+        before = stored(store, scorer, old, day, clock) if old else {}
+        now = choose(new, found.scores)
+        was = (choose(old, before) if old else set()) - (found.outcomes.keys() - found.scores)
+        done.append(
+            Replayed(
+                date=day.date,
+                gained=tuple(sorted(now - was)),
+                lost=tuple(sorted(was - now)),
+                kept=tuple(sorted(now & was)),
+                usage=found.usage,
+                compared=bool(before),
+                read=len(found.scores),
+                to_read=len(found.outcomes),
+                unread_reason=unread_reason(found),
+            )
+        )
+    return done
+
+
+def rescore(
+    store: Store,
+    scorer: Scorer,
+    rubric: Rubric,
+    day: StoredDay,
+    limits: Limits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Scored:
+    """The day under an account of its own; scores that are stored for this rubric are used.
+
+    The budget is for this call, whatever earlier ones cost, and so is the usage that is answered.
+    """
+    aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
+    to_read = triage(rubric, day.papers).to_read
+    likeliest = likeliest_first(store, scorer, rubric, day.date, to_read)
+    with store.read() as tx:
+        spent = ledger.spent(tx, aside.slug, day.date)
+        paid = {one.model: one for one in ledger.usage(tx, aside.slug, day.date)}
+    found = score(
+        store,
+        scorer,
+        aside,
+        day.date,
+        likeliest,
+        replace(limits, budget_nanos=limits.budget_nanos + spent),
+        clock=clock,
+        progress=progress,
+        salt=scorer.salt if isinstance(scorer, Again) else "",
+    )
+    fresh = (one - paid[one.model] if one.model in paid else one for one in found.usage)
+    return replace(found, usage=tuple(u for u in fresh if u.total_tokens or u.uncertain_nanos))
+
+
+def stored(
+    store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay, clock: Callable[[], datetime]
+) -> dict[str, Score]:
+    """The final scores that the ledger holds of a day, for nothing."""
+    from newsletter.domain.model import Score as Found
+    from newsletter.scoring.second_opinion import all_settled
+
+    desk = Desk(store, scorer, rubric, day.date, Budget(0), clock)
+    with store.read() as tx:
+        known = scores.known(tx, desk.account, [paper.id for paper in day.papers])
+    first, second = (
+        {key: one for key, one in known[reading].items() if isinstance(one, Found)}
+        for reading in (1, 2)
+    )
+    return all_settled(day.papers, first, second)
+
+
+class Again:
+    """The same model asked about the same papers once more, under another name.
+
+    Nothing it says replaces what is stored. `mark` sets one such run apart from the next: it is in
+    the name, and it shuffles the papers, because order and company sway a model as well.
+    """
+
+    def __init__(self, scorer: Scorer, mark: str) -> None:
+        self.name = f"{scorer.name}/again-{mark}"
+        self.salt = f"/{mark}"
+        self.judges = scorer.judges
+        self.sizes = scorer.sizes
+        self.second_opinion = scorer.second_opinion
+        self.batcher = scorer.batcher
+        self.call = scorer.call
+        self.ask = scorer.ask
+        self.read = scorer.read
+        self.weigh = scorer.weigh
+        self.prompt = scorer.prompt
+
+
+_: type[Scorer] = Again

@@ -1,0 +1,205 @@
+"""arXiv's query API, over the `arxiv` package: its paging and mapping, our line and our checks."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from time import sleep as real_sleep
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from newsletter import __version__
+from newsletter.domain import announcements
+from newsletter.domain.model import Paper
+from newsletter.network import proxy_for
+from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
+from newsletter.sources import Growing, Named, PaperSource, Progress, Queue, Queued, SourceError
+from newsletter.sources.arxiv import rss
+from newsletter.sources.arxiv.atom import identity, is_id, total_results
+from newsletter.sources.arxiv.transport import Answer, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import arxiv
+
+PAGE = 2_000
+IDS_AT_ONCE = 100
+"""Ids in one request: as many as fit into an address that every server takes."""
+NEVER_EMPTY = ("cs.CV", "cs.LG", "cs.CL", "quant-ph")
+"""Whatever arXiv announces, some of it is here: hundreds of papers a day."""
+
+
+class PartialError(SourceError):
+    """arXiv says there are more papers than it gave."""
+
+
+class Arxiv:
+    """The source of every real morning. One instance keeps the pace of one process."""
+
+    def __init__(self, settings: Settings, sleep: Callable[[float], None] = real_sleep) -> None:
+        self.url = settings.arxiv_api_url
+        self.rss_url = feed_address(settings)
+        for address in (self.url, self.rss_url):
+            proxy_for(address)
+        self.line = Line(user_agent(settings), settings.arxiv_delay_seconds, sleep)
+
+    def stand_in(self, queue: Queue) -> None:
+        self.line.queue = queue
+
+    def newest(self, now: datetime) -> date:
+        return announcements.newest(now)
+
+    def submitted(
+        self, categories: Sequence[str], start: datetime, end: datetime, progress: Progress
+    ) -> list[Paper]:
+        found = self._everything(query(categories, start, end), progress)
+        # arXiv's bounds are whole minutes and inclusive; the window is exact and half open.
+        inside = [paper for paper in found.values() if start <= paper.published < end]
+        return sorted(inside, key=lambda paper: paper.id)
+
+    def named(self, categories: Sequence[str]) -> list[Named] | None:
+        if not self.rss_url:
+            return None
+        items: list[rss.Item] = []
+
+        def check(body: bytes) -> None:
+            items[:] = rss.read(body)
+
+        # Asked once: the feed is a second opinion, and no morning waits for it.
+        self.line.ask(f"{self.rss_url}/{'+'.join(sorted(set(categories)))}", check, tries=1)
+        if len(items) >= rss.LARGEST:
+            message = f"arXiv's feed is cut off at {len(items)} items"
+            raise PartialError(message)
+        return [Named(item.id, item.version, item.kind, item.categories) for item in items]
+
+    def by_id(self, ids: Sequence[str]) -> list[Paper]:
+        # One id that is none would spoil the answer for all.
+        wanted = sorted({one for one in ids if is_id(one)})
+        found: dict[str, Paper] = {}
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            found |= self._everything("", _nobody, wanted[start : start + IDS_AT_ONCE])
+        return [found[key] for key in sorted(found)]
+
+    def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
+        # arXiv's bounds are inclusive minutes: the last one is before `end`.
+        text = query(categories, start, end - timedelta(minutes=1))
+        pages = _Pages(self.line)
+        search = {"search_query": text, "start": 0, "max_results": 1}
+        pages.get(f"{self.url}?{urlencode(search)}")
+        return pages.total
+
+    def shows_any(self, start: datetime, end: datetime) -> bool:
+        return self.count(NEVER_EMPTY, start, end) > 0
+
+    def _everything(
+        self, text: str, progress: Progress, ids: Sequence[str] = ()
+    ) -> dict[str, Paper]:
+        """All papers of a query, or those of the ids that are known, by id.
+
+        Pages that overlap, because the list moved between them, leave a gap somewhere: then all
+        is asked again as long as that brings something new. Raises PartialError when it does not.
+        """
+        import arxiv
+
+        pages = _Pages(self.line)
+        client = arxiv.Client(page_size=PAGE, delay_seconds=0, num_retries=0)
+        client.query_url_format = self.url + "?{}"
+        # The package has no other way to a timeout, to our pauses and to a checked body.
+        client._session = pages  # type: ignore[assignment]  # noqa: SLF001
+        search = arxiv.Search(
+            text,
+            id_list=list(ids),
+            max_results=None,
+            sort_by=arxiv.SortCriterion.SubmittedDate,
+            sort_order=arxiv.SortOrder.Ascending,
+        )
+        found: dict[str, Paper] = {}
+        known = -1
+        while known < len(found) and (known < 0 or len(found) < pages.total):
+            known = len(found)
+            for result in client.results(search):
+                _merge(found, to_paper(result))
+                if len(found) % 100 == 0:
+                    progress(len(found), pages.total)
+        if len(found) < pages.total:
+            message = f"arXiv gave {len(found)} of {pages.total} papers; try again later"
+            raise PartialError(message)
+        progress(len(found), pages.total)
+        return found
+
+
+class _Pages:
+    """Stands where `arxiv.Client` expects its session, and lets only whole pages through."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.total = 0
+
+    def get(self, url: str, **_headers: Any) -> Answer:  # noqa: ANN401 - we send our own
+        start = int(parse_qs(urlsplit(url).query)["start"][0])
+
+        def check(body: bytes) -> None:
+            self.total = total_results(body, start)
+
+        return self.line.ask(url, check)
+
+
+def query(categories: Sequence[str], start: datetime, end: datetime) -> str:
+    """The search text for first versions of [start, end); its minutes reach just around it."""
+    either = " OR ".join(f"cat:{category}" for category in sorted(set(categories)))
+    return f"({either}) AND submittedDate:[{_minute(start)} TO {_minute(end)}]"
+
+
+def to_paper(result: arxiv.Result) -> Paper:
+    paper_id, version = identity(result.entry_id)
+    primary = result.primary_category or result.categories[0]
+    return Paper(
+        id=paper_id,
+        version=version,
+        title=_line_of(result.title),
+        authors=tuple(name for author in result.authors if (name := _line_of(author.name))),
+        abstract=_line_of(result.summary),
+        primary_category=primary,
+        categories=tuple(dict.fromkeys([primary, *result.categories])),
+        published=result.published,
+        updated=result.updated,
+        comment=_line_of(result.comment or ""),
+    )
+
+
+def feed_address(settings: Settings) -> str:
+    """Where the feed is; nowhere when the API is somebody's own and no feed was named with it."""
+    fields = type(settings).model_fields
+    own_api = settings.arxiv_api_url != fields["arxiv_api_url"].default
+    named = settings.arxiv_rss_url != fields["arxiv_rss_url"].default
+    return settings.arxiv_rss_url if named or not own_api else ""
+
+
+def user_agent(settings: Settings) -> str:
+    """Who asks, as arXiv wants to know it, with an address where there is a public one."""
+    name = f"arxiv-newsletter/{__version__}"
+    public = settings.public_url != DEFAULT_PUBLIC_URL
+    return f"{name} (+{settings.public_url})" if public else name
+
+
+def _merge(found: dict[str, Paper], paper: Paper) -> None:
+    known = found.get(paper.id)
+    if known is None or known.version < paper.version:
+        found[paper.id] = paper
+
+
+def _nobody(_done: int, _total: int) -> None:
+    """Nobody watches a look-up."""
+
+
+def _line_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%d%H%M}"
+
+
+_: type[PaperSource] = Arxiv
+_growing: type[Growing] = Arxiv
+_queued: type[Queued] = Arxiv

@@ -1,0 +1,215 @@
+"""One database into another, table by table, whichever kinds they are.
+
+Rows go in the order of their keys, page by page, each page one transaction. So what a killed copy
+left at the target is the beginning of each table; it is compared with the source and kept where it
+is the same, else that table and the later ones are emptied and written again. At the end every row
+of both sides is read once more, from a fresh look at the source: what was written there meanwhile
+shows as a difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Integer, String, collate, delete, func, insert, select, text
+
+from newsletter.domain.mail import DeliveryState
+from newsletter.store import Store, StoreError, database_role, leases, search
+from newsletter.store.database_role import Fact, Kind
+from newsletter.store.tables import call, delivery, metadata
+from newsletter.store.tables import origin as origin_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, Select, Table
+
+    Report = Callable[[str, int, int], None]
+    Values = tuple[Any, ...]
+
+PAGE = 2000
+BITS = 128
+SILENCE = timedelta(minutes=5)
+"""A process that was last heard of before that is taken for dead."""
+
+
+class Copied(NamedTuple):
+    table: str
+    rows: int
+    checksum: str
+
+
+@dataclass(slots=True)
+class Sum:
+    """How many rows, and the sum of their hashes: the same in whatever order they are read."""
+
+    rows: int = 0
+    total: int = 0
+
+    def add(self, values: Values) -> None:
+        digest = hashlib.blake2b(repr(values).encode("utf-8", "backslashreplace"), digest_size=16)
+        self.rows += 1
+        self.total = (self.total + int.from_bytes(digest.digest())) % 2**BITS
+
+
+def copy(source: Store, target: Store, now: datetime, report: Report) -> list[Copied]:
+    """Everything of `source` into the empty `target`; then `source` is closed for mail.
+
+    Raises StoreError where the target holds something else, or the source is being worked with.
+    """
+    tables = [table for table in metadata.sorted_tables if table is not origin_table]
+    here = describe(source)
+    _begin(target, tables, here, now)
+    with source.read() as look:
+        _as_one_look(look)
+        for place, table in enumerate(tables):
+            _copy_table(look, target, tables[place:], report)
+            _set_sequence(target, table)
+    copied = _verify(source, target, tables, report)
+    with source.begin() as tx:
+        restored = database_role.known(tx).get(Kind.RESTORED)
+        database_role.note(tx, Kind.MOVED, Fact(describe(target), now))
+    with target.begin() as tx:
+        search.prepare(tx)
+        if restored:
+            database_role.note(tx, Kind.RESTORED, restored)
+        database_role.forget(tx, Kind.COPYING)
+    return copied
+
+
+def describe(store: Store) -> str:
+    """The address without user and password."""
+    url = store.url
+    place = url.database if store.is_sqlite else f"{url.host}:{url.port or 5432}/{url.database}"
+    return f"{url.get_backend_name()} {place}"
+
+
+def at_work(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> str:
+    """Which processes serve, or are in the middle of a mail or a paid call; empty where none is."""
+    mailing = select(delivery.c.lease_owner).where(
+        delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until >= now
+    )
+    asking = select(call.c.owner).where(
+        call.c.state == "intent", call.c.batch_id.is_(None), call.c.lease_until >= now
+    )
+    serving = (one.owner for one in leases.lives(tx) if one.seen >= now - SILENCE)
+    owners = {*tx.scalars(mailing.distinct()), *tx.scalars(asking.distinct()), *serving}
+    alive = {"/".join(owner.split("/")[:2]) for owner in owners if owner and not is_gone(owner)}
+    return ", ".join(sorted(alive))
+
+
+def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None:
+    """Make the target's schema and mark it as ours, unless something else lives there."""
+    target.migrate()
+    with target.begin() as tx:
+        half = database_role.known(tx).get(Kind.COPYING)
+        if half and half.place != here:
+            message = f"the target is a half-made copy of {half.place}; use another, empty database"
+            raise StoreError(message)
+        if half:
+            return
+        for table in tables:
+            if tx.execute(select(table).limit(1)).first():
+                message = f"the target holds data already ({table.name}); use an empty database"
+                raise StoreError(message)
+        database_role.note(tx, Kind.COPYING, Fact(here, now))
+
+
+def _as_one_look(tx: Connection) -> None:
+    """All reads see one moment. A read of SQLite always does."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+
+
+def _copy_table(look: Connection, target: Store, tables: list[Table], report: Report) -> None:
+    """The first of `tables`; the others come after it in the order of foreign keys."""
+    table = tables[0]
+    total = look.scalar(select(func.count()).select_from(table)) or 0
+    with target.read() as tx:
+        there = _sum(_rows(tx, select(table)))
+    rows = _rows(look, _in_order(look, table))
+    if there.rows and _sum(islice(rows, there.rows)) != there:
+        _empty(target, tables)
+        rows, there = _rows(look, _in_order(look, table)), Sum()
+    names = [column.name for column in table.columns]
+    done = there.rows
+    while page := [dict(zip(names, values, strict=True)) for values in islice(rows, PAGE)]:
+        with target.begin() as tx:
+            tx.execute(insert(table), page)
+        done += len(page)
+        report(f"Copying {table.name}", done, total)
+
+
+def _empty(target: Store, tables: list[Table]) -> None:
+    with target.begin() as tx:
+        for table in reversed(tables):
+            tx.execute(delete(table))
+
+
+def _verify(source: Store, target: Store, tables: list[Table], report: Report) -> list[Copied]:
+    copied = []
+    with source.read() as look, target.read() as copy:
+        _as_one_look(look)
+        for place, table in enumerate(tables, 1):
+            wanted = _sum(_rows(look, select(table)))
+            found = _sum(_rows(copy, select(table)))
+            if wanted != found:
+                message = (
+                    f"{table.name} differs ({wanted.rows} rows here, {found.rows} there): it was "
+                    "written to meanwhile; stop the service and run the same command again"
+                )
+                raise StoreError(message)
+            copied.append(Copied(table.name, wanted.rows, f"{wanted.total:032x}"[:12]))
+            report("Comparing every row", place, len(tables))
+    return copied
+
+
+def _sum(rows: Iterator[Values]) -> Sum:
+    total = Sum()
+    for values in rows:
+        total.add(values)
+    return total
+
+
+def _rows(tx: Connection, query: Select[Any]) -> Iterator[Values]:
+    """Streamed: a table may be larger than the memory.
+
+    PostgreSQL holds no NUL in a text, SQLite does: it goes, on both sides.
+    """
+    for row in tx.execute(query, execution_options={"yield_per": PAGE}):
+        values = tuple(row)
+        if "\0" in "".join([value for value in values if isinstance(value, str)]):
+            yield tuple(_plain(value) for value in values)
+        else:
+            yield values
+
+
+def _plain(value: object) -> object:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+def _in_order(tx: Connection, table: Table) -> Select[Any]:
+    """By key, and by bytes: the order of a language may change with the machine."""
+    postgres = tx.dialect.name == "postgresql"
+
+    def by_bytes(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return collate(column, "C") if postgres and isinstance(column.type, String) else column
+
+    return select(table).order_by(*(by_bytes(column) for column in table.primary_key))
+
+
+def _set_sequence(target: Store, table: Table) -> None:
+    """The next row gets a number that no copied one has. SQLite does so by itself."""
+    key = table.autoincrement_column
+    if key is None or target.is_sqlite or not isinstance(key.type, Integer):
+        return
+    with target.begin() as tx:
+        last = tx.scalar(select(func.max(key)))
+        if last is not None:
+            sequence = func.pg_get_serial_sequence(table.name, key.name)
+            tx.execute(select(func.setval(sequence, last)))

@@ -1,0 +1,92 @@
+"""What went wrong in a morning, and how long its steps took: noted where it happens."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.domain.alerts import Case
+from newsletter.store.tables import duration, trouble
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Table
+
+KEPT = timedelta(days=7)
+"""As long as a digest is still mailed."""
+EVERYONE = ""
+"""In place of a rubric, where the trouble is that of all."""
+NO_DAY = date(1970, 1, 1)
+"""In place of a day, where the trouble is that of none."""
+
+
+class TroubleKind(StrEnum):
+    SCORING = "scoring"
+    """There is no digest."""
+    BUDGET = "budget"
+    """There is one, and the money did not reach for all of its papers."""
+    MORNING = "morning"
+    """Nothing could be fetched, or nothing could be begun."""
+    MAILBOX = "mailbox"
+    """The mailbox that replies reach can't be read."""
+    SIGNUP = "signup"
+    """People asked for a digest on the web and could not be mailed; in place of a rubric: why."""
+
+
+def note(
+    tx: Connection, kind: TroubleKind, rubric: str, day: date, reason: str, now: datetime
+) -> None:
+    """Something keeps this digest from being made; noted again, it is still the same trouble."""
+    row = {"kind": kind, "rubric": rubric, "date": day, "reason": reason, "since": now, "at": now}
+    added = _insert(tx, trouble).values(row)
+    tx.execute(
+        added.on_conflict_do_update(
+            index_elements=["rubric", "date", "kind"], set_={"reason": reason, "at": now}
+        )
+    )
+
+
+def settle(tx: Connection, kind: TroubleKind, rubric: str, day: date | None = None) -> None:
+    """It went well; without a day, for good."""
+    gone = delete(trouble).where(trouble.c.kind == kind, trouble.c.rubric == rubric)
+    tx.execute(gone if day is None else gone.where(trouble.c.date == day))
+
+
+def noted(
+    tx: Connection, kind: TroubleKind, now: datetime, within: timedelta = KEPT
+) -> tuple[Case, ...]:
+    """What was noted, or noted again, within the last week or `within` another time."""
+    query = (
+        select(trouble)
+        .where(trouble.c.kind == kind, trouble.c.at >= now - within)
+        .order_by(trouble.c.date, trouble.c.rubric)
+    )
+    return tuple(
+        Case(row.rubric, row.date, row.since, reason=row.reason) for row in tx.execute(query)
+    )
+
+
+def forget_old(tx: Connection, now: datetime) -> None:
+    tx.execute(delete(trouble).where(trouble.c.at < now - KEPT))
+
+
+def took(tx: Connection, step: str, seconds: float, now: datetime) -> None:
+    """Keep how long the last `step` of a morning took."""
+    row = {"step": step, "seconds": seconds, "at": now}
+    added = _insert(tx, duration).values(row)
+    tx.execute(added.on_conflict_do_update(index_elements=["step"], set_=row))
+
+
+def durations(tx: Connection) -> dict[str, float]:
+    """Seconds that each step took when it was last done."""
+    rows = tx.execute(select(duration.c.step, duration.c.seconds).order_by(duration.c.step))
+    return {row.step: row.seconds for row in rows}
+
+
+def _insert(tx: Connection, table: Table) -> Any:  # noqa: ANN401 - two dialects, one shape
+    return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)

@@ -1,0 +1,411 @@
+"""Mails that leave in one request for many readers, and what is known of each such request.
+
+    started --202--> accepted
+       |--provably not taken--> unsent            its rows are pending again
+       |--withdrawn at the fence--> cancelled     its rows are pending again
+       |--no answer, or the process died--> unknown --an event of one of its mails--> accepted
+
+A group is one try: the next one is a new row with a batch of its own. Its deliveries have no lease
+of their own: `group_ends.py` settles them, all of them as one.
+
+How a request for many readers ends: whoever decides first decides for all of its mails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import func, insert, literal, or_, select, update
+
+from newsletter.domain.mail import Delivery, DeliveryState, Format, SubscriberState
+from newsletter.store import claims
+from newsletter.store.tables import delivery, digest, mail_group, subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import date, datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from newsletter.store.claims import Doubt
+
+IN_FLIGHT = 8
+"""Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
+WITHDRAWN = 10
+"""Batches that SendGrid holds back at once, until the time they were to be sent."""
+GROUP_LOCK = 0x67726F757073
+LOST = "the sending process ended, or fell silent, before an answer came"
+
+
+class GroupState(StrEnum):
+    STARTED = "started"
+    ACCEPTED = "accepted"
+    UNSENT = "unsent"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+_HELD = (mail_group.c.state == GroupState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
+"""The provider still holds these back, and counts them."""
+
+
+class Hour(NamedTuple):
+    """When a reader wants mail, as the database keeps it."""
+
+    timezone: str | None
+    send_at: str | None
+
+
+class Likeness(NamedTuple):
+    """What readers have in common whose mails may leave in one request.
+
+    Their hours may have different names and be the same instant.
+    """
+
+    format: Format
+    max_papers: int | None
+    hours: tuple[Hour, ...]
+
+    @property
+    def rendering(self) -> str:
+        return f"{self.format}/{self.max_papers or 'all'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A request that was begun: nobody knows better than its owner whether it has left.
+
+    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    """
+
+    id: str
+    digest_id: int
+    deliveries: tuple[Delivery, ...]
+    until: datetime
+    batch_id: str = ""
+    send_at: datetime | None = None
+
+
+def audience(tx: Connection, rubric: str) -> int:
+    """How many readers a rubric has."""
+    mine = (subscriber.c.rubric == rubric) & (subscriber.c.state == SubscriberState.ACTIVE.value)
+    return tx.scalar(select(func.count()).select_from(subscriber).where(mine)) or 0
+
+
+def next_alike(tx: Connection, digest_id: int, now: datetime) -> Likeness | None:
+    """How the first reader who may be mailed now is served; None where nobody is left."""
+    row = tx.execute(
+        select(
+            subscriber.c.format,
+            subscriber.c.max_papers,
+            subscriber.c.timezone,
+            subscriber.c.send_at,
+        )
+        .join_from(delivery, subscriber)
+        .where(_waits(digest_id, now))
+        .order_by(delivery.c.id)
+        .limit(1)
+    ).one_or_none()
+    return Likeness(Format(row[0]), row[1], (Hour(*row[2:]),)) if row else None
+
+
+def hours(tx: Connection, digest_id: int) -> list[Hour]:
+    """The hours of all who still wait."""
+    query = (
+        select(subscriber.c.timezone, subscriber.c.send_at)
+        .distinct()
+        .join_from(delivery, subscriber)
+        .where(delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING.value)
+    )
+    return [Hour(*row) for row in tx.execute(query)]
+
+
+def has_room(tx: Connection, *, fenced: bool) -> bool:
+    """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
+
+    Of those with a batch no more than SendGrid would withdraw beside those it holds back already.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(GROUP_LOCK)))
+    started = mail_group.c.state == GroupState.STARTED.value
+    under_way = _count(tx, started)
+    if not fenced:
+        return under_way < IN_FLIGHT
+    held = _count(tx, _HELD)
+    return under_way < min(IN_FLIGHT, WITHDRAWN - held)
+
+
+def begin(
+    tx: Connection,
+    group_id: str,
+    digest_id: int,
+    alike: Likeness,
+    owner: str,
+    *,
+    now: datetime,
+    until: datetime,
+    most: int,
+    batch_id: str = "",
+    send_at: datetime | None = None,
+    mailer: str = "",
+) -> tuple[Group | None, int]:
+    """Up to `most` readers, now `sending` and ours; and how many were skipped.
+
+    Who has left, paused or been suppressed is skipped here, in the transaction that claims.
+    Commit before the request leaves. None where nobody is left.
+    """
+    mine = (
+        (subscriber.c.format == alike.format.value)
+        & subscriber.c.max_papers.is_not_distinct_from(alike.max_papers)
+        & or_(
+            *(
+                subscriber.c.timezone.is_not_distinct_from(hour.timezone)
+                & subscriber.c.send_at.is_not_distinct_from(hour.send_at)
+                for hour in alike.hours
+            )
+        )
+    )
+    readers, skipped = claims.choose(tx, digest_id, now, most, mine)
+    if not readers:
+        return None, skipped
+    tx.execute(
+        insert(mail_group).values(
+            id=group_id,
+            digest_id=digest_id,
+            rendering=alike.rendering,
+            readers=len(readers),
+            state=GroupState.STARTED.value,
+            batch_id=batch_id or None,
+            send_at=send_at,
+            lease_owner=owner,
+            lease_until=until,
+            started_at=now,
+            changed_at=now,
+        )
+    )
+    claims.start(tx, [one.id for one in readers], now, group_id=group_id, mailer=mailer)
+    return Group(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A group whose process is gone."""
+
+    id: str
+    batch_id: str | None
+    send_at: datetime | None
+
+
+def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[Lost]:
+    """The started groups that nobody will bring to their end."""
+    group = mail_group.c
+    rows = tx.execute(
+        select(group.id, group.batch_id, group.send_at, group.lease_owner, group.lease_until)
+        .where(group.state == GroupState.STARTED.value)
+        .order_by(group.started_at)
+    )
+    return [Lost(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
+
+
+def long_over(tx: Connection, before: datetime) -> list[str]:
+    """The withdrawn batches whose time was before then."""
+    query = select(mail_group.c.batch_id).where(_HELD, mail_group.c.send_at < before)
+    return [batch_id for batch_id in tx.scalars(query) if batch_id]
+
+
+def let_go(tx: Connection, batch_id: str) -> None:
+    """The provider has forgotten a batch."""
+    tx.execute(update(mail_group).where(mail_group.c.batch_id == batch_id).values(batch_id=None))
+
+
+def _count(tx: Connection, which: ColumnElement[bool]) -> int:
+    return tx.scalar(select(func.count()).select_from(mail_group).where(which)) or 0
+
+
+def _waits(digest_id: int, now: datetime) -> ColumnElement[bool]:
+    return (
+        (delivery.c.digest_id == digest_id)
+        & (delivery.c.state == DeliveryState.PENDING.value)
+        & or_(
+            delivery.c.not_before.is_(None),
+            delivery.c.not_before <= literal(now, delivery.c.not_before.type),
+        )
+    )
+
+
+_OPEN = (DeliveryState.SENDING.value, DeliveryState.UNKNOWN.value)
+_UNDECIDED = (GroupState.STARTED.value, GroupState.UNKNOWN.value)
+
+
+def accept(
+    tx: Connection,
+    group_id: str,
+    now: datetime,
+    *,
+    provider_id: str = "",
+    content_hash: str = "",
+    reason: str = "",
+) -> bool:
+    """It was taken: by its answer, by an event, or by the operator's word. False where decided."""
+    told = {"provider_id": provider_id[:128]} if provider_id else {}
+    if not _move(tx, group_id, GroupState.ACCEPTED, reason, now, **told):
+        return False
+    if content_hash:
+        told["content_hash"] = content_hash
+    _settle(tx, group_id, now, state=DeliveryState.ACCEPTED.value, reason=reason, **told)
+    return True
+
+
+def release(
+    tx: Connection,
+    group_id: str,
+    state: GroupState,
+    reason: str,
+    now: datetime,
+    *,
+    not_before: datetime | None = None,
+) -> bool:
+    """It was provably not taken, or withdrawn: everybody in it is to be mailed once more."""
+    if not _move(tx, group_id, state, reason, now):
+        return False
+    failed = delivery.c.failures + (1 if not_before else 0)
+    _settle(
+        tx,
+        group_id,
+        now,
+        state=DeliveryState.PENDING.value,
+        reason=reason,
+        not_before=not_before,
+        failures=failed,
+    )
+    return True
+
+
+def drop(
+    tx: Connection,
+    group_id: str,
+    ids: Collection[str],
+    state: DeliveryState,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Take some deliveries out of a group that has not left."""
+    tx.execute(
+        update(delivery)
+        .where(
+            delivery.c.group_id == group_id,
+            delivery.c.id.in_(ids),
+            delivery.c.state == DeliveryState.SENDING.value,
+        )
+        .values(state=state.value, reason=reason, group_id=None, changed_at=now)
+    )
+    this = update(mail_group).where(mail_group.c.id == group_id)
+    tx.execute(this.values(readers=mail_group.c.readers - len(ids)))
+
+
+def doubt(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
+    """Nobody knows whether it was taken: never again without proof."""
+    if not _move(tx, group_id, GroupState.UNKNOWN, reason, now, GroupState.STARTED):
+        return False
+    _settle(tx, group_id, now, state=DeliveryState.UNKNOWN.value, reason=reason)
+    return True
+
+
+def proven(tx: Connection, group_id: str, now: datetime) -> None:
+    """An event of one of its mails came: SendGrid takes a request as a whole or not at all.
+
+    One that was withdrawn all the same is out: who waits for the next try must not get it twice.
+    """
+    if accept(tx, group_id, now, reason="proven by an event"):
+        return
+    tx.execute(
+        update(delivery)
+        .where(
+            delivery.c.group_id == group_id,
+            delivery.c.state == DeliveryState.PENDING.value,
+            select(mail_group.c.state).where(mail_group.c.id == group_id).scalar_subquery()
+            != GroupState.ACCEPTED.value,
+        )
+        .values(
+            state=DeliveryState.ACCEPTED.value,
+            reason="an event came of a mail that was withdrawn",
+            changed_at=now,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDoubt:
+    """A request that may or may not have been taken, for so many readers."""
+
+    id: str
+    rubric: str
+    date: date
+    readers: int
+    reason: str
+    since: datetime
+
+
+def doubts(tx: Connection) -> list[GroupDoubt]:
+    """Every group in doubt, the oldest first."""
+    group = mail_group.c
+    query = (
+        select(
+            group.id, digest.c.rubric, digest.c.date, group.readers, group.reason, group.changed_at
+        )
+        .join_from(mail_group, digest)
+        .where(group.state == GroupState.UNKNOWN.value)
+        .order_by(group.changed_at, group.id)
+    )
+    return [GroupDoubt(*row) for row in tx.execute(query)]
+
+
+def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
+    """Those of the mails in doubt that are in no group in doubt."""
+    in_doubt = set(
+        tx.scalars(
+            select(delivery.c.id)
+            .join(mail_group, mail_group.c.id == delivery.c.group_id)
+            .where(mail_group.c.state == GroupState.UNKNOWN.value)
+        )
+    )
+    return [one for one in found if one.id not in in_doubt]
+
+
+def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool:
+    """The operator says whether a group in doubt went out; else all of it is sent once more."""
+    state = tx.scalar(select(mail_group.c.state).where(mail_group.c.id == group_id))
+    if state != GroupState.UNKNOWN:
+        return False
+    if sent:
+        return accept(tx, group_id, now, reason="by the operator")
+    return release(tx, group_id, GroupState.UNSENT, "by the operator", now)
+
+
+def _move(
+    tx: Connection,
+    group_id: str,
+    becomes: GroupState,
+    reason: str,
+    now: datetime,
+    *only_from: GroupState,
+    **values: str | None,
+) -> bool:
+    """Compare-and-swap: False where another life has decided already."""
+    states = [state.value for state in only_from] or _UNDECIDED
+    moved = tx.execute(
+        update(mail_group)
+        .where(mail_group.c.id == group_id, mail_group.c.state.in_(states))
+        .values(state=becomes.value, reason=reason, changed_at=now, **values)
+    )
+    return moved.rowcount == 1
+
+
+def _settle(tx: Connection, group_id: str, now: datetime, **values: object) -> None:
+    tx.execute(
+        update(delivery)
+        .where(delivery.c.group_id == group_id, delivery.c.state.in_(_OPEN))
+        .values(changed_at=now, **values)
+    )

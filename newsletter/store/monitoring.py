@@ -1,0 +1,203 @@
+"""What the state of the service is: read for the alerts, every few minutes, so by indexes alone.
+
+What the service spent, over all rubrics.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, case, func, literal, select
+
+from newsletter.domain.alerts import Case, Seen
+from newsletter.domain.mail import DeliveryState, Subscriber
+from newsletter.domain.model import DayKind
+from newsletter.store import deliveries, events, incidents
+from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
+from newsletter.store.inbound import InboundState
+from newsletter.store.incidents import TroubleKind
+from newsletter.store.ledger import CallState
+from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing, subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+WEEK = timedelta(days=7)
+"""As long as a digest is still mailed."""
+MONTH = timedelta(days=30)
+SPENT_DAYS = timedelta(days=4)
+"""A budget that was nearly spent on each of these days is one alert, not one a day."""
+SETTLING = timedelta(hours=1)
+DAY = timedelta(days=1)
+"""As long as sign-ups that were held back are told of, after the last of them."""
+
+
+def look(tx: Connection, now: datetime) -> Seen:
+    """All that the database knows of; what is due of arXiv and of the disk is added above."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    complained, accepted = events.complaints(tx, now - MONTH)
+    replies, oldest = _replies(tx)
+    return Seen(
+        now=now,
+        failed=incidents.noted(tx, TroubleKind.SCORING, now),
+        unread=incidents.noted(tx, TroubleKind.BUDGET, now),
+        morning=incidents.noted(tx, TroubleKind.MORNING, now),
+        mailbox=incidents.noted(tx, TroubleKind.MAILBOX, now, SETTLING),
+        signups=incidents.noted(tx, TroubleKind.SIGNUP, now, DAY),
+        owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
+        slowed=_slowed(tx, now),
+        doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
+        halted=_halted(tx, now),
+        spent=by_rubric(tx, now - SPENT_DAYS),
+        month_nanos=sum(spent_since(tx, month)),
+        complained=complained,
+        accepted=accepted,
+        replies=replies,
+        replies_since=oldest,
+    )
+
+
+def _mails(
+    tx: Connection,
+    state: DeliveryState,
+    since: ColumnElement[Any],
+    now: datetime,
+    within: timedelta | None,
+) -> tuple[Case, ...]:
+    """Mails that stood in a state for an hour, by digest."""
+    query = (
+        select(digest.c.rubric, digest.c.date, func.count(), func.min(since, type_=since.type))
+        .join_from(delivery, digest)
+        .where(delivery.c.state == state, since <= now - SETTLING)
+        .group_by(digest.c.rubric, digest.c.date)
+        .order_by(digest.c.date, digest.c.rubric)
+    )
+    if within:
+        query = query.where(since >= now - within, ~_held(now))
+    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+
+
+def _held(now: datetime) -> ColumnElement[bool]:
+    """First mails to new addresses, until their hour: nothing of them has failed."""
+    later = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type)) > now
+    return and_(later, delivery.c.failures == 0)
+
+
+def _slowed(tx: Connection, now: datetime) -> tuple[Case, ...]:
+    since = func.min(delivery.c.created_at, type_=delivery.c.created_at.type)
+    query = (
+        select(digest.c.rubric, digest.c.date, func.count(), since)
+        .join_from(delivery, digest)
+        .where(delivery.c.state == DeliveryState.PENDING, _held(now))
+        .group_by(digest.c.rubric, digest.c.date)
+        .order_by(digest.c.date, digest.c.rubric)
+    )
+    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+
+
+def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
+    query = (
+        select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted, digest.c.id)
+        .join_from(mailing, digest)
+        .where(mailing.c.halted != "", mailing.c.at >= now - WEEK)
+        .order_by(digest.c.date, digest.c.rubric)
+    )
+    return tuple(
+        Case(slug, day, at, deliveries.hard_bounces(tx, key), why)
+        for slug, day, at, why, key in tx.execute(query).all()
+    )
+
+
+def _replies(tx: Connection) -> tuple[int, datetime | None]:
+    first = func.min(inbound.c.received_at, type_=inbound.c.received_at.type)
+    waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
+    number, oldest = tx.execute(select(func.count(), first).where(waiting)).one()
+    return number, oldest
+
+
+def fetched_at(tx: Connection, day: date) -> dict[str, datetime]:
+    """When each category's batch of that date was there."""
+    rows = tx.execute(select(fetched.c.category, fetched.c.at).where(fetched.c.date == day))
+    return {row.category: row.at for row in rows}
+
+
+def wishes(tx: Connection, slug: str) -> list[Subscriber]:
+    """One reader for all who asked for the same hour, in the same zone, on the same days.
+
+    Each stands for the one of them who joined first; names and addresses are left out.
+    """
+    first = func.min(subscriber.c.since, type_=subscriber.c.since.type)
+    alike = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
+    mine = (subscriber.c.rubric == slug) & MAY_BE_MAILED
+    query = select(*alike, first).select_from(MAILABLE).where(mine).group_by(*alike)
+    return [
+        Subscriber(
+            id="",
+            email="",
+            rubric=slug,
+            timezone=zone,
+            send_at=time.fromisoformat(at) if at else None,
+            days=tuple(json.loads(days)),
+            since=since,
+        )
+        for zone, at, days, since in tx.execute(query)
+    ]
+
+
+def mails_of(tx: Connection, day: date) -> tuple[int, int]:
+    """How many mails the digests of that date were planned as, and how many were taken."""
+    planned = delivery.c.state != DeliveryState.SKIPPED
+    taken = func.count().filter(delivery.c.state == DeliveryState.ACCEPTED)
+    query = select(func.count(), taken).join_from(delivery, digest).where(digest.c.date == day)
+    mails, arrived = tx.execute(query.where(planned)).one()
+    return mails, arrived
+
+
+def arrived_since(tx: Connection, moment: datetime) -> bool:
+    """Whether a mail of a digest made since then was taken."""
+    made = select(digest.c.id).where(digest.c.at >= moment)
+    mine = delivery.c.digest_id.in_(made), delivery.c.state == DeliveryState.ACCEPTED
+    return tx.scalar(select(delivery.c.id).where(*mine).limit(1)) is not None
+
+
+def announced_nothing(tx: Connection, day: date) -> bool:
+    """Whether the digests of that date say that arXiv announced nothing."""
+    kinds = set(tx.scalars(select(digest.c.kind).where(digest.c.date == day)))
+    return kinds == {DayKind.NOTHING_ANNOUNCED}
+
+
+def digested(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
+    """Which rubrics have a digest of which of these dates."""
+    of_one_date = digest.c.since == digest.c.date
+    query = select(digest.c.rubric, digest.c.date).where(digest.c.date.in_(days), of_one_date)
+    rows = tx.execute(query)
+    return {(row.rubric, row.date) for row in rows}
+
+
+def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
+    """Nano-dollars confirmed, and those that may have been billed besides, at most."""
+    lost = case((call.c.state == CallState.LOST, call.c.upper_nanos), else_=0)
+    sums = select(
+        func.coalesce(func.sum(call.c.cost_nanos), 0), func.coalesce(func.sum(lost), 0)
+    ).where(call.c.started_at >= since)
+    confirmed, uncertain = tx.execute(sums).one()
+    return int(confirmed), int(uncertain)
+
+
+def by_rubric(tx: Connection, since: datetime) -> tuple[Case, ...]:
+    """Nano-dollars of each rubric's day since then, with those that may have been billed."""
+    unsure = call.c.state.in_([CallState.INTENT, CallState.LOST])
+    amount = func.sum(case((unsure, call.c.upper_nanos), else_=call.c.cost_nanos))
+    first = func.min(call.c.started_at, type_=call.c.started_at.type)
+    query = (
+        select(call.c.rubric, call.c.date, first, amount)
+        .where(call.c.started_at >= since)
+        .group_by(call.c.rubric, call.c.date)
+        .order_by(call.c.date, call.c.rubric)
+    )
+    return tuple(Case(slug, day, at, int(nanos)) for slug, day, at, nanos in tx.execute(query))

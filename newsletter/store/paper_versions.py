@@ -1,0 +1,144 @@
+"""Later versions of papers that are known, and who was told that one was withdrawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, exists, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from newsletter.domain.model import Withdrawal
+from newsletter.store.tables import digest, digest_paper, notice, paper, paper_version
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime
+    from typing import Any
+
+    from sqlalchemy import Connection, Select, Table
+
+    from newsletter.domain.model import Paper
+
+CHUNK = 500
+
+
+def known(tx: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The newest version that is stored of each of the papers, where one is."""
+    found: dict[str, int] = {}
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        first = select(paper.c.id, paper.c.version).where(paper.c.id.in_(chunk))
+        found |= {row.id: row.version for row in tx.execute(first)}
+        newest = func.max(paper_version.c.version).label("newest")
+        later = select(paper_version.c.paper_id, newest).where(paper_version.c.paper_id.in_(chunk))
+        rows = tx.execute(later.group_by(paper_version.c.paper_id))
+        found |= {row.paper_id: max(row.newest, found.get(row.paper_id, 0)) for row in rows}
+    return found
+
+
+def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], now: datetime) -> int:
+    """Store what is later than all we know of papers that are known; how many versions that were.
+
+    `withdrawn` are the ids of those that say so.
+    """
+    later = {one.id: one for one in papers if one.version > 1}
+    have = known(tx, sorted(later))
+    rows = [
+        {
+            "paper_id": one.id,
+            "version": one.version,
+            "title": one.title,
+            "abstract": one.abstract,
+            "comment": one.comment,
+            "updated": one.updated,
+            "withdrawn": one.id in withdrawn,
+            "seen_at": now,
+        }
+        for one in later.values()
+        if one.version > have.get(one.id, one.version)
+    ]
+    for start in range(0, len(rows), CHUNK):
+        _insert_new(tx, paper_version, rows[start : start + CHUNK])
+    return len(rows)
+
+
+def withdrawn_untold(tx: Connection, slug: str) -> list[Withdrawal]:
+    """Papers that this rubric's digests picked, withdrawn since, of which no digest told yet."""
+    told = exists().where(
+        and_(notice.c.rubric == slug, notice.c.paper_id == digest_paper.c.paper_id)
+    )
+    query = (
+        _withdrawn()
+        .where(digest_paper.c.rubric == slug, digest_paper.c.picked, ~told)
+        .order_by(digest.c.date, paper.c.id)
+    )
+    return [Withdrawal(row.id, row.title, row.date, row.comment) for row in tx.execute(query)]
+
+
+def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
+    """The picks of a digest that are withdrawn by now, with their authors' words."""
+    query = _withdrawn().where(digest_paper.c.digest_id == digest_id, digest_paper.c.picked)
+    return {row.id: row.comment for row in tx.execute(query)}
+
+
+def tell(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
+    """Record that this digest tells of these withdrawals."""
+    rows = [{"rubric": slug, "paper_id": one.paper_id, "digest_id": digest_id} for one in papers]
+    _insert_new(tx, notice, rows)
+
+
+def picked_between(
+    tx: Connection, slug: str, first: date, before: date
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Title and authors of what a rubric's digests picked on dates from `first`, before `before`.
+
+    Papers that are withdrawn by now are left out: their authors may announce them anew.
+    """
+    gone = _withdrawn().where(digest_paper.c.rubric == slug, digest_paper.c.picked)
+    query = (
+        select(paper.c.id, paper.c.title, paper.c.authors)
+        .join(digest_paper, digest_paper.c.paper_id == paper.c.id)
+        .join(digest, digest.c.id == digest_paper.c.digest_id)
+        .where(digest_paper.c.rubric == slug, digest_paper.c.picked)
+        .where(digest.c.date >= first, digest.c.date < before)
+    )
+    withdrawn = {row.id for row in tx.execute(gone)}
+    rows = (row for row in tx.execute(query) if row.id not in withdrawn)
+    return [(row.title, tuple(row.authors)) for row in rows]
+
+
+def sent_since(tx: Connection, first: date, most: int) -> list[str]:
+    """Papers that digests of dates from `first` on picked, the newest digests' first."""
+    picked = (
+        select(digest_paper.c.paper_id, func.max(digest.c.date).label("sent"))
+        .join(digest, digest.c.id == digest_paper.c.digest_id)
+        .where(digest_paper.c.picked, digest.c.date >= first)
+        .group_by(digest_paper.c.paper_id)
+        .order_by(func.max(digest.c.date).desc(), digest_paper.c.paper_id)
+    )
+    return [row.paper_id for row in tx.execute(picked.limit(most))]
+
+
+def _withdrawn() -> Select[Any]:
+    """Covered papers whose newest version is a withdrawal; who takes a paper back may return it."""
+    later = paper_version.alias("later")
+    superseded = exists().where(
+        and_(
+            later.c.paper_id == paper_version.c.paper_id,
+            later.c.version > paper_version.c.version,
+        )
+    )
+    return (
+        select(paper.c.id, paper.c.title, digest.c.date, paper_version.c.comment)
+        .select_from(paper_version)
+        .join(paper, paper.c.id == paper_version.c.paper_id)
+        .join(digest_paper, digest_paper.c.paper_id == paper.c.id)
+        .join(digest, digest.c.id == digest_paper.c.digest_id)
+        .where(paper_version.c.withdrawn, ~superseded)
+    )
+
+
+def _insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    if rows:
+        tx.execute(dialect.insert(table).values(rows).on_conflict_do_nothing())

@@ -1,0 +1,81 @@
+"""After an older backup was put in place: hold what may have been mailed since it was taken.
+
+The marks of mails that left after the backup are gone with the lost database. What was waiting in
+it, and what is planned anew for readers whose hour came before the restore, may be out already. It
+becomes `unknown`: events of the provider settle what did go out, the operator decides on the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import case, func, literal, select, update
+
+from newsletter.domain.announcements import announcement
+from newsletter.domain.mail import DeliveryState
+from newsletter.store import database_role
+from newsletter.store.database_role import Fact, Kind
+from newsletter.store.tables import delivery, digest, subscriber
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+HELD = "held: mailed perhaps after the backup of "
+_PENDING = literal(DeliveryState.PENDING.value), literal("")
+OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+def hold_all(tx: Connection, taken: datetime, now: datetime) -> int:
+    """Hold every mail that the backup shows as not settled. Answers how many."""
+    database_role.take_over(tx, now)
+    fact = Fact("", taken, now)
+    database_role.note(tx, Kind.RESTORED, fact)
+    changes = {"state": DeliveryState.UNKNOWN.value, "reason": reason(fact), "changed_at": now}
+    free = {"lease_owner": None, "lease_until": None}
+    waiting = delivery.c.state.in_(OPEN)
+    return tx.execute(update(delivery).where(waiting).values(**changes, **free)).rowcount
+
+
+def reason(fact: Fact) -> str:
+    return f"{HELD}{fact.at:%Y-%m-%d %H:%M} UTC"
+
+
+def state_and_reason(
+    tx: Connection, digest_id: int, due: datetime | None
+) -> tuple[ColumnElement[str], ColumnElement[str]]:
+    """Of a subscriber's mail that is planned now: pending, or held where it may have left before.
+
+    `due` None means that nobody waited for an hour: it may have left since the announcement. Who
+    became a reader after the restore got nothing before it.
+    """
+    restored = database_role.known(tx).get(Kind.RESTORED)
+    if restored is None or restored.until is None:
+        return _PENDING
+    if due is None:
+        day = tx.execute(select(digest.c.date).where(digest.c.id == digest_id)).scalar_one()
+        due = announcement(day).public_from
+    if due > restored.until:
+        return _PENDING
+    new = subscriber.c.since > restored.until
+    held = DeliveryState.UNKNOWN.value, reason(restored)
+    state, why = (case((new, free), else_=stop) for free, stop in zip(_PENDING, held, strict=True))
+    return state, why
+
+
+def held(tx: Connection) -> int:
+    return tx.scalar(select(func.count()).select_from(delivery).where(*_is_held())) or 0
+
+
+def release(tx: Connection, now: datetime, *, sent: bool) -> int:
+    """The operator says what became of all that is held: it went out, or is sent now."""
+    state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
+    changes = {"state": state.value, "reason": "by the operator", "not_before": None}
+    done = tx.execute(update(delivery).where(*_is_held()).values(**changes, changed_at=now))
+    return done.rowcount
+
+
+def _is_held() -> tuple[ColumnElement[bool], ...]:
+    unknown = delivery.c.state == DeliveryState.UNKNOWN.value
+    return unknown, delivery.c.reason.startswith(HELD, autoescape=True)

@@ -1,0 +1,65 @@
+"""The operator's way back for an address that left or bounced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, update
+
+from newsletter.domain.addresses import fingerprint
+from newsletter.domain.mail import Subscriber, SubscriberState
+from newsletter.store import signups, subscribers, suppressions
+from newsletter.store.subscribers import RESTORED
+from newsletter.store.suppressions import Reason
+from newsletter.store.tables import subscriber, suppression
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+LIFTED = (Reason.UNSUBSCRIBED, Reason.BOUNCED)
+GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED)
+
+
+def why_not(known: Subscriber | None, reason: Reason | None) -> str:
+    """Why this address is not brought back (pure); empty where it may be."""
+    if reason is Reason.ERASED:
+        return "asked to be forgotten"
+    if reason is Reason.COMPLAINED or (known and known.state is SubscriberState.COMPLAINED):
+        return "reported a digest as unwanted"
+    return ""
+
+
+def is_away(known: Subscriber | None, reason: Reason | None) -> bool:
+    """Whether there is anything to bring back from."""
+    return reason is not None or (known is not None and known.state in GONE)
+
+
+def bring_back(tx: Connection, email: str, consent: str, now: datetime) -> bool:
+    """Mail this address again, with `consent` as its record. False where nothing was changed.
+
+    What forbids it is asked again here: a complaint may have come a moment ago.
+    """
+    known, reason = subscribers.find(tx, email), suppressions.reason_for(tx, email)
+    if why_not(known, reason) or not is_away(known, reason):
+        return False
+    tx.execute(
+        delete(suppression).where(
+            suppression.c.email_hash == fingerprint(email), suppression.c.reason.in_(LIFTED)
+        )
+    )
+    signups.done(tx, email)
+    if known and known.state in GONE:
+        tx.execute(
+            update(subscriber)
+            .where(subscriber.c.id == known.id, subscriber.c.state.in_(GONE))
+            .values(
+                state=SubscriberState.ACTIVE,
+                state_reason=RESTORED,
+                state_at=now,
+                consent=consent,
+                soft_bounces=0,
+            )
+        )
+    return True

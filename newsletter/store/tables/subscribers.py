@@ -1,0 +1,72 @@
+"""Who gets mail, and who must not."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Index, Integer, String, Table, Text
+
+from newsletter.store.tables.types import Moment, metadata
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("email", String(320), nullable=False),
+    Column("email_key", String(320), nullable=False, unique=True),
+    Column("email_hash", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("rubric", String(64), nullable=False),
+    Column("timezone", String(64)),
+    Column("send_at", String(5)),
+    Column("days", JSON, nullable=False),
+    Column("max_papers", Integer),
+    Column("format", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_reason", Text, nullable=False, default=""),
+    Column("state_at", Moment, nullable=False),
+    Column("soft_bounces", Integer, nullable=False, default=0),
+    Column("consent", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    # Names of the preferences that the reader set, and that no file changes.
+    Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
+    Index(None, "rubric", "state"),
+)
+
+# Addresses that must never be mailed again; outlives the subscriber.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# Who asked on the web to get mail. The address itself stands with the pending subscriber alone.
+signup = Table(
+    "signup",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("rubric", String(64), nullable=False),
+    Column("asked_at", Moment, nullable=False, index=True),
+    Column("mailed_at", Moment, nullable=False, index=True),
+    # Mails without an answer; and when the owner of the address refused any more of them.
+    Column("mails", Integer, nullable=False, default=1, server_default="1"),
+    Column("refused_at", Moment),
+)
+
+# Imported addresses, until a day after their first mail.
+first_mail = Table(
+    "first_mail",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("imported_at", Moment, nullable=False),
+    Column("mailed_at", Moment, index=True),
+)
+
+# Addresses whose erasure the provider is still to be told of; a row is deleted when it was.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("email", String(320), primary_key=True),
+    Column("asked_at", Moment, nullable=False),
+)

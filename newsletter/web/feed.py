@@ -1,0 +1,77 @@
+"""The Atom feed of a rubric (RFC 4287): one entry for an issue, its papers inside (pure)."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from newsletter.render.paper_view import entries
+from newsletter.render.summary import notices, subject
+from newsletter.render.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from newsletter.domain.links import Links
+    from newsletter.domain.model import Digest, Rubric
+
+ATOM = "http://www.w3.org/2005/Atom"
+LONGEST_TITLE = 200
+
+
+def feed(
+    rubric: Rubric,
+    digests: Sequence[Digest],
+    made: Mapping[date, datetime],
+    links: Links,
+    author: str,
+) -> bytes:
+    """The issues, newest first; `made` says when each was frozen."""
+    home = links.rubric_url(rubric)
+    root = Element("feed", xmlns=ATOM)
+    root.set("xml:lang", "en")
+    _add(root, "id", home)
+    _add(root, "title", shown(rubric.title, LONGEST_TITLE))
+    # A feed without entries must still bear a date; the epoch says that nothing came yet.
+    newest = max(made.values(), default=None)
+    _add(root, "updated", _stamp(newest))
+    SubElement(root, "link", rel="self", href=links.feed_url(rubric), type="application/atom+xml")
+    SubElement(root, "link", rel="alternate", href=home, type="text/html")
+    _add(SubElement(root, "author"), "name", author)
+    for digest in digests:
+        _entry(root, digest, links.issue_url(rubric, digest.date), made.get(digest.date))
+    body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return body
+
+
+def _entry(root: Element, digest: Digest, url: str, at: datetime | None) -> None:
+    entry = SubElement(root, "entry")
+    _add(entry, "id", url)
+    _add(entry, "title", subject(digest, len(digest.picks)))
+    _add(entry, "updated", _stamp(at))
+    SubElement(entry, "link", rel="alternate", href=url, type="text/html")
+    _add(entry, "content", _content(digest, url)).set("type", "html")
+
+
+def _content(digest: Digest, url: str) -> str:
+    """The papers as a list, escaped as HTML; ElementTree escapes the whole once more as XML."""
+    parts = [f"<p>{escape(notice)}</p>" for notice in notices(digest, len(digest.picks))]
+    items = [
+        f'<li><a href="{escape(url)}#p{entry.number}">{escape(entry.title)}</a><br>'
+        f"{escape(' · '.join((entry.few_authors, entry.summary, *entry.marks)))}"
+        f"<br>{escape(entry.why)}</li>"
+        for entry in entries(digest.picks, judged=digest.judged)
+    ]
+    return "".join([*parts, "<ol>", *items, "</ol>"]) if items else "".join(parts)
+
+
+def _add(parent: Element, name: str, text: str) -> Element:
+    child = SubElement(parent, name)
+    child.text = text
+    return child
+
+
+def _stamp(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else "1970-01-01T00:00:00Z"

@@ -1,0 +1,198 @@
+"""A digest as the page shows it: whole abstracts, every author, formulas as MathML (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain.model import NANOS_PER_DOLLAR
+from newsletter.render import verification
+from newsletter.render.paper_view import LONGEST_NAME, LONGEST_TITLE, entries, groups, misses
+from newsletter.render.summary import (
+    LOCAL_CAPTION,
+    bar,
+    by_category,
+    cost_rows,
+    disclaimer,
+    figures,
+    models,
+    notices,
+    receipt,
+    sought,
+)
+from newsletter.render.text import shown as one_line
+from newsletter.web.mathml import with_formulas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    from markupsafe import Markup
+
+    from newsletter.domain.model import Digest, Paper, Pick, Rubric
+    from newsletter.render.paper_view import Entry
+    from newsletter.store.search import Hit
+
+LONGEST_ABSTRACT = 20_000
+LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
+MOST_AUTHORS = 1_000
+TOP = 10
+TITLES_A_DAY = 3
+CENTS_FROM = 100_000_000
+"""From ten cents on, cents say enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    entry: Entry
+    paper: Paper
+    title: Markup
+    authors: tuple[str, ...]
+    abstract: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A day in the month's table; `titles` are its best papers with their addresses."""
+
+    date: date
+    url: str
+    picks: int
+    scanned: int
+    announced: int
+    cost: str
+    kind: str
+    titles: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """One of the month's best papers."""
+
+    title: Markup
+    url: str
+    date: date
+    authors: str
+    summary: str
+
+
+def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All that the issue's template fills in, but for the ways to other days.
+
+    `gone` has the papers that were withdrawn since, and what their authors say.
+    """
+    listed = entries(digest.picks, judged=digest.judged)
+    cards = {
+        entry.number: _card(entry, pick.paper)
+        for entry, pick in zip(listed, digest.picks, strict=True)
+    }
+    return {
+        "digest": digest,
+        "day": digest.date,
+        "figures": figures(digest),
+        "notices": notices(digest, len(digest.picks)),
+        "caption": models(digest.usage) if digest.judged else LOCAL_CAPTION,
+        "costs": cost_rows(digest.usage),
+        "groups": [(name, [cards[e.number] for e in run]) for name, run in groups(listed)],
+        "misses": misses(digest.near_misses),
+        "bar": bar(digest.rubric),
+        "receipt": receipt(digest.coverage, judged=digest.judged),
+        "categories": by_category(digest.coverage),
+        "checked": verification.checked(digest.coverage),
+        "withdrawn": verification.withdrawn(digest, most=len(digest.withdrawn)),
+        "gone": {
+            key: one_line(said, verification.LONGEST_REASON) or "no reason is given"
+            for key, said in (gone or {}).items()
+        },
+        "sought": sought(digest),
+        "disclaimer": disclaimer(digest),
+    }
+
+
+def _card(entry: Entry, paper: Paper) -> Card:
+    return Card(entry, paper, _title(paper), _authors(paper), _abstract(paper))
+
+
+def _title(paper: Paper) -> Markup:
+    return with_formulas(paper.title[:LONGEST_RAW_TITLE] or "Untitled")
+
+
+def _authors(paper: Paper) -> tuple[str, ...]:
+    return tuple(one_line(name, LONGEST_NAME) for name in paper.authors[:MOST_AUTHORS])
+
+
+def _abstract(paper: Paper) -> Markup:
+    return with_formulas(paper.abstract[:LONGEST_ABSTRACT])
+
+
+def row(digest: Digest, url: str) -> Row:
+    listed = entries(digest.picks[:TITLES_A_DAY], judged=digest.judged)
+    return Row(
+        date=digest.date,
+        url=url,
+        picks=len(digest.picks),
+        scanned=digest.coverage.scanned,
+        announced=digest.coverage.announced,
+        cost=_cost(digest),
+        kind=digest.kind.value,
+        titles=tuple((entry.title, f"{url}#p{entry.number}") for entry in listed),
+    )
+
+
+def _cost(*digests: Digest) -> str:
+    nanos = sum(usage.total_nanos for digest in digests for usage in digest.usage)
+    digits = 4 if 0 < nanos < CENTS_FROM else 2
+    return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"
+
+
+def total(digests: Sequence[Digest]) -> dict[str, object]:
+    """The sums of the month."""
+    return {
+        "picks": sum(len(digest.picks) for digest in digests),
+        "scanned": sum(digest.coverage.scanned for digest in digests),
+        "announced": sum(digest.coverage.announced for digest in digests),
+        "cost": _cost(*digests),
+    }
+
+
+def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[Top]:
+    """The month's papers of the highest scores; a ranking without scores names none."""
+    scored = [
+        (digest, number, pick)
+        for digest in digests
+        for number, pick in enumerate(digest.picks, 1)
+        if digest.judged and pick.score is not None
+    ]
+    scored.sort(key=lambda found: _rank(found[2]))
+    return [_top(digest, number, url_of(digest.date)) for digest, number, _ in scored[:TOP]]
+
+
+def _rank(pick: Pick) -> tuple[int, int, int, str]:
+    score = pick.score
+    if score is None:
+        return (0, 0, 0, pick.paper.id)
+    return (-score.total, -(score.relevance or 0), -score.fine, pick.paper.id)
+
+
+def _top(digest: Digest, number: int, url: str) -> Top:
+    pick = digest.picks[number - 1]
+    (entry,) = entries([pick], judged=True)
+    return Top(
+        title=_title(pick.paper),
+        url=f"{url}#p{number}",
+        date=digest.date,
+        authors=entry.few_authors,
+        summary=entry.summary,
+    )
+
+
+def hit(found: Hit, rubric: Rubric, url: str) -> dict[str, Any]:
+    """A search result."""
+    return {
+        "title": with_formulas(found.title[:LONGEST_RAW_TITLE]),
+        "url": f"{url}#p{found.number}",
+        "date": found.date,
+        "rubric": rubric.title,
+        "authors": one_line(found.authors, 200),
+        "comment": one_line(found.comment, 300),
+    }

@@ -1,0 +1,77 @@
+"""Answer the web until the process is to end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from newsletter.errors import Trouble
+from newsletter.web.context import Desk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from newsletter.context import Room
+
+GRACE_SECONDS = 30
+
+
+def desk_of(room: Room, trouble: Callable[[], str] = str) -> Desk:
+    return Desk(
+        store=room.store,
+        links=room.links,
+        rubrics=room.rubrics,
+        settings=room.settings,
+        mailer=room.mailer,
+        renderer=room.renderer,
+        sender=room.sender,
+        clock=room.clock,
+        trouble=trouble,
+    )
+
+
+def listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
+        raise Trouble(message) from error
+
+
+def configured(app: Starlette) -> uvicorn.Config:
+    """How uvicorn serves our pages, each connection within its limits."""
+    import uvicorn
+
+    from newsletter.web.connection_limits import Connection
+
+    # Of whom `X-Forwarded-For` is believed is said in `web/middleware.py`, which has to see the
+    # peer.
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def answer(app: Starlette, door: socket.socket, *ended: threading.Event) -> None:
+    """Until a signal, or until one of `ended`: a signal may come before uvicorn listens for it."""
+    import uvicorn
+
+    server = uvicorn.Server(configured(app))
+    for event in ended:
+        threading.Thread(target=_follow, args=(event, server), daemon=True).start()
+    server.run(sockets=[door])
+
+
+def _follow(ended: threading.Event, server: uvicorn.Server) -> None:
+    ended.wait()
+    server.should_exit = True
