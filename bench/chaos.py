@@ -1,6 +1,7 @@
 """Kill the sending process again and again, and count what became of every email.
 
-A loopback SendGrid takes the mail and now and then loses an answer. First the process is killed at
+A loopback SendGridMailer takes the mail and now and then loses an answer. First the process is
+killed at
 each step between claim and record, then at random moments, and each time it is started again. In
 the end every delivery must be accounted for and no address may have been mailed twice.
 
@@ -27,9 +28,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.delivery.sender import Limits, deliver  # noqa: E402 - the path comes first
+from newsletter.delivery.sender import SendLimits, deliver  # noqa: E402 - the path comes first
 from newsletter.domain.mail import DeliveryState, Email  # noqa: E402
-from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
@@ -43,7 +44,7 @@ LOST_IN_PERCENT = 2
 STOPS = 5
 
 
-class TrappedMailer(SendGrid):
+class TrappedMailer(SendGridMailer):
     trap = Trap()
 
     def send(self, email: Email) -> str:
@@ -68,7 +69,7 @@ def live(order: dict[str, Any]) -> None:
         written,
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
-        limits=Limits(threads=THREADS),
+        limits=SendLimits(threads=THREADS),
         stop=asked.is_set,
     )
 

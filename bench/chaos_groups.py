@@ -26,8 +26,8 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.delivery.batch_sender import deliver_groups  # noqa: E402 - the path comes first
-from newsletter.domain.mail import DeliveryState, GroupEmail  # noqa: E402
+from newsletter.delivery.batch_sender import deliver_batches  # noqa: E402 - the path comes first
+from newsletter.domain.mail import BatchEmail, DeliveryState  # noqa: E402
 from newsletter.store import Store, mail_batches  # noqa: E402
 from tests.fakes.groups import SmallGroups, message  # noqa: E402
 from tests.fakes.mail import Town, settings  # noqa: E402
@@ -62,7 +62,7 @@ class TrappedMailer(SmallGroups):
         self.trap.pass_by("before a batch")
         return super().new_batch()
 
-    def send_group(self, group: GroupEmail) -> str:
+    def send_group(self, group: BatchEmail) -> str:
         self.trap.pass_by("before a request")
         answer = super().send_group(group)
         self.trap.pass_by("after an answer")
@@ -89,7 +89,7 @@ def live(order: dict[str, Any]) -> None:
         return hurried(order["born"])
 
     hour = clock() + LEAD
-    deliver_groups(
+    deliver_batches(
         TrappedStore(order["database"], trap),
         mailer,
         order["digest_id"],

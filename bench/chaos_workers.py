@@ -1,7 +1,8 @@
 """Kill workers again and again over a morning of many rubrics, and count what became of it.
 
 Three workers share a PostgreSQL database; one of them is on another machine as far as the program
-can tell, and from half-way on never comes back. A loopback Anthropic scores, a loopback SendGrid
+can tell, and from half-way on never comes back. A loopback Anthropic scores, a loopback
+SendGridMailer
 takes the mail and now and then loses an answer; the planner is killed too. In the end every paper
 must have its right score for every rubric, bought once but for what was in flight at a kill, and
 no address may have been mailed twice or forgotten. With --engine local one process does it all.

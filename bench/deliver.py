@@ -28,10 +28,10 @@ from sqlalchemy import insert
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.delivery.sender import Limits, deliver  # noqa: E402
+from newsletter.delivery.sender import SendLimits, deliver  # noqa: E402
 from newsletter.domain.addresses import fingerprint  # noqa: E402 - the path comes first
 from newsletter.domain.mail import WEEKDAYS, Delivery, Email  # noqa: E402
-from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from newsletter.store.tables import subscriber  # noqa: E402
 from tests.fakes.mail import RUBRIC, START, Town, email, settings  # noqa: E402
@@ -94,7 +94,7 @@ def megabytes() -> float:
     return round(pages * resource.getpagesize() / 2**20, 1)
 
 
-def ceiling(mailer: SendGrid, threads: int, body: str) -> float:
+def ceiling(mailer: SendGridMailer, threads: int, body: str) -> float:
     """Mails per second when the same threads post and nothing is written down."""
     mails = [email(html=body) for _ in range(CEILING_MAILS)]
     started = time.perf_counter()
@@ -104,7 +104,7 @@ def ceiling(mailer: SendGrid, threads: int, body: str) -> float:
 
 
 def measure(number: int, threads: int, size: int, url: str, database: str) -> dict[str, Any]:
-    mailer = SendGrid(settings(sendgrid_api_key="SG.bench", sendgrid_url=url))
+    mailer = SendGridMailer(settings(sendgrid_api_key="SG.bench", sendgrid_url=url))
     body = "<p>" + "x" * size + "</p>"
     figures: dict[str, Any] = {"deliveries": number, "threads": threads, "bytes of HTML": size}
     before = ceiling(mailer, threads, body)
@@ -134,7 +134,7 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
         progress=look,
-        limits=Limits(threads=threads),
+        limits=SendLimits(threads=threads),
     )
     rate = number / (time.perf_counter() - started)
     # Measured on both sides of the run: other work on the machine then weighs on both.

@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.deliver import megabytes, people  # noqa: E402 - the path comes first
-from newsletter.delivery.batch_sender import deliver_groups  # noqa: E402
-from newsletter.delivery.personalize import Copies  # noqa: E402
-from newsletter.delivery.sender import Limits, deliver  # noqa: E402
+from newsletter.delivery.batch_sender import deliver_batches  # noqa: E402
+from newsletter.delivery.personalize import Personalizer  # noqa: E402
+from newsletter.delivery.sender import SendLimits, deliver  # noqa: E402
 from newsletter.domain.mail import DeliveryState  # noqa: E402
-from newsletter.mailers.sendgrid.batch import SendGridGroups  # noqa: E402
-from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
+from newsletter.mailers.sendgrid.batch import SendGridBatches  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
 from newsletter.render import Renderer  # noqa: E402
 from newsletter.store import Store, deliveries  # noqa: E402
 from newsletter.store.tables import delivery  # noqa: E402
@@ -113,13 +113,13 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
     town = Town(store)
     town.announce()
     digest = issues.digest(tuple(issues.pick(n) for n in range(1, PAPERS + 1)))
-    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest, None)
+    copies = Personalizer(Renderer(issues.SITE), LINKS, SENDER, digest, None)
     given = settings(sendgrid_api_key="SG.bench", sendgrid_url=url)
 
     def lane(_number: int) -> None:
-        deliver_groups(
+        deliver_batches(
             store,
-            SendGridGroups(given),
+            SendGridBatches(given),
             town.digest_id,
             copies.group,
             due=lambda _hour: None,
@@ -136,12 +136,12 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
     def single() -> int:
         done = deliver(
             store,
-            SendGrid(given),
+            SendGridMailer(given),
             town.digest_id,
             lambda owed: copies.email(owed.subscriber, owed.id, now()),
             clock=now,
             sleep=time.sleep,
-            limits=Limits(threads=threads),
+            limits=SendLimits(threads=threads),
         )
         return done.sent
 

@@ -2,7 +2,7 @@
 
 Each part has its own loopback server that notes when a request came.
 
-    mail       SendGrid calls per second; once a 429 in the middle
+    mail       SendGridMailer calls per second; once a 429 in the middle
     scoring    Messages API requests per minute
     arxiv      one request in so many seconds
 
@@ -27,12 +27,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.delivery.sender import Limits, deliver  # noqa: E402 - the path comes first
-from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
-from newsletter.scoring.rate_limit import ScoringPace  # noqa: E402
-from newsletter.sources.arxiv.transport import Line  # noqa: E402
+from newsletter.delivery.sender import SendLimits, deliver  # noqa: E402 - the path comes first
+from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
+from newsletter.scoring.rate_limit import ScoringRateLimiter  # noqa: E402
+from newsletter.sources.arxiv.transport import ArxivTransport  # noqa: E402
 from newsletter.store import Store  # noqa: E402
-from newsletter.store.rate_limits import Line as Turns  # noqa: E402
+from newsletter.store.rate_limits import SharedRequestQueue as Turns  # noqa: E402
 from tests.fakes import scoring  # noqa: E402
 from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
@@ -105,9 +105,9 @@ def wait_until(moment: float) -> None:
 
 def mail(order: dict[str, Any]) -> None:
     store = Store(order["database"])
-    mailer = SendGrid(settings(sendgrid_api_key="SG.limits", sendgrid_url=order["url"]))
+    mailer = SendGridMailer(settings(sendgrid_api_key="SG.limits", sendgrid_url=order["url"]))
     wait_until(order["start"])
-    pace = Limits(per_second=MAILS_PER_SECOND)
+    pace = SendLimits(per_second=MAILS_PER_SECOND)
     deliver(store, mailer, order["digest_id"], written, clock=now, sleep=time.sleep, limits=pace)
 
 
@@ -120,7 +120,7 @@ def score(order: dict[str, Any]) -> None:
     rubric = replace(
         scoring.RUBRIC, slug=f"r{order['number']}", preface=f"Friend {order['number']}"
     )
-    pace = ScoringPace(CALLS_PER_MINUTE, 10**9)
+    pace = ScoringRateLimiter(CALLS_PER_MINUTE, 10**9)
     some = scoring.limits(100.0, pace=pace, concurrency=8)
     scorer.connect()
     wait_until(order["start"])
@@ -131,7 +131,7 @@ def arxiv(order: dict[str, Any]) -> None:
     # Loaded on first use: the first request would leave a third of a second after its turn.
     import requests  # noqa: F401
 
-    line = Line("limits", 0.0)
+    line = ArxivTransport("limits", 0.0)
     line.queue = Turns(Store(order["database"]), now, ARXIV_SECONDS)
     wait_until(order["start"])
     for _ in range(order["many"]):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.inbound.intents import Wish
 from newsletter.inbound.mime import read
-from newsletter.inbound.reply_parser import Kind, understand
+from newsletter.inbound.reply_parser import ReplyKind, understand
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
 
@@ -132,7 +132,7 @@ def measure(layouts: Iterable[Layout], every: int = 1) -> Measured:
 
 def outcome_of(layout: Layout, said: str) -> str:
     reply = understand(read(layout.mail(said)), "ann@example.com", OURS)
-    if reply.kind is Kind.WISH:
+    if reply.kind is ReplyKind.WISH:
         return "done" if reply.wish is Wish.UNSUBSCRIBE else str(reply.wish)
     return str(reply.kind)
 

@@ -55,17 +55,17 @@ def live() -> None:
     """A service's day in this process, by its environment; what it held after each duty."""
     from newsletter import bootstrap
     from newsletter.jobs.housekeeping import do_night, do_round
-    from newsletter.jobs.scheduler import Mornings
+    from newsletter.jobs.scheduler import DailyScheduler
     from newsletter.settings import read_settings
     from newsletter.web import metrics
     from newsletter.web.server import desk_of
 
-    room = bootstrap.build(read_settings())
+    app = bootstrap.build_app(read_settings())
     clock = _Clock()
     # Nobody's suppression list is on loopback.
-    room = replace(room, clock=clock.now, lists=None)
-    desk = desk_of(room)
-    mornings = Mornings(room)
+    app = replace(app, clock=clock.now, lists=None)
+    desk = desk_of(app)
+    mornings = DailyScheduler(app)
     held: dict[str, float] = {}
 
     def note(duty: str, act: Callable[[], object]) -> None:
@@ -74,11 +74,11 @@ def live() -> None:
 
     note("begun", lambda: None)
     note("made and mailed", mornings.make)
-    note("alerts and inbox", lambda: do_round(room))
+    note("alerts and inbox", lambda: do_round(app))
     note("metrics", lambda: metrics.show(desk, None))  # type: ignore[arg-type]
     note("another wake-up", mornings.serve)
     clock.ahead += LATER
-    note("a night's tidying", lambda: do_night(room))
+    note("a night's tidying", lambda: do_night(app))
     print(json.dumps(held | {"at most": _peak(os.getpid())}))
 
 

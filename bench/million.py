@@ -24,7 +24,7 @@ from sqlalchemy import delete, event, text  # noqa: E402 - the path comes first
 from bench.morning import database  # noqa: E402
 from newsletter.delivery import planner  # noqa: E402
 from newsletter.domain.mail import EventKind  # noqa: E402
-from newsletter.process import is_gone  # noqa: E402
+from newsletter.process import is_dead  # noqa: E402
 from newsletter.store import Store, claims, deliveries, events, retention  # noqa: E402
 from newsletter.store.tables import delivery  # noqa: E402
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def plan(store: Store, digest_id: int) -> object:
-    return planner.owe_all(store, f"rubric-{digest_id - 1}", DAY, NOW)
+    return planner.plan_all(store, f"rubric-{digest_id - 1}", DAY, NOW)
 
 
 def statements(store: Store, digests: int) -> None:
@@ -130,7 +130,7 @@ def statements(store: Store, digests: int) -> None:
 
     for _ in range(3):
         measure(store, "claim eight mails", claim)
-    measure(store, "look after the dead", lambda tx: claims.expire(tx, NOW, is_gone))
+    measure(store, "look after the dead", lambda tx: claims.expire(tx, NOW, is_dead))
     measure(store, "count a digest's mails", lambda tx: deliveries.count(tx, middle))
     with store.begin() as tx:
         tx.execute(delete(delivery).where(delivery.c.digest_id == middle))

@@ -209,11 +209,11 @@ def morning() -> None:
     """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
     from newsletter import bootstrap
     from newsletter.jobs import daily
-    from newsletter.jobs.scheduler import Mornings
+    from newsletter.jobs.scheduler import DailyScheduler
     from newsletter.settings import read_settings
 
-    room = bootstrap.build(read_settings())
-    rubrics = daily.wanted(room, None)
+    app = bootstrap.build_app(read_settings())
+    rubrics = daily.rubrics_to_run(app, None)
     figures: dict[str, Any] = {}
 
     def timed(phase: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it answers
@@ -224,15 +224,15 @@ def morning() -> None:
         figures[f"{phase}, MB held"] = _held()
         return result
 
-    timed("fetch", lambda: daily.fetch_for(room, rubrics, DAY, _quiet))
-    made = timed("score and make", lambda: daily.make_issues(room, rubrics, DAY, _quiet, None))
-    sent = timed("mail", lambda: daily.mail_issues(room, made, _quiet))
+    timed("fetch", lambda: daily.fetch_for(app, rubrics, DAY, _quiet))
+    made = timed("score and make", lambda: daily.make_digests(app, rubrics, DAY, _quiet, None))
+    sent = timed("mail", lambda: daily.deliver_digests(app, made, _quiet))
     figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
     if troubles := {issue.trouble for issue in sent if issue.trouble}:
         sys.exit("; ".join(troubles))
-    timed("again, when all is done", lambda: daily.run_edition(room, DAY, None, _quiet))
-    evening = replace(room, clock=lambda: EVENING)
-    timed("a wake-up of serve, nothing due", Mornings(evening).serve)
+    timed("again, when all is done", lambda: daily.run_daily(app, DAY, None, _quiet))
+    evening = replace(app, clock=lambda: EVENING)
+    timed("a wake-up of serve, nothing due", DailyScheduler(evening).serve)
     print(json.dumps(figures))
 
 

@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from bench.deliver import people  # noqa: E402 - the path comes first
 from bench.vendors import carry  # noqa: E402
-from newsletter.delivery.sender import Limits, deliver  # noqa: E402
-from newsletter.mailers.sendgrid.mailer import SendGrid  # noqa: E402
+from newsletter.delivery.sender import SendLimits, deliver  # noqa: E402
+from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, email, settings  # noqa: E402
 
@@ -68,12 +68,12 @@ def delivered(url: str, mails: int, body: str, threads: int) -> float:
 
         tally = deliver(
             store,
-            SendGrid(settings(sendgrid_api_key="SG.bench", sendgrid_url=url)),
+            SendGridMailer(settings(sendgrid_api_key="SG.bench", sendgrid_url=url)),
             town.digest_id,
             written,
             clock=lambda: datetime.now(UTC),
             sleep=time.sleep,
-            limits=Limits(threads=threads),
+            limits=SendLimits(threads=threads),
         )
         taken = time.perf_counter() - began
         store.close()

@@ -71,11 +71,11 @@ def measure(number: int, database: str) -> dict[str, Any]:
             tx.execute(delete(delivery) if store.is_sqlite else text("TRUNCATE delivery"))
 
     def plan() -> None:
-        planner.owe_all(store, RUBRIC, date(2025, 9, 22), START)
+        planner.plan_all(store, RUBRIC, date(2025, 9, 22), START)
 
     def wake() -> None:
         with store.read() as tx:
-            audience.habits(tx, RUBRIC, [first])
+            audience.schedules(tx, RUBRIC, [first])
 
     bulk = took(write)
     forget()

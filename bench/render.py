@@ -30,7 +30,7 @@ from newsletter.domain.mail import Format
 from newsletter.render import Renderer
 from newsletter.render.digest_email import around
 from newsletter.render.mjml import inline, mjml_to_html
-from newsletter.render.paper_html import Pieces
+from newsletter.render.paper_html import PaperPieces
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import TARGET, choose, ladder
 from newsletter.render.templates import FOLDER, INLINE
@@ -63,7 +63,7 @@ def ways() -> dict[str, Callable[[], str]]:
     templates = renderer._templates  # noqa: SLF001 - the bench looks behind the door
     listed = entries(picks, judged=True)
     macros = templates.macros("digest/pieces.html")
-    plan = choose(ladder(48), Pieces(listed, macros, NAV.issue_url, "").sizes, TARGET - 18_000)
+    plan = choose(ladder(48), PaperPieces(listed, macros, NAV.issue_url, "").sizes, TARGET - 18_000)
     values = {**around(SITE, issue, NAV, listed), "reader": READER_WORDS, "prompt": ""}
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         templates.mjml("digest")
@@ -72,7 +72,7 @@ def ways() -> dict[str, Callable[[], str]]:
     rendered = renderer.digest(issue, NAV, Format.FULL)
 
     def papers() -> Markup:
-        return Markup(Pieces(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
+        return Markup(PaperPieces(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
 
     def per_mail() -> str:
         return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)

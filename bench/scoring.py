@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import corpus
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
-from newsletter.scorers.claude.scorer import Claude
-from newsletter.scoring.run import Limits, Want, score_all
+from newsletter.scorers.claude.scorer import ClaudeScorer
+from newsletter.scoring.run import ScoringLimits, ScoringWant, score_all
 from newsletter.scoring.triage import order
 from newsletter.settings import Settings
 from newsletter.store import Store
@@ -117,9 +117,9 @@ def measure(papers: list[Paper], case: Case) -> Row:
             anthropic_api_key="sk-bench",  # type: ignore[arg-type]
             anthropic_base_url=fake.url,
         )
-        wants = [Want(rubric, likeliest) for rubric in rubrics(case.rubrics)]
-        limits = Limits(BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_pause=0.1)
-        scorer = Claude(settings)
+        wants = [ScoringWant(rubric, likeliest) for rubric in rubrics(case.rubrics)]
+        limits = ScoringLimits(BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_pause=0.1)
+        scorer = ClaudeScorer(settings)
         scorer.connect()
         began = time.monotonic()
         results = score_all(

@@ -74,7 +74,7 @@ WEIGHTS = (1, 1, 3, 4, 3, 1, 1)
 CALM_ORDER = (CALM, 1, int(signal.SIGKILL))
 
 
-class Broken(Exception):  # noqa: N818 - a promise is broken
+class Broken(Exception):
     """The service did what it never may; the message names it."""
 
 

@@ -213,7 +213,7 @@ class Made:
 
 def _made(service: Service) -> dict[str, dict[date, Made]]:
     found: dict[str, dict[date, Made]] = {}
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         # Nobody pays for a rubric that nobody reads.
         for slug in sorted({reader.rubric for reader in service.year.readers}):
             found[slug] = {}

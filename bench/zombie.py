@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from newsletter.jobs.reaper import Rhythm  # noqa: E402 - the path comes first
+from newsletter.jobs.reaper import HeartbeatConfig  # noqa: E402 - the path comes first
 from tests.fakes import workers  # noqa: E402
 from tests.fakes.bedside import READERS, Bedside, bedside  # noqa: E402
 
@@ -38,7 +38,7 @@ def main() -> int:
     given = parser.parse_args()
     if not given.database.startswith("postgresql"):
         parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
-    workers.RHYTHM = Rhythm()
+    workers.RHYTHM = HeartbeatConfig()
     nursery = workers.Nursery()
     found = {}
     for kind, at_work in (("mail", is_sending), ("score", is_reading)):

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from newsletter.cli.app import app
 from newsletter.domain.sanitize import clean
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +27,7 @@ def main() -> None:
     try:
         # Called as a function, the application would put Typer's own hook in place of ours.
         get_command(app)(prog_name="newsletter")
-    except Trouble as trouble:
+    except OperatorError as trouble:
         sys.stderr.write(f"newsletter: {clean(str(trouble))}\n")
         sys.exit(trouble.exit_status)
 

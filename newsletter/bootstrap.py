@@ -6,22 +6,22 @@ import logging
 from datetime import UTC, datetime
 from pkgutil import resolve_name
 
-from newsletter.context import Room
+from newsletter.context import App
 from newsletter.delivery import identity
-from newsletter.delivery.identity import links, site
-from newsletter.errors import Trouble
-from newsletter.inbound.processor import Post
-from newsletter.jobs.dbos_engine import Dbos, refuse_unfit
-from newsletter.jobs.engine import Local
-from newsletter.mailers import GROUPS, LISTS, MAILERS, Lists
-from newsletter.mailers.imap import Mailbox
+from newsletter.delivery.identity import links, site_info
+from newsletter.errors import OperatorError
+from newsletter.inbound.processor import MailContext
+from newsletter.jobs.dbos_engine import DbosEngine, require_dbos
+from newsletter.jobs.engine import LocalEngine
+from newsletter.mailers import BATCH_MAILERS, MAILERS, SUPPRESSION_LISTS, SuppressionLists
+from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubric_folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, doubtful, refuse_half_set
-from newsletter.sources import SOURCES, PaperSource, Queued
+from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store
-from newsletter.store.rate_limits import Line
+from newsletter.store.rate_limits import SharedRequestQueue
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +33,20 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
-def calendar(settings: Settings) -> PaperSource:
+def build_calendar(settings: Settings) -> PaperSource:
     """The source, to be asked for dates; whoever asks it for papers takes the queue of `build`."""
     source: PaperSource = resolve_name(SOURCES[settings.source])(settings)
     return source
 
 
-def open_home(settings: Settings) -> Store:
+def open_live_store(settings: Settings) -> Store:
     """The database that mail may leave from. Raises StoreError where it was copied away."""
     store = open_store(settings)
     store.require_home()
     return store
 
 
-def build(settings: Settings, *, create: bool = True) -> Room:
+def build_app(settings: Settings, *, create: bool = True) -> App:
     """Everything a morning needs. Raises SettingsError, RubricError or StoreError.
 
     Without `create` also for a database that is not there yet.
@@ -56,27 +56,27 @@ def build(settings: Settings, *, create: bool = True) -> Room:
         log.warning("%s", one)
     if settings.engine == "dbos":
         # Before a file is made, or a rubric missed, where none of it could be used.
-        refuse_unfit(Store(settings.database_url.get_secret_value()))
-    many = GROUPS.get(settings.mailer_name)
+        require_dbos(Store(settings.database_url.get_secret_value()))
+    many = BATCH_MAILERS.get(settings.mailer_name)
     found = rubrics(settings)
     if not create:
         refuse_new(settings)
-    store = open_home(settings)
-    return Room(
+    store = open_live_store(settings)
+    return App(
         store=store,
-        source=source(settings, store),
+        source=build_source(settings, store),
         scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
-        renderer=Renderer(site(settings)),
+        renderer=Renderer(site_info(settings)),
         links=links(settings),
         sender=identity.sender_of(settings),
         rubrics=found,
         settings=settings,
         clock=now,
-        mailbox=Mailbox(settings) if settings.imap_url.get_secret_value() else None,
+        mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
         lists=lists(settings),
         groups=resolve_name(many)(settings) if many else None,
-        engine=Dbos(store, now) if settings.engine == "dbos" else Local(),
+        engine=DbosEngine(store, now) if settings.engine == "dbos" else LocalEngine(),
     )
 
 
@@ -91,7 +91,7 @@ def refuse_new(settings: Settings) -> None:
             "is mounted. A first one is made by newsletter subscribers import or add, or by "
             "newsletter run --create"
         )
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
 def rubrics(settings: Settings) -> RubricFolder:
@@ -104,31 +104,31 @@ def rubrics(settings: Settings) -> RubricFolder:
     return found
 
 
-def source(settings: Settings, store: Store) -> PaperSource:
+def build_source(settings: Settings, store: Store) -> PaperSource:
     """Where papers come from, at the pace that all machines keep together."""
     made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
-    if isinstance(made, Queued) and settings.arxiv_delay_seconds:
-        made.stand_in(Line(store, now, settings.arxiv_delay_seconds))
+    if isinstance(made, SharesRequestQueue) and settings.arxiv_delay_seconds:
+        made.stand_in(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
     return made
 
 
-def post(settings: Settings) -> Post:
+def build_mail_context(settings: Settings) -> MailContext:
     """Everything that a mail about a subscription needs. Raises what `build` raises."""
     refuse_half_set(settings)
-    return Post(
-        store=open_home(settings),
+    return MailContext(
+        store=open_live_store(settings),
         mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
-        renderer=Renderer(site(settings)),
+        renderer=Renderer(site_info(settings)),
         links=links(settings),
         sender=identity.sender_of(settings),
         rubrics=rubrics(settings),
     )
 
 
-def lists(settings: Settings) -> Lists | None:
+def lists(settings: Settings) -> SuppressionLists | None:
     """What the provider remembers of whom not to mail; None where it keeps nothing of that."""
-    known = LISTS.get(settings.mailer_name)
-    made: Lists | None = resolve_name(known)(settings) if known else None
+    known = SUPPRESSION_LISTS.get(settings.mailer_name)
+    made: SuppressionLists | None = resolve_name(known)(settings) if known else None
     return made
 
 

@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Sender
     from newsletter.domain.model import Rubric
-    from newsletter.mailers import GroupMailer, Lists, Mailer
-    from newsletter.mailers.imap import Mailbox
+    from newsletter.mailers import BatchMailer, Mailer, SuppressionLists
+    from newsletter.mailers.imap import ImapMailbox
     from newsletter.render import Renderer
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
     from newsletter.sources import PaperSource
     from newsletter.store import Store
-    from newsletter.store.tasks import Ending, Unit
+    from newsletter.store.tasks import Task, TaskResult
 
-    Report = Callable[[str, int, int], None]
+    StageProgress = Callable[[str, int, int], None]
     """Called with (stage, done so far, in all); in all is 0 while unknown."""
-    Do = Callable[[Unit], Ending]
+    RunTask = Callable[[Task], TaskResult]
     """Does one unit. Raises nothing but Stopped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class App:
     """Made in `bootstrap.py` from the settings; `stop` is set when somebody asks us to end."""
 
     store: Store
@@ -44,23 +44,25 @@ class Room:
     settings: Settings
     clock: Callable[[], datetime]
     engine: Engine
-    mailbox: Mailbox | None = None
-    lists: Lists | None = None
-    groups: GroupMailer | None = None
+    mailbox: ImapMailbox | None = None
+    lists: SuppressionLists | None = None
+    groups: BatchMailer | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def no_report(_stage: str, _done: int, _total: int) -> None:
+def no_progress(_stage: str, _done: int, _total: int) -> None:
     """For work that nobody watches."""
 
 
 class Engine(Protocol):
     def run(
-        self, wanted: Sequence[Unit], do: Do, report: Report, stop: threading.Event
-    ) -> list[Ending]:
+        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+    ) -> list[TaskResult]:
         """What became of each unit, in their order, once all have ended. Raises Stopped."""
 
-    def working(self, do: Do, stop: threading.Event, name: str) -> AbstractContextManager[None]:
+    def working(
+        self, do: RunTask, stop: threading.Event, name: str
+    ) -> AbstractContextManager[None]:
         """Meanwhile this process does units that it or others placed. Raises Trouble.
 
         No two workers have the same `name`. In the end `stop` is set, and what is under way is

@@ -14,7 +14,7 @@ RUN_AGAIN = "run again"
 """In a reason: nothing but time, or what the reason itself names, has to be mended before."""
 
 
-class Trouble(Exception):  # noqa: N818 - its children are errors, it names what they share
+class OperatorError(Exception):
     """The message says what went wrong and what to do; the command line prints it and ends."""
 
     exit_status = 1
@@ -23,18 +23,18 @@ class Trouble(Exception):  # noqa: N818 - its children are errors, it names what
 T = TypeVar("T")
 
 
-def safely(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
+def run_guarded(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
     """The result of `act`, or None and its trouble in words: the others must go on."""
     try:
         return act(), ""
     except Stopped:
         raise
-    except Trouble as trouble:
+    except OperatorError as trouble:
         return None, str(trouble)
     except Exception as fault:
         log.exception("%s failed", what)
         return None, f"unexpected {type(fault).__name__}; the log has the traceback"
 
 
-class Stopped(Trouble):
+class Stopped(OperatorError):
     """Mailing or scoring was stopped on request; our tables say what became of each."""

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _BIRTH = uuid4().hex[:12]
 
 
-def me() -> str:
+def process_id() -> str:
     """The running process: host, process id, and a mark no later process of that id has."""
     return f"{socket.gethostname()[:64]}/{os.getpid()}/{_BIRTH}"
 
 
-def is_gone(owner: str) -> bool:
+def is_dead(owner: str) -> bool:
     """True when `owner` certainly runs no more. Of other hosts nothing is certain but the lease."""
     host, _, rest = owner.partition("/")
     pid, _, _birth = rest.partition("/")
-    mine_host, _, mine = me().partition("/")
+    mine_host, _, mine = process_id().partition("/")
     # A row may name the work in the process, too: `.../birth/work`.
     if host != mine_host or f"{rest}/".startswith(f"{mine}/"):
         return False
@@ -50,7 +50,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def draining(stop: threading.Event) -> Iterator[None]:
+def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     """Turn the signals into `stop` for a while. Raises Stopped at the end if `stop` was set.
 
     Only the main thread can receive signals; elsewhere `stop` is set by whoever started it.

@@ -16,7 +16,7 @@ import yaml
 from newsletter.domain.categories import is_known, nearest
 from newsletter.domain.model import Criterion, Rubric
 from newsletter.domain.sanitize import NEVER_MEANT
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +183,7 @@ Novelty: how much of the paper is new, whatever its subject.
 - 1-2: known methods applied as they are."""
 
 
-class RubricError(Trouble):
+class RubricError(OperatorError):
     """One or more rubric files are wrong. `faults` has a line for each thing to mend."""
 
     def __init__(self, faults: list[str]) -> None:

@@ -31,7 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from newsletter.domain.zone_names import fault_of
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +197,7 @@ MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ENV_FILE = ".env"
 
 
-class SettingsError(Trouble):
+class SettingsError(OperatorError):
     """A setting is wrong or missing. The message names it and the fix."""
 
     exit_status = 2
@@ -300,8 +300,8 @@ class Settings(BaseSettings):
     sendgrid_url: WebAddress = Field(
         "https://api.sendgrid.com", description="use an http(s) address"
     )
-    sendgrid_event_key: str = Field("", description="use the public key SendGrid shows")
-    sendgrid_inbound_key: str = Field("", description="use the public key SendGrid shows")
+    sendgrid_event_key: str = Field("", description="use the public key SendGridMailer shows")
+    sendgrid_inbound_key: str = Field("", description="use the public key SendGridMailer shows")
     inbound_secret: SecretStr = Field(SecretStr(""), description="use 20 or more random letters")
     smtp_url: SecretStr = Field(
         SecretStr(""),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newsletter.domain.mail import Format
 from newsletter.domain.model import Coverage, DayKind, Digest, Outcome, Pick, Score, Usage
-from newsletter.render import Reader, Renderer
+from newsletter.render import RenderedReader, Renderer
 from tests.issues import (
     CORPUS,
     MAILS,
@@ -126,7 +126,7 @@ def states() -> dict[str, State]:
 def rendered() -> dict[str, tuple[str, str, str]]:
     """Subject, HTML and text of every state, by name."""
     renderer = Renderer(SITE)
-    reader: dict[str, Reader] = {
+    reader: dict[str, RenderedReader] = {
         "hostile": dataclasses.replace(READER, name=HOSTILE),
         "long-names": dataclasses.replace(READER, name="Maximiliane " * 40),
     }

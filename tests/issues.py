@@ -24,8 +24,8 @@ from newsletter.domain.model import (
     Score,
     Usage,
 )
-from newsletter.render import Nav, Reader, Site
-from newsletter.render.size_budget import Plan
+from newsletter.render import Navigation, RenderedReader, SiteInfo
+from newsletter.render.size_budget import SizePlan
 from tests.fakes.arxiv import paper_of
 
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ if TYPE_CHECKING:
 
 CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
 DAY = date(2025, 9, 23)
-SITE = Site("arXiv digest", "1 Example Street, Springfield, EX 00000, USA", "https://news.example")
-NAV = Nav(
+SITE = SiteInfo(
+    "arXiv digest", "1 Example Street, Springfield, EX 00000, USA", "https://news.example"
+)
+NAV = Navigation(
     issue_url="https://news.example/archive/foundation-models/2025-09-23/",
     previous=("22 Sep", "https://news.example/archive/foundation-models/2025-09-22/"),
     month=("September 2025", "https://news.example/archive/foundation-models/2025-09/"),
     next=("24 Sep", "https://news.example/archive/foundation-models/2025-09-24/"),
 )
-READER = Reader(
+READER = RenderedReader(
     email="ada@example.org",
     since=date(2025, 9, 3),
     unsubscribe_url="https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
@@ -211,7 +213,7 @@ def frame_values(count: int) -> dict[str, Any]:
     from markupsafe import Markup
 
     from newsletter.render.digest_email import around
-    from newsletter.render.paper_html import Pieces
+    from newsletter.render.paper_html import PaperPieces
     from newsletter.render.paper_view import entries
     from newsletter.render.templates import Templates
 
@@ -219,6 +221,8 @@ def frame_values(count: int) -> dict[str, Any]:
     picks = picks or tuple(pick(number) for number in range(1, count + 1))
     listed = entries(picks[:count], judged=True)
     macros = Templates().macros("digest/pieces.html")
-    html = Pieces(listed, macros, NAV.issue_url, "Also").html(Plan(count, count, 600, count, 5))
+    html = PaperPieces(listed, macros, NAV.issue_url, "Also").html(
+        SizePlan(count, count, 600, count, 5)
+    )
     issue = digest(picks[:count], near_misses=(near_miss(),))
     return {**around(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros

@@ -12,10 +12,10 @@ from newsletter.domain.alerts import (
     MOST_NAMED,
     REMIND,
     Alert,
-    Kind,
-    Opened,
+    AlertKind,
+    OpenAlert,
     database,
-    due_to_tell,
+    due_to_report,
     grouped,
     headline,
 )
@@ -25,33 +25,33 @@ INSTANT = timedelta(microseconds=1)
 
 
 def alert(subject: str = "stars", what: str = "5 of 9 papers failed.", **more) -> Alert:
-    kind = more.pop("kind", Kind.SCORING)
+    kind = more.pop("kind", AlertKind.SCORING)
     return Alert(kind, subject, what, more.pop("fix", "Look."), **more)
 
 
-def opened(of: Alert | None = None, number: int = 1, **more) -> Opened:
-    return Opened(number, of or alert(), NOW - timedelta(days=9), NOW, **more)
+def opened(of: Alert | None = None, number: int = 1, **more) -> OpenAlert:
+    return OpenAlert(number, of or alert(), NOW - timedelta(days=9), NOW, **more)
 
 
 def test_a_new_alert_is_told_and_not_again_within_a_week() -> None:
-    assert due_to_tell([opened()], NOW)
-    assert not due_to_tell([opened(told_at=NOW - REMIND + INSTANT)], NOW)
-    assert due_to_tell([opened(told_at=NOW - REMIND)], NOW)
+    assert due_to_report([opened()], NOW)
+    assert not due_to_report([opened(told_at=NOW - REMIND + INSTANT)], NOW)
+    assert due_to_report([opened(told_at=NOW - REMIND)], NOW)
 
 
 @pytest.mark.parametrize(
     ("wait", "told"), [(-INSTANT, True), (timedelta(0), True), (INSTANT, False)]
 )
 def test_one_that_waits_is_told_from_its_time_on(wait: timedelta, told: bool) -> None:  # noqa: FBT001
-    assert bool(due_to_tell([opened(not_before=NOW + wait)], NOW)) is told
+    assert bool(due_to_report([opened(not_before=NOW + wait)], NOW)) is told
 
 
 def test_more_of_a_cause_waits_until_an_hour_after_it_was_told() -> None:
     other = opened(alert("machines", "7 of 31 papers failed."), 2)
     for age, told in ((CALM - INSTANT, []), (CALM, [other])):
-        assert due_to_tell([opened(told_at=NOW - age), other], NOW) == told
-    elsewhere = opened(alert(kind=Kind.BUDGET), 3)
-    assert due_to_tell([opened(told_at=NOW), elsewhere], NOW) == [elsewhere]
+        assert due_to_report([opened(told_at=NOW - age), other], NOW) == told
+    elsewhere = opened(alert(kind=AlertKind.BUDGET), 3)
+    assert due_to_report([opened(told_at=NOW), elsewhere], NOW) == [elsewhere]
 
 
 def test_figures_and_names_make_no_other_cause_but_words_do() -> None:
@@ -63,12 +63,12 @@ def test_figures_and_names_make_no_other_cause_but_words_do() -> None:
 def test_an_alert_has_a_title_and_a_key_of_at_most_two_hundred_letters() -> None:
     assert (alert().title, alert().key) == ("Scoring failed", "scoring:stars")
     assert len(alert("s" * 300).key) == 200
-    assert database("It is gone.").kind is Kind.DATABASE
+    assert database("It is gone.").kind is AlertKind.DATABASE
 
 
 def test_one_section_for_each_cause_in_the_order_of_the_kinds() -> None:
     many = [
-        opened(alert(kind=Kind.DISK, what="2 MB are left."), 1),
+        opened(alert(kind=AlertKind.DISK, what="2 MB are left."), 1),
         opened(alert("stars", command="newsletter doctor"), 2),
         opened(alert("machines", command="newsletter doctor"), 3),
         opened(alert("stars", command="newsletter status"), 4),
@@ -92,8 +92,8 @@ def test_so_many_are_named_and_the_others_counted(many: int, more: str) -> None:
 
 
 def test_the_section_says_since_when_the_first_of_them_is_there() -> None:
-    first = Opened(1, alert(), NOW - timedelta(days=2), NOW)
-    second = Opened(2, alert("machines"), NOW - timedelta(days=5), NOW)
+    first = OpenAlert(1, alert(), NOW - timedelta(days=2), NOW)
+    second = OpenAlert(2, alert("machines"), NOW - timedelta(days=5), NOW)
     assert grouped([first, second])[0].since == "2026-11-15 08:00 UTC"
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from newsletter.scorers import Request
+from newsletter.scorers import ScoringRequest
 from newsletter.scorers.claude import prompt
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import schema_complaint
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, settings
@@ -40,8 +40,8 @@ def fake() -> Iterator[FakeAnthropic]:
 
 def body(**more: Any) -> dict[str, Any]:
     """The product's own request, as a mapping that a test may change."""
-    request = Request(RUBRIC, tuple(papers(4)))
-    call = Claude(settings()).call(request, MORNING)
+    request = ScoringRequest(RUBRIC, tuple(papers(4)))
+    call = ClaudeScorer(settings()).call(request, MORNING)
     changed: dict[str, Any] = json.loads(json.dumps(call.body)) | more
     return changed
 

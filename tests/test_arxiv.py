@@ -16,7 +16,7 @@ from newsletter.settings import Settings
 from newsletter.sources import SourceError
 from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import total_results
-from newsletter.sources.arxiv.source import Arxiv, PartialError, to_paper
+from newsletter.sources.arxiv.source import ArxivSource, PartialError, to_paper
 from newsletter.sources.arxiv.transport import (
     TRIES,
     NoAnswerError,
@@ -40,15 +40,15 @@ def quiet(_done: int, _total: int) -> None:
     """Nobody watches."""
 
 
-def source(fake: FakeArxiv, sleeps: list[float] | None = None) -> Arxiv:
+def source(fake: FakeArxiv, sleeps: list[float] | None = None) -> ArxivSource:
     """Over a clock that stands still, so that a slow machine changes no pause."""
     settings = Settings(arxiv_api_url=fake.url, arxiv_delay_seconds=3)
-    made = Arxiv(settings, sleep=([] if sleeps is None else sleeps).append)
+    made = ArxivSource(settings, sleep=([] if sleeps is None else sleeps).append)
     made.line.clock = lambda: 0.0
     return made
 
 
-def ask(arxiv: Arxiv, *categories: str):
+def ask(arxiv: ArxivSource, *categories: str):
     return arxiv.submitted(categories or ("cs.LG",), WINDOW.start, WINDOW.end, quiet)
 
 
@@ -78,7 +78,7 @@ def test_a_day_comes_whole_and_by_id():
 def test_a_request_says_who_asks_and_what_it_takes():
     with FakeArxiv() as fake:
         settings = Settings(arxiv_api_url=fake.url, public_url="https://digest.example")
-        ask(Arxiv(settings))
+        ask(ArxivSource(settings))
     (request,) = fake.requests
     assert request.headers["User-Agent"].startswith("arxiv-newsletter/")
     assert request.headers["User-Agent"].endswith("(+https://digest.example)")
@@ -427,7 +427,7 @@ Abstract: As seen.</description><guid isPermaLink="false">oai:arXiv.org:2509.133
 
 def test_an_rss_item_says_what_kind_it_is():
     (item,) = rss.read(RSS.encode())
-    assert item == rss.Item(
+    assert item == rss.FeedItem(
         id="2509.13332",
         version=2,
         kind=rss.Kind.REPLACE_CROSS,
@@ -468,7 +468,7 @@ def test_vendor_libraries_are_paid_for_on_the_first_request():
 def test_requests_are_really_apart():
     with FakeArxiv(some(30), largest_page=10) as fake:
         settings = Settings(arxiv_api_url=fake.url, arxiv_delay_seconds=0.15)
-        ask(Arxiv(settings))
+        ask(ArxivSource(settings))
     first, second, third = [request.at for request in fake.requests]
     assert second - first >= 0.15
     assert third - second >= 0.15

@@ -25,7 +25,7 @@ from newsletter.store import (
     events,
     restore_holds,
 )
-from newsletter.store.database_role import Kind
+from newsletter.store.database_role import DatabaseFactKind
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
@@ -176,7 +176,7 @@ def test_a_backup_is_for_its_owner_alone_and_never_replaces_one(live, tmp_path):
     with pytest.raises(StoreError, match="exists already"):
         backup.save(live, file, TAKEN)
     with live.read() as tx:
-        assert database_role.known(tx)[Kind.SAVED].at == TAKEN
+        assert database_role.stored_facts(tx)[DatabaseFactKind.SAVED].at == TAKEN
 
 
 def test_a_database_put_back_from_an_open_copy_is_for_its_owner_alone(live, tmp_path):
@@ -286,7 +286,7 @@ def test_postgresql_is_saved_and_put_back(tmp_path):
         backup.take_up(two, None, RESTORED, hold=True)
         two.require_schema()
         with two.read() as tx:
-            restored = database_role.known(tx)[Kind.RESTORED]
+            restored = database_role.stored_facts(tx)[DatabaseFactKind.RESTORED]
         assert (restored.at, restored.until) == (TAKEN, RESTORED)
         with pytest.raises(StoreError, match="already exists"):
             backup.put_back_postgres(two.url, file)

@@ -17,14 +17,14 @@ from newsletter.render.digest_email import (
     around,
     render,
 )
-from newsletter.render.paper_html import Pieces, weight
+from newsletter.render.paper_html import PaperPieces, weight
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import (
     LIMIT,
     TARGET,
     WHOLE,
-    Plan,
-    Sizes,
+    PartSizes,
+    SizePlan,
     brief,
     choose,
     ladder,
@@ -40,9 +40,9 @@ LONGEST = "We propose a method that costs less & does more than “all others”
 CROWD = tuple(f"Maximiliane Mustermann-Łukasiewicz {number}" for number in range(395))
 
 
-def flat(papers: int) -> Sizes:
+def flat(papers: int) -> PartSizes:
     """Sizes as they are on a usual day, the same for every paper."""
-    return Sizes(
+    return PartSizes(
         contents=lambda: [168] * papers,
         card=lambda: [722] * papers,
         abstracts=lambda cap: [min(cap, 1_400) + 7] * papers,
@@ -65,19 +65,19 @@ def test_the_ladder_only_goes_down_and_loses_the_least_relevant(papers):
         assert 0 <= plan.abstracts <= plan.cards <= plan.named <= papers
 
 
-@given(papers=st.integers(0, 400), room=st.integers(0, 200_000))
-def test_the_plan_fits_and_the_one_before_it_would_not(papers, room):
+@given(papers=st.integers(0, 400), app=st.integers(0, 200_000))
+def test_the_plan_fits_and_the_one_before_it_would_not(papers, app):
     sizes, plans = flat(papers), list(ladder(papers))
-    plan = choose(plans, sizes, room)
-    fitting = [each for each in plans if sizes.weigh(each) <= room]
+    plan = choose(plans, sizes, app)
+    fitting = [each for each in plans if sizes.weigh(each) <= app]
     assert plan == (fitting[0] if fitting else plans[-1])
 
 
 def test_a_short_issue_has_whole_abstracts_and_a_long_one_excerpts():
     assert choose(ladder(20), flat(20), 78_000).cap == WHOLE
     assert choose(ladder(48), flat(48), 78_000).cap <= 600
-    assert choose(brief(48), flat(48), 78_000) == Plan(48, 48, 300, 48)
-    assert choose(lines_only(48), flat(48), 78_000) == Plan(0, 0, 0, 48)
+    assert choose(brief(48), flat(48), 78_000) == SizePlan(48, 48, 300, 48)
+    assert choose(lines_only(48), flat(48), 78_000) == SizePlan(0, 0, 0, 48)
 
 
 def test_the_five_best_keep_their_abstract_whole():
@@ -92,7 +92,9 @@ def test_the_weight_is_that_of_the_rendering(count):
     """What the planner adds up is, to the byte, what is rendered."""
     picks = many(issues.corpus_picks("2025-09-23"), count)
     listed = entries(picks, judged=True)
-    pieces = Pieces(listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also")
+    pieces = PaperPieces(
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
+    )
     plan = choose(ladder(count), pieces.sizes, TARGET - 20_000)
     assert pieces.sizes.weigh(plan) == weight(pieces.html(plan))
 
@@ -134,7 +136,9 @@ def test_what_cannot_be_named_any_more_is_counted_and_not_dropped_in_silence():
 def test_the_parts_keep_to_their_budgets():
     picks = issues.corpus_picks("2025-09-23")
     listed = entries(picks, judged=True)
-    pieces = Pieces(listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also")
+    pieces = PaperPieces(
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
+    )
     values = {**around(SITE, digest(picks), NAV, listed), "papers": "", "prompt": ""}
     assert weight(RENDERER._templates.html("digest", values)) <= 14_500
     assert sum(map(weight, pieces._tops + pieces._links)) / len(picks) <= 850
@@ -176,7 +180,7 @@ def test_an_excerpt_is_never_longer_than_its_limit(text, limit):
     assert len(clip_words(text, limit)) <= limit
 
 
-def steps(papers: int, **fixed: int) -> list[Plan]:
+def steps(papers: int, **fixed: int) -> list[SizePlan]:
     return [plan for plan in ladder(papers) if all(getattr(plan, k) == v for k, v in fixed.items())]
 
 
@@ -215,19 +219,19 @@ def test_then_cards_become_lines_and_keep_an_abstract_for_one_in_three():
 
 
 def test_at_last_there_are_lines_short_lines_and_fewer_of_them():
-    lines = [Plan(0, 0, 0, 3)]
-    short = [Plan(0, 0, 0, named, short=True) for named in (3, 2, 1, 0)]
+    lines = [SizePlan(0, 0, 0, 3)]
+    short = [SizePlan(0, 0, 0, named, short=True) for named in (3, 2, 1, 0)]
     assert list(lines_only(3)) == lines + short
     assert list(ladder(3))[-5:] == lines + short
-    assert next(brief(3)) == Plan(3, 3, 300, 3, lead=0, short=False)
+    assert next(brief(3)) == SizePlan(3, 3, 300, 3, lead=0, short=False)
 
 
 def test_what_has_no_abstract_gets_no_letter_of_one():
-    plan = Plan(cards=9, abstracts=7, cap=500, named=9, lead=5)
+    plan = SizePlan(cards=9, abstracts=7, cap=500, named=9, lead=5)
     assert [plan.cap_of(place) for place in (0, 4, 5, 6, 7, 8)] == [4_000, 4_000, 500, 500, 0, 0]
 
 
-def counted(**changes) -> Sizes:
+def counted(**changes) -> PartSizes:
     """Columns whose sums tell by their digits which pieces were weighed."""
     columns = {
         "contents": lambda: [1] * 9,
@@ -238,18 +242,18 @@ def counted(**changes) -> Sizes:
         "headings": lambda cards: 1_000_000 * cards,
         "rest": lambda cards, named: 10_000_000 * (named - cards),
     }
-    return Sizes(**(columns | changes))
+    return PartSizes(**(columns | changes))
 
 
 @pytest.mark.parametrize(
     ("plan", "weight"),
     [
-        (Plan(9, 9, 500, 9, lead=5), 9_004_599),
-        (Plan(9, 3, 500, 9, lead=5), 9_000_399),
-        (Plan(9, 9, WHOLE, 9, lead=5), 9_000_999),
-        (Plan(5, 2, 500, 8), 35_032_055),
-        (Plan(0, 0, 0, 4, short=True), 40_400_000),
-        (Plan(0, 0, 0, 0, short=True), 0),
+        (SizePlan(9, 9, 500, 9, lead=5), 9_004_599),
+        (SizePlan(9, 3, 500, 9, lead=5), 9_000_399),
+        (SizePlan(9, 9, WHOLE, 9, lead=5), 9_000_999),
+        (SizePlan(5, 2, 500, 8), 35_032_055),
+        (SizePlan(0, 0, 0, 4, short=True), 40_400_000),
+        (SizePlan(0, 0, 0, 0, short=True), 0),
     ],
 )
 def test_every_piece_of_a_plan_is_weighed_once(plan, weight):
@@ -259,10 +263,10 @@ def test_every_piece_of_a_plan_is_weighed_once(plan, weight):
 def test_a_column_is_asked_for_once_and_only_where_it_is_needed():
     asked = []
     sizes = counted(card=lambda: asked.append("card") or [10] * 9)
-    sizes.weigh(Plan(0, 0, 0, 4, short=True))
+    sizes.weigh(SizePlan(0, 0, 0, 4, short=True))
     assert asked == []
-    sizes.weigh(Plan(9, 9, 500, 9))
-    sizes.weigh(Plan(8, 8, 500, 9))
+    sizes.weigh(SizePlan(9, 9, 500, 9))
+    sizes.weigh(SizePlan(8, 8, 500, 9))
     assert asked == ["card"]
 
 
@@ -288,18 +292,18 @@ def rendered(issue, site=SITE) -> str:
 def test_a_prompt_is_shown_up_to_the_very_edge_of_the_target():
     issue = digest((pick(1), pick(2)))
     frame = weight(rendered(replace(issue, prompt="x" * 100))) - 100
-    room = TARGET - READER_BYTES - MARKS - frame
-    whole = rendered(replace(issue, prompt="x" * room))
+    app = TARGET - READER_BYTES - MARKS - frame
+    whole = rendered(replace(issue, prompt="x" * app))
     assert weight(whole) + READER_BYTES + MARKS == TARGET == 94_000
-    assert "x" * room in whole
-    assert "xx" not in rendered(replace(issue, prompt="x" * (room + 1)))
+    assert "x" * app in whole
+    assert "xx" not in rendered(replace(issue, prompt="x" * (app + 1)))
 
 
 def test_a_mail_is_sent_up_to_the_very_edge_of_the_limit_and_no_further():
     def of(letters: int) -> str:
         return rendered(digest(), replace(SITE, postal_address="x" * letters))
 
-    room = LIMIT - READER_BYTES - (weight(of(80_000)) - 80_000)
-    assert weight(of(room)) + READER_BYTES == LIMIT == 100_000
+    app = LIMIT - READER_BYTES - (weight(of(80_000)) - 80_000)
+    assert weight(of(app)) + READER_BYTES == LIMIT == 100_000
     with pytest.raises(TooLongError, match="98,001 bytes"):
-        of(room + 1)
+        of(app + 1)

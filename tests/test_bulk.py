@@ -16,7 +16,7 @@ import pytest
 
 from newsletter.domain.model import Outcome
 from newsletter.errors import Stopped
-from newsletter.scorers import Failure, ScorerError
+from newsletter.scorers import CallFailure, ScorerError
 from newsletter.scoring import batches
 from newsletter.scoring.run import ScoringFailed
 from newsletter.store import Store
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from newsletter.scoring.run import Limits, Scored
+    from newsletter.scoring.run import RubricScores, ScoringLimits
 
 COUNT = 37
 DAY = papers(COUNT)
@@ -52,11 +52,11 @@ def fake() -> Iterator[FakeAnthropic]:
         yield serving
 
 
-def in_bulk(**more: Any) -> Limits:
+def in_bulk(**more: Any) -> ScoringLimits:
     return limits(**({"mode": "batch", "batch_pause": 0.01} | more))
 
 
-def holds(fake: FakeAnthropic, result: Scored, bill: int | None = None) -> None:
+def holds(fake: FakeAnthropic, result: RubricScores, bill: int | None = None) -> None:
     assert result.outcomes == {p.id: Outcome.SCORED for p in DAY}
     for given in DAY:
         wanted = honest(given.title, given.abstract)
@@ -337,7 +337,7 @@ def test_an_unknown_batch_is_not_told_as_a_wrong_model(fake: FakeAnthropic) -> N
     ):
         with pytest.raises(ScorerError, match="batch is unknown there") as caught:
             ask()
-        assert caught.value.failure is Failure.GONE
+        assert caught.value.failure is CallFailure.GONE
         assert "NEWSLETTER_MODEL" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Acceptance cases of a run, by the real command against a SendGrid on loopback."""
+"""Acceptance cases of a run, by the real command against a SendGridMailer on loopback."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.domain.model import Outcome
-from newsletter.scorers import Failure, Request
+from newsletter.scorers import CallFailure, ScoringRequest
 from newsletter.scorers.claude.errors import About, Refused, proves
 from newsletter.scoring.run import ScoringFailed
 from tests.fakes.anthropic import FakeAnthropic
@@ -33,7 +33,7 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.scoring.run import Scored
+    from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
 
 COUNT = 33
@@ -54,7 +54,7 @@ def fake() -> Iterator[FakeAnthropic]:
         yield serving
 
 
-def holds(fake: FakeAnthropic, result: Scored) -> Counter[Outcome]:
+def holds(fake: FakeAnthropic, result: RubricScores) -> Counter[Outcome]:
     """The cost is the other side's bill, and every score is right."""
     for given in DAY:
         if result.outcomes[given.id] is Outcome.SCORED:
@@ -126,12 +126,12 @@ def test_a_rate_limit_is_no_want_of_money() -> None:
     words = "This request would exceed your organization's rate limit of 50 requests per minute."
     told = "You have reached your workspace's spend limit."
     for one in (Refused(429, words), Refused(429, told, retry_after="30")):
-        assert proves(one, About.MODEL, MORNING).failure is Failure.BUSY
+        assert proves(one, About.MODEL, MORNING).failure is CallFailure.BUSY
 
 
 def test_404_of_something_else_than_the_vendor_is_an_address_to_check() -> None:
     told = proves(Refused(404, "Not Found"), About.MODEL, MORNING)
-    assert told.failure is Failure.FATAL
+    assert told.failure is CallFailure.FATAL
     assert "ANTHROPIC_BASE_URL" in str(told)
 
 
@@ -203,7 +203,7 @@ def test_a_second_reading_reads_its_answer_when_it_comes(fake: FakeAnthropic) ->
     """What the stand-in makes of a thought without an answer is what the vendor's pages say."""
     fake.till.thoughts["high"] = 5_000
     scorer = claude(fake)
-    request = Request(RUBRIC, tuple(papers(4)), reading=2)
+    request = ScoringRequest(RUBRIC, tuple(papers(4)), reading=2)
     raw = scorer.ask(scorer.call(request, MORNING)).raw
     assert json.loads(raw)["stop_reason"] == "max_tokens"
     assert scorer.read(request, scorer.model, raw).cut_short

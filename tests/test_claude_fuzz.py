@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from newsletter.scorers import Request, ScorerError
+from newsletter.scorers import ScorerError, ScoringRequest
 from newsletter.scorers.claude import response
 from newsletter.scorers.claude.errors import About, Refused, proves
 from tests.fakes.anthropic import FakeAnthropic
@@ -20,9 +20,9 @@ from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, papers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from newsletter.scorers.claude.scorer import Claude
+    from newsletter.scorers.claude.scorer import ClaudeScorer
 
-REQUEST = Request(RUBRIC, tuple(papers(4)))
+REQUEST = ScoringRequest(RUBRIC, tuple(papers(4)))
 NAMES = [
     *("id", "type", "model", "content", "text", "stop_reason", "usage", "input_tokens"),
     *("output_tokens", "cache_creation_input_tokens", "cache_creation", "error", "message"),
@@ -102,12 +102,12 @@ def saying() -> Iterator[Says]:
 
 
 @pytest.fixture(scope="module")
-def scorer(saying: Says) -> Claude:
+def scorer(saying: Says) -> ClaudeScorer:
     """One for all: a client takes longer to make than a request."""
     return claude(saying)  # type: ignore[arg-type]
 
 
-ENTRIES: dict[str, Callable[[Claude, Any], object]] = {
+ENTRIES: dict[str, Callable[[ClaudeScorer, Any], object]] = {
     "ask": lambda scorer, call: scorer.read(REQUEST, "m", scorer.ask(call).raw),
     "weigh": lambda scorer, call: scorer.weigh(call),
     "submit": lambda scorer, call: scorer.batcher.submit({"a" * 32: call}),
@@ -143,7 +143,7 @@ ENTRIES: dict[str, Callable[[Claude, Any], object]] = {
 @example(entry="ask", status=429, raw=b"", headers={"retry-after": "9" * 400})
 @example(entry="ask", status=400, raw=b"[" * 100_000, headers={"content-type": "application/json"})
 def test_only_the_adapter_s_own_error_leaves_it(
-    saying: Says, scorer: Claude, entry: str, status: int, raw: bytes, headers: dict[str, str]
+    saying: Says, scorer: ClaudeScorer, entry: str, status: int, raw: bytes, headers: dict[str, str]
 ) -> None:
     """Red before: StopIteration, AttributeError, TypeError, ValueError and JSONDecodeError."""
     saying.said = status, raw, headers

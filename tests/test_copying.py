@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from newsletter import process
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, StoreError, copy, database_role, leases
-from newsletter.store.database_role import Fact, Kind
+from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import archive_text, delivery, digest, subscriber, suppression
 from tests.fakes.database import copied
 from tests.fakes.rows import everything, fill, value
@@ -20,7 +20,7 @@ from tests.fakes.rows import everything, fill, value
 NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
 
 
-class Killed(Exception):  # noqa: N818 - what a SIGKILL is to a test
+class Killed(Exception):
     pass
 
 
@@ -133,7 +133,9 @@ def test_a_target_with_other_data_is_left_alone(source, store):
 
 def test_the_half_made_copy_of_another_database_is_left_alone(source, store):
     with store.begin() as tx:
-        database_role.note(tx, Kind.COPYING, Fact("sqlite elsewhere.db", NOW))
+        database_role.record_fact(
+            tx, DatabaseFactKind.COPYING, DatabaseFact("sqlite elsewhere.db", NOW)
+        )
     with pytest.raises(StoreError, match=r"half-made copy of sqlite elsewhere\.db"):
         copy.copy(source, store, NOW, quiet)
 
@@ -181,10 +183,10 @@ def test_a_nul_in_a_text_stops_nothing(source, store):
 @pytest.mark.parametrize(
     ("owner", "lease", "busy"),
     [
-        (f"{process.me()}/a", NOW + timedelta(minutes=1), True),
-        (f"{process.me()}/a", NOW - timedelta(minutes=1), False),
+        (f"{process.process_id()}/a", NOW + timedelta(minutes=1), True),
+        (f"{process.process_id()}/a", NOW - timedelta(minutes=1), False),
         (f"elsewhere/{os.getpid()}/1/a", NOW + timedelta(minutes=1), True),
-        (f"{process.me()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
+        (f"{process.process_id()[:-3]}xyz/a", NOW + timedelta(minutes=1), False),
     ],
     ids=["ours", "ours, too late", "elsewhere", "dead"],
 )
@@ -194,7 +196,7 @@ def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
     with store.begin() as tx:
         tx.execute(text("DELETE FROM life"))
         tx.execute(update(delivery).values(**change))
-        said = copy.at_work(tx, NOW, process.is_gone)
+        said = copy.at_work(tx, NOW, process.is_dead)
     assert said == ("/".join(owner.split("/")[:2]) if busy else "")
 
 
@@ -205,6 +207,6 @@ def test_an_address_is_described_without_its_password():
 
 def test_a_service_that_lives_is_named(store):
     with store.begin() as tx:
-        leases.beat(tx, "elsewhere/12/birth", "serve", NOW)
-        assert copy.at_work(tx, NOW, process.is_gone) == "elsewhere/12"
-        assert copy.at_work(tx, NOW + timedelta(minutes=6), process.is_gone) == ""
+        leases.heartbeat(tx, "elsewhere/12/birth", "serve", NOW)
+        assert copy.at_work(tx, NOW, process.is_dead) == "elsewhere/12"
+        assert copy.at_work(tx, NOW + timedelta(minutes=6), process.is_dead) == ""

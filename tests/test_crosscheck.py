@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from newsletter.domain.announcements import announcement, following
-from newsletter.domain.completeness import How
-from newsletter.ingest.feed_check import State, Why
-from newsletter.ingest.fetch import BatchGrowing, BatchLate
+from newsletter.domain.completeness import CompletedBy
+from newsletter.ingest.feed_check import FeedState, MismatchReason
+from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
 from newsletter.store import polls
 from tests.fakes.sky import Submission
 from tests.test_looking import FRIDAY, HOUR, MINUTE, MONDAY, THURSDAY, TUESDAY, WEDNESDAY, House
@@ -44,7 +44,7 @@ def test_one_look_is_enough_when_the_list_agrees(house):
     house.put(1, MONDAY)
     house.put(2, MONDAY, "cs.LG", "cs.AI")
     assert morning(house, MONDAY).papers == 2
-    assert house.how(MONDAY) == {"cs.AI": How.FEED, "cs.LG": How.FEED}
+    assert house.how(MONDAY) == {"cs.AI": CompletedBy.FEED, "cs.LG": CompletedBy.FEED}
     assert check(house, MONDAY).named == {"cs.AI": (2, 2), "cs.LG": (1, 1)}
     assert [what for what, _ in house.source.asked] == ["submitted", "named"]
 
@@ -55,8 +55,8 @@ def test_before_midnight_the_list_is_of_yesterday_and_is_not_used(house):
     house.put(7, TUESDAY)
     morning(house, MONDAY)
     assert morning(house, TUESDAY, after=MINUTE).papers == 1
-    assert check(house, TUESDAY).state == State.EARLY
-    assert house.how(TUESDAY)["cs.AI"] == How.LOOKS
+    assert check(house, TUESDAY).state == FeedState.EARLY
+    assert house.how(TUESDAY)["cs.AI"] == CompletedBy.LOOKS
     assert house.on(TUESDAY) == ["07"]
 
 
@@ -65,7 +65,7 @@ def test_on_the_first_day_a_list_of_yesterday_brings_no_flood(house):
         house.put(number, MONDAY)
     house.put(7, TUESDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.EARLY
+    assert check(house, TUESDAY).state == FeedState.EARLY
     assert house.on(TUESDAY) == ["07"]
     assert "by_id" not in [what for what, _ in house.source.asked]
 
@@ -75,14 +75,14 @@ def test_a_short_list_of_yesterday_is_known_by_its_papers(house):
     house.put(2, TUESDAY)
     morning(house, MONDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.EARLY
+    assert check(house, TUESDAY).state == FeedState.EARLY
 
 
 def test_a_short_list_of_yesterday_is_known_by_its_papers_dates_on_the_first_day(house):
     house.put(1, MONDAY)
     house.put(2, TUESDAY)
     morning(house, TUESDAY, after=MINUTE)
-    assert check(house, TUESDAY).state == State.EARLY
+    assert check(house, TUESDAY).state == FeedState.EARLY
     assert house.on(TUESDAY) == ["02"]
 
 
@@ -92,8 +92,8 @@ def test_a_list_of_yesterday_is_stale_when_it_should_not_be(house):
     morning(house, MONDAY)
     house.sky.stale |= {(TUESDAY, "cs.AI"), (TUESDAY, "cs.LG")}
     assert morning(house, TUESDAY).papers == 1
-    assert check(house, TUESDAY).state == State.STALE
-    assert house.how(TUESDAY) == {"cs.AI": How.ONCE, "cs.LG": How.ONCE}
+    assert check(house, TUESDAY).state == FeedState.STALE
+    assert house.how(TUESDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.ONCE}
 
 
 def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(house):
@@ -104,7 +104,7 @@ def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(house):
     morning(house, MONDAY)
     house.sky.stale.add((TUESDAY, "cs.AI"))
     assert morning(house, TUESDAY).papers == 12
-    assert house.how(TUESDAY) == {"cs.AI": How.ONCE, "cs.LG": How.FEED}
+    assert house.how(TUESDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.FEED}
     assert check(house, TUESDAY).named == {"cs.LG": (6, 6)}
 
 
@@ -112,9 +112,9 @@ def test_papers_the_api_lacks_are_waited_for_and_looked_up(house):
     house.put(1, TUESDAY)
     house.put(2, TUESDAY, lag=MIDNIGHT + 30 * MINUTE)
     house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
-    with pytest.raises(BatchGrowing):
+    with pytest.raises(AnnouncementIncomplete):
         house.fetch()
-    assert whys(house, TUESDAY) == [("02", "cs.AI", Why.WAITING)]
+    assert whys(house, TUESDAY) == [("02", "cs.AI", MismatchReason.WAITING)]
     assert house.until_whole().papers == 2
     assert house.clock.now == announcement(TUESDAY).public_from + MIDNIGHT + 30 * MINUTE
     assert whys(house, TUESDAY) == []
@@ -134,7 +134,7 @@ def test_by_hand_a_list_that_names_more_says_so_and_a_date_takes_what_is_there(h
     house.put(1, TUESDAY)
     house.put(2, TUESDAY, lag=12 * HOUR)
     house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
-    with pytest.raises(BatchGrowing):
+    with pytest.raises(AnnouncementIncomplete):
         house.fetch(settle=False)
     assert house.fetch(TUESDAY, settle=False).papers == 1
 
@@ -145,13 +145,13 @@ def test_by_hand_nobody_is_sent_away_for_one_paper_of_many(house):
     house.put(30, TUESDAY, lag=12 * HOUR)
     house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
     assert house.fetch(settle=False).papers == 29
-    assert whys(house, TUESDAY) == [("30", "cs.AI", Why.WAITING)]
+    assert whys(house, TUESDAY) == [("30", "cs.AI", MismatchReason.WAITING)]
 
 
 def test_an_api_that_shows_nothing_is_not_believed_when_the_list_names_papers(house):
     house.put(1, FRIDAY, lag=27 * HOUR)
     house.clock.now = announcement(FRIDAY).public_from + 25 * HOUR
-    with pytest.raises((BatchLate, BatchGrowing)):
+    with pytest.raises((AnnouncementLate, AnnouncementIncomplete)):
         house.fetch()
     assert morning(house, FRIDAY, after=27 * HOUR).papers == 1
 
@@ -169,7 +169,7 @@ def test_a_hold_of_nine_days_is_found_by_the_list_and_listed_once(house):
         day = following(day)
     assert house.on(following(FRIDAY)) == ["01*", "16", "66"]
     assert house.on(following(following(FRIDAY))) == ["17", "67"]
-    assert whys(house, following(FRIDAY)) == [("01", "cs.AI", Why.HELD)]
+    assert whys(house, following(FRIDAY)) == [("01", "cs.AI", MismatchReason.HELD)]
 
 
 def test_a_hold_longer_than_the_lookback_needs_the_list(house):
@@ -206,15 +206,15 @@ def test_a_cross_list_of_an_old_paper_is_new_in_its_category_only(house):
 def test_an_empty_category_is_known_to_be_empty_by_the_list(house):
     house.put(1, MONDAY, "cs.LG")
     assert morning(house, MONDAY).papers == 1
-    assert house.how(MONDAY) == {"cs.AI": How.FEED, "cs.LG": How.FEED}
+    assert house.how(MONDAY) == {"cs.AI": CompletedBy.FEED, "cs.LG": CompletedBy.FEED}
 
 
 def test_without_a_list_nothing_is_lost(house):
     house.sky.feedless.add(MONDAY)
     house.put(1, MONDAY)
     assert morning(house, MONDAY).papers == 1
-    assert check(house, MONDAY).state == State.ABSENT
-    assert house.how(MONDAY) == {"cs.AI": How.ONCE, "cs.LG": How.ONCE}
+    assert check(house, MONDAY).state == FeedState.ABSENT
+    assert house.how(MONDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.ONCE}
 
 
 def test_an_absent_list_does_not_wipe_out_what_it_said_before(house):
@@ -223,7 +223,7 @@ def test_an_absent_list_does_not_wipe_out_what_it_said_before(house):
     house.sky.feedless.add(MONDAY)
     house.clock.on(hours=2)
     house.again()
-    assert check(house, MONDAY).state == State.FRESH
+    assert check(house, MONDAY).state == FeedState.FRESH
 
 
 def test_after_an_outage_a_list_of_yesterday_is_not_of_today(house):
@@ -237,4 +237,4 @@ def test_after_an_outage_a_list_of_yesterday_is_not_of_today(house):
     assert len(house.on(WEDNESDAY)) == 11
     house.clock.on(hours=2)
     house.again()
-    assert check(house, WEDNESDAY).state == State.EARLY
+    assert check(house, WEDNESDAY).state == FeedState.EARLY

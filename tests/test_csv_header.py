@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from newsletter.domain.csv_header import Columns
-from newsletter.domain.subscriber_csv import read_roster
+from newsletter.domain.subscriber_csv import read_subscribers
 
 RUBRICS = {"models", "stars"}
 NAMES = ("First Name", "Last Name")
@@ -63,7 +63,7 @@ LEFT = {
 @pytest.mark.parametrize("program", EXPORTS)
 def test_20_an_export_is_read_once_its_columns_are_named(program: str):
     data, theirs = EXPORTS[program]
-    refused = read_roster(data, RUBRICS)
+    refused = read_subscribers(data, RUBRICS)
     said = "\n".join(map(str, refused.faults))
     assert refused.rows == ()
     assert "--rubric SLUG" in said
@@ -71,7 +71,7 @@ def test_20_an_export_is_read_once_its_columns_are_named(program: str):
     for column, names in theirs.items():
         for name in names:
             assert f'--map {column}="{" ".join(name.split())}"'.lower() in said.lower()
-    read = read_roster(data, RUBRICS, Columns(theirs, "models", ignore=True))
+    read = read_subscribers(data, RUBRICS, Columns(theirs, "models", ignore=True))
     assert read.faults == ()
     assert [(row.email, row.rubric, row.timezone) for row in read.rows] == [
         ("a@x.org", "models", None)
@@ -82,14 +82,14 @@ def test_20_an_export_is_read_once_its_columns_are_named(program: str):
 @pytest.mark.parametrize("program", LEFT)
 def test_20_who_left_elsewhere_is_not_taken_over(program: str):
     data = EXPORTS[program][0].replace(*LEFT[program])
-    read = read_roster(data, RUBRICS, Columns({}, "models", ignore=True))
+    read = read_subscribers(data, RUBRICS, Columns({}, "models", ignore=True))
     assert read.rows == ()
     assert "this person left" in str(read.faults[0])
 
 
 def test_20_a_file_without_a_header_is_told_so_once():
     for data in ("a@x.org,models\n", "models;a@x.org;Ada\nstars;b@x.org;Bo\n"):
-        [fault] = read_roster(data, RUBRICS).faults
+        [fault] = read_subscribers(data, RUBRICS).faults
         assert str(fault).startswith("line 1: the file has no header")
 
 
@@ -104,11 +104,11 @@ def test_20_a_file_without_a_header_is_told_so_once():
     ],
 )
 def test_20_what_is_said_must_fit_the_file(header: str, columns: Columns, said: str):
-    faults = read_roster(f"{header}\na@x.org,models,\n", RUBRICS, columns).faults
+    faults = read_subscribers(f"{header}\na@x.org,models,\n", RUBRICS, columns).faults
     assert any(said in fault.message for fault in faults), faults
 
 
 def test_20_an_unnamed_or_unknown_column_is_left_out_where_asked():
     data = "email,,rubric,x\na@x.org,what,models,y\n"
-    [row] = read_roster(data, RUBRICS, Columns(ignore=True)).rows
+    [row] = read_subscribers(data, RUBRICS, Columns(ignore=True)).rows
     assert (row.email, row.rubric) == ("a@x.org", "models")

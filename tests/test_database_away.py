@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from newsletter.delivery.sender import Limits
+from newsletter.delivery.sender import SendLimits
 from tests.fakes.services import Town, town_on, wait_for
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_a_database_that_goes_away_costs_no_mail_and_doubles_none(tmp_path: Path
         doubtful = {email for email, state in states.items() if state == "unknown"}
         assert (len(states), max(taken.values())) == (READERS, 1)
         assert taken.keys() | doubtful == states.keys()
-        assert len(doubtful) <= Limits().threads
+        assert len(doubtful) <= SendLimits().threads
         assert town.editions() == [("one", 1)]
 
 

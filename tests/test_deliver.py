@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event, select
 
-from newsletter.delivery.sender import Limits, Tally
+from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid.mailer import SendGrid
-from newsletter.process import is_gone
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.process import is_dead
 from newsletter.store import Store, StoreError, claims, deliveries, subscribers
 from newsletter.store.tables import mailing
 from tests.fakes.mail import FakeMailer, Town, reader, settings
@@ -41,9 +41,9 @@ def fake() -> Iterator[FakeSendGrid]:
         yield running
 
 
-def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGrid:
+def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGridMailer:
     given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
-    return SendGrid(given, timeout=timeout)
+    return SendGridMailer(given, timeout=timeout)
 
 
 def failing(verdict: Verdict, times: int = 10**9, wait: float | None = None) -> FakeMailer:
@@ -148,7 +148,7 @@ def test_03_an_ambiguous_answer_is_never_sent_again(town: Town, fake: FakeSendGr
         ]
     )
 
-    tally = town.send(sendgrid(fake, timeout=0.4), limits=Limits(threads=1))
+    tally = town.send(sendgrid(fake, timeout=0.4), limits=SendLimits(threads=1))
 
     assert tally == Tally(accepted=1, unknown=3)
     assert town.send(sendgrid(fake)) == Tally(accepted=1, unknown=3)
@@ -172,7 +172,7 @@ def test_04_a_row_that_never_gets_through_waits_for_the_next_run(town: Town):
     town.settle(2)
     town.announce()
 
-    tally = town.send(failing(Verdict.UNSENT), limits=Limits(threads=1))
+    tally = town.send(failing(Verdict.UNSENT), limits=SendLimits(threads=1))
 
     assert tally.pending == 2
     assert round(sum(town.clock.naps)) == 2 + 4 + 8 + 16 + 32
@@ -187,7 +187,7 @@ def test_04_when_nothing_can_be_reached_the_run_stops_early(town: Town):
     fail = mailer.before
     mailer.before = lambda email: (tries.append(email), fail(email))[1]
 
-    tally = town.send(mailer, limits=Limits(threads=4))
+    tally = town.send(mailer, limits=SendLimits(threads=4))
 
     assert tally.pending == 40
     assert "in a row" in tally.halted_reason
@@ -212,7 +212,7 @@ def test_04_a_mail_server_that_is_started_anew_does_not_end_the_run(
 
     mailer = FakeMailer(before=refuse)
 
-    assert town.send(mailer, limits=Limits()) == Tally(accepted=people)
+    assert town.send(mailer, limits=SendLimits()) == Tally(accepted=people)
 
     assert len(mailer.taken) == people
     assert town.clock.now() - back < timedelta(seconds=40)
@@ -224,7 +224,7 @@ def test_04_a_refused_connection_loses_nobody(town: Town, fake: FakeSendGrid):
     free = socket.create_server(("127.0.0.1", 0))
     nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     free.close()
-    dead = SendGrid(settings(sendgrid_api_key="SG.secret", sendgrid_url=nobody))
+    dead = SendGridMailer(settings(sendgrid_api_key="SG.secret", sendgrid_url=nobody))
 
     assert town.send(dead).pending == 2
     assert town.send(sendgrid(fake)) == Tally(accepted=2)
@@ -249,7 +249,7 @@ def test_05_too_many_requests_pauses_everyone_and_costs_no_patience(
     town.announce()
     fake.faults.append(refusal(429, "too many requests", **headers))
 
-    assert town.send(sendgrid(fake), limits=Limits(threads=1)) == Tally(accepted=3)
+    assert town.send(sendgrid(fake), limits=SendLimits(threads=1)) == Tally(accepted=3)
 
     assert len(town.clock.naps) == 1
     assert least <= town.clock.naps[0] <= most
@@ -262,7 +262,7 @@ def test_05_endless_throttling_ends_the_run_without_a_hot_loop(town: Town):
     town.announce()
     mailer = failing(Verdict.THROTTLED, wait=0.0)
 
-    tally = town.send(mailer, limits=Limits(threads=1))
+    tally = town.send(mailer, limits=SendLimits(threads=1))
 
     assert tally.pending == 3
     assert "10 in a row" in tally.halted_reason
@@ -276,7 +276,7 @@ def test_06_no_credit_halts_the_run_and_marks_nobody(town: Town, fake: FakeSendG
     town.announce()
     fake.faults.extend([Fault()] * 4 + [refusal(status, "Maximum credits exceeded")] * 20)
 
-    tally = town.send(sendgrid(fake), limits=Limits(threads=3))
+    tally = town.send(sendgrid(fake), limits=SendLimits(threads=3))
 
     assert (tally.accepted, tally.pending) == (4, 8)
     assert "Maximum credits exceeded" in tally.halted_reason
@@ -309,7 +309,7 @@ def test_07_a_fault_of_the_message_halts_instead_of_rejecting_all(
     town.announce()
     fake.fault_for = lambda _payload: refusal(400, "Wrong.", where)
 
-    tally = town.send(sendgrid(fake), limits=Limits(threads=2))
+    tally = town.send(sendgrid(fake), limits=SendLimits(threads=2))
 
     assert (tally.pending, tally.rejected) == (5, 0)
     assert "Wrong." in tally.halted_reason
@@ -334,7 +334,7 @@ def test_five_server_errors_in_a_row_end_the_run(town: Town, fake: FakeSendGrid)
     town.announce()
     fake.fault_for = lambda _payload: refusal(503, "down")
 
-    tally = town.send(sendgrid(fake), limits=Limits(threads=2))
+    tally = town.send(sendgrid(fake), limits=SendLimits(threads=2))
 
     assert 5 <= tally.unknown <= 7
     assert tally.unknown + tally.pending == 30
@@ -396,7 +396,7 @@ def test_10_leaving_in_the_middle_of_a_run_is_obeyed_at_once(town: Town):
 
     mailer = FakeMailer(before=leave)
 
-    assert town.send(mailer, limits=Limits(threads=1)) == Tally(accepted=1, skipped=9)
+    assert town.send(mailer, limits=SendLimits(threads=1)) == Tally(accepted=1, skipped=9)
     assert len(mailer.taken) == 1
 
 
@@ -406,7 +406,7 @@ def test_the_pace_is_kept_over_the_whole_run(town: Town):
     started = []
     mailer = FakeMailer(before=lambda _email: started.append(town.clock.now()))
 
-    town.send(mailer, limits=Limits(threads=4, per_second=2))
+    town.send(mailer, limits=SendLimits(threads=4, per_second=2))
 
     assert len(started) == 12
     for first in started:
@@ -439,7 +439,7 @@ def test_a_fault_of_the_program_leaves_its_row_in_doubt_and_the_others_whole(tow
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        town.send(FakeMailer(before=break_third), limits=Limits(threads=1))
+        town.send(FakeMailer(before=break_third), limits=SendLimits(threads=1))
 
     states = [row.state for row in town.rows()]
     assert states.count("sending") == 1
@@ -488,8 +488,8 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
             tx, town.digest_id, "elsewhere/1/x", now=town.clock.now(), until=later, limit=5
         )
     with town.store.begin() as tx:
-        assert claims.expire(tx, later - timedelta(minutes=1), is_gone) == 0
-        assert claims.expire(tx, later + timedelta(minutes=1), is_gone) == 1
+        assert claims.expire(tx, later - timedelta(minutes=1), is_dead) == 0
+        assert claims.expire(tx, later + timedelta(minutes=1), is_dead) == 1
         for state, changes in (
             (DeliveryState.PENDING, False),
             (DeliveryState.REJECTED, False),
@@ -503,7 +503,7 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
 def test_03_the_operator_resolves_what_is_in_doubt(town: Town):
     town.settle(2)
     town.announce()
-    town.send(failing(Verdict.UNKNOWN), limits=Limits(threads=1))
+    town.send(failing(Verdict.UNKNOWN), limits=SendLimits(threads=1))
     now = town.clock.now()
     with town.store.begin() as tx:
         first, second = sorted(claims.doubts(tx), key=lambda doubt: doubt.email)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.domain.digest import USUAL_SHARE, compose, sum_up, usual_share
+from newsletter.domain.digest import USUAL_SHARE, compose, merge_digests, usual_share
 from newsletter.domain.model import (
     Criterion,
     DayKind,
@@ -346,12 +346,14 @@ def picked(name: str, total: int, *, followed: str = "", day: date = DAY) -> Dig
 def test_a_limit_in_a_sum_of_days_goes_to_followed_authors_first():
     hers = "Kara Hanson"
     parts = [picked("best", 17), picked("good", 16), picked("hers", 9, followed=hers)]
-    week = sum_up(parts)
+    week = merge_digests(parts)
     assert (ids(week), week.beyond) == (["best", "hers"], 1)
-    week = sum_up([*parts, picked("unread", 0, followed=hers)])
+    week = merge_digests([*parts, picked("unread", 0, followed=hers)])
     assert (ids(week), week.beyond) == (["hers", "unread"], 2)
     # More of hers than the limit lets in are all there, and nothing else is.
-    week = sum_up([*parts, picked("unread", 0, followed=hers), picked("late", 8, followed=hers)])
+    week = merge_digests(
+        [*parts, picked("unread", 0, followed=hers), picked("late", 8, followed=hers)]
+    )
     assert (ids(week), week.beyond) == (["hers", "late", "unread"], 2)
 
 
@@ -359,7 +361,7 @@ def test_a_limit_in_a_sum_of_days_goes_to_followed_authors_first():
 def test_a_sum_of_days_keeps_to_the_newest_limit(limit, kept):
     parts = [picked("b", 16), picked("c", 15), picked("a", 17)]
     newest = replace(parts[-1], rubric=replace(RUBRIC, max_papers=limit))
-    assert ids(sum_up([*parts[:-1], newest])) == list(kept)
+    assert ids(merge_digests([*parts[:-1], newest])) == list(kept)
 
 
 def test_a_sum_adds_receipts_and_names_the_nearest_misses():
@@ -367,7 +369,7 @@ def test_a_sum_adds_receipts_and_names_the_nearest_misses():
     second = day({f"n{n}": (6, 9 - n) for n in range(5)})
     late = [Listing(paper("late", categories=("cs.AI",)), late=True)]
     third = day({"late": (1, 1)}, papers=late)
-    week = sum_up([first, second, third])
+    week = merge_digests([first, second, third])
     assert [miss.paper.id for miss in week.near_misses] == ["n0", "n1", "n2", "m1", "n3"]
     assert (week.coverage.announced, week.coverage.late) == (10, 1)
     assert week.coverage.by_category == {"cs.LG": 9, "cs.AI": 1}
@@ -394,8 +396,8 @@ def test_a_score_of_nothing_counts_as_zero():
 def test_the_misses_of_a_sum_are_the_nearest_to_the_newest_bar():
     first, second = day({"a": (3, 9), "b": (6, 5)}), day({"c": (2, 2)})
     newest = replace(second, rubric=replace(RUBRIC, relevance=3, novelty=9))
-    assert [m.paper.id for m in sum_up([first, newest]).near_misses] == ["a", "b", "c"]
-    assert [m.paper.id for m in sum_up([first, second]).near_misses] == ["b", "a", "c"]
+    assert [m.paper.id for m in merge_digests([first, newest]).near_misses] == ["a", "b", "c"]
+    assert [m.paper.id for m in merge_digests([first, second]).near_misses] == ["b", "a", "c"]
 
 
 def test_categories_with_as_many_papers_stand_in_the_order_of_their_names():
@@ -406,4 +408,4 @@ def test_categories_with_as_many_papers_stand_in_the_order_of_their_names():
     found = day({"b": (1, 1), "a": (1, 1)}, papers=listed)
     assert list(found.coverage.by_category) == ["cs.AI", "cs.LG"]
     other = replace(found, coverage=replace(found.coverage, by_category={"cs.LG": 1, "cs.AI": 1}))
-    assert list(sum_up([other, other]).coverage.by_category) == ["cs.AI", "cs.LG"]
+    assert list(merge_digests([other, other]).coverage.by_category) == ["cs.AI", "cs.LG"]

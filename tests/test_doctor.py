@@ -18,12 +18,12 @@ from sqlalchemy import text
 
 from newsletter import bootstrap
 from newsletter.domain import announcements
-from newsletter.domain.findings import Record, State, Told, fail, ok
+from newsletter.domain.findings import CheckResult, DnsRecord, FindingState, fail, ok
 from newsletter.operations.doctor import endpoints, local, run
 from newsletter.operations.doctor.run import Question
 from newsletter.settings import Settings
 from newsletter.store import Store, papers
-from newsletter.store.diagnostics import Look
+from newsletter.store.diagnostics import DatabaseDiagnostics
 from newsletter.web.app import create_app
 from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
@@ -158,7 +158,7 @@ def world(tmp_path, outside):
     reader(store)
     with store.begin() as tx:
         papers.keep(tx, [paper(str(number)) for number in range(40)])
-        entries = [announcements.Entry("cs.LG", str(number)) for number in range(40)]
+        entries = [announcements.ListingEntry("cs.LG", str(number)) for number in range(40)]
         papers.list_papers(tx, date(2025, 9, 23), entries, late=False)
     store.close()
     return made
@@ -247,14 +247,14 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     outside.feed.given = {}
     outside.arxiv.always = lambda _request, reply: replace(reply, status=503)
     checks = asked()
-    failed = {name for name, one in checks.items() if one.state is State.FAIL}
+    failed = {name for name, one in checks.items() if one.state is FindingState.FAIL}
     assert failed == {
         "sendgrid key", "sendgrid mail", "anthropic key", "price", "arxiv api", "event hook",
         "inbound hook",
     }  # fmt: skip
     # What could not be looked at is neither well nor broken.
     unseen = {checks[name].state for name in ("event webhook", "spf", "arxiv feed")}
-    assert unseen == {State.WARN}
+    assert unseen == {FindingState.WARN}
     assert "led elsewhere (301)" in checks["inbound hook"].said
     assert all(checks[name].fix for name in failed)
     assert KEY not in str(checks)
@@ -285,7 +285,7 @@ def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside)
 
 def test_offline_asks_nobody(asked, outside):
     checks = asked(offline=True)
-    assert State.FAIL not in {one.state for one in checks.values()}
+    assert FindingState.FAIL not in {one.state for one in checks.values()}
     assert not outside.sendgrid.asked
     assert not outside.claude.requests
     assert not outside.names.asked
@@ -329,15 +329,15 @@ def test_mail_by_smtp_and_replies_by_imap(tmp_path, monkeypatch):
             database_url=f"sqlite:///{tmp_path / 'none.db'}", operator_email="o@example.org",
         )  # fmt: skip
         found = by_check(run.examine(given, lambda: NOW, offline=False))
-    assert found["smtp login"].state is State.OK
-    assert found["imap login"].state is State.OK
-    assert found["spf"].state is State.FAIL
+    assert found["smtp login"].state is FindingState.OK
+    assert found["imap login"].state is FindingState.OK
+    assert found["spf"].state is FindingState.FAIL
     assert found["spf"].records[0].value == "v=spf1 a:127.0.0.1 ~all"
-    assert found["dkim"].state is State.WARN
-    assert (found["dmarc"].state, found["replies"].state) == (State.OK, State.OK)
-    assert found["pages"].state is State.FAIL
+    assert found["dkim"].state is FindingState.WARN
+    assert (found["dmarc"].state, found["replies"].state) == (FindingState.OK, FindingState.OK)
+    assert found["pages"].state is FindingState.FAIL
     assert smtp.messages == []
-    assert (found["smtp mail"].state, "RSET" in found["smtp mail"].said) == (State.OK, True)
+    assert (found["smtp mail"].state, "RSET" in found["smtp mail"].said) == (FindingState.OK, True)
     said = [command for command in smtp.commands if command[:4] in {"MAIL", "RCPT", "DATA", "RSET"}]
     assert said == ["MAIL FROM:<a@example.org>", "RCPT TO:<o@example.org>", "RSET"]
     assert "UID SEARCH" not in imap.verbs
@@ -349,7 +349,7 @@ def test_a_login_that_is_refused(tmp_path, monkeypatch):
         given = settings(smtp_url=smtp.url, mailer="smtp")
         [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "smtp account"]
         [found] = question.ask().findings
-    assert found.state is State.FAIL
+    assert found.state is FindingState.FAIL
     assert "refused the login" in found.said
 
 
@@ -367,24 +367,28 @@ def test_a_mail_server_that_takes_the_login_but_not_our_mail(tmp_path, monkeypat
         )  # fmt: skip
         asked = [q for q in run._outside(given, bootstrap.now) if q.check.startswith("smtp")]
         found = by_check([one for question in asked for one in question.ask().findings])
-    assert found["smtp login"].state is State.OK
-    assert found["smtp mail"].state is State.FAIL
+    assert found["smtp login"].state is FindingState.OK
+    assert found["smtp mail"].state is FindingState.FAIL
     assert answer in found["smtp mail"].said.replace(": ", " ")
 
 
 @pytest.mark.parametrize(
     ("answer", "state", "said"),
     [
-        (200, State.OK, "200, taken; nothing was delivered"),
-        (202, State.WARN, "may have been sent"),
+        (200, FindingState.OK, "200, taken; nothing was delivered"),
+        (202, FindingState.WARN, "may have been sent"),
         (
             (403, {"errors": [{"message": "not a verified Sender Identity"}]}),
-            State.FAIL,
+            FindingState.FAIL,
             "verified",
         ),
-        ((401, {"errors": [{"message": "Maximum credits exceeded"}]}), State.FAIL, "credits"),
-        (415, State.FAIL, "415"),
-        (302, State.FAIL, "302"),
+        (
+            (401, {"errors": [{"message": "Maximum credits exceeded"}]}),
+            FindingState.FAIL,
+            "credits",
+        ),
+        (415, FindingState.FAIL, "415"),
+        (302, FindingState.FAIL, "302"),
     ],
 )
 def test_a_key_with_all_rights_may_still_not_mail(outside, answer, state, said):
@@ -395,14 +399,14 @@ def test_a_key_with_all_rights_may_still_not_mail(outside, answer, state, said):
     )  # fmt: skip
     asked = [q for q in run._outside(given, bootstrap.now) if q.check.startswith("sendgrid")]
     found = by_check([one for question in asked for one in question.ask().findings])
-    assert found["sendgrid key"].state is State.OK
+    assert found["sendgrid key"].state is FindingState.OK
     assert (found["sendgrid mail"].state, said in found["sendgrid mail"].said) == (state, True)
 
 
 def test_without_an_operator_no_mail_is_tried(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
     [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "sendgrid mail"]
-    assert [one.state for one in question.ask().findings] == [State.WARN]
+    assert [one.state for one in question.ask().findings] == [FindingState.WARN]
     assert not outside.sendgrid.asked
 
 
@@ -413,36 +417,36 @@ def test_our_own_pages_turn_away_what_nobody_signed(store):
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
         found = by_check(endpoints.check(asking, 5).findings)
     assert {name: one.state for name, one in found.items()} == {
-        "pages": State.OK, "event hook": State.OK, "inbound hook": State.OK,
+        "pages": FindingState.OK, "event hook": FindingState.OK, "inbound hook": FindingState.OK,
     }  # fmt: skip
     with served(create_app(desk(store))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
         found = by_check(endpoints.check(asking, 5).findings)
-    assert found["event hook"].state is State.FAIL
+    assert found["event hook"].state is FindingState.FAIL
     assert "off in the service" in found["event hook"].said
 
 
 def test_a_real_service_must_be_reached_by_https():
     given = settings(mailer="smtp", public_url="http://127.0.0.1:9")
     [found] = endpoints.check(given, 1).findings
-    assert (found.state, "https" in found.fix) == (State.FAIL, True)
+    assert (found.state, "https" in found.fix) == (FindingState.FAIL, True)
 
 
 @pytest.mark.parametrize(
     ("change", "check", "state"),
     [
-        ({"url": "https://elsewhere.example.org/"}, "event webhook", State.FAIL),
-        ({"enabled": False}, "event webhook", State.FAIL),
-        ({"spam_report": False}, "event webhook", State.WARN),
-        ({"public_key": ""}, "event webhook", State.WARN),
-        ({"public_key": Signer().public}, "event webhook", State.FAIL),
+        ({"url": "https://elsewhere.example.org/"}, "event webhook", FindingState.FAIL),
+        ({"enabled": False}, "event webhook", FindingState.FAIL),
+        ({"spam_report": False}, "event webhook", FindingState.WARN),
+        ({"public_key": ""}, "event webhook", FindingState.WARN),
+        ({"public_key": Signer().public}, "event webhook", FindingState.FAIL),
         (
             {"url": f"https://old.example.org{endpoints.INBOUND}{SECRET}"},
             "inbound parse",
-            State.FAIL,
+            FindingState.FAIL,
         ),
-        ({"send_raw": False}, "inbound parse", State.FAIL),
-        ({"hostname": "other.example.org"}, "inbound parse", State.FAIL),
+        ({"send_raw": False}, "inbound parse", FindingState.FAIL),
+        ({"hostname": "other.example.org"}, "inbound parse", FindingState.FAIL),
     ],
 )
 def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
@@ -458,21 +462,21 @@ def test_what_sendgrid_is_set_to_tell_us(outside, change, check, state):
     [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "webhooks"]
     found = by_check(question.ask().findings)
     assert found.pop(check).state is state
-    assert {one.state for one in found.values()} == {State.OK}
+    assert {one.state for one in found.values()} == {FindingState.OK}
 
 
 def test_a_key_that_may_not_mail_or_not_see_the_lists(outside):
     given = settings(sendgrid_api_key=KEY, sendgrid_url=outside.sendgrid.url)
     [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "sendgrid account"]
     for scopes, state in (
-        (RIGHTS[:1], State.WARN),
-        (RIGHTS[:2], State.WARN),
-        (RIGHTS[1:], State.FAIL),
+        (RIGHTS[:1], FindingState.WARN),
+        (RIGHTS[:2], FindingState.WARN),
+        (RIGHTS[1:], FindingState.FAIL),
     ):
         outside.sendgrid.given["GET", "/v3/scopes"] = (200, {"scopes": scopes})
         assert question.ask().findings[0].state is state
     outside.sendgrid.given["GET", "/v3/scopes"] = (200, b"<html>")
-    assert question.ask().findings[0].state is State.FAIL
+    assert question.ask().findings[0].state is FindingState.FAIL
 
 
 def test_the_clock_is_compared_with_whoever_answers(outside):
@@ -482,26 +486,26 @@ def test_the_clock_is_compared_with_whoever_answers(outside):
     _, offsets = run._ask_all(questions, lambda: NOW, 10)
     assert offsets == [-420.0]
     found = local.clock_found(offsets)
-    assert (found.state, found.said) == (State.FAIL, "420 s behind the servers asked")
-    assert local.clock_found([-420.0, 1.0]).state is State.OK
-    assert local.clock_found([45.0]).state is State.WARN
-    assert local.clock_found([]).state is State.WARN
+    assert (found.state, found.said) == (FindingState.FAIL, "420 s behind the servers asked")
+    assert local.clock_found([-420.0, 1.0]).state is FindingState.OK
+    assert local.clock_found([45.0]).state is FindingState.WARN
+    assert local.clock_found([]).state is FindingState.WARN
 
 
 def test_who_is_silent_is_told_and_keeps_nobody_waiting():
     def sleep():
         time.sleep(3)
-        return Told()
+        return CheckResult()
 
     questions = [
         Question("slow", sleep),
-        Question("quick", lambda: Told((ok("quick", "here"),))),
+        Question("quick", lambda: CheckResult((ok("quick", "here"),))),
     ]
     started = time.monotonic()
     found, _ = run._ask_all(questions, lambda: NOW, 0.3)
     assert time.monotonic() - started < 2
     assert [(one.check, one.state) for one in found] == [
-        ("slow", State.FAIL), ("quick", State.OK),
+        ("slow", FindingState.FAIL), ("quick", FindingState.OK),
     ]  # fmt: skip
     assert "no answer within" in found[0].said
 
@@ -517,32 +521,42 @@ def test_secrets_in_the_words_of_others_are_blotted_out():
 
 
 def test_the_schema_is_judged_by_its_step(store, tmp_path):
-    assert local.database_found(store).state is State.OK
+    assert local.database_found(store).state is FindingState.OK
     with store.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     found = local.database_found(store)
-    assert (found.state, found.fix) == (State.WARN, "newsletter migrate")
+    assert (found.state, found.fix) == (FindingState.WARN, "newsletter migrate")
     with store.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert local.database_found(store).state is State.FAIL
-    assert local._judged(Look("SQLite 3.31.1", "1", "1", 0)).state is State.FAIL
-    assert local._judged(Look("PostgreSQL 12.2", "1", "1", 0)).state is State.FAIL
-    assert local._judged(Look("PostgreSQL 16beta1", "1", "1", 0)).state is State.OK
+    assert local.database_found(store).state is FindingState.FAIL
+    assert (
+        local._judged(DatabaseDiagnostics("SQLite 3.31.1", "1", "1", 0)).state is FindingState.FAIL
+    )
+    assert (
+        local._judged(DatabaseDiagnostics("PostgreSQL 12.2", "1", "1", 0)).state
+        is FindingState.FAIL
+    )
+    assert (
+        local._judged(DatabaseDiagnostics("PostgreSQL 16beta1", "1", "1", 0)).state
+        is FindingState.OK
+    )
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"no database" * 1000)
     opened = Store(f"sqlite:///{broken}")
-    assert local.database_found(opened).state is State.FAIL
+    assert local.database_found(opened).state is FindingState.FAIL
     opened.close()
 
 
 def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
     given = settings(outbox_dir=tmp_path / "a" / "b", database_url=f"sqlite:///{tmp_path}/n.db")
-    assert [one.state for one in local.disk_found(given)] == [State.OK, State.OK]
+    assert [one.state for one in local.disk_found(given)] == [FindingState.OK, FindingState.OK]
     free = 2 * 1024 * local.MEGABYTE
-    for less, state in ((0, State.OK), (1500, State.WARN), (2000, State.FAIL)):
+    for less, state in ((0, FindingState.OK), (1500, FindingState.WARN), (2000, FindingState.FAIL)):
         left = free - less * local.MEGABYTE
-        assert local.room(left, free // 2, tmp_path, "database", writable=True).state is state
-    assert local.room(free, free // 2, tmp_path, "database", writable=False).state is State.FAIL
+        assert local.app(left, free // 2, tmp_path, "database", writable=True).state is state
+    assert (
+        local.app(free, free // 2, tmp_path, "database", writable=False).state is FindingState.FAIL
+    )
 
 
 def test_a_category_that_arxiv_has_not_is_told(tmp_path):
@@ -553,29 +567,36 @@ def test_a_category_that_arxiv_has_not_is_told(tmp_path):
     _, found = local.rubrics_found(settings(rubrics_dir=tmp_path))
     assert "'cs.LH' is no arXiv category" in found[0].said
     assert [(one.state, one.said) for one in (found[0], found[2])] == [
-        (State.FAIL, found[0].said),
-        (State.WARN, "wide.md: astro-ph alone finds few papers"),
+        (FindingState.FAIL, found[0].said),
+        (FindingState.WARN, "wide.md: astro-ph alone finds few papers"),
     ]
 
 
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
     rubrics = {"stars": desk(None).rubrics["stars"], "idle": desk(None).rubrics["models"]}
-    assert local.readers_found(rubrics, {"stars": 3}).state is State.OK
-    assert local.readers_found(rubrics, {}).state is State.WARN
+    assert local.readers_found(rubrics, {"stars": 3}).state is FindingState.OK
+    assert local.readers_found(rubrics, {}).state is FindingState.WARN
     found = local.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})
-    assert (found.state, found.said) == (State.FAIL, "no file for gone, lost, with 3 readers")
+    assert (found.state, found.said) == (
+        FindingState.FAIL,
+        "no file for gone, lost, with 3 readers",
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "check", "state"),
     [
-        ({"sendgrid_event_key": "nonsense"}, "event key", State.FAIL),
-        ({"sendgrid_event_key": f"{SIGNER.public}, nonsense"}, "event key", State.FAIL),
-        ({"sendgrid_event_key": f"{SIGNER.public}, {Signer().public}"}, "event key", State.OK),
-        ({"sendgrid_inbound_key": "MFkw"}, "inbound key", State.FAIL),
-        ({"inbound_secret": "short"}, "inbound secret", State.FAIL),
-        ({"inbound_secret": "with/a/slash/0123456789"}, "inbound secret", State.FAIL),
-        ({"mailer": "sendgrid"}, "event key", State.WARN),
+        ({"sendgrid_event_key": "nonsense"}, "event key", FindingState.FAIL),
+        ({"sendgrid_event_key": f"{SIGNER.public}, nonsense"}, "event key", FindingState.FAIL),
+        (
+            {"sendgrid_event_key": f"{SIGNER.public}, {Signer().public}"},
+            "event key",
+            FindingState.OK,
+        ),
+        ({"sendgrid_inbound_key": "MFkw"}, "inbound key", FindingState.FAIL),
+        ({"inbound_secret": "short"}, "inbound secret", FindingState.FAIL),
+        ({"inbound_secret": "with/a/slash/0123456789"}, "inbound secret", FindingState.FAIL),
+        ({"mailer": "sendgrid"}, "event key", FindingState.WARN),
     ],
 )
 def test_keys_by_their_form(given, check, state):
@@ -584,7 +605,7 @@ def test_keys_by_their_form(given, check, state):
 
 def test_the_price_is_held_against_the_budgets(asked):
     found = asked(offline=True, NEWSLETTER_BUDGET_USD="0.001")["price"]
-    assert found.state is State.WARN
+    assert found.state is FindingState.WARN
     assert "over the budget: stars" in found.said
     found = asked(offline=True, NEWSLETTER_BUDGET_USD="1", NEWSLETTER_MONTHLY_BUDGET_USD="0.01")[
         "price"
@@ -654,9 +675,9 @@ def test_nonsense_of_a_provider_is_a_finding(outside, body):
 
 
 def test_what_a_name_server_says_is_one_harmless_line():
-    wild = Record("a\x1b[31m.org", "TXT", "v=DMARC1;\n\x07 p=none", stands=True)
+    wild = DnsRecord("a\x1b[31m.org", "TXT", "v=DMARC1;\n\x07 p=none", stands=True)
     [found] = run._clean(settings(), [ok("x", "y", wild)])
-    assert found.records == (Record("a [31m.org", "TXT", "v=DMARC1; p=none", stands=True),)
+    assert found.records == (DnsRecord("a [31m.org", "TXT", "v=DMARC1; p=none", stands=True),)
 
 
 def test_without_a_name_server_the_records_are_told_all_the_same(outside):
@@ -669,7 +690,7 @@ def test_without_a_name_server_the_records_are_told_all_the_same(outside):
     )  # fmt: skip
     [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
-    assert {one.state for one in found.values()} == {State.FAIL}
+    assert {one.state for one in found.values()} == {FindingState.FAIL}
     assert all("did not answer" in one.said and one.fix for one in found.values())
     values = {record.value for one in found.values() for record in one.records}
     assert {"10 mx.sendgrid.net", "v=DMARC1; p=none", "u1.wl.sendgrid.net"} <= values
@@ -682,7 +703,7 @@ def test_a_domain_that_sendgrid_does_not_know_fails(outside):
     )  # fmt: skip
     [question] = [q for q in run._outside(given, bootstrap.now) if q.check == "dns"]
     found = by_check(question.ask().findings)
-    assert (found["spf"].state, found["dkim"].state) == (State.FAIL, State.FAIL)
+    assert (found["spf"].state, found["dkim"].state) == (FindingState.FAIL, FindingState.FAIL)
     assert "Authenticate Your Domain" in found["dkim"].fix
 
 

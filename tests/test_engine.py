@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import process
-from newsletter.context import no_report
-from newsletter.errors import Stopped, Trouble
-from newsletter.jobs.dbos_engine import Dbos
-from newsletter.jobs.engine import Local
-from newsletter.jobs.reaper import Rhythm
+from newsletter.context import no_progress
+from newsletter.errors import OperatorError, Stopped
+from newsletter.jobs.dbos_engine import DbosEngine
+from newsletter.jobs.engine import LocalEngine
+from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.settings import SettingsError
 from newsletter.store import Store, tasks
-from newsletter.store.tasks import Ending, Kind, State, Unit
+from newsletter.store.tasks import Task, TaskKind, TaskResult, TaskState
 from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ needs_postgres = pytest.mark.skipif(
     not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL"
 )
 DAY = date(2025, 11, 18)
-QUICK = Rhythm(*(timedelta(seconds=seconds) for seconds in (0.1, 0.1, 1.0, 0.5)))
+QUICK = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.1, 0.1, 1.0, 0.5)))
 
 
-def mails(count: int) -> list[Unit]:
-    return [Unit(Kind.MAIL, DAY, (str(n), "0")) for n in range(count)]
+def mails(count: int) -> list[Task]:
+    return [Task(TaskKind.MAIL, DAY, (str(n), "0")) for n in range(count)]
 
 
 def now() -> datetime:
@@ -48,12 +48,12 @@ def now() -> datetime:
 class Hands:
     """Does units: each sends as many mails as its number says; "13" is unlucky."""
 
-    done: list[Unit] = field(default_factory=list)
+    done: list[Task] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, unit: Unit) -> Ending:
+    def __call__(self, unit: Task) -> TaskResult:
         with self.turn:
             self.at_once += 1
             self.most_at_once = max(self.at_once, self.most_at_once)
@@ -62,16 +62,16 @@ class Hands:
             self.at_once -= 1
             self.done.append(unit)
         number = int(unit.ids[0])
-        return Ending("unlucky") if number == 13 else Ending(sent=number)
+        return TaskResult("unlucky") if number == 13 else TaskResult(sent=number)
 
 
-def run(engine: Local | Dbos, wanted: list[Unit], hands: Any) -> list[Ending]:
-    return engine.run(wanted, hands, no_report, threading.Event())
+def run(engine: LocalEngine | DbosEngine, wanted: list[Task], hands: Any) -> list[TaskResult]:
+    return engine.run(wanted, hands, no_progress, threading.Event())
 
 
 def test_local_does_mail_several_at_once_and_answers_in_order() -> None:
     hands = Hands()
-    endings = run(Local(), mails(20), hands)
+    endings = run(LocalEngine(), mails(20), hands)
     assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
     assert [n for n, one in enumerate(endings) if one.trouble] == [13]
     assert hands.most_at_once == 4
@@ -80,37 +80,37 @@ def test_local_does_mail_several_at_once_and_answers_in_order() -> None:
 def test_local_scores_one_group_after_the_other_in_the_callers_thread() -> None:
     threads = set()
 
-    def do(_unit: Unit) -> Ending:
+    def do(_unit: Task) -> TaskResult:
         threads.add(threading.current_thread())
-        return Ending()
+        return TaskResult()
 
-    run(Local(), [Unit(Kind.SCORE, DAY, (str(n),)) for n in range(3)], do)
+    run(LocalEngine(), [Task(TaskKind.SCORE, DAY, (str(n),)) for n in range(3)], do)
     assert threads == {threading.current_thread()}
 
 
 def test_local_does_nothing_at_all_for_nothing() -> None:
-    assert run(Local(), [], Hands()) == []
+    assert run(LocalEngine(), [], Hands()) == []
 
 
 def test_whoever_was_stopped_says_so() -> None:
-    def stop(_unit: Unit) -> Ending:
+    def stop(_unit: Task) -> TaskResult:
         raise Stopped
 
     with pytest.raises(Stopped):
-        run(Local(), mails(3), stop)
+        run(LocalEngine(), mails(3), stop)
 
 
 def test_dbos_refuses_sqlite_with_the_reason(tmp_path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'n.db'}")
     with pytest.raises(SettingsError, match=r"SQLite lets one process write; set NEWSLETTER_DATA"):
-        Dbos(store, now)
+        DbosEngine(store, now)
 
 
 def test_dbos_that_is_not_installed_is_named_with_the_fix(monkeypatch) -> None:
     # As Python says of a package that is not there, without taking it away from the others.
     monkeypatch.setitem(sys.modules, "dbos", None)
     with pytest.raises(SettingsError, match="make install-scale"):
-        Dbos(Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing"), now)
+        DbosEngine(Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing"), now)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def cluster() -> Iterator[Store]:
     with own_database(POSTGRES) as url:
         store = Store(url)
         store.migrate()
-        run(Dbos(store, now), [], Hands())
+        run(DbosEngine(store, now), [], Hands())
         yield store
         store.close()
 
@@ -133,7 +133,7 @@ def shared(cluster: Store) -> Iterator[Store]:
 
 
 @contextmanager
-def working(engine: Dbos, hands: Any, name: str = "w1") -> Iterator[threading.Event]:
+def working(engine: DbosEngine, hands: Any, name: str = "w1") -> Iterator[threading.Event]:
     stop = threading.Event()
     with engine.working(hands, stop, name):
         yield stop
@@ -153,7 +153,7 @@ def flows(store: Store) -> list[Any]:
 @needs_postgres
 def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
     """One launch of DBOS serves for what needs one: it takes two seconds."""
-    engine, hands = Dbos(shared, now, QUICK), Hands()
+    engine, hands = DbosEngine(shared, now, QUICK), Hands()
     with working(engine, hands) as stop:
         endings = run(engine, mails(20), hands)
         assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
@@ -165,9 +165,12 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
         assert len(hands.done) == 22
         told = engine._client.list_workflows(load_input=True)[0]
         assert told.input == {"args": (told.workflow_id.split(":")[0], 1), "kwargs": {}}
-        assert (told.app_version, told.executor_id) == ("1", f"{process.me()}/w1")
+        assert (told.app_version, told.executor_id) == ("1", f"{process.process_id()}/w1")
         assert {one.serialization for one in flows(shared)} == {"portable_json"}
-        with pytest.raises(Trouble, match="w1 is alive already"), working(Dbos(shared, now), hands):
+        with (
+            pytest.raises(OperatorError, match="w1 is alive already"),
+            working(DbosEngine(shared, now), hands),
+        ):
             pass
         # Somebody else's unit, whose machine was lost, and one that DBOS has forgotten.
         with shared.begin() as tx:
@@ -194,7 +197,7 @@ def until(true) -> None:
 
 @needs_postgres
 def test_a_plan_that_is_rolled_back_leaves_no_ghost(shared: Store) -> None:
-    engine = Dbos(shared, now)
+    engine = DbosEngine(shared, now)
     with pytest.raises(ZeroDivisionError), shared.begin() as tx:
         engine._place(tx, tasks.plan(tx, mails(3), now())[1])
         _ = 1 / 0
@@ -206,14 +209,14 @@ def test_who_waits_can_be_stopped_and_the_units_stay_placed(shared: Store) -> No
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped, match="the workers go on"):
-        Dbos(shared, now).run(mails(2), Hands(), no_report, stop)
+        DbosEngine(shared, now).run(mails(2), Hands(), no_progress, stop)
     assert states(shared) == {"open": 2}
     assert [one.status for one in flows(shared)] == ["ENQUEUED"] * 2
 
 
 @needs_postgres
 def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
-    engine = Dbos(shared, now)
+    engine = DbosEngine(shared, now)
     with shared.begin() as tx:
         ids, fresh = tasks.plan(tx, mails(2), now())
         engine._place(tx, fresh)
@@ -221,4 +224,4 @@ def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
     engine.tidy(now() + timedelta(days=6))
     assert len(flows(shared)) == 2
     engine.tidy(now() + timedelta(days=8))
-    assert (flows(shared), states(shared)) == ([], {State.OPEN.value: 1})
+    assert (flows(shared), states(shared)) == ([], {TaskState.OPEN.value: 1})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.delivery import identity
-from newsletter.delivery.message import clean_name, letter, one_line
+from newsletter.delivery.message import clean_name, notification, one_line
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Sender
 from newsletter.mailers.mime import to_bytes
@@ -129,7 +129,7 @@ def test_the_message_has_plain_text_first_and_survives_the_way():
 
 
 def test_a_letter_is_no_list_mail():
-    made = letter(
+    made = notification(
         to_email="ann@example.org",
         to_name="Ann",
         subject="Please confirm",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter.scorers.local import Local
+from newsletter.scorers.local import LocalScorer
 from newsletter.scoring.cost import estimate
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, billed, claude, honest, papers, scored
@@ -34,6 +34,6 @@ def test_the_second_opinion_is_counted_in() -> None:
 
 
 def test_nothing_is_estimated_where_nothing_is_paid() -> None:
-    assert estimate(Local(), RUBRIC, papers(5), DAY, MORNING) is None
+    assert estimate(LocalScorer(), RUBRIC, papers(5), DAY, MORNING) is None
     with FakeAnthropic(honest) as fake:
         assert estimate(claude(fake), RUBRIC, [], DAY, MORNING) is None

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from newsletter.domain import announcements
 from newsletter.domain.announcements import announcement, following, previous
 from newsletter.domain.model import Paper
-from newsletter.ingest.fetch import BatchLate, Fetched, NotAnnouncedError, fetch
+from newsletter.ingest.fetch import AnnouncementLate, Fetched, NotAnnouncedError, fetch
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store.tables import fetched, listing
@@ -262,7 +262,7 @@ def test_the_newest_announcement_without_papers_is_late_and_nothing_is_recorded(
     public = announcement(TUESDAY).public_from
     for now in (public, public + 24 * HOUR - timedelta(seconds=1)):
         for day in (None, TUESDAY):
-            with pytest.raises(BatchLate) as caught:
+            with pytest.raises(AnnouncementLate) as caught:
                 run(store, world, day, now=now)
             assert caught.value.date == TUESDAY
     with store.read() as tx:

@@ -12,25 +12,25 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from newsletter.context import Room
-from newsletter.delivery.batch_sender import AHEAD, deliver_groups, settle_lost
-from newsletter.delivery.personalize import Copies
-from newsletter.delivery.planner import owe_due, waiting
-from newsletter.delivery.sender import Limits, Tally, deliver
-from newsletter.domain.mail import DeliveryState, EventKind, Format, GroupEmail, SubscriberState
-from newsletter.inbound.processor import Post, take, work_off
+from newsletter.context import App
+from newsletter.delivery.batch_sender import AHEAD, deliver_batches, recover_lost
+from newsletter.delivery.personalize import Personalizer
+from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
+from newsletter.delivery.sender import SendLimits, Tally, deliver
+from newsletter.domain.mail import BatchEmail, DeliveryState, EventKind, Format, SubscriberState
+from newsletter.inbound.processor import MailContext, take, work_off
 from newsletter.inbound.sendgrid_webhooks import read_events
 from newsletter.jobs import tasks
-from newsletter.jobs.engine import Local as LocalEngine
+from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid.batch import SendGridGroups
-from newsletter.mailers.sendgrid.mailer import SendGrid
+from newsletter.mailers.sendgrid.batch import SendGridBatches
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.render import Renderer
 from newsletter.store import Store, claims, digests, events, mail_batches, subscribers
 from newsletter.store.events import Event
-from newsletter.store.mail_batches import GroupState
+from newsletter.store.mail_batches import MailBatchState
 from newsletter.store.tables import delivery, mail_group
-from newsletter.store.tasks import Kind, Unit
+from newsletter.store.tasks import Task, TaskKind
 from tests import issues
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
@@ -96,11 +96,11 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
     town.announce()
     paper = replace(issues.paper(1), title="100 % -dg- <script> & {{x}} \\x02")
     digest = issues.digest((issues.pick(1), replace(issues.pick(2), paper=paper)))
-    copies = Copies(Renderer(issues.SITE), LINKS, SENDER, digest, None)
+    copies = Personalizer(Renderer(issues.SITE), LINKS, SENDER, digest, None)
 
     def both(url: str) -> Tally:
-        sender = SendGridGroups(settings(sendgrid_api_key="SG.x", sendgrid_url=url))
-        return deliver_groups(
+        sender = SendGridBatches(settings(sendgrid_api_key="SG.x", sendgrid_url=url))
+        return deliver_batches(
             store,
             sender,
             town.digest_id,
@@ -182,7 +182,7 @@ def test_the_group_is_written_down_before_the_request_leaves(town: Town, fake: F
 
     fake.fault_for = look
     run(town, fake)
-    assert seen == [([GroupState.STARTED], {DeliveryState.SENDING})]
+    assert seen == [([MailBatchState.STARTED], {DeliveryState.SENDING})]
 
 
 @pytest.mark.parametrize("act", ["stall", "reset", "garbage", "truncate"])
@@ -198,7 +198,7 @@ def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
     assert tally == Tally(accepted=15)
     assert max(Counter(fake.addresses).values()) == 1
     assert len(fake.addresses) == 15
-    assert Counter(states(town.store)) == {GroupState.CANCELLED: 1, GroupState.ACCEPTED: 2}
+    assert Counter(states(town.store)) == {MailBatchState.CANCELLED: 1, MailBatchState.ACCEPTED: 2}
     batches = [m["batch_id"] for m in fake.messages]
     assert len(set(batches)) == len(batches)
 
@@ -239,7 +239,7 @@ def test_one_event_of_one_reader_proves_the_whole_group(town: Town, fake: FakeSe
         events.apply(tx, [event_of(row)], town.clock.now())
 
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}
-    assert states(town.store) == [GroupState.ACCEPTED] * 2
+    assert states(town.store) == [MailBatchState.ACCEPTED] * 2
     named = {one.email: one.message_id for one in town.rows() if one.message_id}
     assert named == {row.email: f"{row.id}@geopod"}
 
@@ -353,12 +353,12 @@ def test_while_the_provider_is_away_a_lost_group_waits_for_the_fence(
     fake.batch_fault = lambda _path: Fault(503)
     sender = mailer(fake)
 
-    assert settle_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [GroupState.STARTED]
+    assert recover_lost(town.store, sender, town.clock.now) == 1
+    assert states(town.store) == [MailBatchState.STARTED]
     fake.batch_fault = lambda _path: None
-    assert settle_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [GroupState.CANCELLED]
-    assert settle_lost(town.store, sender, town.clock.now) == 0
+    assert recover_lost(town.store, sender, town.clock.now) == 1
+    assert states(town.store) == [MailBatchState.CANCELLED]
+    assert recover_lost(town.store, sender, town.clock.now) == 0
 
 
 def test_a_withdrawal_that_is_refused_leaves_a_doubt(town: Town, fake: FakeSendGrid):
@@ -368,8 +368,8 @@ def test_a_withdrawal_that_is_refused_leaves_a_doubt(town: Town, fake: FakeSendG
     assert all(sender.withdraw(sender.new_batch()) for _ in range(10))
     town.clock.sleep(121)
 
-    assert settle_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [GroupState.UNKNOWN]
+    assert recover_lost(town.store, sender, town.clock.now) == 1
+    assert states(town.store) == [MailBatchState.UNKNOWN]
     assert set(town.states().values()) == {DeliveryState.UNKNOWN}
 
 
@@ -387,11 +387,11 @@ def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(town: Town, fake
     assert run(town, fake, due=ahead(town)) == Tally(accepted=10)
     assert len(fake.batches.withdrawn) == 1
     town.clock.sleep(24 * 60)
-    settle_lost(town.store, mailer(fake), town.clock.now)
+    recover_lost(town.store, mailer(fake), town.clock.now)
     assert len(fake.batches.withdrawn) == 1
     town.clock.sleep(2 * 60)
-    settle_lost(town.store, mailer(fake), town.clock.now)
-    settle_lost(town.store, mailer(fake), town.clock.now)
+    recover_lost(town.store, mailer(fake), town.clock.now)
+    recover_lost(town.store, mailer(fake), town.clock.now)
 
     assert fake.batches.withdrawn == {}
     assert sum("scheduled_sends/" in path for path, _, _ in fake.requests) == 1
@@ -404,25 +404,25 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
     row = {"digest_id": town.digest_id, "rendering": "x", "readers": 1, "lease_owner": "o"}
     row |= {"lease_until": now, "started_at": now, "changed_at": now, "reason": ""}
 
-    def add(tx, number: int, state: GroupState, send_at=None):
+    def add(tx, number: int, state: MailBatchState, send_at=None):
         values = {"id": f"{number:032}", "state": state.value, "send_at": send_at}
         values["batch_id"] = f"batch {number}"
         tx.execute(mail_group.insert().values(**row, **values))
 
     with town.store.begin() as tx:
         for number in range(7):
-            add(tx, number, GroupState.STARTED)
+            add(tx, number, MailBatchState.STARTED)
         assert mail_batches.has_room(tx, fenced=True)
         for number in range(7, 10):
-            add(tx, number, GroupState.CANCELLED, now + LEAD)
+            add(tx, number, MailBatchState.CANCELLED, now + LEAD)
         assert not mail_batches.has_room(tx, fenced=True)
         assert mail_batches.has_room(tx, fenced=False)
         assert mail_batches.long_over(tx, now + LEAD) == []
         assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 3
-        mail_batches.let_go(tx, "batch 7")
+        mail_batches.release_batch(tx, "batch 7")
         assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 2
         assert mail_batches.has_room(tx, fenced=True)
-        add(tx, 10, GroupState.STARTED)
+        add(tx, 10, MailBatchState.STARTED)
         assert not mail_batches.has_room(tx, fenced=False)
 
 
@@ -459,7 +459,7 @@ def test_06_what_is_wrong_with_all_stops_the_run_and_loses_nobody(
     tally = run(town, fake)
 
     assert (tally.pending, tally.accepted) == (25, 0)
-    assert "SendGrid answered" in tally.halted_reason
+    assert "SendGridMailer answered" in tally.halted_reason
     assert len(fake.requests) == 1
     assert run(town, fake) == Tally(accepted=25)
 
@@ -513,7 +513,7 @@ def test_three_groups_in_doubt_are_enough(town: Town, fake: FakeSendGrid):
 
 def test_a_limit_counts_a_group_as_one_request(town: Town, fake: FakeSendGrid):
     settled(town, 50)
-    assert run(town, fake, limits=Limits(per_second=2)) == Tally(accepted=50)
+    assert run(town, fake, limits=SendLimits(per_second=2)) == Tally(accepted=50)
     assert 1.9 <= sum(town.clock.naps) <= 3
 
 
@@ -521,7 +521,7 @@ def test_what_does_not_fit_leaves_with_the_next_request(town: Town, fake: FakeSe
     settled(town, 20)
 
     class Narrow(SmallGroups):
-        def fitting(self, group: GroupEmail) -> int:
+        def fitting(self, group: BatchEmail) -> int:
             return min(4, super().fitting(group))
 
     sender = Narrow(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
@@ -534,12 +534,12 @@ def test_words_that_no_request_takes_stop_the_run(town: Town, fake: FakeSendGrid
     settled(town, 3)
     sender = mailer(fake)
 
-    def long(group: mail_batches.Group) -> GroupEmail:
+    def long(group: mail_batches.MailBatch) -> BatchEmail:
         plain = message(group)
         words = (("-tag-", "é" * 5001),)
         return replace(plain, readers=tuple(replace(one, words=words) for one in plain.readers))
 
-    tally = deliver_groups(
+    tally = deliver_batches(
         town.store,
         sender,
         town.digest_id,
@@ -565,11 +565,11 @@ def test_a_large_request_is_cut_by_its_bytes(town: Town, fake: FakeSendGrid):
 def test_a_fault_of_the_program_frees_the_group(town: Town, fake: FakeSendGrid):
     settled(town, 3)
 
-    def broken(_group: object) -> GroupEmail:
+    def broken(_group: object) -> BatchEmail:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        deliver_groups(
+        deliver_batches(
             town.store,
             mailer(fake),
             town.digest_id,
@@ -585,12 +585,12 @@ def test_a_fault_of_the_program_frees_the_group(town: Town, fake: FakeSendGrid):
 def test_who_slept_too_long_after_the_claim_sends_nothing(town: Town, fake: FakeSendGrid):
     settled(town, 3)
 
-    def slow(group: mail_batches.Group) -> GroupEmail:
+    def slow(group: mail_batches.MailBatch) -> BatchEmail:
         if len(states(town.store)) == 1:
             town.clock.sleep(61)
         return message(group)
 
-    tally = deliver_groups(
+    tally = deliver_batches(
         town.store,
         mailer(fake),
         town.digest_id,
@@ -600,7 +600,7 @@ def test_who_slept_too_long_after_the_claim_sends_nothing(town: Town, fake: Fake
         sleep=town.clock.sleep,
     )
     assert tally == Tally(accepted=3)
-    assert states(town.store) == [GroupState.UNSENT, GroupState.ACCEPTED]
+    assert states(town.store) == [MailBatchState.UNSENT, MailBatchState.ACCEPTED]
     assert len(fake.addresses) == 3
 
 
@@ -646,7 +646,7 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
         for line in (f"From: {author}", "Subject: Re: x", f"References: {named}", "", "unsubscribe")
     )
     sent = FakeMailer()
-    post = Post(town.store, sent, Renderer(issues.SITE), LINKS, SENDER, {})
+    post = MailContext(town.store, sent, Renderer(issues.SITE), LINKS, SENDER, {})
 
     take(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
     work_off(post, now)
@@ -673,9 +673,9 @@ def test_events_name_the_group_and_the_mail():
     assert event.smtp_id == "14c5d75ce93.dfd.64b469@ismtpd-555"
 
 
-def units_of(room: Any, digest_id: int) -> Any:
+def units_of(app: Any, digest_id: int) -> Any:
     day = date(2025, 9, 23)
-    return tasks.do(room, Unit(Kind.MAIL, day, (str(digest_id), "0")), lambda *_: None)
+    return tasks.run_task(app, Task(TaskKind.MAIL, day, (str(digest_id), "0")), lambda *_: None)
 
 
 @pytest.mark.parametrize(("audience", "requests"), [(2, 1), (3, 3)])
@@ -698,11 +698,11 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
             tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
         )
     town.plan(issues.DAY)
-    room = Room(
+    app = App(
         store=store,
         source=None,  # type: ignore[arg-type]
         scorer=None,  # type: ignore[arg-type]
-        mailer=SendGrid(given),
+        mailer=SendGridMailer(given),
         renderer=Renderer(issues.SITE),
         links=LINKS,
         sender=SENDER,
@@ -710,10 +710,10 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
         engine=LocalEngine(),
         settings=given,
         clock=town.clock.now,
-        groups=SendGridGroups(given),
+        groups=SendGridBatches(given),
     )
 
-    assert units_of(room, digest_id).sent == 3
+    assert units_of(app, digest_id).sent == 3
     assert len(fake.messages) == requests
     assert sorted(fake.addresses) == [f"reader{n}@example.org" for n in (1, 2, 3)]
     hours = {message_.get("send_at") for message_ in fake.messages}
@@ -729,10 +729,10 @@ def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
         digests.freeze(tx, issues.digest((issues.pick(1),), rubric=slug), made)
     at, zone = datetime(2025, 9, 23, 6, 45, tzinfo=UTC), ZoneInfo("UTC")
 
-    [some] = waiting(store, at)
-    owe_due(store, some, at, zone, time(7))
+    [some] = rubrics_with_mail_due(store, at)
+    plan_due(store, some, at, zone, time(7))
     assert town.rows() == []
-    owe_due(store, some, at - timedelta(minutes=6), zone, time(7), AHEAD)
+    plan_due(store, some, at - timedelta(minutes=6), zone, time(7), AHEAD)
     assert town.rows() == []
-    owe_due(store, some, at, zone, time(7), AHEAD)
+    plan_due(store, some, at, zone, time(7), AHEAD)
     assert len(town.rows()) == 2

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from newsletter.domain.announcements import Fetch, announcement, following
+from newsletter.domain.announcements import FetchRecord, announcement, following
 from newsletter.domain.model import Unproven
 from newsletter.ingest.late_papers import FEW, began_at
 from newsletter.ingest.status import crosscheck
@@ -133,7 +133,7 @@ def test_what_a_missed_list_leaves_unproven_is_said_once(house):
 
 
 def fetched(*days):
-    return [Fetch("cs.LG", date.fromisoformat(day), announcement(MONDAY).end) for day in days]
+    return [FetchRecord("cs.LG", date.fromisoformat(day), announcement(MONDAY).end) for day in days]
 
 
 @pytest.mark.parametrize(

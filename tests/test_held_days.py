@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import settings
 from tests.fakes.scoring import honest
@@ -107,7 +107,7 @@ def test_the_alert_and_the_log_tell_the_last_cause(
         chosen = settings(
             anthropic_api_key="sk-test", anthropic_base_url=fake.url, scoring_mode="now"
         )
-        service.room = replace(service.room, scorer=Claude(chosen))
+        service.app = replace(service.app, scorer=ClaudeScorer(chosen))
         service.join()
         with caplog.at_level(logging.WARNING):
             service.morning()

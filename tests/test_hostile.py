@@ -33,7 +33,7 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
     ],
 )
 def test_text_that_speaks_to_the_model_is_flagged(text: str) -> None:
-    assert sanitize.speaks_to_model(text)
+    assert sanitize.looks_like_injection(text)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,16 @@ def test_text_that_speaks_to_the_model_is_flagged(text: str) -> None:
     ],
 )
 def test_ordinary_text_is_not(text: str) -> None:
-    assert not sanitize.speaks_to_model(text)
+    assert not sanitize.looks_like_injection(text)
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real days is not here")
 def test_few_real_papers_are_flagged() -> None:
     with gzip.open(CORPUS / "papers-2025-09-23.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    flagged = [r["id"] for r in rows if sanitize.speaks_to_model(r["title"] + "\n" + r["abstract"])]
+    flagged = [
+        r["id"] for r in rows if sanitize.looks_like_injection(r["title"] + "\n" + r["abstract"])
+    ]
     assert len(flagged) <= len(rows) // 50
 
 
@@ -75,20 +77,20 @@ def test_few_real_papers_are_flagged() -> None:
     ],
 )
 def test_a_comment_is_plain_text(said: str, shown: str) -> None:
-    assert sanitize.comment(said) == shown
+    assert sanitize.clean_comment(said) == shown
 
 
 @given(st.text(max_size=300))
 def test_no_text_escapes(text: str) -> None:
     """Every category of Unicode: no tag of ours, no control or format character survives."""
-    for clean in (sanitize.for_model(text, 200), sanitize.comment(text)):
+    for clean in (sanitize.clean_for_model(text, 200), sanitize.clean_comment(text)):
         assert not [c for c in clean if unicodedata.category(c)[0] == "C"]
         assert "\n" not in clean
-    assert not sanitize.OUR_TAGS.search(sanitize.for_model(f"<{text}paper", 500))
-    assert "://" not in sanitize.comment(f"http://{text}") or not sanitize.URL.search(
-        sanitize.comment(f"http://{text}")
+    assert not sanitize.OUR_TAGS.search(sanitize.clean_for_model(f"<{text}paper", 500))
+    assert "://" not in sanitize.clean_comment(f"http://{text}") or not sanitize.URL.search(
+        sanitize.clean_comment(f"http://{text}")
     )
-    assert len(sanitize.comment(text * 5)) <= sanitize.COMMENT_LIMIT
+    assert len(sanitize.clean_comment(text * 5)) <= sanitize.COMMENT_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -119,12 +121,12 @@ def test_comments_of_the_reference_digests_come_through_unchanged() -> None:
     for name in sorted(CORPUS.glob("labels-*.jsonl")):
         for line in name.read_text(encoding="utf-8").splitlines():
             said = json.loads(line)["comment"]
-            assert sanitize.comment(said) == sanitize.visible(said)
+            assert sanitize.clean_comment(said) == sanitize.strip_invisible(said)
 
 
 def test_a_speech_is_cut_to_one_short_sentence_and_a_comment_is_not():
     said = "Introduces ternary quantization with a progressive approximation. " * 4
-    assert sanitize.comment(said) == said.strip()
+    assert sanitize.clean_comment(said) == said.strip()
     speech = "Introduces ternary quantization, e.g. to trit-planes. " + "And more of it. " * 80
-    assert sanitize.comment(speech) == "Introduces ternary quantization, e.g. to trit-planes."
-    assert len(sanitize.comment("word " * 400)) <= 240
+    assert sanitize.clean_comment(speech) == "Introduces ternary quantization, e.g. to trit-planes."
+    assert len(sanitize.clean_comment("word " * 400)) <= 240

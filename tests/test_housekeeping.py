@@ -15,13 +15,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
 
 from newsletter import bootstrap
-from newsletter.domain.alerts import Kind
+from newsletter.domain.alerts import AlertKind
 from newsletter.domain.links import Links
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.errors import Stopped
 from newsletter.inbound.processor import take
 from newsletter.jobs.housekeeping import add_to, do_night, do_round
-from newsletter.jobs.watchdog import Pulse
+from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
@@ -34,7 +34,7 @@ from tests.fakes.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.mail import Subscriber
 
 RUBRICS = Path(__file__).parents[1] / "templates" / "rubrics"
@@ -71,8 +71,8 @@ class House:
             "secret_key": "k" * 32,
         }
         self.now = NOW
-        self.room: Room = replace(
-            bootstrap.build(settings(**{**options, **given})), clock=lambda: self.now
+        self.app: App = replace(
+            bootstrap.build_app(settings(**{**options, **given})), clock=lambda: self.now
         )
         self.ann = reader(rubric="foundation-models")
         with store.begin() as tx:
@@ -81,17 +81,17 @@ class House:
     @property
     def reply(self) -> bytes:
         """Ann's wish to leave, sent to her address with its token."""
-        to = self.room.links.reply_address(self.ann.id)
+        to = self.app.links.reply_address(self.ann.id)
         return message("unsubscribe").replace(TO.encode(), to.encode())
 
     def state(self) -> SubscriberState:
-        with self.room.store.read() as tx:
+        with self.app.store.read() as tx:
             known = subscribers.get(tx, self.ann.id)
         assert known
         return known.state
 
     def count(self, table: Any) -> int:
-        with self.room.store.read() as tx:
+        with self.app.store.read() as tx:
             return len(tx.execute(select(table)).all())
 
 
@@ -99,19 +99,19 @@ class House:
 def house(store: Store, tmp_path: Path) -> Iterator[House]:
     made = House(store, tmp_path)
     yield made
-    made.room.store.close()
+    made.app.store.close()
 
 
 def test_a_reply_in_the_mailbox_is_obeyed(store: Store, tmp_path: Path, imap: FakeImap):
     house = House(store, tmp_path, imap_url=imap.url)
     mail = imap.put(house.reply)
 
-    do_round(house.room)
+    do_round(house.app)
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
     assert mail.flags == {"\\Seen"}
     assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, imap: FakeImap):
@@ -120,18 +120,18 @@ def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, 
     forged = forged.replace(TO.encode(), b"digest@example.org")
     imap.put(forged.replace(b"ann@example.com", house.ann.email.encode()))
 
-    do_round(house.room)
+    do_round(house.app)
 
     assert house.state() is SubscriberState.ACTIVE
     assert house.count(inbound) == 1
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_14_what_a_dead_process_had_stored_is_worked_off(house: House):
-    to = house.room.links.reply_address(house.ann.id)
-    take(house.room.store, house.reply, "ann@example.com", [to], NOW)
+    to = house.app.links.reply_address(house.ann.id)
+    take(house.app.store, house.reply, "ann@example.com", [to], NOW)
 
-    do_round(house.room)
+    do_round(house.app)
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
 
@@ -142,10 +142,10 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     house = House(store, tmp_path, imap_url=imap.url)
     mail = imap.put(house.reply)
     imap.answers["LOGIN"] = "NO not today"
-    to = house.room.links.unsub_address(house.ann.id)
-    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+    to = house.app.links.unsub_address(house.ann.id)
+    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
-    do_round(house.room)
+    do_round(house.app)
 
     assert "read mailbox" in caplog.text
     assert "secret" not in caplog.text
@@ -153,9 +153,9 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     assert mail.flags == set()
 
     del imap.answers["LOGIN"]
-    do_round(house.room)
+    do_round(house.app)
     assert mail.flags == {"\\Seen"}
-    house.room.store.close()
+    house.app.store.close()
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
 
     def open_alerts(minutes: int) -> list[str]:
         for _ in range(minutes // 5):
-            do_round(house.room)
+            do_round(house.app)
             house.now += timedelta(minutes=5)
         with store.read() as tx:
             found = [one.alert for one in alerts.opened(tx)]
-        return [one.what for one in found if one.kind is Kind.MAILBOX]
+        return [one.what for one in found if one.kind is AlertKind.MAILBOX]
 
     assert open_alerts(55) == []
     [said] = open_alerts(15)
@@ -182,7 +182,7 @@ def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
     assert reason in said
     del imap.answers[verb]
     assert open_alerts(20) == []
-    house.room.store.close()
+    house.app.store.close()
 
 
 @dataclass
@@ -196,11 +196,11 @@ class FaultyMailbox:
 def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
     house: House, caplog: pytest.LogCaptureFixture
 ):
-    to = house.room.links.unsub_address(house.ann.id)
-    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+    to = house.app.links.unsub_address(house.ann.id)
+    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     broken = FaultyMailbox(ZeroDivisionError("a mistake of ours"))
-    do_round(replace(house.room, mailbox=broken))  # type: ignore[arg-type]
+    do_round(replace(house.app, mailbox=broken))  # type: ignore[arg-type]
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
     assert "read mailbox failed" in caplog.text
@@ -208,17 +208,17 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
 
 
 def test_a_stop_in_the_middle_of_a_duty_ends_the_round(house: House):
-    to = house.room.links.unsub_address(house.ann.id)
-    take(house.room.store, message("leave"), "ann@example.com", [to], NOW)
+    to = house.app.links.unsub_address(house.ann.id)
+    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     stopping = FaultyMailbox(Stopped("asked to end"))
-    do_round(replace(house.room, mailbox=stopping))  # type: ignore[arg-type]
+    do_round(replace(house.app, mailbox=stopping))  # type: ignore[arg-type]
 
     assert house.state() is SubscriberState.ACTIVE
 
 
 def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
-    store = house.room.store
+    store = house.app.store
     with store.begin() as tx:
         for days, email in ((91, "old@example.org"), (89, "new@example.org")):
             then = NOW - timedelta(days=days)
@@ -227,12 +227,12 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         signups.ask(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
     for days in (31, 29):
         then = NOW - timedelta(days=days)
-        to = house.room.links.reply_address(reader().id)
+        to = house.app.links.reply_address(reader().id)
         auto = message(f"away {days}", Auto_Submitted="auto-replied")
         take(store, auto, f"a{days}@example.com", [to], then)
-    do_round(house.room)
+    do_round(house.app)
 
-    do_night(house.room)
+    do_night(house.app)
 
     assert (house.count(event), house.count(signup)) == (1, 1)
     with store.read() as tx:
@@ -247,11 +247,11 @@ def test_a_night_compares_the_lists_of_sendgrid(store: Store, tmp_path: Path, li
     )
     lists.put("spam_reports", house.ann.email)
 
-    do_night(house.room)
+    do_night(house.app)
 
     assert house.state() is SubscriberState.COMPLAINED
     assert lists.emails("unsubscribes") == [house.ann.email]
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_lists_in_trouble_are_logged_and_the_rest_is_done(
@@ -266,28 +266,28 @@ def test_lists_in_trouble_are_logged_and_the_rest_is_done(
         events.apply(tx, [Event(EventKind.DELIVERED, "old@example.org", then)], then)
 
     with caplog.at_level(logging.WARNING):
-        do_night(house.room)
+        do_night(house.app)
 
-    assert "compare lists: SendGrid answered 500" in caplog.text
+    assert "compare lists: SendGridMailer answered 500" in caplog.text
     assert house.count(event) == 0
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeImap):
     house = House(store, tmp_path, imap_url=imap.url)
-    house.room.stop.set()
+    house.app.stop.set()
 
-    do_round(house.room)
-    do_night(house.room)
+    do_round(house.app)
+    do_night(house.app)
 
     assert imap.commands == []
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_both_jobs_come_again_and_one_at_a_time(house: House):
     house.now = datetime.now(UTC)
     made = BackgroundScheduler(timezone=UTC)
-    add_to(made, house.room, Pulse())
+    add_to(made, house.app, SchedulerWatchdog())
     made.start(paused=True)
     jobs = {job.id: job for job in made.get_jobs()}
     made.shutdown()
@@ -306,7 +306,7 @@ def test_a_round_that_comes_while_one_runs_does_nothing(
     """As at each start, where the mornings that became ours wake all jobs: it is no warning."""
     house = House(store, tmp_path, imap_url=imap.url)
     made = BackgroundScheduler(timezone=UTC)
-    add_to(made, house.room, Pulse())
+    add_to(made, house.app, SchedulerWatchdog())
     made.start(paused=True)
     job = made.get_job("round")
     made.shutdown()
@@ -315,7 +315,7 @@ def test_a_round_that_comes_while_one_runs_does_nothing(
     assert imap.commands == []
     job.func(*job.args)
     assert imap.commands
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):

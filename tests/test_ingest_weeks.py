@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.model import DayKind
-from newsletter.scoring.workload import fresh
+from newsletter.scoring.workload import new_listings
 from newsletter.store import digests
 from tests import issues
 from tests.fakes.sky import Submission, Version, withdrawal
@@ -67,7 +67,7 @@ def build(house, rng, days):
 
 
 def freeze(house, rubric, day):
-    found = fresh(SimpleNamespace(store=house.store), rubric, day)
+    found = new_listings(SimpleNamespace(store=house.store), rubric, day)
     made = issues.digest(tuple(issues.Pick(one.paper, None, late=one.late) for one in found))
     coverage = replace(made.coverage, papers=tuple(one.paper.id for one in found))
     kind = DayKind.NORMAL if found else DayKind.NOTHING_ANNOUNCED

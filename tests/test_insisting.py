@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from newsletter.store import StoreError
-from newsletter.store.retry import IN_A_HURRY, PATIENCE, insist
+from newsletter.store.retry import IN_A_HURRY, PATIENCE, retry_while_unavailable
 
 
 class Shaky:
@@ -29,7 +29,7 @@ class Shaky:
 def test_what_is_away_is_asked_again_until_it_answers():
     naps: list[float] = []
     shaky = Shaky(3)
-    assert insist(shaky.write, lambda: False, naps.append) == "written"
+    assert retry_while_unavailable(shaky.write, lambda: False, naps.append) == "written"
     assert (shaky.tries, len(naps)) == (4, 3)
 
 
@@ -37,12 +37,12 @@ def test_it_is_given_up_in_the_end_and_sooner_by_who_is_to_stop():
     for stop, tries in ((lambda: False, PATIENCE), (lambda: True, IN_A_HURRY)):
         shaky = Shaky(1000)
         with pytest.raises(StoreError):
-            insist(shaky.write, stop, lambda _seconds: None)
+            retry_while_unavailable(shaky.write, stop, lambda _seconds: None)
         assert shaky.tries == tries
 
 
 def test_what_can_never_be_written_is_not_tried_again():
     shaky = Shaky(3, IntegrityError)
     with pytest.raises(StoreError):
-        insist(shaky.write, lambda: False, lambda _seconds: None)
+        retry_while_unavailable(shaky.write, lambda: False, lambda _seconds: None)
     assert shaky.tries == 1

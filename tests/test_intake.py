@@ -13,7 +13,7 @@ from sqlalchemy import event
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.store import subscribers, suppressions
-from newsletter.store.subscribers import Change
+from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import RUBRIC as READS
 from tests.fakes.mail import START, reader
@@ -65,7 +65,7 @@ def test_20_many_at_once_end_as_one_by_one(store: Store):
     with store.begin() as tx:
         known_before(tx)
         trial = tx.begin_nested()
-        one_by_one = Counter[Change]()
+        one_by_one = Counter[SubscriberChange]()
         for one in given():
             one_by_one += subscribers.save_all(tx, [one], "asked", LATER).counts
         expected = stored(tx)
@@ -73,7 +73,7 @@ def test_20_many_at_once_end_as_one_by_one(store: Store):
         at_once = subscribers.save_all(tx, given(), "asked", LATER).counts
         assert stored(tx) == expected
     assert +at_once == one_by_one
-    assert min(at_once[change] for change in Change) > 0
+    assert min(at_once[change] for change in SubscriberChange) > 0
     assert at_once.total() == len(given())
 
 

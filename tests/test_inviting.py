@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, Invited, invite_pending
+from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, InvitedCount, invite_pending
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups
@@ -91,7 +91,7 @@ def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
         assert signups.ask(tx, "web@example.org", "stars", NOW)
-    assert invite_pending(work, emails, NOW + timedelta(hours=2)) == Invited(5)
+    assert invite_pending(work, emails, NOW + timedelta(hours=2)) == InvitedCount(5)
     assert len({mail.to_email for mail in mailbox.mails}) == IMPORTED_AN_HOUR + 5
 
 
@@ -113,5 +113,5 @@ def test_nobody_else_is_asked(store):
         for state in SubscriberState
         if state is not SubscriberState.PENDING
     ]
-    assert invite_pending(desk(store, mailbox), [*emails, "no@example.org"], NOW) == Invited()
+    assert invite_pending(desk(store, mailbox), [*emails, "no@example.org"], NOW) == InvitedCount()
     assert mailbox.mails == []

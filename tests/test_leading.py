@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from newsletter import process
-from newsletter.jobs.leader import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, Leader
-from newsletter.jobs.watchdog import SILENT_SECONDS, STUCK_SECONDS, Pulse
+from newsletter.jobs.leader import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, LeaderElection
+from newsletter.jobs.watchdog import SILENT_SECONDS, STUCK_SECONDS, SchedulerWatchdog
 from newsletter.store import leases
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
@@ -35,44 +35,46 @@ def times():
 
 @pytest.fixture
 def leader(store, times):
-    def made(owner: str) -> Leader:
-        return Leader(store, lambda: times.wall, owner=owner, monotonic=lambda: times.steady)
+    def made(owner: str) -> LeaderElection:
+        return LeaderElection(
+            store, lambda: times.wall, owner=owner, monotonic=lambda: times.steady
+        )
 
     return made
 
 
 def test_the_second_waits_while_the_first_renews(leader, times):
     first, second = leader("elsewhere/1/a"), leader("afar/1/b")
-    assert first.leads()
+    assert first.is_leader()
     for _ in range(20):
         times.pass_by(RENEW_SECONDS)
-        assert first.leads()
-        assert not second.leads()
+        assert first.is_leader()
+        assert not second.is_leader()
 
 
 def test_a_silent_leader_is_followed_after_a_minute_by_the_steady_clock(leader, times):
     first, second = leader("elsewhere/1/a"), leader("afar/1/b")
-    assert first.leads()
-    assert not second.leads()
+    assert first.is_leader()
+    assert not second.is_leader()
     times.pass_by(LEASE_SECONDS - 1)
-    assert not second.leads()
+    assert not second.is_leader()
     times.pass_by(1)
-    assert second.leads()
+    assert second.is_leader()
     # The first wakes up, finds out at its next step, and stands back.
-    assert not first.leads()
-    assert second.leads()
+    assert not first.is_leader()
+    assert second.is_leader()
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=1), -timedelta(hours=2)])
 def test_a_wall_clock_that_jumps_makes_no_second_leader(leader, times, jump):
     first, second = leader("elsewhere/1/a"), leader("afar/1/b")
-    assert first.leads()
-    assert not second.leads()
+    assert first.is_leader()
+    assert not second.is_leader()
     times.wall += jump
-    assert not second.leads()
+    assert not second.is_leader()
     times.pass_by(RENEW_SECONDS)
-    assert first.leads()
-    assert not second.leads()
+    assert first.is_leader()
+    assert not second.is_leader()
 
 
 def test_a_leader_that_died_on_this_machine_is_followed_at_once(leader):
@@ -80,23 +82,23 @@ def test_a_leader_that_died_on_this_machine_is_followed_at_once(leader):
     if not dead:
         os._exit(0)
     os.waitpid(dead, 0)
-    assert leader(f"{socket.gethostname()[:64]}/{dead}/mark").leads()
-    assert leader(process.me()).leads()
+    assert leader(f"{socket.gethostname()[:64]}/{dead}/mark").is_leader()
+    assert leader(process.process_id()).is_leader()
 
 
 def test_one_that_ends_in_order_leaves_the_lease_and_no_life(leader, store):
     first, second = leader("elsewhere/1/a"), leader("afar/1/b")
-    assert first.leads()
-    assert not second.leads()
-    first.resign()
-    assert second.leads()
+    assert first.is_leader()
+    assert not second.is_leader()
+    first.step_down()
+    assert second.is_leader()
     with store.read() as tx:
-        assert [life.owner for life in leases.lives(tx)] == ["afar/1/b"]
+        assert [life.owner for life in leases.workers(tx)] == ["afar/1/b"]
         assert leases.holder(tx, MORNINGS).owner == "afar/1/b"
 
 
 def test_a_pulse_that_stops_is_told_with_its_reason(times):
-    pulse = Pulse(monotonic=lambda: times.steady)
+    pulse = SchedulerWatchdog(monotonic=lambda: times.steady)
     pulse.beat()
     assert pulse.trouble() == ""
     times.pass_by(SILENT_SECONDS + 1)
@@ -108,7 +110,7 @@ def test_a_pulse_that_stops_is_told_with_its_reason(times):
 
 
 def test_a_job_that_hangs_is_told_and_one_that_gets_on_is_not(times):
-    pulse = Pulse(monotonic=lambda: times.steady)
+    pulse = SchedulerWatchdog(monotonic=lambda: times.steady)
     with pulse.job("make"):
         for _ in range(5):
             times.pass_by(STUCK_SECONDS - 1)

@@ -46,16 +46,16 @@ def test_a_lease_is_given_back_by_its_holder_alone(store):
 
 def test_heartbeats_are_one_row_for_each_process(store):
     with store.begin() as tx:
-        leases.beat(tx, "host/1/aa", "serve", NOW)
-        leases.beat(tx, "host/2/bb", "worker", NOW)
-        leases.beat(tx, "host/1/aa", "serve", LATER)
-        assert leases.lives(tx) == [
-            leases.Life("host/1/aa", "serve", LATER),
-            leases.Life("host/2/bb", "worker", NOW),
+        leases.heartbeat(tx, "host/1/aa", "serve", NOW)
+        leases.heartbeat(tx, "host/2/bb", "worker", NOW)
+        leases.heartbeat(tx, "host/1/aa", "serve", LATER)
+        assert leases.workers(tx) == [
+            leases.WorkerHeartbeat("host/1/aa", "serve", LATER),
+            leases.WorkerHeartbeat("host/2/bb", "worker", NOW),
         ]
-        assert leases.bury(tx, LATER) == 1
-        leases.goodbye(tx, "host/1/aa")
-        assert leases.lives(tx) == []
+        assert leases.delete_stale(tx, LATER) == 1
+        leases.deregister(tx, "host/1/aa")
+        assert leases.workers(tx) == []
 
 
 def test_digests_of_the_release_before_keep_their_mails(store_url):

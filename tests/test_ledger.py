@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from newsletter import process
 from newsletter.domain.model import Usage
-from newsletter.scorers import Call, Request
+from newsletter.scorers import ScoringCall, ScoringRequest
 from newsletter.store import ledger
 from newsletter.store.papers import keep
 from newsletter.store.tables import call as calls
@@ -34,14 +34,16 @@ def kept(store: Store) -> Store:
 
 
 def account(owner: str | None = None) -> ledger.Account:
-    return ledger.Account(RUBRIC.slug, RUBRIC.fingerprint, "m/1", DAY, owner or process.me())
+    return ledger.Account(
+        RUBRIC.slug, RUBRIC.fingerprint, "m/1", DAY, owner or process.process_id()
+    )
 
 
-def call(upper: int, *given: Paper) -> Call:
-    return Call(Request(RUBRIC, given or (paper(1),)), "m", {}, upper, MORNING)
+def call(upper: int, *given: Paper) -> ScoringCall:
+    return ScoringCall(ScoringRequest(RUBRIC, given or (paper(1),)), "m", {}, upper, MORNING)
 
 
-def reserve(store: Store, made: Call, budget: int, owner: str | None = None) -> str:
+def reserve(store: Store, made: ScoringCall, budget: int, owner: str | None = None) -> str:
     with store.begin() as tx:
         return ledger.reserve(tx, account(owner), made, ledger.Budget(budget), SOON)
 
@@ -54,7 +56,7 @@ def spent(store: Store) -> int:
 def test_an_intent_holds_its_upper_bound(kept: Store) -> None:
     reserve(kept, call(60), 100)
     assert spent(kept) == 60
-    with pytest.raises(ledger.NoReservation):
+    with pytest.raises(ledger.ReservationRefused):
         reserve(kept, call(41, paper(2)), 100)
     reserve(kept, call(40, paper(2)), 100)
 
@@ -87,28 +89,28 @@ def test_what_was_not_billed_is_free_again(kept: Store) -> None:
 
 def test_papers_in_flight_elsewhere_are_left_alone(kept: Store) -> None:
     reserve(kept, call(1, paper(1), paper(2)), 100, owner="elsewhere/1/x")
-    with pytest.raises(ledger.NoReservation) as caught:
+    with pytest.raises(ledger.ReservationRefused) as caught:
         reserve(kept, call(1, paper(2), paper(3)), 100)
     assert caught.value.taken == {paper(2).id}
 
 
 def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
-    host = process.me().split("/")[0]
+    host = process.process_id().split("/")[0]
     reserve(kept, call(1, paper(1)), 100, owner=f"{host}/4194303/dead")
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/alive")
     reserve(kept, call(4, paper(3)), 100)
     with kept.begin() as tx:
-        ledger.bury(tx, account(), MORNING, process.is_gone)
+        ledger.bury(tx, account(), MORNING, process.is_dead)
     reserve(kept, call(8, paper(1)), 100)
     for living in (paper(2), paper(3)):
-        with pytest.raises(ledger.NoReservation):
+        with pytest.raises(ledger.ReservationRefused):
             reserve(kept, call(8, living), 100)
 
 
 def test_a_lease_ends(kept: Store) -> None:
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/x")
     with kept.begin() as tx:
-        ledger.bury(tx, account(), SOON, process.is_gone)
+        ledger.bury(tx, account(), SOON, process.is_dead)
     reserve(kept, call(8, paper(2)), 100)
 
 
@@ -117,7 +119,7 @@ def test_rivals_never_reserve_more_than_there_is(kept: Store) -> None:
     held: list[str] = []
 
     def rival(number: int) -> None:
-        with suppress(ledger.NoReservation):
+        with suppress(ledger.ReservationRefused):
             held.append(reserve(kept, call(10, paper(number)), 100))
 
     threads = [threading.Thread(target=rival, args=(n,)) for n in range(1, 33)]
@@ -130,18 +132,18 @@ def test_rivals_never_reserve_more_than_there_is(kept: Store) -> None:
 
 
 def test_who_is_gone() -> None:
-    host, pid, _ = process.me().split("/")
-    assert not process.is_gone(process.me())
-    assert process.is_gone(f"{host}/{pid}/an-earlier-birth")
-    assert process.is_gone(f"{host}/4194303/x")
-    assert not process.is_gone(f"{host}/1/x")
-    assert not process.is_gone("elsewhere/4194303/x")
+    host, pid, _ = process.process_id().split("/")
+    assert not process.is_dead(process.process_id())
+    assert process.is_dead(f"{host}/{pid}/an-earlier-birth")
+    assert process.is_dead(f"{host}/4194303/x")
+    assert not process.is_dead(f"{host}/1/x")
+    assert not process.is_dead("elsewhere/4194303/x")
 
 
 def monthly(store: Store, upper: int, at: datetime, *, rubric: str = RUBRIC.slug) -> None:
     """A reservation out of a month's 100, with plenty left of the day's own budget."""
-    made = Call(Request(RUBRIC, (paper(1),)), "m", {}, upper, at)
-    mine = ledger.Account(rubric, f"{rubric} {at}", "m/1", at.date(), process.me())
+    made = ScoringCall(ScoringRequest(RUBRIC, (paper(1),)), "m", {}, upper, at)
+    mine = ledger.Account(rubric, f"{rubric} {at}", "m/1", at.date(), process.process_id())
     with store.begin() as tx:
         ledger.reserve(tx, mine, made, ledger.Budget(10_000, month_nanos=100), at)
 
@@ -152,7 +154,7 @@ def test_a_months_budget_begins_with_the_month_and_ends_with_it(kept: Store) -> 
     instant = timedelta(microseconds=1)
     monthly(kept, 100, first - instant)
     monthly(kept, 60, first)
-    with pytest.raises(ledger.NoReservation):
+    with pytest.raises(ledger.ReservationRefused):
         monthly(kept, 41, datetime(2026, 12, 1, tzinfo=UTC) - instant)
     monthly(kept, 40, datetime(2026, 12, 1, tzinfo=UTC) - instant)
     monthly(kept, 100, datetime(2026, 12, 1, tzinfo=UTC))
@@ -161,7 +163,7 @@ def test_a_months_budget_begins_with_the_month_and_ends_with_it(kept: Store) -> 
 
 def test_a_month_is_counted_over_all_rubrics_and_a_day_for_its_own(kept: Store) -> None:
     monthly(kept, 60, MORNING)
-    with pytest.raises(ledger.NoReservation):
+    with pytest.raises(ledger.ReservationRefused):
         monthly(kept, 41, MORNING + timedelta(hours=1), rubric="stars")
     monthly(kept, 40, MORNING + timedelta(hours=1), rubric="stars")
     assert spent(kept) == 60
@@ -171,7 +173,7 @@ def test_a_month_is_counted_over_all_rubrics_and_a_day_for_its_own(kept: Store) 
 def test_the_smaller_budget_decides(kept: Store, day: int, month: int, left: int) -> None:
     budget = ledger.Budget(day, month_nanos=month)
     with kept.begin() as tx:
-        with pytest.raises(ledger.NoReservation):
+        with pytest.raises(ledger.ReservationRefused):
             ledger.reserve(tx, account(), call(left + 1), budget, SOON)
         ledger.reserve(tx, account(), call(left), budget, SOON)
 
@@ -232,17 +234,17 @@ def test_the_last_reason_is_that_of_the_call_that_ended_last(kept: Store) -> Non
 def test_papers_are_in_flight_until_the_very_end_of_the_lease(kept: Store) -> None:
     reserve(kept, call(1), 100)
     for at, free in ((SOON - timedelta(microseconds=1), False), (SOON, True)):
-        again = Call(Request(RUBRIC, (paper(1),)), "m", {}, 1, at)
+        again = ScoringCall(ScoringRequest(RUBRIC, (paper(1),)), "m", {}, 1, at)
         with kept.begin() as tx:
             if free:
                 ledger.reserve(tx, account(), again, ledger.Budget(100), SOON)
             else:
-                with pytest.raises(ledger.NoReservation):
+                with pytest.raises(ledger.ReservationRefused):
                     ledger.reserve(tx, account(), again, ledger.Budget(100), SOON)
 
 
 def test_calls_in_bulk_wait_in_their_batch_and_are_not_buried(kept: Store) -> None:
-    held = Call(Request(RUBRIC, (paper(1),)), "m", {}, 5, MORNING)
+    held = ScoringCall(ScoringRequest(RUBRIC, (paper(1),)), "m", {}, 5, MORNING)
     with kept.begin() as tx:
         budget = ledger.Budget(100)
         one = ledger.reserve(tx, account(), held, budget, SOON, ledger.SUBMITTING)
@@ -271,13 +273,13 @@ def test_another_rubrics_or_scorers_calls_are_none_of_ours(
 
 
 def test_a_refused_reservation_says_why() -> None:
-    assert str(ledger.NoReservation()) == "over budget"
-    assert str(ledger.NoReservation(taken=frozenset({"a"}))) == "taken"
+    assert str(ledger.ReservationRefused()) == "over budget"
+    assert str(ledger.ReservationRefused(taken=frozenset({"a"}))) == "taken"
 
 
 def test_a_request_has_one_hash_in_whatever_order_it_is_written(kept: Store) -> None:
     for number, body in enumerate(({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1}), 1):
-        made = Call(Request(RUBRIC, (paper(number),)), "m", body, 1, MORNING)
+        made = ScoringCall(ScoringRequest(RUBRIC, (paper(number),)), "m", body, 1, MORNING)
         reserve(kept, made, 100)
     hashes = {row.papers["p01"]: row.request_hash for row in rows(kept)}
     assert hashes[paper(1).id] == hashes[paper(2).id] != hashes[paper(3).id]
@@ -285,7 +287,7 @@ def test_a_request_has_one_hash_in_whatever_order_it_is_written(kept: Store) -> 
 
 def test_nothing_is_left_where_all_is_spent(kept: Store) -> None:
     reserve(kept, call(100), 100)
-    with pytest.raises(ledger.NoReservation):
+    with pytest.raises(ledger.ReservationRefused):
         reserve(kept, call(1, paper(2)), 100)
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.delivery.limits import MailPace
+from newsletter.delivery.limits import MailRateLimiter
 from newsletter.domain.model import Usage
-from newsletter.mailers.sendgrid.mailer import SendGrid
-from newsletter.scorers import Answer, Call, Failure, Request, ScorerError
-from newsletter.scoring.rate_limit import NotYet, ScoringPace
-from newsletter.sources.arxiv.transport import Line
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.scorers import CallFailure, CallResponse, ScorerError, ScoringCall, ScoringRequest
+from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
+from newsletter.sources.arxiv.transport import ArxivTransport
 from newsletter.store import rate_limits
-from newsletter.store.rate_limits import Line as Turns
+from newsletter.store.rate_limits import SharedRequestQueue as Turns
 from tests.conftest import BACKENDS
 from tests.fakes import arxiv, scoring
 from tests.fakes.anthropic import FakeAnthropic
@@ -59,7 +59,7 @@ def test_mails_are_let_go_a_little_below_the_limit(store: Store):
     clock, granted = Clock(), 0
     for _ in range(200):
         with store.begin() as tx:
-            granted += MailPace(per_second=40).grant(tx, clock.now(), 8)
+            granted += MailRateLimiter(per_second=40).grant(tx, clock.now(), 8)
         clock.sleep(0.05)
     assert 345 <= granted <= 370
 
@@ -70,7 +70,7 @@ def test_what_one_process_hears_of_sendgrid_makes_another_rest(store: Store):
     town.announce()
     with FakeSendGrid() as fake:
         fake.faults.append(Fault(429, headers={"Retry-After": "40"}))
-        mailer = SendGrid(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
+        mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
         ended = iter([False, True, True])
         town.send(mailer, stop=lambda: next(ended, True))
     other = Town(store, Clock(), town.digest_id)
@@ -85,49 +85,51 @@ def test_what_sendgrid_has_left_is_spread_over_all(store: Store):
     town.announce()
     with FakeSendGrid() as fake:
         fake.faults.append(Fault(202, headers=SOON))
-        mailer = SendGrid(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
+        mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
         town.send(mailer)
     assert sum(town.clock.naps) >= 10
 
-    other = MailPace()
+    other = MailRateLimiter()
     with store.begin() as tx:
         assert other.grant(tx, START, 8) == 0
 
 
-CALL = Call(Request(scoring.RUBRIC, ()), "m", {}, 1, scoring.MORNING, tokens=6000)
+CALL = ScoringCall(ScoringRequest(scoring.RUBRIC, ()), "m", {}, 1, scoring.MORNING, tokens=6000)
 
 
 def test_a_scoring_call_waits_for_requests_and_tokens(store: Store):
-    limits = ScoringPace(requests_per_minute=60, tokens_per_minute=60_000)
+    limits = ScoringRateLimiter(requests_per_minute=60, tokens_per_minute=60_000)
     with store.begin() as tx:
         limits.take(tx, CALL, scoring.MORNING)
-        with pytest.raises(NotYet) as wait:
+        with pytest.raises(RateLimited) as wait:
             limits.take(tx, CALL, scoring.MORNING)
     assert 6 <= wait.value.seconds <= 6.6
-    used = Answer(b"", Usage("m", input_tokens=500, cache_read_tokens=9000, cache_write_tokens=500))
+    used = CallResponse(
+        b"", Usage("m", input_tokens=500, cache_read_tokens=9000, cache_write_tokens=500)
+    )
     with store.begin() as tx:
         limits.answered(tx, CALL, used, scoring.MORNING)
-        with pytest.raises(NotYet) as wait:
+        with pytest.raises(RateLimited) as wait:
             limits.take(tx, CALL, scoring.MORNING)
     assert 1 <= wait.value.seconds <= 1.1
 
 
 def test_a_call_that_failed_gives_its_tokens_back_and_a_429_stops_all(store: Store):
-    limits = ScoringPace(tokens_per_minute=60_000)
-    broken = ScorerError(Failure.UNREACHABLE, "no route")
-    throttled = ScorerError(Failure.BUSY, "429", 7.0, throttled=True)
+    limits = ScoringRateLimiter(tokens_per_minute=60_000)
+    broken = ScorerError(CallFailure.UNREACHABLE, "no route")
+    throttled = ScorerError(CallFailure.BUSY, "429", 7.0, throttled=True)
     with store.begin() as tx:
         limits.take(tx, CALL, scoring.MORNING)
         limits.failed(tx, CALL, broken, scoring.MORNING)
         limits.take(tx, CALL, scoring.MORNING)
         limits.failed(tx, CALL, throttled, scoring.MORNING)
-        with pytest.raises(NotYet) as wait:
-            ScoringPace().take(tx, CALL, scoring.MORNING)
+        with pytest.raises(RateLimited) as wait:
+            ScoringRateLimiter().take(tx, CALL, scoring.MORNING)
     assert 7 <= wait.value.seconds <= 7.7
 
 
 def test_calls_that_cost_nothing_are_not_counted(store: Store):
-    limits = ScoringPace(requests_per_minute=1)
+    limits = ScoringRateLimiter(requests_per_minute=1)
     free = replace(CALL, tokens=0)
     with store.begin() as tx:
         for _ in range(3):
@@ -147,14 +149,14 @@ def test_a_429_of_anthropic_makes_other_calls_rest(store: Store):
 def test_what_anthropic_has_left_is_heard(store: Store):
     with FakeAnthropic(scoring.honest) as fake:
         fake.reply_headers.update(LOW)
-        call = scoring.claude(fake).call(Request(scoring.RUBRIC, (scoring.paper(1),)), START)
+        call = scoring.claude(fake).call(ScoringRequest(scoring.RUBRIC, (scoring.paper(1),)), START)
         answer = scoring.claude(fake).ask(call)
     assert call.tokens > 500
     with store.begin() as tx:
-        ScoringPace().answered(tx, call, answer, scoring.MORNING)
-        ScoringPace().take(tx, call, scoring.MORNING)
-        with pytest.raises(NotYet) as wait:
-            ScoringPace().take(tx, call, scoring.MORNING)
+        ScoringRateLimiter().answered(tx, call, answer, scoring.MORNING)
+        ScoringRateLimiter().take(tx, call, scoring.MORNING)
+        with pytest.raises(RateLimited) as wait:
+            ScoringRateLimiter().take(tx, call, scoring.MORNING)
     # Ten requests in a minute.
     assert 6 <= wait.value.seconds <= 6.7
 
@@ -164,7 +166,7 @@ def test_arxiv_is_asked_in_turn_and_left_alone_when_it_asks_for_patience(store: 
     turns = Turns(store, clock.now, 3.0)
     other = Turns(store, clock.now, 3.0)
     with arxiv.FakeArxiv([]) as fake:
-        line = Line("test", 3.0, clock.sleep, lambda: clock.now().timestamp())
+        line = ArxivTransport("test", 3.0, clock.sleep, lambda: clock.now().timestamp())
         line.queue = turns
         line.ask(fake.url, lambda _body: None)
         assert 3 <= other.wait() <= 3.3
@@ -176,6 +178,6 @@ def test_arxiv_is_asked_in_turn_and_left_alone_when_it_asks_for_patience(store: 
 
 def test_a_line_without_a_queue_writes_nothing(store: Store):
     with arxiv.FakeArxiv([]) as fake:
-        Line("test", 0.0).ask(fake.url, lambda _body: None)
+        ArxivTransport("test", 0.0).ask(fake.url, lambda _body: None)
     with store.read() as tx:
         assert rate_limits.rest(tx, "arxiv", START) == 0

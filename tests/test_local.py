@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Outcome
-from newsletter.scorers.local import Local
+from newsletter.scorers.local import LocalScorer
 from tests.fakes.scoring import limits, paper, papers, scored
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def test_it_ranks_and_judges_nothing(store: Store) -> None:
-    result = scored(store, Local(), papers(30), limits(0))
+    result = scored(store, LocalScorer(), papers(30), limits(0))
     assert set(result.outcomes.values()) == {Outcome.SCORED}
     one = result.scores[paper(1).id]
     assert (one.relevance, one.novelty, one.comment, one.model) == (None, None, "", "local")
@@ -21,11 +21,11 @@ def test_it_ranks_and_judges_nothing(store: Store) -> None:
 
 
 def test_the_same_day_ranks_the_same(store: Store) -> None:
-    assert scored(store, Local(), papers(30)) == scored(store, Local(), papers(30))
+    assert scored(store, LocalScorer(), papers(30)) == scored(store, LocalScorer(), papers(30))
 
 
 def test_more_than_ninety_nine_papers_keep_their_own_scores(store: Store) -> None:
     day = papers(120)
-    whole = scored(store, Local(), day)
+    whole = scored(store, LocalScorer(), day)
     assert len(whole.scores) == 120
     assert all(whole.scores[p.id].paper_id == p.id for p in day)

@@ -20,12 +20,12 @@ from urllib.request import urlopen
 import pytest
 
 from newsletter import logs
-from newsletter.context import no_report
+from newsletter.context import no_progress
 from newsletter.domain.links import Links
 from newsletter.jobs import daily
-from newsletter.jobs.engine import Local
+from newsletter.jobs.engine import LocalEngine
 from newsletter.store import Store, subscribers
-from newsletter.store.tasks import Ending, Kind, Unit
+from newsletter.store.tasks import Task, TaskKind, TaskResult
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import Town, settings
 from tests.fakes.scoring import honest
@@ -347,13 +347,13 @@ def test_what_a_mailer_logs_in_its_threads_bears_edition_and_rubric(store: Store
 
 
 def test_units_side_by_side_bear_what_is_bound_where_they_were_placed():
-    def do(unit: Unit) -> Ending:
+    def do(unit: Task) -> TaskResult:
         logging.getLogger("lib").info("%s", unit.ids[0])
-        return Ending()
+        return TaskResult()
 
-    todo = [Unit(Kind.MAIL, date(2025, 9, 23), (f"{number}", "0")) for number in range(9)]
+    todo = [Task(TaskKind.MAIL, date(2025, 9, 23), (f"{number}", "0")) for number in range(9)]
     with logging_to(io.StringIO()) as stream, logs.bound(edition="2025-09-23"):
-        Local().run(todo, do, no_report, threading.Event())
+        LocalEngine().run(todo, do, no_progress, threading.Event())
     assert [line["edition"] for line in lines(stream)] == ["2025-09-23"] * 9
 
 
@@ -361,9 +361,9 @@ def test_a_unit_that_fails_names_its_edition_and_rubric():
     def report(*_: object) -> None:
         fail("out of nowhere")
 
-    unit = Unit(Kind.DIGEST, date(2025, 9, 23), ("stars",))
+    unit = Task(TaskKind.DIGEST, date(2025, 9, 23), ("stars",))
     with logging_to(io.StringIO()) as stream:
-        ending = daily.work(None, report, unit)  # type: ignore[arg-type]
+        ending = daily.handle_task(None, report, unit)  # type: ignore[arg-type]
     [line] = lines(stream)
     assert "unexpected" in ending.trouble
     assert (line["edition"], line["rubric"]) == ("2025-09-23", "stars")

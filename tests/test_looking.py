@@ -8,9 +8,15 @@ from itertools import pairwise
 import pytest
 
 from newsletter.domain.announcements import announcement, following, previous
-from newsletter.domain.completeness import How
-from newsletter.ingest.fetch import BatchGrowing, BatchLate, Fetched, fetch, look_again
-from newsletter.ingest.status import Batch, is_whole, standing
+from newsletter.domain.completeness import CompletedBy
+from newsletter.ingest.fetch import (
+    AnnouncementIncomplete,
+    AnnouncementLate,
+    Fetched,
+    fetch,
+    poll_again,
+)
+from newsletter.ingest.status import AnnouncementState, announcement_status, is_whole
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store import polls as seen
@@ -23,7 +29,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 class House:
     """A service that looks at a sky, with its own clock."""
 
-    waits = (BatchGrowing, BatchLate)
+    waits = (AnnouncementIncomplete, AnnouncementLate)
 
     def __init__(self, store, *categories, since=TUESDAY) -> None:
         self.store = store
@@ -62,7 +68,7 @@ class House:
         raise AssertionError(message)
 
     def again(self) -> int:
-        return look_again(
+        return poll_again(
             self.store, self.source, self.categories, self.clock(), progress=lambda *_: None
         )
 
@@ -81,7 +87,7 @@ class House:
             }
 
     def standing(self):
-        return standing(self.store, self.source, self.categories, self.clock())
+        return announcement_status(self.store, self.source, self.categories, self.clock())
 
 
 @pytest.fixture
@@ -91,21 +97,21 @@ def house(store):
 
 def test_a_batch_is_whole_when_two_looks_agree(house):
     house.put(1, TUESDAY)
-    with pytest.raises(BatchGrowing) as caught:
+    with pytest.raises(AnnouncementIncomplete) as caught:
         house.fetch()
     assert caught.value.ask_at == house.clock.now + 10 * MINUTE
     assert caught.value.categories == ("cs.LG",)
-    assert house.standing().batch is Batch.GROWING
+    assert house.standing().batch is AnnouncementState.GROWING
     house.clock.on(minutes=10)
     assert house.fetch() == Fetched(TUESDAY, 1, 0, already=False)
-    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS}
-    assert house.standing().batch is Batch.WHOLE
+    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
+    assert house.standing().batch is AnnouncementState.WHOLE
 
 
 def test_nobody_is_asked_sooner_whoever_comes(house):
     house.put(1, TUESDAY)
     for _ in range(5):
-        with pytest.raises(BatchGrowing):
+        with pytest.raises(AnnouncementIncomplete):
             house.fetch()
         house.clock.on(minutes=1)
     assert [what for what, _ in house.source.asked] == ["submitted", "named"]
@@ -117,13 +123,13 @@ def test_23_a_look_by_a_clock_that_was_a_day_ahead_keeps_nobody_waiting(house):
     house.sky.clock = lambda: house.clock.now - 24 * HOUR * ahead
     ahead = True
     house.clock.on(hours=24)
-    with pytest.raises(BatchLate):
+    with pytest.raises(AnnouncementLate):
         house.fetch()
     # The clock is right again, and arXiv's hour comes long before that of the look.
     ahead = False
     house.clock.now = announcement(WEDNESDAY).public_from
-    assert house.standing().batch is Batch.WAITING
-    with pytest.raises(BatchGrowing):
+    assert house.standing().batch is AnnouncementState.WAITING
+    with pytest.raises(AnnouncementIncomplete):
         house.fetch()
     house.clock.on(minutes=10)
     assert house.fetch() == Fetched(WEDNESDAY, 1, 0, already=False)
@@ -150,15 +156,15 @@ def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
 
 def test_a_late_batch_is_late_until_it_is_there(house):
     public = announcement(TUESDAY).public_from
-    assert house.standing().batch is Batch.WAITING
-    with pytest.raises(BatchLate) as caught:
+    assert house.standing().batch is AnnouncementState.WAITING
+    with pytest.raises(AnnouncementLate) as caught:
         house.fetch()
     assert caught.value.since == public
     house.clock.on(hours=5)
-    assert house.standing().batch is Batch.LATE
+    assert house.standing().batch is AnnouncementState.LATE
     house.put(1, TUESDAY)
     house.until_whole()
-    assert house.standing().batch is Batch.WHOLE
+    assert house.standing().batch is AnnouncementState.WHOLE
 
 
 def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
@@ -199,14 +205,14 @@ def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
     good, house.source = house.source, Broken(house.sky)
     with pytest.raises(SourceError):
         house.fetch()
-    assert house.standing().batch is Batch.WAITING
+    assert house.standing().batch is AnnouncementState.WAITING
     house.source = good
     assert house.until_whole().papers == 1
 
 
 def test_a_restart_goes_on_where_the_looks_were(house):
     house.put(1, TUESDAY)
-    with pytest.raises(BatchGrowing):
+    with pytest.raises(AnnouncementIncomplete):
         house.fetch()
     house.clock.on(minutes=10)
     house.source = SkySource(house.sky)
@@ -224,19 +230,19 @@ def test_by_hand_one_look_is_enough_and_the_service_goes_on(house):
 def test_a_date_that_is_named_is_answered_by_one_look(house):
     house.put(1, TUESDAY)
     assert house.fetch(TUESDAY, settle=False) == Fetched(TUESDAY, 1, 0, already=False)
-    assert house.how(TUESDAY) == {"cs.LG": How.ONCE}
+    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.ONCE}
     assert house.fetch(TUESDAY, settle=False).already
 
 
 def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
     house = House(store, "hep-lat")
-    with pytest.raises(BatchLate):
+    with pytest.raises(AnnouncementLate):
         house.fetch()
     house.sky.add(Submission("2509.00009", announcement(TUESDAY).end - HOUR, ("cs.LG",)))
     house.clock.on(minutes=10)
     assert house.until_whole() == Fetched(TUESDAY, 0, 0, already=False)
     assert house.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
-    assert house.how(TUESDAY) == {"hep-lat": How.LOOKS}
+    assert house.how(TUESDAY) == {"hep-lat": CompletedBy.LOOKS}
 
 
 def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
@@ -252,15 +258,15 @@ def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
     house.clock.now = announcement(TUESDAY).public_from
     house.put(90, TUESDAY, "cs.LG")
     house.put(91, TUESDAY, "cs.AI", lag=8 * HOUR)
-    with pytest.raises(BatchGrowing):
+    with pytest.raises(AnnouncementIncomplete):
         house.fetch()
     house.clock.on(minutes=10)
-    with pytest.raises(BatchGrowing) as caught:
+    with pytest.raises(AnnouncementIncomplete) as caught:
         house.fetch()
     assert caught.value.categories == ("cs.AI",)
     assert is_whole(store, ("cs.LG",), TUESDAY)
     house.until_whole()
-    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS, "cs.AI": How.PATIENCE}
+    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS, "cs.AI": CompletedBy.PATIENCE}
     house.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
     assert house.again() == 1
     assert house.on(TUESDAY, "cs.AI") == ["91"]
@@ -278,7 +284,7 @@ def test_a_trickle_is_not_taken_for_the_whole(store):
         assert house.until_whole().papers == 40
         day = following(day)
     assert house.clock.now == announcement(TUESDAY).public_from + 70 * MINUTE
-    assert house.how(TUESDAY) == {"cs.LG": How.LOOKS}
+    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
 
 
 def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
@@ -292,7 +298,7 @@ def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
         house.until_whole()
         day = following(day)
     assert house.clock.now == announcement(TUESDAY).public_from + 3 * HOUR
-    assert house.how(TUESDAY) == {"cs.LG": How.PATIENCE}
+    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.PATIENCE}
 
 
 def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
@@ -303,13 +309,13 @@ def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
     house.put(2, TUESDAY)
     house.put(3, WEDNESDAY)
     house.clock.now = announcement(TUESDAY).public_from
-    with pytest.raises(BatchLate):
+    with pytest.raises(AnnouncementLate):
         house.fetch()
     house.clock.now = announcement(WEDNESDAY).public_from
     assert house.until_whole() == Fetched(WEDNESDAY, 2, 0, already=False)
     assert house.on(TUESDAY) == []
     assert house.on(WEDNESDAY) == ["02", "03"]
-    assert house.standing().batch is Batch.WHOLE
+    assert house.standing().batch is AnnouncementState.WHOLE
 
 
 def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(house):
@@ -317,8 +323,8 @@ def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(house):
     house.clock.now = announcement(FRIDAY).public_from
     house.put(1, FRIDAY)
     assert house.until_whole() == Fetched(FRIDAY, 0, 0, already=False)
-    assert house.how(FRIDAY) == {"cs.LG": How.NOTHING}
-    assert house.standing().batch is Batch.NOTHING
+    assert house.how(FRIDAY) == {"cs.LG": CompletedBy.NOTHING}
+    assert house.standing().batch is AnnouncementState.NOTHING
     assert house.clock.now - announcement(FRIDAY).public_from <= 25 * HOUR
     monday = following(FRIDAY)
     house.clock.now = announcement(monday).public_from
@@ -345,6 +351,6 @@ def test_what_two_looks_saw_stands_in_the_database(house):
     house.put(1, TUESDAY)
     house.until_whole()
     with house.store.read() as tx:
-        looks = seen.looks_at(tx, TUESDAY)
+        looks = seen.polls_of(tx, TUESDAY)
     assert looks["cs.LG"].looks == 2
     assert looks["cs.LG"].papers == 1

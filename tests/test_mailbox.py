@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.domain.model import READ_BYTES
-from newsletter.mailers.imap import Mailbox, MailboxError
+from newsletter.mailers.imap import ImapMailbox, MailboxError
 from newsletter.settings import SettingsError
 from newsletter.store import StoreError
 from tests.fakes.imap import FakeImap
@@ -53,7 +53,7 @@ class Shelf:
 
 
 def collect(url: str, shelf: Shelf | None = None, **options: Any) -> int:
-    mailbox = Mailbox(settings(imap_url=url, from_email=FROM), **{"timeout": 5.0, **options})
+    mailbox = ImapMailbox(settings(imap_url=url, from_email=FROM), **{"timeout": 5.0, **options})
     return mailbox.collect(shelf or Shelf(), LINKS, threading.Event())
 
 
@@ -191,7 +191,7 @@ def test_a_stop_ends_the_round_between_two_mails(server: FakeImap):
         assert recipients
         stop.set()
 
-    assert Mailbox(given).collect(take, LINKS, stop) == 1
+    assert ImapMailbox(given).collect(take, LINKS, stop) == 1
 
 
 @pytest.mark.parametrize(
@@ -247,4 +247,4 @@ def test_a_strange_certificate_is_not_believed(tmp_path: Path):
 )
 def test_an_address_without_tls_or_parts_is_refused(url: str):
     with pytest.raises(SettingsError, match="NEWSLETTER_IMAP_URL"):
-        Mailbox(settings(imap_url=url))
+        ImapMailbox(settings(imap_url=url))

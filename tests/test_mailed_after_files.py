@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers.outbox import Outbox
+from newsletter.mailers.outbox import OutboxMailer
 from newsletter.store import Store, claims, deliveries, subscribers
 from tests.fakes.database import upgraded
 from tests.fakes.mail import START, FakeMailer, Town, outbox_settings
@@ -73,9 +73,9 @@ def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store
     town = Town(store)
     town.settle(3)
     old = town.announce(date(2025, 9, 22))
-    town.send(Outbox(outbox_settings(tmp_path)))
+    town.send(OutboxMailer(outbox_settings(tmp_path)))
     new = town.announce(date(2025, 9, 23))
-    town.send(Outbox(outbox_settings(tmp_path)))
+    town.send(OutboxMailer(outbox_settings(tmp_path)))
     with store.begin() as tx:
         known = subscribers.find(tx, "reader3@example.org")
         assert known

@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, insert, select
 
-from newsletter.delivery.planner import owe_all, owe_due, waiting
+from newsletter.delivery.planner import plan_all, plan_due, rubrics_with_mail_due
 from newsletter.domain.mail import DeliveryState
-from newsletter.jobs.daily import first_wanted
+from newsletter.jobs.daily import first_send_time
 from newsletter.jobs.housekeeping import do_night, do_round
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery, subscriber
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
-    from newsletter.mailers import Listed, ListName
+    from newsletter.mailers import ListedAddress, ListName
     from newsletter.store import Store
 
 FEW, MANY = 300, 3300
@@ -46,7 +46,7 @@ class Provider:
 
     told: list[int] = field(default_factory=list)
 
-    def read(self, name: ListName) -> Iterator[list[Listed]]:
+    def read(self, name: ListName) -> Iterator[list[ListedAddress]]:
         del name
         return iter(())
 
@@ -67,7 +67,7 @@ class House:
         self.store = store
         self.service = Service(store)
         self.provider = Provider()
-        self.service.room = replace(self.service.room, lists=self.provider)
+        self.service.app = replace(self.service.app, lists=self.provider)
         self.number = 0
 
     def settle(self, number: int) -> None:
@@ -89,31 +89,31 @@ class House:
             tx.execute(insert(subscriber), rows)
 
     def announce(self, day: date) -> None:
-        rubric = self.service.room.rubrics["stars"]
+        rubric = self.service.app.rubrics["stars"]
         made = issues.digest((issues.pick(1),), rubric=rubric, date=day)
         self.service.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         with self.store.begin() as tx:
             digests.freeze(tx, made, self.service.now)
 
     def plan(self) -> None:
-        chosen = self.service.room.settings
-        for some in waiting(self.store, self.service.now):
-            owe_due(self.store, some, self.service.now, chosen.zone, chosen.send_at)
+        chosen = self.service.app.settings
+        for some in rubrics_with_mail_due(self.store, self.service.now):
+            plan_due(self.store, some, self.service.now, chosen.zone, chosen.send_at)
 
     def run(self) -> None:
-        owe_all(self.store, "stars", self.service.now.date(), self.service.now)
+        plan_all(self.store, "stars", self.service.now.date(), self.service.now)
 
     def duties(self) -> dict[str, Callable[[], object]]:
         """What a service does of itself, but for the mail."""
-        room = self.service.room
+        app = self.service.app
         tomorrow = self.service.now.date() + timedelta(days=1)
-        desk = desk_of(room)
+        desk = desk_of(app)
         return {
-            "by when": lambda: first_wanted(room, room.rubrics.values(), tomorrow),
+            "by when": lambda: first_send_time(app, app.rubrics.values(), tomorrow),
             "plan": self.plan,
             "run": self.run,
-            "round": lambda: do_round(room),
-            "night": lambda: do_night(room),
+            "round": lambda: do_round(app),
+            "night": lambda: do_night(app),
             "metrics": lambda: metrics.show(desk, None),  # type: ignore[arg-type]
         }
 

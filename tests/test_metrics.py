@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from newsletter.domain.alerts import Kind
+from newsletter.domain.alerts import AlertKind
 from newsletter.domain.announcements import following
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.store import Store, alerts, inbound, incidents, leases, metrics
-from newsletter.store.metrics import Figures
+from newsletter.store.metrics import MetricCounts
 from newsletter.store.tables import call, delivery
 from newsletter.web.app import create_app
-from newsletter.web.metrics import Family, exposition, show
+from newsletter.web.metrics import MetricFamily, exposition, show
 from tests.fakes.browser import served
 from tests.fakes.mail import Clock, Town
 from tests.fakes.pages import NOW, STARS, TUESDAY, desk, issue, paper, reader
@@ -24,7 +24,7 @@ from tests.fakes.prometheus import parse
 from tests.fakes.service_room import Service
 
 if TYPE_CHECKING:
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 BROKEN = [
     "a 1",
@@ -52,14 +52,14 @@ def test_the_reader_is_strict(text: str):
 
 def test_whatever_a_label_holds_stays_one_value():
     hostile = 'a"b\\c\nd{e="f"} 9'
-    text = exposition([Family("things", "Of\nall \\ kinds", {hostile: 2, "": 1}, "name")])
+    text = exposition([MetricFamily("things", "Of\nall \\ kinds", {hostile: 2, "": 1}, "name")])
     assert parse(text) == {
         'newsletter_things{name=""}': 1,
         r'newsletter_things{name="a\"b\\c\nd{e=\"f\"} 9"}': 2,
     }
 
 
-def scraped(at: Desk) -> dict[str, float]:
+def scraped(at: Site) -> dict[str, float]:
     return parse(bytes(show(at, None).body).decode())  # type: ignore[arg-type]
 
 
@@ -120,9 +120,9 @@ def test_queues_ages_and_alerts(store: Store):
         letter = inbound.next_new(tx)
         assert letter
         inbound.settle(tx, letter.id, inbound.InboundState.LETTER)
-        incidents.took(tx, "score", 12.5, NOW)
-        leases.beat(tx, "one", "serve", NOW - timedelta(seconds=30))
-        leases.beat(tx, "two", "serve", NOW - timedelta(seconds=90))
+        incidents.record_duration(tx, "score", 12.5, NOW)
+        leases.heartbeat(tx, "one", "serve", NOW - timedelta(seconds=30))
+        leases.heartbeat(tx, "two", "serve", NOW - timedelta(seconds=90))
     service = Service(store)
     service.now = NOW
     for _ in range(2):
@@ -140,12 +140,15 @@ def test_queues_ages_and_alerts(store: Store):
     assert found['newsletter_alerts{kind="unknown"}'] == 1
     assert found['newsletter_alerts{kind="overdue"}'] == 1
     with store.read() as tx:
-        assert {one.alert.kind for one in alerts.opened(tx)} >= {Kind.UNKNOWN, Kind.REPLIES}
+        assert {one.alert.kind for one in alerts.opened(tx)} >= {
+            AlertKind.UNKNOWN,
+            AlertKind.REPLIES,
+        }
 
 
 def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
     """The sums of a process that looks every day are those of one that looks for the first time."""
-    kept, service = Figures(), Service(store)
+    kept, service = MetricCounts(), Service(store)
     town = Town(store, Clock(NOW))
     town.settle(2)
     announced = TUESDAY
@@ -157,7 +160,7 @@ def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
         with store.read() as tx:
             for name in ("calls", "mails"):
                 seen = getattr(kept, name)(tx, now)
-                assert seen == getattr(Figures(), name)(tx, now), (name, day)
+                assert seen == getattr(MetricCounts(), name)(tx, now), (name, day)
     with store.read() as tx:
         assert metrics.spent_since(tx, NOW) == sum(1000 + day for day in range(20))
         assert kept.mails(tx, now) == {"pending": 40}

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from newsletter import network
-from newsletter.mailers.sendgrid.mailer import SendGrid
-from newsletter.mailers.sendgrid.suppressions import SendGridLists
-from newsletter.scorers import Failure, Request, ScorerError
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
+from newsletter.scorers import CallFailure, ScorerError, ScoringRequest
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.settings import Settings, SettingsError
-from newsletter.sources.arxiv.source import Arxiv
+from newsletter.sources.arxiv.source import ArxivSource
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.connect_proxy import ConnectProxy
@@ -60,21 +60,25 @@ class Vendor:
 
 
 def ask_arxiv(url: str) -> object:
-    made = Arxiv(_settings(arxiv_api_url=f"{url}/api/query", arxiv_delay_seconds=0), lambda _: None)
+    made = ArxivSource(
+        _settings(arxiv_api_url=f"{url}/api/query", arxiv_delay_seconds=0), lambda _: None
+    )
     return made.submitted(["cs.LG"], MORNING, MORNING.replace(hour=23), lambda *_: None)
 
 
 def ask_anthropic(url: str) -> object:
-    made = Claude(_settings(anthropic_base_url=url, anthropic_api_key="sk-ant-secret"))
-    return made.ask(made.call(Request(RUBRIC, tuple(papers(1))), MORNING)).usage
+    made = ClaudeScorer(_settings(anthropic_base_url=url, anthropic_api_key="sk-ant-secret"))
+    return made.ask(made.call(ScoringRequest(RUBRIC, tuple(papers(1))), MORNING)).usage
 
 
 def ask_sendgrid(url: str) -> object:
-    return SendGrid(_settings(sendgrid_url=url, sendgrid_api_key="SG.secret")).send(email())
+    return SendGridMailer(_settings(sendgrid_url=url, sendgrid_api_key="SG.secret")).send(email())
 
 
 def ask_lists(url: str) -> None:
-    SendGridLists(_settings(sendgrid_url=url, sendgrid_api_key="SG.secret")).add(["a@example.org"])
+    SendGridSuppressions(_settings(sendgrid_url=url, sendgrid_api_key="SG.secret")).add(
+        ["a@example.org"]
+    )
 
 
 VENDORS = [
@@ -160,7 +164,7 @@ def test_a_request_that_the_proxy_refused_was_not_paid_for(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
     with pytest.raises(ScorerError) as caught:
         ask_anthropic("https://api.anthropic.test")
-    assert caught.value.failure is Failure.UNREACHABLE
+    assert caught.value.failure is CallFailure.UNREACHABLE
     assert "407" in str(caught.value)
     assert "password" not in str(caught.value)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.outbox import Outbox, file_name
+from newsletter.mailers.outbox import OutboxMailer, file_name
 from tests.fakes.mail import START, email, outbox_settings, reader, settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_a_mail_becomes_a_file_a_page_and_a_line_in_the_index(tmp_path: Path):
-    outbox = Outbox(outbox_settings(tmp_path))
+    outbox = OutboxMailer(outbox_settings(tmp_path))
     made = email(reader(name="Ann <b>"), "d" * 32, subject="Stars & <i>more</i>")
 
     name = outbox.send(made)
@@ -37,7 +37,7 @@ def test_a_mail_becomes_a_file_a_page_and_a_line_in_the_index(tmp_path: Path):
 
 
 def test_the_same_mail_again_replaces_itself(tmp_path: Path):
-    outbox = Outbox(outbox_settings(tmp_path))
+    outbox = OutboxMailer(outbox_settings(tmp_path))
     made = email(delivery_id="d" * 32)
 
     assert outbox.send(made) == outbox.send(made)
@@ -55,7 +55,7 @@ def test_the_same_mail_again_replaces_itself(tmp_path: Path):
 def test_a_file_name_is_harmless_whatever_the_address(tmp_path: Path, address: str):
     made = email(reader(email=address), "d" * 32)
 
-    name = Outbox(outbox_settings(tmp_path)).send(made)
+    name = OutboxMailer(outbox_settings(tmp_path)).send(made)
 
     assert re.fullmatch(r"[a-z0-9.-]+\.eml", name)
     assert len(name) < 120
@@ -71,7 +71,8 @@ def test_two_mails_to_one_address_are_two_files():
 def test_many_hands_write_one_index(tmp_path: Path):
     made = [email(reader(n)) for n in range(40)]
     threads = [
-        threading.Thread(target=Outbox(outbox_settings(tmp_path)).send, args=(one,)) for one in made
+        threading.Thread(target=OutboxMailer(outbox_settings(tmp_path)).send, args=(one,))
+        for one in made
     ]
     for thread in threads:
         thread.start()
@@ -91,7 +92,7 @@ def test_a_folder_that_cannot_be_written_stops_the_run_by_name(tmp_path: Path):
     blocked.write_text("a file where a folder should be")
 
     with pytest.raises(SendError, match="NEWSLETTER_OUTBOX_DIR") as caught:
-        Outbox(settings(outbox_dir=blocked / "outbox")).send(email())
+        OutboxMailer(settings(outbox_dir=blocked / "outbox")).send(email())
 
     assert caught.value.verdict is Verdict.HALT
     assert str(blocked) in str(caught.value)
@@ -104,7 +105,7 @@ def test_a_failed_write_leaves_no_half_file(tmp_path: Path):
     (folder / file_name(made)).mkdir()
 
     with pytest.raises(SendError):
-        Outbox(outbox_settings(tmp_path)).send(made)
+        OutboxMailer(outbox_settings(tmp_path)).send(made)
 
     assert not list(folder.glob(".*.part"))
     assert stat.S_ISDIR((folder / file_name(made)).stat().st_mode)

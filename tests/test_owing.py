@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event, insert, select, update
 
-from newsletter.delivery.planner import owe_all, owe_due, waiting
-from newsletter.domain.digest import compose, sum_up
+from newsletter.delivery.planner import plan_all, plan_due, rubrics_with_mail_due
+from newsletter.domain.digest import compose, merge_digests
 from newsletter.domain.mail import WEEKLY, DeliveryState, Subscriber
 from newsletter.domain.model import (
     Criterion,
@@ -112,12 +112,12 @@ class House:
 
     def plan(self, now: datetime, slug: str = "models") -> None:
         """What a wake-up of the service plans for one rubric."""
-        for some in waiting(self.store, now):
+        for some in rubrics_with_mail_due(self.store, now):
             if some.shelf.slug == slug:
-                owe_due(self.store, some, now, UTC_ZONE, SEVEN)
+                plan_due(self.store, some, now, UTC_ZONE, SEVEN)
 
     def run(self, day: date, today: date | None = None) -> list[str]:
-        owe_all(self.store, "models", day, datetime.combine(today or day, time(2), UTC))
+        plan_all(self.store, "models", day, datetime.combine(today or day, time(2), UTC))
         return self.sent()
 
     def sent(self) -> list[str]:
@@ -426,19 +426,19 @@ def test_two_planners_at_once_put_each_reader_in_one_place(house):
 def test_a_sum_has_the_best_of_its_days_and_a_receipt_that_adds_up():
     best = rubric(max_papers=3)
     parts = [daily(MON, 9, 7, 3, of=best), daily(TUE, 8, 7, 2, of=best), daily(WED, 10, of=best)]
-    week = sum_up(parts)
+    week = merge_digests(parts)
     assert [pick.paper.id for pick in week.picks] == ["0304-10", "0302-9", "0303-8"]
     assert (week.first_date, week.date, week.beyond) == (MON, WED, 2)
     assert (week.coverage.announced, week.coverage.adds_up) == (7, True)
     assert week.usage == (Usage("m", 30, 60, input_nanos=1500),)
     assert week.kind is DayKind.NORMAL
-    assert sum_up([daily(MON, 3), daily(TUE, 2)]).kind is DayKind.NOTHING_MET
+    assert merge_digests([daily(MON, 3), daily(TUE, 2)]).kind is DayKind.NOTHING_MET
 
 
 def test_what_was_withdrawn_within_the_range_is_no_pick_of_it():
     old = Withdrawn("old", "Of February", LAST_FRI)
     gone = Withdrawn("0302-9", "Of Monday", MON)
-    week = sum_up([daily(MON, 9, 7), replace(daily(TUE, 8), withdrawn=(old, gone))])
+    week = merge_digests([daily(MON, 9, 7), replace(daily(TUE, 8), withdrawn=(old, gone))])
     assert [pick.paper.id for pick in week.picks] == ["0303-8", "0302-7"]
     assert week.withdrawn == (old,)
 

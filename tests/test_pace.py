@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from newsletter.domain.http_headers import Allowance, read
+from newsletter.domain.http_headers import RateLimitStatus, read_rate_limit
 from newsletter.store import Store, rate_limits, tables
-from newsletter.store.rate_limits import Cost
+from newsletter.store.rate_limits import TokenCost
 from tests.fakes.mail import START, Clock
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_the_worst_second_has_hardly_more_than_the_limit(store: Store, limit: in
     clock = Clock()
 
     def claim(tx, now):
-        return rate_limits.take(tx, "mail", now, limit, 8)
+        return rate_limits.acquire(tx, "mail", now, limit, 8)
 
     first = starts(store, clock, 1.5, claim)
     clock.sleep(3600)
@@ -59,7 +59,7 @@ def test_the_worst_second_has_hardly_more_than_the_limit(store: Store, limit: in
 
 def test_requests_and_tokens_are_taken_together_or_not_at_all(store: Store):
     clock = Clock()
-    costs = [Cost("tokens", 1000 / 60, 500), Cost("requests", 600 / 60)]
+    costs = [TokenCost("tokens", 1000 / 60, 500), TokenCost("requests", 600 / 60)]
 
     def claim(tx, now):
         return rate_limits.spend(tx, costs, now) == 0
@@ -69,27 +69,27 @@ def test_requests_and_tokens_are_taken_together_or_not_at_all(store: Store):
     # Each start owes thirty seconds of tokens; the requests alone would allow ten a second.
     assert [(time - START).total_seconds() // 30 for time in times] == [0, 1, 2, 3]
     with store.begin() as tx:
-        assert rate_limits.spend(tx, [Cost("requests", 10.0)], clock.now()) == 0
+        assert rate_limits.spend(tx, [TokenCost("requests", 10.0)], clock.now()) == 0
 
 
 def test_what_a_call_really_took_is_settled(store: Store):
     clock = Clock()
-    guess = Cost("tokens", 100.0, 6000)
+    guess = TokenCost("tokens", 100.0, 6000)
     with store.begin() as tx:
         assert rate_limits.spend(tx, [guess], clock.now()) == 0
         assert 60 <= rate_limits.spend(tx, [guess], clock.now()) <= 66
-        rate_limits.settle(tx, guess, 1000)
+        rate_limits.reconcile(tx, guess, 1000)
         assert 10 <= rate_limits.spend(tx, [guess], clock.now()) <= 11
-        rate_limits.settle(tx, Cost("tokens", 100.0, 0), 500)
+        rate_limits.reconcile(tx, TokenCost("tokens", 100.0, 0), 500)
         assert 15 <= rate_limits.spend(tx, [guess], clock.now()) <= 16.5
 
 
 def test_without_a_limit_there_is_no_row_and_no_wait(store: Store):
     with store.begin() as tx:
-        assert rate_limits.take(tx, "mail", START, None, 8) == 8
-        assert rate_limits.spend(tx, [Cost("requests", None)], START) == 0
-        rate_limits.settle(tx, Cost("tokens", None, 5), 10)
-        rate_limits.heed(tx, "mail", START, Allowance(100, 90, START.timestamp() + 60))
+        assert rate_limits.acquire(tx, "mail", START, None, 8) == 8
+        assert rate_limits.spend(tx, [TokenCost("requests", None)], START) == 0
+        rate_limits.reconcile(tx, TokenCost("tokens", None, 5), 10)
+        rate_limits.heed(tx, "mail", START, RateLimitStatus(100, 90, START.timestamp() + 60))
         assert rate_limits.rest(tx, "mail", START) == 0
     assert rows(store) == 0
 
@@ -101,7 +101,7 @@ def test_who_rests_as_long_as_told_loses_no_turn(store: Store, limit: float):
     started = clock.now()
     for _ in range(40):
         with store.begin() as tx:
-            while rate_limits.take(tx, "mail", clock.now(), limit, 1):
+            while rate_limits.acquire(tx, "mail", clock.now(), limit, 1):
                 pass
             rest = rate_limits.rest(tx, "mail", clock.now(), limit)
         assert 0 < rest <= 1.1 / limit + 0.002
@@ -125,11 +125,11 @@ def test_one_complaint_makes_everybody_rest_within_bounds(
 
     clock.sleep(rest - 0.1)
     with store.begin() as tx:
-        assert rate_limits.take(tx, "mail", clock.now(), limit, 8) == 0
-        assert rate_limits.spend(tx, [Cost("mail", limit)], clock.now()) > 0
+        assert rate_limits.acquire(tx, "mail", clock.now(), limit, 8) == 0
+        assert rate_limits.spend(tx, [TokenCost("mail", limit)], clock.now()) > 0
     clock.sleep(0.2)
     with store.begin() as tx:
-        assert rate_limits.take(tx, "mail", clock.now(), limit, 8) == (1 if limit else 8)
+        assert rate_limits.acquire(tx, "mail", clock.now(), limit, 8) == (1 if limit else 8)
 
 
 def test_a_short_pause_does_not_shorten_a_long_one(store: Store):
@@ -143,10 +143,10 @@ def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
     clock = Clock()
     reset = clock.now().timestamp() + 20
     with store.begin() as tx:
-        rate_limits.heed(tx, "mail", clock.now(), Allowance(600, 40, reset))
+        rate_limits.heed(tx, "mail", clock.now(), RateLimitStatus(600, 40, reset))
 
     def claim(tx, now):
-        return rate_limits.take(tx, "mail", now, 50.0, 8)
+        return rate_limits.acquire(tx, "mail", now, 50.0, 8)
 
     slow = starts(store, clock, 20, claim, step=0.02)
     after = starts(store, clock, 1, claim)
@@ -158,27 +158,27 @@ def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
 def test_good_news_ends_the_slowness_and_nonsense_is_bounded(store: Store):
     second = START.timestamp()
     with store.begin() as tx:
-        rate_limits.heed(tx, "mail", START, Allowance(600, 0, second + 10**9))
-        assert rate_limits.take(tx, "mail", START, None, 8) == 1
-        assert rate_limits.take(tx, "mail", START + timedelta(seconds=290), None, 8) == 0
-        assert rate_limits.take(tx, "mail", START + timedelta(seconds=301), None, 8) == 8
-        rate_limits.heed(tx, "mail", START, Allowance(600, 500, second + 60))
-        assert rate_limits.take(tx, "mail", START + timedelta(seconds=1), None, 8) == 8
+        rate_limits.heed(tx, "mail", START, RateLimitStatus(600, 0, second + 10**9))
+        assert rate_limits.acquire(tx, "mail", START, None, 8) == 1
+        assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=290), None, 8) == 0
+        assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=301), None, 8) == 8
+        rate_limits.heed(tx, "mail", START, RateLimitStatus(600, 500, second + 60))
+        assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=1), None, 8) == 8
 
 
 def test_a_clock_that_is_put_back_freezes_nothing_for_long(store: Store):
     clock = Clock()
     back = clock.now() - timedelta(hours=5)
     with store.begin() as tx:
-        assert rate_limits.take(tx, "mail", clock.now(), 10.0, 1) == 1
+        assert rate_limits.acquire(tx, "mail", clock.now(), 10.0, 1) == 1
         rate_limits.pause(tx, "mail", clock.now(), 60)
-        assert rate_limits.spend(tx, [Cost("tokens", 10.0, 100)], clock.now()) == 0
+        assert rate_limits.spend(tx, [TokenCost("tokens", 10.0, 100)], clock.now()) == 0
 
-        assert rate_limits.take(tx, "mail", back, 10.0, 1) == 1
-        assert rate_limits.take(tx, "mail", back, 10.0, 1) == 0
-        assert rate_limits.take(tx, "mail", back + timedelta(seconds=0.1), 10.0, 1) == 1
+        assert rate_limits.acquire(tx, "mail", back, 10.0, 1) == 1
+        assert rate_limits.acquire(tx, "mail", back, 10.0, 1) == 0
+        assert rate_limits.acquire(tx, "mail", back + timedelta(seconds=0.1), 10.0, 1) == 1
         assert rate_limits.rest(tx, "mail", back) == 0
-        assert rate_limits.spend(tx, [Cost("tokens", 10.0, 100)], back) == 0
+        assert rate_limits.spend(tx, [TokenCost("tokens", 10.0, 100)], back) == 0
 
 
 NAMES = ("x-limit", "x-remaining", "x-reset")
@@ -187,9 +187,9 @@ NAMES = ("x-limit", "x-remaining", "x-reset")
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (("600", "17", "1758600000"), Allowance(600, 17, 1758600000)),
-        (("600", "17", "2025-09-23T04:00:00Z"), Allowance(600, 17, 1758600000)),
-        (("600", "17", "2025-09-23T04:00:00"), Allowance(600, 17, 1758600000)),
+        (("600", "17", "1758600000"), RateLimitStatus(600, 17, 1758600000)),
+        (("600", "17", "2025-09-23T04:00:00Z"), RateLimitStatus(600, 17, 1758600000)),
+        (("600", "17", "2025-09-23T04:00:00"), RateLimitStatus(600, 17, 1758600000)),
         (("600", "700", "1758600000"), None),
         (("600", "-1", "1758600000"), None),
         (("nan", "1", "1758600000"), None),
@@ -200,5 +200,5 @@ NAMES = ("x-limit", "x-remaining", "x-reset")
     ],
 )
 def test_headers_are_read_and_never_believed_blindly(said, expected):
-    assert read(dict(zip(NAMES, said, strict=True)), *NAMES) == expected
-    assert read({}, *NAMES) is None
+    assert read_rate_limit(dict(zip(NAMES, said, strict=True)), *NAMES) == expected
+    assert read_rate_limit({}, *NAMES) is None

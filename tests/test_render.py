@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 from newsletter.domain.mail import Format
 from newsletter.domain.model import Coverage, DayKind, Outcome, Pick, Score, Usage
-from newsletter.render import Nav, Reader, Rendered, Renderer
+from newsletter.render import Navigation, Rendered, RenderedReader, Renderer
 from tests import issues
 from tests.issues import NAV, READER, SITE, digest, near_miss, paper, pick
 
@@ -220,7 +220,7 @@ def test_the_footer_has_what_law_and_courtesy_ask():
 
 
 def test_a_first_issue_has_no_previous_day():
-    _, page, _ = show(digest((pick(1),)), nav=Nav(NAV.issue_url))
+    _, page, _ = show(digest((pick(1),)), nav=Navigation(NAV.issue_url))
     assert "→" not in words(page)
 
 
@@ -263,7 +263,7 @@ def test_a_long_rubric_title_leaves_the_subject_readable():
 
 
 def test_a_reader_without_a_date_is_still_addressed():
-    reader = Reader(
+    reader = RenderedReader(
         "bo@example.org", date(2025, 1, 2), "https://a.example", "https://b.example", "Bo"
     )
     html, text = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL).for_reader(reader)

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from bs4 import BeautifulSoup
 
-from newsletter.domain.completeness import How
+from newsletter.domain.completeness import CompletedBy
 from newsletter.domain.mail import Format
 from newsletter.domain.model import Crosscheck, Withdrawal
 from newsletter.render import Renderer
@@ -68,11 +68,11 @@ def test_where_there_was_nothing_to_compare_nothing_is_said():
 
 
 def test_every_reason_has_words():
-    from newsletter.ingest.feed_check import State, Why
+    from newsletter.ingest.feed_check import FeedState, MismatchReason
 
-    assert set(APART) == set(Why)
-    assert set(STATES) == set(State) - {State.FRESH}
-    assert set(HOW) == set(How) - {How.FEED, How.NOTHING}
+    assert set(APART) == set(MismatchReason)
+    assert set(STATES) == set(FeedState) - {FeedState.FRESH}
+    assert set(HOW) == set(CompletedBy) - {CompletedBy.FEED, CompletedBy.NOTHING}
 
 
 def test_a_withdrawal_is_told_in_mail_and_text():

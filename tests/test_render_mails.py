@@ -23,7 +23,7 @@ def test_every_mail_is_a_trio_that_says_why_it_came(name):
     for part in (shown, " ".join(text.split())):
         assert "You get this" in part
         assert SITE.postal_address in part
-        # SendGrid sends what fits Latin-1 as iso-8859-1, and Gmail may clip such a mail.
+        # SendGridMailer sends what fits Latin-1 as iso-8859-1, and Gmail may clip such a mail.
         assert any(ord(letter) > 0xFF for letter in part)
     assert not [line for line in text.splitlines() if len(line) > 72 and "://" not in line]
     for link in page.find_all("a", href=re.compile("https://")):

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.model import DayKind, Withdrawal
 from newsletter.domain.withdrawals import is_withdrawn
-from newsletter.ingest.feed_check import State
-from newsletter.ingest.status import with_afterword
+from newsletter.ingest.feed_check import FeedState
+from newsletter.ingest.status import with_provenance
 from newsletter.store import digests, paper_versions
 from newsletter.store import papers as shelf
 from newsletter.store.tables import paper, paper_version
@@ -51,7 +51,7 @@ def freeze(house, day, *, kind=DayKind.NORMAL, rubric=issues.RUBRIC, pick=True):
         made = issues.digest(tuple(replace(issues.pick(), paper=each) for each in listed if pick))
         coverage = replace(made.coverage, papers=tuple(each.id for each in listed))
         made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
-        made = with_afterword(tx, made, timedelta(days=7))
+        made = with_provenance(tx, made, timedelta(days=7))
         digests.freeze(tx, made, house.clock())
     return made
 
@@ -172,7 +172,7 @@ def test_the_receipt_knows_how_the_day_was_made_sure_of(house):
     found = freeze(house, MONDAY).coverage.crosscheck
     assert found is not None
     assert (found.state, found.named, found.whole) == (
-        State.FRESH,
+        FeedState.FRESH,
         {"cs.LG": (1, 1)},
         {"cs.LG": "feed"},
     )

@@ -8,7 +8,7 @@ import pytest
 
 from newsletter.domain.model import Score
 from newsletter.scoring.replay import (
-    Again,
+    RepeatScorer,
     StoredDay,
     against,
     agreement,
@@ -111,7 +111,7 @@ def test_again_asks_in_another_order_and_company(store: Store, fake: FakeAnthrop
     scored(store, claude(fake), TODAY.papers)
     before, asked = companies(fake, 0), len(fake.requests)
     for mark in ("one", "two"):
-        rescore(store, Again(claude(fake), mark), RUBRIC, TODAY, limits(), clock=wall_clock)
+        rescore(store, RepeatScorer(claude(fake), mark), RUBRIC, TODAY, limits(), clock=wall_clock)
         assert not companies(fake, asked) & before
         before, asked = companies(fake, 0), len(fake.requests)
 
@@ -119,7 +119,9 @@ def test_again_asks_in_another_order_and_company(store: Store, fake: FakeAnthrop
 def test_again_asks_again_and_changes_nothing(store: Store, fake: FakeAnthropic) -> None:
     first = scored(store, claude(fake), TODAY.papers)
     asked = len(fake.requests)
-    second = rescore(store, Again(claude(fake), "two"), RUBRIC, TODAY, limits(), clock=wall_clock)
+    second = rescore(
+        store, RepeatScorer(claude(fake), "two"), RUBRIC, TODAY, limits(), clock=wall_clock
+    )
     assert len(fake.requests) == 2 * asked
     assert second.scores == first.scores
     assert stored(store, claude(fake), RUBRIC, TODAY, wall_clock) == first.scores

@@ -15,7 +15,7 @@ from newsletter.inbound.intents import Wish, wish_of
 from newsletter.inbound.mime import html_to_text, read
 from newsletter.inbound.new_text import find
 from newsletter.inbound.normalize import plain
-from newsletter.inbound.reply_parser import Kind, Reply, understand
+from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, understand
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import (
     CHARSETS,
@@ -43,7 +43,9 @@ CLEAR = [
 ]
 
 
-def understood(raw: bytes, envelope_from: str = SENDER_OF_REPLY, *, leaving: bool = False) -> Reply:
+def understood(
+    raw: bytes, envelope_from: str = SENDER_OF_REPLY, *, leaving: bool = False
+) -> ParsedReply:
     return understand(read(raw), envelope_from, OURS, leaving=leaving)
 
 
@@ -55,7 +57,7 @@ def test_15_the_corpus_is_big_enough():
 @pytest.mark.parametrize("raw", CLEAR)
 def test_15_a_clear_wish_to_leave_is_understood(raw: bytes):
     reply = understood(raw)
-    assert (reply.kind, reply.wish) == (Kind.WISH, Wish.UNSUBSCRIBE), reply
+    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE), reply
 
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
@@ -140,7 +142,7 @@ def test_15_how_else_people_put_it(said: str):
 )
 def test_15_what_is_not_clear_goes_to_a_person(said: str):
     reply = understood(message(said))
-    assert (reply.kind, reply.wish) == (Kind.REVIEW, None), reply
+    assert (reply.kind, reply.wish) == (ReplyKind.REVIEW, None), reply
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_15_a_short_letter_with_our_footer_below_it_is_kept_and_not_answered(
     sent += [(text, True) for _, text in html_shapes(tongue, said)]
     for text, html in sent:
         reply = understood(message(text, html=html))
-        assert (reply.kind, reply.may_leave) == (Kind.REVIEW, False), text
+        assert (reply.kind, reply.may_leave) == (ReplyKind.REVIEW, False), text
 
 
 @pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
@@ -190,7 +192,7 @@ def test_15_an_empty_reply_is_no_wish():
 def test_15_inline_answers_are_read_where_they_stand():
     text = f"{TONGUES[0].gmail}\n> 1. Cold stars\nvery nice\n> 2. Warm stars\nunsubscribe\n"
     assert find(text, OURS).lines == ("very nice", "unsubscribe")
-    assert understood(message(text)).kind is Kind.REVIEW
+    assert understood(message(text)).kind is ReplyKind.REVIEW
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_other_commands_work_the_same_way(said: str, wish: Wish):
 
 @pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
 def test_17_an_absence_notice_is_never_obeyed(tongue: Tongue):
-    assert understood(message("Unsubscribe", subject=tongue.away)).kind is Kind.AUTOMATIC
+    assert understood(message("Unsubscribe", subject=tongue.away)).kind is ReplyKind.AUTOMATIC
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_17_an_absence_notice_is_never_obeyed(tongue: Tongue):
     ids=str,
 )
 def test_17_what_a_machine_wrote_is_never_obeyed(headers: dict[str, str]):
-    assert understood(message("Unsubscribe", **headers)).kind is Kind.AUTOMATIC
+    assert understood(message("Unsubscribe", **headers)).kind is ReplyKind.AUTOMATIC
 
 
 def test_17_suppressing_auto_replies_is_no_sign_of_one():
@@ -257,7 +259,7 @@ def test_17_suppressing_auto_replies_is_no_sign_of_one():
 
 def test_17_our_own_mail_coming_back_is_never_obeyed():
     raw = message("unsubscribe").replace(b"ann@example.com", SENDER.email.encode())
-    assert understood(raw).kind is Kind.AUTOMATIC
+    assert understood(raw).kind is ReplyKind.AUTOMATIC
 
 
 def report(kind: str) -> bytes:
@@ -268,10 +270,10 @@ def report(kind: str) -> bytes:
 
 
 def test_17_bounces_and_feedback_reports_are_told_apart():
-    assert understood(report("delivery-status")).kind is Kind.BOUNCE
-    assert understood(report("feedback-report")).kind is Kind.COMPLAINT
-    assert understood(message("unsubscribe"), envelope_from="<>").kind is Kind.BOUNCE
-    assert understood(report("delivery-status"), leaving=True).kind is Kind.BOUNCE
+    assert understood(report("delivery-status")).kind is ReplyKind.BOUNCE
+    assert understood(report("feedback-report")).kind is ReplyKind.COMPLAINT
+    assert understood(message("unsubscribe"), envelope_from="<>").kind is ReplyKind.BOUNCE
+    assert understood(report("delivery-status"), leaving=True).kind is ReplyKind.BOUNCE
 
 
 def test_mail_to_the_leaving_address_leaves_whatever_it_says():
@@ -280,7 +282,7 @@ def test_mail_to_the_leaving_address_leaves_whatever_it_says():
         message("whatever", subject="hello"),
         message("x", Auto_Submitted="auto-generated", Precedence="bulk"),
     ):
-        assert understood(raw, leaving=True) == Reply(Kind.WISH, Wish.UNSUBSCRIBE)
+        assert understood(raw, leaving=True) == ParsedReply(ReplyKind.WISH, Wish.UNSUBSCRIBE)
 
 
 def hostile() -> dict[str, bytes]:
@@ -416,19 +418,19 @@ LETTER = "I have read the third paper with my group, and all of us liked it very
 @pytest.mark.parametrize(
     ("said", "kind", "may_leave"),
     [
-        (LETTER, Kind.OTHER, False),
-        (f"{LETTER}, yet we might unsubscribe in spring", Kind.REVIEW, True),
-        ("Nice", Kind.REVIEW, False),
+        (LETTER, ReplyKind.OTHER, False),
+        (f"{LETTER}, yet we might unsubscribe in spring", ReplyKind.REVIEW, True),
+        ("Nice", ReplyKind.REVIEW, False),
         # Where no spaces part the words, two letters count as one, or four of Thai.
-        ("今日の論文はとても面白かったです" * 2, Kind.OTHER, False),
-        ("今日の論文はとても面白かったです" * 2 + "X", Kind.OTHER, False),
-        ("今日の論文は面白い", Kind.REVIEW, False),
-        ("ขอบใจมากเลย" * 6, Kind.OTHER, False),
-        ("a" * 300, Kind.REVIEW, False),
+        ("今日の論文はとても面白かったです" * 2, ReplyKind.OTHER, False),
+        ("今日の論文はとても面白かったです" * 2 + "X", ReplyKind.OTHER, False),
+        ("今日の論文は面白い", ReplyKind.REVIEW, False),
+        ("ขอบใจมากเลย" * 6, ReplyKind.OTHER, False),
+        ("a" * 300, ReplyKind.REVIEW, False),
     ],
 )
 def test_15_a_long_letter_is_one_and_a_short_one_is_for_review(
-    said: str, kind: Kind, *, may_leave: bool
+    said: str, kind: ReplyKind, *, may_leave: bool
 ):
     reply = understood(message(said))
     assert (reply.kind, reply.may_leave) == (kind, may_leave)

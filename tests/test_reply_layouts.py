@@ -19,7 +19,7 @@ from newsletter.domain.model import DayKind
 from newsletter.inbound.intents import Wish
 from newsletter.inbound.mime import read
 from newsletter.inbound.new_text import find
-from newsletter.inbound.reply_parser import Kind, understand
+from newsletter.inbound.reply_parser import ReplyKind, understand
 from newsletter.render.summary import subject
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
@@ -82,7 +82,7 @@ def test_a_sample_of_a_real_mail_program_is_understood(name: str):
     if not path.exists():
         pytest.skip(f"{path.name} is not beside the project")
     reply = understand(read(path.read_bytes()), "ada@example.com", ["digest@news.example.org"])
-    assert (reply.kind, reply.wish, reply.text) == (Kind.WISH, Wish.UNSUBSCRIBE, "unsubscribe")
+    assert (reply.kind, reply.wish, reply.text) == (ReplyKind.WISH, Wish.UNSUBSCRIBE, "unsubscribe")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_sample_of_a_real_mail_program_is_understood(name: str):
 )
 def test_what_is_new_is_found_on_either_side_of_the_quotation(text: str):
     reply = understood(text)
-    assert (reply.kind, reply.wish) == (Kind.WISH, Wish.UNSUBSCRIBE)
+    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE)
     assert "wrote" not in reply.text
     assert "unsubscribe" in reply.text
 
@@ -111,7 +111,7 @@ def test_a_wish_that_ends_in_a_colon_is_no_attribution():
 @pytest.mark.parametrize("said", ["don't", "No wait, I changed my mind, so please keep me on it."])
 @pytest.mark.parametrize("glued", [f"> {WHOLE}", f" {WHOLE}", " wrote:"])
 def test_what_runs_into_an_attribution_does_not_vanish(said: str, glued: str):
-    assert understood(f"unsubscribe\n\n{said}{glued}\n{LONG}").kind is Kind.REVIEW
+    assert understood(f"unsubscribe\n\n{said}{glued}\n{LONG}").kind is ReplyKind.REVIEW
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_what_runs_into_an_attribution_does_not_vanish(said: str, glued: str):
 )
 def test_what_stands_below_the_quotation_can_take_a_wish_back(below: str):
     reply = understood(f"unsubscribe\n\n{WHOLE}\n{LONG}\n\n{below}\n")
-    assert reply.kind is Kind.REVIEW
+    assert reply.kind is ReplyKind.REVIEW
     assert reply.text.split("\n") == ["unsubscribe", "", "", below]
 
 
 def test_a_wish_below_a_letter_goes_to_a_person():
     letter = "A long letter about many things that were read and liked in the last few weeks."
     reply = understood(f"{letter}\n\n{WHOLE}\n{LONG}\n\nunsubscribe\n")
-    assert (reply.kind, reply.may_leave) == (Kind.REVIEW, True)
+    assert (reply.kind, reply.may_leave) == (ReplyKind.REVIEW, True)
 
 
 def test_where_the_text_part_says_nothing_new_the_html_part_is_read():
@@ -142,22 +142,22 @@ def test_where_the_text_part_says_nothing_new_the_html_part_is_read():
         b"\r\n--b\r\nContent-Type: " + part for part in (parts[0], b"text/html\r\n\r\n" + parts[1])
     )
     reply = understand(read(head + b"\r\n\r\n" + sent + b"\r\n--b--"), "ann@example.com", OURS)
-    assert (reply.kind, reply.wish) == (Kind.WISH, Wish.UNSUBSCRIBE)
+    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE)
 
 
 def test_a_corporate_disclaimer_takes_no_wish_back():
     footer = "This e-mail is confidential. If you are not the intended recipient, do not copy it."
     assert understood(f"Please unsubscribe me.\n\nAnn\n\n{footer}").wish is Wish.UNSUBSCRIBE
     own = "but please keep sending me the confidential papers of my colleague"
-    assert understood(f"Please unsubscribe me.\n\n{own}").kind is Kind.REVIEW
+    assert understood(f"Please unsubscribe me.\n\n{own}").kind is ReplyKind.REVIEW
 
 
 def test_few_words_are_for_review_and_more_are_a_letter():
-    assert understood("Ta meg bort herfra").kind is Kind.REVIEW
-    assert understood("Out").kind is Kind.REVIEW
-    assert understood(" ".join(["wonderful"] * 12)).kind is Kind.REVIEW
-    assert understood(" ".join(["wonderful"] * 13)).kind is Kind.OTHER
-    assert understood("今日の論文は面白かったです。").kind is Kind.REVIEW
+    assert understood("Ta meg bort herfra").kind is ReplyKind.REVIEW
+    assert understood("Out").kind is ReplyKind.REVIEW
+    assert understood(" ".join(["wonderful"] * 12)).kind is ReplyKind.REVIEW
+    assert understood(" ".join(["wonderful"] * 13)).kind is ReplyKind.OTHER
+    assert understood("今日の論文は面白かったです。").kind is ReplyKind.REVIEW
 
 
 @pytest.mark.parametrize("kind", DayKind)
@@ -166,30 +166,32 @@ def test_a_subject_that_we_sent_makes_no_reply_automatic(kind: DayKind):
     rubric = replace(RUBRIC, title="Auto-ML")
     sent = subject(digest(picks, kind=kind, rubric=rubric), len(picks))
     assert understood("unsubscribe", subject=sent).wish is Wish.UNSUBSCRIBE, sent
-    assert understood("unsubscribe", subject="Auto: away").kind is Kind.AUTOMATIC
+    assert understood("unsubscribe", subject="Auto: away").kind is ReplyKind.AUTOMATIC
 
 
 def test_sentences_of_the_newer_languages_that_were_written_after_their_words():
     """The first time 39 of 42 wishes were done, and one of the others was obeyed: a question."""
     rows = [line.partition("\t") for line in MORE.read_text(encoding="utf-8").splitlines()]
     kinds = {(want, said): understood(said).kind for want, _, said in rows}
-    assert {kind for (want, _), kind in kinds.items() if want == "stay"} == {Kind.REVIEW}
-    done = [said for (want, said), kind in kinds.items() if (want, kind) == ("leave", Kind.WISH)]
+    assert {kind for (want, _), kind in kinds.items() if want == "stay"} == {ReplyKind.REVIEW}
+    done = [
+        said for (want, said), kind in kinds.items() if (want, kind) == ("leave", ReplyKind.WISH)
+    ]
     assert len(done) >= 40
 
 
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("Hello arXiv digest\nPlease unsubscribe me", Kind.WISH),
-        ("Hi do not\nUnsubscribe me", Kind.REVIEW),
-        ("unsubscribe, unsubscribe", Kind.WISH),
-        ("Please unsubscribe ann@example.com", Kind.WISH),
-        ("Please unsubscribe bob@example.com", Kind.REVIEW),
-        ("Stop. Hammer time.", Kind.REVIEW),
+        ("Hello arXiv digest\nPlease unsubscribe me", ReplyKind.WISH),
+        ("Hi do not\nUnsubscribe me", ReplyKind.REVIEW),
+        ("unsubscribe, unsubscribe", ReplyKind.WISH),
+        ("Please unsubscribe ann@example.com", ReplyKind.WISH),
+        ("Please unsubscribe bob@example.com", ReplyKind.REVIEW),
+        ("Stop. Hammer time.", ReplyKind.REVIEW),
     ],
 )
-def test_greetings_repetitions_and_ones_own_address(said: str, kind: Kind):
+def test_greetings_repetitions_and_ones_own_address(said: str, kind: ReplyKind):
     assert understood(said).kind is kind
 
 
@@ -225,7 +227,7 @@ def test_a_plain_wish_in_every_language(said: str):
     ],
 )
 def test_a_denied_wish_is_none_in_the_newer_languages_either(said: str):
-    assert understood(said).kind is Kind.REVIEW
+    assert understood(said).kind is ReplyKind.REVIEW
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_a_denied_wish_is_none_in_the_newer_languages_either(said: str):
 )
 def test_who_wants_their_data_deleted_is_understood_and_left_to_a_person(said: str):
     reply = understood(said)
-    assert (reply.kind, reply.wish) == (Kind.REVIEW, Wish.ERASE)
+    assert (reply.kind, reply.wish) == (ReplyKind.REVIEW, Wish.ERASE)
     assert understood("", subject=said).wish is Wish.ERASE
 
 

@@ -17,8 +17,8 @@ from newsletter import errors
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import Rubric
 from newsletter.inbound import bounces
-from newsletter.inbound.processor import Post, take, work_off
-from newsletter.render import Renderer, Site
+from newsletter.inbound.processor import MailContext, take, work_off
+from newsletter.render import Renderer, SiteInfo
 from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import delivery, event, subscriber
@@ -28,7 +28,7 @@ from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
 if TYPE_CHECKING:
     from newsletter.store import Store
 
-RENDERER = Renderer(Site("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
+RENDERER = Renderer(SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
 GONE = "5.1.1 (no such user)"
 
 
@@ -41,9 +41,11 @@ def town(store: Store) -> Town:
     return made
 
 
-def post(town: Town) -> Post:
+def post(town: Town) -> MailContext:
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-    return Post(town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, errors.safely)
+    return MailContext(
+        town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, errors.run_guarded
+    )
 
 
 def report(

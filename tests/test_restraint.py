@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from newsletter.delivery.sender import Limits, Tally
+from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.addresses import fingerprint
-from newsletter.domain.alerts import Bounds
+from newsletter.domain.alerts import Thresholds
 from newsletter.domain.bounce_codes import first_mails_left, too_many_gone
 from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.mailers import SendError, Verdict
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Email
 
 DAY = date(2025, 9, 23)
-BOUNDS = Bounds(timedelta(hours=3), 0, None, 0)
+BOUNDS = Thresholds(timedelta(hours=3), 0, None, 0)
 ALLOW = f"newsletter deliveries allow --date {DAY} --rubric {RUBRIC}"
 
 
 def alerts(town: Town) -> list[Alert]:
     with town.store.read() as tx:
-        return find(monitoring.look(tx, town.clock.now()), BOUNDS)
+        return find(monitoring.read_mail_state(tx, town.clock.now()), BOUNDS)
 
 
 def imported(store: Store, people: int, known: int = 0) -> Town:
@@ -72,9 +72,9 @@ def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wa
     mailer = FakeMailer()
     counts = []
     for _ in range(3):
-        town.send(mailer, limits=Limits(threads=8))
+        town.send(mailer, limits=SendLimits(threads=8))
         counts.append(len(mailer.taken))
-        assert town.send(mailer, limits=Limits(threads=8)).sent == 0
+        assert town.send(mailer, limits=SendLimits(threads=8)).sent == 0
         town.clock.at += timedelta(hours=1, seconds=1)
     assert counts == [130, 330, 380]
     assert {f"reader{n}@example.org" for n in range(1, 31)} <= {
@@ -87,7 +87,7 @@ def test_rivals_let_no_more_first_mails_go_together(store: Store):
     mailer = FakeMailer()
 
     def run(_: int) -> Tally:
-        return town.send(mailer, limits=Limits(threads=8))
+        return town.send(mailer, limits=SendLimits(threads=8))
 
     with ThreadPoolExecutor(4) as rivals:
         tallies = list(rivals.map(run, range(4)))
@@ -96,19 +96,19 @@ def test_rivals_let_no_more_first_mails_go_together(store: Store):
 
 def test_a_small_list_does_not_notice(store: Store):
     town = imported(store, 99)
-    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 99
+    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 99
     assert alerts(town) == []
 
 
 def test_what_goes_to_files_goes_at_once(store: Store):
     town = imported(store, 101)
-    limits = Limits(threads=8, first_mails_slowly=False)
+    limits = SendLimits(threads=8, first_mails_slowly=False)
     assert town.send(FakeMailer(), limits=limits).sent == 101
 
 
 def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
     town = imported(store, 120)
-    town.send(FakeMailer(), limits=Limits(threads=8))
+    town.send(FakeMailer(), limits=SendLimits(threads=8))
     town.clock.at += timedelta(minutes=50)
     [alert] = alerts(town)
     assert (alert.title, alert.command) == ("First mails go slowly", ALLOW)
@@ -116,7 +116,7 @@ def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
     with store.begin() as tx:
         assert first_mails.let_go(tx, RUBRIC, DAY) == 1
     assert alerts(town) == []
-    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 20
+    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 20
 
 
 def no_such_user(mail: Email, every: int = 10) -> None:
@@ -130,15 +130,15 @@ def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store:
     town = Town(store)
     town.settle(240)
     town.announce(DAY)
-    tally = town.send(FakeMailer(before=no_such_user), limits=Limits(threads=4))
+    tally = town.send(FakeMailer(before=no_such_user), limits=SendLimits(threads=4))
     assert (tally.rejected in range(11, 15), tally.pending > 0) == (True, True)
     assert "of the first 200 mails went to addresses that do not exist" in tally.halted_reason
-    assert town.send(FakeMailer(), limits=Limits(threads=4)).sent == 0
+    assert town.send(FakeMailer(), limits=SendLimits(threads=4)).sent == 0
     [alert] = alerts(town)
     assert (alert.title, alert.command) == ("Too many addresses are gone", ALLOW)
     with store.begin() as tx:
         first_mails.let_go(tx, RUBRIC, DAY)
-    rest = town.send(FakeMailer(), limits=Limits(threads=4))
+    rest = town.send(FakeMailer(), limits=SendLimits(threads=4))
     assert (rest.pending, rest.halted_reason) == (0, "")
     assert alerts(town) == []
 
@@ -148,13 +148,13 @@ def test_bounces_that_the_provider_tells_stop_the_rest_of_a_run(store: Store):
     town.settle(150)
     town.announce(DAY)
     mailer = FakeMailer()
-    town.send(mailer, limits=Limits(threads=4), stop=lambda: len(mailer.taken) >= 100)
+    town.send(mailer, limits=SendLimits(threads=4), stop=lambda: len(mailer.taken) >= 100)
     taken = [row for row in town.rows() if row.state == DeliveryState.ACCEPTED][:11]
     now = town.clock.now()
     with store.begin() as tx:
         for row in taken:
             events.apply(tx, [Event(EventKind.HARD_BOUNCE, row.email, now, row.id)], now)
-    tally = town.send(FakeMailer(), limits=Limits(threads=4))
+    tally = town.send(FakeMailer(), limits=SendLimits(threads=4))
     assert tally.sent == 0
     assert "11 of the first 200" in tally.halted_reason
 
@@ -164,7 +164,9 @@ def test_few_readers_are_no_share(store: Store):
     town.settle(60)
     town.announce(DAY)
 
-    tally = town.send(FakeMailer(before=partial(no_such_user, every=2)), limits=Limits(threads=1))
+    tally = town.send(
+        FakeMailer(before=partial(no_such_user, every=2)), limits=SendLimits(threads=1)
+    )
     assert (tally.rejected, tally.accepted, tally.halted_reason) == (30, 30, "")
 
 
@@ -173,7 +175,7 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
     town = imported(store, 101)
-    town.send(FakeMailer(), limits=Limits(threads=8))
+    town.send(FakeMailer(), limits=SendLimits(threads=8))
     now = datetime.now(UTC)
     with store.begin() as tx:
         raw, who = b"Subject: Failure\r\n\r\nIt failed.", "postmaster@x.example"
@@ -188,5 +190,5 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     assert world.newsletter(*words, "tomorrow").status == 2
     assert world.newsletter(*words, "1999-01-01").status == 2
     assert "mailed at once" in world.newsletter(*words, str(DAY)).out
-    assert town.send(FakeMailer(), limits=Limits(threads=8)).sent == 1
+    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
     store.close()

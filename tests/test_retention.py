@@ -61,7 +61,7 @@ def test_who_lost_his_row_is_not_mailed_again(store):
     town = mailed(store)
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
-    planner.owe_all(store, RUBRIC, DAY, OLD)
+    planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 0
 
 
@@ -70,7 +70,7 @@ def test_a_past_day_that_is_made_only_now_is_mailed(store):
     with store.begin() as tx:
         retention.forget_page(tx, town.digest_id)
         tx.execute(update(digest).values(at=OLD))
-    planner.owe_all(store, RUBRIC, DAY, OLD)
+    planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 3
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from newsletter.domain.mail import WEEKDAYS, Format, Subscriber
 from newsletter.domain.preferences import parse_days
-from newsletter.domain.subscriber_csv import SubscriberRow, read_roster, write_roster
+from newsletter.domain.subscriber_csv import SubscriberRow, read_subscribers, write_subscribers
 from newsletter.domain.subscriber_import import new_subscriber
 from newsletter.rubric_folder import RubricFolder
 from tests.economy import LARGE
@@ -28,13 +28,13 @@ HEADER = "email,rubric,name,timezone,send_at,days,max_papers,format\n"
 
 
 def rows(data):
-    roster = read_roster(data, RUBRICS)
+    roster = read_subscribers(data, RUBRICS)
     assert [str(fault) for fault in roster.faults] == []
     return roster.rows
 
 
 def faults(data):
-    roster = read_roster(data, RUBRICS)
+    roster = read_subscribers(data, RUBRICS)
     return [str(fault) for fault in roster.faults]
 
 
@@ -83,7 +83,7 @@ def test_20_the_ways_programs_write_csv(data):
 
 def test_20_a_quoted_line_break_is_part_of_a_name_and_lines_still_count():
     data = 'email,rubric,name\na@x.org,models,"Ada\r\nLovelace"\nbad,models,\n'
-    roster = read_roster(data, RUBRICS)
+    roster = read_subscribers(data, RUBRICS)
     assert roster.rows[0].name == "Ada Lovelace"
     assert roster.faults[0].line == 4
 
@@ -133,7 +133,7 @@ def test_20_a_fault_is_told_with_its_line(line, expected):
 
 def test_all_faults_come_at_once_and_the_good_rows_stand():
     data = HEADER + "bad,nope,,Mars,25:00,,0,x\nok@x.org,stars,,,,,,\nworse,models,,,,,,\n"
-    roster = read_roster(data, RUBRICS)
+    roster = read_subscribers(data, RUBRICS)
     assert [fault.line for fault in roster.faults] == [2, 2, 2, 2, 2, 2, 4]
     assert [row.email for row in roster.rows] == ["ok@x.org"]
 
@@ -217,7 +217,7 @@ def test_20_spreadsheets_get_no_formulas():
         Subscriber("4", "d@x.org", "models", name="@home"),
         Subscriber("5", "e@x.org", "models", name="-Nil'"),
     ]
-    text = write_roster(people)
+    text = write_subscribers(people)
     for record in csv.reader(io.StringIO(text)):
         assert not any(cell.startswith(("=", "+", "-", "@", "|", "\t", "\r")) for cell in record)
     assert [(row.email, row.name) for row in rows(text)] == [(p.email, p.name) for p in people]
@@ -241,7 +241,7 @@ wishes = st.builds(
 
 @given(st.lists(wishes, max_size=5, unique_by=lambda person: person.email))
 def test_20_what_is_written_reads_back(people):
-    read = rows(write_roster(people))
+    read = rows(write_subscribers(people))
     again = [
         new_subscriber(row, "asked", person.id, NOW)
         for row, person in zip(read, people, strict=True)
@@ -252,12 +252,12 @@ def test_20_what_is_written_reads_back(people):
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
 def test_20_no_input_breaks_the_reader(data):
-    read_roster(data, RUBRICS)
+    read_subscribers(data, RUBRICS)
 
 
 def test_the_example_names_shipped_rubrics():
     rubrics = RubricFolder(ROOT / "templates" / "rubrics")
-    roster = read_roster((ROOT / "subscribers.example.csv").read_bytes(), rubrics)
+    roster = read_subscribers((ROOT / "subscribers.example.csv").read_bytes(), rubrics)
     assert not roster.faults
     assert [row.rubric for row in roster.rows] == ["foundation-models", "dwarf-galaxies"]
     assert all(row.email.endswith("@example.org") for row in roster.rows)
@@ -281,7 +281,7 @@ def test_the_named_delimiter_counts_more_than_a_guess():
 @pytest.mark.parametrize("bad", ['b@x.org,"stars', 'b@x.org,"st"ars'])
 def test_the_rows_before_a_stray_quote_stand(bad):
     data = f"email,rubric\na@x.org,models\n\nq@x.org,nope\n{bad}\nc@x.org,models\n"
-    roster = read_roster(data, RUBRICS)
+    roster = read_subscribers(data, RUBRICS)
     assert [row.email for row in roster.rows] == ["a@x.org"]
     assert [fault.line for fault in roster.faults] == [4, 5]
     assert "not readable as CSV from here" in roster.faults[1].message
@@ -290,7 +290,7 @@ def test_the_rows_before_a_stray_quote_stand(bad):
 def test_20_many_rows_are_read_in_bounded_time():
     lines = (f"reader{number}@example.org,models" for number in range(MANY))
     started = time_now()
-    roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
+    roster = read_subscribers("email,rubric\n" + "\n".join(lines), RUBRICS)
     assert (len(roster.rows), roster.faults) == (MANY, ())
     assert time_now() - started < MANY * SECONDS_A_ROW
 
@@ -298,7 +298,7 @@ def test_20_many_rows_are_read_in_bounded_time():
 def test_20_many_faults_are_told_in_bounded_time():
     lines = ("x@y..z,nope" for _ in range(MANY))
     started = time_now()
-    roster = read_roster("email,rubric\n" + "\n".join(lines), RUBRICS)
+    roster = read_subscribers("email,rubric\n" + "\n".join(lines), RUBRICS)
     assert (len(roster.rows), len(roster.faults)) == (0, 2 * MANY)
     assert time_now() - started < MANY * SECONDS_A_ROW
 
@@ -324,7 +324,7 @@ def test_20_a_line_of_ten_megabytes_is_a_fault_and_no_more(line):
 
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@x", "=1", "|cmd", "'=1", "''+1"])
 def test_20_a_formula_is_defused_and_reads_back(cell):
-    text = write_roster([Subscriber("1", "a@x.org", "models", name=cell)])
+    text = write_subscribers([Subscriber("1", "a@x.org", "models", name=cell)])
     [_, record] = csv.reader(io.StringIO(text))
     assert record[2].startswith("'")
     assert [row.name for row in rows(text)] == [cell]

@@ -8,9 +8,9 @@ import pytest
 
 from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
-from newsletter.sources import Kind, Named, SourceError
+from newsletter.sources import ListedPaper, ListingKind, SourceError
 from newsletter.sources.arxiv.rss import LARGEST
-from newsletter.sources.arxiv.source import IDS_AT_ONCE, Arxiv, feed_address
+from newsletter.sources.arxiv.source import IDS_AT_ONCE, ArxivSource, feed_address
 from newsletter.sources.arxiv.transport import RefusedError
 from tests.fakes import arxiv as world
 from tests.fakes.arxiv import FakeArxiv, line, row
@@ -20,9 +20,9 @@ TUESDAY = date(2025, 9, 23)
 WINDOW = announcement(TUESDAY)
 
 
-def source(fake, **more) -> Arxiv:
+def source(fake, **more) -> ArxivSource:
     given = {"arxiv_api_url": fake.url, "arxiv_rss_url": fake.rss_url, "arxiv_delay_seconds": 0}
-    return Arxiv(Settings(_env_file=None, **given | more))
+    return ArxivSource(Settings(_env_file=None, **given | more))
 
 
 def paper(number, *categories, **more):
@@ -42,10 +42,10 @@ def test_all_categories_are_one_request_and_all_kinds_are_told():
         assert len(fake.requests) == 1
     assert asked == [["cs.AI", "cs.LG"]]
     assert found == [
-        Named("2509.00001", 1, Kind.NEW, ("cs.LG",)),
-        Named("2509.00002", 1, Kind.CROSS, ("cs.CL", "cs.AI")),
-        Named("2509.00003", 2, Kind.REPLACE, ("cs.LG",)),
-        Named("2509.00004", 3, Kind.REPLACE_CROSS, ("cs.LG",)),
+        ListedPaper("2509.00001", 1, ListingKind.NEW, ("cs.LG",)),
+        ListedPaper("2509.00002", 1, ListingKind.CROSS, ("cs.CL", "cs.AI")),
+        ListedPaper("2509.00003", 2, ListingKind.REPLACE, ("cs.LG",)),
+        ListedPaper("2509.00004", 3, ListingKind.REPLACE_CROSS, ("cs.LG",)),
     ]
 
 
@@ -78,7 +78,7 @@ def test_an_arxiv_of_ones_own_has_no_list_unless_it_is_named():
     named = Settings(_env_file=None, arxiv_api_url=own, arxiv_rss_url="http://127.0.0.1:9/rss")
     assert feed_address(named) == "http://127.0.0.1:9/rss"
     with FakeArxiv() as fake:
-        made = Arxiv(Settings(_env_file=None, arxiv_api_url=fake.url))
+        made = ArxivSource(Settings(_env_file=None, arxiv_api_url=fake.url))
         assert made.named(["cs.LG"]) is None
         assert fake.requests == []
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.context import no_report
-from newsletter.jobs.daily import work
+from newsletter.context import no_progress
+from newsletter.jobs.daily import handle_task
 from newsletter.rubric_folder import RubricFolder, why_missing
 from newsletter.rubrics import RubricError
 from newsletter.store import digests
-from newsletter.store.tasks import Kind, Unit
+from newsletter.store.tasks import Task, TaskKind
 from newsletter.web.app import create_app
 from tests.fakes import pages
 from tests.fakes.browser import served
@@ -134,7 +134,7 @@ def test_the_other_commands_go_on_as_well(world: World) -> None:
 
 
 def made(service: Service) -> set[str]:
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         return digests.made_on(tx, TUESDAY)
 
 
@@ -142,10 +142,10 @@ def test_a_service_holds_tells_and_takes_the_mended_file_up(store: Store, tmp_pa
     service = Service(store)
     for slug in ("stars", "models"):
         put(tmp_path, slug)
-    service.room = replace(
-        service.room,
+    service.app = replace(
+        service.app,
         rubrics=RubricFolder(tmp_path),
-        settings=service.room.settings.model_copy(update={"rubrics_dir": tmp_path}),
+        settings=service.app.settings.model_copy(update={"rubrics_dir": tmp_path}),
     )
     service.join("stars")
     service.join("models")
@@ -166,12 +166,12 @@ def test_a_worker_makes_the_digests_of_the_rubrics_that_it_can_read(
     store: Store, tmp_path: Path
 ) -> None:
     put(tmp_path, "bad", TYPO)
-    room = replace(Service(store).room, rubrics=RubricFolder(tmp_path))
+    app = replace(Service(store).app, rubrics=RubricFolder(tmp_path))
     both = ("bad", "late")
-    assert work(room, no_report, Unit(Kind.SCORE, TUESDAY, both)).trouble == ""
-    assert FAULT in work(room, no_report, Unit(Kind.DIGEST, TUESDAY, ("bad",))).trouble
+    assert handle_task(app, no_progress, Task(TaskKind.SCORE, TUESDAY, both)).trouble == ""
+    assert FAULT in handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("bad",))).trouble
     put(tmp_path, "late")
-    assert work(room, no_report, Unit(Kind.DIGEST, TUESDAY, ("late",))).trouble == ""
+    assert handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("late",))).trouble == ""
 
 
 def test_a_page_shows_a_new_file_and_does_without_a_bad_one(store: Store, tmp_path: Path) -> None:

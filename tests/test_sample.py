@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
-from newsletter.sources.sample import DAY, Sample, read
+from newsletter.sources.sample import DAY, SampleSource, read
 
 
 def test_it_holds_sixty_papers_of_one_announcement():
@@ -54,5 +54,5 @@ def test_it_has_what_makes_real_text_hard():
 
 
 def test_it_is_the_newest_announcement_for_ever():
-    sample = Sample(Settings())
+    sample = SampleSource(Settings())
     assert sample.newest(datetime(2031, 1, 1, tzinfo=UTC)) == DAY

@@ -13,8 +13,8 @@ import pytest
 
 from newsletter import bootstrap
 from newsletter.domain.mail import Subscriber
-from newsletter.jobs.leader import Leader
-from newsletter.jobs.scheduler import Mornings, scheduler
+from newsletter.jobs.leader import LeaderElection
+from newsletter.jobs.scheduler import DailyScheduler, scheduler
 from newsletter.settings import Settings
 from newsletter.store import subscribers
 
@@ -39,13 +39,13 @@ class House:
         )
         self.now = BEFORE
         self.outbox = folder / "outbox"
-        self.room = replace(bootstrap.build(settings), clock=lambda: self.now)
-        self.mornings = Mornings(self.room)
+        self.app = replace(bootstrap.build_app(settings), clock=lambda: self.now)
+        self.mornings = DailyScheduler(self.app)
 
     def join(self, email: str, rubric: str = "foundation-models", **wishes) -> None:
         joined = datetime(2025, 11, 1, tzinfo=UTC)
         given = Subscriber(email[0] * 32, email, rubric, **wishes)
-        with self.room.store.begin() as tx:
+        with self.app.store.begin() as tx:
             subscribers.save(tx, given, joined)
 
     def served(self, at: str) -> list[str]:
@@ -66,7 +66,7 @@ class House:
 def house(tmp_path):
     made = House(tmp_path)
     yield made
-    made.room.store.close()
+    made.app.store.close()
 
 
 def test_each_is_served_once_at_his_own_hour(house):
@@ -86,14 +86,14 @@ def test_09_a_sleep_past_the_hour_is_made_up_once(tmp_path, store):
     assert house.served("18T06:00") == []
     assert house.served("20T15:00") == ["a"]
     assert house.served("20T15:05") == ["a"]
-    house.room.store.close()
+    house.app.store.close()
 
 
 def test_who_joins_after_the_hour_waits_for_the_next(house):
     house.join("ada@example.org")
     house.served("18T07:01")
     given = Subscriber("b" * 32, "bob@example.org", "foundation-models")
-    with house.room.store.begin() as tx:
+    with house.app.store.begin() as tx:
         subscribers.save(tx, given, house.now)
     assert house.served("18T09:00") == ["a"]
 
@@ -105,7 +105,7 @@ def test_nobody_is_mailed_on_a_weekday_not_asked_for(house):
 
 def test_nothing_begins_once_a_stop_was_asked_for(house):
     house.join("ada@example.org")
-    house.room.stop.set()
+    house.app.stop.set()
     assert house.served("18T12:00") == []
 
 
@@ -119,12 +119,14 @@ def test_mail_that_was_not_taken_is_offered_at_the_next_wake_up(house):
 
 def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
     house.join("ada@example.org")
-    rival = Mornings(house.room, Leader(house.room.store, house.room.clock, owner="afar/1/x"))
+    rival = DailyScheduler(
+        house.app, LeaderElection(house.app.store, house.app.clock, owner="afar/1/x")
+    )
     assert house.served("18T02:00") == []
     house.at("18T07:00")
     rival.make()
     assert house.mailed() == []
-    house.mornings.leader.resign()
+    house.mornings.leader.step_down()
     rival.serve()
     assert house.mailed() == ["a"]
     house.mornings.serve()
@@ -133,12 +135,14 @@ def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
 
 def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
     """Of a leader that died in mid-mail; the next wake-up may be five minutes away."""
-    rival = Mornings(house.room, Leader(house.room.store, house.room.clock, owner="afar/1/x"))
+    rival = DailyScheduler(
+        house.app, LeaderElection(house.app.store, house.app.clock, owner="afar/1/x")
+    )
     house.mornings.lead()
     rival.lead()
     assert house.mornings.pulse.called.is_set()
     assert not rival.pulse.called.is_set()
-    house.mornings.leader.resign()
+    house.mornings.leader.step_down()
     rival.lead()
     assert rival.pulse.called.is_set()
     rival.pulse.called.clear()
@@ -147,7 +151,7 @@ def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
 
 
 def test_09_the_scheduler_drops_no_late_wake_up(house):
-    house.room.stop.set()
+    house.app.stop.set()
     made = scheduler(house.mornings)
     thread = threading.Thread(target=made.start)
     thread.start()
@@ -167,7 +171,7 @@ def test_09_the_scheduler_drops_no_late_wake_up(house):
 def test_a_database_that_is_away_is_named_and_not_a_generators_fault(tmp_path, caplog):
     house = House(tmp_path)
     house.join("ada@example.org")
-    file = house.room.store.file
+    file = house.app.store.file
     file.rename(file.with_name("elsewhere.db"))
     with caplog.at_level(logging.WARNING):
         assert house.served("18T08:00") == []

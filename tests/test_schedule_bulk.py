@@ -60,7 +60,7 @@ def living(tmp_path, fake):
 
     yield live
     for house in lives:
-        house.room.store.close()
+        house.app.store.close()
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def making(house, fake, batches):
     try:
         yield
     finally:
-        house.room.stop.set()
+        house.app.stop.set()
         thread.join(20)
     assert not thread.is_alive()
 
@@ -182,7 +182,7 @@ def test_an_outage_before_the_hour_delays_the_digest_and_does_not_cut_it(living,
     fake.faults.clear()
     assert house.served("18T07:10") == ["a"]
     assert paid_once(fake)
-    with house.room.store.read() as tx:
+    with house.app.store.read() as tx:
         [(digest_id, *_)] = digests.ids_since(tx, date(2025, 11, 1))
         coverage = digests.by_id(tx, digest_id).coverage
     assert coverage.scanned == coverage.announced > 0

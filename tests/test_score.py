@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.domain.model import Outcome
-from newsletter.scorers import Request
-from newsletter.scoring.run import ScoringFailed, Want, likeliest_first, score, score_all
+from newsletter.scorers import ScoringRequest
+from newsletter.scoring.run import ScoringFailed, ScoringWant, likeliest_first, score, score_all
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from newsletter.domain.model import Paper, Rubric
-    from newsletter.scoring.run import Scored
+    from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
 
 
@@ -145,7 +145,7 @@ def test_unreachable_is_said(store: Store) -> None:
 def test_a_budget_of_one_call_is_spent_on_the_likeliest(store: Store, fake: FakeAnthropic) -> None:
     """Mutation: without the reservation every paper is scored, and this is red."""
     day = papers(40)
-    one_call = claude(fake).call(Request(RUBRIC, tuple(day[:16])), MORNING).upper_nanos
+    one_call = claude(fake).call(ScoringRequest(RUBRIC, tuple(day[:16])), MORNING).upper_nanos
     budget = limits(one_call * 1.1 / DOLLAR)
     result = scored(store, claude(fake), day, budget)
     outcomes = Counter(result.outcomes.values())
@@ -165,7 +165,9 @@ def test_a_budget_is_never_exceeded(store: Store, fake: FakeAnthropic, cents: fl
 
 
 def test_the_month_has_a_budget_over_all_rubrics(store: Store, fake: FakeAnthropic) -> None:
-    one_call = claude(fake).call(Request(RUBRIC, tuple(papers(16))), wall_clock()).upper_nanos
+    one_call = (
+        claude(fake).call(ScoringRequest(RUBRIC, tuple(papers(16))), wall_clock()).upper_nanos
+    )
     month = limits(month_budget_nanos=round(one_call * 1.1))
     first = scored(store, claude(fake), papers(16), month)
     assert set(first.outcomes.values()) == {Outcome.SCORED}
@@ -230,7 +232,7 @@ def rubrics(count: int, **changed: tuple[str, ...]) -> list[Rubric]:
     return [replace(RUBRIC, slug=f"r{n}", preface=f"Friend {n}.", **changed) for n in range(count)]
 
 
-def shared_day(store: Store, fake: FakeAnthropic, wants: list[Want]) -> list[Scored]:
+def shared_day(store: Store, fake: FakeAnthropic, wants: list[ScoringWant]) -> list[RubricScores]:
     with store.begin() as tx:
         keep(tx, [p for want in wants for p in want.papers])
     return score_all(store, claude(fake), DAY, wants, limits(), clock=wall_clock)
@@ -240,7 +242,7 @@ def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic
     """Papers first, cached, the rubric last; the first call of a chunk is awaited by the others."""
     fake.latency = 0.02
     day = [replace(p, abstract=p.abstract + " More words." * 80) for p in papers(48)]
-    results = shared_day(store, fake, [Want(rubric, day) for rubric in rubrics(4)])
+    results = shared_day(store, fake, [ScoringWant(rubric, day) for rubric in rubrics(4)])
     assert [set(r.outcomes.values()) for r in results] == [{Outcome.SCORED}] * 4
     assert sum(billed(result) for result in results) == fake.bill_nanos
     assert len(fake.requests) == 3 * 4
@@ -251,7 +253,7 @@ def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic
 
 
 def test_two_rubrics_each_keep_their_own_cache(store: Store, fake: FakeAnthropic) -> None:
-    shared_day(store, fake, [Want(rubric, papers(32)) for rubric in rubrics(2)])
+    shared_day(store, fake, [ScoringWant(rubric, papers(32)) for rubric in rubrics(2)])
     assert all(seen.body["system"][-1]["text"].startswith("<rubric>") for seen in fake.requests)
 
 
@@ -261,8 +263,8 @@ def test_rubrics_of_other_categories_share_what_they_have_in_common(
     """Every rubric gets an outcome for its own papers and for no others."""
     theirs = [replace(paper(n), primary_category="math.ST") for n in range(100, 132)]
     common = papers(32)
-    wants = [Want(rubric, common) for rubric in rubrics(3)]
-    wants.append(Want(replace(RUBRIC, slug="both", preface="Both."), [*common, *theirs]))
+    wants = [ScoringWant(rubric, common) for rubric in rubrics(3)]
+    wants.append(ScoringWant(replace(RUBRIC, slug="both", preface="Both."), [*common, *theirs]))
     results = shared_day(store, fake, wants)
     for want, result in zip(wants, results, strict=True):
         assert result.outcomes == {p.id: Outcome.SCORED for p in want.papers}
@@ -272,7 +274,7 @@ def test_rubrics_of_other_categories_share_what_they_have_in_common(
 
 
 def test_rubrics_just_alike_are_paid_for_once(store: Store, fake: FakeAnthropic) -> None:
-    wants = [Want(replace(RUBRIC, slug=slug), papers(20)) for slug in ("one", "two")]
+    wants = [ScoringWant(replace(RUBRIC, slug=slug), papers(20)) for slug in ("one", "two")]
     results = shared_day(store, fake, wants)
     assert results[0].scores == results[1].scores
     assert len(fake.papers_paid) == 20
@@ -282,7 +284,7 @@ def test_a_shared_fault_is_each_rubrics_own(store: Store, fake: FakeAnthropic) -
     fake.fault("missing slot", times=2)
     fake.fault("refused", times=1)
     fake.fault(529, times=2)
-    wants = [Want(rubric, papers(40)) for rubric in rubrics(5)]
+    wants = [ScoringWant(rubric, papers(40)) for rubric in rubrics(5)]
     for result in shared_day(store, fake, wants):
         assert set(result.outcomes.values()) == {Outcome.SCORED}
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.domain.model import Outcome
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending
 from tests.fakes.scoring import (
@@ -42,8 +42,8 @@ from tests.fakes.scoring import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.scorers import Reading, Request
-    from newsletter.scoring.run import Scored
+    from newsletter.scorers import ScoredPapers, ScoringRequest
+    from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
 
 COUNT = 33
@@ -58,7 +58,7 @@ def fake() -> Iterator[FakeAnthropic]:
         yield serving
 
 
-def holds(fake: FakeAnthropic, result: Scored, lost: int = 0) -> Counter[Outcome]:
+def holds(fake: FakeAnthropic, result: RubricScores, lost: int = 0) -> Counter[Outcome]:
     """The truths that hold after any fault. `lost` calls were billed without our knowing."""
     outcomes = Counter(result.outcomes.values())
     assert sum(outcomes.values()) == COUNT
@@ -133,7 +133,7 @@ def test_the_last_cause_is_known_however_many_papers_stood_in_the_call(
     if do is not None:
         fake.fault(do, times=1000)
     url = fake.url.replace("http", scheme)
-    scorer = Claude(settings(url, second_opinion=False))
+    scorer = ClaudeScorer(settings(url, second_opinion=False))
     result = scored(store, scorer, papers(count))
     assert set(result.outcomes.values()) == {Outcome.FAILED}
     assert said in result.cause
@@ -257,12 +257,12 @@ def test_a_refusal_of_everything_costs_nothing(store: Store, fake: FakeAnthropic
     assert fake.bill_nanos == 0
 
 
-class ReadsBadly(Claude):
+class ReadsBadly(ClaudeScorer):
     """Dies while parsing, as a kill would make it, the first time."""
 
     died = False
 
-    def read(self, request: Request, model: str, raw: bytes) -> Reading:
+    def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         if not self.died:
             self.died = True
             message = "killed while parsing"

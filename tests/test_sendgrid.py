@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.sendgrid.mailer import SendGrid, payload
+from newsletter.mailers.sendgrid.mailer import SendGridMailer, payload
 from tests.fakes.mail import LINKS, email, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.fakes.tls import Authority
@@ -29,7 +29,7 @@ def fake() -> Iterator[FakeSendGrid]:
 
 def mailer(url: str, timeout: float = 5.0) -> Mailer:
     given = settings(sendgrid_api_key="SG.secret-key", sendgrid_url=url)
-    return SendGrid(given, timeout=timeout, clock=lambda: 1_000_000.0)
+    return SendGridMailer(given, timeout=timeout, clock=lambda: 1_000_000.0)
 
 
 def refused(url: str, timeout: float = 5.0) -> SendError:

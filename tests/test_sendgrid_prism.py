@@ -1,4 +1,5 @@
-"""Every request of ours to SendGrid, answered by Prism with SendGrid's own description."""
+"""Every request of ours to SendGridMailer, answered by Prism with SendGridMailer's own
+description."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.mailers import ListName
-from newsletter.mailers.sendgrid.batch import SendGridGroups
+from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.check import SendGridCheck
-from newsletter.mailers.sendgrid.suppressions import SendGridLists
+from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
 from tests.fakes import prism
 from tests.fakes.mail import settings
 from tests.fakes.world import World, by_sendgrid
@@ -65,7 +66,7 @@ def test_what_is_no_mail_is_answered_as_described(vendor: Prism):
         inbound_secret="s" * 30,
         public_url="https://digest.example.org",
     )
-    groups, lists = SendGridGroups(given), SendGridLists(given)
+    groups, lists = SendGridBatches(given), SendGridSuppressions(given)
     check = SendGridCheck(given, timeout=20.0)
     batch = groups.new_batch()
     assert groups.withdraw(batch)

@@ -1,6 +1,8 @@
-"""The stand-ins of SendGrid refuse what SendGrid refuses, and no request of ours is refused.
+"""The stand-ins of SendGridMailer refuse what SendGridMailer refuses, and no request of ours is
+refused.
 
-Each of these was broken on purpose in `newsletter/mailers` once, and tests of SendGrid, groups and
+Each of these was broken on purpose in `newsletter/mailers` once, and tests of SendGridMailer,
+groups and
 suppressions went red (so many of them): the content type (151), the scheme of Authorization (103),
 text/plain behind text/html (33), a field that is unknown (44), no sender (88), Reply-To as a header
 (30), 1,001 readers in a group (1), 35 MB (2), an argument that is no text (40), 20,000 bytes of
@@ -18,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from newsletter.domain.mail import Addressee, GroupEmail
+from newsletter.domain.mail import Addressee, BatchEmail
 from newsletter.mailers import SendError
-from newsletter.mailers.sendgrid.batch import SendGridGroups, group_payload
-from newsletter.mailers.sendgrid.mailer import SendGrid, payload
+from newsletter.mailers.sendgrid.batch import SendGridBatches, batch_payload
+from newsletter.mailers.sendgrid.mailer import SendGridMailer, payload
 from tests.fakes import sendgrid_description
 from tests.fakes.mail import START, email, settings
 from tests.fakes.sendgrid import FakeSendGrid
@@ -32,14 +34,14 @@ if TYPE_CHECKING:
 
 SPEC = sendgrid_description.SPEC
 needs_description = pytest.mark.skipif(
-    not SPEC.is_file(), reason="SendGrid's description of its API is not beside this tree"
+    not SPEC.is_file(), reason="SendGridMailer's description of its API is not beside this tree"
 )
 HEADERS = {"Authorization": "Bearer SG.key", "Content-Type": "application/json"}
 Mail = dict[str, Any]
 
 
-def group(people: int) -> GroupEmail:
-    return GroupEmail(
+def group(people: int) -> BatchEmail:
+    return BatchEmail(
         id="g" * 32,
         from_email="digest@mail.example.org",
         from_name="arXiv digest",
@@ -74,7 +76,7 @@ def judged(mail: Any, **headers: str) -> Refusal | None:
 
 def test_what_we_send_is_taken():
     assert judged(one()) is None
-    assert judged(group_payload(group(3))) is None
+    assert judged(batch_payload(group(3))) is None
 
 
 def first(mail: Mail) -> Any:
@@ -164,7 +166,7 @@ def test_headers_of_a_request_are_judged(headers: dict[str, str], status: int):
 def test_size_number_path_and_method_are_judged():
     large = one()
     large["content"][1]["value"] = "x" * 30_000_000
-    crowded = group_payload(group(1001))
+    crowded = batch_payload(group(1001))
     path = "/v3/asm/suppressions/global"
     statuses = [
         found.status if found else 0
@@ -197,9 +199,9 @@ def fake() -> Iterator[FakeSendGrid]:
     ids=["many readers", "a large text"],
 )
 def test_as_many_readers_as_fit_leave_in_a_request_that_is_taken(
-    fake: FakeSendGrid, crowd: GroupEmail, least: int
+    fake: FakeSendGrid, crowd: BatchEmail, least: int
 ):
-    sender = SendGridGroups(settings(sendgrid_api_key="SG.key", sendgrid_url=fake.url))
+    sender = SendGridBatches(settings(sendgrid_api_key="SG.key", sendgrid_url=fake.url))
     fitting = sender.fitting(crowd)
     assert least <= fitting < len(crowd.readers)
     assert sender.send_group(replace(crowd, readers=crowd.readers[:fitting])) == "fake-1"
@@ -283,7 +285,7 @@ def mutants(value: Any) -> Iterator[Any]:
 
 
 @needs_description
-@pytest.mark.parametrize("mail", [one(), group_payload(group(2))], ids=["one", "group"])
+@pytest.mark.parametrize("mail", [one(), batch_payload(group(2))], ids=["one", "group"])
 def test_what_the_description_refuses_is_refused_by_the_rules(mail: Mail):
     path, refused = "/v3/mail/send", 0
     for mutant in mutants(mail):
@@ -297,9 +299,9 @@ def test_what_the_description_refuses_is_refused_by_the_rules(mail: Mail):
 @needs_description
 def test_a_request_against_the_description_fails_the_test_that_made_it():
     with (
-        pytest.raises(AssertionError, match="against SendGrid's description"),
+        pytest.raises(AssertionError, match="against SendGridMailer's description"),
         FakeSendGrid() as it,
     ):
-        sender = SendGrid(settings(sendgrid_api_key="SG.key", sendgrid_url=it.url))
+        sender = SendGridMailer(settings(sendgrid_api_key="SG.key", sendgrid_url=it.url))
         with pytest.raises(SendError, match="400"):
             sender.post({"subject": 1})

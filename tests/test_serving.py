@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from newsletter.jobs.daemon import watch
 from newsletter.jobs.scheduler import scheduler, wake
-from newsletter.jobs.watchdog import SILENT_SECONDS, Pulse
+from newsletter.jobs.watchdog import SILENT_SECONDS, SchedulerWatchdog
 from newsletter.web.server import answer, listening
 from tests.fakes.world import World
 
@@ -53,7 +53,7 @@ def soon(bell: Bell) -> set[str]:
 
 @contextmanager
 def watched(bell: Bell, times: Times):
-    stop, pulse = threading.Event(), Pulse(lambda: times.steady)
+    stop, pulse = threading.Event(), SchedulerWatchdog(lambda: times.steady)
     given = {"wall": lambda: times.wall, "steady": lambda: times.steady, "glance_seconds": 0.01}
     thread = threading.Thread(target=watch, args=(stop, bell, pulse), kwargs=given)
     thread.start()

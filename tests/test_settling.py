@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.domain.completeness import How, Look, Sight, after, ask_at, is_low, judge
+from newsletter.domain.completeness import (
+    CompletedBy,
+    Observation,
+    Poll,
+    after,
+    assess,
+    is_low,
+    next_poll_at,
+)
 from tests.fakes.sky import utc
 
 PUBLIC = utc("2025-09-23 00:00")
@@ -20,7 +28,7 @@ def judged(*looks, **more):
         now = PUBLIC + minutes * MINUTE
         look = after(look, papers, now, out=True)
     assert look is not None
-    return judge(look, Sight(papers, **more), PUBLIC, now)
+    return assess(look, Observation(papers, **more), PUBLIC, now)
 
 
 def test_one_look_proves_nothing():
@@ -29,12 +37,12 @@ def test_one_look_proves_nothing():
 
 def test_two_looks_that_agree_do_if_they_are_apart():
     assert judged((5, 400), (14, 400)) is None
-    assert judged((5, 400), (15, 400)) is How.LOOKS
+    assert judged((5, 400), (15, 400)) is CompletedBy.LOOKS
 
 
 def test_who_comes_hours_later_for_the_first_time_believes_one_look():
     assert judged((179, 400)) is None
-    assert judged((180, 400)) is How.ONCE
+    assert judged((180, 400)) is CompletedBy.ONCE
     assert judged((5, 0), (180, 400)) is None
     assert judged((180, 360), named=400, waiting=40) is None
     assert judged((180, 0), low=True) is None
@@ -42,18 +50,18 @@ def test_who_comes_hours_later_for_the_first_time_believes_one_look():
 
 def test_a_batch_that_grows_is_waited_for():
     assert judged((5, 100), (15, 250), (25, 400)) is None
-    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is How.LOOKS
+    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.LOOKS
 
 
 def test_no_batch_grows_for_ever():
     looks = [(10 * n, n) for n in range(1, 40)]
     assert judged(*looks[:36]) is None
-    assert judged(*looks) is How.PATIENCE
+    assert judged(*looks) is CompletedBy.PATIENCE
 
 
 def test_arxivs_own_list_is_enough_at_once():
-    assert judged((5, 400), named=400) is How.FEED
-    assert judged((5, 0), named=0) is How.FEED
+    assert judged((5, 400), named=400) is CompletedBy.FEED
+    assert judged((5, 0), named=0) is CompletedBy.FEED
 
 
 def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
@@ -63,29 +71,29 @@ def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
 def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
     assert judged((5, 360), (15, 360), named=400, waiting=40) is None
     assert judged((5, 360), (124, 360), named=400, waiting=40) is None
-    assert judged((5, 360), (125, 360), named=400, waiting=40) is How.LOOKS
+    assert judged((5, 360), (125, 360), named=400, waiting=40) is CompletedBy.LOOKS
 
 
 def test_nobody_waits_for_a_few_of_many():
     assert judged((5, 380), named=400, waiting=20) is None
-    assert judged((5, 380), (15, 380), named=400, waiting=20) is How.LOOKS
+    assert judged((5, 380), (15, 380), named=400, waiting=20) is CompletedBy.LOOKS
     assert judged((5, 379), (15, 379), named=400, waiting=21) is None
 
 
 def test_an_empty_category_is_believed_unless_it_never_is_empty():
-    assert judged((5, 0), (15, 0)) is How.LOOKS
+    assert judged((5, 0), (15, 0)) is CompletedBy.LOOKS
     assert judged((5, 0), (15, 0), low=True) is None
-    assert judged((5, 0), (180, 0), low=True) is How.PATIENCE
-    assert judged((5, 0), (15, 0), low=True, named=0) is How.FEED
+    assert judged((5, 0), (180, 0), low=True) is CompletedBy.PATIENCE
+    assert judged((5, 0), (15, 0), low=True, named=0) is CompletedBy.FEED
 
 
 def test_far_fewer_than_usual_are_as_suspicious_as_none():
     assert judged((5, 1), (15, 1), low=True) is None
     assert judged((5, 1), (179, 1), low=True) is None
-    assert judged((5, 1), (180, 1), low=True) is How.PATIENCE
+    assert judged((5, 1), (180, 1), low=True) is CompletedBy.PATIENCE
     assert judged((175, 1), (180, 2), low=True) is None
-    assert judged((5, 1), (400, 1), low=True) is How.PATIENCE
-    assert judged((5, 1), (15, 1), low=True, named=1) is How.FEED
+    assert judged((5, 1), (400, 1), low=True) is CompletedBy.PATIENCE
+    assert judged((5, 1), (15, 1), low=True, named=1) is CompletedBy.FEED
 
 
 @pytest.mark.parametrize(
@@ -114,35 +122,35 @@ def test_what_is_far_fewer_than_usual(papers, past, low):
 
 def test_a_day_later_one_look_is_believed():
     assert judged((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
-    assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is How.DAY
-    assert judged((24 * 60, 0)) is How.PATIENCE
+    assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is CompletedBy.DAY
+    assert judged((24 * 60, 0)) is CompletedBy.PATIENCE
     assert judged((24 * 60, 0), named=400, waiting=400) is None
 
 
 def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():
     def missing(at):
-        return Look(0, PUBLIC, at)
+        return Poll(0, PUBLIC, at)
 
-    assert ask_at([], PUBLIC) == PUBLIC
-    assert ask_at([missing(PUBLIC + 2 * HOUR)], PUBLIC) == PUBLIC + 2 * HOUR + 10 * MINUTE
-    assert ask_at([missing(PUBLIC + 3 * HOUR)], PUBLIC) == PUBLIC + 4 * HOUR
+    assert next_poll_at([], PUBLIC) == PUBLIC
+    assert next_poll_at([missing(PUBLIC + 2 * HOUR)], PUBLIC) == PUBLIC + 2 * HOUR + 10 * MINUTE
+    assert next_poll_at([missing(PUBLIC + 3 * HOUR)], PUBLIC) == PUBLIC + 4 * HOUR
 
 
 def test_a_batch_of_which_some_is_there_is_asked_for_every_ten_minutes():
     late = PUBLIC + 7 * HOUR
-    assert ask_at([Look(3, late, late, 9, late)], PUBLIC) == late + 10 * MINUTE
+    assert next_poll_at([Poll(3, late, late, 9, late)], PUBLIC) == late + 10 * MINUTE
 
 
 @pytest.mark.parametrize(("papers", "since"), [(3, 5), (4, 15)])
 def test_a_look_remembers_since_when_nothing_changed(papers, since):
     first = after(None, 3, PUBLIC + 5 * MINUTE, out=False)
     second = after(first, papers, PUBLIC + 15 * MINUTE, out=True)
-    assert second == Look(
+    assert second == Poll(
         papers, PUBLIC + since * MINUTE, PUBLIC + 15 * MINUTE, 2, PUBLIC + 15 * MINUTE
     )
 
 
 def test_a_batch_that_is_named_and_wholly_absent_is_waited_for():
     now = PUBLIC + 4 * HOUR
-    sight = Sight(0, named=5, waiting=5, low=True)
-    assert judge(Look(0, PUBLIC, now, 9), sight, PUBLIC, now) is None
+    sight = Observation(0, named=5, waiting=5, low=True)
+    assert assess(Poll(0, PUBLIC, now, 9), sight, PUBLIC, now) is None

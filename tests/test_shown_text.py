@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from newsletter import logs
-from newsletter.delivery.message import letter
+from newsletter.delivery.message import notification
 from newsletter.domain import sanitize
 from newsletter.domain.mail import Format, Sender
 from newsletter.settings import Settings
@@ -120,7 +120,7 @@ def test_no_letter_shows_it():
     urls = dict.fromkeys(("preferences_url", "resubscribe_url", "unsubscribe_url"), "https://x")
     told = dict.fromkeys(("email", "rubric", "reason"), HOSTILE)
     subject, html, text = RENDERER.mail("goodbye", **told, lines=[HOSTILE], words=(), **urls)
-    mail = letter(
+    mail = notification(
         to_email="ada@example.org",
         to_name=HOSTILE,
         subject=subject + HOSTILE,
@@ -145,5 +145,10 @@ def test_no_line_of_the_log_shows_it():
 
 def test_every_tag_character_goes_wherever_text_goes():
     tags = "".join(map(chr, range(0xE0000, 0xE0080)))
-    for way in (sanitize.clean, sanitize.visible, sanitize.comment, sanitize.rubric_for_model):
+    for way in (
+        sanitize.clean,
+        sanitize.strip_invisible,
+        sanitize.clean_comment,
+        sanitize.clean_rubric_for_model,
+    ):
         assert way(f"a{tags}b") == "ab"

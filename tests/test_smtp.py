@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from newsletter.domain.links import LOCAL_PART_OCTETS, Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.smtp import Smtp, is_loopback
+from newsletter.mailers.smtp import SmtpMailer, is_loopback
 from newsletter.settings import SettingsError
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
@@ -51,8 +51,8 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         server.__exit__()
 
 
-def mailer(url: str) -> Smtp:
-    return Smtp(settings(smtp_url=url), answer_seconds=2.0)
+def mailer(url: str) -> SmtpMailer:
+    return SmtpMailer(settings(smtp_url=url), answer_seconds=2.0)
 
 
 def refused(server: FakeSmtp, mail: Email | None = None) -> SendError:
@@ -275,7 +275,9 @@ def test_the_scheme_that_the_port_does_not_speak_is_told(
 ):
     server = trusted(implicit=implicit)
     with pytest.raises(SendError, match=hint) as caught:
-        Smtp(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=0.5).send(email())
+        SmtpMailer(settings(smtp_url=f"{scheme}://127.0.0.1:{server.port}"), timeout=0.5).send(
+            email()
+        )
     assert caught.value.verdict is Verdict.HALT
 
 

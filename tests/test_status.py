@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from newsletter.delivery.planner import owe_due, waiting
-from newsletter.operations.healthcheck_ping import Owed, give_sign, sign_if_well
+from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
+from newsletter.operations.healthcheck_ping import Owed, ping, sign_if_well
 from newsletter.store import Store, alerts, inbound
 from newsletter.store.tables import delivery, digest
 from tests.fakes.service_room import START, Service
@@ -93,14 +93,14 @@ def dog() -> Iterator[Watchdog]:
 
 
 def plan(service: Service, now: datetime) -> None:
-    chosen = service.room.settings
-    for some in waiting(service.room.store, now):
-        owe_due(service.room.store, some, now, chosen.zone, chosen.send_at)
+    chosen = service.app.settings
+    for some in rubrics_with_mail_due(service.app.store, now):
+        plan_due(service.app.store, some, now, chosen.zone, chosen.send_at)
 
 
 def at(service: Service, hours: float) -> None:
     service.now = START + timedelta(hours=hours)
-    give_sign(service.room, service.now)
+    ping(service.app, service.now)
 
 
 def test_one_sign_a_day_an_hour_after_the_mail_is_due(store: Store, dog: Watchdog):
@@ -139,7 +139,7 @@ def mailed(service: Service, state: str = "accepted") -> None:
     """This morning's digest is made, and its mail was offered."""
     service.morning()
     plan(service, START + timedelta(hours=5.1))
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         tx.execute(update(delivery).values(state=state))
 
 
@@ -160,8 +160,8 @@ def test_on_a_day_without_mail_that_of_the_last_days_counts(
     service = Service(store, ping_url=dog.url)
     service.join()
     mailed(service)
-    sign_if_well(service.room, Owed(0, 0), START + timedelta(days=days))
-    sign_if_well(service.room, Owed(1, 0), START + timedelta(days=days))
+    sign_if_well(service.app, Owed(0, 0), START + timedelta(days=days))
+    sign_if_well(service.app, Owed(1, 0), START + timedelta(days=days))
     assert len(dog.asked) == asked
 
 
@@ -174,7 +174,7 @@ def test_the_sign_is_given_where_nothing_was_announced(
     service.morning()
     with store.begin() as tx:
         tx.execute(update(digest).values(kind=kind))
-    sign_if_well(service.room, Owed(0, 0), service.now)
+    sign_if_well(service.app, Owed(0, 0), service.now)
     assert len(dog.asked) == asked
 
 

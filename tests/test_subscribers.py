@@ -10,7 +10,7 @@ from sqlalchemy import select
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import Format, SubscriberState
 from newsletter.store import subscribers, suppressions
-from newsletter.store.subscribers import Change
+from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression
 from tests.fakes.mail import RUBRIC, START, Town, reader
@@ -65,7 +65,7 @@ def test_everything_about_a_subscriber_comes_back(store: Store):
         consent="asked for it at the seminar",
     )
     with store.begin() as tx:
-        assert subscribers.save(tx, given, START) is Change.ADDED
+        assert subscribers.save(tx, given, START) is SubscriberChange.ADDED
         assert subscribers.get(tx, given.id) == given
         assert list(subscribers.served(tx, RUBRIC)) == [given]
         assert list(subscribers.served(tx, "other")) == []
@@ -76,9 +76,9 @@ def test_an_import_repeated_changes_nothing(store: Store):
     with store.begin() as tx:
         subscribers.save(tx, given, START)
         again = replace(given, id="f" * 32)
-        assert subscribers.save(tx, again, LATER) is Change.UNCHANGED
+        assert subscribers.save(tx, again, LATER) is SubscriberChange.UNCHANGED
         renamed = replace(again, name="Ann", email="READER1@example.org")
-        assert subscribers.save(tx, renamed, LATER) is Change.UPDATED
+        assert subscribers.save(tx, renamed, LATER) is SubscriberChange.UPDATED
         assert list(subscribers.everyone(tx)) == [replace(renamed, id=given.id)]
 
 
@@ -98,7 +98,7 @@ def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
             resting.email: SubscriberState.PAUSED,
         }
         pending = replace(waiting, state=SubscriberState.PENDING)
-        assert subscribers.save(tx, pending, LATER) is Change.UNCHANGED
+        assert subscribers.save(tx, pending, LATER) is SubscriberChange.UNCHANGED
 
 
 def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
@@ -110,7 +110,7 @@ def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
     with store.begin() as tx:
         for spelling in ("reader1@example.org", "READER1@EXAMPLE.ORG."):
             again = reader(email=spelling)
-            assert subscribers.save(tx, again, LATER) is Change.SUPPRESSED
+            assert subscribers.save(tx, again, LATER) is SubscriberChange.SUPPRESSED
         assert list(subscribers.served(tx, RUBRIC)) == []
         row = tx.execute(select(subscriber)).one()
         assert (row.state, row.state_reason, row.state_at) == ("unsubscribed", "one-click", LATER)
@@ -123,7 +123,7 @@ def test_10_suppression_outlives_the_row(store: Store):
         subscribers.save(tx, given, START)
         subscribers.unsubscribe(tx, given.id, "reply", START)
         tx.execute(subscriber.delete())
-        assert subscribers.save(tx, reader(), LATER) is Change.SUPPRESSED
+        assert subscribers.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
 
 
 def test_a_departure_can_be_taken_back_for_thirty_days(store: Store):
@@ -191,7 +191,7 @@ def test_erasure_leaves_only_a_hash(store: Store):
         assert list(subscribers.everyone(tx)) == []
         assert subscribers.count_states(tx) == {}
         assert tx.scalar(select(suppression.c.email_hash)) == fingerprint("Reader1@example.org")
-        assert subscribers.save(tx, reader(), LATER) is Change.SUPPRESSED
+        assert subscribers.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
 
 
 def test_a_pause_ends_only_where_there_is_one(store: Store):

@@ -8,8 +8,8 @@ import pytest
 
 from newsletter.domain.mail import SubscriberState
 from newsletter.inbound.suppression_sync import Synced, pass_on_erasures, sync, welcome_back
-from newsletter.mailers import ListName, ListsError
-from newsletter.mailers.sendgrid.suppressions import SendGridLists
+from newsletter.mailers import ListName, SuppressionListsError
+from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import reader, settings
@@ -31,9 +31,9 @@ def fake() -> Iterator[FakeLists]:
         yield running
 
 
-def lists(fake: FakeLists, timeout: float = 5.0) -> SendGridLists:
+def lists(fake: FakeLists, timeout: float = 5.0) -> SendGridSuppressions:
     given = settings(sendgrid_api_key="SG.secret-key", sendgrid_url=fake.url)
-    return SendGridLists(given, timeout=timeout)
+    return SendGridSuppressions(given, timeout=timeout)
 
 
 def join(store: Store, number: int = 1, email: str = "") -> Subscriber:
@@ -209,7 +209,7 @@ def test_trouble_is_one_line_and_tells_nobody_on(
         subscribers.unsubscribe(tx, left.id, "one-click", NOW)
     fake.faults["unsubscribes"] = fault
 
-    with pytest.raises(ListsError, match=said) as caught:
+    with pytest.raises(SuppressionListsError, match=said) as caught:
         sync(store, lists(fake, timeout=0.5), NOW, threading.Event())
 
     assert "secret" not in str(caught.value)
@@ -218,8 +218,8 @@ def test_trouble_is_one_line_and_tells_nobody_on(
 
 def test_a_provider_that_is_away_is_one_line():
     given = settings(sendgrid_api_key="SG.secret-key", sendgrid_url="http://127.0.0.1:9")
-    with pytest.raises(ListsError, match="cannot be reached"):
-        list(SendGridLists(given).read(ListName.BOUNCES))
+    with pytest.raises(SuppressionListsError, match="cannot be reached"):
+        list(SendGridSuppressions(given).read(ListName.BOUNCES))
 
 
 def test_nonsense_in_a_list_is_passed_over(fake: FakeLists):
@@ -251,10 +251,10 @@ def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fa
     assert fake.erased == [person.email]
     assert left_to_tell(store) == []
     assert reason(store, person.email) is Reason.ERASED
-    assert saved(store, person.email) is subscribers.Change.SUPPRESSED
+    assert saved(store, person.email) is subscribers.SubscriberChange.SUPPRESSED
 
 
-def saved(store: Store, email: str) -> subscribers.Change:
+def saved(store: Store, email: str) -> subscribers.SubscriberChange:
     with store.begin() as tx:
         return subscribers.save(tx, reader(9, email=email), NOW)
 
@@ -263,7 +263,7 @@ def test_an_erasure_waits_while_the_provider_is_away(store: Store, fake: FakeLis
     person = join(store)
     forget(store, person)
     fake.faults["erasejob"] = 503
-    with pytest.raises(ListsError, match="503") as told:
+    with pytest.raises(SuppressionListsError, match="503") as told:
         pass_on_erasures(store, lists(fake), NOW)
     assert person.email not in str(told.value)
     assert left_to_tell(store) == [person.email]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter import process
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.jobs import reaper
-from newsletter.jobs.reaper import ROLE, Rhythm
+from newsletter.jobs.reaper import ROLE, HeartbeatConfig
 from newsletter.store import leases, tasks
-from newsletter.store.tasks import Kind, Open, Placed, Unit
+from newsletter.store.tasks import OpenTask, Task, TaskAttempt, TaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 NOW = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
-RHYTHM = Rhythm()
-HERE = f"{process.me()}/w1"
+RHYTHM = HeartbeatConfig()
+HERE = f"{process.process_id()}/w1"
 ELSEWHERE = "another-machine/77/abc/w2"
 
 
-def one(owner: str = "", minutes: float = 0.0, name: str = "u") -> Open:
+def one(owner: str = "", minutes: float = 0.0, name: str = "u") -> OpenTask:
     touched = NOW - timedelta(minutes=minutes)
-    return Open(Placed(name, 1, Kind.MAIL), owner, touched, 0)
+    return OpenTask(TaskAttempt(name, 1, TaskKind.MAIL), owner, touched, 0)
 
 
-def known(_some: Sequence[Placed]) -> Collection[str]:
+def known(_some: Sequence[TaskAttempt]) -> Collection[str]:
     return ["u"]
 
 
-def unknown(_some: Sequence[Placed]) -> Collection[str]:
+def unknown(_some: Sequence[TaskAttempt]) -> Collection[str]:
     return []
 
 
-def drifts(found: Open, waiting=unknown) -> bool:
-    return bool(reaper.adrift([found], [HERE], waiting, NOW - RHYTHM.lost))
+def drifts(found: OpenTask, waiting=unknown) -> bool:
+    return bool(reaper.stalled([found], [HERE], waiting, NOW - RHYTHM.lost))
 
 
 def test_what_a_living_worker_holds_is_left_to_it_however_long_it_takes() -> None:
@@ -58,7 +58,7 @@ def test_what_nobody_took_is_adrift_when_the_engine_has_lost_it() -> None:
 
 def beat(store: Store, owner: str, seconds_ago: float = 0.0, role: str = ROLE) -> None:
     with store.begin() as tx:
-        leases.beat(tx, owner, role, NOW - timedelta(seconds=seconds_ago))
+        leases.heartbeat(tx, owner, role, NOW - timedelta(seconds=seconds_ago))
 
 
 def alive(store: Store) -> set[str]:
@@ -87,34 +87,37 @@ def test_other_processes_are_no_workers(store: Store) -> None:
 
 def test_a_name_is_one_workers_while_it_lives(store: Store) -> None:
     beat(store, ELSEWHERE)
-    with store.begin() as tx, pytest.raises(Trouble, match="w2 is alive already; choose another"):
-        reaper.move_in(tx, "third-machine/5/def/w2", NOW, RHYTHM)
+    with (
+        store.begin() as tx,
+        pytest.raises(OperatorError, match="w2 is alive already; choose another"),
+    ):
+        reaper.register_worker(tx, "third-machine/5/def/w2", NOW, RHYTHM)
     with store.begin() as tx:
-        reaper.move_in(tx, "third-machine/5/def/w3", NOW, RHYTHM)
+        reaper.register_worker(tx, "third-machine/5/def/w3", NOW, RHYTHM)
 
 
 def test_a_dead_ones_name_is_free_and_its_work_adrift(store: Store) -> None:
     beat(store, ELSEWHERE, 70)
     heir = "third-machine/5/def/w2"
     with store.begin() as tx:
-        reaper.move_in(tx, heir, NOW, RHYTHM)
+        reaper.register_worker(tx, heir, NOW, RHYTHM)
     assert alive(store) == {heir}
 
 
 def test_a_sweep_places_each_lost_unit_once(store: Store) -> None:
-    placed: list[Placed] = []
+    placed: list[TaskAttempt] = []
 
     def sweep() -> int:
-        return reaper.sweep(
+        return reaper.reap(
             store, lambda _some, _living: [], lambda _tx, more: placed.extend(more), NOW, RHYTHM
         )
 
-    wanted = [Unit(Kind.MAIL, date(2025, 11, 18), ("7", str(lane))) for lane in range(3)]
+    wanted = [Task(TaskKind.MAIL, date(2025, 11, 18), ("7", str(lane))) for lane in range(3)]
     with store.begin() as tx:
         ids, _ = tasks.plan(tx, wanted, NOW)
         tasks.take(tx, ids[0], 1, HERE, NOW)
         tasks.take(tx, ids[1], 1, ELSEWHERE, NOW)
     beat(store, HERE)
     assert sweep() == 1
-    assert placed == [Placed(ids[1], 2, Kind.MAIL)]
+    assert placed == [TaskAttempt(ids[1], 2, TaskKind.MAIL)]
     assert sweep() == 0

@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from newsletter.cli.app import app
-from newsletter.cli.console import Lines, progress, screen, table
+from newsletter.cli.console import ProgressLines, progress, screen, table
 from newsletter.domain.formatting import dollars
 from newsletter.domain.model import NANOS_PER_DOLLAR
 
@@ -46,7 +46,7 @@ def test_a_message_on_the_screen_is_shown_as_it_is(capsys):
 
 def test_without_a_terminal_progress_is_a_line_for_each_quarter(capsys):
     with progress(screen()) as report:
-        assert isinstance(report, Lines)
+        assert isinstance(report, ProgressLines)
         for done in range(9):
             report("reading [cs.LG]", done, 8)
         report("waiting", 0, 0)
@@ -58,7 +58,7 @@ def test_without_a_terminal_progress_is_a_line_for_each_quarter(capsys):
 
 
 def test_each_stage_counts_its_own_quarters(capsys):
-    report = Lines(screen())
+    report = ProgressLines(screen())
     for stage in ("one", "two"):
         report(stage, 0, 100)
         report(stage, 24, 100)

@@ -11,18 +11,18 @@ import pytest
 from newsletter.delivery.plan_rules import (
     LOOK_BACK,
     MEMORY,
-    Shelf,
-    Turn,
-    came_by,
+    DueMail,
+    StoredDigests,
+    due_mail_for,
+    is_wanted,
+    joined_by,
     last_of,
     parts_for,
-    turn_for,
-    wants,
 )
-from newsletter.domain.digest import Frozen
+from newsletter.domain.digest import StoredDigest
 from newsletter.domain.mail import WEEKDAYS, WEEKLY
 from newsletter.domain.model import DayKind
-from newsletter.domain.segments import Habit, Standing
+from newsletter.domain.segments import DeliverySchedule, ReaderPosition
 
 ZONE, SEVEN = ZoneInfo("UTC"), time(7, 0)
 INSTANT = timedelta(microseconds=1)
@@ -31,38 +31,40 @@ SAT = date(2026, 3, 7)
 LAST_FRI, NEXT_MON, NEXT_TUE = date(2026, 2, 27), date(2026, 3, 9), date(2026, 3, 10)
 
 
-def shelf(*days: date, kind: DayKind = DayKind.NORMAL) -> Shelf:
+def shelf(*days: date, kind: DayKind = DayKind.NORMAL) -> StoredDigests:
     """Digests frozen at half past one, each of one date."""
-    made = [Frozen(n, day, kind, moment(day, 1, 30)) for n, day in enumerate(days, 1)]
-    return Shelf("models", made, [(one.id, "models", one.date, one.date) for one in made])
+    made = [StoredDigest(n, day, kind, moment(day, 1, 30)) for n, day in enumerate(days, 1)]
+    return StoredDigests("models", made, [(one.id, "models", one.date, one.date) for one in made])
 
 
 def moment(day: date, hour: int = 7, minute: int = 0) -> datetime:
     return datetime.combine(day, time(hour, minute), UTC)
 
 
-def habit(days: tuple[str, ...] = WEEKDAYS, send_at: str | None = None) -> Habit:
-    return Habit(None, send_at, json.dumps(days))
+def habit(days: tuple[str, ...] = WEEKDAYS, send_at: str | None = None) -> DeliverySchedule:
+    return DeliverySchedule(None, send_at, json.dumps(days))
 
 
-def turn(there: Shelf, now: datetime, by: datetime | None = None, **wishes) -> Turn | None:
-    return turn_for(there, habit(**wishes), now, by or now, ZONE, SEVEN)
+def turn(
+    there: StoredDigests, now: datetime, by: datetime | None = None, **wishes
+) -> DueMail | None:
+    return due_mail_for(there, habit(**wishes), now, by or now, ZONE, SEVEN)
 
 
-def dates(parts: list[Frozen]) -> list[date]:
+def dates(parts: list[StoredDigest]) -> list[date]:
     return [one.date for one in parts]
 
 
 def test_it_is_time_at_the_exact_instant_and_not_before() -> None:
     assert turn(shelf(MON), moment(MON) - INSTANT) is None
-    assert turn(shelf(MON), moment(MON)) == Turn(MON, moment(MON), weekly=False)
-    assert turn(shelf(MON, TUE), moment(TUE)) == Turn(TUE, moment(TUE), weekly=False)
-    assert turn(shelf(MON, TUE), moment(TUE) - INSTANT) == Turn(MON, moment(MON), weekly=False)
+    assert turn(shelf(MON), moment(MON)) == DueMail(MON, moment(MON), weekly=False)
+    assert turn(shelf(MON, TUE), moment(TUE)) == DueMail(TUE, moment(TUE), weekly=False)
+    assert turn(shelf(MON, TUE), moment(TUE) - INSTANT) == DueMail(MON, moment(MON), weekly=False)
 
 
 def test_what_is_due_soon_may_be_scheduled_up_to_the_instant_given() -> None:
     early = moment(MON, 6)
-    assert turn(shelf(MON), early, moment(MON)) == Turn(MON, moment(MON), weekly=False)
+    assert turn(shelf(MON), early, moment(MON)) == DueMail(MON, moment(MON), weekly=False)
     assert turn(shelf(MON), early, moment(MON) - INSTANT) is None
 
 
@@ -77,12 +79,12 @@ def test_what_goes_with_the_next_announcement_waits_for_it_for_a_day() -> None:
     due = moment(THU)
     day = timedelta(days=1)
     assert turn(shelf(WED), due + day - INSTANT, days=("thu",)) is None
-    assert turn(shelf(WED), due + day, days=("thu",)) == Turn(WED, due, weekly=False)
+    assert turn(shelf(WED), due + day, days=("thu",)) == DueMail(WED, due, weekly=False)
 
 
 def test_nothing_older_than_a_week_is_mailed() -> None:
     late = moment(MON) + MEMORY
-    assert turn(shelf(MON), late) == Turn(MON, moment(MON), weekly=False)
+    assert turn(shelf(MON), late) == DueMail(MON, moment(MON), weekly=False)
     assert turn(shelf(MON), moment(MON, 0) + MEMORY + timedelta(days=1)) is None
     assert turn(shelf(), late) is None
 
@@ -91,9 +93,9 @@ def test_a_weekly_readers_turn_is_the_week_at_its_end() -> None:
     there = shelf(MON, TUE, WED, THU)
     assert turn(there, moment(THU), days=WEEKLY) is None
     whole = shelf(MON, TUE, WED, THU, FRI)
-    assert turn(whole, moment(FRI), days=WEEKLY) == Turn(FRI, moment(FRI), weekly=True)
+    assert turn(whole, moment(FRI), days=WEEKLY) == DueMail(FRI, moment(FRI), weekly=True)
     without_friday = shelf(MON, THU, NEXT_MON, NEXT_TUE)
-    assert turn(without_friday, moment(NEXT_TUE), days=WEEKLY) == Turn(
+    assert turn(without_friday, moment(NEXT_TUE), days=WEEKLY) == DueMail(
         THU, moment(NEXT_MON), weekly=True
     )
     assert turn(shelf(NEXT_MON), moment(NEXT_MON), days=WEEKLY) is None
@@ -109,10 +111,10 @@ def test_the_last_date_of_a_mail() -> None:
 def test_somebody_is_in_time_until_the_digest_was_made_or_was_due() -> None:
     """Who comes at the exact instant at which a late digest is made was not there before it."""
     due = moment(MON)
-    assert came_by(shelf(MON), MON, due) == due
-    late = Shelf("models", [Frozen(1, MON, DayKind.NORMAL, due + timedelta(hours=5))])
-    assert came_by(late, MON, due) == due + timedelta(hours=5) - INSTANT
-    assert came_by(late, TUE, due) == due
+    assert joined_by(shelf(MON), MON, due) == due
+    late = StoredDigests("models", [StoredDigest(1, MON, DayKind.NORMAL, due + timedelta(hours=5))])
+    assert joined_by(late, MON, due) == due + timedelta(hours=5) - INSTANT
+    assert joined_by(late, TUE, due) == due
 
 
 WEEK = shelf(LAST_FRI, MON, TUE, WED, THU, FRI)
@@ -122,15 +124,19 @@ WEEK = shelf(LAST_FRI, MON, TUE, WED, THU, FRI)
     ("standing", "daily", "weekly"),
     [
         # Who is ahead has a later mail already. A single day is given by itself, a week is not.
-        (Standing(None, ahead=True), [FRI], []),
-        (Standing(TUE), [WED, THU, FRI], [WED, THU, FRI]),
-        (Standing(THU), [FRI], [FRI]),
-        (Standing(FRI), [], []),
-        (Standing(None), [LAST_FRI, MON, TUE, WED, THU, FRI], [LAST_FRI, MON, TUE, WED, THU, FRI]),
-        (Standing(None, new=True), [FRI], [MON, TUE, WED, THU, FRI]),
-        (Standing(WED, new=True), [THU, FRI], [MON, TUE, WED, THU, FRI]),
-        (Standing(LAST_FRI, new=True), [MON, TUE, WED, THU, FRI], [MON, TUE, WED, THU, FRI]),
-        (Standing(FRI, new=True), [], []),
+        (ReaderPosition(None, ahead=True), [FRI], []),
+        (ReaderPosition(TUE), [WED, THU, FRI], [WED, THU, FRI]),
+        (ReaderPosition(THU), [FRI], [FRI]),
+        (ReaderPosition(FRI), [], []),
+        (
+            ReaderPosition(None),
+            [LAST_FRI, MON, TUE, WED, THU, FRI],
+            [LAST_FRI, MON, TUE, WED, THU, FRI],
+        ),
+        (ReaderPosition(None, new=True), [FRI], [MON, TUE, WED, THU, FRI]),
+        (ReaderPosition(WED, new=True), [THU, FRI], [MON, TUE, WED, THU, FRI]),
+        (ReaderPosition(LAST_FRI, new=True), [MON, TUE, WED, THU, FRI], [MON, TUE, WED, THU, FRI]),
+        (ReaderPosition(FRI, new=True), [], []),
     ],
 )
 def test_the_dates_of_a_mail_by_where_its_reader_stands(standing, daily, weekly) -> None:
@@ -141,12 +147,12 @@ def test_the_dates_of_a_mail_by_where_its_reader_stands(standing, daily, weekly)
 def test_thirty_days_are_looked_back_and_no_more() -> None:
     edge = FRI - LOOK_BACK
     there = shelf(edge, edge + timedelta(days=1), FRI)
-    for standing in (Standing(None), Standing(edge - timedelta(days=9))):
+    for standing in (ReaderPosition(None), ReaderPosition(edge - timedelta(days=9))):
         assert dates(parts_for(there, standing, FRI, weekly=False)) == dates(there.frozen[1:])
 
 
 def test_the_first_mail_where_nothing_was_made_before() -> None:
-    new = Standing(None, new=True)
+    new = ReaderPosition(None, new=True)
     assert dates(parts_for(shelf(FRI), new, FRI, weekly=False)) == [FRI]
     assert dates(parts_for(shelf(THU, FRI), new, FRI, weekly=False)) == [FRI]
 
@@ -158,7 +164,7 @@ def test_days_with_nothing_to_mail_are_no_part() -> None:
 
 def test_a_shelf_knows_what_holds_a_date_and_what_was_made_before_it() -> None:
     ids = [(1, "models", MON, MON), (2, "models", MON, WED), (3, "stars", TUE, TUE)]
-    there = Shelf("models", [], ids)
+    there = StoredDigests("models", [], ids)
     assert there.newest is None
     assert WEEK.newest == FRI
     assert [there.since(day) for day in (MON, TUE, WED, THU)] == [[1, 2, 3], [2, 3], [2], []]
@@ -181,4 +187,4 @@ def test_a_shelf_knows_what_holds_a_date_and_what_was_made_before_it() -> None:
     ],
 )
 def test_whose_day_it_is(days, day, today, wanted) -> None:
-    assert wants(habit(days), day, today) is wanted
+    assert is_wanted(habit(days), day, today) is wanted

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.delivery.sender import Limits
+from newsletter.delivery.sender import SendLimits
 from tests.fakes.services import RUBRIC, Town, town_on, wait_for
 from tests.fakes.world import World
 
@@ -57,7 +57,7 @@ def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(to
     assert set(states.values()) <= {"accepted", "unknown"}
     assert max(taken.values()) == 1
     doubtful = {email for email, state in states.items() if state == "unknown"}
-    assert len(doubtful) <= Limits().threads
+    assert len(doubtful) <= SendLimits().threads
     assert taken.keys() | doubtful == states.keys()
 
 

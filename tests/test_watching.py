@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, event, func, select, update
 
-from newsletter.context import no_report
+from newsletter.context import no_progress
 from newsletter.delivery import limits
 from newsletter.domain.mail import WEEKLY, EventKind
 from newsletter.domain.model import Outcome
-from newsletter.jobs.daily import fetch_for, make_edition
-from newsletter.jobs.instrumentation import note_issues
+from newsletter.jobs.daily import build_digests, fetch_for
+from newsletter.jobs.instrumentation import record_results
 from newsletter.mailers import SendError, Verdict
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.sources import SourceError
 from newsletter.store import Store, alerts, claims, events, inbound, subscribers
 from newsletter.store.events import Event
@@ -50,7 +50,7 @@ def words(mail: Email) -> str:
 
 
 def open_kinds(service: Service) -> set[str]:
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         return {one.alert.kind.label for one in alerts.opened(tx)}
 
 
@@ -143,7 +143,7 @@ def with_model(service: Service, model: FakeAnthropic, **more: Any) -> None:
     chosen = settings(
         anthropic_api_key="sk-test", anthropic_base_url=model.url, scoring_mode="now", **more
     )
-    service.room = replace(service.room, scorer=Claude(chosen))
+    service.app = replace(service.app, scorer=ClaudeScorer(chosen))
 
 
 def test_scoring_that_failed(service: Service, model: FakeAnthropic):
@@ -189,7 +189,7 @@ def test_more_of_a_cause_that_was_just_told_waits_an_hour(service: Service):
     service.join()
     service.morning()
     for number in range(6):
-        note_issues(service.room, TUESDAY, [(f"r{number}", None, f"{number} of 9 not scored")])
+        record_results(service.app, TUESDAY, [(f"r{number}", None, f"{number} of 9 not scored")])
         service.round()
     assert len(service.told) == 1
     assert "r0 of" in service.told[0].subject
@@ -231,7 +231,7 @@ def test_a_morning_that_was_missed(service: Service):
     is_told_once(
         service,
         lambda: miss(service),
-        lambda: make_edition(service.room, no_report),
+        lambda: build_digests(service.app, no_progress),
         "A morning was missed",
         "stars of 2025-11-18",
         "due at 2025-11-18 07:00 UTC",
@@ -243,7 +243,7 @@ def test_a_morning_that_was_missed(service: Service):
 def miss(service: Service) -> None:
     """The papers come, and whatever should make a digest of them does not; until 08:01."""
     service.dawn()
-    fetch_for(service.room, list(service.room.rubrics.values()), None, no_report)
+    fetch_for(service.app, list(service.app.rubrics.values()), None, no_progress)
     told = len(service.told)
     service.round(5 * 60)
     assert len(service.told) == told
@@ -281,14 +281,14 @@ def test_what_failed_is_not_told_as_missed_too(service: Service, model: FakeAnth
 
 def town_of(service: Service, people: int = 2) -> Town:
     """Readers of a digest that is frozen; nobody reads the rubrics of the mornings."""
-    town = Town(service.room.store, Clock(service.now))
+    town = Town(service.app.store, Clock(service.now))
     town.settle(people, since=START - timedelta(days=9))
     town.announce(TUESDAY)
     return town
 
 
 def all_to(state: str, service: Service) -> None:
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         tx.execute(update(delivery).values(state=state, changed_at=service.now))
 
 
@@ -358,7 +358,7 @@ def test_a_weekly_reader_is_missed_too(service: Service):
         service.morning()
         assert service.round(7 * 60) == []
     service.planning = False
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         tx.execute(delete(delivery).where(delivery.c.subscriber_id == weekly.id))
     assert service.round() == []
     [mail] = service.round()
@@ -373,7 +373,7 @@ def test_mail_that_waits_and_mail_that_nobody_planned_are_one_alert(service: Ser
     service.morning()
     service.round(5 * 60)
     service.planning = False
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         first = tx.scalar(select(func.min(delivery.c.id)))
         tx.execute(delete(delivery).where(delivery.c.id == first))
         tx.execute(update(delivery).values(state="pending"))
@@ -387,7 +387,9 @@ def test_a_run_that_was_halted(service: Service):
 
     def halt() -> None:
         all_to("pending", service)
-        service.postman.fault = SendError(Verdict.HALT, "SendGrid answered 401: the key is wrong")
+        service.postman.fault = SendError(
+            Verdict.HALT, "SendGridMailer answered 401: the key is wrong"
+        )
         town.send(service.postman)
         service.postman.fault = None
 
@@ -396,7 +398,7 @@ def test_a_run_that_was_halted(service: Service):
         halt,
         lambda: town.send(service.postman),
         "Mailing was stopped: cold-stars of 2025-11-18",
-        "SendGrid answered 401: the key is wrong",
+        "SendGridMailer answered 401: the key is wrong",
         "newsletter run --date 2025-11-18 --rubric cold-stars",
     )
 
@@ -415,7 +417,7 @@ def test_mails_in_doubt(service: Service):
         assert len(service.told) == told
 
     def resolve() -> None:
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             for one in claims.doubts(tx):
                 claims.resolve(tx, one.id, service.now, sent=True)
 
@@ -445,13 +447,13 @@ def test_complaints(service: Service, readers: int, title: str, share: str):
         told = [
             Event(EventKind.COMPLAINT, f"reader{n}@example.org", service.now) for n in range(1, 4)
         ]
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             events.apply(tx, told[:2], service.now)
         count = len(service.told)
         service.round()
         assert len(service.told) == count
         all_to("accepted", service)
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             tx.execute(digests.update().values(at=service.now))
             events.apply(tx, told, service.now)
 
@@ -470,11 +472,11 @@ def test_one_reader_who_reports_all_his_mails_stops_nobody(service: Service):
         Event(EventKind.COMPLAINT, "reader1@example.org", service.now + timedelta(seconds=n))
         for n in range(5)
     ]
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         events.apply(tx, told, service.now)
     assert service.round() == []
-    with service.room.store.read() as tx:
-        assert limits.complaints(tx, service.now) == ""
+    with service.app.store.read() as tx:
+        assert limits.complaint_reason(tx, service.now) == ""
 
 
 def test_a_budget_that_is_nearly_spent(service: Service):
@@ -519,7 +521,7 @@ def test_a_digest_that_is_held_for_want_of_money(service: Service, model: FakeAn
 def test_the_money_that_left_papers_unread(service: Service):
     service.join()
     service.morning()
-    issue = make_edition(service.room, no_report).issues[0]
+    issue = build_digests(service.app, no_progress).issues[0]
     digest = issue.digest
     assert digest
     short = replace(
@@ -531,8 +533,8 @@ def test_the_money_that_left_papers_unread(service: Service):
 
     is_told_once(
         service,
-        lambda: note_issues(service.room, TUESDAY, [("stars", short, "")]),
-        lambda: note_issues(service.room, TUESDAY, [("stars", digest, "")]),
+        lambda: record_results(service.app, TUESDAY, [("stars", short, "")]),
+        lambda: record_results(service.app, TUESDAY, [("stars", digest, "")]),
         "A budget is spent: stars",
         "5 of 50 papers unread",
         "NEWSLETTER_BUDGET_USD",
@@ -700,7 +702,7 @@ def test_a_database_that_can_only_be_read_makes_no_storm(tmp_path: Path):
     service = Service(store, disk_free_gb=100_000)
     quick = Store(str(store.url))
     event.listen(quick.engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout=50"))
-    service.room = replace(service.room, store=quick)
+    service.app = replace(service.app, store=quick)
     # Somebody writes for as long as this block lasts; nobody else can.
     with store.begin():
         for _ in range(4):
@@ -712,7 +714,7 @@ def test_a_database_that_can_only_be_read_makes_no_storm(tmp_path: Path):
 
 def test_replies_that_wait(service: Service):
     def come() -> None:
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             for number in range(2):
                 raw = f"Message-ID: <{number}{service.now}@x>\r\n\r\nhello".encode()
                 inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
@@ -721,7 +723,7 @@ def test_replies_that_wait(service: Service):
                 inbound.settle(tx, found.id, inbound.InboundState.REVIEW)
 
     def answer() -> None:
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             for one in inbound.queue(tx):
                 inbound.settle(tx, one.id, inbound.InboundState.DONE)
 
@@ -739,7 +741,7 @@ def test_replies_that_wait(service: Service):
 
 
 def review(service: Service, number: int = 0) -> None:
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         raw = f"Message-ID: <{number}@x>\r\n\r\nhello".encode()
         inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
         found = inbound.next_new(tx)
@@ -804,7 +806,7 @@ def test_what_is_open_for_a_week_is_said_again_once_a_week(service: Service):
 def test_the_next_mail_says_what_is_over(service: Service):
     review(service)
     service.round()
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         for one in inbound.queue(tx):
             inbound.settle(tx, one.id, inbound.InboundState.DONE)
     service.round(20)
@@ -820,10 +822,10 @@ def test_one_look_in_which_it_is_missing_is_not_its_end(service: Service):
     review(service)
     service.round()
     for state in (inbound.InboundState.DONE, inbound.InboundState.REVIEW):
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             tx.execute(update(letters).values(state=state))
         service.round()
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         [one] = alerts.opened(tx)
     assert (one.first_seen, len(service.told)) == (START + timedelta(minutes=5), 1)
 
@@ -839,19 +841,19 @@ def test_several_things_are_one_mail(service: Service):
 
 def test_two_processes_that_look_at_once_make_one_alert_of_it(service: Service):
     review(service)
-    with service.room.store.begin() as tx:
+    with service.app.store.begin() as tx:
         subscribers.count_states(tx)
-    twin = Service(service.room.store)
+    twin = Service(service.app.store)
     service.round()
     twin.round()
     assert len(service.told) + len(twin.told) == 1
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         assert len(alerts.opened(tx)) == 1
 
 
 def test_of_many_processes_that_look_at_the_same_moment_one_tells(service: Service):
     review(service)
-    url = service.room.store.url.render_as_string(hide_password=False)
+    url = service.app.store.url.render_as_string(hide_password=False)
     crowd = [Service(Store(url)) for _ in range(4)]
     gate = Barrier(len(crowd))
 
@@ -869,7 +871,7 @@ def test_of_many_processes_that_look_at_the_same_moment_one_tells(service: Servi
     assert sum(len(one.told) for one in crowd) == 1
     for one in crowd:
         one.round()
-        one.room.store.close()
+        one.app.store.close()
     assert sum(len(one.told) for one in crowd) == 1
 
 
@@ -878,14 +880,14 @@ def test_what_another_has_claimed_since_it_was_read_is_not_ours(service: Service
     later = START + timedelta(hours=1)
     service.set(operator_email="")
     service.round()
-    with service.room.store.read() as tx:
+    with service.app.store.read() as tx:
         read = alerts.opened(tx)
     assert len(read) == 1
     for ours in (1, 0):
-        with service.room.store.begin() as tx:
+        with service.app.store.begin() as tx:
             assert len(alerts.claim(tx, read, service.now, later)) == ours
-    with service.room.store.begin() as tx:
-        alerts.told(tx, [one.id for one in read], service.now)
+    with service.app.store.begin() as tx:
+        alerts.reported(tx, [one.id for one in read], service.now)
         assert alerts.claim(tx, read, later, later) == []
 
 
@@ -898,7 +900,7 @@ def test_an_alert_whose_sender_dies_is_told_by_another(service: Service):
     service.postman.fault = Dies()  # type: ignore[assignment]
     with pytest.raises(Dies):
         service.round()
-    twin = Service(service.room.store)
+    twin = Service(service.app.store)
     twin.now = service.now
     # It may have been sent.
     for _ in range(11):

@@ -16,7 +16,7 @@ from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator import masked
-from newsletter.web.operator_auth import GUESSES, Guesses
+from newsletter.web.operator_auth import GUESSES, PasswordGuesses
 from tests.fakes import busy
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
@@ -159,7 +159,7 @@ def test_guesses_are_few_whoever_makes_them(store, caplog):
 
 
 def test_guesses_grow_back_and_no_further():
-    guesses = Guesses()
+    guesses = PasswordGuesses()
     assert guesses.may(NOW)
     for _ in range(GUESSES):
         guesses.wrong()

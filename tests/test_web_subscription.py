@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from newsletter.domain.alerts import Bounds, Kind
+from newsletter.domain.alerts import AlertKind, Thresholds
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
@@ -252,11 +252,11 @@ def test_19_a_mail_that_cannot_leave_is_told_to_the_operator(house: House):
 
 def alerted(house: House) -> str:
     """What the operator is told about sign-ups now."""
-    bounds = Bounds(timedelta(hours=3), 1, None, 0)
+    bounds = Thresholds(timedelta(hours=3), 1, None, 0)
     with house.store.read() as tx:
-        seen = monitoring.look(tx, house.clock.at)
+        seen = monitoring.read_mail_state(tx, house.clock.at)
     return " ".join(
-        f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is Kind.SIGNUPS
+        f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is AlertKind.SIGNUPS
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sa_event
 from sqlalchemy import func, select, text
 
-from newsletter.delivery.sender import Limits, Tally
+from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.inbound.sendgrid_webhooks import (
     BIGGEST,
@@ -330,7 +330,7 @@ def test_a_complaint_about_somebody_unknown_is_remembered(town: Town):
     post(town, told("spamreport", 9))
     with town.store.begin() as tx:
         change = subscribers.save(tx, reader(9), START)
-    assert change is subscribers.Change.SUPPRESSED
+    assert change is subscribers.SubscriberChange.SUPPRESSED
 
 
 def test_03_an_event_proves_what_an_answer_did_not(town: Town):
@@ -381,7 +381,7 @@ def test_too_many_complaints_stop_the_next_run(town: Town):
     for number in (1, 2):
         post(town, told("spamreport", number))
     town.announce(day=START.date() + timedelta(days=1))
-    assert town.send(FakeMailer(), limits=Limits(threads=2)).halted_reason == ""
+    assert town.send(FakeMailer(), limits=SendLimits(threads=2)).halted_reason == ""
     post(town, told("spamreport", 3))
     town.clock.sleep(2 * 24 * 3600)
     town.settle(31)

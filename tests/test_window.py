@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.domain.announcements import announcement, following, previous
-from newsletter.domain.completeness import Look
+from newsletter.domain.completeness import Poll
 from newsletter.ingest.poll import window_of
 from newsletter.store import polls
 
@@ -31,9 +31,9 @@ def see(
 ) -> None:
     """A look in vain, or at some papers."""
     at = announcement(day).public_from + timedelta(hours=1)
-    seen = Look(papers, at, at, out_at=at if papers else None)
+    seen = Poll(papers, at, at, out_at=at if papers else None)
     with store.begin() as tx:
-        polls.keep_looks(tx, day, dict.fromkeys(categories, seen))
+        polls.keep_polls(tx, day, dict.fromkeys(categories, seen))
 
 
 @pytest.mark.parametrize(("missed", "held"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3)])

@@ -10,9 +10,9 @@ import pytest
 
 from newsletter.delivery.sender import deliver
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers.sendgrid.mailer import SendGrid
-from newsletter.scorers import Request, ScorerError
-from newsletter.scoring.session import Desk
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.scorers import ScorerError, ScoringRequest
+from newsletter.scoring.session import ScoringSession
 from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
@@ -48,7 +48,7 @@ def test_after_its_lease_no_request_leaves(store: Store) -> None:
         return written(given)
 
     with FakeSendGrid() as fake:
-        mailer = SendGrid(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
+        mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
         clock, told = town.clock, {"stop": lambda: bool(town.clock.naps)}
         deliver(store, mailer, town.digest_id, asleep, clock=clock.now, sleep=clock.sleep, **told)
         assert fake.requests == []
@@ -65,10 +65,10 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
         scorer = claude(fake)
         with store.begin() as tx:
             keep(tx, given)
-        call = scorer.call(Request(RUBRIC, tuple(given)), now)
+        call = scorer.call(ScoringRequest(RUBRIC, tuple(given)), now)
         budget = ledger.Budget(10 * DOLLAR)
-        call_id = Desk(store, scorer, RUBRIC, DAY, budget, lambda: now).reserve(call)
-        woken = Desk(store, scorer, RUBRIC, DAY, budget, lambda: late)
+        call_id = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: now).reserve(call)
+        woken = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: late)
         with pytest.raises(ScorerError, match="lease ended"):
             woken.ask(call, call_id, trusting=True)
         assert fake.requests == []

@@ -55,7 +55,7 @@ def screen(*, errors: bool = False) -> Console:
     return made
 
 
-class Lines:
+class ProgressLines:
     """Progress as plain lines, for logs and pipes: the beginning, the quarters, the end."""
 
     def __init__(self, console: Console) -> None:
@@ -71,7 +71,7 @@ class Lines:
         self._console.print(f"{stage}{amount}")
 
 
-class Bars:
+class ProgressBars:
     """Progress as bars on a terminal."""
 
     def __init__(self, progress: Progress) -> None:
@@ -86,10 +86,10 @@ class Bars:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Lines | Bars]:
+def progress(console: Console) -> Iterator[ProgressLines | ProgressBars]:
     """A callable (stage, done, total): bars on a terminal, plain lines elsewhere."""
     if not console.is_terminal:
-        yield Lines(console)
+        yield ProgressLines(console)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -98,7 +98,7 @@ def progress(console: Console) -> Iterator[Lines | Bars]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        yield Bars(bars)
+        yield ProgressBars(bars)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import bootstrap, process
 from newsletter.cli.console import progress, screen, table
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.settings import SettingsError, read_settings
 from newsletter.store import Store, StoreError, backup, copy, database_role, restore_holds
 
@@ -26,7 +26,7 @@ def show_copy(to: str) -> int:
     with progress(screen()) as report:
         copied = copy.copy(source, target, bootstrap.now(), report)
     console = screen()
-    console.print(table("Copied, and compared row by row", copy.Copied._fields, copied))
+    console.print(table("Copied, and compared row by row", copy.CopiedTable._fields, copied))
     console.print(
         "This database sends no more mail (newsletter db reopen takes that back). Now set "
         f"NEWSLETTER_DATABASE_URL to what --to names ({copy.describe(target)}), and "
@@ -97,7 +97,7 @@ def show_release(*, sent: bool) -> int:
 
 def show_reopen() -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
-        database_role.forget(tx, database_role.Kind.MOVED)
+        database_role.delete_fact(tx, database_role.DatabaseFactKind.MOVED)
     screen().print("This database sends mail again. See that its copy does not.")
     return 0
 
@@ -114,10 +114,10 @@ def _refuse_a_live_one(store: Store) -> None:
 
 def _refuse_while_at_work(store: Store) -> None:
     with store.read() as tx:
-        busy = copy.at_work(tx, bootstrap.now(), process.is_gone)
+        busy = copy.at_work(tx, bootstrap.now(), process.is_dead)
     if busy:
         message = (
             f"{busy} (host/process) is at work with this database; stop it, SIGTERM ends it in "
             "order, and do it then: what waits to be sent is sent later"
         )
-        raise Trouble(message)
+        raise OperatorError(message)

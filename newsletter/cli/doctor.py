@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen
-from newsletter.domain.findings import State, fail
+from newsletter.domain.findings import FindingState, fail
 from newsletter.operations.doctor.run import examine
 from newsletter.settings import SettingsError, read_settings
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from newsletter.domain.findings import Finding
 
 SETTINGS_WRONG = 2
-STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}
+STYLES = {FindingState.OK: "green", FindingState.WARN: "yellow", FindingState.FAIL: "bold red"}
 
 
 def show_doctor(*, offline: bool, as_json: bool) -> int:
@@ -34,14 +34,14 @@ def show_doctor(*, offline: bool, as_json: bool) -> int:
 
 
 def _status(found: Sequence[Finding]) -> int:
-    failed = [one for one in found if one.state is State.FAIL]
+    failed = [one for one in found if one.state is FindingState.FAIL]
     if any(one.check == "settings" for one in failed):
         return SETTINGS_WRONG
     return 1 if failed else 0
 
 
 def _as_json(found: Sequence[Finding]) -> dict[str, object]:
-    worst = max((one.state for one in found), key=[*State].index, default=State.OK)
+    worst = max((one.state for one in found), key=[*FindingState].index, default=FindingState.OK)
     return {
         "state": worst,
         "checks": [
@@ -63,7 +63,7 @@ def _show(console: Console, found: Sequence[Finding]) -> None:
             line.append(f"; {one.fix}", style="none")
         console.print(line)
     _show_records(console, found)
-    counts = [sum(one.state is state for one in found) for state in State]
+    counts = [sum(one.state is state for one in found) for state in FindingState]
     console.print(f"\n{counts[0]} ok, {counts[1]} to look at, {counts[2]} to mend")
 
 

@@ -8,12 +8,12 @@ from uuid import uuid4
 from newsletter import bootstrap
 from newsletter.cli.console import progress, screen
 from newsletter.cli.run import check_slug, say_older
-from newsletter.delivery.personalize import Copies
+from newsletter.delivery.personalize import Personalizer
 from newsletter.domain.addresses import canonical
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscriber
 from newsletter.domain.preferences import parse_address
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.jobs.daily import fetch_for
 from newsletter.jobs.edited_rubric import fresh_digest
 from newsletter.jobs.tasks import make_digest
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.model import Digest
 
 
 def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool) -> int:
     settings = read_settings()
     text = _beside(out)
-    room = bootstrap.build(settings)
-    digest = _digest(room, rubric, day, fresh=fresh)
-    copy = _copies(room, digest).copy(_reader(room, rubric, reader))
+    app = bootstrap.build_app(settings)
+    digest = _digest(app, rubric, day, fresh=fresh)
+    copy = _copies(app, digest).copy(_reader(app, rubric, reader))
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
     except OSError as error:
         message = f"cannot write {out}: {error.strerror}"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
     _say(f"{copy.subject}\nWritten to {out} and {text}; nothing was sent.")
     return 0
 
@@ -55,10 +55,10 @@ def _beside(out: Path) -> Path:
     return out.with_suffix(".txt")
 
 
-def _copies(room: Room, digest: Digest) -> Copies:
-    with room.store.read() as tx:
+def _copies(app: App, digest: Digest) -> Personalizer:
+    with app.store.read() as tx:
         before = digests.date_before(tx, digest.rubric.slug, digest.date)
-    return Copies(room.renderer, room.links, room.sender, digest, before)
+    return Personalizer(app.renderer, app.links, app.sender, digest, before)
 
 
 def show_test_send(to: str, rubric: str, day: date | None) -> int:
@@ -68,64 +68,64 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
     except ValueError as error:
         message = f"--to: {error}"
         raise SettingsError(message) from None
-    room = bootstrap.build(settings)
-    check_slug(room, rubric)
-    _refuse_suppressed(room, to)
-    reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=room.clock())
-    digest = _digest(room, rubric, day)
-    email = _copies(room, digest).email(reader, uuid4().hex, room.clock(), test=True)
+    app = bootstrap.build_app(settings)
+    check_slug(app, rubric)
+    _refuse_suppressed(app, to)
+    reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=app.clock())
+    digest = _digest(app, rubric, day)
+    email = _copies(app, digest).email(reader, uuid4().hex, app.clock(), test=True)
     try:
-        room.mailer.send(email)
+        app.mailer.send(email)
     except SendError as error:
         message = f"the test mail to {to} was not handed over: {error}"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
     _say(f"{email.subject}: sent to {to} by {settings.mailer_name}")
     return 0
 
 
-def _refuse_suppressed(room: Room, to: str) -> None:
+def _refuse_suppressed(app: App, to: str) -> None:
     """Who left is not mailed, not even a test; the operator may always mail himself."""
-    operator = room.settings.operator_email
+    operator = app.settings.operator_email
     if operator and canonical(to) == canonical(operator):
         return
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         reason = suppressions.reason_for(tx, to)
     if reason:
         message = f"{to} must not be mailed ({reason.value}); a test goes to the operator's address"
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
-def _digest(room: Room, slug: str, day: date | None, *, fresh: bool = False) -> Digest:
-    check_slug(room, slug)
-    rubric = room.rubrics[slug]
+def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Digest:
+    check_slug(app, slug)
+    rubric = app.rubrics[slug]
     make = fresh_digest if fresh else make_digest
     with progress(screen(errors=True)) as report:
-        fetched = fetch_for(room, [rubric], day, report)
-        digest, trouble = make(room, rubric, fetched.date, report)
+        fetched = fetch_for(app, [rubric], day, report)
+        digest, trouble = make(app, rubric, fetched.date, report)
     if trouble:
         message = f"{slug}: there is nothing to show: {trouble}"
-        raise Trouble(message)
-    say_older(room, rubric, digest)
+        raise OperatorError(message)
+    say_older(app, rubric, digest)
     return digest
 
 
-def _reader(room: Room, slug: str, address: str) -> Subscriber:
+def _reader(app: App, slug: str, address: str) -> Subscriber:
     """The subscriber asked for, else the first of this rubric, else the operator; links inert."""
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         found = subscribers.find(tx, address) if address else None
         if address and found is None:
             message = f"{address} is no subscriber"
-            raise Trouble(message)
+            raise OperatorError(message)
         first = next(subscribers.served(tx, slug), None)
     chosen = found or first
     return Subscriber(
         id=TEST_READER,
-        email=chosen.email if chosen else room.settings.operator_email or "reader@example.org",
+        email=chosen.email if chosen else app.settings.operator_email or "reader@example.org",
         rubric=slug,
         name=chosen.name if chosen else "",
         max_papers=chosen.max_papers if chosen else None,
         format=chosen.format if chosen else Format.FULL,
-        since=chosen.since if chosen else room.clock(),
+        since=chosen.since if chosen else app.clock(),
     )
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.rubrics import load
 from newsletter.scoring.cost import price
 from newsletter.scoring.replay import (
-    Again,
+    RepeatScorer,
     Replayed,
     StoredDay,
     against,
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.model import Paper, Rubric, Usage
     from newsletter.scorers import Scorer
-    from newsletter.scoring.run import Scored
+    from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
 
 VERSION = re.compile(r"v\d+$")
@@ -46,10 +46,10 @@ VERSION = re.compile(r"v\d+$")
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     """Score the last stored days with the rubric of `file`; nothing is mailed or frozen."""
-    room = bootstrap.build(read_settings())
+    app = bootstrap.build_app(read_settings())
     rubric = load(file)
-    found = stored_days(room.store, rubric, days)
-    at_most = _price(room, rubric, found)
+    found = stored_days(app.store, rubric, days)
+    at_most = _price(app, rubric, found)
     screen(errors=True).print(
         f"{plural(len(found), 'stored day')}, "
         f"{plural(sum(len(day.papers) for day in found), 'paper')}: "
@@ -59,13 +59,13 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
         return 0
     with progress(screen(errors=True)) as report:
         done = replay(
-            room.store,
-            room.scorer,
-            _old(room, rubric.slug),
+            app.store,
+            app.scorer,
+            _old(app, rubric.slug),
             rubric,
             found,
-            scoring_limits(room),
-            clock=room.clock,
+            scoring_limits(app),
+            clock=app.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
     if as_json:
@@ -78,14 +78,14 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
 
 def show_again(file: Path, *, as_json: bool) -> int:
     """Score the newest stored day a second time, and say how far the two runs agree."""
-    room = bootstrap.build(read_settings())
+    app = bootstrap.build_app(read_settings())
     rubric = load(file)
-    [day] = stored_days(room.store, rubric, 1)
-    before = stored(room.store, room.scorer, rubric, day, room.clock)
+    [day] = stored_days(app.store, rubric, 1)
+    before = stored(app.store, app.scorer, rubric, day, app.clock)
     if not before:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
-        raise Trouble(message)
-    second = _scored(room, Again(room.scorer, f"{room.clock():%Y%m%dT%H%M%S}"), rubric, day)
+        raise OperatorError(message)
+    second = _scored(app, RepeatScorer(app.scorer, f"{app.clock():%Y%m%dT%H%M%S}"), rubric, day)
     return _show_figures(
         asdict(agreement(rubric, before, second.scores)), day, second, as_json=as_json
     )
@@ -93,35 +93,31 @@ def show_again(file: Path, *, as_json: bool) -> int:
 
 def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
     """Score the stored day that the labels belong to, and compare."""
-    room = bootstrap.build(read_settings())
+    app = bootstrap.build_app(read_settings())
     rubric = load(file)
     known = read_labels(labels)
     day = next(
-        (
-            d
-            for d in stored_days(room.store, rubric, 60)
-            if known.keys() <= {p.id for p in d.papers}
-        ),
+        (d for d in stored_days(app.store, rubric, 60) if known.keys() <= {p.id for p in d.papers}),
         None,
     )
     if day is None:
         message = f"no stored day holds all {len(known)} papers of {labels}; fetch that day first"
-        raise Trouble(message)
-    scored = _scored(room, room.scorer, rubric, day)
+        raise OperatorError(message)
+    scored = _scored(app, app.scorer, rubric, day)
     return _show_figures(
         asdict(against(rubric, known, scored.scores)), day, scored, as_json=as_json
     )
 
 
-def _scored(room: Room, scorer: Scorer, rubric: Rubric, day: StoredDay) -> Scored:
+def _scored(app: App, scorer: Scorer, rubric: Rubric, day: StoredDay) -> RubricScores:
     with progress(screen(errors=True)) as report:
         return rescore(
-            room.store,
+            app.store,
             scorer,
             rubric,
             day,
-            scoring_limits(room),
-            clock=room.clock,
+            scoring_limits(app),
+            clock=app.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
 
@@ -138,10 +134,10 @@ def read_labels(file: Path) -> dict[str, tuple[int, int]]:
         }
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
     except (ValueError, KeyError, TypeError) as error:
         message = f'{file}: each line is to be {{"id": …, "relevance": …, "novelty": …}} ({error})'
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
 
 
 def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:
@@ -153,20 +149,20 @@ def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:
         ]
     if not found:
         message = f"no day of {', '.join(rubric.categories)} is stored yet; newsletter run first"
-        raise Trouble(message)
+        raise OperatorError(message)
     return found
 
 
-def _old(room: Room, slug: str) -> Rubric | None:
+def _old(app: App, slug: str) -> Rubric | None:
     """The rubric as its readers last got it."""
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         newest = digests.latest(tx, slug)
     return newest[1].rubric if newest else None
 
 
-def _price(room: Room, rubric: Rubric, days: Iterable[StoredDay]) -> int:
-    cap = scoring_limits(room).budget_nanos
-    bounds = (price(room, rubric, day.date, triage(rubric, day.papers).to_read)[1] for day in days)
+def _price(app: App, rubric: Rubric, days: Iterable[StoredDay]) -> int:
+    cap = scoring_limits(app).budget_nanos
+    bounds = (price(app, rubric, day.date, triage(rubric, day.papers).to_read)[1] for day in days)
     return sum(min(bound, cap) for bound in bounds)
 
 
@@ -213,7 +209,9 @@ def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
     out.print("Nothing was mailed, and no digest changed.")
 
 
-def _show_figures(figures: dict[str, Any], day: StoredDay, scored: Scored, *, as_json: bool) -> int:
+def _show_figures(
+    figures: dict[str, Any], day: StoredDay, scored: RubricScores, *, as_json: bool
+) -> int:
     """How far two judgements of a day agree; the exit status."""
     read, to_read, cost = len(scored.scores), len(scored.outcomes), _cost(scored.usage)
     if as_json:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
 from newsletter.operations import review
-from newsletter.operations.review import Decided
+from newsletter.operations.review import ReviewDecision
 from newsletter.settings import SettingsError, read_settings
 from newsletter.store import claims, first_mails, inbound, mail_batches, operator_views
 
 if TYPE_CHECKING:
-    from newsletter.store.inbound import Letter
+    from newsletter.store.inbound import InboundMail
 
 MOST_REPORTS = 50
 SHORT = 12
@@ -53,7 +53,7 @@ def show_doubts(*, as_json: bool) -> int:
 def show_resolve(delivery_id: str, *, sent: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         done = review.resolve_mail(tx, delivery_id, bootstrap.now(), sent=sent)
-    if done is Decided.NOT_WAITING:
+    if done is ReviewDecision.NOT_WAITING:
         message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
         raise SettingsError(message)
     screen().print(done)
@@ -114,13 +114,13 @@ def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         letter = _named(inbound.queue(tx), reply_id)
         done = review.answer_reply(tx, letter.id, bootstrap.now(), unsubscribe=unsubscribe)
-    if done is Decided.NOBODY:
+    if done is ReviewDecision.NOBODY:
         raise SettingsError(done)
     screen().print(done)
     return 0
 
 
-def _named(queued: list[Letter], reply_id: str) -> Letter:
+def _named(queued: list[InboundMail], reply_id: str) -> InboundMail:
     found = [one for one in queued if reply_id and one.id.startswith(reply_id)]
     if len(found) != 1:
         message = (

@@ -10,7 +10,7 @@ from newsletter.cli.replay import stored_days
 from newsletter.domain.categories import doubts
 from newsletter.domain.formatting import dollars
 from newsletter.domain.similarity import similarities
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.operations.doctor.local import opened
 from newsletter.rubrics import load
 from newsletter.scorers import ScorerError
@@ -82,7 +82,7 @@ def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
         if store is None:
             return
         [day] = stored_days(store, rubric, 1)
-    except Trouble:
+    except OperatorError:
         return
     if not any(similarities(rubric, day.papers)):
         screen().print(
@@ -98,12 +98,12 @@ def _say_price(rubric: Rubric) -> None:
     if settings.scorer_name == "local":
         _say_not_compared(settings, rubric)
         return
-    room = bootstrap.build(settings)
+    room = bootstrap.build_app(settings)
     try:
         [day] = stored_days(room.store, rubric, 1)
         now = room.clock()
         guess = estimate(room.scorer, rubric, day.papers, day.date, now)
-    except Trouble as trouble:
+    except OperatorError as trouble:
         screen().print(f"What a day costs can be said once one is stored: {trouble}")
         return
     except ScorerError as error:

@@ -14,11 +14,11 @@ from newsletter import bootstrap, logs
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import Outcome
-from newsletter.domain.subscriber_csv import read_roster
-from newsletter.errors import Trouble
-from newsletter.ingest.fetch import BatchGrowing, BatchLate
-from newsletter.jobs.daily import Edition, Held, Issue, held, run_edition, work
-from newsletter.jobs.dry_run import quote_edition
+from newsletter.domain.subscriber_csv import read_subscribers
+from newsletter.errors import OperatorError
+from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
+from newsletter.jobs.daily import DailyRun, Held, RubricResult, handle_task, held, run_daily
+from newsletter.jobs.dry_run import preview_cost
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import try_bounced_again
 from newsletter.operations.healthcheck_ping import Owed, sign_if_well
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from newsletter.context import Report, Room
+    from newsletter.context import App, StageProgress
     from newsletter.domain.model import Digest, Rubric
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -48,25 +48,25 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     settings = read_settings()
     # What is done is shown as it is done; the log is for what goes wrong, unless more is asked for.
     logs.set_up(settings, "warning")
-    room = bootstrap.build(settings, create=create)
-    check_slug(room, rubric)
+    app = bootstrap.build_app(settings, create=create)
+    check_slug(app, rubric)
     # Where cron calls this and no `serve` lives, nothing else ever does.
-    try_bounced_again(room, room.clock())
-    _mail_files(room, day, rubric, as_json=as_json)
-    edition = _run(room, day, rubric, as_json=as_json)
+    try_bounced_again(app, app.clock())
+    _mail_files(app, day, rubric, as_json=as_json)
+    edition = _run(app, day, rubric, as_json=as_json)
     if not edition.troubled and day is None and rubric is None:
-        sign_if_well(room, _owed(edition), room.clock())
+        sign_if_well(app, _owed(edition), app.clock())
     if as_json:
         print_json(_as_dict(edition))
     else:
         _show(screen(), edition, settings)
     for issue in edition.issues:
         if issue.digest and not issue.trouble:
-            say_older(room, issue.rubric, issue.digest)
+            say_older(app, issue.rubric, issue.digest)
     return _complain(edition)
 
 
-def _owed(edition: Edition) -> Owed:
+def _owed(edition: DailyRun) -> Owed:
     tallies = [issue.tally for issue in edition.issues]
     return Owed(
         mails=sum(tally.total - tally.skipped for tally in tallies),
@@ -75,11 +75,11 @@ def _owed(edition: Edition) -> Owed:
 
 
 def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
-    room = bootstrap.build(read_settings())
-    check_slug(room, rubric)
+    app = bootstrap.build_app(read_settings())
+    check_slug(app, rubric)
     with progress(screen(errors=as_json)) as report:
-        date_of, plans = quote_edition(room, day, rubric, report)
-    _say_held(() if rubric else held(room))
+        date_of, plans = preview_cost(app, day, rubric, report)
+    _say_held(() if rubric else held(app))
     if as_json:
         print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0
@@ -87,9 +87,9 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     headings = ("rubric", "announced", "to read", "costs at most", "readers")
     console = screen()
     console.print(table(f"{date_of}: what a run would do", headings, rows))
-    number, _, newest = _in_files(room, day, rubric)
+    number, _, newest = _in_files(app, day, rubric)
     if number:
-        console.print(_said_of_files(number, newest, room.settings))
+        console.print(_said_of_files(number, newest, app.settings))
     console.print("Nothing was scored and nothing was sent.")
     return 0
 
@@ -107,42 +107,42 @@ def show_demo(out: Path) -> int:
         from_email="digest@example.org",
         postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
     )
-    room = bootstrap.build(settings)
-    roster = read_roster(EXAMPLE.read_bytes(), {*room.rubrics, *faults_of(room.rubrics)})
-    with room.store.begin() as tx:
-        subscribers.save_all(tx, roster.rows, "example subscribers of the demo", room.clock())
-    edition = _run(room, None, None, as_json=False)
+    app = bootstrap.build_app(settings)
+    roster = read_subscribers(EXAMPLE.read_bytes(), {*app.rubrics, *faults_of(app.rubrics)})
+    with app.store.begin() as tx:
+        subscribers.save_all(tx, roster.rows, "example subscribers of the demo", app.clock())
+    edition = _run(app, None, None, as_json=False)
     _show(screen(), edition, settings)
     return _complain(edition)
 
 
-def check_slug(room: Room, rubric: str | None) -> None:
-    if rubric is None or rubric in room.rubrics:
+def check_slug(app: App, rubric: str | None) -> None:
+    if rubric is None or rubric in app.rubrics:
         return
-    if faults_of(room.rubrics).get(rubric):
-        raise Trouble(why_missing(room.rubrics, rubric))
-    message = f"no rubric {rubric}; there are {', '.join(sorted(room.rubrics))}"
+    if faults_of(app.rubrics).get(rubric):
+        raise OperatorError(why_missing(app.rubrics, rubric))
+    message = f"no rubric {rubric}; there are {', '.join(sorted(app.rubrics))}"
     raise SettingsError(message)
 
 
-def _mail_files(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> None:
+def _mail_files(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> None:
     """Once mail really leaves, the newest digest goes to those who have it as a file alone.
 
     Nothing older does. It is said to how many before any of it is sent.
     """
-    number, digest_ids, newest = _in_files(room, day, rubric)
+    number, digest_ids, newest = _in_files(app, day, rubric)
     if not number:
         return
-    screen(errors=as_json).print(_said_of_files(number, newest, room.settings))
-    with room.store.begin() as tx:
-        claims.reopen_files(tx, digest_ids, room.clock())
+    screen(errors=as_json).print(_said_of_files(number, newest, app.settings))
+    with app.store.begin() as tx:
+        claims.reopen_files(tx, digest_ids, app.clock())
 
 
-def _in_files(room: Room, day: date | None, rubric: str | None) -> tuple[int, list[int], date]:
-    newest = room.source.newest(room.clock())
-    if room.settings.mailer_name == "outbox" or day not in (None, newest):
+def _in_files(app: App, day: date | None, rubric: str | None) -> tuple[int, list[int], date]:
+    newest = app.source.newest(app.clock())
+    if app.settings.mailer_name == "outbox" or day not in (None, newest):
         return 0, [], newest
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         made = [
             one for one in deliveries.of_date(tx, newest) if rubric is None or one.slug == rubric
         ]
@@ -158,35 +158,35 @@ def _said_of_files(number: int, newest: date, settings: Settings) -> str:
     )
 
 
-def say_older(room: Room, rubric: Rubric, digest: Digest) -> None:
+def say_older(app: App, rubric: Rubric, digest: Digest) -> None:
     """Say that a rubric was edited since its digest was made: the digest does not show it."""
-    file = room.settings.rubrics_dir / f"{rubric.slug}.md"
+    file = app.settings.rubrics_dir / f"{rubric.slug}.md"
     if said := older_version(digest, rubric, str(file)):
         screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
 
 
-def _run(room: Room, day: date | None, rubric: str | None, *, as_json: bool) -> Edition:
+def _run(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> DailyRun:
     try:
-        with progress(screen(errors=as_json)) as report, _working(room, report):
-            return run_edition(room, day, rubric, report)
-    except BatchLate as late:
+        with progress(screen(errors=as_json)) as report, _working(app, report):
+            return run_daily(app, day, rubric, report)
+    except AnnouncementLate as late:
         message = f"{late}; nothing was sent, run again later"
-        raise Trouble(message) from late
-    except BatchGrowing as growing:
+        raise OperatorError(message) from late
+    except AnnouncementIncomplete as growing:
         message = (
             f"{growing}; nothing was sent: run again then, or take what is there "
             f"with --date {growing.date}"
         )
-        raise Trouble(message) from growing
+        raise OperatorError(message) from growing
 
 
-def _working(room: Room, report: Report) -> AbstractContextManager[None]:
+def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
     """Be a worker meanwhile: it must not matter whether others are there."""
     name = f"run-{socket.gethostname()}-{os.getpid()}"
-    return room.engine.working(partial(work, room, report), room.stop, name)
+    return app.engine.working(partial(handle_task, app, report), app.stop, name)
 
 
-def _show(console: Console, edition: Edition, settings: Settings) -> None:
+def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
     if not edition.issues and not edition.held:
         console.print(
             "Nobody is subscribed, so nothing was fetched or sent. "
@@ -206,7 +206,7 @@ def _show(console: Console, edition: Edition, settings: Settings) -> None:
         console.print(f"Look at {settings.outbox_dir / 'index.html'}")
 
 
-def _unread(issue: Issue) -> Iterator[str]:
+def _unread(issue: RubricResult) -> Iterator[str]:
     left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
     if left and not issue.trouble:
         yield f"{left} papers were not read, the budget was spent"
@@ -217,7 +217,7 @@ def _unread(issue: Issue) -> Iterator[str]:
         )
 
 
-def _left(issue: Issue) -> Iterator[str]:
+def _left(issue: RubricResult) -> Iterator[str]:
     """What did not go out as it should, beside what is called a trouble."""
     if issue.tally.unknown and not _lost(issue):
         yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
@@ -225,12 +225,12 @@ def _left(issue: Issue) -> Iterator[str]:
         yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
 
 
-def _lost(issue: Issue) -> bool:
+def _lost(issue: RubricResult) -> bool:
     """Whether mails left and none of them is known to have arrived at its carrier."""
     return bool(issue.tally.unknown) and not issue.tally.accepted
 
 
-def _waiting(issue: Issue) -> str:
+def _waiting(issue: RubricResult) -> str:
     """That mails are due and did not leave, as while their carrier can't be reached."""
     left = issue.tally.pending
     if not left:
@@ -239,7 +239,7 @@ def _waiting(issue: Issue) -> str:
     return f"{plural(left, 'mail')} {verb}, not sent: newsletter status says for what"
 
 
-def _row(issue: Issue) -> tuple[Any, ...]:
+def _row(issue: RubricResult) -> tuple[Any, ...]:
     facts = _facts(issue)
     known = [facts[name] for name in ("scanned", "picked", "near_misses", "tokens")]
     known.append(dollars(facts["cost_nanos"]))
@@ -253,7 +253,7 @@ def _row(issue: Issue) -> tuple[Any, ...]:
     )
 
 
-def _facts(issue: Issue) -> dict[str, Any]:
+def _facts(issue: RubricResult) -> dict[str, Any]:
     digest, tally = issue.digest, issue.tally
     coverage = digest.coverage if digest else None
     return {
@@ -277,7 +277,7 @@ def _facts(issue: Issue) -> dict[str, Any]:
     }
 
 
-def _as_dict(edition: Edition) -> dict[str, Any]:
+def _as_dict(edition: DailyRun) -> dict[str, Any]:
     return {
         "date": edition.date.isoformat(),
         "issues": [_facts(issue) for issue in edition.issues],
@@ -285,7 +285,7 @@ def _as_dict(edition: Edition) -> dict[str, Any]:
     }
 
 
-def _complain(edition: Edition) -> int:
+def _complain(edition: DailyRun) -> int:
     """Say each trouble once, however many rubrics met it; the exit status."""
     met: dict[str, list[str]] = {}
     for issue in edition.issues:

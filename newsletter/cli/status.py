@@ -7,10 +7,10 @@ from typing import Any
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
-from newsletter.domain.alerts import Alert, Opened, Section, grouped
+from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars
 from newsletter.operations.alert_rules import find
-from newsletter.operations.alerting import bounds, look
+from newsletter.operations.alerting import bounds, collect_state
 from newsletter.rubric_folder import RubricFolder
 from newsletter.settings import Settings, read_settings
 from newsletter.store import (
@@ -64,18 +64,18 @@ def show_status(*, as_json: bool) -> int:
     return 0
 
 
-def _wrong(store: Store, settings: Settings) -> list[Opened]:
+def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
     """What is wrong at this moment, whether or not a round of the service has seen it."""
     now = bootstrap.now()
     rubrics = RubricFolder(settings.rubrics_dir)
-    seen = look(store, settings, rubrics, bootstrap.calendar(settings), now)
+    seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
     found = find(seen, bounds(settings))
     with store.read() as tx:
         known = {one.alert.key: one for one in alerts.opened(tx)}
-    return [replace(known.get(one.key) or Opened(0, one, now, now), alert=one) for one in found]
+    return [replace(known.get(one.key) or OpenAlert(0, one, now, now), alert=one) for one in found]
 
 
-def _told(one: Opened) -> dict[str, Any]:
+def _told(one: OpenAlert) -> dict[str, Any]:
     alert: Alert = one.alert
     return {
         "kind": alert.kind.label,

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, print_raw, screen, table
-from newsletter.delivery.confirmation import Invited, invite_pending
+from newsletter.delivery.confirmation import InvitedCount, invite_pending
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.preferences import parse_address
 from newsletter.domain.subscriber_csv import (
-    Roster,
+    SubscriberFile,
     SubscriberRow,
-    read_roster,
     read_row,
-    write_roster,
+    read_subscribers,
+    write_subscribers,
 )
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import restore_subscriber, subscribers, suppressions
-from newsletter.store.subscribers import Change
+from newsletter.store.subscribers import SubscriberChange
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,12 +55,12 @@ def show_import(file: Path, taking: Taking, columns: Columns) -> int:
             f"{_count_faults(len(roster.faults))} in {file}, nothing was imported; "
             "mend what is wrong, or use --skip-bad to import the other lines"
         )
-        raise Trouble(message)
+        raise OperatorError(message)
     if roster.faults and not roster.rows:
         message = (
             f"{_count_faults(len(roster.faults))} in {file} and no good line, nothing was imported"
         )
-        raise Trouble(message)
+        raise OperatorError(message)
     _keep(settings, roster.rows, taking, listed=taking.dry_run)
     return 0
 
@@ -87,7 +87,7 @@ def _keep(
     """Save the rows; then ask those who are new and without consent whether they want mail."""
     # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
     asked = not taking.consent.strip() and not taking.dry_run
-    desk = bootstrap.post(settings) if asked else None
+    desk = bootstrap.build_mail_context(settings) if asked else None
     store = desk.store if desk else bootstrap.open_store(settings)
     with store.begin() as tx:
         trial = tx.begin_nested()
@@ -115,14 +115,14 @@ def _refuse_moves(done: Intake, taking: Taking) -> None:
             f"{_count_faults(len(done.refused))}, nothing was changed: an address has one rubric; "
             "--overwrite gives it the new one and lets the row win over what the reader chose"
         )
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
 def _named(row: SubscriberRow) -> str:
     return f"line {row.line}: {row.email}" if row.line else row.email
 
 
-def _say_invited(invited: Invited) -> None:
+def _say_invited(invited: InvitedCount) -> None:
     if invited.sent:
         _say(f"{invited.sent} asked by mail to confirm")
     if invited.trouble:
@@ -130,24 +130,24 @@ def _say_invited(invited: Invited) -> None:
             f"not everyone was asked to confirm: {invited.trouble}; all are stored, "
             "do the same again later to ask the others, nobody is asked twice"
         )
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
 def _count_faults(number: int) -> str:
     return f"{number} fault{'s' if number > 1 else ''}"
 
 
-def _read(file: Path, settings: Settings, columns: Columns) -> Roster:
+def _read(file: Path, settings: Settings, columns: Columns) -> SubscriberFile:
     try:
         data = file.read_bytes()
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
     known = _known_rubrics(settings)
     if columns.rubric and columns.rubric not in known:
         message = f"--rubric {columns.rubric}: not known; known are {', '.join(sorted(known))}"
         raise SettingsError(message)
-    return read_roster(data, known, columns)
+    return read_subscribers(data, known, columns)
 
 
 def _known_rubrics(settings: Settings) -> Collection[str]:
@@ -160,7 +160,7 @@ def _known_rubrics(settings: Settings) -> Collection[str]:
 
 
 def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
-    counts = ", ".join(f"{done.counts[change]} {change.value}" for change in Change)
+    counts = ", ".join(f"{done.counts[change]} {change.value}" for change in SubscriberChange)
     _say(f"{counts}{' (dry run: nothing was kept)' if taking.dry_run else ''}")
     if listed:
         for row, merged in done.notable:
@@ -171,12 +171,12 @@ def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
                 _say(f"{_named(row)}: {stays}; given was {one.new}")
     if kept := sum(len(merged.kept) for _, merged in done.notable):
         _say(f"{kept} preferences stay as their readers chose; --overwrite takes those of the file")
-    if done.counts[Change.SUPPRESSED]:
+    if done.counts[SubscriberChange.SUPPRESSED]:
         _say(
             "Suppressed addresses left, bounced or complained before; they get no mail. "
             "If one asked to come back: newsletter subscribers restore ADDRESS --consent TEXT"
         )
-    if done.counts[Change.ADDED] and not taking.consent.strip():
+    if done.counts[SubscriberChange.ADDED] and not taking.consent.strip():
         _say("They wait as pending until they confirm; --consent says that they agreed before.")
 
 
@@ -185,7 +185,7 @@ def show_export(out: str) -> int:
     with bootstrap.open_store(read_settings()).read() as tx:
         known = sum(subscribers.count_states(tx).values())
         served = sum(subscribers.readers(tx).values())
-        text = write_roster(subscribers.served(tx))
+        text = write_subscribers(subscribers.served(tx))
     if left_out := known - served:
         screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
     if out == "-":
@@ -196,7 +196,7 @@ def show_export(out: str) -> int:
         Path(out).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         message = f"cannot write {out}: {error.strerror}"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
     return 0
 
 
@@ -284,7 +284,7 @@ def show_restore(email: str, consent: str) -> int:
         known, reason = subscribers.find(tx, address), suppressions.reason_for(tx, address)
     if refusal := restore_subscriber.why_not(known, reason):
         message = f"{address} {refusal}; no command brings it back, and nothing was changed"
-        raise Trouble(message)
+        raise OperatorError(message)
     if not restore_subscriber.is_away(known, reason):
         with store.read() as tx:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
@@ -295,7 +295,7 @@ def show_restore(email: str, consent: str) -> int:
     with store.begin() as tx:
         if not restore_subscriber.bring_back(tx, address, consent.strip(), bootstrap.now()):
             message = f"{address} changed meanwhile; look at: newsletter subscribers list"
-            raise Trouble(message)
+            raise OperatorError(message)
     if known:
         _say(f"{known.email}: active again, with {known.rubric!r}")
     else:
@@ -319,14 +319,14 @@ def _confirm(question: str) -> None:
     answer = sys.stdin.readline()
     if answer.strip().lower() not in {"y", "yes"}:
         message = "nothing was changed; answer y, or say --yes"
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
 def _known(tx: Connection, email: str) -> Subscriber:
     known = subscribers.find(tx, email)
     if known is None:
         message = f"{email} is no subscriber; see: newsletter subscribers list"
-        raise Trouble(message)
+        raise OperatorError(message)
     return known
 
 

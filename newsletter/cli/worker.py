@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap, logs
-from newsletter.context import no_report
-from newsletter.errors import Trouble
-from newsletter.jobs.daily import work
+from newsletter.context import no_progress
+from newsletter.errors import OperatorError
+from newsletter.jobs.daily import handle_task
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_signs
@@ -33,24 +33,24 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     settings = read_settings()
     refuse_alone(settings)
     logs.set_up(settings, "info")
-    room = bootstrap.build(settings)
+    app = bootstrap.build_app(settings)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     for number in SIGNALS:
-        signal.signal(number, lambda _number, _frame: room.stop.set())
-    do = partial(work, room, no_report)
-    with _door(host, port) as door, room.engine.working(do, room.stop, name):
+        signal.signal(number, lambda _number, _frame: app.stop.set())
+    do = partial(handle_task, app, no_progress)
+    with _door(host, port) as door, app.engine.working(do, app.stop, name):
         log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
         try:
-            answer(create_signs(desk_of(room)), door, room.stop)
+            answer(create_signs(desk_of(app)), door, app.stop)
         finally:
-            room.stop.set()
+            app.stop.set()
     log.info("worker %s has ended", name)
     return 0
 
 
 def _door(host: str, port: int | None) -> socket.socket:
     if port is None:
-        with suppress(Trouble):
+        with suppress(OperatorError):
             return listening(host, USUAL_PORT)
     return listening(host, port or 0)
 

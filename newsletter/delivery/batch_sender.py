@@ -23,54 +23,60 @@ from uuid import uuid4
 
 from newsletter import process
 from newsletter.delivery.limits import (
-    MailPace,
-    Patience,
-    complaints,
-    in_a_row,
+    CircuitBreaker,
+    MailRateLimiter,
+    complaint_reason,
+    failures_in_a_row,
     too_many_hard_bounces,
 )
-from newsletter.delivery.sender import LONGEST_REST, Limits, Tally
+from newsletter.delivery.sender import LONGEST_REST, SendLimits, Tally
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict, name_of
+from newsletter.mailers import BatchMailer, RefusedReadersError, SendError, Verdict, name_of
 from newsletter.store import Store, claims, deliveries, mail_batches
-from newsletter.store.mail_batches import Group, GroupState, Hour, Likeness, Lost
+from newsletter.store.mail_batches import (
+    LostBatch,
+    MailBatch,
+    MailBatchState,
+    RenderingKey,
+    SendHour,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from newsletter.delivery.sender import Progress
-    from newsletter.domain.mail import GroupEmail
-    from newsletter.mailers import GroupMailer
+    from newsletter.domain.mail import BatchEmail
+    from newsletter.mailers import BatchMailer
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
 
 FENCE = timedelta(minutes=10)
-"""SendGrid withdraws a batch not later than this before its time."""
+"""SendGridMailer withdraws a batch not later than this before its time."""
 SLACK = timedelta(seconds=10)
 LAPSE = timedelta(minutes=10)
 """So long after its time no request can still be under way for a batch that was withdrawn."""
 
 
-def settle_lost(store: Store, mailer: GroupMailer, clock: Callable[[], datetime]) -> int:
+def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime]) -> int:
     """Decide on the groups whose processes are gone. How many there were. Safe to repeat."""
     with store.read() as tx:
-        found = mail_batches.lost(tx, clock(), process.is_gone)
+        found = mail_batches.lost(tx, clock(), process.is_dead)
         over = mail_batches.long_over(tx, clock() - LAPSE)
     for batch_id in over:
         with suppress(SendError):
             mailer.let_go(batch_id)
             with store.begin() as tx:
-                mail_batches.let_go(tx, batch_id)
+                mail_batches.release_batch(tx, batch_id)
     for one in found:
-        settle(store, mailer, one, clock, mail_batches.LOST)
+        recover(store, mailer, one, clock, mail_batches.LOST)
     return len(found)
 
 
-def settle(
-    store: Store, mailer: GroupMailer, one: Lost, clock: Callable[[], datetime], reason: str
-) -> GroupState:
+def recover(
+    store: Store, mailer: BatchMailer, one: LostBatch, clock: Callable[[], datetime], reason: str
+) -> MailBatchState:
     """Withdraw a group of which nobody knows whether it was taken; else it is in doubt.
 
     It stays `started` where the provider cannot be asked and there is time to ask again.
@@ -80,16 +86,16 @@ def settle(
             withdrawn = mailer.withdraw(one.batch_id)
         except SendError as error:
             log.warning("a batch is not withdrawn yet: %s", error)
-            return GroupState.STARTED
+            return MailBatchState.STARTED
         if withdrawn:
             with store.begin() as tx:
                 mail_batches.release(
-                    tx, one.id, GroupState.CANCELLED, f"withdrawn: {reason}", clock()
+                    tx, one.id, MailBatchState.CANCELLED, f"withdrawn: {reason}", clock()
                 )
-            return GroupState.CANCELLED
+            return MailBatchState.CANCELLED
     with store.begin() as tx:
         mail_batches.doubt(tx, one.id, reason, clock())
-    return GroupState.UNKNOWN
+    return MailBatchState.UNKNOWN
 
 
 AHEAD = timedelta(minutes=20)
@@ -113,16 +119,16 @@ class _Work:
     """One run over one digest's rows: one request at a time."""
 
     store: Store
-    mailer: GroupMailer
+    mailer: BatchMailer
     digest_id: int
-    compose: Callable[[Group], GroupEmail]
-    due: Callable[[Hour], datetime | None]
+    compose: Callable[[MailBatch], BatchEmail]
+    due: Callable[[SendHour], datetime | None]
     clock: Callable[[], datetime]
-    limits: Limits
-    pace: MailPace
-    patience: Patience
-    owner: str = field(default_factory=lambda: f"{process.me()}/{uuid4().hex}")
-    hours: dict[Hour, datetime | None] = field(default_factory=dict)
+    limits: SendLimits
+    pace: MailRateLimiter
+    patience: CircuitBreaker
+    owner: str = field(default_factory=lambda: f"{process.process_id()}/{uuid4().hex}")
+    hours: dict[SendHour, datetime | None] = field(default_factory=dict)
     sent: int = 0
     done: int = 0
 
@@ -159,7 +165,9 @@ class _Work:
         # What is due but was not found is in another process's hands.
         return max((later - now).total_seconds(), NO_ROOM)
 
-    def _of_one_instant(self, first: Likeness, now: datetime) -> tuple[Likeness, datetime | None]:
+    def _of_one_instant(
+        self, first: RenderingKey, now: datetime
+    ) -> tuple[RenderingKey, datetime | None]:
         """Whoever can be mailed with the first reader, and when; None is now."""
         [hour] = first.hours
         if hour not in self.hours:
@@ -167,7 +175,7 @@ class _Work:
                 known = mail_batches.hours(tx, self.digest_id)[:MOST_HOURS]
             self.hours = {one: self.due(one) for one in {*known, hour}}
 
-        def instant(one: Hour) -> datetime | None:
+        def instant(one: SendHour) -> datetime | None:
             at = self.hours[one]
             return at if at and at > now else None
 
@@ -176,8 +184,8 @@ class _Work:
         return first._replace(hours=alike), send_at
 
     def _claim(
-        self, alike: Likeness, batch_id: str, send_at: datetime | None
-    ) -> tuple[Group | None, float]:
+        self, alike: RenderingKey, batch_id: str, send_at: datetime | None
+    ) -> tuple[MailBatch | None, float]:
         with self.store.begin() as tx:
             now = self.clock()
             if reason := too_many_hard_bounces(tx, self.digest_id):
@@ -203,7 +211,7 @@ class _Work:
         self.done += skipped
         return group, 0.0
 
-    def _send(self, group: Group) -> None:
+    def _send(self, group: MailBatch) -> None:
         """Raises what is a fault of the program; then the group is free again, or in doubt."""
         left = False
         try:
@@ -230,7 +238,7 @@ class _Work:
         self.sent += len(mail.readers) if taken else 0
         self.done += len(mail.readers)
 
-    def _fitted(self, group: Group, mail: GroupEmail) -> GroupEmail | None:
+    def _fitted(self, group: MailBatch, mail: BatchEmail) -> BatchEmail | None:
         """As many of its readers as one request takes; None where it must not leave any more."""
         fitting = self.mailer.fitting(mail)
         if not fitting:
@@ -244,13 +252,13 @@ class _Work:
         awake = self.clock() - (group.until - LEASE) < STALE
         return replace(mail, readers=mail.readers[:fitting]) if awake else None
 
-    def _failed(self, group: Group, error: SendError) -> None:
+    def _failed(self, group: MailBatch, error: SendError) -> None:
         """What an answer other than "taken" means for the group, and for the run."""
         now = self.clock()
         if error.verdict is Verdict.UNKNOWN:
-            lost = Lost(group.id, group.batch_id, group.send_at)
-            state = settle(self.store, self.mailer, lost, self.clock, str(error))
-            if state is GroupState.CANCELLED:
+            lost = LostBatch(group.id, group.batch_id, group.send_at)
+            state = recover(self.store, self.mailer, lost, self.clock, str(error))
+            if state is MailBatchState.CANCELLED:
                 error = SendError(Verdict.UNSENT, f"withdrawn: {error}")
             self.patience.failed(error, now)
             return
@@ -265,25 +273,25 @@ class _Work:
         wait = FIRST_BACKOFF if error.verdict is Verdict.UNSENT else 0.0
         self._end(group, str(error), wait)
 
-    def _end(self, group: Group, reason: str, wait: float = 0.0) -> None:
+    def _end(self, group: MailBatch, reason: str, wait: float = 0.0) -> None:
         now = self.clock()
         later = now + timedelta(seconds=wait) if wait else None
         with self.store.begin() as tx:
             self.pace.tell(tx, now)
-            mail_batches.release(tx, group.id, GroupState.UNSENT, reason, now, not_before=later)
+            mail_batches.release(tx, group.id, MailBatchState.UNSENT, reason, now, not_before=later)
 
 
-def deliver_groups(
+def deliver_batches(
     store: Store,
-    mailer: GroupMailer,
+    mailer: BatchMailer,
     digest_id: int,
-    compose: Callable[[Group], GroupEmail],
+    compose: Callable[[MailBatch], BatchEmail],
     *,
-    due: Callable[[Hour], datetime | None],
+    due: Callable[[SendHour], datetime | None],
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     progress: Progress = lambda _done, _total: None,
-    limits: Limits | None = None,
+    limits: SendLimits | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """Send what a frozen audience is still owed, as `deliver` does, in groups.
@@ -291,16 +299,16 @@ def deliver_groups(
     Whose hour is `due` later than now gets a scheduled mail; None is now. Safe to repeat, and to
     run in several processes. Raises StoreError when the database fails.
     """
-    limits = limits or Limits()
-    settle_lost(store, mailer, clock)
+    limits = limits or SendLimits()
+    recover_lost(store, mailer, clock)
     with store.begin() as tx:
-        obstacle = complaints(tx, clock()) or too_many_hard_bounces(tx, digest_id)
+        obstacle = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
     total = sum(counts.values())
     before = total - counts.get(DeliveryState.PENDING, 0)
-    patience = Patience({**in_a_row(), Verdict.UNKNOWN: 3}, obstacle)
-    pace = MailPace(mailer, limits.per_second)
+    patience = CircuitBreaker({**failures_in_a_row(), Verdict.UNKNOWN: 3}, obstacle)
+    pace = MailRateLimiter(mailer, limits.per_second)
     work = _Work(store, mailer, digest_id, compose, due, clock, limits, pace, patience)
     while not (patience.halted or stop()):
         rest = work.step()
@@ -309,7 +317,7 @@ def deliver_groups(
             break
         if rest:
             sleep(rest)
-            settle_lost(store, mailer, clock)
+            recover_lost(store, mailer, clock)
     return _tally(work)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import uuid4
 
-from newsletter.delivery.message import letter
+from newsletter.delivery.message import notification
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups, subscribers, suppressions
@@ -42,7 +42,7 @@ class Desk(Protocol):
     def rubrics(self) -> Mapping[str, Rubric]: ...
 
 
-class Invited(NamedTuple):
+class InvitedCount(NamedTuple):
     """How many were mailed, and why it ended before all were; empty where it did not."""
 
     sent: int = 0
@@ -59,7 +59,7 @@ def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Ema
         confirm_url=desk.links.confirm_url(person.id),
         refuse_url=refuse_url,
     )
-    return letter(
+    return notification(
         to_email=person.email,
         to_name="",
         subject=subject,
@@ -72,7 +72,7 @@ def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Ema
     )
 
 
-def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> Invited:
+def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> InvitedCount:
     """Mail each of these who waits and was never asked. Whoever is left is asked another time."""
     sent = 0
     for email in emails:
@@ -83,17 +83,17 @@ def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> Invited:
             if suppressions.reason_for(tx, email) or signups.of(tx, email):
                 continue
             if not signups.ask(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
-                return Invited(sent, "no more may be sent in this hour")
+                return InvitedCount(sent, "no more may be sent in this hour")
         rubric = desk.rubrics.get(person.rubric)
         mail = invitation(desk, person, rubric.title if rubric else person.rubric, now)
         try:
             desk.mailer.send(mail)
         except SendError as error:
             if trouble := _after(desk.store, email, error):
-                return Invited(sent, trouble)
+                return InvitedCount(sent, trouble)
             continue
         sent += 1
-    return Invited(sent)
+    return InvitedCount(sent)
 
 
 def _after(store: Store, email: str, error: SendError) -> str:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender
-from newsletter.render import Site
+from newsletter.render import SiteInfo
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def site(settings: Settings) -> Site:
-    return Site(
+def site_info(settings: Settings) -> SiteInfo:
+    return SiteInfo(
         name=settings.from_name,
         postal_address=settings.postal_address,
         home_url=settings.public_url,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.mailers import SendError
 
 NAME = "mail"
@@ -32,14 +32,14 @@ EVEN = 0.9
 """Of the limit. What is let go evenly arrives in heaps; the fullest second is to keep it, too."""
 
 
-class MailPace:
+class MailRateLimiter:
     """One run's share in the common pace. `per_second` is None where the operator set none."""
 
     def __init__(self, mailer: object = None, per_second: float | None = None) -> None:
         self._mailer = mailer
         self._per_second = per_second and per_second * EVEN
         self._complaint = 0.0
-        self._told: Allowance | None = None
+        self._told: RateLimitStatus | None = None
 
     def rest_all(self, seconds: float) -> None:
         """The provider takes no more for so long: written down by the next `tell`."""
@@ -48,7 +48,7 @@ class MailPace:
     def grant(self, tx: Connection, now: datetime, wanted: int) -> int:
         """How many of `wanted` requests may leave now."""
         self.tell(tx, now)
-        return rate_limits.take(tx, NAME, now, self._per_second, wanted) if wanted else 0
+        return rate_limits.acquire(tx, NAME, now, self._per_second, wanted) if wanted else 0
 
     def tell(self, tx: Connection, now: datetime) -> None:
         """Let the others know what the provider said."""
@@ -76,7 +76,7 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 
 
-def in_a_row() -> dict[Verdict, int]:
+def failures_in_a_row() -> dict[Verdict, int]:
     """How many equal failures end a run: then it is not the single mail that is wrong."""
     return {
         Verdict.UNSENT: 10,
@@ -101,10 +101,10 @@ class _Streak:
 
 
 @dataclass(slots=True)
-class Patience:
+class CircuitBreaker:
     """What the answers so far mean for the run as a whole; `halted` says why it must end."""
 
-    bounds: dict[Verdict, int] = field(default_factory=in_a_row)
+    bounds: dict[Verdict, int] = field(default_factory=failures_in_a_row)
     halted: str = ""
     _streak: _Streak | None = None
     _paused_until: datetime | None = None
@@ -149,17 +149,17 @@ LOOK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SendLimits:
     """How fast, and when not to go on."""
 
     threads: int = 8
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
     first_mails_slowly: bool = True
-    in_a_row: dict[Verdict, int] = field(default_factory=in_a_row)
+    in_a_row: dict[Verdict, int] = field(default_factory=failures_in_a_row)
 
 
-def complaints(tx: Connection, now: datetime) -> str:
+def complaint_reason(tx: Connection, now: datetime) -> str:
     """Why nothing more should be sent for now; empty where readers are content."""
     complained, accepted = events.complaints(tx, now - MONTH)
     if not stops_mail(complained, accepted):

@@ -31,7 +31,9 @@ def one_line(text: str, length: int) -> str:
 
 
 def clean_name(text: str) -> str:
-    """A display name; SendGrid refuses `;` and `,`, and the rest is syntax of address fields."""
+    """A display name; SendGridMailer refuses `;` and `,`, and the rest is syntax of address
+    fields.
+    """
     return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
 
 
@@ -107,7 +109,7 @@ def _list_headers(
     )
 
 
-def letter(
+def notification(
     *,
     to_email: str,
     to_name: str,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.delivery import message
 from newsletter.domain import announcements
-from newsletter.domain.mail import GroupEmail
-from newsletter.render import Nav, Reader, Rendered
+from newsletter.domain.mail import BatchEmail
+from newsletter.render import Navigation, Rendered, RenderedReader
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Addressee, Delivery, Email, Format, Sender, Subscriber
     from newsletter.domain.model import Digest
     from newsletter.render import Renderer
-    from newsletter.store.mail_batches import Group
+    from newsletter.store.mail_batches import MailBatch
 
 
-class Copy(NamedTuple):
+class PersonalizedMail(NamedTuple):
     subject: str
     html: str
     text: str
 
 
-class Copies:
+class Personalizer:
     """What readers of one digest get. May be asked from several threads."""
 
     def __init__(
@@ -59,20 +59,20 @@ class Copies:
                 self.rendering_seconds += time.monotonic() - started
             return self._rendered[key]
 
-    def copy(self, subscriber: Subscriber) -> Copy:
+    def copy(self, subscriber: Subscriber) -> PersonalizedMail:
         """The digest as this reader gets it."""
         rendered = self.rendering(subscriber.format, subscriber.max_papers)
         html, text = rendered.for_reader(self._reader(subscriber))
-        return Copy(rendered.subject, html, text)
+        return PersonalizedMail(rendered.subject, html, text)
 
-    def group(self, group: Group) -> GroupEmail:
+    def group(self, group: MailBatch) -> BatchEmail:
         """One message for readers of one rendering, whose own words stand beside it."""
         first = group.deliveries[0].subscriber
         rendered = self.rendering(first.format, first.max_papers)
         mark = f"dg{group.id[:16]}"
         html, text = rendered.tagged(mark)
         subject = message.one_line(rendered.subject, message.SUBJECT_LENGTH)
-        return GroupEmail(
+        return BatchEmail(
             id=group.id,
             from_email=self._sender.email,
             from_name=message.clean_name(self._sender.name),
@@ -96,8 +96,8 @@ class Copies:
             archive_url=self._links.rubric_url(self._digest.rubric),
         )
 
-    def _reader(self, subscriber: Subscriber) -> Reader:
-        return Reader(
+    def _reader(self, subscriber: Subscriber) -> RenderedReader:
+        return RenderedReader(
             email=subscriber.email,
             since=subscriber.since.date() if subscriber.since else None,
             unsubscribe_url=self._links.unsubscribe_url(subscriber.id),
@@ -121,7 +121,7 @@ class Copies:
         )
 
 
-def navigation(links: Links, digest: Digest, before: date | None) -> Nav:
+def navigation(links: Links, digest: Digest, before: date | None) -> Navigation:
     """Where this issue stands among its neighbours. The next one's page says "not out yet".
 
     There is no page of a date without a digest: a first issue has none before it.
@@ -133,7 +133,7 @@ def navigation(links: Links, digest: Digest, before: date | None) -> Nav:
         return _around_days(links, digest)
     after = announcements.following(day)
     previous = (f"{before.day} {before:%b}", links.issue_url(rubric, before)) if before else None
-    return Nav(
+    return Navigation(
         issue_url=links.issue_url(rubric, day),
         previous=previous,
         month=(f"{day:%B %Y}", links.month_url(rubric, day)),
@@ -141,11 +141,11 @@ def navigation(links: Links, digest: Digest, before: date | None) -> Nav:
     )
 
 
-def _around_days(links: Links, digest: Digest) -> Nav:
+def _around_days(links: Links, digest: Digest) -> Navigation:
     first, last, rubric = digest.first_date, digest.date, digest.rubric
     month = links.month_url(rubric, last)
     one_month = (first.year, first.month) == (last.year, last.month)
-    return Nav(
+    return Navigation(
         issue_url=month if one_month else links.rubric_url(rubric),
         month=(f"{last:%B %Y}", month),
     )

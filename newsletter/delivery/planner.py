@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.delivery.plan_rules import (
     LOOK_BACK,
     MEMORY,
-    Shelf,
-    came_by,
+    StoredDigests,
+    due_mail_for,
+    is_wanted,
     is_weekly,
+    joined_by,
     last_of,
     parts_for,
-    turn_for,
-    wants,
 )
 from newsletter.domain import send_times
-from newsletter.domain.digest import sum_up
-from newsletter.domain.segments import Crowd
+from newsletter.domain.digest import merge_digests
+from newsletter.domain.segments import Cohort
 from newsletter.store import audience, deliveries, digests
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.delivery.plan_rules import Turn
-    from newsletter.domain.digest import Frozen
-    from newsletter.domain.segments import Habit, Standing
+    from newsletter.delivery.plan_rules import DueMail
+    from newsletter.domain.digest import StoredDigest
+    from newsletter.domain.segments import DeliverySchedule, ReaderPosition
     from newsletter.store import Store
 
 AT_THE_HOUR = timedelta()
@@ -45,7 +45,7 @@ WEEKS = timedelta(days=14)
 """Before a mail still due: the dates that say whether it opens a week."""
 
 
-class Owed(NamedTuple):
+class PlannedDigest(NamedTuple):
     """A frozen digest that readers wait for."""
 
     digest_id: int
@@ -53,30 +53,30 @@ class Owed(NamedTuple):
     day: date
 
 
-class Waiting(NamedTuple):
+class WaitingReaders(NamedTuple):
     """A rubric whose newest digest some readers have not, and the date of what they have."""
 
-    shelf: Shelf
-    had: Mapping[Habit, date | None]
+    shelf: StoredDigests
+    had: Mapping[DeliverySchedule, date | None]
 
 
-def waiting(store: Store, now: datetime) -> list[Waiting]:
+def rubrics_with_mail_due(store: Store, now: datetime) -> list[WaitingReaders]:
     """Whom there may be mail for, of all rubrics at a glance. Most have all until the next hour."""
-    shelves: dict[str, list[Frozen]] = {}
+    shelves: dict[str, list[StoredDigest]] = {}
     sent: dict[date, list[int]] = {}
     with store.read() as tx:
         for slug, first, one in digests.all_since(tx, now.date() - MEMORY - WEEKS):
             sent.setdefault(one.date, []).append(one.id)
             if first == one.date:
                 shelves.setdefault(slug, []).append(one)
-        behind = audience.behind(tx, sorted(sent.items(), reverse=True)) if sent else {}
+        behind = audience.lagging(tx, sorted(sent.items(), reverse=True)) if sent else {}
     both = sorted(shelves.keys() & behind.keys())
-    return [Waiting(Shelf(slug, shelves[slug]), behind[slug]) for slug in both]
+    return [WaitingReaders(StoredDigests(slug, shelves[slug]), behind[slug]) for slug in both]
 
 
-def owe_due(
+def plan_due(
     store: Store,
-    some: Waiting,
+    some: WaitingReaders,
     now: datetime,
     zone: ZoneInfo,
     hour: time,
@@ -90,23 +90,23 @@ def owe_due(
     Who came, or came back, after the mail of that hour was out waits for the next.
     """
     slug = some.shelf.slug
-    ready: dict[Turn, dict[Habit, datetime | None]] = {}
+    ready: dict[DueMail, dict[DeliverySchedule, datetime | None]] = {}
     for habit, had in some.had.items():
         by = now if is_weekly(habit) else now + ahead
-        turn = turn_for(some.shelf, habit, now, by, zone, hour)
+        turn = due_mail_for(some.shelf, habit, now, by, zone, hour)
         if turn and (had is None or had < turn.last):
             own = send_times.due_of(turn.last, habit.reader, zone, hour)
-            ready.setdefault(turn, {})[habit] = came_by(some.shelf, turn.last, own)
+            ready.setdefault(turn, {})[habit] = joined_by(some.shelf, turn.last, own)
     for turn, habits in ready.items():
         with store.begin() as tx:
             audience.alone(tx, slug)
             shelf = _shelf(tx, slug, now.date())
             past = shelf.before(turn.last)
-            crowd = Crowd(slug, habits, shelf.since(turn.last), past, due=turn.due)
+            crowd = Cohort(slug, habits, shelf.since(turn.last), past, due=turn.due)
             _share_out(tx, shelf, crowd, turn.last, now, weekly=turn.weekly)
 
 
-def owe_all(store: Store, slug: str, day: date, now: datetime) -> list[Owed]:
+def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedDigest]:
     """Write down that everyone is owed mail of the digest of `day` who asked for such a weekday.
 
     Answers the digests of that date that anybody was ever owed, and what is owed now for others.
@@ -115,47 +115,47 @@ def owe_all(store: Store, slug: str, day: date, now: datetime) -> list[Owed]:
     with store.begin() as tx:
         audience.alone(tx, slug)
         shelf = _shelf(tx, slug, day)
-        wait = audience.habits(tx, slug, shelf.over(day))
+        wait = audience.schedules(tx, slug, shelf.over(day))
         for weekly in (False, True):
-            habits: dict[Habit, datetime | None] = {
+            habits: dict[DeliverySchedule, datetime | None] = {
                 habit: None
                 for habit in wait
-                if wants(habit, day, now.date()) and is_weekly(habit) is weekly
+                if is_wanted(habit, day, now.date()) and is_weekly(habit) is weekly
             }
             last = last_of(shelf, day, weekly=weekly)
             if last is None:
                 continue
             later = shelf.since(last + timedelta(days=1))
-            crowd = Crowd(slug, habits, shelf.over(last), shelf.before(last), later)
+            crowd = Cohort(slug, habits, shelf.over(last), shelf.before(last), later)
             planned |= _share_out(tx, shelf, crowd, last, now, weekly=weekly)
-        return [Owed(*row) for row in deliveries.owed(tx, slug, day, planned)]
+        return [PlannedDigest(*row) for row in deliveries.owed(tx, slug, day, planned)]
 
 
-def _shelf(tx: Connection, slug: str, day: date) -> Shelf:
+def _shelf(tx: Connection, slug: str, day: date) -> StoredDigests:
     first = day - LOOK_BACK - MEMORY
-    return Shelf(slug, digests.frozen_since(tx, slug, first), digests.ids_since(tx, first))
+    return StoredDigests(slug, digests.frozen_since(tx, slug, first), digests.ids_since(tx, first))
 
 
 def _share_out(
-    tx: Connection, shelf: Shelf, crowd: Crowd, last: date, now: datetime, *, weekly: bool
+    tx: Connection, shelf: StoredDigests, crowd: Cohort, last: date, now: datetime, *, weekly: bool
 ) -> set[int]:
     """Give each standing in the crowd its digest, which is made now where it is not there."""
     planned = set()
-    crowd, found = sorted_crowd(tx, crowd)
-    shares: dict[tuple[Frozen, ...], list[Standing]] = {}
+    crowd, found = sorted_cohort(tx, crowd)
+    shares: dict[tuple[StoredDigest, ...], list[ReaderPosition]] = {}
     for standing in found:
         if parts := parts_for(shelf, standing, last, weekly=weekly):
             shares.setdefault(tuple(parts), []).append(standing)
     for held, group in shares.items():
         digest_id = held[0].id if len(held) == 1 else _summed_up(tx, held, now)
-        audience.owe(tx, crowd, group, digest_id, now)
+        audience.create_deliveries(tx, crowd, group, digest_id, now)
         deliveries.count_audience(tx, digest_id, shelf.slug, now)
         crowd = replace(crowd, covered=(*crowd.covered, digest_id))
         planned.add(digest_id)
     return planned
 
 
-def sorted_crowd(tx: Connection, crowd: Crowd) -> tuple[Crowd, Mapping[Standing, int]]:
+def sorted_cohort(tx: Connection, crowd: Cohort) -> tuple[Cohort, Mapping[ReaderPosition, int]]:
     """The crowd, looking back as far as it must, and where its readers stand.
 
     Nearly always all had the mail before this one: then no earlier date is looked at.
@@ -169,6 +169,6 @@ def sorted_crowd(tx: Connection, crowd: Crowd) -> tuple[Crowd, Mapping[Standing,
     return crowd, audience.count(tx, crowd)
 
 
-def _summed_up(tx: Connection, parts: Iterable[Frozen], now: datetime) -> int:
+def _summed_up(tx: Connection, parts: Iterable[StoredDigest], now: datetime) -> int:
     found = [digests.by_id(tx, part.id) for part in parts]
-    return digests.freeze(tx, sum_up([one for one in found if one]), now)
+    return digests.freeze(tx, merge_digests([one for one in found if one]), now)

@@ -18,11 +18,11 @@ from uuid import uuid4
 
 from newsletter import logs, process
 from newsletter.delivery.limits import (
-    Limits,
-    MailPace,
-    Patience,
+    CircuitBreaker,
+    MailRateLimiter,
+    SendLimits,
     Watch,
-    complaints,
+    complaint_reason,
     too_many_hard_bounces,
 )
 from newsletter.delivery.message import content_hash
@@ -32,9 +32,9 @@ from newsletter.mailers import Mailer, SendError, Verdict, name_of
 from newsletter.store import Store, claims, deliveries, events
 from newsletter.store.claims import Outcome
 from newsletter.store.events import Event
-from newsletter.store.retry import insist
+from newsletter.store.retry import retry_while_unavailable
 
-__all__ = ["LONGEST_REST", "Limits", "Progress", "Tally", "deliver"]
+__all__ = ["LONGEST_REST", "Progress", "SendLimits", "Tally", "deliver"]
 
 Progress = Callable[[int, int], None]
 """Called with (rows settled so far, rows in all)."""
@@ -81,7 +81,7 @@ def deliver(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     progress: Progress = lambda _done, _total: None,
-    limits: Limits | None = None,
+    limits: SendLimits | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """Send what a frozen audience is still owed. Safe to repeat, and to run in several processes.
@@ -90,16 +90,16 @@ def deliver(
     brought to its end, and the rest stays pending. Raises StoreError when the database fails:
     then no request leaves that was not written down before.
     """
-    limits = limits or Limits()
+    limits = limits or SendLimits()
     with store.begin() as tx:
-        claims.expire(tx, clock(), process.is_gone)
+        claims.expire(tx, clock(), process.is_dead)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-        obstacle = complaints(tx, clock()) or too_many_hard_bounces(tx, digest_id)
-    owner = f"{process.me()}/{uuid4().hex}"
+        obstacle = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
+    owner = f"{process.process_id()}/{uuid4().hex}"
     work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
-    work.patience = Patience(limits.in_a_row, obstacle)
-    work.pace = MailPace(mailer, limits.per_second)
+    work.patience = CircuitBreaker(limits.in_a_row, obstacle)
+    work.pace = MailRateLimiter(mailer, limits.per_second)
     work.watch = Watch(digest_id)
     work.todo = counts.get(DeliveryState.PENDING, 0)
     work.total = sum(counts.values())
@@ -132,7 +132,7 @@ def _run(
                 if rest:
                     sleep(rest)
         finally:
-            insist(work.finish, stop, sleep)
+            retry_while_unavailable(work.finish, stop, sleep)
 
 
 @dataclass(slots=True)
@@ -154,12 +154,12 @@ class _Work:
     digest_id: int
     compose: Callable[[Delivery], Email]
     clock: Callable[[], datetime]
-    limits: Limits
+    limits: SendLimits
     owner: str
     in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
     back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
-    patience: Patience = field(default_factory=Patience)
-    pace: MailPace = field(default_factory=MailPace)
+    patience: CircuitBreaker = field(default_factory=CircuitBreaker)
+    pace: MailRateLimiter = field(default_factory=MailRateLimiter)
     watch: Watch = field(default_factory=partial(Watch, 0))
     todo: int = 0
     sent: int = 0

@@ -24,7 +24,7 @@ REMIND = timedelta(days=7)
 MOST_NAMED = 20
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     """What can be wrong; the value is the title that the operator reads."""
 
     LATE = "arXiv's batch is late"
@@ -57,7 +57,7 @@ class Kind(StrEnum):
 class Alert:
     """`subject` tells it from others of its kind; `command` is one to run, where there is one."""
 
-    kind: Kind
+    kind: AlertKind
     subject: str
     what: str
     fix: str
@@ -72,7 +72,7 @@ class Alert:
         return f"{self.kind.label}:{self.subject}"[:200]
 
     @property
-    def cause(self) -> tuple[Kind, str, str]:
+    def cause(self) -> tuple[AlertKind, str, str]:
         """What alerts have in common that one mend will end: figures and names differ."""
         return self.kind, re.sub(r"\d[\d.,]*", "#", self.what), self.fix
 
@@ -80,7 +80,7 @@ class Alert:
 def database(reason: str) -> Alert:
     """What can't be asked of the database, nor be stored in it."""
     return Alert(
-        Kind.DATABASE,
+        AlertKind.DATABASE,
         "",
         reason,
         "Until that is mended no digest is made and no mail is sent. Check the disk, the "
@@ -90,7 +90,7 @@ def database(reason: str) -> Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenAlert:
     """An alert that was found before, and what became of it."""
 
     id: int
@@ -102,7 +102,7 @@ class Opened:
     cleared_at: datetime | None = None
 
 
-def due_to_tell(opened: Iterable[Opened], now: datetime) -> list[Opened]:
+def due_to_report(opened: Iterable[OpenAlert], now: datetime) -> list[OpenAlert]:
     """What a mail of now must say: what is new, and what is open since the last week's reminder.
 
     Where a cause was told within the last hour, more of the same waits until that is over: many
@@ -130,14 +130,14 @@ class Section(NamedTuple):
     since: str
 
 
-def grouped(told: Sequence[Opened]) -> list[Section]:
+def grouped(told: Sequence[OpenAlert]) -> list[Section]:
     """One section for each cause, in the order of the kinds."""
-    kinds = list(Kind)
+    kinds = list(AlertKind)
     inorder = sorted(told, key=lambda one: (kinds.index(one.alert.kind), one.alert.cause))
     return [_section([*same]) for _, same in groupby(inorder, key=lambda one: one.alert.cause)]
 
 
-def _section(same: Sequence[Opened]) -> Section:
+def _section(same: Sequence[OpenAlert]) -> Section:
     first = same[0].alert
     subjects = list(dict.fromkeys(one.alert.subject for one in same if one.alert.subject))
     more = len(subjects) - MOST_NAMED
@@ -165,7 +165,7 @@ FEW_COMPLAINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Incident:
     """One thing that was seen: of a rubric's day (or of all rubrics), since when, how many, why."""
 
     rubric: str
@@ -180,13 +180,13 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DiskSpace:
     place: str
     free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServiceState:
     """The state of the service at one moment. Money in nano-dollars.
 
     `late` are batches that arXiv has not shown; `unreadable` rubric files that are wrong, with how
@@ -198,31 +198,31 @@ class Seen:
     """
 
     now: datetime
-    late: tuple[Case, ...] = ()
-    unreadable: tuple[Case, ...] = ()
-    gone: tuple[Case, ...] = ()
-    failed: tuple[Case, ...] = ()
-    unread: tuple[Case, ...] = ()
-    morning: tuple[Case, ...] = ()
-    missed: tuple[Case, ...] = ()
-    owed: tuple[Case, ...] = ()
-    halted: tuple[Case, ...] = ()
-    slowed: tuple[Case, ...] = ()
-    doubts: tuple[Case, ...] = ()
-    spent: tuple[Case, ...] = ()
+    late: tuple[Incident, ...] = ()
+    unreadable: tuple[Incident, ...] = ()
+    gone: tuple[Incident, ...] = ()
+    failed: tuple[Incident, ...] = ()
+    unread: tuple[Incident, ...] = ()
+    morning: tuple[Incident, ...] = ()
+    missed: tuple[Incident, ...] = ()
+    owed: tuple[Incident, ...] = ()
+    halted: tuple[Incident, ...] = ()
+    slowed: tuple[Incident, ...] = ()
+    doubts: tuple[Incident, ...] = ()
+    spent: tuple[Incident, ...] = ()
     month_nanos: int = 0
     complained: int = 0
     accepted: int = 0
-    signups: tuple[Case, ...] = ()
-    mailbox: tuple[Case, ...] = ()
+    signups: tuple[Incident, ...] = ()
+    mailbox: tuple[Incident, ...] = ()
     replies: int = 0
     replies_since: datetime | None = None
-    disks: tuple[Disk, ...] = ()
+    disks: tuple[DiskSpace, ...] = ()
     place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Thresholds:
     """From when on it matters."""
 
     late: timedelta

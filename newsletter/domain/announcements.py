@@ -143,14 +143,14 @@ def deferred(evening: date) -> str:
     return "" if evening.weekday() == FRIDAY else LISTED.get(evening, "")
 
 
-class Entry(NamedTuple):
+class ListingEntry(NamedTuple):
     """A line to be written: this paper is listed in this category."""
 
     category: str
     paper_id: str
 
 
-class Fetch(NamedTuple):
+class FetchRecord(NamedTuple):
     """One announcement that was fetched for one category: when, with how many papers on time.
 
     `how` is what made us take it as whole: a `settling.How`, or empty in rows of old.

@@ -44,7 +44,7 @@ DAY = timedelta(hours=24)
 """After this, what is there is believed at one look, and nothing at all is an answer."""
 
 
-class How(StrEnum):
+class CompletedBy(StrEnum):
     """What made us take a category's part of an announcement as whole."""
 
     FEED = "feed"
@@ -55,7 +55,7 @@ class How(StrEnum):
     NOTHING = "nothing"
 
 
-class Look(NamedTuple):
+class Poll(NamedTuple):
     """What was seen of one category until now.
 
     `since` is the first look that saw as many papers as the last one (`at`), `out_at` the first
@@ -69,7 +69,7 @@ class Look(NamedTuple):
     out_at: datetime | None = None
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """What one look saw of one category.
 
     `named` is how many papers arXiv's list of the day names (None: there is no such list),
@@ -96,40 +96,42 @@ def is_low(papers: int, past: Sequence[int]) -> bool:
     return usual >= FEWEST and LOW_SHARE * papers < usual
 
 
-def after(before: Look | None, papers: int, now: datetime, *, out: bool) -> Look:
+def after(before: Poll | None, papers: int, now: datetime, *, out: bool) -> Poll:
     """The look of now, behind the one before."""
     out_at = before.out_at if before and before.out_at else now if out else None
     if before is None:
-        return Look(papers, now, now, 1, out_at)
+        return Poll(papers, now, now, 1, out_at)
     since = before.since if before.papers == papers else now
-    return Look(papers, since, now, before.looks + 1, out_at)
+    return Poll(papers, since, now, before.looks + 1, out_at)
 
 
-def judge(look: Look, sight: Sight, public_from: datetime, now: datetime) -> How | None:
+def assess(
+    look: Poll, sight: Observation, public_from: datetime, now: datetime
+) -> CompletedBy | None:
     """What makes a category of a batch that is out whole; None while it may grow."""
     age, out_for = now - public_from, now - (look.out_at or now)
     if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
-        return How.FEED
+        return CompletedBy.FEED
     if age >= DAY and (sight.papers or not sight.waiting):
-        return How.DAY if sight.papers else How.PATIENCE
+        return CompletedBy.DAY if sight.papers else CompletedBy.PATIENCE
     # Papers that arXiv's own list names will come, however late the whole batch is.
     if sight.low and not sight.waiting:
-        return How.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
+        return CompletedBy.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
     if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
         return None
     return _stopped(look, age, out_for)
 
 
-def _stopped(look: Look, age: timedelta, out_for: timedelta) -> How | None:
+def _stopped(look: Poll, age: timedelta, out_for: timedelta) -> CompletedBy | None:
     """Whether the looks alone say that nothing more comes."""
     if look.looks == 1 and age >= EAGER:
-        return How.ONCE
+        return CompletedBy.ONCE
     if _agree(look):
-        return How.LOOKS
-    return How.PATIENCE if out_for >= GROWTH_PATIENCE else None
+        return CompletedBy.LOOKS
+    return CompletedBy.PATIENCE if out_for >= GROWTH_PATIENCE else None
 
 
-def _agree(look: Look) -> bool:
+def _agree(look: Poll) -> bool:
     return look.at - look.since >= GAP
 
 
@@ -138,7 +140,7 @@ def is_filling(named: int | None, waiting: int) -> bool:
     return waiting > FEW * (named or 0)
 
 
-def ask_at(looks: Iterable[Look], public_from: datetime) -> datetime:
+def next_poll_at(looks: Iterable[Poll], public_from: datetime) -> datetime:
     """When to look again at a batch that is not whole."""
     seen = list(looks)
     if not seen:
@@ -149,7 +151,7 @@ def ask_at(looks: Iterable[Look], public_from: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class FeedCheck:
     """How arXiv's list and its API agreed on a day.
 
     `named` has, for each category the list is of that day in, how many of the papers it names are

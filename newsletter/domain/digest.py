@@ -70,7 +70,7 @@ def compose(
     )
 
 
-def sum_up(parts: Sequence[Digest]) -> Digest:
+def merge_digests(parts: Sequence[Digest]) -> Digest:
     """Several digests of one rubric, the oldest first, as one: their best picks, by usual order.
 
     Each paper is in one of them only, so their receipts add up. What is over the newest rubric's
@@ -271,7 +271,7 @@ MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
 HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 
 
-class Frozen(NamedTuple):
+class StoredDigest(NamedTuple):
     """A stored digest of one date."""
 
     id: int

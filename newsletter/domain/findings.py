@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     OK = "ok"
     WARN = "warn"
     """It works without, or nobody could look."""
     FAIL = "fail"
 
 
-class Record(NamedTuple):
+class DnsRecord(NamedTuple):
     """A line to enter at whoever serves the domain's names; `stands` where it is there already."""
 
     host: str
@@ -38,33 +38,33 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: FindingState
     said: str
     fix: str = ""
-    records: tuple[Record, ...] = ()
+    records: tuple[DnsRecord, ...] = ()
 
 
-def ok(check: str, said: str, *records: Record) -> Finding:
-    return Finding(check, State.OK, said, "", records)
+def ok(check: str, said: str, *records: DnsRecord) -> Finding:
+    return Finding(check, FindingState.OK, said, "", records)
 
 
-def warn(check: str, said: str, fix: str, *records: Record) -> Finding:
-    return Finding(check, State.WARN, said, fix, records)
+def warn(check: str, said: str, fix: str, *records: DnsRecord) -> Finding:
+    return Finding(check, FindingState.WARN, said, fix, records)
 
 
-def fail(check: str, said: str, fix: str, *records: Record) -> Finding:
-    return Finding(check, State.FAIL, said, fix, records)
+def fail(check: str, said: str, fix: str, *records: DnsRecord) -> Finding:
+    return Finding(check, FindingState.FAIL, said, fix, records)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CheckResult:
     """What somebody outside answered. `date` is the HTTP Date of the last answer, if any."""
 
     findings: tuple[Finding, ...] = ()
     date: datetime | None = None
 
 
-class CheckError(Trouble):
+class CheckError(OperatorError):
     """A question that somebody outside did not answer. The message holds no secret."""
 
 
@@ -79,7 +79,7 @@ def without(secrets: Sequence[str], found: Finding) -> Finding:
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
     records = tuple(
-        Record(blotted(one.host), blotted(one.type), blotted(one.value), one.stands)
+        DnsRecord(blotted(one.host), blotted(one.type), blotted(one.value), one.stands)
         for one in found.records
     )
     return replace(found, said=blotted(found.said), fix=blotted(found.fix), records=records)

@@ -16,7 +16,7 @@ LITTLE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitStatus:
     """So many units are left of `limit` until `reset` (Unix time)."""
 
     limit: float
@@ -28,14 +28,16 @@ class Allowance:
         return self.remaining < LITTLE * self.limit
 
 
-def read(headers: Mapping[str, str], limit: str, remaining: str, reset: str) -> Allowance | None:
+def read_rate_limit(
+    headers: Mapping[str, str], limit: str, remaining: str, reset: str
+) -> RateLimitStatus | None:
     """By the names of three headers; None unless all are there and make sense.
 
     A reset is a Unix time or an RFC 3339 moment.
     """
     try:
         numbers = float(headers[limit]), float(headers[remaining])
-        left = Allowance(*numbers, _moment(headers[reset]))
+        left = RateLimitStatus(*numbers, _moment(headers[reset]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     possible = 0 <= left.remaining <= left.limit < inf and 0 < left.reset < inf

@@ -130,7 +130,7 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupEmail:
+class BatchEmail:
     """One message to many readers, each of whom gets a copy.
 
     It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.

@@ -11,7 +11,7 @@ from datetime import time
 from typing import TYPE_CHECKING
 
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Format
-from newsletter.domain.sanitize import visible
+from newsletter.domain.sanitize import strip_invisible
 from newsletter.domain.zone_names import fault_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _slug(cell: str) -> str:
 
 def parse_name(cell: str) -> str:
     """A name on one line, without control and direction characters."""
-    plain = visible(cell)
+    plain = strip_invisible(cell)
     if len(plain) > MAX_NAME:
         message = f"{len(plain)} characters; at most {MAX_NAME}"
         raise ValueError(message)

@@ -65,7 +65,7 @@ def clean(text: str, instead: str = "") -> str:
     return text if text.isprintable() else UNSEEN.sub(instead, text)
 
 
-def visible(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """NFC, without control, format (zero-width, bidi), private and unassigned characters."""
     spaced = re.sub(r"[\t\n\r\f\v\u2028\u2029]+", " ", text)
     return " ".join(UNUSUAL.sub(_seen, unicodedata.normalize("NFC", spaced)).split())
@@ -75,12 +75,12 @@ def _seen(run: re.Match[str]) -> str:
     return "".join(c for c in run[0] if unicodedata.category(c)[0] != "C")
 
 
-def for_model(text: str, limit: int) -> str:
+def clean_for_model(text: str, limit: int) -> str:
     """Text that stands in a prompt as data and can't close or open our own tags."""
-    return OUR_TAGS.sub("&lt;", visible(text)[:limit])
+    return OUR_TAGS.sub("&lt;", strip_invisible(text)[:limit])
 
 
-def rubric_for_model(text: str) -> str:
+def clean_rubric_for_model(text: str) -> str:
     """The same for an operator's own Markdown, whose lines are kept."""
     lines = (
         UNUSUAL.sub(_seen, line.expandtabs(4))
@@ -90,20 +90,20 @@ def rubric_for_model(text: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def speaks_to_model(text: str) -> bool:
+def looks_like_injection(text: str) -> bool:
     """True for text that looks addressed to the model that reads it."""
     unusual = UNUSUAL.findall(text)
     hidden = any(unicodedata.category(c) in {"Cf", "Co", "Cn"} for run in unusual for c in run)
-    return hidden or bool(ADDRESSED_TO_A_MODEL.search(visible(text)))
+    return hidden or bool(ADDRESSED_TO_A_MODEL.search(strip_invisible(text)))
 
 
-def comment(text: str) -> str:
+def clean_comment(text: str) -> str:
     """A model's words as plain text: no addresses, markup or invisible characters.
 
     Said at reasonable length they stand as they were said; a speech is cut to one short sentence.
     `<` and `&` stay where they are part of a sentence: whoever shows it escapes it.
     """
-    text = LINK.sub(r"\1", visible(text))
+    text = LINK.sub(r"\1", strip_invisible(text))
     for pattern in (TAG, SCRIPT_URL, URL, EMAIL, MARKUP):
         text = pattern.sub(" ", text)
     # What is left may close up to a tag or an address again; until nothing changes it is not safe.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 
-class Habit(NamedTuple):
+class DeliverySchedule(NamedTuple):
     """What readers have in common who are due at one instant; `days` as the database keeps them."""
 
     timezone: str | None
@@ -27,7 +27,7 @@ class Habit(NamedTuple):
 
 
 @lru_cache(maxsize=4096)  # A wake-up asks each habit about each of the last days.
-def _reader_of(habit: Habit) -> Subscriber:
+def _reader_of(habit: DeliverySchedule) -> Subscriber:
     return Subscriber(
         id="",
         email="",
@@ -38,7 +38,7 @@ def _reader_of(habit: Habit) -> Subscriber:
     )
 
 
-class Issues(NamedTuple):
+class DatedDigests(NamedTuple):
     """The digests of one date that mail may have held, and when that date was public."""
 
     date: date
@@ -46,7 +46,7 @@ class Issues(NamedTuple):
     public_from: datetime
 
 
-class Standing(NamedTuple):
+class ReaderPosition(NamedTuple):
     """A class of readers.
 
     Served up to `date`; or new, and `date` was the newest when they came. Without a date it is
@@ -59,7 +59,7 @@ class Standing(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class Cohort:
     """Readers of a rubric, of these habits, who have none of the digests `covered` yet.
 
     `due` is when their mail was, and a habit's moment the last at which its readers may have come;
@@ -68,15 +68,18 @@ class Crowd:
     """
 
     rubric: str
-    habits: Mapping[Habit, datetime | None]
+    habits: Mapping[DeliverySchedule, datetime | None]
     covered: Sequence[int]
-    past: Sequence[Issues]
+    past: Sequence[DatedDigests]
     later: Sequence[int] = ()
     due: datetime | None = None
 
     @property
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[ReaderPosition]:
         """All there may be, in the order in which the first that holds is a reader's."""
-        served = [Standing(None, ahead=True), *(Standing(one.date) for one in self.past)]
-        came = [Standing(one.date, new=True) for one in self.past]
-        return [*served, Standing(None), *came, Standing(None, new=True)]
+        served = [
+            ReaderPosition(None, ahead=True),
+            *(ReaderPosition(one.date) for one in self.past),
+        ]
+        came = [ReaderPosition(one.date, new=True) for one in self.past]
+        return [*served, ReaderPosition(None), *came, ReaderPosition(None, new=True)]

@@ -45,7 +45,7 @@ class SubscriberRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RowFault:
     line: int
     message: str
 
@@ -54,18 +54,18 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class SubscriberFile:
     """What a file says: the rows that are well, and the faults of the others."""
 
     rows: tuple[SubscriberRow, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[RowFault, ...] = ()
 
 
 @dataclass
 class _Reader:
     known_rubrics: Collection[str]
     rows: list[SubscriberRow] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
     understood: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What a zone, an hour and the like mean: said by many rows, read and kept once."""
@@ -74,7 +74,7 @@ class _Reader:
         """Take one record of a file with this header, or note what is wrong with it."""
         if any(cell.strip() for cell in cells[header.width :]):
             message = f"{len(cells)} values for {header.width} columns; quote what has a delimiter"
-            self.faults.append(Fault(line, message))
+            self.faults.append(RowFault(line, message))
             return
         clean = [_unguarded(cell).strip() for cell in cells]
         clean += [""] * (header.width - len(clean))
@@ -84,7 +84,7 @@ class _Reader:
                     f"column '{column}' says {clean[place][:80]!r}: this person left; "
                     "take the line out, or leave it out with --skip-bad"
                 )
-                self.faults.append(Fault(line, message))
+                self.faults.append(RowFault(line, message))
                 return
         values = {"rubric": rubric} if rubric else {}
         for column, places in header.places.items():
@@ -102,7 +102,7 @@ class _Reader:
             try:
                 values[name] = self._read(name, cell, check)
             except ValueError as error:
-                self.faults.append(Fault(line, f"{name}: {error}"))
+                self.faults.append(RowFault(line, f"{name}: {error}"))
         self._rubric(line, values)
         self._once(line, values)
         if len(self.faults) == known_faults:
@@ -121,19 +121,19 @@ class _Reader:
             known = sorted(self.known_rubrics)
             near = get_close_matches(slug.lower(), known, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-            self.faults.append(Fault(line, f"rubric: {slug!r} is not known; {hint}"))
+            self.faults.append(RowFault(line, f"rubric: {slug!r} is not known; {hint}"))
 
     def _once(self, line: int, values: dict[str, Any]) -> None:
         if not (email := values.get("email", "")):
             return
         first = self.seen.setdefault(canonical(email), line)
         if first != line:
-            self.faults.append(Fault(line, f"email: {email} is on line {first} already"))
+            self.faults.append(RowFault(line, f"email: {email} is on line {first} already"))
 
 
-def read_roster(
+def read_subscribers(
     data: bytes | str, known_rubrics: Collection[str], columns: Columns | None = None
-) -> Roster:
+) -> SubscriberFile:
     """The rows and faults of a subscribers file: UTF-8 or UTF-16; comma, semicolon or tab.
 
     `columns` says what the file's own names stand for.
@@ -146,28 +146,32 @@ def read_roster(
         records = _records(text.removeprefix("\ufeff"))
         header_line, first = next(records, (0, []))
         if not header_line:
-            return Roster(faults=(Fault(1, "the file is empty; its first line names the columns"),))
+            return SubscriberFile(
+                faults=(RowFault(1, "the file is empty; its first line names the columns"),)
+            )
         header = read_header(first, told)
         if header.faults:
-            return Roster(faults=tuple(Fault(header_line, message) for message in header.faults))
+            return SubscriberFile(
+                faults=tuple(RowFault(header_line, message) for message in header.faults)
+            )
         for line, cells in records:
             reader.take_record(line, cells, header, told.rubric)
     except _UnreadableError as error:
         reader.faults.append(error.fault)
-    return Roster(tuple(reader.rows), tuple(reader.faults))
+    return SubscriberFile(tuple(reader.rows), tuple(reader.faults))
 
 
-def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> Roster:
+def read_row(cells: Mapping[str, str], known_rubrics: Collection[str]) -> SubscriberFile:
     """The one row of what was given on a command line, by columns; or its faults."""
     reader = _Reader(known_rubrics)
     reader.take(0, cells)
-    return Roster(tuple(reader.rows), tuple(reader.faults))
+    return SubscriberFile(tuple(reader.rows), tuple(reader.faults))
 
 
 class _UnreadableError(Exception):
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
-        self.fault = Fault(line, message)
+        self.fault = RowFault(line, message)
 
 
 def _decoded(data: bytes) -> str:
@@ -209,7 +213,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         raise _UnreadableError(start, message) from error
 
 
-def write_roster(subscribers: Iterable[Subscriber]) -> str:
+def write_subscribers(subscribers: Iterable[Subscriber]) -> str:
     """Subscribers as a file that read_roster takes, safe to open in a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from newsletter.domain.links import Links
-    from newsletter.inbound.mime import Incoming
-    from newsletter.store.inbound import Letter
+    from newsletter.inbound.mime import ParsedMail
+    from newsletter.store.inbound import InboundMail
 
 SAME_REPORT = timedelta(hours=1)
 """Two reports without an id, this near to each other, are taken for one."""
@@ -69,7 +69,7 @@ class Proof(NamedTuple):
     test: bool = False
 
 
-def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
+def is_report(mail: ParsedMail, found: InboundMail, links: Links) -> bool:
     """Whether a mail server wrote it, even where neither its type nor its sender says so."""
     token = links.read_address(found.envelope_to)
     if mail.report_type == RECEIPT:
@@ -79,7 +79,7 @@ def is_report(mail: Incoming, found: Letter, links: Links) -> bool:
 
 
 def take(
-    tx: Connection, links: Links, found: Letter, mail: Incoming, now: datetime
+    tx: Connection, links: Links, found: InboundMail, mail: ParsedMail, now: datetime
 ) -> InboundState:
     """Take a delivery or feedback report as news of the mail that it is about."""
     told = read(found.raw)
@@ -101,7 +101,7 @@ def take(
     return InboundState.DONE
 
 
-def _proof(tx: Connection, links: Links, found: Letter, told: Returned) -> Proof:
+def _proof(tx: Connection, links: Links, found: InboundMail, told: Returned) -> Proof:
     came_to = links.read_address(found.envelope_to)
     if came_to and came_to[0] is Purpose.BOUNCE:
         email = events.recipient(tx, came_to[1])
@@ -122,7 +122,7 @@ def _proof(tx: Connection, links: Links, found: Letter, told: Returned) -> Proof
 
 
 def _feedback(
-    tx: Connection, told: Returned, proof: Proof, found: Letter, now: datetime
+    tx: Connection, told: Returned, proof: Proof, found: InboundMail, now: datetime
 ) -> InboundState:
     """A complaint, a wish to leave, or neither (RFC 5965 and RFC 6430 name the types)."""
     complaint = told.feedback in COMPLAINTS
@@ -147,7 +147,7 @@ def _bounce(about: Recipient, proof: Proof) -> EventKind | None:
 
 
 def _tell(
-    tx: Connection, news: EventKind, proof: Proof, reason: str, found: Letter, now: datetime
+    tx: Connection, news: EventKind, proof: Proof, reason: str, found: InboundMail, now: datetime
 ) -> None:
     event = Event(news, proof.email, found.received_at, proof.delivery_id, reason=reason)
     events.tell(tx, event, now, SAME_REPORT)

@@ -20,17 +20,17 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.inbound.normalize import bare, plain
+from newsletter.inbound.normalize import plain, strip_pleasantries
 from newsletter.inbound.vocabulary import EASTERN, LATIN
 from newsletter.inbound.vocabulary_plain import MORE
 
 if TYPE_CHECKING:
-    from newsletter.inbound.vocabulary import Tongue
+    from newsletter.inbound.vocabulary import Vocabulary
 
 MISSPELT = "unsubscribe"
 
 
-class Kind(IntFlag):
+class IntentWord(IntFlag):
     LEAVE = auto()
     OUT = auto()
     NO = auto()
@@ -45,13 +45,13 @@ class Kind(IntFlag):
     SMALL = auto()
 
 
-DEED = Kind.LEAVE | Kind.OUT
+DEED = IntentWord.LEAVE | IntentWord.OUT
 
 
 class Lexicon(NamedTuple):
     """Words by their first character, each with its kinds, longest first."""
 
-    words: dict[str, tuple[tuple[str, Kind], ...]]
+    words: dict[str, tuple[tuple[str, IntentWord], ...]]
     spaced: bool
 
 
@@ -63,28 +63,32 @@ def asks_to_leave(said: str, *, question: bool = False) -> bool:
     # Who says it twice means it: unsubscribe, unsubscribe.
     words = [word for word, _ in groupby(_spelt(word) for word in said.split())]
     return any(
-        _asks(kinds) and (not question or Kind.ASK in kinds)
+        _asks(kinds) and (not question or IntentWord.ASK in kinds)
         for lexicon in _lexicons()
         for kinds in _readings("".join(_shaped(words, spaced=lexicon.spaced)), lexicon)
     )
 
 
-def _asks(kinds: Kind) -> bool:
+def _asks(kinds: IntentWord) -> bool:
     if kinds & DEED:
-        named = Kind.LEAVE in kinds or bool(kinds & (Kind.ME | Kind.LISTED))
-        return named and Kind.NO not in kinds
-    if Kind.NO not in kinds or (Kind.GET in kinds and Kind.WANT not in kinds):
+        named = IntentWord.LEAVE in kinds or bool(kinds & (IntentWord.ME | IntentWord.LISTED))
+        return named and IntentWord.NO not in kinds
+    if IntentWord.NO not in kinds or (IntentWord.GET in kinds and IntentWord.WANT not in kinds):
         return False
-    things = Kind.GET | Kind.SEND | Kind.MORE | Kind.MAIL | Kind.LISTED
-    return bool(kinds & (Kind.WANT | Kind.SEND | Kind.MORE)) and bool(kinds & things)
+    things = (
+        IntentWord.GET | IntentWord.SEND | IntentWord.MORE | IntentWord.MAIL | IntentWord.LISTED
+    )
+    return bool(kinds & (IntentWord.WANT | IntentWord.SEND | IntentWord.MORE)) and bool(
+        kinds & things
+    )
 
 
-def _readings(text: str, lexicon: Lexicon) -> set[Kind]:
+def _readings(text: str, lexicon: Lexicon) -> set[IntentWord]:
     """The kinds of words that make up the whole text, one set for each way to part it.
 
     Each (place, kinds) is gone on from once, so that the time is bounded by the text's length.
     """
-    begun: dict[int, set[Kind]] = {0: {Kind(0)}}
+    begun: dict[int, set[IntentWord]] = {0: {IntentWord(0)}}
     for at in range(len(text)):
         here = begun.pop(at, None)
         if here is None:
@@ -124,13 +128,13 @@ def _lexicons() -> tuple[Lexicon, ...]:
     return tuple(_lexicon(tongue) for tongue in (*LATIN, *EASTERN, *MORE))
 
 
-def _lexicon(tongue: Tongue) -> Lexicon:
-    kinds: dict[str, Kind] = {}
-    for kind in Kind:
+def _lexicon(tongue: Vocabulary) -> Lexicon:
+    kinds: dict[str, IntentWord] = {}
+    for kind in IntentWord:
         for word in getattr(tongue, str(kind.name).lower()).split():
             shaped = "".join(_shaped(plain(word.replace("_", " ")).split(), spaced=tongue.spaced))
-            kinds[shaped] = kinds.get(shaped, Kind(0)) | kind
-    by_start: dict[str, tuple[tuple[str, Kind], ...]] = {}
+            kinds[shaped] = kinds.get(shaped, IntentWord(0)) | kind
+    by_start: dict[str, tuple[tuple[str, IntentWord], ...]] = {}
     for word, kind in kinds.items():
         by_start[word[0]] = (*by_start.get(word[0], ()), (word, kind))
     return Lexicon(by_start, tongue.spaced)
@@ -253,7 +257,7 @@ def wish_of(line: str) -> Wish | None:
     """What a line asks for, when it is a command and nothing more."""
     if len(line) > LONGEST:
         return None
-    said = bare(line)
+    said = strip_pleasantries(line)
     if asks_to_leave(said):
         return Wish.UNSUBSCRIBE
     found = (wish for wish, pattern in COMMANDS.items() if pattern.fullmatch(f"{said} "))
@@ -262,4 +266,4 @@ def wish_of(line: str) -> Wish | None:
 
 def may_be_asked(line: str) -> bool:
     """Whether a line is a wish though it ends in a question mark: could you remove me?"""
-    return len(line) <= LONGEST and asks_to_leave(bare(line), question=True)
+    return len(line) <= LONGEST and asks_to_leave(strip_pleasantries(line), question=True)

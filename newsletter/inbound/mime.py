@@ -45,7 +45,7 @@ QUOTE_LINE = "\n>\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ParsedMail:
     """What is known of one mail. Header names are lower case; of several equal ones the first."""
 
     headers: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Incoming:
         return self.headers.get(name, "")
 
 
-def read(raw: bytes) -> Incoming:
+def read(raw: bytes) -> ParsedMail:
     """Never raises, whatever the bytes."""
     head, body = _halves(raw)
     message = _head(head)
@@ -71,7 +71,7 @@ def read(raw: bytes) -> Incoming:
     found = _texts(message, body, 0, budget)
     plain = next((text for kind, text in found if kind == "text/plain" and text.strip()), None)
     html = next((text for kind, text in found if kind == "text/html"), "")
-    return Incoming(
+    return ParsedMail(
         headers=headers,
         content_type=message.get_content_type(),
         report_type=str(message.get_param("report-type") or "").lower(),

@@ -81,7 +81,7 @@ LONGEST_NAME = 4
 
 def is_courtesy(line: str) -> bool:
     """A greeting or thanks alone: what is asked for stands on another line."""
-    return not bare(line) or _is_greeting(line)
+    return not strip_pleasantries(line) or _is_greeting(line)
 
 
 def is_closing(sentence: str) -> bool:
@@ -89,7 +89,7 @@ def is_closing(sentence: str) -> bool:
     said = plain(sentence)
     begins = POLITE.match(said) or EAST.match(said)
     return is_courtesy(sentence) or (
-        begins is not None and len(bare(sentence).split()) <= LONGEST_NAME
+        begins is not None and len(strip_pleasantries(sentence).split()) <= LONGEST_NAME
     )
 
 
@@ -100,6 +100,6 @@ def _is_greeting(line: str) -> bool:
     return short and line.rstrip().endswith((",", "!", ":")) and bool(GREETING.match(said))
 
 
-def bare(line: str) -> str:
+def strip_pleasantries(line: str) -> str:
     said = " ".join(POLITE.sub(" ", plain(line)).split())
     return " ".join(EAST.sub(" ", said).split())

@@ -14,16 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
-from newsletter.delivery.message import letter
+from newsletter.delivery.message import notification
 from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.inbound import bounces
 from newsletter.inbound.intents import Wish
-from newsletter.inbound.mime import Incoming, read
-from newsletter.inbound.reply_parser import Kind, Reply, understand
+from newsletter.inbound.mime import ParsedMail, read
+from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, understand
 from newsletter.mailers import SendError
 from newsletter.store import StoreError, events, inbound, retry, subscribers, suppressions
-from newsletter.store.inbound import InboundState, Letter
+from newsletter.store.inbound import InboundMail, InboundState
 from newsletter.store.suppressions import Reason
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ WORDS = (
     ("resume", "mail again"),
     ("help", "this list"),
 )
-STATES = {Kind.REVIEW: InboundState.REVIEW, Kind.OTHER: InboundState.LETTER}
+STATES = {ReplyKind.REVIEW: InboundState.REVIEW, ReplyKind.OTHER: InboundState.LETTER}
 HELD = {
     InboundState.REVIEW: "A person reads your reply and decides.",
     InboundState.DONE: "You asked for help.",
@@ -78,7 +78,7 @@ class Safely(Protocol):
 
 
 @dataclass(frozen=True)
-class Post:
+class MailContext:
     """What working off needs. `safely` keeps one mail's fault from all others."""
 
     store: Store
@@ -95,7 +95,7 @@ class Post:
         return [self.sender.email, self.links.reply_host, self.links.host]
 
 
-class Answer(NamedTuple):
+class SentAnswer(NamedTuple):
     """A mail to write: the name of its templates, to whom, and why it is written."""
 
     name: str
@@ -145,7 +145,8 @@ def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
 def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:
     """Whether DKIM, or SPF with the envelope, vouches for the From header's domain.
 
-    `dkim` and `spf` are fields of SendGrid's own. The first is no JSON and sometimes nonsense, so
+    `dkim` and `spf` are fields of SendGridMailer's own. The first is no JSON and sometimes
+    nonsense, so
     only `@domain : pass` counts in it. What the mail's headers claim about this is never read.
     """
     found = ADDRESS.search(author[:1000])
@@ -164,7 +165,7 @@ def _related(one: str, other: str) -> bool:
     return "." in shorter and (one == other or longer.endswith(f".{shorter}"))
 
 
-def work_off(post: Post, now: datetime) -> int:
+def work_off(post: MailContext, now: datetime) -> int:
     """Deal with every new mail. How many there were. Each is settled before its answer leaves:
     a crash between the two costs an answer, and never doubles one. Raises StoreError.
     """
@@ -177,15 +178,15 @@ def work_off(post: Post, now: datetime) -> int:
 
 
 class _Dealt(NamedTuple):
-    answer: Answer | None
+    answer: SentAnswer | None
 
 
-def _deal(post: Post, now: datetime) -> _Dealt | None:
+def _deal(post: MailContext, now: datetime) -> _Dealt | None:
     """Settle the next mail. One that cannot be is left to a person, and stops no other."""
-    taken: list[Letter] = []
+    taken: list[InboundMail] = []
     failed: list[StoreError] = []
 
-    def settle() -> Answer | None:
+    def settle() -> SentAnswer | None:
         try:
             with post.store.begin() as tx:
                 taken.extend(filter(None, [inbound.next_new(tx)]))
@@ -205,20 +206,22 @@ def _deal(post: Post, now: datetime) -> _Dealt | None:
     return _Dealt(answer)
 
 
-def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer | None:
+def _settle(
+    tx: Connection, post: MailContext, found: InboundMail, now: datetime
+) -> SentAnswer | None:
     mail = read(found.raw)
     token = post.links.read_address(found.envelope_to)
     reply = understand(
         mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
     )
-    returned = reply.kind in {Kind.BOUNCE, Kind.COMPLAINT}
+    returned = reply.kind in {ReplyKind.BOUNCE, ReplyKind.COMPLAINT}
     if returned or bounces.is_report(mail, found, post.links):
         state = bounces.take(tx, post.links, found, mail, now)
         inbound.settle(tx, found.id, state, None, reply.text or mail.text)
         return None
     person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
-    if test or reply.kind is Kind.AUTOMATIC:
+    if test or reply.kind is ReplyKind.AUTOMATIC:
         inbound.settle(tx, found.id, InboundState.DONE, None, reply.text)
         return None
     if person is None or not person.email:
@@ -229,7 +232,7 @@ def _settle(tx: Connection, post: Post, found: Letter, now: datetime) -> Answer 
 
 
 def _whose(
-    tx: Connection, mail: Incoming, reader_id: str | None, *, aligned: bool
+    tx: Connection, mail: ParsedMail, reader_id: str | None, *, aligned: bool
 ) -> tuple[Subscriber | None, bool]:
     """Whose subscription a mail is about, by the token it came to, and whether that is proven.
 
@@ -244,7 +247,7 @@ def _whose(
     return author, aligned
 
 
-def _answered(tx: Connection, mail: Incoming) -> Subscriber | None:
+def _answered(tx: Connection, mail: ParsedMail) -> Subscriber | None:
     named = f"{mail.header('in-reply-to')} {mail.header('references')}"
     for message_id in MESSAGE_ID.findall(named)[:MOST_NAMED]:
         if reader_id := events.reader_of(tx, message_id):
@@ -252,14 +255,20 @@ def _answered(tx: Connection, mail: Incoming) -> Subscriber | None:
     return None
 
 
-def _author(tx: Connection, mail: Incoming) -> Subscriber | None:
+def _author(tx: Connection, mail: ParsedMail) -> Subscriber | None:
     address = ADDRESS.search(mail.header("from"))
     return subscribers.find(tx, address[0]) if address else None
 
 
 def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
-    tx: Connection, found: Letter, reply: Reply, person: Subscriber, now: datetime, *, proven: bool
-) -> Answer | None:
+    tx: Connection,
+    found: InboundMail,
+    reply: ParsedReply,
+    person: Subscriber,
+    now: datetime,
+    *,
+    proven: bool,
+) -> SentAnswer | None:
     """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
     state = STATES.get(reply.kind, InboundState.DONE)
     inbound.settle(tx, found.id, state, person.id, reply.text)
@@ -271,22 +280,22 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
         if not subscribers.unsubscribe(tx, person.id, "reply", now):
             return None
         inbound.answered(tx, found.id, person.id, now)
-        return Answer("goodbye", person)
+        return SentAnswer("goodbye", person)
     if not inbound.may_answer(tx, found.id, person.id, now):
         return None
     if not proven:
-        return Answer("help", person, UNPROVEN)
+        return SentAnswer("help", person, UNPROVEN)
     if reply.wish in RESTS:
         return _rest(tx, person, reply.wish, now)
-    return Answer("help", person, ERASING if reply.wish is Wish.ERASE else HELD[state])
+    return SentAnswer("help", person, ERASING if reply.wish is Wish.ERASE else HELD[state])
 
 
-def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> Answer:
+def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> SentAnswer:
     RESTS[wish](tx, person.id, "reply", now)
-    return Answer("preferences", subscribers.get(tx, person.id) or person)
+    return SentAnswer("preferences", subscribers.get(tx, person.id) or person)
 
 
-def _send(post: Post, answer: Answer, now: datetime) -> None:
+def _send(post: MailContext, answer: SentAnswer, now: datetime) -> None:
     person = answer.to
     rubric = post.rubrics.get(person.rubric)
     preferences = post.links.preferences_url(person.id)
@@ -301,7 +310,7 @@ def _send(post: Post, answer: Answer, now: datetime) -> None:
         resubscribe_url=preferences,
         unsubscribe_url=post.links.unsubscribe_url(person.id),
     )
-    mail = letter(
+    mail = notification(
         to_email=person.email,
         to_name=person.name,
         subject=subject,

@@ -26,16 +26,16 @@ from newsletter.inbound.new_text import (
 from newsletter.inbound.normalize import (
     GREETING,
     LONGEST_NAME,
-    bare,
     is_closing,
     is_courtesy,
     plain,
+    strip_pleasantries,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.inbound.mime import Incoming
+    from newsletter.inbound.mime import ParsedMail
 
 SHORT = 160
 FEW_WORDS = 12
@@ -48,7 +48,7 @@ STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
 """`MA 02139` in an address; `ma` denies in Italian."""
 
 
-class Kind(StrEnum):
+class ReplyKind(StrEnum):
     """What becomes of a mail that came in."""
 
     WISH = "wish"
@@ -65,10 +65,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ParsedReply:
     """`may_leave`: it may ask to leave, so that its writer is told how to."""
 
-    kind: Kind
+    kind: ReplyKind
     wish: Wish | None = None
     text: str = ""
     may_leave: bool = False
@@ -99,26 +99,26 @@ FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返
 
 
 def understand(
-    mail: Incoming, envelope_from: str, ours: Sequence[str], *, leaving: bool = False
-) -> Reply:
+    mail: ParsedMail, envelope_from: str, ours: Sequence[str], *, leaving: bool = False
+) -> ParsedReply:
     """What a mail asks for. `ours` are our addresses and hosts, which mark where we are quoted.
 
     `leaving`: it came to the address that any mail at all means leaving by, where mail programs
     write by themselves; there only a bounce is not obeyed.
     """
     if mail.content_type == "multipart/report" and mail.report_type == "feedback-report":
-        return Reply(Kind.COMPLAINT)
+        return ParsedReply(ReplyKind.COMPLAINT)
     if _is_bounce(mail, envelope_from):
-        return Reply(Kind.BOUNCE)
+        return ParsedReply(ReplyKind.BOUNCE)
     if leaving:
-        return Reply(Kind.WISH, Wish.UNSUBSCRIBE)
+        return ParsedReply(ReplyKind.WISH, Wish.UNSUBSCRIBE)
     if _is_automatic(mail, ours):
-        return Reply(Kind.AUTOMATIC)
+        return ParsedReply(ReplyKind.AUTOMATIC)
     author = ADDRESS.search(mail.header("from"))
     return decide(_new_text(mail, ours), mail.header("subject"), author[0] if author else "")
 
 
-def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
+def _new_text(mail: ParsedMail, ours: Sequence[str]) -> NewText:
     """Of the text part, or of the HTML part where the text part says nothing new."""
     new = find(mail.text, ours)
     if mail.html and not says_something(new.lines):
@@ -127,7 +127,7 @@ def _new_text(mail: Incoming, ours: Sequence[str]) -> NewText:
     return new
 
 
-def decide(new: NewText, subject: str, author: str = "") -> Reply:
+def decide(new: NewText, subject: str, author: str = "") -> ParsedReply:
     """What is asked for. `author` is the writer's own address: who names it means themselves."""
     lines = _unwrapped(new.lines)
     said = "\n".join(lines)
@@ -142,14 +142,14 @@ def decide(new: NewText, subject: str, author: str = "") -> Reply:
         return _wished(by_subject, said)
     may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
     short = _words(written(lines)) <= FEW_WORDS
-    kind = Kind.REVIEW if may_leave or short else Kind.OTHER
-    return Reply(kind, None, "\n".join([*lines, *new.others]), may_leave=may_leave)
+    kind = ReplyKind.REVIEW if may_leave or short else ReplyKind.OTHER
+    return ParsedReply(kind, None, "\n".join([*lines, *new.others]), may_leave=may_leave)
 
 
-def _wished(wish: Wish, said: str) -> Reply:
+def _wished(wish: Wish, said: str) -> ParsedReply:
     """A person sees to it that somebody who wants to be erased is."""
     erase = wish is Wish.ERASE
-    return Reply(Kind.REVIEW if erase else Kind.WISH, wish, said, may_leave=erase)
+    return ParsedReply(ReplyKind.REVIEW if erase else ReplyKind.WISH, wish, said, may_leave=erase)
 
 
 def _words(lines: Sequence[str]) -> int:
@@ -172,7 +172,7 @@ def _asked(line: str) -> tuple[Wish | None, str]:
         rest = " ".join(one for one in others if not is_closing(one))
         # `Stop. Hammer time.`: a word that may mean anything, and goes on.
         vague = rest and wish is Wish.UNSUBSCRIBE and not STEMS.search(plain(first))
-        return (None, "") if vague and len(bare(first).split()) == 1 else (wish, rest)
+        return (None, "") if vague and len(strip_pleasantries(first).split()) == 1 else (wish, rest)
     clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
     wishes = {wish_of(one) for one in clauses}
     alike = len(wishes) == 1 and not _asks(line)
@@ -225,7 +225,7 @@ def _may_leave(said: str) -> bool:
     return bool(STEMS.search(text) or (len(text) <= SHORT and WEAK.search(text)))
 
 
-def is_absence_note(mail: Incoming) -> bool:
+def is_absence_note(mail: ParsedMail) -> bool:
     """Whether a machine answered for a reader who is away."""
     automatic = mail.header("auto-submitted").split(";")[0].strip().lower()
     return automatic not in {"", "no"} or bool(
@@ -233,11 +233,11 @@ def is_absence_note(mail: Incoming) -> bool:
     )
 
 
-def _is_bounce(mail: Incoming, envelope_from: str) -> bool:
+def _is_bounce(mail: ParsedMail, envelope_from: str) -> bool:
     return mail.content_type == "multipart/report" or envelope_from.strip() in {"", "<>"}
 
 
-def _is_automatic(mail: Incoming, ours: Sequence[str]) -> bool:
+def _is_automatic(mail: ParsedMail, ours: Sequence[str]) -> bool:
     """By RFC 3834 and what is seen besides; `X-Auto-Response-Suppress` alone proves nothing."""
     if mail.header("auto-submitted").split(";")[0].strip().lower() not in {"", "no"}:
         return True

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.mailers import Listed, Lists
+    from newsletter.mailers import ListedAddress, SuppressionLists
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,10 @@ class Synced:
     lifted: int = 0
 
 
-def sync(store: Store, lists: Lists, now: datetime, stop: threading.Event) -> Synced:
-    """Pull and push everything. Twice is the same as once. Raises ListsError, StoreError."""
+def sync(store: Store, lists: SuppressionLists, now: datetime, stop: threading.Event) -> Synced:
+    """Pull and push everything. Twice is the same as once. Raises SuppressionListsError,
+    StoreError.
+    """
     done = Synced()
     # Of everybody who ever left: eight bytes each.
     theirs = array("Q")
@@ -79,12 +81,12 @@ def sync(store: Store, lists: Lists, now: datetime, stop: threading.Event) -> Sy
     return done
 
 
-def _push(store: Store, lists: Lists, theirs: array[int], stop: threading.Event) -> int:
+def _push(store: Store, lists: SuppressionLists, theirs: array[int], stop: threading.Event) -> int:
     """Tell the provider of those it does not know of, given the marks of all it knows; how many."""
     told, last = 0, ""
     while not stop.is_set():
         with store.read() as tx:
-            page = events.gone(tx, last)
+            page = events.address_is_gone(tx, last)
         if not page:
             break
         last = page[-1]
@@ -103,7 +105,7 @@ def _has(marks: array[int], mark: int) -> bool:
     return place < len(marks) and marks[place] == mark
 
 
-def welcome_back(store: Store, lists: Lists, now: datetime) -> int:
+def welcome_back(store: Store, lists: SuppressionLists, now: datetime) -> int:
     """Take those who came back a moment ago off the provider's list, before their next mail."""
     with store.read() as tx:
         back = events.returned(tx, now - ROUNDS)
@@ -112,10 +114,11 @@ def welcome_back(store: Store, lists: Lists, now: datetime) -> int:
     return len(back)
 
 
-def pass_on_erasures(store: Store, lists: Lists | None, now: datetime) -> int:
+def pass_on_erasures(store: Store, lists: SuppressionLists | None, now: datetime) -> int:
     """Tell the provider whom to forget, and forget the address here as well. How many.
 
-    Where no provider keeps anything there is nobody to tell. Raises ListsError, StoreError.
+    Where no provider keeps anything there is nobody to tell. Raises SuppressionListsError,
+    StoreError.
     """
     with store.begin() as tx:
         if lists is not None and suppressions.give_up(tx, now):
@@ -133,11 +136,11 @@ def pass_on_erasures(store: Store, lists: Lists | None, now: datetime) -> int:
         done += len(emails)
 
 
-def _came_back(tx: Connection, name: ListName, listed: Listed) -> bool:
+def _came_back(tx: Connection, name: ListName, listed: ListedAddress) -> bool:
     return name is ListName.UNSUBSCRIBES and events.came_back(tx, listed.email, listed.at)
 
 
-def _learn(tx: Connection, name: ListName, listed: Listed, now: datetime) -> bool:
+def _learn(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
     """Draw the consequence of one entry. False where it was known, or means nothing."""
     if name is ListName.BLOCKS or (name is ListName.BOUNCES and not says_gone(listed.reason)):
         return _count(tx, listed, now)
@@ -153,7 +156,7 @@ def _learn(tx: Connection, name: ListName, listed: Listed, now: datetime) -> boo
     return True
 
 
-def _count(tx: Connection, listed: Listed, now: datetime) -> bool:
+def _count(tx: Connection, listed: ListedAddress, now: datetime) -> bool:
     """A block is about us, and may pass: it counts among the soft bounces, and no further."""
     if listed.at < now - RECENT or events.has_bounced(tx, listed.email, listed.at, SAME):
         return False

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Tongue(NamedTuple):
+class Vocabulary(NamedTuple):
     """The words of one language by kind; no tense but the wish, no person but I and you.
 
     `leave`   unsubscribe, stop, cancel: the deed itself
@@ -40,7 +40,7 @@ class Tongue(NamedTuple):
     """Whether words are parted by spaces."""
 
 
-ENGLISH = Tongue(
+ENGLISH = Vocabulary(
     leave="want_off out_of discontinue please_stop unsubscribe unsub un_subscribe be_unsubscribed"
     " be_un_subscribed get_unsubscribed take_me_off take_my_name_off take_me_out take_my_email_off"
     " take_my_address_off opt_out opt_me_out be_opted_out sign_me_off sign_me_out cancel"
@@ -64,7 +64,7 @@ ENGLISH = Tongue(
     " right_away today from_now_on with_immediate_effect as_soon_as_possible permanently"
     " completely altogether d arxiv daily from_you hereby be asking_to writing_to_ask",
 )
-GERMAN = Tongue(
+GERMAN = Vocabulary(
     leave="aufhören kündigen_sie beenden_sie stornieren_sie stoppen_sie abbestelle raus_aus_dem"
     " raus_aus stellen_sie_den_versand_ein stellen_sie_die_zusendung_ein abmelden"
     " abzumelden abmeldung abbestellen abzubestellen abbestellung austragen auszutragen"
@@ -95,7 +95,7 @@ GERMAN = Tongue(
     " ihre eurem eurer euren euer eure ab heraus raus ab_sofort sofort hiermit gern gerne"
     " in_zukunft von_ihnen wieder",
 )
-DUTCH = Tongue(
+DUTCH = Vocabulary(
     leave="opzeggen_van zeg_ik_mijn_abonnement_op afbestellen annuleer hou_op_met afmelden"
     " uitschrijven af_te_melden uit_te_schrijven afmelding uitschrijving opzeggen"
     " op_te_zeggen opzegging stopzetten beëindigen annuleren schrijf_mij_uit"
@@ -119,7 +119,7 @@ DUTCH = Tongue(
     " voor uit af met om hierbij gelieve aan alle direct per_direct in_de_toekomst te u"
     " van_u graag willen eruit zou",
 )
-SWEDISH = Tongue(
+SWEDISH = Vocabulary(
     leave="avbeställ avbeställa avregistrera avregistreras avprenumerera avanmäl avanmäla"
     " avanmälan avsluta säg_upp säga_upp bli_avregistrerad stoppa sluta avregistrering",
     out="ta_bort tas_bort bli_borttagen stryk radera",
@@ -138,7 +138,7 @@ SWEDISH = Tongue(
     small="jag men är av er ert era från ur på denna detta dessa den de det här till gärna att"
     " och omedelbart från_er hädanefter",
 )
-FRENCH = Tongue(
+FRENCH = Vocabulary(
     leave="désabonner désabonnez désabonne désabonnement désinscrire désinscrivez désinscris"
     " désinscription être_désabonné être_désabonnée être_désinscrit être_désinscrite"
     " annuler annulez résilier résiliez résiliation arrêter arrêtez arrêtez_de arrêter_de"
@@ -162,7 +162,7 @@ FRENCH = Tongue(
     " les l cette ces ce cet votre vos ta ton à a veuillez bien par dès_maintenant"
     " immédiatement désormais à_l_avenir de_votre_part en diffusion vous y",
 )
-SPANISH = Tongue(
+SPANISH = Vocabulary(
     leave="darse_de_baja desuscriba desuscriban desinscribir desinscribirme desapuntarme"
     " desapúntame desapúntenme salir baja dar_de_baja darme_de_baja desuscribir"
     " desuscribirme desuscríbeme desuscríbanme desuscribirse cancelar cancelen cancele"
@@ -189,7 +189,7 @@ SPANISH = Tongue(
     " vuestra vuestro que den denme deme dame dadme por_la_presente inmediatamente por les le"
     " dar distribución en darme",
 )
-PORTUGUESE = Tongue(
+PORTUGUESE = Vocabulary(
     leave="desinscrição descadastrar_me desvincular sair descadastrar descadastre descadastrem"
     " descadastramento desinscrever desinscrevam desinscrever_me cancelar cancele cancelem"
     " cancelamento anular anulem parem pare parar descadastro",
@@ -209,7 +209,7 @@ PORTUGUESE = Tongue(
     small="mas então eu o a os as de da do desta deste dessa desse esta este esses estes essa"
     " vossa vosso sua seu suas seus que favor imediatamente nenhum para por em",
 )
-ITALIAN = Tongue(
+ITALIAN = Vocabulary(
     leave="uscire disiscrivimi disiscrivetemi disiscrivermi disiscriversi disiscrivere"
     " disiscrizione cancellami cancellatemi cancellarmi cancellazione cancellare cancella"
     " cancellate annulla annullare annullate annullamento rimuovimi rimuovetemi rimuovermi"
@@ -236,7 +236,7 @@ ITALIAN = Tongue(
 )
 LATIN = (ENGLISH, GERMAN, DUTCH, SWEDISH, FRENCH, SPANISH, PORTUGUESE, ITALIAN)
 
-POLISH = Tongue(
+POLISH = Vocabulary(
     leave="przestańcie przestać zaprzestać zaprzestanie zaprzestańcie wypisuję_się wypisz"
     " wypisać wypiszcie wypisanie wyrejestruj wyrejestrować rezygnuję rezygnacja"
     " zrezygnować rezygnacji anuluj anulować anulujcie anulowanie zakończyć wypisać_się",
@@ -256,7 +256,7 @@ POLISH = Tongue(
     small="ale więc ja się mi z ze o od do tego tej tych ten te waszej waszego waszych państwa"
     " natychmiast niniejszym na",
 )
-CZECH = Tongue(
+CZECH = Vocabulary(
     leave="přestat přestaňte odhlašuji odhlašuji_se odhlásit odhlaste odhlašte odhlášení zrušit"
     " zrušte zrušení ukončit ukončete ukončení",
     out="vyškrtněte vyřadit vyřaďte vyřazení odstranit odstraňte odstranění vymazat vymažte"
@@ -273,7 +273,7 @@ CZECH = Tongue(
     ask="můžete mohli_byste mohl_byste",
     small="ale na já se si o z ze od do vašeho vaší tohoto tento tyto tuto ihned okamžitě vaše",
 )
-RUSSIAN = Tongue(
+RUSSIAN = Vocabulary(
     leave="перестаньте перестать отписаться отписать отпишите отпиши отписка отписку отменить"
     " отмените отмена отмену прекратить прекратите остановить остановите отказаться"
     " отказываюсь отключить отключите",
@@ -290,7 +290,7 @@ RUSSIAN = Tongue(
     small="но с поэтому я мне от из на эту этой этих эти ваш вашей вашу ваши вашего вы"
     " немедленно от_вас пожалуйста мои",
 )
-CHINESE = Tongue(
+CHINESE = Vocabulary(
     leave="拒收 退出 停发 取消关注 退订 退訂 取消订阅 取消訂閱 停止订阅 停止訂閱 终止订阅"
     " 退阅 取消 停止 终止 取关",
     out="删除 刪除 删掉 移除 移出 去掉 剔除 除名",
@@ -308,7 +308,7 @@ CHINESE = Tongue(
     " 所有 一下 吧 掉 都 出",
     spaced=False,
 )
-JAPANESE = Tongue(
+JAPANESE = Vocabulary(
     leave="停止 解除 中止 退会 解約 キャンセル 取り消し 取消 止めて やめて とめて"
     " 止めたい やめたい ストップ 拒否",
     out="削除 外 外して はずして 除外 抜けたい 抹消",
@@ -328,7 +328,7 @@ JAPANESE = Tongue(
     " 致します ほしい 欲しい のお手続き 手続き と 思います この これ",
     spaced=False,
 )
-KOREAN = Tongue(
+KOREAN = Vocabulary(
     leave="차단 취소 해지 거부 중지 중단 해제 탈퇴 수신거부 구독취소 그만",
     out="제외 삭제 빼",
     no="마 말아주세요 관심없습니다 관심이없습니다 원하지않습니다 마세요 마십시오 말아"

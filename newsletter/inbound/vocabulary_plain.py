@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from newsletter.inbound.vocabulary import Tongue
+from newsletter.inbound.vocabulary import Vocabulary
 
-NORWEGIAN = Tongue(
+NORWEGIAN = Vocabulary(
     leave="meld_meg_av meld_meg_ut melde_meg_av melde_meg_ut avmeld avmelde avmelding bli_avmeldt"
     " avslutt avslutte si_opp stopp stoppe slutt slutte avbestill avbestille kanseller avregistrer"
     " afmeld afmelde afmelding frameld framelde afmeld_mig frameld_mig",
@@ -25,7 +25,7 @@ NORWEGIAN = Tongue(
     small="jeg jeg_vil å fra for av denne dette disse den det deres din til på i og gjerne herfra"
     " være vær_så_snill a_bli jeres",
 )
-FINNISH = Tongue(
+FINNISH = Vocabulary(
     leave="peruuta peruuttaa peruutan peruutus peruuttakaa peru perua perukaa lopeta lopettakaa"
     " lopettaa lopetus irtisano irtisanoa eroan erota poistua",
     out="poista poistakaa poistaa poistamaan poisto",
@@ -43,7 +43,7 @@ FINNISH = Tongue(
     ask="voitteko voisitteko voitko voisitko",
     small="tämä tämän tätä näitä näiden teidän teiltä ja heti ystävällisesti",
 )
-UKRAINIAN = Tongue(
+UKRAINIAN = Vocabulary(
     leave="відписатися відписатись відписати відпишіть відпиши відписка відписку скасувати скасуйте"
     " скасування припинити припиніть зупинити зупиніть відмовитися відмовляюсь відмовляюся"
     " відключіть відключити",
@@ -59,7 +59,7 @@ UKRAINIAN = Tongue(
     ask="можете чи_можете могли_б чи_не_могли_б_ви",
     small="я від з із зі цієї ці цих цю цей вашої ваших ваші вашу ваш ви негайно і на",
 )
-TURKISH = Tongue(
+TURKISH = Vocabulary(
     leave="iptal iptal_et iptal_edin iptal_ediniz iptal_etmek iptal_edilsin iptal_eder sonlandır"
     " sonlandırın sonlandırınız sonlandırmak abonelikten_çık abonelikten_çıkmak abonelikten_ayrıl"
     " abonelikten_ayrılmak abonelikten_çıkar abonelikten_çıkarın üyelikten_çık üyelikten_çıkmak"
@@ -79,7 +79,7 @@ TURKISH = Tongue(
     ask="misiniz mısınız",
     small="bu sizden ve ben hemen",
 )
-HUNGARIAN = Tongue(
+HUNGARIAN = Vocabulary(
     leave="leiratkozás leiratkozom leiratkozni leiratkoznék leiratkoztatás leiratkoztatását"
     " iratkoztassanak_le iratkoztass_le iratkoztasson_le lemondás lemondom lemondani lemondanám"
     " mondják_le állítsák_le szüntessék_meg megszüntetés",
@@ -99,7 +99,7 @@ HUNGARIAN = Tongue(
     ask="",
     small="a az erről ezt ezeket önöktől önök és azonnal",
 )
-ROMANIAN = Tongue(
+ROMANIAN = Vocabulary(
     leave="dezabonare dezabonarea dezabonați dezabonează dezabonez dezaboneze dezabonați_mă"
     " dezabonează_mă mă_dezabonați mă_dezabonez anulați anulează anulare anularea renunț renunțare"
     " opriți oprește oprire încetați",
@@ -117,7 +117,7 @@ ROMANIAN = Tongue(
     ask="puteți ați_putea",
     small="să de la din pe acest această aceste aceasta dumneavoastră voastră și imediat o vă",
 )
-GREEK = Tongue(
+GREEK = Vocabulary(
     leave="διαγραφή διαγράψτε διαγραφώ απεγγραφή απεγγραφώ απεγγράψτε κατάργηση ακύρωση ακυρώστε"
     " ακυρώσω σταματήστε διακοπή διακόψτε ξεγράψτε",
     out="αφαιρέστε αφαίρεση βγάλτε",
@@ -133,7 +133,7 @@ GREEK = Tongue(
     ask="μπορείτε θα_μπορούσατε",
     small="από τη την της το τα τις τους αυτή αυτά αυτήν σας να η ο οι στη στην άμεσα",
 )
-HEBREW = Tongue(
+HEBREW = Vocabulary(
     leave="הסר להסיר הסרה הסירו הסירי תסירו תסיר בטל בטלו ביטול לבטל לצאת הפסיקו להפסיק",
     out="מחקו מחק למחוק תמחקו תמחק תורידו הורידו להוריד הוציאו",
     no="לא אל",
@@ -148,7 +148,7 @@ HEBREW = Tongue(
     ask="תוכלו אפשר",
     small="את זו הזו הזאת זה שלכם מכם אני מיד התפוצה הדיוור תפוצה דיוור",
 )
-ARABIC = Tongue(
+ARABIC = Vocabulary(
     leave="إلغاء الغاء ألغوا إيقاف أوقفوا أوقف توقفوا_عن التوقف_عن",
     out="احذفوا احذف احذفوني احذفني حذف حذفي إزالة إزالتي أزيلوا أزيلوني شطب",
     no="لا عدم",
@@ -162,7 +162,7 @@ ARABIC = Tongue(
     ask="هل_يمكنكم هل_يمكن",
     small="من في هذه هذا على عن إلى و الإلكتروني الخاصة بكم منكم",
 )
-VIETNAMESE = Tongue(
+VIETNAMESE = Vocabulary(
     leave="hủy_đăng_ký bỏ_đăng_ký ngừng_đăng_ký dừng_đăng_ký hủy_theo_dõi hủy ngừng dừng ngưng"
     " chấm_dứt",
     out="xóa loại gỡ",
@@ -177,7 +177,7 @@ VIETNAMESE = Tongue(
     ask="có_thể",
     small="khỏi ra cho của từ này các những hãy bạn quý_vị và việc tên",
 )
-THAI = Tongue(
+THAI = Vocabulary(
     leave="ยกเลิกการสมัคร ยกเลิกการรับ ยกเลิก เลิกติดตาม หยุดส่ง เลิกรับ",
     out="ลบ นำ เอา ถอด",
     no="ไม่ อย่า",
@@ -192,7 +192,7 @@ THAI = Tongue(
     small="ช่วย ขอ จาก ให้ นี้ ออก ของ คุณ ที่ คะ ด้วย แล้ว ได้ มา ถึง",
     spaced=False,
 )
-INDONESIAN = Tongue(
+INDONESIAN = Vocabulary(
     leave="berhenti batalkan batal membatalkan stop hentikan menghentikan keluar",
     out="hapus hapuskan keluarkan menghapus dihapus",
     no="tidak jangan tak",
@@ -206,7 +206,7 @@ INDONESIAN = Tongue(
     ask="bisakah_anda dapatkah_anda",
     small="dari ini itu anda ke untuk dan segera",
 )
-HINDI = Tongue(
+HINDI = Vocabulary(
     leave="रद्द बंद बन्द समाप्त रोकें रोको अनसब्सक्राइब",
     out="हटा हटाएं हटाएँ हटाओ हटाइए निकालें निकाल",
     no="नहीं मत",

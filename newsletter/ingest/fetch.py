@@ -15,11 +15,19 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, holiday
-from newsletter.domain.completeness import DAY, GAP, HOUR, ask_at
-from newsletter.errors import Trouble
+from newsletter.domain.completeness import DAY, GAP, HOUR, next_poll_at
+from newsletter.errors import OperatorError
 from newsletter.ingest.late_papers import keep_versions, long_held, renew, renew_sent
-from newsletter.ingest.poll import Harvest, Task, entries, keep, look, since_when, task_of
-from newsletter.sources import Growing
+from newsletter.ingest.poll import (
+    PollRequest,
+    PollResult,
+    entries,
+    keep,
+    poll_once,
+    request_for,
+    since_when,
+)
+from newsletter.sources import GrowingSource
 from newsletter.store import papers as shelf
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 
-class BatchLate(Trouble):
+class AnnouncementLate(OperatorError):
     """Nothing of the newest announcement is shown, although it is public since `since`."""
 
     def __init__(self, day: date, ask_at: datetime | None = None) -> None:
@@ -39,7 +47,7 @@ class BatchLate(Trouble):
         self.ask_at = ask_at or self.since + GAP
 
 
-class BatchGrowing(Trouble):
+class AnnouncementIncomplete(OperatorError):
     """Some of the newest announcement is shown and kept; `categories` are not whole yet."""
 
     def __init__(self, day: date, ask_at: datetime, categories: Sequence[str]) -> None:
@@ -53,7 +61,7 @@ class BatchGrowing(Trouble):
         self.categories = tuple(categories)
 
 
-class NotAnnouncedError(Trouble):
+class NotAnnouncedError(OperatorError):
     """The date asked for bears no announcement, or none yet."""
 
     exit_status = 2
@@ -87,21 +95,23 @@ def fetch(
     """Fetch the announcement of `day` (None: the newest) for the categories that lack it.
 
     With `settle` (a service, which comes again) the source is asked no sooner than ten minutes
-    after the last look, and BatchGrowing says what is not whole yet and when to come again. Without
+    after the last look, and AnnouncementIncomplete says what is not whole yet and when to come
+    again. Without
     it (a person, who wants an answer) one look is taken as it is; only when no date was named and
-    the source's own list names many papers that it does not show, there is a BatchGrowing as well.
+    the source's own list names many papers that it does not show, there is a
+    AnnouncementIncomplete as well.
     What is whole is not asked for again; `look_again` finds what comes after.
 
-    Raises BatchLate, BatchGrowing, NotAnnouncedError and SourceError.
+    Raises AnnouncementLate, AnnouncementIncomplete, NotAnnouncedError and SourceError.
     """
     newest = source.newest(now)
     chosen = newest if day is None else _public(day, now)
     missing = _missing(store, categories, chosen)
     growing: tuple[str, ...] = ()
     if missing:
-        checked = isinstance(source, Growing) and chosen == newest
+        checked = isinstance(source, GrowingSource) and chosen == newest
         patient = checked and (settle or day is None)
-        task = task_of(store, missing, chosen, now, checked=checked, patient=patient)
+        task = request_for(store, missing, chosen, now, checked=checked, patient=patient)
         if settle and checked:
             _rest(task, now)
         harvest = _look(store, source, task, now, timedelta(days=lookback_days), progress)
@@ -113,7 +123,7 @@ def fetch(
     return Fetched(chosen, len(listings), belated, already=not missing, growing=growing)
 
 
-def look_again(
+def poll_again(
     store: Store,
     source: PaperSource,
     categories: Sequence[str],
@@ -129,13 +139,13 @@ def look_again(
     """
     day = source.newest(now)
     done = sorted(set(categories) - set(_missing(store, categories, day)))
-    if not (done and isinstance(source, Growing)):
+    if not (done and isinstance(source, GrowingSource)):
         return 0
-    task = task_of(store, done, day, now, checked=True, patient=True)
+    task = request_for(store, done, day, now, checked=True, patient=True)
     over = now - task.window.public_from >= DAY
     if over or any(now < last.at + HOUR for last in task.asked):
         return 0
-    harvest = look(store, source, task, now, progress)
+    harvest = poll_once(store, source, task, now, progress)
     new = keep(store, day, now, harvest._replace(whole={}))
     _renew(store, source, harvest, now)
     return new
@@ -161,56 +171,58 @@ def _public(day: date, now: datetime) -> date:
     return day
 
 
-def _rest(task: Task, now: datetime) -> None:
+def _rest(task: PollRequest, now: datetime) -> None:
     """Leave the source alone until the next look is due, whoever took the last one."""
-    due = ask_at(task.asked, task.window.public_from)
+    due = next_poll_at(task.asked, task.window.public_from)
     if now >= due:
         return
     if any(last.out_at for last in task.asked):
-        raise BatchGrowing(task.window.date, due, task.categories)
-    raise BatchLate(task.window.date, due)
+        raise AnnouncementIncomplete(task.window.date, due, task.categories)
+    raise AnnouncementLate(task.window.date, due)
 
 
 def _look(
     store: Store,
     source: PaperSource,
-    task: Task,
+    task: PollRequest,
     now: datetime,
     lookback: timedelta,
     progress: Progress,
-) -> Harvest:
+) -> PollResult:
     """Look once, with the strays of what is whole, and keep it all."""
-    harvest = look(store, source, task, now, progress)
+    harvest = poll_once(store, source, task, now, progress)
     since = since_when(task.window, sorted(harvest.whole), task.history, now, lookback)
     if since:
         first = min(since.values())
         strays = source.submitted(sorted(since), first, task.window.start, progress)
-        if task.checked and isinstance(source, Growing):
+        if task.checked and isinstance(source, GrowingSource):
             held, began = long_held(store, source, since, lookback)
             strays, since = [*strays, *held], since | began
         papers = {**harvest.papers, **{paper.id: paper for paper in strays}}
         late = [*harvest.late, *entries(strays, since)]
         harvest = harvest._replace(papers=papers, late=late)
     keep(store, task.window.date, now, harvest)
-    if isinstance(source, Growing):
+    if isinstance(source, GrowingSource):
         _renew(store, source, harvest, now)
         if task.checked and harvest.whole:
             renew_sent(store, source, task.window.date, task.categories, now)
     return harvest
 
 
-def _renew(store: Store, source: Growing, harvest: Harvest, now: datetime) -> None:
+def _renew(store: Store, source: GrowingSource, harvest: PollResult, now: datetime) -> None:
     """Keep later versions of known papers: those seen, and those arXiv's list names."""
     keep_versions(store, harvest.papers.values(), now)
     if harvest.comparison:
         renew(store, source, harvest.comparison.replaced, now)
 
 
-def _complain(task: Task, harvest: Harvest, growing: Sequence[str], *, settle: bool) -> None:
+def _complain(
+    task: PollRequest, harvest: PollResult, growing: Sequence[str], *, settle: bool
+) -> None:
     """Raise what `fetch` promises for a batch that is not whole."""
     looks = harvest.looks.values()
-    due = ask_at(looks, task.window.public_from)
+    due = next_poll_at(looks, task.window.public_from)
     if growing and not any(last.out_at for last in looks):
-        raise BatchLate(task.window.date, due)
+        raise AnnouncementLate(task.window.date, due)
     if growing and (settle or (harvest.comparison and harvest.comparison.is_filling)):
-        raise BatchGrowing(task.window.date, due, growing)
+        raise AnnouncementIncomplete(task.window.date, due, growing)

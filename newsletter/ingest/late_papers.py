@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from newsletter.domain.announcements import announcement, following, previous
 from newsletter.domain.model import Unproven
 from newsletter.domain.withdrawals import is_withdrawn
-from newsletter.ingest.feed_check import State
+from newsletter.ingest.feed_check import FeedState
 from newsletter.sources import SourceError
 from newsletter.store import paper_versions, polls
 from newsletter.store import papers as shelf
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.announcements import Fetch
+    from newsletter.domain.announcements import FetchRecord
     from newsletter.domain.model import Paper
-    from newsletter.sources import Growing, Named
+    from newsletter.sources import GrowingSource, ListedPaper
     from newsletter.store import Store
 
 FEW = 1_000
@@ -41,13 +41,13 @@ FEW = 1_000
 MINUTE = timedelta(minutes=1)
 
 
-def missed_lists(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
+def missed_cross_lists(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
     """The categories in which arXiv's list of the announcement before `before` was not read."""
     return sorted(set(categories) - _read_lists(tx, previous(before)))
 
 
 def long_held(
-    store: Store, source: Growing, since: Mapping[str, datetime], lookback: timedelta
+    store: Store, source: GrowingSource, since: Mapping[str, datetime], lookback: timedelta
 ) -> tuple[list[Paper], dict[str, datetime]]:
     """Papers of before `since` that we may lack, and from when each category takes such.
 
@@ -66,7 +66,7 @@ def long_held(
     return list(found.values()), began
 
 
-def began_at(history: Sequence[Fetch], lookback: timedelta) -> dict[str, datetime]:
+def began_at(history: Sequence[FetchRecord], lookback: timedelta) -> dict[str, datetime]:
     """From which submissions on we know all that was announced in each category.
 
     A service that was away for longer than it reads again begins anew.
@@ -125,11 +125,11 @@ def _dates(first: date, end: date) -> list[date]:
 def _read_lists(tx: Connection, day: date) -> set[str]:
     """The categories in which arXiv's list of `day` was read."""
     check = polls.check_of(tx, day)
-    return set(check.named) if check and check.state == State.FRESH else set()
+    return set(check.named) if check and check.state == FeedState.FRESH else set()
 
 
 def _sought(
-    store: Store, source: Growing, name: str, start: datetime, end: datetime, there: int
+    store: Store, source: GrowingSource, name: str, start: datetime, end: datetime, there: int
 ) -> list[Paper]:
     """The papers of the parts of [start, end) in which arXiv, that has `there`, differs from us."""
     with store.read() as tx:
@@ -147,7 +147,7 @@ def _sought(
 
 
 def _compared(
-    store: Store, source: Growing, name: str, start: datetime, end: datetime
+    store: Store, source: GrowingSource, name: str, start: datetime, end: datetime
 ) -> list[Paper]:
     """All papers there, and as they are now those of ours that left the category since."""
     found = source.submitted([name], start, end, lambda *_: None)
@@ -164,7 +164,9 @@ MOST = 1_000
 """Papers looked up in one go: ten requests."""
 
 
-def renew(store: Store, source: Growing, replaced: Iterable[Named], now: datetime) -> int:
+def renew(
+    store: Store, source: GrowingSource, replaced: Iterable[ListedPaper], now: datetime
+) -> int:
     """Fetch and keep the versions that are named and not stored; how many there were.
 
     Trouble with the source is logged: no morning waits for what is old, and it is asked again.
@@ -176,11 +178,11 @@ def renew(store: Store, source: Growing, replaced: Iterable[Named], now: datetim
 
 
 def renew_sent(
-    store: Store, source: Growing, before: date, categories: Sequence[str], now: datetime
+    store: Store, source: GrowingSource, before: date, categories: Sequence[str], now: datetime
 ) -> int:
     """Look up what was sent lately, if the list of the announcement before `before` was missed."""
     with store.read() as tx:
-        if not missed_lists(tx, before, categories):
+        if not missed_cross_lists(tx, before, categories):
             return 0
         sent = paper_versions.sent_since(tx, before - SENT_LATELY, MOST)
     return _look_up(store, source, sent, now)
@@ -196,7 +198,7 @@ def keep_versions(store: Store, papers: Iterable[Paper], now: datetime) -> int:
         return paper_versions.keep(tx, later, gone, now)
 
 
-def _look_up(store: Store, source: Growing, ids: Sequence[str], now: datetime) -> int:
+def _look_up(store: Store, source: GrowingSource, ids: Sequence[str], now: datetime) -> int:
     if not ids:
         return 0
     try:

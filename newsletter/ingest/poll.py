@@ -11,11 +11,20 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.announcements import Entry, announcement, feed_from, previous
-from newsletter.domain.completeness import DAY, Check, How, Look, Sight, after, is_low, judge
+from newsletter.domain.announcements import ListingEntry, announcement, feed_from, previous
+from newsletter.domain.completeness import (
+    DAY,
+    CompletedBy,
+    FeedCheck,
+    Observation,
+    Poll,
+    after,
+    assess,
+    is_low,
+)
 from newsletter.domain.model import Announcement
-from newsletter.ingest.feed_check import Comparison, Known, State, compare
-from newsletter.sources import Growing
+from newsletter.ingest.feed_check import FeedComparison, FeedState, KnownListings, compare
+from newsletter.sources import GrowingSource
 from newsletter.store import papers as shelf
 from newsletter.store import polls
 from newsletter.store import polls as seen
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.announcements import Fetch
+    from newsletter.domain.announcements import FetchRecord
     from newsletter.domain.model import Paper
     from newsletter.sources import PaperSource, Progress
     from newsletter.store import Store
@@ -35,7 +44,7 @@ REMEMBERED = timedelta(days=90)
 """Of what was fetched: longer than strays are sought for, and than a category may be empty."""
 
 
-class Task(NamedTuple):
+class PollRequest(NamedTuple):
     """One announcement for some categories, and what is known of it.
 
     `checked`: it is the newest one of a source that grows, so the source's own list is about it.
@@ -44,29 +53,29 @@ class Task(NamedTuple):
 
     window: Announcement
     categories: tuple[str, ...]
-    history: Sequence[Fetch]
-    looks: Mapping[str, Look]
+    history: Sequence[FetchRecord]
+    looks: Mapping[str, Poll]
     is_out: bool
     checked: bool
     patient: bool
 
     @property
-    def asked(self) -> list[Look]:
+    def asked(self) -> list[Poll]:
         return [self.looks[name] for name in self.categories if name in self.looks]
 
 
-class Harvest(NamedTuple):
+class PollResult(NamedTuple):
     """What one look gave: papers by id, where they may be listed, and what is whole by now."""
 
     papers: Mapping[str, Paper]
-    on_time: Sequence[Entry]
-    late: Sequence[Entry]
-    looks: Mapping[str, Look]
-    whole: Mapping[str, How]
-    comparison: Comparison | None = None
+    on_time: Sequence[ListingEntry]
+    late: Sequence[ListingEntry]
+    looks: Mapping[str, Poll]
+    whole: Mapping[str, CompletedBy]
+    comparison: FeedComparison | None = None
 
 
-def task_of(
+def request_for(
     store: Store,
     categories: Sequence[str],
     day: date,
@@ -74,32 +83,34 @@ def task_of(
     *,
     checked: bool,
     patient: bool,
-) -> Task:
+) -> PollRequest:
     with store.read() as tx:
-        return Task(
+        return PollRequest(
             window=window_of(tx, day, categories),
             categories=tuple(categories),
             history=shelf.fetches(tx, categories, day - REMEMBERED),
-            looks=seen.looks_at(tx, day, now),
+            looks=seen.polls_of(tx, day, now),
             is_out=shelf.is_out(tx, day),
             checked=checked,
             patient=patient,
         )
 
 
-def look(
-    store: Store, source: PaperSource, task: Task, now: datetime, progress: Progress
-) -> Harvest:
+def poll_once(
+    store: Store, source: PaperSource, task: PollRequest, now: datetime, progress: Progress
+) -> PollResult:
     """Ask for the window, compare, and judge what is whole. Raises SourceError."""
     window = task.window
     found = source.submitted(task.categories, window.start, window.end, progress)
     papers = {paper.id: paper for paper in found}
     comparison = None
-    if task.checked and isinstance(source, Growing):
+    if task.checked and isinstance(source, GrowingSource):
         known = partial(_known, store, task)
         comparison = compare(source, task.categories, papers, known, window)
-        if comparison.check.state in (State.STALE, State.EMPTY) and now < feed_from(window.date):
-            comparison = replace(comparison, check=Check(State.EARLY))
+        if comparison.check.state in (FeedState.STALE, FeedState.EMPTY) and now < feed_from(
+            window.date
+        ):
+            comparison = replace(comparison, check=FeedCheck(FeedState.EARLY))
         papers |= {paper.id: paper for paper in comparison.young}
     on_time = entries(papers.values(), dict.fromkeys(task.categories, window.start))
     out = task.is_out or bool(papers) or _shown(source, window, comparison)
@@ -110,21 +121,21 @@ def look(
     whole = _whole(task, looks, comparison, now) if out else _nothing(task, comparison, now)
     held = comparison.late if comparison else ()
     papers |= {paper.id: paper for paper, _ in held}
-    late = [Entry(name, paper.id) for paper, names in held for name in names]
-    return Harvest(papers, on_time, late, looks, whole, comparison)
+    late = [ListingEntry(name, paper.id) for paper, names in held for name in names]
+    return PollResult(papers, on_time, late, looks, whole, comparison)
 
 
-def entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[Entry]:
+def entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[ListingEntry]:
     """What may be listed: each paper in each of its categories that takes papers of its age."""
     return [
-        Entry(category, paper.id)
+        ListingEntry(category, paper.id)
         for paper in found
         for category in paper.categories
         if category in since and paper.published >= since[category]
     ]
 
 
-def keep(store: Store, day: date, now: datetime, harvest: Harvest) -> int:
+def keep(store: Store, day: date, now: datetime, harvest: PollResult) -> int:
     """Keep one look; how many papers it brought that are new in some category."""
     counts = Counter(entry.category for entry in harvest.on_time)
     how = {name: str(one) for name, one in harvest.whole.items()}
@@ -139,57 +150,61 @@ def keep(store: Store, day: date, now: datetime, harvest: Harvest) -> int:
         shelf.list_papers(tx, day, on_time, late=False)
         shelf.list_papers(tx, day, late, late=True)
         shelf.mark_fetched(tx, day, {name: counts[name] for name in how}, now, how)
-        seen.keep_looks(tx, day, harvest.looks)
+        seen.keep_polls(tx, day, harvest.looks)
         if harvest.comparison:
             seen.keep_check(tx, day, harvest.comparison.check, now)
     return len(fresh)
 
 
-def _known(store: Store, task: Task, ids: Sequence[str]) -> Known:
+def _known(store: Store, task: PollRequest, ids: Sequence[str]) -> KnownListings:
     with store.read() as tx:
         dated = shelf.dated_entries(tx, task.categories, ids)
     before = {entry for entry, (day, _) in dated.items() if day < task.window.date}
     late = {entry for entry, (_, is_late) in dated.items() if is_late}
-    return Known(before, dated.keys() - before, late - before)
+    return KnownListings(before, dated.keys() - before, late - before)
 
 
-def _shown(source: PaperSource, window: Announcement, comparison: Comparison | None) -> bool:
+def _shown(source: PaperSource, window: Announcement, comparison: FeedComparison | None) -> bool:
     """Whether arXiv shows the announcement at all, although none of it is in our categories."""
-    if comparison is None or not isinstance(source, Growing):
+    if comparison is None or not isinstance(source, GrowingSource):
         return False
-    return comparison.check.state == State.FRESH or source.shows_any(window.start, window.end)
+    return comparison.check.state == FeedState.FRESH or source.shows_any(window.start, window.end)
 
 
 def _whole(
-    task: Task, looks: Mapping[str, Look], comparison: Comparison | None, now: datetime
-) -> dict[str, How]:
+    task: PollRequest, looks: Mapping[str, Poll], comparison: FeedComparison | None, now: datetime
+) -> dict[str, CompletedBy]:
     """What is whole of a batch that is out."""
-    whole: dict[str, How] = {}
+    whole: dict[str, CompletedBy] = {}
     for name, one in looks.items():
-        how: How | None = How.ONCE
+        how: CompletedBy | None = CompletedBy.ONCE
         if comparison:
-            sight = Sight(
+            sight = Observation(
                 papers=one.papers,
                 named=comparison.named(name),
                 waiting=comparison.waiting(name),
                 low=is_low(one.papers, _past(name, task.history)),
             )
-            how = judge(one, sight, task.window.public_from, now)
+            how = assess(one, sight, task.window.public_from, now)
         if how or not task.patient:
-            whole[name] = how or How.ONCE
+            whole[name] = how or CompletedBy.ONCE
     return whole
 
 
-def _past(category: str, history: Sequence[Fetch]) -> list[int]:
+def _past(category: str, history: Sequence[FetchRecord]) -> list[int]:
     """How many papers a category had in the announcements that are known to have come."""
-    return [one.papers for one in history if one.category == category and one.how != How.NOTHING]
+    return [
+        one.papers for one in history if one.category == category and one.how != CompletedBy.NOTHING
+    ]
 
 
-def _nothing(task: Task, comparison: Comparison | None, now: datetime) -> dict[str, How]:
+def _nothing(
+    task: PollRequest, comparison: FeedComparison | None, now: datetime
+) -> dict[str, CompletedBy]:
     """A day after arXiv's hour nothing at all is an answer, unless its list says otherwise."""
     if now - task.window.public_from < DAY or (comparison and comparison.is_waiting):
         return {}
-    return dict.fromkeys(task.categories, How.NOTHING)
+    return dict.fromkeys(task.categories, CompletedBy.NOTHING)
 
 
 MOST_MISSED = 3
@@ -213,7 +228,7 @@ def window_of(tx: Connection, day: date, categories: Sequence[str]) -> Announcem
 def since_when(
     window: Announcement,
     categories: Sequence[str],
-    history: Sequence[Fetch],
+    history: Sequence[FetchRecord],
     now: datetime,
     lookback: timedelta,
 ) -> dict[str, datetime]:
@@ -232,7 +247,7 @@ def since_when(
     return {category: start for category, start in since.items() if start < window.start}
 
 
-def _led_here(fetch: Fetch, window: Announcement, now: datetime, lookback: timedelta) -> bool:
+def _led_here(fetch: FetchRecord, window: Announcement, now: datetime, lookback: timedelta) -> bool:
     """False for an old date somebody once tried out: a service does not jump over weeks at once.
 
     Between two fetches of one service as much time has passed as between their announcements.

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, previous
-from newsletter.domain.completeness import How
+from newsletter.domain.completeness import CompletedBy
 from newsletter.domain.digest import MAILED
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 
-def with_afterword(tx: Connection, digest: Digest, lookback: timedelta) -> Digest:
+def with_provenance(tx: Connection, digest: Digest, lookback: timedelta) -> Digest:
     """The digest with its crosscheck, and with the withdrawals that its readers were not told of.
 
     A day without mail tells of none: they wait for one that is read.
@@ -69,7 +69,7 @@ def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -
     )
 
 
-class Batch(StrEnum):
+class AnnouncementState(StrEnum):
     """WAITING: nobody looked since it is public; NOTHING: a day later arXiv shows none of it."""
 
     WAITING = "waiting"
@@ -79,34 +79,38 @@ class Batch(StrEnum):
     NOTHING = "nothing announced"
 
 
-class Standing(NamedTuple):
+class AnnouncementStatus(NamedTuple):
     """The newest announcement by the calendar; `missing` are our categories that are not whole."""
 
     date: date
     public_from: datetime
-    batch: Batch
+    batch: AnnouncementState
     missing: tuple[str, ...] = ()
 
 
-def standing(
+def announcement_status(
     store: Store, source: PaperSource, categories: Sequence[str], now: datetime
-) -> Standing:
+) -> AnnouncementStatus:
     """Asks nobody but the database."""
     day = source.newest(now)
     public_from = announcement(day).public_from
     with store.read() as tx:
-        found = seen.looks_at(tx, day, now)
+        found = seen.polls_of(tx, day, now)
         done = {one.category: one for one in shelf.fetches(tx, categories) if one.date == day}
     looks = {name: one for name, one in found.items() if name in categories}
     missing = tuple(sorted(set(categories) - done.keys()))
     if missing:
-        batch = Batch.GROWING if any(one.out_at for one in looks.values()) else Batch.LATE
+        batch = (
+            AnnouncementState.GROWING
+            if any(one.out_at for one in looks.values())
+            else AnnouncementState.LATE
+        )
         if not looks:
-            batch = Batch.WAITING
+            batch = AnnouncementState.WAITING
     else:
-        quiet = all(one.how == How.NOTHING for one in done.values())
-        batch = Batch.NOTHING if quiet else Batch.WHOLE
-    return Standing(day, public_from, batch, missing)
+        quiet = all(one.how == CompletedBy.NOTHING for one in done.values())
+        batch = AnnouncementState.NOTHING if quiet else AnnouncementState.WHOLE
+    return AnnouncementStatus(day, public_from, batch, missing)
 
 
 def is_whole(store: Store, categories: Sequence[str], day: date) -> bool:

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.jobs import housekeeping
-from newsletter.jobs.scheduler import Mornings, scheduler, wake
+from newsletter.jobs.scheduler import DailyScheduler, scheduler, wake
 from newsletter.store import StoreError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from apscheduler.schedulers.base import BaseScheduler
 
-    from newsletter.context import Room
-    from newsletter.jobs.leader import Leader
-    from newsletter.jobs.watchdog import Pulse
+    from newsletter.context import App
+    from newsletter.jobs.leader import LeaderElection
+    from newsletter.jobs.watchdog import SchedulerWatchdog
     from newsletter.store import Store
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ GRACE_SECONDS = 30
 
 
 @contextmanager
-def only_one(store: Store) -> Iterator[None]:
+def single_instance(store: Store) -> Iterator[None]:
     """Raises Trouble where another service has the file. The kernel lets go of it when we die."""
     if not store.is_sqlite:
         yield
@@ -46,7 +46,7 @@ def only_one(store: Store) -> Iterator[None]:
                 f"another serve works on {store.url.database}, and SQLite lets one process write; "
                 "stop that one, or move to PostgreSQL: newsletter db copy"
             )
-            raise Trouble(message) from None
+            raise OperatorError(message) from None
         yield
 
 
@@ -56,15 +56,15 @@ WHAT_NOW = "the log may say why; start the service again"
 
 
 @contextmanager
-def _mornings(room: Room) -> Iterator[Pulse]:
+def _run_scheduler(app: App) -> Iterator[SchedulerWatchdog]:
     """Run the scheduler in a thread of its own, and watch it; the pulse says how it is.
 
     Raises Trouble when it ended by itself or hangs: such a process is started again, not kept.
     """
-    mornings = Mornings(room)
+    mornings = DailyScheduler(app)
     pulse = mornings.pulse
     clock = scheduler(mornings)
-    housekeeping.add_to(clock, room, pulse)
+    housekeeping.add_to(clock, app, pulse)
 
     def run() -> None:
         try:
@@ -74,29 +74,29 @@ def _mornings(room: Room) -> Iterator[Pulse]:
 
     thread = threading.Thread(target=run, name="mornings", daemon=True)
     thread.start()
-    threading.Thread(target=watch, args=(room.stop, clock, pulse), daemon=True).start()
+    threading.Thread(target=watch, args=(app.stop, clock, pulse), daemon=True).start()
     yield pulse
-    trouble = "" if room.stop.is_set() else pulse.trouble()
-    room.stop.set()
+    trouble = "" if app.stop.is_set() else pulse.trouble()
+    app.stop.set()
     if clock.running:
         clock.shutdown(wait=False)
     thread.join(GRACE_SECONDS)
     drained = pulse.drained(GRACE_SECONDS)
-    _resign(mornings.leader)
+    _step_down(mornings.leader)
     if not drained:
         log.warning("not all work came to its end in %d seconds; it is taken up", GRACE_SECONDS)
         _end_at_once(trouble)
     if trouble:
         message = f"{trouble}, {WHAT_NOW}"
-        raise Trouble(message)
+        raise OperatorError(message)
 
 
-def _resign(leader: Leader) -> None:
+def _step_down(leader: LeaderElection) -> None:
     """Give the lease back, if the database lets us: a job that hangs may be in its way."""
 
     def act() -> None:
         with suppress(StoreError):
-            leader.resign()
+            leader.step_down()
 
     giving = threading.Thread(target=act, daemon=True)
     giving.start()
@@ -118,7 +118,7 @@ def _end_at_once(trouble: str) -> NoReturn:
 def watch(
     stop: threading.Event,
     clock: BaseScheduler,
-    pulse: Pulse,
+    pulse: SchedulerWatchdog,
     *,
     wall: Callable[[], float] = time.time,
     steady: Callable[[], float] = time.monotonic,

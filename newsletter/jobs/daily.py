@@ -25,29 +25,29 @@ from newsletter.delivery import planner
 from newsletter.delivery.sender import Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import first_due
-from newsletter.errors import safely
-from newsletter.ingest.fetch import BatchGrowing, Fetched, fetch
+from newsletter.errors import run_guarded
+from newsletter.ingest.fetch import AnnouncementIncomplete, Fetched, fetch
 from newsletter.ingest.status import is_whole
 from newsletter.jobs import tasks
-from newsletter.jobs.instrumentation import note_issues, step
-from newsletter.process import draining
+from newsletter.jobs.instrumentation import record_results, timed_step
+from newsletter.process import stop_on_signal
 from newsletter.rubric_folder import reread, why_missing
-from newsletter.scoring.workload import fresh
+from newsletter.scoring.workload import new_listings
 from newsletter.store import claims, deliveries, digests, monitoring, subscribers
-from newsletter.store.tasks import Ending, Kind, Unit
+from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
-    from newsletter.context import Report, Room
-    from newsletter.delivery.planner import Owed
+    from newsletter.context import App, StageProgress
+    from newsletter.delivery.planner import PlannedDigest
     from newsletter.domain.model import Digest, Rubric
 
 log = logging.getLogger(__name__)
 
 
-class Issue(NamedTuple):
+class RubricResult(NamedTuple):
     """What became of one rubric: its digest and its mails, or the trouble in words.
 
     `sent` are the mails of this run, `already` those that other runs had sent. `announced` counts
@@ -78,9 +78,9 @@ class Held(NamedTuple):
     reason: str
 
 
-class Edition(NamedTuple):
+class DailyRun(NamedTuple):
     date: date
-    issues: tuple[Issue, ...]
+    issues: tuple[RubricResult, ...]
     held: tuple[Held, ...] = ()
 
     @property
@@ -88,94 +88,98 @@ class Edition(NamedTuple):
         return bool(self.held) or any(issue.trouble for issue in self.issues)
 
 
-def run_edition(room: Room, day: date | None, only: str | None, report: Report) -> Edition:
+def run_daily(app: App, day: date | None, only: str | None, report: StageProgress) -> DailyRun:
     """One announcement for every rubric that has readers, or for `only`, whether it has or not.
 
     Everyone is mailed whose weekday it is. One rubric's trouble is its own. Raises what stops all
-    of them: SourceError, BatchLate, BatchGrowing, StoreError, Stopped.
+    of them: SourceError, AnnouncementLate, AnnouncementIncomplete, StoreError, Stopped.
     """
-    rubrics = wanted(room, only)
-    waiting = () if only else held(room)
+    rubrics = rubrics_to_run(app, only)
+    waiting = () if only else held(app)
     if not rubrics:
-        return Edition(day or room.source.newest(room.clock()), (), waiting)
-    date_of = fetch_for(room, rubrics, day, report).date
-    made = make_issues(room, rubrics, date_of, report, by=None)
-    return Edition(date_of, tuple(mail_issues(room, made, report)), waiting)
+        return DailyRun(day or app.source.newest(app.clock()), (), waiting)
+    date_of = fetch_for(app, rubrics, day, report).date
+    made = make_digests(app, rubrics, date_of, report, by=None)
+    return DailyRun(date_of, tuple(deliver_digests(app, made, report)), waiting)
 
 
-def make_edition(room: Room, report: Report) -> Edition:
+def build_digests(app: App, report: StageProgress) -> DailyRun:
     """The newest announcement for every rubric that has readers, frozen and not mailed.
 
     Whose mail is due first says by when the scores are wanted. Raises as `run_edition` does, and
-    BatchGrowing while no rubric's categories are whole.
+    AnnouncementIncomplete while no rubric's categories are whole.
     """
-    rubrics = wanted(room, None)
+    rubrics = rubrics_to_run(app, None)
     if not rubrics:
-        return Edition(room.source.newest(room.clock()), (), held(room))
-    date_of, rubrics = whole_today(room, rubrics, report)
-    by = first_wanted(room, rubrics, date_of)
-    return Edition(date_of, tuple(make_issues(room, rubrics, date_of, report, by)), held(room))
+        return DailyRun(app.source.newest(app.clock()), (), held(app))
+    date_of, rubrics = complete_rubrics(app, rubrics, report)
+    by = first_send_time(app, rubrics, date_of)
+    return DailyRun(date_of, tuple(make_digests(app, rubrics, date_of, report, by)), held(app))
 
 
-def first_wanted(room: Room, rubrics: Iterable[Rubric], day: date) -> datetime | None:
+def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime | None:
     """When the first reader of what is not made yet is due; None where nobody is."""
-    open_ones = unmade(room, rubrics, day)
-    with room.store.read() as tx:
-        readers = [one for rubric in open_ones for one in monitoring.wishes(tx, rubric.slug)]
-    return first_due(day, readers, room.settings.zone, room.settings.send_at)
+    open_ones = missing_digests(app, rubrics, day)
+    with app.store.read() as tx:
+        readers = [
+            one for rubric in open_ones for one in monitoring.send_preferences(tx, rubric.slug)
+        ]
+    return first_due(day, readers, app.settings.zone, app.settings.send_at)
 
 
-def unmade(room: Room, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
-    with room.store.read() as tx:
+def missing_digests(app: App, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
+    with app.store.read() as tx:
         made = digests.made_on(tx, day)
     return [rubric for rubric in rubrics if rubric.slug not in made]
 
 
-def wanted(room: Room, only: str | None) -> list[Rubric]:
+def rubrics_to_run(app: App, only: str | None) -> list[Rubric]:
     """The rubrics a morning is for, as their files are now. Nobody pays for one nobody reads."""
-    reread(room.rubrics)
+    reread(app.rubrics)
     if only is not None:
-        return [room.rubrics[only]]
-    with room.store.read() as tx:
+        return [app.rubrics[only]]
+    with app.store.read() as tx:
         read = subscribers.readers(tx).keys()
-    return [rubric for slug, rubric in sorted(room.rubrics.items()) if slug in read]
+    return [rubric for slug, rubric in sorted(app.rubrics.items()) if slug in read]
 
 
-def held(room: Room) -> tuple[Held, ...]:
+def held(app: App) -> tuple[Held, ...]:
     """Who waits for a rubric that is not there or can't be read. All others are served."""
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         read = subscribers.readers(tx)
-    lacking = sorted(read.keys() - room.rubrics.keys())
-    return tuple(Held(slug, read[slug], why_missing(room.rubrics, slug)) for slug in lacking)
+    lacking = sorted(read.keys() - app.rubrics.keys())
+    return tuple(Held(slug, read[slug], why_missing(app.rubrics, slug)) for slug in lacking)
 
 
-def whole_today(room: Room, rubrics: list[Rubric], report: Report) -> tuple[date, list[Rubric]]:
+def complete_rubrics(
+    app: App, rubrics: list[Rubric], report: StageProgress
+) -> tuple[date, list[Rubric]]:
     """The newest announcement, and the rubrics for which all of it is there."""
     try:
-        return fetch_for(room, rubrics, None, report, settle=True).date, rubrics
-    except BatchGrowing as growing:
-        whole = [one for one in rubrics if is_whole(room.store, one.categories, growing.date)]
+        return fetch_for(app, rubrics, None, report, settle=True).date, rubrics
+    except AnnouncementIncomplete as growing:
+        whole = [one for one in rubrics if is_whole(app.store, one.categories, growing.date)]
         if not whole:
             raise
         return growing.date, whole
 
 
 def fetch_for(
-    room: Room,
+    app: App,
     rubrics: list[Rubric],
     day: date | None,
-    report: Report,
+    report: StageProgress,
     *,
     settle: bool = False,
 ) -> Fetched:
-    with step(room, "fetch", day, keep=True) as line:
+    with timed_step(app, "fetch", day, keep=True) as line:
         done = fetch(
-            room.store,
-            room.source,
+            app.store,
+            app.source,
             sorted({category for rubric in rubrics for category in rubric.categories}),
             day,
-            room.clock(),
-            lookback_days=room.settings.lookback_days,
+            app.clock(),
+            lookback_days=app.settings.lookback_days,
             progress=lambda done, total: report("Fetching", done, total),
             settle=settle,
         )
@@ -183,53 +187,60 @@ def fetch_for(
     return done
 
 
-def make_issues(
-    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None
-) -> list[Issue]:
+def make_digests(
+    app: App, rubrics: list[Rubric], day: date, report: StageProgress, by: datetime | None
+) -> list[RubricResult]:
     """Each rubric's digest, made and frozen, or why it could not be."""
-    with step(room, "score", day, keep=True) as line:
+    with timed_step(app, "score", day, keep=True) as line:
         # What fails for all is met again, and told, where each rubric's digest is made.
-        line["idle"] = not place(room, tasks.groups(unmade(room, rubrics, day), day, by), report)
-        open_ones = [Unit(Kind.DIGEST, day, (one.slug,), by) for one in unmade(room, rubrics, day)]
-        placed = zip(open_ones, place(room, open_ones, report), strict=True)
+        line["idle"] = not dispatch(
+            app, tasks.scoring_groups(missing_digests(app, rubrics, day), day, by), report
+        )
+        open_ones = [
+            Task(TaskKind.DIGEST, day, (one.slug,), by)
+            for one in missing_digests(app, rubrics, day)
+        ]
+        placed = zip(open_ones, dispatch(app, open_ones, report), strict=True)
         endings = {unit.ids[0]: ending for unit, ending in placed}
-    made = [_issue(room, rubric, day, endings.get(rubric.slug, Ending())) for rubric in rubrics]
-    note_issues(room, day, [(one.rubric.slug, one.digest, one.trouble) for one in made])
+    made = [_issue(app, rubric, day, endings.get(rubric.slug, TaskResult())) for rubric in rubrics]
+    record_results(app, day, [(one.rubric.slug, one.digest, one.trouble) for one in made])
     return made
 
 
-def _issue(room: Room, rubric: Rubric, day: date, ending: Ending) -> Issue:
+def _issue(app: App, rubric: Rubric, day: date, ending: TaskResult) -> RubricResult:
     if ending.trouble:
-        announced = len(fresh(room, rubric, day))
-        return Issue(rubric, ending.digest, trouble=ending.trouble, announced=announced)
+        announced = len(new_listings(app, rubric, day))
+        return RubricResult(rubric, ending.digest, trouble=ending.trouble, announced=announced)
     if ending.digest:
-        return Issue(rubric, ending.digest, digest_id=ending.digest_id)
-    with room.store.read() as tx:
+        return RubricResult(rubric, ending.digest, digest_id=ending.digest_id)
+    with app.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
     if stored is None:
-        return Issue(rubric, trouble="its digest was made and is not there; run again")
-    return Issue(rubric, stored[1], digest_id=stored[0])
+        return RubricResult(rubric, trouble="its digest was made and is not there; run again")
+    return RubricResult(rubric, stored[1], digest_id=stored[0])
 
 
-def mail_issues(room: Room, made: Iterable[Issue], report: Report) -> list[Issue]:
+def deliver_digests(
+    app: App, made: Iterable[RubricResult], report: StageProgress
+) -> list[RubricResult]:
     """Send everyone what he is owed up to that date; what is done already is only counted."""
     issues = list(made)
-    owed = {issue.rubric.slug: _owed(room, issue) for issue in issues}
-    tallies = mail(room, [one for found in owed.values() for one in found], report)
+    owed = {issue.rubric.slug: _owed(app, issue) for issue in issues}
+    tallies = send_deliveries(app, [one for found in owed.values() for one in found], report)
     return [
         _mailed(issue, [tallies[one.digest_id] for one in owed[issue.rubric.slug]])
         for issue in issues
     ]
 
 
-def _owed(room: Room, issue: Issue) -> list[Owed]:
+def _owed(app: App, issue: RubricResult) -> list[PlannedDigest]:
     """The digests that readers of the rubric wait for now that this issue is there."""
     if issue.digest is None or issue.digest_id is None:
         return []
-    return planner.owe_all(room.store, issue.rubric.slug, issue.digest.date, room.clock())
+    return planner.plan_all(app.store, issue.rubric.slug, issue.digest.date, app.clock())
 
 
-def _mailed(issue: Issue, tallies: Sequence[Tally]) -> Issue:
+def _mailed(issue: RubricResult, tallies: Sequence[Tally]) -> RubricResult:
     if not tallies:
         return issue
     counts: Counter[str] = Counter()
@@ -239,33 +250,35 @@ def _mailed(issue: Issue, tallies: Sequence[Tally]) -> Issue:
     return issue._replace(tally=Tally(**counts, halted_reason=trouble), trouble=trouble)
 
 
-def mail(room: Room, owed: Sequence[Owed], report: Report) -> dict[int, Tally]:
+def send_deliveries(
+    app: App, owed: Sequence[PlannedDigest], report: StageProgress
+) -> dict[int, Tally]:
     """Send what is written down as owed of these digests; how each stands. Raises Stopped.
 
     The trouble of one digest is in its tally and its own.
     """
-    with room.store.begin() as tx:
-        claims.expire(tx, room.clock(), process.is_gone)
+    with app.store.begin() as tx:
+        claims.expire(tx, app.clock(), process.is_dead)
         counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in owed}
     if not owed:
         return {}
     lanes = [
         lane
         for one in owed
-        for lane in tasks.lanes(
+        for lane in tasks.shards(
             one.digest_id, one.day, counts[one.digest_id].get(DeliveryState.PENDING, 0)
         )
     ]
-    said: dict[int, list[Ending]] = {one.digest_id: [] for one in owed}
-    with draining(room.stop), step(room, "send", keep=True) as line:
+    said: dict[int, list[TaskResult]] = {one.digest_id: [] for one in owed}
+    with stop_on_signal(app.stop), timed_step(app, "send", keep=True) as line:
         line["idle"] = not lanes
-        for lane, ending in zip(lanes, place(room, lanes, report), strict=True):
+        for lane, ending in zip(lanes, dispatch(app, lanes, report), strict=True):
             said[int(lane.ids[0])].append(ending)
-    return {digest_id: _tally(room, digest_id, endings) for digest_id, endings in said.items()}
+    return {digest_id: _tally(app, digest_id, endings) for digest_id, endings in said.items()}
 
 
-def _tally(room: Room, digest_id: int, endings: Iterable[Ending]) -> Tally:
-    with room.store.read() as tx:
+def _tally(app: App, digest_id: int, endings: Iterable[TaskResult]) -> Tally:
+    with app.store.read() as tx:
         counts = deliveries.count(tx, digest_id)
     states = {state.value: number for state, number in counts.items()}
     trouble = next((ending.trouble for ending in endings if ending.trouble), "")
@@ -273,16 +286,16 @@ def _tally(room: Room, digest_id: int, endings: Iterable[Ending]) -> Tally:
     return Tally(**states, halted_reason=trouble, sent=sent)
 
 
-def place(room: Room, todo: Sequence[Unit], report: Report) -> list[Ending]:
+def dispatch(app: App, todo: Sequence[Task], report: StageProgress) -> list[TaskResult]:
     """Have units done wherever the engine has them done; what became of each. Raises Stopped."""
-    return room.engine.run(todo, partial(work, room, report), report, room.stop)
+    return app.engine.run(todo, partial(handle_task, app, report), report, app.stop)
 
 
-def work(room: Room, report: Report, unit: Unit) -> Ending:
+def handle_task(app: App, report: StageProgress, unit: Task) -> TaskResult:
     """Do one unit here. Raises nothing but Stopped."""
     named = {"edition": unit.day.isoformat()}
-    if unit.kind is Kind.DIGEST:
+    if unit.kind is TaskKind.DIGEST:
         named["rubric"] = unit.ids[0]
     with logs.bound(**named):
-        ending, trouble = safely(str(unit), partial(tasks.do, room, unit, report))
-    return ending or Ending(trouble)
+        ending, trouble = run_guarded(str(unit), partial(tasks.run_task, app, unit, report))
+    return ending or TaskResult(trouble)

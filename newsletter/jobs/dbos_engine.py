@@ -21,10 +21,10 @@ from newsletter import process
 from newsletter.errors import Stopped
 from newsletter.jobs import reaper
 from newsletter.jobs.engine import AT_ONCE
-from newsletter.jobs.reaper import Rhythm
+from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.settings import SettingsError
 from newsletter.store import leases, tasks
-from newsletter.store.tasks import Ending, Kind, Placed, Unit
+from newsletter.store.tasks import Task, TaskAttempt, TaskKind, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.context import Do, Engine, Report
+    from newsletter.context import Engine, RunTask, StageProgress
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
-QUEUES = {"make": 2, "mail": AT_ONCE[Kind.MAIL]}
+QUEUES = {"make": 2, "mail": AT_ONCE[TaskKind.MAIL]}
 """Units of a queue that one worker does at once: mail never waits behind a long reading."""
-QUEUE_OF = {Kind.SCORE: "make", Kind.DIGEST: "make", Kind.MAIL: "mail"}
+QUEUE_OF = {TaskKind.SCORE: "make", TaskKind.DIGEST: "make", TaskKind.MAIL: "mail"}
 LOOK_SECONDS = 0.25
 """Between a worker's looks for new units. Each look takes about a millisecond."""
 APPLICATION = "newsletter"
@@ -50,24 +50,24 @@ PAGE = 500
 KEPT = timedelta(days=7)
 NOBODY = 30
 """Looks, of about a second, after which it is asked whether anybody works at all."""
-STAGES = {Kind.SCORE: "Scoring", Kind.DIGEST: "Making", Kind.MAIL: "Sending"}
+STAGES = {TaskKind.SCORE: "Scoring", TaskKind.DIGEST: "Making", TaskKind.MAIL: "Sending"}
 
 
-class Dbos:
+class DbosEngine:
     """Workers that share a PostgreSQL database. Raises SettingsError where that can't be."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], datetime], rhythm: Rhythm | None = None
+        self, store: Store, clock: Callable[[], datetime], rhythm: HeartbeatConfig | None = None
     ) -> None:
-        refuse_unfit(store)
+        require_dbos(store)
         self._store = store
         self._clock = clock
-        self._rhythm = rhythm or Rhythm()
+        self._rhythm = rhythm or HeartbeatConfig()
         self._left: list[tuple[str, int]] = []
 
     def run(
-        self, wanted: Sequence[Unit], do: Do, report: Report, stop: threading.Event
-    ) -> list[Ending]:
+        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+    ) -> list[TaskResult]:
         """Place the units and wait. They go on where they are if we are stopped meanwhile."""
         del do
         self._client  # noqa: B018 - it makes its tables, which waits for all transactions
@@ -83,8 +83,8 @@ class Dbos:
 
     def _wait(
         self, ids: Sequence[str], report: Callable[[int, int], None], stop: threading.Event
-    ) -> dict[str, Ending]:
-        ended: dict[str, Ending] = {}
+    ) -> dict[str, TaskResult]:
+        ended: dict[str, TaskResult] = {}
         waiting, rounds = set(ids), 0
         while waiting:
             with self._store.read() as tx:
@@ -101,10 +101,10 @@ class Dbos:
         return ended
 
     @contextmanager
-    def working(self, do: Do, stop: threading.Event, name: str) -> Iterator[None]:
-        owner = f"{process.me()}/{name}"
+    def working(self, do: RunTask, stop: threading.Event, name: str) -> Iterator[None]:
+        owner = f"{process.process_id()}/{name}"
         with self._store.begin() as tx:
-            reaper.move_in(tx, owner, self._clock(), self._rhythm)
+            reaper.register_worker(tx, owner, self._clock(), self._rhythm)
         ended = threading.Event()
         try:
             self._launch(owner, partial(self._do, do, stop, owner))
@@ -123,7 +123,7 @@ class Dbos:
         finally:
             self._hand_back()
             with self._store.begin() as tx:
-                leases.goodbye(tx, owner)
+                leases.deregister(tx, owner)
 
     def tidy(self, now: datetime) -> None:
         """DBOS keeps every workflow for ever, with what it was given."""
@@ -146,7 +146,7 @@ class Dbos:
             application_name=APPLICATION,
         )
 
-    def _place(self, tx: Connection, placed: Sequence[Placed]) -> None:
+    def _place(self, tx: Connection, placed: Sequence[TaskAttempt]) -> None:
         """In the transaction that opens the generation: neither is ever there alone."""
         for one in placed:
             options = {
@@ -181,7 +181,7 @@ class Dbos:
                 name, worker_concurrency=at_once, polling_interval_sec=LOOK_SECONDS
             )
 
-    def _do(self, do: Do, stop: threading.Event, owner: str, unit_id: str, gen: int) -> None:
+    def _do(self, do: RunTask, stop: threading.Event, owner: str, unit_id: str, gen: int) -> None:
         with suppress(Stopped), ExitStack() as unfinished:
             # Also where the database goes away: we are alive, so nobody else would look for it.
             unfinished.callback(self._left.append, (unit_id, gen))
@@ -197,9 +197,9 @@ class Dbos:
 
     def _sweep(self) -> None:
         self._hand_back()
-        reaper.sweep(self._store, self._waiting, self._place, self._clock(), self._rhythm)
+        reaper.reap(self._store, self._waiting, self._place, self._clock(), self._rhythm)
 
-    def _waiting(self, some: Sequence[Placed], living: Collection[str]) -> set[str]:
+    def _waiting(self, some: Sequence[TaskAttempt], living: Collection[str]) -> set[str]:
         """Those that DBOS will hand out, or has just handed to a living worker."""
         named = {_workflow_id(one): one.id for one in some}
         flows = self._client.list_workflows(
@@ -221,7 +221,7 @@ class Dbos:
             self._left.pop(0)
 
 
-def refuse_unfit(store: Store) -> None:
+def require_dbos(store: Store) -> None:
     """Raise SettingsError unless DBOS can work here."""
     if store.is_sqlite:
         message = (
@@ -245,8 +245,8 @@ def _library() -> Any:  # noqa: ANN401 - a module
     return dbos
 
 
-def _workflow_id(one: Placed) -> str:
+def _workflow_id(one: TaskAttempt) -> str:
     return f"{one.id}:{one.gen}"
 
 
-_: type[Engine] = Dbos
+_: type[Engine] = DbosEngine

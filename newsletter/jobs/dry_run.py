@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.jobs.daily import fetch_for, wanted
+from newsletter.jobs.daily import fetch_for, rubrics_to_run
 from newsletter.scoring.cost import price
-from newsletter.scoring.workload import fresh, scoring_limits, triaged
+from newsletter.scoring.workload import new_listings, scoring_limits, triaged
 from newsletter.store import digests, subscribers
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.context import Report, Room
+    from newsletter.context import App, StageProgress
     from newsletter.domain.model import Rubric
 
 
-class Quote(NamedTuple):
+class CostPreview(NamedTuple):
     """One rubric's run: papers not scored yet, and the most they may cost (nano-dollars)."""
 
     rubric: str
@@ -26,25 +26,25 @@ class Quote(NamedTuple):
     readers: int
 
 
-def quote_edition(
-    room: Room, day: date | None, only: str | None, report: Report
-) -> tuple[date, list[Quote]]:
+def preview_cost(
+    app: App, day: date | None, only: str | None, report: StageProgress
+) -> tuple[date, list[CostPreview]]:
     """Fetches, and does nothing else."""
-    rubrics = wanted(room, only)
+    rubrics = rubrics_to_run(app, only)
     if not rubrics:
-        return day or room.source.newest(room.clock()), []
-    fetched = fetch_for(room, rubrics, day, report)
-    return fetched.date, [_quote(room, rubric, fetched.date) for rubric in rubrics]
+        return day or app.source.newest(app.clock()), []
+    fetched = fetch_for(app, rubrics, day, report)
+    return fetched.date, [_quote(app, rubric, fetched.date) for rubric in rubrics]
 
 
-def _quote(room: Room, rubric: Rubric, day: date) -> Quote:
-    with room.store.read() as tx:
+def _quote(app: App, rubric: Rubric, day: date) -> CostPreview:
+    with app.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
         readers = subscribers.readers(tx).get(rubric.slug, 0)
     if stored:
-        return Quote(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
-    listings = fresh(room, rubric, day)
-    to_read = triaged(room, rubric, day, listings).to_read
-    missing, upper = price(room, rubric, day, to_read)
-    at_most = min(upper, scoring_limits(room).budget_nanos)
-    return Quote(rubric.slug, len(listings), missing, at_most, readers)
+        return CostPreview(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
+    listings = new_listings(app, rubric, day)
+    to_read = triaged(app, rubric, day, listings).to_read
+    missing, upper = price(app, rubric, day, to_read)
+    at_most = min(upper, scoring_limits(app).budget_nanos)
+    return CostPreview(rubric.slug, len(listings), missing, at_most, readers)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from newsletter.jobs.tasks import Made, composed
 from newsletter.scoring.replay import StoredDay, rescore
-from newsletter.scoring.workload import left_over, scoring_limits, triaged
+from newsletter.scoring.workload import late_listings, scoring_limits, triaged
 from newsletter.store import digests, papers
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.context import Report, Room
+    from newsletter.context import App, StageProgress
     from newsletter.domain.model import Digest, Listing, Rubric
 
 SHOWN = 12
@@ -37,30 +37,30 @@ def older_version(digest: Digest, rubric: Rubric, file: str) -> str:
     )
 
 
-def fresh_digest(room: Room, rubric: Rubric, day: date, report: Report) -> Made:
+def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> Made:
     """What the rubric would give as it stands now, whether or not the day has its digest.
 
     It is scored under the account of replays, within a budget of this call's own; nothing is
     frozen, and no digest's cost changes.
     """
-    listings = _announced(room, rubric, day)
-    found = triaged(room, rubric, day, listings)
+    listings = _announced(app, rubric, day)
+    found = triaged(app, rubric, day, listings)
     scored = rescore(
-        room.store,
-        room.scorer,
+        app.store,
+        app.scorer,
         rubric,
         StoredDay(day, found.to_read),
-        scoring_limits(room),
-        clock=room.clock,
+        scoring_limits(app),
+        clock=app.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return composed(room, rubric, day, listings, found, scored)
+    return composed(app, rubric, day, listings, found, scored)
 
 
-def _announced(room: Room, rubric: Rubric, day: date) -> list[Listing]:
+def _announced(app: App, rubric: Rubric, day: date) -> list[Listing]:
     """The papers of the day but those of the rubric's other digests."""
-    with room.store.read() as tx:
-        listings = [*papers.listed(tx, rubric.categories, day), *left_over(tx, rubric, day)]
+    with app.store.read() as tx:
+        listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         stored = digests.load(tx, rubric.slug, day)
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
     if stored:

@@ -15,27 +15,27 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from newsletter import logs
-from newsletter.store.tasks import Ending, Kind, Unit
+from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
     from datetime import datetime
 
-    from newsletter.context import Do, Engine, Report
+    from newsletter.context import Engine, RunTask, StageProgress
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = {Kind.MAIL: 4}
+AT_ONCE = {TaskKind.MAIL: 4}
 """Units of a kind that one process does at once; one of the others, whose calls are many."""
 
 
-class Local:
+class LocalEngine:
     """Threads of this process. What each unit has done is in its own tables."""
 
     def run(
-        self, wanted: Sequence[Unit], do: Do, report: Report, stop: threading.Event
-    ) -> list[Ending]:
+        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+    ) -> list[TaskResult]:
         del report, stop
         hands = min((AT_ONCE.get(unit.kind, 1) for unit in wanted), default=1)
         if hands == 1 or len(wanted) == 1:
@@ -45,7 +45,9 @@ class Local:
             acts = [logs.carried(do) for _ in wanted]
             return list(pool.map(lambda act, unit: act(unit), acts, wanted))
 
-    def working(self, do: Do, stop: threading.Event, name: str) -> AbstractContextManager[None]:
+    def working(
+        self, do: RunTask, stop: threading.Event, name: str
+    ) -> AbstractContextManager[None]:
         del do, stop, name
         return nullcontext()
 
@@ -53,4 +55,4 @@ class Local:
         """There is nothing."""
 
 
-_: type[Engine] = Local
+_: type[Engine] = LocalEngine

@@ -17,14 +17,14 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from newsletter.delivery.batch_sender import settle_lost
+from newsletter.delivery.batch_sender import recover_lost
 from newsletter.domain.mail import EventKind
-from newsletter.errors import Stopped, safely
+from newsletter.errors import Stopped, run_guarded
 from newsletter.inbound import processor
 from newsletter.inbound.suppression_sync import pass_on_erasures, sync, welcome_back
 from newsletter.mailers.imap import MailboxError
-from newsletter.operations.alerting import tell_operator
-from newsletter.operations.healthcheck_ping import give_sign
+from newsletter.operations.alerting import report_alerts
+from newsletter.operations.healthcheck_ping import ping
 from newsletter.store import (
     events,
     first_mails,
@@ -34,7 +34,7 @@ from newsletter.store import (
     signups,
     soft_bounces,
 )
-from newsletter.store.incidents import EVERYONE, NO_DAY, TroubleKind
+from newsletter.store.incidents import EVERYONE, NO_DAY, IncidentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler
     from sqlalchemy import Connection
 
-    from newsletter.context import Room
-    from newsletter.jobs.watchdog import Pulse
+    from newsletter.context import App
+    from newsletter.jobs.watchdog import SchedulerWatchdog
 
-    Duty = Callable[[Room, datetime], object]
+    Duty = Callable[[App, datetime], object]
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +57,18 @@ AFTER_START = timedelta(minutes=10)
 """One night's work is done soon after a start: not every machine is up at that hour."""
 
 
-def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
+def add_to(scheduler: BaseScheduler, app: App, pulse: SchedulerWatchdog) -> None:
     """Give `scheduler` a job for the rounds and one for the nights.
 
     One that comes while the last still runs finds the lock taken; the scheduler would warn of it.
     """
 
-    def noted(name: str, act: Callable[[Room], None], turn: Lock) -> None:
+    def noted(name: str, act: Callable[[App], None], turn: Lock) -> None:
         if not turn.acquire(blocking=False):
             return
         try:
             with pulse.job(name):
-                act(room)
+                act(app)
         finally:
             turn.release()
 
@@ -78,7 +78,7 @@ def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
         "interval",
         args=("round", do_round, Lock()),
         minutes=ROUND_MINUTES,
-        next_run_time=room.clock(),
+        next_run_time=app.clock(),
         id="round",
         **once,
     )
@@ -86,145 +86,148 @@ def add_to(scheduler: BaseScheduler, room: Room, pulse: Pulse) -> None:
         noted,
         "cron",
         args=("night", do_night, Lock()),
-        timezone=room.settings.zone,
-        next_run_time=room.clock() + AFTER_START,
+        timezone=app.settings.zone,
+        next_run_time=app.clock() + AFTER_START,
         id="night",
         **NIGHT,
         **once,
     )
 
 
-def do_round(room: Room) -> None:
+def do_round(app: App) -> None:
     # Whoever has to know of trouble is told before anything else can fail.
-    told = (tell_operator, give_sign)
-    _do(room, (*told, settle_groups, read_mailbox, work_off, free_who_came_back, erase_elsewhere))
+    told = (report_alerts, ping)
+    _do(app, (*told, settle_groups, read_mailbox, work_off, free_who_came_back, erase_elsewhere))
 
 
-def do_night(room: Room) -> None:
+def do_night(app: App) -> None:
     forget = (forget_signups, forget_events, forget_mails, forget_scores, forget_letters)
     # Readers are tried again before the events are forgotten that ended them.
-    _do(room, (try_bounced_again, *forget, forget_troubles, forget_units, compare_lists))
+    _do(app, (try_bounced_again, *forget, forget_troubles, forget_units, compare_lists))
 
 
-def _do(room: Room, duties: Sequence[Duty]) -> None:
+def _do(app: App, duties: Sequence[Duty]) -> None:
     for duty in duties:
-        if room.stop.is_set():
+        if app.stop.is_set():
             return
         name = duty.__name__.replace("_", " ")
         try:
-            _, trouble = safely(name, partial(duty, room, room.clock()))
+            _, trouble = run_guarded(name, partial(duty, app, app.clock()))
         except Stopped:
             return
         if trouble:
             log.warning("%s: %s", name, trouble)
 
 
-def settle_groups(room: Room, _now: datetime) -> None:
+def settle_groups(app: App, _now: datetime) -> None:
     """Withdraw what a dead process may have handed over, while there is time for it."""
-    if room.groups is not None and (lost := settle_lost(room.store, room.groups, room.clock)):
+    if app.groups is not None and (lost := recover_lost(app.store, app.groups, app.clock)):
         log.warning("%d groups of mails were left by a process that is gone", lost)
 
 
-def read_mailbox(room: Room, now: datetime) -> None:
+def read_mailbox(app: App, now: datetime) -> None:
     """Store what came by IMAP. Nobody vouches for its From: only a token proves whose it is."""
-    if room.mailbox is None:
+    if app.mailbox is None:
         return
 
     def take(raw: bytes, sender: str, recipients: Sequence[str]) -> None:
-        processor.take(room.store, raw, sender, recipients, now, aligned=False)
+        processor.take(app.store, raw, sender, recipients, now, aligned=False)
 
     try:
-        taken = room.mailbox.collect(take, room.links, room.stop)
+        taken = app.mailbox.collect(take, app.links, app.stop)
     except MailboxError as fault:
-        with room.store.begin() as tx:
-            incidents.note(tx, TroubleKind.MAILBOX, EVERYONE, NO_DAY, str(fault), now)
+        with app.store.begin() as tx:
+            incidents.record_incident(tx, IncidentKind.MAILBOX, EVERYONE, NO_DAY, str(fault), now)
         raise
-    with room.store.begin() as tx:
-        incidents.settle(tx, TroubleKind.MAILBOX, EVERYONE)
+    with app.store.begin() as tx:
+        incidents.resolve_incident(tx, IncidentKind.MAILBOX, EVERYONE)
     if taken:
         log.info("%d mails came in", taken)
 
 
-def work_off(room: Room, now: datetime) -> None:
-    carried = (room.store, room.mailer, room.renderer, room.links, room.sender, room.rubrics)
-    processor.work_off(processor.Post(*carried, safely=safely), now)
+def work_off(app: App, now: datetime) -> None:
+    carried = (app.store, app.mailer, app.renderer, app.links, app.sender, app.rubrics)
+    processor.work_off(processor.MailContext(*carried, safely=run_guarded), now)
 
 
-def free_who_came_back(room: Room, now: datetime) -> None:
-    if room.lists is not None:
-        welcome_back(room.store, room.lists, now)
+def free_who_came_back(app: App, now: datetime) -> None:
+    if app.lists is not None:
+        welcome_back(app.store, app.lists, now)
 
 
-def erase_elsewhere(room: Room, now: datetime) -> None:
-    if told := pass_on_erasures(room.store, room.lists, now):
+def erase_elsewhere(app: App, now: datetime) -> None:
+    if told := pass_on_erasures(app.store, app.lists, now):
         log.info("%d erasures passed on", told)
 
 
-def try_bounced_again(room: Room, now: datetime) -> None:
+def try_bounced_again(app: App, now: datetime) -> None:
     """One mail a week to each reader whom soft bounces ended, for a month."""
     last, more = "", True
-    while more and not room.stop.is_set():
-        with room.store.begin() as tx:
+    while more and not app.stop.is_set():
+        with app.store.begin() as tx:
             last = soft_bounces.review_page(tx, now, last)
         more = bool(last)
 
 
-def forget_signups(room: Room, now: datetime) -> None:
-    with room.store.begin() as tx:
+def forget_signups(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
         signups.purge(tx, now)
         first_mails.forget_old(tx, now)
 
 
-def forget_events(room: Room, now: datetime) -> None:
+def forget_events(app: App, now: datetime) -> None:
     for kind in EventKind:
-        _in_pages(room, partial(events.forget_page, kind=kind, now=now))
+        _in_pages(app, partial(events.forget_page, kind=kind, now=now))
 
 
-def forget_mails(room: Room, now: datetime) -> None:
-    with room.store.read() as tx:
+def forget_mails(app: App, now: datetime) -> None:
+    with app.store.read() as tx:
         outlived = retention.outlived(tx, now)
     for digest_id in outlived:
-        _in_pages(room, partial(retention.forget_page, digest_id=digest_id))
+        _in_pages(app, partial(retention.forget_page, digest_id=digest_id))
 
 
-def forget_scores(room: Room, now: datetime) -> None:
+def forget_scores(app: App, now: datetime) -> None:
     """What digests of long ago did not pick: the largest tables of a service with many rubrics."""
-    before, last = now - timedelta(days=room.settings.scores_kept_days), 0
-    while not room.stop.is_set():
-        with room.store.read() as tx:
+    before, last = now - timedelta(days=app.settings.scores_kept_days), 0
+    while not app.stop.is_set():
+        with app.store.read() as tx:
             outlived = retention.scored_until(tx, before, last)
         if not outlived:
             return
         for last in outlived:
-            _in_pages(room, partial(retention.forget_scores_page, digest_id=last))
+            _in_pages(app, partial(retention.forget_scores_page, digest_id=last))
 
 
-def _in_pages(room: Room, forget: Callable[[Connection], bool]) -> None:
+def _in_pages(app: App, forget: Callable[[Connection], bool]) -> None:
     """Forget page by page, each in a transaction of its own, until no more is said to be left."""
     more = True
-    while more and not room.stop.is_set():
-        with room.store.begin() as tx:
+    while more and not app.stop.is_set():
+        with app.store.begin() as tx:
             more = forget(tx)
 
 
-def forget_letters(room: Room, now: datetime) -> None:
-    with room.store.begin() as tx:
+def forget_letters(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
         inbound.forget_old(tx, now)
 
 
-def forget_troubles(room: Room, now: datetime) -> None:
-    with room.store.begin() as tx:
+def forget_troubles(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
         incidents.forget_old(tx, now)
 
 
-def forget_units(room: Room, now: datetime) -> None:
-    room.engine.tidy(now)
+def forget_units(app: App, now: datetime) -> None:
+    app.engine.tidy(now)
 
 
-def compare_lists(room: Room, now: datetime) -> None:
-    if room.lists is None:
+def compare_lists(app: App, now: datetime) -> None:
+    if app.lists is None:
         return
-    done = sync(room.store, room.lists, now, room.stop)
+    done = sync(app.store, app.lists, now, app.stop)
     log.info(
-        "SendGrid's lists: %d learned, %d told, %d freed", done.learned, done.told, done.lifted
+        "SendGridMailer's lists: %d learned, %d told, %d freed",
+        done.learned,
+        done.told,
+        done.lifted,
     )

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 from newsletter import logs
 from newsletter.domain.model import Digest, Outcome
-from newsletter.errors import Stopped, Trouble
+from newsletter.errors import OperatorError, Stopped
 from newsletter.store import StoreError, incidents
-from newsletter.store.incidents import EVERYONE, TroubleKind
+from newsletter.store.incidents import EVERYONE, IncidentKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date
 
-    from newsletter.context import Room
+    from newsletter.context import App
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def step(
-    room: Room, name: str, day: date | None = None, rubric: str = "", *, keep: bool = False
+def timed_step(
+    app: App, name: str, day: date | None = None, rubric: str = "", *, keep: bool = False
 ) -> Iterator[dict[str, object]]:
     """One step of a morning: what is logged inside bears its edition and rubric.
 
@@ -43,46 +43,48 @@ def step(
         seconds = time.monotonic() - started
         log.info(name, extra={**figures, "seconds": round(seconds, 3)})
     if keep:
-        keep_duration(room, name, seconds)
+        keep_duration(app, name, seconds)
 
 
-def keep_duration(room: Room, name: str, seconds: float) -> None:
-    with room.store.begin() as tx:
-        incidents.took(tx, name, seconds, room.clock())
+def keep_duration(app: App, name: str, seconds: float) -> None:
+    with app.store.begin() as tx:
+        incidents.record_duration(tx, name, seconds, app.clock())
 
 
 @contextmanager
-def morning(room: Room) -> Iterator[None]:
+def daily_run_log(app: App) -> Iterator[None]:
     """Keep why nothing could be made for anybody, or that something could."""
     try:
         yield
     except (Stopped, StoreError):
         raise
-    except Trouble as trouble:
-        day = room.source.newest(room.clock())
-        with room.store.begin() as tx:
-            incidents.note(tx, TroubleKind.MORNING, EVERYONE, day, str(trouble), room.clock())
+    except OperatorError as trouble:
+        day = app.source.newest(app.clock())
+        with app.store.begin() as tx:
+            incidents.record_incident(
+                tx, IncidentKind.MORNING, EVERYONE, day, str(trouble), app.clock()
+            )
         raise
-    with room.store.begin() as tx:
-        incidents.settle(tx, TroubleKind.MORNING, EVERYONE)
+    with app.store.begin() as tx:
+        incidents.resolve_incident(tx, IncidentKind.MORNING, EVERYONE)
 
 
-def note_issues(room: Room, day: date, issues: Iterable[tuple[str, Digest | None, str]]) -> None:
+def record_results(app: App, day: date, issues: Iterable[tuple[str, Digest | None, str]]) -> None:
     """Keep which rubrics (slug, digest, trouble) have no whole digest of the day, and why."""
-    now = room.clock()
-    with room.store.begin() as tx:
+    now = app.clock()
+    with app.store.begin() as tx:
         for slug, digest, trouble in issues:
             if trouble:
-                incidents.note(tx, TroubleKind.SCORING, slug, day, trouble, now)
+                incidents.record_incident(tx, IncidentKind.SCORING, slug, day, trouble, now)
                 continue
-            incidents.settle(tx, TroubleKind.SCORING, slug, day)
+            incidents.resolve_incident(tx, IncidentKind.SCORING, slug, day)
             left = digest.coverage.count(Outcome.UNSCORED_BUDGET) if digest else 0
             if digest and not left:
                 # The money reaches again: what an older day lacked no longer matters.
-                incidents.settle(tx, TroubleKind.BUDGET, slug)
+                incidents.resolve_incident(tx, IncidentKind.BUDGET, slug)
             elif digest:
                 reason = f"The money left {left} of {digest.coverage.announced} papers unread"
-                incidents.note(tx, TroubleKind.BUDGET, slug, day, reason, now)
+                incidents.record_incident(tx, IncidentKind.BUDGET, slug, day, reason, now)
 
 
 def figures(digest: Digest | None) -> dict[str, object]:

@@ -29,7 +29,7 @@ RENEW_SECONDS = 15.0
 BURIED = timedelta(days=1)
 
 
-class Leader:
+class LeaderElection:
     """One process's part. `owner` says who it is, `role` what its heartbeat is called."""
 
     def __init__(
@@ -43,14 +43,14 @@ class Leader:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._owner = owner or process.me()
+        self._owner = owner or process.process_id()
         self._role = role
         self._monotonic = monotonic
         self._seen: tuple[Lease, float] | None = None
         self._renewed: float | None = None
         self._lock = threading.Lock()
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether we lead now; takes the lease where it is free. Raises StoreError."""
         renewed = self._renewed
         fresh = renewed is not None and self._monotonic() - renewed < RENEW_SECONDS
@@ -69,21 +69,21 @@ class Leader:
         now = self._clock()
         until = now + timedelta(seconds=LEASE_SECONDS)
         with self._store.begin() as tx:
-            leases.beat(tx, self._owner, self._role, now)
+            leases.heartbeat(tx, self._owner, self._role, now)
             found = leases.holder(tx, MORNINGS)
             ours = self._may_take(found)
             return ours and leases.take(tx, MORNINGS, self._owner, found, until)
 
-    def resign(self) -> None:
+    def step_down(self) -> None:
         """End in good order: the next process need not wait. Raises StoreError."""
         self._renewed = None
         with self._store.begin() as tx:
             leases.release(tx, MORNINGS, self._owner)
-            leases.goodbye(tx, self._owner)
-            leases.bury(tx, self._clock() - BURIED)
+            leases.deregister(tx, self._owner)
+            leases.delete_stale(tx, self._clock() - BURIED)
 
     def _may_take(self, found: Lease | None) -> bool:
-        if found is None or found.owner == self._owner or process.is_gone(found.owner):
+        if found is None or found.owner == self._owner or process.is_dead(found.owner):
             return True
         if self._seen is None or self._seen[0] != found:
             self._seen = found, self._monotonic()

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter import process
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.store import leases, tasks
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from newsletter.store import Store
-    from newsletter.store.tasks import Open, Placed
+    from newsletter.store.tasks import OpenTask, TaskAttempt
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ ROLE = "worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class HeartbeatConfig:
     """`silent` is after how long a worker counts as dead; clocks that differ by less do no harm.
 
     `lost` is after how long a unit that nobody took is looked for.
@@ -51,14 +51,14 @@ def name_of(owner: str) -> str:
     return owner.split("/", 3)[-1]
 
 
-def alive(tx: Connection, now: datetime, rhythm: Rhythm) -> set[str]:
+def alive(tx: Connection, now: datetime, rhythm: HeartbeatConfig) -> set[str]:
     """The workers that said so a moment ago and are not known to be dead."""
     since = now - rhythm.silent
-    found = (life for life in leases.lives(tx) if life.role == ROLE and life.seen >= since)
-    return {life.owner for life in found if not process.is_gone(life.owner)}
+    found = (life for life in leases.workers(tx) if life.role == ROLE and life.seen >= since)
+    return {life.owner for life in found if not process.is_dead(life.owner)}
 
 
-def move_in(tx: Connection, owner: str, now: datetime, rhythm: Rhythm) -> None:
+def register_worker(tx: Connection, owner: str, now: datetime, rhythm: HeartbeatConfig) -> None:
     """Begin a worker's life. Raises Trouble where another one has its name; a dead one is buried.
 
     Two that believe to be one would each take what the other holds for lost.
@@ -66,19 +66,19 @@ def move_in(tx: Connection, owner: str, now: datetime, rhythm: Rhythm) -> None:
     name = name_of(owner)
     if any(name_of(other) == name for other in alive(tx, now, rhythm)):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
-        raise Trouble(message)
-    for life in leases.lives(tx):
+        raise OperatorError(message)
+    for life in leases.workers(tx):
         if life.role == ROLE and name_of(life.owner) == name:
-            leases.goodbye(tx, life.owner)
-    leases.beat(tx, owner, ROLE, now)
+            leases.deregister(tx, life.owner)
+    leases.heartbeat(tx, owner, ROLE, now)
 
 
-def adrift(
-    found: Sequence[Open],
+def stalled(
+    found: Sequence[OpenTask],
     living: Collection[str],
-    waiting: Callable[[Sequence[Placed]], Collection[str]],
+    waiting: Callable[[Sequence[TaskAttempt]], Collection[str]],
     before: datetime,
-) -> list[Open]:
+) -> list[OpenTask]:
     """Those that nobody works on. `waiting` says which of some the engine still knows of."""
     orphans = [one for one in found if one.owner and one.owner not in living]
     untaken = [one for one in found if not one.owner and one.touched < before]
@@ -86,18 +86,18 @@ def adrift(
     return orphans + [one for one in untaken if one.placed.id not in known]
 
 
-def sweep(
+def reap(
     store: Store,
-    waiting: Callable[[Sequence[Placed], Collection[str]], Collection[str]],
-    place: Callable[[Connection, Sequence[Placed]], None],
+    waiting: Callable[[Sequence[TaskAttempt], Collection[str]], Collection[str]],
+    place: Callable[[Connection, Sequence[TaskAttempt]], None],
     now: datetime,
-    rhythm: Rhythm,
+    rhythm: HeartbeatConfig,
 ) -> int:
     """Place again what is adrift; how many those were."""
     with store.read() as tx:
         found = tasks.open_ones(tx)
         living = alive(tx, now, rhythm)
-    lost = adrift(found, living, lambda some: waiting(some, living), now - rhythm.lost)
+    lost = stalled(found, living, lambda some: waiting(some, living), now - rhythm.lost)
     placed = 0
     for one in lost:
         with store.begin() as tx:
@@ -115,7 +115,7 @@ def watch(
     owner: str,
     sweep_once: Callable[[], object],
     clock: Callable[[], datetime],
-    rhythm: Rhythm,
+    rhythm: HeartbeatConfig,
     done: threading.Event,
 ) -> None:
     """Beat and sweep until `done`. A database that is away is tried again at the next beat."""
@@ -123,11 +123,11 @@ def watch(
     while True:
         try:
             with store.begin() as tx:
-                leases.beat(tx, owner, ROLE, clock())
+                leases.heartbeat(tx, owner, ROLE, clock())
             if swept is None or clock() - swept >= rhythm.sweep:
                 swept = clock()
                 sweep_once()
-        except Trouble as trouble:
+        except OperatorError as trouble:
             log.warning("%s", trouble)
         if done.wait(rhythm.beat.total_seconds()):
             return

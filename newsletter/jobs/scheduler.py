@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 from newsletter import logs
 from newsletter.delivery.batch_sender import AHEAD
 from newsletter.delivery.plan_rules import MEMORY
-from newsletter.delivery.planner import AT_THE_HOUR, Owed, owe_due, waiting
-from newsletter.errors import Stopped, Trouble, safely
-from newsletter.ingest.fetch import BatchGrowing, BatchLate, look_again
-from newsletter.jobs.daily import mail, make_edition, unmade, wanted
-from newsletter.jobs.instrumentation import morning
-from newsletter.jobs.leader import RENEW_SECONDS, Leader
-from newsletter.jobs.tasks import in_groups
-from newsletter.jobs.watchdog import Pulse
+from newsletter.delivery.planner import AT_THE_HOUR, PlannedDigest, plan_due, rubrics_with_mail_due
+from newsletter.errors import OperatorError, Stopped, run_guarded
+from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, poll_again
+from newsletter.jobs.daily import build_digests, missing_digests, rubrics_to_run, send_deliveries
+from newsletter.jobs.instrumentation import daily_run_log
+from newsletter.jobs.leader import RENEW_SECONDS, LeaderElection
+from newsletter.jobs.tasks import in_batches
+from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.sources import SourceError
 from newsletter.store import StoreError, deliveries
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler
     from apscheduler.schedulers.blocking import BlockingScheduler
 
-    from newsletter.context import Report, Room
+    from newsletter.context import App, StageProgress
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,15 @@ OFTEN = 24
 SELDOM = timedelta(hours=1)
 
 
-class Mornings:
+class DailyScheduler:
     """Does at each wake-up whatever is due. One instance; each of its jobs once at a time."""
 
     def __init__(
-        self, room: Room, leader: Leader | None = None, pulse: Pulse | None = None
+        self, app: App, leader: LeaderElection | None = None, pulse: SchedulerWatchdog | None = None
     ) -> None:
-        self._room = room
-        self.leader = leader or Leader(room.store, room.clock)
-        self.pulse = pulse or Pulse()
+        self._room = app
+        self.leader = leader or LeaderElection(app.store, app.clock)
+        self.pulse = pulse or SchedulerWatchdog()
         self._asked = _Asked()
         self._making = threading.Lock()
         self._serving = threading.Lock()
@@ -77,7 +77,7 @@ class Mornings:
         with self.pulse.job("lead"):
             try:
                 self._led = self.leader.renew()
-            except Trouble as trouble:
+            except OperatorError as trouble:
                 log.warning("%s", trouble)
         if self._led and not led:
             self.pulse.called.set()
@@ -93,7 +93,7 @@ class Mornings:
             now = self._room.clock()
             day = self._room.source.newest(now)
             if may and not self._asked.rests(day, now):
-                with morning(self._room):
+                with daily_run_log(self._room):
                     if self._is_lacking(day):
                         self._asked.about(day, now)
                         made = True
@@ -121,7 +121,7 @@ class Mornings:
                 yield self._leads()
         except Stopped:
             log.info("stopped on request")
-        except Trouble as trouble:
+        except OperatorError as trouble:
             log.warning("%s", trouble)
         finally:
             lock.release()
@@ -129,22 +129,22 @@ class Mornings:
     def _leads(self) -> bool:
         """Whether the mornings are ours; not while the database does not answer, which is said."""
         try:
-            return self.leader.leads()
+            return self.leader.is_leader()
         except StoreError as trouble:
             log.warning("%s", trouble)
             return False
 
     def _is_lacking(self, day: date) -> bool:
         """Whether a rubric that is read has no digest of the announcement."""
-        return bool(unmade(self._room, wanted(self._room, None), day))
+        return bool(missing_digests(self._room, rubrics_to_run(self._room, None), day))
 
     def _make_newest(self) -> None:
         try:
-            edition = make_edition(self._room, self._progress("make"))
-        except BatchLate as late:
+            edition = build_digests(self._room, self._progress("make"))
+        except AnnouncementLate as late:
             log.info("%s", late)
             return
-        except BatchGrowing as growing:
+        except AnnouncementIncomplete as growing:
             log.info("%s", growing)
             self._asked.not_before(growing.ask_at)
             return
@@ -160,13 +160,13 @@ class Mornings:
 
         An arXiv that does not answer is no trouble of a morning that is made.
         """
-        room = self._room
-        names = {name for rubric in wanted(room, None) for name in rubric.categories}
+        app = self._room
+        names = {name for rubric in rubrics_to_run(app, None) for name in rubric.categories}
         report = self._progress("make")
         try:
-            found = look_again(
-                room.store,
-                room.source,
+            found = poll_again(
+                app.store,
+                app.source,
                 sorted(names),
                 now,
                 progress=lambda done, total: report("Fetching", done, total),
@@ -178,22 +178,26 @@ class Mornings:
             log.info("%d papers came later; the next digests have them", found)
 
     def _owe(self) -> None:
-        room = self._room
-        now = room.clock()
-        zone, hour = room.settings.zone, room.settings.send_at
-        for some in waiting(room.store, now):
+        app = self._room
+        now = app.clock()
+        zone, hour = app.settings.zone, app.settings.send_at
+        for some in rubrics_with_mail_due(app.store, now):
             slug = some.shelf.slug
-            ahead = AHEAD if in_groups(room, slug) else AT_THE_HOUR
-            _, trouble = safely(slug, partial(owe_due, room.store, some, now, zone, hour, ahead))
+            ahead = AHEAD if in_batches(app, slug) else AT_THE_HOUR
+            _, trouble = run_guarded(
+                slug, partial(plan_due, app.store, some, now, zone, hour, ahead)
+            )
             if trouble:
                 log.warning("%s: %s", slug, trouble)
 
     def _mail(self) -> None:
         """What the provider does not take is offered at the next wake-up."""
-        room = self._room
-        with room.store.read() as tx:
-            owed = [Owed(*row) for row in deliveries.unsent(tx, (room.clock() - MEMORY).date())]
-        tallies = mail(room, owed, self._progress("serve"))
+        app = self._room
+        with app.store.read() as tx:
+            owed = [
+                PlannedDigest(*row) for row in deliveries.unsent(tx, (app.clock() - MEMORY).date())
+            ]
+        tallies = send_deliveries(app, owed, self._progress("serve"))
         for one in owed:
             tally = tallies[one.digest_id]
             with logs.bound(edition=one.day.isoformat(), rubric=one.slug):
@@ -202,7 +206,7 @@ class Mornings:
                 if tally.halted_reason:
                     log.warning("%s of %s: %s", one.slug, one.day, tally.halted_reason)
 
-    def _progress(self, job: str) -> Report:
+    def _progress(self, job: str) -> StageProgress:
         def report(_stage: str, _done: int, _total: int) -> None:
             self.pulse.moved(job)
 
@@ -232,7 +236,7 @@ class _Asked:
         return day == self._day and timedelta(0) <= now - self._at < self._pause
 
 
-def scheduler(mornings: Mornings) -> BlockingScheduler:
+def scheduler(mornings: DailyScheduler) -> BlockingScheduler:
     """A scheduler of the jobs of `mornings`; its `start` returns when it is shut down, or fails.
 
     Its jobs are in memory: what is due is in our own tables, so there is nothing to lose. A late

@@ -18,7 +18,7 @@ STUCK_SECONDS = 12 * 3600.0
 """A job may wait for a batch of a model's provider all night, but it says so as it waits."""
 
 
-class Pulse:
+class SchedulerWatchdog:
     """May be asked and told from any thread."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

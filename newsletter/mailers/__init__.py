@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from newsletter.domain.findings import Record, Told
-    from newsletter.domain.http_headers import Allowance
-    from newsletter.domain.mail import Email, GroupEmail
+    from newsletter.domain.findings import CheckResult, DnsRecord
+    from newsletter.domain.http_headers import RateLimitStatus
+    from newsletter.domain.mail import BatchEmail, Email
 
 
 class Verdict(StrEnum):
@@ -72,27 +72,27 @@ class Mailer(Protocol):
 class Metered(Protocol):
     """A mailer whose provider says how much it still takes."""
 
-    allowance: Allowance | None
+    allowance: RateLimitStatus | None
     """What its last answer said; None where it said nothing."""
 
 
 MAILERS = {
     "outbox": "newsletter.mailers.outbox:Outbox",
     "smtp": "newsletter.mailers.smtp:Smtp",
-    "sendgrid": "newsletter.mailers.sendgrid.mailer:SendGrid",
+    "sendgrid": "newsletter.mailers.sendgrid.mailer:SendGridMailer",
 }
 
 
-class GroupMailer(Protocol):
+class BatchMailer(Protocol):
     """Whoever takes one message for many readers in one request. All raise SendError."""
 
     most: int
     """Readers in one request."""
 
-    def fitting(self, group: GroupEmail) -> int:
+    def fitting(self, group: BatchEmail) -> int:
         """How many of its readers, from the first one on, fit into one request."""
 
-    def send_group(self, group: GroupEmail) -> str:
+    def send_group(self, group: BatchEmail) -> str:
         """Hand over a group and return the provider's id for it.
 
         It is taken as a whole or not at all. Raises RefusedReadersError where readers are at fault.
@@ -110,13 +110,15 @@ class GroupMailer(Protocol):
         """Forget that a batch was withdrawn, once its time is long over: only so many are held."""
 
 
-GROUPS = {"sendgrid": "newsletter.mailers.sendgrid.batch:SendGridGroups"}
+BATCH_MAILERS = {"sendgrid": "newsletter.mailers.sendgrid.batch:SendGridBatches"}
 
 
-def name_of(mailer: Mailer | GroupMailer) -> str:
+def name_of(mailer: Mailer | BatchMailer) -> str:
     """The name of a mailer in these tables, as it is kept with each delivery; empty for others."""
     made = f"{type(mailer).__module__}:{type(mailer).__qualname__}"
-    return next((name for name, path in (*MAILERS.items(), *GROUPS.items()) if path == made), "")
+    return next(
+        (name for name, path in (*MAILERS.items(), *BATCH_MAILERS.items()) if path == made), ""
+    )
 
 
 class ListName(StrEnum):
@@ -130,7 +132,7 @@ class ListName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedAddress:
     """An address on a provider's list; `reason` is what the receiving server said, if it did."""
 
     email: str
@@ -138,14 +140,14 @@ class Listed:
     reason: str = ""
 
 
-class ListsError(Trouble):
+class SuppressionListsError(OperatorError):
     """A provider's list can't be read or changed now."""
 
 
-class Lists(Protocol):
-    """What a provider remembers of whom not to mail. All methods raise ListsError."""
+class SuppressionLists(Protocol):
+    """What a provider remembers of whom not to mail. All methods raise SuppressionListsError."""
 
-    def read(self, name: ListName) -> Iterator[list[Listed]]:
+    def read(self, name: ListName) -> Iterator[list[ListedAddress]]:
         """Everything on a list, page by page."""
 
     def add(self, emails: Sequence[str]) -> None:
@@ -161,22 +163,22 @@ class Lists(Protocol):
         """Have the provider forget all it knows of these people; twice does no harm."""
 
 
-LISTS = {"sendgrid": "newsletter.mailers.sendgrid.suppressions:SendGridLists"}
+SUPPRESSION_LISTS = {"sendgrid": "newsletter.mailers.sendgrid.suppressions:SendGridSuppressions"}
 
 
 class MailCheck(Protocol):
     """What a carrier of mail tells for nothing. Every method changes nothing there."""
 
-    def account(self) -> Told:
+    def account(self) -> CheckResult:
         """Whether the key or the login holds, and what it may do."""
 
-    def would_take(self, email: Email) -> Told:
+    def would_take(self, email: Email) -> CheckResult:
         """Whether it takes a mail as a morning sends it. Nothing is delivered."""
 
-    def hooks(self) -> Told:
+    def hooks(self) -> CheckResult:
         """Whether it reports events and replies to us."""
 
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Sequence[DnsRecord]:
         """The records it wants for the From domain; none where it does not know that domain.
 
         Raises CheckError where it does not tell.

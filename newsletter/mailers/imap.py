@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from newsletter.domain.addresses import canonical
 from newsletter.domain.model import READ_BYTES
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ FAULT = "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER"
 log = logging.getLogger(__name__)
 
 
-class MailboxError(Trouble):
+class MailboxError(OperatorError):
     """The mailbox can't be read now. What was not taken is still unseen."""
 
 
-class Mailbox:
+class ImapMailbox:
     def __init__(
         self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS, newest: int = NEWEST
     ) -> None:

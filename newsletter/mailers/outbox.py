@@ -34,7 +34,7 @@ a{color:#9cf}}</style><body>
 """
 
 
-class Outbox:
+class OutboxMailer:
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.outbox_dir
 
@@ -118,4 +118,4 @@ def _scratch(target: Path, content: bytes) -> Path:
     return scratch
 
 
-_: type[Mailer] = Outbox
+_: type[Mailer] = OutboxMailer

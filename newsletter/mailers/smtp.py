@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from newsletter.domain.addresses import ascii_domain
-from newsletter.domain.findings import Told, fail, ok
+from newsletter.domain.findings import CheckResult, fail, ok
 from newsletter.mailers import MailCheck, Mailer, SendError, Verdict
 from newsletter.mailers.mime import to_bytes
 from newsletter.network import tls_context
@@ -29,7 +29,7 @@ from newsletter.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from newsletter.domain.findings import Record
+    from newsletter.domain.findings import DnsRecord
     from newsletter.domain.mail import Email
     from newsletter.settings import Settings
 
@@ -51,7 +51,7 @@ TLS_PORT = 465
 TLS_SECONDS = 5.0
 
 
-class Smtp:
+class SmtpMailer:
     def __init__(
         self,
         settings: Settings,
@@ -273,33 +273,33 @@ def _short(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-_: type[Mailer] = Smtp
+_: type[Mailer] = SmtpMailer
 
 
 class SmtpCheck:
     def __init__(self, settings: Settings, timeout: float) -> None:
-        self._mailer = Smtp(settings, timeout=timeout)
+        self._mailer = SmtpMailer(settings, timeout=timeout)
 
-    def account(self) -> Told:
+    def account(self) -> CheckResult:
         try:
             where = self._mailer.greet()
         except SendError as error:
-            return Told((fail("smtp login", str(error), "check NEWSLETTER_SMTP_URL"),))
-        return Told((ok("smtp login", where),))
+            return CheckResult((fail("smtp login", str(error), "check NEWSLETTER_SMTP_URL"),))
+        return CheckResult((ok("smtp login", where),))
 
-    def would_take(self, email: Email) -> Told:
+    def would_take(self, email: Email) -> CheckResult:
         check, asked = "smtp mail", "MAIL FROM, RCPT TO the operator, RSET"
         try:
             where = self._mailer.try_out(email)
         except SendError as error:
             fix = "mend it before the morning; see NEWSLETTER_FROM_EMAIL and NEWSLETTER_SMTP_URL"
-            return Told((fail(check, f"{asked}: {error}", fix),))
-        return Told((ok(check, f"{asked}: {where} takes our mail; nothing was sent"),))
+            return CheckResult((fail(check, f"{asked}: {error}", fix),))
+        return CheckResult((ok(check, f"{asked}: {where} takes our mail; nothing was sent"),))
 
-    def hooks(self) -> Told:
-        return Told()
+    def hooks(self) -> CheckResult:
+        return CheckResult()
 
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Sequence[DnsRecord]:
         return ()
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from newsletter.domain.alerts import (
     COMPLAINTS,
     Alert,
-    Bounds,
-    Case,
-    Kind,
-    Seen,
+    AlertKind,
+    Incident,
+    ServiceState,
+    Thresholds,
     complaint_share,
     stops_mail,
 )
@@ -30,16 +30,16 @@ ALL_BUT = 0.99
 NEAR_COMPLAINTS = 0.001
 
 
-def find(seen: Seen, bounds: Bounds) -> list[Alert]:
+def find(seen: ServiceState, bounds: Thresholds) -> list[Alert]:
     """Everything that is wrong now, the gravest kinds first."""
     return [alert for rule in RULES for alert in rule(seen, bounds)]
 
 
-def _late(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
+def _late(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.late:
         if seen.now - case.since >= bounds.late:
             yield Alert(
-                Kind.LATE,
+                AlertKind.LATE,
                 case.subject,
                 case.reason,
                 "It is asked again until it is there, and mailed then. Look at "
@@ -47,11 +47,11 @@ def _late(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _morning(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _morning(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.morning:
         if seen.now - case.since >= HOUR:  # One question without an answer is weather.
             yield Alert(
-                Kind.MORNING,
+                AlertKind.MORNING,
                 case.subject,
                 f"Since {_time(case.since)} no digest can be made: {case.reason}",
                 "It is tried again every quarter of an hour. To look at everything it needs:",
@@ -59,10 +59,10 @@ def _morning(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _rubrics(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _rubrics(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.unreadable:
         yield Alert(
-            Kind.RUBRIC,
+            AlertKind.RUBRIC,
             case.rubric,
             f"{case.reason}. Held until it is mended: the digests of "
             f"{_count(case.number, 'reader')}.",
@@ -72,7 +72,7 @@ def _rubrics(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
     for case in seen.gone:
         yield Alert(
-            Kind.RUBRIC,
+            AlertKind.RUBRIC,
             case.rubric,
             # The same words for each: where the folder itself is away, all of them are one alert.
             f"There is no file of it in {seen.place}. Held until it is there: the digests of "
@@ -83,11 +83,11 @@ def _rubrics(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _scoring(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _scoring(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.failed:
         again = RUN_AGAIN in case.reason
         yield Alert(
-            Kind.SCORING,
+            AlertKind.SCORING,
             case.subject,
             case.reason,
             "The digest is held back and what was paid for is kept. `newsletter serve` tries it "
@@ -97,14 +97,14 @@ def _scoring(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _missed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _missed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     explained = {(case.rubric, case.day) for case in seen.failed}
     explained |= {("", case.day) for case in seen.morning}
     for case in seen.missed:
         known = (case.rubric, case.day) in explained or ("", case.day) in explained
         if not known and seen.now - case.since >= HOUR:
             yield Alert(
-                Kind.MISSED,
+                AlertKind.MISSED,
                 case.subject,
                 f"{case.reason or 'The papers are there'}, its first reader was due at "
                 f"{_time(case.since)}, and there is no digest.",
@@ -113,12 +113,12 @@ def _missed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _overdue(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _overdue(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     stopped = {(case.rubric, case.day) for case in seen.halted}
     for case in seen.owed:
         if (case.rubric, case.day) not in stopped:
             yield Alert(
-                Kind.OVERDUE,
+                AlertKind.OVERDUE,
                 case.subject,
                 f"{_count(case.number, 'mail')} due since {_time(case.since)} did not go out.",
                 "See in the log what keeps the service from sending. To mail everybody at once:",
@@ -126,11 +126,11 @@ def _overdue(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _halted(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _halted(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.halted:
         if case.number:
             yield Alert(
-                Kind.BOUNCES,
+                AlertKind.BOUNCES,
                 case.subject,
                 case.reason,
                 "Those addresses are mailed no more; the other mails wait. Find out where the list "
@@ -139,7 +139,7 @@ def _halted(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             )
             continue
         yield Alert(
-            Kind.HALTED,
+            AlertKind.HALTED,
             case.subject,
             case.reason,
             "Mend what the reason names. The mails that are left wait, and are offered again "
@@ -148,10 +148,10 @@ def _halted(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _slowed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _slowed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.slowed:
         yield Alert(
-            Kind.FIRST_MAILS,
+            AlertKind.FIRST_MAILS,
             case.subject,
             f"{_count(case.number, 'first mail')} to imported addresses "
             f"wait{'s' if case.number == 1 else ''}: {FIRST_AN_HOUR} leave in the first hour, and "
@@ -163,10 +163,10 @@ def _slowed(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _doubts(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _doubts(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.doubts:
         yield Alert(
-            Kind.UNKNOWN,
+            AlertKind.UNKNOWN,
             case.subject,
             f"Of {_count(case.number, 'mail')} nobody knows whether the provider took them, "
             f"since {_time(case.since)}.",
@@ -177,13 +177,13 @@ def _doubts(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _complaints(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _complaints(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     share = complaint_share(seen.complained, seen.accepted)
     if share <= NEAR_COMPLAINTS:
         return
     blocked = stops_mail(seen.complained, seen.accepted)
     yield Alert(
-        Kind.COMPLAINTS if blocked else Kind.COMPLAINTS_NEAR,
+        AlertKind.COMPLAINTS if blocked else AlertKind.COMPLAINTS_NEAR,
         "",
         f"{seen.complained} readers reported mail as spam, of {seen.accepted:,} mails of 30 days: "
         f"{share:.2%}.",
@@ -195,11 +195,11 @@ def _complaints(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
     )
 
 
-def _budgets(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
+def _budgets(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
     reached = {case.rubric for case in seen.unread}
     for case in _latest(seen.unread):
         yield Alert(
-            Kind.BUDGET,
+            AlertKind.BUDGET,
             case.rubric,
             f"{case.reason} in its digest of {case.day}.",
             "The likeliest papers were read first, and the digest says what was not. Raise "
@@ -211,7 +211,7 @@ def _budgets(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
     for case in _latest(near):
         if bounds.day_nanos and case.rubric not in reached:
             yield Alert(
-                Kind.BUDGET_NEAR,
+                AlertKind.BUDGET_NEAR,
                 case.rubric,
                 f"{_dollars(case.number)} of the {_dollars(bounds.day_nanos)} of its day went "
                 f"into the digest of {case.day}.",
@@ -222,12 +222,12 @@ def _budgets(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
     yield from _month(seen, bounds)
 
 
-def _month(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
+def _month(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
     if not bounds.month_nanos or seen.month_nanos < NEAR_BUDGET * bounds.month_nanos:
         return
     spent = seen.month_nanos >= ALL_BUT * bounds.month_nanos
     yield Alert(
-        Kind.BUDGET if spent else Kind.BUDGET_NEAR,
+        AlertKind.BUDGET if spent else AlertKind.BUDGET_NEAR,
         f"month of {seen.now:%Y-%m}",
         f"{_dollars(seen.month_nanos)} of the {_dollars(bounds.month_nanos)} of the month are "
         "spent or reserved.",
@@ -237,11 +237,11 @@ def _month(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
     )
 
 
-def _disks(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
+def _disks(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
     for disk in seen.disks:
         if disk.free_bytes < bounds.disk_bytes:
             yield Alert(
-                Kind.DISK,
+                AlertKind.DISK,
                 disk.place,
                 f"{disk.free_bytes / 1e9:.1f} GB are free where {disk.place} lies.",
                 "On a full disk the database can't be written: no digest is made and no mail is "
@@ -250,11 +250,11 @@ def _disks(seen: Seen, bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _mailbox(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _mailbox(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.mailbox:
         if seen.now - case.since >= HOUR:  # A server that restarts is no trouble.
             yield Alert(
-                Kind.MAILBOX,
+                AlertKind.MAILBOX,
                 "",
                 f"Since {_time(case.since)} no reply can be read: {case.reason}",
                 "Wishes to leave wait there unread; they are read as soon as it is mended. Check "
@@ -263,10 +263,10 @@ def _mailbox(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
             )
 
 
-def _replies(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
+def _replies(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     if seen.replies and seen.replies_since:
         yield Alert(
-            Kind.REPLIES,
+            AlertKind.REPLIES,
             "",
             f"{_count(seen.replies, 'reply', 'replies')} for you to read, not understood or "
             f"meant for you; the oldest came at {_time(seen.replies_since)}.",
@@ -276,11 +276,11 @@ def _replies(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-def _signups(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
-    newest: dict[str, Case] = {case.rubric: case for case in seen.signups}
+def _signups(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
+    newest: dict[str, Incident] = {case.rubric: case for case in seen.signups}
     for case in newest.values():
         yield Alert(
-            Kind.SIGNUPS,
+            AlertKind.SIGNUPS,
             case.rubric,
             case.reason,
             "Those who asked were told to try again later. If it is a flood, let the proxy refuse "
@@ -290,7 +290,7 @@ def _signups(seen: Seen, _bounds: Bounds) -> Iterator[Alert]:
         )
 
 
-RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
+RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
     _late,
     _morning,
     _rubrics,
@@ -309,9 +309,9 @@ RULES: tuple[Callable[[Seen, Bounds], Iterator[Alert]], ...] = (
 )
 
 
-def _latest(cases: Iterable[Case]) -> list[Case]:
+def _latest(cases: Iterable[Incident]) -> list[Incident]:
     """The newest day of each rubric."""
-    newest: dict[str, Case] = {}
+    newest: dict[str, Incident] = {}
     for case in cases:
         if case.rubric not in newest or case.day > newest[case.rubric].day:
             newest[case.rubric] = case

@@ -18,30 +18,30 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from newsletter.delivery.message import letter
+from newsletter.delivery.message import notification
 from newsletter.delivery.overdue import together, unplanned
 from newsletter.domain.alerts import (
     CALM,
-    Bounds,
-    Case,
-    Disk,
-    Opened,
+    DiskSpace,
+    Incident,
+    OpenAlert,
     Section,
-    Seen,
+    ServiceState,
+    Thresholds,
     database,
-    due_to_tell,
+    due_to_report,
     grouped,
     headline,
 )
 from newsletter.domain.announcements import previous
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.send_times import first_due
-from newsletter.ingest.status import Batch, standing
+from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import HOUR, find
 from newsletter.rubric_folder import faults_of, reread, why_missing, without_file
 from newsletter.store import Store, StoreError, alerts, monitoring, subscribers
-from newsletter.store.polls import looks_at
+from newsletter.store.polls import polls_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.model import Rubric
     from newsletter.settings import Settings
     from newsletter.sources import PaperSource
@@ -67,7 +67,7 @@ STRIKES = 2
 class _Silence:
     """The one thing that can't be kept in the database: that it does not answer."""
 
-    opened: Opened
+    opened: OpenAlert
     in_a_row: int = 1
 
 
@@ -77,23 +77,23 @@ _lacked: WeakKeyDictionary[Store, set[tuple[str, str, date]]] = WeakKeyDictionar
 """Of which digests the papers were not asked for, or mail was overdue, at the last round."""
 
 
-def tell_operator(room: Room, now: datetime) -> None:
+def report_alerts(app: App, now: datetime) -> None:
     """One round: find what is wrong, keep it, mail what is new."""
     try:
-        _find_file(room.store)
-        reread(room.rubrics)
-        seen = look(room.store, room.settings, room.rubrics, room.source, now)
-        seen = _without_haste(room.store, seen)
-        with room.store.begin() as tx:
-            fresh, over = alerts.record(tx, find(seen, bounds(room.settings)), now)
+        _find_file(app.store)
+        reread(app.rubrics)
+        seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
+        seen = _without_haste(app.store, seen)
+        with app.store.begin() as tx:
+            fresh, over = alerts.record(tx, find(seen, bounds(app.settings)), now)
         _log(fresh, over)
-        if room.settings.operator_email:
-            _tell(room, now)
+        if app.settings.operator_email:
+            _tell(app, now)
     except StoreError as fault:
-        _strike(room, str(fault), now)
+        _strike(app, str(fault), now)
         return
-    if room.store in _silent:
-        _silent[room.store].in_a_row = 0
+    if app.store in _silent:
+        _silent[app.store].in_a_row = 0
 
 
 def _find_file(store: Store) -> None:
@@ -107,16 +107,16 @@ def _find_file(store: Store) -> None:
         raise StoreError(message)
 
 
-def look(
+def collect_state(
     store: Store,
     settings: Settings,
     rubrics: Mapping[str, Rubric],
     source: PaperSource,
     now: datetime,
-) -> Seen:
+) -> ServiceState:
     """The whole state. Asks nobody but the database, the calendar and the disk."""
     with store.read() as tx:
-        known = monitoring.look(tx, now)
+        known = monitoring.read_mail_state(tx, now)
         readers = subscribers.readers(tx)
         read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
         missed = _missed(tx, settings, read, source.newest(now), now)
@@ -138,11 +138,11 @@ def look(
 
 def _lacking(
     rubrics: Mapping[str, Rubric], readers: Mapping[str, int], now: datetime
-) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+) -> tuple[tuple[Incident, ...], tuple[Incident, ...]]:
     """The rubric files that are wrong, and the rubrics with readers that have no file."""
     unreadable, gone = (
         tuple(
-            Case(slug, now.date(), now, readers.get(slug, 0), why_missing(rubrics, slug))
+            Incident(slug, now.date(), now, readers.get(slug, 0), why_missing(rubrics, slug))
             for slug in sorted(slugs)
         )
         for slugs in (faults_of(rubrics), without_file(rubrics, readers))
@@ -150,7 +150,7 @@ def _lacking(
     return unreadable, gone
 
 
-def _without_haste(store: Store, seen: Seen) -> Seen:
+def _without_haste(store: Store, seen: ServiceState) -> ServiceState:
     """Without what may be mended by now: arXiv that nobody asked, and mail that did not go out,
     count from the second round on. A service that was just started, or woke, does both at once.
     """
@@ -165,9 +165,9 @@ def _without_haste(store: Store, seen: Seen) -> Seen:
     )
 
 
-def bounds(settings: Settings) -> Bounds:
+def bounds(settings: Settings) -> Thresholds:
     month = settings.monthly_budget_usd
-    return Bounds(
+    return Thresholds(
         late=timedelta(hours=settings.late_hours),
         day_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
         month_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
@@ -177,32 +177,32 @@ def bounds(settings: Settings) -> Bounds:
 
 def _late(
     store: Store, source: PaperSource, read: Mapping[str, Rubric], now: datetime
-) -> tuple[Case, ...]:
+) -> tuple[Incident, ...]:
     """The newest batch, where somebody looked for it and has not seen the whole of it.
 
     A service that was down when it came knows nothing of it until its first look; what has begun
     to come is late from then on that it began.
     """
     wanted = sorted({name for rubric in read.values() for name in rubric.categories})
-    stands = standing(store, source, wanted, now)
-    if stands.batch not in {Batch.LATE, Batch.GROWING}:
+    stands = announcement_status(store, source, wanted, now)
+    if stands.batch not in {AnnouncementState.LATE, AnnouncementState.GROWING}:
         return ()
     since = stands.public_from
-    if stands.batch is Batch.GROWING:
+    if stands.batch is AnnouncementState.GROWING:
         with store.read() as tx:
-            looks = looks_at(tx, stands.date, now)
+            looks = polls_of(tx, stands.date, now)
         # The look may have been made anew since: then it is later than this moment, and not seen.
         since = max((one.out_at for one in looks.values() if one.out_at), default=now)
     reason = (
         f"Of arXiv's announcement of {stands.date}, public from {stands.public_from:%Y-%m-%d %H:%M}"
         f" UTC on, this is not all there: {', '.join(stands.missing)}."
     )
-    return (Case("", stands.date, max(since, stands.public_from), reason=reason),)
+    return (Incident("", stands.date, max(since, stands.public_from), reason=reason),)
 
 
 def _missed(
     tx: Connection, settings: Settings, read: Mapping[str, Rubric], newest: date, now: datetime
-) -> tuple[Case, ...]:
+) -> tuple[Incident, ...]:
     """Digests of the last two announcements whose papers are there, or were never asked for, and
     when their first mail was due.
 
@@ -210,7 +210,7 @@ def _missed(
     """
     days = (previous(newest), newest)
     made = monitoring.digested(tx, days)
-    asked = bool(looks_at(tx, newest, now))
+    asked = bool(polls_of(tx, newest, now))
     found = []
     for day in days:
         there = monitoring.fetched_at(tx, day)
@@ -218,31 +218,33 @@ def _missed(
             idle = day == newest and not asked and not there
             if (slug, day) in made or not (idle or there.keys() >= set(rubric.categories)):
                 continue
-            due = first_due(day, monitoring.wishes(tx, slug), settings.zone, settings.send_at)
+            due = first_due(
+                day, monitoring.send_preferences(tx, slug), settings.zone, settings.send_at
+            )
             if due:
                 ready = max(
                     (there[name] for name in rubric.categories if name in there), default=due
                 )
-                found.append(Case(slug, day, max(due, ready), reason=UNASKED if idle else ""))
+                found.append(Incident(slug, day, max(due, ready), reason=UNASKED if idle else ""))
     return tuple(found)
 
 
-def _disks(settings: Settings) -> tuple[Disk, ...]:
+def _disks(settings: Settings) -> tuple[DiskSpace, ...]:
     """Where the database and the outbox lie; two places on one disk are one."""
     url = settings.database_url.get_secret_value()
     places = [Path(url.partition(":///")[2])] if url.startswith("sqlite") else []
     if settings.mailer_name == "outbox":
         places.append(settings.outbox_dir)
-    found: dict[int, Disk] = {}
+    found: dict[int, DiskSpace] = {}
     for place in places:
         there = next(one for one in (place, *place.absolute().parents) if one.is_dir())
         found.setdefault(
-            there.stat().st_dev, Disk(str(there.absolute()), shutil.disk_usage(there).free)
+            there.stat().st_dev, DiskSpace(str(there.absolute()), shutil.disk_usage(there).free)
         )
     return tuple(found.values())
 
 
-def _log(fresh: Sequence[Opened], over: int) -> None:
+def _log(fresh: Sequence[OpenAlert], over: int) -> None:
     for one in fresh:
         subject = f" ({one.alert.subject})" if one.alert.subject else ""
         what = f"{one.alert.kind}{subject}: {one.alert.what} {one.alert.fix} {one.alert.command}"
@@ -251,47 +253,47 @@ def _log(fresh: Sequence[Opened], over: int) -> None:
         log.info("%d alerts are over", over)
 
 
-def _tell(room: Room, now: datetime) -> None:
+def _tell(app: App, now: datetime) -> None:
     """Mail what waits to be told. It is claimed before, so that no other process mails it too.
 
     Who dies in between leaves it claimed, as if it might have gone out: it is told after a while.
     """
-    with room.store.begin() as tx:
-        waiting = due_to_tell(alerts.opened(tx), now)
-        ended = alerts.over_since_told(tx)
+    with app.store.begin() as tx:
+        waiting = due_to_report(alerts.opened(tx), now)
+        ended = alerts.resolved_since_reported(tx)
         ours = alerts.claim(tx, waiting, now, now + DOUBTFUL_REST)
     if not ours:
         return
     ids = [one.id for one in ours]
     try:
-        _mail(room, grouped(ours), grouped(ended), now)
+        _mail(app, grouped(ours), grouped(ended), now)
     except SendError as error:
         log.warning("the operator could not be told by mail: %s", error)
         if error.verdict is not Verdict.UNKNOWN:
-            with room.store.begin() as tx:
+            with app.store.begin() as tx:
                 alerts.give_back(tx, ids)
         return
-    with room.store.begin() as tx:
-        alerts.told(tx, ids, now)
+    with app.store.begin() as tx:
+        alerts.reported(tx, ids, now)
 
 
-def _strike(room: Room, reason: str, now: datetime) -> None:
+def _strike(app: App, reason: str, now: datetime) -> None:
     """The database does not answer, or takes nothing: told by the rules of all alerts, but from
     the memory of this process.
     """
     log.warning("%s", reason, extra={"alert": "database"})
-    found = Opened(0, database(reason), now, now)
-    silence = _silent.get(room.store)
+    found = OpenAlert(0, database(reason), now, now)
+    silence = _silent.get(app.store)
     if silence is None or now - silence.opened.last_seen > CALM:
-        _silent[room.store] = _Silence(found)
+        _silent[app.store] = _Silence(found)
         return
     silence.in_a_row += 1
     silence.opened = opened = replace(silence.opened, alert=found.alert, last_seen=now)
-    due = silence.in_a_row >= STRIKES and due_to_tell([opened], now)
-    if not due or not room.settings.operator_email:
+    due = silence.in_a_row >= STRIKES and due_to_report([opened], now)
+    if not due or not app.settings.operator_email:
         return
     try:
-        _mail(room, grouped([opened]), (), now)
+        _mail(app, grouped([opened]), (), now)
     except SendError as error:
         log.warning("the operator could not be told by mail: %s", error)
         if error.verdict is Verdict.UNKNOWN:
@@ -300,23 +302,23 @@ def _strike(room: Room, reason: str, now: datetime) -> None:
     silence.opened = replace(opened, told_at=now, not_before=None)
 
 
-def _mail(room: Room, sections: Sequence[Section], ended: Sequence[Section], now: datetime) -> None:
+def _mail(app: App, sections: Sequence[Section], ended: Sequence[Section], now: datetime) -> None:
     """Raises SendError."""
-    subject, html, text = room.renderer.mail(
+    subject, html, text = app.renderer.mail(
         "alert",
         headline=headline(sections),
         sections=sections,
         ended=[f"{one.title}: {one.about}" if one.about else one.title for one in ended],
     )
-    room.mailer.send(
-        letter(
-            to_email=room.settings.operator_email,
+    app.mailer.send(
+        notification(
+            to_email=app.settings.operator_email,
             to_name="",
             subject=subject,
             html=html,
             text=text,
             letter_id=uuid4().hex,
-            sender=room.sender,
+            sender=app.sender,
             now=now,
         )
     )

@@ -12,13 +12,13 @@ from datetime import date, datetime, timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.alerts import Kind
+from newsletter.domain.alerts import AlertKind
 from newsletter.operations.alert_rules import find
-from newsletter.operations.alerting import bounds, look
+from newsletter.operations.alerting import bounds, collect_state
 from newsletter.store import alerts, monitoring, subscribers
 
 if TYPE_CHECKING:
-    from newsletter.context import Room
+    from newsletter.context import App
 
 log = logging.getLogger(__name__)
 
@@ -26,30 +26,30 @@ TIMEOUT_SECONDS = 10
 LATELY = timedelta(days=8)
 AFTER_THE_HOUR = timedelta(hours=1)
 SPOILS = {
-    *(Kind.LATE, Kind.MORNING, Kind.SCORING, Kind.MISSED),
-    *(Kind.OVERDUE, Kind.HALTED, Kind.DATABASE),
+    *(AlertKind.LATE, AlertKind.MORNING, AlertKind.SCORING, AlertKind.MISSED),
+    *(AlertKind.OVERDUE, AlertKind.HALTED, AlertKind.DATABASE),
 }
 """What keeps a day from having gone well."""
 
 
-def give_sign(room: Room, now: datetime) -> None:
+def ping(app: App, now: datetime) -> None:
     """Once a day, an hour after the usual hour of the mail: where all was made and nothing waits.
 
     On a day without an announcement the last one counts, so that the watchdog may expect one sign
     each day.
     """
-    here = now.astimezone(room.settings.zone)
-    hour = datetime.combine(here.date(), room.settings.send_at, room.settings.zone)
-    if not room.settings.ping_url or now < hour + AFTER_THE_HOUR:
+    here = now.astimezone(app.settings.zone)
+    hour = datetime.combine(here.date(), app.settings.send_at, app.settings.zone)
+    if not app.settings.ping_url or now < hour + AFTER_THE_HOUR:
         return
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         if alerts.pinged(tx, here.date()):
             return
-    newest = room.source.newest(now)
-    with room.store.read() as tx:
+    newest = app.source.newest(now)
+    with app.store.read() as tx:
         owed = Owed(*monitoring.mails_of(tx, newest))
-    if _went_well(room, newest, now):
-        sign_if_well(room, owed, now)
+    if _went_well(app, newest, now):
+        sign_if_well(app, owed, now)
 
 
 class Owed(NamedTuple):
@@ -59,25 +59,25 @@ class Owed(NamedTuple):
     arrived: int
 
 
-def sign_if_well(room: Room, owed: Owed, now: datetime) -> None:
+def sign_if_well(app: App, owed: Owed, now: datetime) -> None:
     """Give the sign where somebody was owed mail and has it.
 
     On a day on which nobody is, for arXiv announced nothing or everybody reads weekly, mail of the
     last days must show that there are readers at all: a database that was lost has none.
     """
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         lately = monitoring.arrived_since(tx, now - LATELY)
-        nothing = monitoring.announced_nothing(tx, room.source.newest(now))
+        nothing = monitoring.announced_nothing(tx, app.source.newest(now))
     if owed.arrived or (not owed.mails and (lately or nothing)):
-        sign(room, now)
+        ping_due(app, now)
 
 
-def sign(room: Room, now: datetime) -> None:
+def ping_due(app: App, now: datetime) -> None:
     """Ask for the address now; a failure is only logged, and tried again in the next round."""
-    if not room.settings.ping_url:
+    if not app.settings.ping_url:
         return
     request = urllib.request.Request(  # noqa: S310 - the setting takes http(s) only
-        room.settings.ping_url, headers={"User-Agent": "arxiv-newsletter"}
+        app.settings.ping_url, headers={"User-Agent": "arxiv-newsletter"}
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - as above
@@ -87,15 +87,15 @@ def sign(room: Room, now: datetime) -> None:
         reason = getattr(error, "code", None) or type(error).__name__
         log.warning("the sign of life was not taken: %s", reason)
         return
-    with room.store.begin() as tx:
-        alerts.keep_ping(tx, now.astimezone(room.settings.zone).date(), now)
+    with app.store.begin() as tx:
+        alerts.keep_ping(tx, now.astimezone(app.settings.zone).date(), now)
     log.info("gave the sign of life")
 
 
-def _went_well(room: Room, newest: date, now: datetime) -> bool:
-    seen = look(room.store, room.settings, room.rubrics, room.source, now)
-    with room.store.read() as tx:
+def _went_well(app: App, newest: date, now: datetime) -> bool:
+    seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
+    with app.store.read() as tx:
         made = monitoring.digested(tx, (newest,))
         read = set(subscribers.readers(tx))
-    wrong = {alert.kind for alert in find(seen, bounds(room.settings))}
+    wrong = {alert.kind for alert in find(seen, bounds(app.settings))}
     return bool(read) and not wrong & SPOILS and all((slug, newest) in made for slug in read)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Decided(StrEnum):
+class ReviewDecision(StrEnum):
     """What came of it, in words for the operator."""
 
     DONE = "done"
@@ -24,28 +24,30 @@ class Decided(StrEnum):
     NOBODY = "its sender is no subscriber that we know; use: newsletter subscribers remove"
 
 
-def answer_reply(tx: Connection, letter_id: str, now: datetime, *, unsubscribe: bool) -> Decided:
+def answer_reply(
+    tx: Connection, letter_id: str, now: datetime, *, unsubscribe: bool
+) -> ReviewDecision:
     """Take a reply off the list: as dealt with, or as the wish to leave that it was.
 
     Nothing is changed where the sender of a wish to leave is not known.
     """
     found = operator_views.reply(tx, letter_id)
     if found is None:
-        return Decided.NOT_WAITING
+        return ReviewDecision.NOT_WAITING
     if unsubscribe and not found.subscriber_id:
-        return Decided.NOBODY
+        return ReviewDecision.NOBODY
     inbound.settle(tx, letter_id, inbound.InboundState.DONE)
     if unsubscribe and found.subscriber_id:
         subscribers.unsubscribe(tx, found.subscriber_id, "reply, by the operator", now)
-        return Decided.UNSUBSCRIBED
-    return Decided.DONE
+        return ReviewDecision.UNSUBSCRIBED
+    return ReviewDecision.DONE
 
 
-def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> Decided:
+def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> ReviewDecision:
     """Say of a mail in doubt that it went out, or have it sent with the next run.
 
     The id may be that of a group of mails, which are then decided on together.
     """
     if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, mail_batches)):
-        return Decided.NOT_WAITING
-    return Decided.SENT if sent else Decided.RESENT
+        return ReviewDecision.NOT_WAITING
+    return ReviewDecision.SENT if sent else ReviewDecision.RESENT

@@ -27,7 +27,7 @@ LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteInfo:
     """Who sends."""
 
     name: str
@@ -36,7 +36,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Nav:
+class Navigation:
     """Where an issue stands on the web.
 
     A link is (label, url) with a bare label, `22 Sep` or `September 2025`; None for nothing there.
@@ -49,7 +49,7 @@ class Nav:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class RenderedReader:
     """What one copy says about its reader."""
 
     email: str
@@ -85,7 +85,7 @@ class Rendered:
             PLACEHOLDER.sub(lambda found: _tag(mark, "t", found[1]), self.text),
         )
 
-    def words(self, reader: Reader, mark: str) -> tuple[tuple[str, str], ...]:
+    def words(self, reader: RenderedReader, mark: str) -> tuple[tuple[str, str], ...]:
         """What each tag of `tagged` stands for in one reader's copy."""
         from newsletter.render.plain_text import untagged
 
@@ -94,7 +94,7 @@ class Rendered:
         text = ((_tag(mark, "t", name), untagged(word)) for name, word in said.items())
         return (*html, *text)
 
-    def for_reader(self, reader: Reader) -> tuple[str, str]:
+    def for_reader(self, reader: RenderedReader) -> tuple[str, str]:
         """HTML and text of one reader's copy."""
         from newsletter.render.plain_text import untagged
 
@@ -115,7 +115,7 @@ def _filled(parts: list[str], words: dict[str, str]) -> str:
     return "".join(words[part] if place % 2 else part for place, part in enumerate(parts))
 
 
-def _words_of(reader: Reader) -> dict[str, str]:
+def _words_of(reader: RenderedReader) -> dict[str, str]:
     from newsletter.domain.formatting import long_date
     from newsletter.domain.sanitize import clean
 
@@ -133,14 +133,14 @@ def _words_of(reader: Reader) -> dict[str, str]:
 class Renderer:
     """Compiles the templates once; every mail after that is a fill."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: SiteInfo) -> None:
         from newsletter.render.templates import Templates
 
         self._site = site
         self._templates = Templates()
 
     def digest(
-        self, digest: Digest, nav: Nav, fmt: Format, max_papers: int | None = None
+        self, digest: Digest, nav: Navigation, fmt: Format, max_papers: int | None = None
     ) -> Rendered:
         """The digest at one length. The same digest gives the same bytes."""
         from newsletter.render.digest_email import render
@@ -155,4 +155,4 @@ class Renderer:
         return subject, self._templates.html(name, shown), self._templates.text(name, shown)
 
 
-__all__ = ["Nav", "Reader", "Rendered", "Renderer", "Site"]
+__all__ = ["Navigation", "Rendered", "RenderedReader", "Renderer", "SiteInfo"]

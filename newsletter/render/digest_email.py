@@ -12,16 +12,16 @@ from newsletter.domain.mail import Format
 from newsletter.domain.model import DayKind, Digest
 from newsletter.domain.sanitize import clean
 from newsletter.render import paper_view, summary, verification
-from newsletter.render.paper_html import ALSO, Pieces, weight
+from newsletter.render.paper_html import ALSO, PaperPieces, weight
 from newsletter.render.plain_text import unwrapped
-from newsletter.render.size_budget import LIMIT, TARGET, Plan, brief, choose, ladder, lines_only
+from newsletter.render.size_budget import LIMIT, TARGET, SizePlan, brief, choose, ladder, lines_only
 from newsletter.render.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.render import Nav, Site
-    from newsletter.render.paper_view import Entry
+    from newsletter.render import Navigation, SiteInfo
+    from newsletter.render.paper_view import PaperEntry
     from newsletter.render.templates import Templates
 
 # The reader's address, name and three links, which are not known yet: longer than any seen.
@@ -44,19 +44,24 @@ class _Placeholders:
 class TextCard:
     """A card of the text part."""
 
-    entry: Entry
+    entry: PaperEntry
     abstract: str
     cut: bool
 
 
 def render(
-    templates: Templates, site: Site, digest: Digest, nav: Nav, fmt: Format, most: int | None
+    templates: Templates,
+    site: SiteInfo,
+    digest: Digest,
+    nav: Navigation,
+    fmt: Format,
+    most: int | None,
 ) -> tuple[str, str, str]:
     """Subject, HTML and text, with placeholders for the reader. Raises TooLongError."""
     listed = paper_view.entries(digest.picks[:most], judged=digest.judged)
     values = around(site, digest, nav, listed)
     macros = templates.macros("digest/pieces.html")
-    pieces = Pieces(listed, macros, nav.issue_url, ALSO if digest.judged else "Also close")
+    pieces = PaperPieces(listed, macros, nav.issue_url, ALSO if digest.judged else "Also close")
     shell = templates.html("digest", {**values, "papers": PAPERS, "prompt": PROMPT})
     link = macros.prompt_link(digest.rubric.fingerprint[:12], nav.issue_url)
     room = TARGET - weight(shell) - weight(link) - READER_BYTES
@@ -75,14 +80,16 @@ def render(
     return values["subject"], html, templates.text("digest", values)
 
 
-def plans(fmt: Format, count: int) -> Iterator[Plan]:
+def plans(fmt: Format, count: int) -> Iterator[SizePlan]:
     """Each format is the same ladder from another start."""
     if fmt is Format.TITLES:
         return lines_only(count)
     return ladder(count) if fmt is Format.FULL else brief(count)
 
 
-def _text_values(listed: list[Entry], pieces: Pieces, plan: Plan, prompt: str) -> dict[str, Any]:
+def _text_values(
+    listed: list[PaperEntry], pieces: PaperPieces, plan: SizePlan, prompt: str
+) -> dict[str, Any]:
     cards = []
     for place, entry in enumerate(listed[: plan.cards]):
         cap = plan.cap_of(place)
@@ -95,7 +102,9 @@ def _text_values(listed: list[Entry], pieces: Pieces, plan: Plan, prompt: str) -
     }
 
 
-def around(site: Site, digest: Digest, nav: Nav, listed: list[Entry]) -> dict[str, Any]:
+def around(
+    site: SiteInfo, digest: Digest, nav: Navigation, listed: list[PaperEntry]
+) -> dict[str, Any]:
     """What stands around the papers."""
     coverage, rubric = digest.coverage, digest.rubric
     return {

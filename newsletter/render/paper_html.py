@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import plural
 from newsletter.domain.sanitize import clean
-from newsletter.render.paper_view import Entry, groups
-from newsletter.render.size_budget import LEAD, READ_FULL, WHOLE, Plan, Sizes
+from newsletter.render.paper_view import PaperEntry, groups
+from newsletter.render.size_budget import LEAD, READ_FULL, WHOLE, PartSizes, SizePlan
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import clip_sentences
 
@@ -21,10 +21,16 @@ ALSO = "Also matched"
 CUT = "\x1d"
 
 
-class Pieces:
+class PaperPieces:
     """The entries of an issue through the macros of `digest/pieces.html`."""
 
-    def __init__(self, entries: Sequence[Entry], macros: Any, issue_url: str, also: str) -> None:  # noqa: ANN401 - a Jinja module
+    def __init__(
+        self,
+        entries: Sequence[PaperEntry],
+        macros: Any,  # noqa: ANN401 - a Jinja module
+        issue_url: str,
+        also: str,
+    ) -> None:
         self._entries = entries
         self._macros = macros
         self._url = issue_url
@@ -75,8 +81,8 @@ class Pieces:
         return self._under_cap[cap]
 
     @property
-    def sizes(self) -> Sizes:
-        return Sizes(
+    def sizes(self) -> PartSizes:
+        return PartSizes(
             contents=lambda: list(map(weight, self._contents)),
             card=lambda: [
                 weight(top) + weight(links)
@@ -95,7 +101,7 @@ class Pieces:
             self._headings[cards] = sum(map(weight, bare))
         return self._headings[cards]
 
-    def html(self, plan: Plan) -> str:
+    def html(self, plan: SizePlan) -> str:
         """The contents, the cards and the lines of `plan`."""
         before, after = self._around_lines(plan.cards, plan.named)
         lines: list[str] = []
@@ -115,7 +121,7 @@ class Pieces:
             pieces.append(self._macros.list_end())
         return pieces
 
-    def _cards(self, cards: int, plan: Plan | None) -> list[str]:
+    def _cards(self, cards: int, plan: SizePlan | None) -> list[str]:
         """The cards under their headings; without a plan only the headings."""
         pieces: list[str] = []
         for name, run in groups(self._entries[:cards]):
@@ -125,7 +131,7 @@ class Pieces:
                     pieces += self._card(entry.number - 1, plan)
         return pieces
 
-    def _card(self, place: int, plan: Plan) -> list[str]:
+    def _card(self, place: int, plan: SizePlan) -> list[str]:
         cap = plan.cap_of(place)
         abstract = self._abstracts(cap)[place] if cap else ""
         return [self._tops[place], abstract, self._links[place]]

@@ -35,7 +35,7 @@ class Badge(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PaperEntry:
     """A pick as it is shown. `group` is the heading it stands under.
 
     `place` is the number in digits, `heading` number and title: strings are escaped far faster
@@ -60,7 +60,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class NearMissView:
     """A near miss as it is shown; `reason` where no scores say it, and other ids."""
 
     paper: Paper
@@ -79,15 +79,15 @@ def authors(names: Sequence[str], most: int) -> str:
     return f"{kept} and {more} more" if more > 0 else kept
 
 
-def entries(picks: Iterable[Pick], *, judged: bool) -> list[Entry]:
+def entries(picks: Iterable[Pick], *, judged: bool) -> list[PaperEntry]:
     return [_entry(place, pick, judged=judged) for place, pick in enumerate(picks, 1)]
 
 
-def _entry(number: int, pick: Pick, *, judged: bool) -> Entry:
+def _entry(number: int, pick: Pick, *, judged: bool) -> PaperEntry:
     paper, score = pick.paper, pick.score
     badges, marks = _badges(score, number, judged=judged), _marks(pick)
     title = shown(paper.title, LONGEST_TITLE) or "Untitled"
-    return Entry(
+    return PaperEntry(
         number=number,
         place=str(number),
         id=clean(paper.id),
@@ -159,13 +159,13 @@ def _tint(value: int) -> int:
     return 9 if value >= 9 else 8 if value == 8 else 7  # noqa: PLR2004 - the scale's own steps
 
 
-def misses(near: Iterable[NearMiss]) -> list[Miss]:
+def misses(near: Iterable[NearMiss]) -> list[NearMissView]:
     return [_miss(one) for one in near]
 
 
-def _miss(near: NearMiss) -> Miss:
+def _miss(near: NearMiss) -> NearMissView:
     scored = near.score.relevance is not None
-    return Miss(
+    return NearMissView(
         paper=near.paper,
         title=shown(near.paper.title, LONGEST_TITLE) or "Untitled",
         authors=authors(near.paper.authors, 1),
@@ -179,6 +179,6 @@ def _reason(near: NearMiss) -> str:
     return " · ".join(part for part in (said, _ids(near)) if part)
 
 
-def groups(listed: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+def groups(listed: Sequence[PaperEntry]) -> list[tuple[str, list[PaperEntry]]]:
     """Runs of entries under one heading, in the digest's order."""
     return [(name, list(run)) for name, run in groupby(listed, key=lambda entry: entry.group)]

@@ -26,7 +26,7 @@ LEAST_CARDS_WITH_ABSTRACT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SizePlan:
     """The first `cards` papers are cards, the first `abstracts` of them with an abstract.
 
     The first `lead` abstracts are whole, the others have at most `cap` characters. The papers
@@ -50,7 +50,7 @@ class Plan:
 Column = Callable[[], Sequence[int]]
 
 
-class Sizes:
+class PartSizes:
     """UTF-8 bytes of every piece. Columns are asked for once, and only if a plan needs them.
 
     `abstracts` takes a cap and gives the column of abstracts under it;
@@ -81,7 +81,7 @@ class Sizes:
             self._sums[kind] = list(accumulate(each, initial=0))
         return self._sums[kind][end] - self._sums[kind][start]
 
-    def weigh(self, plan: Plan) -> int:
+    def weigh(self, plan: SizePlan) -> int:
         """The bytes of all papers under `plan`."""
         lead = min(plan.lead, plan.abstracts)
         return (
@@ -95,21 +95,21 @@ class Sizes:
         )
 
 
-def ladder(papers: int) -> Iterator[Plan]:
+def ladder(papers: int) -> Iterator[SizePlan]:
     """Every plan for `papers` papers, the richest first."""
     caps = CAPS if papers <= READ_FULL else tuple(cap for cap in CAPS if cap <= READ_CAP)
-    every = Plan(cards=papers, abstracts=papers, cap=LEAST_CAP, named=papers, lead=LEAD)
+    every = SizePlan(cards=papers, abstracts=papers, cap=LEAST_CAP, named=papers, lead=LEAD)
     for cap in caps[:-1]:
         yield replace(every, cap=cap)
     yield from shortened(every)
 
 
-def brief(papers: int) -> Iterator[Plan]:
+def brief(papers: int) -> Iterator[SizePlan]:
     """A short excerpt each; then as `ladder`."""
-    yield from shortened(Plan(papers, papers, BRIEF_CAP, papers))
+    yield from shortened(SizePlan(papers, papers, BRIEF_CAP, papers))
 
 
-def shortened(every: Plan) -> Iterator[Plan]:
+def shortened(every: SizePlan) -> Iterator[SizePlan]:
     """`every`, then abstracts taken away from the bottom, then cards."""
     papers = every.named
     yield every
@@ -118,18 +118,18 @@ def shortened(every: Plan) -> Iterator[Plan]:
         yield replace(every, abstracts=abstracts)
     for cards in range(papers - 1, 0, -1):
         abstracts = min(cards, fewest, max(LEAST_CARDS_WITH_ABSTRACT, cards // 3))
-        yield Plan(cards, abstracts, every.cap, papers)
+        yield SizePlan(cards, abstracts, every.cap, papers)
     yield from lines_only(papers)
 
 
-def lines_only(papers: int) -> Iterator[Plan]:
+def lines_only(papers: int) -> Iterator[SizePlan]:
     """One line a paper; then shorter lines; at the very last fewer of them."""
-    yield Plan(0, 0, 0, papers)
+    yield SizePlan(0, 0, 0, papers)
     for named in range(papers, -1, -1):
-        yield Plan(0, 0, 0, named, short=True)
+        yield SizePlan(0, 0, 0, named, short=True)
 
 
-def choose(plans: Iterable[Plan], sizes: Sizes, room: int) -> Plan:
+def choose(plans: Iterable[SizePlan], sizes: PartSizes, room: int) -> SizePlan:
     """The first plan that fits into `room` bytes, else the last; each is smaller than before."""
     every = list(plans)
     first = bisect_left(every, x=True, key=lambda plan: sizes.weigh(plan) <= room)

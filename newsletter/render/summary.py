@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from newsletter.domain.model import Rubric
-    from newsletter.render import Nav
-    from newsletter.render.paper_view import Entry
+    from newsletter.render import Navigation
+    from newsletter.render.paper_view import PaperEntry
 
 LONGEST_RUBRIC_TITLE = 80
 CENT = NANOS_PER_DOLLAR // 100
@@ -136,7 +136,7 @@ def subject(digest: Digest, shown_papers: int) -> str:
     return named if len(named) >= 20 else f"arXiv digest: {tail}"  # noqa: PLR2004
 
 
-def preheader(digest: Digest, listed: Sequence[Entry]) -> str:
+def preheader(digest: Digest, listed: Sequence[PaperEntry]) -> str:
     """40 to 100 characters, the best first: what an inbox shows behind the subject."""
     coverage = digest.coverage
     announced = f"{coverage.announced:,} announced"
@@ -253,7 +253,7 @@ def disclaimer(digest: Digest) -> str:
     return f"Scores and “why it matched” notes are written by {author} and can be wrong."
 
 
-def links(nav: Nav) -> list[tuple[str, str]]:
+def links(nav: Navigation) -> list[tuple[str, str]]:
     """Label and address of the neighbours that exist, in the order of time."""
     named = (("← {}", nav.previous), ("{} overview", nav.month), ("{} →", nav.next))
     return [(form.format(clean(link[0])), link[1]) for form, link in named if link]

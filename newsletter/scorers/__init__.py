@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.domain.model import Paper, Rubric, Score, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ScoringRequest:
     """What is to be judged in one go: at most as many papers as the scorer's largest size.
 
     `reading` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers first,
@@ -44,13 +44,13 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScoringCall:
     """A request ready to be sent, and the most it can cost. `at` decides which prices hold.
 
     `tokens` is about how long its prompt is; 0 where nobody counts.
     """
 
-    request: Request
+    request: ScoringRequest
     model: str
     body: Mapping[str, Any]
     upper_nanos: int
@@ -59,7 +59,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResponse:
     """What came back, as bytes, with what it cost; stored before anybody parses it.
 
     `usage` is None where the answer does not say: it may have been billed. `left` is what the
@@ -68,11 +68,11 @@ class Answer:
 
     raw: bytes
     usage: Usage | None
-    left: Mapping[str, Allowance] = field(default_factory=dict)
+    left: Mapping[str, RateLimitStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ScoredPapers:
     """What an answer says: scores by paper id. Papers without a score are asked again.
 
     `doubtful` are ids among the scores that should be asked once more before they are believed.
@@ -85,7 +85,7 @@ class Reading:
     cut_short: bool = False
 
 
-class Failure(StrEnum):
+class CallFailure(StrEnum):
     """What an unsuccessful call proves."""
 
     FATAL = "fatal"
@@ -111,7 +111,7 @@ class ScorerError(Exception):
 
     def __init__(
         self,
-        failure: Failure,
+        failure: CallFailure,
         reason: str,
         retry_after: float | None = None,
         *,
@@ -132,18 +132,18 @@ class Scorer(Protocol):
     """How many papers one call may hold, largest first; no other number is ever asked for."""
     second_opinion: bool
     """Whether papers near the cut are read a second time."""
-    batcher: Batcher | None
+    batcher: BatchScorer | None
     """None where there is no bulk price."""
 
-    def call(self, request: Request, at: datetime) -> Call: ...
+    def call(self, request: ScoringRequest, at: datetime) -> ScoringCall: ...
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ScoringCall) -> CallResponse:
         """Send it and wait. Raises ScorerError; tries nothing twice by itself."""
 
-    def read(self, request: Request, model: str, raw: bytes) -> Reading:
+    def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         """Parse an answer of `model` to `request`. Never raises: what is unreadable is missing."""
 
-    def weigh(self, call: Call) -> Usage | None:
+    def weigh(self, call: ScoringCall) -> Usage | None:
         """About what the call would cost, for nothing; None when calls are free.
 
         Raises ScorerError.
@@ -154,14 +154,14 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ScoringBatch:
     """What a batch has come to. `answers` are by call id; None is one that was not billed.
 
     Calls that it does not mention are not among them.
     """
 
     ended: bool
-    answers: Mapping[str, Answer | None] = field(default_factory=dict)
+    answers: Mapping[str, CallResponse | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +172,16 @@ class Found:
     perhaps: bool = False
 
 
-class Batcher(Protocol):
+class BatchScorer(Protocol):
     """The second face of a scorer that also takes calls in bulk, for less money and much later.
 
     All raise ScorerError; GONE says that the batch is not known there.
     """
 
-    def submit(self, calls: Mapping[str, Call]) -> str:
+    def submit(self, calls: Mapping[str, ScoringCall]) -> str:
         """Hand over calls by their ids in the ledger; returns the batch's id."""
 
-    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> Batch:
+    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> ScoringBatch:
         """How far it is; the answers once it has ended.
 
         `models` are those asked, by call id: an answer may give a model another name.

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Score, Usage
 from newsletter.domain.similarity import similarities
-from newsletter.scorers import Answer, Batcher, Call, Reading, Scorer
+from newsletter.scorers import BatchScorer, CallResponse, ScoredPapers, Scorer, ScoringCall
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.domain.model import Rubric
-    from newsletter.scorers import Request
+    from newsletter.scorers import ScoringRequest
     from newsletter.settings import Settings
 
 MODEL = "local"
 
 
-class Local:
+class LocalScorer:
     """Judges nothing: relevance and novelty stay None, only the similarity is set."""
 
     name = "local/1"
@@ -27,7 +27,7 @@ class Local:
     # The rarity of words is that among all papers of the call, so a day is one call.
     sizes: tuple[int, ...] = (100_000,)
     second_opinion = False
-    batcher: Batcher | None = None
+    batcher: BatchScorer | None = None
 
     def __init__(self, settings: Settings | None = None) -> None:
         del settings
@@ -36,22 +36,22 @@ class Local:
         del rubric
         return ""
 
-    def call(self, request: Request, at: datetime) -> Call:
-        return Call(request, MODEL, {}, 0, at)
+    def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
+        return ScoringCall(request, MODEL, {}, 0, at)
 
-    def weigh(self, call: Call) -> Usage | None:
+    def weigh(self, call: ScoringCall) -> Usage | None:
         del call
         return None
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ScoringCall) -> CallResponse:
         request = call.request
         likeness = similarities(request.rubric, request.papers)
         by_slot = dict(zip(request.slots, likeness, strict=True))
-        return Answer(json.dumps(by_slot).encode(), Usage(MODEL))
+        return CallResponse(json.dumps(by_slot).encode(), Usage(MODEL))
 
-    def read(self, request: Request, model: str, raw: bytes) -> Reading:
+    def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         likeness = json.loads(raw)
-        return Reading(
+        return ScoredPapers(
             {
                 paper.id: Score(paper.id, model, None, None, similarity=likeness[slot])
                 for slot, paper in request.slots.items()
@@ -59,4 +59,4 @@ class Local:
         )
 
 
-_: type[Scorer] = Local
+_: type[Scorer] = LocalScorer

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 
 from newsletter import process
 from newsletter.errors import Stopped
-from newsletter.scorers import Failure, ScorerError
+from newsletter.scorers import CallFailure, ScorerError
 from newsletter.scoring.executor import STOPPED, STOPS, ScoringFailed
-from newsletter.scoring.session import LEASE, Known
-from newsletter.store.ledger import SUBMITTING, NoReservation
+from newsletter.scoring.session import LEASE, AlreadyScored
+from newsletter.store.ledger import SUBMITTING, ReservationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from newsletter.domain.model import Paper
-    from newsletter.scorers import Batch, Batcher, Call, Request
-    from newsletter.scoring.executor import Limits
-    from newsletter.scoring.session import Desk
+    from newsletter.scorers import BatchScorer, ScoringBatch, ScoringCall, ScoringRequest
+    from newsletter.scoring.executor import ScoringLimits
+    from newsletter.scoring.session import ScoringSession
     from newsletter.store.ledger import InBatch
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ MOST_RUBRICS = 2
 """From three on, sharing the papers costs less than half the price does."""
 
 
-def wanted(limits: Limits, batcher: Batcher | None, rubrics: int, now: datetime) -> bool:
+def wanted(limits: ScoringLimits, batcher: BatchScorer | None, rubrics: int, now: datetime) -> bool:
     """Whether this morning's calls should go in bulk."""
     if batcher is None or limits.mode == "now":
         return False
@@ -55,7 +55,7 @@ def wanted(limits: Limits, batcher: Batcher | None, rubrics: int, now: datetime)
     return by is not None and by - now >= WORTH_IT and rubrics <= MOST_RUBRICS
 
 
-def submit(desk: Desk, requests: Sequence[Request]) -> None:
+def submit(desk: ScoringSession, requests: Sequence[ScoringRequest]) -> None:
     """Reserve at half the upper bound and hand over. Raises ScoringFailed."""
     calls = _reserved(desk, requests)
     if not calls:
@@ -64,25 +64,25 @@ def submit(desk: Desk, requests: Sequence[Request]) -> None:
         batch_id = _batcher(desk).submit(calls)
     except ScorerError as error:
         # What may have arrived stays reserved; `collect` finds out.
-        if error.failure is not Failure.LOST:
+        if error.failure is not CallFailure.LOST:
             desk.free(list(calls), str(error))
         _unless_fatal(error)
         return
     desk.submitted(list(calls), batch_id)
 
 
-def _reserved(desk: Desk, requests: Sequence[Request]) -> dict[str, Call]:
-    calls: dict[str, Call] = {}
+def _reserved(desk: ScoringSession, requests: Sequence[ScoringRequest]) -> dict[str, ScoringCall]:
+    calls: dict[str, ScoringCall] = {}
     for request in requests:
         whole = desk.scorer.call(replace(request, in_bulk=True), desk.clock())
         call = replace(whole, upper_nanos=-(-whole.upper_nanos // 2))
         try:
             calls[desk.reserve(call, batch=True)] = call
-        except NoReservation as refusal:
+        except ReservationRefused as refusal:
             # What the budget does not cover, or others are about, is left to the ordinary way.
             if not refusal.taken:
                 break
-        except Known:
+        except AlreadyScored:
             continue
     return calls
 
@@ -99,7 +99,7 @@ class _Looks:
     unknown: Counter[str] = field(default_factory=Counter)
 
 
-def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> bool:
+def collect(desk: ScoringSession, papers: Sequence[Paper], limits: ScoringLimits) -> bool:
     """Wait for the batches of this desk and store what they say. False when calls were given up.
 
     Raises ScoringFailed, Stopped.
@@ -131,7 +131,7 @@ def collect(desk: Desk, papers: Sequence[Paper], limits: Limits) -> bool:
 
 
 def _named(
-    desk: Desk, waiting: list[InBatch], looks: _Looks, now: datetime, *, hurry: bool
+    desk: ScoringSession, waiting: list[InBatch], looks: _Looks, now: datetime, *, hurry: bool
 ) -> list[InBatch]:
     """The calls whose batch is known.
 
@@ -167,17 +167,19 @@ def _named(
 
 
 def _on_its_way(call: InBatch, now: datetime) -> bool:
-    others = call.owner != process.me() and not process.is_gone(call.owner)
+    others = call.owner != process.process_id() and not process.is_dead(call.owner)
     return others and now < call.since + LEASE
 
 
-def _look(desk: Desk, calls: list[InBatch], looks: _Looks, now: datetime) -> Batch | None:
+def _look(
+    desk: ScoringSession, calls: list[InBatch], looks: _Looks, now: datetime
+) -> ScoringBatch | None:
     """None when the other side is busy, or does not know the batch (yet)."""
     batch_id, ids = calls[0].batch_id, [call.call_id for call in calls]
     try:
         batch = _batcher(desk).collect(batch_id, {call.call_id: call.model for call in calls}, now)
     except ScorerError as error:
-        if error.failure is not Failure.GONE:
+        if error.failure is not CallFailure.GONE:
             _unless_fatal(error)
             return None
         looks.unknown[batch_id] += 1
@@ -195,7 +197,7 @@ def _unless_fatal(error: ScorerError) -> None:
         raise ScoringFailed(str(error)) from error
 
 
-def _lose(desk: Desk, looks: _Looks, ids: list[str], reason: str) -> None:
+def _lose(desk: ScoringSession, looks: _Looks, ids: list[str], reason: str) -> None:
     """Give calls up that may have been billed: their upper bounds stay reserved."""
     log.warning(
         "%d calls of a batch are given up, and their papers bought now: %s", len(ids), reason
@@ -205,7 +207,11 @@ def _lose(desk: Desk, looks: _Looks, ids: list[str], reason: str) -> None:
 
 
 def _store(
-    desk: Desk, calls: list[InBatch], by_id: dict[str, Paper], batch: Batch, looks: _Looks
+    desk: ScoringSession,
+    calls: list[InBatch],
+    by_id: dict[str, Paper],
+    batch: ScoringBatch,
+    looks: _Looks,
 ) -> None:
     unmentioned = [call.call_id for call in calls if call.call_id not in batch.answers]
     if unmentioned:
@@ -226,13 +232,13 @@ def _ours(call: InBatch, by_id: dict[str, Paper]) -> bool:
     return all(paper_id in by_id for paper_id in call.papers.values())
 
 
-def _until(limits: Limits) -> datetime | None:
+def _until(limits: ScoringLimits) -> datetime | None:
     """When the scores have to be there; None where nobody said. `batch` means however late."""
     wanted_by = limits.wanted_by if limits.mode == "auto" else None
     return min((by for by in (wanted_by, limits.deadline) if by), default=None)
 
 
-def _in_a_hurry(limits: Limits, now: datetime) -> bool:
+def _in_a_hurry(limits: ScoringLimits, now: datetime) -> bool:
     by = _until(limits)
     # Where nobody said by when, whoever asks in `auto` waits for the scores now.
     if by is None:
@@ -240,7 +246,7 @@ def _in_a_hurry(limits: Limits, now: datetime) -> bool:
     return limits.mode == "now" or now >= by - BEFORE_DEADLINE
 
 
-def _batcher(desk: Desk) -> Batcher:
+def _batcher(desk: ScoringSession) -> BatchScorer:
     if desk.scorer.batcher is None:
         message = f"{desk.scorer.name} has calls in a batch but takes none"
         raise ScoringFailed(message)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import speaks_to_model
+from newsletter.domain.sanitize import looks_like_injection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def pass_over(
 
 
 def _speaks(paper: Paper) -> bool:
-    return speaks_to_model(f"{paper.title}\n{paper.abstract}")
+    return looks_like_injection(f"{paper.title}\n{paper.abstract}")
 
 
 def worth_sharing(papers: int, rubrics: int) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.scorers import Request
+from newsletter.scorers import ScoringRequest
 from newsletter.scoring import chunks, second_opinion
-from newsletter.scoring.session import Desk
+from newsletter.scoring.session import ScoringSession
 from newsletter.store import scores
 from newsletter.store.ledger import Budget
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.model import Paper, Rubric
     from newsletter.scorers import Scorer
 
@@ -49,7 +49,7 @@ def estimate(
         sample: dict[int, tuple[int, int, int]] = {}
         for piece in chunks.pass_over(part, scorer.sizes, day, reading=reading):
             if len(piece) not in sample:
-                usage = scorer.weigh(scorer.call(Request(rubric, piece, reading), at))
+                usage = scorer.weigh(scorer.call(ScoringRequest(rubric, piece, reading), at))
                 if usage is None:
                     return None
                 sample[len(piece)] = usage.prompt_tokens, usage.output_tokens, usage.total_nanos
@@ -57,17 +57,17 @@ def estimate(
     return Estimate(len(papers), *total) if papers else None
 
 
-def price(room: Room, rubric: Rubric, day: date, papers: Sequence[Paper]) -> tuple[int, int]:
+def price(app: App, rubric: Rubric, day: date, papers: Sequence[Paper]) -> tuple[int, int]:
     """Papers that are not scored yet, and the sum of their first calls' upper bounds.
 
     A second opinion on the papers around the cut comes on top of it.
     """
-    scorer = room.scorer
-    desk = Desk(room.store, scorer, rubric, day, Budget(0), room.clock)
-    with room.store.read() as tx:
+    scorer = app.scorer
+    desk = ScoringSession(app.store, scorer, rubric, day, Budget(0), app.clock)
+    with app.store.read() as tx:
         known = scores.known(tx, desk.account, [paper.id for paper in papers])[1]
     missing = [paper for paper in papers if paper.id not in known]
     pieces = chunks.pass_over(missing, scorer.sizes, day, reading=1)
-    now = room.clock()
-    calls = (scorer.call(Request(rubric, piece), now) for piece in pieces)
+    now = app.clock()
+    calls = (scorer.call(ScoringRequest(rubric, piece), now) for piece in pieces)
     return len(missing), sum(call.upper_nanos for call in calls)

@@ -16,31 +16,31 @@ from typing import TYPE_CHECKING
 
 from newsletter import logs
 from newsletter.domain.model import Outcome
-from newsletter.errors import Stopped, Trouble
-from newsletter.scorers import Failure, Reading, Request, ScorerError
-from newsletter.scoring.rate_limit import NotYet, ScoringPace
-from newsletter.scoring.session import Known
-from newsletter.store.ledger import NoReservation
+from newsletter.errors import OperatorError, Stopped
+from newsletter.scorers import CallFailure, ScoredPapers, ScorerError, ScoringRequest
+from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
+from newsletter.scoring.session import AlreadyScored
+from newsletter.store.ledger import ReservationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from newsletter.domain.model import Paper, Score
-    from newsletter.scoring.session import Desk
+    from newsletter.scoring.session import ScoringSession
 
-    Follow = Callable[["Crew", "Task", Reading | Outcome], None]
+    Follow = Callable[["CallExecutor", "PendingCall", ScoredPapers | Outcome], None]
 
 
 log = logging.getLogger(__name__)
 
 
-class ScoringFailed(Trouble):
+class ScoringFailed(OperatorError):
     """The whole day can't be scored now. All that was paid for is stored; a rerun goes on there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ScoringLimits:
     """Money in nano-dollars, waiting in seconds.
 
     `attempts` counts the calls about one chunk that bring nothing; `outage` is after how many
@@ -60,12 +60,12 @@ class Limits:
     mode: str = "auto"
     batch_pause: float = 60.0
     wanted_by: datetime | None = None
-    pace: ScoringPace = field(default_factory=ScoringPace)
+    pace: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class PendingCall:
     """Papers to be asked about in one call.
 
     `tries` counts answers about this one paper that did not judge it, `attempt` calls without an
@@ -73,7 +73,7 @@ class Task:
     call is awaited before the others start, or each would pay for writing it.
     """
 
-    desk: Desk
+    desk: ScoringSession
     papers: tuple[Paper, ...]
     reading: int
     tries: int = 0
@@ -89,20 +89,20 @@ class Task:
 STOPPED = "scoring was stopped on request; what was paid for is stored, a rerun goes on there"
 ELSEWHERE = 1.0
 """Seconds between looks at papers that another process is being answered about."""
-STOPS = {Failure.FATAL, Failure.GONE}
+STOPS = {CallFailure.FATAL, CallFailure.GONE}
 """No other call can succeed; GONE of the last resort concerns one paper only."""
-PATIENCE = {Failure.LOST: 3}
+PATIENCE = {CallFailure.LOST: 3}
 """Fewer attempts where each may have been billed."""
 
 
-class Crew:
+class CallExecutor:
     """Works a queue of tasks off. `work` returns when nothing is queued or running."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], datetime]) -> None:
+    def __init__(self, limits: ScoringLimits, clock: Callable[[], datetime]) -> None:
         self._limits = limits
         self._clock = clock
-        self._queue: deque[Task] = deque()
-        self._running: dict[Future[Reading], Task] = {}
+        self._queue: deque[PendingCall] = deque()
+        self._running: dict[Future[ScoredPapers], PendingCall] = {}
         self._warm: set[str] = set()
         self._warming: set[str] = set()
         self._broke: set[int] = set()
@@ -113,7 +113,7 @@ class Crew:
     def concurrency(self) -> int:
         return self._limits.concurrency
 
-    def add(self, tasks: Sequence[Task]) -> None:
+    def add(self, tasks: Sequence[PendingCall]) -> None:
         self._queue.extend(tasks)
 
     def work(self, follow: Follow) -> None:
@@ -140,7 +140,7 @@ class Crew:
             elif not self._start(pool, task, follow):
                 return
 
-    def _next(self) -> Task | None:
+    def _next(self) -> PendingCall | None:
         """The first task that need not wait, for its time or for a cache to be written."""
         now = self._clock()
         for task in self._queue:
@@ -151,15 +151,15 @@ class Crew:
                 return task
         return None
 
-    def _hopeless(self, task: Task) -> Outcome | None:
+    def _hopeless(self, task: PendingCall) -> Outcome | None:
         deadline = self._limits.deadline
         if deadline is not None and max(self._clock(), task.not_before or deadline) > deadline:
             return Outcome.UNSCORED_DEADLINE
         return Outcome.UNSCORED_BUDGET if id(task.desk) in self._broke else None
 
-    def _start(self, pool: ThreadPoolExecutor, task: Task, follow: Follow) -> bool:
+    def _start(self, pool: ThreadPoolExecutor, task: PendingCall, follow: Follow) -> bool:
         """Reserve and send. False when it has to wait until another call has settled."""
-        request = Request(
+        request = ScoringRequest(
             task.desk.rubric,
             task.papers,
             task.reading,
@@ -170,12 +170,12 @@ class Crew:
         call = task.desk.scorer.call(request, self._clock())
         try:
             call_id = task.desk.reserve(call)
-        except Known as known:
-            follow(self, task, Reading(known.found))
+        except AlreadyScored as known:
+            follow(self, task, ScoredPapers(known.found))
             return True
-        except NoReservation as refusal:
+        except ReservationRefused as refusal:
             return self._postpone(task, refusal)
-        except NotYet as wait:
+        except RateLimited as wait:
             later = self._clock() + timedelta(seconds=wait.seconds)
             self._queue.appendleft(put_off := replace(task, not_before=later))
             # The others would have to wait as well; but what comes too late is said so at once.
@@ -187,7 +187,7 @@ class Crew:
         self._running[future] = task
         return True
 
-    def _postpone(self, task: Task, refusal: NoReservation) -> bool:
+    def _postpone(self, task: PendingCall, refusal: ReservationRefused) -> bool:
         if refusal.taken:
             later = self._clock() + timedelta(seconds=ELSEWHERE)
             self._queue.append(replace(task, not_before=later))
@@ -225,22 +225,22 @@ class Crew:
 
     def _unanswered(
         self,
-        task: Task,
+        task: PendingCall,
         error: ScorerError,
         follow: Follow,
     ) -> None:
-        if error.failure is Failure.GONE and task.last_resort:
+        if error.failure is CallFailure.GONE and task.last_resort:
             log.warning("one paper counts as refused: %s", error)
-            follow(self, task, Reading(refused=True))
+            follow(self, task, ScoredPapers(refused=True))
             return
         if error.failure in STOPS:
             self._fatal = self._fatal or str(error)
             return
-        if error.failure is Failure.TOO_LARGE and len(task.papers) > 1:
+        if error.failure is CallFailure.TOO_LARGE and len(task.papers) > 1:
             # As if the answer had left all of them open: each is asked about in smaller company.
-            follow(self, task, Reading())
+            follow(self, task, ScoredPapers())
             return
-        if error.failure is Failure.TOO_LARGE:
+        if error.failure is CallFailure.TOO_LARGE:
             self._give_up(task, error, follow)
             return
         attempt = task.attempt + 1
@@ -251,7 +251,7 @@ class Crew:
             return
         self._give_up(task, error, follow)
 
-    def _give_up(self, task: Task, error: ScorerError, follow: Follow) -> None:
+    def _give_up(self, task: PendingCall, error: ScorerError, follow: Follow) -> None:
         self._given_up_in_a_row += 1
         if self._given_up_in_a_row >= self._limits.outage:
             self._fatal = self._fatal or f"{error}; nothing is lost, run again later"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.digest import closest
 from newsletter.domain.model import Outcome
 from newsletter.scoring.run import likeliest_first, score
-from newsletter.scoring.session import Desk
+from newsletter.scoring.session import ScoringSession
 from newsletter.scoring.triage import triage
 from newsletter.store import ledger, scores
 from newsletter.store.ledger import Budget
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper, Rubric, Score, Usage
     from newsletter.scorers import Scorer
-    from newsletter.scoring.run import Limits, Scored
+    from newsletter.scoring.run import RubricScores, ScoringLimits
     from newsletter.store import Store
 
 HIGH = 17
@@ -165,7 +165,7 @@ class Replayed:
     unread_reason: str = ""
 
 
-def unread_reason(scored: Scored) -> str:
+def unread_reason(scored: RubricScores) -> str:
     """Why papers were left unread that running again may reach; empty when the day is whole."""
     left = Counter(scored.outcomes.values())
     if left[Outcome.UNSCORED_BUDGET]:
@@ -182,7 +182,7 @@ def replay(
     old: Rubric | None,
     new: Rubric,
     days: Sequence[StoredDay],
-    limits: Limits,
+    limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
@@ -216,11 +216,11 @@ def rescore(
     scorer: Scorer,
     rubric: Rubric,
     day: StoredDay,
-    limits: Limits,
+    limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Scored:
+) -> RubricScores:
     """The day under an account of its own; scores that are stored for this rubric are used.
 
     The budget is for this call, whatever earlier ones cost, and so is the usage that is answered.
@@ -240,7 +240,7 @@ def rescore(
         replace(limits, budget_nanos=limits.budget_nanos + spent),
         clock=clock,
         progress=progress,
-        salt=scorer.salt if isinstance(scorer, Again) else "",
+        salt=scorer.salt if isinstance(scorer, RepeatScorer) else "",
     )
     fresh = (one - paid[one.model] if one.model in paid else one for one in found.usage)
     return replace(found, usage=tuple(u for u in fresh if u.total_tokens or u.uncertain_nanos))
@@ -251,19 +251,19 @@ def stored(
 ) -> dict[str, Score]:
     """The final scores that the ledger holds of a day, for nothing."""
     from newsletter.domain.model import Score as Found
-    from newsletter.scoring.second_opinion import all_settled
+    from newsletter.scoring.second_opinion import merge_all_scores
 
-    desk = Desk(store, scorer, rubric, day.date, Budget(0), clock)
+    desk = ScoringSession(store, scorer, rubric, day.date, Budget(0), clock)
     with store.read() as tx:
         known = scores.known(tx, desk.account, [paper.id for paper in day.papers])
     first, second = (
         {key: one for key, one in known[reading].items() if isinstance(one, Found)}
         for reading in (1, 2)
     )
-    return all_settled(day.papers, first, second)
+    return merge_all_scores(day.papers, first, second)
 
 
-class Again:
+class RepeatScorer:
     """The same model asked about the same papers once more, under another name.
 
     Nothing it says replaces what is stored. `mark` sets one such run apart from the next: it is in
@@ -284,4 +284,4 @@ class Again:
         self.prompt = scorer.prompt
 
 
-_: type[Scorer] = Again
+_: type[Scorer] = RepeatScorer

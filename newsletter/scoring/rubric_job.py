@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Outcome, Score
-from newsletter.scorers import Request
+from newsletter.scorers import ScoringRequest
 from newsletter.scoring import chunks, second_opinion
-from newsletter.scoring.executor import Task
+from newsletter.scoring.executor import PendingCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from newsletter.domain.model import Paper, Usage
-    from newsletter.scorers import Reading
-    from newsletter.scoring.executor import Crew
-    from newsletter.scoring.session import Desk
+    from newsletter.scorers import ScoredPapers
+    from newsletter.scoring.executor import CallExecutor
+    from newsletter.scoring.session import ScoringSession
 
 TRIES_ALONE = 2
 MOST_COLD = 2
@@ -24,7 +24,7 @@ MOST_COLD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class RubricScores:
     """What is known of the papers given: an outcome for each, a score for the scored.
 
     `usage` is what the rubric's day cost so far, over all runs. `cause` is why papers failed.
@@ -37,13 +37,13 @@ class Scored:
 
 
 @dataclass
-class Job:
+class RubricJob:
     """One rubric's day on its way from papers to scores.
 
     With another `salt` the papers stand in another order and company.
     """
 
-    desk: Desk
+    desk: ScoringSession
     papers: list[Paper]
     salt: str = ""
     first: dict[str, Score] = field(default_factory=dict)
@@ -84,20 +84,20 @@ class Job:
         missing = self.missing()
         return self._affordable(missing) * self.desk.scorer.sizes[0] >= len(missing)
 
-    def join(self, crew: Crew, chunk: chunks.Shared) -> None:
+    def join(self, crew: CallExecutor, chunk: chunks.Shared) -> None:
         """Have the first pass over a shared chunk."""
         self.queued |= {paper.id for paper in chunk.papers}
         task = self._task(chunk.papers, reading=1)
         self._queue(crew, [replace(task, prefix=chunk.name, shared=True)])
 
-    def begin(self, crew: Crew) -> None:
+    def begin(self, crew: CallExecutor) -> None:
         """Queue the first pass over what no shared chunk holds."""
         unhurried = self.can_afford_all()
         tasks = [self._task(piece, reading=1) for piece in self._first_pieces()]
         self._queue(crew, self._in_rounds(tasks, crew.concurrency) if unhurried else tasks)
         self._pass_on(crew)
 
-    def _in_rounds(self, tasks: list[Task], concurrency: int) -> list[Task]:
+    def _in_rounds(self, tasks: list[PendingCall], concurrency: int) -> list[PendingCall]:
         """Let a few calls not wait for the cache where that saves a whole round of waiting.
 
         Small calls have a beginning of their own; of the large ones as many as would be left over
@@ -112,16 +112,16 @@ class Job:
             for task in tasks
         ]
 
-    def second_pass(self, crew: Crew) -> None:
+    def second_pass(self, crew: CallExecutor) -> None:
         """Queue the second opinion."""
         self._queue(crew, [self._task(piece, reading=2) for piece in self._second_pieces()])
 
-    def requests(self, reading: int) -> list[Request]:
+    def requests(self, reading: int) -> list[ScoringRequest]:
         """A pass as calls that wait for nothing, in bulk."""
         pieces = self._first_pieces() if reading == 1 else self._second_pieces()
-        return [Request(self.desk.rubric, piece, reading) for piece in pieces]
+        return [ScoringRequest(self.desk.rubric, piece, reading) for piece in pieces]
 
-    def follow(self, crew: Crew, task: Task, ending: Reading | Outcome) -> None:
+    def follow(self, crew: CallExecutor, task: PendingCall, ending: ScoredPapers | Outcome) -> None:
         """What an answer, or the lack of one, leads to."""
         if isinstance(ending, Outcome):
             self._give_up(task, ending)
@@ -137,22 +137,22 @@ class Job:
         self.open_tasks -= 1
         self._pass_on(crew)
 
-    def result(self) -> Scored:
-        scores = second_opinion.all_settled(self.papers, self.first, self.second)
+    def result(self) -> RubricScores:
+        scores = second_opinion.merge_all_scores(self.papers, self.first, self.second)
         outcomes = {
             paper.id: Outcome.SCORED
             if paper.id in scores
             else self.outcomes.get(paper.id, Outcome.FAILED)
             for paper in self.papers
         }
-        return Scored(scores, outcomes, self.desk.usage())
+        return RubricScores(scores, outcomes, self.desk.usage())
 
     def _affordable(self, missing: Sequence[Paper]) -> int:
         """How many calls of the largest size the budget certainly covers."""
         largest = tuple(missing[: self.desk.scorer.sizes[0]])
         if not largest:
             return 1
-        request = Request(self.desk.rubric, largest)
+        request = ScoringRequest(self.desk.rubric, largest)
         upper = self.desk.scorer.call(request, self.desk.clock()).upper_nanos
         return max(1, self.desk.left() // upper) if upper else len(missing)
 
@@ -167,19 +167,19 @@ class Job:
     def _second_pieces(self) -> list[chunks.Chunk]:
         if not self.desk.scorer.second_opinion:
             return []
-        band = second_opinion.band(self.desk.rubric, self.papers, self.first)
+        band = second_opinion.select_for_second_pass(self.desk.rubric, self.papers, self.first)
         unread = [paper for paper in band if paper.id not in self.read_again]
         sizes = self.desk.scorer.sizes
         return chunks.pass_over(unread, sizes, self.desk.day, reading=2, salt=self.salt)
 
-    def _pass_on(self, crew: Crew) -> None:
+    def _pass_on(self, crew: CallExecutor) -> None:
         """Once the first pass has ended, go on to the second."""
         if self.open_tasks or self.passes > 1 or self.waits_for_second:
             return
         self.passes = 2
         self.second_pass(crew)
 
-    def _answered(self, crew: Crew, task: Task, reading: Reading) -> None:
+    def _answered(self, crew: CallExecutor, task: PendingCall, reading: ScoredPapers) -> None:
         """Believe what is sure; ask about the rest in smaller company."""
         sure = dict(reading.scores)
         held = {k: sure.pop(k) for k in reading.doubtful if k in sure} if not task.held else {}
@@ -193,7 +193,7 @@ class Job:
         self._smaller(crew, task, missing, held or dict(task.held))
 
     def _smaller(
-        self, crew: Crew, task: Task, papers: Sequence[Paper], held: dict[str, Score]
+        self, crew: CallExecutor, task: PendingCall, papers: Sequence[Paper], held: dict[str, Score]
     ) -> None:
         sizes = [size for size in self.desk.scorer.sizes if size < len(task.papers)] or [1]
         tries = task.tries + 1 if len(task.papers) == 1 else 0
@@ -216,7 +216,7 @@ class Job:
             ],
         )
 
-    def _refused(self, crew: Crew, task: Task) -> None:
+    def _refused(self, crew: CallExecutor, task: PendingCall) -> None:
         """Find the paper that is refused; ask another model about it, once."""
         if len(task.papers) > 1:
             own = [paper for paper in task.papers if paper.id in self.wanted]
@@ -229,7 +229,7 @@ class Job:
         self.desk.refuse(task.reading, task.papers[0], Outcome.REFUSED)
         self._give_up(task, Outcome.REFUSED)
 
-    def _give_up(self, task: Task, outcome: Outcome) -> None:
+    def _give_up(self, task: PendingCall, outcome: Outcome) -> None:
         """Doubted scores are better than none; a second opinion may be missing."""
         if task.held:
             self.desk.believe(task.reading, task.held)
@@ -250,8 +250,8 @@ class Job:
         tries: int = 0,
         last_resort: bool = False,
         held: Mapping[str, Score] | None = None,
-    ) -> Task:
-        return Task(
+    ) -> PendingCall:
+        return PendingCall(
             desk=self.desk,
             papers=tuple(papers),
             reading=reading,
@@ -261,6 +261,6 @@ class Job:
             prefix=self.desk.rubric.fingerprint,
         )
 
-    def _queue(self, crew: Crew, tasks: Sequence[Task]) -> None:
+    def _queue(self, crew: CallExecutor, tasks: Sequence[PendingCall]) -> None:
         self.open_tasks += len(tasks)
         crew.add(tasks)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Outcome
 from newsletter.scoring import batches, chunks
-from newsletter.scoring.executor import Crew, Limits, ScoringFailed
-from newsletter.scoring.rubric_job import Job, Scored
-from newsletter.scoring.session import Desk
+from newsletter.scoring.executor import CallExecutor, ScoringFailed, ScoringLimits
+from newsletter.scoring.rubric_job import RubricJob, RubricScores
+from newsletter.scoring.session import ScoringSession
 from newsletter.scoring.triage import LATEST, order
 from newsletter.store import ledger
 from newsletter.store.ledger import Account, Budget
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.model import Paper, Rubric
-    from newsletter.scorers import Reading, Scorer
-    from newsletter.scoring.executor import Task
+    from newsletter.scorers import ScoredPapers, Scorer
+    from newsletter.scoring.executor import PendingCall
     from newsletter.store import Store
 
 __all__ = [
-    "Limits",
-    "Scored",
+    "RubricScores",
     "ScoringFailed",
-    "Want",
+    "ScoringLimits",
+    "ScoringWant",
     "likeliest_first",
     "score",
     "score_all",
@@ -50,7 +50,7 @@ UNUSABLE = "the model answered, and what it answered does not score them"
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ScoringWant:
     """The papers to be scored for one rubric, likeliest first."""
 
     rubric: Rubric
@@ -80,12 +80,12 @@ def score(
     rubric: Rubric,
     day: date,
     papers: Sequence[Paper],
-    limits: Limits,
+    limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     salt: str = "",
-) -> Scored:
+) -> RubricScores:
     """Score `papers`, given likeliest first. Raises ScoringFailed, after storing what was paid.
 
     With another `salt` they are asked about in another order and company.
@@ -94,7 +94,7 @@ def score(
         store,
         scorer,
         day,
-        [Want(rubric, papers)],
+        [ScoringWant(rubric, papers)],
         limits,
         clock=clock,
         progress=progress,
@@ -107,13 +107,13 @@ def score_all(
     store: Store,
     scorer: Scorer,
     day: date,
-    wants: Sequence[Want],
-    limits: Limits,
+    wants: Sequence[ScoringWant],
+    limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     salt: str = "",
-) -> list[Scored]:
+) -> list[RubricScores]:
     """Score for several rubrics, which then share the cost of the papers they have in common.
 
     One result for each want, in their order. `limits.budget_nanos` is for each rubric. Raises
@@ -123,14 +123,14 @@ def score_all(
     pace = replace(limits.pace, longest_pause=limits.longest_pause)
     shared = (threading.Lock(), limits.stop.is_set, threading.Event())
     jobs = [
-        Job(
-            Desk(store, scorer, want.rubric, day, budget, clock, pace, *shared),
+        RubricJob(
+            ScoringSession(store, scorer, want.rubric, day, budget, clock, pace, *shared),
             list(want.papers),
             salt,
         )
         for want in wants
     ]
-    crew = Crew(limits, clock)
+    crew = CallExecutor(limits, clock)
     batching = batches.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
         job.desk.set_room_aside()
@@ -142,7 +142,7 @@ def score_all(
     total = sum(len(job.papers) for job in jobs)
     progress(sum(job.known for job in jobs), total)
 
-    def follow(crew: Crew, task: Task, ending: Reading | Outcome) -> None:
+    def follow(crew: CallExecutor, task: PendingCall, ending: ScoredPapers | Outcome) -> None:
         by_desk[id(task.desk)].follow(crew, task, ending)
         progress(sum(job.known for job in jobs), total)
 
@@ -157,7 +157,7 @@ def score_all(
     return [_with_cause(store, job) for job in jobs]
 
 
-def _with_cause(store: Store, job: Job) -> Scored:
+def _with_cause(store: Store, job: RubricJob) -> RubricScores:
     """What became of the papers, and why some of them failed: what was said of them last."""
     result = job.result()
     failed = {key for key, outcome in result.outcomes.items() if outcome is Outcome.FAILED}
@@ -167,7 +167,9 @@ def _with_cause(store: Store, job: Job) -> Scored:
         return replace(result, cause=ledger.last_reason(tx, job.desk.account, failed) or UNUSABLE)
 
 
-def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: bool) -> bool:
+def _in_bulk(
+    jobs: Sequence[RubricJob], limits: ScoringLimits, *, reading: int, batching: bool
+) -> bool:
     """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over.
 
     False when something of it had to be given up.
@@ -186,7 +188,7 @@ def _in_bulk(jobs: Sequence[Job], limits: Limits, *, reading: int, batching: boo
 
 
 def _begin(
-    crew: Crew, jobs: Sequence[Job], sizes: Sequence[int], day: date, *, sharing: bool
+    crew: CallExecutor, jobs: Sequence[RubricJob], sizes: Sequence[int], day: date, *, sharing: bool
 ) -> None:
     """Queue the first pass: what is worth sharing by chunk, the rest by rubric."""
     # Under a tight budget the likeliest papers go first, and that order is each rubric's own.

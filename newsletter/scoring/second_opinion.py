@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import speaks_to_model
+from newsletter.domain.sanitize import looks_like_injection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,9 @@ DISSENT = 2
 """From this difference on the reader is shown both."""
 
 
-def band(rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]) -> list[Paper]:
+def select_for_second_pass(
+    rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]
+) -> list[Paper]:
     """The papers to read again: those that may be picked or only just are not, at most MOST.
 
     The nearest to the cut come first; where only one reading can be had, it should be of those far
@@ -41,7 +43,7 @@ def _open(score: Score, cut: int) -> bool:
     return strong or abs(score.total - cut) <= NEAR
 
 
-def settled(first: Score, second: Score | None, *, suspicious: bool = False) -> Score:
+def merge_scores(first: Score, second: Score | None, *, suspicious: bool = False) -> Score:
     """The score shown: the mean of both readings, the second counting twice, rounded half up.
 
     Of a paper that speaks to the model the lower of both counts.
@@ -61,14 +63,14 @@ def settled(first: Score, second: Score | None, *, suspicious: bool = False) -> 
     )
 
 
-def all_settled(
+def merge_all_scores(
     papers: Iterable[Paper], first: Mapping[str, Score], second: Mapping[str, Score]
 ) -> dict[str, Score]:
     return {
-        paper.id: settled(
+        paper.id: merge_scores(
             first[paper.id],
             second.get(paper.id),
-            suspicious=speaks_to_model(f"{paper.title}\n{paper.abstract}"),
+            suspicious=looks_like_injection(f"{paper.title}\n{paper.abstract}"),
         )
         for paper in papers
         if paper.id in first

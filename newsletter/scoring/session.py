@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 
 from newsletter import process
 from newsletter.domain.model import Score
-from newsletter.scorers import Answer, Call, Failure, Reading, Request, Scorer, ScorerError
-from newsletter.scoring.rate_limit import NotYet, ScoringPace
+from newsletter.scorers import (
+    CallFailure,
+    CallResponse,
+    ScoredPapers,
+    Scorer,
+    ScorerError,
+    ScoringCall,
+    ScoringRequest,
+)
+from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
 from newsletter.store import ledger, scores
 from newsletter.store.answer_file import AnswerFile, Spared
-from newsletter.store.retry import insist
+from newsletter.store.retry import retry_while_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +45,7 @@ LEASE = timedelta(minutes=10)
 """Longer than any call may take: after it the process that sent it counts as dead."""
 
 
-class Known(Exception):  # noqa: N818 - it is an answer, not a mistake
+class AlreadyScored(Exception):
     """Some of the papers were scored meanwhile, by another process or for a rubric just alike."""
 
     def __init__(self, found: Mapping[str, Score]) -> None:
@@ -46,7 +54,7 @@ class Known(Exception):  # noqa: N818 - it is an answer, not a mistake
 
 
 @dataclass(frozen=True)
-class Desk:
+class ScoringSession:
     """Where one rubric's day is worked on."""
 
     store: Store
@@ -55,7 +63,7 @@ class Desk:
     day: date
     budget: ledger.Budget
     clock: Callable[[], datetime]
-    pace: ScoringPace = field(default_factory=ScoringPace)
+    pace: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
     thread that waited too long would lose an answer that was paid for."""
@@ -66,7 +74,11 @@ class Desk:
     @property
     def account(self) -> ledger.Account:
         return ledger.Account(
-            self.rubric.slug, self.rubric.fingerprint, self.scorer.name, self.day, process.me()
+            self.rubric.slug,
+            self.rubric.fingerprint,
+            self.scorer.name,
+            self.day,
+            process.process_id(),
         )
 
     @property
@@ -84,7 +96,7 @@ class Desk:
         by_id = {paper.id: paper for paper in papers}
         self._take_up_spared()
         with self._writing() as tx:
-            ledger.bury(tx, self.account, self.clock(), process.is_gone)
+            ledger.bury(tx, self.account, self.clock(), process.is_dead)
             for row in ledger.unread(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
                     request = self.as_asked(row.papers, by_id, row.reading)
@@ -111,23 +123,25 @@ class Desk:
         if spare := self._spare():
             spare.allocate()
 
-    def reserve(self, call: Call, *, batch: bool = False) -> str:
-        """Commit the intent. Raises NoReservation, NotYet, or Known when others were first."""
+    def reserve(self, call: ScoringCall, *, batch: bool = False) -> str:
+        """Commit the intent. Raises ReservationRefused, RateLimited, or Known when others were
+        first.
+        """
         lease = BATCH_LEASE if batch else LEASE
         batch_id = ledger.SUBMITTING if batch else None
         if self.unstored.is_set():
-            raise NotYet(ASK_AGAIN)
+            raise RateLimited(ASK_AGAIN)
         with self._writing() as tx:
             ids = [paper.id for paper in call.request.papers]
             known = scores.known(tx, self.account, ids)[call.request.reading]
             if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
-                raise Known(found)
+                raise AlreadyScored(found)
             if not batch:
                 self.pace.take(tx, call, self.clock())
             until = self.clock() + lease
             return ledger.reserve(tx, self.account, call, self.budget, until, batch_id)
 
-    def ask(self, call: Call, call_id: str, *, trusting: bool) -> Reading:
+    def ask(self, call: ScoringCall, call_id: str, *, trusting: bool) -> ScoredPapers:
         """Send the call, store the answer, then parse it and store its scores.
 
         Unless `trusting`, doubtful scores are handed back without being stored. Raises ScorerError.
@@ -150,43 +164,47 @@ class Desk:
                 self._abandon(call_id)
         return reading
 
-    def _refuse_late(self, call: Call) -> None:
+    def _refuse_late(self, call: ScoringCall) -> None:
         """After a sleep of this process others may have given the call up, and made another."""
         if self.clock() >= call.at + LEASE:
-            raise ScorerError(Failure.UNREACHABLE, "the lease ended before the call could leave")
+            raise ScorerError(
+                CallFailure.UNREACHABLE, "the lease ended before the call could leave"
+            )
 
     def store_answer(
         self,
-        request: Request,
+        request: ScoringRequest,
         model: str,
         call_id: str,
-        answer: Answer,
+        answer: CallResponse,
         *,
         trusting: bool,
-        asked: Call | None = None,
-    ) -> Reading:
+        asked: ScoringCall | None = None,
+    ) -> ScoredPapers:
         """The raw answer and its cost are committed before anybody parses it.
 
         `asked` is the call where it was made by itself and not in bulk.
         """
         set_aside = partial(self._set_aside, call_id, answer)
-        insist(partial(self._store, call_id, answer, asked), self.stop, failed=set_aside)
+        retry_while_unavailable(
+            partial(self._store, call_id, answer, asked), self.stop, failed=set_aside
+        )
         self.unstored.clear()
         if answer.usage is None:
-            raise ScorerError(Failure.LOST, "the answer was not one of the Messages API")
+            raise ScorerError(CallFailure.LOST, "the answer was not one of the Messages API")
         reading = self.scorer.read(request, model, answer.raw)
         with self._writing() as tx:
             self._keep(tx, request, reading, call_id, trusting=trusting)
         return reading
 
-    def _set_aside(self, call_id: str, answer: Answer) -> None:
+    def _set_aside(self, call_id: str, answer: CallResponse) -> None:
         """Buy nothing more, and keep what was bought where it needs no room."""
         self.unstored.set()
         spare = self._spare()
         if spare and spare.put(Spared(call_id, answer.raw, answer.usage)):
             log.warning("an answer is set aside; it is taken up when scoring begins again")
 
-    def _store(self, call_id: str, answer: Answer, asked: Call | None) -> None:
+    def _store(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
         with self._writing() as tx:
             ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
             if asked:
@@ -236,14 +254,20 @@ class Desk:
         with self._writing() as tx:
             ledger.abandon(tx, call_id, "the program failed", self.clock())
 
-    def _settle(self, call_id: str, call: Call, error: ScorerError) -> None:
-        settle = ledger.lost if error.failure is Failure.LOST else ledger.free
+    def _settle(self, call_id: str, call: ScoringCall, error: ScorerError) -> None:
+        settle = ledger.lost if error.failure is CallFailure.LOST else ledger.free
         with self._writing() as tx:
             settle(tx, call_id, str(error), self.clock())
             self.pace.failed(tx, call, error, self.clock())
 
     def _keep(
-        self, tx: Connection, request: Request, reading: Reading, call_id: str, *, trusting: bool
+        self,
+        tx: Connection,
+        request: ScoringRequest,
+        reading: ScoredPapers,
+        call_id: str,
+        *,
+        trusting: bool,
     ) -> None:
         found = [
             score
@@ -255,9 +279,9 @@ class Desk:
 
     def as_asked(
         self, slots: Mapping[str, str], by_id: Mapping[str, Paper], reading: int
-    ) -> Request:
+    ) -> ScoringRequest:
         papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_place))
-        return Request(self.rubric, papers, reading)
+        return ScoringRequest(self.rubric, papers, reading)
 
 
 def _place(slot: str) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.authors import followed_author
 from newsletter.domain.model import Outcome
-from newsletter.domain.sanitize import visible
+from newsletter.domain.sanitize import strip_invisible
 from newsletter.domain.similarity import paper_words, similarities
 from newsletter.domain.withdrawals import is_withdrawn
 
@@ -157,7 +157,7 @@ def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper]
     to_read: list[Paper] = []
     excluded: list[Paper] = []
     for paper in papers:
-        kept_out = pattern.search(visible(f"{paper.title}\n{paper.abstract}").casefold())
+        kept_out = pattern.search(strip_invisible(f"{paper.title}\n{paper.abstract}").casefold())
         followed = kept_out and followed_author(rubric, paper)
         (excluded if kept_out and not followed else to_read).append(paper)
     return to_read, excluded

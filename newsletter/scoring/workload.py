@@ -10,8 +10,8 @@ from newsletter.domain.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, 
 from newsletter.errors import RUN_AGAIN
 from newsletter.scoring import batches
 from newsletter.scoring.chunks import LEAST_SHARING
-from newsletter.scoring.rate_limit import ScoringPace
-from newsletter.scoring.run import Limits, Want, likeliest_first, score_all
+from newsletter.scoring.rate_limit import ScoringRateLimiter
+from newsletter.scoring.run import ScoringLimits, ScoringWant, likeliest_first, score_all
 from newsletter.scoring.triage import Triage, same, triage
 from newsletter.store import digests, paper_versions, papers
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.context import Report, Room
+    from newsletter.context import App, StageProgress
 
 MEMORY = timedelta(days=14)
 """How long a paper that came after its day's digest was made waits for the next digest."""
@@ -29,15 +29,15 @@ SHOWN_BEFORE = timedelta(days=60)
 """How long a paper that was picked is not shown again under another id."""
 
 
-def fresh(room: Room, rubric: Rubric, day: date) -> list[Listing]:
+def new_listings(app: App, rubric: Rubric, day: date) -> list[Listing]:
     """What this rubric's digest of `day` is about: announced, and in no earlier digest of it."""
-    with room.store.read() as tx:
-        listings = [*papers.listed(tx, rubric.categories, day), *left_over(tx, rubric, day)]
+    with app.store.read() as tx:
+        listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
     return [listing for listing in listings if listing.paper.id in open_ids]
 
 
-def left_over(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
+def late_listings(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
     """What came to earlier dates after this rubric's digests of them were made: it is late now.
 
     A category that the rubric has since is no part of those: it begins with the next date. Nearly
@@ -57,61 +57,63 @@ def left_over(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
     return list(found.values())
 
 
-def triaged(room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+def triaged(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
     """The papers to be read, and what becomes of the others."""
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         shown = paper_versions.picked_between(tx, rubric.slug, day - SHOWN_BEFORE, day)
     keys = (same(title, authors) for title, authors in shown)
     picked = [key for key in keys if key]
     return triage(rubric, [listing.paper for listing in listings], picked)
 
 
-def to_score(room: Room, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+def to_score(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
     """The same, with the likeliest papers first."""
-    found = triaged(room, rubric, day, listings)
-    likeliest = likeliest_first(room.store, room.scorer, rubric, day, found.to_read)
+    found = triaged(app, rubric, day, listings)
+    likeliest = likeliest_first(app.store, app.scorer, rubric, day, found.to_read)
     return replace(found, to_read=likeliest)
 
 
-def share_costs(
-    room: Room, rubrics: list[Rubric], day: date, report: Report, by: datetime | None = None
+def score_jointly(
+    app: App, rubrics: list[Rubric], day: date, report: StageProgress, by: datetime | None = None
 ) -> None:
     """Score for several rubrics at once: they pay together for the papers they have in common.
 
     Or wait together, where their calls go in bulk. `by` is when the scores are wanted.
     """
-    with room.store.read() as tx:
+    with app.store.read() as tx:
         unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
-    limits = scoring_limits(room, by)
-    in_bulk = batches.wanted(limits, room.scorer.batcher, len(unmade), room.clock())
-    if len(unmade) < (2 if in_bulk else LEAST_SHARING) or not room.scorer.judges:
+    limits = scoring_limits(app, by)
+    in_bulk = batches.wanted(limits, app.scorer.batcher, len(unmade), app.clock())
+    if len(unmade) < (2 if in_bulk else LEAST_SHARING) or not app.scorer.judges:
         return
     wants = [
-        Want(rubric, to_score(room, rubric, day, fresh(room, rubric, day)).to_read)
+        ScoringWant(rubric, to_score(app, rubric, day, new_listings(app, rubric, day)).to_read)
         for rubric in unmade
     ]
     score_all(
-        room.store,
-        room.scorer,
+        app.store,
+        app.scorer,
         day,
         wants,
         limits,
-        clock=room.clock,
+        clock=app.clock,
         progress=lambda done, total: report("Scoring for all", done, total),
     )
 
 
-def scoring_limits(room: Room, wanted_by: datetime | None = None) -> Limits:
-    settings = room.settings
+def scoring_limits(app: App, wanted_by: datetime | None = None) -> ScoringLimits:
+    settings = app.settings
     month = settings.monthly_budget_usd
-    return Limits(
+    return ScoringLimits(
         budget_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
         month_budget_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
         concurrency=settings.scoring_concurrency,
         mode=settings.scoring_mode,
         wanted_by=wanted_by,
-        pace=ScoringPace(settings.scoring_requests_per_minute, settings.scoring_tokens_per_minute),
-        stop=room.stop,
+        pace=ScoringRateLimiter(
+            settings.scoring_requests_per_minute, settings.scoring_tokens_per_minute
+        ),
+        stop=app.stop,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -17,11 +17,11 @@ Progress = Callable[[int, int], None]
 """Called with (papers so far, papers in all); all is 0 while unknown."""
 
 
-class SourceError(Trouble):
+class SourceError(OperatorError):
     """The source did not answer, or answered something that is no answer. Never "0 papers"."""
 
 
-class Kind(StrEnum):
+class ListingKind(StrEnum):
     """What an announcement says of a paper in one category."""
 
     NEW = "new"
@@ -30,12 +30,12 @@ class Kind(StrEnum):
     REPLACE_CROSS = "replace-cross"
 
 
-class Named(NamedTuple):
+class ListedPaper(NamedTuple):
     """A line of the source's own list of its newest announcement."""
 
     id: str
     version: int
-    kind: Kind
+    kind: ListingKind
     categories: tuple[str, ...]
 
 
@@ -53,13 +53,13 @@ class PaperSource(Protocol):
 
 
 @runtime_checkable
-class Growing(PaperSource, Protocol):
+class GrowingSource(PaperSource, Protocol):
     """A source that shows an announcement bit by bit, and whose answers can be cross-checked.
 
     Of any other source one look is the whole truth.
     """
 
-    def named(self, categories: Sequence[str]) -> list[Named] | None:
+    def named(self, categories: Sequence[str]) -> list[ListedPaper] | None:
         """What the source's list of the newest announcement names; None where there is no list.
 
         It may be of an earlier day whatever it says. Raises SourceError.
@@ -81,7 +81,7 @@ class Growing(PaperSource, Protocol):
         """
 
 
-class Queue(Protocol):
+class RequestQueue(Protocol):
     """Where all machines that ask one source stand in line."""
 
     def wait(self) -> float:
@@ -92,10 +92,10 @@ class Queue(Protocol):
 
 
 @runtime_checkable
-class Queued(Protocol):
+class SharesRequestQueue(Protocol):
     """A source that keeps its pace over all machines once it is told where."""
 
-    def stand_in(self, queue: Queue) -> None: ...
+    def stand_in(self, queue: RequestQueue) -> None: ...
 
 
 SOURCES = {

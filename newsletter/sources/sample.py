@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAY = date(2025, 11, 18)
 
 
-class Sample:
+class SampleSource:
     """One announcement, for ever the newest."""
 
     def __init__(self, settings: Settings) -> None:
@@ -67,4 +67,4 @@ def _paper(row: dict[str, Any]) -> Paper:
     )
 
 
-_: type[PaperSource] = Sample
+_: type[PaperSource] = SampleSource

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from newsletter.errors import Trouble
+from newsletter.errors import OperatorError
 from newsletter.store import write_queue
 from newsletter.store.database_file import DAMAGED, DatabaseFile
 
@@ -33,7 +33,7 @@ docs/operating.md counts them together.
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
-class StoreError(Trouble):
+class StoreError(OperatorError):
     """The database can't be used. The message says why and what to do."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.domain.alerts import Alert, Kind, Opened
+from newsletter.domain.alerts import Alert, AlertKind, OpenAlert
 from newsletter.store.tables import alert, ping
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ QUIET = timedelta(minutes=12)
 it is missing says nothing."""
 
 
-def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[Opened], int]:
+def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[OpenAlert], int]:
     """Keep what is wrong now, and end what is not any more; the new ones, and how many ended."""
     known = {one.alert.key: one for one in opened(tx)}
     wanted = {one.key: one for one in found}
@@ -41,20 +41,20 @@ def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[
     return fresh, ended.rowcount
 
 
-def opened(tx: Connection) -> list[Opened]:
+def opened(tx: Connection) -> list[OpenAlert]:
     """Everything that is not over, the oldest first."""
     query = select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.first_seen)
     return [_opened(row) for row in tx.execute(query.order_by(alert.c.id))]
 
 
-def since(tx: Connection, when: datetime) -> list[Opened]:
+def since(tx: Connection, when: datetime) -> list[OpenAlert]:
     """What was open at any time from then on, the oldest first."""
     still = alert.c.cleared_at.is_(None) | (alert.c.cleared_at >= when)
     query = select(alert).where(still).order_by(alert.c.first_seen, alert.c.id)
     return [_opened(row) for row in tx.execute(query)]
 
 
-def over_since_told(tx: Connection) -> list[Opened]:
+def resolved_since_reported(tx: Connection) -> list[OpenAlert]:
     """What the operator was told of and is over, since he was last told anything."""
     last = tx.scalar(select(func.max(alert.c.told_at)))
     if last is None:
@@ -64,8 +64,8 @@ def over_since_told(tx: Connection) -> list[Opened]:
 
 
 def claim(
-    tx: Connection, waiting: Iterable[Opened], now: datetime, until: datetime
-) -> list[Opened]:
+    tx: Connection, waiting: Iterable[OpenAlert], now: datetime, until: datetime
+) -> list[OpenAlert]:
     """Those that are ours to tell: nobody else tells them before `until`.
 
     Of several processes that read the same a moment ago, one changes a row that still stands so.
@@ -75,13 +75,13 @@ def claim(
     ]
 
 
-def _as_read(one: Opened, now: datetime) -> Update:
+def _as_read(one: OpenAlert, now: datetime) -> Update:
     free = alert.c.not_before.is_(None) | (alert.c.not_before <= now)
     same = alert.c.told_at.is_not_distinct_from(one.told_at)
     return update(alert).where(alert.c.id == one.id, alert.c.cleared_at.is_(None), free, same)
 
 
-def told(tx: Connection, ids: Sequence[int], now: datetime) -> None:
+def reported(tx: Connection, ids: Sequence[int], now: datetime) -> None:
     tx.execute(update(alert).where(alert.c.id.in_(ids)).values(told_at=now, not_before=None))
 
 
@@ -123,10 +123,10 @@ def _storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
-def _opened(row: Row[Any]) -> Opened:
-    return Opened(
+def _opened(row: Row[Any]) -> OpenAlert:
+    return OpenAlert(
         id=row.id,
-        alert=Alert(Kind[row.kind.upper()], row.subject, row.what, row.fix, row.command),
+        alert=Alert(AlertKind[row.kind.upper()], row.subject, row.what, row.fix, row.command),
         first_seen=row.first_seen,
         last_seen=row.last_seen,
         told_at=row.told_at,

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from newsletter.domain.mail import DeliveryState
-from newsletter.domain.segments import Crowd, Habit, Standing
+from newsletter.domain.segments import Cohort, DeliverySchedule, ReaderPosition
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED, make_rows
 from newsletter.store.tables import delivery, subscriber
 
@@ -63,38 +63,38 @@ def _uncompiled(tx: Connection) -> None:
         tx.execute(select(func.set_config("jit", "off", true())))
 
 
-def habits(tx: Connection, rubric: str, covered: Sequence[int]) -> list[Habit]:
+def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[DeliverySchedule]:
     """The habits of those who may be mailed and have none of the digests `covered`.
 
     They are few however many readers there are.
     """
     rows = tx.execute(_HABITS, {"of_rubric": rubric, "covered": list(covered)})
-    return [Habit(*row) for row in rows]
+    return [DeliverySchedule(*row) for row in rows]
 
 
-def behind(
+def lagging(
     tx: Connection, sent: Sequence[tuple[date, Sequence[int]]]
-) -> dict[str, dict[Habit, date | None]]:
+) -> dict[str, dict[DeliverySchedule, date | None]]:
     """By rubric the habits of those who may be mailed and have none of the first date's digests.
 
     `sent` has the digests of each date, the newest first. With each habit comes the earliest of the
     newest dates that its readers have mail of; None where somebody has none of any.
     """
-    found: dict[str, dict[Habit, date | None]] = {}
+    found: dict[str, dict[DeliverySchedule, date | None]] = {}
     _uncompiled(tx)
     said = {f"ids{number}": list(ids) for number, (_, ids) in enumerate(sent)}
     for rubric, *habit, place in tx.execute(_behind(len(sent)), said):
         had = sent[place][0] if place < len(sent) else None
         mine = found.setdefault(rubric, {})
-        known = mine.setdefault(Habit(*habit), had)
+        known = mine.setdefault(DeliverySchedule(*habit), had)
         if known and (had is None or had < known):
-            mine[Habit(*habit)] = had
+            mine[DeliverySchedule(*habit)] = had
     return found
 
 
-def count(tx: Connection, crowd: Crowd) -> dict[Standing, int]:
+def count(tx: Connection, crowd: Cohort) -> dict[ReaderPosition, int]:
     """How many of the crowd stand where."""
-    found: dict[Standing, int] = {}
+    found: dict[ReaderPosition, int] = {}
     order = crowd.standings
     for page in _pages(crowd):
         query = _counting(_room_for(page), len(crowd.past))
@@ -103,8 +103,12 @@ def count(tx: Connection, crowd: Crowd) -> dict[Standing, int]:
     return found
 
 
-def owe(
-    tx: Connection, crowd: Crowd, standings: Iterable[Standing], digest_id: int, now: datetime
+def create_deliveries(
+    tx: Connection,
+    crowd: Cohort,
+    standings: Iterable[ReaderPosition],
+    digest_id: int,
+    now: datetime,
 ) -> None:
     """Write down that those of the crowd who stand there are owed a digest."""
     order = crowd.standings
@@ -115,10 +119,10 @@ def owe(
         make_rows(tx, digest_id, chosen, now, crowd.due, said)
 
 
-_Page = list[tuple[Habit, datetime | None]]
+_Page = list[tuple[DeliverySchedule, datetime | None]]
 
 
-def _pages(crowd: Crowd) -> list[_Page]:
+def _pages(crowd: Cohort) -> list[_Page]:
     """The habits in pieces that do not overlap."""
     pairs = list(crowd.habits.items())
     return [pairs[start : start + PAGE] for start in range(0, len(pairs), PAGE)]
@@ -129,7 +133,7 @@ def _room_for(page: _Page) -> int:
     return 1 << (len(page) - 1).bit_length()
 
 
-def _said(crowd: Crowd, page: _Page) -> dict[str, Any]:
+def _said(crowd: Cohort, page: _Page) -> dict[str, Any]:
     """The values of a statement about a page of the crowd; the last habit fills what is left."""
     said: dict[str, Any] = {"of_rubric": crowd.rubric, "covered": list(crowd.covered)}
     said["later"] = list(crowd.later)

@@ -24,7 +24,7 @@ from newsletter.store import (
     restore_holds,
     search,
 )
-from newsletter.store.database_role import Fact, Kind
+from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -58,26 +58,26 @@ def _save_sqlite(store: Store, part: Path, now: datetime) -> None:
     with closing(_opened(Path(str(store.url.database)))) as live, closing(_opened(part)) as copy:
         live.backup(copy)
         mark = "INSERT INTO origin (kind, place, at) VALUES (?, '', ?)"
-        copy.execute(mark, (Kind.BACKUP.value, f"{now:{SQLITE_TIME}}"))
+        copy.execute(mark, (DatabaseFactKind.BACKUP.value, f"{now:{SQLITE_TIME}}"))
         copy.commit()
         copy.execute("PRAGMA journal_mode=DELETE")
         _check(copy, part)
     with store.begin() as tx:
-        database_role.note(tx, Kind.SAVED, Fact("", now))
+        database_role.record_fact(tx, DatabaseFactKind.SAVED, DatabaseFact("", now))
 
 
 def _save_postgres(store: Store, part: Path, now: datetime) -> None:
     """The mark goes in first, so that the dump says of itself when it was taken."""
     with store.begin() as tx:
-        before = database_role.known(tx).get(Kind.SAVED)
-        database_role.note(tx, Kind.SAVED, Fact("", now))
+        before = database_role.stored_facts(tx).get(DatabaseFactKind.SAVED)
+        database_role.record_fact(tx, DatabaseFactKind.SAVED, DatabaseFact("", now))
     try:
         _run(store.url, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
     except StoreError:
         with store.begin() as tx:
-            database_role.forget(tx, Kind.SAVED)
+            database_role.delete_fact(tx, DatabaseFactKind.SAVED)
             if before:
-                database_role.note(tx, Kind.SAVED, before)
+                database_role.record_fact(tx, DatabaseFactKind.SAVED, before)
         raise
     with part.open("rb") as dump:
         os.fsync(dump.fileno())
@@ -94,7 +94,7 @@ def taken_at(file: Path) -> datetime | None:
             if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'origin'").fetchone():
                 return None
             mark = "SELECT at FROM origin WHERE kind = ?"
-            found = copy.execute(mark, (Kind.BACKUP.value,)).fetchone()
+            found = copy.execute(mark, (DatabaseFactKind.BACKUP.value,)).fetchone()
     except sqlite3.DatabaseError as error:
         message = f"{file} is no database that can be read ({error}); use another backup"
         raise StoreError(message) from error
@@ -146,8 +146,8 @@ def take_up(store: Store, taken: datetime | None, now: datetime, *, hold: bool) 
     """
     store.migrate()
     with store.begin() as tx:
-        facts = database_role.known(tx)
-        own = facts.get(Kind.BACKUP) or facts.get(Kind.SAVED)
+        facts = database_role.stored_facts(tx)
+        own = facts.get(DatabaseFactKind.BACKUP) or facts.get(DatabaseFactKind.SAVED)
         if taken is None and own is None:
             message = "the database does not say when it was saved; add --taken YYYY-MM-DDTHH:MM"
             raise StoreError(message)

@@ -19,7 +19,7 @@ from sqlalchemy import Integer, String, collate, delete, func, insert, select, t
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, StoreError, database_role, leases, search
-from newsletter.store.database_role import Fact, Kind
+from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import call, delivery, metadata
 from newsletter.store.tables import origin as origin_table
 
@@ -38,14 +38,14 @@ SILENCE = timedelta(minutes=5)
 """A process that was last heard of before that is taken for dead."""
 
 
-class Copied(NamedTuple):
+class CopiedTable(NamedTuple):
     table: str
     rows: int
     checksum: str
 
 
 @dataclass(slots=True)
-class Sum:
+class TableChecksum:
     """How many rows, and the sum of their hashes: the same in whatever order they are read."""
 
     rows: int = 0
@@ -57,7 +57,7 @@ class Sum:
         self.total = (self.total + int.from_bytes(digest.digest())) % 2**BITS
 
 
-def copy(source: Store, target: Store, now: datetime, report: Report) -> list[Copied]:
+def copy(source: Store, target: Store, now: datetime, report: Report) -> list[CopiedTable]:
     """Everything of `source` into the empty `target`; then `source` is closed for mail.
 
     Raises StoreError where the target holds something else, or the source is being worked with.
@@ -72,13 +72,13 @@ def copy(source: Store, target: Store, now: datetime, report: Report) -> list[Co
             _set_sequence(target, table)
     copied = _verify(source, target, tables, report)
     with source.begin() as tx:
-        restored = database_role.known(tx).get(Kind.RESTORED)
-        database_role.note(tx, Kind.MOVED, Fact(describe(target), now))
+        restored = database_role.stored_facts(tx).get(DatabaseFactKind.RESTORED)
+        database_role.record_fact(tx, DatabaseFactKind.MOVED, DatabaseFact(describe(target), now))
     with target.begin() as tx:
         search.prepare(tx)
         if restored:
-            database_role.note(tx, Kind.RESTORED, restored)
-        database_role.forget(tx, Kind.COPYING)
+            database_role.record_fact(tx, DatabaseFactKind.RESTORED, restored)
+        database_role.delete_fact(tx, DatabaseFactKind.COPYING)
     return copied
 
 
@@ -97,7 +97,7 @@ def at_work(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> st
     asking = select(call.c.owner).where(
         call.c.state == "intent", call.c.batch_id.is_(None), call.c.lease_until >= now
     )
-    serving = (one.owner for one in leases.lives(tx) if one.seen >= now - SILENCE)
+    serving = (one.owner for one in leases.workers(tx) if one.seen >= now - SILENCE)
     owners = {*tx.scalars(mailing.distinct()), *tx.scalars(asking.distinct()), *serving}
     alive = {"/".join(owner.split("/")[:2]) for owner in owners if owner and not is_gone(owner)}
     return ", ".join(sorted(alive))
@@ -107,7 +107,7 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
     """Make the target's schema and mark it as ours, unless something else lives there."""
     target.migrate()
     with target.begin() as tx:
-        half = database_role.known(tx).get(Kind.COPYING)
+        half = database_role.stored_facts(tx).get(DatabaseFactKind.COPYING)
         if half and half.place != here:
             message = f"the target is a half-made copy of {half.place}; use another, empty database"
             raise StoreError(message)
@@ -117,7 +117,7 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
             if tx.execute(select(table).limit(1)).first():
                 message = f"the target holds data already ({table.name}); use an empty database"
                 raise StoreError(message)
-        database_role.note(tx, Kind.COPYING, Fact(here, now))
+        database_role.record_fact(tx, DatabaseFactKind.COPYING, DatabaseFact(here, now))
 
 
 def _as_one_look(tx: Connection) -> None:
@@ -135,7 +135,7 @@ def _copy_table(look: Connection, target: Store, tables: list[Table], report: Re
     rows = _rows(look, _in_order(look, table))
     if there.rows and _sum(islice(rows, there.rows)) != there:
         _empty(target, tables)
-        rows, there = _rows(look, _in_order(look, table)), Sum()
+        rows, there = _rows(look, _in_order(look, table)), TableChecksum()
     names = [column.name for column in table.columns]
     done = there.rows
     while page := [dict(zip(names, values, strict=True)) for values in islice(rows, PAGE)]:
@@ -151,7 +151,7 @@ def _empty(target: Store, tables: list[Table]) -> None:
             tx.execute(delete(table))
 
 
-def _verify(source: Store, target: Store, tables: list[Table], report: Report) -> list[Copied]:
+def _verify(source: Store, target: Store, tables: list[Table], report: Report) -> list[CopiedTable]:
     copied = []
     with source.read() as look, target.read() as copy:
         _as_one_look(look)
@@ -164,13 +164,13 @@ def _verify(source: Store, target: Store, tables: list[Table], report: Report) -
                     "written to meanwhile; stop the service and run the same command again"
                 )
                 raise StoreError(message)
-            copied.append(Copied(table.name, wanted.rows, f"{wanted.total:032x}"[:12]))
+            copied.append(CopiedTable(table.name, wanted.rows, f"{wanted.total:032x}"[:12]))
             report("Comparing every row", place, len(tables))
     return copied
 
 
-def _sum(rows: Iterator[Values]) -> Sum:
-    total = Sum()
+def _sum(rows: Iterator[Values]) -> TableChecksum:
+    total = TableChecksum()
     for values in rows:
         total.add(values)
     return total

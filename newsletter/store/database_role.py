@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Kind(StrEnum):
+class DatabaseFactKind(StrEnum):
     """HOME is where PostgreSQL keeps it, SAVED the time of the last backup; the others forbid."""
 
     HOME = "home"
@@ -31,53 +31,57 @@ class Kind(StrEnum):
     RESTORED = "restored"
 
 
-class Fact(NamedTuple):
+class DatabaseFact(NamedTuple):
     place: str
     at: datetime
     until: datetime | None = None
 
 
-def note(tx: Connection, kind: Kind, fact: Fact) -> None:
-    forget(tx, kind)
+def record_fact(tx: Connection, kind: DatabaseFactKind, fact: DatabaseFact) -> None:
+    delete_fact(tx, kind)
     tx.execute(insert(origin).values(kind=kind.value, **fact._asdict()))
 
 
-def forget(tx: Connection, kind: Kind) -> None:
+def delete_fact(tx: Connection, kind: DatabaseFactKind) -> None:
     tx.execute(delete(origin).where(origin.c.kind == kind.value))
 
 
-def known(tx: Connection) -> dict[Kind, Fact]:
+def stored_facts(tx: Connection) -> dict[DatabaseFactKind, DatabaseFact]:
     rows = tx.execute(select(origin))
-    return {Kind(row.kind): Fact(row.place, row.at, row.until) for row in rows}
+    return {DatabaseFactKind(row.kind): DatabaseFact(row.place, row.at, row.until) for row in rows}
 
 
 def take_over(tx: Connection, now: datetime) -> None:
     """It is the live one from now on, whatever it was."""
-    for kind in (Kind.BACKUP, Kind.MOVED):
-        forget(tx, kind)
-    note(tx, Kind.HOME, Fact(_place(tx), now))
+    for kind in (DatabaseFactKind.BACKUP, DatabaseFactKind.MOVED):
+        delete_fact(tx, kind)
+    record_fact(tx, DatabaseFactKind.HOME, DatabaseFact(_place(tx), now))
 
 
 def settle(tx: Connection) -> None:
     """Remember where PostgreSQL keeps it, when its tables were just made."""
-    if tx.dialect.name == "postgresql" and Kind.HOME not in known(tx):
-        note(tx, Kind.HOME, Fact(_place(tx), tx.execute(select(func.now())).scalar_one()))
+    if tx.dialect.name == "postgresql" and DatabaseFactKind.HOME not in stored_facts(tx):
+        record_fact(
+            tx,
+            DatabaseFactKind.HOME,
+            DatabaseFact(_place(tx), tx.execute(select(func.now())).scalar_one()),
+        )
 
 
 def why_closed(tx: Connection) -> str:
     """Why nobody may work with this database as it is, and what to do; empty when all is well."""
-    facts = known(tx)
-    if half := facts.get(Kind.COPYING):
+    facts = stored_facts(tx)
+    if half := facts.get(DatabaseFactKind.COPYING):
         return (
             f"it is a copy of {half.place} that was not finished; "
             "run the same `newsletter db copy` again, or drop it"
         )
-    if backup := facts.get(Kind.BACKUP):
+    if backup := facts.get(DatabaseFactKind.BACKUP):
         return (
             f"it is a backup of {backup.at:%Y-%m-%d %H:%M} UTC; "
             "put it in place with: newsletter db restore FILE"
         )
-    home = facts.get(Kind.HOME)
+    home = facts.get(DatabaseFactKind.HOME)
     if home and home.place != _place(tx):
         return (
             "it was restored from a dump, so mails sent since then are not in it; "
@@ -88,7 +92,7 @@ def why_closed(tx: Connection) -> str:
 
 def why_moved(tx: Connection) -> str:
     """Why no mail may leave from this database; empty when all is well."""
-    moved = known(tx).get(Kind.MOVED)
+    moved = stored_facts(tx).get(DatabaseFactKind.MOVED)
     if moved is None:
         return ""
     return (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 
-class Look(NamedTuple):
+class DatabaseDiagnostics(NamedTuple):
     """`revision` is the schema's step, empty where there is none; `size` is in bytes."""
 
     server: str
@@ -23,11 +23,11 @@ class Look(NamedTuple):
     size: int
 
 
-def look(store: Store) -> Look:
+def diagnose(store: Store) -> DatabaseDiagnostics:
     """Raises StoreError."""
     with store.read() as tx:
         server, size = _sqlite(tx) if store.is_sqlite else _postgres(tx)
-        return Look(server, current_revision(tx), newest_revision(), size)
+        return DatabaseDiagnostics(server, current_revision(tx), newest_revision(), size)
 
 
 def _sqlite(tx: Connection) -> tuple[str, int]:

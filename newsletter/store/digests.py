@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.domain.digest import HELD, Frozen
+from newsletter.domain.digest import HELD, StoredDigest
 from newsletter.domain.model import DayKind
 from newsletter.store import StoreError, paper_versions, search
 from newsletter.store.search import CODEC
@@ -32,7 +32,7 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class DigestSummary:
     """A stored digest in short, for lists."""
 
     id: int
@@ -152,16 +152,16 @@ def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     return [_digest(key, body) for key, body in tx.execute(query)]
 
 
-def frozen_since(tx: Connection, slug: str, first: date) -> list[Frozen]:
+def frozen_since(tx: Connection, slug: str, first: date) -> list[StoredDigest]:
     """A rubric's digests from a date on, the oldest first."""
     rows = tx.execute(_FROZEN_SINCE, {"slug": slug, "first": first})
-    return [Frozen(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
+    return [StoredDigest(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
 
 
-def all_since(tx: Connection, first: date) -> list[tuple[str, date, Frozen]]:
+def all_since(tx: Connection, first: date) -> list[tuple[str, date, StoredDigest]]:
     """Rubric, first date and digest of all, of several dates too, from a date on, oldest first."""
     rows = tx.execute(_ALL_SINCE, {"first": first})
-    return [(row[0], row[1], Frozen(row[2], row[3], DayKind(row[4]), row[5])) for row in rows]
+    return [(row[0], row[1], StoredDigest(row[2], row[3], DayKind(row[4]), row[5])) for row in rows]
 
 
 def ids_since(tx: Connection, first: date) -> list[tuple[int, str, date, date]]:
@@ -188,9 +188,9 @@ def made_on(tx: Connection, day: date) -> set[str]:
     return set(tx.scalars(query))
 
 
-def editions(tx: Connection, limit: int, slug: str | None = None) -> list[Edition]:
+def editions(tx: Connection, limit: int, slug: str | None = None) -> list[DigestSummary]:
     """The last digests in short, the newest date first; of all rubrics unless one is named."""
-    columns = [digest_table.c[name] for name in Edition.__slots__]
+    columns = [digest_table.c[name] for name in DigestSummary.__slots__]
     query = select(*columns).where(_OF_ONE_DATE)
     query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
     if slug is not None:
@@ -211,10 +211,10 @@ def judged_days(tx: Connection, slug: str, limit: int) -> list[tuple[int, int]]:
     return [(row.picks, row.scanned) for row in tx.execute(query)]
 
 
-def _edition(row: Row[Any]) -> Edition:
+def _edition(row: Row[Any]) -> DigestSummary:
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name for a row as mapping
     fields["kind"] = DayKind(fields["kind"])
-    return Edition(**fields)
+    return DigestSummary(**fields)
 
 
 def _bodies(slug: str) -> Select[int, str]:
@@ -238,7 +238,7 @@ def _digest(key: int, body: str) -> Digest:
 
 # Asked at each wake-up for each rubric: they are built once.
 _FROZEN_SINCE = (
-    select(*(digest_table.c[name] for name in Frozen._fields))
+    select(*(digest_table.c[name] for name in StoredDigest._fields))
     .where(
         digest_table.c.rubric == bindparam("slug"),
         digest_table.c.date >= bindparam("first"),
@@ -247,7 +247,7 @@ _FROZEN_SINCE = (
     .order_by(digest_table.c.date)
 )
 _ALL_SINCE = (
-    select(*(digest_table.c[name] for name in ("rubric", "since", *Frozen._fields)))
+    select(*(digest_table.c[name] for name in ("rubric", "since", *StoredDigest._fields)))
     .where(digest_table.c.date >= bindparam("first"))
     .order_by(digest_table.c.date)
 )

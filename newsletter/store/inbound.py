@@ -46,7 +46,7 @@ class InboundState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class InboundMail:
     """One mail to one of our addresses. `aligned`: its From is vouched for by DKIM or SPF.
 
     `raw` is the beginning of it, `READ_BYTES` at most; empty where only the list is asked for.
@@ -101,7 +101,7 @@ def identity(raw: bytes, envelope_to: str) -> str:
     return hashlib.sha256(what + b"\0" + envelope_to.lower().encode(errors="replace")).hexdigest()
 
 
-def next_new(tx: Connection) -> Letter | None:
+def next_new(tx: Connection) -> InboundMail | None:
     """The oldest mail nobody looked at; nobody else gets it while this transaction lasts."""
     query = (
         select(inbound)
@@ -117,7 +117,7 @@ def next_new(tx: Connection) -> Letter | None:
     return _letter(row, tx.scalar(body) or b"")
 
 
-def queue(tx: Connection) -> list[Letter]:
+def queue(tx: Connection) -> list[InboundMail]:
     """What waits for the operator, oldest first, without the mails themselves."""
     query = (
         select(inbound)
@@ -192,8 +192,8 @@ def forget_old(tx: Connection, now: datetime) -> int:
     return forgotten
 
 
-def _letter(row: Row[Any], raw: bytes = b"") -> Letter:
-    return Letter(
+def _letter(row: Row[Any], raw: bytes = b"") -> InboundMail:
+    return InboundMail(
         id=row.id,
         envelope_from=row.envelope_from,
         envelope_to=row.envelope_to,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.domain.alerts import Case
+from newsletter.domain.alerts import Incident
 from newsletter.store.tables import duration, trouble
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NO_DAY = date(1970, 1, 1)
 """In place of a day, where the trouble is that of none."""
 
 
-class TroubleKind(StrEnum):
+class IncidentKind(StrEnum):
     SCORING = "scoring"
     """There is no digest."""
     BUDGET = "budget"
@@ -38,8 +38,8 @@ class TroubleKind(StrEnum):
     """People asked for a digest on the web and could not be mailed; in place of a rubric: why."""
 
 
-def note(
-    tx: Connection, kind: TroubleKind, rubric: str, day: date, reason: str, now: datetime
+def record_incident(
+    tx: Connection, kind: IncidentKind, rubric: str, day: date, reason: str, now: datetime
 ) -> None:
     """Something keeps this digest from being made; noted again, it is still the same trouble."""
     row = {"kind": kind, "rubric": rubric, "date": day, "reason": reason, "since": now, "at": now}
@@ -51,15 +51,17 @@ def note(
     )
 
 
-def settle(tx: Connection, kind: TroubleKind, rubric: str, day: date | None = None) -> None:
+def resolve_incident(
+    tx: Connection, kind: IncidentKind, rubric: str, day: date | None = None
+) -> None:
     """It went well; without a day, for good."""
     gone = delete(trouble).where(trouble.c.kind == kind, trouble.c.rubric == rubric)
     tx.execute(gone if day is None else gone.where(trouble.c.date == day))
 
 
-def noted(
-    tx: Connection, kind: TroubleKind, now: datetime, within: timedelta = KEPT
-) -> tuple[Case, ...]:
+def open_incidents(
+    tx: Connection, kind: IncidentKind, now: datetime, within: timedelta = KEPT
+) -> tuple[Incident, ...]:
     """What was noted, or noted again, within the last week or `within` another time."""
     query = (
         select(trouble)
@@ -67,7 +69,7 @@ def noted(
         .order_by(trouble.c.date, trouble.c.rubric)
     )
     return tuple(
-        Case(row.rubric, row.date, row.since, reason=row.reason) for row in tx.execute(query)
+        Incident(row.rubric, row.date, row.since, reason=row.reason) for row in tx.execute(query)
     )
 
 
@@ -75,7 +77,7 @@ def forget_old(tx: Connection, now: datetime) -> None:
     tx.execute(delete(trouble).where(trouble.c.at < now - KEPT))
 
 
-def took(tx: Connection, step: str, seconds: float, now: datetime) -> None:
+def record_duration(tx: Connection, step: str, seconds: float, now: datetime) -> None:
     """Keep how long the last `step` of a morning took."""
     row = {"step": step, "seconds": seconds, "at": now}
     added = _insert(tx, duration).values(row)

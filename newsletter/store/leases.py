@@ -31,7 +31,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class WorkerHeartbeat:
     """A process that was alive at `seen`, by its own clock. `owner` begins with `lives.me()`."""
 
     owner: str
@@ -62,25 +62,25 @@ def release(tx: Connection, name: str, owner: str) -> None:
     tx.execute(delete(lease).where(lease.c.name == name, lease.c.owner == owner))
 
 
-def beat(tx: Connection, owner: str, role: str, now: datetime) -> None:
+def heartbeat(tx: Connection, owner: str, role: str, now: datetime) -> None:
     """Say that `owner` is alive."""
     row = {"role": role, "seen": now}
     made = _insert(tx, life).values(owner=owner, **row)
     tx.execute(made.on_conflict_do_update(index_elements=["owner"], set_=row))
 
 
-def lives(tx: Connection) -> list[Life]:
+def workers(tx: Connection) -> list[WorkerHeartbeat]:
     """Who said they were alive and did not say goodbye, the latest first."""
     query = select(life).order_by(life.c.seen.desc(), life.c.owner)
-    return [Life(row.owner, row.role, row.seen) for row in tx.execute(query)]
+    return [WorkerHeartbeat(row.owner, row.role, row.seen) for row in tx.execute(query)]
 
 
-def goodbye(tx: Connection, owner: str) -> None:
+def deregister(tx: Connection, owner: str) -> None:
     """`owner` ends in good order."""
     tx.execute(delete(life).where(life.c.owner == owner))
 
 
-def bury(tx: Connection, before: datetime) -> int:
+def delete_stale(tx: Connection, before: datetime) -> int:
     """Forget those not seen since."""
     return tx.execute(delete(life).where(life.c.seen < before)).rowcount
 

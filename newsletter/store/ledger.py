@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from newsletter.scorers import Call
+    from newsletter.scorers import ScoringCall
 
 MONEY_LOCK = 0x6E6577736C
 
@@ -57,7 +57,7 @@ class Budget:
     month_nanos: int | None = None
 
 
-class NoReservation(Exception):  # noqa: N818 - it is an answer, not a mistake
+class ReservationRefused(Exception):
     """The call must not be made: the money is spent, or others are about these papers."""
 
     def __init__(self, *, taken: frozenset[str] = frozenset()) -> None:
@@ -68,12 +68,12 @@ class NoReservation(Exception):  # noqa: N818 - it is an answer, not a mistake
 def reserve(
     tx: Connection,
     account: Account,
-    call: Call,
+    call: ScoringCall,
     budget: Budget,
     lease_until: datetime,
     batch_id: str | None = None,
 ) -> str:
-    """Write the intent and return its id. Raises NoReservation.
+    """Write the intent and return its id. Raises ReservationRefused.
 
     Spent + uncertain + in flight + this call never exceed the budget, over all processes: whoever
     reserves holds the lock until the intent is committed.
@@ -81,13 +81,13 @@ def reserve(
     _lock(tx)
     ids = {paper.id for paper in call.request.papers}
     if taken := ids & _in_flight(tx, account, call.request.reading, call.at):
-        raise NoReservation(taken=frozenset(taken))
+        raise ReservationRefused(taken=frozenset(taken))
     left = budget.day_nanos - _bound(tx, _of_day(account.rubric, account.day))
     if budget.month_nanos is not None:
         month = call.at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         left = min(left, budget.month_nanos - _bound(tx, calls.c.started_at >= month))
     if call.upper_nanos > max(left, 0):
-        raise NoReservation
+        raise ReservationRefused
     call_id = uuid4().hex
     tx.execute(
         insert(calls).values(

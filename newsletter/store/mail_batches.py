@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 IN_FLIGHT = 8
 """Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
 WITHDRAWN = 10
-"""Batches that SendGrid holds back at once, until the time they were to be sent."""
+"""Batches that SendGridMailer holds back at once, until the time they were to be sent."""
 GROUP_LOCK = 0x67726F757073
 LOST = "the sending process ended, or fell silent, before an answer came"
 
 
-class GroupState(StrEnum):
+class MailBatchState(StrEnum):
     STARTED = "started"
     ACCEPTED = "accepted"
     UNSENT = "unsent"
@@ -47,18 +47,18 @@ class GroupState(StrEnum):
     UNKNOWN = "unknown"
 
 
-_HELD = (mail_group.c.state == GroupState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
+_HELD = (mail_group.c.state == MailBatchState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
 """The provider still holds these back, and counts them."""
 
 
-class Hour(NamedTuple):
+class SendHour(NamedTuple):
     """When a reader wants mail, as the database keeps it."""
 
     timezone: str | None
     send_at: str | None
 
 
-class Likeness(NamedTuple):
+class RenderingKey(NamedTuple):
     """What readers have in common whose mails may leave in one request.
 
     Their hours may have different names and be the same instant.
@@ -66,7 +66,7 @@ class Likeness(NamedTuple):
 
     format: Format
     max_papers: int | None
-    hours: tuple[Hour, ...]
+    hours: tuple[SendHour, ...]
 
     @property
     def rendering(self) -> str:
@@ -74,7 +74,7 @@ class Likeness(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MailBatch:
     """A request that was begun: nobody knows better than its owner whether it has left.
 
     It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
@@ -94,7 +94,7 @@ def audience(tx: Connection, rubric: str) -> int:
     return tx.scalar(select(func.count()).select_from(subscriber).where(mine)) or 0
 
 
-def next_alike(tx: Connection, digest_id: int, now: datetime) -> Likeness | None:
+def next_alike(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
     """How the first reader who may be mailed now is served; None where nobody is left."""
     row = tx.execute(
         select(
@@ -108,10 +108,10 @@ def next_alike(tx: Connection, digest_id: int, now: datetime) -> Likeness | None
         .order_by(delivery.c.id)
         .limit(1)
     ).one_or_none()
-    return Likeness(Format(row[0]), row[1], (Hour(*row[2:]),)) if row else None
+    return RenderingKey(Format(row[0]), row[1], (SendHour(*row[2:]),)) if row else None
 
 
-def hours(tx: Connection, digest_id: int) -> list[Hour]:
+def hours(tx: Connection, digest_id: int) -> list[SendHour]:
     """The hours of all who still wait."""
     query = (
         select(subscriber.c.timezone, subscriber.c.send_at)
@@ -119,17 +119,18 @@ def hours(tx: Connection, digest_id: int) -> list[Hour]:
         .join_from(delivery, subscriber)
         .where(delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING.value)
     )
-    return [Hour(*row) for row in tx.execute(query)]
+    return [SendHour(*row) for row in tx.execute(query)]
 
 
 def has_room(tx: Connection, *, fenced: bool) -> bool:
     """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
 
-    Of those with a batch no more than SendGrid would withdraw beside those it holds back already.
+    Of those with a batch no more than SendGridMailer would withdraw beside those it holds back
+    already.
     """
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(GROUP_LOCK)))
-    started = mail_group.c.state == GroupState.STARTED.value
+    started = mail_group.c.state == MailBatchState.STARTED.value
     under_way = _count(tx, started)
     if not fenced:
         return under_way < IN_FLIGHT
@@ -141,7 +142,7 @@ def begin(
     tx: Connection,
     group_id: str,
     digest_id: int,
-    alike: Likeness,
+    alike: RenderingKey,
     owner: str,
     *,
     now: datetime,
@@ -150,7 +151,7 @@ def begin(
     batch_id: str = "",
     send_at: datetime | None = None,
     mailer: str = "",
-) -> tuple[Group | None, int]:
+) -> tuple[MailBatch | None, int]:
     """Up to `most` readers, now `sending` and ours; and how many were skipped.
 
     Who has left, paused or been suppressed is skipped here, in the transaction that claims.
@@ -176,7 +177,7 @@ def begin(
             digest_id=digest_id,
             rendering=alike.rendering,
             readers=len(readers),
-            state=GroupState.STARTED.value,
+            state=MailBatchState.STARTED.value,
             batch_id=batch_id or None,
             send_at=send_at,
             lease_owner=owner,
@@ -186,11 +187,11 @@ def begin(
         )
     )
     claims.start(tx, [one.id for one in readers], now, group_id=group_id, mailer=mailer)
-    return Group(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
+    return MailBatch(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostBatch:
     """A group whose process is gone."""
 
     id: str
@@ -198,15 +199,15 @@ class Lost:
     send_at: datetime | None
 
 
-def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[Lost]:
+def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[LostBatch]:
     """The started groups that nobody will bring to their end."""
     group = mail_group.c
     rows = tx.execute(
         select(group.id, group.batch_id, group.send_at, group.lease_owner, group.lease_until)
-        .where(group.state == GroupState.STARTED.value)
+        .where(group.state == MailBatchState.STARTED.value)
         .order_by(group.started_at)
     )
-    return [Lost(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
+    return [LostBatch(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
 
 
 def long_over(tx: Connection, before: datetime) -> list[str]:
@@ -215,7 +216,7 @@ def long_over(tx: Connection, before: datetime) -> list[str]:
     return [batch_id for batch_id in tx.scalars(query) if batch_id]
 
 
-def let_go(tx: Connection, batch_id: str) -> None:
+def release_batch(tx: Connection, batch_id: str) -> None:
     """The provider has forgotten a batch."""
     tx.execute(update(mail_group).where(mail_group.c.batch_id == batch_id).values(batch_id=None))
 
@@ -236,7 +237,7 @@ def _waits(digest_id: int, now: datetime) -> ColumnElement[bool]:
 
 
 _OPEN = (DeliveryState.SENDING.value, DeliveryState.UNKNOWN.value)
-_UNDECIDED = (GroupState.STARTED.value, GroupState.UNKNOWN.value)
+_UNDECIDED = (MailBatchState.STARTED.value, MailBatchState.UNKNOWN.value)
 
 
 def accept(
@@ -250,7 +251,7 @@ def accept(
 ) -> bool:
     """It was taken: by its answer, by an event, or by the operator's word. False where decided."""
     told = {"provider_id": provider_id[:128]} if provider_id else {}
-    if not _move(tx, group_id, GroupState.ACCEPTED, reason, now, **told):
+    if not _move(tx, group_id, MailBatchState.ACCEPTED, reason, now, **told):
         return False
     if content_hash:
         told["content_hash"] = content_hash
@@ -261,7 +262,7 @@ def accept(
 def release(
     tx: Connection,
     group_id: str,
-    state: GroupState,
+    state: MailBatchState,
     reason: str,
     now: datetime,
     *,
@@ -307,14 +308,14 @@ def drop(
 
 def doubt(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
     """Nobody knows whether it was taken: never again without proof."""
-    if not _move(tx, group_id, GroupState.UNKNOWN, reason, now, GroupState.STARTED):
+    if not _move(tx, group_id, MailBatchState.UNKNOWN, reason, now, MailBatchState.STARTED):
         return False
     _settle(tx, group_id, now, state=DeliveryState.UNKNOWN.value, reason=reason)
     return True
 
 
 def proven(tx: Connection, group_id: str, now: datetime) -> None:
-    """An event of one of its mails came: SendGrid takes a request as a whole or not at all.
+    """An event of one of its mails came: SendGridMailer takes a request as a whole or not at all.
 
     One that was withdrawn all the same is out: who waits for the next try must not get it twice.
     """
@@ -326,7 +327,7 @@ def proven(tx: Connection, group_id: str, now: datetime) -> None:
             delivery.c.group_id == group_id,
             delivery.c.state == DeliveryState.PENDING.value,
             select(mail_group.c.state).where(mail_group.c.id == group_id).scalar_subquery()
-            != GroupState.ACCEPTED.value,
+            != MailBatchState.ACCEPTED.value,
         )
         .values(
             state=DeliveryState.ACCEPTED.value,
@@ -337,7 +338,7 @@ def proven(tx: Connection, group_id: str, now: datetime) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupDoubt:
+class UnknownBatch:
     """A request that may or may not have been taken, for so many readers."""
 
     id: str
@@ -348,7 +349,7 @@ class GroupDoubt:
     since: datetime
 
 
-def doubts(tx: Connection) -> list[GroupDoubt]:
+def doubts(tx: Connection) -> list[UnknownBatch]:
     """Every group in doubt, the oldest first."""
     group = mail_group.c
     query = (
@@ -356,10 +357,10 @@ def doubts(tx: Connection) -> list[GroupDoubt]:
             group.id, digest.c.rubric, digest.c.date, group.readers, group.reason, group.changed_at
         )
         .join_from(mail_group, digest)
-        .where(group.state == GroupState.UNKNOWN.value)
+        .where(group.state == MailBatchState.UNKNOWN.value)
         .order_by(group.changed_at, group.id)
     )
-    return [GroupDoubt(*row) for row in tx.execute(query)]
+    return [UnknownBatch(*row) for row in tx.execute(query)]
 
 
 def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
@@ -368,7 +369,7 @@ def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
         tx.scalars(
             select(delivery.c.id)
             .join(mail_group, mail_group.c.id == delivery.c.group_id)
-            .where(mail_group.c.state == GroupState.UNKNOWN.value)
+            .where(mail_group.c.state == MailBatchState.UNKNOWN.value)
         )
     )
     return [one for one in found if one.id not in in_doubt]
@@ -377,20 +378,20 @@ def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
 def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool:
     """The operator says whether a group in doubt went out; else all of it is sent once more."""
     state = tx.scalar(select(mail_group.c.state).where(mail_group.c.id == group_id))
-    if state != GroupState.UNKNOWN:
+    if state != MailBatchState.UNKNOWN:
         return False
     if sent:
         return accept(tx, group_id, now, reason="by the operator")
-    return release(tx, group_id, GroupState.UNSENT, "by the operator", now)
+    return release(tx, group_id, MailBatchState.UNSENT, "by the operator", now)
 
 
 def _move(
     tx: Connection,
     group_id: str,
-    becomes: GroupState,
+    becomes: MailBatchState,
     reason: str,
     now: datetime,
-    *only_from: GroupState,
+    *only_from: MailBatchState,
     **values: str | None,
 ) -> bool:
     """Compare-and-swap: False where another life has decided already."""

@@ -42,7 +42,7 @@ class Ages:
     replies: int
 
 
-class Figures:
+class MetricCounts:
     """The counts of one database. Keeps those of rows that are too old to change."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ def spent_since(tx: Connection, since: datetime) -> int:
 def processes(tx: Connection) -> dict[str, list[datetime]]:
     """When each running process was last alive, by its role."""
     found: dict[str, list[datetime]] = {}
-    for one in leases.lives(tx):
+    for one in leases.workers(tx):
         found.setdefault(one.role, []).append(one.seen)
     return found
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, literal, select
 
-from newsletter.domain.alerts import Case, Seen
+from newsletter.domain.alerts import Incident, ServiceState
 from newsletter.domain.mail import DeliveryState, Subscriber
 from newsletter.domain.model import DayKind
 from newsletter.store import deliveries, events, incidents
 from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
 from newsletter.store.inbound import InboundState
-from newsletter.store.incidents import TroubleKind
+from newsletter.store.incidents import IncidentKind
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing, subscriber
 
@@ -37,18 +37,18 @@ DAY = timedelta(days=1)
 """As long as sign-ups that were held back are told of, after the last of them."""
 
 
-def look(tx: Connection, now: datetime) -> Seen:
+def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
     """All that the database knows of; what is due of arXiv and of the disk is added above."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     complained, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
-    return Seen(
+    return ServiceState(
         now=now,
-        failed=incidents.noted(tx, TroubleKind.SCORING, now),
-        unread=incidents.noted(tx, TroubleKind.BUDGET, now),
-        morning=incidents.noted(tx, TroubleKind.MORNING, now),
-        mailbox=incidents.noted(tx, TroubleKind.MAILBOX, now, SETTLING),
-        signups=incidents.noted(tx, TroubleKind.SIGNUP, now, DAY),
+        failed=incidents.open_incidents(tx, IncidentKind.SCORING, now),
+        unread=incidents.open_incidents(tx, IncidentKind.BUDGET, now),
+        morning=incidents.open_incidents(tx, IncidentKind.MORNING, now),
+        mailbox=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, SETTLING),
+        signups=incidents.open_incidents(tx, IncidentKind.SIGNUP, now, DAY),
         owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
         slowed=_slowed(tx, now),
         doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
@@ -68,7 +68,7 @@ def _mails(
     since: ColumnElement[Any],
     now: datetime,
     within: timedelta | None,
-) -> tuple[Case, ...]:
+) -> tuple[Incident, ...]:
     """Mails that stood in a state for an hour, by digest."""
     query = (
         select(digest.c.rubric, digest.c.date, func.count(), func.min(since, type_=since.type))
@@ -79,7 +79,9 @@ def _mails(
     )
     if within:
         query = query.where(since >= now - within, ~_held(now))
-    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+    return tuple(
+        Incident(slug, day, first, number) for slug, day, number, first in tx.execute(query)
+    )
 
 
 def _held(now: datetime) -> ColumnElement[bool]:
@@ -88,7 +90,7 @@ def _held(now: datetime) -> ColumnElement[bool]:
     return and_(later, delivery.c.failures == 0)
 
 
-def _slowed(tx: Connection, now: datetime) -> tuple[Case, ...]:
+def _slowed(tx: Connection, now: datetime) -> tuple[Incident, ...]:
     since = func.min(delivery.c.created_at, type_=delivery.c.created_at.type)
     query = (
         select(digest.c.rubric, digest.c.date, func.count(), since)
@@ -97,10 +99,12 @@ def _slowed(tx: Connection, now: datetime) -> tuple[Case, ...]:
         .group_by(digest.c.rubric, digest.c.date)
         .order_by(digest.c.date, digest.c.rubric)
     )
-    return tuple(Case(slug, day, first, number) for slug, day, number, first in tx.execute(query))
+    return tuple(
+        Incident(slug, day, first, number) for slug, day, number, first in tx.execute(query)
+    )
 
 
-def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
+def _halted(tx: Connection, now: datetime) -> tuple[Incident, ...]:
     query = (
         select(digest.c.rubric, digest.c.date, mailing.c.at, mailing.c.halted, digest.c.id)
         .join_from(mailing, digest)
@@ -108,7 +112,7 @@ def _halted(tx: Connection, now: datetime) -> tuple[Case, ...]:
         .order_by(digest.c.date, digest.c.rubric)
     )
     return tuple(
-        Case(slug, day, at, deliveries.hard_bounces(tx, key), why)
+        Incident(slug, day, at, deliveries.hard_bounces(tx, key), why)
         for slug, day, at, why, key in tx.execute(query).all()
     )
 
@@ -126,7 +130,7 @@ def fetched_at(tx: Connection, day: date) -> dict[str, datetime]:
     return {row.category: row.at for row in rows}
 
 
-def wishes(tx: Connection, slug: str) -> list[Subscriber]:
+def send_preferences(tx: Connection, slug: str) -> list[Subscriber]:
     """One reader for all who asked for the same hour, in the same zone, on the same days.
 
     Each stands for the one of them who joined first; names and addresses are left out.
@@ -189,7 +193,7 @@ def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
     return int(confirmed), int(uncertain)
 
 
-def by_rubric(tx: Connection, since: datetime) -> tuple[Case, ...]:
+def by_rubric(tx: Connection, since: datetime) -> tuple[Incident, ...]:
     """Nano-dollars of each rubric's day since then, with those that may have been billed."""
     unsure = call.c.state.in_([CallState.INTENT, CallState.LOST])
     amount = func.sum(case((unsure, call.c.upper_nanos), else_=call.c.cost_nanos))
@@ -200,4 +204,4 @@ def by_rubric(tx: Connection, since: datetime) -> tuple[Case, ...]:
         .group_by(call.c.rubric, call.c.date)
         .order_by(call.c.date, call.c.rubric)
     )
-    return tuple(Case(slug, day, at, int(nanos)) for slug, day, at, nanos in tx.execute(query))
+    return tuple(Incident(slug, day, at, int(nanos)) for slug, day, at, nanos in tx.execute(query))

@@ -26,7 +26,7 @@ TROUBLED = (DeliveryState.REJECTED, DeliveryState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class MonthFigures:
     """One digest: what was read, what it cost, what became of its mails.
 
     A digest of several announcements counts their papers again: of it only `mails` say something
@@ -53,7 +53,7 @@ class Figures:
         return sum(self.mails.get(state, 0) for state in TROUBLED) + self.halted
 
 
-def since(tx: Connection, rubrics: Sequence[str], first: date) -> list[Figures]:
+def since(tx: Connection, rubrics: Sequence[str], first: date) -> list[MonthFigures]:
     """Every digest of these rubrics from a date on, the oldest first.
 
     Rubrics are named because digests and deliveries are found by them: nothing else is looked at.
@@ -69,7 +69,7 @@ def since(tx: Connection, rubrics: Sequence[str], first: date) -> list[Figures]:
         .order_by(digest.c.date, digest.c.rubric)
     )
     return [
-        Figures(
+        MonthFigures(
             row.rubric,
             row.date,
             row.since == row.date,
@@ -114,7 +114,7 @@ _REPLIES = select(
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReviewReply:
     """A mail that came in, without its bytes, which may be many megabytes."""
 
     id: str
@@ -125,7 +125,7 @@ class Reply:
     received_at: datetime
 
 
-def replies(tx: Connection, most: int) -> tuple[int, list[Reply]]:
+def replies(tx: Connection, most: int) -> tuple[int, list[ReviewReply]]:
     """How many wait in all, and the oldest of them."""
     oldest = _REPLIES.order_by(inbound.c.received_at, inbound.c.id).limit(most)
     return count_replies(tx), [_reply(row) for row in tx.execute(oldest)]
@@ -140,7 +140,7 @@ def unreadable(tx: Connection, now: datetime) -> int:
     return tx.scalar(select(func.count()).where(_unreadable(now))) or 0
 
 
-def unreadable_reports(tx: Connection, now: datetime, most: int) -> list[Reply]:
+def unreadable_reports(tx: Connection, now: datetime, most: int) -> list[ReviewReply]:
     """The newest of them."""
     newest = inbound.c.received_at.desc()
     query = select(*_REPLIES.selected_columns).where(_unreadable(now)).order_by(newest).limit(most)
@@ -152,15 +152,15 @@ def _unreadable(now: datetime) -> ColumnElement[bool]:
     return and_(inbound.c.state == InboundState.UNREADABLE, recent)
 
 
-def reply(tx: Connection, letter_id: str) -> Reply | None:
+def reply(tx: Connection, letter_id: str) -> ReviewReply | None:
     """One that waits, by its whole id."""
     row = tx.execute(_REPLIES.where(inbound.c.id == letter_id)).one_or_none()
     return _reply(row) if row else None
 
 
-def _reply(row: Any) -> Reply:  # noqa: ANN401 - a row of _REPLIES
+def _reply(row: Any) -> ReviewReply:  # noqa: ANN401 - a row of _REPLIES
     key, sender, reader, state, said, at = row
-    return Reply(key, sender, reader, InboundState(state), said, at)
+    return ReviewReply(key, sender, reader, InboundState(state), said, at)
 
 
 def doubts(tx: Connection, most: int) -> tuple[int, list[claims.Doubt]]:

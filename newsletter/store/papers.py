@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Row, Text, and_, cast, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.domain.announcements import Entry, Fetch
+from newsletter.domain.announcements import FetchRecord, ListingEntry
 from newsletter.domain.model import Listing, Paper
 from newsletter.store.tables import digest, digest_paper, fetched, listing, paper
 
@@ -42,36 +42,37 @@ def keep(tx: Connection, papers: Sequence[Paper]) -> None:
                 tx.execute(update(paper).where(paper.c.id == key).values(renewed))
 
 
-def list_papers(tx: Connection, day: date, entries: Iterable[Entry], *, late: bool) -> None:
+def list_papers(tx: Connection, day: date, entries: Iterable[ListingEntry], *, late: bool) -> None:
     """List papers under `day`; an entry that stands under any date already stays as it is."""
     rows = [{**entry._asdict(), "date": day, "late": late} for entry in entries]
     for start in range(0, len(rows), CHUNK):
         _insert_new(tx, listing, rows[start : start + CHUNK])
 
 
-def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[Entry]:
+def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[ListingEntry]:
     """Those of the papers that are listed in any of the categories, under whatever date."""
-    found: set[Entry] = set()
+    found: set[ListingEntry] = set()
     for start in range(0, len(ids), CHUNK):
         chosen = select(listing.c.category, listing.c.paper_id).where(
             listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
         )
-        found.update(Entry(*row) for row in tx.execute(chosen))
+        found.update(ListingEntry(*row) for row in tx.execute(chosen))
     return found
 
 
 def dated_entries(
     tx: Connection, categories: Sequence[str], ids: Sequence[str]
-) -> dict[Entry, tuple[date, bool]]:
+) -> dict[ListingEntry, tuple[date, bool]]:
     """Those of the papers that are listed in any of the categories: date, and whether late."""
     columns = listing.c.category, listing.c.paper_id, listing.c.date, listing.c.late
-    found: dict[Entry, tuple[date, bool]] = {}
+    found: dict[ListingEntry, tuple[date, bool]] = {}
     for start in range(0, len(ids), CHUNK):
         chosen = select(*columns).where(
             listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
         )
         found |= {
-            Entry(row.category, row.paper_id): (row.date, row.late) for row in tx.execute(chosen)
+            ListingEntry(row.category, row.paper_id): (row.date, row.late)
+            for row in tx.execute(chosen)
         }
     return found
 
@@ -145,19 +146,21 @@ def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
     return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(most)))
 
 
-def fetches(tx: Connection, categories: Sequence[str], since: date | None = None) -> list[Fetch]:
+def fetches(
+    tx: Connection, categories: Sequence[str], since: date | None = None
+) -> list[FetchRecord]:
     """The announcements fetched for any of the categories, the earliest date first.
 
     With `since` those from that date on, and the first of each category.
     """
-    columns = [fetched.c[name] for name in Fetch._fields]
+    columns = [fetched.c[name] for name in FetchRecord._fields]
     chosen = select(*columns).where(fetched.c.category.in_(categories))
     if since is not None:
         other = fetched.alias("other")
         of_same = other.c.category == fetched.c.category
         first = select(func.min(other.c.date)).where(of_same).scalar_subquery()
         chosen = chosen.where((fetched.c.date >= since) | (fetched.c.date == first))
-    return [Fetch(*row) for row in tx.execute(chosen.order_by(fetched.c.date))]
+    return [FetchRecord(*row) for row in tx.execute(chosen.order_by(fetched.c.date))]
 
 
 def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:

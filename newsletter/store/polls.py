@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from newsletter.domain.completeness import Check, Look
+from newsletter.domain.completeness import FeedCheck, Poll
 from newsletter.store.tables import crosscheck, look
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Select, Table
 
 
-def looks_at(tx: Connection, day: date, now: datetime | None = None) -> dict[str, Look]:
+def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str, Poll]:
     """The last look at each category of the announcement of `day`, of those until `now`.
 
     One that lies ahead is of a clock that was put back: nobody waits until its time comes again.
     """
-    columns = look.c.category, *(look.c[name] for name in Look._fields)
+    columns = look.c.category, *(look.c[name] for name in Poll._fields)
     query = select(*columns).where(look.c.date == day)
     rows = tx.execute(query if now is None else query.where(look.c.at <= now))
-    return {row[0]: Look(*row[1:]) for row in rows}
+    return {row[0]: Poll(*row[1:]) for row in rows}
 
 
-def keep_looks(tx: Connection, day: date, looks: Mapping[str, Look]) -> None:
+def keep_polls(tx: Connection, day: date, looks: Mapping[str, Poll]) -> None:
     """Keep the last look at each category. Of two at once the later one stays."""
     keys = ("date", "category")
     _put(tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)])
@@ -37,11 +37,11 @@ def keep_looks(tx: Connection, day: date, looks: Mapping[str, Look]) -> None:
 
 def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
     """Whether the announcement of `day` was looked at in all these, and never any of it seen."""
-    seen = looks_at(tx, day)
+    seen = polls_of(tx, day)
     return set(categories) <= seen.keys() and not any(one.out_at for one in seen.values())
 
 
-def keep_check(tx: Connection, day: date, check: Check, now: datetime) -> None:
+def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> None:
     """Keep the last comparison of a day; what compared nothing does not replace what did."""
     if not check.named and tx.execute(_named_check(day)).first():
         return
@@ -65,9 +65,9 @@ def _named_check(day: date) -> Select[date]:
     return select(crosscheck.c.date).where(crosscheck.c.date == day, fresh)
 
 
-def check_of(tx: Connection, day: date) -> Check | None:
+def check_of(tx: Connection, day: date) -> FeedCheck | None:
     row = tx.execute(select(crosscheck).where(crosscheck.c.date == day)).first()
     if row is None:
         return None
     named = {name: (there, of) for name, (there, of) in row.named.items()}
-    return Check(row.state, named, tuple((one[0], one[1], one[2]) for one in row.apart))
+    return FeedCheck(row.state, named, tuple((one[0], one[1], one[2]) for one in row.apart))

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.http_headers import Allowance
-    from newsletter.sources import Queue
+    from newsletter.domain.http_headers import RateLimitStatus
+    from newsletter.sources import RequestQueue
     from newsletter.store import Store
 
 NAME = "arxiv"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SharedRequestQueue:
     """Turns are `seconds` apart."""
 
     store: Store
@@ -49,14 +49,14 @@ class Line:
 
     def wait(self) -> float:
         with self.store.begin() as tx:
-            return spend(tx, [Cost(NAME, 1 / self.seconds)], self.clock())
+            return spend(tx, [TokenCost(NAME, 1 / self.seconds)], self.clock())
 
     def hold(self, seconds: float) -> None:
         with self.store.begin() as tx:
             pause(tx, NAME, self.clock(), seconds)
 
 
-_: type[Queue] = Line
+_: type[RequestQueue] = SharedRequestQueue
 
 BURST_SECONDS = 0.1
 """What may start at once after a rest: so the worst second has hardly more than the limit."""
@@ -65,7 +65,7 @@ LONGEST_LEAD = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class TokenCost:
     """So many units of one limit; `per_second` is None where the operator set none."""
 
     name: str
@@ -95,7 +95,7 @@ class _Row:
         return max(self.due, now) if self.due <= now + max(longest, LONGEST_LEAD) else now
 
 
-def take(tx: Connection, name: str, now: datetime, per_second: float | None, wanted: int) -> int:
+def acquire(tx: Connection, name: str, now: datetime, per_second: float | None, wanted: int) -> int:
     """How many of `wanted` starts may begin now."""
     second = now.timestamp()
     row = _locked(tx, name, make=per_second is not None)
@@ -114,7 +114,7 @@ def take(tx: Connection, name: str, now: datetime, per_second: float | None, wan
     return granted
 
 
-def spend(tx: Connection, costs: Sequence[Cost], now: datetime) -> float:
+def spend(tx: Connection, costs: Sequence[TokenCost], now: datetime) -> float:
     """Take all of `costs` and return 0, or nothing of any and return the seconds to wait.
 
     What is larger than a burst starts as soon as nothing is owed, and is paid off afterwards.
@@ -140,7 +140,7 @@ def spend(tx: Connection, costs: Sequence[Cost], now: datetime) -> float:
     return 0.0
 
 
-def settle(tx: Connection, cost: Cost, used: float) -> None:
+def reconcile(tx: Connection, cost: TokenCost, used: float) -> None:
     """It took `used` units and not the `cost.units` that were guessed."""
     if cost.per_second and (more := (used - cost.units) / cost.per_second):
         tx.execute(update(pace).where(pace.c.name == cost.name).values(due=pace.c.due + more))
@@ -154,7 +154,7 @@ def pause(tx: Connection, name: str, now: datetime, seconds: float) -> None:
     _write(tx, name, not_before=until, due=max(row.start(second), until))
 
 
-def heed(tx: Connection, name: str, now: datetime, left: Allowance) -> None:
+def heed(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> None:
     """Spread what the provider has left, where that is little; the newest word counts."""
     second = now.timestamp()
     until = min(left.reset, second + LONGEST_PAUSE)

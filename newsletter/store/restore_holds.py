@@ -14,7 +14,7 @@ from sqlalchemy import case, func, literal, select, update
 from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import database_role
-from newsletter.store.database_role import Fact, Kind
+from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import delivery, digest, subscriber
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 def hold_all(tx: Connection, taken: datetime, now: datetime) -> int:
     """Hold every mail that the backup shows as not settled. Answers how many."""
     database_role.take_over(tx, now)
-    fact = Fact("", taken, now)
-    database_role.note(tx, Kind.RESTORED, fact)
+    fact = DatabaseFact("", taken, now)
+    database_role.record_fact(tx, DatabaseFactKind.RESTORED, fact)
     changes = {"state": DeliveryState.UNKNOWN.value, "reason": reason(fact), "changed_at": now}
     free = {"lease_owner": None, "lease_until": None}
     waiting = delivery.c.state.in_(OPEN)
     return tx.execute(update(delivery).where(waiting).values(**changes, **free)).rowcount
 
 
-def reason(fact: Fact) -> str:
+def reason(fact: DatabaseFact) -> str:
     return f"{HELD}{fact.at:%Y-%m-%d %H:%M} UTC"
 
 
@@ -50,7 +50,7 @@ def state_and_reason(
     `due` None means that nobody waited for an hour: it may have left since the announcement. Who
     became a reader after the restore got nothing before it.
     """
-    restored = database_role.known(tx).get(Kind.RESTORED)
+    restored = database_role.stored_facts(tx).get(DatabaseFactKind.RESTORED)
     if restored is None or restored.until is None:
         return _PENDING
     if due is None:

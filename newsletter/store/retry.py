@@ -28,7 +28,7 @@ IN_A_HURRY = 8
 PAUSE_SECONDS = 1.0
 
 
-def insist(
+def retry_while_unavailable(
     act: Callable[[], T],
     stop: Callable[[], bool],
     sleep: Callable[[float], None] = time.sleep,

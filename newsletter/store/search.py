@@ -51,7 +51,7 @@ POSTGRES_INDEX = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """A picked paper that holds the words; `number` is its place in its digest."""
 
     rubric: str
@@ -134,7 +134,7 @@ def terms(query: str) -> list[str]:
 
 def find(
     tx: Connection, rubrics: Sequence[str], query: str, *, limit: int, skip: int = 0
-) -> list[Hit]:
+) -> list[SearchHit]:
     """Picked papers of these rubrics that hold every term, the best match first, then the newest.
 
     A paper that several issues picked is named once, as it matched best.
@@ -142,16 +142,16 @@ def find(
     wanted = terms(query)
     if not wanted or not rubrics:
         return []
-    columns = [archive_text.c[name] for name in Hit.__slots__]
+    columns = [archive_text.c[name] for name in SearchHit.__slots__]
     chosen = select(*columns).where(archive_text.c.rubric.in_(rubrics))
     match = _in_sqlite(chosen, wanted) if _is_sqlite(tx) else _in_postgres(chosen, wanted)
     hits = match.subquery()
     order = hits.c.distance, hits.c.date.desc(), hits.c.number
     place = func.row_number().over(partition_by=hits.c.paper_id, order_by=order).label("place")
     best = select(hits, place).subquery()
-    shown = select(*(best.c[name] for name in Hit.__slots__)).where(best.c.place == 1)
+    shown = select(*(best.c[name] for name in SearchHit.__slots__)).where(best.c.place == 1)
     shown = shown.order_by(best.c.distance, best.c.date.desc(), best.c.number)
-    return [Hit(*row) for row in tx.execute(shown.limit(limit).offset(skip))]
+    return [SearchHit(*row) for row in tx.execute(shown.limit(limit).offset(skip))]
 
 
 def _in_sqlite(chosen: Select[Any], wanted: list[str]) -> Select[Any]:

@@ -34,7 +34,7 @@ REFUSED = "refused the mail to confirm with"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SignupRequest:
     rubric: str
     at: datetime
 
@@ -92,11 +92,11 @@ def unsent(tx: Connection, email: str, now: datetime) -> None:
     tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - LONGEST_WAIT))
 
 
-def of(tx: Connection, email: str) -> Ask | None:
+def of(tx: Connection, email: str) -> SignupRequest | None:
     """What an address asked for last, if it did and did not refuse since."""
     query = select(signup.c.rubric, signup.c.asked_at).where(signup.c.refused_at.is_(None))
     row = tx.execute(query.where(signup.c.email_hash == fingerprint(email))).first()
-    return Ask(*row) if row else None
+    return SignupRequest(*row) if row else None
 
 
 def done(tx: Connection, email: str) -> None:

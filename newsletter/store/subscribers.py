@@ -38,7 +38,7 @@ AT_ONCE = 500
 class Intake:
     """What became of the rows: how many met which end, and those of which more is to be said."""
 
-    counts: Counter[Change] = field(default_factory=Counter)
+    counts: Counter[SubscriberChange] = field(default_factory=Counter)
     notable: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
     """Rows that change a known reader, or would but for what the reader chose."""
     refused: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
@@ -87,7 +87,7 @@ def _save_some(
     shut = {hashes[found] for found in tx.scalars(query)}
     stored = tx.execute(select(subscriber).where(subscriber.c.email_key.in_(rows)))
     known = {row.email_key: of_row(row) for row in stored}
-    done.counts[Change.SUPPRESSED] += len(shut)
+    done.counts[SubscriberChange.SUPPRESSED] += len(shut)
     new: list[dict[str, Any]] = []
     for key, row in rows.items():
         if key in shut:
@@ -107,7 +107,7 @@ def _save_some(
         tx.execute(insert(subscriber), new)
         if consent:
             first_mails.note(tx, [one["email_hash"] for one in new], now)
-    done.counts[Change.ADDED] += len(new)
+    done.counts[SubscriberChange.ADDED] += len(new)
 
 
 RESTORED = "restored by the operator"
@@ -115,7 +115,7 @@ UNDO = timedelta(days=30)
 PAGE = 1000
 
 
-class Change(StrEnum):
+class SubscriberChange(StrEnum):
     """What `save` did with one address."""
 
     ADDED = "added"
@@ -125,20 +125,20 @@ class Change(StrEnum):
     """It left, bounced or complained: nothing was stored, and nothing will be sent."""
 
 
-def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
+def save(tx: Connection, given: Subscriber, now: datetime) -> SubscriberChange:
     """Add a subscriber, or take over everything that was given for a known address.
 
     The known id stays. Neither a pause nor a departure is undone by it; a pending one becomes
     active when `given` is.
     """
     if suppressions.reason_for(tx, given.email):
-        return Change.SUPPRESSED
+        return SubscriberChange.SUPPRESSED
     known = find(tx, given.email)
     if known is None:
         tx.execute(
             insert(subscriber).values(id=given.id, since=now, **subscriber_columns(given, now))
         )
-        return Change.ADDED
+        return SubscriberChange.ADDED
     waits = known.state is SubscriberState.PENDING and given.state is SubscriberState.ACTIVE
     merged = replace(
         given,
@@ -150,28 +150,32 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> Change:
     return change(tx, known, merged, now)
 
 
-def prefer(tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: datetime) -> Change:
+def prefer(
+    tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: datetime
+) -> SubscriberChange:
     """Keep what a reader set: it is theirs from now on, and no file changes it."""
     known = get(tx, subscriber_id)
     if known is None or suppressions.reason_for(tx, known.email):
-        return Change.SUPPRESSED
+        return SubscriberChange.SUPPRESSED
     new = {name for name in wished if wished[name] != getattr(known, name)}
     chosen = tuple(name for name in PREFERENCES if name in {*known.chosen, *new})
     return change(tx, known, replace(known, **wished, chosen=chosen), now)
 
 
-def change(tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime) -> Change:
+def change(
+    tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime
+) -> SubscriberChange:
     """Write only what differs: what another process changes meanwhile stays."""
     if wanted == known:
-        return Change.UNCHANGED
+        return SubscriberChange.UNCHANGED
     before, after = subscriber_columns(known, now), subscriber_columns(wanted, now)
     new = {name: value for name, value in after.items() if value != before[name]}
     if not new:
-        return Change.UNCHANGED
+        return SubscriberChange.UNCHANGED
     if wanted.state is not known.state:
         new["state_at"] = now
     tx.execute(update(subscriber).where(subscriber.c.id == known.id).values(new))
-    return Change.UPDATED
+    return SubscriberChange.UPDATED
 
 
 def get(tx: Connection, subscriber_id: str) -> Subscriber | None:

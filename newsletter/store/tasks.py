@@ -36,26 +36,26 @@ MOST_TRIES = 25
 """So many workers lost over one unit, and it may be the unit that kills them."""
 
 
-class Kind(StrEnum):
+class TaskKind(StrEnum):
     SCORE = "score"
     DIGEST = "digest"
     MAIL = "mail"
 
 
-class State(StrEnum):
+class TaskState(StrEnum):
     OPEN = "open"
     DONE = "done"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Task:
     """One piece of a morning's work. `ids` are rubrics, or a digest's id and a lane's number.
 
     `wanted_by` is when its result is wanted; None means now.
     """
 
-    kind: Kind
+    kind: TaskKind
     day: date
     ids: tuple[str, ...]
     wanted_by: datetime | None = None
@@ -71,7 +71,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TaskResult:
     """What a unit came to: the trouble in words, or none, and how many mails it sent.
 
     The digest it made is passed on only where the unit ran in this process.
@@ -84,25 +84,27 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class TaskAttempt:
     """A generation of a unit."""
 
     id: str
     gen: int
-    kind: Kind
+    kind: TaskKind
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenTask:
     """A unit that has not ended. `owner` is empty until a worker has taken it."""
 
-    placed: Placed
+    placed: TaskAttempt
     owner: str
     touched: datetime
     tries: int
 
 
-def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[str], list[Placed]]:
+def plan(
+    tx: Connection, wanted: Sequence[Task], now: datetime
+) -> tuple[list[str], list[TaskAttempt]]:
     """Have the units open: their ids, in order, and the generations that nobody has placed yet.
 
     One that is open already stays as it is: somebody placed it before. So does a reading that is
@@ -114,7 +116,7 @@ def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[st
         row = {
             "ids": list(one.ids),
             "wanted_by": one.wanted_by,
-            "state": State.OPEN,
+            "state": TaskState.OPEN,
             "reason": "",
             "sent": 0,
             "tries": 0,
@@ -131,7 +133,7 @@ def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[st
             ).returning(units.c.id, units.c.gen)
         ).one_or_none()
         if opened:
-            fresh.append(Placed(opened.id, opened.gen, one.kind))
+            fresh.append(TaskAttempt(opened.id, opened.gen, one.kind))
             ids.append(opened.id)
         else:
             same = [units.c[column] == value for column, value in name.items()]
@@ -139,7 +141,7 @@ def plan(tx: Connection, wanted: Sequence[Unit], now: datetime) -> tuple[list[st
     return ids, fresh
 
 
-def take(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> Unit | None:
+def take(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> Task | None:
     """The unit, now `owner`'s; None where it has ended, or is another's, or was placed anew."""
     row = tx.execute(
         update(units)
@@ -147,16 +149,18 @@ def take(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> U
         .values(owner=owner, touched=now)
         .returning(units.c.kind, units.c.date, units.c.ids, units.c.wanted_by)
     ).one_or_none()
-    return Unit(Kind(row.kind), row.date, tuple(row.ids), row.wanted_by) if row else None
+    return Task(TaskKind(row.kind), row.date, tuple(row.ids), row.wanted_by) if row else None
 
 
-def end(tx: Connection, unit_id: str, gen: int, owner: str, ending: Ending, now: datetime) -> bool:
+def end(
+    tx: Connection, unit_id: str, gen: int, owner: str, ending: TaskResult, now: datetime
+) -> bool:
     """Write what the unit came to. False where it is `owner`'s no more: then it says nothing."""
     done = tx.execute(
         update(units)
         .where(*_held(unit_id, gen, owner))
         .values(
-            state=State.FAILED if ending.trouble else State.DONE,
+            state=TaskState.FAILED if ending.trouble else TaskState.DONE,
             reason=ending.trouble,
             sent=units.c.sent + ending.sent,
             owner="",
@@ -168,14 +172,14 @@ def end(tx: Connection, unit_id: str, gen: int, owner: str, ending: Ending, now:
 
 def again(
     tx: Connection, unit_id: str, gen: int, now: datetime, *, lost: bool = False
-) -> Placed | None:
+) -> TaskAttempt | None:
     """Open one generation more; None where somebody has already, or it has ended.
 
     With `lost` its worker died over it; after too many of those it fails instead.
     """
     row = tx.execute(
         update(units)
-        .where(units.c.id == unit_id, units.c.gen == gen, units.c.state == State.OPEN)
+        .where(units.c.id == unit_id, units.c.gen == gen, units.c.state == TaskState.OPEN)
         .values(gen=gen + 1, owner="", touched=now, tries=units.c.tries + int(lost))
         .returning(units.c.kind, units.c.tries)
     ).one_or_none()
@@ -183,47 +187,51 @@ def again(
         return None
     if row.tries >= MOST_TRIES:
         trouble = f"{row.tries} workers died over it; their logs may say of what"
-        end(tx, unit_id, gen + 1, "", Ending(trouble), now)
+        end(tx, unit_id, gen + 1, "", TaskResult(trouble), now)
         return None
-    return Placed(unit_id, gen + 1, Kind(row.kind))
+    return TaskAttempt(unit_id, gen + 1, TaskKind(row.kind))
 
 
-def open_ones(tx: Connection) -> list[Open]:
-    rows = tx.execute(select(units).where(units.c.state == State.OPEN).order_by(units.c.touched))
+def open_ones(tx: Connection) -> list[OpenTask]:
+    rows = tx.execute(
+        select(units).where(units.c.state == TaskState.OPEN).order_by(units.c.touched)
+    )
     return [
-        Open(Placed(row.id, row.gen, Kind(row.kind)), row.owner, row.touched, row.tries)
+        OpenTask(
+            TaskAttempt(row.id, row.gen, TaskKind(row.kind)), row.owner, row.touched, row.tries
+        )
         for row in rows
     ]
 
 
-def endings(tx: Connection, ids: Collection[str]) -> dict[str, Ending]:
+def endings(tx: Connection, ids: Collection[str]) -> dict[str, TaskResult]:
     """What those of the units came to that have ended."""
-    found: dict[str, Ending] = {}
+    found: dict[str, TaskResult] = {}
     wanted = list(ids)
     for start in range(0, len(wanted), PAGE):
         query = select(units.c.id, units.c.reason, units.c.sent).where(
-            units.c.id.in_(wanted[start : start + PAGE]), units.c.state != State.OPEN
+            units.c.id.in_(wanted[start : start + PAGE]), units.c.state != TaskState.OPEN
         )
-        found |= {row.id: Ending(row.reason, row.sent) for row in tx.execute(query)}
+        found |= {row.id: TaskResult(row.reason, row.sent) for row in tx.execute(query)}
     return found
 
 
-def count(tx: Connection) -> Mapping[State, int]:
+def count(tx: Connection) -> Mapping[TaskState, int]:
     """How many units are in which state."""
     query = select(units.c.state, func.count()).group_by(units.c.state)
-    return {State(state): number for state, number in tx.execute(query)}
+    return {TaskState(state): number for state, number in tx.execute(query)}
 
 
 def forget(tx: Connection, before: datetime) -> int:
     """Delete the ended ones that nobody has touched since."""
-    old = (units.c.state != State.OPEN) & (units.c.touched < before)
+    old = (units.c.state != TaskState.OPEN) & (units.c.touched < before)
     return tx.execute(delete(units).where(old)).rowcount
 
 
-def _may_open(kind: Kind) -> ColumnElement[bool]:
-    if kind is Kind.SCORE:
-        return units.c.state == State.FAILED
-    return units.c.state != State.OPEN
+def _may_open(kind: TaskKind) -> ColumnElement[bool]:
+    if kind is TaskKind.SCORE:
+        return units.c.state == TaskState.FAILED
+    return units.c.state != TaskState.OPEN
 
 
 def _held(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:
@@ -231,5 +239,5 @@ def _held(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:
         units.c.id == unit_id,
         units.c.gen == gen,
         units.c.owner == owner,
-        units.c.state == State.OPEN,
+        units.c.state == TaskState.OPEN,
     ]

@@ -28,7 +28,7 @@ from newsletter.web import (
     webhooks,
 )
 from newsletter.web.forms import with_form
-from newsletter.web.middleware import Guard, Peers
+from newsletter.web.middleware import SecurityHeaders, TrustedProxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 
 PAGES = {
@@ -78,7 +78,7 @@ HOOKS = {
 }
 
 
-def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(desk: Site, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The web application; `more` are routes of other rooms. Raises StoreError."""
     with desk.store.begin() as tx:
         search.prepare(tx)
@@ -101,8 +101,8 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
             *more,
         ],
         middleware=[
-            Middleware(Peers),
-            Middleware(Guard, secure=desk.settings.public_url.startswith("https:")),
+            Middleware(TrustedProxies),
+            Middleware(SecurityHeaders, secure=desk.settings.public_url.startswith("https:")),
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],
         exception_handlers={
@@ -114,7 +114,7 @@ def create_app(desk: Desk, more: Sequence[BaseRoute] = ()) -> Starlette:
     )
 
 
-def create_signs(desk: Desk) -> Starlette:
+def create_signs(desk: Site) -> Starlette:
     """Only what tells how the process is, for one that has no pages."""
     return Starlette(
         routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
@@ -122,7 +122,7 @@ def create_signs(desk: Desk) -> Starlette:
     )
 
 
-def _page(desk: Desk, answer: Callable[..., Response]) -> Callable[..., Response]:
+def _page(desk: Site, answer: Callable[..., Response]) -> Callable[..., Response]:
     """A page with the rubrics as their files are when it is asked for."""
 
     def page(request: Request, *form: object) -> Response:

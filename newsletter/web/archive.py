@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from newsletter.domain.model import Rubric
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 EVER = 10_000
 IN_FEED = 20
@@ -31,7 +31,7 @@ AHEAD = timedelta(days=10)
 """How far a link in a mail may point before its issue is there: over a weekend with holidays."""
 
 
-def show_days(desk: Desk, request: Request) -> Response:
+def show_days(desk: Site, request: Request) -> Response:
     rubric = desk.opened(request)
     with desk.store.read() as tx:
         editions = digests.editions(tx, EVER, rubric.slug)
@@ -48,7 +48,7 @@ def show_days(desk: Desk, request: Request) -> Response:
     return _page(desk, rubric, "days.html", months=months)
 
 
-def show_issue_or_month(desk: Desk, request: Request) -> Response:
+def show_issue_or_month(desk: Site, request: Request) -> Response:
     rubric = desk.opened(request)
     when = request.path_params["when"]
     if re.fullmatch(r"\d{4}-\d{2}", when):
@@ -56,7 +56,7 @@ def show_issue_or_month(desk: Desk, request: Request) -> Response:
     return _issue(desk, rubric, _date(desk, when))
 
 
-def _date(desk: Desk, text: str) -> date:
+def _date(desk: Site, text: str) -> date:
     """The date in an address. Raises HTTPException 404, also where there was or will be no issue:
     before arXiv began, and further on than the link to the next day leads.
     """
@@ -71,7 +71,7 @@ def _date(desk: Desk, text: str) -> date:
     return day
 
 
-def _month(desk: Desk, rubric: Rubric, first: date) -> Response:
+def _month(desk: Site, rubric: Rubric, first: date) -> Response:
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     with desk.store.read() as tx:
         found = digests.between(tx, rubric.slug, first, last)
@@ -93,11 +93,11 @@ def _month(desk: Desk, rubric: Rubric, first: date) -> Response:
     )
 
 
-def _month_link(desk: Desk, rubric: Rubric, day: date | None) -> tuple[str, str] | None:
+def _month_link(desk: Site, rubric: Rubric, day: date | None) -> tuple[str, str] | None:
     return (f"{day:%B %Y}", desk.local(desk.links.month_url(rubric, day))) if day else None
 
 
-def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
+def _issue(desk: Site, rubric: Rubric, day: date) -> Response:
     with desk.store.read() as tx:
         found = digests.load(tx, rubric.slug, day)
         gone = paper_versions.withdrawn_of(tx, found[0]) if found else {}
@@ -119,7 +119,7 @@ def _issue(desk: Desk, rubric: Rubric, day: date) -> Response:
     return _page(desk, rubric, "no_issue.html", day=day, passed=after is not None, **around)
 
 
-def feed(desk: Desk, request: Request) -> Response:
+def feed(desk: Site, request: Request) -> Response:
     rubric = desk.opened(request)
     with desk.store.read() as tx:
         newest = digests.newest(tx, rubric.slug, IN_FEED)
@@ -131,17 +131,17 @@ def feed(desk: Desk, request: Request) -> Response:
     return Response(body, media_type="application/atom+xml", headers=headers)
 
 
-def search_rubric(desk: Desk, request: Request) -> Response:
+def search_rubric(desk: Site, request: Request) -> Response:
     rubric = desk.opened(request)
     return _found(desk, request, [rubric], desk.local(desk.links.rubric_url(rubric)) + "search")
 
 
-def search_all(desk: Desk, request: Request) -> Response:
+def search_all(desk: Site, request: Request) -> Response:
     """All public rubrics at once."""
     return _found(desk, request, desk.public, f"{desk.prefix}/search")
 
 
-def _found(desk: Desk, request: Request, rubrics: list[Rubric], here: str) -> Response:
+def _found(desk: Site, request: Request, rubrics: list[Rubric], here: str) -> Response:
     query = request.query_params.get("q", "")[:LONGEST_QUERY]
     given = request.query_params.get("page", "1")
     page = min(int(given), LAST_PAGE) if re.fullmatch(r"[1-9]\d{0,3}", given) else 1
@@ -167,11 +167,11 @@ def _found(desk: Desk, request: Request, rubrics: list[Rubric], here: str) -> Re
     )
 
 
-def _url(desk: Desk, rubric: Rubric, day: date) -> str:
+def _url(desk: Site, rubric: Rubric, day: date) -> str:
     return desk.local(desk.links.issue_url(rubric, day))
 
 
-def _page(desk: Desk, rubric: Rubric, template: str, **values: Any) -> Response:  # noqa: ANN401 - what a template shows
+def _page(desk: Site, rubric: Rubric, template: str, **values: Any) -> Response:  # noqa: ANN401 - what a template shows
     return desk.page(
         template,
         keep=FRESH if rubric.public else OWN,

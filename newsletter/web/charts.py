@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from newsletter.domain.model import Rubric
-    from newsletter.store.operator_views import Figures
+    from newsletter.store.operator_views import MonthFigures
 
 WIDTH, HEIGHT = 600.0, 100.0
 FILLED = 0.7
@@ -109,7 +109,7 @@ LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DayRow:
     """One line of a table: what was read, what it cost, what was sent, what went wrong."""
 
     name: str
@@ -128,23 +128,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    today: list[Row]
-    rubrics: list[Row]
-    days: list[tuple[date, Row]]
-    total: Row
+class MonthSummary:
+    today: list[DayRow]
+    rubrics: list[DayRow]
+    days: list[tuple[date, DayRow]]
+    total: DayRow
     charts: list[Chart]
 
 
 def summary(
-    found: Sequence[Figures], rubrics: Sequence[Rubric], newest: date, last: date, length: int
-) -> Summary:
+    found: Sequence[MonthFigures], rubrics: Sequence[Rubric], newest: date, last: date, length: int
+) -> MonthSummary:
     """`found` are the digests of the `length` days that end with `last`."""
     ordered = sorted(rubrics, key=lambda rubric: rubric.title.casefold())
     days = [last - timedelta(days=back) for back in range(length - 1, -1, -1)]
     by_day = {day: [one for one in found if one.date == day] for day in days}
     rows = [(day, _row(f"{day}", "", by_day[day])) for day in days]
-    return Summary(
+    return MonthSummary(
         today=[_of(rubric, by_day.get(newest, [])) for rubric in ordered],
         rubrics=[_of(rubric, found) for rubric in ordered],
         days=[(day, row) for day, row in reversed(rows) if by_day[day]],
@@ -153,13 +153,13 @@ def summary(
     )
 
 
-def _of(rubric: Rubric, found: Iterable[Figures]) -> Row:
+def _of(rubric: Rubric, found: Iterable[MonthFigures]) -> DayRow:
     return _row(rubric.slug, rubric.title, [one for one in found if one.rubric == rubric.slug])
 
 
-def _row(name: str, title: str, found: Sequence[Figures]) -> Row:
+def _row(name: str, title: str, found: Sequence[MonthFigures]) -> DayRow:
     whole = [one for one in found if one.whole]
-    return Row(
+    return DayRow(
         name,
         title,
         whole[-1].kind.value if whole else "",
@@ -173,7 +173,7 @@ def _row(name: str, title: str, found: Sequence[Figures]) -> Row:
 
 
 def _charts(
-    days: Sequence[date], rows: Sequence[Row], by_day: dict[date, list[Figures]]
+    days: Sequence[date], rows: Sequence[DayRow], by_day: dict[date, list[MonthFigures]]
 ) -> list[Chart]:
     mails = {
         name: [

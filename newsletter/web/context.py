@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse
 
 from newsletter.domain.formatting import long_date, plural, short_date
 from newsletter.domain.sanitize import clean
-from newsletter.store.metrics import Figures
+from newsletter.store.metrics import MetricCounts
 from newsletter.web.health import Probe
-from newsletter.web.rate_limit import Callers
+from newsletter.web.rate_limit import SignupLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ NEVER = "no-store"
 
 
 @dataclass(frozen=True)
-class Desk:
+class Site:
     """Everything the pages need; made once, where the program starts."""
 
     store: Store
@@ -55,9 +55,9 @@ class Desk:
     """What is wrong with the scheduler of this process; empty where all is well or it has none."""
 
     @cached_property
-    def figures(self) -> Figures:
+    def figures(self) -> MetricCounts:
         """The counts of the database, of which what is old is counted once."""
-        return Figures()
+        return MetricCounts()
 
     @cached_property
     def probe(self) -> Probe:
@@ -65,9 +65,9 @@ class Desk:
         return Probe(self.store)
 
     @cached_property
-    def callers(self) -> Callers:
+    def callers(self) -> SignupLimiter:
         """Who signed up from where, as far as this process saw it."""
-        return Callers()
+        return SignupLimiter()
 
     @cached_property
     def prefix(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ WORDS = {
 }
 
 
-def refused(desk: Desk, _request: Request, fault: Exception) -> Response:
+def refused(desk: Site, _request: Request, fault: Exception) -> Response:
     status = fault.status_code if isinstance(fault, HTTPException) else 500
     title, line = WORDS.get(status, ("Not possible", "This request could not be answered."))
     response = desk.notice(title, line, status=status)
@@ -33,14 +33,14 @@ def refused(desk: Desk, _request: Request, fault: Exception) -> Response:
     return response
 
 
-def unavailable(desk: Desk, _request: Request, _fault: Exception) -> Response:
+def unavailable(desk: Site, _request: Request, _fault: Exception) -> Response:
     line = "The database does not answer. Nothing was changed; please try again in a minute."
     response = desk.notice("One moment, please", line, status=503)
     response.headers["Retry-After"] = "60"
     return response
 
 
-def broken(desk: Desk, _request: Request, _fault: Exception) -> Response:
+def broken(desk: Site, _request: Request, _fault: Exception) -> Response:
     line = "Something went wrong on our side, and it was noted. Please try again later."
     return desk.notice("That did not work", line, status=500)
 

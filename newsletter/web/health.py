@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.store import Store
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ HEADERS = {"Cache-Control": "no-store"}
 PATIENCE_SECONDS = 5.0
 
 
-async def alive(_desk: Desk, _request: Request) -> Response:
+async def alive(_desk: Site, _request: Request) -> Response:
     return PlainTextResponse("ok\n", headers=HEADERS)
 
 
-async def ready(desk: Desk, _request: Request) -> Response:
+async def ready(desk: Site, _request: Request) -> Response:
     """200 when this process can serve: the database answers and the scheduler lives, if it has one;
     else 503 with the reason.
 

@@ -14,15 +14,15 @@ from newsletter.web.context import FOLDER, FRESH
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 
-def show(desk: Desk, request: Request) -> Response:
+def show(desk: Site, request: Request) -> Response:
     return front(desk, chosen=request.query_params.get("rubric", ""))
 
 
 def front(
-    desk: Desk, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
+    desk: Site, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
 ) -> Response:
     """What this is, the public rubrics with their newest issue, and the form."""
     with desk.store.read() as tx:
@@ -52,12 +52,12 @@ def front(
     )
 
 
-def to_form(desk: Desk, _request: Request) -> Response:
+def to_form(desk: Site, _request: Request) -> Response:
     """Who comes to the form's own address, by reload or by hand, is led to the form."""
     return RedirectResponse(f"{desk.prefix}/#subscribe", 303)
 
 
-def to_page(desk: Desk, request: Request) -> Response:
+def to_page(desk: Site, request: Request) -> Response:
     """Who forgot a page's last slash, or wrote one too many, is led to it.
 
     By a path alone: a proxy's own name, scheme and prefix need not be those that we are asked by.
@@ -74,7 +74,7 @@ def _style() -> tuple[bytes, str]:
     return data, hashlib.sha256(data).hexdigest()[:16]
 
 
-def style(_desk: Desk, request: Request) -> Response:
+def style(_desk: Site, request: Request) -> Response:
     data, mark = _style()
     headers = {"Cache-Control": "public, max-age=3600", "ETag": f'"{mark}"'}
     if request.headers.get("if-none-match") == f'"{mark}"':
@@ -82,7 +82,7 @@ def style(_desk: Desk, request: Request) -> Response:
     return Response(data, media_type="text/css", headers=headers)
 
 
-def robots(desk: Desk, _request: Request) -> Response:
+def robots(desk: Site, _request: Request) -> Response:
     """Private archives are not named here: a list of secrets would be none. They say noindex."""
     paths = ("subscribe", "confirm", "unsubscribe", "preferences", "search")
     lines = ["User-agent: *", *(f"Disallow: {desk.prefix}/{path}" for path in paths)]

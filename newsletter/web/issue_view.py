@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from newsletter.domain.model import Digest, Paper, Pick, Rubric
-    from newsletter.render.paper_view import Entry
-    from newsletter.store.search import Hit
+    from newsletter.render.paper_view import PaperEntry
+    from newsletter.store.search import SearchHit
 
 LONGEST_ABSTRACT = 20_000
 LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
@@ -43,8 +43,8 @@ CENTS_FROM = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    entry: Entry
+class IssueCard:
+    entry: PaperEntry
     paper: Paper
     title: Markup
     authors: tuple[str, ...]
@@ -52,7 +52,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class IssueRow:
     """A day in the month's table; `titles` are its best papers with their addresses."""
 
     date: date
@@ -66,7 +66,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Top:
+class TopPaper:
     """One of the month's best papers."""
 
     title: Markup
@@ -109,8 +109,8 @@ def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, An
     }
 
 
-def _card(entry: Entry, paper: Paper) -> Card:
-    return Card(entry, paper, _title(paper), _authors(paper), _abstract(paper))
+def _card(entry: PaperEntry, paper: Paper) -> IssueCard:
+    return IssueCard(entry, paper, _title(paper), _authors(paper), _abstract(paper))
 
 
 def _title(paper: Paper) -> Markup:
@@ -125,9 +125,9 @@ def _abstract(paper: Paper) -> Markup:
     return with_formulas(paper.abstract[:LONGEST_ABSTRACT])
 
 
-def row(digest: Digest, url: str) -> Row:
+def row(digest: Digest, url: str) -> IssueRow:
     listed = entries(digest.picks[:TITLES_A_DAY], judged=digest.judged)
-    return Row(
+    return IssueRow(
         date=digest.date,
         url=url,
         picks=len(digest.picks),
@@ -155,7 +155,7 @@ def total(digests: Sequence[Digest]) -> dict[str, object]:
     }
 
 
-def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[Top]:
+def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[TopPaper]:
     """The month's papers of the highest scores; a ranking without scores names none."""
     scored = [
         (digest, number, pick)
@@ -174,10 +174,10 @@ def _rank(pick: Pick) -> tuple[int, int, int, str]:
     return (-score.total, -(score.relevance or 0), -score.fine, pick.paper.id)
 
 
-def _top(digest: Digest, number: int, url: str) -> Top:
+def _top(digest: Digest, number: int, url: str) -> TopPaper:
     pick = digest.picks[number - 1]
     (entry,) = entries([pick], judged=True)
-    return Top(
+    return TopPaper(
         title=_title(pick.paper),
         url=f"{url}#p{number}",
         date=digest.date,
@@ -186,7 +186,7 @@ def _top(digest: Digest, number: int, url: str) -> Top:
     )
 
 
-def hit(found: Hit, rubric: Rubric, url: str) -> dict[str, Any]:
+def hit(found: SearchHit, rubric: Rubric, url: str) -> dict[str, Any]:
     """A search result."""
     return {
         "title": with_formulas(found.title[:LONGEST_RAW_TITLE]),

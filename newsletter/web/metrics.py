@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.responses import Response
 
 from newsletter import __version__
-from newsletter.domain.alerts import Kind
+from newsletter.domain.alerts import AlertKind
 from newsletter.domain.announcements import announcement, newest, previous
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.requests import Request
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "newsletter_"
 
 
-class Family(NamedTuple):
+class MetricFamily(NamedTuple):
     """One measure: its name without our prefix, what it is, and a value for each label value.
 
     `label` is empty where there is only one value, whose key is then of no matter. What only ever
@@ -48,15 +48,15 @@ class Family(NamedTuple):
     label: str = ""
 
 
-def one(name: str, words: str, value: float) -> Family:
-    return Family(name, words, {"": value})
+def one(name: str, words: str, value: float) -> MetricFamily:
+    return MetricFamily(name, words, {"": value})
 
 
-def exposition(families: Iterable[Family]) -> str:
+def exposition(families: Iterable[MetricFamily]) -> str:
     return "".join(f"{line}\n" for family in families for line in _lines(family))
 
 
-def _lines(family: Family) -> Iterable[str]:
+def _lines(family: MetricFamily) -> Iterable[str]:
     name = f"{PREFIX}{family.name}"
     yield f"# HELP {name} {_escaped(family.words)}"
     yield f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
@@ -73,7 +73,7 @@ def _escaped(text: str) -> str:
 DAY = timedelta(hours=24)
 
 
-def show(desk: Desk, _request: Request) -> Response:
+def show(desk: Site, _request: Request) -> Response:
     now = desk.clock()
     with desk.store.read() as tx:
         families = [
@@ -89,20 +89,20 @@ def show(desk: Desk, _request: Request) -> Response:
     return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)
 
 
-def _papers(tx: Connection) -> Iterator[Family]:
+def _papers(tx: Connection) -> Iterator[MetricFamily]:
     found = metrics.papers(tx)
     known = {outcome.value: found.get(outcome.value, 0) for outcome in Outcome}
     yield one(
         "papers_announced_total", "Papers of all digests, once for each rubric", sum(found.values())
     )
-    yield Family("papers_total", "Papers by what became of them", known | found, "outcome")
+    yield MetricFamily("papers_total", "Papers by what became of them", known | found, "outcome")
 
 
-def _money(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
+def _money(desk: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     calls = desk.figures.calls(tx, now)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in metrics.TOKENS}
-    yield Family("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
+    yield MetricFamily("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
     for name, words, nanos in (
         ("spent_dollars_total", "Paid to the model's vendor", calls.get("cost", 0)),
         ("uncertain_dollars", "Perhaps paid besides, at most", calls.get("uncertain", 0)),
@@ -121,11 +121,11 @@ def _money(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
         yield one("budget_month_dollars", "May be spent in a month", month)
 
 
-def _mails(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
+def _mails(desk: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     mails = {state.value: 0 for state in DeliveryState} | desk.figures.mails(tx, now)
     people = {state.value: 0 for state in SubscriberState} | desk.figures.people(tx, now)
-    yield Family("deliveries", "Mails by what is known of them", mails, "state")
-    yield Family("subscribers", "Subscribers by state", people, "state")
+    yield MetricFamily("deliveries", "Mails by what is known of them", mails, "state")
+    yield MetricFamily("subscribers", "Subscribers by state", people, "state")
     yield one("halted_digests", "Digests whose mailing was stopped", len(deliveries.halted(tx)))
     ages = desk.figures.ages(tx, now)
     for name, words, since in (
@@ -142,22 +142,24 @@ def _mails(desk: Desk, tx: Connection, now: datetime) -> Iterator[Family]:
     yield one("edition_overdue", words, _is_overdue(desk, tx, now))
 
 
-def _state(tx: Connection, now: datetime) -> Iterator[Family]:
+def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     opened = alerts.count_open(tx)
-    by_kind = {kind.label: opened.get(kind.label, 0) for kind in Kind}
-    yield Family("alerts", "What is wrong now, by kind", by_kind, "kind")
+    by_kind = {kind.label: opened.get(kind.label, 0) for kind in AlertKind}
+    yield MetricFamily("alerts", "What is wrong now, by kind", by_kind, "kind")
     took: Mapping[str, float] = incidents.durations(tx)
     if took:
-        yield Family("step_duration_seconds", "How long a step took the last time", took, "step")
+        yield MetricFamily(
+            "step_duration_seconds", "How long a step took the last time", took, "step"
+        )
     alive = metrics.processes(tx)
     if alive:
         seen = {role: _age(now, max(times)) for role, times in alive.items()}
-        yield Family("heartbeat_age_seconds", "Since a process was last alive", seen, "role")
+        yield MetricFamily("heartbeat_age_seconds", "Since a process was last alive", seen, "role")
         count = {role: len(times) for role, times in alive.items()}
-        yield Family("processes", "Processes that did not say goodbye", count, "role")
+        yield MetricFamily("processes", "Processes that did not say goodbye", count, "role")
 
 
-def _is_overdue(desk: Desk, tx: Connection, now: datetime) -> int:
+def _is_overdue(desk: Site, tx: Connection, now: datetime) -> int:
     """Nobody waits for an edition that nobody reads."""
     made = digests.editions(tx, 1)
     day = expected(now, timedelta(hours=desk.settings.late_hours))

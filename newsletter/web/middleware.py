@@ -35,7 +35,7 @@ HEADERS = {
 A_YEAR = "max-age=31536000"
 
 
-class Guard:
+class SecurityHeaders:
     """ASGI middleware. `secure` when readers reach us by https."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
@@ -58,7 +58,7 @@ OURSELVES = "127.0.0.1"
 MARK = "newsletter.by_proxy"
 
 
-class Peers:
+class TrustedProxies:
     """Notes whether a trusted proxy passed a request on, before its peer becomes who asked it."""
 
     def __init__(self, app: ASGIApp) -> None:

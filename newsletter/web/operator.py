@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from newsletter.delivery.personalize import Copies
+from newsletter.delivery.personalize import Personalizer
 from newsletter.domain import announcements
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber
 from newsletter.domain.sanitize import clean
 from newsletter.operations import review
-from newsletter.operations.review import Decided
+from newsletter.operations.review import ReviewDecision
 from newsletter.store import alerts, digests, operator_views, subscribers
 from newsletter.web import operator_auth as door
-from newsletter.web.charts import Summary, summary
+from newsletter.web.charts import MonthSummary, summary
 from newsletter.web.context import NEVER
 from newsletter.web.forms import first
 from newsletter.web.middleware import POLICY
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.domain.alerts import Opened
+    from newsletter.domain.alerts import OpenAlert
     from newsletter.domain.model import Rubric
     from newsletter.store.claims import Doubt
-    from newsletter.store.operator_views import Reply
-    from newsletter.web.context import Desk
+    from newsletter.store.operator_views import ReviewReply
+    from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
 DAYS = 30
@@ -50,11 +50,11 @@ MAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
-SAID = {each.name.lower(): each for each in Decided}
+SAID = {each.name.lower(): each for each in ReviewDecision}
 KINDS = {"review": "may ask to leave", "letter": "a letter"}
 
 
-def show(desk: Desk, request: Request) -> Response:
+def show(desk: Site, request: Request) -> Response:
     who = door.session(desk, request)
     if who is None:
         return door.ask(desk)
@@ -66,7 +66,7 @@ def show(desk: Desk, request: Request) -> Response:
         open_alerts = alerts.opened(tx)
         read = subscribers.readers(tx)
         over = [one for one in alerts.since(tx, desk.clock() - LONG) if one.cleared_at]
-    shown: Summary = summary(found, list(desk.rubrics.values()), newest, last, DAYS)
+    shown: MonthSummary = summary(found, list(desk.rubrics.values()), newest, last, DAYS)
     said = SAID.get(request.query_params.get("said", ""), "")
     return desk.page(
         "operator.html",
@@ -88,7 +88,7 @@ def show(desk: Desk, request: Request) -> Response:
     )
 
 
-def days_of(desk: Desk) -> tuple[date, date]:
+def days_of(desk: Site) -> tuple[date, date]:
     """The date of the newest announcement, and the last day of the charts: that or today.
 
     At a weekend there is nothing to be made, and Friday's digests are still today's.
@@ -98,7 +98,7 @@ def days_of(desk: Desk) -> tuple[date, date]:
     return newest, max(newest, now.astimezone(desk.settings.zone).date())
 
 
-def answer_reply(desk: Desk, request: Request, form: Form) -> Response:
+def answer_reply(desk: Site, request: Request, form: Form) -> Response:
     door.require_own_form(desk, request, form)
     unsubscribe = _choice(form, "done", "unsubscribe") == "unsubscribe"
     with desk.store.begin() as tx:
@@ -106,7 +106,7 @@ def answer_reply(desk: Desk, request: Request, form: Form) -> Response:
     return _back(desk, done)
 
 
-def resolve_mail(desk: Desk, request: Request, form: Form) -> Response:
+def resolve_mail(desk: Site, request: Request, form: Form) -> Response:
     door.require_own_form(desk, request, form)
     sent = _choice(form, "sent", "resend") == "sent"
     with desk.store.begin() as tx:
@@ -114,7 +114,7 @@ def resolve_mail(desk: Desk, request: Request, form: Form) -> Response:
     return _back(desk, done)
 
 
-def preview(desk: Desk, request: Request) -> Response:
+def preview(desk: Site, request: Request) -> Response:
     """A page around the newest digest's mail."""
     if door.session(desk, request) is None:
         return door.ask(desk)
@@ -132,7 +132,7 @@ def preview(desk: Desk, request: Request) -> Response:
     return page
 
 
-def preview_mail(desk: Desk, request: Request) -> Response:
+def preview_mail(desk: Site, request: Request) -> Response:
     """The mail itself, as a reader gets it, with links that change nothing."""
     door.require(desk, request)
     rubric = _named(desk, request)
@@ -142,7 +142,7 @@ def preview_mail(desk: Desk, request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=desk.clock())
-    copy = Copies(desk.renderer, desk.links, desk.sender, found[1], before).copy(nobody)
+    copy = Personalizer(desk.renderer, desk.links, desk.sender, found[1], before).copy(nobody)
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",
@@ -154,14 +154,14 @@ def preview_mail(desk: Desk, request: Request) -> Response:
     return HTMLResponse(copy.html, headers=headers)
 
 
-def _named(desk: Desk, request: Request) -> Rubric:
+def _named(desk: Site, request: Request) -> Rubric:
     found = desk.rubrics.get(request.path_params["rubric"])
     if found is None:
         raise HTTPException(404)
     return found
 
 
-def _sorted(desk: Desk) -> list[Rubric]:
+def _sorted(desk: Site) -> list[Rubric]:
     return sorted(desk.rubrics.values(), key=lambda rubric: rubric.title.casefold())
 
 
@@ -173,11 +173,11 @@ def _choice(form: Form, *known: str) -> str:
     return pressed
 
 
-def _back(desk: Desk, done: Decided) -> Response:
+def _back(desk: Site, done: ReviewDecision) -> Response:
     return RedirectResponse(f"{desk.prefix}/operator?said={done.name.lower()}", 303)
 
 
-def _alert(one: Opened) -> dict[str, Any]:
+def _alert(one: OpenAlert) -> dict[str, Any]:
     told = one.alert
     return {
         "title": told.title,
@@ -190,7 +190,7 @@ def _alert(one: Opened) -> dict[str, Any]:
     }
 
 
-def _reply(one: Reply) -> dict[str, Any]:
+def _reply(one: ReviewReply) -> dict[str, Any]:
     return {
         "id": one.id,
         "sender": masked(one.sender),

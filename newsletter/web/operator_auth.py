@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ LOGIN_TITLE = "For the operator"
 
 
 @dataclass
-class Guesses:
+class PasswordGuesses:
     """How many wrong passwords this process may still hear. Counted for all, as whoever guesses
     has many addresses, and behind a proxy everybody has the same one.
     """
@@ -62,31 +62,31 @@ class Guesses:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class OperatorSession:
     """Somebody who may see the page. `name` tells this session from others."""
 
     name: str
     by_cookie: bool = True
 
 
-def session(desk: Desk, request: Request) -> Session | None:
+def session(desk: Site, request: Request) -> OperatorSession | None:
     """Who asks, if he may. Raises HTTPException 404 where the page is off."""
     password, header = _password(desk), desk.settings.operator_header
     if not password and not header:
         raise HTTPException(404)
     if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
-        return Session(f"{header}: {named}", by_cookie=False)
+        return OperatorSession(f"{header}: {named}", by_cookie=False)
     return _by_cookie(desk, request.cookies.get(COOKIE, "")) if password else None
 
 
-def require(desk: Desk, request: Request) -> Session:
+def require(desk: Site, request: Request) -> OperatorSession:
     found = session(desk, request)
     if found is None:
         raise HTTPException(403)
     return found
 
 
-def require_own_form(desk: Desk, request: Request, form: Form) -> Session:
+def require_own_form(desk: Site, request: Request, form: Form) -> OperatorSession:
     """The session that a form was made for. Raises HTTPException 403: another page sent it."""
     found = require(desk, request)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
@@ -99,11 +99,11 @@ def require_own_form(desk: Desk, request: Request, form: Form) -> Session:
     return found
 
 
-def token(desk: Desk, who: Session) -> str:
+def token(desk: Site, who: OperatorSession) -> str:
     return desk.links.seal("operator form", f"{who.name} {desk.clock().date()}")
 
 
-def log_in(desk: Desk, request: Request, form: Form) -> Response:
+def log_in(desk: Site, request: Request, form: Form) -> Response:
     """Take the password. Raises HTTPException 404 where there is none to give."""
     password, now = _password(desk), desk.clock()
     if not password:
@@ -123,7 +123,7 @@ def log_in(desk: Desk, request: Request, form: Form) -> Response:
     return _let_in(desk, password, now)
 
 
-def log_out(desk: Desk, request: Request, form: Form) -> Response:
+def log_out(desk: Site, request: Request, form: Form) -> Response:
     """End the session, for whoever else may have its cookie too."""
     who = require_own_form(desk, request, form)
     if who.by_cookie:
@@ -134,14 +134,14 @@ def log_out(desk: Desk, request: Request, form: Form) -> Response:
     return response
 
 
-def ask(desk: Desk, fault: str = "", status: int = 200) -> Response:
+def ask(desk: Site, fault: str = "", status: int = 200) -> Response:
     """The page with the password's field; where only a proxy lets people in, 403."""
     if not _password(desk):
         raise HTTPException(403)
     return desk.page("operator_login.html", title=LOGIN_TITLE, fault=fault, status=status)
 
 
-def _let_in(desk: Desk, password: str, now: datetime) -> Response:
+def _let_in(desk: Site, password: str, now: datetime) -> Response:
     name = f"{int((now + SESSION).timestamp())}.{secrets.token_hex(16)}"
     response = RedirectResponse(f"{desk.prefix}/operator", 303, {"Cache-Control": "no-store"})
     response.set_cookie(
@@ -156,7 +156,7 @@ def _let_in(desk: Desk, password: str, now: datetime) -> Response:
     return response
 
 
-def _by_cookie(desk: Desk, value: str) -> Session | None:
+def _by_cookie(desk: Site, value: str) -> OperatorSession | None:
     name, _, seal = value.rpartition(".")
     end, _, _ = name.partition(".")
     wanted = _sealed(name, _password(desk))
@@ -165,7 +165,7 @@ def _by_cookie(desk: Desk, value: str) -> Session | None:
     if int(end) <= desk.clock().timestamp():
         return None
     with desk.store.read() as tx:
-        return None if operator_sessions.is_ended(tx, name) else Session(name)
+        return None if operator_sessions.is_ended(tx, name) else OperatorSession(name)
 
 
 def _sealed(name: str, password: str) -> str:
@@ -177,13 +177,13 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
 
-def _password(desk: Desk) -> str:
+def _password(desk: Site) -> str:
     return desk.settings.operator_password.get_secret_value()
 
 
-def _guesses(request: Request) -> Guesses:
+def _guesses(request: Request) -> PasswordGuesses:
     state = request.app.state
     if not hasattr(state, "guesses"):
-        state.guesses = Guesses()
-    found: Guesses = state.guesses
+        state.guesses = PasswordGuesses()
+    found: PasswordGuesses = state.guesses
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.domain.mail import Subscriber
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
 DAY_NAMES = dict(
@@ -42,12 +42,12 @@ STOPPED = {
 }
 
 
-def show(desk: Desk, request: Request) -> Response:
+def show(desk: Site, request: Request) -> Response:
     known = _person(desk, request)
     return _form(desk, known) if known else _unknown(desk)
 
 
-def change(desk: Desk, request: Request, form: Form) -> Response:
+def change(desk: Site, request: Request, form: Form) -> Response:
     known = _person(desk, request)
     if known is None:
         return _unknown(desk)
@@ -56,7 +56,7 @@ def change(desk: Desk, request: Request, form: Form) -> Response:
     return act(desk, known, form) if act else _form(desk, known)
 
 
-def _person(desk: Desk, request: Request) -> Subscriber | None:
+def _person(desk: Site, request: Request) -> Subscriber | None:
     subscriber_id = desk.links.read(Purpose.PREFERENCES, request.path_params["token"])
     if subscriber_id in (None, TEST_READER):
         return None
@@ -66,7 +66,7 @@ def _person(desk: Desk, request: Request) -> Subscriber | None:
 
 
 def _form(
-    desk: Desk,
+    desk: Site,
     known: Subscriber,
     *,
     said: str = "",
@@ -103,7 +103,7 @@ def _form(
     )
 
 
-def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
+def _save(desk: Site, known: Subscriber, form: Form) -> Response:
     checks: dict[str, Callable[[str], Any]] = {
         "timezone": parse_zone,
         "send_at": parse_clock,
@@ -137,25 +137,25 @@ def _save(desk: Desk, known: Subscriber, form: Form) -> Response:
     with desk.store.begin() as tx:
         kept = subscribers.prefer(tx, known.id, {"rubric": slug, **wished}, desk.clock())
     # Who left in another window has this form still open: nothing is kept of it.
-    done = kept is not subscribers.Change.SUPPRESSED
+    done = kept is not subscribers.SubscriberChange.SUPPRESSED
     return _again(desk, known, "Saved. It holds from the next issue on." if done else UNCHANGED)
 
 
-def _pause(desk: Desk, known: Subscriber, _given: Form) -> Response:
+def _pause(desk: Site, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.pause(tx, known.id, "preferences page", desk.clock())
     said = "Paused. Nothing is sent until you end the pause here."
     return _so(desk, known, SubscriberState.PAUSED, said)
 
 
-def _resume(desk: Desk, known: Subscriber, _given: Form) -> Response:
+def _resume(desk: Site, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.resume(tx, known.id, "preferences page", desk.clock())
     said = "The pause has ended. The next issue comes as usual, with the best of what you missed."
     return _so(desk, known, SubscriberState.ACTIVE, said)
 
 
-def _back(desk: Desk, known: Subscriber, _given: Form) -> Response:
+def _back(desk: Site, known: Subscriber, _given: Form) -> Response:
     with desk.store.begin() as tx:
         subscribers.restore(tx, known.id, "preferences page", desk.clock())
     said = "Welcome back. The next issue comes as usual."
@@ -163,7 +163,7 @@ def _back(desk: Desk, known: Subscriber, _given: Form) -> Response:
     return _so(desk, known, SubscriberState.ACTIVE, said, late)
 
 
-def _erase(desk: Desk, known: Subscriber, form: Form) -> Response:
+def _erase(desk: Site, known: Subscriber, form: Form) -> Response:
     if first(form, "sure") != "yes":
         faults = {"sure": "tick the box, so that nobody is forgotten by accident"}
         return _form(desk, known, faults=faults)
@@ -177,7 +177,7 @@ def _erase(desk: Desk, known: Subscriber, form: Form) -> Response:
 
 
 def _so(
-    desk: Desk, known: Subscriber, wished: SubscriberState, said: str, otherwise: str = UNCHANGED
+    desk: Site, known: Subscriber, wished: SubscriberState, said: str, otherwise: str = UNCHANGED
 ) -> Response:
     """What was wished for is told as done where it is so now, also at a second press."""
     with desk.store.read() as tx:
@@ -185,14 +185,14 @@ def _so(
     return _form(desk, now, said=said if now.state is wished else otherwise)
 
 
-def _again(desk: Desk, known: Subscriber, said: str) -> Response:
+def _again(desk: Site, known: Subscriber, said: str) -> Response:
     """The page anew, with what is stored now."""
     with desk.store.read() as tx:
         now = subscribers.get(tx, known.id)
     return _form(desk, now or known, said=said)
 
 
-def _unknown(desk: Desk) -> Response:
+def _unknown(desk: Site) -> Response:
     return desk.notice(
         "This link opens no preferences",
         "It belongs to a test mail or to an erased address, or it was copied incompletely.",

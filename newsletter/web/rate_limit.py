@@ -19,7 +19,7 @@ HOME_BITS = 64
 
 
 @dataclass
-class Callers:
+class SignupLimiter:
     """Counts by a hash under a key that dies with the process: it tells nobody who called."""
 
     most: int = MOST_ASKS

@@ -6,8 +6,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from newsletter.errors import Trouble
-from newsletter.web.context import Desk
+from newsletter.errors import OperatorError
+from newsletter.web.context import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
 
-    from newsletter.context import Room
+    from newsletter.context import App
 
 GRACE_SECONDS = 30
 
 
-def desk_of(room: Room, trouble: Callable[[], str] = str) -> Desk:
-    return Desk(
-        store=room.store,
-        links=room.links,
-        rubrics=room.rubrics,
-        settings=room.settings,
-        mailer=room.mailer,
-        renderer=room.renderer,
-        sender=room.sender,
-        clock=room.clock,
+def desk_of(app: App, trouble: Callable[[], str] = str) -> Site:
+    return Site(
+        store=app.store,
+        links=app.links,
+        rubrics=app.rubrics,
+        settings=app.settings,
+        mailer=app.mailer,
+        renderer=app.renderer,
+        sender=app.sender,
+        clock=app.clock,
         trouble=trouble,
     )
 
@@ -40,7 +40,7 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         message = f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
-        raise Trouble(message) from error
+        raise OperatorError(message) from error
 
 
 def configured(app: Starlette) -> uvicorn.Config:

@@ -19,7 +19,7 @@ from newsletter.domain.mail import Subscriber, SubscriberState
 from newsletter.domain.preferences import parse_address
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import incidents, signups, subscribers, suppressions
-from newsletter.store.incidents import TroubleKind
+from newsletter.store.incidents import IncidentKind
 from newsletter.web.forms import first
 from newsletter.web.home import front
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.domain.model import Rubric
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 SHUT = (suppressions.Reason.BOUNCED, suppressions.Reason.COMPLAINED, suppressions.Reason.ERASED)
 
 
-def subscribe(desk: Desk, request: Request, form: Form) -> Response:
+def subscribe(desk: Site, request: Request, form: Form) -> Response:
     typed, slug = first(form, "email"), first(form, "rubric")
     rubric = next((rubric for rubric in desk.public if rubric.slug == slug), None)
     try:
@@ -63,7 +63,7 @@ def subscribe(desk: Desk, request: Request, form: Form) -> Response:
     return response
 
 
-def _too_many(desk: Desk, caller: str) -> Response | None:
+def _too_many(desk: Site, caller: str) -> Response | None:
     """The answer to one ask too many of a network, or of all; None where a mail may go.
 
     It depends on nobody's address. The operator is told, once for each hour of a network.
@@ -85,7 +85,7 @@ def _too_many(desk: Desk, caller: str) -> Response | None:
     return _later(desk, 503, "Too many people are signing up", "Just now too many people")
 
 
-def _later(desk: Desk, status: int, title: str, who: str) -> Response:
+def _later(desk: Site, status: int, title: str, who: str) -> Response:
     response = desk.notice(
         title,
         f"{who} asked for a digest within this hour, and no mail was sent to you.",
@@ -96,17 +96,17 @@ def _later(desk: Desk, status: int, title: str, who: str) -> Response:
     return response
 
 
-def _note(desk: Desk, what: str, reason: str) -> None:
+def _note(desk: Site, what: str, reason: str) -> None:
     """Keep for the operator that people could not sign up, and why."""
     now = desk.clock()
     if desk.callers.count(f"told of {what}", now) > 1:
         return  # Once an hour is enough: a flood must not become as many writes.
     log.warning("sign-ups are held back: %s", reason)
     with desk.store.begin() as tx:
-        incidents.note(tx, TroubleKind.SIGNUP, what, now.date(), reason, now)
+        incidents.record_incident(tx, IncidentKind.SIGNUP, what, now.date(), reason, now)
 
 
-def _invite(desk: Desk, email: str, rubric: Rubric) -> None:
+def _invite(desk: Site, email: str, rubric: Rubric) -> None:
     """Mail the link to confirm with, to whoever may be mailed and was not in the last hour."""
     now = desk.clock()
     with desk.store.begin() as tx:
@@ -135,10 +135,10 @@ def _wish(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscrib
         id=uuid4().hex, email=email, rubric=rubric.slug, state=SubscriberState.PENDING
     )
     added = subscribers.save(tx, pending, now)
-    return pending if added is subscribers.Change.ADDED else None
+    return pending if added is subscribers.SubscriberChange.ADDED else None
 
 
-def ask_to_confirm(desk: Desk, request: Request) -> Response:
+def ask_to_confirm(desk: Site, request: Request) -> Response:
     """A page with a button. Opening it, as link scanners do, confirms nothing."""
     known = _person(desk, request)
     if known is None:
@@ -151,7 +151,7 @@ def ask_to_confirm(desk: Desk, request: Request) -> Response:
     return desk.page("confirm.html", title="One last step", email=known.email, rubric=title)
 
 
-def _person(desk: Desk, request: Request) -> Subscriber | None:
+def _person(desk: Site, request: Request) -> Subscriber | None:
     subscriber_id = desk.links.read(Purpose.CONFIRM, request.path_params["token"])
     if subscriber_id is None:
         return None
@@ -160,7 +160,7 @@ def _person(desk: Desk, request: Request) -> Subscriber | None:
     return known if known and known.email else None
 
 
-def confirm(desk: Desk, request: Request, _form: Form) -> Response:
+def confirm(desk: Site, request: Request, _form: Form) -> Response:
     known, now = _person(desk, request), desk.clock()
     if known is None:
         return _too_old(desk)
@@ -212,7 +212,7 @@ def _without_wish(tx: Connection, known: Subscriber, now: datetime) -> str:
     return known.rubric if known.state is SubscriberState.ACTIVE else ""
 
 
-def _too_old(desk: Desk) -> Response:
+def _too_old(desk: Site) -> Response:
     return desk.notice(
         "This link does not work any more",
         "It is older than a week, was made for something else, or was copied incompletely.",

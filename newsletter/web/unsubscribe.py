@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from newsletter.domain.mail import Subscriber
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
 
-def ask_to_leave(desk: Desk, request: Request) -> Response:
+def ask_to_leave(desk: Site, request: Request) -> Response:
     """Who would leave what, and the button. Opening this page changes nothing."""
     if refusing := _refusing(desk, request):
         return _ask_to_refuse(desk, refusing)
@@ -39,7 +39,7 @@ def ask_to_leave(desk: Desk, request: Request) -> Response:
     )
 
 
-def leave(desk: Desk, request: Request, form: Form) -> Response:
+def leave(desk: Site, request: Request, form: Form) -> Response:
     """Leave at once, whatever the body says, unless it is our own form taking it back."""
     if refusing := _refusing(desk, request):
         return _refuse(desk, refusing)
@@ -64,7 +64,7 @@ def leave(desk: Desk, request: Request, form: Form) -> Response:
     return _back(desk, known, back=back)
 
 
-def _person(desk: Desk, request: Request) -> tuple[str | None, Subscriber | None]:
+def _person(desk: Site, request: Request) -> tuple[str | None, Subscriber | None]:
     subscriber_id = desk.links.read(Purpose.UNSUBSCRIBE, request.path_params["token"])
     if subscriber_id is None:
         return None, None
@@ -73,12 +73,12 @@ def _person(desk: Desk, request: Request) -> tuple[str | None, Subscriber | None
     return subscriber_id, known if known and known.email else None
 
 
-def _refusing(desk: Desk, request: Request) -> str | None:
+def _refusing(desk: Site, request: Request) -> str | None:
     """Who came by the link of a mail to confirm with, to refuse any more of them."""
     return desk.links.read(Purpose.REFUSE, request.path_params["token"])
 
 
-def _ask_to_refuse(desk: Desk, subscriber_id: str) -> Response:
+def _ask_to_refuse(desk: Site, subscriber_id: str) -> Response:
     with desk.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     if known is None or not known.email:
@@ -86,13 +86,13 @@ def _ask_to_refuse(desk: Desk, subscriber_id: str) -> Response:
     return desk.page("refuse.html", title="Never ask this address again", email=known.email)
 
 
-def _refuse(desk: Desk, subscriber_id: str) -> Response:
+def _refuse(desk: Site, subscriber_id: str) -> Response:
     with desk.store.begin() as tx:
         signups.refuse(tx, subscriber_id, desk.clock())
     return _refused(desk)
 
 
-def _refused(desk: Desk) -> Response:
+def _refused(desk: Site) -> Response:
     """The same at a second press, when the address is forgotten."""
     return desk.notice(
         "This address is not asked again",
@@ -101,11 +101,11 @@ def _refused(desk: Desk) -> Response:
     )
 
 
-def _gone(desk: Desk, known: Subscriber) -> Response:
+def _gone(desk: Site, known: Subscriber) -> Response:
     return desk.page("gone.html", title="You are unsubscribed", email=known.email)
 
 
-def _back(desk: Desk, known: Subscriber, *, back: bool) -> Response:
+def _back(desk: Site, known: Subscriber, *, back: bool) -> Response:
     if not back:
         return desk.notice(
             "This cannot be taken back here",
@@ -119,14 +119,14 @@ def _back(desk: Desk, known: Subscriber, *, back: bool) -> Response:
     )
 
 
-def _test(desk: Desk) -> Response:
+def _test(desk: Site) -> Response:
     return desk.notice(
         "This is the link of a test mail",
         "It belongs to no subscriber: nothing was changed.",
     )
 
 
-def _unknown(desk: Desk) -> Response:
+def _unknown(desk: Site) -> Response:
     """The same for a broken link, a stranger's and an erased one's: no address is confirmed."""
     return desk.notice(
         "No further mail comes by this link",

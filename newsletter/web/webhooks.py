@@ -1,4 +1,4 @@
-"""Where SendGrid reports what became of a mail, and brings what readers reply.
+"""Where SendGridMailer reports what became of a mail, and brings what readers reply.
 
 The rules are in webhooks.py and inbox.py; this is the door. What can be known from the head of a
 request is asked before its body is read, and few large bodies are read at once.
@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
 from newsletter.domain.model import READ_BYTES
-from newsletter.errors import safely
+from newsletter.errors import run_guarded
 from newsletter.inbound import processor, sendgrid_webhooks
 from newsletter.inbound.sendgrid_webhooks import Receipt, Signature
 from newsletter.web.forms import Parts, pieces
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.web.context import Desk
+    from newsletter.web.context import Site
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ LARGE_AT_ONCE = 4
 """Bodies above `SMALL` that are read at once at each door; others wait where they are."""
 
 
-def events(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+def events(desk: Site) -> Callable[[Request], Awaitable[Response]]:
     """The signed Event Webhook; 404 until its public key is set."""
     large = asyncio.Semaphore(LARGE_AT_ONCE)
 
@@ -70,10 +70,11 @@ def events(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def inbound(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+def inbound(desk: Site) -> Callable[[Request], Awaitable[Response]]:
     """Mail that came in, by Inbound Parse: stored, answered, and worked off afterwards.
 
-    Whatever is wrong with the secret or the signature is answered 503: SendGrid repeats that for
+    Whatever is wrong with the secret or the signature is answered 503: SendGridMailer repeats that
+    for
     three days, but drops a mail for good, and in silence, on 4xx.
     """
     large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -116,17 +117,17 @@ async def _batches(
 
 
 def _signed(request: Request) -> tuple[str, str]:
-    """Signature and timestamp of SendGrid's, empty where there are none."""
+    """Signature and timestamp of SendGridMailer's, empty where there are none."""
     return request.headers.get(SIGNATURE, ""), request.headers.get(TIMESTAMP, "")
 
 
-def _knows_secret(desk: Desk, request: Request) -> bool:
+def _knows_secret(desk: Site, request: Request) -> bool:
     secret = desk.settings.inbound_secret.get_secret_value()
     given = request.path_params["secret"].encode(errors="replace")
     return bool(secret) and hmac.compare_digest(given, secret.encode())
 
 
-def _take(desk: Desk, request: Request, fields: Mapping[str, bytes], hashed: bytes) -> Receipt:
+def _take(desk: Site, request: Request, fields: Mapping[str, bytes], hashed: bytes) -> Receipt:
     now = desk.clock()
     if keys := desk.settings.sendgrid_inbound_key.strip():
         found = sendgrid_webhooks.verify_hash(keys.split(","), *_signed(request), hashed, now)
@@ -135,9 +136,9 @@ def _take(desk: Desk, request: Request, fields: Mapping[str, bytes], hashed: byt
     return sendgrid_webhooks.receive_mail(desk.store, desk.links, fields, now)
 
 
-def _post(desk: Desk) -> processor.Post:
+def _post(desk: Site) -> processor.MailContext:
     carried = (desk.store, desk.mailer, desk.renderer, desk.links, desk.sender, desk.rubrics)
-    return processor.Post(*carried, safely=safely)
+    return processor.MailContext(*carried, safely=run_guarded)
 
 
 def _answer(receipt: Receipt) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.domain.model import Outcome
-from newsletter.scorers import SCORERS, Request
+from newsletter.scorers import SCORERS, ScoringRequest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import MORNING, RUBRIC, honest, papers, scored, settings
 
@@ -39,7 +39,7 @@ def test_a_judge_judges_and_a_ranking_does_not(scorer: Scorer, store: Store) -> 
 
 
 def test_an_answer_is_read_again_from_its_bytes(scorer: Scorer) -> None:
-    request = Request(RUBRIC, tuple(papers(4)))
+    request = ScoringRequest(RUBRIC, tuple(papers(4)))
     call = scorer.call(request, MORNING)
     answer = scorer.ask(call)
     assert scorer.read(request, call.model, answer.raw) == scorer.read(
@@ -51,7 +51,7 @@ def test_an_answer_is_read_again_from_its_bytes(scorer: Scorer) -> None:
 
 
 def test_a_call_costs_no_more_than_it_said(scorer: Scorer) -> None:
-    call = scorer.call(Request(RUBRIC, tuple(papers(4))), MORNING)
+    call = scorer.call(ScoringRequest(RUBRIC, tuple(papers(4))), MORNING)
     usage = scorer.ask(call).usage
     assert usage is not None
     assert usage.total_nanos <= call.upper_nanos

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import insert
 
-from newsletter.domain.alerts import Alert, Kind
+from newsletter.domain.alerts import Alert, AlertKind
 from newsletter.domain.announcements import is_announced
 from newsletter.domain.links import Links
 from newsletter.domain.mail import DeliveryState
@@ -91,6 +91,8 @@ def reply(store: Store, person: Subscriber | None = None, said: str = REPLY) -> 
 
 
 def alert(store: Store, **changes: str) -> None:
-    given = Alert(Kind.HALTED, "stars", "SendGrid answered 401", "check SENDGRID_API_KEY", "x")
+    given = Alert(
+        AlertKind.HALTED, "stars", "SendGridMailer answered 401", "check SENDGRID_API_KEY", "x"
+    )
     with store.begin() as tx:
         alerts.record(tx, [replace(given, **changes)], NOW)

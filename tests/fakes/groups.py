@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from newsletter.delivery.batch_sender import deliver_groups
+from newsletter.delivery.batch_sender import deliver_batches
 from newsletter.delivery.message import addressee
-from newsletter.delivery.sender import Limits, Tally
-from newsletter.domain.mail import GroupEmail
-from newsletter.mailers.sendgrid.batch import SendGridGroups
-from newsletter.store.mail_batches import GroupState
+from newsletter.delivery.sender import SendLimits, Tally
+from newsletter.domain.mail import BatchEmail
+from newsletter.mailers.sendgrid.batch import SendGridBatches
+from newsletter.store.mail_batches import MailBatchState
 from newsletter.store.tables import mail_group
 from tests.fakes.mail import LINKS, SENDER, settings
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.store import Store
-    from newsletter.store.mail_batches import Group, Hour
+    from newsletter.store.mail_batches import MailBatch, SendHour
     from tests.fakes.mail import Town
     from tests.fakes.sendgrid import FakeSendGrid
 
 LEAD = timedelta(minutes=15)
 
 
-class SmallGroups(SendGridGroups):
+class SmallGroups(SendGridBatches):
     """Ten readers a request are as good as a thousand."""
 
     most = 10
@@ -38,9 +38,9 @@ def mailer(fake: FakeSendGrid, timeout: float = 5.0) -> SmallGroups:
     return SmallGroups(given, timeout=timeout)
 
 
-def message(group: Group) -> GroupEmail:
+def message(group: MailBatch) -> BatchEmail:
     """One paper for everybody, and a word for each."""
-    return GroupEmail(
+    return BatchEmail(
         id=group.id,
         from_email=SENDER.email,
         from_name=SENDER.name,
@@ -65,7 +65,7 @@ def message(group: Group) -> GroupEmail:
     )
 
 
-def at_once(_hour: Hour) -> datetime | None:
+def at_once(_hour: SendHour) -> datetime | None:
     return None
 
 
@@ -81,13 +81,13 @@ def run(town: Town, fake: FakeSendGrid, **options: Any) -> Tally:
         "due": at_once,
         "clock": town.clock.now,
         "sleep": town.clock.sleep,
-        "limits": Limits(),
+        "limits": SendLimits(),
     }
     sender = options.pop("mailer", None) or mailer(fake)
-    return deliver_groups(town.store, sender, town.digest_id, message, **{**given, **options})
+    return deliver_batches(town.store, sender, town.digest_id, message, **{**given, **options})
 
 
-def states(store: Store) -> list[GroupState]:
+def states(store: Store) -> list[MailBatchState]:
     with store.read() as tx:
         rows = tx.scalars(select(mail_group.c.state).order_by(mail_group.c.started_at))
-        return [GroupState(row) for row in rows]
+        return [MailBatchState(row) for row in rows]

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from newsletter.delivery import planner
 from newsletter.delivery.message import compose
-from newsletter.delivery.sender import Limits, Tally, deliver
+from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Delivery, DeliveryState, Email, Sender, Subscriber
 from newsletter.settings import Settings
@@ -109,11 +109,11 @@ class Town:
 
     def plan(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
         """Write down who is owed mail of that date, as a run does."""
-        planner.owe_all(self.store, rubric, day, self.clock.now())
+        planner.plan_all(self.store, rubric, day, self.clock.now())
 
     def send(self, mailer: Mailer, **options: Any) -> Tally:
         given: dict[str, Any] = {"clock": self.clock.now, "sleep": self.clock.sleep}
-        given["limits"] = options.pop("limits", Limits(threads=2))
+        given["limits"] = options.pop("limits", SendLimits(threads=2))
         return deliver(self.store, mailer, self.digest_id, written, **{**given, **options})
 
     def rows(self) -> list[Any]:

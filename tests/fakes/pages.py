@@ -13,11 +13,11 @@ from newsletter.domain.digest import compose
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender, Subscriber
 from newsletter.domain.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
-from newsletter.render import Renderer, Site
+from newsletter.render import Renderer, SiteInfo
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
-from newsletter.web.context import Desk
+from newsletter.web.context import Site
 
 if TYPE_CHECKING:
     from newsletter.domain.mail import Email
@@ -33,7 +33,7 @@ SETTINGS = Settings(
     _env_file=None, public_url="http://127.0.0.1", postal_address="1 Example Street"
 )
 # Compiling the mail templates takes a while: once is enough for all tests.
-RENDERER = Renderer(Site("arXiv digest", "1 Example Street", "http://127.0.0.1"))
+RENDERER = Renderer(SiteInfo("arXiv digest", "1 Example Street", "http://127.0.0.1"))
 LINKS = Links("http://127.0.0.1", ["k" * 32], "in.example.org")
 
 
@@ -59,8 +59,8 @@ class Clock:
         return self.at
 
 
-def desk(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Desk:
-    return Desk(
+def desk(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Site:
+    return Site(
         store=store,
         links=LINKS,
         rubrics={rubric.slug: rubric for rubric in (STARS, MODELS, SECRET)},

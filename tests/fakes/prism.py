@@ -1,4 +1,5 @@
-"""SendGrid as its own description makes it: Prism (stoplight.io/prism), which nobody here wrote.
+"""SendGridMailer as its own description makes it: Prism (stoplight.io/prism), which nobody here
+wrote.
 
 It refuses what breaks the description, and answers the rest by chance within it.
 """
@@ -29,7 +30,7 @@ START_SECONDS = 60
 def missing() -> str:
     """What is not here that Prism needs; empty when it can run."""
     if not SPEC.is_file():
-        return "SendGrid's description of its API is not beside this tree"
+        return "SendGridMailer's description of its API is not beside this tree"
     if not shutil.which("node") or not PROGRAM.is_file():
         return "Prism is not installed; run: npm ci --prefix tests/email --ignore-scripts"
     return ""

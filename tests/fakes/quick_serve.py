@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING
 from newsletter.__main__ import main
 from newsletter.cli import serve
 from newsletter.jobs import engine, housekeeping, scheduler, watchdog
-from newsletter.jobs.leader import Leader
-from newsletter.jobs.reaper import Rhythm
+from newsletter.jobs.leader import LeaderElection
+from newsletter.jobs.reaper import HeartbeatConfig
 
 if TYPE_CHECKING:
-    from newsletter.context import Room
+    from newsletter.context import App
 
 QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20, 10)]
 
 
-def hang_round(_room: Room) -> None:
+def hang_round(_room: App) -> None:
     hang()
 
 
-def hang_lead(_leader: Leader) -> bool:
+def hang_lead(_leader: LeaderElection) -> bool:
     hang()
     return False
 
@@ -53,8 +53,8 @@ if __name__ == "__main__":
     if hangs == "round":
         housekeeping.do_round = hang_round
     if hangs == "lead":
-        Leader.renew = hang_lead  # type: ignore[method-assign]
-    engine.Rhythm = partial(Rhythm, *QUICK)  # type: ignore[misc]
+        LeaderElection.renew = hang_lead  # type: ignore[method-assign]
+    engine.Rhythm = partial(HeartbeatConfig, *QUICK)  # type: ignore[misc]
     if "worker" not in sys.argv:
         sys.argv.insert(1, "serve")
     main()

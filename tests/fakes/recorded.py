@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, following, is_announced
 from newsletter.domain.model import DayKind
-from newsletter.ingest.fetch import BatchGrowing, BatchLate, fetch, look_again
-from newsletter.ingest.status import is_whole, with_afterword
-from newsletter.scoring.workload import fresh
-from newsletter.sources import Kind
+from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, fetch, poll_again
+from newsletter.ingest.status import is_whole, with_provenance
+from newsletter.scoring.workload import new_listings
+from newsletter.sources import ListingKind
 from newsletter.store import digests
 from newsletter.store import papers as shelf
 from tests import issues
@@ -85,7 +85,7 @@ def submission(one: Recorded) -> Submission:
     later = sorted((day, name) for name, day in one.announced.items() if day > first)
     aged = announcement(first).end - one.submitted > NEW_FOR
     crossed = one.primary not in now if one.primary else aged
-    kind = Kind.CROSS if crossed else Kind.NEW
+    kind = ListingKind.CROSS if crossed else ListingKind.NEW
     return Submission(one.id, one.submitted, now, first, crosses=tuple(later), kind=kind)
 
 
@@ -190,16 +190,16 @@ class Service:
                 progress=lambda *_: None,
                 settle=True,
             )
-        except (BatchGrowing, BatchLate) as wait:
+        except (AnnouncementIncomplete, AnnouncementLate) as wait:
             return wait.ask_at
         return self.clock()
 
     def _look_again(self) -> None:
         names = self.span.categories
-        look_again(self.store, self.source, names, self.clock(), progress=lambda *_: None)
+        poll_again(self.store, self.source, names, self.clock(), progress=lambda *_: None)
 
     def _freeze(self, rubric: Rubric, day: date) -> None:
-        found = fresh(SimpleNamespace(store=self.store), rubric, day)
+        found = new_listings(SimpleNamespace(store=self.store), rubric, day)
         ids = tuple(one.paper.id for one in found)
         made = issues.digest(())
         made = replace(
@@ -210,7 +210,7 @@ class Service:
             coverage=replace(made.coverage, papers=ids),
         )
         with self.store.begin() as tx:
-            made = with_afterword(tx, made, self.lookback)
+            made = with_provenance(tx, made, self.lookback)
             digests.freeze(tx, made, self.clock())
         check = made.coverage.crosscheck
         said = check.unproven if check else ()

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.model import Criterion, Paper, Rubric
-from newsletter.scorers.claude.scorer import Claude
-from newsletter.scoring.run import Limits, Scored, score
+from newsletter.scorers.claude.scorer import ClaudeScorer
+from newsletter.scoring.run import RubricScores, ScoringLimits, score
 from newsletter.settings import Settings
 from newsletter.store.papers import keep
 
@@ -82,14 +82,16 @@ def settings(url: str = "http://127.0.0.1:9", **more: object) -> Settings:
     )
 
 
-def claude(fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 30.0) -> Claude:
-    return Claude(settings(fake.url, second_opinion=second_opinion), timeout=timeout)
+def claude(
+    fake: FakeAnthropic, *, second_opinion: bool = False, timeout: float = 30.0
+) -> ClaudeScorer:
+    return ClaudeScorer(settings(fake.url, second_opinion=second_opinion), timeout=timeout)
 
 
-def limits(budget: float = 0.15, **more: Any) -> Limits:
+def limits(budget: float = 0.15, **more: Any) -> ScoringLimits:
     """Quick ones: no pause is longer than 20 ms."""
     quick: dict[str, Any] = {"concurrency": 4, "first_pause": 0.005, "longest_pause": 0.02}
-    return Limits(round(budget * DOLLAR), **(quick | more))
+    return ScoringLimits(round(budget * DOLLAR), **(quick | more))
 
 
 def wall_clock() -> datetime:
@@ -100,20 +102,20 @@ def scored(
     store: Store,
     scorer: Scorer,
     given: Sequence[Paper],
-    some_limits: Limits | None = None,
+    some_limits: ScoringLimits | None = None,
     *,
     rubric: Rubric = RUBRIC,
     clock: Callable[[], datetime] = wall_clock,
-) -> Scored:
+) -> RubricScores:
     """Keep the papers as fetching would, then score them."""
     with store.begin() as tx:
         keep(tx, list(given))
     return score(store, scorer, rubric, DAY, given, some_limits or limits(), clock=clock)
 
 
-def billed(result: Scored) -> int:
+def billed(result: RubricScores) -> int:
     return sum(usage.total_nanos for usage in result.usage)
 
 
-def uncertain(result: Scored) -> int:
+def uncertain(result: RubricScores) -> int:
     return sum(usage.uncertain_nanos for usage in result.usage)

@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 
-from newsletter.context import Room
-from newsletter.delivery.planner import owe_due, waiting
+from newsletter.context import App
+from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.domain.announcements import announcement, newest
-from newsletter.jobs.engine import Local as LocalEngine
-from newsletter.jobs.scheduler import Mornings
-from newsletter.operations.alerting import tell_operator
-from newsletter.scorers.local import Local
+from newsletter.jobs.engine import LocalEngine
+from newsletter.jobs.scheduler import DailyScheduler
+from newsletter.operations.alerting import report_alerts
+from newsletter.scorers.local import LocalScorer
 from newsletter.sources.sample import read
 from newsletter.store import StoreError, subscribers
 from newsletter.store.tables import call, delivery, digest
@@ -107,10 +107,10 @@ class Service:
         self.postman = Postman()
         self.archive = Archive()
         chosen = settings(**self.options)
-        self.room = Room(
+        self.app = App(
             store=store,
             source=self.archive,
-            scorer=Local(chosen),
+            scorer=LocalScorer(chosen),
             engine=LocalEngine(),
             mailer=self.postman,
             renderer=RENDERER,
@@ -124,7 +124,7 @@ class Service:
     def set(self, **changes: Any) -> None:
         """Start again with other settings."""
         self.options |= changes
-        self.room = replace(self.room, settings=settings(**self.options))
+        self.app = replace(self.app, settings=settings(**self.options))
 
     def dawn(self) -> None:
         """An hour after the next announcement is public; the first is that of the Tuesday."""
@@ -133,25 +133,25 @@ class Service:
 
     def join(self, rubric: str = "stars", number: int = 0, **wishes: Any) -> Subscriber:
         person = reader(number or len(rubric), rubric=rubric, **wishes)
-        with self.room.store.begin() as tx:
+        with self.app.store.begin() as tx:
             subscribers.save(tx, person, START - timedelta(days=100))
         return person
 
     def morning(self, minutes: int = 0) -> None:
         """A wake-up that makes what can be made, and mails nobody."""
         self.now += timedelta(minutes=minutes)
-        mornings = Mornings(replace(self.room))
+        mornings = DailyScheduler(replace(self.app))
         mornings.serve = lambda: None  # type: ignore[method-assign]
         mornings.make()
 
     def plan(self) -> None:
         """Whose hour has come is owed mail, and has it in an instant."""
-        chosen = self.room.settings
-        for some in waiting(self.room.store, self.now):
-            owe_due(self.room.store, some, self.now, chosen.zone, chosen.send_at)
+        chosen = self.app.settings
+        for some in rubrics_with_mail_due(self.app.store, self.now):
+            plan_due(self.app.store, some, self.now, chosen.zone, chosen.send_at)
         ours = select(digest.c.id).where(digest.c.rubric.in_(RUBRICS))
         waits = (delivery.c.state == "pending") & delivery.c.digest_id.in_(ours)
-        with self.room.store.begin() as tx:
+        with self.app.store.begin() as tx:
             tx.execute(update(delivery).where(waits).values(state="accepted", changed_at=self.now))
 
     def round(self, minutes: int = 5) -> list[Email]:
@@ -160,7 +160,7 @@ class Service:
         if self.planning:
             with suppress(StoreError):
                 self.plan()
-        tell_operator(self.room, self.now)
+        report_alerts(self.app, self.now)
         return self.told
 
     @property
@@ -187,5 +187,5 @@ class Service:
             "lease_until": self.now,
             "started_at": self.now,
         }
-        with self.room.store.begin() as tx:
+        with self.app.store.begin() as tx:
             tx.execute(insert(call).values(row))

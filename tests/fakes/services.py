@@ -1,4 +1,4 @@
-"""Real services over one PostgreSQL database, an arXiv and a SendGrid on loopback."""
+"""Real services over one PostgreSQL database, an arXiv and a SendGridMailer on loopback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ categories: [{category}]
 
 
 class Town:
-    """A database, an arXiv and a SendGrid, and the services that were started over them."""
+    """A database, an arXiv and a SendGridMailer, and the services that were started over them."""
 
     def __init__(
         self, folder: Path, database: str, arxiv: FakeArxiv, post: FakeSendGrid, **more: str
@@ -93,7 +93,7 @@ class Town:
 
     def lives(self) -> set[int]:
         with self.store.read() as tx:
-            return {int(one.owner.split("/")[1]) for one in leases.lives(tx)}
+            return {int(one.owner.split("/")[1]) for one in leases.workers(tx)}
 
     def states(self) -> dict[str, str]:
         query = select(subscriber.c.email, delivery.c.state).select_from(delivery.join(subscriber))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain import announcements
 from newsletter.domain.announcements import EASTERN, announcement, following, is_announced, previous
-from newsletter.sources import Kind, Named
+from newsletter.sources import ListedPaper, ListingKind
 from tests.fakes.arxiv import paper_of, row
 from tests.fakes.arxiv_query import Parameters, bare
 
@@ -55,7 +55,7 @@ class Submission:
     crosses: tuple[tuple[date, str], ...] = ()
     versions: tuple[Version, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
-    kind: Kind = Kind.NEW
+    kind: ListingKind = ListingKind.NEW
 
 
 def withdrawal(day: date, number: int = 2) -> Version:
@@ -73,7 +73,7 @@ class Sky:
         self.holidays: set[date] = set()
         self.stale: set[tuple[date, str]] = set()
         self.feedless: set[date] = set()
-        self.mailings: dict[date, list[tuple[Submission, Kind, int]]] = defaultdict(list)
+        self.mailings: dict[date, list[tuple[Submission, ListingKind, int]]] = defaultdict(list)
 
     def add(self, *submissions: Submission) -> None:
         """Put papers in; holidays and delays must be known before."""
@@ -82,10 +82,10 @@ class Sky:
             self.by_id[one.id] = one
             self.mailings[self.mailing(one)].append((one, one.kind, 1))
             for day, _ in one.crosses:
-                self.mailings[self._real(day)].append((one, Kind.CROSS, 1))
+                self.mailings[self._real(day)].append((one, ListingKind.CROSS, 1))
             for version in one.versions:
                 day = self._real(version.day)
-                self.mailings[day].append((one, Kind.REPLACE, version.number))
+                self.mailings[day].append((one, ListingKind.REPLACE, version.number))
         self.submissions.sort(key=lambda one: one.submitted)
 
     def mailing(self, one: Submission) -> date:
@@ -160,7 +160,9 @@ class Sky:
             crossed = [name for when, name in one.crosses if self._real(when) <= day]
             names = (*one.categories, *crossed)
             first = one.categories if day == self.mailing(one) else ()
-            if category in names and (kind is not Kind.CROSS or category in (*crossed, *first)):
+            if category in names and (
+                kind is not ListingKind.CROSS or category in (*crossed, *first)
+            ):
                 said = row(one.id, one.submitted, names, **one.words)
                 said |= {"kind": str(kind), "version": version}
                 found.append(said)
@@ -194,13 +196,15 @@ class SkySource:
             self._papers[key] = paper_of(shown)
         return self._papers[key]
 
-    def named(self, categories) -> list[Named] | None:
+    def named(self, categories) -> list[ListedPaper] | None:
         self.asked.append(("named", self.sky.clock()))
         lines = self.sky.feed(categories)
         if lines is None:
             return None
         return [
-            Named(each["id"], each["version"], Kind(each["kind"]), tuple(each["categories"]))
+            ListedPaper(
+                each["id"], each["version"], ListingKind(each["kind"]), tuple(each["categories"])
+            )
             for each in lines
         ]
 

@@ -26,10 +26,10 @@ from newsletter.domain.announcements import announcement, following, is_announce
 from newsletter.domain.mail import WEEKLY, Subscriber
 from newsletter.domain.model import Criterion, Rubric
 from newsletter.jobs import housekeeping
-from newsletter.jobs.daemon import only_one
-from newsletter.jobs.leader import Leader
-from newsletter.jobs.scheduler import Mornings
-from newsletter.jobs.watchdog import Pulse
+from newsletter.jobs.daemon import single_instance
+from newsletter.jobs.leader import LeaderElection
+from newsletter.jobs.scheduler import DailyScheduler
+from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.settings import Settings
 from newsletter.store import Store, subscribers
 from tests.fakes.sky import Sky, SkySource, Submission, Version
@@ -39,9 +39,9 @@ from tests.fakes.year import RUBRICS, ZONES, Judge, Plain, Reader
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.mail import Email
-    from newsletter.scorers import Answer, Call
+    from newsletter.scorers import CallResponse, ScoringCall
 
 SUNDAY = datetime(2025, 10, 26, 12, 2, tzinfo=UTC)
 """Europe's clocks change on it, Egypt's on that Friday, America's on the Sunday after it."""
@@ -148,7 +148,7 @@ class TrappedSky(SkySource):
 class TrappedJudge(Judge):
     trap = Trap()
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ScoringCall) -> CallResponse:
         self.trap.pass_by("before the model answers")
         return super().ask(call)
 
@@ -168,7 +168,7 @@ class Week:
     seed: int = 1
     clocks: Clocks = field(default_factory=lambda: Clocks(SUNDAY))
     readers: list[Reader] = field(default_factory=list)
-    room: Room | None = None
+    app: App | None = None
     """What every life begins with; made once, for to compile the templates takes a second."""
 
     def __post_init__(self) -> None:
@@ -247,9 +247,9 @@ class Week:
             from_email="digest@example.org",
             disk_free_gb=0,
         )
-        self.room = bootstrap.build(settings)
+        self.app = bootstrap.build_app(settings)
         # No connection may be shared with a process that is forked.
-        self.room.store.close()
+        self.app.store.close()
 
     def taken(self) -> list[dict]:
         """What the provider took, in order."""
@@ -278,15 +278,15 @@ def live(week: Week, orders: int, answers: int) -> None:
 
     An order is a step, a number of times and a signal: the trap to be set; a calm one sets none.
     """
-    assert week.room
+    assert week.app
     trap = Trap()
     judge = TrappedJudge()
     judge.trap = trap
     store = TrappedStore(week.database, trap)
     store.require_schema()
     store.require_home()
-    room = replace(
-        week.room,
+    app = replace(
+        week.app,
         store=store,
         source=TrappedSky(week.sky, trap),
         scorer=judge,
@@ -294,11 +294,11 @@ def live(week: Week, orders: int, answers: int) -> None:
         mailer=Post(week.box, week.clocks, trap),
         clock=week.clocks.machine,
     )
-    leader = Leader(room.store, room.clock, monotonic=week.clocks.steady)
-    mornings = Mornings(room, leader, Pulse(week.clocks.steady))
-    signal.signal(signal.SIGTERM, lambda _number, _frame: room.stop.set())
-    jobs = (mornings.lead, mornings.make, mornings.serve, partial(housekeeping.do_round, room))
-    with only_one(room.store), ThreadPoolExecutor(len(jobs)) as pool:
+    leader = LeaderElection(app.store, app.clock, monotonic=week.clocks.steady)
+    mornings = DailyScheduler(app, leader, SchedulerWatchdog(week.clocks.steady))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
+    jobs = (mornings.lead, mornings.make, mornings.serve, partial(housekeeping.do_round, app))
+    with single_instance(app.store), ThreadPoolExecutor(len(jobs)) as pool:
         with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
             for line in read:
                 step, times, number = json.loads(line)
@@ -306,7 +306,7 @@ def live(week: Week, orders: int, answers: int) -> None:
                     trap.step, trap.times, trap.number = step, times, number
                 for done in [pool.submit(job) for job in jobs]:
                     done.result()
-                if room.stop.is_set():
+                if app.stop.is_set():
                     break
                 write.write("done\n")
-        leader.resign()
+        leader.step_down()

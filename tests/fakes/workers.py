@@ -23,31 +23,31 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import SecretStr
 
 from newsletter import bootstrap
-from newsletter.context import no_report
-from newsletter.delivery.sender import Limits
-from newsletter.errors import Trouble
+from newsletter.context import no_progress
+from newsletter.delivery.sender import SendLimits
+from newsletter.errors import OperatorError
 from newsletter.jobs import daily, tasks
-from newsletter.jobs.dbos_engine import Dbos
-from newsletter.jobs.engine import Local
-from newsletter.jobs.reaper import Rhythm
+from newsletter.jobs.dbos_engine import DbosEngine
+from newsletter.jobs.engine import LocalEngine
+from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.scoring import session
 from newsletter.settings import Settings
 from newsletter.store import Store, deliveries, digests, subscribers
-from newsletter.store.tasks import Ending
+from newsletter.store.tasks import TaskResult
 from tests.fakes.mail import reader
 from tests.fakes.scoring import papers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.context import Room
+    from newsletter.context import App
     from newsletter.domain.model import Paper
     from newsletter.sources import Progress
 
 DAY = date(2025, 11, 18)
 SUBMITTED = datetime(2025, 11, 17, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
-RHYTHM = Rhythm(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0, 4.0)))
+RHYTHM = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0, 4.0)))
 LOADED = (
     "anthropic",
     "dbos",
@@ -113,7 +113,7 @@ class Order:
     lease: float = LEASE.total_seconds()
     mails_per_second: float | None = None
 
-    def room(self) -> Room:
+    def app(self) -> App:
         settings = Settings(
             _env_file=None,
             database_url=SecretStr(self.database),
@@ -131,9 +131,11 @@ class Order:
             budget_usd=10,
             mails_per_second=self.mails_per_second,
         )
-        room = bootstrap.build(settings)
-        engine = Local() if self.role == "local" else Dbos(room.store, bootstrap.now, RHYTHM)
-        return replace(room, source=Press(self.papers), engine=engine)
+        app = bootstrap.build_app(settings)
+        engine = (
+            LocalEngine() if self.role == "local" else DbosEngine(app.store, bootstrap.now, RHYTHM)
+        )
+        return replace(app, source=Press(self.papers), engine=engine)
 
 
 def settle(order: Order, rubrics: int, readers: int) -> None:
@@ -148,7 +150,9 @@ def settle(order: Order, rubrics: int, readers: int) -> None:
             subscribers.save(tx, one, SUBMITTED)
     if not store.is_sqlite:
         # A kill half-way through DBOS's own migrations is DBOS's own affair.
-        Dbos(store, bootstrap.now).run([], lambda _unit: Ending(), no_report, threading.Event())
+        DbosEngine(store, bootstrap.now).run(
+            [], lambda _unit: TaskResult(), no_progress, threading.Event()
+        )
     store.close()
 
 
@@ -158,30 +162,30 @@ def live(order: Order) -> int:
         socket.gethostname = lambda: order.host
     session.LEASE = timedelta(seconds=order.lease)
     tasks.GROUP = order.group
-    tasks.LIMITS = Limits(threads=order.threads, lease=timedelta(seconds=order.lease))
-    room = order.room()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: room.stop.set())
+    tasks.LIMITS = SendLimits(threads=order.threads, lease=timedelta(seconds=order.lease))
+    app = order.app()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
     if order.role != "work":
-        return _plan(room)
-    do = partial(daily.work, room, no_report)
+        return _plan(app)
+    do = partial(daily.handle_task, app, no_progress)
     try:
-        with room.engine.working(do, room.stop, order.name):
+        with app.engine.working(do, app.stop, order.name):
             # Right after a SIGCONT a signal may reach a thread that does not wake this one.
-            while not room.stop.wait(0.5):
+            while not app.stop.wait(0.5):
                 pass
-    except Trouble:
+    except OperatorError:
         return BUSY
     return 0
 
 
-def _plan(room: Room) -> int:
+def _plan(app: App) -> int:
     """As `serve` does: again and again, until nothing is left to make or to mail."""
-    while not room.stop.is_set():
-        edition = daily.run_edition(room, DAY, None, no_report)
+    while not app.stop.is_set():
+        edition = daily.run_daily(app, DAY, None, no_progress)
         waiting = any(one.tally.pending or one.tally.sending for one in edition.issues)
         if not waiting and not edition.troubled:
             return 0
-        room.stop.wait(0.5)
+        app.stop.wait(0.5)
     return 1
 
 

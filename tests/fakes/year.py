@@ -19,10 +19,10 @@ from newsletter.domain.announcements import announcement, following, is_announce
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
 from newsletter.domain.model import Criterion, Rubric, Score, Usage
 from newsletter.jobs import housekeeping
-from newsletter.jobs.leader import Leader
-from newsletter.jobs.scheduler import Mornings
+from newsletter.jobs.leader import LeaderElection
+from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.render import Rendered
-from newsletter.scorers import Answer, Call, Reading
+from newsletter.scorers import CallResponse, ScoredPapers, ScoringCall
 from newsletter.settings import Settings
 from newsletter.store import subscribers
 from tests.fakes.arxiv import FakeArxiv, empty_page
@@ -79,20 +79,20 @@ class Judge:
     def prompt(self, rubric: Rubric) -> str:
         return rubric.title
 
-    def call(self, request, at: datetime) -> Call:
-        return Call(request, "judge", {}, 0, at)
+    def call(self, request, at: datetime) -> ScoringCall:
+        return ScoringCall(request, "judge", {}, 0, at)
 
-    def weigh(self, call: Call) -> Usage | None:
+    def weigh(self, call: ScoringCall) -> Usage | None:
         del call
         return None
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ScoringCall) -> CallResponse:
         del call
-        return Answer(b"{}", Usage("judge", 10, 1))
+        return CallResponse(b"{}", Usage("judge", 10, 1))
 
-    def read(self, request, model: str, raw: bytes) -> Reading:
+    def read(self, request, model: str, raw: bytes) -> ScoredPapers:
         del raw
-        return Reading({one.id: _judged(one.id, model) for one in request.papers})
+        return ScoredPapers({one.id: _judged(one.id, model) for one in request.papers})
 
 
 def _judged(paper_id: str, model: str) -> Score:
@@ -346,16 +346,18 @@ class Service:
         )
         (folder / "rubrics").mkdir(exist_ok=True)
         _write_rubrics(folder / "rubrics")
-        room = bootstrap.build(settings)
-        self.room = replace(
-            room,
-            source=room.source if fake else Spoilt(year),
+        app = bootstrap.build_app(settings)
+        self.app = replace(
+            app,
+            source=app.source if fake else Spoilt(year),
             clock=year.clock,
             scorer=Judge(year.clock),
             mailer=year.post,
             renderer=Plain(),
         )
-        self.mornings = Mornings(self.room, Leader(self.room.store, year.clock, owner=owner))
+        self.mornings = DailyScheduler(
+            self.app, LeaderElection(self.app.store, year.clock, owner=owner)
+        )
         self.wakes = 0
         self.whole: date | None = None
 
@@ -370,11 +372,11 @@ class Service:
                 send_at=reader.hour,
                 days=reader.days,
             )
-            with self.room.store.begin() as tx:
+            with self.app.store.begin() as tx:
                 subscribers.save(tx, given, self.clock())
 
     def change(self, name: str, act: str, wishes: Mapping[str, object]) -> None:
-        with self.room.store.begin() as tx:
+        with self.app.store.begin() as tx:
             known = subscribers.find(tx, f"{name}@example.org")
             if act == "save":
                 subscribers.save(tx, replace(known, **wishes), self.clock())
@@ -387,17 +389,17 @@ class Service:
         self.mornings.make()
 
     def night(self) -> None:
-        housekeeping.do_night(self.room)
+        housekeeping.do_night(self.app)
 
     def lacking(self) -> bool:
         """Whether something announced is not made yet. What is made stays made."""
-        day = self.room.source.newest(self.clock())
+        day = self.app.source.newest(self.clock())
         if day != self.whole and not self.mornings._is_lacking(day):
             self.whole = day
         return day != self.whole
 
     def close(self) -> None:
-        self.room.store.close()
+        self.app.store.close()
 
 
 def _write_rubrics(folder: Path) -> None:

@@ -109,11 +109,11 @@ def test_a_day_with_real_mail_servers(
     answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
     answer(post, GOOD[2], "Thank you, I like it.\n\n> {quote}")
     assert becomes(lambda: len(post.mails("replies")) == len(BAD) + 3)
-    room = bootstrap.build(Settings(_env_file=None))
+    app = bootstrap.build_app(Settings(_env_file=None))
     now = datetime.now(UTC)
-    housekeeping.read_mailbox(room, now)
-    housekeeping.work_off(room, now)
-    room.store.close()
+    housekeeping.read_mailbox(app, now)
+    housekeeping.work_off(app, now)
+    app.store.close()
 
     states = {row.email: str(row.state) for row in rows(world, select(subscriber))}
     assert (states[GONE], states[GONE_BEHIND_EXIM]) == ("bounced", "bounced")

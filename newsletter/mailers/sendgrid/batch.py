@@ -16,31 +16,31 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from newsletter.mailers import GroupMailer, RefusedReadersError, SendError, Verdict
-from newsletter.mailers.sendgrid.mailer import NO_TRACKING, SendGrid
+from newsletter.mailers import BatchMailer, RefusedReadersError, SendError, Verdict
+from newsletter.mailers.sendgrid.mailer import NO_TRACKING, SendGridMailer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from newsletter.domain.mail import Addressee, GroupEmail
+    from newsletter.domain.mail import Addressee, BatchEmail
     from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 40.0
 MOST_BYTES = 25 * 10**6
-"""SendGrid takes less than 30 MB; our count of bytes leaves out some commas."""
+"""SendGridMailer takes less than 30 MB; our count of bytes leaves out some commas."""
 MOST_WORDS, MOST_ARGS = 10_000, 10_000
 """Bytes of one reader's substitutions and custom arguments."""
 PLACE = re.compile(r"personalizations\.(\d+)\b")
 CREATED = 201
 
 
-class SendGridGroups(SendGrid):
+class SendGridBatches(SendGridMailer):
     most = 1000
 
     def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
         super().__init__(settings, timeout=timeout)
 
-    def fitting(self, group: GroupEmail) -> int:
+    def fitting(self, group: BatchEmail) -> int:
         room = MOST_BYTES - len(_common(group).encode())
         for place, reader in enumerate(group.readers[: self.most]):
             words = sum(len(tag.encode()) + len(word.encode()) for tag, word in reader.words)
@@ -50,8 +50,8 @@ class SendGridGroups(SendGrid):
                 return place
         return min(len(group.readers), self.most)
 
-    def send_group(self, group: GroupEmail) -> str:
-        return self.post(group_payload(group))
+    def send_group(self, group: BatchEmail) -> str:
+        return self.post(batch_payload(group))
 
     def refused(self, errors: list[dict[str, Any]], reason: str) -> SendError:
         places = [PLACE.match(str(error.get("field") or "")) for error in errors]
@@ -65,7 +65,7 @@ class SendGridGroups(SendGrid):
         try:
             return str(json.loads(answer.body)["batch_id"])
         except (ValueError, KeyError, TypeError):
-            message = "SendGrid named no batch; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGridMailer named no batch; check NEWSLETTER_SENDGRID_URL"
             raise SendError(Verdict.HALT, message) from None
 
     def withdraw(self, batch_id: str) -> bool:
@@ -114,11 +114,11 @@ class SendGridGroups(SendGrid):
             raise judged from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGrid cannot be reached: {reason}"
+            message = f"SendGridMailer cannot be reached: {reason}"
             raise SendError(Verdict.UNSENT, message) from None
 
 
-def group_payload(group: GroupEmail) -> dict[str, Any]:
+def batch_payload(group: BatchEmail) -> dict[str, Any]:
     """The request for a group."""
     request: dict[str, Any] = {
         "personalizations": [personalization(group, reader) for reader in group.readers],
@@ -138,7 +138,7 @@ def group_payload(group: GroupEmail) -> dict[str, Any]:
     return request
 
 
-def personalization(group: GroupEmail, reader: Addressee) -> dict[str, Any]:
+def personalization(group: BatchEmail, reader: Addressee) -> dict[str, Any]:
     """What is one reader's. All headers stand here: whether those of the request are added to it
     or replaced by it is not written anywhere.
     """
@@ -153,8 +153,8 @@ def personalization(group: GroupEmail, reader: Addressee) -> dict[str, Any]:
     }
 
 
-def _common(group: GroupEmail) -> str:
+def _common(group: BatchEmail) -> str:
     return json.dumps([group.subject, group.text, group.html])
 
 
-_: type[GroupMailer] = SendGridGroups
+_: type[BatchMailer] = SendGridBatches

@@ -1,4 +1,5 @@
-"""What SendGrid tells about key, mail, domain and webhooks. Free and harmless: questions (GET), and
+"""What SendGridMailer tells about key, mail, domain and webhooks. Free and harmless: questions
+(GET), and
 one mail in sandbox mode, which nobody gets.
 
 twilio.com/docs/sendgrid/api-reference: scopes, domain-authentication, webhooks,
@@ -13,11 +14,11 @@ import urllib.error
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from newsletter.domain.findings import CheckError, Finding, Record, Told, fail, ok, warn
+from newsletter.domain.findings import CheckError, CheckResult, DnsRecord, Finding, fail, ok, warn
 from newsletter.domain.http_headers import http_date
 from newsletter.mailers import MailCheck, SendError
 from newsletter.mailers.sendgrid.client import client
-from newsletter.mailers.sendgrid.mailer import JUDGED, SendGrid
+from newsletter.mailers.sendgrid.mailer import JUDGED, SendGridMailer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,31 +48,33 @@ class SendGridCheck:
         logging.getLogger("python_http_client").setLevel(logging.WARNING)
         key = settings.sendgrid_api_key.get_secret_value()
         self._client = client(key, settings.sendgrid_url, timeout).client
-        self._mailer = SendGrid(settings, timeout=timeout)
+        self._mailer = SendGridMailer(settings, timeout=timeout)
         self._settings = settings
         self._date: datetime | None = None
 
-    def account(self) -> Told:
+    def account(self) -> CheckResult:
         try:
             found = self._ask("scopes")
         except CheckError as error:
-            return Told((fail("sendgrid key", str(error), "check SENDGRID_API_KEY"),), self._date)
+            return CheckResult(
+                (fail("sendgrid key", str(error), "check SENDGRID_API_KEY"),), self._date
+            )
         scopes = [str(one) for one in _list(found, "scopes")]
-        return Told((_rights(scopes),), self._date)
+        return CheckResult((_rights(scopes),), self._date)
 
-    def would_take(self, email: Email) -> Told:
+    def would_take(self, email: Email) -> CheckResult:
         check, asked = "sendgrid mail", "POST /v3/mail/send in sandbox mode, to the operator"
         try:
             status = self._mailer.try_out(email)
         except SendError as error:
             fix = "mend it before the morning: no digest would leave either"
-            return Told((fail(check, f"{asked}: {error}", fix),))
+            return CheckResult((fail(check, f"{asked}: {error}", fix),))
         if status != JUDGED:
             said = f"{asked}: {status}, not {JUDGED}; this mail may have been sent"
-            return Told((warn(check, said, "see NEWSLETTER_SENDGRID_URL"),))
-        return Told((ok(check, f"{asked}: {status}, taken; nothing was delivered"),))
+            return CheckResult((warn(check, said, "see NEWSLETTER_SENDGRID_URL"),))
+        return CheckResult((ok(check, f"{asked}: {status}, taken; nothing was delivered"),))
 
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Sequence[DnsRecord]:
         domain = self._settings.from_email.rpartition("@")[2].lower()
         rows = [
             row for row in _list(self._ask("whitelabel", "domains"), "") if _covers(row, domain)
@@ -83,9 +86,9 @@ class SendGridCheck:
         named = given.values() if isinstance(given, dict) else []
         return [record for one in named if (record := _record(one))]
 
-    def hooks(self) -> Told:
+    def hooks(self) -> CheckResult:
         found = [*self._events(), *self._inbound()]
-        return Told(tuple(found), self._date)
+        return CheckResult(tuple(found), self._date)
 
     def _events(self) -> Iterator[Finding]:
         check, url = "event webhook", f"{self._settings.public_url}{EVENTS}"
@@ -99,23 +102,23 @@ class SendGridCheck:
             fix = (
                 f"Settings > Mail Settings > Event Webhook: add {url}, with Signature Verification"
             )
-            yield fail(check, "SendGrid reports to no address of ours", fix)
+            yield fail(check, "SendGridMailer reports to no address of ours", fix)
             return
         yield self._event_settings(check, ours[0])
 
     def _event_settings(self, check: str, row: dict[str, Any]) -> Finding:
         if missing := [name for name in TOLD if row.get(name) is not True]:
             fix = "switch these events on in Settings > Mail Settings > Event Webhook"
-            return warn(check, f"SendGrid does not report {', '.join(missing)}", fix)
+            return warn(check, f"SendGridMailer does not report {', '.join(missing)}", fix)
         key = str(row.get("public_key") or "")
         ours = [one.strip() for one in self._settings.sendgrid_event_key.split(",")]
         if not key:
             fix = "switch Signature Verification on and set NEWSLETTER_SENDGRID_EVENT_KEY"
-            return warn(check, "SendGrid does not say that it signs", fix)
+            return warn(check, "SendGridMailer does not say that it signs", fix)
         if key not in ours:
-            fix = "copy the key SendGrid shows to NEWSLETTER_SENDGRID_EVENT_KEY"
-            return fail(check, "SendGrid signs with another key than the one set here", fix)
-        return ok(check, "SendGrid reports to us, signed with our key")
+            fix = "copy the key SendGridMailer shows to NEWSLETTER_SENDGRID_EVENT_KEY"
+            return fail(check, "SendGridMailer signs with another key than the one set here", fix)
+        return ok(check, "SendGridMailer reports to us, signed with our key")
 
     def _inbound(self) -> Iterator[Finding]:
         secret = self._settings.inbound_secret.get_secret_value()
@@ -131,7 +134,7 @@ class SendGridCheck:
             return
         rows = [row for row in _list(told, "result") if row.get("hostname") == host]
         if not rows:
-            yield fail(check, f"SendGrid takes no mail for {host}", right)
+            yield fail(check, f"SendGridMailer takes no mail for {host}", right)
         elif _url(rows[0]) != f"{self._settings.public_url}{INBOUND}{secret}":
             yield fail(check, f"mail for {host} goes to another address than ours", right)
         elif rows[0].get("send_raw") is not True:
@@ -153,7 +156,7 @@ class SendGridCheck:
             raise _refused(error.status_code) from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGrid cannot be reached: {reason}"
+            message = f"SendGridMailer cannot be reached: {reason}"
             raise CheckError(message) from None
         self._note(answer.headers)
         if answer.status_code != OK:
@@ -161,7 +164,7 @@ class SendGridCheck:
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            message = "SendGrid's answer is no JSON; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGridMailer's answer is no JSON; check NEWSLETTER_SENDGRID_URL"
             raise CheckError(message) from None
 
     def _note(self, headers: Any) -> None:  # noqa: ANN401 - the library is untyped
@@ -184,10 +187,10 @@ def _rights(scopes: Sequence[str]) -> Finding:
 
 def _refused(status: int) -> CheckError:
     if status == UNAUTHORIZED:
-        return CheckError("SendGrid refused the key (401)")
+        return CheckError("SendGridMailer refused the key (401)")
     if status == FORBIDDEN:
         return _NotAllowedError("the key has not the right to look there (403)")
-    return CheckError(f"SendGrid answered {status}")
+    return CheckError(f"SendGridMailer answered {status}")
 
 
 def _unseen(check: str, error: CheckError, right: str) -> Finding:
@@ -199,14 +202,14 @@ def _covers(row: dict[str, Any], domain: str) -> bool:
     return bool(known) and (domain == known or domain.endswith(f".{known}"))
 
 
-def _record(given: object) -> Record | None:
+def _record(given: object) -> DnsRecord | None:
     if not isinstance(given, dict):
         return None
     host, kind, value = (str(given.get(name) or "") for name in ("host", "type", "data"))
     kind = kind.upper()
     if kind not in {"CNAME", "TXT", "MX"} or not host or not value:
         return None
-    return Record(host, kind, f"10 {value}" if kind == "MX" and " " not in value else value)
+    return DnsRecord(host, kind, f"10 {value}" if kind == "MX" and " " not in value else value)
 
 
 def _url(row: dict[str, Any]) -> str:

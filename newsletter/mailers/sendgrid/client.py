@@ -1,4 +1,6 @@
-"""SendGrid's HTTP client: one client, one reading of Retry-After, no redirects, one TLS context."""
+"""SendGridMailer's HTTP client: one client, one reading of Retry-After, no redirects, one TLS
+context.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def _opener(host: str) -> urllib.request.OpenerDirector:
 
 
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
-    """SendGrid's client with a time limit and without redirects. It is given neither by itself."""
+    """SendGridMailer's client with a time limit and without redirects. It is given neither by
+    itself.
+    """
     from python_http_client.client import Client, Response
     from sendgrid.sendgrid import SendGridAPIClient
 

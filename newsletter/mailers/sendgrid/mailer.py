@@ -1,4 +1,4 @@
-"""Mail through SendGrid's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
+"""Mail through SendGridMailer's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
 
 Which failure proves what is in `docs/delivery.md`. The one fact behind it: urllib wraps what goes
 wrong until the request is wholly written in URLError; what goes wrong later comes as it is.
@@ -22,7 +22,7 @@ from newsletter.mailers.sendgrid.client import client, retry_after
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.domain.mail import Email
     from newsletter.settings import Settings
 
@@ -35,7 +35,7 @@ AMBIGUOUS = frozenset({408})
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 THIS_RECIPIENT = re.compile(r"personalizations(\.\d+)?(\.to\b.*)?")
 # Click tracking would rewrite the unsubscribe link, in the plain text as well; subscription
-# tracking would add a List-Unsubscribe of SendGrid's own.
+# tracking would add a List-Unsubscribe of SendGridMailer's own.
 NO_TRACKING = {
     "click_tracking": {"enable": False, "enable_text": False},
     "open_tracking": {"enable": False},
@@ -50,7 +50,7 @@ FIXES = {
 }
 
 
-class SendGrid:
+class SendGridMailer:
     def __init__(
         self,
         settings: Settings,
@@ -64,10 +64,10 @@ class SendGrid:
             settings.sendgrid_api_key.get_secret_value(), settings.sendgrid_url, timeout
         )
         self._clock = clock
-        self.allowance: Allowance | None = None
+        self.allowance: RateLimitStatus | None = None
 
     def send(self, email: Email) -> str:
-        """Hand over one email and return SendGrid's X-Message-Id."""
+        """Hand over one email and return SendGridMailer's X-Message-Id."""
         return self.post(payload(email))
 
     def post(self, request: dict[str, Any]) -> str:
@@ -94,22 +94,24 @@ class SendGrid:
             response = self._client.send(request)
         except HTTPError as error:
             body, headers = error.body or b"", error.headers
-            self.allowance = http_headers.read(headers, *RATE_HEADERS) or self.allowance
+            self.allowance = http_headers.read_rate_limit(headers, *RATE_HEADERS) or self.allowance
             raise self.judge(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
-            message = f"SendGrid cannot be reached: {error.reason}"
+            message = f"SendGridMailer cannot be reached: {error.reason}"
             raise SendError(Verdict.UNSENT, message) from None
         except (OSError, HTTPException) as error:
-            message = f"no whole answer from SendGrid: {error!r}"
+            message = f"no whole answer from SendGridMailer: {error!r}"
             raise SendError(Verdict.UNKNOWN, message) from None
-        self.allowance = http_headers.read(response.headers, *RATE_HEADERS) or self.allowance
+        self.allowance = (
+            http_headers.read_rate_limit(response.headers, *RATE_HEADERS) or self.allowance
+        )
         return response
 
     def judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
         """What an answer that is not 202 proves."""
         errors = _errors(body)
         said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
-        reason = f"SendGrid answered {status}" + (f": {said}" if said else "")
+        reason = f"SendGridMailer answered {status}" + (f": {said}" if said else "")
         if status == TOO_MANY:
             return SendError(Verdict.THROTTLED, reason, retry_after(headers, self._clock()))
         if status >= SERVER_ERROR or status in AMBIGUOUS:
@@ -164,4 +166,4 @@ def _names_recipient(error: dict[str, Any]) -> bool:
     return bool(THIS_RECIPIENT.fullmatch(str(error.get("field") or "")))
 
 
-_: type[Mailer] = SendGrid
+_: type[Mailer] = SendGridMailer

@@ -1,4 +1,4 @@
-"""SendGrid's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
+"""SendGridMailer's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
 
 twilio.com/docs/sendgrid/api-reference: `GET /v3/suppression/...` with limit and offset,
 `/v3/asm/suppressions/global`. The key needs the right "Suppressions" besides "Mail Send".
@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from newsletter.mailers import Listed, ListName, Lists, ListsError
+from newsletter.mailers import ListedAddress, ListName, SuppressionLists, SuppressionListsError
 from newsletter.mailers.sendgrid.client import client
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ FORBIDDEN = (401, 403)
 SUCCESS = range(200, 300)
 
 
-class SendGridLists:
+class SendGridSuppressions:
     def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
         # The library prints the key and every payload at DEBUG.
         logging.getLogger("python_http_client").setLevel(logging.WARNING)
         key = settings.sendgrid_api_key.get_secret_value()
         self._client = client(key, settings.sendgrid_url, timeout).client
 
-    def read(self, name: ListName) -> Iterator[list[Listed]]:
+    def read(self, name: ListName) -> Iterator[list[ListedAddress]]:
         endpoint = self._client.suppression._(name.value)
         for page in range(MOST_PAGES):
             asked = {"limit": PAGE, "offset": page * PAGE}
@@ -77,7 +77,9 @@ class SendGridLists:
 
 
 def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
-    """The body of a success. Raises ListsError; `gone` says that "not found" is one too."""
+    """The body of a success. Raises SuppressionListsError; `gone` says that "not found" is one
+    too.
+    """
     from python_http_client.exceptions import HTTPError
 
     try:
@@ -86,15 +88,15 @@ def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
         if gone and error.status_code == NOT_THERE:
             return b""
         hint = "; give SENDGRID_API_KEY the right Suppressions" * (error.status_code in FORBIDDEN)
-        message = f"SendGrid answered {error.status_code} about its suppression lists{hint}"
-        raise ListsError(message) from None
+        message = f"SendGridMailer answered {error.status_code} about its suppression lists{hint}"
+        raise SuppressionListsError(message) from None
     except (OSError, HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-        message = f"SendGrid's suppression lists cannot be reached: {reason}"
-        raise ListsError(message) from None
+        message = f"SendGridMailer's suppression lists cannot be reached: {reason}"
+        raise SuppressionListsError(message) from None
     if answer.status_code not in SUCCESS:
-        message = f"SendGrid answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"
-        raise ListsError(message)
+        message = f"SendGridMailer answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"
+        raise SuppressionListsError(message)
     return bytes(answer.body)
 
 
@@ -104,12 +106,12 @@ def _rows(body: bytes) -> list[Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
-        message = "SendGrid's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
-        raise ListsError(message)
+        message = "SendGridMailer's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
+        raise SuppressionListsError(message)
     return found
 
 
-def _listed(row: object) -> Listed | None:
+def _listed(row: object) -> ListedAddress | None:
     """None for what bears no address or no time."""
     if not isinstance(row, dict):
         return None
@@ -120,7 +122,7 @@ def _listed(row: object) -> Listed | None:
         return None
     told = f"{row.get('status') or ''} {row.get('reason') or ''}".strip()
     email = email.replace("\0", "")
-    return Listed(email, datetime.fromtimestamp(second, UTC), told.replace("\0", "")[:500])
+    return ListedAddress(email, datetime.fromtimestamp(second, UTC), told.replace("\0", "")[:500])
 
 
-_: type[Lists] = SendGridLists
+_: type[SuppressionLists] = SendGridSuppressions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import NANOS_PER_DOLLAR
-from newsletter.scorers import Request, ScorerError
+from newsletter.scorers import ScorerError, ScoringRequest
 from newsletter.scoring import chunks
 from newsletter.scoring.cost import estimate
 from newsletter.scoring.triage import triage
@@ -71,7 +71,7 @@ def _bill(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> _Bill 
     if not to_read:
         return None
     pieces = chunks.pass_over(to_read, scorer.sizes, days[0], reading=1)
-    upper = sum(scorer.call(Request(rubric, piece), now).upper_nanos for piece in pieces)
+    upper = sum(scorer.call(ScoringRequest(rubric, piece), now).upper_nanos for piece in pieces)
     return _Bill(rubric, days[0], list(to_read), upper)
 
 

@@ -1,7 +1,7 @@
 """SPF, DKIM, DMARC and MX: what the name servers say of the sending domain, and what they should.
 
 Receivers ask bulk senders for SPF and DKIM, and for DMARC aligned with one of them
-(support.google.com/a/answer/14229414). `ask(host, type)` answers like `NameServer.ask`.
+(support.google.com/a/answer/14229414). `ask(host, type)` answers like `DnsResolver.ask`.
 
 Questions to the name servers, by dnspython (dnspython.readthedocs.io).
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from newsletter.domain.findings import CheckError, Finding, Record, fail, ok, warn
+from newsletter.domain.findings import CheckError, DnsRecord, Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
 from newsletter.settings import SettingsError
 
@@ -26,7 +26,7 @@ Ask = Callable[[str, str], list[str]]
 
 SENDGRID_MX = "mx.sendgrid.net"
 SELECTORS = ("s1", "s2")
-"""What SendGrid signs with where nothing else was chosen."""
+"""What SendGridMailer signs with where nothing else was chosen."""
 FREE_MAIL = re.compile(
     r"(gmail|googlemail|outlook|hotmail|live|msn|yahoo|ymail|aol|icloud|me|mac|gmx|web|proton"
     r"|protonmail|mail|qq|163|126|yandex)\.[a-z.]{2,6}"
@@ -35,7 +35,7 @@ SPF = re.compile(r"v=spf1( |$)", re.IGNORECASE)
 DMARC = re.compile(r"\s*v\s*=\s*DMARC1\s*(;|$)", re.IGNORECASE)
 POLICY = re.compile(r"\bp\s*=\s*(none|quarantine|reject)\b", re.IGNORECASE)
 SILENT = "ask again; see the name servers of this machine, or set NEWSLETTER_DNS_SERVER"
-AT_SENDGRID = "Settings > Sender Authentication at SendGrid shows it"
+AT_SENDGRID = "Settings > Sender Authentication at SendGridMailer shows it"
 
 
 def sender(domain: str) -> Finding | None:
@@ -51,7 +51,7 @@ def sender(domain: str) -> Finding | None:
 
 def dmarc(ask: Ask, domain: str, operator: str) -> Finding:
     reports = f"; rua=mailto:{operator}" if operator else ""
-    wanted = Record(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=none{reports}")
+    wanted = DnsRecord(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=none{reports}")
     for parent in _lineage(domain):
         host = f"_dmarc.{parent}"
         found = [text for text in ask(host, "TXT") if DMARC.match(text)]
@@ -61,7 +61,7 @@ def dmarc(ask: Ask, domain: str, operator: str) -> Finding:
             fix = "write p=none, p=quarantine or p=reject into it"
             return fail("dmarc", f"the record at {host} names no policy", fix, wanted)
         if found:
-            stands = Record(host, "TXT", found[0], stands=True)
+            stands = DnsRecord(host, "TXT", found[0], stands=True)
             return ok("dmarc", f"policy at {host}: {_policy(found[0])}", stands)
     return fail("dmarc", f"no record at _dmarc.{domain} or above it", "set the record", wanted)
 
@@ -71,9 +71,9 @@ def spf_of_our_own(ask: Ask, domain: str, server: str) -> Finding:
     found = [text for text in ask(domain, "TXT") if SPF.match(text)]
     if not found:
         fix = f"set the record, or the one that the owner of {server} names for it"
-        wanted = Record(domain, "TXT", f"v=spf1 {_sends(server)} ~all")
+        wanted = DnsRecord(domain, "TXT", f"v=spf1 {_sends(server)} ~all")
         return fail("spf", f"no record at {domain}", fix, wanted)
-    stands = [Record(domain, "TXT", text, stands=True) for text in found]
+    stands = [DnsRecord(domain, "TXT", text, stands=True) for text in found]
     if len(found) > 1:
         said = f"{len(found)} records at {domain}: then none counts"
         return fail("spf", said, "join them into one", *stands)
@@ -98,7 +98,7 @@ def _sends(server: str) -> str:
     return f"ip{address.version}:{address}"
 
 
-def by_provider(ask: Ask, wanted: Sequence[Record]) -> Iterator[Finding]:
+def by_provider(ask: Ask, wanted: Sequence[DnsRecord]) -> Iterator[Finding]:
     """SPF and DKIM where the provider named the records it wants, one line for each of both."""
     keys = [record for record in wanted if "._domainkey." in record.host]
     rest = [record for record in wanted if record not in keys]
@@ -116,7 +116,7 @@ def by_provider(ask: Ask, wanted: Sequence[Record]) -> Iterator[Finding]:
 
 
 def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
-    """DKIM by SendGrid's usual names, where its own word is not to be had: `why`."""
+    """DKIM by SendGridMailer's usual names, where its own word is not to be had: `why`."""
     yield warn(
         "spf",
         f"not looked at: {why}",
@@ -127,17 +127,17 @@ def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
     records = [_by_its_name(ask, host) for host in hosts]
     missing = [record.host for record in records if not record.stands]
     if missing:
-        fix = "set the CNAMEs that SendGrid shows for your domain"
+        fix = "set the CNAMEs that SendGridMailer shows for your domain"
         yield fail("dkim", f"nothing at {', '.join(missing)}", fix, *records)
     else:
         yield ok("dkim", f"keys at {', '.join(hosts)}", *records)
 
 
-def _by_its_name(ask: Ask, host: str) -> Record:
+def _by_its_name(ask: Ask, host: str) -> DnsRecord:
     """The key at a name, of which nobody told what it should be."""
     found = ask(host, "CNAME")
     stands = bool(found) or _is_key(ask(host, "TXT"))
-    return Record(host, "CNAME", found[0] if found else AT_SENDGRID, stands)
+    return DnsRecord(host, "CNAME", found[0] if found else AT_SENDGRID, stands)
 
 
 def own_dkim() -> Finding:
@@ -149,29 +149,29 @@ def own_dkim() -> Finding:
 
 
 def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_imap: bool) -> Finding:
-    wanted = Record(host, "MX", f"10 {SENDGRID_MX}")
+    wanted = DnsRecord(host, "MX", f"10 {SENDGRID_MX}")
     if not by_sendgrid and not by_imap:
         return warn(
             "replies",
             f"nobody reads what is answered to {host}: neither replies nor mailto: unsubscribe",
-            "set NEWSLETTER_INBOUND_SECRET (SendGrid's Inbound Parse) or NEWSLETTER_IMAP_URL",
+            "set NEWSLETTER_INBOUND_SECRET (SendGridMailer's Inbound Parse) or NEWSLETTER_IMAP_URL",
             *([] if host == from_domain else [wanted]),
         )
     found = ask(host, "MX")
     servers = [value.split(" ")[-1] for value in found]
-    stands = [Record(host, "MX", value, stands=True) for value in found]
+    stands = [DnsRecord(host, "MX", value, stands=True) for value in found]
     if not by_sendgrid:
         if found:
             return ok("replies", f"{host} takes mail", *stands)
         return fail("replies", f"{host} takes no mail: it has no MX", "set its MX to your server")
     if servers == [SENDGRID_MX]:
-        return ok("replies", f"{host} leads to SendGrid's Inbound Parse", *stands)
+        return ok("replies", f"{host} leads to SendGridMailer's Inbound Parse", *stands)
     if servers and host == from_domain:
         return fail(
             "replies",
-            f"{host} leads to {', '.join(servers)}, not to SendGrid",
+            f"{host} leads to {', '.join(servers)}, not to SendGridMailer",
             f"give replies a host of their own: NEWSLETTER_REPLY_DOMAIN=in.{host}, and its MX",
-            Record(f"in.{host}", "MX", f"10 {SENDGRID_MX}"),
+            DnsRecord(f"in.{host}", "MX", f"10 {SENDGRID_MX}"),
         )
     said = f"{host} leads to {', '.join(servers)}" if servers else f"{host} has no MX"
     return fail("replies", said, "set this record alone", wanted)
@@ -186,7 +186,7 @@ def looked(ask: Ask, look: Callable[[Ask], Iterable[Finding]]) -> list[Finding]:
         return [fail(one.check, str(error), SILENT, *one.records) for one in wanted]
 
 
-def _stands(ask: Ask, record: Record) -> bool:
+def _stands(ask: Ask, record: DnsRecord) -> bool:
     found = ask(record.host, record.type)
     if record.type == "TXT":
         return any(_squeezed(text) == _squeezed(record.value) for text in found)
@@ -222,7 +222,7 @@ SECONDS = 4.0
 """For one question, over all servers and repetitions."""
 
 
-class NameServer:
+class DnsResolver:
     """`where` is HOST or HOST:PORT of a server to ask; empty for those of this machine."""
 
     def __init__(self, where: str = "", seconds: float = SECONDS) -> None:

@@ -1,11 +1,11 @@
-"""Whether our pages and hooks answer at the address readers and SendGrid reach them by."""
+"""Whether our pages and hooks answer at the address readers and SendGridMailer reach them by."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from newsletter.domain.findings import Finding, Told, fail, ok, warn
-from newsletter.errors import Trouble
+from newsletter.domain.findings import CheckResult, Finding, fail, ok, warn
+from newsletter.errors import OperatorError
 from newsletter.network import session
 from newsletter.settings import DEFAULT_PUBLIC_URL
 
@@ -21,12 +21,12 @@ REDIRECTS = range(300, 400)
 UP = "start newsletter serve, and let the proxy lead this address to it"
 
 
-class _SilentError(Trouble):
+class _SilentError(OperatorError):
     """Nobody answered."""
 
 
-def check(settings: Settings, timeout: float) -> Told:
-    return Told(tuple(_check(settings, timeout)))
+def check(settings: Settings, timeout: float) -> CheckResult:
+    return CheckResult(tuple(_check(settings, timeout)))
 
 
 def _check(settings: Settings, timeout: float) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def _hook(check: str, path: str, status: int, right: int) -> Finding:
     if status == right:
         return ok(check, f"{path} turns away what is not signed ({status})")
     if status in REDIRECTS:
-        said = f"{path} is led elsewhere ({status}), and SendGrid does not follow"
+        said = f"{path} is led elsewhere ({status}), and SendGridMailer does not follow"
         return fail(check, said, "let the proxy hand it on as it is")
     if status == NOT_THERE:
         said = f"{path} is off in the service that runs (404)"

@@ -17,7 +17,7 @@ from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
 from newsletter.inbound.sendgrid_webhooks import is_key
 from newsletter.mailers import MAILERS
-from newsletter.mailers.imap import Mailbox
+from newsletter.mailers.imap import ImapMailbox
 from newsletter.rubric_folder import RubricFolder
 from newsletter.rubrics import RubricError
 from newsletter.scorers import SCORERS
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from newsletter.store.diagnostics import Look
+    from newsletter.store.diagnostics import DatabaseDiagnostics
 
 MEGABYTE = 2**20
 TOO_LITTLE = 100 * MEGABYTE
@@ -80,7 +80,7 @@ def _faults(settings: Settings) -> Iterator[str]:
         lambda: sqlite_file(settings.database_url.get_secret_value()),
         lambda: resolve_name(SOURCES[settings.source])(settings),
         lambda: resolve_name(SCORERS[settings.scorer_name])(settings),
-        lambda: Mailbox(settings) if settings.imap_url.get_secret_value() else None,
+        lambda: ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
     ]
     if settings.mailer_name != "smtp" or settings.smtp_url.get_secret_value():
         makers.append(lambda: resolve_name(MAILERS[settings.mailer_name])(settings))
@@ -131,13 +131,13 @@ def database_found(store: Store | None) -> Finding:
         fix = "newsletter migrate makes it, and so does the first import of readers"
         return warn("database", "it is not there yet", fix)
     try:
-        found = diagnostics.look(store)
+        found = diagnostics.diagnose(store)
     except StoreError as error:
         return fail("database", str(error), "see NEWSLETTER_DATABASE_URL")
     return _judged(found)
 
 
-def _judged(found: Look) -> Finding:
+def _judged(found: DatabaseDiagnostics) -> Finding:
     name, _, version = found.server.partition(" ")
     said = f"{found.server}, schema {found.revision or 'empty'}, {_bytes(found.size)}"
     if _parts(version) < OLDEST[name]:

@@ -28,17 +28,26 @@ from pydantic import SecretStr
 
 from newsletter import mailers, scorers, sources
 from newsletter.delivery import identity
-from newsletter.delivery.personalize import Copies
+from newsletter.delivery.personalize import Personalizer
 from newsletter.domain.addresses import ascii_domain
-from newsletter.domain.findings import CheckError, Finding, State, Told, fail, ok, warn, without
+from newsletter.domain.findings import (
+    CheckError,
+    CheckResult,
+    Finding,
+    FindingState,
+    fail,
+    ok,
+    warn,
+    without,
+)
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
-from newsletter.errors import Trouble
-from newsletter.mailers.imap import Mailbox
+from newsletter.errors import OperatorError
+from newsletter.mailers.imap import ImapMailbox
 from newsletter.operations.doctor import dns, endpoints, local
 from newsletter.operations.doctor.cost import forecast
-from newsletter.operations.doctor.dns import NameServer
+from newsletter.operations.doctor.dns import DnsResolver
 from newsletter.render import Renderer
 from newsletter.scorers import SCORERS
 from newsletter.store import StoreError
@@ -62,14 +71,14 @@ class Question(NamedTuple):
     """Something to ask outside; `check` names it where no answer comes."""
 
     check: str
-    ask: Callable[[], Told]
+    ask: Callable[[], CheckResult]
 
 
 @dataclass
 class _Heard:
     """What the questions brought, filled by their threads."""
 
-    told: dict[str, tuple[Told, datetime]] = field(default_factory=dict)
+    told: dict[str, tuple[CheckResult, datetime]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
 
@@ -82,7 +91,7 @@ def examine(
 ) -> list[Finding]:
     """Every finding, in the order in which a person mends them."""
     found = local.settings_found(settings)
-    if any(one.state is State.FAIL for one in found):
+    if any(one.state is FindingState.FAIL for one in found):
         return _clean(settings, found)
     try:
         store = local.opened(settings)
@@ -113,13 +122,13 @@ def _stored(
 ) -> Iterator[Question]:
     """What is asked of the database, which may be on a machine that is silent."""
 
-    def database() -> Told:
+    def database() -> CheckResult:
         rubrics, _ = local.rubrics_found(settings)
         found, reading = local.database_found(store), local.readers(store)
         if not (rubrics or rubrics.faults) or reading is None:
-            return Told((found,))
+            return CheckResult((found,))
         files = {*rubrics, *rubrics.faults}
-        return Told((found, local.readers_found(files, reading)))
+        return CheckResult((found, local.readers_found(files, reading)))
 
     yield Question("database", database)
     if store:
@@ -149,28 +158,28 @@ def _outside(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Ques
 def _price(
     settings: Settings, store: Store, clock: Callable[[], datetime], *, offline: bool
 ) -> Question:
-    def ask() -> Told:
+    def ask() -> CheckResult:
         rubrics, _ = local.rubrics_found(settings)
         reading = local.readers(store) or {}
         wanted = [rubric for slug, rubric in rubrics.items() if slug in reading]
         if not wanted:
-            return Told()
+            return CheckResult()
         scorer = resolve_name(SCORERS[settings.scorer_name])(settings)
-        return Told((forecast(store, scorer, wanted, settings, clock(), offline=offline),))
+        return CheckResult((forecast(store, scorer, wanted, settings, clock(), offline=offline),))
 
     return Question("price", ask)
 
 
-def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], datetime]) -> Told:
+def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], datetime]) -> CheckResult:
     """A digest without papers for the operator, made as every other, with links that do nothing."""
     to, now = settings.operator_email, clock()
     if not to:
         fix = "set NEWSLETTER_OPERATOR_EMAIL"
         name = f"{settings.mailer_name} mail"
-        return Told((warn(name, "not tried: there is no operator to address it to", fix),))
+        return CheckResult((warn(name, "not tried: there is no operator to address it to", fix),))
     digest = Digest(SAMPLE, now.date(), DayKind.NOTHING_MET, (), (), Coverage(0), ())
-    copies = Copies(
-        Renderer(identity.site(settings)),
+    copies = Personalizer(
+        Renderer(identity.site_info(settings)),
         identity.links(settings),
         identity.sender_of(settings),
         digest,
@@ -180,16 +189,16 @@ def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], dateti
     return check.would_take(copies.email(reader, uuid4().hex, now))
 
 
-def _mailbox(settings: Settings) -> Told:
-    where = Mailbox(settings, timeout=ANSWER_SECONDS).greet()
-    return Told((ok("imap login", f"{where} takes our login, over TLS"),))
+def _mailbox(settings: Settings) -> CheckResult:
+    where = ImapMailbox(settings, timeout=ANSWER_SECONDS).greet()
+    return CheckResult((ok("imap login", f"{where} takes our login, over TLS"),))
 
 
-def _names(settings: Settings, check: MailCheck) -> Told:
+def _names(settings: Settings, check: MailCheck) -> CheckResult:
     """What the name servers say of the sending domain and of the reply domain."""
-    ask, domain = NameServer(settings.dns_server).ask, local.sending_domain(settings)
+    ask, domain = DnsResolver(settings.dns_server).ask, local.sending_domain(settings)
     if stranger := dns.sender(domain):
-        return Told((stranger,))
+        return CheckResult((stranger,))
     host, operator = ascii_domain(settings.reply_host), settings.operator_email
     reading = {
         "by_sendgrid": bool(settings.inbound_secret.get_secret_value()),
@@ -201,7 +210,7 @@ def _names(settings: Settings, check: MailCheck) -> Told:
         lambda ask: [dns.dmarc(ask, domain, operator)],
         lambda ask: [dns.reply_mx(ask, host, domain, **reading)],
     ]
-    return Told(tuple(one for look in looks for one in dns.looked(ask, look)))
+    return CheckResult(tuple(one for look in looks for one in dns.looked(ask, look)))
 
 
 def _signed(
@@ -249,18 +258,18 @@ def _ask(question: Question, clock: Callable[[], datetime], heard: _Heard) -> No
     try:
         told = question.ask()
         heard.told[question.check] = told, clock()
-    except Trouble as trouble:
-        heard.told[question.check] = Told((fail(question.check, str(trouble), ""),)), clock()
+    except OperatorError as trouble:
+        heard.told[question.check] = CheckResult((fail(question.check, str(trouble), ""),)), clock()
     finally:
         heard.ended.add(question.check)
 
 
-def _silent(question: Question, heard: _Heard, seconds: float) -> Told:
+def _silent(question: Question, heard: _Heard, seconds: float) -> CheckResult:
     if question.check in heard.ended:
         said, fix = "this check itself failed", "please report what NEWSLETTER_DEBUG=1 shows"
     else:
         said, fix = f"no answer within {seconds:.0f} s", "try again; look at this machine's way out"
-    return Told((fail(question.check, said, fix),))
+    return CheckResult((fail(question.check, said, fix),))
 
 
 def _clean(settings: Settings, found: Sequence[Finding]) -> list[Finding]:

@@ -11,15 +11,22 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from newsletter.scorers import Answer, Batch, Batcher, Failure, Found, ScorerError
+from newsletter.scorers import (
+    BatchScorer,
+    CallFailure,
+    CallResponse,
+    Found,
+    ScorerError,
+    ScoringBatch,
+)
 from newsletter.scorers.claude import response
 from newsletter.scorers.claude.errors import About
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from newsletter.scorers import Call
-    from newsletter.scorers.claude.client import Wire
+    from newsletter.scorers import ScoringCall
+    from newsletter.scorers.claude.client import AnthropicClient
 
 SLACK = timedelta(minutes=5)
 """How far the other side's clock may be off."""
@@ -28,13 +35,13 @@ PAGE, MOST_PAGES = 100, 20
 BATCH_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
-class Bulk:
+class ClaudeBatches:
     """Calls are known by their ids in the ledger; each is named with its batch in `custom_id`."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: AnthropicClient) -> None:
         self._wire = wire
 
-    def submit(self, calls: Mapping[str, Call]) -> str:
+    def submit(self, calls: Mapping[str, ScoringCall]) -> str:
         at = next(iter(calls.values())).at
         name = _batch_name(calls)
         requests = [
@@ -46,17 +53,17 @@ class Bulk:
             raw = batches.create(requests=requests).read()  # type: ignore[arg-type]
         batch_id = response.envelope(raw).get("id")
         if not isinstance(batch_id, str) or not BATCH_ID.fullmatch(batch_id):
-            raise ScorerError(Failure.LOST, "the Batch API took calls without naming the batch")
+            raise ScorerError(CallFailure.LOST, "the Batch API took calls without naming the batch")
         return batch_id
 
-    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> Batch:
+    def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> ScoringBatch:
         with self._wire.proving(at, About.BATCH):
             batches = self._wire.client().messages.batches.with_raw_response
             state = _object(batches.retrieve(batch_id).read())
         if state.get("processing_status") != "ended":
-            return Batch(ended=False)
+            return ScoringBatch(ended=False)
         results = self._results(batch_id, at)
-        return Batch(
+        return ScoringBatch(
             ended=True,
             answers={
                 call_id: _answer(result, models[call_id], at)
@@ -108,7 +115,7 @@ class Bulk:
         try:
             return not self._results(batch_id, at).keys().isdisjoint(call_ids)
         except ScorerError as error:
-            if error.failure is Failure.GONE:
+            if error.failure is CallFailure.GONE:
                 return False
             raise
 
@@ -135,13 +142,13 @@ def _result(line: bytes) -> tuple[str, dict[str, Any]]:
     return call_id, result if isinstance(result, dict) else {}
 
 
-def _answer(result: Mapping[str, Any], model: str, at: datetime) -> Answer | None:
+def _answer(result: Mapping[str, Any], model: str, at: datetime) -> CallResponse | None:
     """Errored, canceled and expired requests are not billed."""
     message = result.get("message")
     if result.get("type") != "succeeded" or not isinstance(message, dict):
         return None
     raw = json.dumps(message).encode()
-    return Answer(raw, response.usage_of(raw, model, at, batch=True))
+    return CallResponse(raw, response.usage_of(raw, model, at, batch=True))
 
 
 def _created(one: Mapping[str, Any]) -> datetime:
@@ -164,8 +171,8 @@ def _size(one: Mapping[str, Any]) -> int | None:
 def _object(raw: bytes) -> dict[str, Any]:
     parsed = response.envelope(raw)
     if not parsed:
-        raise ScorerError(Failure.BUSY, "the Batch API did not answer with JSON")
+        raise ScorerError(CallFailure.BUSY, "the Batch API did not answer with JSON")
     return parsed
 
 
-_: type[Batcher] = Bulk
+_: type[BatchScorer] = ClaudeBatches

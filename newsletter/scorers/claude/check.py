@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from newsletter.domain.findings import Finding, Told, fail, ok, warn
+from newsletter.domain.findings import CheckResult, Finding, fail, ok, warn
 from newsletter.domain.http_headers import http_date
 from newsletter.domain.model import Criterion, Paper, Rubric
-from newsletter.scorers import Failure, Request, ScorerError
+from newsletter.scorers import CallFailure, ScorerError, ScoringRequest
 from newsletter.scorers.claude import prices
-from newsletter.scorers.claude.scorer import Claude
+from newsletter.scorers.claude.scorer import ClaudeScorer
 
 if TYPE_CHECKING:
     from newsletter.scorers.claude.scorer import Count
@@ -32,28 +32,30 @@ RUBRIC = Rubric(
 )
 
 
-def check(settings: Settings, timeout: float) -> Told:
-    scorer = Claude(settings, timeout=timeout)
+def check(settings: Settings, timeout: float) -> CheckResult:
+    scorer = ClaudeScorer(settings, timeout=timeout)
     readings = [1, 2] if scorer.second_opinion else [1]
     try:
-        counts = [_count(scorer, Request(RUBRIC, _papers(16), reading)) for reading in readings]
+        counts = [
+            _count(scorer, ScoringRequest(RUBRIC, _papers(16), reading)) for reading in readings
+        ]
     except ScorerError as error:
-        passing = error.failure in (Failure.BUSY, Failure.UNREACHABLE, Failure.LOST)
+        passing = error.failure in (CallFailure.BUSY, CallFailure.UNREACHABLE, CallFailure.LOST)
         fix = "try again; see status.claude.com" if passing else "mend it before the morning"
-        return Told((fail(CHECK, f"{ASKED}: {error}", fix),))
+        return CheckResult((fail(CHECK, f"{ASKED}: {error}", fix),))
     which = "the first and the second reading" if len(readings) > 1 else "a first reading"
     said = (
         f"{ASKED} took {which} of 16 papers, output schema included "
         f"({sum(count.tokens for count in counts):,} tokens of {settings.model}); "
         "it proves neither credit nor max_tokens, nor that the schema compiles"
     )
-    return Told((ok(CHECK, said), *_last_resort(scorer)), http_date(counts[0].date))
+    return CheckResult((ok(CHECK, said), *_last_resort(scorer)), http_date(counts[0].date))
 
 
-def _last_resort(scorer: Claude) -> tuple[Finding, ...]:
+def _last_resort(scorer: ClaudeScorer) -> tuple[Finding, ...]:
     """Nothing where it is there: it is needed only for a paper that the first model refuses."""
     try:
-        _count(scorer, Request(RUBRIC, _papers(1), last_resort=True))
+        _count(scorer, ScoringRequest(RUBRIC, _papers(1), last_resort=True))
     except ScorerError as error:
         said = f"{ASKED} for {prices.last_resort()}: {error}"
         fix = "papers that the model refuses end as refused; name another as last_resort"
@@ -61,7 +63,7 @@ def _last_resort(scorer: Claude) -> tuple[Finding, ...]:
     return ()
 
 
-def _count(scorer: Claude, request: Request) -> Count:
+def _count(scorer: ClaudeScorer, request: ScoringRequest) -> Count:
     return scorer.count(scorer.call(request, LONG_AGO))
 
 

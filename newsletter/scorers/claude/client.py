@@ -6,9 +6,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import visible
+from newsletter.domain.sanitize import strip_invisible
 from newsletter.network import proxy_for, tls_context
-from newsletter.scorers import Failure, ScorerError
+from newsletter.scorers import CallFailure, ScorerError
 from newsletter.scorers.claude.errors import About, Refused, proves
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import anthropic
 
 
-class Wire:
+class AnthropicClient:
     """Makes its client on first use: the library takes a second to load."""
 
     def __init__(self, key: str, base_url: str, timeout: float) -> None:
@@ -85,8 +85,8 @@ class Wire:
 def _broken(cause: BaseException | None) -> ScorerError:
     import httpx2
 
-    what = visible(f"{type(cause).__name__}: {cause}") if cause else "no connection"
+    what = strip_invisible(f"{type(cause).__name__}: {cause}") if cause else "no connection"
     never_left = httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError
     if isinstance(cause, never_left):
-        return ScorerError(Failure.UNREACHABLE, f"Anthropic cannot be reached ({what})")
-    return ScorerError(Failure.LOST, f"the connection to Anthropic broke ({what})")
+        return ScorerError(CallFailure.UNREACHABLE, f"Anthropic cannot be reached ({what})")
+    return ScorerError(CallFailure.LOST, f"the connection to Anthropic broke ({what})")

@@ -14,8 +14,8 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import visible
-from newsletter.scorers import Failure, ScorerError
+from newsletter.domain.sanitize import strip_invisible
+from newsletter.scorers import CallFailure, ScorerError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,25 +78,25 @@ def proves(refused: Refused, about: About, at: datetime) -> ScorerError:
     words = _words(refused)
     if refused.is_poor:
         reason = f"Anthropic answered {status}: {FIXES[NO_CREDIT]} ({words})"
-        return ScorerError(Failure.FATAL, reason)
+        return ScorerError(CallFailure.FATAL, reason)
     if status in BUSY or status >= SERVER_FAULTS:
         wait = retry_after(refused.retry_after, at)
         reason = f"Anthropic answered {status}: {words}"
-        return ScorerError(Failure.BUSY, reason, wait, throttled=status == TOO_MANY)
+        return ScorerError(CallFailure.BUSY, reason, wait, throttled=status == TOO_MANY)
     fix = about if status == NOT_FOUND else FIXES.get(status, "the request was refused")
     return ScorerError(_failure(refused, about), f"Anthropic answered {status}: {fix} ({words})")
 
 
-def _failure(refused: Refused, about: About) -> Failure:
+def _failure(refused: Refused, about: About) -> CallFailure:
     if refused.status == TOO_LARGE or _is_too_big(refused):
-        return Failure.TOO_LARGE
+        return CallFailure.TOO_LARGE
     # The address of something else than the vendor may say 404 to everything.
     if refused.status == NOT_FOUND and refused.from_api:
-        return Failure.GONE
+        return CallFailure.GONE
     # What another model takes the last resort may not take: that is no fault of the account.
     if refused.status == MALFORMED and about is About.LAST_RESORT:
-        return Failure.GONE
-    return Failure.FATAL
+        return CallFailure.GONE
+    return CallFailure.FATAL
 
 
 def _is_too_big(refused: Refused) -> bool:
@@ -105,8 +105,8 @@ def _is_too_big(refused: Refused) -> bool:
 
 def _words(refused: Refused) -> str:
     """The vendor's own, cut, with the id by which its support finds the request."""
-    said = visible(refused.said)[:MOST_WORDS] or "no words"
-    return f"{said}; request {visible(refused.request_id)}" if refused.request_id else said
+    said = strip_invisible(refused.said)[:MOST_WORDS] or "no words"
+    return f"{said}; request {strip_invisible(refused.request_id)}" if refused.request_id else said
 
 
 def retry_after(value: str, now: datetime) -> float | None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from newsletter.domain.sanitize import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
-    for_model,
-    rubric_for_model,
-    speaks_to_model,
+    clean_for_model,
+    clean_rubric_for_model,
+    looks_like_injection,
 )
 
 if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric
-    from newsletter.scorers import Request
+    from newsletter.scorers import ScoringRequest
 
 VERSION = 1
 """Part of the key of every stored score: raise it when a change below would change scores."""
@@ -95,7 +95,7 @@ def schema(size: int) -> dict[str, Any]:
     }
 
 
-def messages(request: Request, least_cached: int) -> dict[str, Any]:
+def messages(request: ScoringRequest, least_cached: int) -> dict[str, Any]:
     """`system` and `messages` of the call.
 
     Papers that are shared go first only where that beginning is long enough for the cache.
@@ -122,16 +122,16 @@ def _about(blocks: list[dict[str, Any]]) -> float:
     return sum(len(block["text"].encode()) for block in blocks) / BYTES_A_TOKEN
 
 
-def paper_text(request: Request) -> str:
+def paper_text(request: ScoringRequest) -> str:
     return "\n".join(
         _paper(slot, paper, suspicious=request.reading > 1) for slot, paper in request.slots.items()
     )
 
 
 def _paper(slot: str, paper: Paper, *, suspicious: bool) -> str:
-    title = for_model(paper.title, TITLE_LIMIT)
-    abstract = for_model(paper.abstract, ABSTRACT_LIMIT)
-    if suspicious and speaks_to_model(f"{paper.title}\n{paper.abstract}"):
+    title = clean_for_model(paper.title, TITLE_LIMIT)
+    abstract = clean_for_model(paper.abstract, ABSTRACT_LIMIT)
+    if suspicious and looks_like_injection(f"{paper.title}\n{paper.abstract}"):
         # Text whose every gap is marked is read as data (spotlighting, arXiv 2403.14720). The title
         # stays readable: it is short, public, and what a person would look the paper up by.
         abstract = abstract.replace(" ", "^")
@@ -148,7 +148,7 @@ def rubric_text(rubric: Rubric) -> str:
     ]
     if rubric.keywords.strip():
         parts.append(f"Keywords:\n{rubric.keywords}")
-    text = rubric_for_model("\n\n".join(part.strip() for part in parts if part.strip()))
+    text = clean_rubric_for_model("\n\n".join(part.strip() for part in parts if part.strip()))
     return f"<rubric>\n{text[:RUBRIC_LIMIT]}\n</rubric>"
 
 

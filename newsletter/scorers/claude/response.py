@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain import sanitize
 from newsletter.domain.model import Score, Usage
-from newsletter.scorers import Reading
+from newsletter.scorers import ScoredPapers
 from newsletter.scorers.claude import prices
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from newsletter.domain.model import Paper, Rubric
-    from newsletter.scorers import Request
+    from newsletter.scorers import ScoringRequest
 
 RANGES = {"r": (1, 10), "n": (1, 10), "x": (0, 9)}
 WHOLE = ("m", *RANGES)
@@ -72,10 +72,10 @@ def counted(raw: bytes) -> int | None:
     return tokens if type(tokens) is int and 0 <= tokens <= prices.MOST_TOKENS else None
 
 
-def read(request: Request, model: str, raw: bytes) -> Reading:
+def read(request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
     message = envelope(raw)
     if message.get("stop_reason") == "refusal":
-        return Reading(refused=True)
+        return ScoredPapers(refused=True)
     slots = _slots(_text(message))
     papers = request.slots
     scores, doubtful = {}, set()
@@ -89,7 +89,7 @@ def read(request: Request, model: str, raw: bytes) -> Reading:
     if _all_alike(list(scores.values()), len(papers)):
         doubtful.update(scores)
     cut_short = message.get("stop_reason") == "max_tokens" and not scores
-    return Reading(scores, frozenset(doubtful), cut_short=cut_short)
+    return ScoredPapers(scores, frozenset(doubtful), cut_short=cut_short)
 
 
 def _text(message: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ def _score(rubric: Rubric, paper: Paper, model: str, fields: dict[str, Any]) -> 
         novelty=fields["n"],
         fine=fields["x"],
         criterion=fields["m"] if label else 0,
-        comment=_labelled(label, sanitize.comment(fields["c"])),
+        comment=_labelled(label, sanitize.clean_comment(fields["c"])),
     )
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain import http_headers
-from newsletter.scorers import Answer, Batcher, Call, Failure, Reading, Scorer, ScorerError
+from newsletter.scorers import (
+    BatchScorer,
+    CallFailure,
+    CallResponse,
+    ScoredPapers,
+    Scorer,
+    ScorerError,
+    ScoringCall,
+)
 from newsletter.scorers.claude import prices, prompt
-from newsletter.scorers.claude.batch import Bulk
-from newsletter.scorers.claude.client import Wire
+from newsletter.scorers.claude.batch import ClaudeBatches
+from newsletter.scorers.claude.client import AnthropicClient
 from newsletter.scorers.claude.errors import About
 from newsletter.scorers.claude.response import counted, read, usage_of
 from newsletter.settings import SettingsError
@@ -17,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from newsletter.domain.http_headers import Allowance
+    from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.domain.model import Rubric, Usage
-    from newsletter.scorers import Request
+    from newsletter.scorers import ScoringRequest
     from newsletter.scorers.claude.prices import Facts
     from newsletter.settings import Settings
 
@@ -35,7 +43,7 @@ class Count(NamedTuple):
     """The HTTP Date of the answer."""
 
 
-class Claude:
+class ClaudeScorer:
     """Reads abstracts, sixteen a call, and judges each by the rubric."""
 
     judges = True
@@ -59,13 +67,13 @@ class Claude:
         self.model = settings.model
         self.name = f"{settings.model}/{prompt.VERSION}"
         self.second_opinion = settings.second_opinion
-        self._wire = Wire(key, settings.anthropic_base_url, timeout)
-        self.batcher: Batcher | None = Bulk(self._wire)
+        self._wire = AnthropicClient(key, settings.anthropic_base_url, timeout)
+        self.batcher: BatchScorer | None = ClaudeBatches(self._wire)
 
     def prompt(self, rubric: Rubric) -> str:
         return f"{prompt.INSTRUCTIONS}\n\n{prompt.rubric_text(rubric)}"
 
-    def call(self, request: Request, at: datetime) -> Call:
+    def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
         model = prices.last_resort() if request.last_resort else self.model
         facts = prices.facts(model)
         body = {
@@ -75,26 +83,26 @@ class Claude:
         }
         tokens, most = prompt.most_tokens(body), body["max_tokens"]
         upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_bulk)
-        return Call(request, model, body, upper, at, prompt.usual_tokens(body))
+        return ScoringCall(request, model, body, upper, at, prompt.usual_tokens(body))
 
     def connect(self) -> None:
         """Load the library and make the client; sends nothing."""
         self._wire.client()
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ScoringCall) -> CallResponse:
         about = About.LAST_RESORT if call.request.last_resort else About.MODEL
         with self._wire.proving(call.at, about):
             response = self._wire.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
-        return Answer(raw, usage_of(raw, call.model, call.at), _left(response.headers))
+        return CallResponse(raw, usage_of(raw, call.model, call.at), _left(response.headers))
 
-    def weigh(self, call: Call) -> Usage | None:
+    def weigh(self, call: ScoringCall) -> Usage | None:
         each = SECOND_OUTPUT if call.request.reading > 1 else FIRST_OUTPUT
         output = each * len(call.request.papers)
         tokens = {"input_tokens": self.count(call).tokens, "output_tokens": output}
         return prices.priced(call.model, call.at.date(), tokens)
 
-    def count(self, call: Call) -> Count:
+    def count(self, call: ScoringCall) -> Count:
         """How many tokens the prompt of the call has, for nothing. Raises ScorerError.
 
         All of the request is sent that counting takes.
@@ -106,24 +114,24 @@ class Claude:
             raw = response.read()
         tokens = counted(raw)
         if tokens is None:
-            raise ScorerError(Failure.LOST, "the count of tokens was answered without a number")
+            raise ScorerError(CallFailure.LOST, "the count of tokens was answered without a number")
         return Count(tokens, response.headers.get("date", ""))
 
-    def read(self, request: Request, model: str, raw: bytes) -> Reading:
+    def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         return read(request, model, raw)
 
 
-def _left(headers: Mapping[str, str]) -> dict[str, Allowance]:
+def _left(headers: Mapping[str, str]) -> dict[str, RateLimitStatus]:
     """platform.claude.com/docs/en/api/rate-limits: cached tokens do not count."""
     found = {}
     for ours, theirs in (("requests", "requests"), ("tokens", "input-tokens")):
         names = (f"anthropic-ratelimit-{theirs}-{what}" for what in ("limit", "remaining", "reset"))
-        if left := http_headers.read(headers, *names):
+        if left := http_headers.read_rate_limit(headers, *names):
             found[ours] = left
     return found
 
 
-def _thinking(facts: Facts, request: Request) -> dict[str, Any]:
+def _thinking(facts: Facts, request: ScoringRequest) -> dict[str, Any]:
     """How much the model may think, and room for exactly that and the answer.
 
     After an answer that never began the model thinks less and has twice the room.
@@ -144,4 +152,4 @@ def _thinking(facts: Facts, request: Request) -> dict[str, Any]:
     }
 
 
-_: type[Scorer] = Claude
+_: type[Scorer] = ClaudeScorer

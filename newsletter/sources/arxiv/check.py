@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from newsletter.domain.findings import Finding, Told, fail, ok, warn
+from newsletter.domain.findings import CheckResult, Finding, fail, ok, warn
 from newsletter.domain.http_headers import http_date
 from newsletter.network import session
 from newsletter.sources import SourceError
@@ -50,11 +50,11 @@ class _Asked:
             raise SourceError(message)
 
 
-def check(settings: Settings, timeout: float) -> Told:
+def check(settings: Settings, timeout: float) -> CheckResult:
     agent = user_agent(settings)
     api, date = _api(settings.arxiv_api_url, agent, timeout)
     time.sleep(settings.arxiv_delay_seconds)
-    return Told((api, _feed(f"{settings.arxiv_rss_url}/{CATEGORY}", agent, timeout)), date)
+    return CheckResult((api, _feed(f"{settings.arxiv_rss_url}/{CATEGORY}", agent, timeout)), date)
 
 
 def _api(url: str, agent: str, timeout: float) -> tuple[Finding, datetime | None]:

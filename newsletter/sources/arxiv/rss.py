@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from newsletter.sources import Kind
+from newsletter.sources import ListingKind
 from newsletter.sources.arxiv.atom import ATOM, well_formed
 from newsletter.sources.arxiv.transport import NoAnswerError
 
@@ -21,22 +21,22 @@ PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s+Abstract:\s*")
 
 LARGEST = 2_000
 """Items in a feed: arXiv gives no more, so a feed of that size may lack some."""
-KINDS = frozenset(kind.value for kind in Kind)
+KINDS = frozenset(kind.value for kind in ListingKind)
 
 
-class Item(NamedTuple):
+class FeedItem(NamedTuple):
     """One line of the announcement. `authors` is one text, as the feed gives it."""
 
     id: str
     version: int
-    kind: Kind
+    kind: ListingKind
     title: str
     authors: str
     abstract: str
     categories: tuple[str, ...]
 
 
-def read(body: bytes) -> list[Item]:
+def read(body: bytes) -> list[FeedItem]:
     """The items of a whole feed; none at a weekend. Raises NoAnswerError for all else."""
     root = well_formed(body)
     if root.tag == f"{ATOM}feed":
@@ -47,7 +47,7 @@ def read(body: bytes) -> list[Item]:
     raise NoAnswerError(message)
 
 
-def _item(element: Any, space: str, identity: str, text: str) -> Item:  # noqa: ANN401 - lxml has no types
+def _item(element: Any, space: str, identity: str, text: str) -> FeedItem:  # noqa: ANN401 - lxml has no types
     named = OAI_ID.fullmatch(_text(element, space + identity))
     kind = _text(element, f"{ARXIV}announce_type")
     title = _text(element, f"{space}title")
@@ -55,10 +55,10 @@ def _item(element: Any, space: str, identity: str, text: str) -> Item:  # noqa: 
         message = f"arXiv's announcement feed has an item without id, kind or title: {title!r}"
         raise NoAnswerError(message)
     terms = element.findall(f"{space}category")
-    return Item(
+    return FeedItem(
         id=named[1],
         version=int(named[2]),
-        kind=Kind(kind),
+        kind=ListingKind(kind),
         title=title,
         authors=_text(element, f"{DUBLIN_CORE}creator"),
         abstract=PREAMBLE.sub("", _text(element, space + text)),

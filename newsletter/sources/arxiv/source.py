@@ -12,10 +12,18 @@ from newsletter.domain import announcements
 from newsletter.domain.model import Paper
 from newsletter.network import proxy_for
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
-from newsletter.sources import Growing, Named, PaperSource, Progress, Queue, Queued, SourceError
+from newsletter.sources import (
+    GrowingSource,
+    ListedPaper,
+    PaperSource,
+    Progress,
+    RequestQueue,
+    SharesRequestQueue,
+    SourceError,
+)
 from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import identity, is_id, total_results
-from newsletter.sources.arxiv.transport import Answer, Line
+from newsletter.sources.arxiv.transport import ArxivResponse, ArxivTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +41,7 @@ class PartialError(SourceError):
     """arXiv says there are more papers than it gave."""
 
 
-class Arxiv:
+class ArxivSource:
     """The source of every real morning. One instance keeps the pace of one process."""
 
     def __init__(self, settings: Settings, sleep: Callable[[float], None] = real_sleep) -> None:
@@ -41,9 +49,9 @@ class Arxiv:
         self.rss_url = feed_address(settings)
         for address in (self.url, self.rss_url):
             proxy_for(address)
-        self.line = Line(user_agent(settings), settings.arxiv_delay_seconds, sleep)
+        self.line = ArxivTransport(user_agent(settings), settings.arxiv_delay_seconds, sleep)
 
-    def stand_in(self, queue: Queue) -> None:
+    def stand_in(self, queue: RequestQueue) -> None:
         self.line.queue = queue
 
     def newest(self, now: datetime) -> date:
@@ -57,10 +65,10 @@ class Arxiv:
         inside = [paper for paper in found.values() if start <= paper.published < end]
         return sorted(inside, key=lambda paper: paper.id)
 
-    def named(self, categories: Sequence[str]) -> list[Named] | None:
+    def named(self, categories: Sequence[str]) -> list[ListedPaper] | None:
         if not self.rss_url:
             return None
-        items: list[rss.Item] = []
+        items: list[rss.FeedItem] = []
 
         def check(body: bytes) -> None:
             items[:] = rss.read(body)
@@ -70,7 +78,7 @@ class Arxiv:
         if len(items) >= rss.LARGEST:
             message = f"arXiv's feed is cut off at {len(items)} items"
             raise PartialError(message)
-        return [Named(item.id, item.version, item.kind, item.categories) for item in items]
+        return [ListedPaper(item.id, item.version, item.kind, item.categories) for item in items]
 
     def by_id(self, ids: Sequence[str]) -> list[Paper]:
         # One id that is none would spoil the answer for all.
@@ -131,11 +139,11 @@ class Arxiv:
 class _Pages:
     """Stands where `arxiv.Client` expects its session, and lets only whole pages through."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: ArxivTransport) -> None:
         self.line = line
         self.total = 0
 
-    def get(self, url: str, **_headers: Any) -> Answer:  # noqa: ANN401 - we send our own
+    def get(self, url: str, **_headers: Any) -> ArxivResponse:  # noqa: ANN401 - we send our own
         start = int(parse_qs(urlsplit(url).query)["start"][0])
 
         def check(body: bytes) -> None:
@@ -200,6 +208,6 @@ def _minute(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%d%H%M}"
 
 
-_: type[PaperSource] = Arxiv
-_growing: type[Growing] = Arxiv
-_queued: type[Queued] = Arxiv
+_: type[PaperSource] = ArxivSource
+_growing: type[GrowingSource] = ArxivSource
+_queued: type[SharesRequestQueue] = ArxivSource

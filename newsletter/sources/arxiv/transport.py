@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from newsletter.network import session
-from newsletter.sources import Queue, SourceError
+from newsletter.sources import RequestQueue, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class NoAnswerError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ArxivResponse:
     """What came back; the two names are those that `arxiv.Client` reads of a response."""
 
     status_code: int
@@ -70,7 +70,7 @@ Check = Callable[[bytes], None]
 """Raises a SourceError for a body that is no answer."""
 
 
-class Line:
+class ArxivTransport:
     """Asks, checks, and asks again. Pauses follow from `delay`, the seconds between requests."""
 
     def __init__(
@@ -88,9 +88,9 @@ class Line:
         self.silence = silence
         self.free_at = 0.0
         self.turn = threading.Lock()
-        self.queue: Queue | None = None
+        self.queue: RequestQueue | None = None
 
-    def ask(self, url: str, check: Check, tries: int = TRIES) -> Answer:
+    def ask(self, url: str, check: Check, tries: int = TRIES) -> ArxivResponse:
         """The first answer that passes `check`. Raises the SourceError of the last try."""
         with self.turn:
             for attempt in range(tries - 1):
@@ -108,7 +108,7 @@ class Line:
                     self.sleep(pause)
             return self._once(url, check)
 
-    def _once(self, url: str, check: Check) -> Answer:
+    def _once(self, url: str, check: Check) -> ArxivResponse:
         if (wait := self.free_at - self.clock()) > 0:
             self.sleep(wait)
         while self.queue and (wait := self.queue.wait()) > 0:
@@ -129,7 +129,7 @@ class Line:
             pause = max(pause, error.retry_after or 10 * pause)
         return min(pause, LONGEST_PAUSE)
 
-    def _get(self, url: str) -> Answer:
+    def _get(self, url: str) -> ArxivResponse:
         import requests
         import urllib3
 
@@ -141,7 +141,7 @@ class Line:
                 opened.get(url, headers=self.headers, timeout=timeout, stream=True) as response,
             ):
                 _check_status(response.status_code, response.headers.get("Retry-After"), host)
-                return Answer(response.status_code, self._body(response.raw, host))
+                return ArxivResponse(response.status_code, self._body(response.raw, host))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if why := _no_connection(error):
                 message = (
