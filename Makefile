@@ -55,8 +55,8 @@ pytest: $(VENV)/dev.stamp
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
   && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
 
-tests/email/node_modules: tests/email/package-lock.json
-	npm ci --prefix tests/email --ignore-scripts --no-audit --no-fund --silent
+tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock.json
+	npm ci --prefix tests/render/gallery/email --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 test-large: $(VENV)/dev.stamp ## The tests with thousands where `make test` takes hundreds
@@ -66,18 +66,18 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 	@if ! { $(HAS_BROWSER); }; then \
 	  echo "check-email is skipped: it needs node 20.19 or later, npm and chromium"; \
 	else \
-	  $(MAKE) -s tests/email/node_modules && rm -rf build/mails && \
-	  $(BIN)/python -m tests.gallery build/mails && node tests/email/check.mjs build/mails; \
+	  $(MAKE) -s tests/render/gallery/email/node_modules && rm -rf build/mails && \
+	  $(BIN)/python -m tests.render.gallery.mails build/mails && node tests/render/gallery/email/check.mjs build/mails; \
 	fi
 
 check-mail-servers: $(VENV)/dev.stamp ## A day with a real Postfix, Exim and Dovecot on loopback (root, Debian)
 	$(BIN)/pytest -rs --log-cli-level=INFO tests/mail_servers/check_day.py
 
 gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page each, with pictures
-	@$(BIN)/python -m tests.gallery build/gallery
+	@$(BIN)/python -m tests.render.gallery.mails build/gallery
 	@if $(HAS_BROWSER); then \
-	  $(MAKE) -s tests/email/node_modules && node tests/email/shots.mjs build/gallery && \
-	  $(BIN)/python -m tests.gallery_pages build/gallery/pages; \
+	  $(MAKE) -s tests/render/gallery/email/node_modules && node tests/render/gallery/email/shots.mjs build/gallery && \
+	  $(BIN)/python -m tests.render.gallery.pages build/gallery/pages; \
 	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
@@ -166,7 +166,7 @@ bench-groups: $(VENV)/dev.stamp ## 100,000 deliveries in groups against one by o
 	$(BIN)/python bench/groups.py
 
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
-	$(BIN)/python -m tests.kill_scoring --kills 50
+	$(BIN)/python -m tests.simulations.kill_scoring --kills 50
 
 # Cosmic Ray has packages of its own that nothing else needs, so it does not stand in the locks.
 build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
@@ -187,6 +187,6 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build --extra scale --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## Remove what make made
-	rm -rf $(VENV) $(DEMO_OUT) build tests/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean

@@ -1,6 +1,6 @@
 """Kill the sending process again and again, and count what became of every email.
 
-A loopback SendGridMailer takes the mail and now and then loses an answer. First the process is
+A loopback SendGrid takes the mail and now and then loses an answer. First the process is
 killed at
 each step between claim and record, then at random moments, and each time it is started again. In
 the end every delivery must be accounted for and no address may have been mailed twice.
@@ -34,7 +34,7 @@ from newsletter.mailers.sendgrid.mailer import SendGridMailer  # noqa: E402
 from newsletter.store import Store  # noqa: E402
 from tests.fakes.mail import Town, settings, written  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
-from tests.fakes.trap import Trap, TrappedStore  # noqa: E402
+from tests.simulations.trap import Trap, TrappedStore  # noqa: E402
 
 THREADS = 4
 STEPS = ("before a commit", "after a commit", "before a request", "after an answer")

@@ -32,7 +32,7 @@ from newsletter.store import Store, mail_batches  # noqa: E402
 from tests.fakes.groups import SmallGroups, message  # noqa: E402
 from tests.fakes.mail import Town, settings  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
-from tests.fakes.trap import Trap, TrappedStore  # noqa: E402
+from tests.simulations.trap import Trap, TrappedStore  # noqa: E402
 
 IN_A_GROUP = 10
 LANES = 2

@@ -2,7 +2,7 @@
 
 Three workers share a PostgreSQL database; one of them is on another machine as far as the program
 can tell, and from half-way on never comes back. A loopback Anthropic scores, a loopback
-SendGridMailer
+SendGrid
 takes the mail and now and then loses an answer; the planner is killed too. In the end every paper
 must have its right score for every rubric, bought once but for what was in flight at a kill, and
 no address may have been mailed twice or forgotten. With --engine local one process does it all.
@@ -39,7 +39,7 @@ from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.database import own_database  # noqa: E402
 from tests.fakes.scoring import honest, papers  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid, Fault  # noqa: E402
-from tests.fakes.workers import Nursery, Order, settle  # noqa: E402
+from tests.simulations.workers import Nursery, Order, settle  # noqa: E402
 
 GROUP = 3
 """Rubrics of a scoring unit: the fewest that share their papers."""

@@ -2,7 +2,7 @@
 
 Each part has its own loopback server that notes when a request came.
 
-    mail       SendGridMailer calls per second; once a 429 in the middle
+    mail       SendGrid calls per second; once a 429 in the middle
     scoring    Messages API requests per minute
     arxiv      one request in so many seconds
 

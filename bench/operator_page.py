@@ -22,8 +22,8 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.busy import row
 from tests.fakes.pages import NOW, STARS, THURSDAY, desk, reader
+from tests.simulations.busy import row
 
 RUBRICS, DAYS, READERS, EACH, IN_DOUBT = 40, 250, 200, 20, 5
 HEADER = "X-Operator"

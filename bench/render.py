@@ -34,7 +34,16 @@ from newsletter.render.paper_html import PaperPieces
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import TARGET, choose, ladder
 from newsletter.render.templates import FOLDER, INLINE
-from tests.issues import CORPUS, NAV, READER, SITE, corpus_picks, digest, near_miss, pick
+from tests.render.gallery.issues import (
+    CORPUS,
+    NAV,
+    READER,
+    SITE,
+    corpus_picks,
+    digest,
+    near_miss,
+    pick,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

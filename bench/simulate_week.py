@@ -55,8 +55,8 @@ from newsletter.jobs import tasks  # noqa: E402
 from newsletter.store import Store, digests  # noqa: E402
 from newsletter.store.tables import delivery, digest, subscriber  # noqa: E402
 from tests.fakes.database import fresh_schema  # noqa: E402
-from tests.fakes.week import CALM, ON_THE_WAY, STEPS, SUNDAY, Week, live  # noqa: E402
-from tests.fakes.year import RUBRICS  # noqa: E402
+from tests.simulations.week import CALM, ON_THE_WAY, STEPS, SUNDAY, Week, live  # noqa: E402
+from tests.simulations.year import RUBRICS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

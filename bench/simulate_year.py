@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.mail import WEEKDAYS, WEEKLY
 from newsletter.store import digests
-from tests.fakes.year import (
+from tests.simulations.year import (
     GRID,
     PHASE,
     RUBRICS,

@@ -1,4 +1,4 @@
-"""arXiv, Anthropic and SendGridMailer on loopback, each in a process of its own, for the benches.
+"""arXiv, Anthropic and SendGrid on loopback, each in a process of its own, for the benches.
 
 They answer after a set latency, and count. What their processes use of the processor is not the
 newsletter's, but on a small machine it takes turns with it.
@@ -115,7 +115,7 @@ def judge(title: str, abstract: str) -> dict[str, Any]:
 
 
 class _Sink(BaseHTTPRequestHandler):
-    """Takes mail as SendGridMailer does; counts calls and recipients."""
+    """Takes mail as SendGrid does; counts calls and recipients."""
 
     protocol_version = "HTTP/1.1"
     server: _Sinks

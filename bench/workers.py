@@ -1,7 +1,7 @@
 """How much sooner a morning is over with more workers, when what it waits for is the providers.
 
 The same morning with one worker, with two, and so on: every request takes 200 ms at a loopback
-SendGridMailer and Anthropic, each worker has twelve mails under way at once (four lanes of three
+SendGrid and Anthropic, each worker has twelve mails under way at once (four lanes of three
 threads), and PostgreSQL is shared. It fails where two are not 1.6 times as fast as one, where a
 mail is doubled or lost, and with --limit where the busiest second of all workers together has more
 than 1.15 times the common pace.
@@ -32,7 +32,7 @@ from tests.fakes.anthropic import FakeAnthropic  # noqa: E402
 from tests.fakes.database import own_database  # noqa: E402
 from tests.fakes.scoring import honest  # noqa: E402
 from tests.fakes.sendgrid import FakeSendGrid  # noqa: E402
-from tests.fakes.workers import Nursery, Order, all_mails, settle  # noqa: E402
+from tests.simulations.workers import Nursery, Order, all_mails, settle  # noqa: E402
 
 LATENCY = 0.2
 PAPERS = 16

@@ -1,6 +1,6 @@
 """How requests leave: through which proxy, and which certificate authorities are believed.
 
-One rule for arXiv, Anthropic and SendGridMailer, whatever library asks:
+One rule for arXiv, Anthropic and SendGrid, whatever library asks:
 
     HTTPS_PROXY, HTTP_PROXY, ALL_PROXY   http://HOST:PORT or http://USER:PASSWORD@HOST:PORT
     NO_PROXY                             host names reached without it; a domain covers its hosts

@@ -300,8 +300,8 @@ class Settings(BaseSettings):
     sendgrid_url: WebAddress = Field(
         "https://api.sendgrid.com", description="use an http(s) address"
     )
-    sendgrid_event_key: str = Field("", description="use the public key SendGridMailer shows")
-    sendgrid_inbound_key: str = Field("", description="use the public key SendGridMailer shows")
+    sendgrid_event_key: str = Field("", description="use the public key SendGrid shows")
+    sendgrid_inbound_key: str = Field("", description="use the public key SendGrid shows")
     inbound_secret: SecretStr = Field(SecretStr(""), description="use 20 or more random letters")
     smtp_url: SecretStr = Field(
         SecretStr(""),

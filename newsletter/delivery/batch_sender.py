@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FENCE = timedelta(minutes=10)
-"""SendGridMailer withdraws a batch not later than this before its time."""
+"""SendGrid withdraws a batch not later than this before its time."""
 SLACK = timedelta(seconds=10)
 LAPSE = timedelta(minutes=10)
 """So long after its time no request can still be under way for a batch that was withdrawn."""

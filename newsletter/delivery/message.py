@@ -31,7 +31,7 @@ def one_line(text: str, length: int) -> str:
 
 
 def clean_name(text: str) -> str:
-    """A display name; SendGridMailer refuses `;` and `,`, and the rest is syntax of address
+    """A display name; SendGrid refuses `;` and `,`, and the rest is syntax of address
     fields.
     """
     return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)

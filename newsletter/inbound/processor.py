@@ -145,7 +145,7 @@ def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
 def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:
     """Whether DKIM, or SPF with the envelope, vouches for the From header's domain.
 
-    `dkim` and `spf` are fields of SendGridMailer's own. The first is no JSON and sometimes
+    `dkim` and `spf` are fields of SendGrid's own. The first is no JSON and sometimes
     nonsense, so
     only `@domain : pass` counts in it. What the mail's headers claim about this is never read.
     """

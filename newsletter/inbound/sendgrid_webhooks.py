@@ -1,4 +1,4 @@
-"""What SendGridMailer tells about sent mail: checked, understood, kept (its Event Webhook).
+"""What SendGrid tells about sent mail: checked, understood, kept (its Event Webhook).
 
 Events come late, twice, in any order and under changing ids; what they do is therefore decided
 from the set of all that is known of a mail or an address, never from the order of arrival
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 OLDEST = timedelta(hours=25)
-"""SendGridMailer repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
+"""SendGrid repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
 NEWEST = timedelta(minutes=10)
 BIGGEST = 10 * 2**20
 LATEST_SECOND = 4_102_444_800
@@ -195,7 +195,7 @@ def _text(told: dict[str, Any], name: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether it can be a public key as SendGridMailer shows it: base64 of SPKI DER, elliptic
+    """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, elliptic
     curve.
     """
     return _key(text) is not None
@@ -233,7 +233,7 @@ def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: d
     """Take one post of Inbound Parse with `send_raw`: stored, and worked off later.
 
     The door checks the secret in its path, and the signature once a key is set; what fails there,
-    and StoreError here, is answered 503: SendGridMailer repeats 5xx for three days and drops mail
+    and StoreError here, is answered 503: SendGrid repeats 5xx for three days and drops mail
     at
     once, in silence, on 4xx. A post without a mail in it is taken and dropped.
     """
@@ -250,7 +250,7 @@ def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: d
 
 
 def _envelope(raw: bytes) -> tuple[str, list[str]]:
-    """Sender and recipients, as SendGridMailer's mail server heard them."""
+    """Sender and recipients, as SendGrid's mail server heard them."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

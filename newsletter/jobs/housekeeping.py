@@ -226,7 +226,7 @@ def compare_lists(app: App, now: datetime) -> None:
         return
     done = sync(app.store, app.lists, now, app.stop)
     log.info(
-        "SendGridMailer's lists: %d learned, %d told, %d freed",
+        "SendGrid's lists: %d learned, %d told, %d freed",
         done.learned,
         done.told,
         done.lifted,

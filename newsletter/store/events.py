@@ -143,7 +143,7 @@ def pages(told: Iterable[Event]) -> Iterator[list[Event]]:
 
 
 def reader_of(tx: Connection, message_id: str) -> str | None:
-    """Whose mail it is that left in a group and that SendGridMailer gave this Message-ID."""
+    """Whose mail it is that left in a group and that SendGrid gave this Message-ID."""
     return tx.scalar(select(delivery.c.subscriber_id).where(delivery.c.message_id == message_id))
 
 
@@ -225,7 +225,7 @@ def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
 
 
 def _name(tx: Connection, told: Event) -> None:
-    """A mail of a group has no name of ours: replies name it as SendGridMailer did."""
+    """A mail of a group has no name of ours: replies name it as SendGrid did."""
     if told.smtp_id:
         tx.execute(
             update(delivery)

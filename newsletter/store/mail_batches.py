@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 8
 """Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
 WITHDRAWN = 10
-"""Batches that SendGridMailer holds back at once, until the time they were to be sent."""
+"""Batches that SendGrid holds back at once, until the time they were to be sent."""
 GROUP_LOCK = 0x67726F757073
 LOST = "the sending process ended, or fell silent, before an answer came"
 
@@ -125,7 +125,7 @@ def hours(tx: Connection, digest_id: int) -> list[SendHour]:
 def has_room(tx: Connection, *, fenced: bool) -> bool:
     """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
 
-    Of those with a batch no more than SendGridMailer would withdraw beside those it holds back
+    Of those with a batch no more than SendGrid would withdraw beside those it holds back
     already.
     """
     if tx.dialect.name == "postgresql":
@@ -315,7 +315,7 @@ def doubt(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
 
 
 def proven(tx: Connection, group_id: str, now: datetime) -> None:
-    """An event of one of its mails came: SendGridMailer takes a request as a whole or not at all.
+    """An event of one of its mails came: SendGrid takes a request as a whole or not at all.
 
     One that was withdrawn all the same is out: who waits for the next try must not get it twice.
     """

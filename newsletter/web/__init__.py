@@ -5,7 +5,7 @@
     joining.py      /subscribe /confirm   double opt-in
     leaving.py      /unsubscribe          a button for people, one-click for mail programs
     preferences.py  /preferences          rubric, hour, days, pause, erase
-    hooks.py        /hooks/...            what SendGridMailer reports
+    hooks.py        /hooks/...            what SendGrid reports
     operator.py     /operator             figures, queues, previews: off by default
     health.py       /healthz /readyz
     metrics.py      /metrics              counts for Prometheus

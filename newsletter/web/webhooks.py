@@ -1,4 +1,4 @@
-"""Where SendGridMailer reports what became of a mail, and brings what readers reply.
+"""Where SendGrid reports what became of a mail, and brings what readers reply.
 
 The rules are in webhooks.py and inbox.py; this is the door. What can be known from the head of a
 request is asked before its body is read, and few large bodies are read at once.
@@ -73,7 +73,7 @@ def events(desk: Site) -> Callable[[Request], Awaitable[Response]]:
 def inbound(desk: Site) -> Callable[[Request], Awaitable[Response]]:
     """Mail that came in, by Inbound Parse: stored, answered, and worked off afterwards.
 
-    Whatever is wrong with the secret or the signature is answered 503: SendGridMailer repeats that
+    Whatever is wrong with the secret or the signature is answered 503: SendGrid repeats that
     for
     three days, but drops a mail for good, and in silence, on 4xx.
     """
@@ -117,7 +117,7 @@ async def _batches(
 
 
 def _signed(request: Request) -> tuple[str, str]:
-    """Signature and timestamp of SendGridMailer's, empty where there are none."""
+    """Signature and timestamp of SendGrid's, empty where there are none."""
     return request.headers.get(SIGNATURE, ""), request.headers.get(TIMESTAMP, "")
 
 

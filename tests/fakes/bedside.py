@@ -18,7 +18,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.workers import Nursery, Order, all_digests, settle
+from tests.simulations.workers import Nursery, Order, all_digests, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""SendGridMailer as its own description makes it: Prism (stoplight.io/prism), which nobody here
+"""SendGrid as its own description makes it: Prism (stoplight.io/prism), which nobody here
 wrote.
 
 It refuses what breaks the description, and answers the rest by chance within it.
@@ -30,9 +30,12 @@ START_SECONDS = 60
 def missing() -> str:
     """What is not here that Prism needs; empty when it can run."""
     if not SPEC.is_file():
-        return "SendGridMailer's description of its API is not beside this tree"
+        return "SendGrid's description of its API is not beside this tree"
     if not shutil.which("node") or not PROGRAM.is_file():
-        return "Prism is not installed; run: npm ci --prefix tests/email --ignore-scripts"
+        return (
+            "Prism is not installed; run: "
+            "npm ci --prefix tests/render/gallery/email --ignore-scripts"
+        )
     return ""
 
 

@@ -23,8 +23,8 @@ from newsletter.scoring.workload import new_listings
 from newsletter.sources import ListingKind
 from newsletter.store import digests
 from newsletter.store import papers as shelf
-from tests import issues
 from tests.fakes.sky import Clock, Sky, SkySource, Submission
+from tests.render.gallery import issues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""SendGridMailer on loopback: takes mail over real HTTP, and misbehaves on request."""
+"""SendGrid on loopback: takes mail over real HTTP, and misbehaves on request."""
 
 from __future__ import annotations
 

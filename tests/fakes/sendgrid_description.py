@@ -1,4 +1,4 @@
-"""SendGridMailer's own description of its API (OpenAPI), as the judge of every request in the
+"""SendGrid's own description of its API (OpenAPI), as the judge of every request in the
 suite.
 
 It is not in the tree. Where it lies beside it, stand-ins ask here about each request that comes in,
@@ -62,4 +62,4 @@ def judge(handler: HttpHandler, raw: bytes) -> None:
     if "pytest" not in sys.modules or not SPEC.is_file():
         return
     if wrong := violation(handler.command, handler.path, handler.headers, raw):
-        handler.server.fake.violations.append(f"against SendGridMailer's description: {wrong}")
+        handler.server.fake.violations.append(f"against SendGrid's description: {wrong}")

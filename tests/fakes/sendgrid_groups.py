@@ -1,4 +1,4 @@
-"""SendGridMailer's batches, scheduled sends and personalizations, by the rules it documents."""
+"""SendGrid's batches, scheduled sends and personalizations, by the rules it documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SendGridMailer's suppression lists on loopback: paged, changeable, and refusing on request."""
+"""SendGrid's suppression lists on loopback: paged, changeable, and refusing on request."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What SendGridMailer refuses, by its documentation: every stand-in of it asks here first.
+"""What SendGrid refuses, by its documentation: every stand-in of it asks here first.
 
-twilio.com/docs/sendgrid/api-reference; `tests/test_sendgrid_rules.py` holds these tables against
+twilio.com/docs/sendgrid/api-reference; `tests/mailers/test_sendgrid_rules.py` holds these tables
+against
 the vendor's own description where that is present.
 """
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(NamedTuple):
-    """An answer that takes nothing; `field` is where SendGridMailer points to."""
+    """An answer that takes nothing; `field` is where SendGrid points to."""
 
     status: int
     message: str
@@ -203,7 +204,7 @@ def _matches(known: str, path: str) -> bool:
 
 
 def _query(query: str, table: Table) -> Iterator[Refusal]:
-    """SendGridMailer may pass over a name that it does not know, but then nobody meant it."""
+    """SendGrid may pass over a name that it does not know, but then nobody meant it."""
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in table:
             yield Refusal(400, "unknown parameter", name)

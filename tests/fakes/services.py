@@ -1,4 +1,4 @@
-"""Real services over one PostgreSQL database, an arXiv and a SendGridMailer on loopback."""
+"""Real services over one PostgreSQL database, an arXiv and a SendGrid on loopback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ categories: [{category}]
 
 
 class Town:
-    """A database, an arXiv and a SendGridMailer, and the services that were started over them."""
+    """A database, an arXiv and a SendGrid, and the services that were started over them."""
 
     def __init__(
         self, folder: Path, database: str, arxiv: FakeArxiv, post: FakeSendGrid, **more: str

@@ -1,4 +1,4 @@
-"""SendGridMailer's side of a signed webhook: keys, signatures, events."""
+"""SendGrid's side of a signed webhook: keys, signatures, events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECOND = int(START.timestamp())
 
 
 class Signer:
-    """One key pair; `public` is what SendGridMailer's page shows."""
+    """One key pair; `public` is what SendGrid's page shows."""
 
     def __init__(self) -> None:
         self._private = ec.generate_private_key(ec.SECP256R1())
@@ -30,7 +30,7 @@ class Signer:
 
 
 def told(event: str, number: int = 1, **more: Any) -> dict[str, Any]:
-    """One event about `reader<number>`, as SendGridMailer writes it."""
+    """One event about `reader<number>`, as SendGrid writes it."""
     given = {
         "event": event,
         "email": f"reader{number}@example.org",

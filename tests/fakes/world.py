@@ -18,7 +18,7 @@ CORPUS = "shared/corpus"
 
 
 def by_sendgrid(url: str) -> dict[str, str]:
-    """What an installation needs to mail by a SendGridMailer at that address."""
+    """What an installation needs to mail by a SendGrid at that address."""
     return {
         "NEWSLETTER_MAILER": "sendgrid",
         "NEWSLETTER_SENDGRID_URL": url,

@@ -1,1 +1,1 @@
-"""Mail through SendGridMailer's Web API v3."""
+"""Mail through SendGrid's Web API v3."""

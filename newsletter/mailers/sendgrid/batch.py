@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 40.0
 MOST_BYTES = 25 * 10**6
-"""SendGridMailer takes less than 30 MB; our count of bytes leaves out some commas."""
+"""SendGrid takes less than 30 MB; our count of bytes leaves out some commas."""
 MOST_WORDS, MOST_ARGS = 10_000, 10_000
 """Bytes of one reader's substitutions and custom arguments."""
 PLACE = re.compile(r"personalizations\.(\d+)\b")
@@ -65,7 +65,7 @@ class SendGridBatches(SendGridMailer):
         try:
             return str(json.loads(answer.body)["batch_id"])
         except (ValueError, KeyError, TypeError):
-            message = "SendGridMailer named no batch; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGrid named no batch; check NEWSLETTER_SENDGRID_URL"
             raise SendError(Verdict.HALT, message) from None
 
     def withdraw(self, batch_id: str) -> bool:
@@ -114,7 +114,7 @@ class SendGridBatches(SendGridMailer):
             raise judged from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGridMailer cannot be reached: {reason}"
+            message = f"SendGrid cannot be reached: {reason}"
             raise SendError(Verdict.UNSENT, message) from None
 
 

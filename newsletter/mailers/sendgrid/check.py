@@ -1,4 +1,4 @@
-"""What SendGridMailer tells about key, mail, domain and webhooks. Free and harmless: questions
+"""What SendGrid tells about key, mail, domain and webhooks. Free and harmless: questions
 (GET), and
 one mail in sandbox mode, which nobody gets.
 
@@ -102,23 +102,23 @@ class SendGridCheck:
             fix = (
                 f"Settings > Mail Settings > Event Webhook: add {url}, with Signature Verification"
             )
-            yield fail(check, "SendGridMailer reports to no address of ours", fix)
+            yield fail(check, "SendGrid reports to no address of ours", fix)
             return
         yield self._event_settings(check, ours[0])
 
     def _event_settings(self, check: str, row: dict[str, Any]) -> Finding:
         if missing := [name for name in TOLD if row.get(name) is not True]:
             fix = "switch these events on in Settings > Mail Settings > Event Webhook"
-            return warn(check, f"SendGridMailer does not report {', '.join(missing)}", fix)
+            return warn(check, f"SendGrid does not report {', '.join(missing)}", fix)
         key = str(row.get("public_key") or "")
         ours = [one.strip() for one in self._settings.sendgrid_event_key.split(",")]
         if not key:
             fix = "switch Signature Verification on and set NEWSLETTER_SENDGRID_EVENT_KEY"
-            return warn(check, "SendGridMailer does not say that it signs", fix)
+            return warn(check, "SendGrid does not say that it signs", fix)
         if key not in ours:
-            fix = "copy the key SendGridMailer shows to NEWSLETTER_SENDGRID_EVENT_KEY"
-            return fail(check, "SendGridMailer signs with another key than the one set here", fix)
-        return ok(check, "SendGridMailer reports to us, signed with our key")
+            fix = "copy the key SendGrid shows to NEWSLETTER_SENDGRID_EVENT_KEY"
+            return fail(check, "SendGrid signs with another key than the one set here", fix)
+        return ok(check, "SendGrid reports to us, signed with our key")
 
     def _inbound(self) -> Iterator[Finding]:
         secret = self._settings.inbound_secret.get_secret_value()
@@ -134,7 +134,7 @@ class SendGridCheck:
             return
         rows = [row for row in _list(told, "result") if row.get("hostname") == host]
         if not rows:
-            yield fail(check, f"SendGridMailer takes no mail for {host}", right)
+            yield fail(check, f"SendGrid takes no mail for {host}", right)
         elif _url(rows[0]) != f"{self._settings.public_url}{INBOUND}{secret}":
             yield fail(check, f"mail for {host} goes to another address than ours", right)
         elif rows[0].get("send_raw") is not True:
@@ -156,7 +156,7 @@ class SendGridCheck:
             raise _refused(error.status_code) from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-            message = f"SendGridMailer cannot be reached: {reason}"
+            message = f"SendGrid cannot be reached: {reason}"
             raise CheckError(message) from None
         self._note(answer.headers)
         if answer.status_code != OK:
@@ -164,7 +164,7 @@ class SendGridCheck:
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            message = "SendGridMailer's answer is no JSON; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGrid's answer is no JSON; check NEWSLETTER_SENDGRID_URL"
             raise CheckError(message) from None
 
     def _note(self, headers: Any) -> None:  # noqa: ANN401 - the library is untyped
@@ -187,10 +187,10 @@ def _rights(scopes: Sequence[str]) -> Finding:
 
 def _refused(status: int) -> CheckError:
     if status == UNAUTHORIZED:
-        return CheckError("SendGridMailer refused the key (401)")
+        return CheckError("SendGrid refused the key (401)")
     if status == FORBIDDEN:
         return _NotAllowedError("the key has not the right to look there (403)")
-    return CheckError(f"SendGridMailer answered {status}")
+    return CheckError(f"SendGrid answered {status}")
 
 
 def _unseen(check: str, error: CheckError, right: str) -> Finding:

@@ -1,4 +1,4 @@
-"""SendGridMailer's HTTP client: one client, one reading of Retry-After, no redirects, one TLS
+"""SendGrid's HTTP client: one client, one reading of Retry-After, no redirects, one TLS
 context.
 """
 
@@ -55,7 +55,7 @@ def _opener(host: str) -> urllib.request.OpenerDirector:
 
 
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
-    """SendGridMailer's client with a time limit and without redirects. It is given neither by
+    """SendGrid's client with a time limit and without redirects. It is given neither by
     itself.
     """
     from python_http_client.client import Client, Response

@@ -1,4 +1,4 @@
-"""Mail through SendGridMailer's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
+"""Mail through SendGrid's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
 
 Which failure proves what is in `docs/delivery.md`. The one fact behind it: urllib wraps what goes
 wrong until the request is wholly written in URLError; what goes wrong later comes as it is.
@@ -35,7 +35,7 @@ AMBIGUOUS = frozenset({408})
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 THIS_RECIPIENT = re.compile(r"personalizations(\.\d+)?(\.to\b.*)?")
 # Click tracking would rewrite the unsubscribe link, in the plain text as well; subscription
-# tracking would add a List-Unsubscribe of SendGridMailer's own.
+# tracking would add a List-Unsubscribe of SendGrid's own.
 NO_TRACKING = {
     "click_tracking": {"enable": False, "enable_text": False},
     "open_tracking": {"enable": False},
@@ -67,7 +67,7 @@ class SendGridMailer:
         self.allowance: RateLimitStatus | None = None
 
     def send(self, email: Email) -> str:
-        """Hand over one email and return SendGridMailer's X-Message-Id."""
+        """Hand over one email and return SendGrid's X-Message-Id."""
         return self.post(payload(email))
 
     def post(self, request: dict[str, Any]) -> str:
@@ -97,10 +97,10 @@ class SendGridMailer:
             self.allowance = http_headers.read_rate_limit(headers, *RATE_HEADERS) or self.allowance
             raise self.judge(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
-            message = f"SendGridMailer cannot be reached: {error.reason}"
+            message = f"SendGrid cannot be reached: {error.reason}"
             raise SendError(Verdict.UNSENT, message) from None
         except (OSError, HTTPException) as error:
-            message = f"no whole answer from SendGridMailer: {error!r}"
+            message = f"no whole answer from SendGrid: {error!r}"
             raise SendError(Verdict.UNKNOWN, message) from None
         self.allowance = (
             http_headers.read_rate_limit(response.headers, *RATE_HEADERS) or self.allowance
@@ -111,7 +111,7 @@ class SendGridMailer:
         """What an answer that is not 202 proves."""
         errors = _errors(body)
         said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
-        reason = f"SendGridMailer answered {status}" + (f": {said}" if said else "")
+        reason = f"SendGrid answered {status}" + (f": {said}" if said else "")
         if status == TOO_MANY:
             return SendError(Verdict.THROTTLED, reason, retry_after(headers, self._clock()))
         if status >= SERVER_ERROR or status in AMBIGUOUS:

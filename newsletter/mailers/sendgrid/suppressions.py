@@ -1,4 +1,4 @@
-"""SendGridMailer's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
+"""SendGrid's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
 
 twilio.com/docs/sendgrid/api-reference: `GET /v3/suppression/...` with limit and offset,
 `/v3/asm/suppressions/global`. The key needs the right "Suppressions" besides "Mail Send".
@@ -88,14 +88,14 @@ def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
         if gone and error.status_code == NOT_THERE:
             return b""
         hint = "; give SENDGRID_API_KEY the right Suppressions" * (error.status_code in FORBIDDEN)
-        message = f"SendGridMailer answered {error.status_code} about its suppression lists{hint}"
+        message = f"SendGrid answered {error.status_code} about its suppression lists{hint}"
         raise SuppressionListsError(message) from None
     except (OSError, HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
-        message = f"SendGridMailer's suppression lists cannot be reached: {reason}"
+        message = f"SendGrid's suppression lists cannot be reached: {reason}"
         raise SuppressionListsError(message) from None
     if answer.status_code not in SUCCESS:
-        message = f"SendGridMailer answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"
+        message = f"SendGrid answered {answer.status_code}; check NEWSLETTER_SENDGRID_URL"
         raise SuppressionListsError(message)
     return bytes(answer.body)
 
@@ -106,7 +106,7 @@ def _rows(body: bytes) -> list[Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
-        message = "SendGridMailer's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
+        message = "SendGrid's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
         raise SuppressionListsError(message)
     return found
 

@@ -26,7 +26,7 @@ Ask = Callable[[str, str], list[str]]
 
 SENDGRID_MX = "mx.sendgrid.net"
 SELECTORS = ("s1", "s2")
-"""What SendGridMailer signs with where nothing else was chosen."""
+"""What SendGrid signs with where nothing else was chosen."""
 FREE_MAIL = re.compile(
     r"(gmail|googlemail|outlook|hotmail|live|msn|yahoo|ymail|aol|icloud|me|mac|gmx|web|proton"
     r"|protonmail|mail|qq|163|126|yandex)\.[a-z.]{2,6}"
@@ -35,7 +35,7 @@ SPF = re.compile(r"v=spf1( |$)", re.IGNORECASE)
 DMARC = re.compile(r"\s*v\s*=\s*DMARC1\s*(;|$)", re.IGNORECASE)
 POLICY = re.compile(r"\bp\s*=\s*(none|quarantine|reject)\b", re.IGNORECASE)
 SILENT = "ask again; see the name servers of this machine, or set NEWSLETTER_DNS_SERVER"
-AT_SENDGRID = "Settings > Sender Authentication at SendGridMailer shows it"
+AT_SENDGRID = "Settings > Sender Authentication at SendGrid shows it"
 
 
 def sender(domain: str) -> Finding | None:
@@ -116,7 +116,7 @@ def by_provider(ask: Ask, wanted: Sequence[DnsRecord]) -> Iterator[Finding]:
 
 
 def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
-    """DKIM by SendGridMailer's usual names, where its own word is not to be had: `why`."""
+    """DKIM by SendGrid's usual names, where its own word is not to be had: `why`."""
     yield warn(
         "spf",
         f"not looked at: {why}",
@@ -127,7 +127,7 @@ def by_selectors(ask: Ask, domain: str, why: str) -> Iterator[Finding]:
     records = [_by_its_name(ask, host) for host in hosts]
     missing = [record.host for record in records if not record.stands]
     if missing:
-        fix = "set the CNAMEs that SendGridMailer shows for your domain"
+        fix = "set the CNAMEs that SendGrid shows for your domain"
         yield fail("dkim", f"nothing at {', '.join(missing)}", fix, *records)
     else:
         yield ok("dkim", f"keys at {', '.join(hosts)}", *records)
@@ -154,7 +154,7 @@ def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_ima
         return warn(
             "replies",
             f"nobody reads what is answered to {host}: neither replies nor mailto: unsubscribe",
-            "set NEWSLETTER_INBOUND_SECRET (SendGridMailer's Inbound Parse) or NEWSLETTER_IMAP_URL",
+            "set NEWSLETTER_INBOUND_SECRET (SendGrid's Inbound Parse) or NEWSLETTER_IMAP_URL",
             *([] if host == from_domain else [wanted]),
         )
     found = ask(host, "MX")
@@ -165,11 +165,11 @@ def reply_mx(ask: Ask, host: str, from_domain: str, *, by_sendgrid: bool, by_ima
             return ok("replies", f"{host} takes mail", *stands)
         return fail("replies", f"{host} takes no mail: it has no MX", "set its MX to your server")
     if servers == [SENDGRID_MX]:
-        return ok("replies", f"{host} leads to SendGridMailer's Inbound Parse", *stands)
+        return ok("replies", f"{host} leads to SendGrid's Inbound Parse", *stands)
     if servers and host == from_domain:
         return fail(
             "replies",
-            f"{host} leads to {', '.join(servers)}, not to SendGridMailer",
+            f"{host} leads to {', '.join(servers)}, not to SendGrid",
             f"give replies a host of their own: NEWSLETTER_REPLY_DOMAIN=in.{host}, and its MX",
             DnsRecord(f"in.{host}", "MX", f"10 {SENDGRID_MX}"),
         )

@@ -1,4 +1,4 @@
-"""Whether our pages and hooks answer at the address readers and SendGridMailer reach them by."""
+"""Whether our pages and hooks answer at the address readers and SendGrid reach them by."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _hook(check: str, path: str, status: int, right: int) -> Finding:
     if status == right:
         return ok(check, f"{path} turns away what is not signed ({status})")
     if status in REDIRECTS:
-        said = f"{path} is led elsewhere ({status}), and SendGridMailer does not follow"
+        said = f"{path} is led elsewhere ({status}), and SendGrid does not follow"
         return fail(check, said, "let the proxy hand it on as it is")
     if status == NOT_THERE:
         said = f"{path} is off in the service that runs (404)"

@@ -65,7 +65,7 @@ delivery = Table(
     Column("group_id", String(32)),
     # Which mailer it was handed to, by its name in the settings.
     Column("mailer", String(16), nullable=False, default="", server_default=""),
-    # As SendGridMailer named it: replies to a grouped mail bear no token, only this.
+    # As SendGrid named it: replies to a grouped mail bear no token, only this.
     Column("message_id", String(200)),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),

@@ -1,0 +1,198 @@
+"""The service wakes when its clock was set, and ends although a job hangs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
+from starlette.applications import Starlette
+
+from newsletter.jobs.daemon import watch
+from newsletter.jobs.scheduler import scheduler, wake
+from newsletter.jobs.watchdog import SILENT_SECONDS, SchedulerWatchdog
+from newsletter.web.server import answer, listening
+from tests.fakes.world import World
+
+ROOT = Path(__file__).parents[2]
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
+LATER = timedelta(hours=20)
+
+
+class Times:
+    """A wall clock that may be set, and one that only goes on."""
+
+    wall = 1_760_000_000.0
+    steady = 1000.0
+
+
+class Bell(BackgroundScheduler):
+    """A scheduler that is never started; jobs are what matters."""
+
+
+@pytest.fixture
+def bell():
+    """One job that repeats and one at a fixed hour, both many hours away."""
+    made = Bell(timezone=UTC)
+    at = datetime.now(UTC) + LATER
+    made.add_job(print, "interval", minutes=5, next_run_time=at, id="serve")
+    made.add_job(print, "cron", hour=3, next_run_time=at, id="night")
+    return made
+
+
+def soon(bell: Bell) -> set[str]:
+    limit = datetime.now(UTC) + timedelta(minutes=1)
+    return {job.id for job in bell.get_jobs() if job.next_run_time < limit}
+
+
+@contextmanager
+def watched(bell: Bell, times: Times):
+    stop, pulse = threading.Event(), SchedulerWatchdog(lambda: times.steady)
+    given = {"wall": lambda: times.wall, "steady": lambda: times.steady, "glance_seconds": 0.01}
+    thread = threading.Thread(target=watch, args=(stop, bell, pulse), kwargs=given)
+    thread.start()
+    try:
+        yield pulse, thread
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def wait_for(what) -> bool:
+    pause = threading.Event()
+    return any(what() or pause.wait(0.02) for _ in range(500))
+
+
+def test_what_repeats_is_due_at_once_and_what_has_its_hour_is_not(bell):
+    wake(bell)
+    assert soon(bell) == {"serve"}
+
+
+class Idle:
+    """Mornings of which only the names matter."""
+
+    def lead(self) -> None: ...
+
+    def make(self) -> None: ...
+
+    def serve(self) -> None: ...
+
+
+def test_mail_leaves_at_the_hour_whenever_the_service_was_started():
+    """Counted from a start at 06:58:13, seven o'clock would be served at 07:03:13."""
+    made = scheduler(Idle())
+    jobs = {job.id: job for job in made.get_jobs()}
+    assert soon(made) == {"lead", "make", "serve"}
+    started = datetime(2026, 11, 23, 6, 58, 13, tzinfo=UTC)
+    for name in ("make", "serve"):
+        told = jobs[name].trigger.get_next_fire_time(started, started)
+        assert told == datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+        jobs[name].modify(next_run_time=datetime.now(UTC) + LATER)
+    wake(made)
+    assert soon(made) == {"lead", "make", "serve"}
+
+
+def test_09_what_a_job_calls_for_is_done_at_once(bell):
+    times = Times()
+    with watched(bell, times) as (pulse, _):
+        pulse.called.set()
+        assert wait_for(lambda: soon(bell) == {"serve"})
+        assert not pulse.called.is_set()
+
+
+@pytest.mark.parametrize("jump", [-7200, 86400])
+def test_23_a_clock_that_is_set_wakes_the_scheduler(bell, caplog, jump):
+    times = Times()
+    with watched(bell, times):
+        times.wall += jump
+        assert wait_for(lambda: soon(bell) == {"serve"})
+    assert f"the clock was set by {jump:+d} seconds" in caplog.text
+
+
+def test_time_that_passes_and_a_small_correction_wake_nobody(bell, caplog):
+    times = Times()
+    with watched(bell, times) as (pulse, _):
+        for _ in range(20):
+            times.wall += 100
+            times.steady += 100
+            pulse.beat()
+        times.wall += 59
+        threading.Event().wait(0.2)
+    assert soon(bell) == set()
+    assert "was set" not in caplog.text
+
+
+def test_a_scheduler_that_is_silent_is_ended(bell, caplog):
+    times = Times()
+    with watched(bell, times) as (pulse, thread):
+        times.steady += SILENT_SECONDS + 1
+        times.wall += SILENT_SECONDS + 1
+        thread.join(10)
+        assert pulse.ended.is_set()
+    assert "has not woken for 3 minutes" in caplog.text
+
+
+@contextmanager
+def hanging(folder: Path, what: str):
+    world = World(folder, NEWSLETTER_SOURCE="sample", PYTHONPATH=str(ROOT), HANGS=what)
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.fakes.quick_serve", "--no-web"],
+        cwd=world.folder,
+        env=world.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_job_that_hangs_keeps_the_process_from_ending_for_the_grace_period_only(tmp_path):
+    with hanging(tmp_path, "round") as process:
+        assert any("it hangs" in said for said in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+        assert "not all work came to its end in 1 seconds; it is taken up" in process.stderr.read()
+
+
+def test_a_service_that_hangs_ends_by_itself_with_the_reason(tmp_path):
+    with hanging(tmp_path, "lead") as process:
+        assert process.wait(40) == 1
+        said = process.stderr.read()
+    assert "the scheduler has not woken for 0 minutes" in said
+    assert "start the service again" in said
+
+
+def test_a_stop_before_the_pages_listen_for_signals_is_heard():
+    """Until uvicorn takes signals over they only set the event: a process that waited for another
+    would be killed after its grace."""
+    stop = threading.Event()
+    stop.set()
+    with listening("127.0.0.1", 0) as door:
+        pages = threading.Thread(target=answer, args=(Starlette(), door, stop), daemon=True)
+        pages.start()
+        pages.join(20)
+        assert not pages.is_alive()
+
+
+def test_a_stop_right_after_the_start_ends_the_service(tmp_path):
+    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    with world.begin("serve", "--port", "0", "--no-schedule") as process:
+        assert any("pages at" in said for said in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_nothing_to_serve_is_wrong_usage(tmp_path):
+    done = World(tmp_path).newsletter("serve", "--no-web", "--no-schedule")
+    assert (done.status, "leave nothing to serve" in done.err) == (2, True)

@@ -1,0 +1,130 @@
+"""Five weeks of an arXiv with all its ways: each paper is in one digest of each rubric, once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from datetime import date, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from newsletter.domain.announcements import announcement, following
+from newsletter.domain.model import DayKind
+from newsletter.scoring.workload import new_listings
+from newsletter.store import digests
+from tests.fakes.sky import Submission, Version, withdrawal
+from tests.ingest.test_poll import HOUR, House
+from tests.render.gallery import issues
+
+FIRST = date(2025, 10, 20)
+"""Two weeks later the clocks change."""
+NAMES = ("cs.AI", "cs.CL", "cs.LG")
+WIDE = replace(issues.RUBRIC, slug="wide", categories=NAMES)
+NARROW = replace(issues.RUBRIC, slug="narrow", categories=("cs.CL",))
+
+
+def calendar(count):
+    days = [FIRST]
+    while len(days) < count:
+        days.append(following(days[-1]))
+    return days
+
+
+def submission(rng, number, index, days):
+    """Mostly a plain paper; some are held, lag, get cross-listed, replaced or withdrawn."""
+    window = announcement(days[index])
+    submitted = window.start + (window.end - window.start) * rng.random()
+    made = Submission(f"2510.{number:05d}", submitted.replace(microsecond=0), (NAMES[number % 3],))
+    ahead = days[min(index + rng.choice([1, 2, 7, 12]), len(days) - 1)]
+    kind = rng.randrange(12)
+    if kind == 0:
+        return replace(made, announced=ahead)
+    if kind == 1:
+        return replace(made, lag=rng.choice([1, 3, 11]) * HOUR)
+    if kind == 2:
+        return replace(made, crosses=((ahead, NAMES[(number + 1) % 3]),))
+    if kind == 3:
+        return replace(made, versions=(Version(ahead, 2, {"title": "Better"}),))
+    if kind == 4:
+        return replace(made, versions=(withdrawal(ahead),))
+    return made
+
+
+def build(house, rng, days):
+    """A world of trouble on most days."""
+    sky = house.sky
+    sky.feedless.clear()
+    sky.holidays.add(days[9])
+    sky.delays |= {days[4]: 6 * HOUR, days[17]: 30 * HOUR}
+    for day in rng.sample(days, 6):
+        sky.stale |= {(day, name) for name in rng.sample(NAMES, 2)}
+    sky.feedless |= set(rng.sample(days, 3))
+    for index in range(len(days)):
+        for number in range(index * 10, index * 10 + 10):
+            sky.add(submission(rng, number, index, days))
+
+
+def freeze(house, rubric, day):
+    found = new_listings(SimpleNamespace(store=house.store), rubric, day)
+    made = issues.digest(tuple(issues.Pick(one.paper, None, late=one.late) for one in found))
+    coverage = replace(made.coverage, papers=tuple(one.paper.id for one in found))
+    kind = DayKind.NORMAL if found else DayKind.NOTHING_ANNOUNCED
+    with house.store.begin() as tx:
+        made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
+        digests.freeze(tx, made, house.clock())
+    return [one.paper.id for one in found]
+
+
+def live(house, day, sent):
+    """A day of the service: the wide digest at once, the other at ten o'clock, looks in between."""
+    house.clock.now = max(house.clock.now, announcement(day).public_from)
+    end = announcement(following(day)).public_from
+    whole = False
+    while house.clock.now < end and not whole:
+        whole = try_once(house, day)
+    if not whole:
+        return
+    sent["wide"] += freeze(house, WIDE, day)
+    for hours in (1, 4, 5, 9, 13, 20):
+        if house.clock.now + hours * HOUR < end:
+            house.clock.now += hours * HOUR
+            house.again()
+        if hours == 5:
+            sent["narrow"] += freeze(house, NARROW, day)
+
+
+def try_once(house, day):
+    assert house.source.newest(house.clock()) == day
+    before = house.clock.now
+    try:
+        house.fetch()
+    except house.waits as wait:
+        house.clock.now = max(wait.ask_at, before + timedelta(minutes=1))
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_every_paper_is_in_one_digest_of_each_rubric(store, seed):
+    rng = random.Random(seed)  # noqa: S311 - a fixed course of events, no secret
+    house = House(store, *NAMES, since=FIRST)
+    days = calendar(26)
+    build(house, rng, days)
+    sent = {"wide": [], "narrow": []}
+    for day in days:
+        live(house, day, sent)
+    settled = announcement(days[-8]).start
+    for name, categories in (("wide", NAMES), ("narrow", ("cs.CL",))):
+        due = {
+            one.id
+            for one in house.sky.submissions
+            if house.sky.mailing(one) < days[-7]
+            and one.submitted < settled
+            and set(one.categories) & set(categories)
+        }
+        twice = [key for key, count in Counter(sent[name]).items() if count > 1]
+        assert twice == []
+        assert sorted(due - set(sent[name])) == []
+        assert len(due) > 40

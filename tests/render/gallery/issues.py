@@ -1,0 +1,228 @@
+"""Digests to render: a day of the corpus with its labels, or as many papers as a test wants."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, date, datetime
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain.model import (
+    NANOS_PER_DOLLAR,
+    Coverage,
+    Criterion,
+    DayKind,
+    Digest,
+    NearMiss,
+    Outcome,
+    Paper,
+    Pick,
+    Rubric,
+    Score,
+    Usage,
+)
+from newsletter.render import Navigation, RenderedReader, SiteInfo
+from newsletter.render.size_budget import SizePlan
+from tests.fakes.arxiv import paper_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus"
+DAY = date(2025, 9, 23)
+SITE = SiteInfo(
+    "arXiv digest", "1 Example Street, Springfield, EX 00000, USA", "https://news.example"
+)
+NAV = Navigation(
+    issue_url="https://news.example/archive/foundation-models/2025-09-23/",
+    previous=("22 Sep", "https://news.example/archive/foundation-models/2025-09-22/"),
+    month=("September 2025", "https://news.example/archive/foundation-models/2025-09/"),
+    next=("24 Sep", "https://news.example/archive/foundation-models/2025-09-24/"),
+)
+READER = RenderedReader(
+    email="ada@example.org",
+    since=date(2025, 9, 3),
+    unsubscribe_url="https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+    preferences_url="https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+)
+CRITERIA = (
+    Criterion(1, "Model architecture", "Mixture of experts, transformers; not applications."),
+    Criterion(2, "Compression and efficiency", "Sparsity, quantisation, low rank."),
+    Criterion(3, "Representation learning", "How networks encode what they learn."),
+)
+RUBRIC = Rubric(
+    slug="foundation-models",
+    title="Foundation models",
+    categories=("cs.LG", "cs.AI"),
+    criteria=CRITERIA,
+    preface="Find the papers that a friend would enjoy.",
+)
+USAGE = Usage(
+    "gpt-5",
+    input_tokens=76_776,
+    output_tokens=79_041,
+    input_nanos=NANOS_PER_DOLLAR // 10,
+    output_nanos=79 * NANOS_PER_DOLLAR // 100,
+)
+
+
+@cache
+def corpus_papers(day: str) -> dict[str, Paper]:
+    with gzip.open(CORPUS / f"papers-{day}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return {paper.id: paper for paper in map(paper_of, map(json.loads, lines))}
+
+
+@cache
+def corpus_picks(day: str) -> tuple[Pick, ...]:
+    papers = corpus_papers(day)
+    rows = map(json.loads, (CORPUS / f"labels-{day}.jsonl").read_text("utf-8").splitlines())
+    return tuple(
+        Pick(papers[row["id"].rpartition("v")[0]], _score(row))
+        for row in rows
+        if row["relevance"] is not None
+    )
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(
+        paper_id=row["id"].rpartition("v")[0],
+        model="gpt-5",
+        relevance=row["relevance"],
+        novelty=row["novelty"],
+        comment=row["comment"],
+    )
+
+
+def paper(number: int = 1, **changed: Any) -> Paper:
+    values: dict[str, Any] = {
+        "id": f"2509.{number:05d}",
+        "version": 1,
+        "title": f"A sparse mixture of experts, part {number}",
+        "authors": ("Ada Lovelace", "Charles Babbage"),
+        "abstract": "Large models are costly. We propose a sparse one. It costs 50% less.",
+        "primary_category": "cs.LG",
+        "categories": ("cs.LG",),
+        "published": datetime(2025, 9, 22, 12, tzinfo=UTC),
+        "updated": datetime(2025, 9, 22, 12, tzinfo=UTC),
+    }
+    return Paper(**(values | changed))
+
+
+def pick(number: int = 1, relevance: int = 8, novelty: int = 7, **changed: Any) -> Pick:
+    chosen = paper(number, **changed)
+    score = Score(
+        chosen.id, "gpt-5", relevance, novelty, comment="Model architecture: a sparse MoE."
+    )
+    return Pick(chosen, score)
+
+
+def many(picks: tuple[Pick, ...], count: int) -> tuple[Pick, ...]:
+    """`count` picks: the given ones, and again with new ids when they run out."""
+
+    def renamed() -> Iterator[Pick]:
+        for place, each in enumerate(cycle(picks)):
+            if place < len(picks):
+                yield each
+            else:
+                values = {name: getattr(each.paper, name) for name in Paper.__slots__}
+                yield Pick(Paper(**values | {"id": f"2510.{place:05d}"}), each.score)
+
+    return tuple(islice(renamed(), count))
+
+
+def digest(picks: tuple[Pick, ...] = (), **changed: Any) -> Digest:
+    announced = changed.pop("announced", 964)
+    values: dict[str, Any] = {
+        "rubric": RUBRIC,
+        "date": DAY,
+        "kind": DayKind.NORMAL if picks else DayKind.NOTHING_MET,
+        "picks": picks,
+        "near_misses": (),
+        "coverage": Coverage(
+            announced=announced,
+            outcomes={Outcome.SCORED: announced - 3, Outcome.REFUSED: 1, Outcome.FAILED: 2},
+            by_category={"cs.LG": 601, "cs.AI": 540},
+        ),
+        "usage": (USAGE,),
+        "prompt": "",
+    }
+    return Digest(**(values | changed))
+
+
+def near_miss(number: int = 900) -> NearMiss:
+    chosen = pick(number, 8, 6)
+    assert chosen.score
+    return NearMiss(chosen.paper, chosen.score, "novelty 6, your bar is 7")
+
+
+MAILS: dict[str, dict[str, Any]] = {
+    "confirm": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "confirm_url": "https://news.example/confirm/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+        "refuse_url": "https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0w",
+    },
+    "goodbye": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "resubscribe_url": "https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJl",
+    },
+    "preferences": {
+        "rubric": "Foundation models",
+        "email": "ada@example.org",
+        "lines": ["07:00 in Europe/Berlin, Monday to Friday", "at most 20 papers, whole cards"],
+        "preferences_url": READER.preferences_url,
+        "unsubscribe_url": READER.unsubscribe_url,
+    },
+    "help": {
+        "reason": "Your reply was not understood, and nothing was changed.",
+        "words": [("unsubscribe", "no further mail"), ("pause 2 weeks", "a rest, then mail again")],
+        "preferences_url": READER.preferences_url,
+        "unsubscribe_url": READER.unsubscribe_url,
+    },
+    "alert": {
+        "headline": "2 things need a hand",
+        "sections": [
+            (
+                "Scoring failed",
+                "foundation-models of 2025-09-23, stars of 2025-09-23",
+                "Anthropic answered 401: check ANTHROPIC_API_KEY",
+                "The digest is held back and what was paid for is kept. It is tried again.",
+                ["newsletter run --date 2025-09-23"],
+                "2025-09-23 00:05 UTC",
+            ),
+            (
+                "The disk is nearly full",
+                "/srv/newsletter/var",
+                "0.8 GB are free where /srv/newsletter/var lies.",
+                "On a full disk the database can't be written. Make room.",
+                ["du -xh --max-depth=1 /srv/newsletter/var"],
+                "2025-09-22 21:40 UTC",
+            ),
+        ],
+        "ended": ["Replies wait for you"],
+    },
+}
+
+
+def frame_values(count: int) -> dict[str, Any]:
+    """What the digest's own template is filled with, around `count` papers of the corpus."""
+    from markupsafe import Markup
+
+    from newsletter.render.digest_email import around
+    from newsletter.render.paper_html import PaperPieces
+    from newsletter.render.paper_view import entries
+    from newsletter.render.templates import Templates
+
+    picks = many(corpus_picks("2025-09-23"), count) if CORPUS.exists() else ()
+    picks = picks or tuple(pick(number) for number in range(1, count + 1))
+    listed = entries(picks[:count], judged=True)
+    macros = Templates().macros("digest/pieces.html")
+    html = PaperPieces(listed, macros, NAV.issue_url, "Also").html(
+        SizePlan(count, count, 600, count, 5)
+    )
+    issue = digest(picks[:count], near_misses=(near_miss(),))
+    return {**around(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros

@@ -1,0 +1,164 @@
+"""Every mail in every state, as files and one page to look at:
+`python -m tests.render.gallery.mails FOLDER`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from html import escape
+from pathlib import Path
+
+from newsletter.domain.mail import Format
+from newsletter.domain.model import Coverage, DayKind, Digest, Outcome, Pick, Score, Usage
+from newsletter.render import RenderedReader, Renderer
+from tests.render.gallery.issues import (
+    CORPUS,
+    MAILS,
+    NAV,
+    READER,
+    RUBRIC,
+    SITE,
+    USAGE,
+    corpus_picks,
+    digest,
+    many,
+    near_miss,
+    paper,
+    pick,
+)
+
+HOSTILE = "<script>alert(1)</script></mj-text></td> {{ 7*7 }} \u202eevil\u202c \x07 \"'& 100 %"
+HEBREW = "למידה עמוקה של ייצוגים דלילים ברשתות נוירונים"
+ARABIC = "تعلم عميق للشبكات العصبية"
+State = tuple[Digest, Format, int | None]
+
+
+def picks(count: int) -> tuple[Pick, ...]:
+    """Papers of a real day where the corpus is at hand, invented ones elsewhere."""
+    if not count:
+        return ()
+    real = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(pick(n) for n in range(1, 49))
+    return many(real, count)
+
+
+def local(count: int) -> Digest:
+    ranked = tuple(
+        Pick(each.paper, Score(each.paper.id, "local", None, None, similarity=0.61 - place / 80))
+        for place, each in enumerate(picks(count))
+    )
+    return digest(ranked, judged=False, usage=())
+
+
+def hostile() -> Digest:
+    """Every place that shows outside text, poisoned."""
+    bad = paper(7, title=HOSTILE, authors=(HOSTILE, HOSTILE), abstract=HOSTILE * 40)
+    long = paper(8, title="W" * 100_000, authors=("W" * 100_000,), abstract="W" * 100_000)
+    score = Score(bad.id, "m", 9, 8, comment=HOSTILE)
+    rubric = dataclasses.replace(RUBRIC, title=HOSTILE, categories=(HOSTILE,))
+    both = (
+        Pick(bad, score, followed=HOSTILE),
+        Pick(long, dataclasses.replace(score, comment="W" * 999)),
+    )
+    return digest(both, rubric=rubric, near_misses=(near_miss(),), prompt=HOSTILE)
+
+
+def right_to_left() -> Digest:
+    names = ("יוסף כהן", "فاطمة الزهراء", "Ada Lovelace")
+    return digest(tuple(pick(n, title=t, authors=names) for n, t in enumerate((HEBREW, ARABIC), 1)))
+
+
+def marked() -> Digest:
+    """Spreads, a followed author, a late arrival, an unread paper, two models, a spent budget."""
+    score = Score("2509.00001", "m", 8, 7, comment="Compression: ternary weights.")
+    disputed = dataclasses.replace(score, relevance_spread=(7, 9), novelty_spread=(6, 8))
+    return digest(
+        (
+            Pick(paper(1), disputed, followed="Ada Lovelace", late=True),
+            Pick(paper(2), score),
+            Pick(paper(3), None, followed="Charles Babbage"),
+        ),
+        near_misses=tuple(near_miss(900 + n) for n in range(5)),
+        usage=(USAGE, Usage("claude-haiku-5-5", 9_000, 800, 0, 0, 9_000_000, 4_000_000, 2_000_000)),
+        coverage=Coverage(
+            announced=430,
+            outcomes={
+                Outcome.SCORED: 400,
+                Outcome.REFUSED: 1,
+                Outcome.FAILED: 2,
+                Outcome.UNSCORED_BUDGET: 20,
+                Outcome.EXCLUDED: 7,
+            },
+            by_category={"cs.LG": 300, "cs.AI": 210},
+            late=12,
+            unread=tuple(f"2509.{n:05d}" for n in range(23)),
+        ),
+    )
+
+
+def long_names() -> Digest:
+    names = tuple(f"Maximiliane-Friederike Oberhuber-Łukasiewicz {n}" for n in range(395))
+    title = "Supercalifragilisticexpialidocious" * 3 + " and a title that goes on for long" * 8
+    return digest(tuple(pick(n, title=title, authors=names) for n in range(1, 4)))
+
+
+def states() -> dict[str, State]:
+    near = tuple(near_miss(900 + n) for n in range(5))
+    sized = {f"picks-{n:03d}": digest(picks(n), near_misses=near) for n in (1, 20, 48, 180, 400)}
+    days = {
+        "day-nothing-met": digest((), near_misses=near),
+        "day-nothing-announced": digest((), kind=DayKind.NOTHING_ANNOUNCED, coverage=Coverage(0)),
+        "day-batch-late": digest((), kind=DayKind.BATCH_LATE, coverage=Coverage(0), usage=()),
+        "day-scoring-failed": digest((), kind=DayKind.SCORING_FAILED, usage=()),
+        "ranked-locally": local(20),
+        "hostile": hostile(),
+        "right-to-left": right_to_left(),
+        "marked": marked(),
+        "long-names": long_names(),
+    }
+    found: dict[str, State] = {
+        name: (issue, Format.FULL, None) for name, issue in {**sized, **days}.items()
+    }
+    found["format-brief"] = (digest(picks(48)), Format.BRIEF, None)
+    found["format-titles"] = (digest(picks(48)), Format.TITLES, None)
+    found["at-most-20"] = (digest(picks(48)), Format.FULL, 20)
+    return found
+
+
+def rendered() -> dict[str, tuple[str, str, str]]:
+    """Subject, HTML and text of every state, by name."""
+    renderer = Renderer(SITE)
+    reader: dict[str, RenderedReader] = {
+        "hostile": dataclasses.replace(READER, name=HOSTILE),
+        "long-names": dataclasses.replace(READER, name="Maximiliane " * 40),
+    }
+    mails = {}
+    for name, (issue, fmt, most) in states().items():
+        copy = renderer.digest(issue, NAV, fmt, most)
+        mails[name] = (copy.subject, *copy.for_reader(reader.get(name, READER)))
+    return mails | {f"mail-{name}": renderer.mail(name, **values) for name, values in MAILS.items()}
+
+
+def write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, (subject, html, text) in rendered().items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+        pictures = "".join(
+            f'<a href="{name}-{width}-{scheme}.png"><img loading="lazy" alt="{width} px, {scheme}" '
+            f'src="{name}-{width}-{scheme}.png" height="300"></a> '
+            for width in (375, 700)
+            for scheme in ("light", "dark")
+        )
+        rows.append(
+            f'<h2 id="{name}">{name}</h2><p>{escape(subject)}<br>{len(html.encode()):,} bytes · '
+            f'<a href="{name}.html">HTML</a> · <a href="{name}.txt">text</a></p><p>{pictures}</p>'
+        )
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Gallery</title>'
+    page = head + "".join(rows)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    print(f"{len(rows)} mails in {folder}; open {folder / 'index.html'}")  # noqa: T201 - a command
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

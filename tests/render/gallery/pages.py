@@ -1,0 +1,157 @@
+"""Every page in every state, served and pictured: `python -m tests.render.gallery.pages FOLDER`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+from contextlib import contextmanager
+from datetime import date, timedelta
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newsletter.domain.announcements import following
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.model import DayKind
+from newsletter.store import Store, digests, subscribers
+from newsletter.web.app import create_app
+from tests.fakes.browser import served
+from tests.fakes.chromium import AXE, FOUND, Tab, chromium
+from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, desk, issue, paper, reader
+from tests.render.gallery.mails import HOSTILE, states
+from tests.simulations import busy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST = date(2025, 8, 4)
+HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+OPERATOR = "X-Operator"
+LOOKS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
+
+
+def issues(store: Store) -> dict[str, date]:
+    """One digest for each state of the mail gallery, on days that follow each other."""
+    day, days = FIRST, {}
+    for name, (made, _, _) in states().items():
+        if made.kind in HELD or name.startswith(("format", "at-most")):
+            continue
+        rubric = dataclasses.replace(made.rubric, slug=STARS.slug, public=True)
+        with store.begin() as tx:
+            digests.freeze(tx, dataclasses.replace(made, rubric=rubric, date=day), NOW)
+        days[name], day = day, following(day)
+    return days
+
+
+def people(store: Store) -> dict[str, str]:
+    """The pages that belong to one reader, by name."""
+    found = {}
+    for number, state in enumerate(SubscriberState):
+        person = reader(store, email=f"{state}@example.org", id=f"{number + 1:032x}", state=state)
+        if state is SubscriberState.UNSUBSCRIBED:
+            with store.begin() as tx:
+                subscribers.unsubscribe(tx, person.id, "reply", NOW)
+        found[f"preferences-{state}"] = LINKS.preferences_url(person.id)
+        found[f"leave-{state}"] = LINKS.unsubscribe_url(person.id)
+        found[f"confirm-{state}"] = LINKS.confirm_url(person.id)
+    odd = reader(store, email=f"{'long' * 15}@example.org", id="f" * 32, rubric=HOSTILE[:60])
+    found["preferences-odd"] = LINKS.preferences_url(odd.id)
+    found["leave-odd"] = LINKS.unsubscribe_url(odd.id)
+    found["leave-test"] = LINKS.unsubscribe_url(TEST_READER)
+    return found
+
+
+def troubles(store: Store) -> None:
+    """What waits for the operator."""
+    person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
+    busy.doubt(store, person)
+    for who in (person, None):
+        busy.reply(store, who, HOSTILE)
+    busy.alert(store, what=HOSTILE, command="newsletter status")
+
+
+class Vouched:
+    """The application behind a proxy that names its user."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        named = (OPERATOR.lower().encode(), b"ada")
+        await self._app({**scope, "headers": [*scope["headers"], named]}, receive, send)
+
+
+@contextmanager
+def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A served archive: its address, and the path of every page by name."""
+    store = Store(f"sqlite:///{folder / 'gallery.db'}")
+    store.migrate()
+    days = issues(store)
+    issue(store, SECRET, days["picks-048"], [paper("secret", "A private matter")])
+    troubles(store)
+    last = max(days.values())
+    pages = {
+        "home": "/",
+        "days": "/archive/stars/",
+        "days-none": "/archive/models/",
+        "month": f"/archive/stars/{FIRST:%Y-%m}/",
+        **{f"issue-{name}": f"/archive/stars/{day}/" for name, day in days.items()},
+        "issue-private": LINKS.issue_url(SECRET, days["picks-048"]),
+        "issue-to-come": f"/archive/stars/{following(last)}/",
+        "search": "/search?q=language+model",
+        "search-empty": "/search",
+        "search-nothing": "/search?q=%3Cscript%3E",
+        "not-found": "/archive/nowhere/",
+        **people(store),
+        "leave-unknown": "/unsubscribe/nobody",
+        "confirm-unknown": "/confirm/nobody",
+        "operator": "/operator?said=resent",
+        "operator-preview": "/operator/preview/stars",
+        "operator-preview-none": "/operator/preview/models",
+    }
+    pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
+    clock = Clock(NOW + timedelta(days=1))
+    work = desk(store, clock=clock)
+    settings = work.settings.model_copy(update={"operator_header": OPERATOR})
+    with served(Vouched(create_app(dataclasses.replace(work, settings=settings)))) as web:
+        yield f"http://127.0.0.1:{web.port}", pages
+    store.close()
+
+
+def write(folder: Path) -> list[str]:
+    """Picture every page; the faults found on the way: too wide, or a barrier axe-core knows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, faults = [], []
+    with (
+        tempfile.TemporaryDirectory() as spare,
+        gallery(Path(spare)) as (home, pages),
+        chromium(Path(spare) / "profile") as pipe,
+    ):
+        tab = Tab(pipe)
+        for name, path in pages.items():
+            shots = []
+            for width, scheme in LOOKS:
+                file = f"page-{name}-{width}-{scheme}.png"
+                tab.look(width, scheme)
+                tab.open(home + path)
+                if tab.too_wide:
+                    faults.append(f"{file}: {tab.too_wide} px too wide")
+                if AXE.is_file():
+                    faults += [f"{file}: {barrier}" for barrier in tab.barriers()]
+                (folder / file).write_bytes(tab.picture())
+                shots.append(f'<a href="{file}"><img src="{file}" height="300" alt=""></a>')
+            rows.append(f"<h2>{escape(name)}</h2><p>{' '.join(shots)}</p>")
+    head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pages</title>'
+    (folder / "pages.html").write_text(head + "".join(rows), encoding="utf-8")
+    return faults
+
+
+if __name__ == "__main__":
+    if not FOUND:
+        sys.exit("there is no Chromium here: apt-get install chromium")
+    target = Path(sys.argv[1])
+    found = write(target)
+    print(f"open {target / 'pages.html'}")  # noqa: T201 - a command
+    sys.exit("\n".join(found) or 0)

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import date
+
+import pytest
+from bs4 import BeautifulSoup
+
+from newsletter.domain.mail import Format
+from newsletter.domain.model import Coverage, DayKind, Outcome, Pick, Score, Usage
+from newsletter.render import Navigation, Rendered, RenderedReader, Renderer
+from tests.render.gallery import issues
+from tests.render.gallery.issues import NAV, READER, SITE, digest, near_miss, paper, pick
+
+needs_corpus = pytest.mark.skipif(not issues.CORPUS.exists(), reason="the corpus is not here")
+RENDERER = Renderer(SITE)
+
+
+def show(issue, fmt=Format.FULL, max_papers=None, nav=NAV) -> tuple[Rendered, BeautifulSoup, str]:
+    rendered = RENDERER.digest(issue, nav, fmt, max_papers)
+    html, text = rendered.for_reader(READER)
+    return rendered, BeautifulSoup(html, "lxml"), text
+
+
+def words(node) -> str:
+    return " ".join(node.get_text(" ").replace("\xa0", " ").split())
+
+
+@needs_corpus
+def test_a_real_day_shows_every_paper_in_order_with_its_scores():
+    picks = issues.corpus_picks("2025-09-23")
+    _, page, text = show(digest(picks))
+    cards = page.find_all("h3")[: len(picks)]
+    assert [card.a["href"] for card in cards] == [each.paper.abs_url for each in picks]
+    for number, (card, each) in enumerate(zip(cards, picks, strict=True), 1):
+        assert words(card).startswith(f"{number}. ")
+        scores = words(card.find_next("p", class_="s"))
+        assert scores == f"Relevance {each.score.relevance}/10 Novelty {each.score.novelty}/10"
+        assert each.paper.abs_url in text
+
+
+def test_the_subject_is_the_title_and_has_count_and_date():
+    rendered, page, _ = show(digest((pick(1), pick(2))))
+    assert rendered.subject == "Foundation models: 2 papers · 23 Sep 2025"
+    assert page.title.get_text() == rendered.subject
+
+
+def test_one_paper_is_one_paper():
+    rendered, page, text = show(digest((pick(1),)))
+    assert "1 paper ·" in rendered.subject
+    assert "1 papers" not in words(page) + text
+
+
+def test_the_cost_table_adds_models_and_tells_what_is_uncertain():
+    second = Usage("haiku", 10, 5, input_nanos=1_000_000_000, uncertain_nanos=20_000_000)
+    _, page, text = show(digest((pick(1),), usage=(issues.USAGE, second)))
+    table = page.find("caption", string=re.compile("Tokens and cost")).parent
+    rows = [
+        [cell.get_text() for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")
+    ]
+    assert rows[0][1:] == ["Prompt", "Completion", "Total"]
+    assert ["gpt-5: tokens", "76,776", "79,041", "155,817"] in rows
+    assert ["All models: tokens", "76,786", "79,046", "155,832"] in rows
+    assert ["All models: cost", "$1.10", "$0.79", "$1.89"] in rows
+    assert ["Uncertain, at most", "", "", "$0.02"] in rows
+    assert "Uncertain, at most" in text
+
+
+@pytest.mark.parametrize(
+    ("usage", "cells"),
+    [
+        ((), ["$0.00", "$0.00", "$0.00"]),
+        ((Usage("m", 9, 9, 0, 0, 4_200_000, 1_000_000),), ["$0.0042", "$0.0010", "$0.0052"]),
+        ((Usage("m", 9, 9, 0, 0, 990_000_000, 3_000_000),), ["$0.9900", "$0.0030", "$0.9930"]),
+        ((issues.USAGE,), ["$0.10", "$0.79", "$0.89"]),
+    ],
+)  # fmt: skip
+def test_money_is_never_shown_as_nothing(usage, cells):
+    _, page, _ = show(digest((pick(1),), usage=usage))
+    row = page.find("th", string="Cost").parent
+    assert [cell.get_text() for cell in row.find_all("td")] == cells
+
+
+def test_a_spread_a_followed_author_and_a_late_arrival_are_marked():
+    score = Score("2509.00001", "m", 8, 7, comment="why", relevance_spread=(7, 9))
+    marked = Pick(paper(1), score, followed="Ada Lovelace", late=True)
+    _, page, text = show(digest((marked,)))
+    for shown in (words(page), " ".join(text.split())):
+        assert "Relevance 8/10 (7–9)" in shown  # noqa: RUF001
+        assert "By Ada Lovelace, whom you follow" in shown
+        assert "Late arrival" in shown
+
+
+def test_eight_authors_are_named_and_the_others_counted():
+    names = tuple(f"Author {number}" for number in range(1, 39))
+    _, page, _ = show(digest((pick(1, authors=names),)))
+    assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 30 more"
+    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3 and 35 more"
+    _, page, _ = show(digest((pick(1, authors=names[:4]),)))
+    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3, Author 4"
+    _, page, _ = show(digest((pick(1, authors=names[:9]),)))
+    assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 1 more"
+
+
+def test_what_was_ranked_locally_says_so_and_shows_no_score():
+    score = Score("2509.00001", "local", None, None, similarity=0.423)
+    local = digest((Pick(paper(1), score),), judged=False, usage=())
+    _, page, text = show(local)
+    for shown in (words(page), " ".join(text.split())):
+        assert "anked locally, not read by a model; novelty not judged" in shown
+        assert "Rank 1" in shown
+        assert "1 closest" in shown
+        assert "961 read" not in shown
+        assert "Similarity 0.42" in shown
+        assert not re.search(r"\d\s*/\s*[12]0\b", shown)
+        assert not re.search(r"(relevance|novelty) \d", shown, re.IGNORECASE)
+    assert "Ranked locally" in words(page.find("caption"))
+    assert "Closest to your rubric" in words(page.find("h3").find_previous("h2"))
+
+
+def test_an_unread_paper_of_a_followed_author_has_no_score():
+    _, page, text = show(digest((Pick(paper(1), None, followed="Ada Lovelace"),)))
+    assert "Not scored" in words(page.find("p", class_="s"))
+    assert "Not scored" in text
+
+
+def test_a_reader_who_wants_fewer_papers_is_told_about_the_others():
+    rendered, page, text = show(digest(tuple(pick(n) for n in range(1, 6))), max_papers=2)
+    assert rendered.subject.startswith("Foundation models: 2 of 5 papers")
+    assert len([h for h in page.find_all("h3") if h.a]) == 2
+    assert "3 more papers met your bar" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("fmt", list(Format))
+def test_every_format_names_every_paper_once(fmt):
+    picks = tuple(pick(n, abstract="We show it. " * 90) for n in range(1, 9))
+    _, page, text = show(digest(picks), fmt)
+    below = [a["href"] for a in page.find_all("a", href=re.compile("/abs/"))]
+    assert {each.paper.abs_url for each in picks} == set(below)
+    assert all(text.count(each.paper.abs_url) == 1 for each in picks)
+    assert ("We show it." in words(page)) is (fmt is not Format.TITLES)
+
+
+def test_the_receipt_tells_what_became_of_every_paper():
+    coverage = Coverage(
+        announced=20,
+        outcomes={Outcome.SCORED: 16, Outcome.REFUSED: 1, Outcome.UNSCORED_BUDGET: 3},
+        by_category={"cs.LG": 15, "cs.AI": 9},
+        late=2,
+        unread=("2509.1", "2509.2", "2509.3"),
+    )
+    _, page, text = show(digest((pick(1),), coverage=coverage))
+    for shown in (words(page), " ".join(text.split())):
+        assert "Announced, late arrivals included 20" in shown
+        assert "Read and scored 16" in shown
+        assert "Refused by the model 1" in shown
+        assert "budget was spent 3" in shown
+        assert "cs.LG 15, cs.AI 9" in shown
+        assert "2 late arrivals" in shown
+        assert "2509.1, 2509.2, 2509.3" in shown
+
+
+def test_near_misses_have_their_scores_under_a_bar_that_is_said_once():
+    _, page, text = show(digest((pick(1),), near_misses=(near_miss(900), near_miss(901))))
+    for shown in (words(page), " ".join(text.split())):
+        assert shown.lower().count("your bar") == 1
+        assert "our bar: relevance 7, novelty 7" in shown
+        assert shown.count("Relevance 8/10, Novelty 6/10") == 2
+    assert page.find("a", href="https://arxiv.org/pdf/2509.00900")
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "sentence"),
+    [
+        (DayKind.NOTHING_MET, "no match in 961 papers", "reached your bar"),
+        (DayKind.NOTHING_ANNOUNCED, "arXiv announced nothing", "announced no paper"),
+        (DayKind.BATCH_LATE, "arXiv is late", "not published this day"),
+        (DayKind.SCORING_FAILED, "not scored yet", "could not be scored"),
+    ],
+)
+def test_days_that_are_not_normal_say_which(kind, subject, sentence):
+    rendered, page, text = show(digest((), kind=kind, near_misses=(near_miss(),)))
+    assert subject in rendered.subject
+    assert 20 <= len(rendered.subject) <= 60
+    assert sentence in words(page)
+    assert sentence in " ".join(text.split())
+    relevant = re.search(r"\b0 relevant", words(page) + text)
+    assert bool(relevant) is (kind is DayKind.NOTHING_MET)
+    assert ("961 read" in words(page)) is (kind is DayKind.NOTHING_MET)
+
+
+def test_figures_that_do_not_add_up_are_not_hidden():
+    _, page, _ = show(digest((pick(1),), coverage=Coverage(9, {Outcome.SCORED: 4})))
+    assert "do not add up" in words(page)
+
+
+def test_the_prompt_stands_at_the_end_and_else_its_fingerprint():
+    _, page, text = show(digest((pick(1),), prompt="You are a reader.\n\n# Bands"))
+    assert "You are a reader." in words(page)
+    assert "You are a reader." in text
+    _, page, text = show(digest((pick(1),), prompt="x " * 60_000))
+    assert issues.RUBRIC.fingerprint[:12] in words(page)
+    assert page.find("a", href=f"{NAV.issue_url}#prompt")
+    _, page, _ = show(digest((pick(1),)))
+    assert "Sparsity, quantisation, low rank." in words(page)
+
+
+def test_the_footer_has_what_law_and_courtesy_ask():
+    _, page, text = show(digest((pick(1),)))
+    for shown in (words(page), " ".join(text.split())):
+        assert "ada@example.org subscribed on 3 September 2025 to Foundation models" in shown
+        assert "reply with the word “unsubscribe”" in shown
+        assert SITE.postal_address in shown
+        assert "thank you to arXiv" in shown
+    assert page.find("a", href=READER.unsubscribe_url).get_text() == "Unsubscribe"
+    for url in (READER.unsubscribe_url, READER.preferences_url, NAV.issue_url, NAV.month[1]):
+        assert page.find("a", href=url)
+        assert url in text
+
+
+def test_a_first_issue_has_no_previous_day():
+    _, page, _ = show(digest((pick(1),)), nav=Navigation(NAV.issue_url))
+    assert "→" not in words(page)
+
+
+def test_a_copy_is_a_substitution_that_escapes():
+    rendered = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL)
+    reader = dataclasses.replace(
+        READER, name="<b>Bo</b>", unsubscribe_url="https://n.example/u?a=1&b=2", since=None
+    )
+    html, text = rendered.for_reader(reader)
+    assert "&lt;b&gt;Bo&lt;/b&gt; (ada@example.org)" in html
+    assert 'href="https://n.example/u?a=1&amp;b=2"' in html
+    assert "https://n.example/u?a=1&b=2" in text
+    assert "\x02" not in html + text
+
+
+def test_no_paper_can_forge_a_placeholder():
+    forged = "\x02unsubscribe_url\x03 {{ reader.unsubscribe_url }}"
+    _, page, text = show(digest((pick(1, title=forged, abstract=forged),)))
+    token = READER.unsubscribe_url
+    assert text.count(token) == 1
+    assert str(page).count(token) == 1
+
+
+def test_the_same_digest_gives_the_same_bytes():
+    issue = digest(tuple(pick(n) for n in range(1, 30)), near_misses=(near_miss(),))
+    first = RENDERER.digest(issue, NAV, Format.FULL)
+    again = Renderer(SITE).digest(issue, NAV, Format.FULL)
+    assert (first.subject, first.html, first.text) == (again.subject, again.html, again.text)
+
+
+def test_a_long_rubric_title_leaves_the_subject_readable():
+    rubric = dataclasses.replace(
+        issues.RUBRIC, title="Everything about\n\u202emixture of experts " * 9
+    )
+    subject = RENDERER.digest(digest((pick(1),), rubric=rubric), NAV, Format.FULL).subject
+    assert len(subject) <= 60
+    assert subject.endswith(": 1 paper · 23 Sep 2025")
+    assert "\n" not in subject
+    assert "\u202e" not in subject
+
+
+def test_a_reader_without_a_date_is_still_addressed():
+    reader = RenderedReader(
+        "bo@example.org", date(2025, 1, 2), "https://a.example", "https://b.example", "Bo"
+    )
+    html, text = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL).for_reader(reader)
+    assert "Bo (bo@example.org) subscribed" in html
+    assert "Bo (bo@example.org)\nsubscribed on 2 January 2025 to\nFoundation models." in text
+
+
+def test_what_was_scanned_and_what_was_announced_is_one_figure_where_they_are_equal():
+    whole = Coverage(20, {Outcome.SCORED: 20})
+    _, page, text = show(digest((pick(1),), coverage=whole))
+    assert "20 announced and scanned" in words(page)
+    assert "20 announced and scanned" in text
+    _, page, text = show(digest((pick(1),), coverage=Coverage(20, {Outcome.SCORED: 19})))
+    assert "19 scanned" in words(page)
+    assert "20 announced" in words(page)
+
+
+def test_rules_of_the_text_part_are_dashes():
+    """72 equals signs are `=3D` each in quoted-printable."""
+    _, _, text = show(digest((pick(1),)))
+    assert "-" * 72 in text
+    assert "==" not in text
+
+
+def test_figures_of_a_table_do_not_wrap():
+    """At 375 px a total was broken inside its number."""
+    _, page, _ = show(digest((pick(1),)))
+    styles = "".join(style.get_text() for style in page.find_all("style"))
+    assert re.search(r"\.data td[^{}]*\{[^}]*white-space:\s*nowrap", styles)

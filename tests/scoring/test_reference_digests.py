@@ -1,0 +1,155 @@
+"""The reference digests come out: real days, through real HTTP, by the real command.
+
+A loopback arXiv serves the day, a loopback Messages API answers from the labels, and what lies in
+the outbox afterwards is compared with what was published.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from newsletter.render.tex import to_unicode
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.arxiv import FakeArxiv, into_window
+from tests.fakes.world import World
+
+CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
+needs_corpus = pytest.mark.skipif(
+    not CORPUS.is_dir(), reason="the corpus of real days is not beside this checkout"
+)
+BELOW = {"m": 0, "c": "", "r": 2, "n": 3, "x": 0}
+DAYS = [
+    ("2025-09-23", "rubric-2025-09-23.md", "cs.LG, cs.AI", 7, 7, 48),
+    ("2025-09-25", "rubric-2025-09-25.md", "cs.LG, cs.AI", 7, 7, 37),
+    ("astro-2025-11-21", "rubric-astro.md", None, 7, 1, 11),
+]
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read_day(name: str) -> tuple[list[dict], dict[str, dict]]:
+    """A day's papers, and its labels by title."""
+    with gzip.open(CORPUS / f"papers-{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    by_id = {row["id"]: row for row in rows}
+    with (CORPUS / f"labels-{name}.jsonl").open(encoding="utf-8") as lines:
+        labels = [json.loads(line) for line in lines]
+    return rows, {plain(by_id[label["id"]]["title"]): label for label in labels}
+
+
+def rubric_file(source: str, categories: str, relevance: int, novelty: int) -> str:
+    """A published prompt as a rubric file."""
+    prompt = (CORPUS / source).read_text(encoding="utf-8")
+    topics = prompt.split("## Relevant Topics", 1)[1].split("**Keywords:**")
+    scoring = prompt.split("## Scoring Criteria", 1)[1].split("## Papers", 1)[0]
+    front = (
+        f"title: Reference\ncategories: [{categories}]\nrelevance: {relevance}\nnovelty: {novelty}"
+    )
+    keywords = f"\n## Keywords\n\n{topics[1].strip()}\n" if len(topics) > 1 else ""
+    return (
+        f"---\n{front}\n---\n\n## Criteria\n\n{topics[0].strip()}\n\n"
+        f"## Scoring\n\n{scoring.replace('### ', '').strip()}\n{keywords}"
+    )
+
+
+def wanted_order(labels: list[dict]) -> list[str]:
+    """The design's order. The labels have no fine rank, so equal scores are in order of id."""
+    best = sorted(
+        labels, key=lambda one: (-one["relevance"] - one["novelty"], -one["relevance"], one["id"])
+    )
+    return [one["id"].rpartition("v")[0] for one in best]
+
+
+@needs_corpus
+@pytest.mark.parametrize(("name", "source", "categories", "relevance", "novelty", "count"), DAYS)
+def test_the_reference_digest_comes_out(
+    tmp_path, name, source, categories, relevance, novelty, count
+):
+    rows, labels = read_day(name)
+    expected = json.loads((CORPUS / f"expected-{name}.json").read_text(encoding="utf-8"))
+    day = name.removeprefix("astro-")
+    if categories is None:
+        categories = ", ".join(sorted({row["primary_category"] for row in rows}))
+
+    def judge(title: str, _abstract: str) -> dict:
+        label = labels.get(plain(title))
+        if label is None:
+            return BELOW
+        scores = {"r": label["relevance"], "n": label["novelty"], "c": label["comment"]}
+        return {"m": 0, "x": 0, **scores}
+
+    with (
+        FakeArxiv(into_window(rows, date.fromisoformat(day))) as arxiv,
+        FakeAnthropic(judge) as anthropic,
+    ):
+        world = World(
+            tmp_path,
+            NEWSLETTER_ARXIV_API_URL=arxiv.url,
+            ANTHROPIC_BASE_URL=anthropic.url,
+            ANTHROPIC_API_KEY="sk-test",
+        )
+        (world.rubrics / "reference.md").write_text(
+            rubric_file(source, categories, relevance, novelty), encoding="utf-8"
+        )
+        world.subscribe("ada@example.org,reference")
+        done = world.newsletter("run", "--date", day, "--json")
+        assert done.status == 0, done.err
+        asked = len(anthropic.requests)
+        again = world.newsletter("run", "--date", day, "--json")
+        assert again.status == 0, again.err
+
+    assert len(anthropic.requests) == asked
+    [mail] = world.mails()
+    chosen = [label for label in labels.values() if label["relevance"] >= relevance]
+    shown = cards(mail)
+    assert [card["id"] for card in shown] == wanted_order(chosen)
+    published = expected["relevant_at_7"] if name.startswith("astro") else expected["ids"]
+    assert {card["id"] for card in shown} == {one.rpartition("v")[0] for one in published}
+    assert len(shown) == count
+    by_id = {label["id"].rpartition("v")[0]: label for label in chosen}
+    for card in shown:
+        label = by_id[card["id"]]
+        assert (card["relevance"], card["novelty"]) == (label["relevance"], label["novelty"])
+        assert plain(to_unicode(label["comment"])) in card["text"]
+    figures = json.loads(done.out)["issues"][0]
+    assert figures["announced"] == len(rows)
+    assert figures["scanned"] == len(rows)
+    assert figures["picked"] == count
+    assert figures["cost_nanos"] == anthropic.bill_nanos
+    second = json.loads(again.out)["issues"][0]
+    assert (second["sent"], second["already"]) == (0, 1)
+
+
+def cards(mail) -> list[dict]:
+    """The papers of a mail, as a reader sees them."""
+    html = mail.get_body(("html",)).get_content()
+    soup = BeautifulSoup(html, "lxml")
+    found = []
+    for heading in soup.find_all("h3"):
+        link = heading.find("a", href=re.compile(r"^https://arxiv\.org/abs/"))
+        if link is None:
+            continue
+        text = ""
+        for sibling in heading.next_siblings:
+            if getattr(sibling, "name", None) in ("h2", "h3"):
+                break
+            text += " " + (sibling.get_text(" ") if hasattr(sibling, "get_text") else str(sibling))
+        text = plain(text)
+        found.append(
+            {
+                "id": link["href"].removeprefix("https://arxiv.org/abs/"),
+                "relevance": int(re.search(r"Relevance (\d+)/10", text)[1]),
+                "novelty": int(re.search(r"Novelty (\d+)/10", text)[1]),
+                "text": text,
+            }
+        )
+    return found

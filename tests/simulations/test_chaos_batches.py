@@ -1,0 +1,28 @@
+"""The kill sweep of grouped sending in short; `make chaos-groups` runs it in full."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("fence", [True, False], ids=["fenced", "bare"])
+def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str, *, fence: bool):
+    script = [sys.executable, str(ROOT / "bench" / "chaos_groups.py")]
+    given = ["--groups", "16", "--kills", "3", "--times", "1", "--database", store_url]
+    given += [] if fence else ["--bare"]
+    done = subprocess.run(
+        [*script, *given], capture_output=True, text=True, timeout=200, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["broken"] == []
+    assert figures["kills"] >= 6
+    assert sum(figures["states"].values()) == 160

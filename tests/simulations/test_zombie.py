@@ -1,0 +1,99 @@
+"""Who was asleep while its work was taken over wakes up and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsletter.delivery.sender import deliver
+from newsletter.domain.mail import DeliveryState
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.scorers import ScorerError, ScoringRequest
+from newsletter.scoring.session import ScoringSession
+from newsletter.store import Store, claims, ledger
+from newsletter.store.papers import keep
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedside import READERS, bedside
+from tests.fakes.mail import Town, settings, written
+from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
+from tests.fakes.sendgrid import FakeSendGrid
+from tests.simulations.workers import Nursery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from newsletter.domain.mail import Delivery, Email
+
+POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
+needs_postgres = pytest.mark.skipif(
+    not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL"
+)
+
+
+def test_after_its_lease_no_request_leaves(store: Store) -> None:
+    """The operator was told meanwhile, and said to send it again."""
+    town = Town(store)
+    town.settle(1)
+    town.announce()
+
+    def asleep(given: Delivery) -> Email:
+        town.clock.sleep(11 * 60)
+        with store.begin() as tx:
+            assert claims.expire(tx, town.clock.now(), lambda _owner: False) == 1
+            assert claims.resolve(tx, given.id, town.clock.now(), sent=False)
+        return written(given)
+
+    with FakeSendGrid() as fake:
+        mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
+        clock, told = town.clock, {"stop": lambda: bool(town.clock.naps)}
+        deliver(store, mailer, town.digest_id, asleep, clock=clock.now, sleep=clock.sleep, **told)
+        assert fake.requests == []
+        assert list(town.states().values()) == [DeliveryState.PENDING]
+        town.send(mailer)
+        assert len(fake.addresses) == 1
+
+
+def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
+    now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+    late = now + timedelta(minutes=11)
+    given = papers(4)
+    with FakeAnthropic(honest) as fake:
+        scorer = claude(fake)
+        with store.begin() as tx:
+            keep(tx, given)
+        call = scorer.call(ScoringRequest(RUBRIC, tuple(given)), now)
+        budget = ledger.Budget(10 * DOLLAR)
+        call_id = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: now).reserve(call)
+        woken = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: late)
+        with pytest.raises(ScorerError, match="lease ended"):
+            woken.ask(call, call_id, trusting=True)
+        assert fake.requests == []
+        assert woken.left() == 10 * DOLLAR
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@needs_postgres
+def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+    """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
+    with bedside(nursery, POSTGRES, tmp_path) as house:
+        assert house.overtaken("mail", lambda: len(house.mail.requests) >= READERS // 4)
+        # What it had under way came to its end: the answer after the lease is still proof.
+        assert set(house.mails().values()) == {"accepted"}
+
+
+@needs_postgres
+def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+    """It sleeps between a call and its answer, which is paid and comes when others have asked."""
+    with bedside(nursery, POSTGRES, tmp_path) as house:
+        assert house.overtaken("score", lambda: len(house.model.requests) > 0)
+        assert set(house.mails().values()) == {"accepted"}

@@ -1,0 +1,203 @@
+"""The pages in a real browser: every way a reader goes, at every width, without a script."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from newsletter.domain.mail import SubscriberState
+from newsletter.store import Store, subscribers
+from newsletter.web.app import create_app
+from tests.fakes.browser import served
+from tests.fakes.chromium import AXE, FOUND, Tab, chromium
+from tests.fakes.pages import (
+    LINKS,
+    NOW,
+    SECRET,
+    STARS,
+    THURSDAY,
+    TUESDAY,
+    Clock,
+    Mailbox,
+    desk,
+    issue,
+    paper,
+    reader,
+    stored,
+)
+from tests.fakes.waiting import becomes
+from tests.render.gallery.pages import gallery
+
+pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
+WIDE_FORMULA = (
+    r"It holds that $\sum_{i=1}^{n} \frac{x_i^2 + y_i^2 + z_i^2}{a+b+c+d+e+f+g+h+i+j+k+l+m} = 1$."
+)
+MAGNET = "unbreakable" * 30
+
+
+class House:
+    def __init__(self, store: Store, port: int, mailbox: Mailbox, tab: Tab) -> None:
+        self.store, self.mailbox, self.tab = store, mailbox, tab
+        self.home = f"http://127.0.0.1:{port}"
+
+    def open(self, path: str) -> None:
+        self.tab.open(self.home + path.removeprefix("http://127.0.0.1"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as pipe:
+        yield pipe
+
+
+@pytest.fixture
+def house(tmp_path, browser):
+    store, mailbox = Store(f"sqlite:///{tmp_path / 'n.db'}"), Mailbox()
+    store.migrate()
+    odd = paper("2", f"A title $E=mc^2$ {MAGNET}", WIDE_FORMULA, (MAGNET, "محمد الأمين"))
+    issue(store, STARS, TUESDAY, [paper("1"), odd, paper("3")], comment=f"Cold stars: {MAGNET}")
+    issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")])
+    issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
+    with served(create_app(desk(store, mailbox, Clock()))) as web:
+        tab = Tab(browser)
+        yield House(store, web.port, mailbox, tab)
+        assert tab.errors == []
+        assert tab.hosts == {f"127.0.0.1:{web.port}"}
+    store.close()
+
+
+def test_subscribe_confirm_change_pause_leave_and_return(house: House):
+    tab = house.tab
+    house.open("/")
+    tab.type("#email", "ada@example.org")
+    tab.choose("#rubric-stars")
+    tab.press("form[method=post] button")
+    assert "look into your mailbox" in tab.words
+    assert becomes(lambda: house.mailbox.mails)
+    house.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", house.mailbox.mails[0].text)[1])
+    tab.press("form button")
+    assert "You are subscribed" in tab.words
+    with house.store.read() as tx:
+        person = subscribers.find(tx, "ada@example.org")
+    tab.press("main a")
+    tab.choose("#rubric-models")
+    tab.choose("#day-sat")
+    tab.choose("#format-titles")
+    tab.type("#send_at", "06:30")
+    tab.type("#timezone", "Europe/Berlin")
+    tab.press("button[value=save]")
+    assert "Saved" in tab.words
+    saved = stored(house.store, person)
+    assert (saved.rubric, saved.format, saved.timezone) == ("models", "titles", "Europe/Berlin")
+    assert "sat" not in saved.days
+    tab.press("button[value=pause]")
+    assert stored(house.store, person).state == SubscriberState.PAUSED
+    tab.press("button[value=resume]")
+    house.open(LINKS.unsubscribe_url(person.id))
+    tab.press("form button")
+    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    tab.press("form button")
+    assert "Welcome back" in tab.words
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+
+
+def test_01_a_scanner_that_runs_scripts_changes_nothing(house: House):
+    waits = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
+    reads = reader(house.store)
+    pages = (
+        LINKS.confirm_url(waits.id),
+        LINKS.unsubscribe_url(reads.id),
+        LINKS.preferences_url(reads.id),
+    )
+    before = (stored(house.store, waits), stored(house.store, reads))
+    for page in pages:
+        for _ in range(10):
+            house.open(page)
+            assert house.tab.run("document.forms.length") > 0
+    assert (stored(house.store, waits), stored(house.store, reads)) == before
+
+
+def test_from_a_day_to_the_month_to_the_next_day_and_on(house: House):
+    tab = house.tab
+    house.open("/archive/stars/2025-09-23/")
+    tab.press(".around a[href$='/2025-09/']")
+    assert tab.run("document.querySelector('h1').innerText") == "September 2025"
+    tab.press("table a[href$='/2025-09-25/']")
+    assert "Thursday, 25 September 2025" in tab.words
+    tab.press("a[rel=next]")
+    assert "not out yet" in tab.words
+    tab.press("a[rel=prev]")
+    assert tab.address == "/archive/stars/2025-09-25/"
+
+
+def test_search_leads_to_the_paper_itself(house: House):
+    tab = house.tab
+    house.open("/archive/stars/")
+    tab.type("#q", "cold dwarfs")
+    tab.press(".find button")
+    assert tab.address == "/archive/stars/search?q=cold+dwarfs"
+    tab.press(".hits a")
+    assert tab.address == "/archive/stars/2025-09-25/#p1"
+    assert tab.run("document.querySelector(':target h3').innerText") == "1. Cold dwarfs"
+
+
+def every_page(house: House) -> list[str]:
+    person = reader(house.store, email="grace@example.org")
+    gone = reader(house.store, email="gone@example.org")
+    with house.store.begin() as tx:
+        subscribers.unsubscribe(tx, gone.id, "reply", NOW)
+    return [
+        "/",
+        "/archive/stars/",
+        "/archive/stars/2025-09/",
+        "/archive/stars/2025-09-23/",
+        "/archive/stars/2025-09-26/",
+        "/search?q=stars",
+        LINKS.issue_url(SECRET, TUESDAY),
+        LINKS.confirm_url(person.id),
+        LINKS.preferences_url(person.id),
+        LINKS.unsubscribe_url(person.id),
+        LINKS.unsubscribe_url(gone.id),
+        LINKS.preferences_url(gone.id),
+        "/unsubscribe/nobody",
+    ]
+
+
+def test_every_page_fits_every_width(tmp_path, browser):
+    tab, wide = Tab(browser), []
+    with gallery(tmp_path) as (home, pages):
+        for name, path in pages.items():
+            for width in (320, 1280):
+                tab.look(width)
+                tab.open(home + path)
+                if tab.too_wide:
+                    wide.append((name, width, tab.too_wide))
+    assert len(pages) > 40
+    assert not wide
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make check-email does it")
+def test_axe_finds_nothing_in_the_light_and_in_the_dark(house: House):
+    found = []
+    for path in every_page(house):
+        for scheme in ("light", "dark"):
+            house.tab.look(375, scheme)
+            house.open(path)
+            found += [(path, scheme, barrier) for barrier in house.tab.barriers()]
+    assert not found
+
+
+def test_all_of_it_works_with_scripts_switched_off(house: House):
+    house.tab.forbid_scripts()
+    house.open("/archive/stars/2025-09-23/")
+    assert "The abstract of 1." in house.tab.words
+
+
+def test_the_keyboard_reaches_the_content_first(house: House):
+    house.open("/archive/stars/")
+    skip = house.tab.run(
+        "(() => { const a = document.querySelector('a'); a.focus();"
+        "return [a.getAttribute('href'), a.getBoundingClientRect().left > 0] })()"
+    )
+    assert skip == ["#content", True]

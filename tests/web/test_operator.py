@@ -1,0 +1,508 @@
+"""The operator's page over real HTTP: who may see it, what it shows, what its buttons do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import event, insert, select
+
+from newsletter.domain.links import TEST_READER
+from newsletter.domain.mail import DeliveryState, SubscriberState
+from newsletter.store import Store, alerts, deliveries, operator_views
+from newsletter.store.tables import delivery, digest
+from newsletter.web.app import create_app
+from newsletter.web.charts import chart
+from newsletter.web.operator import masked
+from newsletter.web.operator_auth import GUESSES, PasswordGuesses
+from tests.fakes.browser import Browser, served
+from tests.fakes.chromium import AXE, FOUND, Tab, chromium
+from tests.fakes.pages import (
+    LINKS,
+    NOW,
+    STARS,
+    THURSDAY,
+    TUESDAY,
+    Clock,
+    desk,
+    issue,
+    paper,
+    reader,
+    stored,
+)
+from tests.simulations import busy
+
+PASSWORD = "correct horse battery"
+HEADER = "X-Forwarded-User"
+FRIDAY = THURSDAY + timedelta(days=1)
+PLACES = ("/operator", "/operator/preview/stars", "/operator/preview/stars/mail")
+ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
+
+
+def opened(store, clock=None, public_url="http://127.0.0.1", **given):
+    """The application with these settings of the operator's page."""
+    work = desk(store, clock=clock or Clock())
+    changes = typed(given) | {"public_url": public_url}
+    return create_app(replace(work, settings=work.settings.model_copy(update=changes)))
+
+
+def typed(given):
+    return {name: SecretStr(v) if name.endswith("password") else v for name, v in given.items()}
+
+
+def cookie(page):
+    return page.headers["set-cookie"].partition(";")[0]
+
+
+def enter(web: Browser, password=PASSWORD, **headers):
+    return web.post("/operator/login", {"password": password}, **headers)
+
+
+def form_token(page):
+    return page.soup.find("input", attrs={"name": "token"})["value"]
+
+
+class Operator:
+    """Somebody who gave the password."""
+
+    def __init__(self, web: Browser) -> None:
+        self.web = web
+        self.headers = {"Cookie": cookie(enter(web))}
+
+    def get(self, path="/operator"):
+        return self.web.get(path, **self.headers)
+
+    def press(self, path, **fields):
+        return self.web.post(path, {"token": form_token(self.get()), **fields}, **self.headers)
+
+
+@pytest.fixture
+def operator(store):
+    busy.month(store, 6)
+    with served(opened(store, operator_password=PASSWORD)) as web:
+        yield Operator(web)
+
+
+def test_it_is_not_there_unless_it_is_switched_on(store):
+    with served(opened(store)) as web:
+        for path in PLACES:
+            assert web.get(path, **{HEADER: "ada"}).status == 404
+        for path in (*ACTIONS, "/operator/login"):
+            assert web.post(path, {"password": ""}).status == 404
+
+
+def test_without_the_password_nothing_is_shown(store):
+    busy.month(store, 4)
+    busy.reply(store)
+    with served(opened(store, operator_password=PASSWORD)) as web:
+        for path in PLACES[:2]:
+            page = web.get(path, **{HEADER: "ada"})
+            assert page.soup.find("input", attrs={"type": "password"})
+            assert "Stars" not in page.text
+            assert "$" not in page.text
+        assert web.get(PLACES[2]).status == 403
+        for path in ACTIONS:
+            assert web.post(path, {"action": "done"}).status == 403
+
+
+def test_the_password_opens_it_and_the_cookie_is_guarded(store):
+    with served(opened(store, operator_password=PASSWORD)) as web:
+        page = enter(web)
+        assert (page.status, page.headers["location"]) == (303, "/operator")
+        words = page.headers["set-cookie"].lower()
+        assert "httponly" in words
+        assert "samesite=strict" in words
+        assert "path=/operator" in words
+        assert "secure" not in words.replace("httponly", "")
+        assert PASSWORD not in words
+        assert web.get("/operator", Cookie=cookie(page)).soup.h1.get_text() == "Operator"
+    behind = opened(store, operator_password=PASSWORD, public_url="https://x.example.org/d")
+    with served(behind) as web:
+        words = enter(web).headers["set-cookie"].lower()
+        assert "secure" in words
+        assert "path=/d/operator" in words
+
+
+def test_a_cookie_ends_and_cannot_be_made_or_carried_over(store):
+    clock = Clock()
+    with served(opened(store, clock, operator_password=PASSWORD)) as web:
+        good = cookie(enter(web))
+        name, _, value = good.partition("=")
+        end, chance, seal = value.split(".")
+        later = f"{int(end) + 9999}.{chance}.{seal}"
+        flipped = f"{end}.{chance}.{seal[:-1]}{'0' if seal[-1] != '0' else '1'}"
+        for forged in (later, flipped, "", "a.b.c", ".", f"{end}..", "é" * 9, f"{chance}.{seal}"):
+            headers = {"Cookie": f"{name}={forged}".encode().decode("latin-1")}
+            assert web.get(PLACES[2], **headers).status == 403
+        assert web.get("/operator", Cookie=good).soup.h1.get_text() == "Operator"
+        clock.at = NOW + timedelta(hours=12, seconds=1)
+        assert web.get("/operator", Cookie=good).soup.h1.get_text() != "Operator"
+    with served(opened(store, operator_password="another password")) as web:
+        assert web.get("/operator", Cookie=good).soup.h1.get_text() != "Operator"
+
+
+def test_guesses_are_few_whoever_makes_them(store, caplog):
+    clock = Clock()
+    with served(opened(store, clock, operator_password=PASSWORD)) as web:
+        guesses = [enter(web, f"guess number {n}").status for n in range(GUESSES + 3)]
+        assert guesses == [403] * GUESSES + [429] * 3
+        late = enter(web)
+        assert (late.status, late.headers["retry-after"]) == (429, "60")
+        assert "set-cookie" not in late.headers
+        clock.at += timedelta(minutes=1)
+        assert enter(web).status == 303
+        for odd in ("", PASSWORD + " ", PASSWORD.upper(), "\ud800", "x" * 60_000):
+            assert enter(web, odd.encode("utf-8", "replace")).status == 403
+    assert "guess number" not in caplog.text
+
+
+def test_guesses_grow_back_and_no_further():
+    guesses = PasswordGuesses()
+    assert guesses.may(NOW)
+    for _ in range(GUESSES):
+        guesses.wrong()
+    assert not guesses.may(NOW)
+    assert guesses.may(NOW + timedelta(seconds=7))
+    guesses.wrong()
+    assert not guesses.may(NOW + timedelta(seconds=8))
+    assert not guesses.may(NOW - timedelta(days=1))
+    assert guesses.may(NOW + timedelta(days=9))
+    assert guesses.left == GUESSES
+
+
+def test_a_proxy_names_the_operator(store):
+    busy.month(store, 3)
+    letter = busy.reply(store)
+    with served(opened(store, operator_header=HEADER)) as web:
+        assert web.get("/operator").status == 403
+        assert web.get("/operator", **{HEADER: " "}).status == 403
+        page = web.get("/operator", **{HEADER: "ada"})
+        assert page.soup.h1.get_text() == "Operator"
+        assert "/operator/logout" not in page.text
+        assert enter(web, "").status == 404
+        fields = {"token": form_token(page), "id": letter, "action": "done"}
+        assert web.post("/operator/replies", fields, **{HEADER: "eve"}).status == 403
+        assert web.post("/operator/replies", fields, **{HEADER: "ada"}).status == 303
+
+
+def test_only_the_proxy_may_name_the_operator(store, monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7")
+    with served(opened(store, operator_header=HEADER)) as web:
+        assert web.get("/operator", **{HEADER: "ada"}).status == 403
+        claimed = {HEADER: "ada", "X-Forwarded-For": "192.0.2.7"}
+        assert web.get("/operator", **claimed).status == 403
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7, 127.0.0.0/8")
+    with served(opened(store, operator_header=HEADER)) as web:
+        passed_on = {HEADER: "ada", "X-Forwarded-For": "203.0.113.9"}
+        assert web.get("/operator", **passed_on).status == 200
+
+
+def test_what_it_shows(operator: Operator):
+    page = operator.get()
+    assert (page.status, page.headers["cache-control"]) == (200, "no-store")
+    today = page.soup.find(id="today").find_parent("section")
+    cells = [cell.get_text() for cell in today.find_all("tr")[-1].find_all("td")]
+    assert cells == ["2", "2", "1", "$0.15", "9", "1"]
+    assert "Secret plans" in today.get_text()
+    assert "nobody reads it" in today.get_text()
+    thirty = page.soup.find(id="thirty").find_parent("section")
+    assert len(thirty.find_all("figure")) == 3
+    for drawing in thirty.select("figure > svg"):
+        assert drawing["role"] == "img"
+        title, about = (thirty.find(id=name) for name in drawing["aria-labelledby"].split())
+        assert title.get_text()
+        assert "on 4 of 30 days" in about.get_text()
+    rows = thirty.find("details").find_all("tr")[1:]
+    assert len(rows) == 4
+    assert "Thu 25 Sep" in rows[0].get_text()
+    total = thirty.find("tfoot").get_text(" ")
+    assert " 36 " in total
+
+
+def test_a_digest_that_somebody_waits_for_is_not_made_yet(store):
+    reader(store)
+    with served(opened(store, operator_header=HEADER)) as web:
+        page = web.get("/operator", **{HEADER: "ada"})
+    assert "not made yet" in page.soup.find(id="today").find_parent("section").get_text()
+
+
+def test_at_a_weekend_the_last_digests_are_still_shown(store):
+    issue(store, STARS, FRIDAY, [paper("1"), paper("2")])
+    clock = Clock(NOW + timedelta(days=3))
+    with served(opened(store, clock, operator_header=HEADER)) as web:
+        section = web.get("/operator", **{HEADER: "a"}).soup.find(id="today").find_parent("section")
+    assert section.h2.get_text() == "The newest day Friday, 26 September 2025"
+    assert section.find_all("tr")[-1].find_all("td")[0].get_text() == "2"
+
+
+def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
+    issue(store, STARS, TUESDAY, [paper("1"), paper("2")])
+    with store.begin() as tx:
+        one = tx.execute(select(digest)).one()._mapping
+        again = {**one, "id": 77, "date": THURSDAY}
+        tx.execute(insert(digest).values(again))
+        found = operator_views.since(tx, ["stars"], TUESDAY)
+        assert len(operator_views.since(tx, ["stars"], TUESDAY + timedelta(days=1))) == 1
+        assert operator_views.since(tx, ["models"], TUESDAY) == []
+    assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
+    with served(opened(store, operator_header=HEADER)) as web:
+        words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
+    assert words.split() == ["Together", "2", "2", "1", "$0.15", "0", "0"]
+
+
+def test_a_reply_is_dealt_with(operator: Operator, store):
+    person = reader(store, email=busy.LEAVING)
+    letter, wish = busy.reply(store), busy.reply(store, person)
+    page = operator.get()
+    assert "w…@example.com" in page.text
+    assert "b…@example.net" in page.text
+    assert "&lt;b&gt;Thanks" in page.text
+    for address in (busy.LEAVING, busy.LETTER, "bo@example.net"):
+        assert address not in page.text
+    done = operator.press("/operator/replies", id=letter, action="done")
+    assert (done.status, done.headers["location"]) == (303, "/operator?said=done")
+    assert stored(store, person).state is SubscriberState.ACTIVE
+    done = operator.press("/operator/replies", id=wish, action="unsubscribe")
+    assert stored(store, person).state is SubscriberState.UNSUBSCRIBED
+    assert "Unsubscribed." in operator.get(done.headers["location"]).words
+    assert operator.get().soup.find(id="r1") is None
+    again = operator.press("/operator/replies", id=wish, action="unsubscribe")
+    assert again.headers["location"].endswith("said=not_waiting")
+
+
+def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, store):
+    letter = busy.reply(store)
+    done = operator.press("/operator/replies", id=letter, action="unsubscribe")
+    assert done.headers["location"].endswith("said=nobody")
+    with store.read() as tx:
+        assert operator_views.replies(tx, 9)[0] == 1
+
+
+def test_a_mail_in_doubt_is_resolved(operator: Operator, store):
+    sent, lost = (busy.doubt(store, reader(store, email=f"d{n}@example.org")) for n in (1, 2))
+    page = operator.get()
+    assert "d…@example.org" in page.text
+    assert "reader5@example.org" not in page.text
+    assert operator.press("/operator/deliveries", id=sent, action="sent").status == 303
+    assert operator.press("/operator/deliveries", id=lost, action="resend").status == 303
+    with store.read() as tx:
+        states = dict(tx.execute(select(delivery.c.id, delivery.c.state)).all())
+    assert (states[sent], states[lost]) == ("accepted", "pending")
+    again = operator.press("/operator/deliveries", id=sent, action="resend")
+    assert again.headers["location"].endswith("said=not_waiting")
+
+
+def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
+    busy.alert(store, what="it <broke> for reader@example.org")
+    page = operator.get()
+    assert "Mailing was stopped" in page.text
+    assert "check SENDGRID_API_KEY" in page.text
+    assert "&lt;broke&gt;" in page.text
+    assert "reader@example.org" not in page.text
+
+
+def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
+    busy.alert(store, subject="stars of 2025-09-24")
+    with store.begin() as tx:
+        alerts.record(tx, [], NOW + timedelta(hours=1))
+    section = operator.get().soup.find(id="alerts").find_parent("section")
+    assert section.find("h3") is None
+    assert "stars of 2025-09-24 2025-09-25 06:00 to" in section.details.get_text()
+    assert "None." in section.get_text()
+
+
+def test_a_get_changes_nothing_and_a_form_of_others_is_refused(operator: Operator, store):
+    doubt = busy.doubt(store, reader(store, email="d@example.org"))
+    good = form_token(operator.get())
+    path, fields = "/operator/deliveries", {"id": doubt, "action": "resend"}
+
+    def state():
+        with store.read() as tx:
+            return tx.scalar(select(delivery.c.state).where(delivery.c.id == doubt))
+
+    assert operator.get(f"{path}?id={doubt}&action=resend&token={good}").status == 405
+    strange = [{}, {"token": ""}, {"token": good[:-1]}, {"token": "é"}, {"token": "0" * 64}]
+    for wrong in strange:
+        assert operator.web.post(path, fields | wrong, **operator.headers).status == 403
+    other = Operator(operator.web)
+    token = form_token(other.get())
+    assert operator.web.post(path, fields | {"token": token}, **operator.headers).status == 403
+    far = operator.headers | {"Sec-Fetch-Site": "cross-site"}
+    assert operator.web.post(path, fields | {"token": good}, **far).status == 403
+    odd = {"id": doubt, "action": "delete everything", "token": good}
+    assert operator.web.post(path, odd, **operator.headers).status == 400
+    assert state() == DeliveryState.UNKNOWN
+    near = operator.headers | {"Sec-Fetch-Site": "same-origin"}
+    assert operator.web.post(path, fields | {"token": good}, **near).status == 303
+    assert state() == DeliveryState.PENDING
+
+
+def test_a_form_that_was_open_at_midnight_still_counts_and_not_two_days_later(store):
+    clock = Clock()
+    with served(opened(store, clock, operator_header=HEADER)) as web:
+        token = form_token_of_header(web, store)
+        for days, status in ((1, 303), (2, 403)):
+            clock.at = NOW + timedelta(days=days)
+            fields = {"token": token, "id": "x", "action": "sent"}
+            assert web.post("/operator/deliveries", fields, **{HEADER: "a"}).status == status
+
+
+def form_token_of_header(web, store):
+    busy.reply(store)
+    return form_token(web.get("/operator", **{HEADER: "a"}))
+
+
+def test_leaving_takes_the_cookie_away(operator: Operator):
+    page = operator.press("/operator/logout")
+    assert page.status == 303
+    assert 'newsletter_operator=""' in page.headers["set-cookie"]
+    assert "Max-Age=0" in page.headers["set-cookie"]
+
+
+def test_a_cookie_that_was_kept_is_worth_nothing_after_leaving(operator: Operator, store):
+    other = Operator(operator.web)
+    assert 'action="/operator/logout"' in operator.get().text
+    operator.press("/operator/logout")
+    assert 'action="/operator/logout"' not in operator.get().text
+    with served(opened(store, operator_password=PASSWORD)) as another_process:
+        assert "/operator/logout" not in another_process.get("/operator", **operator.headers).text
+    assert 'action="/operator/logout"' in other.get().text
+
+
+def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
+    page = operator.get("/operator/preview/stars")
+    frame = page.soup.find("iframe")
+    assert frame["sandbox"] == []
+    assert frame["title"]
+    assert "frame-src 'self'" in page.headers["content-security-policy"]
+    mail = operator.get(frame["src"])
+    policy = mail.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "frame-ancestors 'self'" in policy
+    assert mail.headers["x-frame-options"] == "SAMEORIGIN"
+    assert "Paper stars-0-0" in mail.text
+    links = [link for link in mail.links() if "/unsubscribe/" in link or "/preferences/" in link]
+    before = stored(store, reader(store))
+    for link in links:
+        operator.web.post(link, {"List-Unsubscribe": "One-Click"})
+    tokens = {link.rpartition("/")[2]: link.split("/")[-2] for link in links}
+    assert {LINKS.read(purpose, token) for token, purpose in tokens.items()} == {TEST_READER}
+    assert stored(store, before).state is SubscriberState.ACTIVE
+    with store.read() as tx:
+        assert deliveries.count_all(tx)[DeliveryState.ACCEPTED] == 36
+    empty = operator.get("/operator/preview/secret")
+    assert (empty.status, empty.soup.find("iframe")) == (200, None)
+    assert operator.get("/operator/preview/secret/mail").status == 404
+    assert operator.get("/operator/preview/nobody").status == 404
+
+
+def test_it_is_as_strict_as_the_other_pages(operator: Operator, store):
+    busy.reply(store, reader(store, email=busy.LEAVING))
+    busy.doubt(store, reader(store, email="d@example.org"))
+    for path in (*PLACES[:2], "/operator?said=<script>", "/operator?said=DONE"):
+        page = operator.get(path)
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.headers["x-frame-options"] == "DENY"
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["x-robots-tag"] == "noindex, nofollow"
+        assert "script" not in page.text
+        soup = page.soup
+        assert not soup.find_all(style=True)
+        ids = [tag["id"] for tag in soup.find_all(id=True)]
+        assert len(ids) == len(set(ids))
+        named = [tag["aria-labelledby"] for tag in soup.find_all(attrs={"aria-labelledby": True})]
+        assert all(one in ids for each in named for one in each.split())
+        assert not [
+            a for tag in soup.find_all(["a", "form"]) for a in tag.attrs.values() if "@" in a
+        ]
+        for button in soup.select("form[method=post] button"):
+            assert button["type"] == "submit"
+
+
+def test_without_a_database_it_says_so(tmp_path):
+    path = tmp_path / "gone.db"
+    store = Store(f"sqlite:///{path}")
+    store.migrate()
+    app = opened(store, operator_header=HEADER)
+    store.close()
+    for each in tmp_path.glob("gone.db*"):
+        each.unlink()
+    path.mkdir()
+    with served(app) as web:
+        assert web.get("/operator", **{HEADER: "a"}).status == 503
+
+
+def test_addresses_are_masked():
+    assert (
+        masked("From Ada <ada.l@mail.example.org>, x@y") == "From Ada <a…@mail.example.org>, x…@y"
+    )
+    assert masked("no address @ all") == "no address @ all"
+
+
+def test_bars_stand_on_each_other_and_never_leave_the_drawing():
+    days = [TUESDAY, THURSDAY]
+    made = chart("n", "T", days, {"a": [3, 0], "b": [1, 2]}, {"a": "A", "b": "B"}, str)
+    assert [(bar.series, bar.y, bar.height) for bar in made.bars] == [
+        ("a", "25.00", "75.00"), ("b", "0.00", "25.00"), ("b", "50.00", "50.00"),
+    ]  # fmt: skip
+    assert made.most == "4"
+    assert made.about.startswith("6 in all, on 2 of 2 days; the most, 4, on 23 Sep 2025")
+    empty = chart("n", "T", days, {"a": [0, 0]}, {"a": "A"}, str)
+    assert (empty.bars, empty.about) == ((), "Nothing in these days.")
+
+
+def test_the_figures_are_found_by_the_indexes(store):
+    if not store.is_sqlite:
+        pytest.skip("the plan of a small table says nothing there")
+    asked = []
+    event.listen(store.engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    with store.read() as tx:
+        operator_views.since(tx, ["stars", "models"], TUESDAY)
+        operator_views.replies(tx, 9)
+        operator_views.doubts(tx, 9)
+        plans = [
+            row[3]
+            for statement, values in list(asked)
+            if statement.lstrip().startswith("SELECT")
+            for row in tx.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert len(plans) > 8
+    assert not [plan for plan in plans if plan.startswith("SCAN")]
+
+
+@pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
+def test_in_a_real_browser_without_scripts(tmp_path):
+    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
+    store.migrate()
+    people = busy.month(store)
+    busy.reply(store, people[0])
+    busy.doubt(store, reader(store, email="d@example.org"))
+    busy.alert(store)
+    with (
+        served(opened(store, operator_password=PASSWORD)) as web,
+        chromium(tmp_path / "profile") as pipe,
+    ):
+        tab, home = Tab(pipe), f"http://127.0.0.1:{web.port}"
+        tab.open(f"{home}/operator")
+        tab.type("#password", PASSWORD)
+        tab.press("main form button")
+        assert tab.address == "/operator"
+        found = []
+        for path in PLACES[:2]:
+            for width, scheme in ((375, "light"), (375, "dark"), (1280, "light"), (1280, "dark")):
+                tab.look(width, scheme)
+                tab.open(home + path)
+                found += [(path, width, "too wide")] * (tab.too_wide > 0)
+                if AXE.is_file():
+                    found += [(path, width, scheme, each) for each in tab.barriers()]
+        assert not found
+        assert tab.errors == []
+        assert tab.run("document.querySelector('iframe').getBoundingClientRect().height > 300")
+        tab.open(f"{home}/operator")
+        tab.press("button[value=unsubscribe]")
+        assert "Unsubscribed." in tab.words
+        assert stored(store, people[0]).state is SubscriberState.UNSUBSCRIBED
+        assert tab.hosts == {f"127.0.0.1:{web.port}"}
+    store.close()
