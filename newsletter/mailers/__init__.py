@@ -77,8 +77,8 @@ class Metered(Protocol):
 
 
 MAILERS = {
-    "outbox": "newsletter.mailers.outbox:Outbox",
-    "smtp": "newsletter.mailers.smtp:Smtp",
+    "outbox": "newsletter.mailers.outbox:OutboxMailer",
+    "smtp": "newsletter.mailers.smtp:SmtpMailer",
     "sendgrid": "newsletter.mailers.sendgrid.mailer:SendGridMailer",
 }
 

@@ -197,8 +197,8 @@ class BatchScorer(Protocol):
 
 
 SCORERS = {
-    "claude": "newsletter.scorers.claude.scorer:Claude",
-    "local": "newsletter.scorers.local:Local",
+    "claude": "newsletter.scorers.claude.scorer:ClaudeScorer",
+    "local": "newsletter.scorers.local:LocalScorer",
 }
 
 CHECKS = {"claude": "newsletter.scorers.claude.check:check"}

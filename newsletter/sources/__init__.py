@@ -99,8 +99,8 @@ class SharesRequestQueue(Protocol):
 
 
 SOURCES = {
-    "arxiv": "newsletter.sources.arxiv.source:Arxiv",
-    "sample": "newsletter.sources.sample:Sample",
+    "arxiv": "newsletter.sources.arxiv.source:ArxivSource",
+    "sample": "newsletter.sources.sample:SampleSource",
 }
 
 CHECKS = {"arxiv": "newsletter.sources.arxiv.check:check"}
