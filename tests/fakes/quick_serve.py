@@ -18,8 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.__main__ import main
-from newsletter.cli import serve
-from newsletter.jobs import engine, housekeeping, scheduler, watchdog
+from newsletter.jobs import daemon, dbos_engine, housekeeping, scheduler, watchdog
 from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.reaper import HeartbeatConfig
 
@@ -48,13 +47,13 @@ if __name__ == "__main__":
     scheduler.WAKE = {"second": "*"}
     scheduler.RENEW_SECONDS = 1.0
     if hangs := os.environ.get("HANGS"):
-        serve.GRACE_SECONDS = 1
+        daemon.GRACE_SECONDS = 1
         watchdog.SILENT_SECONDS = 3.0
     if hangs == "round":
         housekeeping.do_round = hang_round
     if hangs == "lead":
         LeaderElection.renew = hang_lead  # type: ignore[method-assign]
-    engine.Rhythm = partial(HeartbeatConfig, *QUICK)  # type: ignore[misc]
+    dbos_engine.HeartbeatConfig = partial(HeartbeatConfig, *QUICK)  # type: ignore[misc]
     if "worker" not in sys.argv:
         sys.argv.insert(1, "serve")
     main()

@@ -194,7 +194,9 @@ def test_17_two_of_us_writing_to_each_other_fall_silent(post: MailContext, perso
     assert len(answers(post)) == 1
 
 
-def test_17_a_feedback_report_is_a_complaint(post: MailContext, person: Subscriber):
+def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
+    post: MailContext, person: Subscriber
+):
     raw = (
         b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
         b' boundary="b"\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n'
@@ -202,7 +204,7 @@ def test_17_a_feedback_report_is_a_complaint(post: MailContext, person: Subscrib
     )
     take(post.store, raw, "fbl@example.com", [LINKS.unsub_address(person.id)], START)
     work_off(post, START)
-    assert state(post, person) is SubscriberState.COMPLAINED
+    assert state(post, person) is SubscriberState.UNSUBSCRIBED
     assert answers(post) == []
 
 

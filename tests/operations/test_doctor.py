@@ -332,7 +332,7 @@ def test_mail_by_smtp_and_replies_by_imap(tmp_path, monkeypatch):
     assert found["smtp login"].state is FindingState.OK
     assert found["imap login"].state is FindingState.OK
     assert found["spf"].state is FindingState.FAIL
-    assert found["spf"].records[0].value == "v=spf1 a:127.0.0.1 ~all"
+    assert found["spf"].records[0].value == "v=spf1 ip4:ADDRESS-OF-THIS-MACHINE ~all"
     assert found["dkim"].state is FindingState.WARN
     assert (found["dmarc"].state, found["replies"].state) == (FindingState.OK, FindingState.OK)
     assert found["pages"].state is FindingState.FAIL
@@ -553,9 +553,10 @@ def test_a_folder_that_cannot_be_written_or_is_full(tmp_path):
     free = 2 * 1024 * local.MEGABYTE
     for less, state in ((0, FindingState.OK), (1500, FindingState.WARN), (2000, FindingState.FAIL)):
         left = free - less * local.MEGABYTE
-        assert local.app(left, free // 2, tmp_path, "database", writable=True).state is state
+        assert local.disk_space(left, free // 2, tmp_path, "database", writable=True).state is state
     assert (
-        local.app(free, free // 2, tmp_path, "database", writable=False).state is FindingState.FAIL
+        local.disk_space(free, free // 2, tmp_path, "database", writable=False).state
+        is FindingState.FAIL
     )
 
 

@@ -408,7 +408,7 @@ def test_recorded_announcement_feeds_are_read_whole_or_refused(feed):
     items = rss.read(body)
     assert len(items) == feed["entries"]
     for item in items:
-        assert item.kind in (rss.Kind.NEW, rss.Kind.CROSS)
+        assert item.kind in (rss.ListingKind.NEW, rss.ListingKind.CROSS)
         assert item.abstract
         assert not item.abstract.startswith(("arXiv:", "Abstract"))
         assert "cs.AI" in item.categories
@@ -430,7 +430,7 @@ def test_an_rss_item_says_what_kind_it_is():
     assert item == rss.FeedItem(
         id="2509.13332",
         version=2,
-        kind=rss.Kind.REPLACE_CROSS,
+        kind=rss.ListingKind.REPLACE_CROSS,
         title="A paper & more",
         authors="Ada Author, Émile Writer",
         abstract="As seen.",

@@ -49,7 +49,7 @@ def test_19_whatever_a_caller_is_called_it_is_counted(host: str):
 
 
 def test_19_what_is_kept_is_bounded_and_no_address():
-    callers = SignupLimiter(app=100)
+    callers = SignupLimiter(room=100)
     for number in range(1_000):
         callers.count(f"192.0.2.{number}", NOW)
     assert len(callers) == 100

@@ -159,10 +159,10 @@ def disk_found(settings: Settings) -> Iterator[Finding]:
         place = _existing(wanted)
         writable = os.access(place, os.W_OK | os.X_OK)
         little = int(settings.disk_free_gb * 1e9)
-        yield room(shutil.disk_usage(place).free, little, place, what, writable=writable)
+        yield disk_space(shutil.disk_usage(place).free, little, place, what, writable=writable)
 
 
-def room(free: int, little: int, place: Path, what: str, *, writable: bool) -> Finding:
+def disk_space(free: int, little: int, place: Path, what: str, *, writable: bool) -> Finding:
     """Purely from what the file system said. Sizes in bytes; `little` is the operator's bound."""
     if not writable:
         fix = f"make {place} writable for the user that runs the service"
