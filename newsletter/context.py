@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Sender
     from newsletter.domain.model import Rubric
+    from newsletter.domain.progress import StageProgress
     from newsletter.mailers import BatchMailer, Mailer, SuppressionLists
     from newsletter.mailers.imap import ImapMailbox
     from newsletter.render import Renderer
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from newsletter.store import Store
     from newsletter.store.tasks import Task, TaskResult
 
-    StageProgress = Callable[[str, int, int], None]
-    """Called with (stage, done so far, in all); in all is 0 while unknown."""
     RunTask = Callable[[Task], TaskResult]
     """Does one unit. Raises nothing but Stopped."""
 

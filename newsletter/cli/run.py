@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
     from newsletter.domain.model import Digest, Rubric
+    from newsletter.domain.progress import StageProgress
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HEADINGS = (

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from newsletter.delivery.sender import Progress
     from newsletter.domain.mail import BatchEmail
+    from newsletter.domain.progress import Progress
     from newsletter.mailers import BatchMailer
     from newsletter.store import Store
 

@@ -7,13 +7,13 @@ doubt when the process dies, and one commit serves many mails.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import logs, process
@@ -34,10 +34,12 @@ from newsletter.store.claims import Outcome
 from newsletter.store.events import Event
 from newsletter.store.retry import retry_while_unavailable
 
-__all__ = ["LONGEST_REST", "Progress", "SendLimits", "Tally", "deliver"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Progress = Callable[[int, int], None]
-"""Called with (rows settled so far, rows in all)."""
+    from newsletter.domain.progress import Progress
+
+__all__ = ["LONGEST_REST", "SendLimits", "Tally", "deliver"]
 
 TRIES = 6
 """With pauses of 2, 4, 8, 16 and 32 s between them: longer than a mail server takes to restart."""

@@ -33,7 +33,8 @@ from newsletter.store import papers as shelf
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.sources import PaperSource, Progress
+    from newsletter.domain.progress import Progress
+    from newsletter.sources import PaperSource
     from newsletter.store import Store
 
 

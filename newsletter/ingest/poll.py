@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from newsletter.domain.announcements import FetchRecord
     from newsletter.domain.model import Paper
-    from newsletter.sources import PaperSource, Progress
+    from newsletter.domain.progress import Progress
+    from newsletter.sources import PaperSource
     from newsletter.store import Store
 
 REMEMBERED = timedelta(days=90)

@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
     from newsletter.delivery.planner import PlannedDigest
     from newsletter.domain.model import Digest, Rubric
+    from newsletter.domain.progress import StageProgress
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.context import Engine, RunTask, StageProgress
+    from newsletter.context import Engine, RunTask
+    from newsletter.domain.progress import StageProgress
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)

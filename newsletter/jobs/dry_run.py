@@ -12,8 +12,9 @@ from newsletter.store import digests, subscribers
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
     from newsletter.domain.model import Rubric
+    from newsletter.domain.progress import StageProgress
 
 
 class CostPreview(NamedTuple):

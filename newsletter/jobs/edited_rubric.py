@@ -13,8 +13,9 @@ from newsletter.store import digests, papers
 if TYPE_CHECKING:
     from datetime import date
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
     from newsletter.domain.model import Digest, Listing, Rubric
+    from newsletter.domain.progress import StageProgress
 
 SHOWN = 12
 """Hex digits of a fingerprint."""

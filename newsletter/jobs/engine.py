@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from newsletter.context import Engine, RunTask, StageProgress
+    from newsletter.context import Engine, RunTask
+    from newsletter.domain.progress import StageProgress
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler
     from apscheduler.schedulers.blocking import BlockingScheduler
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
+    from newsletter.domain.progress import StageProgress
 
 log = logging.getLogger(__name__)
 

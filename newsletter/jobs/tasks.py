@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import date, datetime
 
-    from newsletter.context import App, StageProgress
-    from newsletter.delivery.sender import Progress, Tally
+    from newsletter.context import App
+    from newsletter.delivery.sender import Tally
     from newsletter.domain.model import Listing
+    from newsletter.domain.progress import Progress, StageProgress
     from newsletter.scoring.rubric_job import RubricScores
     from newsletter.scoring.triage import Triage
     from newsletter.store.mail_batches import SendHour

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.context import App, StageProgress
+    from newsletter.context import App
+    from newsletter.domain.progress import StageProgress
 
 MEMORY = timedelta(days=14)
 """How long a paper that came after its day's digest was made waits for the next digest."""

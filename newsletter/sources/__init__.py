@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from newsletter.domain.model import Paper
-
-Progress = Callable[[int, int], None]
-"""Called with (papers so far, papers in all); all is 0 while unknown."""
+    from newsletter.domain.progress import Progress
 
 
 class SourceError(OperatorError):

@@ -16,8 +16,9 @@ from newsletter.domain.model import Paper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from newsletter.domain.progress import Progress
     from newsletter.settings import Settings
-    from newsletter.sources import PaperSource, Progress
+    from newsletter.sources import PaperSource
 
 DAY = date(2025, 11, 18)
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select, Table
 
-    Report = Callable[[str, int, int], None]
+    from newsletter.domain.progress import StageProgress
+
     Values = tuple[Any, ...]
 
 PAGE = 2000
@@ -57,7 +58,7 @@ class TableChecksum:
         self.total = (self.total + int.from_bytes(digest.digest())) % 2**BITS
 
 
-def copy(source: Store, target: Store, now: datetime, report: Report) -> list[CopiedTable]:
+def copy(source: Store, target: Store, now: datetime, report: StageProgress) -> list[CopiedTable]:
     """Everything of `source` into the empty `target`; then `source` is closed for mail.
 
     Raises StoreError where the target holds something else, or the source is being worked with.
@@ -126,7 +127,9 @@ def _as_one_look(tx: Connection) -> None:
         tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
-def _copy_table(look: Connection, target: Store, tables: list[Table], report: Report) -> None:
+def _copy_table(
+    look: Connection, target: Store, tables: list[Table], report: StageProgress
+) -> None:
     """The first of `tables`; the others come after it in the order of foreign keys."""
     table = tables[0]
     total = look.scalar(select(func.count()).select_from(table)) or 0
@@ -151,7 +154,9 @@ def _empty(target: Store, tables: list[Table]) -> None:
             tx.execute(delete(table))
 
 
-def _verify(source: Store, target: Store, tables: list[Table], report: Report) -> list[CopiedTable]:
+def _verify(
+    source: Store, target: Store, tables: list[Table], report: StageProgress
+) -> list[CopiedTable]:
     copied = []
     with source.read() as look, target.read() as copy:
         _as_one_look(look)

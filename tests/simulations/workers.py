@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from newsletter.context import App
     from newsletter.domain.model import Paper
-    from newsletter.sources import Progress
+    from newsletter.domain.progress import Progress
 
 DAY = date(2025, 11, 18)
 SUBMITTED = datetime(2025, 11, 17, 12, 0, tzinfo=UTC)

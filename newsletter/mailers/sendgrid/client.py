@@ -1,16 +1,15 @@
-"""SendGrid's HTTP client: one client, one reading of Retry-After, no redirects, one TLS
-context.
-"""
+"""SendGrid's HTTP client: time limit, no redirects, one TLS context."""
 
 from __future__ import annotations
 
 import json
 import urllib.error
 import urllib.request
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from newsletter.domain import http_headers
 from newsletter.network import proxy_for, tls_context
 
 if TYPE_CHECKING:
@@ -18,22 +17,10 @@ if TYPE_CHECKING:
 
 
 def retry_after(headers: HTTPMessage, now: float) -> float | None:
-    """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset (Unix time).
-
-    None where neither says anything usable; the caller bounds what a broken clock may ask for.
-    """
-    asked = (headers.get("Retry-After") or "").strip()
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
-    if asked:
-        try:
-            return max(0.0, parsedate_to_datetime(asked).timestamp() - now)
-        except (ValueError, OverflowError):
-            pass
-    reset = (headers.get("X-RateLimit-Reset") or "").strip()
-    if reset.isascii() and reset.isdigit() and float(reset) > now:
-        return float(reset) - now
-    return None
+    """Seconds to wait by Retry-After, else by X-RateLimit-Reset; None if neither is usable."""
+    at = datetime.fromtimestamp(now, UTC)
+    wait = http_headers.retry_after(headers.get("Retry-After"), at)
+    return http_headers.reset_after(headers.get("X-RateLimit-Reset"), at) if wait is None else wait
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from math import isfinite
 from typing import TYPE_CHECKING
 
+from newsletter.domain.http_headers import retry_after
 from newsletter.domain.sanitize import strip_invisible
 from newsletter.scorers import CallFailure, ScorerError
 
@@ -107,16 +105,3 @@ def _words(refused: Refused) -> str:
     """The vendor's own, cut, with the id by which its support finds the request."""
     said = strip_invisible(refused.said)[:MOST_WORDS] or "no words"
     return f"{said}; request {strip_invisible(refused.request_id)}" if refused.request_id else said
-
-
-def retry_after(value: str, now: datetime) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, section 10.2.3)."""
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        seconds = float(value)
-        return seconds if isfinite(seconds) else None
-    try:
-        moment = parsedate_to_datetime(value)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - now).total_seconds())
-    except (ValueError, OverflowError):
-        return None

@@ -16,7 +16,6 @@ from newsletter.sources import (
     GrowingSource,
     ListedPaper,
     PaperSource,
-    Progress,
     RequestQueue,
     SharesRequestQueue,
     SourceError,
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import arxiv
+
+    from newsletter.domain.progress import Progress
 
 PAGE = 2_000
 IDS_AT_ONCE = 100

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from newsletter.domain import http_headers
 from newsletter.network import session
 from newsletter.sources import RequestQueue, SourceError
 
@@ -186,7 +186,8 @@ def _check_status(status: int, retry_after: str | None, host: str) -> None:
         return
     message = f"arXiv ({host}) answered with HTTP status {status}"
     if status in THROTTLING:
-        wait = _seconds(retry_after)
+        # The sources' only wall clock: Retry-After may be a date.
+        wait = http_headers.retry_after(retry_after, datetime.now(UTC)) or 0.0
         message += f": it asks for {wait:.0f} s of patience" if wait else ": it asks for patience"
         raise ThrottledError(message, wait)
     if status in PASSING:
@@ -194,16 +195,3 @@ def _check_status(status: int, retry_after: str | None, host: str) -> None:
         raise UnreachableError(message)
     message += "; check NEWSLETTER_ARXIV_API_URL and the categories of the rubrics"
     raise RefusedError(message)
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Retry-After in seconds (RFC 9110, 10.2.3: a number or a date); 0 for none or nonsense."""
-    value = (retry_after or "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    # The one wall clock of the sources: a date in a header has no meaning without it.
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
