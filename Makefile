@@ -178,6 +178,9 @@ SEED ?= 1
 mutants: build/mutants/venv/bin/cosmic-ray ## How many small faults the tests notice: ONLY="newsletter/domain/send_times.py" FAULTS=15 SEED=1 SURVIVORS=1
 	@build/mutants/venv/bin/python bench/mutants.py --python $(BIN)/python --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(SURVIVORS),--survivors)
 
+docs-settings: $(VENV)/dev.stamp ## Write docs/settings.md from the settings themselves
+	@$(BIN)/python -m tests.docs.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
 picture: demo ## The README's picture, made from the demo by headless Chromium
 	$(BIN)/python bench/picture.py $(DEMO_OUT)/outbox docs/digest.png
 
@@ -189,4 +192,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
+.PHONY: docs-settings check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
