@@ -17,7 +17,6 @@ COPY --from=packages /opt/newsletter /opt/newsletter
 WORKDIR /app
 COPY newsletter newsletter
 COPY templates templates
-COPY subscribers.example.csv subscribers.example.csv
 USER newsletter
 VOLUME /app/var
 EXPOSE 8000 8001

@@ -22,6 +22,7 @@ from newsletter.jobs.dry_run import preview_cost
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import try_bounced_again
 from newsletter.operations.healthcheck_ping import Owed, sign_if_well
+from newsletter.render.templates import template_folder
 from newsletter.rubric_folder import faults_of, why_missing
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import claims, deliveries, subscribers
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Digest, Rubric
     from newsletter.domain.progress import StageProgress
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
 HEADINGS = (
     *("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost"),
     *("sent", "already"),
 )
-EXAMPLE = Path(__file__).parents[2] / "subscribers.example.csv"
+DEMO_SUBSCRIBERS = b"""email,rubric,name,timezone,send_at,days,max_papers,format
+ada@example.org,foundation-models,Ada,Europe/Berlin,07:00,mon-fri,,full
+henrietta@example.org,dwarf-galaxies,Henrietta,America/New_York,06:30,daily,20,brief
+"""
 
 
 def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: bool) -> int:
@@ -96,7 +99,7 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
 
 
 def show_demo(out: Path) -> int:
-    """The sample day for the two subscribers of subscribers.example.csv, all in one folder."""
+    """The sample day for two example subscribers, all in one folder."""
     settings = Settings(
         _env_file=None,
         database_url=SecretStr(f"sqlite:///{out / 'newsletter.db'}"),
@@ -104,12 +107,12 @@ def show_demo(out: Path) -> int:
         scorer="local",
         mailer="outbox",
         outbox_dir=out / "outbox",
-        rubrics_dir=TEMPLATES / "rubrics",
+        rubrics_dir=template_folder("rubrics"),
         from_email="digest@example.org",
         postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
     )
     app = bootstrap.build_app(settings)
-    roster = read_subscribers(EXAMPLE.read_bytes(), {*app.rubrics, *faults_of(app.rubrics)})
+    roster = read_subscribers(DEMO_SUBSCRIBERS, {*app.rubrics, *faults_of(app.rubrics)})
     with app.store.begin() as tx:
         subscribers.save_all(tx, roster.rows, "example subscribers of the demo", app.clock())
     edition = _run(app, None, None, as_json=False)

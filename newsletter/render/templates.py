@@ -12,7 +12,15 @@ from newsletter.render.mjml import compile_mjml
 from newsletter.render.plain_text import flow, rows, tidy
 from newsletter.render.truncate import clip_words
 
-FOLDER = Path(__file__).parents[2] / "templates" / "email"
+
+def template_folder(name: str) -> Path:
+    """`templates/NAME`: inside the installed package, at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "templates"
+    return (installed if installed.is_dir() else package.parent / "templates") / name
+
+
+FOLDER = template_folder("email")
 INLINE = "_base/inline.css"
 LONGEST_SUBJECT = 150
 

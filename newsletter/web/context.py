@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from newsletter.domain.formatting import long_date, plural, short_date
 from newsletter.domain.sanitize import clean
+from newsletter.render.templates import template_folder
 from newsletter.store.metrics import MetricCounts
 from newsletter.web.health import Probe
 from newsletter.web.rate_limit import SignupLimiter
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
     from newsletter.store import Store
 
-FOLDER = Path(__file__).parents[2] / "templates" / "web"
+FOLDER = template_folder("web")
 FRESH = "public, max-age=300"
 OWN = "private, max-age=300"
 NEVER = "no-store"
