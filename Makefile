@@ -39,7 +39,7 @@ demo: $(VENV)/run.stamp ## The whole job on the bundled sample day, into demo-ou
 	@$(BIN)/newsletter demo --out $(DEMO_OUT)
 
 # mypy takes one core; the tests take what is left.
-test: $(VENV)/dev.stamp ## Everything that must be green: lint, types, import contracts, tests
+test: $(VENV)/dev.stamp ## Lint, types, import contracts, and every test but the simulations
 	@$(MAKE) --no-print-directory -j 2 lint pytest
 
 lint: $(VENV)/dev.stamp
@@ -49,7 +49,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/simulations
 
 # npm fetches what judges mails only for this; a machine without node or Chromium is told so.
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
@@ -58,6 +58,15 @@ HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} >
 tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock.json
 	npm ci --prefix tests/render/gallery/email --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
+
+test-simulations: $(VENV)/dev.stamp ## Kill sweeps, a simulated week and year, memory: minutes
+	$(BIN)/pytest -n auto --dist worksteal tests/simulations
+
+check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and run the demo from it
+	rm -rf build/wheel build/lib && $(PIP) wheel -q --no-deps --no-build-isolation -w build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install -q --disable-pip-version-check build/wheel/*.whl
+	cd build/wheel && env -i HOME="$$PWD" PATH=/usr/bin:/bin venv/bin/newsletter demo --out demo-out
 
 test-large: $(VENV)/dev.stamp ## The tests with thousands where `make test` takes hundreds
 	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto --dist worksteal
@@ -192,4 +201,4 @@ lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 clean: ## Remove what make made
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: docs-settings check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
+.PHONY: docs-settings check-wheel test-simulations check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
