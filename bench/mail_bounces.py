@@ -17,11 +17,12 @@ from sqlalchemy import select
 
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Rubric
-from newsletter.inbound.processor import MailContext, take, work_off
+from newsletter.inbound.processor import take, work_off
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import Store
 from newsletter.store.tables import event, subscriber, suppression
-from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
+from tests.fakes.app import app_of
+from tests.fakes.mail import RUBRIC, SENDER, START, FakeMailer, Town
 
 CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus" / "bounces"
 RENDERER = Renderer(SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
@@ -66,7 +67,7 @@ def judge(folder: Path = CORPUS) -> list[Verdict]:
         town.announce()
         town.send(FakeMailer())
         rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-        post = MailContext(store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric})
+        post = app_of(store, rubrics={RUBRIC: rubric})
         rows = dict(zip(names, town.rows(), strict=True))
         for number, (name, row) in enumerate(rows.items()):
             raw = plant((folder / name).read_bytes(), f"<{row.id}@{SENDER.domain}>")

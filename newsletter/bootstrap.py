@@ -10,7 +10,6 @@ from newsletter.context import App
 from newsletter.delivery import identity
 from newsletter.delivery.identity import links, site_info
 from newsletter.errors import OperatorError
-from newsletter.inbound.processor import MailContext
 from newsletter.jobs.dbos_engine import DbosEngine, require_dbos
 from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import BATCH_MAILERS, MAILERS, SUPPRESSION_LISTS, SuppressionLists
@@ -110,19 +109,6 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
     if isinstance(made, SharesRequestQueue) and settings.arxiv_delay_seconds:
         made.stand_in(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
     return made
-
-
-def build_mail_context(settings: Settings) -> MailContext:
-    """Everything that a mail about a subscription needs. Raises what `build` raises."""
-    refuse_half_set(settings)
-    return MailContext(
-        store=open_live_store(settings),
-        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
-        renderer=Renderer(site_info(settings)),
-        links=links(settings),
-        sender=identity.sender_of(settings),
-        rubrics=rubrics(settings),
-    )
 
 
 def lists(settings: Settings) -> SuppressionLists | None:

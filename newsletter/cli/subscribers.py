@@ -87,8 +87,8 @@ def _keep(
     """Save the rows; then ask those who are new and without consent whether they want mail."""
     # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
     asked = not taking.consent.strip() and not taking.dry_run
-    desk = bootstrap.build_mail_context(settings) if asked else None
-    store = desk.store if desk else bootstrap.open_store(settings)
+    app = bootstrap.build_app(settings) if asked else None
+    store = app.store if app else bootstrap.open_store(settings)
     with store.begin() as tx:
         trial = tx.begin_nested()
         done = subscribers.save_all(
@@ -100,8 +100,8 @@ def _keep(
         else:
             trial.commit()
     _say_changes(done, taking, listed=listed)
-    if desk:
-        _say_invited(invite_pending(desk, (row.email for row in rows), bootstrap.now()))
+    if app:
+        _say_invited(invite_pending(app, (row.email for row in rows), bootstrap.now()))
 
 
 def _refuse_moves(done: Intake, taking: Taking) -> None:

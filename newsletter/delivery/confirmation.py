@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from newsletter.delivery.message import notification
@@ -11,35 +11,17 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups, subscribers, suppressions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from newsletter.context import App
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Email, Sender, Subscriber
-    from newsletter.domain.model import Rubric
-    from newsletter.mailers import Mailer
     from newsletter.render import Renderer
     from newsletter.store import Store
 
 IMPORTED_AN_HOUR = signups.MAILS_AN_HOUR // 2
 """A long list must not take from the web form all that may be sent in an hour."""
-
-
-class Desk(Protocol):
-    """Who writes: the web's desk and the post of replies are both one."""
-
-    @property
-    def store(self) -> Store: ...
-    @property
-    def mailer(self) -> Mailer: ...
-    @property
-    def renderer(self) -> Renderer: ...
-    @property
-    def links(self) -> Links: ...
-    @property
-    def sender(self) -> Sender: ...
-    @property
-    def rubrics(self) -> Mapping[str, Rubric]: ...
 
 
 class InvitedCount(NamedTuple):
@@ -49,14 +31,21 @@ class InvitedCount(NamedTuple):
     trouble: str = ""
 
 
-def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Email:
-    """The mail with the link to confirm with; `title` is what would be read."""
-    refuse_url = desk.links.refuse_url(person.id)
-    subject, html, text = desk.renderer.mail(
+def invitation(
+    renderer: Renderer,
+    links: Links,
+    sender: Sender,
+    person: Subscriber,
+    title: str,
+    now: datetime,
+) -> Email:
+    """The mail with the confirmation link; `title` is the rubric's."""
+    refuse_url = links.refuse_url(person.id)
+    subject, html, text = renderer.mail(
         "confirm",
         rubric=title,
         email=person.email,
-        confirm_url=desk.links.confirm_url(person.id),
+        confirm_url=links.confirm_url(person.id),
         refuse_url=refuse_url,
     )
     return notification(
@@ -66,17 +55,17 @@ def invitation(desk: Desk, person: Subscriber, title: str, now: datetime) -> Ema
         html=html,
         text=text,
         letter_id=uuid4().hex,
-        sender=desk.sender,
+        sender=sender,
         now=now,
         refuse_url=refuse_url,
     )
 
 
-def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> InvitedCount:
+def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCount:
     """Mail each of these who waits and was never asked. Whoever is left is asked another time."""
     sent = 0
     for email in emails:
-        with desk.store.begin() as tx:
+        with app.store.begin() as tx:
             person = subscribers.find(tx, email)
             if person is None or person.state is not SubscriberState.PENDING:
                 continue
@@ -84,12 +73,13 @@ def invite_pending(desk: Desk, emails: Iterable[str], now: datetime) -> InvitedC
                 continue
             if not signups.ask(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
                 return InvitedCount(sent, "no more may be sent in this hour")
-        rubric = desk.rubrics.get(person.rubric)
-        mail = invitation(desk, person, rubric.title if rubric else person.rubric, now)
+        rubric = app.rubrics.get(person.rubric)
+        title = rubric.title if rubric else person.rubric
+        mail = invitation(app.renderer, app.links, app.sender, person, title, now)
         try:
-            desk.mailer.send(mail)
+            app.mailer.send(mail)
         except SendError as error:
-            if trouble := _after(desk.store, email, error):
+            if trouble := _after(app.store, email, error):
                 return InvitedCount(sent, trouble)
             continue
         sent += 1

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from newsletter.delivery.message import notification
 from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.errors import run_guarded
 from newsletter.inbound import bounces
 from newsletter.inbound.intents import Wish
 from newsletter.inbound.mime import ParsedMail, read
@@ -27,19 +27,15 @@ from newsletter.store.inbound import InboundMail, InboundState
 from newsletter.store.suppressions import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from newsletter.context import App
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Sender, Subscriber
-    from newsletter.domain.model import Rubric
-    from newsletter.mailers import Mailer
-    from newsletter.render import Renderer
     from newsletter.store import Store
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -65,34 +61,6 @@ ERASING = (
 RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
 UNREADABLE = "(this mail could not be worked off; the log says why)"
 UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
-
-
-def plainly(_what: str, act: Callable[[], T]) -> tuple[T | None, str]:
-    return act(), ""
-
-
-class Safely(Protocol):
-    """Does something whose fault is its own: the result, or None and its trouble in words."""
-
-    def __call__(self, what: str, act: Callable[[], T], /) -> tuple[T | None, str]: ...
-
-
-@dataclass(frozen=True)
-class MailContext:
-    """What working off needs. `safely` keeps one mail's fault from all others."""
-
-    store: Store
-    mailer: Mailer
-    renderer: Renderer
-    links: Links
-    sender: Sender
-    rubrics: Mapping[str, Rubric]
-    safely: Safely = plainly
-
-    @property
-    def ours(self) -> list[str]:
-        """What stands in our mails and so marks where a reply quotes them."""
-        return [self.sender.email, self.links.reply_host, self.links.host]
 
 
 class SentAnswer(NamedTuple):
@@ -165,15 +133,17 @@ def _related(one: str, other: str) -> bool:
     return "." in shorter and (one == other or longer.endswith(f".{shorter}"))
 
 
-def work_off(post: MailContext, now: datetime) -> int:
-    """Deal with every new mail. How many there were. Each is settled before its answer leaves:
-    a crash between the two costs an answer, and never doubles one. Raises StoreError.
+def work_off(app: App, now: datetime) -> int:
+    """Process every new mail and send the answers; return how many mails there were.
+
+    A mail's state is committed before its answer is sent: a crash between the two loses one
+    answer and never sends two. Raises StoreError.
     """
     done = 0
-    while dealt := _deal(post, now):
+    while dealt := _deal(app.store, app.links, app.sender, now):
         done += 1
         if dealt.answer:
-            post.safely("an answer", partial(_send, post, dealt.answer, now))
+            run_guarded("an answer", partial(_send, app, dealt.answer, now))
     return done
 
 
@@ -181,42 +151,44 @@ class _Dealt(NamedTuple):
     answer: SentAnswer | None
 
 
-def _deal(post: MailContext, now: datetime) -> _Dealt | None:
-    """Settle the next mail. One that cannot be is left to a person, and stops no other."""
+def _deal(store: Store, links: Links, sender: Sender, now: datetime) -> _Dealt | None:
+    """Process the next new mail. One that fails is left for manual review and stops no other."""
     taken: list[InboundMail] = []
     failed: list[StoreError] = []
 
     def settle() -> SentAnswer | None:
         try:
-            with post.store.begin() as tx:
+            with store.begin() as tx:
                 taken.extend(filter(None, [inbound.next_new(tx)]))
-                return _settle(tx, post, taken[0], now) if taken else None
+                return _settle(tx, links, sender, taken[0], now) if taken else None
         except StoreError as error:
             failed.append(error)
             raise
 
-    answer, trouble = post.safely("a mail that came in", settle)
+    answer, trouble = run_guarded("a mail that came in", settle)
     if failed and (not taken or retry.is_away(failed[0])):
         raise failed[0]
     if not taken:
         return None
     if trouble:
-        with post.store.begin() as tx:
+        with store.begin() as tx:
             inbound.settle(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
     return _Dealt(answer)
 
 
 def _settle(
-    tx: Connection, post: MailContext, found: InboundMail, now: datetime
+    tx: Connection, links: Links, sender: Sender, found: InboundMail, now: datetime
 ) -> SentAnswer | None:
     mail = read(found.raw)
-    token = post.links.read_address(found.envelope_to)
+    token = links.read_address(found.envelope_to)
+    # What stands in our mails, and so marks where a reply quotes them.
+    ours = [sender.email, links.reply_host, links.host]
     reply = understand(
-        mail, found.envelope_from, post.ours, leaving=bool(token and token[0] is Purpose.UNSUB)
+        mail, found.envelope_from, ours, leaving=bool(token and token[0] is Purpose.UNSUB)
     )
     returned = reply.kind in {ReplyKind.BOUNCE, ReplyKind.COMPLAINT}
-    if returned or bounces.is_report(mail, found, post.links):
-        state = bounces.take(tx, post.links, found, mail, now)
+    if returned or bounces.is_report(mail, found, links):
+        state = bounces.take(tx, links, found, mail, now)
         inbound.settle(tx, found.id, state, None, reply.text or mail.text)
         return None
     person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
@@ -295,11 +267,11 @@ def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> Sent
     return SentAnswer("preferences", subscribers.get(tx, person.id) or person)
 
 
-def _send(post: MailContext, answer: SentAnswer, now: datetime) -> None:
+def _send(app: App, answer: SentAnswer, now: datetime) -> None:
     person = answer.to
-    rubric = post.rubrics.get(person.rubric)
-    preferences = post.links.preferences_url(person.id)
-    subject, html, text = post.renderer.mail(
+    rubric = app.rubrics.get(person.rubric)
+    preferences = app.links.preferences_url(person.id)
+    subject, html, text = app.renderer.mail(
         answer.name,
         email=person.email,
         rubric=rubric.title if rubric else person.rubric,
@@ -308,7 +280,7 @@ def _send(post: MailContext, answer: SentAnswer, now: datetime) -> None:
         lines=[f"state: {person.state.value}"],
         preferences_url=preferences,
         resubscribe_url=preferences,
-        unsubscribe_url=post.links.unsubscribe_url(person.id),
+        unsubscribe_url=app.links.unsubscribe_url(person.id),
     )
     mail = notification(
         to_email=person.email,
@@ -317,11 +289,11 @@ def _send(post: MailContext, answer: SentAnswer, now: datetime) -> None:
         html=html,
         text=text,
         letter_id=uuid4().hex,
-        sender=post.sender,
+        sender=app.sender,
         now=now,
         answering=True,
     )
     try:
-        post.mailer.send(mail)
+        app.mailer.send(mail)
     except SendError as error:
         log.warning("an answer was not sent: %s", error)

@@ -146,8 +146,7 @@ def read_mailbox(app: App, now: datetime) -> None:
 
 
 def work_off(app: App, now: datetime) -> None:
-    carried = (app.store, app.mailer, app.renderer, app.links, app.sender, app.rubrics)
-    processor.work_off(processor.MailContext(*carried, safely=run_guarded), now)
+    processor.work_off(app, now)
 
 
 def free_who_came_back(app: App, now: datetime) -> None:

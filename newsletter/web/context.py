@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from newsletter.context import App
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Sender
     from newsletter.domain.model import Rubric
@@ -43,6 +44,7 @@ NEVER = "no-store"
 class Site:
     """Everything the pages need; made once, where the program starts."""
 
+    app: App
     store: Store
     links: Links
     rubrics: Mapping[str, Rubric]

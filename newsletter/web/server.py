@@ -22,6 +22,7 @@ GRACE_SECONDS = 30
 
 def desk_of(app: App, trouble: Callable[[], str] = str) -> Site:
     return Site(
+        app=app,
         store=app.store,
         links=app.links,
         rubrics=app.rubrics,

@@ -113,7 +113,7 @@ def _invite(desk: Site, email: str, rubric: Rubric) -> None:
         person = _wish(tx, email, rubric, now)
     if person is None:
         return
-    mail = invitation(desk, person, rubric.title, now)
+    mail = invitation(desk.renderer, desk.links, desk.sender, person, rubric.title, now)
     try:
         desk.mailer.send(mail)
     except SendError as error:

@@ -18,7 +18,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
 from newsletter.domain.model import READ_BYTES
-from newsletter.errors import run_guarded
 from newsletter.inbound import processor, sendgrid_webhooks
 from newsletter.inbound.sendgrid_webhooks import Receipt, Signature
 from newsletter.web.forms import Parts, pieces
@@ -93,7 +92,7 @@ def inbound(desk: Site) -> Callable[[Request], Awaitable[Response]]:
         receipt = await run_in_threadpool(_take, desk, request, fields, hashed.digest())
         response = _answer(receipt)
         if receipt.status == 200 and receipt.new_events:  # noqa: PLR2004 - HTTP's own number
-            response.background = BackgroundTask(processor.work_off, _post(desk), desk.clock())
+            response.background = BackgroundTask(processor.work_off, desk.app, desk.clock())
         return response
 
     return endpoint
@@ -134,11 +133,6 @@ def _take(desk: Site, request: Request, fields: Mapping[str, bytes], hashed: byt
         if found is not Signature.VALID:
             return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
     return sendgrid_webhooks.receive_mail(desk.store, desk.links, fields, now)
-
-
-def _post(desk: Site) -> processor.MailContext:
-    carried = (desk.store, desk.mailer, desk.renderer, desk.links, desk.sender, desk.rubrics)
-    return processor.MailContext(*carried, safely=run_guarded)
 
 
 def _answer(receipt: Receipt) -> Response:

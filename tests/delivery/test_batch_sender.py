@@ -12,16 +12,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from newsletter.context import App
 from newsletter.delivery.batch_sender import AHEAD, deliver_batches, recover_lost
 from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.mail import BatchEmail, DeliveryState, EventKind, Format, SubscriberState
-from newsletter.inbound.processor import MailContext, take, work_off
+from newsletter.inbound.processor import take, work_off
 from newsletter.inbound.sendgrid_webhooks import read_events
 from newsletter.jobs import tasks
-from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
@@ -31,6 +29,7 @@ from newsletter.store.events import Event
 from newsletter.store.mail_batches import MailBatchState
 from newsletter.store.tables import delivery, mail_group
 from newsletter.store.tasks import Task, TaskKind
+from tests.fakes.app import app_of
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
@@ -646,7 +645,7 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
         for line in (f"From: {author}", "Subject: Re: x", f"References: {named}", "", "unsubscribe")
     )
     sent = FakeMailer()
-    post = MailContext(town.store, sent, Renderer(issues.SITE), LINKS, SENDER, {})
+    post = app_of(town.store, mailer=sent)
 
     take(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
     work_off(post, now)
@@ -698,16 +697,10 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
             tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
         )
     town.plan(issues.DAY)
-    app = App(
-        store=store,
-        source=None,  # type: ignore[arg-type]
-        scorer=None,  # type: ignore[arg-type]
+    app = app_of(
+        store,
         mailer=SendGridMailer(given),
         renderer=Renderer(issues.SITE),
-        links=LINKS,
-        sender=SENDER,
-        rubrics={},
-        engine=LocalEngine(),
         settings=given,
         clock=town.clock.now,
         groups=SendGridBatches(given),

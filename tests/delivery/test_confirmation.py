@@ -12,7 +12,7 @@ from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, InvitedCount, inv
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups
-from tests.fakes.pages import NOW, Mailbox, desk, reader
+from tests.fakes.pages import NOW, Mailbox, application, reader
 from tests.fakes.world import World
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
@@ -86,7 +86,7 @@ def waiting(store, number):
 
 def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     mailbox = Mailbox()
-    work, emails = desk(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
+    work, emails = application(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
     first = invite_pending(work, emails, NOW)
     assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
@@ -100,7 +100,7 @@ def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
 )
 def test_what_may_have_left_is_never_sent_again(store, verdict, later):
     mailbox = Mailbox(fault=SendError(verdict, "no answer"))
-    work, emails = desk(store, mailbox), waiting(store, 2)
+    work, emails = application(store, mailbox), waiting(store, 2)
     assert invite_pending(work, emails, NOW).sent == 0
     mailbox.fault = None
     assert invite_pending(work, emails, NOW).sent == later
@@ -113,5 +113,6 @@ def test_nobody_else_is_asked(store):
         for state in SubscriberState
         if state is not SubscriberState.PENDING
     ]
-    assert invite_pending(desk(store, mailbox), [*emails, "no@example.org"], NOW) == InvitedCount()
+    app = application(store, mailbox)
+    assert invite_pending(app, [*emails, "no@example.org"], NOW) == InvitedCount()
     assert mailbox.mails == []

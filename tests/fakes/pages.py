@@ -17,11 +17,14 @@ from newsletter.render import Renderer, SiteInfo
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
-from newsletter.web.context import Site
+from newsletter.web.server import desk_of
+from tests.fakes.app import app_of
 
 if TYPE_CHECKING:
+    from newsletter.context import App
     from newsletter.domain.mail import Email
     from newsletter.store import Store
+    from newsletter.web.context import Site
 
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)
 TUESDAY, WEDNESDAY, THURSDAY = date(2025, 9, 23), date(2025, 9, 24), date(2025, 9, 25)
@@ -60,8 +63,12 @@ class Clock:
 
 
 def desk(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Site:
-    return Site(
-        store=store,
+    return desk_of(application(store, mailbox, clock))
+
+
+def application(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> App:
+    return app_of(
+        store,
         links=LINKS,
         rubrics={rubric.slug: rubric for rubric in (STARS, MODELS, SECRET)},
         settings=SETTINGS,

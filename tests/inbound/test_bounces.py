@@ -13,19 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from newsletter import errors
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import Rubric
 from newsletter.inbound import bounces
-from newsletter.inbound.processor import MailContext, take, work_off
+from newsletter.inbound.processor import take, work_off
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import delivery, event, subscriber
 from newsletter.store.tables import inbound as table
+from tests.fakes.app import app_of
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
 
 if TYPE_CHECKING:
+    from newsletter.context import App
     from newsletter.store import Store
 
 RENDERER = Renderer(SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
@@ -41,11 +42,9 @@ def town(store: Store) -> Town:
     return made
 
 
-def post(town: Town) -> MailContext:
+def post(town: Town) -> App:
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-    return MailContext(
-        town.store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric}, errors.run_guarded
-    )
+    return app_of(town.store, rubrics={RUBRIC: rubric})
 
 
 def report(

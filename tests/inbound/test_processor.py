@@ -12,16 +12,18 @@ from sqlalchemy import select
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber, SubscriberState
 from newsletter.domain.model import Rubric
-from newsletter.inbound.processor import MailContext, is_aligned, take, work_off
+from newsletter.inbound.processor import is_aligned, take, work_off
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import inbound, subscribers
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
 from tests.economy import LARGE
+from tests.fakes.app import app_of
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, reader
 from tests.fakes.replies import TONGUES, message, quoted
 
 if TYPE_CHECKING:
+    from newsletter.context import App
     from newsletter.store import Store
 
 LATER = START + timedelta(hours=25)
@@ -34,14 +36,14 @@ def person() -> Subscriber:
 
 
 @pytest.fixture
-def post(store: Store, person: Subscriber) -> MailContext:
+def post(store: Store, person: Subscriber) -> App:
     with store.begin() as tx:
         subscribers.save(tx, person, START)
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-    return MailContext(store, FakeMailer(), RENDERER, LINKS, SENDER, {RUBRIC: rubric})
+    return app_of(store, rubrics={RUBRIC: rubric})
 
 
-def receive(post: MailContext, text: str, to: str, now=START, **options) -> int:
+def receive(post: App, text: str, to: str, now=START, **options) -> int:
     """One mail comes in and is worked off; how many answers it got."""
     before = len(answers(post))
     extra = {"subject": "Re: arXiv digest", **options.pop("headers", {})}
@@ -51,26 +53,26 @@ def receive(post: MailContext, text: str, to: str, now=START, **options) -> int:
     return len(answers(post)) - before
 
 
-def answers(post: MailContext) -> list:
+def answers(post: App) -> list:
     assert isinstance(post.mailer, FakeMailer)
     return post.mailer.taken
 
 
-def state(post: MailContext, person: Subscriber) -> SubscriberState:
+def state(post: App, person: Subscriber) -> SubscriberState:
     with post.store.read() as tx:
         known = subscribers.get(tx, person.id)
     assert known is not None
     return known.state
 
 
-def kept(post: MailContext) -> list[InboundState]:
+def kept(post: App) -> list[InboundState]:
     with post.store.read() as tx:
         return [
             InboundState(s) for s in tx.scalars(select(table.c.state).order_by(table.c.received_at))
         ]
 
 
-def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: MailContext, person: Subscriber):
+def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     text = f"Unsubscribe\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
 
@@ -85,13 +87,13 @@ def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: MailContext, p
     assert receive(post, text, to, now=LATER) == 0
 
 
-def test_the_mailto_of_list_unsubscribe_works_with_any_text(post: MailContext, person: Subscriber):
+def test_the_mailto_of_list_unsubscribe_works_with_any_text(post: App, person: Subscriber):
     headers = {"Auto_Submitted": "auto-generated"}
     assert receive(post, "", LINKS.unsub_address(person.id), headers=headers) == 1
     assert state(post, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_14_the_same_mail_three_times_is_one_action(post: MailContext, person: Subscriber):
+def test_14_the_same_mail_three_times_is_one_action(post: App, person: Subscriber):
     raw = message("unsubscribe", Message_ID="<one@example.com>")
     to = [LINKS.reply_address(person.id)] * 2
     news = [take(post.store, raw, "ann@example.com", to, START) for _ in range(3)]
@@ -102,9 +104,7 @@ def test_14_the_same_mail_three_times_is_one_action(post: MailContext, person: S
     assert len(answers(post)) == 1
 
 
-def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(
-    post: MailContext, person: Subscriber
-):
+def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(post: App, person: Subscriber):
     raw = message("unsubscribe") + b"\r\n" * 15_000_000
     assert take(post.store, raw, "ann@example.com", [LINKS.reply_address(person.id)], START) == 1
     assert work_off(post, START) == 1
@@ -112,7 +112,7 @@ def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(
 
 
 def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
-    post: MailContext, person: Subscriber
+    post: App, person: Subscriber
 ):
     to = LINKS.reply_address(person.id)
 
@@ -130,7 +130,7 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
 
 @pytest.mark.parametrize(("words", "state"), [(0, "review"), (12, "review"), (13, "letter")])
 def test_what_is_no_wish_goes_to_the_operator_unanswered(
-    post: MailContext, person: Subscriber, words: int, state: str
+    post: App, person: Subscriber, words: int, state: str
 ):
     said = " ".join(["wonderful"] * words)
     text = f"{said}\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
@@ -143,7 +143,7 @@ def test_what_is_no_wish_goes_to_the_operator_unanswered(
 
 
 def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
-    post: MailContext, person: Subscriber
+    post: App, person: Subscriber
 ):
     assert receive(post, "Please delete my data.", LINKS.reply_address(person.id)) == 1
 
@@ -154,7 +154,7 @@ def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
     assert state(post, person) is SubscriberState.ACTIVE
 
 
-def test_17_however_many_replies_get_one_answer_a_day(post: MailContext, person: Subscriber):
+def test_17_however_many_replies_get_one_answer_a_day(post: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     many = 1000 if LARGE else 200
     for number in range(many):
@@ -175,7 +175,7 @@ def test_17_however_many_replies_get_one_answer_a_day(post: MailContext, person:
     ids=str,
 )
 def test_17_machines_are_neither_obeyed_nor_answered(
-    post: MailContext, person: Subscriber, headers: dict[str, str]
+    post: App, person: Subscriber, headers: dict[str, str]
 ):
     to = LINKS.reply_address(person.id)
     assert receive(post, "unsubscribe", to, headers=headers) == 0
@@ -183,7 +183,7 @@ def test_17_machines_are_neither_obeyed_nor_answered(
     assert kept(post) == [InboundState.DONE]
 
 
-def test_17_two_of_us_writing_to_each_other_fall_silent(post: MailContext, person: Subscriber):
+def test_17_two_of_us_writing_to_each_other_fall_silent(post: App, person: Subscriber):
     receive(post, "help", LINKS.reply_address(person.id))
     [answer] = answers(post)
     from newsletter.mailers.mime import to_bytes
@@ -195,7 +195,7 @@ def test_17_two_of_us_writing_to_each_other_fall_silent(post: MailContext, perso
 
 
 def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
-    post: MailContext, person: Subscriber
+    post: App, person: Subscriber
 ):
     raw = (
         b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
@@ -208,7 +208,7 @@ def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
     assert answers(post) == []
 
 
-def test_pause_and_resume_by_reply(post: MailContext, person: Subscriber):
+def test_pause_and_resume_by_reply(post: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     assert receive(post, "pause", to) == 1
     assert state(post, person) is SubscriberState.PAUSED
@@ -216,7 +216,7 @@ def test_pause_and_resume_by_reply(post: MailContext, person: Subscriber):
     assert state(post, person) is SubscriberState.ACTIVE
 
 
-def test_18_without_a_token_a_from_alone_proves_nothing(post: MailContext, person: Subscriber):
+def test_18_without_a_token_a_from_alone_proves_nothing(post: App, person: Subscriber):
     headers = {"subject": "unsubscribe"}
     raw = message("unsubscribe", **headers).replace(b"ann@example.com", person.email.encode())
     raw = b"Authentication-Results: mx; dkim=pass header.d=example.org\r\n" + raw
@@ -233,38 +233,38 @@ def test_18_without_a_token_a_from_alone_proves_nothing(post: MailContext, perso
     assert len(answers(post)) == 1
 
 
-def test_18_without_a_token_an_aligned_from_is_enough(post: MailContext, person: Subscriber):
+def test_18_without_a_token_an_aligned_from_is_enough(post: App, person: Subscriber):
     raw = message("unsubscribe").replace(b"ann@example.com", person.email.encode())
     take(post.store, raw, person.email, ["digest@in.example.org"], START, aligned=True)
     work_off(post, START)
     assert state(post, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_18_a_stranger_is_never_answered(post: MailContext):
+def test_18_a_stranger_is_never_answered(post: App):
     assert receive(post, "unsubscribe", "digest@in.example.org") == 0
     assert receive(post, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
     assert kept(post) == [InboundState.REVIEW, InboundState.REVIEW]
 
 
-def test_18_a_bent_token_proves_nothing(post: MailContext, person: Subscriber):
+def test_18_a_bent_token_proves_nothing(post: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     bent = to.replace(to[10], "a" if to[10] != "a" else "b", 1)
     receive(post, "unsubscribe", bent)
     assert state(post, person) is SubscriberState.ACTIVE
 
 
-def test_24_an_answer_to_a_test_mail_changes_nothing(post: MailContext):
+def test_24_an_answer_to_a_test_mail_changes_nothing(post: App):
     assert receive(post, "unsubscribe", LINKS.reply_address(TEST_READER)) == 0
     assert kept(post) == [InboundState.DONE]
 
 
-def test_who_complained_is_never_written_to(post: MailContext, person: Subscriber):
+def test_who_complained_is_never_written_to(post: App, person: Subscriber):
     with post.store.begin() as tx:
         subscribers.withdraw(tx, person.id, SubscriberState.COMPLAINED, "event", START)
     assert receive(post, "help", LINKS.reply_address(person.id)) == 0
 
 
-def test_what_was_settled_is_forgotten_after_a_month(post: MailContext, person: Subscriber):
+def test_what_was_settled_is_forgotten_after_a_month(post: App, person: Subscriber):
     receive(post, "help", LINKS.reply_address(person.id))
     with post.store.begin() as tx:
         assert inbound.forget_old(tx, START + timedelta(days=29)) == 0
@@ -275,7 +275,7 @@ def test_what_was_settled_is_forgotten_after_a_month(post: MailContext, person: 
 
 @pytest.mark.parametrize("words", [2, 20])
 def test_what_waits_for_a_person_is_forgotten_after_three_months(
-    post: MailContext, person: Subscriber, words: int
+    post: App, person: Subscriber, words: int
 ):
     receive(post, "wonderful " * words, LINKS.reply_address(person.id))
     with post.store.begin() as tx:
@@ -309,7 +309,7 @@ def test_18_alignment(dkim: str, spf: str, envelope_from: str, expected: bool): 
     assert not is_aligned("nobody", dkim, spf, envelope_from)
 
 
-def test_an_answer_that_cannot_be_sent_undoes_nothing(post: MailContext, person: Subscriber):
+def test_an_answer_that_cannot_be_sent_undoes_nothing(post: App, person: Subscriber):
     from newsletter.mailers import SendError, Verdict
 
     def refuse(_email: object) -> None:
