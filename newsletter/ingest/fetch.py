@@ -4,7 +4,8 @@
     strays     papers of earlier windows that no earlier fetch saw (held by moderation, cross-listed
                later, or announced while the service was down) are listed under it as late
     settle     a source that shows its newest announcement bit by bit is looked at again until each
-               category is whole (settling.py), compared with the source's own list (crosscheck.py)
+               category is whole (domain/completeness.py), compared with the source's own list
+               (feed_check.py)
 
 A paper is listed once for ever in each category. All of one look is one transaction.
 """

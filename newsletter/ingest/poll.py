@@ -145,7 +145,7 @@ def keep(store: Store, day: date, now: datetime, harvest: PollResult) -> int:
         on_time = [entry for entry in harvest.on_time if entry not in known]
         late = [entry for entry in harvest.late if entry not in known]
         fresh = {entry.paper_id for entry in [*on_time, *late]}
-        # Known ones too: what left a category since must not be counted there (held.py).
+        # Known ones too: what left a category since must not be counted there (late_papers.py).
         stored = fresh | {entry.paper_id for entry in known}
         shelf.keep(tx, [harvest.papers[key] for key in sorted(stored)])
         shelf.list_papers(tx, day, on_time, late=False)

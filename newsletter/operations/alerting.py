@@ -1,7 +1,7 @@
 """Look at the service, keep what is wrong, and tell the operator: each thing once, with the fix.
 
 look     what the tables say, and the calendar, and the disk
-find     the rules (symptoms.py)
+find     the rules (alert_rules.py)
 record   what is new and what is over; both are logged
 tell     one mail with all that is new, claimed first: of several processes one sends it; what
          could not be sent is sent in the next round

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Link = tuple[str, str]
 
-# Control characters never pass from outside (render/words.py), so no paper can forge a placeholder.
+# Control characters never pass from outside (render/text.py), so no paper can forge a placeholder.
 PLACEHOLDER = re.compile("\x02([a-z_]+)\x03")
 LONGEST_NAME = 40
 

@@ -6,7 +6,7 @@
        |--no answer, or the process died--> unknown --an event of one of its mails--> accepted
 
 A group is one try: the next one is a new row with a batch of its own. Its deliveries have no lease
-of their own: `group_ends.py` settles them, all of them as one.
+of their own: the request settles all of them as one.
 
 How a request for many readers ends: whoever decides first decides for all of its mails.
 """

@@ -351,7 +351,7 @@ def restore(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool
 def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     """Forget a person: what stays is the hash that keeps the address from being mailed again.
 
-    The address itself waits until the provider was told of it (`erasures.py`).
+    The address itself waits until the provider was told of it (`suppressions.py`).
     """
     known = get(tx, subscriber_id)
     if known is None or not known.email:

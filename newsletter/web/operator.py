@@ -1,6 +1,6 @@
 """The operator's page: today, the last thirty days, what waits for a person, a look at any digest.
 
-Off unless NEWSLETTER_OPERATOR_PASSWORD or NEWSLETTER_OPERATOR_HEADER is set (operator_door.py).
+Off unless NEWSLETTER_OPERATOR_PASSWORD or NEWSLETTER_OPERATOR_HEADER is set (operator_auth.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where SendGrid reports what became of a mail, and brings what readers reply.
 
-The rules are in webhooks.py and inbox.py; this is the door. What can be known from the head of a
-request is asked before its body is read, and few large bodies are read at once.
+The rules are in inbound/sendgrid_webhooks.py and inbound/processor.py. What the head of a request
+shows is checked before its body is read, and few large bodies are read at once.
 """
 
 from __future__ import annotations

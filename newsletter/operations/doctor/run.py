@@ -1,14 +1,14 @@
 """The examination: every check that says whether tomorrow's morning will go well.
 
     settings ─ wrong? ─ say all of it and stop
-    this machine    premises.py
+    this machine    local.py
     outside, at once, each in its own thread
         provider of mail    mailers/*_check.py      key or login, a trial, webhooks, DNS
         model's vendor      scorers/claude/check.py
         arXiv               sources/arxiv/check.py
-        name servers        dns_records.py
-        our own doors       doors.py
-        price               forecast.py
+        name servers        dns.py
+        our own doors       endpoints.py
+        price               cost.py
 
 Nothing is changed anywhere, nothing is paid for, nothing is delivered.
 """
