@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-import subprocess
 import tokenize
 from functools import cache
 from pathlib import Path
@@ -16,25 +16,29 @@ NAMED = re.compile(
     r"(?<![\w/.:*{<-])(?:[\w.@-]+/)*[\w.@-]+\.(?:py|pyi|md|toml|mjml|lock)\b(?![\w/])"
 )
 FOLDER = re.compile(r"`((?:newsletter|tests|bench|docs|deploy|templates)/(?:[\w-]+/)*)`")
-NOT_OURS = re.compile(r"postmark|\bmine\.md$|^uv\.lock$")
+LEFT_BY_TOOLS = {"__pycache__", "node_modules", "build", "dist", "demo-out", "var"}
+NOT_OURS = re.compile(r"postmark|NNNN|\bmine\.md$|^uv\.lock$")
 """What an example tells its reader to write, and what another tool would write."""
 
 
 @cache
-def tracked() -> frozenset[str]:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return frozenset(done.stdout.splitlines())
+def project_files() -> frozenset[str]:
+    """All files of the project, without what tools and runs leave in it."""
+    found = set()
+    for folder, names, files in os.walk(ROOT):
+        names[:] = [one for one in names if one not in LEFT_BY_TOOLS and not one.startswith(".")]
+        found |= {str((Path(folder) / one).relative_to(ROOT)) for one in files}
+    return frozenset(found)
 
 
 @cache
 def exists(name: str) -> bool:
     """Whether a file has this path, or ends with it: `jobs/daily.py` is short for the whole."""
-    return any(path == name or path.endswith(f"/{name}") for path in tracked())
+    return any(path == name or path.endswith(f"/{name}") for path in project_files())
 
 
 def holds_files(folder: str) -> bool:
-    return any(path.startswith(folder) for path in tracked())
+    return any(path.startswith(folder) for path in project_files())
 
 
 def lost(text: str) -> list[str]:
@@ -53,7 +57,7 @@ def comments_and_strings(path: Path) -> str:
     )
 
 
-@pytest.mark.parametrize("name", sorted(one for one in tracked() if one.endswith(".md")))
+@pytest.mark.parametrize("name", sorted(one for one in project_files() if one.endswith(".md")))
 def test_files_that_a_document_names_exist(name):
     assert lost((ROOT / name).read_text(encoding="utf-8")) == []
 
@@ -66,7 +70,7 @@ def test_files_that_the_package_names_exist():
 
 def test_links_between_documents_lead_somewhere():
     broken = []
-    for name in (one for one in tracked() if one.endswith(".md")):
+    for name in (one for one in project_files() if one.endswith(".md")):
         text = (ROOT / name).read_text(encoding="utf-8")
         for target, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", text):
             file = (ROOT / name).parent / target if target else ROOT / name
