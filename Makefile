@@ -90,92 +90,92 @@ gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page eac
 	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
 bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
-	@$(BIN)/python bench/render.py
+	@$(BIN)/python -m bench render
 
 bench-tex: $(VENV)/dev.stamp ## What is left of TeX in real titles, names and abstracts, by kind
-	@$(BIN)/python bench/tex.py
+	@$(BIN)/python -m bench tex
 
 bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
-	$(BIN)/python bench/scoring.py
+	$(BIN)/python -m bench scoring
 
 bench-mail: $(VENV)/dev.stamp ## How well mail that comes back is understood: PARTS="bounces replies"
-	@$(BIN)/python bench/mail.py $(PARTS)
+	@$(BIN)/python -m bench mail $(PARTS)
 
 bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
-	$(BIN)/python bench/prior.py
+	$(BIN)/python -m bench triage
 
 bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's own ceiling
-	$(BIN)/python bench/deliver.py
+	$(BIN)/python -m bench deliver
 
 SIZES ?= 20x500
 SETUPS ?= sqlite
 PAPERS ?= 400
 LATENCY ?= 0.2
 bench-morning: $(VENV)/dev.stamp ## Whole mornings side by side: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
-	@$(BIN)/python bench/morning.py --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
+	@$(BIN)/python -m bench daily_run --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
 
 bench-slopes: $(VENV)/dev.stamp ## What one more paper, rubric and reader costs
-	@$(BIN)/python bench/slopes.py
+	@$(BIN)/python -m bench slopes
 
 bench-peers: $(VENV)/dev.stamp ## Our delivery beside a plain loop over the vendor's client
-	@$(BIN)/python bench/peers.py
+	@$(BIN)/python -m bench peers
 
 # These two, and bench-morning's other setups, need NEWSLETTER_TEST_DATABASE_URL.
 bench-million: $(VENV)/dev.stamp ## Plans and times of a morning's statements over a million rows
-	@$(BIN)/python bench/million.py
+	@$(BIN)/python -m bench million
 
 bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compared
-	@$(BIN)/python bench/copying.py
+	@$(BIN)/python -m bench copying
 
 bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
-	$(BIN)/python bench/planning.py
+	$(BIN)/python -m bench planning
 
 bench-memory: $(VENV)/dev.stamp ## What serve and a worker hold at 500, 5,000 and 50,000 readers
-	@$(BIN)/python bench/memory.py --on sqlite dbos
+	@$(BIN)/python -m bench memory --on sqlite dbos
 
 bench-zombie: $(VENV)/dev.stamp ## A worker is suspended for more than a minute, and wakes to nothing
-	@$(BIN)/python bench/zombie.py
+	@$(BIN)/python -m tests.simulations.zombie
 
 bench-posts: $(VENV)/dev.stamp ## Memory of serve while 50 strangers send 38 MB each to a hook
-	@$(BIN)/python bench/hostile_posts.py
+	@$(BIN)/python -m bench large_posts
 
 bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and real: seconds, memory
-	@$(BIN)/python bench/roster.py --rows $(or $(ROWS),1000000)
+	@$(BIN)/python -m bench import_subscribers --rows $(or $(ROWS),1000000)
 
 simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
-	$(BIN)/python bench/simulate_year.py
+	$(BIN)/python -m tests.simulations.simulate_year
 
 simulate-recorded: $(VENV)/dev.stamp ## What arXiv really announced, paper by paper: on its day, later, never
-	$(BIN)/python bench/simulate_recorded.py
+	$(BIN)/python -m tests.simulations.simulate_recorded
 
 simulate-week: $(VENV)/dev.stamp ## A week in which the service is killed, suspended and its clock set
-	$(BIN)/python bench/simulate_week.py --seeds 3
+	$(BIN)/python -m tests.simulations.simulate_week --seeds 3
 
 simulate-sleep: $(VENV)/dev.stamp ## A real serve is suspended for 70 s in the middle of its mail
-	$(BIN)/python bench/simulate_sleep.py
+	$(BIN)/python -m tests.simulations.simulate_sleep
 
 bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
-	$(BIN)/python bench/limits.py
+	$(BIN)/python -m bench limits
 
 chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
-	$(BIN)/python bench/chaos.py
+	$(BIN)/python -m tests.simulations.chaos_sender
 
 chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times over a morning, then the local engine
-	$(BIN)/python bench/chaos_workers.py
-	$(BIN)/python bench/chaos_workers.py --engine local
+	$(BIN)/python -m tests.simulations.chaos_workers
+	$(BIN)/python -m tests.simulations.chaos_workers --engine local
 
 bench-workers: $(VENV)/dev.stamp ## 20,000 readers with one worker and with two, at 200 ms a request
-	$(BIN)/python bench/workers.py
+	$(BIN)/python -m bench workers
 
 chaos-groups: $(VENV)/dev.stamp ## Kill the sender of groups over 60 requests, and count
-	$(BIN)/python bench/chaos_groups.py
-	$(BIN)/python bench/chaos_groups.py --bare
+	$(BIN)/python -m tests.simulations.chaos_batches
+	$(BIN)/python -m tests.simulations.chaos_batches --bare
 
 bench-groups: $(VENV)/dev.stamp ## 100,000 deliveries in groups against one by one
-	$(BIN)/python bench/groups.py
+	$(BIN)/python -m bench batches
 
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
-	$(BIN)/python -m tests.simulations.kill_scoring --kills 50
+	$(BIN)/python -m tests.simulations.chaos_scoring --kills 50
 
 # Cosmic Ray has packages of its own that nothing else needs, so it does not stand in the locks.
 build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
@@ -191,7 +191,7 @@ docs-settings: $(VENV)/dev.stamp ## Write docs/settings.md from the settings the
 	@$(BIN)/python -m tests.docs.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 picture: demo ## The README's picture, made from the demo by headless Chromium
-	$(BIN)/python bench/picture.py $(DEMO_OUT)/outbox docs/digest.png
+	$(BIN)/python -m bench picture $(DEMO_OUT)/outbox docs/digest.png
 
 lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench import mail_bounces
+from bench.scenarios import mail_bounces
 from newsletter.domain.bounce_codes import first_mails_left, says_gone, too_many_gone
 from newsletter.inbound.bounces import read
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.mail_replies import CORPUS, Measured, corpus_layouts, measure, own_layouts
+from bench.scenarios.mail_replies import CORPUS, Measured, corpus_layouts, measure, own_layouts
 from newsletter.domain.model import DayKind
 from newsletter.inbound.intents import Wish
 from newsletter.inbound.mime import read

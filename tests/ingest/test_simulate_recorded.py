@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from bench.simulate_recorded import RECORDING, days_of
 from tests.fakes.recorded import Service, Span, judge, read
+from tests.simulations.simulate_recorded import RECORDING, days_of
 
 DAYS = Span(date(2026, 4, 30), date(2026, 5, 5), ("hep-lat", "hep-th"))
 

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("fence", [True, False], ids=["fenced", "bare"])
 def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str, *, fence: bool):
-    script = [sys.executable, str(ROOT / "bench" / "chaos_groups.py")]
+    script = [sys.executable, "-m", "tests.simulations.chaos_batches"]
     given = ["--groups", "16", "--kills", "3", "--times", "1", "--database", store_url]
     given += [] if fence else ["--bare"]
     done = subprocess.run(
-        [*script, *given], capture_output=True, text=True, timeout=200, check=False
+        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

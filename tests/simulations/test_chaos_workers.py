@@ -19,7 +19,8 @@ def swept(*more: str) -> dict:
     haste = ["--catch", "2", "--leave", "0.5", "--lease", "6", "--rate", "20"]
     given = ["--deliveries", "40", "--units", "2", "--kills", "3", *haste, *more]
     done = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / "chaos_workers.py"), *given],
+        [sys.executable, "-m", "tests.simulations.chaos_workers", *given],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,

@@ -41,10 +41,10 @@ LOW = {
 # Where there are two databases, on the one that is made for several processes.
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
 def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
-    script = [sys.executable, str(ROOT / "bench" / "limits.py")]
+    script = [sys.executable, "-m", "bench", "limits"]
     given = ["--seconds", "1.5", "--busy", "--database", store_url]
     done = subprocess.run(
-        [*script, *given], capture_output=True, text=True, timeout=120, check=False
+        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from bench.simulate_year import check, simulate
 from newsletter.delivery import plan_rules, planner
 from newsletter.domain import send_times
 from newsletter.domain.announcements import announcement
@@ -21,6 +20,7 @@ from newsletter.domain.send_times import due_at
 from newsletter.ingest import feed_check, fetch
 from newsletter.ingest.poll import since_when
 from newsletter.store import digests
+from tests.simulations.simulate_year import check, simulate
 from tests.simulations.year import Year
 
 if TYPE_CHECKING:

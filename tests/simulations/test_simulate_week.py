@@ -14,11 +14,16 @@ DATABASES = ["", *([POSTGRES] if POSTGRES else [])]
 
 
 def test_killed_suspended_and_set_wrong_it_comes_to_the_same():
-    script = [sys.executable, str(ROOT / "bench" / "simulate_week.py")]
+    script = [sys.executable, "-m", "tests.simulations.simulate_week"]
     given = ["--days", "1", "--crowd", "1", "--every", "4", "--kills", "6", "--seed", "4"]
     chosen = [word for one in DATABASES for word in ("--database", one)]
     done = subprocess.run(
-        [*script, *given, *chosen], capture_output=True, text=True, timeout=300, check=False
+        [*script, *given, *chosen],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]

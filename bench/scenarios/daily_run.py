@@ -1,0 +1,299 @@
+"""A whole morning from the fetch to the last mail, on each engine and database in turn.
+
+Every setup gets an empty database, the same loopback vendors and the same readers. Printed is one
+table in Markdown: wall time and memory of each phase, calls, tokens, dollars, rows; then how many
+times as fast each setup was as the first.
+
+    python -m bench daily_run [--size 20x500 ...] [--papers 400] [--latency 0.2]
+        [--on sqlite postgresql dbos1 dbos2 dbos3] [--database URL of a PostgreSQL that may be used]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import func, insert, select
+
+from bench.harness.vendors import Vendor, vendors
+from newsletter.domain.addresses import fingerprint
+from newsletter.domain.mail import WEEKDAYS
+from newsletter.store import Store
+from newsletter.store.tables import metadata, subscriber
+from tests.fakes.database import own_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DAY = date(2025, 9, 23)
+START = datetime(2025, 9, 1, tzinfo=UTC)
+EVENING = datetime(2025, 9, 23, 20, tzinfo=UTC)
+PAGE = 5000
+SETUPS = ("sqlite", "postgresql", "dbos1", "dbos2", "dbos3")
+TABLES = ("paper", "call", "score", "digest", "digest_paper", "delivery")
+RUBRIC = """---
+title: Rubric {n}
+categories: [cs.LG]
+relevance: 7
+novelty: 6
+---
+
+## Criteria
+
+1. {first} and {second}
+   - Relevant: a new method for {first}, or a measurement that changes what is known of it, with
+     code or proofs; {second} counts where it is the main subject.
+   - Irrelevant: known methods applied to another task; surveys.
+2. {third} under limits
+   - Relevant: less memory, energy or data for {third} at equal quality, on {n} sets or more.
+   - Irrelevant: larger models alone.
+"""
+SUBJECTS = ("attention", "quantization", "diffusion", "retrieval", "causality", "graphs", "rewards")
+
+
+def write_rubrics(folder: Path, number: int) -> None:
+    folder.mkdir()
+    for n in range(number):
+        first, second, third = (SUBJECTS[(n // d + d) % len(SUBJECTS)] for d in (1, 7, 49))
+        words = RUBRIC.format(n=n, first=first, second=second, third=third)
+        (folder / f"rubric-{n}.md").write_text(words, encoding="utf-8")
+
+
+def settle(store: Store, rubrics: int, readers: int) -> None:
+    for start in range(0, readers, PAGE):
+        page = [_reader(n, rubrics) for n in range(start, min(start + PAGE, readers))]
+        with store.begin() as tx:
+            tx.execute(insert(subscriber), page)
+
+
+def _reader(number: int, rubrics: int) -> dict[str, Any]:
+    address = f"reader{number}@example.org"
+    return {
+        "id": uuid4().hex,
+        "email": address,
+        "email_key": address,
+        "email_hash": fingerprint(address),
+        "name": f"Reader {number}",
+        "rubric": f"rubric-{number % rubrics}",
+        "days": list(WEEKDAYS),
+        "format": "full",
+        "state": "active",
+        "state_at": START,
+        "consent": "bench",
+        "since": START,
+    }
+
+
+def figures_of(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    """What a part of the bench prints last that runs as a process of its own."""
+    done = subprocess.run(  # noqa: S603 - ourselves
+        command,
+        cwd=folder,
+        env={**env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.stderr)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def environment(folder: Path, url: str, engine: str, made: Sequence[Vendor]) -> dict[str, str]:
+    urls = made[0].url | made[1].url
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "NEWSLETTER_DATABASE_URL": url,
+        "NEWSLETTER_ENGINE": engine,
+        "NEWSLETTER_RUBRICS_DIR": str(folder / "rubrics"),
+        "NEWSLETTER_ARXIV_API_URL": urls["arxiv"],
+        "NEWSLETTER_ARXIV_RSS_URL": urls["arxiv"].replace("/api/query", "/rss"),
+        "NEWSLETTER_ARXIV_DELAY_SECONDS": "0",
+        "ANTHROPIC_API_KEY": "sk-bench",
+        "ANTHROPIC_BASE_URL": urls["anthropic"],
+        "NEWSLETTER_SCORING_MODE": "now",
+        "NEWSLETTER_BUDGET_USD": "5",
+        "SENDGRID_API_KEY": "SG.bench",
+        "NEWSLETTER_SENDGRID_URL": urls["sendgrid"],
+        "NEWSLETTER_FROM_EMAIL": "digest@example.org",
+        "NEWSLETTER_POSTAL_ADDRESS": "1 Example Street",
+        "NEWSLETTER_PUBLIC_URL": "https://digest.example.org",
+        "NEWSLETTER_SECRET_KEY": "k" * 32,
+        "NEWSLETTER_OUTBOX_DIR": str(folder / "var" / "outbox"),
+        "NEWSLETTER_LOG_LEVEL": "warning",
+    }
+
+
+@contextmanager
+def database(setup: str, folder: Path, server: str) -> Iterator[str]:
+    """An empty database of its own."""
+    if setup == "sqlite":
+        yield f"sqlite:///{folder / 'bench.db'}"
+        return
+    with own_database(server) as url:
+        yield url
+
+
+@contextmanager
+def workers(number: int, folder: Path, env: dict[str, str]) -> Iterator[list[int]]:
+    """Their process ids; each has said that it takes work."""
+    command = [sys.executable, "-m", "newsletter", "worker", "--port", "0", "--id"]
+    started = []
+    for n in range(1, number + 1):
+        log = (folder / f"w{n}.log").open("w")
+        more = {"NEWSLETTER_LOG_LEVEL": "info", "PYTHONPATH": str(ROOT)}
+        run = subprocess.Popen([*command, f"w{n}"], cwd=folder, env=env | more, stderr=log)  # noqa: S603
+        started.append((run, folder / f"w{n}.log"))
+    for run, said in started:
+        while "takes work" not in said.read_text(encoding="utf-8"):
+            if run.poll() is not None:
+                sys.exit(said.read_text(encoding="utf-8"))
+            time.sleep(0.05)
+    try:
+        yield [run.pid for run, _ in started]
+    finally:
+        for run, _ in started:
+            run.terminate()
+        for run, _ in started:
+            run.wait(60)
+
+
+def measure(
+    setup: str, rubrics: int, readers: int, given: argparse.Namespace
+) -> tuple[dict[str, Any], bool]:
+    """The figures of one morning, and whether every reader got one mail."""
+    engine = "dbos" if setup.startswith("dbos") else "local"
+    crowd = int(setup.removeprefix("dbos")) if engine == "dbos" else 0
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        made = stack.enter_context(vendors(DAY, given.papers, given.latency))
+        url = stack.enter_context(database(setup, folder, given.database))
+        write_rubrics(folder / "rubrics", rubrics)
+        store = Store(url)
+        stack.callback(store.close)
+        store.migrate()
+        settle(store, rubrics, readers)
+        env = environment(folder, url, engine, made)
+        pids = stack.enter_context(workers(crowd, folder, env))
+        figures = figures_of(
+            [*given.python, "-m", "bench", "daily_run", "--child", "-"], folder, env
+        )
+        if pids:
+            figures["MB of a worker, at most"] = max(_peak(pid) for pid in pids)
+        counted = made[0].ask() | made[1].ask()
+        with store.read() as tx:
+            for name in TABLES:
+                count = select(func.count()).select_from(metadata.tables[name])
+                figures[f"rows of {name}"] = tx.scalar(count)
+    return figures | counted, counted["mails"] == readers
+
+
+def _peak(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def morning() -> None:
+    """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
+    from newsletter import bootstrap
+    from newsletter.jobs import daily
+    from newsletter.jobs.scheduler import DailyScheduler
+    from newsletter.settings import read_settings
+
+    app = bootstrap.build_app(read_settings())
+    rubrics = daily.rubrics_to_run(app, None)
+    figures: dict[str, Any] = {}
+
+    def timed(phase: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it answers
+        began, used = time.perf_counter(), time.process_time()
+        result = act()
+        figures[f"{phase}, s"] = round(time.perf_counter() - began, 2)
+        figures[f"{phase}, s of processor"] = round(time.process_time() - used, 2)
+        figures[f"{phase}, MB held"] = _held()
+        return result
+
+    timed("fetch", lambda: daily.fetch_for(app, rubrics, DAY, _quiet))
+    made = timed("score and make", lambda: daily.make_digests(app, rubrics, DAY, _quiet, None))
+    sent = timed("mail", lambda: daily.deliver_digests(app, made, _quiet))
+    figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
+    if troubles := {issue.trouble for issue in sent if issue.trouble}:
+        sys.exit("; ".join(troubles))
+    timed("again, when all is done", lambda: daily.run_daily(app, DAY, None, _quiet))
+    evening = replace(app, clock=lambda: EVENING)
+    timed("a wake-up of serve, nothing due", DailyScheduler(evening).serve)
+    print(json.dumps(figures))
+
+
+def _held() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * resource.getpagesize() / 2**20, 1)
+
+
+def _quiet(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+def show(size: str, given: argparse.Namespace, found: dict[str, dict[str, Any]]) -> None:
+    print(f"\n### {size.replace('x', ' rubrics, ')} readers, {given.papers} papers, ", end="")
+    print(f"vendors answer after {given.latency} s\n")
+    print("| |", " | ".join(found), "|")
+    print("|---|" + "---:|" * len(found))
+    names = dict.fromkeys(name for one in found.values() for name in one)
+    for name in names:
+        print(f"| {name} |", " | ".join(_cell(one.get(name)) for one in found.values()), "|")
+    first = next(iter(found.values()))["whole morning, s"]
+    ratios = [f"{first / one['whole morning, s']:.2f}" for one in found.values()]
+    print("| times as fast as the first |", " | ".join(ratios), "|", flush=True)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", nargs="*", default=["20x500"], metavar="RUBRICSxREADERS")
+    parser.add_argument("--papers", type=int, default=400)
+    parser.add_argument("--latency", type=float, default=0.2)
+    parser.add_argument("--on", nargs="*", default=["sqlite"], choices=SETUPS)
+    parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
+    parser.add_argument("--python", nargs="*", default=[sys.executable], help="to profile it")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        morning()
+        return 0
+    if not given.database and set(given.on) - {"sqlite"}:
+        parser.error("PostgreSQL is needed: --database postgresql+psycopg://USER@HOST/NAME")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    whole = True
+    for size in given.size:
+        rubrics, readers = map(int, size.split("x"))
+        found = {}
+        for setup in given.on:
+            found[setup], all_mailed = measure(setup, rubrics, readers, given)
+            whole &= all_mailed
+            said = found[setup]["whole morning, s"]
+            print(f"{size} on {setup}: {said} s", file=sys.stderr, flush=True)
+        show(size, given, found)
+    return 0 if whole else 1

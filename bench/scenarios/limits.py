@@ -1,0 +1,258 @@
+"""Several processes on one database: do they keep the limits together, and rest together?
+
+Each part has its own loopback server that notes when a request came.
+
+    mail       SendGrid calls per second; once a 429 in the middle
+    scoring    Messages API requests per minute
+    arxiv      one request in so many seconds
+
+    python -m bench limits [--seconds 20] [--processes 3] [--database URL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from typing import Any
+
+from newsletter.delivery.sender import SendLimits, deliver
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.scoring.rate_limit import ScoringRateLimiter
+from newsletter.sources.arxiv.transport import ArxivTransport
+from newsletter.store import Store
+from newsletter.store.rate_limits import SharedRequestQueue as Turns
+from tests.fakes import scoring
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.mail import Town, settings, written
+
+ALLOWED, WHEN_BUSY = 1.15, 1.5
+"""Times the limit in the worst second; without a common limit it would be three times. Mails, which
+are let go below the limit, keep to the first on a busy machine, too.
+"""
+MAILS_PER_SECOND = 30.0
+CALLS_PER_MINUTE = 480
+ARXIV_SECONDS = 0.5
+REST = 2.0
+LATENCY = 0.1
+JITTER = 0.2
+"""How long a busy machine may sit on a request that was granted."""
+
+
+class Sink(ThreadingHTTPServer):
+    """Takes everything and notes when; answers 429 to the request number `complains_at`."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, latency: float, complains_at: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.latency = latency
+        self.complains_at = complains_at
+        self.times: list[float] = []
+        self.complained = 0.0
+        self.lock = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Sink
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._note()
+
+    def do_GET(self) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        sink = self.server
+        with sink.lock:
+            sink.times.append(time.monotonic())
+            complains = len(sink.times) == sink.complains_at
+        time.sleep(sink.latency)
+        status = 202 if self.command == "POST" else 200
+        head = ""
+        if complains:
+            sink.complained = time.monotonic()
+            status, head = 429, f"Retry-After: {REST:.0f}\r\n"
+        answer = f"HTTP/1.1 {status} x\r\n{head}X-Message-Id: 1\r\nContent-Length: 0\r\n\r\n"
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Printing each request would be measured with it."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def wait_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.time()))
+
+
+def mail(order: dict[str, Any]) -> None:
+    store = Store(order["database"])
+    mailer = SendGridMailer(settings(sendgrid_api_key="SG.limits", sendgrid_url=order["url"]))
+    wait_until(order["start"])
+    pace = SendLimits(per_second=MAILS_PER_SECOND)
+    deliver(store, mailer, order["digest_id"], written, clock=now, sleep=time.sleep, limits=pace)
+
+
+def score(order: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    store = Store(order["database"])
+    scorer = scoring.Claude(scoring.settings(order["url"], second_opinion=False))
+    scorer.sizes = (1,)
+    rubric = replace(
+        scoring.RUBRIC, slug=f"r{order['number']}", preface=f"Friend {order['number']}"
+    )
+    pace = ScoringRateLimiter(CALLS_PER_MINUTE, 10**9)
+    some = scoring.limits(100.0, pace=pace, concurrency=8)
+    scorer.connect()
+    wait_until(order["start"])
+    scoring.scored(store, scorer, scoring.papers(order["many"]), some, rubric=rubric)
+
+
+def arxiv(order: dict[str, Any]) -> None:
+    # Loaded on first use: the first request would leave a third of a second after its turn.
+    import requests  # noqa: F401
+
+    line = ArxivTransport("limits", 0.0)
+    line.queue = Turns(Store(order["database"]), now, ARXIV_SECONDS)
+    wait_until(order["start"])
+    for _ in range(order["many"]):
+        line.ask(order["url"], lambda _body: None)
+
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Its processes come from one that has loaded everything and does nothing else."""
+FORKS.set_forkserver_preload(
+    ["bench.scenarios.limits", "anthropic", "httpx2", "psycopg", "requests", "sendgrid"]
+)
+PARTS = {"mail": mail, "scoring": score, "arxiv": arxiv}
+
+
+def together(part: str, processes: int, order: dict[str, Any]) -> None:
+    """Run one part in so many processes that begin at one instant."""
+    order = {**order, "start": time.time() + processes / 2}
+    running = [
+        FORKS.Process(target=PARTS[part], args=({**order, "number": number},))
+        for number in range(processes)
+    ]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    if any(process.exitcode for process in running):
+        sys.exit(f"a process of {part} failed")
+
+
+def worst(times: list[float], span: float) -> int:
+    """The most that fall into any stretch of so many seconds."""
+    times = sorted(times)
+    most = end = 0
+    for begin, first in enumerate(times):
+        while end < len(times) and times[end] < first + span:
+            end += 1
+        most = max(most, end - begin)
+    return most
+
+
+def measure_mail(processes: int, seconds: float, database: str, town: Town) -> dict[str, Any]:
+    many = int(MAILS_PER_SECOND * seconds)
+    town.settle(many)
+    town.announce()
+    sink = Sink(LATENCY, complains_at=many // 2)
+    together(
+        "mail", processes, {"database": database, "url": sink.url, "digest_id": town.digest_id}
+    )
+    rest = [t for t in sink.times if sink.complained + 0.5 < t < sink.complained + REST]
+    busy = max(sink.times) - min(sink.times) - REST
+    return {
+        "limit a second": MAILS_PER_SECOND,
+        "worst second": worst(sink.times, 1.0),
+        "mean a second": round(len(sink.times) / busy, 1),
+        "requests in the pause after a 429": len(rest),
+    }
+
+
+def measure_scoring(processes: int, seconds: float, database: str) -> dict[str, Any]:
+    limit = CALLS_PER_MINUTE / 60
+    many = int(limit * seconds / processes)
+    with FakeAnthropic(scoring.honest, latency=LATENCY) as fake:
+        together("scoring", processes, {"database": database, "url": fake.url, "many": many})
+        times = [seen.at for seen in fake.requests]
+    return {
+        "limit a second": limit,
+        "worst second": worst(times, 1.0),
+        "mean a second": round(len(times) / (max(times) - min(times)), 1),
+    }
+
+
+def measure_arxiv(processes: int, seconds: float, database: str) -> dict[str, Any]:
+    sink = Sink(0.0)
+    many = max(2, int(seconds / ARXIV_SECONDS / processes))
+    together("arxiv", processes, {"database": database, "url": sink.url, "many": many})
+    times = sorted(sink.times)
+    gaps = [after - before for before, after in pairwise(times)]
+    return {
+        "seconds between requests": ARXIV_SECONDS,
+        "shortest gap": round(min(gaps), 3),
+        "worst second": worst(times, 1.0),
+        "requests": len(times),
+    }
+
+
+def measure(processes: int, seconds: float, database: str) -> dict[str, Any]:
+    store = Store(database)
+    store.migrate()
+    figures = {
+        "processes": processes,
+        "mail": measure_mail(processes, seconds, database, Town(store)),
+        "scoring": measure_scoring(processes, seconds, database),
+        "arxiv": measure_arxiv(processes, seconds, database),
+    }
+    store.close()
+    return figures
+
+
+def broken(figures: dict[str, Any], allowed: float) -> list[str]:
+    """Which promises were not kept."""
+    checks = {
+        f"{part}: more than the limit": figures[part]["worst second"]
+        > times * figures[part]["limit a second"]
+        for part, times in (("mail", ALLOWED), ("scoring", allowed))
+    }
+    arxiv = figures["arxiv"]
+    between = arxiv["seconds between requests"]
+    # One second has the turns at both its ends.
+    checks["arxiv: asked too often"] = arxiv["worst second"] > allowed * (1 / between + 1)
+    if allowed == ALLOWED:
+        checks["arxiv: asked too soon"] = arxiv["shortest gap"] < between - JITTER
+    checks["a 429 did not stop all"] = figures["mail"]["requests in the pause after a 429"] > 0
+    return [said for said, wrong in checks.items() if wrong]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument("--database", default="")
+    parser.add_argument("--busy", action="store_true", help="other work has the machine, too")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        database = given.database or f"sqlite:///{folder}/limits.db"
+        figures = measure(given.processes, given.seconds, database)
+    figures["broken"] = broken(figures, WHEN_BUSY if given.busy else ALLOWED)
+    print(json.dumps(figures, indent=1))
+    return 1 if figures["broken"] else 0

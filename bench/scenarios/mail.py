@@ -1,0 +1,25 @@
+"""How well mail that comes back is understood, on mail that others collected.
+
+    python -m bench mail            every part
+    python -m bench mail bounces    reports of mail servers
+    python -m bench mail replies    wishes to leave, in the layouts of mail programs
+
+A part is one line in PARTS: a module of this folder with a `main()` that prints its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+PARTS = {"bounces": "bench.scenarios.mail_bounces", "replies": "bench.scenarios.mail_replies"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    chosen = parser.parse_args().parts or list(PARTS)
+    for name in chosen:
+        if name not in PARTS:
+            parser.error(f"no part {name}; there are: {', '.join(PARTS)}")
+        import_module(PARTS[name]).main()

@@ -1,0 +1,145 @@
+"""Replies: how many wishes to leave are done, and how many who did not ask would be unsubscribed.
+
+Each sentence is put into each layout, as if a mail program had sent it. The layouts are ours
+(`tests/data/replies/layouts.txt`) and, where it is present, the public corpus beside the project.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter.inbound.intents import Wish
+from newsletter.inbound.mime import read
+from newsletter.inbound.reply_parser import ReplyKind, understand
+from tests.fakes.mail import SENDER
+from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).parents[2]
+WRITTEN = ROOT / "tests" / "data" / "replies"
+CORPUS = ROOT.parent / "shared" / "corpus" / "reply-layouts.json"
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+LONG = 300
+"""Lines of a long digest: more than any limit that a reply may have met."""
+
+
+class Layout(NamedTuple):
+    """What a mail program makes of a reply; `{SAID}` stands for what its writer wrote."""
+
+    name: str
+    body: str
+    html: bool = False
+
+    def mail(self, said: str) -> bytes:
+        filled = self.body.replace("{SAID}", said.replace("\n", "<br>") if self.html else said)
+        return message(filled, html=self.html)
+
+
+@dataclass
+class Measured:
+    """`outcomes` of wishes to leave by kind; the lists name the layout and the sentence."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    unclear: int = 0
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    undone: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def wishes(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def done(self) -> float:
+        return self.outcomes["done"] / self.wishes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wishes} wishes: done {self.done:.1%}, in review "
+            f"{self.outcomes['review'] / self.wishes:.1%}, lost {len(self.lost)}; "
+            f"{self.unclear} sentences that are no wish: unsubscribed {len(self.wrong)}"
+        )
+
+
+def own_layouts() -> list[Layout]:
+    text = (WRITTEN / "layouts.txt").read_text(encoding="utf-8")
+    values = {
+        "{US}": US,
+        "{ADDR}": SENDER.email,
+        "{Q}": quoted(DIGEST),
+        "{LONGQ}": quoted(long_digest()),
+        "{D}": DIGEST,
+        "{HD}": DIGEST.replace("\n", "<br>"),
+    }
+    layouts = []
+    for block in re.split(r"(?m)^@@", text)[1:]:
+        head, _, body = block.partition("\n")
+        for name, value in values.items():
+            body = body.replace(name, value)
+        html, _, name = head.rpartition(" ")
+        layouts.append(Layout(name.strip(), body, html == "html"))
+    return layouts
+
+
+def long_digest() -> str:
+    return "\n".join(f"{number}. A paper about cold stars" for number in range(LONG)) + DIGEST
+
+
+def corpus_layouts() -> list[Layout]:
+    """Those of other people's parsers, with our address as the first that they name."""
+    if not CORPUS.exists():
+        return []
+    return [
+        Layout(
+            f"{one['source']}/{one['name']}",
+            f"{one['before']}{{SAID}}{ADDRESS.sub(SENDER.email, one['quoted'], count=1)}",
+        )
+        for one in json.loads(CORPUS.read_text(encoding="utf-8"))
+    ]
+
+
+def unclear() -> list[str]:
+    """Negations, questions, third persons and partial wishes: none of them may be obeyed."""
+    lines = (WRITTEN / "unclear.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.partition("\t")[2].replace("\\n", "\n") for line in lines]
+
+
+def measure(layouts: Iterable[Layout], every: int = 1) -> Measured:
+    """`every`: of the sentences that are no wish each layout meets one in so many."""
+    found = Measured()
+    no_wishes = unclear()
+    for number, layout in enumerate(layouts):
+        for said in WISHES:
+            outcome = outcome_of(layout, said)
+            found.outcomes[outcome] += 1
+            if outcome == "review":
+                found.undone.append((layout.name, said))
+            elif outcome != "done":
+                found.lost.append((layout.name, said))
+        for said in no_wishes[number % every :: every]:
+            found.unclear += 1
+            if outcome_of(layout, said) == "done":
+                found.wrong.append((layout.name, said))
+    return found
+
+
+def outcome_of(layout: Layout, said: str) -> str:
+    reply = understand(read(layout.mail(said)), "ann@example.com", OURS)
+    if reply.kind is ReplyKind.WISH:
+        return "done" if reply.wish is Wish.UNSUBSCRIBE else str(reply.wish)
+    return str(reply.kind)
+
+
+def main() -> None:
+    for name, layouts in (("our layouts", own_layouts()), ("public layouts", corpus_layouts())):
+        if layouts:
+            print(f"replies, {len(layouts)} {name}: {measure(layouts)}")
+        else:
+            print(f"replies, {name}: left out, {CORPUS.name} is not there")

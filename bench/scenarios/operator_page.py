@@ -1,0 +1,75 @@
+"""How long the operator's page takes over a full database: `python -m bench operator_page [URL]`.
+
+10,000 digests of 40 rubrics with bodies of 10 kB, and 200,000 deliveries, a tenth of them of the
+last thirty days and a hundred in doubt; then the page by HTTP, cold and warm.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import insert
+
+from newsletter.domain.mail import DeliveryState
+from newsletter.store import Store
+from newsletter.store.tables import delivery, digest
+from newsletter.web.app import create_app
+from tests.fakes.browser import served
+from tests.fakes.pages import NOW, STARS, THURSDAY, desk, reader
+from tests.simulations.busy import row
+
+RUBRICS, DAYS, READERS, EACH, IN_DOUBT = 40, 250, 200, 20, 5
+HEADER = "X-Operator"
+
+
+def fill(store: Store) -> None:
+    people = [reader(store, email=f"r{number}@example.org") for number in range(READERS)]
+    with store.begin() as tx:
+        for number in range(RUBRICS * DAYS):
+            day = THURSDAY - timedelta(days=number // RUBRICS)
+            made = {
+                "id": number + 1,
+                "rubric": f"rubric-{number % RUBRICS}",
+                "date": day,
+                "since": day,
+                "kind": "normal",
+                "picks": 9,
+                "announced": 500,
+                "scanned": 490,
+                "cost_nanos": 10**8,
+                "body": "x" * 10_000,
+                "at": NOW,
+            }
+            tx.execute(insert(digest).values(made))
+            doubtful = DeliveryState.UNKNOWN if number < IN_DOUBT else DeliveryState.ACCEPTED
+            mails = [row(number + 1, people[(number + n) % READERS], doubtful) for n in range(EACH)]
+            tx.execute(insert(delivery), mails)
+
+
+def measure(url: str) -> None:
+    store = Store(url)
+    store.migrate()
+    rubrics = {f"rubric-{n}": replace(STARS, slug=f"rubric-{n}") for n in range(RUBRICS)}
+    work = desk(store)
+    settings = work.settings.model_copy(update={"operator_header": HEADER})
+    # The application reads digests for its search when it starts: these have nothing to read.
+    app = create_app(replace(work, rubrics=rubrics, settings=settings))
+    started = time.perf_counter()
+    fill(store)
+    print(f"filled in {time.perf_counter() - started:.0f} s")
+    with served(app) as web:
+        for number in range(6):
+            started = time.perf_counter()
+            page = web.get("/operator", **{HEADER: "ada"})
+            took = 1000 * (time.perf_counter() - started)
+            print(f"{page.status} {len(page.body) / 1000:.0f} kB in {took:.0f} ms ({number})")
+    store.close()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        measure(sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/bench.db")

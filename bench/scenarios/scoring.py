@@ -1,0 +1,190 @@
+"""What a rubric's day costs, and how long it takes: `make bench-scoring`.
+
+A real day of the corpus against the Messages API stand-in of the tests, which counts tokens, keeps
+caches and bills by the published rules. The tokenizer is an estimate (3.4 characters a token on
+these abstracts); the requests are those that would be sent. Each row is printed twice, because no
+page says where the answer's schema is billed: inside the cached beginning, or behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from math import ceil
+from typing import Any
+
+from bench.harness import corpus
+from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
+from newsletter.scorers.claude.scorer import ClaudeScorer
+from newsletter.scoring.run import ScoringLimits, ScoringWant, score_all
+from newsletter.scoring.triage import order
+from newsletter.settings import Settings
+from newsletter.store import Store
+from newsletter.store.papers import keep
+from tests.fakes.anthropic import FakeAnthropic
+
+DAY = "2025-09-23"
+PAPERS = 548
+BORDERLINE = 45
+"""Papers below the cut that still get the second opinion: with 48 picked, more than its limit."""
+CONCURRENCY = 8
+BUDGET = 150_000_000
+MOST_IN_BULK = 10
+"""More rubrics cost less when they share the papers now."""
+HITS = (0.3, 0.5, 0.98)
+"""How many of a batch's requests find the cache: the vendor says 30 to 98 %."""
+
+
+@dataclass(frozen=True)
+class Case:
+    rubrics: int
+    mode: str
+    schema_cached: bool
+    latency: float = 0.0
+    hits: float = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    case: Case
+    dollars: float
+    calls: int
+    kinds: Counter[str]
+    read: float
+    wall: float
+
+    @property
+    def least(self) -> float:
+        return ceil(self.calls / CONCURRENCY) * self.case.latency
+
+
+class Judge:
+    """Answers with the reference's labels; of the others some are borderline, most are not."""
+
+    def __init__(self, papers: list[Paper]) -> None:
+        known = corpus.labels(DAY)
+        self.by_title = {paper.title: known.get(paper.id) for paper in papers}
+        others = [paper.title for paper in papers if paper.id not in known]
+        others.sort(key=lambda title: sha256(title.encode()).digest())
+        self.borderline = set(others[:BORDERLINE])
+
+    def __call__(self, title: str, abstract: str) -> dict[str, Any]:
+        digit = len(abstract) % 10
+        if label := self.by_title.get(title):
+            return {
+                "m": 1,
+                "c": label["comment"],
+                "r": label["relevance"],
+                "n": label["novelty"],
+                "x": digit,
+            }
+        if title in self.borderline:
+            comment = "relates to the criterion, though its main contribution lies elsewhere"
+            return {"m": 2, "c": comment, "r": 6, "n": 6, "x": digit}
+        return {"m": 0, "c": "", "r": 1 + digit % 4, "n": 3 + digit % 3, "x": digit}
+
+
+def rubrics(count: int) -> list[Rubric]:
+    one = corpus.rubric(DAY)
+    return [
+        replace(one, slug=f"reader-{n}", preface=f"{one.preface}\n\nReader {n} asks.")
+        for n in range(count)
+    ]
+
+
+def measure(papers: list[Paper], case: Case) -> Row:
+    likeliest = order(corpus.rubric(DAY), papers)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FakeAnthropic(Judge(papers), latency=case.latency) as fake,
+    ):
+        fake.till.schema_cached, fake.batches.hits = case.schema_cached, case.hits
+        store = Store(f"sqlite:///{folder}/bench.db")
+        store.migrate()
+        with store.begin() as tx:
+            keep(tx, papers)
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            anthropic_api_key="sk-bench",  # type: ignore[arg-type]
+            anthropic_base_url=fake.url,
+        )
+        wants = [ScoringWant(rubric, likeliest) for rubric in rubrics(case.rubrics)]
+        limits = ScoringLimits(BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_pause=0.1)
+        scorer = ClaudeScorer(settings)
+        scorer.connect()
+        began = time.monotonic()
+        results = score_all(
+            store,
+            scorer,
+            date.fromisoformat(DAY),
+            wants,
+            limits,
+            clock=lambda: datetime.now(UTC),
+        )
+        wall = time.monotonic() - began
+        store.close()
+    booked = sum(usage.total_nanos for result in results for usage in result.usage)
+    if booked != fake.bill_nanos:
+        sys.exit(f"booked {booked}, billed {fake.bill_nanos}")
+    outcomes = Counter(outcome for result in results for outcome in result.outcomes.values())
+    return Row(
+        case=case,
+        dollars=booked / NANOS_PER_DOLLAR / case.rubrics,
+        calls=len(fake.answered),
+        kinds=fake.till.kinds,
+        read=outcomes[Outcome.SCORED] / outcomes.total(),
+        wall=wall,
+    )
+
+
+def show(row: Row) -> None:
+    kinds, case = row.kinds, row.case
+    print(
+        f"N={case.rubrics:<4} {case.mode:<5} schema {'inside' if case.schema_cached else 'behind'}"
+        f"  ${row.dollars:.4f} a rubric-day"
+        f"  {row.calls} calls  read {row.read:.0%}"
+        f"  tokens: fresh {kinds['input_tokens']:,}"
+        f", written {kinds['cache_creation_input_tokens']:,}"
+        f", from cache {kinds['cache_read_input_tokens']:,}"
+        f", out {kinds['output_tokens']:,}"
+        f"  {time_taken(row)}",
+        flush=True,
+    )
+
+
+def time_taken(row: Row) -> str:
+    if row.case.mode == "batch":
+        return f"{row.case.hits:.0%} hits"
+    if not row.case.latency:
+        return ""
+    times = f"(least {row.least:.1f} s, x{row.wall / row.least:.2f})"
+    return f"wall {row.wall:.1f} s at {row.case.latency} s latency {times}"
+
+
+def cases(count: int) -> list[Case]:
+    """Time is measured once: at 2 s a hundred rubrics would take 20 minutes; ten take two."""
+    latency = 2.0 if count <= MOST_IN_BULK else 0.2
+    found = [Case(count, "now", inside, latency if inside else 0.0) for inside in (True, False)]
+    if count <= MOST_IN_BULK:
+        found += [
+            Case(count, "batch", place, hits=hits) for hits in HITS for place in (True, False)
+        ]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rubrics", type=int, nargs="*", default=[1, 10, 100])
+    given = parser.parse_args()
+    corpus.require()
+    papers = corpus.papers(DAY, PAPERS)
+    print(f"{len(papers)} papers of {DAY}, claude-haiku-5-5, {CONCURRENCY} calls at once")
+    for count in given.rubrics:
+        for case in cases(count):
+            show(measure(papers, case))

@@ -1,0 +1,24 @@
+"""The kill sweep in short; `make chaos` runs it in full."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str):
+    script = [sys.executable, "-m", "tests.simulations.chaos_sender"]
+    given = ["--deliveries", "160", "--kills", "8", "--database", store_url]
+    done = subprocess.run(
+        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["broken"] == []
+    assert figures["kills"] >= 16
+    assert sum(figures["states"].values()) == 160

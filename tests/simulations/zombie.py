@@ -1,0 +1,55 @@
+"""A worker is suspended for longer than the service takes for dead, and wakes to nothing.
+
+Once with mails under way and once between a call and its answer. The limits are the product's own:
+after a minute of silence, and the next sweep, its unit is another's. Every reader must have one
+mail, every paper its score, and nothing may change when it wakes.
+
+    python -m tests.simulations.zombie [--database URL of a PostgreSQL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from newsletter.jobs.reaper import HeartbeatConfig
+from tests.fakes.bedside import READERS, Bedside, bedside
+from tests.simulations import workers
+
+
+def is_sending(house: Bedside) -> bool:
+    return len(house.mail.requests) >= READERS // 4
+
+
+def is_reading(house: Bedside) -> bool:
+    return len(house.model.requests) > 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
+    given = parser.parse_args()
+    if not given.database.startswith("postgresql"):
+        parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
+    workers.RHYTHM = HeartbeatConfig()
+    nursery = workers.Nursery()
+    found = {}
+    for kind, at_work in (("mail", is_sending), ("score", is_reading)):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            bedside(nursery, given.database, Path(folder)) as house,
+        ):
+            overtaken = house.overtaken(kind, lambda: at_work(house))  # noqa: B023 - called here
+            found[kind] = {"overtaken": overtaken, "seconds asleep": round(house.slept, 1)}
+    nursery.close()
+    print(json.dumps(found, indent=1))
+    silent = workers.RHYTHM.silent.total_seconds()
+    return 0 if all(o["overtaken"] and o["seconds asleep"] > silent for o in found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
