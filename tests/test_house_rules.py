@@ -1,4 +1,4 @@
-"""The budgets of the house, kept by reading the source."""
+"""House rules, checked by reading the syntax trees of the source."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,22 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_files_stay_under_500_lines():
     long = {p.name: n for p in PACKAGE if (n := len(p.read_text().splitlines())) > 500}
     assert not long
+
+
+def test_a_listing_of_folders_explains_the_package():
+    counts = Counter(path.parent for path in PACKAGE if path.name != "__init__.py")
+    versions = ROOT / "newsletter" / "store" / "migrations" / "versions"
+    assert counts[ROOT / "newsletter"] <= 10
+    assert not {str(p): n for p, n in counts.items() if n > 40 and p != versions}
+
+
+def test_a_public_class_has_a_name_of_its_own():
+    places: dict[str, list[str]] = {}
+    for path in PACKAGE:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
 def test_functions_stay_under_40_lines():
@@ -63,38 +80,38 @@ def test_tests_use_small_worlds_and_no_mocks():
 
 
 def test_one_place_says_what_is_never_shown():
-    """Bidi and tag characters, by which a forgotten list of our own is known."""
+    """A file that lists bidi or tag characters itself; only sanitize.py may."""
     listing = re.compile(r"202[aA]-|[eE]0000-")
     assert [p.name for p in PACKAGE if listing.search(p.read_text())] == ["sanitize.py"]
 
 
-SPEAKS = ("console.py", "logs.py", "__main__.py")
-"""These clean what they write to a terminal; everybody else writes through them."""
-OWN_WORDS = {"cli/app.py": 1}
-"""Calls that say nothing from outside: the version."""
+TERMINAL_WRITERS = ("console.py", "logs.py", "__main__.py")
+"""These clean what they write to a terminal; all other files write through them."""
+CONSTANT_OUTPUT = {"cli/app.py": 1}
+"""Direct writes whose text is our own: the version."""
 
 
-def test_all_that_a_terminal_shows_is_cleaned_in_one_place():
+def test_terminal_output_is_cleaned_in_one_place():
     found = {}
     for path in PACKAGE:
-        if path.name in SPEAKS:
+        if path.name in TERMINAL_WRITERS:
             continue
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-        said = [name for call in calls if to_terminal(name := ast.unparse(call.func))]
-        if len(said) != OWN_WORDS.get(str(path.relative_to(ROOT / "newsletter")), 0):
-            found[path.name] = said
+        calls_found = [name for call in calls if writes_to_terminal(name := ast.unparse(call.func))]
+        if len(calls_found) != CONSTANT_OUTPUT.get(str(path.relative_to(ROOT / "newsletter")), 0):
+            found[path.name] = calls_found
     assert not found
 
 
-def to_terminal(name: str) -> bool:
-    """Whether a call writes to a terminal by itself, and not by way of a screen."""
+def writes_to_terminal(name: str) -> bool:
+    """Whether a call writes to the terminal directly, not through `console.screen`."""
     if name in {"print", "Console", "typer.echo", "typer.secho", "click.echo", "rich.print"}:
         return True
     return name.startswith(("sys.stdout.", "sys.stderr.")) and "write" in name
 
 
-def test_all_that_templates_show_is_cleaned_in_one_place():
-    """An environment without `finalize` shows text from outside as it is."""
+def test_template_output_is_cleaned_in_one_place():
+    """A Jinja environment without `finalize` prints untrusted text unchanged."""
     calls = [
         (path.name, call)
         for path in PACKAGE
@@ -102,7 +119,7 @@ def test_all_that_templates_show_is_cleaned_in_one_place():
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Environment")
     ]
     bare = [n for n, call in calls if "finalize" not in {word.arg for word in call.keywords}]
-    # One joins our own files, one reads how they are written: no value comes to either.
+    # These two read template sources only; no value is printed by them.
     assert sorted(bare) == ["mjml.py", "templates.py"]
 
 
@@ -116,7 +133,7 @@ def test_what_is_named_in_text_is_there():
 
 
 def run_time_imports(path: Path) -> set[str]:
-    """The top-level packages a file imports when it runs; types alone do not count."""
+    """Top-level packages a file imports at run time; TYPE_CHECKING blocks do not count."""
     tree = ast.parse(path.read_text())
     guarded = [
         n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
@@ -135,6 +152,35 @@ def test_sql_is_in_the_store_alone():
         p.name for p in PACKAGE if "store" not in p.parts and "sqlalchemy" in run_time_imports(p)
     ]
     assert not using
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module that a file names in an import, for types alone or not."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    return plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
+
+
+def test_the_domain_does_no_input_or_output():
+    effects = {"sqlalchemy", "requests", "urllib", "threading", "socket"}
+    pure = {"urllib.parse"}
+    domain = [path for path in PACKAGE if path.parent.name == "domain"]
+    assert domain
+    found = {
+        path.name: doing
+        for path in domain
+        if (doing := {m for m in imported_modules(path) - pure if m.split(".")[0] in effects})
+    }
+    assert not found
+
+
+def test_one_file_imports_dbos():
+    using = {
+        str(path.relative_to(ROOT / "newsletter"))
+        for path in PACKAGE
+        if "dbos" in {module.split(".")[0] for module in imported_modules(path)}
+    }
+    assert using == {"jobs/dbos_engine.py"}
 
 
 def test_the_command_line_does_not_pay_for_vendor_libraries():

@@ -102,7 +102,7 @@ def progress(console: Console) -> Iterator[ProgressLines | ProgressBars]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class RecordTable:
     """Records as a table; one record a block where the screen is too narrow for it.
 
     No word is split, so that addresses and slugs can be copied. Cells are text, never markup.
@@ -152,8 +152,8 @@ class Listing:
                 yield line
 
 
-def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Listing:
-    return Listing(title, headings, rows)
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> RecordTable:
+    return RecordTable(title, headings, rows)
 
 
 def _narrowest(cells: Sequence[Text]) -> int:

@@ -30,7 +30,7 @@ from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
 from newsletter.domain.mail import Delivery, DeliveryState, Email, EventKind
 from newsletter.mailers import Mailer, SendError, Verdict, name_of
 from newsletter.store import Store, claims, deliveries, events
-from newsletter.store.claims import Outcome
+from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
 from newsletter.store.retry import retry_while_unavailable
 
@@ -212,7 +212,7 @@ class _Work:
                 outcomes.append(self._judge(future, now))
             elif not attempt.left:
                 reason = f"not composed: {future.exception()!r}"
-                outcomes.append(Outcome(attempt.delivery, DeliveryState.PENDING, reason))
+                outcomes.append(SendOutcome(attempt.delivery, DeliveryState.PENDING, reason))
         if outcomes:
             self._commit(outcomes, 0, now)
         self.in_flight.clear()
@@ -231,7 +231,7 @@ class _Work:
         return ended
 
     def _commit(
-        self, outcomes: list[Outcome], free: int, now: datetime
+        self, outcomes: list[SendOutcome], free: int, now: datetime
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
             claims.record(tx, outcomes, now)
@@ -272,7 +272,7 @@ class _Work:
         attempt.left = True
         return self.mailer.send(email)
 
-    def _judge(self, future: Future[str], now: datetime) -> Outcome:
+    def _judge(self, future: Future[str], now: datetime) -> SendOutcome:
         """What one answer means for its row, and for the run. An error that is no SendError is a
         fault of the program: it goes on to the caller and so ends the run.
         """
@@ -283,27 +283,29 @@ class _Work:
             return self._failed(attempt.delivery, attempt.content_hash, error, now)
         self.patience.taken()
         self.sent += 1
-        return Outcome(
+        return SendOutcome(
             attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
         )
 
-    def _failed(self, delivery: Delivery, content: str, error: SendError, now: datetime) -> Outcome:
+    def _failed(
+        self, delivery: Delivery, content: str, error: SendError, now: datetime
+    ) -> SendOutcome:
         self.patience.failed(error, now)
         self.pace.rest_all(self.patience.pause_left(now))
         state = ENDS.get(error.verdict, DeliveryState.PENDING)
-        outcome = Outcome(
+        outcome = SendOutcome(
             delivery, state, str(error), content_hash=content, diagnostic=error.diagnostic
         )
         return self._later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
 
-    def _later(self, outcome: Outcome, now: datetime) -> Outcome:
+    def _later(self, outcome: SendOutcome, now: datetime) -> SendOutcome:
         with self.store.read() as tx:
             tried = claims.failures(tx, outcome.delivery.id) + 1
         delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
         return replace(outcome, not_before=now + delay, failed=True)
 
 
-def _bounced(outcome: Outcome, now: datetime) -> Event:
+def _bounced(outcome: SendOutcome, now: datetime) -> Event:
     gone = says_gone("", outcome.diagnostic)
     return Event(
         EventKind.HARD_BOUNCE if gone else EventKind.SOFT_BOUNCE,

@@ -33,7 +33,7 @@ LOST = "the sending process ended, or fell silent, before an answer came"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """What one attempt came to. `failed` when it counts against the row's patience.
 
     `diagnostic` is what a mail server said that refused the recipient.
@@ -216,7 +216,7 @@ def _obstacle(row: Row[Any]) -> str:
     return "" if row.state == SubscriberState.ACTIVE else str(row.state)
 
 
-def record(tx: Connection, outcomes: Sequence[Outcome], now: datetime) -> int:
+def record(tx: Connection, outcomes: Sequence[SendOutcome], now: datetime) -> int:
     """Write what attempts came to. Returns how many rows had not moved on without it.
 
     An answer that arrives after its lease is still proof: it turns `unknown` into `accepted`.
@@ -227,7 +227,7 @@ def record(tx: Connection, outcomes: Sequence[Outcome], now: datetime) -> int:
     return tx.execute(_RECORD, changes).rowcount if changes else 0
 
 
-def _change(outcome: Outcome, now: datetime) -> dict[str, object]:
+def _change(outcome: SendOutcome, now: datetime) -> dict[str, object]:
     proof = outcome.state is DeliveryState.ACCEPTED
     return {
         "row": outcome.delivery.id,

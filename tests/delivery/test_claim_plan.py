@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, claims
-from newsletter.store.claims import Outcome
+from newsletter.store.claims import SendOutcome
 from tests.fakes.mail import START, Town
 
 
@@ -32,7 +32,7 @@ def test_every_statement_of_a_claim_finds_its_rows_by_their_ids(tmp_path) -> Non
     with store.begin() as tx:
         until = START + timedelta(hours=1)
         mine, _ = claims.claim(tx, town.digest_id, "me", now=START, until=until, limit=4)
-        claims.record(tx, [Outcome(mine[0], DeliveryState.ACCEPTED)], START)
+        claims.record(tx, [SendOutcome(mine[0], DeliveryState.ACCEPTED)], START)
     store.close()
     assert len(mine) == 4
     assert plans

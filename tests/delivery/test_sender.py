@@ -495,7 +495,7 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
             (DeliveryState.REJECTED, False),
             (DeliveryState.ACCEPTED, True),
         ):
-            outcome = claims.Outcome(owed, state, provider_id="late")
+            outcome = claims.SendOutcome(owed, state, provider_id="late")
             assert claims.record(tx, [outcome], later) == changes
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}
 
@@ -576,12 +576,12 @@ def test_what_an_earlier_attempt_says_late_does_not_touch_a_later_one(town: Town
 
     first = take()
     with town.store.begin() as tx:
-        assert claims.record(tx, [claims.Outcome(first, DeliveryState.PENDING)], now) == 1
+        assert claims.record(tx, [claims.SendOutcome(first, DeliveryState.PENDING)], now) == 1
     second = take()
     assert (first.attempt, second.attempt) == (1, 2)
     with town.store.begin() as tx:
         for state in (DeliveryState.ACCEPTED, DeliveryState.UNKNOWN, DeliveryState.PENDING):
-            assert claims.record(tx, [claims.Outcome(first, state)], now) == 0
+            assert claims.record(tx, [claims.SendOutcome(first, state)], now) == 0
     assert set(town.states().values()) == {DeliveryState.SENDING}
 
 

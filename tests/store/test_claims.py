@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from newsletter.domain.mail import Delivery, DeliveryState
 from newsletter.store import claims, first_mails, subscribers, suppressions
-from newsletter.store.claims import Outcome
+from newsletter.store.claims import SendOutcome
 from newsletter.store.tables import delivery
 from tests.fakes.mail import RUBRIC, START, Town
 
@@ -59,7 +59,7 @@ def put(town: Town, **values: Any) -> None:
         tx.execute(update(delivery).values(**values))
 
 
-def recorded(town: Town, outcome: Outcome, now: datetime = LATER) -> int:
+def recorded(town: Town, outcome: SendOutcome, now: datetime = LATER) -> int:
     with town.store.begin() as tx:
         return claims.record(tx, [outcome], now)
 
@@ -124,7 +124,7 @@ def test_what_an_attempt_came_to_is_stored_with_reason_and_time(
 ) -> None:
     [mine] = claimed(town)
     wait = LATER + HOUR
-    assert recorded(town, Outcome(mine, state, "as told", not_before=wait, failed=failed)) == 1
+    assert recorded(town, SendOutcome(mine, state, "as told", not_before=wait, failed=failed)) == 1
     row = rows(town)[0]
     assert (row.state, row.reason, row.not_before) == (state, "as told", wait)
     assert (row.failures, row.changed_at) == (failures, LATER)
@@ -136,8 +136,8 @@ def test_what_an_attempt_came_to_is_stored_with_reason_and_time(
 
 def test_ids_are_kept_where_a_later_outcome_has_none(town: Town) -> None:
     [mine] = claimed(town)
-    recorded(town, Outcome(mine, UNKNOWN, provider_id="x" * 200, content_hash="c"))
-    recorded(town, Outcome(mine, ACCEPTED))
+    recorded(town, SendOutcome(mine, UNKNOWN, provider_id="x" * 200, content_hash="c"))
+    recorded(town, SendOutcome(mine, ACCEPTED))
     row = rows(town)[0]
     assert (row.state, row.provider_id, row.content_hash) == (ACCEPTED, "x" * 128, "c")
 
@@ -148,15 +148,15 @@ def test_an_answer_moves_what_is_being_sent_and_proof_what_is_unknown(
 ) -> None:
     [mine] = claimed(town)
     put(town, state=state)
-    assert recorded(town, Outcome(mine, REJECTED)) == int(state is SENDING)
+    assert recorded(town, SendOutcome(mine, REJECTED)) == int(state is SENDING)
     put(town, state=state)
-    assert recorded(town, Outcome(mine, ACCEPTED)) == int(state in {SENDING, UNKNOWN})
+    assert recorded(town, SendOutcome(mine, ACCEPTED)) == int(state in {SENDING, UNKNOWN})
 
 
 def test_an_answer_to_another_attempt_moves_nothing(town: Town) -> None:
     [mine] = claimed(town)
     put(town, attempt=2)
-    assert recorded(town, Outcome(mine, ACCEPTED)) == 0
+    assert recorded(town, SendOutcome(mine, ACCEPTED)) == 0
     with town.store.begin() as tx:
         assert claims.record(tx, [], LATER) == 0
 
@@ -255,7 +255,7 @@ def test_of_first_mails_to_imported_addresses_a_hundred_leave_unless_all_may(sto
 
 def test_an_outcome_is_no_failure_unless_it_says_so_and_cannot_be_changed(town: Town) -> None:
     [mine] = claimed(town)
-    outcome = Outcome(mine, PENDING)
+    outcome = SendOutcome(mine, PENDING)
     recorded(town, outcome)
     assert rows(town)[0].failures == 0
     with pytest.raises(FrozenInstanceError):

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from newsletter.domain.mail import Delivery, DeliveryState, EventKind
 from newsletter.store import Store, claims, events
-from newsletter.store.claims import Outcome
+from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
 from tests.fakes.mail import START, Town
 from tests.fakes.waiting import becomes
@@ -41,7 +41,7 @@ def sent(store: Store) -> list[Delivery]:
 
 
 def record(tx: Connection, *mails: Delivery) -> None:
-    claims.record(tx, [Outcome(one, DeliveryState.ACCEPTED) for one in mails], START)
+    claims.record(tx, [SendOutcome(one, DeliveryState.ACCEPTED) for one in mails], START)
 
 
 def tell(tx: Connection, *mails: Delivery) -> None:
