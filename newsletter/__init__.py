@@ -1,3 +1,3 @@
-"""A daily arXiv digest: every new paper read against each subscriber's own rubric."""
+"""A daily arXiv digest: every new paper scored against each subscriber's own rubric."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -21,7 +21,7 @@ from newsletter.domain.announcements import BEGAN, holiday, is_announced
 
 app = typer.Typer(
     cls=WholeHelp,
-    help="A daily arXiv digest: every new paper read against each subscriber's own rubric.",
+    help="A daily arXiv digest: every new paper scored against each subscriber's own rubric.",
     epilog="Start with: newsletter demo. Settings are environment variables; see .env.example.",
     no_args_is_help=True,
     add_completion=False,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from newsletter import __version__
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,3 +28,9 @@ def test_the_readme_is_short_and_each_document_says_whom_it_is_for():
         if not (title.startswith("# ") and not blank and first.startswith("For ")):
             unsaid.append(page.name)
     assert unsaid == []
+
+
+def test_the_version_has_a_dated_entry_in_the_changelog():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d{2}-\d{2}$", changelog, re.MULTILINE)
+    assert versions[0] == __version__
