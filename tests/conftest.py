@@ -1,4 +1,4 @@
-"""Every test that takes `store` runs on SQLite, and on PostgreSQL where one is named."""
+"""Database fixtures: SQLite always, PostgreSQL if NEWSLETTER_TEST_DATABASE_URL is set."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.store import Store
-from tests.economy import pytest_collection_finish, pytest_xdist_auto_num_workers  # noqa: F401
 from tests.fakes.database import copied, emptied, fresh_schema
+from tests.suite_size import pytest_collection_finish, pytest_xdist_auto_num_workers  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
-    """A database of each kind with the whole schema, made once."""
+    """One migrated database of each kind, shared by the session; `store` copies it."""
     with ExitStack() as stack:
         file = tmp_path_factory.mktemp("migrated") / "newsletter.db"
         stores = {"sqlite": Store(f"sqlite:///{file}")}

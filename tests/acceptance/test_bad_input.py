@@ -36,7 +36,7 @@ def said(done, status: int) -> str:
     return done.err
 
 
-def bad_roster(world, text: str | bytes) -> str:
+def bad_subscriber_file(world, text: str | bytes) -> str:
     path = world.folder / "r.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     told = said(world.newsletter("subscribers", "import", "r.csv", "--consent", "x"), 1)
@@ -44,14 +44,14 @@ def bad_roster(world, text: str | bytes) -> str:
     return told
 
 
-def test_unknown_rubric_in_the_roster(world):
-    told = bad_roster(world, "email,rubric\na@example.org,one\nb@example.org,onee\n")
+def test_an_unknown_rubric_in_the_subscriber_file(world):
+    told = bad_subscriber_file(world, "email,rubric\na@example.org,one\nb@example.org,onee\n")
     assert "line 3" in told
     assert "onee" in told
 
 
 def test_duplicate_and_invalid_addresses(world):
-    told = bad_roster(
+    told = bad_subscriber_file(
         world, "email,rubric\na@example.org,one\nA@Example.org,one\nb@@example.org,one\n"
     )
     assert "line 3" in told
@@ -63,7 +63,7 @@ def test_a_byte_order_mark_is_no_fault(world):
     assert world.newsletter("subscribers", "import", "r.csv", "--consent", "x").status == 0
 
 
-def test_a_roster_that_is_not_there(world):
+def test_a_missing_subscriber_file(world):
     done = world.newsletter("subscribers", "import", "nowhere.csv", "--consent", "x")
     assert "nowhere.csv" in said(done, 1)
 

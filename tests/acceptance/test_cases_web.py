@@ -21,11 +21,11 @@ from newsletter.store import Store, subscribers
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
 from newsletter.web.rate_limit import MOST_ASKS
-from tests.economy import LARGE
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored
 from tests.fakes.waiting import becomes
 from tests.fakes.webhook import Signer
+from tests.suite_size import LARGE
 
 SIGNER = Signer()
 SECRET = "a-secret-of-twenty-letters"

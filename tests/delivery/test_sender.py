@@ -242,7 +242,7 @@ def test_04_a_refused_connection_loses_nobody(town: Town, fake: FakeSendGrid):
         ({}, 4, 4.5),
     ],
 )
-def test_05_too_many_requests_pauses_everyone_and_costs_no_patience(
+def test_05_too_many_requests_pauses_everyone_and_is_no_failure(
     town: Town, fake: FakeSendGrid, headers: dict[str, str], least: float, most: float
 ):
     town.settle(3)

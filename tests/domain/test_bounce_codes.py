@@ -151,7 +151,7 @@ def test_13_what_stands_in_the_returned_mail_is_no_report() -> None:
         b"--b\n\n5.1.1\n" * 20_000,
     ],
 )
-def test_16_a_hostile_report_is_read_in_a_second(body: bytes) -> None:
+def test_16_a_malicious_report_is_parsed_in_a_second(body: bytes) -> None:
     head = b"From: postmaster@x.example\nContent-Type: multipart/digest; boundary=b\n\n"
     begun = time.process_time()
     read(head + body)

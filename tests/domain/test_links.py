@@ -45,7 +45,7 @@ def test_18_a_malformed_token_is_refused(wrong: str):
     assert LINKS.read("unsubscribe", wrong) is None
 
 
-def test_an_old_key_still_opens_but_no_longer_signs():
+def test_an_old_key_still_verifies_but_makes_no_new_links():
     rotated = Links("https://digest.example.org", ["n" * 32, "k" * 32], "in.example.org")
 
     assert rotated.read("confirm", LINKS.token(Purpose.CONFIRM, READER)) == READER

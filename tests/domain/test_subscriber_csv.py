@@ -17,7 +17,7 @@ from newsletter.domain.preferences import parse_days
 from newsletter.domain.subscriber_csv import SubscriberRow, read_subscribers, write_subscribers
 from newsletter.domain.subscriber_import import new_subscriber
 from newsletter.rubric_folder import RubricFolder
-from tests.economy import LARGE
+from tests.suite_size import LARGE
 
 ROOT = Path(__file__).parents[2]
 RUBRICS = {"models", "stars"}
@@ -180,7 +180,7 @@ def test_20_faults_of_the_header(header, expected):
         (b'email,rubric\na@x.org,"mo"dels\n', "line 2: not readable as CSV"),
     ],
 )
-def test_20_files_that_are_no_roster(data, expected):
+def test_20_files_that_are_no_subscriber_list(data, expected):
     (found,) = faults(data)
     assert found.startswith(expected)
 

@@ -17,10 +17,10 @@ from newsletter.render import Renderer, SiteInfo
 from newsletter.store import inbound, subscribers
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
-from tests.economy import LARGE
 from tests.fakes.app import app_of
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, reader
 from tests.fakes.replies import TONGUES, message, quoted
+from tests.suite_size import LARGE
 
 if TYPE_CHECKING:
     from newsletter.context import App

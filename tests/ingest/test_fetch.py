@@ -16,7 +16,7 @@ from newsletter.ingest.fetch import AnnouncementLate, Fetched, NotAnnouncedError
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store.tables import fetched, listing
-from tests.economy import LARGE
+from tests.suite_size import LARGE
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 9, day) for day in range(22, 27))
 HOUR = timedelta(hours=1)

@@ -97,7 +97,7 @@ def test_one_that_ends_in_order_leaves_the_lease_and_no_life(leader, store):
         assert leases.holder(tx, MORNINGS).owner == "afar/1/b"
 
 
-def test_a_pulse_that_stops_is_told_with_its_reason(times):
+def test_a_stopped_heartbeat_is_reported_with_its_reason(times):
     pulse = SchedulerWatchdog(monotonic=lambda: times.steady)
     pulse.beat()
     assert pulse.trouble() == ""

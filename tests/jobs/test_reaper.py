@@ -85,7 +85,7 @@ def test_other_processes_are_no_workers(store: Store) -> None:
     assert alive(store) == set()
 
 
-def test_a_name_is_one_workers_while_it_lives(store: Store) -> None:
+def test_a_worker_name_is_taken_while_its_process_is_alive(store: Store) -> None:
     beat(store, ELSEWHERE)
     with (
         store.begin() as tx,

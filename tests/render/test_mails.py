@@ -38,7 +38,7 @@ def poisoned(value):
 
 
 @pytest.mark.parametrize("name", MAILS)
-def test_hostile_values_are_text_and_never_a_header(name):
+def test_untrusted_values_are_text_and_never_a_header(name):
     hostile = {key: poisoned(value) for key, value in MAILS[name].items()}
     subject, html, text = RENDERER.mail(name, **hostile)
     page = BeautifulSoup(html, "lxml")

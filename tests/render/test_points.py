@@ -286,7 +286,7 @@ def test_point_26_contrast_in_light_in_dark_and_when_inverted():
         assert contrast(rgb(text), rgb(box)) >= 4.5, (text, box)
 
 
-def test_point_24_hostile_text_is_shown_as_text():
+def test_point_24_untrusted_text_is_shown_as_text():
     subject, html, text, page = parts("hostile")
     plain = " ".join(page.get_text(" ").split())
     lines = " ".join(text.split()).replace("< ", "<")

@@ -206,7 +206,7 @@ def test_the_prompt_stands_at_the_end_and_else_its_fingerprint():
     assert "Sparsity, quantisation, low rank." in words(page)
 
 
-def test_the_footer_has_what_law_and_courtesy_ask():
+def test_the_footer_has_address_unsubscribe_link_and_thanks():
     _, page, text = show(digest((pick(1),)))
     for shown in (words(page), " ".join(text.split())):
         assert "ada@example.org subscribed on 3 September 2025 to Foundation models" in shown

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.render.tex import to_unicode
-from tests.economy import LARGE
 from tests.render.gallery import issues
+from tests.suite_size import LARGE
 
 needs_corpus = pytest.mark.skipif(not issues.CORPUS.exists(), reason="the corpus is not here")
 LEFT = re.compile(r"\$|\\[A-Za-z]")

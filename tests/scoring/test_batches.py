@@ -121,7 +121,7 @@ def test_a_fatal_answer_at_submission_stops(store: Store, fake: FakeAnthropic, s
     assert scored(store, claude(fake), DAY, limits()).usage != ()
 
 
-def test_trouble_while_looking_is_waited_out(store: Store, fake: FakeAnthropic) -> None:
+def test_errors_while_polling_a_batch_are_waited_out(store: Store, fake: FakeAnthropic) -> None:
     fake.batches.trouble_while_looking = [500, 529]
     holds(fake, scored(store, claude(fake), DAY, in_bulk()))
     assert fake.requests == []

@@ -161,7 +161,7 @@ def test_what_anthropic_has_left_is_heard(store: Store):
     assert 6 <= wait.value.seconds <= 6.7
 
 
-def test_arxiv_is_asked_in_turn_and_left_alone_when_it_asks_for_patience(store: Store):
+def test_arxiv_is_asked_in_turn_and_left_alone_after_retry_after(store: Store):
     clock = Clock()
     turns = Turns(store, clock.now, 3.0)
     other = Turns(store, clock.now, 3.0)

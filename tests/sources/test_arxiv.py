@@ -312,7 +312,7 @@ def test_retry_after_is_obeyed():
     assert third == 120
 
 
-def test_more_patience_than_a_morning_has_ends_at_once():
+def test_a_retry_after_beyond_the_deadline_ends_at_once():
     with FakeArxiv(some(3)) as fake:
         fake.always = world.status(429, Retry_After="3600")
         with pytest.raises(ThrottledError, match="3600 s"):

@@ -205,7 +205,7 @@ def test_an_address_is_described_without_its_password():
     assert copy.describe(store) == "postgresql db.example.org:5432/news"
 
 
-def test_a_service_that_lives_is_named(store):
+def test_a_running_service_is_named(store):
     with store.begin() as tx:
         leases.heartbeat(tx, "elsewhere/12/birth", "serve", NOW)
         assert copy.at_work(tx, NOW, process.is_dead) == "elsewhere/12"

@@ -225,7 +225,7 @@ def test_strange_searches_are_answered(web: Browser):
         assert web.get(f"/search?{query}").status == 200
 
 
-def test_hostile_text_is_text_everywhere(store):
+def test_untrusted_text_is_text_everywhere(store):
     rubric = replace(STARS, title=HOSTILE[:60])
     bad = paper("9", HOSTILE, HOSTILE + "$<script>x</script>$" + "y" * 100_000, (HOSTILE,))
     issue(store, rubric, TUESDAY, [bad, paper("8", HOSTILE)], comment=HOSTILE)

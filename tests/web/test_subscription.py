@@ -642,7 +642,7 @@ def test_a_body_that_is_too_long_is_refused_and_changes_nothing(house: House):
     assert stored(house.store, person).state == SubscriberState.ACTIVE
 
 
-def test_hostile_names_and_rubrics_are_text(house: House):
+def test_untrusted_names_and_rubrics_are_text(house: House):
     person = reader(house.store, name="<script>x</script>{{7*7}}", rubric="<b>gone</b>")
     for path in (unsubscribe_path(person), preferences_path(person)):
         text = house.web.get(path).text
