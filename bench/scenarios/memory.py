@@ -55,13 +55,13 @@ def live() -> None:
     from newsletter.jobs.scheduler import DailyScheduler
     from newsletter.settings import read_settings
     from newsletter.web import metrics
-    from newsletter.web.server import desk_of
+    from newsletter.web.server import site_of
 
     app = bootstrap.build_app(read_settings())
     clock = _Clock()
     # Nobody's suppression list is on loopback.
     app = replace(app, clock=clock.now, lists=None)
-    desk = desk_of(app)
+    desk = site_of(app)
     mornings = DailyScheduler(app)
     held: dict[str, float] = {}
 

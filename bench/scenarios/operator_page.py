@@ -19,7 +19,7 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, STARS, THURSDAY, desk, reader
+from tests.fakes.pages import NOW, STARS, THURSDAY, make_site, reader
 from tests.simulations.busy import row
 
 RUBRICS, DAYS, READERS, EACH, IN_DOUBT = 40, 250, 200, 20, 5
@@ -54,7 +54,7 @@ def measure(url: str) -> None:
     store = Store(url)
     store.migrate()
     rubrics = {f"rubric-{n}": replace(STARS, slug=f"rubric-{n}") for n in range(RUBRICS)}
-    work = desk(store)
+    work = make_site(store)
     settings = work.settings.model_copy(update={"operator_header": HEADER})
     # The application reads digests for its search when it starts: these have nothing to read.
     app = create_app(replace(work, rubrics=rubrics, settings=settings))

@@ -19,7 +19,8 @@ from newsletter.operations.doctor.local import keys_found
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_app
-from newsletter.web.server import answer, desk_of, listening
+from newsletter.web.server import listen, site_of
+from newsletter.web.server import serve as serve_http
 
 if TYPE_CHECKING:
     from newsletter.context import App
@@ -44,7 +45,7 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
     hands = _working(app) if schedule and work else nullcontext()
     with alone, hands, _run_scheduler(app) if schedule else nullcontext() as pulse:
         if web:
-            with listening(host, port) as door:
+            with listen(host, port) as door:
                 _serve_pages(app, door, pulse)
         else:
             log.info("the mornings run, without pages")
@@ -68,7 +69,7 @@ def _working(app: App) -> AbstractContextManager[None]:
 
 def _serve_pages(app: App, door: socket.socket, pulse: SchedulerWatchdog | None) -> None:
     """Until a signal, or until the mornings end."""
-    pages = create_app(desk_of(app, pulse.trouble if pulse else str))
+    pages = create_app(site_of(app, pulse.trouble if pulse else str))
     host, port = door.getsockname()[:2]
     log.info("pages at http://%s:%s, links lead to %s", host, port, app.links.public_url)
-    answer(pages, door, app.stop, *([pulse.ended] if pulse else []))
+    serve_http(pages, door, app.stop, *([pulse.ended] if pulse else []))

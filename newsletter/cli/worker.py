@@ -16,8 +16,9 @@ from newsletter.errors import OperatorError
 from newsletter.jobs.daily import handle_task
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
-from newsletter.web.app import create_signs
-from newsletter.web.server import answer, desk_of, listening
+from newsletter.web.app import create_monitoring_app
+from newsletter.web.server import listen, site_of
+from newsletter.web.server import serve as serve_http
 
 if TYPE_CHECKING:
     from newsletter.settings import Settings
@@ -41,7 +42,7 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     with _door(host, port) as door, app.engine.working(do, app.stop, name):
         log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
         try:
-            answer(create_signs(desk_of(app)), door, app.stop)
+            serve_http(create_monitoring_app(site_of(app)), door, app.stop)
         finally:
             app.stop.set()
     log.info("worker %s has ended", name)
@@ -51,8 +52,8 @@ def show_worker(host: str, port: int | None, name: str) -> int:
 def _door(host: str, port: int | None) -> socket.socket:
     if port is None:
         with suppress(OperatorError):
-            return listening(host, USUAL_PORT)
-    return listening(host, port or 0)
+            return listen(host, USUAL_PORT)
+    return listen(host, port or 0)
 
 
 def refuse_alone(settings: Settings) -> None:

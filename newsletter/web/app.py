@@ -44,94 +44,98 @@ PAGES = {
     "/": home.show,
     "/style.css": home.style,
     "/robots.txt": home.robots,
-    "/subscribe": home.to_form,
+    "/subscribe": home.redirect_to_form,
     "/search": archive.search_all,
     "/archive/{rubric}/": archive.show_days,
     "/archive/{rubric}/feed.xml": archive.feed,
     "/archive/{rubric}/search": archive.search_rubric,
     "/archive/{rubric}/{when}/": archive.show_issue_or_month,
-    "/confirm/{token}": signup.ask_to_confirm,
-    "/unsubscribe/{token}": unsubscribe.ask_to_leave,
+    "/confirm/{token}": signup.show_confirm,
+    "/unsubscribe/{token}": unsubscribe.show_unsubscribe,
     "/preferences/{token}": preferences.show,
     "/operator": operator.show,
     "/operator/preview/{rubric}": operator.preview,
     "/operator/preview/{rubric}/mail": operator.preview_mail,
 }
-SIGNS = {
-    "/healthz": health.alive,
-    "/readyz": health.ready,
+MONITORING = {
+    "/healthz": health.healthz,
+    "/readyz": health.readyz,
     "/metrics": metrics.show,
 }
 FORMS = {
     "/subscribe": signup.subscribe,
     "/confirm/{token}": signup.confirm,
-    "/unsubscribe/{token}": unsubscribe.leave,
+    "/unsubscribe/{token}": unsubscribe.unsubscribe,
     "/preferences/{token}": preferences.change,
     "/operator/login": operator_auth.log_in,
     "/operator/logout": operator_auth.log_out,
     "/operator/replies": operator.answer_reply,
     "/operator/deliveries": operator.resolve_mail,
 }
-HOOKS = {
+WEBHOOKS = {
     "/hooks/sendgrid/events": webhooks.events,
     "/hooks/sendgrid/inbound/{secret}": webhooks.inbound,
 }
 
 
-def create_app(desk: Site, more: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The web application; `more` are routes of other rooms. Raises StoreError."""
-    with desk.store.begin() as tx:
+    with site.store.begin() as tx:
         search.prepare(tx)
     return Starlette(
         routes=[
-            *(Route(path, _page(desk, answer)) for path, answer in PAGES.items()),
-            *(Route(path, partial(answer, desk)) for path, answer in SIGNS.items()),
-            *(Route(_slip(path), partial(home.to_page, desk)) for path in PAGES if path != "/"),
+            *(Route(path, _page(site, answer)) for path, answer in PAGES.items()),
+            *(Route(path, partial(answer, site)) for path, answer in MONITORING.items()),
+            *(
+                Route(_with_other_slash(path), partial(home.redirect_slash, site))
+                for path in PAGES
+                if path != "/"
+            ),
             *(
                 # Who posts follows no redirect: a slash too many must not lead to one.
-                Route(f"{path}{slash}", with_form(_page(desk, answer)), methods=["POST"])
+                Route(f"{path}{slash}", with_form(_page(site, answer)), methods=["POST"])
                 for path, answer in FORMS.items()
                 for slash in ("", "/")
             ),
             *(
-                Route(f"{path}{slash}", door(desk), methods=["POST"])
-                for path, door in HOOKS.items()
+                Route(f"{path}{slash}", endpoint(site), methods=["POST"])
+                for path, endpoint in WEBHOOKS.items()
                 for slash in ("", "/")
             ),
-            *more,
+            *extra_routes,
         ],
         middleware=[
             Middleware(TrustedProxies),
-            Middleware(SecurityHeaders, secure=desk.settings.public_url.startswith("https:")),
+            Middleware(SecurityHeaders, secure=site.settings.public_url.startswith("https:")),
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],
         exception_handlers={
-            HTTPException: partial(errors.refused, desk),
-            StoreError: partial(errors.unavailable, desk),
-            ClientDisconnect: errors.left,
-            Exception: partial(errors.broken, desk),
+            HTTPException: partial(errors.http_error, site),
+            StoreError: partial(errors.store_error, site),
+            ClientDisconnect: errors.client_disconnected,
+            Exception: partial(errors.server_error, site),
         },
     )
 
 
-def create_signs(desk: Site) -> Starlette:
+def create_monitoring_app(site: Site) -> Starlette:
     """Only what tells how the process is, for one that has no pages."""
     return Starlette(
-        routes=[Route(path, partial(answer, desk)) for path, answer in SIGNS.items()],
-        exception_handlers={StoreError: partial(errors.unavailable, desk)},
+        routes=[Route(path, partial(answer, site)) for path, answer in MONITORING.items()],
+        exception_handlers={StoreError: partial(errors.store_error, site)},
     )
 
 
-def _page(desk: Site, answer: Callable[..., Response]) -> Callable[..., Response]:
+def _page(site: Site, answer: Callable[..., Response]) -> Callable[..., Response]:
     """A page with the rubrics as their files are when it is asked for."""
 
     def page(request: Request, *form: object) -> Response:
-        reread(desk.rubrics)
-        return answer(desk, request, *form)
+        reread(site.rubrics)
+        return answer(site, request, *form)
 
     return page
 
 
-def _slip(path: str) -> str:
+def _with_other_slash(path: str) -> str:
     """The same page's path with a last slash too many, or without the one it has."""
     return path[:-1] if path.endswith("/") else f"{path}/"

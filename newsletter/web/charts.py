@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from newsletter.store.operator_views import MonthFigures
 
 WIDTH, HEIGHT = 600.0, 100.0
-FILLED = 0.7
+BAR_SHARE = 0.7
 """Of the room a day has, the part its bar takes."""
 
 
@@ -32,7 +32,7 @@ class Bar(NamedTuple):
     width: str
     height: str
     series: str
-    words: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Chart:
 
     name: str
     title: str
-    about: str
+    description: str
     bars: tuple[Bar, ...]
-    most: str
+    maximum: str
     series: Mapping[str, str]
 
 
@@ -59,38 +59,40 @@ def chart(
     totals = [sum(column) for column in zip(*values.values(), strict=True)]
     highest = max(totals, default=0)
     bars = []
-    for place, day in enumerate(days):
+    for index, day in enumerate(days):
         below = 0
         for key, row in values.items():
-            if row[place]:
+            if row[index]:
                 label = f", {series[key]}" if len(series) > 1 else ""
-                words = f"{short_date(day)}{label}: {shown(row[place])}"
-                bars.append(_bar(place, len(days), below, row[place], highest, key, words))
-                below += row[place]
-    return Chart(name, title, _about(days, totals, shown), tuple(bars), shown(highest), series)
+                label = f"{short_date(day)}{label}: {shown(row[index])}"
+                bars.append(_bar(index, len(days), below, row[index], highest, key, label))
+                below += row[index]
+    return Chart(
+        name, title, _description(days, totals, shown), tuple(bars), shown(highest), series
+    )
 
 
 def _bar(
-    place: int, days: int, below: int, value: int, highest: int, series: str, words: str
+    index: int, days: int, below: int, value: int, highest: int, series: str, label: str
 ) -> Bar:
-    room = WIDTH / days
+    slot = WIDTH / days
     height = HEIGHT * value / highest
     top = HEIGHT * (1 - below / highest) - height
-    places = (place * room + room * (1 - FILLED) / 2, top, room * FILLED, height)
+    places = (index * slot + slot * (1 - BAR_SHARE) / 2, top, slot * BAR_SHARE, height)
     left, upper, wide, high = (f"{number:.2f}" for number in places)
-    return Bar(left, upper, wide, high, series, words)
+    return Bar(left, upper, wide, high, series, label)
 
 
-def _about(days: Sequence[date], totals: Sequence[int], shown: Callable[[int], str]) -> str:
+def _description(days: Sequence[date], totals: Sequence[int], shown: Callable[[int], str]) -> str:
     """What somebody who can't see the bars should know of them."""
     if not any(totals):
         return "Nothing in these days."
     highest = max(totals)
     best = days[totals.index(highest)]
-    some = sum(1 for total in totals if total)
+    nonzero_days = sum(1 for total in totals if total)
     return (
-        f"{shown(sum(totals))} in all, on {some} of {len(days)} days; the most, {shown(highest)}, "
-        f"on {short_date(best)}. The table below has every day."
+        f"{shown(sum(totals))} in total, on {nonzero_days} of {len(days)} days. Maximum: "
+        f"{shown(highest)} on {short_date(best)}. The table below lists every day."
     )
 
 
@@ -143,21 +145,21 @@ def summary(
     ordered = sorted(rubrics, key=lambda rubric: rubric.title.casefold())
     days = [last - timedelta(days=back) for back in range(length - 1, -1, -1)]
     by_day = {day: [one for one in found if one.date == day] for day in days}
-    rows = [(day, _row(f"{day}", "", by_day[day])) for day in days]
+    rows = [(day, _sum_row(f"{day}", "", by_day[day])) for day in days]
     return MonthSummary(
-        today=[_of(rubric, by_day.get(newest, [])) for rubric in ordered],
-        rubrics=[_of(rubric, found) for rubric in ordered],
+        today=[_rubric_row(rubric, by_day.get(newest, [])) for rubric in ordered],
+        rubrics=[_rubric_row(rubric, found) for rubric in ordered],
         days=[(day, row) for day, row in reversed(rows) if by_day[day]],
-        total=_row("", "", found),
+        total=_sum_row("", "", found),
         charts=_charts(days, [row for _, row in rows], by_day),
     )
 
 
-def _of(rubric: Rubric, found: Iterable[MonthFigures]) -> DayRow:
-    return _row(rubric.slug, rubric.title, [one for one in found if one.rubric == rubric.slug])
+def _rubric_row(rubric: Rubric, found: Iterable[MonthFigures]) -> DayRow:
+    return _sum_row(rubric.slug, rubric.title, [one for one in found if one.rubric == rubric.slug])
 
 
-def _row(name: str, title: str, found: Sequence[MonthFigures]) -> DayRow:
+def _sum_row(name: str, title: str, found: Sequence[MonthFigures]) -> DayRow:
     whole = [one for one in found if one.whole]
     return DayRow(
         name,
@@ -182,13 +184,15 @@ def _charts(
         for name, states in STATES.items()
     }
     return [
-        _plain("cost", "Cost a day", days, [row.nanos for row in rows], dollars),
-        _plain("picks", "Papers picked a day", days, [row.picks for row in rows], _number),
+        _single_series_chart("cost", "Cost a day", days, [row.nanos for row in rows], dollars),
+        _single_series_chart(
+            "picks", "Papers picked a day", days, [row.picks for row in rows], _number
+        ),
         chart("mails", "Mails a day, by what is known of them", days, mails, LABELS, _number),
     ]
 
 
-def _plain(
+def _single_series_chart(
     name: str, title: str, days: Sequence[date], values: Sequence[int], shown: Callable[[int], str]
 ) -> Chart:
     return chart(name, title, days, {"one": values}, {"one": title}, shown)

@@ -16,41 +16,41 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SECONDS = {"head": 15.0, "body": 120.0, "answer": 60.0}
+TIMEOUTS = {"head": 15.0, "body": 120.0, "answer": 60.0}
 """For the head of a request and for its body, from their first byte to the last; and how long
 whoever asked may leave our answer unread.
 """
-MOST = 400
-SAY_AGAIN_SECONDS = 60.0
+MAX_CONNECTIONS = 400
+WARN_EVERY_SECONDS = 60.0
 
 
 class Connection(H11Protocol):
     """A connection that is ended when its request, or the reading of the answer, takes too long."""
 
-    seconds = SECONDS
-    most = MOST
-    said_full_at = float("-inf")
+    timeouts = TIMEOUTS
+    max_connections = MAX_CONNECTIONS
+    warned_at = float("-inf")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._awaited: tuple[str, object] = ("", None)
+        self._phase_started: tuple[str, object] = ("", None)
         self.since = self.loop.time()
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether it is we who wait: for the rest of a request, or for the next one."""
         return not self.cycle or self.cycle.response_complete or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._watch()
-        if len(self.connections) > self.most:
-            self._make_room()
+        self._watch_phase()
+        if len(self.connections) > self.max_connections:
+            self._evict_one()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._watch()
+        self._watch_phase()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -59,42 +59,46 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._start("answer")
+        self._start_timer("answer")
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._end("answer")
+        self._stop_timer("answer")
 
-    def _watch(self) -> None:
+    def _watch_phase(self) -> None:
         """Start the clock of what is awaited, unless it runs already."""
         state = self.conn.their_state
         phase = {h11.IDLE: "head", h11.SEND_BODY: "body"}.get(state, "")
-        if self._awaited == (phase, self.cycle):
+        if self._phase_started == (phase, self.cycle):
             return
-        self._awaited = (phase, self.cycle)
-        self._end("head")
-        self._end("body")
+        self._phase_started = (phase, self.cycle)
+        self._stop_timer("head")
+        self._stop_timer("body")
         if phase:
-            self._start(phase)
+            self._start_timer(phase)
 
-    def _start(self, phase: str) -> None:
-        self._end(phase)
-        self._timers[phase] = self.loop.call_later(self.seconds[phase], self._too_late, phase)
+    def _start_timer(self, phase: str) -> None:
+        self._stop_timer(phase)
+        self._timers[phase] = self.loop.call_later(self.timeouts[phase], self._time_out, phase)
 
-    def _end(self, phase: str) -> None:
+    def _stop_timer(self, phase: str) -> None:
         if timer := self._timers.pop(phase, None):
             timer.cancel()
 
-    def _too_late(self, phase: str) -> None:
-        log.info("a connection was ended: its %s took over %g s", phase, self.seconds[phase])
+    def _time_out(self, phase: str) -> None:
+        log.info("a connection was ended: its %s took over %g s", phase, self.timeouts[phase])
         self.transport.abort()
 
-    def _make_room(self) -> None:
+    def _evict_one(self) -> None:
         """End the one that has kept us waiting longest; where all are being answered, this one."""
-        waiting = [one for one in self.connections if isinstance(one, Connection) and one.waits]
+        waiting = [
+            one for one in self.connections if isinstance(one, Connection) and one.is_waiting
+        ]
         longest = min(waiting, key=lambda one: (bool(one.cycle), one.since), default=self)
         kind = type(self)
-        if self.loop.time() - kind.said_full_at > SAY_AGAIN_SECONDS:
-            kind.said_full_at = self.loop.time()
-            log.warning("%d connections at once: those that wait longest are ended", self.most)
+        if self.loop.time() - kind.warned_at > WARN_EVERY_SECONDS:
+            kind.warned_at = self.loop.time()
+            log.warning(
+                "%d connections at once: those that wait longest are ended", self.max_connections
+            )
         longest.transport.abort()

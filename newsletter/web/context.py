@@ -16,7 +16,7 @@ from newsletter.domain.formatting import long_date, plural, short_date
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
 from newsletter.store.metrics import MetricCounts
-from newsletter.web.health import Probe
+from newsletter.web.health import DatabaseProbe
 from newsletter.web.rate_limit import SignupLimiter
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 FOLDER = template_folder("web")
-FRESH = "public, max-age=300"
-OWN = "private, max-age=300"
-NEVER = "no-store"
+CACHE_PUBLIC = "public, max-age=300"
+CACHE_PRIVATE = "private, max-age=300"
+NO_STORE = "no-store"
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,21 @@ class Site:
     renderer: Renderer
     sender: Sender
     clock: Callable[[], datetime]
-    trouble: Callable[[], str] = str
+    scheduler_problem: Callable[[], str] = str
     """What is wrong with the scheduler of this process; empty where all is well or it has none."""
 
     @cached_property
-    def figures(self) -> MetricCounts:
+    def metric_counts(self) -> MetricCounts:
         """The counts of the database, of which what is old is counted once."""
         return MetricCounts()
 
     @cached_property
-    def probe(self) -> Probe:
+    def database_probe(self) -> DatabaseProbe:
         """Whether the database answers."""
-        return Probe(self.store)
+        return DatabaseProbe(self.store)
 
     @cached_property
-    def callers(self) -> SignupLimiter:
+    def signup_limiter(self) -> SignupLimiter:
         """Who signed up from where, as far as this process saw it."""
         return SignupLimiter()
 
@@ -82,19 +82,19 @@ class Site:
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
             undefined=StrictUndefined,
-            finalize=_seen,
+            finalize=_cleaned,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         made.filters.update(
-            long_date=long_date, short_date=short_date, plural=plural, local=self.local
+            long_date=long_date, short_date=short_date, plural=plural, local_path=self.local_path
         )
         made.globals.update(
             prefix=self.prefix, site=self.settings.from_name, postal=self.settings.postal_address
         )
         return made
 
-    def local(self, url: str) -> str:
+    def local_path(self, url: str) -> str:
         """One of our own addresses as a path, so that a page works under any host name."""
         return urlsplit(url).path
 
@@ -103,7 +103,7 @@ class Site:
         found = (rubric for rubric in self.rubrics.values() if rubric.public)
         return sorted(found, key=lambda rubric: rubric.title.casefold())
 
-    def opened(self, request: Request) -> Rubric:
+    def requested_rubric(self, request: Request) -> Rubric:
         """The rubric an archive address names. Nothing tells a wrong guess from a private one."""
         segment = request.path_params["rubric"]
         for rubric in self.rubrics.values():
@@ -116,15 +116,15 @@ class Site:
         template: str,
         *,
         status: int = 200,
-        keep: str = NEVER,
-        listed: bool = False,
+        cache: str = NO_STORE,
+        indexed: bool = False,
         **values: Any,  # noqa: ANN401 - what a template shows
     ) -> HTMLResponse:
         """A filled template. Search engines are sent away unless the page is `listed`."""
-        headers = {"Cache-Control": keep}
-        if not listed:
+        headers = {"Cache-Control": cache}
+        if not indexed:
             headers["X-Robots-Tag"] = "noindex, nofollow"
-        shown = self._templates.get_template(template).render(listed=listed, **values)
+        shown = self._templates.get_template(template).render(indexed=indexed, **values)
         return HTMLResponse(shown, status, headers)
 
     def notice(self, title: str, *lines: str, status: int = 200) -> HTMLResponse:
@@ -132,6 +132,6 @@ class Site:
         return self.page("notice.html", status=status, title=title, lines=lines)
 
 
-def _seen(value: object) -> object:
+def _cleaned(value: object) -> object:
     """Everything from outside passes here on its way into a page; our own Markup does not."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORDS = {
+MESSAGES = {
     403: ("Not allowed", "This page, or this form, is not for everybody. Nothing was changed."),
     404: ("Not found", "There is no page at this address. It may have been copied incompletely."),
     405: ("Not possible", "This address does not take that kind of request."),
@@ -24,28 +24,28 @@ WORDS = {
 }
 
 
-def refused(desk: Site, _request: Request, fault: Exception) -> Response:
-    status = fault.status_code if isinstance(fault, HTTPException) else 500
-    title, line = WORDS.get(status, ("Not possible", "This request could not be answered."))
-    response = desk.notice(title, line, status=status)
-    if isinstance(fault, HTTPException) and fault.headers:
-        response.headers.update(fault.headers)
+def http_error(site: Site, _request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    title, line = MESSAGES.get(status, ("Not possible", "This request could not be answered."))
+    response = site.notice(title, line, status=status)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
     return response
 
 
-def unavailable(desk: Site, _request: Request, _fault: Exception) -> Response:
+def store_error(site: Site, _request: Request, _error: Exception) -> Response:
     line = "The database does not answer. Nothing was changed; please try again in a minute."
-    response = desk.notice("One moment, please", line, status=503)
+    response = site.notice("One moment, please", line, status=503)
     response.headers["Retry-After"] = "60"
     return response
 
 
-def broken(desk: Site, _request: Request, _fault: Exception) -> Response:
+def server_error(site: Site, _request: Request, _error: Exception) -> Response:
     line = "Something went wrong on our side, and it was noted. Please try again later."
-    return desk.notice("That did not work", line, status=500)
+    return site.notice("That did not work", line, status=500)
 
 
-async def left(request: Request, _fault: Exception) -> Response:
+async def client_disconnected(request: Request, _error: Exception) -> Response:
     """The connection ended before the request did. Nobody is there to be told."""
     log.info("a %s request ended before all of it was sent", request.method)
     return PlainTextResponse("", 400)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Form = Mapping[str, tuple[str, ...]]
     """The values of each field, in the order they came."""
 
-LARGEST_BODY = 64 * 1024
-MOST_FIELDS = 100
+MAX_BODY = 64 * 1024
+MAX_FIELDS = 100
 
 
 def with_form(
@@ -28,7 +28,7 @@ def with_form(
     """Read the body here, where waiting is cheap, and answer in the thread pool."""
 
     async def endpoint(request: Request) -> Response:
-        body = await read_body(request, LARGEST_BODY)
+        body = await read_body(request, MAX_BODY)
         form = read_form(request.headers.get("content-type", ""), body)
         return await run_in_threadpool(answer, request, form)
 
@@ -76,7 +76,7 @@ def first(form: Form, name: str) -> str:
 def _urlencoded(body: bytes) -> list[tuple[str, str]]:
     try:
         text = body.decode("utf-8", "replace")
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         return []
 
@@ -158,9 +158,9 @@ class Parts:
         self._header = self._value = b""
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        if len(self.fields) < MOST_FIELDS:
+        if len(self.fields) < MAX_FIELDS:
             self._data += data[start : min(end, start + self._longest - len(self._data))]
 
     def _end(self) -> None:
-        if self._name and len(self.fields) < MOST_FIELDS:
+        if self._name and len(self.fields) < MAX_FIELDS:
             self.fields.append((self._name.decode("utf-8", "replace"), bytes(self._data)))

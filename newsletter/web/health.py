@@ -21,52 +21,52 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEADERS = {"Cache-Control": "no-store"}
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 
 
-async def alive(_desk: Site, _request: Request) -> Response:
+async def healthz(_site: Site, _request: Request) -> Response:
     return PlainTextResponse("ok\n", headers=HEADERS)
 
 
-async def ready(desk: Site, _request: Request) -> Response:
+async def readyz(site: Site, _request: Request) -> Response:
     """200 when this process can serve: the database answers and the scheduler lives, if it has one;
     else 503 with the reason.
 
     An old edition is an alert and a figure of /metrics: a balancer that took the process out for it
     would take the pages of unsubscribing away as well.
     """
-    reason = desk.trouble() or await desk.probe.ask()
+    reason = site.scheduler_problem() or await site.database_probe.problem()
     if reason:
         return PlainTextResponse(f"not ready: {reason}\n", 503, headers=HEADERS)
     return PlainTextResponse("ready\n", headers=HEADERS)
 
 
-class Probe:
+class DatabaseProbe:
     """Asks the database whether it answers: in a thread of its own, one question at a time."""
 
-    def __init__(self, store: Store, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, store: Store, timeout: float = TIMEOUT_SECONDS) -> None:
         self._store = store
-        self._patience = patience
-        self._asked: asyncio.Future[str] | None = None
+        self._timeout = timeout
+        self._check: asyncio.Future[str] | None = None
 
-    async def ask(self) -> str:
+    async def problem(self) -> str:
         """What is wrong with the database; empty where it answers."""
-        if self._asked is None or self._asked.done():
-            self._asked = asyncio.get_running_loop().create_future()
-            asking = threading.Thread(target=self._look, args=(self._asked,), daemon=True)
-            asking.start()
+        if self._check is None or self._check.done():
+            self._check = asyncio.get_running_loop().create_future()
+            thread = threading.Thread(target=self._ask_database, args=(self._check,), daemon=True)
+            thread.start()
         try:
-            return await asyncio.wait_for(asyncio.shield(self._asked), self._patience)
+            return await asyncio.wait_for(asyncio.shield(self._check), self._timeout)
         except TimeoutError:
-            return f"the database has not answered for {self._patience:g} s"
+            return f"the database has not answered for {self._timeout:g} s"
 
-    def _look(self, asked: asyncio.Future[str]) -> None:
+    def _ask_database(self, check: asyncio.Future[str]) -> None:
         reason = ""
         try:
             self._store.require_answer()
         except StoreError as fault:
             log.warning("not ready: %s", fault)
             reason = "the database does not answer"
-        loop = asked.get_loop()
+        loop = check.get_loop()
         if not loop.is_closed():
-            loop.call_soon_threadsafe(asked.set_result, reason)
+            loop.call_soon_threadsafe(check.set_result, reason)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from newsletter.store import digests
-from newsletter.web.context import FOLDER, FRESH
+from newsletter.web.context import CACHE_PUBLIC, FOLDER
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from newsletter.web.context import Site
 
 
-def show(desk: Site, request: Request) -> Response:
-    return front(desk, chosen=request.query_params.get("rubric", ""))
+def show(site: Site, request: Request) -> Response:
+    return front(site, chosen=request.query_params.get("rubric", ""))
 
 
 def front(
-    desk: Site, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
+    site: Site, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
 ) -> Response:
     """What this is, the public rubrics with their newest issue, and the form."""
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         newest = {
             rubric.slug: next(iter(digests.editions(tx, 1, rubric.slug)), None)
-            for rubric in desk.public
+            for rubric in site.public
         }
     rows = [
         {
             "rubric": rubric,
-            "archive": desk.local(desk.links.rubric_url(rubric)),
+            "archive": site.local_path(site.links.rubric_url(rubric)),
             "edition": (edition := newest[rubric.slug]),
-            "issue": desk.local(desk.links.issue_url(rubric, edition.date)) if edition else "",
+            "issue": site.local_path(site.links.issue_url(rubric, edition.date)) if edition else "",
         }
-        for rubric in desk.public
+        for rubric in site.public
     ]
-    keep = FRESH if status == 200 and not email else "no-store"  # noqa: PLR2004 - HTTP's own number
-    return desk.page(
+    cache = CACHE_PUBLIC if status == 200 and not email else "no-store"  # noqa: PLR2004 - HTTP's own number
+    return site.page(
         "home.html",
         status=status,
-        keep=keep,
-        listed=True,
+        cache=cache,
+        indexed=True,
         rows=rows,
         chosen=chosen,
         email=email,
@@ -52,12 +52,12 @@ def front(
     )
 
 
-def to_form(desk: Site, _request: Request) -> Response:
+def redirect_to_form(site: Site, _request: Request) -> Response:
     """Who comes to the form's own address, by reload or by hand, is led to the form."""
-    return RedirectResponse(f"{desk.prefix}/#subscribe", 303)
+    return RedirectResponse(f"{site.prefix}/#subscribe", 303)
 
 
-def to_page(desk: Site, request: Request) -> Response:
+def redirect_slash(site: Site, request: Request) -> Response:
     """Who forgot a page's last slash, or wrote one too many, is led to it.
 
     By a path alone: a proxy's own name, scheme and prefix need not be those that we are asked by.
@@ -65,7 +65,7 @@ def to_page(desk: Site, request: Request) -> Response:
     path = request.scope["path"]
     path = path[:-1] if path.endswith("/") else f"{path}/"
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{desk.prefix}{path}{query}", 307)
+    return RedirectResponse(f"{site.prefix}{path}{query}", 307)
 
 
 @cache
@@ -74,7 +74,7 @@ def _style() -> tuple[bytes, str]:
     return data, hashlib.sha256(data).hexdigest()[:16]
 
 
-def style(_desk: Site, request: Request) -> Response:
+def style(_site: Site, request: Request) -> Response:
     data, mark = _style()
     headers = {"Cache-Control": "public, max-age=3600", "ETag": f'"{mark}"'}
     if request.headers.get("if-none-match") == f'"{mark}"':
@@ -82,8 +82,8 @@ def style(_desk: Site, request: Request) -> Response:
     return Response(data, media_type="text/css", headers=headers)
 
 
-def robots(desk: Site, _request: Request) -> Response:
+def robots(site: Site, _request: Request) -> Response:
     """Private archives are not named here: a list of secrets would be none. They say noindex."""
     paths = ("subscribe", "confirm", "unsubscribe", "preferences", "search")
-    lines = ["User-agent: *", *(f"Disallow: {desk.prefix}/{path}" for path in paths)]
-    return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": FRESH})
+    lines = ["User-agent: *", *(f"Disallow: {site.prefix}/{path}" for path in paths)]
+    return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": CACHE_PUBLIC})

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 LONGEST_ABSTRACT = 20_000
 LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
 MOST_AUTHORS = 1_000
-TOP = 10
+TOP_PAPERS = 10
 TITLES_A_DAY = 3
-CENTS_FROM = 100_000_000
+CENTS_ENOUGH_NANOS = 100_000_000
 """From ten cents on, cents say enough."""
 
 
@@ -76,7 +76,7 @@ class TopPaper:
     summary: str
 
 
-def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, Any]:
+def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) -> dict[str, Any]:
     """All that the issue's template fills in, but for the ways to other days.
 
     `gone` has the papers that were withdrawn since, and what their authors say.
@@ -102,7 +102,7 @@ def shown(digest: Digest, gone: Mapping[str, str] | None = None) -> dict[str, An
         "withdrawn": verification.withdrawn(digest, most=len(digest.withdrawn)),
         "gone": {
             key: one_line(said, verification.LONGEST_REASON) or "no reason is given"
-            for key, said in (gone or {}).items()
+            for key, said in (withdrawn_reasons or {}).items()
         },
         "sought": sought(digest),
         "disclaimer": disclaimer(digest),
@@ -141,7 +141,7 @@ def row(digest: Digest, url: str) -> IssueRow:
 
 def _cost(*digests: Digest) -> str:
     nanos = sum(usage.total_nanos for digest in digests for usage in digest.usage)
-    digits = 4 if 0 < nanos < CENTS_FROM else 2
+    digits = 4 if 0 < nanos < CENTS_ENOUGH_NANOS else 2
     return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"
 
 
@@ -164,7 +164,7 @@ def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[TopPa
         if digest.judged and pick.score is not None
     ]
     scored.sort(key=lambda found: _rank(found[2]))
-    return [_top(digest, number, url_of(digest.date)) for digest, number, _ in scored[:TOP]]
+    return [_top(digest, number, url_of(digest.date)) for digest, number, _ in scored[:TOP_PAPERS]]
 
 
 def _rank(pick: Pick) -> tuple[int, int, int, str]:

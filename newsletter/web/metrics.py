@@ -43,13 +43,13 @@ class MetricFamily(NamedTuple):
     """
 
     name: str
-    words: str
+    help_text: str
     values: Mapping[str, float]
     label: str = ""
 
 
-def one(name: str, words: str, value: float) -> MetricFamily:
-    return MetricFamily(name, words, {"": value})
+def single_value(name: str, help_text: str, value: float) -> MetricFamily:
+    return MetricFamily(name, help_text, {"": value})
 
 
 def exposition(families: Iterable[MetricFamily]) -> str:
@@ -58,7 +58,7 @@ def exposition(families: Iterable[MetricFamily]) -> str:
 
 def _lines(family: MetricFamily) -> Iterable[str]:
     name = f"{PREFIX}{family.name}"
-    yield f"# HELP {name} {_escaped(family.words)}"
+    yield f"# HELP {name} {_escaped(family.help_text)}"
     yield f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}"
     for key, value in sorted(family.values.items()):
         quoted = _escaped(key).replace('"', r"\"")
@@ -73,16 +73,16 @@ def _escaped(text: str) -> str:
 DAY = timedelta(hours=24)
 
 
-def show(desk: Site, _request: Request) -> Response:
-    now = desk.clock()
-    with desk.store.read() as tx:
+def show(site: Site, _request: Request) -> Response:
+    now = site.clock()
+    with site.store.read() as tx:
         families = [
-            one("build_info", "The running release", 1)._replace(
+            single_value("build_info", "The running release", 1)._replace(
                 label="version", values={__version__: 1}
             ),
             *_papers(tx),
-            *_money(desk, tx, now),
-            *_mails(desk, tx, now),
+            *_spending(site, tx, now),
+            *_mails(site, tx, now),
             *_state(tx, now),
         ]
     text = exposition(families)
@@ -92,18 +92,18 @@ def show(desk: Site, _request: Request) -> Response:
 def _papers(tx: Connection) -> Iterator[MetricFamily]:
     found = metrics.papers(tx)
     known = {outcome.value: found.get(outcome.value, 0) for outcome in Outcome}
-    yield one(
+    yield single_value(
         "papers_announced_total", "Papers of all digests, once for each rubric", sum(found.values())
     )
     yield MetricFamily("papers_total", "Papers by what became of them", known | found, "outcome")
 
 
-def _money(desk: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
-    calls = desk.figures.calls(tx, now)
+def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
+    calls = site.metric_counts.calls(tx, now)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in metrics.TOKENS}
     yield MetricFamily("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
-    for name, words, nanos in (
+    for name, help_text, nanos in (
         ("spent_dollars_total", "Paid to the model's vendor", calls.get("cost", 0)),
         ("uncertain_dollars", "Perhaps paid besides, at most", calls.get("uncertain", 0)),
         ("spent_day_dollars", "Paid since midnight UTC", metrics.spent_since(tx, day)),
@@ -113,43 +113,47 @@ def _money(desk: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
             metrics.spent_since(tx, day.replace(day=1)),
         ),
     ):
-        yield one(name, words, nanos / NANOS_PER_DOLLAR)
-    settings = desk.settings
-    yield one("budget_day_dollars", "May be spent on a rubric's day", float(settings.budget_usd))
+        yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)
+    settings = site.settings
+    yield single_value(
+        "budget_day_dollars", "May be spent on a rubric's day", float(settings.budget_usd)
+    )
     if settings.monthly_budget_usd is not None:
         month = float(settings.monthly_budget_usd)
-        yield one("budget_month_dollars", "May be spent in a month", month)
+        yield single_value("budget_month_dollars", "May be spent in a month", month)
 
 
-def _mails(desk: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
-    mails = {state.value: 0 for state in DeliveryState} | desk.figures.mails(tx, now)
-    people = {state.value: 0 for state in SubscriberState} | desk.figures.people(tx, now)
+def _mails(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
+    mails = {state.value: 0 for state in DeliveryState} | site.metric_counts.mails(tx, now)
+    people = {state.value: 0 for state in SubscriberState} | site.metric_counts.people(tx, now)
     yield MetricFamily("deliveries", "Mails by what is known of them", mails, "state")
     yield MetricFamily("subscribers", "Subscribers by state", people, "state")
-    yield one("halted_digests", "Digests whose mailing was stopped", len(deliveries.halted(tx)))
-    ages = desk.figures.ages(tx, now)
-    for name, words, since in (
+    yield single_value(
+        "halted_digests", "Digests whose mailing was stopped", len(deliveries.halted(tx))
+    )
+    ages = site.metric_counts.ages(tx, now)
+    for name, help_text, since in (
         ("pending_age_seconds", "How long the oldest mail waits to be sent", ages.pending),
         ("unknown_age_seconds", "How long the oldest mail is in doubt", ages.unknown),
         ("reply_age_seconds", "How long the oldest reply waits for a person", ages.reply),
     ):
-        yield one(f"oldest_{name}", words, _age(now, since))
-    yield one("replies_waiting", "Replies that wait for a person", ages.replies)
+        yield single_value(f"oldest_{name}", help_text, _age(now, since))
+    yield single_value("replies_waiting", "Replies that wait for a person", ages.replies)
     if ages.newest_digest:
         age = _age(now, ages.newest_digest)
-        yield one("newest_digest_age_seconds", "Since the newest digest was made", age)
-    words = "1 where the newest edition is older than the calendar allows"
-    yield one("edition_overdue", words, _is_overdue(desk, tx, now))
+        yield single_value("newest_digest_age_seconds", "Since the newest digest was made", age)
+    help_text = "1 where the newest edition is older than the calendar allows"
+    yield single_value("edition_overdue", help_text, _is_overdue(site, tx, now))
 
 
 def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
-    opened = alerts.count_open(tx)
-    by_kind = {kind.label: opened.get(kind.label, 0) for kind in AlertKind}
+    open_alerts = alerts.count_open(tx)
+    by_kind = {kind.label: open_alerts.get(kind.label, 0) for kind in AlertKind}
     yield MetricFamily("alerts", "What is wrong now, by kind", by_kind, "kind")
-    took: Mapping[str, float] = incidents.durations(tx)
-    if took:
+    durations: Mapping[str, float] = incidents.durations(tx)
+    if durations:
         yield MetricFamily(
-            "step_duration_seconds", "How long a step took the last time", took, "step"
+            "step_duration_seconds", "How long a step took the last time", durations, "step"
         )
     alive = metrics.processes(tx)
     if alive:
@@ -159,14 +163,14 @@ def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
         yield MetricFamily("processes", "Processes that did not say goodbye", count, "role")
 
 
-def _is_overdue(desk: Site, tx: Connection, now: datetime) -> int:
+def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
     """Nobody waits for an edition that nobody reads."""
     made = digests.editions(tx, 1)
-    day = expected(now, timedelta(hours=desk.settings.late_hours))
+    day = newest_expected(now, timedelta(hours=site.settings.late_hours))
     return int(bool(made and made[0].date < day and subscribers.readers(tx)))
 
 
-def expected(now: datetime, late: timedelta) -> date:
+def newest_expected(now: datetime, late: timedelta) -> date:
     """The newest announcement that is more than a day and `late` old: arXiv may be late itself."""
     day = newest(now)
     while announcement(day).public_from + DAY + late > now:

@@ -33,32 +33,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COOKIE = "newsletter_operator"
-SESSION = timedelta(hours=12)
-GUESSES, EACH = 10, timedelta(seconds=6)
+SESSION_LENGTH = timedelta(hours=12)
+MAX_GUESSES, GUESS_REFILL = 10, timedelta(seconds=6)
 """So many wrong passwords at once, and one more after each such time, from whomever."""
 OWN_SITE = {"same-origin", "none"}
 LOGIN_TITLE = "For the operator"
 
 
 @dataclass
-class PasswordGuesses:
+class LoginLimiter:
     """How many wrong passwords this process may still hear. Counted for all, as whoever guesses
     has many addresses, and behind a proxy everybody has the same one.
     """
 
-    left: float = GUESSES
-    at: datetime = datetime(2000, 1, 1, tzinfo=UTC)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    tokens: float = MAX_GUESSES
+    updated_at: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def may(self, now: datetime) -> bool:
-        with self.turn:
-            gained = max(0.0, (now - self.at) / EACH)
-            self.left, self.at = min(float(GUESSES), self.left + gained), now
-            return self.left >= 1
+    def is_allowed(self, now: datetime) -> bool:
+        with self.lock:
+            refilled = max(0.0, (now - self.updated_at) / GUESS_REFILL)
+            self.tokens, self.updated_at = min(float(MAX_GUESSES), self.tokens + refilled), now
+            return self.tokens >= 1
 
-    def wrong(self) -> None:
-        with self.turn:
-            self.left -= 1
+    def record_failure(self) -> None:
+        with self.lock:
+            self.tokens -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,102 +69,102 @@ class OperatorSession:
     by_cookie: bool = True
 
 
-def session(desk: Site, request: Request) -> OperatorSession | None:
+def session(site: Site, request: Request) -> OperatorSession | None:
     """Who asks, if he may. Raises HTTPException 404 where the page is off."""
-    password, header = _password(desk), desk.settings.operator_header
+    password, header = _password(site), site.settings.operator_header
     if not password and not header:
         raise HTTPException(404)
     if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
         return OperatorSession(f"{header}: {named}", by_cookie=False)
-    return _by_cookie(desk, request.cookies.get(COOKIE, "")) if password else None
+    return _by_cookie(site, request.cookies.get(COOKIE, "")) if password else None
 
 
-def require(desk: Site, request: Request) -> OperatorSession:
-    found = session(desk, request)
+def require(site: Site, request: Request) -> OperatorSession:
+    found = session(site, request)
     if found is None:
         raise HTTPException(403)
     return found
 
 
-def require_own_form(desk: Site, request: Request, form: Form) -> OperatorSession:
+def require_csrf_token(site: Site, request: Request, form: Form) -> OperatorSession:
     """The session that a form was made for. Raises HTTPException 403: another page sent it."""
-    found = require(desk, request)
+    found = require(site, request)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise HTTPException(403)
-    given, today = first(form, "token"), desk.clock().date()
+    given, today = first(form, "token"), site.clock().date()
     # A page may have been open at midnight.
     days = (today, today - timedelta(days=1))
-    if not any(desk.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days):
+    if not any(site.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days):
         raise HTTPException(403)
     return found
 
 
-def token(desk: Site, who: OperatorSession) -> str:
-    return desk.links.seal("operator form", f"{who.name} {desk.clock().date()}")
+def csrf_token(site: Site, current: OperatorSession) -> str:
+    return site.links.seal("operator form", f"{current.name} {site.clock().date()}")
 
 
-def log_in(desk: Site, request: Request, form: Form) -> Response:
+def log_in(site: Site, request: Request, form: Form) -> Response:
     """Take the password. Raises HTTPException 404 where there is none to give."""
-    password, now = _password(desk), desk.clock()
+    password, now = _password(site), site.clock()
     if not password:
         raise HTTPException(404)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise HTTPException(403)
-    guesses = _guesses(request)
-    if not guesses.may(now):
-        response = ask(desk, "Too many wrong passwords. Wait a minute.", 429)
+    limiter = _login_limiter(request)
+    if not limiter.is_allowed(now):
+        response = login_page(site, "Too many wrong passwords. Wait a minute.", 429)
         response.headers["Retry-After"] = "60"
         return response
     given = next(iter(form.get("password", ())), "")
     if not hmac.compare_digest(_digest(given), _digest(password)):
-        guesses.wrong()
+        limiter.record_failure()
         log.warning("a wrong password for the operator's page")
-        return ask(desk, "That is not the password.", 403)
-    return _let_in(desk, password, now)
+        return login_page(site, "That is not the password.", 403)
+    return _start_session(site, password, now)
 
 
-def log_out(desk: Site, request: Request, form: Form) -> Response:
+def log_out(site: Site, request: Request, form: Form) -> Response:
     """End the session, for whoever else may have its cookie too."""
-    who = require_own_form(desk, request, form)
-    if who.by_cookie:
-        with desk.store.begin() as tx:
-            operator_sessions.end(tx, who.name, desk.clock(), SESSION)
-    response = RedirectResponse(f"{desk.prefix}/operator", 303)
-    response.delete_cookie(COOKIE, path=f"{desk.prefix}/operator")
+    current = require_csrf_token(site, request, form)
+    if current.by_cookie:
+        with site.store.begin() as tx:
+            operator_sessions.end(tx, current.name, site.clock(), SESSION_LENGTH)
+    response = RedirectResponse(f"{site.prefix}/operator", 303)
+    response.delete_cookie(COOKIE, path=f"{site.prefix}/operator")
     return response
 
 
-def ask(desk: Site, fault: str = "", status: int = 200) -> Response:
+def login_page(site: Site, fault: str = "", status: int = 200) -> Response:
     """The page with the password's field; where only a proxy lets people in, 403."""
-    if not _password(desk):
+    if not _password(site):
         raise HTTPException(403)
-    return desk.page("operator_login.html", title=LOGIN_TITLE, fault=fault, status=status)
+    return site.page("operator_login.html", title=LOGIN_TITLE, fault=fault, status=status)
 
 
-def _let_in(desk: Site, password: str, now: datetime) -> Response:
-    name = f"{int((now + SESSION).timestamp())}.{secrets.token_hex(16)}"
-    response = RedirectResponse(f"{desk.prefix}/operator", 303, {"Cache-Control": "no-store"})
+def _start_session(site: Site, password: str, now: datetime) -> Response:
+    name = f"{int((now + SESSION_LENGTH).timestamp())}.{secrets.token_hex(16)}"
+    response = RedirectResponse(f"{site.prefix}/operator", 303, {"Cache-Control": "no-store"})
     response.set_cookie(
         COOKIE,
-        f"{name}.{desk.links.seal('operator session', _sealed(name, password))}",
-        max_age=int(SESSION.total_seconds()),
-        path=f"{desk.prefix}/operator",
-        secure=desk.settings.public_url.startswith("https:"),
+        f"{name}.{site.links.seal('operator session', _sealed(name, password))}",
+        max_age=int(SESSION_LENGTH.total_seconds()),
+        path=f"{site.prefix}/operator",
+        secure=site.settings.public_url.startswith("https:"),
         httponly=True,
         samesite="strict",
     )
     return response
 
 
-def _by_cookie(desk: Site, value: str) -> OperatorSession | None:
+def _by_cookie(site: Site, value: str) -> OperatorSession | None:
     name, _, seal = value.rpartition(".")
     end, _, _ = name.partition(".")
-    wanted = _sealed(name, _password(desk))
-    if not desk.links.is_sealed("operator session", wanted, seal):
+    wanted = _sealed(name, _password(site))
+    if not site.links.is_sealed("operator session", wanted, seal):
         return None
-    if int(end) <= desk.clock().timestamp():
+    if int(end) <= site.clock().timestamp():
         return None
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         return None if operator_sessions.is_ended(tx, name) else OperatorSession(name)
 
 
@@ -177,13 +177,13 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
 
-def _password(desk: Site) -> str:
-    return desk.settings.operator_password.get_secret_value()
+def _password(site: Site) -> str:
+    return site.settings.operator_password.get_secret_value()
 
 
-def _guesses(request: Request) -> PasswordGuesses:
+def _login_limiter(request: Request) -> LoginLimiter:
     state = request.app.state
-    if not hasattr(state, "guesses"):
-        state.guesses = PasswordGuesses()
-    found: PasswordGuesses = state.guesses
+    if not hasattr(state, "limiter"):
+        state.limiter = LoginLimiter()
+    found: LoginLimiter = state.limiter
     return found

@@ -36,164 +36,178 @@ FORMATS = {
 
 UNCHANGED = "Nothing was changed: this page shows how it is."
 
-STOPPED = {
+STOPPED_REASONS = {
     SubscriberState.BOUNCED: "mail to it came back",
     SubscriberState.COMPLAINED: "a digest was reported as unwanted",
 }
 
 
-def show(desk: Site, request: Request) -> Response:
-    known = _person(desk, request)
-    return _form(desk, known) if known else _unknown(desk)
+def show(site: Site, request: Request) -> Response:
+    known = _subscriber(site, request)
+    return _form_page(site, known) if known else _unknown_link(site)
 
 
-def change(desk: Site, request: Request, form: Form) -> Response:
-    known = _person(desk, request)
+def change(site: Site, request: Request, form: Form) -> Response:
+    known = _subscriber(site, request)
     if known is None:
-        return _unknown(desk)
-    acts = {"save": _save, "pause": _pause, "resume": _resume, "back": _back, "erase": _erase}
-    act = acts.get(first(form, "action"))
-    return act(desk, known, form) if act else _form(desk, known)
+        return _unknown_link(site)
+    actions = {
+        "save": _save,
+        "pause": _pause,
+        "resume": _resume,
+        "back": _resubscribe,
+        "erase": _erase,
+    }
+    action = actions.get(first(form, "action"))
+    return action(site, known, form) if action else _form_page(site, known)
 
 
-def _person(desk: Site, request: Request) -> Subscriber | None:
-    subscriber_id = desk.links.read(Purpose.PREFERENCES, request.path_params["token"])
+def _subscriber(site: Site, request: Request) -> Subscriber | None:
+    subscriber_id = site.links.read(Purpose.PREFERENCES, request.path_params["token"])
     if subscriber_id in (None, TEST_READER):
         return None
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return known if known and known.email else None
 
 
-def _form(
-    desk: Site,
+def _form_page(
+    site: Site,
     known: Subscriber,
     *,
-    said: str = "",
-    typed: dict[str, str] | None = None,
-    faults: dict[str, str] | None = None,
+    message: str = "",
+    entered: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
 ) -> Response:
     """The page with what is known, or with what was typed and what is wrong with it."""
-    mine = desk.rubrics.get(known.rubric)
-    choices = desk.public if mine is None or mine.public else [mine, *desk.public]
+    mine = site.rubrics.get(known.rubric)
+    choices = site.public if mine is None or mine.public else [mine, *site.public]
     values = {
         "timezone": known.timezone or "",
         "send_at": f"{known.send_at:%H:%M}" if known.send_at else "",
         "max_papers": str(known.max_papers or ""),
     }
-    return desk.page(
+    return site.page(
         "preferences.html",
-        status=422 if faults else 200,
+        status=422 if errors else 200,
         title="Your preferences",
         known=known,
         choices=choices,
-        values=values | (typed or {}),
-        faults=faults or {},
-        said=said,
+        values=values | (entered or {}),
+        errors=errors or {},
+        message=message,
         days=DAY_NAMES,
         weekly=known.days == WEEKLY,
         formats=FORMATS,
         zones=offered(),
-        usual_zone=desk.settings.timezone,
-        usual_hour=f"{desk.settings.send_at:%H:%M}",
-        stopped=STOPPED.get(known.state, ""),
+        usual_zone=site.settings.timezone,
+        usual_hour=f"{site.settings.send_at:%H:%M}",
+        stopped=STOPPED_REASONS.get(known.state, ""),
         waiting=known.state is SubscriberState.PENDING,
         gone=known.state is SubscriberState.UNSUBSCRIBED,
         paused=known.state is SubscriberState.PAUSED,
     )
 
 
-def _save(desk: Site, known: Subscriber, form: Form) -> Response:
+def _save(site: Site, known: Subscriber, form: Form) -> Response:
     checks: dict[str, Callable[[str], Any]] = {
         "timezone": parse_zone,
         "send_at": parse_clock,
         "max_papers": parse_limit,
         "format": parse_format,
     }
-    wished: dict[str, Any] = {}
-    faults: dict[str, str] = {}
+    changes: dict[str, Any] = {}
+    errors: dict[str, str] = {}
     for name, check in checks.items():
         try:
             text = first(form, name)
             # What stands already may have been taken under older rules: it may stay.
             same = name == "timezone" and text == known.timezone
-            wished[name] = text if same else check(text) if text else None
+            changes[name] = text if same else check(text) if text else None
         except ValueError as error:
-            faults[name] = str(error)
+            errors[name] = str(error)
     chosen = form.get("days", ())
-    wished["days"] = tuple(day for day in WEEKDAYS if day in chosen)
+    changes["days"] = tuple(day for day in WEEKDAYS if day in chosen)
     if first(form, "often") == WEEKLY[0]:
-        wished["days"] = WEEKLY
-    if not wished["days"]:
-        faults["days"] = "choose at least one day, or pause the digest below"
+        changes["days"] = WEEKLY
+    if not changes["days"]:
+        errors["days"] = "choose at least one day, or pause the digest below"
     slug = first(form, "rubric")
-    allowed = {rubric.slug for rubric in desk.public} | {known.rubric}
+    allowed = {rubric.slug for rubric in site.public} | {known.rubric}
     if slug not in allowed:
-        faults["rubric"] = "choose one of the list"
-    if faults:
-        typed = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
-        return _form(desk, known, typed=typed, faults=faults)
-    wished["format"] = wished["format"] or known.format
-    with desk.store.begin() as tx:
-        kept = subscribers.prefer(tx, known.id, {"rubric": slug, **wished}, desk.clock())
+        errors["rubric"] = "choose one of the list"
+    if errors:
+        entered = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
+        return _form_page(site, known, entered=entered, errors=errors)
+    changes["format"] = changes["format"] or known.format
+    with site.store.begin() as tx:
+        kept = subscribers.prefer(tx, known.id, {"rubric": slug, **changes}, site.clock())
     # Who left in another window has this form still open: nothing is kept of it.
     done = kept is not subscribers.SubscriberChange.SUPPRESSED
-    return _again(desk, known, "Saved. It holds from the next issue on." if done else UNCHANGED)
+    return _stored_page(
+        site, known, "Saved. It holds from the next issue on." if done else UNCHANGED
+    )
 
 
-def _pause(desk: Site, known: Subscriber, _given: Form) -> Response:
-    with desk.store.begin() as tx:
-        subscribers.pause(tx, known.id, "preferences page", desk.clock())
-    said = "Paused. Nothing is sent until you end the pause here."
-    return _so(desk, known, SubscriberState.PAUSED, said)
+def _pause(site: Site, known: Subscriber, _form: Form) -> Response:
+    with site.store.begin() as tx:
+        subscribers.pause(tx, known.id, "preferences page", site.clock())
+    message = "Paused. Nothing is sent until you end the pause here."
+    return _state_page(site, known, SubscriberState.PAUSED, message)
 
 
-def _resume(desk: Site, known: Subscriber, _given: Form) -> Response:
-    with desk.store.begin() as tx:
-        subscribers.resume(tx, known.id, "preferences page", desk.clock())
-    said = "The pause has ended. The next issue comes as usual, with the best of what you missed."
-    return _so(desk, known, SubscriberState.ACTIVE, said)
+def _resume(site: Site, known: Subscriber, _form: Form) -> Response:
+    with site.store.begin() as tx:
+        subscribers.resume(tx, known.id, "preferences page", site.clock())
+    message = (
+        "The pause has ended. The next issue comes as usual, with the best of what you missed."
+    )
+    return _state_page(site, known, SubscriberState.ACTIVE, message)
 
 
-def _back(desk: Site, known: Subscriber, _given: Form) -> Response:
-    with desk.store.begin() as tx:
-        subscribers.restore(tx, known.id, "preferences page", desk.clock())
-    said = "Welcome back. The next issue comes as usual."
+def _resubscribe(site: Site, known: Subscriber, _form: Form) -> Response:
+    with site.store.begin() as tx:
+        subscribers.restore(tx, known.id, "preferences page", site.clock())
+    message = "Welcome back. The next issue comes as usual."
     late = "A departure can be undone for 30 days; ask for the digest again on the front page."
-    return _so(desk, known, SubscriberState.ACTIVE, said, late)
+    return _state_page(site, known, SubscriberState.ACTIVE, message, late)
 
 
-def _erase(desk: Site, known: Subscriber, form: Form) -> Response:
+def _erase(site: Site, known: Subscriber, form: Form) -> Response:
     if first(form, "sure") != "yes":
-        faults = {"sure": "tick the box, so that nobody is forgotten by accident"}
-        return _form(desk, known, faults=faults)
-    with desk.store.begin() as tx:
-        subscribers.erase(tx, known.id, desk.clock())
-    return desk.notice(
+        errors = {"sure": "tick the box, so that nobody is forgotten by accident"}
+        return _form_page(site, known, errors=errors)
+    with site.store.begin() as tx:
+        subscribers.erase(tx, known.id, site.clock())
+    return site.notice(
         "You are forgotten",
         "Your address, name and preferences are deleted, and this link has ended.",
         "Only a fingerprint of the address remains, by which we know never to write to it again.",
     )
 
 
-def _so(
-    desk: Site, known: Subscriber, wished: SubscriberState, said: str, otherwise: str = UNCHANGED
+def _state_page(
+    site: Site,
+    known: Subscriber,
+    wanted: SubscriberState,
+    message: str,
+    otherwise: str = UNCHANGED,
 ) -> Response:
     """What was wished for is told as done where it is so now, also at a second press."""
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         now = subscribers.get(tx, known.id) or known
-    return _form(desk, now, said=said if now.state is wished else otherwise)
+    return _form_page(site, now, message=message if now.state is wanted else otherwise)
 
 
-def _again(desk: Site, known: Subscriber, said: str) -> Response:
+def _stored_page(site: Site, known: Subscriber, message: str) -> Response:
     """The page anew, with what is stored now."""
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         now = subscribers.get(tx, known.id)
-    return _form(desk, now or known, said=said)
+    return _form_page(site, now or known, message=message)
 
 
-def _unknown(desk: Site) -> Response:
-    return desk.notice(
+def _unknown_link(site: Site) -> Response:
+    return site.notice(
         "This link opens no preferences",
         "It belongs to a test mail or to an erased address, or it was copied incompletely.",
         "The link at the end of your newest digest is the one that works.",

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 WINDOW = timedelta(hours=1)
-MOST_ASKS = 50
+MAX_SIGNUPS = 50
 """A lecture hall behind one address signs up; one machine cannot write to hundreds."""
-MOST_CALLERS = 10_000
-HOME_BITS = 64
+MAX_NETWORKS = 10_000
+IPV6_PREFIX_BITS = 64
 """One subscriber to the network has a whole IPv6 prefix of this length."""
 
 
@@ -22,11 +22,11 @@ HOME_BITS = 64
 class SignupLimiter:
     """Counts by a hash under a key that dies with the process: it tells nobody who called."""
 
-    most: int = MOST_ASKS
-    room: int = MOST_CALLERS
+    limit: int = MAX_SIGNUPS
+    capacity: int = MAX_NETWORKS
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _seen: OrderedDict[bytes, tuple[datetime, int]] = field(default_factory=OrderedDict, repr=False)
-    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -36,17 +36,17 @@ class SignupLimiter:
         name = hashlib.blake2b(
             _network(host).encode("utf-8", "backslashreplace"), key=self._key, digest_size=16
         ).digest()
-        with self._turn:
-            since, asked = self._seen.pop(name, (now, 0))
+        with self._lock:
+            since, count_so_far = self._seen.pop(name, (now, 0))
             # A clock that was set back must not shut anybody out for longer than the window.
             if abs(now - since) >= WINDOW:
-                since, asked = now, 0
-            self._seen[name] = (since, asked + 1)
-            if len(self._seen) > self.room:
+                since, count_so_far = now, 0
+            self._seen[name] = (since, count_so_far + 1)
+            if len(self._seen) > self.capacity:
                 # Who asked longest ago goes: whoever has this many addresses still meets the
                 # limit of the whole form, which is kept in the database.
                 self._seen.popitem(last=False)
-        return asked + 1
+        return count_so_far + 1
 
 
 def _network(host: str) -> str:
@@ -59,4 +59,4 @@ def _network(host: str) -> str:
         return str(address)
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), HOME_BITS), strict=False))
+    return str(ipaddress.ip_network((int(address), IPV6_PREFIX_BITS), strict=False))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 30
 
 
-def desk_of(app: App, trouble: Callable[[], str] = str) -> Site:
+def site_of(app: App, scheduler_problem: Callable[[], str] = str) -> Site:
     return Site(
         app=app,
         store=app.store,
@@ -31,11 +31,11 @@ def desk_of(app: App, trouble: Callable[[], str] = str) -> Site:
         renderer=app.renderer,
         sender=app.sender,
         clock=app.clock,
-        trouble=trouble,
+        scheduler_problem=scheduler_problem,
     )
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
@@ -44,7 +44,7 @@ def listening(host: str, port: int) -> socket.socket:
         raise OperatorError(message) from error
 
 
-def configured(app: Starlette) -> uvicorn.Config:
+def uvicorn_config(app: Starlette) -> uvicorn.Config:
     """How uvicorn serves our pages, each connection within its limits."""
     import uvicorn
 
@@ -63,16 +63,16 @@ def configured(app: Starlette) -> uvicorn.Config:
     )
 
 
-def answer(app: Starlette, door: socket.socket, *ended: threading.Event) -> None:
+def serve(app: Starlette, listener: socket.socket, *stop_events: threading.Event) -> None:
     """Until a signal, or until one of `ended`: a signal may come before uvicorn listens for it."""
     import uvicorn
 
-    server = uvicorn.Server(configured(app))
-    for event in ended:
-        threading.Thread(target=_follow, args=(event, server), daemon=True).start()
-    server.run(sockets=[door])
+    server = uvicorn.Server(uvicorn_config(app))
+    for event in stop_events:
+        threading.Thread(target=_stop_with, args=(event, server), daemon=True).start()
+    server.run(sockets=[listener])
 
 
-def _follow(ended: threading.Event, server: uvicorn.Server) -> None:
-    ended.wait()
+def _stop_with(stop_events: threading.Event, server: uvicorn.Server) -> None:
+    stop_events.wait()
     server.should_exit = True

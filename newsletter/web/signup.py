@@ -36,22 +36,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHUT = (suppressions.Reason.BOUNCED, suppressions.Reason.COMPLAINED, suppressions.Reason.ERASED)
+BLOCKED_REASONS = (
+    suppressions.Reason.BOUNCED,
+    suppressions.Reason.COMPLAINED,
+    suppressions.Reason.ERASED,
+)
 
 
-def subscribe(desk: Site, request: Request, form: Form) -> Response:
+def subscribe(site: Site, request: Request, form: Form) -> Response:
     typed, slug = first(form, "email"), first(form, "rubric")
-    rubric = next((rubric for rubric in desk.public if rubric.slug == slug), None)
+    rubric = next((rubric for rubric in site.public if rubric.slug == slug), None)
     try:
         email = parse_address(typed)
     except ValueError as error:
-        return front(desk, chosen=slug, email=typed, fault=str(error), status=422)
+        return front(site, chosen=slug, email=typed, fault=str(error), status=422)
     if rubric is None:
-        return front(desk, email=typed, fault="Please choose what to read.", status=422)
+        return front(site, email=typed, fault="Please choose what to read.", status=422)
     caller = request.client.host if request.client else ""
-    if refusal := _too_many(desk, caller):
+    if refusal := _refuse_excess(site, caller):
         return refusal
-    response = desk.notice(
+    response = site.notice(
         "Please look into your mailbox",
         f"If {email} can get this digest, a mail with a link is on its way to it.",
         "Open the link and press the button: only then does anything begin. "
@@ -59,34 +63,38 @@ def subscribe(desk: Site, request: Request, form: Form) -> Response:
         "The more such mails stay unanswered, the longer an address waits for the next one.",
     )
     # The mail goes after the answer, so that its time tells nothing about the address either.
-    response.background = BackgroundTask(_invite, desk, email, rubric)
+    response.background = BackgroundTask(_send_confirmation, site, email, rubric)
     return response
 
 
-def _too_many(desk: Site, caller: str) -> Response | None:
+def _refuse_excess(site: Site, caller: str) -> Response | None:
     """The answer to one ask too many of a network, or of all; None where a mail may go.
 
     It depends on nobody's address. The operator is told, once for each hour of a network.
     """
-    now = desk.clock()
-    number = desk.callers.count(caller, now)
-    if number > desk.callers.most:
-        said = f"One network asked for more than {desk.callers.most} sign-ups within an hour"
-        _note(desk, "one network", f"{said}, the last time at {now:%Y-%m-%d %H:%M} UTC.")
-        return _later(
-            desk, 429, "Too many sign-ups came from your network", "From your network too many"
+    now = site.clock()
+    number = site.signup_limiter.count(caller, now)
+    if number > site.signup_limiter.limit:
+        reason = (
+            f"One network asked for more than {site.signup_limiter.limit} sign-ups within an hour"
         )
-    with desk.store.read() as tx:
+        _record_incident(
+            site, "one network", f"{reason}, the last time at {now:%Y-%m-%d %H:%M} UTC."
+        )
+        return _try_again_later(
+            site, 429, "Too many sign-ups came from your network", "From your network too many"
+        )
+    with site.store.read() as tx:
         full = signups.is_full(tx, now)
     if not full:
         return None
-    said = f"{signups.MAILS_AN_HOUR} mails to confirm with went out within an hour"
-    _note(desk, "the whole form", f"{said}; no more are sent until it is over.")
-    return _later(desk, 503, "Too many people are signing up", "Just now too many people")
+    reason = f"{signups.MAILS_AN_HOUR} mails to confirm with went out within an hour"
+    _record_incident(site, "the whole form", f"{reason}; no more are sent until it is over.")
+    return _try_again_later(site, 503, "Too many people are signing up", "Just now too many people")
 
 
-def _later(desk: Site, status: int, title: str, who: str) -> Response:
-    response = desk.notice(
+def _try_again_later(site: Site, status: int, title: str, who: str) -> Response:
+    response = site.notice(
         title,
         f"{who} asked for a digest within this hour, and no mail was sent to you.",
         "Please try again in an hour.",
@@ -96,115 +104,115 @@ def _later(desk: Site, status: int, title: str, who: str) -> Response:
     return response
 
 
-def _note(desk: Site, what: str, reason: str) -> None:
+def _record_incident(site: Site, what: str, reason: str) -> None:
     """Keep for the operator that people could not sign up, and why."""
-    now = desk.clock()
-    if desk.callers.count(f"told of {what}", now) > 1:
+    now = site.clock()
+    if site.signup_limiter.count(f"told of {what}", now) > 1:
         return  # Once an hour is enough: a flood must not become as many writes.
     log.warning("sign-ups are held back: %s", reason)
-    with desk.store.begin() as tx:
+    with site.store.begin() as tx:
         incidents.record_incident(tx, IncidentKind.SIGNUP, what, now.date(), reason, now)
 
 
-def _invite(desk: Site, email: str, rubric: Rubric) -> None:
+def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
     """Mail the link to confirm with, to whoever may be mailed and was not in the last hour."""
-    now = desk.clock()
-    with desk.store.begin() as tx:
-        person = _wish(tx, email, rubric, now)
-    if person is None:
+    now = site.clock()
+    with site.store.begin() as tx:
+        subscriber = _record_request(tx, email, rubric, now)
+    if subscriber is None:
         return
-    mail = invitation(desk.renderer, desk.links, desk.sender, person, rubric.title, now)
+    mail = invitation(site.renderer, site.links, site.sender, subscriber, rubric.title, now)
     try:
-        desk.mailer.send(mail)
+        site.mailer.send(mail)
     except SendError as error:
-        _note(desk, "the mailer", f"A mail to confirm with was not sent: {error}")
+        _record_incident(site, "the mailer", f"A mail to confirm with was not sent: {error}")
         if error.verdict is not Verdict.UNKNOWN:
-            with desk.store.begin() as tx:
+            with site.store.begin() as tx:
                 signups.unsent(tx, email, now)
 
 
-def _wish(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
+def _record_request(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
     """Note the wish. The subscriber to mail; None where no mail may go."""
-    if suppressions.reason_for(tx, email) in SHUT:
+    if suppressions.reason_for(tx, email) in BLOCKED_REASONS:
         return None
     if not signups.ask(tx, email, rubric.slug, now):
         return None
     if known := subscribers.find(tx, email):
         return known
-    pending = Subscriber(
+    subscriber = Subscriber(
         id=uuid4().hex, email=email, rubric=rubric.slug, state=SubscriberState.PENDING
     )
-    added = subscribers.save(tx, pending, now)
-    return pending if added is subscribers.SubscriberChange.ADDED else None
+    added = subscribers.save(tx, subscriber, now)
+    return subscriber if added is subscribers.SubscriberChange.ADDED else None
 
 
-def ask_to_confirm(desk: Site, request: Request) -> Response:
+def show_confirm(site: Site, request: Request) -> Response:
     """A page with a button. Opening it, as link scanners do, confirms nothing."""
-    known = _person(desk, request)
+    known = _subscriber(site, request)
     if known is None:
-        return _too_old(desk)
-    with desk.store.read() as tx:
-        wish = signups.of(tx, known.email)
-    slug = wish.rubric if wish else known.rubric
-    rubric = desk.rubrics.get(slug)
+        return _link_expired(site)
+    with site.store.read() as tx:
+        pending = signups.of(tx, known.email)
+    slug = pending.rubric if pending else known.rubric
+    rubric = site.rubrics.get(slug)
     title = rubric.title if rubric else slug
-    return desk.page("confirm.html", title="One last step", email=known.email, rubric=title)
+    return site.page("confirm.html", title="One last step", email=known.email, rubric=title)
 
 
-def _person(desk: Site, request: Request) -> Subscriber | None:
-    subscriber_id = desk.links.read(Purpose.CONFIRM, request.path_params["token"])
+def _subscriber(site: Site, request: Request) -> Subscriber | None:
+    subscriber_id = site.links.read(Purpose.CONFIRM, request.path_params["token"])
     if subscriber_id is None:
         return None
-    with desk.store.read() as tx:
+    with site.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return known if known and known.email else None
 
 
-def confirm(desk: Site, request: Request, _form: Form) -> Response:
-    known, now = _person(desk, request), desk.clock()
+def confirm(site: Site, request: Request, _form: Form) -> Response:
+    known, now = _subscriber(site, request), site.clock()
     if known is None:
-        return _too_old(desk)
-    with desk.store.begin() as tx:
-        slug = _fulfil(tx, known, now)
+        return _link_expired(site)
+    with site.store.begin() as tx:
+        slug = _activate(tx, known, now)
     if not slug:
-        return _too_old(desk)
-    return desk.page(
+        return _link_expired(site)
+    return site.page(
         "confirmed.html",
         title="You are subscribed",
         email=known.email,
-        rubric=desk.rubrics[slug].title if slug in desk.rubrics else slug,
-        archive=desk.local(desk.links.rubric_url(desk.rubrics[slug]))
-        if slug in desk.rubrics
+        rubric=site.rubrics[slug].title if slug in site.rubrics else slug,
+        archive=site.local_path(site.links.rubric_url(site.rubrics[slug]))
+        if slug in site.rubrics
         else "",
-        preferences=desk.local(desk.links.preferences_url(known.id)),
+        preferences=site.local_path(site.links.preferences_url(known.id)),
     )
 
 
-def _fulfil(tx: Connection, known: Subscriber, now: datetime) -> str:
+def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
     """Do what was asked for; the rubric now read, or the empty string where the link is too old."""
-    wish = signups.of(tx, known.email)
-    if wish is None:
-        return _without_wish(tx, known, now)
-    if not wish.is_live(now):
+    pending = signups.of(tx, known.email)
+    if pending is None:
+        return _activate_without_request(tx, known, now)
+    if not pending.is_live(now):
         return ""
     imported = known.state is SubscriberState.PENDING and known.consent
     origin = known.consent if imported else "web form"
-    consent = f"{origin} of {wish.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
+    consent = f"{origin} of {pending.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
     if known.state in (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED):
-        if not signups.rejoin(tx, known.id, known.email, wish.rubric, consent, now):
+        if not signups.rejoin(tx, known.id, known.email, pending.rubric, consent, now):
             return ""
     else:
         subscribers.activate(tx, known.id, consent, now)
         subscribers.resume(tx, known.id, "web form", now)
         current = subscribers.get(tx, known.id) or known
-        subscribers.save(tx, replace(current, rubric=wish.rubric), now)
+        subscribers.save(tx, replace(current, rubric=pending.rubric), now)
         if current.state is not SubscriberState.ACTIVE:
             return ""
     signups.done(tx, known.email)
-    return wish.rubric
+    return pending.rubric
 
 
-def _without_wish(tx: Connection, known: Subscriber, now: datetime) -> str:
+def _activate_without_request(tx: Connection, known: Subscriber, now: datetime) -> str:
     """Imported without consent and mailed by the operator; or a link that was used before."""
     if known.state is SubscriberState.PENDING:
         subscribers.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
@@ -212,8 +220,8 @@ def _without_wish(tx: Connection, known: Subscriber, now: datetime) -> str:
     return known.rubric if known.state is SubscriberState.ACTIVE else ""
 
 
-def _too_old(desk: Site) -> Response:
-    return desk.notice(
+def _link_expired(site: Site) -> Response:
+    return site.notice(
         "This link does not work any more",
         "It is older than a week, was made for something else, or was copied incompletely.",
         "Ask for the digest again on the front page; a new link comes by mail.",

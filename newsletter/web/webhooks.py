@@ -34,108 +34,112 @@ log = logging.getLogger(__name__)
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
-LARGEST_MAIL = 40 * 2**20
+MAX_MAIL_BYTES = 40 * 2**20
 """Inbound Parse takes mails of up to 30 MB."""
-SMALL = 256 * 1024
-LARGE_AT_ONCE = 4
+SMALL_BODY = 256 * 1024
+MAX_LARGE_BODIES = 4
 """Bodies above `SMALL` that are read at once at each door; others wait where they are."""
 
 
-def events(desk: Site) -> Callable[[Request], Awaitable[Response]]:
+def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
     """The signed Event Webhook; 404 until its public key is set."""
-    large = asyncio.Semaphore(LARGE_AT_ONCE)
+    large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def endpoint(request: Request) -> Response:
-        keys, (signature, timestamp) = desk.settings.sendgrid_event_key, _signed(request)
+        keys, (signature, timestamp) = site.settings.sendgrid_event_key, _signature_headers(request)
         if not keys.strip():
-            return _answer(Receipt(404))
+            return _response(Receipt(404))
         if not sendgrid_webhooks.may_be_signed(signature, timestamp):
-            return _answer(Receipt(403))
+            return _response(Receipt(403))
         body = bytearray()
         async with AsyncExitStack() as stack:
-            async for piece in _batches(request, sendgrid_webhooks.BIGGEST, large, stack):
+            async for piece in _batches(request, sendgrid_webhooks.BIGGEST, large_bodies, stack):
                 body += piece
             receipt = await run_in_threadpool(
                 sendgrid_webhooks.receive,
-                desk.store,
+                site.store,
                 keys,
                 signature,
                 timestamp,
                 bytes(body),
-                desk.clock(),
+                site.clock(),
             )
-        return _answer(receipt)
+        return _response(receipt)
 
     return endpoint
 
 
-def inbound(desk: Site) -> Callable[[Request], Awaitable[Response]]:
+def inbound(site: Site) -> Callable[[Request], Awaitable[Response]]:
     """Mail that came in, by Inbound Parse: stored, answered, and worked off afterwards.
 
     Whatever is wrong with the secret or the signature is answered 503: SendGrid repeats that
     for
     three days, but drops a mail for good, and in silence, on 4xx.
     """
-    large = asyncio.Semaphore(LARGE_AT_ONCE)
+    large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def endpoint(request: Request) -> Response:
-        if not _knows_secret(desk, request):
-            return _answer(Receipt(503))
-        _, timestamp = _signed(request)
+        if not _has_valid_secret(site, request):
+            return _response(Receipt(503))
+        _, timestamp = _signature_headers(request)
         parts = Parts(request.headers.get("content-type", ""), READ_BYTES)
-        hashed = hashlib.sha256(timestamp.encode(errors="replace"))
+        digest = hashlib.sha256(timestamp.encode(errors="replace"))
         async with AsyncExitStack() as stack:
-            async for piece in _batches(request, LARGEST_MAIL, large, stack):
-                hashed.update(piece)
+            async for piece in _batches(request, MAX_MAIL_BYTES, large_bodies, stack):
+                digest.update(piece)
                 await run_in_threadpool(parts.write, piece)
         fields = dict(parts.end())
-        receipt = await run_in_threadpool(_take, desk, request, fields, hashed.digest())
-        response = _answer(receipt)
+        receipt = await run_in_threadpool(_receive_mail, site, request, fields, digest.digest())
+        response = _response(receipt)
         if receipt.status == 200 and receipt.new_events:  # noqa: PLR2004 - HTTP's own number
-            response.background = BackgroundTask(processor.work_off, desk.app, desk.clock())
+            response.background = BackgroundTask(processor.work_off, site.app, site.clock())
         return response
 
     return endpoint
 
 
 async def _batches(
-    request: Request, most: int, large: asyncio.Semaphore, stack: AsyncExitStack
+    request: Request, max_bytes: int, large_bodies: asyncio.Semaphore, stack: AsyncExitStack
 ) -> AsyncIterator[bytes]:
     """The body in pieces of some `SMALL` bytes; from the second on it is one of the large ones,
     until `stack` ends.
     """
     batch, first = bytearray(), True
-    async for piece in pieces(request, most):
+    async for piece in pieces(request, max_bytes):
         batch += piece
-        if len(batch) >= SMALL:
+        if len(batch) >= SMALL_BODY:
             if first:
-                await stack.enter_async_context(large)
+                await stack.enter_async_context(large_bodies)
             yield bytes(batch)
             batch, first = bytearray(), False
     yield bytes(batch)
 
 
-def _signed(request: Request) -> tuple[str, str]:
+def _signature_headers(request: Request) -> tuple[str, str]:
     """Signature and timestamp of SendGrid's, empty where there are none."""
     return request.headers.get(SIGNATURE, ""), request.headers.get(TIMESTAMP, "")
 
 
-def _knows_secret(desk: Site, request: Request) -> bool:
-    secret = desk.settings.inbound_secret.get_secret_value()
+def _has_valid_secret(site: Site, request: Request) -> bool:
+    secret = site.settings.inbound_secret.get_secret_value()
     given = request.path_params["secret"].encode(errors="replace")
     return bool(secret) and hmac.compare_digest(given, secret.encode())
 
 
-def _take(desk: Site, request: Request, fields: Mapping[str, bytes], hashed: bytes) -> Receipt:
-    now = desk.clock()
-    if keys := desk.settings.sendgrid_inbound_key.strip():
-        found = sendgrid_webhooks.verify_hash(keys.split(","), *_signed(request), hashed, now)
+def _receive_mail(
+    site: Site, request: Request, fields: Mapping[str, bytes], digest: bytes
+) -> Receipt:
+    now = site.clock()
+    if keys := site.settings.sendgrid_inbound_key.strip():
+        found = sendgrid_webhooks.verify_hash(
+            keys.split(","), *_signature_headers(request), digest, now
+        )
         if found is not Signature.VALID:
             return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
-    return sendgrid_webhooks.receive_mail(desk.store, desk.links, fields, now)
+    return sendgrid_webhooks.receive_mail(site.store, site.links, fields, now)
 
 
-def _answer(receipt: Receipt) -> Response:
+def _response(receipt: Receipt) -> Response:
     if receipt.alert:
         log.warning("%s", receipt.alert)
     return PlainTextResponse("", receipt.status, headers={"Cache-Control": "no-store"})

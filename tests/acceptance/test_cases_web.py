@@ -20,9 +20,9 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.store import Store, subscribers
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
-from newsletter.web.rate_limit import MOST_ASKS
+from newsletter.web.rate_limit import MAX_SIGNUPS
 from tests.fakes.browser import Browser, served
-from tests.fakes.pages import LINKS, NOW, Mailbox, desk, reader, stored
+from tests.fakes.pages import LINKS, NOW, Mailbox, make_site, reader, stored
 from tests.fakes.waiting import becomes
 from tests.fakes.webhook import Signer
 from tests.suite_size import LARGE
@@ -30,7 +30,7 @@ from tests.suite_size import LARGE
 SIGNER = Signer()
 SECRET = "a-secret-of-twenty-letters"
 EVENTS, INBOUND = "/hooks/sendgrid/events", f"/hooks/sendgrid/inbound/{SECRET}"
-SIGN_UPS = 500 if LARGE else 2 * MOST_ASKS
+SIGN_UPS = 500 if LARGE else 2 * MAX_SIGNUPS
 FORM = {"Content-Type": "multipart/form-data; boundary=xYzZY"}
 
 
@@ -40,8 +40,8 @@ def mailbox():
 
 
 def hooked(store: Store, mailbox: Mailbox):
-    """A desk with both doors open."""
-    work = desk(store, mailbox)
+    """A site with both doors open."""
+    work = make_site(store, mailbox)
     keys = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SecretStr(SECRET)}
     return replace(work, settings=work.settings.model_copy(update=keys))
 
@@ -211,30 +211,30 @@ def test_19_all_sign_ups_of_one_caller_are_fifty_mails(
         pages.add((page.status, page.text.replace(email, "")))
     # Each says what holds, and says the same whatever the address.
     assert sorted(status for status, _ in pages) == [200, 429]
-    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    assert in_the_end(lambda: len(mailbox.mails), MAX_SIGNUPS)
     time.sleep(0.2)
-    assert len(mailbox.mails) == MOST_ASKS
+    assert len(mailbox.mails) == MAX_SIGNUPS
     with store.read() as tx:
-        assert len(list(subscribers.everyone(tx))) == MOST_ASKS
+        assert len(list(subscribers.everyone(tx))) == MAX_SIGNUPS
 
 
 def test_19_another_caller_is_not_shut_out_by_one_who_asks_too_often(
     web: Browser, mailbox: Mailbox
 ):
-    for number in range(MOST_ASKS + 5):
+    for number in range(MAX_SIGNUPS + 5):
         sign_up(web, f"victim{number}@example.org", source="127.0.0.3")
-    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    assert in_the_end(lambda: len(mailbox.mails), MAX_SIGNUPS)
     sign_up(web, "ada@example.org", source="127.0.0.4")
-    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS + 1)
+    assert in_the_end(lambda: len(mailbox.mails), MAX_SIGNUPS + 1)
 
 
 def test_19_who_is_no_proxy_cannot_say_who_calls(web: Browser, mailbox: Mailbox):
-    for number in range(MOST_ASKS + 20):
+    for number in range(MAX_SIGNUPS + 20):
         said = {"X-Forwarded-For": f"198.51.100.{number}"}
         sign_up(web, f"victim{number}@example.org", source="127.0.0.3", **said)
-    assert in_the_end(lambda: len(mailbox.mails), MOST_ASKS)
+    assert in_the_end(lambda: len(mailbox.mails), MAX_SIGNUPS)
     time.sleep(0.2)
-    assert len(mailbox.mails) == MOST_ASKS
+    assert len(mailbox.mails) == MAX_SIGNUPS
 
 
 def sign_up(web: Browser, email: str, source: str, **headers: str) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 from newsletter.cli.app import app
 from newsletter.settings import Settings
-from newsletter.web.webhooks import LARGEST_MAIL
+from newsletter.web.webhooks import MAX_MAIL_BYTES
 from tests.fakes.answers import Answers
 
 ROOT = Path(__file__).parents[2]
@@ -186,4 +186,4 @@ def test_nginx_as_documented_takes_what_the_hooks_take():
     text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     most = re.search(r"client_max_body_size (\d+)m;", text)
     assert most
-    assert int(most[1]) * 2**20 >= LARGEST_MAIL
+    assert int(most[1]) * 2**20 >= MAX_MAIL_BYTES

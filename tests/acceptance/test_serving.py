@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from newsletter.jobs.daemon import watch
 from newsletter.jobs.scheduler import scheduler, wake
 from newsletter.jobs.watchdog import SILENT_SECONDS, SchedulerWatchdog
-from newsletter.web.server import answer, listening
+from newsletter.web.server import listen, serve
 from tests.fakes.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -177,8 +177,8 @@ def test_a_stop_before_the_pages_listen_for_signals_is_heard():
     would be killed after its grace."""
     stop = threading.Event()
     stop.set()
-    with listening("127.0.0.1", 0) as door:
-        pages = threading.Thread(target=answer, args=(Starlette(), door, stop), daemon=True)
+    with listen("127.0.0.1", 0) as door:
+        pages = threading.Thread(target=serve, args=(Starlette(), door, stop), daemon=True)
         pages.start()
         pages.join(20)
         assert not pages.is_alive()

@@ -14,7 +14,7 @@ import uvicorn
 from bs4 import BeautifulSoup
 
 from newsletter.web.connection_limits import Connection
-from newsletter.web.server import configured
+from newsletter.web.server import uvicorn_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ class Browser:
 @contextmanager
 def served(app: Any, connection: type[Connection] = Connection) -> Iterator[Browser]:
     """The application on a free loopback port, in a thread."""
-    config = configured(app)
+    config = uvicorn_config(app)
     config.http = connection
     config.host, config.port, config.lifespan = "127.0.0.1", 0, "off"
     server = uvicorn.Server(config)

@@ -17,7 +17,7 @@ from newsletter.render import Renderer, SiteInfo
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
-from newsletter.web.server import desk_of
+from newsletter.web.server import site_of
 from tests.fakes.app import app_of
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Clock:
         return self.at
 
 
-def desk(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Site:
-    return desk_of(application(store, mailbox, clock))
+def make_site(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Site:
+    return site_of(application(store, mailbox, clock))
 
 
 def application(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> App:

@@ -21,7 +21,7 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, inbound, subscriber
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import LINKS, NOW, RENDERER, STARS, THURSDAY, desk, issue, paper, reader
+from tests.fakes.pages import LINKS, NOW, RENDERER, STARS, THURSDAY, issue, make_site, paper, reader
 from tests.fakes.world import World
 from tests.render.gallery.issues import NAV, READER
 from tests.simulations.busy import alert, doubt, reply
@@ -91,7 +91,7 @@ def test_json_is_whole_and_harmless(world: World, words: str):
 def test_no_page_shows_it(store: Store):
     person = reader(store, name=HOSTILE)
     issue(store, STARS, THURSDAY, [paper("p1", HOSTILE, HOSTILE, (HOSTILE,))], comment=HOSTILE)
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         for address in (
             "/",
             "/archive/stars/",

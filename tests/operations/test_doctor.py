@@ -31,7 +31,7 @@ from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.browser import served
 from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
-from tests.fakes.pages import NOW, desk, paper, reader
+from tests.fakes.pages import NOW, make_site, paper, reader
 from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.tls import make_certificate
@@ -411,7 +411,7 @@ def test_without_an_operator_no_mail_is_tried(outside):
 
 
 def test_our_own_pages_turn_away_what_nobody_signed(store):
-    work = desk(store)
+    work = make_site(store)
     given = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SECRET}
     with served(create_app(replace(work, settings=settings(**given)))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
@@ -419,7 +419,7 @@ def test_our_own_pages_turn_away_what_nobody_signed(store):
     assert {name: one.state for name, one in found.items()} == {
         "pages": FindingState.OK, "event hook": FindingState.OK, "inbound hook": FindingState.OK,
     }  # fmt: skip
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
         found = by_check(endpoints.check(asking, 5).findings)
     assert found["event hook"].state is FindingState.FAIL
@@ -574,7 +574,7 @@ def test_a_category_that_arxiv_has_not_is_told(tmp_path):
 
 
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
-    rubrics = {"stars": desk(None).rubrics["stars"], "idle": desk(None).rubrics["models"]}
+    rubrics = {"stars": make_site(None).rubrics["stars"], "idle": make_site(None).rubrics["models"]}
     assert local.readers_found(rubrics, {"stars": 3}).state is FindingState.OK
     assert local.readers_found(rubrics, {}).state is FindingState.WARN
     found = local.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})

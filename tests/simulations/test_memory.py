@@ -19,7 +19,7 @@ from newsletter.jobs.housekeeping import do_night, do_round
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery, subscriber
 from newsletter.web import metrics
-from newsletter.web.server import desk_of
+from newsletter.web.server import site_of
 from tests.conftest import BACKENDS
 from tests.fakes.mail import reader
 from tests.fakes.service_room import Service
@@ -107,7 +107,7 @@ class House:
         """What a service does of itself, but for the mail."""
         app = self.service.app
         tomorrow = self.service.now.date() + timedelta(days=1)
-        desk = desk_of(app)
+        desk = site_of(app)
         return {
             "by when": lambda: first_send_time(app, app.rubrics.values(), tomorrow),
             "plan": self.plan,

@@ -27,8 +27,8 @@ from tests.fakes.pages import (
     THURSDAY,
     TUESDAY,
     WEDNESDAY,
-    desk,
     issue,
+    make_site,
     paper,
     reader,
 )
@@ -45,7 +45,7 @@ def web(store):
     issue(store, STARS, TUESDAY, [paper("1"), paper("2"), paper("3")])
     issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")], scores=(10, 9))
     issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
-    with served(create_app(desk(store))) as browser:
+    with served(create_app(make_site(store))) as browser:
         yield browser
 
 
@@ -141,7 +141,7 @@ def test_months_are_linked_over_gaps(store):
     days = [date(2025, 7, 1), date(2025, 9, 23), date(2025, 11, 3)]
     for number, day in enumerate(days):
         issue(store, STARS, day, [paper(str(number))])
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         september = web.get("/archive/stars/2025-09/").soup
         everything = web.get("/archive/stars/")
     assert september.find("link", rel="prev")["href"] == "/archive/stars/2025-07/"
@@ -205,7 +205,7 @@ def test_search_finds_and_its_links_lead_to_the_paper(web: Browser):
 def test_search_leafs_through_many(store):
     many = [paper(f"{n:04}", f"Star number {n}") for n in range(46)]
     issue(store, STARS, TUESDAY, many)
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         first = web.get("/search?q=star")
         second = web.get(first.soup.find("a", rel="next")["href"])
         third = web.get(second.soup.find("a", rel="next")["href"])
@@ -229,7 +229,7 @@ def test_untrusted_text_is_text_everywhere(store):
     rubric = replace(STARS, title=HOSTILE[:60])
     bad = paper("9", HOSTILE, HOSTILE + "$<script>x</script>$" + "y" * 100_000, (HOSTILE,))
     issue(store, rubric, TUESDAY, [bad, paper("8", HOSTILE)], comment=HOSTILE)
-    work = desk(store)
+    work = make_site(store)
     with served(create_app(replace(work, rubrics={"stars": rubric}))) as web:
         pages = [
             web.get(path)
@@ -321,7 +321,7 @@ def test_without_its_database_it_is_alive_and_not_ready(tmp_path):
     path = tmp_path / "gone.db"
     opened = Store(f"sqlite:///{path}")
     opened.migrate()
-    app = create_app(desk(opened))
+    app = create_app(make_site(opened))
     opened.close()
     for each in tmp_path.glob("gone.db*"):
         each.unlink()
@@ -348,7 +348,7 @@ def test_pages_travel_compressed(web: Browser):
 
 
 def test_a_path_prefix_of_a_proxy_is_kept(store):
-    work = desk(store)
+    work = make_site(store)
     settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})
     app = create_app(replace(work, settings=settings))
     with served(app) as web:
@@ -359,7 +359,7 @@ def test_a_path_prefix_of_a_proxy_is_kept(store):
 
 def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store):
     """By a path alone: our own name, scheme and root are not those that readers know."""
-    work = desk(store)
+    work = make_site(store)
     settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})
     with served(create_app(replace(work, settings=settings))) as web:
         few, many = web.get("/archive/models?page=2"), web.get("/search/?q=a")
@@ -373,7 +373,7 @@ def test_a_day_of_every_kind_can_be_read(store):
     with store.begin() as tx:
         digests.freeze(tx, empty, NOW)
     issue(store, STARS, WEDNESDAY, [paper("1")], scores=(2, 2))
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         nothing, below = web.get(DAY), web.get("/archive/stars/2025-09-24/")
         month = web.get("/archive/stars/2025-09/")
     assert "arXiv announced no paper" in nothing.words
@@ -385,7 +385,7 @@ def test_a_day_of_every_kind_can_be_read(store):
 def test_what_the_limit_of_a_rubric_left_out_is_counted(store):
     few = replace(STARS, max_papers=2)
     issue(store, few, TUESDAY, [paper(str(number)) for number in range(6)])
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         page = web.get(DAY)
     assert "3 more papers met the bar: this rubric takes at most 2 a day." in page.words
     assert len(page.soup.find_all("article")) == 2
@@ -395,7 +395,7 @@ def test_thirty_issues_make_a_month_in_reasonable_time(store):
     for number in range(20):
         day = date(2025, 9, 1) + timedelta(days=number)
         issue(store, STARS, day, [paper(f"{number}-{n}") for n in range(40)])
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         assert len(web.get("/archive/stars/2025-09/").soup.table.find_all("tr")) == 22
 
 

@@ -20,8 +20,8 @@ from tests.fakes.pages import (
     TUESDAY,
     Clock,
     Mailbox,
-    desk,
     issue,
+    make_site,
     paper,
     reader,
     stored,
@@ -59,7 +59,7 @@ def house(tmp_path, browser):
     issue(store, STARS, TUESDAY, [paper("1"), odd, paper("3")], comment=f"Cold stars: {MAGNET}")
     issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")])
     issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
-    with served(create_app(desk(store, mailbox, Clock()))) as web:
+    with served(create_app(make_site(store, mailbox, Clock()))) as web:
         tab = Tab(browser)
         yield House(store, web.port, mailbox, tab)
         assert tab.errors == []

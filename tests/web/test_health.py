@@ -14,10 +14,10 @@ from starlette.routing import Route
 
 from newsletter.domain.announcements import newest
 from newsletter.web.app import create_app
-from newsletter.web.health import Probe
-from newsletter.web.metrics import expected
+from newsletter.web.health import DatabaseProbe
+from newsletter.web.metrics import newest_expected
 from tests.fakes.browser import served
-from tests.fakes.pages import STARS, Clock, desk, issue, reader
+from tests.fakes.pages import STARS, Clock, issue, make_site, reader
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,14 +37,14 @@ LATE = timedelta(hours=3)
     ],
 )
 def test_an_edition_is_overdue_by_the_calendar(now, day):
-    assert expected(datetime.fromisoformat(now).replace(tzinfo=UTC), LATE) == day
+    assert newest_expected(datetime.fromisoformat(now).replace(tzinfo=UTC), LATE) == day
 
 
 def test_an_old_edition_is_a_figure_and_no_reason_to_take_the_pages_away(store):
     clock = Clock()
     issue(store, STARS, newest(clock()), [])
     reader(store)
-    with served(create_app(desk(store, clock=clock))) as web:
+    with served(create_app(make_site(store, clock=clock))) as web:
         assert "newsletter_edition_overdue 0" in web.get("/metrics").text.splitlines()
         clock.at += timedelta(days=9)
         assert (web.get("/readyz").status, web.get("/healthz").status) == (200, 200)
@@ -60,7 +60,7 @@ def test_neither_sign_waits_for_a_thread_that_makes_pages(store):
         free.wait(10)
         return Response()
 
-    with served(create_app(desk(store), [Route("/hang", hang)])) as web:
+    with served(create_app(make_site(store), [Route("/hang", hang)])) as web:
         threads = [threading.Thread(target=web.get, args=("/hang",)) for _ in range(40)]
         for thread in threads:
             thread.start()
@@ -79,18 +79,20 @@ def test_a_database_that_hangs_makes_it_not_ready_in_time():
             asked.wait(10)
 
     async def ask_twice() -> list[str]:
-        probe = Probe(Hanging(), 0.05)
-        answers = [await probe.ask() for _ in range(2)]
+        probe = DatabaseProbe(Hanging(), 0.05)
+        answers = [await probe.problem() for _ in range(2)]
         asked.set()
         await asyncio.sleep(0.05)
-        return [*answers, await probe.ask()]
+        return [*answers, await probe.problem()]
 
     said = "the database has not answered for 0.05 s"
     assert asyncio.run(ask_twice()) == [said, said, ""]
 
 
 def test_a_scheduler_that_hangs_makes_it_not_ready(store):
-    ill = replace(desk(store), trouble=lambda: "the scheduler has not woken for 3 minutes")
+    ill = replace(
+        make_site(store), scheduler_problem=lambda: "the scheduler has not woken for 3 minutes"
+    )
     with served(create_app(ill)) as web:
         page = web.get("/readyz")
         assert page.status == 503

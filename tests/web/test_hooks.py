@@ -17,7 +17,7 @@ from newsletter.store import suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, desk, reader, stored
+from tests.fakes.pages import NOW, make_site, reader, stored
 from tests.fakes.waiting import becomes
 
 PATH = "/hooks/sendgrid/events"
@@ -46,7 +46,7 @@ def complaint(email):
 
 @pytest.fixture
 def web(store):
-    work = desk(store)
+    work = make_site(store)
     settings = work.settings.model_copy(update={"sendgrid_event_key": PUBLIC})
     with served(create_app(replace(work, settings=settings))) as browser:
         yield browser
@@ -74,7 +74,7 @@ def test_11_a_forged_one_is_not(web, store):
 
 
 def test_without_its_key_the_door_is_shut(store):
-    with served(create_app(desk(store))) as shut:
+    with served(create_app(make_site(store))) as shut:
         assert shut.ask("POST", PATH, b"[]", signed(b"[]")).status == 404
 
 
@@ -90,8 +90,8 @@ INBOUND = f"/hooks/sendgrid/inbound/{SECRET.replace(' ', '%20')}"
 
 @pytest.fixture
 def doors(store):
-    """The application with an inbound secret, and its desk."""
-    work = desk(store)
+    """The application with an inbound secret, and its site."""
+    work = make_site(store)
     settings = work.settings.model_copy(update={"inbound_secret": SecretStr(SECRET)})
     work = replace(work, settings=settings)
     with served(create_app(work)) as browser:
@@ -147,14 +147,14 @@ def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store
     body, kind = brought(reply(to), to)
     wrong = INBOUND.replace("twenty", "eighty")
     assert browser.ask("POST", wrong, body, {"Content-Type": kind}).status == 503
-    with served(create_app(desk(store))) as shut:
+    with served(create_app(make_site(store))) as shut:
         assert shut.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
     time.sleep(0.2)
     assert stored(store, person).state == SubscriberState.ACTIVE
 
 
 def test_14_once_its_key_is_set_inbound_mail_must_be_signed(store):
-    work = desk(store)
+    work = make_site(store)
     given = {"inbound_secret": SecretStr(SECRET), "sendgrid_inbound_key": PUBLIC}
     work = replace(work, settings=work.settings.model_copy(update=given))
     person = reader(store)

@@ -19,7 +19,7 @@ from newsletter.web.app import create_app
 from newsletter.web.metrics import MetricFamily, exposition, show
 from tests.fakes.browser import served
 from tests.fakes.mail import Clock, Town
-from tests.fakes.pages import NOW, STARS, TUESDAY, desk, issue, paper, reader
+from tests.fakes.pages import NOW, STARS, TUESDAY, issue, make_site, paper, reader
 from tests.fakes.prometheus import parse
 from tests.fakes.service_room import Service
 
@@ -64,7 +64,7 @@ def scraped(at: Site) -> dict[str, float]:
 
 
 def test_an_empty_service_has_all_its_measures(store: Store):
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         page = web.get("/metrics")
     assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = parse(page.text)
@@ -90,7 +90,7 @@ def test_papers_money_and_people_are_those_of_the_tables(store: Store):
     with store.begin() as tx:
         lost = {"state": "lost", "cost_nanos": 0, "usage": None}
         tx.execute(update(call).where(call.c.cost_nanos == NANOS_PER_DOLLAR).values(lost))
-    found = scraped(desk(store))
+    found = scraped(make_site(store))
     announced = found["newsletter_papers_announced_total"]
     outcomes = [n for name, n in found.items() if name.startswith("newsletter_papers_total")]
     assert announced == sum(outcomes) > 0
@@ -127,7 +127,7 @@ def test_queues_ages_and_alerts(store: Store):
     service.now = NOW
     for _ in range(2):
         service.round(0)
-    found = scraped(desk(store))
+    found = scraped(make_site(store))
     assert found['newsletter_deliveries{state="unknown"}'] == 1
     assert found['newsletter_deliveries{state="accepted"}'] == 1
     assert found["newsletter_oldest_pending_age_seconds"] == 3 * 3600

@@ -16,7 +16,7 @@ from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator import masked
-from newsletter.web.operator_auth import GUESSES, PasswordGuesses
+from newsletter.web.operator_auth import MAX_GUESSES, LoginLimiter
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import (
@@ -26,8 +26,8 @@ from tests.fakes.pages import (
     THURSDAY,
     TUESDAY,
     Clock,
-    desk,
     issue,
+    make_site,
     paper,
     reader,
     stored,
@@ -43,7 +43,7 @@ ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
 
 def opened(store, clock=None, public_url="http://127.0.0.1", **given):
     """The application with these settings of the operator's page."""
-    work = desk(store, clock=clock or Clock())
+    work = make_site(store, clock=clock or Clock())
     changes = typed(given) | {"public_url": public_url}
     return create_app(replace(work, settings=work.settings.model_copy(update=changes)))
 
@@ -146,8 +146,8 @@ def test_a_cookie_ends_and_cannot_be_made_or_carried_over(store):
 def test_guesses_are_few_whoever_makes_them(store, caplog):
     clock = Clock()
     with served(opened(store, clock, operator_password=PASSWORD)) as web:
-        guesses = [enter(web, f"guess number {n}").status for n in range(GUESSES + 3)]
-        assert guesses == [403] * GUESSES + [429] * 3
+        guesses = [enter(web, f"guess number {n}").status for n in range(MAX_GUESSES + 3)]
+        assert guesses == [403] * MAX_GUESSES + [429] * 3
         late = enter(web)
         assert (late.status, late.headers["retry-after"]) == (429, "60")
         assert "set-cookie" not in late.headers
@@ -159,17 +159,17 @@ def test_guesses_are_few_whoever_makes_them(store, caplog):
 
 
 def test_guesses_grow_back_and_no_further():
-    guesses = PasswordGuesses()
-    assert guesses.may(NOW)
-    for _ in range(GUESSES):
-        guesses.wrong()
-    assert not guesses.may(NOW)
-    assert guesses.may(NOW + timedelta(seconds=7))
-    guesses.wrong()
-    assert not guesses.may(NOW + timedelta(seconds=8))
-    assert not guesses.may(NOW - timedelta(days=1))
-    assert guesses.may(NOW + timedelta(days=9))
-    assert guesses.left == GUESSES
+    guesses = LoginLimiter()
+    assert guesses.is_allowed(NOW)
+    for _ in range(MAX_GUESSES):
+        guesses.record_failure()
+    assert not guesses.is_allowed(NOW)
+    assert guesses.is_allowed(NOW + timedelta(seconds=7))
+    guesses.record_failure()
+    assert not guesses.is_allowed(NOW + timedelta(seconds=8))
+    assert not guesses.is_allowed(NOW - timedelta(days=1))
+    assert guesses.is_allowed(NOW + timedelta(days=9))
+    assert guesses.tokens == MAX_GUESSES
 
 
 def test_a_proxy_names_the_operator(store):
@@ -447,10 +447,10 @@ def test_bars_stand_on_each_other_and_never_leave_the_drawing():
     assert [(bar.series, bar.y, bar.height) for bar in made.bars] == [
         ("a", "25.00", "75.00"), ("b", "0.00", "25.00"), ("b", "50.00", "50.00"),
     ]  # fmt: skip
-    assert made.most == "4"
-    assert made.about.startswith("6 in all, on 2 of 2 days; the most, 4, on 23 Sep 2025")
+    assert made.maximum == "4"
+    assert made.description.startswith("6 in total, on 2 of 2 days. Maximum: 4 on 23 Sep 2025")
     empty = chart("n", "T", days, {"a": [0, 0]}, {"a": "A"}, str)
-    assert (empty.bars, empty.about) == ((), "Nothing in these days.")
+    assert (empty.bars, empty.description) == ((), "Nothing in these days.")
 
 
 def test_the_figures_are_found_by_the_indexes(store):

@@ -11,23 +11,23 @@ from newsletter.web.rate_limit import SignupLimiter
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)
 
 
-def asked(callers: SignupLimiter, host: str, times: int, now: datetime = NOW) -> int:
+def asked(limiter: SignupLimiter, host: str, times: int, now: datetime = NOW) -> int:
     """How many of so many asks are within what one may ask."""
-    return sum(callers.count(host, now) <= callers.most for _ in range(times))
+    return sum(limiter.count(host, now) <= limiter.limit for _ in range(times))
 
 
 def test_19_a_caller_may_ask_again_after_an_hour():
-    callers = SignupLimiter(most=3)
-    assert asked(callers, "192.0.2.1", 5) == 3
-    assert asked(callers, "192.0.2.2", 5) == 3
-    assert asked(callers, "192.0.2.1", 5, NOW + timedelta(minutes=59)) == 0
-    assert asked(callers, "192.0.2.1", 5, NOW + timedelta(minutes=60)) == 3
+    limiter = SignupLimiter(limit=3)
+    assert asked(limiter, "192.0.2.1", 5) == 3
+    assert asked(limiter, "192.0.2.2", 5) == 3
+    assert asked(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=59)) == 0
+    assert asked(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=60)) == 3
 
 
 def test_19_a_clock_that_was_set_back_shuts_nobody_out():
-    callers = SignupLimiter(most=3)
-    assert asked(callers, "192.0.2.1", 5) == 3
-    assert asked(callers, "192.0.2.1", 5, NOW - timedelta(hours=2)) == 3
+    limiter = SignupLimiter(limit=3)
+    assert asked(limiter, "192.0.2.1", 5) == 3
+    assert asked(limiter, "192.0.2.1", 5, NOW - timedelta(hours=2)) == 3
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def test_19_a_clock_that_was_set_back_shuts_nobody_out():
     ],
 )
 def test_19_spellings_of_one_caller_count_together(one: str, other: str):
-    callers = SignupLimiter(most=3)
-    assert asked(callers, one, 2) + asked(callers, other, 2) == 3
+    limiter = SignupLimiter(limit=3)
+    assert asked(limiter, one, 2) + asked(limiter, other, 2) == 3
 
 
 @pytest.mark.parametrize("host", ["", "unix:", "not an address", "x" * 10_000, "\udcff"])
 def test_19_whatever_a_caller_is_called_it_is_counted(host: str):
-    assert asked(SignupLimiter(most=3), host, 5) == 3
+    assert asked(SignupLimiter(limit=3), host, 5) == 3
 
 
 def test_19_what_is_kept_is_bounded_and_no_address():
-    callers = SignupLimiter(room=100)
+    limiter = SignupLimiter(capacity=100)
     for number in range(1_000):
-        callers.count(f"192.0.2.{number}", NOW)
-    assert len(callers) == 100
-    assert "192.0.2" not in repr(vars(callers))
+        limiter.count(f"192.0.2.{number}", NOW)
+    assert len(limiter) == 100
+    assert "192.0.2" not in repr(vars(limiter))

@@ -30,9 +30,9 @@ from newsletter.store.suppressions import Reason
 from newsletter.store.tables import signup, subscriber
 from newsletter.web.app import create_app
 from newsletter.web.forms import read_form
-from newsletter.web.rate_limit import MOST_ASKS
+from newsletter.web.rate_limit import MAX_SIGNUPS
 from tests.fakes.browser import Browser, served
-from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, desk, reader, stored
+from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, make_site, reader, stored
 from tests.fakes.waiting import becomes
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
@@ -65,7 +65,7 @@ class House:
 @pytest.fixture
 def house(store):
     mailbox, clock = Mailbox(), Clock()
-    with served(create_app(desk(store, mailbox, clock))) as web:
+    with served(create_app(make_site(store, mailbox, clock))) as web:
         yield House(store, web, mailbox, clock)
 
 
@@ -231,14 +231,14 @@ def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(house: House)
 
 
 def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(house: House):
-    for number in range(MOST_ASKS):
+    for number in range(MAX_SIGNUPS):
         assert house.subscribe(f"{number}@example.org")[0].status == 200
     for email in ("known@example.org", "new@example.org"):
         reader(house.store, email="known@example.org")
         page, _ = house.subscribe(email)
         assert (page.status, "no mail was sent to you" in page.words) == (429, True)
         assert email not in page.text
-    assert f"more than {MOST_ASKS} sign-ups" in alerted(house)
+    assert f"more than {MAX_SIGNUPS} sign-ups" in alerted(house)
     house.clock.at += timedelta(hours=25)
     assert alerted(house) == ""
     assert house.subscribe("new@example.org")[0].status == 200

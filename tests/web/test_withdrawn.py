@@ -12,7 +12,7 @@ from newsletter.store import digests, paper_versions
 from newsletter.store.tables import digest as table
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, STARS, THURSDAY, TUESDAY, desk, issue, paper
+from tests.fakes.pages import NOW, STARS, THURSDAY, TUESDAY, issue, make_site, paper
 
 REASON = "Withdrawn: <b>error</b> in Lemma 2"
 
@@ -26,7 +26,7 @@ def withdraw(store, one):
 def test_the_day_it_was_sent_says_so_at_its_card(store):
     first = paper("1")
     issue(store, STARS, TUESDAY, [first, paper("2"), paper("3")])
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         assert "Withdrawn" not in web.get("/archive/stars/2025-09-23/").words
         withdraw(store, first)
         soup = web.get("/archive/stars/2025-09-23/").soup
@@ -44,7 +44,7 @@ def test_the_day_that_tells_of_it_has_the_notice_and_the_receipt(store):
         made = replace(made, withdrawn=told, coverage=replace(made.coverage, crosscheck=check))
         body = digests.CODEC.dump_json(made).decode()
         tx.execute(update(table).where(table.c.id == key).values(body=body))
-    with served(create_app(desk(store))) as web:
+    with served(create_app(make_site(store))) as web:
         words = web.get("/archive/stars/2025-09-25/").words
     assert "Withdrawn since it was sent On <dwarfs> arXiv:1 · sent 23 Sep 2025" in words
     assert "own list: astro-ph.SR 4 of 4." in words

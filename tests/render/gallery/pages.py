@@ -19,7 +19,7 @@ from newsletter.store import Store, digests, subscribers
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
-from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, desk, issue, paper, reader
+from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, issue, make_site, paper, reader
 from tests.render.gallery.mails import HOSTILE, states
 from tests.simulations import busy
 
@@ -113,7 +113,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     }
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
-    work = desk(store, clock=clock)
+    work = make_site(store, clock=clock)
     settings = work.settings.model_copy(update={"operator_header": OPERATOR})
     with served(Vouched(create_app(dataclasses.replace(work, settings=settings)))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
