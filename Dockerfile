@@ -1,4 +1,4 @@
-# Stage one compiles nothing: every pinned package has a wheel; pip itself stays behind here.
+# Stage one installs the pinned packages, all from wheels. pip is not copied to stage two.
 FROM python:3.11-slim AS packages
 # requirements-scale.lock brings DBOS for NEWSLETTER_ENGINE=dbos.
 ARG LOCK=requirements.lock
@@ -21,8 +21,8 @@ USER newsletter
 VOLUME /app/var
 EXPOSE 8000 8001
 STOPSIGNAL SIGTERM
-# The running process answers. It is asked directly, whatever HTTP_PROXY says.
+# Asks the running process directly, even if HTTP_PROXY is set.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=30s CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=5); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["newsletter"]
-# It stays up, and wakes each morning by itself. Other commands stand in its place.
+# `serve` keeps running and does the daily run by itself. Other commands: docker run IMAGE COMMAND.
 CMD ["serve", "--host", "0.0.0.0"]

@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 with pip, and nothing else that is not fetched here.
+# Requirements of `make demo` and `make test`: Python 3.11 with pip. Everything else is downloaded.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,17 +7,17 @@ DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
 
-help: ## What can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-# pip is the last that a virtual environment gets: one without it is half made, and made anew.
+# venv installs pip last: an environment without pip is incomplete and is created again.
 $(VENV)/bin/pip:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: apt install python3 python3-venv, or name another: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments here. On Debian and Ubuntu: apt install python3-venv; then the same again"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 
-# Each lock is installed once, and again only when it changes. pip says what it is at: with a slow
+# Each lock file is installed once, and again when it changes. pip shows its progress: with a slow
 # network this takes minutes.
 $(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing $$(grep -c == requirements.lock) packages into $(VENV); this takes a minute or two"
@@ -30,16 +30,16 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
-install: $(VENV)/run.stamp ## Make the virtual environment with what running needs
+install: $(VENV)/run.stamp ## Create the virtual environment with the packages that running needs
 
-install-scale: install ## What several machines need besides (NEWSLETTER_ENGINE=dbos)
+install-scale: install ## Install DBOS too, for several machines (NEWSLETTER_ENGINE=dbos)
 	$(PIP) install --require-hashes -r requirements-scale.lock
 
-demo: $(VENV)/run.stamp ## The whole job on the bundled sample day, into demo-out/
+demo: $(VENV)/run.stamp ## Run the bundled sample day; writes to demo-out/
 	@$(BIN)/newsletter demo --out $(DEMO_OUT)
 
-# mypy takes one core; the tests take what is left.
-test: $(VENV)/dev.stamp ## Lint, types, import contracts, and every test but the simulations
+# lint and tests run in parallel: mypy uses one core, the tests the rest.
+test: $(VENV)/dev.stamp ## Lint, types, import contracts, and all tests except the simulations
 	@$(MAKE) --no-print-directory -j 2 lint pytest
 
 lint: $(VENV)/dev.stamp
@@ -51,7 +51,7 @@ lint: $(VENV)/dev.stamp
 pytest: $(VENV)/dev.stamp
 	$(BIN)/pytest -n auto --dist worksteal --ignore=tests/simulations
 
-# npm fetches what judges mails only for this; a machine without node or Chromium is told so.
+# The email checks need npm packages and a browser; they are skipped with a message otherwise.
 HAS_BROWSER := command -v npm > /dev/null && command -v $${CHROMIUM:-chromium} > /dev/null \
   && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
 
@@ -59,7 +59,7 @@ tests/render/gallery/email/node_modules: tests/render/gallery/email/package-lock
 	npm ci --prefix tests/render/gallery/email --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-test-simulations: $(VENV)/dev.stamp ## Kill sweeps, a simulated week and year, memory: minutes
+test-simulations: $(VENV)/dev.stamp ## Simulations: kill sweeps, a simulated week and year, memory (takes minutes)
 	$(BIN)/pytest -n auto --dist worksteal tests/simulations
 
 check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and run the demo from it
@@ -68,10 +68,10 @@ check-wheel: $(VENV)/run.stamp ## Install the wheel in an empty environment and 
 	build/wheel/venv/bin/python -m pip install -q --disable-pip-version-check build/wheel/*.whl
 	cd build/wheel && env -i HOME="$$PWD" PATH=/usr/bin:/bin venv/bin/newsletter demo --out demo-out
 
-test-large: $(VENV)/dev.stamp ## The tests with thousands where `make test` takes hundreds
+test-large: $(VENV)/dev.stamp ## All tests, with thousands of items where `make test` uses hundreds
 	NEWSLETTER_TEST_LARGE=1 $(BIN)/pytest -n auto --dist worksteal
 
-check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniemail and emailens
+check-email: $(VENV)/dev.stamp ## Check every email with axe, html-validate, caniemail and emailens
 	@if ! { $(HAS_BROWSER); }; then \
 	  echo "check-email is skipped: it needs node 20.19 or later, npm and chromium"; \
 	else \
@@ -79,126 +79,126 @@ check-email: $(VENV)/dev.stamp ## Every mail through axe, html-validate, caniema
 	  $(BIN)/python -m tests.render.gallery.mails build/mails && node tests/render/gallery/email/check.mjs build/mails; \
 	fi
 
-check-mail-servers: $(VENV)/dev.stamp ## A day with a real Postfix, Exim and Dovecot on loopback (root, Debian)
+check-mail-servers: $(VENV)/dev.stamp ## Run a day with real Postfix, Exim and Dovecot on loopback (root, Debian)
 	$(BIN)/pytest -rs --log-cli-level=INFO tests/mail_servers/check_day.py
 
-gallery: $(VENV)/dev.stamp ## Every mail and page in every state on one page each, with pictures
+gallery: $(VENV)/dev.stamp ## Build an overview of every email and page in every state, with screenshots
 	@$(BIN)/python -m tests.render.gallery.mails build/gallery
 	@if $(HAS_BROWSER); then \
 	  $(MAKE) -s tests/render/gallery/email/node_modules && node tests/render/gallery/email/shots.mjs build/gallery && \
 	  $(BIN)/python -m tests.render.gallery.pages build/gallery/pages; \
 	else echo "without pictures: they need node 20.19 or later, npm and chromium"; fi
 
-bench-render: $(VENV)/dev.stamp ## MJML and premailer per mail against a fill and a copy
+bench-render: $(VENV)/dev.stamp ## Compile MJML for each email, compared with filling a compiled template
 	@$(BIN)/python -m bench render
 
-bench-tex: $(VENV)/dev.stamp ## What is left of TeX in real titles, names and abstracts, by kind
+bench-tex: $(VENV)/dev.stamp ## Count TeX left in real titles, names and abstracts, by kind
 	@$(BIN)/python -m bench tex
 
-bench-scoring: $(VENV)/dev.stamp ## Dollars, calls and time of a rubric's real day
+bench-scoring: $(VENV)/dev.stamp ## Cost, calls and time to score a real day of one rubric
 	$(BIN)/python -m bench scoring
 
-bench-mail: $(VENV)/dev.stamp ## How well mail that comes back is understood: PARTS="bounces replies"
+bench-mail: $(VENV)/dev.stamp ## Accuracy of the bounce and reply parsers: PARTS="bounces replies"
 	@$(BIN)/python -m bench mail $(PARTS)
 
-bench-prior: $(VENV)/dev.stamp ## How well the reading order finds the picks
+bench-prior: $(VENV)/dev.stamp ## How early the reading order puts the picks
 	$(BIN)/python -m bench triage
 
-bench-deliver: $(VENV)/dev.stamp ## 100,000 deliveries against the loopback's own ceiling
+bench-deliver: $(VENV)/dev.stamp ## Send 100,000 deliveries, compared with the loopback server's limit
 	$(BIN)/python -m bench deliver
 
 SIZES ?= 20x500
 SETUPS ?= sqlite
 PAPERS ?= 400
 LATENCY ?= 0.2
-bench-morning: $(VENV)/dev.stamp ## Whole mornings side by side: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
+bench-morning: $(VENV)/dev.stamp ## Compare whole daily runs: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
 	@$(BIN)/python -m bench daily_run --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
 
-bench-slopes: $(VENV)/dev.stamp ## What one more paper, rubric and reader costs
+bench-slopes: $(VENV)/dev.stamp ## Cost of one more paper, rubric and reader
 	@$(BIN)/python -m bench slopes
 
-bench-peers: $(VENV)/dev.stamp ## Our delivery beside a plain loop over the vendor's client
+bench-peers: $(VENV)/dev.stamp ## Delivery compared with a plain loop over the vendor's client
 	@$(BIN)/python -m bench peers
 
-# These two, and bench-morning's other setups, need NEWSLETTER_TEST_DATABASE_URL.
-bench-million: $(VENV)/dev.stamp ## Plans and times of a morning's statements over a million rows
+# The next two, and the other setups of bench-morning, need NEWSLETTER_TEST_DATABASE_URL.
+bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a million rows
 	@$(BIN)/python -m bench million
 
-bench-copy: $(VENV)/dev.stamp ## SQLite to PostgreSQL and back, each row compared
+bench-copy: $(VENV)/dev.stamp ## Copy SQLite to PostgreSQL and back, and compare every row
 	@$(BIN)/python -m bench copying
 
-bench-planning: $(VENV)/dev.stamp ## 100,000 deliveries planned, against a bulk insert of their rows
+bench-planning: $(VENV)/dev.stamp ## Plan 100,000 deliveries, compared with a bulk insert of their rows
 	$(BIN)/python -m bench planning
 
-bench-memory: $(VENV)/dev.stamp ## What serve and a worker hold at 500, 5,000 and 50,000 readers
+bench-memory: $(VENV)/dev.stamp ## Memory of serve and a worker with 500, 5,000 and 50,000 readers
 	@$(BIN)/python -m bench memory --on sqlite dbos
 
-bench-zombie: $(VENV)/dev.stamp ## A worker is suspended for more than a minute, and wakes to nothing
+bench-zombie: $(VENV)/dev.stamp ## Suspend a worker for over a minute; when it resumes, its writes are refused
 	@$(BIN)/python -m tests.simulations.zombie
 
-bench-posts: $(VENV)/dev.stamp ## Memory of serve while 50 strangers send 38 MB each to a hook
+bench-posts: $(VENV)/dev.stamp ## Memory of serve while 50 clients post 38 MB each to a webhook
 	@$(BIN)/python -m bench large_posts
 
-bench-roster: $(VENV)/dev.stamp ## Import of ROWS subscribers, rehearsed and real: seconds, memory
+bench-roster: $(VENV)/dev.stamp ## Import ROWS subscribers, as a dry run and for real: time and memory
 	@$(BIN)/python -m bench import_subscribers --rows $(or $(ROWS),1000000)
 
-simulate-year: $(VENV)/dev.stamp ## A year of mornings: every paper once, every reader in time
+simulate-year: $(VENV)/dev.stamp ## Simulate a year of daily runs: every paper once, every email on time
 	$(BIN)/python -m tests.simulations.simulate_year
 
-simulate-recorded: $(VENV)/dev.stamp ## What arXiv really announced, paper by paper: on its day, later, never
+simulate-recorded: $(VENV)/dev.stamp ## Replay recorded arXiv announcements: which papers came on time, late, never
 	$(BIN)/python -m tests.simulations.simulate_recorded
 
-simulate-week: $(VENV)/dev.stamp ## A week in which the service is killed, suspended and its clock set
+simulate-week: $(VENV)/dev.stamp ## Simulate a week with kills, suspensions and clock changes
 	$(BIN)/python -m tests.simulations.simulate_week --seeds 3
 
-simulate-sleep: $(VENV)/dev.stamp ## A real serve is suspended for 70 s in the middle of its mail
+simulate-sleep: $(VENV)/dev.stamp ## Suspend a real serve for 70 s while it sends
 	$(BIN)/python -m tests.simulations.simulate_sleep
 
-bench-limits: $(VENV)/dev.stamp ## Three processes on one database: do they keep the limits together?
+bench-limits: $(VENV)/dev.stamp ## Check that three processes on one database share the rate limits
 	$(BIN)/python -m bench limits
 
-chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries, and count
+chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries and account for each
 	$(BIN)/python -m tests.simulations.chaos_sender
 
-chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times over a morning, then the local engine
+chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times over a daily run, then the local engine
 	$(BIN)/python -m tests.simulations.chaos_workers
 	$(BIN)/python -m tests.simulations.chaos_workers --engine local
 
-bench-workers: $(VENV)/dev.stamp ## 20,000 readers with one worker and with two, at 200 ms a request
+bench-workers: $(VENV)/dev.stamp ## Send to 20,000 readers with one worker and with two, at 200 ms a request
 	$(BIN)/python -m bench workers
 
-chaos-groups: $(VENV)/dev.stamp ## Kill the sender of groups over 60 requests, and count
+chaos-groups: $(VENV)/dev.stamp ## Kill the batch sender over 60 requests and account for each email
 	$(BIN)/python -m tests.simulations.chaos_batches
 	$(BIN)/python -m tests.simulations.chaos_batches --bare
 
-bench-groups: $(VENV)/dev.stamp ## 100,000 deliveries in groups against one by one
+bench-groups: $(VENV)/dev.stamp ## Send 100,000 deliveries in batches, compared with one by one
 	$(BIN)/python -m bench batches
 
-kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day, and count
+kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day and account for each paid call
 	$(BIN)/python -m tests.simulations.chaos_scoring --kills 50
 
-# Cosmic Ray has packages of its own that nothing else needs, so it does not stand in the locks.
+# Cosmic Ray has its own environment: its packages are not in the lock files.
 build/mutants/venv/bin/cosmic-ray: $(VENV)/dev.stamp
 	$(PYTHON) -m venv --clear build/mutants/venv
 	build/mutants/venv/bin/python -m pip install -q --disable-pip-version-check cosmic-ray==8.7.0
 
 FAULTS ?= 15
 SEED ?= 1
-mutants: build/mutants/venv/bin/cosmic-ray ## How many small faults the tests notice: ONLY="newsletter/domain/send_times.py" FAULTS=15 SEED=1 SURVIVORS=1
+mutants: build/mutants/venv/bin/cosmic-ray ## Mutation testing: how many injected faults the tests find: ONLY="newsletter/domain/send_times.py" FAULTS=15 SEED=1 SURVIVORS=1
 	@build/mutants/venv/bin/python bench/mutants.py --python $(BIN)/python --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(SURVIVORS),--survivors)
 
 docs-settings: $(VENV)/dev.stamp ## Write docs/settings.md from the settings themselves
 	@$(BIN)/python -m tests.docs.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
-picture: demo ## The README's picture, made from the demo by headless Chromium
+picture: demo ## Take the README's screenshot of the demo with headless Chromium
 	$(BIN)/python -m bench picture $(DEMO_OUT)/outbox docs/digest.png
 
-lock: ## Pin the dependencies anew (needs pip-tools on the PATH)
+lock: ## Update the lock files (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build --extra scale -o requirements-scale.lock pyproject.toml
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build --extra scale --extra dev -o requirements-dev.lock pyproject.toml
 
-clean: ## Remove what make made
+clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: docs-settings check-wheel test-simulations check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean

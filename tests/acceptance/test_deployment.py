@@ -1,4 +1,4 @@
-"""What an operator copies: settings, units and the compose file, against the program itself."""
+"""The example settings, systemd units, Dockerfile and compose file match the program."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOR_COMPOSE = {"POSTGRES_PASSWORD"}
 FOR_LIBRARIES = {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
 
 
-def names_of_settings() -> set[str]:
+def setting_names() -> set[str]:
     fields = Settings.model_fields.items()
     return {str(f.validation_alias or f"NEWSLETTER_{n}").upper() for n, f in fields}
 
@@ -46,13 +46,13 @@ def commands() -> set[str]:
     return set(made.list_commands(None))  # type: ignore[attr-defined, arg-type] # it is a group
 
 
-def test_the_example_names_every_setting_once():
+def test_env_example_names_every_setting_once():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert set(example()) == names_of_settings() | FOR_COMPOSE | FOR_LIBRARIES
+    assert set(example()) == setting_names() | FOR_COMPOSE | FOR_LIBRARIES
     assert len(re.findall(r"^#[A-Z_]+=", text, re.MULTILINE)) == len(example())
 
 
-def test_the_example_is_taken_as_it_is_with_its_comments_gone(tmp_path):
+def test_env_example_is_valid_when_uncommented(tmp_path):
     filled = {name: value for name, value in example().items() if value}
     file = tmp_path / ".env"
     file.write_text("".join(f"{name}={value}\n" for name, value in filled.items()))
@@ -60,16 +60,16 @@ def test_the_example_is_taken_as_it_is_with_its_comments_gone(tmp_path):
     assert settings.from_email == "digest@example.org"
 
 
-def test_each_service_runs_a_command_there_is():
+def test_compose_services_run_existing_commands():
     services = compose()["services"]
     ours = {name: one for name, one in services.items() if one["image"] == "arxiv-newsletter"}
     assert {"migrate", "serve", "worker-1", "worker-2", "worker-3"} == set(ours)
     assert {one["command"][0] for one in ours.values()} <= commands()
     asked = {name for one in ours.values() for name in one["environment"] if "NEWSLETTER" in name}
-    assert asked <= names_of_settings()
+    assert asked <= setting_names()
 
 
-def test_workers_have_names_of_their_own_and_start_only_when_asked():
+def test_workers_have_unique_ids_and_need_the_scale_profile():
     services = compose()["services"]
     workers = [one for name, one in services.items() if name.startswith("worker")]
     names = [one["command"][one["command"].index("--id") + 1] for one in workers]
@@ -79,7 +79,7 @@ def test_workers_have_names_of_their_own_and_start_only_when_asked():
     assert "profiles" not in services["serve"]
 
 
-def test_nothing_is_open_to_the_world_and_nothing_may_write_but_its_state():
+def test_ports_are_loopback_only_and_roots_read_only():
     for name, one in compose()["services"].items():
         assert all(port.startswith("127.0.0.1:") for port in one.get("ports", [])), name
         if one["image"] == "arxiv-newsletter":
@@ -87,7 +87,7 @@ def test_nothing_is_open_to_the_world_and_nothing_may_write_but_its_state():
             assert one["cap_drop"] == ["ALL"]
 
 
-def test_prometheus_asks_services_that_are_there():
+def test_prometheus_scrapes_existing_services():
     text = (ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8")
     jobs = yaml.safe_load(text)["scrape_configs"]
     asked = {
@@ -96,7 +96,7 @@ def test_prometheus_asks_services_that_are_there():
     assert asked <= set(compose()["services"])
 
 
-def test_the_image_takes_what_is_let_into_it():
+def test_dockerignore_admits_what_the_image_copies():
     let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8")
     copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     lock = re.search(r"LOCK:-([\w.-]+)", (ROOT / "compose.yaml").read_text())
@@ -106,7 +106,7 @@ def test_the_image_takes_what_is_let_into_it():
         assert (ROOT / path).exists()
 
 
-def test_units_run_commands_there_are():
+def test_units_run_existing_commands():
     run = [
         words
         for unit in UNITS
@@ -117,7 +117,7 @@ def test_units_run_commands_there_are():
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_systemd_reads_every_line_of_the_units(tmp_path):
+def test_systemd_accepts_every_line_of_the_units(tmp_path):
     for unit in UNITS:
         text = unit.read_text(encoding="utf-8").replace(OURS, "/bin/true")
         (tmp_path / unit.name.replace("@.", "@w1.")).write_text(text, encoding="utf-8")
@@ -132,7 +132,7 @@ def test_systemd_reads_every_line_of_the_units(tmp_path):
     assert not said
 
 
-def test_the_image_serves_and_is_asked_by_its_health_check():
+def test_the_image_serves_and_its_health_check_ignores_proxies():
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert json.loads(re.search(r"^CMD (.*)$", text, re.MULTILINE)[1])[0] == "serve"
     check = json.loads(re.search(r"HEALTHCHECK .*? CMD (.*)$", text, re.MULTILINE)[1])
@@ -148,13 +148,13 @@ def test_the_image_serves_and_is_asked_by_its_health_check():
             assert done.returncode == status
 
 
-def test_compose_has_a_folder_for_files_on_the_read_only_root():
+def test_compose_mounts_a_writable_folder_for_files():
     for name, one in compose()["services"].items():
         if one["image"] == "arxiv-newsletter":
             assert "./files:/app/files" in one["volumes"], name
 
 
-def test_a_half_made_environment_is_told_and_made_anew(tmp_path):
+def test_an_incomplete_environment_is_reported_and_created_again(tmp_path):
     """A Python that cannot make virtual environments, as Debian's without python3-venv."""
     made = tmp_path / "python"
     made.write_text(
@@ -177,12 +177,12 @@ def test_a_half_made_environment_is_told_and_made_anew(tmp_path):
     assert (tmp_path / ".venv" / "bin" / "pip").exists()
 
 
-def test_readers_and_files_stay_out_of_the_repository():
+def test_subscribers_and_secrets_are_ignored_by_git():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"/subscribers.csv", "files/", ".env"} <= {*ignored}
 
 
-def test_nginx_as_documented_takes_what_the_hooks_take():
+def test_the_documented_nginx_limit_admits_the_largest_webhook():
     text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     most = re.search(r"client_max_body_size (\d+)m;", text)
     assert most
