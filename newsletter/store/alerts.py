@@ -6,16 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.alerts import Alert, AlertKind, OpenAlert
 from newsletter.store.tables import alert, ping
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row, Table, Update
+    from sqlalchemy import Connection, Row, Update
 
 QUIET = timedelta(minutes=12)
 """Not seen for so long it is over. A run takes a halt back while it tries anew: one look in which
@@ -31,7 +31,7 @@ def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[
             tx.execute(update(alert).where(alert.c.id == known[key].id).values(_words(one, now)))
         else:
             row = {"key": key, "kind": one.kind.label, "first_seen": now, **_words(one, now)}
-            tx.execute(_insert(tx, alert).values(row).on_conflict_do_nothing())
+            tx.execute(insert(tx, alert).values(row).on_conflict_do_nothing())
     ended = tx.execute(
         update(alert)
         .where(alert.c.cleared_at.is_(None), alert.c.last_seen < now - QUIET)
@@ -105,7 +105,7 @@ def pinged(tx: Connection, day: date) -> bool:
 
 
 def keep_ping(tx: Connection, day: date, now: datetime) -> None:
-    tx.execute(_insert(tx, ping).values(day=day, at=now).on_conflict_do_nothing())
+    tx.execute(insert(tx, ping).values(day=day, at=now).on_conflict_do_nothing())
 
 
 def _words(one: Alert, now: datetime) -> dict[str, Any]:
@@ -133,7 +133,3 @@ def _opened(row: Row[Any]) -> OpenAlert:
         not_before=row.not_before,
         cleared_at=row.cleared_at,
     )
-
-
-def _insert(tx: Connection, table: Table) -> Any:  # noqa: ANN401 - two dialects, one shape
-    return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)

@@ -23,12 +23,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain import bounce_codes
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store import restore_holds, retention
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
+from newsletter.store.upsert import insert, insert_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -104,8 +104,7 @@ def _filling(
         .where(chosen, MAY_BE_MAILED, retention.still_mailed(digest_id, bindparam("made_after")))
         .order_by(subscriber.c.id)
     )
-    rows: sqlite.Insert | postgresql.Insert = _INSERTS[dialect](delivery)
-    rows = rows.from_select(list(made), wanted)
+    rows = insert_for(dialect, delivery).from_select(list(made), wanted)
     return rows.on_conflict_do_nothing(index_elements=["digest_id", "subscriber_id"])
 
 
@@ -123,7 +122,7 @@ def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -
     audience = Audience(made + sum(excluded.values()), made, excluded)
     row = {"candidates": audience.candidates, "excluded": excluded, "at": now}
     tx.execute(
-        _insert(tx)(mailing)
+        insert(tx, mailing)
         .values(digest_id=digest_id, halted="", **row)
         .on_conflict_do_update(index_elements=["digest_id"], set_=row)
     )
@@ -236,10 +235,6 @@ def count(tx: Connection, digest_id: int) -> dict[DeliveryState, int]:
     return {DeliveryState(state): number for state, number in tx.execute(query)}
 
 
-def _insert(tx: Connection) -> Any:  # noqa: ANN401 - two dialects, one shape
-    return _INSERTS[tx.dialect.name]
-
-
 def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
     """32 hex digits: in the order they are made, then 18 that nobody can guess.
 
@@ -254,7 +249,6 @@ def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
     return digest_part + func.printf("%08x", number, type_=Text) + tail
 
 
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _HAS_ROW = delivery.c.subscriber_id.is_not(None)
 _REASON = case(
     (suppression.c.reason.is_not(None), suppression.c.reason),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.digest import HELD, StoredDigest
 from newsletter.domain.model import DayKind
@@ -18,12 +17,13 @@ from newsletter.store import StoreError, paper_versions, search
 from newsletter.store.search import CODEC
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_outcome, digest_paper
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from sqlalchemy import Connection, Row, Select, Table
+    from sqlalchemy import Connection, Row, Select
 
     from newsletter.domain.model import Digest
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
@@ -69,7 +69,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
         "body": CODEC.dump_json(digest).decode(),
         "at": now,
     }
-    fresh = _insert(tx, digest_table).values(row).on_conflict_do_nothing()
+    fresh = insert(tx, digest_table).values(row).on_conflict_do_nothing()
     digest_id: int | None = tx.scalar(fresh.returning(digest_table.c.id))
     if digest_id is not None:
         if digest.since is None:
@@ -85,10 +85,6 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     return int(tx.execute(there).scalar_one())
 
 
-def _insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
-
-
 def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
     picked = {pick.paper.id for pick in digest.picks}
     rows = [
@@ -101,13 +97,13 @@ def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
         for paper_id in digest.coverage.papers
     ]
     if rows:
-        tx.execute(_insert(tx, digest_paper).on_conflict_do_nothing(), rows)
+        tx.execute(insert(tx, digest_paper).on_conflict_do_nothing(), rows)
     counted = [
         {"digest_id": digest_id, "outcome": outcome.value, "papers": number}
         for outcome, number in digest.coverage.outcomes.items()
     ]
     if counted:
-        tx.execute(_insert(tx, digest_outcome).on_conflict_do_nothing(), counted)
+        tx.execute(insert(tx, digest_outcome).on_conflict_do_nothing(), counted)
 
 
 def uncovered(tx: Connection, slug: str, ids: Iterable[str]) -> list[str]:

@@ -21,7 +21,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.alerts import FEW_COMPLAINTS
@@ -30,6 +29,7 @@ from newsletter.store import mail_batches, soft_bounces, subscribers, suppressio
 from newsletter.store.soft_bounces import BY_BOUNCES
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, digest, event, subscriber
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -193,7 +193,6 @@ def identity(told: Event) -> str:
 
 
 def _keep(tx: Connection, told: Event, now: datetime) -> bool:
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     row = {
         "id": identity(told),
         "kind": told.kind,
@@ -203,7 +202,7 @@ def _keep(tx: Connection, told: Event, now: datetime) -> bool:
         "at": told.at,
         "received_at": now,
     }
-    added = insert(event).values(row).on_conflict_do_nothing().returning(event.c.id)
+    added = insert(tx, event).values(row).on_conflict_do_nothing().returning(event.c.id)
     return tx.scalar(added) is not None
 
 

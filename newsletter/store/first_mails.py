@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.bounce_codes import first_mails_left
 from newsletter.domain.mail import DeliveryState
 from newsletter.store.tables import delivery, digest, first_mail, mailing, subscriber
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,8 @@ KEPT = timedelta(days=1)
 
 def note(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
     """These were imported as readers."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     rows = [{"email_hash": one, "imported_at": now} for one in email_hashes]
-    tx.execute(insert(first_mail).on_conflict_do_nothing(), rows)
+    tx.execute(insert(tx, first_mail).on_conflict_do_nothing(), rows)
 
 
 def left(tx: Connection, digest_id: int, now: datetime) -> int | None:

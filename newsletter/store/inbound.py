@@ -19,10 +19,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.model import READ_BYTES
 from newsletter.store.tables import inbound, inbound_body
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -73,13 +73,12 @@ def keep(
     aligned: bool,
 ) -> bool:
     """Store a mail as new. False when it is known: providers repeat what was answered slowly."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     letter_id = identity(raw, envelope_to)
     if tx.scalar(select(inbound.c.id).where(inbound.c.id == letter_id)):
         return False
     read = raw[:READ_BYTES]
     body_id = hashlib.sha256(read).hexdigest()
-    tx.execute(insert(inbound_body).values(id=body_id, raw=read).on_conflict_do_nothing())
+    tx.execute(insert(tx, inbound_body).values(id=body_id, raw=read).on_conflict_do_nothing())
     row = {
         "id": letter_id,
         "envelope_from": envelope_from[:500],
@@ -90,7 +89,7 @@ def keep(
         "said": "",
         "received_at": now,
     }
-    added = insert(inbound).values(row).on_conflict_do_nothing().returning(inbound.c.id)
+    added = insert(tx, inbound).values(row).on_conflict_do_nothing().returning(inbound.c.id)
     return tx.scalar(added) is not None
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.alerts import Incident
 from newsletter.store.tables import duration, trouble
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
 KEPT = timedelta(days=7)
 """As long as a digest is still mailed."""
@@ -43,7 +43,7 @@ def record_incident(
 ) -> None:
     """Something keeps this digest from being made; noted again, it is still the same trouble."""
     row = {"kind": kind, "rubric": rubric, "date": day, "reason": reason, "since": now, "at": now}
-    added = _insert(tx, trouble).values(row)
+    added = insert(tx, trouble).values(row)
     tx.execute(
         added.on_conflict_do_update(
             index_elements=["rubric", "date", "kind"], set_={"reason": reason, "at": now}
@@ -80,7 +80,7 @@ def forget_old(tx: Connection, now: datetime) -> None:
 def record_duration(tx: Connection, step: str, seconds: float, now: datetime) -> None:
     """Keep how long the last `step` of a morning took."""
     row = {"step": step, "seconds": seconds, "at": now}
-    added = _insert(tx, duration).values(row)
+    added = insert(tx, duration).values(row)
     tx.execute(added.on_conflict_do_update(index_elements=["step"], set_=row))
 
 
@@ -88,7 +88,3 @@ def durations(tx: Connection) -> dict[str, float]:
     """Seconds that each step took when it was last done."""
     rows = tx.execute(select(duration.c.step, duration.c.seconds).order_by(duration.c.step))
     return {row.step: row.seconds for row in rows}
-
-
-def _insert(tx: Connection, table: Table) -> Any:  # noqa: ANN401 - two dialects, one shape
-    return (postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert)(table)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.store.tables import lease, life
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def holder(tx: Connection, name: str) -> Lease | None:
 def take(tx: Connection, name: str, owner: str, found: Lease | None, until: datetime) -> bool:
     """Take or renew the lease if it still stands as `found`. False where another was faster."""
     if found is None:
-        made = _insert(tx, lease).values(name=name, owner=owner, turn=1, until=until)
+        made = insert(tx, lease).values(name=name, owner=owner, turn=1, until=until)
         return tx.scalar(made.on_conflict_do_nothing().returning(lease.c.turn)) is not None
     done = tx.execute(
         update(lease)
@@ -65,7 +65,7 @@ def release(tx: Connection, name: str, owner: str) -> None:
 def heartbeat(tx: Connection, owner: str, role: str, now: datetime) -> None:
     """Say that `owner` is alive."""
     row = {"role": role, "seen": now}
-    made = _insert(tx, life).values(owner=owner, **row)
+    made = insert(tx, life).values(owner=owner, **row)
     tx.execute(made.on_conflict_do_update(index_elements=["owner"], set_=row))
 
 
@@ -83,7 +83,3 @@ def deregister(tx: Connection, owner: str) -> None:
 def delete_stale(tx: Connection, before: datetime) -> int:
     """Forget those not seen since."""
     return tx.execute(delete(life).where(life.c.seen < before)).rowcount
-
-
-def _insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.model import Withdrawal
 from newsletter.store.tables import digest, digest_paper, notice, paper, paper_version
+from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date, datetime
     from typing import Any
 
-    from sqlalchemy import Connection, Select, Table
+    from sqlalchemy import Connection, Select
 
     from newsletter.domain.model import Paper
 
@@ -58,7 +58,7 @@ def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], no
         if one.version > have.get(one.id, one.version)
     ]
     for start in range(0, len(rows), CHUNK):
-        _insert_new(tx, paper_version, rows[start : start + CHUNK])
+        insert_new(tx, paper_version, rows[start : start + CHUNK])
     return len(rows)
 
 
@@ -84,7 +84,7 @@ def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
 def tell(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
     """Record that this digest tells of these withdrawals."""
     rows = [{"rubric": slug, "paper_id": one.paper_id, "digest_id": digest_id} for one in papers]
-    _insert_new(tx, notice, rows)
+    insert_new(tx, notice, rows)
 
 
 def picked_between(
@@ -136,9 +136,3 @@ def _withdrawn() -> Select[Any]:
         .join(digest, digest.c.id == digest_paper.c.digest_id)
         .where(paper_version.c.withdrawn, ~superseded)
     )
-
-
-def _insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    if rows:
-        tx.execute(dialect.insert(table).values(rows).on_conflict_do_nothing())

@@ -9,18 +9,18 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Row, Text, and_, cast, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.announcements import FetchRecord, ListingEntry
 from newsletter.domain.model import Listing, Paper
 from newsletter.store.tables import digest, digest_paper, fetched, listing, paper
+from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection
 
 # Both databases bound the parameters of one statement, SQLite by 32,766.
 CHUNK = 500
@@ -35,7 +35,7 @@ def keep(tx: Connection, papers: Sequence[Paper]) -> None:
         chunk = ids[start : start + CHUNK]
         chosen = select(paper.c.id, paper.c.categories).where(paper.c.id.in_(chunk))
         known = {row.id: row.categories for row in tx.execute(chosen)}
-        _insert_new(tx, paper, [rows[key] for key in chunk if key not in known])
+        insert_new(tx, paper, [rows[key] for key in chunk if key not in known])
         for key, categories in known.items():
             if categories != rows[key]["categories"]:
                 renewed = {"categories": rows[key]["categories"]}
@@ -46,7 +46,7 @@ def list_papers(tx: Connection, day: date, entries: Iterable[ListingEntry], *, l
     """List papers under `day`; an entry that stands under any date already stays as it is."""
     rows = [{**entry._asdict(), "date": day, "late": late} for entry in entries]
     for start in range(0, len(rows), CHUNK):
-        _insert_new(tx, listing, rows[start : start + CHUNK])
+        insert_new(tx, listing, rows[start : start + CHUNK])
 
 
 def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[ListingEntry]:
@@ -195,14 +195,7 @@ def mark_fetched(
         {"category": name, "date": day, "papers": count, "at": now, "how": known.get(name, "")}
         for name, count in papers.items()
     ]
-    _insert_new(tx, fetched, rows)
-
-
-def _insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows whose key is free, on either database."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    if rows:
-        tx.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    insert_new(tx, fetched, rows)
 
 
 def _row(found: Paper) -> dict[str, Any]:

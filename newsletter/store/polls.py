@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.completeness import FeedCheck, Poll
 from newsletter.store.tables import crosscheck, look
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,8 +54,7 @@ def _put(tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[
     """Write rows over those with their keys."""
     if not rows:
         return
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    query = dialect.insert(table)
+    query = insert(tx, table)
     anew = {name: query.excluded[name] for name in rows[0] if name not in keys}
     tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=anew), rows)
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.store.tables import pace
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,8 +187,7 @@ def _locked(tx: Connection, name: str, *, make: bool) -> _Row | None:
     """The row, ours until the commit; None where there is none and none is to be made."""
     found = tx.execute(_ROW.where(pace.c.name == name).with_for_update()).first()
     if found is None and make:
-        insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-        tx.execute(insert(pace).values(name=name, due=0.0).on_conflict_do_nothing())
+        tx.execute(insert(tx, pace).values(name=name, due=0.0).on_conflict_do_nothing())
         found = tx.execute(_ROW.where(pace.c.name == name).with_for_update()).first()
     return _row(*found) if found else None
 

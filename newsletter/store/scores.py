@@ -10,6 +10,7 @@ from newsletter.domain.model import Outcome, Score
 from newsletter.store.papers import paper_of
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,12 +111,8 @@ def learnt_from(
 def _insert(
     tx: Connection, account: Account, reading: int, paper_id: str, **values: object
 ) -> None:
-    if tx.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     tx.execute(
-        insert(scores)
+        insert(tx, scores)
         .values(
             fingerprint=account.fingerprint,
             scorer=account.scorer,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import SubscriberState
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, signup, subscriber
+from newsletter.store.upsert import insert
 
 BETWEEN_MAILS = timedelta(hours=1)
 """Nobody can fill a stranger's mailbox through our form."""
@@ -69,10 +69,9 @@ def ask(
         return False
     if is_full(tx, now, most):
         return False
-    make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     row = {"email_hash": fingerprint(email), "rubric": rubric, "asked_at": now, "mailed_at": now}
     taken = tx.scalar(
-        make(signup)
+        insert(tx, signup)
         .values(row)
         .on_conflict_do_update(
             index_elements=["email_hash"],
@@ -113,7 +112,6 @@ def refuse(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     known = subscribers.get(tx, subscriber_id)
     if known is None or not known.email:
         return False
-    make = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
     row = {
         "email_hash": fingerprint(known.email),
         "rubric": known.rubric,
@@ -121,7 +119,7 @@ def refuse(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         "mailed_at": now,
         "refused_at": now,
     }
-    added = make(signup).values(row)
+    added = insert(tx, signup).values(row)
     tx.execute(added.on_conflict_do_update(index_elements=["email_hash"], set_={"refused_at": now}))
     if known.state is SubscriberState.PENDING:
         suppressions.suppress(tx, known.email, Reason.UNSUBSCRIBED, REFUSED, now)

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.domain.addresses import fingerprint
 from newsletter.store.tables import erasure, suppression
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,7 @@ GIVEN_UP = timedelta(days=30)
 
 
 def ask(tx: Connection, email: str, now: datetime) -> None:
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    tx.execute(insert(erasure).values(email=email, asked_at=now).on_conflict_do_nothing())
+    tx.execute(insert(tx, erasure).values(email=email, asked_at=now).on_conflict_do_nothing())
 
 
 def waiting(tx: Connection) -> list[str]:
@@ -65,11 +64,10 @@ def suppress(tx: Connection, email: str, reason: Reason, source: str, now: datet
 
     Of several reasons the gravest stays, in whatever order they come.
     """
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     row = {"email_hash": fingerprint(email), "reason": reason, "source": source, "at": now}
     lighter = GRAVITY[: GRAVITY.index(reason)]
     tx.execute(
-        insert(suppression)
+        insert(tx, suppression)
         .values(row)
         .on_conflict_do_update(
             index_elements=["email_hash"], set_=row, where=suppression.c.reason.in_(lighter)

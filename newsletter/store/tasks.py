@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from newsletter.store.tables import unit as units
+from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -110,7 +110,6 @@ def plan(
     One that is open already stays as it is: somebody placed it before. So does a reading that is
     done: what it left unread is read where each rubric's digest is made.
     """
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     ids, fresh = [], []
     for one in wanted:
         row = {
@@ -124,7 +123,7 @@ def plan(
             "touched": now,
         }
         name = {"kind": one.kind, "date": one.day, "subject": one.subject}
-        made = insert(units).values(id=uuid4().hex, gen=1, made_at=now, **name, **row)
+        made = insert(tx, units).values(id=uuid4().hex, gen=1, made_at=now, **name, **row)
         opened = tx.execute(
             made.on_conflict_do_update(
                 index_elements=list(name),

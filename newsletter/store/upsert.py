@@ -1,0 +1,32 @@
+"""INSERT statements with ON CONFLICT clauses (upserts), for SQLite and PostgreSQL.
+
+SQLAlchemy has them only in its dialects, not in `sqlalchemy.insert`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from sqlalchemy import Connection, Table
+
+
+def insert(tx: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the dialect of the connection."""
+    return insert_for(tx.dialect.name, table)
+
+
+def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the dialect `postgresql` or `sqlite`, for statements that are cached."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows whose key is not stored yet; the others change nothing."""
+    if rows:
+        tx.execute(insert(tx, table).on_conflict_do_nothing(), rows)
