@@ -126,17 +126,17 @@ def statements(store: Store, digests: int) -> None:
 
     for _ in range(3):
         measure(store, "claim eight mails", claim)
-    measure(store, "look after the dead", lambda tx: claims.expire(tx, NOW, is_dead))
+    measure(store, "look after the dead", lambda tx: claims.expire_leases(tx, NOW, is_dead))
     measure(store, "count a digest's mails", lambda tx: deliveries.count(tx, middle))
     with store.begin() as tx:
         tx.execute(delete(delivery).where(delivery.c.digest_id == middle))
     for name in ("plan a digest", "plan it again"):
         measure(store, name, lambda _tx: plan(store, middle))
     measure(store, "complaints of a month", lambda tx: events.complaints(tx, NOW))
-    measure(store, "mails in doubt", claims.doubts)
+    measure(store, "mails in doubt", claims.unknown_deliveries)
     news = events.Event(EventKind.DELIVERED, "r77@example.org", NOW, "d" * 32)
     measure(store, "take an event", lambda tx: events.apply(tx, [news], NOW))
     later = NOW + retention.KEPT + timedelta(days=1)
-    measure(store, "digests whose mails go", lambda tx: retention.outlived(tx, later))
-    measure(store, "drop a page of them", lambda tx: retention.forget_page(tx, middle))
+    measure(store, "digests whose mails go", lambda tx: retention.expired_digests(tx, later))
+    measure(store, "drop a page of them", lambda tx: retention.delete_page(tx, middle))
     measure(store, "count all mails", deliveries.count_all)

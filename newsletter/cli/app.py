@@ -17,7 +17,7 @@ from newsletter.cli.groups import (
     subscribers_app,
 )
 from newsletter.cli.help import WholeHelp
-from newsletter.domain.announcements import BEGAN, holiday, is_announced
+from newsletter.domain.announcements import FIRST_DAY, holiday_name, is_announced
 
 app = typer.Typer(
     cls=WholeHelp,
@@ -42,11 +42,11 @@ def _day(text: str) -> date:
     except ValueError:
         message = f"{text} is not a date like 2025-09-23"
         raise typer.BadParameter(message) from None
-    if day < BEGAN:
-        message = f"{day} was before arXiv, which began on {BEGAN}"
+    if day < FIRST_DAY:
+        message = f"{day} was before arXiv, which began on {FIRST_DAY}"
         raise typer.BadParameter(message)
     if not is_announced(day):
-        rule = f"arXiv announces nothing ({holiday(day)})" if holiday(day) else ""
+        rule = f"arXiv announces nothing ({holiday_name(day)})" if holiday_name(day) else ""
         message = f"{day} is a {day:%A}: {rule or 'arXiv announces Monday to Friday'}"
         raise typer.BadParameter(message)
     return day

@@ -53,7 +53,7 @@ def show_restore(file: Path | None, taken: datetime | None, *, nothing_sent: boo
     if file is not None:
         _refuse_a_live_one(store)
         taken = _put_back(store, file, taken, now)
-    held = backup.take_up(store, taken, now, hold=not nothing_sent)
+    held = backup.activate(store, taken, now, hold=not nothing_sent)
     _say_held(held, nothing_sent=nothing_sent)
     return 0
 
@@ -61,14 +61,14 @@ def show_restore(file: Path | None, taken: datetime | None, *, nothing_sent: boo
 def _put_back(store: Store, file: Path, taken: datetime | None, now: datetime) -> datetime | None:
     console = screen()
     if not store.is_sqlite:
-        backup.put_back_postgres(store.url, file)
+        backup.restore_postgres(store.url, file)
         console.print(f"{file} is in place")
         return taken
     said = backup.taken_at(file)
     if taken is None and said is None:
         message = f"{file} does not say when it was saved; add --taken YYYY-MM-DDTHH:MM (in UTC)"
         raise SettingsError(message)
-    aside = backup.put_back_sqlite(store.url, file, now)
+    aside = backup.restore_sqlite(store.url, file, now)
     kept = f"; what was there is now {aside}" if aside else ""
     console.print(f"{file} is in place{kept}")
     return taken or said
@@ -114,7 +114,7 @@ def _refuse_a_live_one(store: Store) -> None:
 
 def _refuse_while_at_work(store: Store) -> None:
     with store.read() as tx:
-        busy = copy.at_work(tx, bootstrap.now(), process.is_dead)
+        busy = copy.active_processes(tx, bootstrap.now(), process.is_dead)
     if busy:
         message = (
             f"{busy} (host/process) is at work with this database; stop it, SIGTERM ends it in "

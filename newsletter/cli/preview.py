@@ -116,7 +116,7 @@ def _reader(app: App, slug: str, address: str) -> Subscriber:
         if address and found is None:
             message = f"{address} is no subscriber"
             raise OperatorError(message)
-        first = next(subscribers.served(tx, slug), None)
+        first = next(subscribers.mailable(tx, slug), None)
     chosen = found or first
     return Subscriber(
         id=TEST_READER,

@@ -23,8 +23,8 @@ SHORT = 12
 def show_doubts(*, as_json: bool) -> int:
     """Groups first, each as one: its mails are decided on together."""
     with bootstrap.open_store(read_settings()).read() as tx:
-        many = mail_batches.doubts(tx)
-        found = mail_batches.single(tx, claims.doubts(tx))
+        many = mail_batches.unknown_batches(tx)
+        found = mail_batches.without_unknown_batches(tx, claims.unknown_deliveries(tx))
     facts = [
         {
             "id": one.id,
@@ -67,7 +67,7 @@ def show_allow(rubric: str, day: str) -> int:
         message = f"--date {day}: write it as 2025-09-25"
         raise SettingsError(message) from None
     with bootstrap.open_store(read_settings()).begin() as tx:
-        done = first_mails.let_go(tx, rubric, of_day)
+        done = first_mails.lift_limits(tx, rubric, of_day)
     if not done:
         message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
         raise SettingsError(message)
@@ -95,7 +95,7 @@ def show_reports(*, as_json: bool) -> int:
 
 def show_replies(*, as_json: bool) -> int:
     with bootstrap.open_store(read_settings()).read() as tx:
-        found = inbound.queue(tx)
+        found = inbound.review_queue(tx)
     facts = [
         {
             "id": one.id[:SHORT],
@@ -112,7 +112,7 @@ def show_replies(*, as_json: bool) -> int:
 
 def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
-        letter = _named(inbound.queue(tx), reply_id)
+        letter = _named(inbound.review_queue(tx), reply_id)
         done = review.answer_reply(tx, letter.id, bootstrap.now(), unsubscribe=unsubscribe)
     if done is ReviewDecision.NOBODY:
         raise SettingsError(done)

@@ -29,7 +29,7 @@ def show_rubrics(*, as_json: bool) -> int:
     settings = read_settings()
     rubrics = bootstrap.rubrics(settings)
     with bootstrap.open_store(settings).read() as tx:
-        readers = subscribers.readers(tx)
+        readers = subscribers.count_by_rubric(tx)
     facts = [
         {
             "rubric": rubric.slug,

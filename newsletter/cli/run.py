@@ -139,7 +139,7 @@ def _mail_files(app: App, day: date | None, rubric: str | None, *, as_json: bool
         return
     screen(errors=as_json).print(_said_of_files(number, newest, app.settings))
     with app.store.begin() as tx:
-        claims.reopen_files(tx, digest_ids, app.clock())
+        claims.requeue_outbox_only(tx, digest_ids, app.clock())
 
 
 def _in_files(app: App, day: date | None, rubric: str | None) -> tuple[int, list[int], date]:
@@ -148,10 +148,12 @@ def _in_files(app: App, day: date | None, rubric: str | None) -> tuple[int, list
         return 0, [], newest
     with app.store.read() as tx:
         made = [
-            one for one in deliveries.of_date(tx, newest) if rubric is None or one.slug == rubric
+            one
+            for one in deliveries.digests_of_date(tx, newest)
+            if rubric is None or one.slug == rubric
         ]
         digest_ids = [one.digest_id for one in made]
-        return claims.in_files(tx, digest_ids), digest_ids, newest
+        return claims.count_outbox_only(tx, digest_ids), digest_ids, newest
 
 
 def _said_of_files(number: int, newest: date, settings: Settings) -> str:

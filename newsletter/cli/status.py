@@ -71,7 +71,7 @@ def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
     seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
     found = find(seen, bounds(settings))
     with store.read() as tx:
-        known = {one.alert.key: one for one in alerts.opened(tx)}
+        known = {one.alert.key: one for one in alerts.open_alerts(tx)}
     return [replace(known.get(one.key) or OpenAlert(0, one, now, now), alert=one) for one in found]
 
 
@@ -99,12 +99,12 @@ def _words(section: Section) -> str:
 def _facts(store: Store) -> dict[str, Any]:
     month = bootstrap.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     with store.read() as tx:
-        editions = digests.editions(tx, SHOWN)
+        editions = digests.summaries(tx, SHOWN)
         states = {state.value: n for state, n in deliveries.count_all(tx).items()}
         people = {state.value: n for state, n in subscribers.count_states(tx).items()}
         spent, uncertain = monitoring.spent_since(tx, month)
         halted = deliveries.halted(tx)
-        doubts = len(claims.doubts(tx))
+        doubts = len(claims.unknown_deliveries(tx))
         replies = operator_views.count_replies(tx)
         unreadable = operator_views.unreadable(tx, bootstrap.now())
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]

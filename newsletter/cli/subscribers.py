@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from newsletter.domain.mail import Subscriber
-    from newsletter.store.subscribers import Intake
+    from newsletter.store.subscribers import ImportResult
 
 LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
@@ -104,7 +104,7 @@ def _keep(
         _say_invited(invite_pending(app, (row.email for row in rows), bootstrap.now()))
 
 
-def _refuse_moves(done: Intake, taking: Taking) -> None:
+def _refuse_moves(done: ImportResult, taking: Taking) -> None:
     """Say which rows would give a reader another rubric. Raises Trouble unless --skip-bad."""
     errors = screen(errors=True)
     for row, merged in done.refused:
@@ -159,7 +159,7 @@ def _known_rubrics(settings: Settings) -> Collection[str]:
     return {*found, *found.faults}
 
 
-def _say_changes(done: Intake, taking: Taking, *, listed: bool) -> None:
+def _say_changes(done: ImportResult, taking: Taking, *, listed: bool) -> None:
     counts = ", ".join(f"{done.counts[change]} {change.value}" for change in SubscriberChange)
     _say(f"{counts}{' (dry run: nothing was kept)' if taking.dry_run else ''}")
     if listed:
@@ -184,8 +184,8 @@ def show_export(out: str) -> int:
     """Those who get mail. A file can't say who left, and must never bring them back elsewhere."""
     with bootstrap.open_store(read_settings()).read() as tx:
         known = sum(subscribers.count_states(tx).values())
-        served = sum(subscribers.readers(tx).values())
-        text = write_subscribers(subscribers.served(tx))
+        served = sum(subscribers.count_by_rubric(tx).values())
+        text = write_subscribers(subscribers.mailable(tx))
     if left_out := known - served:
         screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
     if out == "-":
@@ -202,7 +202,7 @@ def show_export(out: str) -> int:
 
 def show_subscribers(*, as_json: bool) -> int:
     with bootstrap.open_store(read_settings()).read() as tx:
-        found = list(subscribers.everyone(tx))
+        found = list(subscribers.all_subscribers(tx))
         bounced = subscribers.bounced_because(tx)
     facts = [
         {
@@ -282,10 +282,10 @@ def show_restore(email: str, consent: str) -> int:
     address, store = _address(email), bootstrap.open_store(settings)
     with store.read() as tx:
         known, reason = subscribers.find(tx, address), suppressions.reason_for(tx, address)
-    if refusal := restore_subscriber.why_not(known, reason):
+    if refusal := restore_subscriber.refusal_reason(known, reason):
         message = f"{address} {refusal}; no command brings it back, and nothing was changed"
         raise OperatorError(message)
-    if not restore_subscriber.is_away(known, reason):
+    if not restore_subscriber.has_left(known, reason):
         with store.read() as tx:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
         return 0
@@ -293,7 +293,7 @@ def show_restore(email: str, consent: str) -> int:
     if lists := bootstrap.lists(settings):
         lists.free(known.email if known else address)
     with store.begin() as tx:
-        if not restore_subscriber.bring_back(tx, address, consent.strip(), bootstrap.now()):
+        if not restore_subscriber.restore(tx, address, consent.strip(), bootstrap.now()):
             message = f"{address} changed meanwhile; look at: newsletter subscribers list"
             raise OperatorError(message)
     if known:

@@ -62,8 +62,8 @@ LAPSE = timedelta(minutes=10)
 def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime]) -> int:
     """Decide on the groups whose processes are gone. How many there were. Safe to repeat."""
     with store.read() as tx:
-        found = mail_batches.lost(tx, clock(), process.is_dead)
-        over = mail_batches.long_over(tx, clock() - LAPSE)
+        found = mail_batches.lost_batches(tx, clock(), process.is_dead)
+        over = mail_batches.expired_cancelled(tx, clock() - LAPSE)
     for batch_id in over:
         with suppress(SendError):
             mailer.let_go(batch_id)
@@ -94,7 +94,7 @@ def recover(
                 )
             return MailBatchState.CANCELLED
     with store.begin() as tx:
-        mail_batches.doubt(tx, one.id, reason, clock())
+        mail_batches.mark_unknown(tx, one.id, reason, clock())
     return MailBatchState.UNKNOWN
 
 
@@ -136,7 +136,7 @@ class _Work:
         """One request. Seconds to rest before the next; None when nothing is left for this run."""
         now = self.clock()
         with self.store.read() as tx:
-            first = mail_batches.next_alike(tx, self.digest_id, now)
+            first = mail_batches.next_rendering_key(tx, self.digest_id, now)
             pause = self.pace.rest(tx, now)
         if pause := max(pause, self.patience.pause_left(now)):
             return pause
@@ -159,7 +159,7 @@ class _Work:
     def _idle(self, now: datetime) -> float | None:
         """Nobody can be mailed now; perhaps somebody soon."""
         with self.store.read() as tx:
-            later = claims.next_try(tx, self.digest_id, now)
+            later = claims.next_attempt_at(tx, self.digest_id, now)
         if later is None or later > now + LONGEST_REST:
             return None
         # What is due but was not found is in another process's hands.
@@ -172,7 +172,7 @@ class _Work:
         [hour] = first.hours
         if hour not in self.hours:
             with self.store.read() as tx:
-                known = mail_batches.hours(tx, self.digest_id)[:MOST_HOURS]
+                known = mail_batches.pending_hours(tx, self.digest_id)[:MOST_HOURS]
             self.hours = {one: self.due(one) for one in {*known, hour}}
 
         def instant(one: SendHour) -> datetime | None:
@@ -247,7 +247,9 @@ class _Work:
             return None
         if surplus := [one.delivery_id for one in mail.readers[fitting:]]:
             with self.store.begin() as tx:
-                mail_batches.drop(tx, group.id, surplus, DeliveryState.PENDING, "", self.clock())
+                mail_batches.remove_deliveries(
+                    tx, group.id, surplus, DeliveryState.PENDING, "", self.clock()
+                )
         # Whoever slept here may have been taken for dead, and its group for lost.
         awake = self.clock() - (group.until - LEASE) < STALE
         return replace(mail, readers=mail.readers[:fitting]) if awake else None
@@ -269,7 +271,9 @@ class _Work:
                 one.id for place, one in enumerate(group.deliveries) if place in error.places
             ]
             with self.store.begin() as tx:
-                mail_batches.drop(tx, group.id, refused, DeliveryState.REJECTED, str(error), now)
+                mail_batches.remove_deliveries(
+                    tx, group.id, refused, DeliveryState.REJECTED, str(error), now
+                )
         wait = FIRST_BACKOFF if error.verdict is Verdict.UNSENT else 0.0
         self._end(group, str(error), wait)
 

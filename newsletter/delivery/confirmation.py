@@ -69,9 +69,9 @@ def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCou
             person = subscribers.find(tx, email)
             if person is None or person.state is not SubscriberState.PENDING:
                 continue
-            if suppressions.reason_for(tx, email) or signups.of(tx, email):
+            if suppressions.reason_for(tx, email) or signups.pending_request(tx, email):
                 continue
-            if not signups.ask(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
+            if not signups.request(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
                 return InvitedCount(sent, "no more may be sent in this hour")
         rubric = app.rubrics.get(person.rubric)
         title = rubric.title if rubric else person.rubric
@@ -91,5 +91,5 @@ def _after(store: Store, email: str, error: SendError) -> str:
     if error.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
         return ""
     with store.begin() as tx:
-        signups.done(tx, email)
+        signups.clear(tx, email)
     return str(error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.domain.alerts import COMPLAINTS, stops_mail
+from newsletter.domain.alerts import MAX_COMPLAINT_SHARE, stops_mail
 from newsletter.domain.bounce_codes import FIRST, GONE_SHARE
 from newsletter.mailers import Metered, Verdict
 from newsletter.store import deliveries, events, rate_limits
@@ -59,7 +59,7 @@ class MailRateLimiter:
 
     def rest(self, tx: Connection, now: datetime) -> float:
         """Seconds until a request may leave, by the limit or a pause that any process caused."""
-        return rate_limits.rest(tx, NAME, now, self._per_second)
+        return rate_limits.wait_time(tx, NAME, now, self._per_second)
 
     def _heed(self, tx: Connection, now: datetime) -> None:
         left = self._mailer.allowance if isinstance(self._mailer, Metered) else None
@@ -67,7 +67,7 @@ class MailRateLimiter:
             return
         # Good news needs writing only after bad news.
         if left.is_low or (self._told and self._told.is_low):
-            rate_limits.heed(tx, NAME, now, left)
+            rate_limits.apply_provider_limit(tx, NAME, now, left)
         self._told = left
 
 
@@ -166,7 +166,7 @@ def complaint_reason(tx: Connection, now: datetime) -> str:
         return ""
     return (
         f"{complained} readers complained on {accepted} mails in 30 days, more than "
-        f"{COMPLAINTS:.1%}: mailbox providers block such senders; find out why first"
+        f"{MAX_COMPLAINT_SHARE:.1%}: mailbox providers block such senders; find out why first"
     )
 
 

@@ -40,7 +40,7 @@ def unplanned(tx: Connection, by: datetime, zone: ZoneInfo, hour: time) -> tuple
     first = by.date() - LOOK_BACK - MEMORY
     there = digests.ids_since(tx, first)
     mailed = sorted({slug for _, slug, _, last in there if last >= by.date() - MEMORY})
-    shelves = [StoredDigests(slug, digests.frozen_since(tx, slug, first), there) for slug in mailed]
+    shelves = [StoredDigests(slug, digests.saved_since(tx, slug, first), there) for slug in mailed]
     return tuple(case for shelf in shelves for case in _on(tx, shelf, by, zone, hour))
 
 

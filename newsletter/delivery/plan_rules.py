@@ -69,7 +69,7 @@ class StoredDigests(NamedTuple):
     def parts(self, after: date, last: date) -> list[StoredDigest]:
         """The digests from one date, excluded, to another that have something to mail."""
         inside = (one for one in self.frozen if after < one.date <= last)
-        return [one for one in inside if one.kind in digest.MAILED]
+        return [one for one in inside if one.kind in digest.MAILED_KINDS]
 
 
 def due_mail_for(

@@ -99,7 +99,7 @@ def plan_due(
             ready.setdefault(turn, {})[habit] = joined_by(some.shelf, turn.last, own)
     for turn, habits in ready.items():
         with store.begin() as tx:
-            audience.alone(tx, slug)
+            audience.lock_planning(tx, slug)
             shelf = _shelf(tx, slug, now.date())
             past = shelf.before(turn.last)
             crowd = Cohort(slug, habits, shelf.since(turn.last), past, due=turn.due)
@@ -113,7 +113,7 @@ def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedD
     """
     planned: set[int] = set()
     with store.begin() as tx:
-        audience.alone(tx, slug)
+        audience.lock_planning(tx, slug)
         shelf = _shelf(tx, slug, day)
         wait = audience.schedules(tx, slug, shelf.over(day))
         for weekly in (False, True):
@@ -128,12 +128,12 @@ def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedD
             later = shelf.since(last + timedelta(days=1))
             crowd = Cohort(slug, habits, shelf.over(last), shelf.before(last), later)
             planned |= _share_out(tx, shelf, crowd, last, now, weekly=weekly)
-        return [PlannedDigest(*row) for row in deliveries.owed(tx, slug, day, planned)]
+        return [PlannedDigest(*row) for row in deliveries.digests_with_rows(tx, slug, day, planned)]
 
 
 def _shelf(tx: Connection, slug: str, day: date) -> StoredDigests:
     first = day - LOOK_BACK - MEMORY
-    return StoredDigests(slug, digests.frozen_since(tx, slug, first), digests.ids_since(tx, first))
+    return StoredDigests(slug, digests.saved_since(tx, slug, first), digests.ids_since(tx, first))
 
 
 def _share_out(
@@ -163,12 +163,12 @@ def sorted_cohort(tx: Connection, crowd: Cohort) -> tuple[Cohort, Mapping[Reader
     if not crowd.habits:
         return crowd, {}
     near = replace(crowd, past=crowd.past[:1])
-    found = audience.count(tx, near)
+    found = audience.count_positions(tx, near)
     if all(one.date or one.ahead for one in found):
         return near, found
-    return crowd, audience.count(tx, crowd)
+    return crowd, audience.count_positions(tx, crowd)
 
 
 def _summed_up(tx: Connection, parts: Iterable[StoredDigest], now: datetime) -> int:
     found = [digests.by_id(tx, part.id) for part in parts]
-    return digests.freeze(tx, merge_digests([one for one in found if one]), now)
+    return digests.save(tx, merge_digests([one for one in found if one]), now)

@@ -94,7 +94,7 @@ def deliver(
     """
     limits = limits or SendLimits()
     with store.begin() as tx:
-        claims.expire(tx, clock(), process.is_dead)
+        claims.expire_leases(tx, clock(), process.is_dead)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
         obstacle = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
@@ -191,7 +191,7 @@ class _Work:
         if pause := self.patience.pause_left(now):
             return pause
         with self.store.read() as tx:
-            due = claims.next_try(tx, self.digest_id, now)
+            due = claims.next_attempt_at(tx, self.digest_id, now)
             pause = self.pace.rest(tx, now)
         if due is None or due > now + LONGEST_REST:
             return None

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-CALM = timedelta(hours=1)
+MAIL_INTERVAL = timedelta(hours=1)
 """Between two mails about one cause."""
-REMIND = timedelta(days=7)
-MOST_NAMED = 20
+REMINDER_INTERVAL = timedelta(days=7)
+MAX_SUBJECTS = 20
 
 
 class AlertKind(StrEnum):
@@ -77,7 +77,7 @@ class Alert:
         return self.kind, re.sub(r"\d[\d.,]*", "#", self.what), self.fix
 
 
-def database(reason: str) -> Alert:
+def database_alert(reason: str) -> Alert:
     """What can't be asked of the database, nor be stored in it."""
     return Alert(
         AlertKind.DATABASE,
@@ -109,11 +109,13 @@ def due_to_report(opened: Iterable[OpenAlert], now: datetime) -> list[OpenAlert]
     rubrics that fail one after the other are one mail, or two.
     """
     waiting = list(opened)
-    recent = {one.alert.cause for one in waiting if one.told_at and now - one.told_at < CALM}
+    recent = {
+        one.alert.cause for one in waiting if one.told_at and now - one.told_at < MAIL_INTERVAL
+    }
     return [
         one
         for one in waiting
-        if (one.told_at is None or now - one.told_at >= REMIND)
+        if (one.told_at is None or now - one.told_at >= REMINDER_INTERVAL)
         and (one.not_before is None or one.not_before <= now)
         and one.alert.cause not in recent
     ]
@@ -140,10 +142,10 @@ def grouped(told: Sequence[OpenAlert]) -> list[Section]:
 def _section(same: Sequence[OpenAlert]) -> Section:
     first = same[0].alert
     subjects = list(dict.fromkeys(one.alert.subject for one in same if one.alert.subject))
-    more = len(subjects) - MOST_NAMED
+    more = len(subjects) - MAX_SUBJECTS
     return Section(
         title=first.title,
-        about=", ".join(subjects[:MOST_NAMED]) + (f" and {more} more" if more > 0 else ""),
+        about=", ".join(subjects[:MAX_SUBJECTS]) + (f" and {more} more" if more > 0 else ""),
         what=first.what,
         fix=first.fix,
         commands=tuple(dict.fromkeys(one.alert.command for one in same if one.alert.command)),
@@ -159,8 +161,8 @@ def headline(sections: Sequence[Section]) -> str:
     return f"{one.title}: {one.about}" if one.about else one.title
 
 
-COMPLAINTS = 0.003
-FEW_COMPLAINTS = 3
+MAX_COMPLAINT_SHARE = 0.003
+MIN_COMPLAINTS = 3
 """Below this number in a month their share says nothing."""
 
 
@@ -233,11 +235,11 @@ class Thresholds:
 
 def complaint_share(complained: int, accepted: int) -> float:
     """Readers who complained, by the mails they are measured by; nothing where they are few."""
-    if complained < FEW_COMPLAINTS:
+    if complained < MIN_COMPLAINTS:
         return 0.0
     return complained / accepted if accepted else 1.0
 
 
 def stops_mail(complained: int, accepted: int) -> bool:
     """Whether so many readers complained that nothing more may be mailed."""
-    return complaint_share(complained, accepted) > COMPLAINTS
+    return complaint_share(complained, accepted) > MAX_COMPLAINT_SHARE

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 from newsletter.domain.model import Announcement
 
-BEGAN = date(1991, 8, 14)
+FIRST_DAY = date(1991, 8, 14)
 """arXiv's first day."""
 EASTERN = ZoneInfo("America/New_York")
 DEADLINE = time(14, 0)
@@ -33,12 +33,12 @@ DAY = timedelta(days=1)
 
 def is_announced(day: date) -> bool:
     """True for the dates an announcement can bear: Monday to Friday, but for known holidays."""
-    return _is_weekday(day) and not holiday(day)
+    return _is_weekday(day) and not holiday_name(day)
 
 
-def holiday(day: date) -> str:
+def holiday_name(day: date) -> str:
     """Why no announcement bears the weekday `day`; the empty string where one does, as known."""
-    return deferred(day - DAY)
+    return deferral_reason(day - DAY)
 
 
 def previous(day: date) -> date:
@@ -103,7 +103,7 @@ def _eastern(day: date, clock: time) -> datetime:
     return datetime.combine(day, clock, EASTERN).astimezone(UTC)
 
 
-LISTED: dict[date, str] = {
+DEFERRED_EVENINGS: dict[date, str] = {
     date(2024, 1, 15): "Martin Luther King Jr. Day",
     date(2024, 5, 22): "deferred by arXiv",
     date(2024, 6, 19): "Juneteenth",
@@ -136,11 +136,13 @@ LISTED: dict[date, str] = {
 FRIDAY, SUNDAY = 4, 6
 
 
-def deferred(evening: date) -> str:
+def deferral_reason(evening: date) -> str:
     """Why arXiv sends nothing on an evening; the empty string where nothing is known of that."""
     if evening.weekday() == SUNDAY:
-        return LISTED.get(evening) or LISTED.get(evening - timedelta(days=2), "")
-    return "" if evening.weekday() == FRIDAY else LISTED.get(evening, "")
+        return DEFERRED_EVENINGS.get(evening) or DEFERRED_EVENINGS.get(
+            evening - timedelta(days=2), ""
+        )
+    return "" if evening.weekday() == FRIDAY else DEFERRED_EVENINGS.get(evening, "")
 
 
 class ListingEntry(NamedTuple):

@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-GAP = timedelta(minutes=10)
+POLL_INTERVAL = timedelta(minutes=10)
 """Between two looks while we wait, and between two that may agree."""
 HOUR = timedelta(hours=1)
-EAGER = timedelta(hours=3)
+FREQUENT_UNTIL = timedelta(hours=3)
 """After its hour, a batch of which nothing is there is asked for hourly.
 
 And who comes so late for the first time, and finds it there, need not see it grow.
 """
-RARE_PATIENCE = timedelta(hours=3)
+LOW_COUNT_TIMEOUT = timedelta(hours=3)
 """So long after arXiv's hour a category with far fewer papers than usual holds its rubrics."""
-NAMED_PATIENCE = timedelta(hours=2)
+MISSING_TIMEOUT = timedelta(hours=2)
 """So long we wait for papers that arXiv's list names and its API lacks, if they are many."""
-FEW = 0.05
+MISSING_TOLERATED = 0.05
 """The share of such papers for which nobody waits: they come with the next digest, as late."""
-GROWTH_PATIENCE = timedelta(hours=6)
+GROWTH_TIMEOUT = timedelta(hours=6)
 """So long we wait for a batch that does not stop growing."""
 USUAL_DAYS = 5
 """Announcements that must be known before a count can be called low."""
-COMPARED = 10
+COMPARED_DAYS = 10
 LOW_SHARE = 3
-FEWEST = 10
+MIN_USUAL = 10
 DAY = timedelta(hours=24)
 """After this, what is there is believed at one look, and nothing at all is an answer."""
 
@@ -92,11 +92,11 @@ def is_low(papers: int, past: Sequence[int]) -> bool:
         return False
     if not papers:
         return all(past[-USUAL_DAYS:])
-    usual = median(past[-COMPARED:])
-    return usual >= FEWEST and LOW_SHARE * papers < usual
+    usual = median(past[-COMPARED_DAYS:])
+    return usual >= MIN_USUAL and LOW_SHARE * papers < usual
 
 
-def after(before: Poll | None, papers: int, now: datetime, *, out: bool) -> Poll:
+def next_poll(before: Poll | None, papers: int, now: datetime, *, out: bool) -> Poll:
     """The look of now, behind the one before."""
     out_at = before.out_at if before and before.out_at else now if out else None
     if before is None:
@@ -116,28 +116,28 @@ def assess(
         return CompletedBy.DAY if sight.papers else CompletedBy.PATIENCE
     # Papers that arXiv's own list names will come, however late the whole batch is.
     if sight.low and not sight.waiting:
-        return CompletedBy.PATIENCE if _agree(look) and age >= RARE_PATIENCE else None
-    if is_filling(sight.named, sight.waiting) and out_for < NAMED_PATIENCE:
+        return CompletedBy.PATIENCE if _agree(look) and age >= LOW_COUNT_TIMEOUT else None
+    if is_filling(sight.named, sight.waiting) and out_for < MISSING_TIMEOUT:
         return None
     return _stopped(look, age, out_for)
 
 
 def _stopped(look: Poll, age: timedelta, out_for: timedelta) -> CompletedBy | None:
     """Whether the looks alone say that nothing more comes."""
-    if look.looks == 1 and age >= EAGER:
+    if look.looks == 1 and age >= FREQUENT_UNTIL:
         return CompletedBy.ONCE
     if _agree(look):
         return CompletedBy.LOOKS
-    return CompletedBy.PATIENCE if out_for >= GROWTH_PATIENCE else None
+    return CompletedBy.PATIENCE if out_for >= GROWTH_TIMEOUT else None
 
 
 def _agree(look: Poll) -> bool:
-    return look.at - look.since >= GAP
+    return look.at - look.since >= POLL_INTERVAL
 
 
 def is_filling(named: int | None, waiting: int) -> bool:
     """Whether the API lacks so many of the papers named that it must still be filling in."""
-    return waiting > FEW * (named or 0)
+    return waiting > MISSING_TOLERATED * (named or 0)
 
 
 def next_poll_at(looks: Iterable[Poll], public_from: datetime) -> datetime:
@@ -146,8 +146,8 @@ def next_poll_at(looks: Iterable[Poll], public_from: datetime) -> datetime:
     if not seen:
         return public_from
     last = max(look.at for look in seen)
-    waiting = not any(look.out_at for look in seen) and last - public_from >= EAGER
-    return last + (HOUR if waiting else GAP)
+    waiting = not any(look.out_at for look in seen) and last - public_from >= FREQUENT_UNTIL
+    return last + (HOUR if waiting else POLL_INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,8 +267,8 @@ def _reason(rubric: Rubric, score: Score) -> str:
     return " and ".join(f"{name} {value}, your bar is {bar}" for name, value, bar in below)
 
 
-MAILED = (DayKind.NORMAL, DayKind.NOTHING_MET)
-HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+MAILED_KINDS = (DayKind.NORMAL, DayKind.NOTHING_MET)
+HELD_KINDS = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 
 
 class StoredDigest(NamedTuple):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
-LITTLE = 0.2
+LOW_SHARE = 0.2
 """Below this share of its limit we go no faster than what is left lasts."""
 
 
@@ -27,7 +27,7 @@ class RateLimitStatus:
 
     @property
     def is_low(self) -> bool:
-        return self.remaining < LITTLE * self.limit
+        return self.remaining < LOW_SHARE * self.limit
 
 
 def read_rate_limit(

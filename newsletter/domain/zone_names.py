@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-LARGE = (
+SUGGESTED = (
     *("America/New_York", "America/Chicago", "America/Denver", "America/Phoenix"),
     *("America/Los_Angeles", "America/Anchorage", "Pacific/Honolulu", "America/Toronto"),
     *("America/Halifax", "America/St_Johns", "America/Mexico_City", "America/Bogota"),
@@ -30,7 +30,7 @@ LARGE = (
     *("Pacific/Noumea", "Pacific/Auckland", "Pacific/Tongatapu", "Pacific/Pago_Pago"),
 )
 """The zones that are offered: those of large populations, for each offset in use at least one."""
-SPOKEN = {
+ABBREVIATIONS = {
     "ET": ("America/New_York", "America/Toronto"),
     "CT": ("America/Chicago", "America/Mexico_City"),
     "MT": ("America/Denver", "America/Phoenix"),
@@ -47,7 +47,7 @@ SPOKEN = {
 ABBREVIATION = re.compile(r"[A-Z]{2,5}")
 OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+\-\u2212])\s*(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 WINTER, SUMMER = datetime(2026, 1, 15, 12, tzinfo=UTC), datetime(2026, 7, 15, 12, tzinfo=UTC)
-MOST_OFFERED = 4
+MAX_SUGGESTIONS = 4
 NEAR = 0.6
 
 
@@ -87,15 +87,15 @@ def _offset_fault(text: str, found: re.Match[str]) -> str:
     offset = size if found[1] == "+" else -size
     if not offset:
         return f"{text!r} is an offset, not a zone; write UTC"
-    near = [zone for zone in LARGE if _standard(zone) == offset]
+    near = [zone for zone in SUGGESTED if _standard(zone) == offset]
     hint = f"zones of that offset are {_listed(near)}" if near else "write it like Europe/Berlin"
     return f"{text!r} is an offset, not a zone: it does not say when clocks change; {hint}"
 
 
 def _meant(abbreviation: str) -> list[str]:
-    if abbreviation in SPOKEN:
-        return list(SPOKEN[abbreviation])
-    return [zone for zone in LARGE if abbreviation in _abbreviations(zone)]
+    if abbreviation in ABBREVIATIONS:
+        return list(ABBREVIATIONS[abbreviation])
+    return [zone for zone in SUGGESTED if abbreviation in _abbreviations(zone)]
 
 
 @cache
@@ -113,4 +113,4 @@ def _abbreviations(zone: str) -> frozenset[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:MOST_OFFERED])
+    return ", ".join(names[:MAX_SUGGESTIONS])

@@ -150,7 +150,7 @@ def _tell(
     tx: Connection, news: EventKind, proof: Proof, reason: str, found: InboundMail, now: datetime
 ) -> None:
     event = Event(news, proof.email, found.received_at, proof.delivery_id, reason=reason)
-    events.tell(tx, event, now, SAME_REPORT)
+    events.apply_once(tx, event, now, SAME_REPORT)
 
 
 READ = 256 * 1024

@@ -166,13 +166,13 @@ def _deal(store: Store, links: Links, sender: Sender, now: datetime) -> _Dealt |
             raise
 
     answer, trouble = run_guarded("a mail that came in", settle)
-    if failed and (not taken or retry.is_away(failed[0])):
+    if failed and (not taken or retry.is_unavailable(failed[0])):
         raise failed[0]
     if not taken:
         return None
     if trouble:
         with store.begin() as tx:
-            inbound.settle(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
+            inbound.set_state(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
     return _Dealt(answer)
 
 
@@ -189,16 +189,18 @@ def _settle(
     returned = reply.kind in {ReplyKind.BOUNCE, ReplyKind.COMPLAINT}
     if returned or bounces.is_report(mail, found, links):
         state = bounces.take(tx, links, found, mail, now)
-        inbound.settle(tx, found.id, state, None, reply.text or mail.text)
+        inbound.set_state(tx, found.id, state, None, reply.text or mail.text)
         return None
     person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
     if test or reply.kind is ReplyKind.AUTOMATIC:
-        inbound.settle(tx, found.id, InboundState.DONE, None, reply.text)
+        inbound.set_state(tx, found.id, InboundState.DONE, None, reply.text)
         return None
     if person is None or not person.email:
         # A wish of somebody whom we do not know is for a person to look into.
-        inbound.settle(tx, found.id, STATES.get(reply.kind, InboundState.REVIEW), None, reply.text)
+        inbound.set_state(
+            tx, found.id, STATES.get(reply.kind, InboundState.REVIEW), None, reply.text
+        )
         return None
     return _obey(tx, found, reply, person, now, proven=proven)
 
@@ -222,7 +224,7 @@ def _whose(
 def _answered(tx: Connection, mail: ParsedMail) -> Subscriber | None:
     named = f"{mail.header('in-reply-to')} {mail.header('references')}"
     for message_id in MESSAGE_ID.findall(named)[:MOST_NAMED]:
-        if reader_id := events.reader_of(tx, message_id):
+        if reader_id := events.subscriber_by_message_id(tx, message_id):
             return subscribers.get(tx, reader_id)
     return None
 
@@ -243,7 +245,7 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
 ) -> SentAnswer | None:
     """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
     state = STATES.get(reply.kind, InboundState.DONE)
-    inbound.settle(tx, found.id, state, person.id, reply.text)
+    inbound.set_state(tx, found.id, state, person.id, reply.text)
     hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
     if hostile or not (reply.wish or reply.may_leave):
         return None
@@ -251,7 +253,7 @@ def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
         # Leaving happens once, so its confirmation can't go back and forth between two machines.
         if not subscribers.unsubscribe(tx, person.id, "reply", now):
             return None
-        inbound.answered(tx, found.id, person.id, now)
+        inbound.mark_answered(tx, found.id, person.id, now)
         return SentAnswer("goodbye", person)
     if not inbound.may_answer(tx, found.id, person.id, now):
         return None

@@ -20,7 +20,7 @@ from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.mailers import ListName
 from newsletter.store import events, subscribers, suppressions
 from newsletter.store.events import Event
-from newsletter.store.suppressions import GRAVITY, Reason
+from newsletter.store.suppressions import SEVERITY, Reason
 
 if TYPE_CHECKING:
     import threading
@@ -86,7 +86,7 @@ def _push(store: Store, lists: SuppressionLists, theirs: array[int], stop: threa
     told, last = 0, ""
     while not stop.is_set():
         with store.read() as tx:
-            page = events.address_is_gone(tx, last)
+            page = events.departed_addresses(tx, last)
         if not page:
             break
         last = page[-1]
@@ -108,7 +108,7 @@ def _has(marks: array[int], mark: int) -> bool:
 def welcome_back(store: Store, lists: SuppressionLists, now: datetime) -> int:
     """Take those who came back a moment ago off the provider's list, before their next mail."""
     with store.read() as tx:
-        back = events.returned(tx, now - ROUNDS)
+        back = events.returning_addresses(tx, now - ROUNDS)
     for email in back:
         lists.remove(email)
     return len(back)
@@ -121,23 +121,23 @@ def pass_on_erasures(store: Store, lists: SuppressionLists | None, now: datetime
     StoreError.
     """
     with store.begin() as tx:
-        if lists is not None and suppressions.give_up(tx, now):
+        if lists is not None and suppressions.drop_old_erasures(tx, now):
             log.warning("the provider takes no erasures: erase the people of this month by hand")
     done = 0
     while True:
         with store.read() as tx:
-            emails = suppressions.waiting(tx)
+            emails = suppressions.queued_erasures(tx)
         if not emails:
             return done
         if lists is not None:
             lists.erase(emails)
         with store.begin() as tx:
-            suppressions.told(tx, emails)
+            suppressions.finish_erasures(tx, emails)
         done += len(emails)
 
 
 def _came_back(tx: Connection, name: ListName, listed: ListedAddress) -> bool:
-    return name is ListName.UNSUBSCRIBES and events.came_back(tx, listed.email, listed.at)
+    return name is ListName.UNSUBSCRIBES and events.has_returned(tx, listed.email, listed.at)
 
 
 def _learn(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
@@ -146,11 +146,11 @@ def _learn(tx: Connection, name: ListName, listed: ListedAddress, now: datetime)
         return _count(tx, listed, now)
     end = ENDS[name]
     known = suppressions.reason_for(tx, listed.email)
-    if known and GRAVITY.index(known) >= GRAVITY.index(Reason(end.value)):
+    if known and SEVERITY.index(known) >= SEVERITY.index(Reason(end.value)):
         return False
     person = subscribers.find(tx, listed.email)
     if person:
-        subscribers.withdraw(tx, person.id, end, WAY, now)
+        subscribers.end_subscription(tx, person.id, end, WAY, now)
     else:
         suppressions.suppress(tx, listed.email, Reason(end.value), WAY, now)
     return True

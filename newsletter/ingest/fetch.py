@@ -15,8 +15,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.announcements import announcement, holiday
-from newsletter.domain.completeness import DAY, GAP, HOUR, next_poll_at
+from newsletter.domain.announcements import announcement, holiday_name
+from newsletter.domain.completeness import DAY, HOUR, POLL_INTERVAL, next_poll_at
 from newsletter.errors import OperatorError
 from newsletter.ingest.late_papers import keep_versions, long_held, renew, renew_sent
 from newsletter.ingest.poll import (
@@ -46,7 +46,7 @@ class AnnouncementLate(OperatorError):
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
         self.since = announcement(day).public_from
-        self.ask_at = ask_at or self.since + GAP
+        self.ask_at = ask_at or self.since + POLL_INTERVAL
 
 
 class AnnouncementIncomplete(OperatorError):
@@ -160,8 +160,8 @@ def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, .
 
 def _public(day: date, now: datetime) -> date:
     """`day`, if its announcement is public."""
-    if holiday(day):
-        message = f"arXiv announces nothing on {day} ({holiday(day)})"
+    if holiday_name(day):
+        message = f"arXiv announces nothing on {day} ({holiday_name(day)})"
         raise NotAnnouncedError(message)
     try:
         public_from = announcement(day).public_from

@@ -18,9 +18,9 @@ from newsletter.domain.completeness import (
     FeedCheck,
     Observation,
     Poll,
-    after,
     assess,
     is_low,
+    next_poll,
 )
 from newsletter.domain.model import Announcement
 from newsletter.ingest.feed_check import FeedComparison, FeedState, KnownListings, compare
@@ -91,7 +91,7 @@ def request_for(
             categories=tuple(categories),
             history=shelf.fetches(tx, categories, day - REMEMBERED),
             looks=seen.polls_of(tx, day, now),
-            is_out=shelf.is_out(tx, day),
+            is_out=shelf.has_papers(tx, day),
             checked=checked,
             patient=patient,
         )
@@ -117,7 +117,8 @@ def poll_once(
     out = task.is_out or bool(papers) or _shown(source, window, comparison)
     counts = Counter(entry.category for entry in on_time)
     looks = {
-        name: after(task.looks.get(name), counts[name], now, out=out) for name in task.categories
+        name: next_poll(task.looks.get(name), counts[name], now, out=out)
+        for name in task.categories
     }
     whole = _whole(task, looks, comparison, now) if out else _nothing(task, comparison, now)
     held = comparison.late if comparison else ()
@@ -220,7 +221,7 @@ def window_of(tx: Connection, day: date, categories: Sequence[str]) -> Announcem
     window = announcement(day)
     start, before = window.start, previous(day)
     for _ in range(MOST_MISSED):
-        if not polls.seen_empty(tx, before, categories):
+        if not polls.polled_empty(tx, before, categories):
             break
         start, before = announcement(before).start, previous(before)
     return Announcement(day, start, window.end, window.public_from)

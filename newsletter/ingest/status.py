@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, previous
 from newsletter.domain.completeness import CompletedBy
-from newsletter.domain.digest import MAILED
+from newsletter.domain.digest import MAILED_KINDS
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
 from newsletter.ingest.poll import window_of
@@ -38,8 +38,8 @@ def with_provenance(tx: Connection, digest: Digest, lookback: timedelta) -> Dige
     """
     check = crosscheck(tx, digest.rubric, digest.date, lookback)
     coverage = replace(digest.coverage, crosscheck=check)
-    told = paper_versions.withdrawn_untold(tx, digest.rubric.slug)
-    withdrawn = tuple(told) if digest.kind in MAILED else ()
+    told = paper_versions.unreported_withdrawals(tx, digest.rubric.slug)
+    withdrawn = tuple(told) if digest.kind in MAILED_KINDS else ()
     return replace(digest, coverage=coverage, withdrawn=withdrawn)
 
 

@@ -130,7 +130,7 @@ def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime 
 
 def missing_digests(app: App, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
     with app.store.read() as tx:
-        made = digests.made_on(tx, day)
+        made = digests.rubrics_with_digest(tx, day)
     return [rubric for rubric in rubrics if rubric.slug not in made]
 
 
@@ -140,14 +140,14 @@ def rubrics_to_run(app: App, only: str | None) -> list[Rubric]:
     if only is not None:
         return [app.rubrics[only]]
     with app.store.read() as tx:
-        read = subscribers.readers(tx).keys()
+        read = subscribers.count_by_rubric(tx).keys()
     return [rubric for slug, rubric in sorted(app.rubrics.items()) if slug in read]
 
 
 def held(app: App) -> tuple[Held, ...]:
     """Who waits for a rubric that is not there or can't be read. All others are served."""
     with app.store.read() as tx:
-        read = subscribers.readers(tx)
+        read = subscribers.count_by_rubric(tx)
     lacking = sorted(read.keys() - app.rubrics.keys())
     return tuple(Held(slug, read[slug], why_missing(app.rubrics, slug)) for slug in lacking)
 
@@ -259,7 +259,7 @@ def send_deliveries(
     The trouble of one digest is in its tally and its own.
     """
     with app.store.begin() as tx:
-        claims.expire(tx, app.clock(), process.is_dead)
+        claims.expire_leases(tx, app.clock(), process.is_dead)
         counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in owed}
     if not owed:
         return {}

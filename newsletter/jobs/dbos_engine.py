@@ -89,7 +89,7 @@ class DbosEngine:
         waiting, rounds = set(ids), 0
         while waiting:
             with self._store.read() as tx:
-                ended |= tasks.endings(tx, waiting)
+                ended |= tasks.results(tx, waiting)
                 nobody = rounds == NOBODY and not reaper.alive(tx, self._clock(), self._rhythm)
             waiting -= ended.keys()
             report(len(ended), len(ids))
@@ -129,7 +129,7 @@ class DbosEngine:
     def tidy(self, now: datetime) -> None:
         """DBOS keeps every workflow for ever, with what it was given."""
         with self._store.begin() as tx:
-            tasks.forget(tx, now - KEPT)
+            tasks.delete_finished(tx, now - KEPT)
         before = (now - KEPT).isoformat()
         while old := self._client.list_workflows(
             end_time=before, limit=PAGE, load_input=False, load_output=False
@@ -189,11 +189,11 @@ class DbosEngine:
             if stop.is_set():
                 return
             with self._store.begin() as tx:
-                unit = tasks.take(tx, unit_id, gen, owner, self._clock())
+                unit = tasks.claim(tx, unit_id, gen, owner, self._clock())
             if unit:
                 ending = do(unit)
                 with self._store.begin() as tx:
-                    tasks.end(tx, unit_id, gen, owner, ending, self._clock())
+                    tasks.finish(tx, unit_id, gen, owner, ending, self._clock())
             unfinished.pop_all()
 
     def _sweep(self) -> None:
@@ -217,7 +217,7 @@ class DbosEngine:
         while self._left:
             unit_id, gen = self._left[0]
             with self._store.begin() as tx:
-                later = tasks.again(tx, unit_id, gen, self._clock())
+                later = tasks.retry(tx, unit_id, gen, self._clock())
                 self._place(tx, [later] if later else [])
             self._left.pop(0)
 

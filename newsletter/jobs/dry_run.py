@@ -41,7 +41,7 @@ def preview_cost(
 def _quote(app: App, rubric: Rubric, day: date) -> CostPreview:
     with app.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
-        readers = subscribers.readers(tx).get(rubric.slug, 0)
+        readers = subscribers.count_by_rubric(tx).get(rubric.slug, 0)
     if stored:
         return CostPreview(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
     listings = new_listings(app, rubric, day)

@@ -34,7 +34,7 @@ from newsletter.store import (
     signups,
     soft_bounces,
 )
-from newsletter.store.incidents import EVERYONE, NO_DAY, IncidentKind
+from newsletter.store.incidents import ALL_RUBRICS, NO_DAY, IncidentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,10 +137,12 @@ def read_mailbox(app: App, now: datetime) -> None:
         taken = app.mailbox.collect(take, app.links, app.stop)
     except MailboxError as fault:
         with app.store.begin() as tx:
-            incidents.record_incident(tx, IncidentKind.MAILBOX, EVERYONE, NO_DAY, str(fault), now)
+            incidents.record_incident(
+                tx, IncidentKind.MAILBOX, ALL_RUBRICS, NO_DAY, str(fault), now
+            )
         raise
     with app.store.begin() as tx:
-        incidents.resolve_incident(tx, IncidentKind.MAILBOX, EVERYONE)
+        incidents.resolve_incident(tx, IncidentKind.MAILBOX, ALL_RUBRICS)
     if taken:
         log.info("%d mails came in", taken)
 
@@ -171,19 +173,19 @@ def try_bounced_again(app: App, now: datetime) -> None:
 def forget_signups(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         signups.purge(tx, now)
-        first_mails.forget_old(tx, now)
+        first_mails.delete_old(tx, now)
 
 
 def forget_events(app: App, now: datetime) -> None:
     for kind in EventKind:
-        _in_pages(app, partial(events.forget_page, kind=kind, now=now))
+        _in_pages(app, partial(events.delete_old_page, kind=kind, now=now))
 
 
 def forget_mails(app: App, now: datetime) -> None:
     with app.store.read() as tx:
-        outlived = retention.outlived(tx, now)
+        outlived = retention.expired_digests(tx, now)
     for digest_id in outlived:
-        _in_pages(app, partial(retention.forget_page, digest_id=digest_id))
+        _in_pages(app, partial(retention.delete_page, digest_id=digest_id))
 
 
 def forget_scores(app: App, now: datetime) -> None:
@@ -195,7 +197,7 @@ def forget_scores(app: App, now: datetime) -> None:
         if not outlived:
             return
         for last in outlived:
-            _in_pages(app, partial(retention.forget_scores_page, digest_id=last))
+            _in_pages(app, partial(retention.delete_scores_page, digest_id=last))
 
 
 def _in_pages(app: App, forget: Callable[[Connection], bool]) -> None:
@@ -208,12 +210,12 @@ def _in_pages(app: App, forget: Callable[[Connection], bool]) -> None:
 
 def forget_letters(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
-        inbound.forget_old(tx, now)
+        inbound.delete_old(tx, now)
 
 
 def forget_troubles(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
-        incidents.forget_old(tx, now)
+        incidents.delete_old(tx, now)
 
 
 def forget_units(app: App, now: datetime) -> None:

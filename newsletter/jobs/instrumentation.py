@@ -13,7 +13,7 @@ from newsletter import logs
 from newsletter.domain.model import Digest, Outcome
 from newsletter.errors import OperatorError, Stopped
 from newsletter.store import StoreError, incidents
-from newsletter.store.incidents import EVERYONE, IncidentKind
+from newsletter.store.incidents import ALL_RUBRICS, IncidentKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,11 +62,11 @@ def daily_run_log(app: App) -> Iterator[None]:
         day = app.source.newest(app.clock())
         with app.store.begin() as tx:
             incidents.record_incident(
-                tx, IncidentKind.MORNING, EVERYONE, day, str(trouble), app.clock()
+                tx, IncidentKind.MORNING, ALL_RUBRICS, day, str(trouble), app.clock()
             )
         raise
     with app.store.begin() as tx:
-        incidents.resolve_incident(tx, IncidentKind.MORNING, EVERYONE)
+        incidents.resolve_incident(tx, IncidentKind.MORNING, ALL_RUBRICS)
 
 
 def record_results(app: App, day: date, issues: Iterable[tuple[str, Digest | None, str]]) -> None:

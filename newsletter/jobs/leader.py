@@ -72,7 +72,7 @@ class LeaderElection:
             leases.heartbeat(tx, self._owner, self._role, now)
             found = leases.holder(tx, MORNINGS)
             ours = self._may_take(found)
-            return ours and leases.take(tx, MORNINGS, self._owner, found, until)
+            return ours and leases.acquire(tx, MORNINGS, self._owner, found, until)
 
     def step_down(self) -> None:
         """End in good order: the next process need not wait. Raises StoreError."""

@@ -95,13 +95,13 @@ def reap(
 ) -> int:
     """Place again what is adrift; how many those were."""
     with store.read() as tx:
-        found = tasks.open_ones(tx)
+        found = tasks.open_tasks(tx)
         living = alive(tx, now, rhythm)
     lost = stalled(found, living, lambda some: waiting(some, living), now - rhythm.lost)
     placed = 0
     for one in lost:
         with store.begin() as tx:
-            later = tasks.again(tx, one.placed.id, one.placed.gen, now, lost=bool(one.owner))
+            later = tasks.retry(tx, one.placed.id, one.placed.gen, now, lost=bool(one.owner))
             if later:
                 place(tx, [later])
                 placed += 1

@@ -196,7 +196,8 @@ class DailyScheduler:
         app = self._room
         with app.store.read() as tx:
             owed = [
-                PlannedDigest(*row) for row in deliveries.unsent(tx, (app.clock() - MEMORY).date())
+                PlannedDigest(*row)
+                for row in deliveries.digests_with_pending(tx, (app.clock() - MEMORY).date())
             ]
         tallies = send_deliveries(app, owed, self._progress("serve"))
         for one in owed:

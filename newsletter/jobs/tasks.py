@@ -39,7 +39,7 @@ from newsletter.scoring.workload import (
     why_held,
 )
 from newsletter.store import digests
-from newsletter.store.mail_batches import audience, next_alike
+from newsletter.store.mail_batches import count_readers, next_rendering_key
 from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _digest(app: App, unit: Task, report: StageProgress) -> TaskResult:
     if trouble:
         return TaskResult(trouble, digest=digest)
     with app.store.begin() as tx:
-        digest_id = digests.freeze(tx, digest, app.clock())
+        digest_id = digests.save(tx, digest, app.clock())
     return TaskResult(digest=digest, digest_id=digest_id)
 
 
@@ -112,7 +112,7 @@ def _mail(app: App, unit: Task, report: StageProgress) -> TaskResult:
     digest_id, lane = int(unit.ids[0]), int(unit.ids[1])
     with app.store.read() as tx:
         digest = digests.by_id(tx, digest_id)
-        first = next_alike(tx, digest_id, app.clock())
+        first = next_rendering_key(tx, digest_id, app.clock())
         before = digests.date_before(tx, digest.rubric.slug, digest.date) if digest else None
     if digest is None:
         message = f"digest {digest_id} is not there"
@@ -171,7 +171,7 @@ def in_batches(app: App, slug: str) -> bool:
     if app.groups is None:
         return False
     with app.store.read() as tx:
-        return audience(tx, slug) > app.settings.group_audience
+        return count_readers(tx, slug) > app.settings.group_audience
 
 
 def _hours(app: App, day: date) -> Callable[[SendHour], datetime | None]:

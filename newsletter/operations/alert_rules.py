@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.domain.alerts import (
-    COMPLAINTS,
+    MAX_COMPLAINT_SHARE,
     Alert,
     AlertKind,
     Incident,
@@ -187,9 +187,10 @@ def _complaints(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         "",
         f"{seen.complained} readers reported mail as spam, of {seen.accepted:,} mails of 30 days: "
         f"{share:.2%}.",
-        f"Above {COMPLAINTS:.1%} mailbox providers block a sender, and no digest is mailed until "
-        f"the share has fallen; they ask for less than {NEAR_COMPLAINTS:.1%}. Find out whom you "
-        "mail without their wish: how were the last imported, and do they know the sender's name? "
+        f"Above {MAX_COMPLAINT_SHARE:.1%} mailbox providers block a sender, and no digest is "
+        "mailed until the share has fallen; they ask for less than "
+        f"{NEAR_COMPLAINTS:.1%}. Find out whom you mail without their wish: how were the last "
+        "imported, and do they know the sender's name? "
         "Those who complained are mailed no more:",
         "newsletter subscribers list",
     )

@@ -21,14 +21,14 @@ from weakref import WeakKeyDictionary
 from newsletter.delivery.message import notification
 from newsletter.delivery.overdue import together, unplanned
 from newsletter.domain.alerts import (
-    CALM,
+    MAIL_INTERVAL,
     DiskSpace,
     Incident,
     OpenAlert,
     Section,
     ServiceState,
     Thresholds,
-    database,
+    database_alert,
     due_to_report,
     grouped,
     headline,
@@ -117,7 +117,7 @@ def collect_state(
     """The whole state. Asks nobody but the database, the calendar and the disk."""
     with store.read() as tx:
         known = monitoring.read_mail_state(tx, now)
-        readers = subscribers.readers(tx)
+        readers = subscribers.count_by_rubric(tx)
         read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
         missed = _missed(tx, settings, read, source.newest(now), now)
         forgotten = unplanned(tx, now - HOUR, settings.zone, settings.send_at)
@@ -209,7 +209,7 @@ def _missed(
     Whether it is due by now is for the rules to say: a batch in bulk may take until then.
     """
     days = (previous(newest), newest)
-    made = monitoring.digested(tx, days)
+    made = monitoring.digests_of(tx, days)
     asked = bool(polls_of(tx, newest, now))
     found = []
     for day in days:
@@ -259,7 +259,7 @@ def _tell(app: App, now: datetime) -> None:
     Who dies in between leaves it claimed, as if it might have gone out: it is told after a while.
     """
     with app.store.begin() as tx:
-        waiting = due_to_report(alerts.opened(tx), now)
+        waiting = due_to_report(alerts.open_alerts(tx), now)
         ended = alerts.resolved_since_reported(tx)
         ours = alerts.claim(tx, waiting, now, now + DOUBTFUL_REST)
     if not ours:
@@ -271,10 +271,10 @@ def _tell(app: App, now: datetime) -> None:
         log.warning("the operator could not be told by mail: %s", error)
         if error.verdict is not Verdict.UNKNOWN:
             with app.store.begin() as tx:
-                alerts.give_back(tx, ids)
+                alerts.release_claim(tx, ids)
         return
     with app.store.begin() as tx:
-        alerts.reported(tx, ids, now)
+        alerts.mark_reported(tx, ids, now)
 
 
 def _strike(app: App, reason: str, now: datetime) -> None:
@@ -282,9 +282,9 @@ def _strike(app: App, reason: str, now: datetime) -> None:
     the memory of this process.
     """
     log.warning("%s", reason, extra={"alert": "database"})
-    found = OpenAlert(0, database(reason), now, now)
+    found = OpenAlert(0, database_alert(reason), now, now)
     silence = _silent.get(app.store)
-    if silence is None or now - silence.opened.last_seen > CALM:
+    if silence is None or now - silence.opened.last_seen > MAIL_INTERVAL:
         _silent[app.store] = _Silence(found)
         return
     silence.in_a_row += 1

@@ -43,11 +43,11 @@ def ping(app: App, now: datetime) -> None:
     if not app.settings.ping_url or now < hour + AFTER_THE_HOUR:
         return
     with app.store.read() as tx:
-        if alerts.pinged(tx, here.date()):
+        if alerts.has_ping(tx, here.date()):
             return
     newest = app.source.newest(now)
     with app.store.read() as tx:
-        owed = Owed(*monitoring.mails_of(tx, newest))
+        owed = Owed(*monitoring.count_mails(tx, newest))
     if _went_well(app, newest, now):
         sign_if_well(app, owed, now)
 
@@ -66,7 +66,7 @@ def sign_if_well(app: App, owed: Owed, now: datetime) -> None:
     last days must show that there are readers at all: a database that was lost has none.
     """
     with app.store.read() as tx:
-        lately = monitoring.arrived_since(tx, now - LATELY)
+        lately = monitoring.accepted_since(tx, now - LATELY)
         nothing = monitoring.announced_nothing(tx, app.source.newest(now))
     if owed.arrived or (not owed.mails and (lately or nothing)):
         ping_due(app, now)
@@ -95,7 +95,7 @@ def ping_due(app: App, now: datetime) -> None:
 def _went_well(app: App, newest: date, now: datetime) -> bool:
     seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
     with app.store.read() as tx:
-        made = monitoring.digested(tx, (newest,))
-        read = set(subscribers.readers(tx))
+        made = monitoring.digests_of(tx, (newest,))
+        read = set(subscribers.count_by_rubric(tx))
     wrong = {alert.kind for alert in find(seen, bounds(app.settings))}
     return bool(read) and not wrong & SPOILS and all((slug, newest) in made for slug in read)

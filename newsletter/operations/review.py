@@ -36,7 +36,7 @@ def answer_reply(
         return ReviewDecision.NOT_WAITING
     if unsubscribe and not found.subscriber_id:
         return ReviewDecision.NOBODY
-    inbound.settle(tx, letter_id, inbound.InboundState.DONE)
+    inbound.set_state(tx, letter_id, inbound.InboundState.DONE)
     if unsubscribe and found.subscriber_id:
         subscribers.unsubscribe(tx, found.subscriber_id, "reply, by the operator", now)
         return ReviewDecision.UNSUBSCRIBED

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from newsletter.scorers import BatchScorer, ScoringBatch, ScoringCall, ScoringRequest
     from newsletter.scoring.executor import ScoringLimits
     from newsletter.scoring.session import ScoringSession
-    from newsletter.store.ledger import InBatch
+    from newsletter.store.ledger import BatchedCall
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +131,8 @@ def collect(desk: ScoringSession, papers: Sequence[Paper], limits: ScoringLimits
 
 
 def _named(
-    desk: ScoringSession, waiting: list[InBatch], looks: _Looks, now: datetime, *, hurry: bool
-) -> list[InBatch]:
+    desk: ScoringSession, waiting: list[BatchedCall], looks: _Looks, now: datetime, *, hurry: bool
+) -> list[BatchedCall]:
     """The calls whose batch is known.
 
     The life of others ended between handing over and learning the name: their batch is looked for.
@@ -166,13 +166,13 @@ def _named(
     return named
 
 
-def _on_its_way(call: InBatch, now: datetime) -> bool:
+def _on_its_way(call: BatchedCall, now: datetime) -> bool:
     others = call.owner != process.process_id() and not process.is_dead(call.owner)
     return others and now < call.since + LEASE
 
 
 def _look(
-    desk: ScoringSession, calls: list[InBatch], looks: _Looks, now: datetime
+    desk: ScoringSession, calls: list[BatchedCall], looks: _Looks, now: datetime
 ) -> ScoringBatch | None:
     """None when the other side is busy, or does not know the batch (yet)."""
     batch_id, ids = calls[0].batch_id, [call.call_id for call in calls]
@@ -208,7 +208,7 @@ def _lose(desk: ScoringSession, looks: _Looks, ids: list[str], reason: str) -> N
 
 def _store(
     desk: ScoringSession,
-    calls: list[InBatch],
+    calls: list[BatchedCall],
     by_id: dict[str, Paper],
     batch: ScoringBatch,
     looks: _Looks,
@@ -228,7 +228,7 @@ def _store(
             desk.store_answer(request, call.model, call.call_id, answer, trusting=False)
 
 
-def _ours(call: InBatch, by_id: dict[str, Paper]) -> bool:
+def _ours(call: BatchedCall, by_id: dict[str, Paper]) -> bool:
     return all(paper_id in by_id for paper_id in call.papers.values())
 
 

@@ -43,7 +43,7 @@ class ScoringRateLimiter:
 
     def take(self, tx: Connection, call: ScoringCall, now: datetime) -> None:
         """Raises RateLimited: then nothing was written."""
-        if call.tokens and (wait := rate_limits.spend(tx, self._costs(call), now)):
+        if call.tokens and (wait := rate_limits.acquire_all(tx, self._costs(call), now)):
             raise RateLimited(wait)
 
     def answered(
@@ -54,7 +54,7 @@ class ScoringRateLimiter:
             used = answer.usage.input_tokens + answer.usage.cache_write_tokens
             rate_limits.reconcile(tx, self._costs(call)[1], used)
         for name, left in answer.left.items():
-            rate_limits.heed(tx, NAMES[name], now, left)
+            rate_limits.apply_provider_limit(tx, NAMES[name], now, left)
 
     def failed(self, tx: Connection, call: ScoringCall, error: ScorerError, now: datetime) -> None:
         if call.tokens:

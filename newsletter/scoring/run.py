@@ -24,7 +24,7 @@ from newsletter.scoring.session import ScoringSession
 from newsletter.scoring.triage import LATEST, order
 from newsletter.store import ledger
 from newsletter.store.ledger import Account, Budget
-from newsletter.store.scores import known, learnt_from
+from newsletter.store.scores import known, training_papers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def likeliest_first(
         read = known(tx, account, [paper.id for paper in papers])[1]
         if all(paper.id in read for paper in papers):
             return list(papers)
-        past, wanted = learnt_from(tx, account, rubric.relevance, rubric.novelty, LATEST)
+        past, wanted = training_papers(tx, account, rubric.relevance, rubric.novelty, LATEST)
     today = {paper.id for paper in papers}
     return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)
 

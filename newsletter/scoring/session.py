@@ -23,7 +23,7 @@ from newsletter.scorers import (
 )
 from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
 from newsletter.store import ledger, scores
-from newsletter.store.answer_file import AnswerFile, Spared
+from newsletter.store.answer_file import AnswerFile, SavedAnswer
 from newsletter.store.retry import retry_while_unavailable
 
 if TYPE_CHECKING:
@@ -91,13 +91,13 @@ class ScoringSession:
         with self.turn, self.store.begin() as tx:
             yield tx
 
-    def recover(self, papers: Sequence[Paper]) -> scores.Known:
+    def recover(self, papers: Sequence[Paper]) -> scores.KnownScores:
         """Take up what an earlier life left: parse the stored answers, give up the unanswered."""
         by_id = {paper.id: paper for paper in papers}
         self._take_up_spared()
         with self._writing() as tx:
-            ledger.bury(tx, self.account, self.clock(), process.is_dead)
-            for row in ledger.unread(tx, self.account):
+            ledger.mark_dead_calls_lost(tx, self.account, self.clock(), process.is_dead)
+            for row in ledger.unparsed_answers(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
                     request = self.as_asked(row.papers, by_id, row.reading)
                     reading = self.scorer.read(request, row.model, row.raw)
@@ -110,7 +110,7 @@ class ScoringSession:
         if spare and (held := spare.held()):
             with self._writing() as tx:
                 for one in held:
-                    ledger.found(tx, one.call_id, one.raw, one.usage, self.clock())
+                    ledger.recover_answer(tx, one.call_id, one.raw, one.usage, self.clock())
             spare.clear(len(held))
 
     def _spare(self) -> AnswerFile | None:
@@ -201,7 +201,7 @@ class ScoringSession:
         """Buy nothing more, and keep what was bought where it needs no room."""
         self.unstored.set()
         spare = self._spare()
-        if spare and spare.put(Spared(call_id, answer.raw, answer.usage)):
+        if spare and spare.put(SavedAnswer(call_id, answer.raw, answer.usage)):
             log.warning("an answer is set aside; it is taken up when scoring begins again")
 
     def _store(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
@@ -210,13 +210,13 @@ class ScoringSession:
             if asked:
                 self.pace.answered(tx, asked, answer, self.clock())
 
-    def in_batches(self) -> list[ledger.InBatch]:
+    def in_batches(self) -> list[ledger.BatchedCall]:
         with self.store.read() as tx:
-            return ledger.in_batches(tx, self.account)
+            return ledger.batched_calls(tx, self.account)
 
     def submitted(self, call_ids: Sequence[str], batch_id: str) -> None:
         with self._writing() as tx:
-            ledger.submitted(tx, call_ids, batch_id)
+            ledger.set_batch_id(tx, call_ids, batch_id)
 
     def free(self, call_ids: Sequence[str], reason: str) -> None:
         with self._writing() as tx:
@@ -231,7 +231,7 @@ class ScoringSession:
     def batches(self, since: datetime) -> set[str]:
         """The ids of all batches from then on that the ledger knows."""
         with self.store.read() as tx:
-            return ledger.batches(tx, since)
+            return ledger.known_batch_ids(tx, since)
 
     def believe(self, reading: int, found: Mapping[str, Score]) -> None:
         """Store scores that were doubted, when asking again brought nothing better."""
@@ -240,7 +240,7 @@ class ScoringSession:
 
     def refuse(self, reading: int, paper: Paper, outcome: Outcome) -> None:
         with self._writing() as tx:
-            scores.refuse(tx, self.account, reading, paper.id, outcome, self.scorer.name)
+            scores.keep_outcome(tx, self.account, reading, paper.id, outcome, self.scorer.name)
 
     def usage(self) -> tuple[Usage, ...]:
         with self.store.read() as tx:

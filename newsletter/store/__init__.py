@@ -116,7 +116,7 @@ class Store:
             _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            database_role.settle(connection)
+            database_role.record_home(connection)
 
     def is_new(self) -> bool:
         """Whether nothing was ever stored in it: for SQLite no file, or one without our tables."""
@@ -148,7 +148,7 @@ class Store:
         from newsletter.store import database_role
 
         with self.read() as connection:
-            why = database_role.why_closed(connection)
+            why = database_role.unusable_reason(connection)
         if why:
             message = f"the database can't be used: {why}"
             raise StoreError(message)
@@ -158,7 +158,7 @@ class Store:
         from newsletter.store import database_role
 
         with self.read() as connection:
-            moved = database_role.why_moved(connection)
+            moved = database_role.moved_reason(connection)
         if moved:
             raise StoreError(moved)
 

@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Update
 
-QUIET = timedelta(minutes=12)
+CLEARED_AFTER = timedelta(minutes=12)
 """Not seen for so long it is over. A run takes a halt back while it tries anew: one look in which
 it is missing says nothing."""
 
 
 def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[OpenAlert], int]:
     """Keep what is wrong now, and end what is not any more; the new ones, and how many ended."""
-    known = {one.alert.key: one for one in opened(tx)}
+    known = {one.alert.key: one for one in open_alerts(tx)}
     wanted = {one.key: one for one in found}
     for key, one in wanted.items():
         if key in known:
-            tx.execute(update(alert).where(alert.c.id == known[key].id).values(_words(one, now)))
+            tx.execute(update(alert).where(alert.c.id == known[key].id).values(_columns(one, now)))
         else:
-            row = {"key": key, "kind": one.kind.label, "first_seen": now, **_words(one, now)}
+            row = {"key": key, "kind": one.kind.label, "first_seen": now, **_columns(one, now)}
             tx.execute(insert(tx, alert).values(row).on_conflict_do_nothing())
     ended = tx.execute(
         update(alert)
-        .where(alert.c.cleared_at.is_(None), alert.c.last_seen < now - QUIET)
+        .where(alert.c.cleared_at.is_(None), alert.c.last_seen < now - CLEARED_AFTER)
         .values(cleared_at=now)
     )
-    fresh = [one for one in opened(tx) if one.alert.key not in known]
+    fresh = [one for one in open_alerts(tx) if one.alert.key not in known]
     return fresh, ended.rowcount
 
 
-def opened(tx: Connection) -> list[OpenAlert]:
+def open_alerts(tx: Connection) -> list[OpenAlert]:
     """Everything that is not over, the oldest first."""
     query = select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.first_seen)
-    return [_opened(row) for row in tx.execute(query.order_by(alert.c.id))]
+    return [_open_alert(row) for row in tx.execute(query.order_by(alert.c.id))]
 
 
-def since(tx: Connection, when: datetime) -> list[OpenAlert]:
+def open_since(tx: Connection, when: datetime) -> list[OpenAlert]:
     """What was open at any time from then on, the oldest first."""
     still = alert.c.cleared_at.is_(None) | (alert.c.cleared_at >= when)
     query = select(alert).where(still).order_by(alert.c.first_seen, alert.c.id)
-    return [_opened(row) for row in tx.execute(query)]
+    return [_open_alert(row) for row in tx.execute(query)]
 
 
 def resolved_since_reported(tx: Connection) -> list[OpenAlert]:
@@ -60,7 +60,7 @@ def resolved_since_reported(tx: Connection) -> list[OpenAlert]:
     if last is None:
         return []
     query = select(alert).where(alert.c.told_at.is_not(None), alert.c.cleared_at >= last)
-    return [_opened(row) for row in tx.execute(query.order_by(alert.c.cleared_at, alert.c.id))]
+    return [_open_alert(row) for row in tx.execute(query.order_by(alert.c.cleared_at, alert.c.id))]
 
 
 def claim(
@@ -81,11 +81,11 @@ def _as_read(one: OpenAlert, now: datetime) -> Update:
     return update(alert).where(alert.c.id == one.id, alert.c.cleared_at.is_(None), free, same)
 
 
-def reported(tx: Connection, ids: Sequence[int], now: datetime) -> None:
+def mark_reported(tx: Connection, ids: Sequence[int], now: datetime) -> None:
     tx.execute(update(alert).where(alert.c.id.in_(ids)).values(told_at=now, not_before=None))
 
 
-def give_back(tx: Connection, ids: Sequence[int]) -> None:
+def release_claim(tx: Connection, ids: Sequence[int]) -> None:
     """They were not told after all; the next round may."""
     tx.execute(update(alert).where(alert.c.id.in_(ids)).values(not_before=None))
 
@@ -100,7 +100,7 @@ def count_open(tx: Connection) -> dict[str, int]:
     return {row.kind: row[1] for row in tx.execute(query)}
 
 
-def pinged(tx: Connection, day: date) -> bool:
+def has_ping(tx: Connection, day: date) -> bool:
     return tx.scalar(select(ping.c.at).where(ping.c.day == day)) is not None
 
 
@@ -108,7 +108,7 @@ def keep_ping(tx: Connection, day: date, now: datetime) -> None:
     tx.execute(insert(tx, ping).values(day=day, at=now).on_conflict_do_nothing())
 
 
-def _words(one: Alert, now: datetime) -> dict[str, Any]:
+def _columns(one: Alert, now: datetime) -> dict[str, Any]:
     """Subject and key bear names of our own files; the rest may quote what others answered."""
     return {
         "subject": one.subject,
@@ -123,7 +123,7 @@ def _storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
-def _opened(row: Row[Any]) -> OpenAlert:
+def _open_alert(row: Row[Any]) -> OpenAlert:
     return OpenAlert(
         id=row.id,
         alert=Alert(AlertKind[row.kind.upper()], row.subject, row.what, row.fix, row.command),

@@ -28,7 +28,7 @@ SIZE = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Spared:
+class SavedAnswer:
     """An answer that was paid for, and the call that it belongs to."""
 
     call_id: str
@@ -52,7 +52,7 @@ class AnswerFile:
         except OSError as error:
             log.warning("no room is set aside for answers at %s: %s", self._path, error.strerror)
 
-    def put(self, one: Spared) -> bool:
+    def put(self, one: SavedAnswer) -> bool:
         """Keep an answer; whether it is on the disk now."""
         given = {
             "call": one.call_id,
@@ -72,7 +72,7 @@ class AnswerFile:
             return False
         return True
 
-    def held(self) -> list[Spared]:
+    def held(self) -> list[SavedAnswer]:
         """What was set aside and not taken up yet."""
         try:
             with self._opened() as file:
@@ -105,7 +105,7 @@ def _lines(file: int) -> bytes:
     return written[: written.rfind(b"\n") + 1]
 
 
-def _read(line: bytes) -> Spared:
+def _read(line: bytes) -> SavedAnswer:
     given = json.loads(line)
     usage = Usage(**given["usage"]) if given["usage"] else None
-    return Spared(given["call"], b64decode(given["raw"]), usage)
+    return SavedAnswer(given["call"], b64decode(given["raw"]), usage)

@@ -101,7 +101,7 @@ def taken_at(file: Path) -> datetime | None:
     return datetime.fromisoformat(found[0]).replace(tzinfo=UTC) if found else None
 
 
-def put_back_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
+def restore_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
     """Copy `file` to where the database belongs; what stood there is kept beside it, and named."""
     path = Path(str(url.database))
     aside = None
@@ -124,7 +124,7 @@ def put_back_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
     return aside
 
 
-def put_back_postgres(url: URL, file: Path) -> None:
+def restore_postgres(url: URL, file: Path) -> None:
     """Read a dump into an empty database, whole or not at all."""
     if not file.is_file():
         message = f"there is no backup {file}"
@@ -139,7 +139,7 @@ def put_back_postgres(url: URL, file: Path) -> None:
     )
 
 
-def take_up(store: Store, taken: datetime | None, now: datetime, *, hold: bool) -> int:
+def activate(store: Store, taken: datetime | None, now: datetime, *, hold: bool) -> int:
     """Make a database that was put back the live one; answer how many mails are held.
 
     `taken` is when it was saved; None where it says so itself. Raises StoreError otherwise.

@@ -140,13 +140,13 @@ def claim(
     transaction that claims. Commit before the first request leaves. `slowly`: of first mails to
     imported addresses only as many as may leave.
     """
-    claimed, skipped = choose(tx, digest_id, now, limit, slowly=slowly)
+    claimed, skipped = select_pending(tx, digest_id, now, limit, slowly=slowly)
     if claimed:
-        start(tx, [one.id for one in claimed], now, owner=owner, until=until, mailer=mailer)
+        mark_sending(tx, [one.id for one in claimed], now, owner=owner, until=until, mailer=mailer)
     return claimed, skipped
 
 
-def choose(
+def select_pending(
     tx: Connection,
     digest_id: int,
     now: datetime,
@@ -167,7 +167,7 @@ def choose(
         tx.execute(_SKIP, skip)
     mailed = [row for row in rows if not _obstacle(row)]
     if any(row.unmailed for row in mailed):
-        mailed = _let_first_mails(tx, digest_id, mailed, now, slowly=slowly)
+        mailed = _limit_first_mails(tx, digest_id, mailed, now, slowly=slowly)
     if tries := [row.id for row in mailed if row.state_reason == soft_bounces.TRY]:
         soft_bounces.start_try(tx, tries, now)
     sending = DeliveryState.SENDING
@@ -178,24 +178,24 @@ def choose(
     return chosen, len(skip)
 
 
-def _let_first_mails(
+def _limit_first_mails(
     tx: Connection, digest_id: int, rows: Sequence[Row[Any]], now: datetime, *, slowly: bool
 ) -> list[Row[Any]]:
     """The rows without the first mails that have to wait."""
     if not slowly:
         return list(rows)
     new = [row.unmailed for row in rows if row.unmailed]
-    left = first_mails.left(tx, digest_id, now)
+    left = first_mails.remaining(tx, digest_id, now)
     leaving = new if left is None else new[:left]
     if leaving:
-        first_mails.mailed(tx, leaving, now)
+        first_mails.mark_sent(tx, leaving, now)
     if len(leaving) < len(new):
-        first_mails.hold(tx, digest_id, now)
+        first_mails.postpone(tx, digest_id, now)
     waiting = set(new[len(leaving) :])
     return [row for row in rows if row.unmailed not in waiting]
 
 
-def start(
+def mark_sending(
     tx: Connection,
     ids: Sequence[str],
     now: datetime,
@@ -243,7 +243,7 @@ def _change(outcome: SendOutcome, now: datetime) -> dict[str, object]:
     }
 
 
-def expire(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int:
+def expire_leases(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int:
     """Rows that somebody stopped sending become `unknown`: never `pending`, it may be out."""
     sending = delivery.c.state == DeliveryState.SENDING
     owners = tx.scalars(select(delivery.c.lease_owner).where(sending).distinct()).all()
@@ -258,7 +258,7 @@ def expire(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int
     ).rowcount
 
 
-def next_try(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
+def next_attempt_at(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
     """When the first waiting row may be sent: `now` or later; None where none waits."""
     due = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type))
     query = select(func.min(due, type_=delivery.c.not_before.type)).where(
@@ -268,16 +268,16 @@ def next_try(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
     return max(first, now) if first else None
 
 
-def in_files(tx: Connection, digest_ids: Collection[int]) -> int:
+def count_outbox_only(tx: Connection, digest_ids: Collection[int]) -> int:
     """How many readers who may be mailed have these digests as a file of the outbox alone."""
-    return tx.scalar(select(func.count()).where(*_in_files(digest_ids))) or 0
+    return tx.scalar(select(func.count()).where(*_outbox_only(digest_ids))) or 0
 
 
-def reopen_files(tx: Connection, digest_ids: Collection[int], now: datetime) -> None:
+def requeue_outbox_only(tx: Connection, digest_ids: Collection[int], now: datetime) -> None:
     """What lies in files alone is mailed after all."""
     tx.execute(
         update(delivery)
-        .where(*_in_files(digest_ids))
+        .where(*_outbox_only(digest_ids))
         .values(
             state=DeliveryState.PENDING.value,
             reason="it was in files alone",
@@ -289,7 +289,7 @@ def reopen_files(tx: Connection, digest_ids: Collection[int], now: datetime) -> 
     )
 
 
-def _in_files(digest_ids: Collection[int]) -> tuple[ColumnElement[bool], ...]:
+def _outbox_only(digest_ids: Collection[int]) -> tuple[ColumnElement[bool], ...]:
     active = select(subscriber.c.id).where(
         subscriber.c.id == delivery.c.subscriber_id,
         subscriber.c.state == SubscriberState.ACTIVE,
@@ -308,7 +308,7 @@ def failures(tx: Connection, delivery_id: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnknownDelivery:
     """A mail that may or may not have gone out: shown to the operator, who may know more."""
 
     id: str
@@ -319,7 +319,7 @@ class Doubt:
     since: datetime
 
 
-def doubts(tx: Connection, most: int | None = None) -> list[Doubt]:
+def unknown_deliveries(tx: Connection, most: int | None = None) -> list[UnknownDelivery]:
     """`unknown` rows, the oldest first; all of them, or `most`."""
     query = (
         select(
@@ -335,7 +335,7 @@ def doubts(tx: Connection, most: int | None = None) -> list[Doubt]:
         .order_by(delivery.c.changed_at, delivery.c.id)
         .limit(most)
     )
-    return [Doubt(*row) for row in tx.execute(query)]
+    return [UnknownDelivery(*row) for row in tx.execute(query)]
 
 
 def resolve(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PAGE = 2000
 BITS = 128
-SILENCE = timedelta(minutes=5)
+STALLED_AFTER = timedelta(minutes=5)
 """A process that was last heard of before that is taken for dead."""
 
 
@@ -67,7 +67,7 @@ def copy(source: Store, target: Store, now: datetime, report: StageProgress) -> 
     here = describe(source)
     _begin(target, tables, here, now)
     with source.read() as look:
-        _as_one_look(look)
+        _use_one_snapshot(look)
         for place, table in enumerate(tables):
             _copy_table(look, target, tables[place:], report)
             _set_sequence(target, table)
@@ -90,7 +90,7 @@ def describe(store: Store) -> str:
     return f"{url.get_backend_name()} {place}"
 
 
-def at_work(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> str:
+def active_processes(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> str:
     """Which processes serve, or are in the middle of a mail or a paid call; empty where none is."""
     mailing = select(delivery.c.lease_owner).where(
         delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until >= now
@@ -98,7 +98,7 @@ def at_work(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> st
     asking = select(call.c.owner).where(
         call.c.state == "intent", call.c.batch_id.is_(None), call.c.lease_until >= now
     )
-    serving = (one.owner for one in leases.workers(tx) if one.seen >= now - SILENCE)
+    serving = (one.owner for one in leases.workers(tx) if one.seen >= now - STALLED_AFTER)
     owners = {*tx.scalars(mailing.distinct()), *tx.scalars(asking.distinct()), *serving}
     alive = {"/".join(owner.split("/")[:2]) for owner in owners if owner and not is_gone(owner)}
     return ", ".join(sorted(alive))
@@ -121,7 +121,7 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
         database_role.record_fact(tx, DatabaseFactKind.COPYING, DatabaseFact(here, now))
 
 
-def _as_one_look(tx: Connection) -> None:
+def _use_one_snapshot(tx: Connection) -> None:
     """All reads see one moment. A read of SQLite always does."""
     if tx.dialect.name == "postgresql":
         tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -159,7 +159,7 @@ def _verify(
 ) -> list[CopiedTable]:
     copied = []
     with source.read() as look, target.read() as copy:
-        _as_one_look(look)
+        _use_one_snapshot(look)
         for place, table in enumerate(tables, 1):
             wanted = _sum(_rows(look, select(table)))
             found = _sum(_rows(copy, select(table)))
@@ -189,12 +189,12 @@ def _rows(tx: Connection, query: Select[Any]) -> Iterator[Values]:
     for row in tx.execute(query, execution_options={"yield_per": PAGE}):
         values = tuple(row)
         if "\0" in "".join([value for value in values if isinstance(value, str)]):
-            yield tuple(_plain(value) for value in values)
+            yield tuple(_without_nul(value) for value in values)
         else:
             yield values
 
 
-def _plain(value: object) -> object:
+def _without_nul(value: object) -> object:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 

@@ -58,7 +58,7 @@ def take_over(tx: Connection, now: datetime) -> None:
     record_fact(tx, DatabaseFactKind.HOME, DatabaseFact(_place(tx), now))
 
 
-def settle(tx: Connection) -> None:
+def record_home(tx: Connection) -> None:
     """Remember where PostgreSQL keeps it, when its tables were just made."""
     if tx.dialect.name == "postgresql" and DatabaseFactKind.HOME not in stored_facts(tx):
         record_fact(
@@ -68,7 +68,7 @@ def settle(tx: Connection) -> None:
         )
 
 
-def why_closed(tx: Connection) -> str:
+def unusable_reason(tx: Connection) -> str:
     """Why nobody may work with this database as it is, and what to do; empty when all is well."""
     facts = stored_facts(tx)
     if half := facts.get(DatabaseFactKind.COPYING):
@@ -90,7 +90,7 @@ def why_closed(tx: Connection) -> str:
     return ""
 
 
-def why_moved(tx: Connection) -> str:
+def moved_reason(tx: Connection) -> str:
     """Why no mail may leave from this database; empty when all is well."""
     moved = stored_facts(tx).get(DatabaseFactKind.MOVED)
     if moved is None:

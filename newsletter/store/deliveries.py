@@ -42,7 +42,7 @@ MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscri
 MAY_BE_MAILED = and_(
     subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None)
 )
-GONE = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
+HARD_BOUNCES = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Audience:
     excluded: dict[str, int] = field(default_factory=dict)
 
 
-def make_rows(
+def create_rows(
     tx: Connection,
     digest_id: int,
     chosen: ColumnElement[bool],
@@ -74,11 +74,11 @@ def make_rows(
         "now": now,
         "made_after": now - retention.MAILED,
     }
-    tx.execute(_filling(tx.dialect.name, chosen, state, reason), {**given, **said})
+    tx.execute(_create_statement(tx.dialect.name, chosen, state, reason), {**given, **said})
 
 
 @lru_cache(maxsize=64)  # To build it takes longer than to fill a small house.
-def _filling(
+def _create_statement(
     dialect: str,
     chosen: ColumnElement[bool],
     state: ColumnElement[str],
@@ -160,7 +160,7 @@ def hard_bounces(tx: Connection, digest_id: int) -> int:
             .limit(bounce_codes.FIRST)
         )
         first += [(row.id, row.fate) for row in tx.execute(query)]
-    gone = sum(fate in GONE for _, fate in sorted(first)[: bounce_codes.FIRST])
+    gone = sum(fate in HARD_BOUNCES for _, fate in sorted(first)[: bounce_codes.FIRST])
     if not gone or not bounce_codes.too_many_gone(gone, sum(count(tx, digest_id).values())):
         return 0
     query = select(mailing.c.unrestrained).where(mailing.c.digest_id == digest_id)
@@ -182,7 +182,7 @@ def halted(tx: Connection) -> list[tuple[str, date, str]]:
     return [(rubric, day, reason) for rubric, day, reason in tx.execute(query)]
 
 
-def owed(
+def digests_with_rows(
     tx: Connection, rubric: str, day: date, others: Collection[int]
 ) -> list[tuple[int, str, date]]:
     """Id, rubric and date of the digests of that last date that anybody is, or was, owed; and of
@@ -194,20 +194,20 @@ def owed(
     return [tuple(row) for row in tx.execute(query.order_by(digest.c.since.desc()))]
 
 
-class Dated(NamedTuple):
+class DigestRef(NamedTuple):
     """A digest that has deliveries, and whose it is."""
 
     digest_id: int
     slug: str
 
 
-def of_date(tx: Connection, day: date) -> list[Dated]:
+def digests_of_date(tx: Connection, day: date) -> list[DigestRef]:
     """The digests of that last date that anybody was owed."""
     query = select(digest.c.id, digest.c.rubric).where(digest.c.date == day, _has_row())
-    return [Dated(*row) for row in tx.execute(query.order_by(digest.c.id))]
+    return [DigestRef(*row) for row in tx.execute(query.order_by(digest.c.id))]
 
 
-def unsent(tx: Connection, first: date) -> list[tuple[int, str, date]]:
+def digests_with_pending(tx: Connection, first: date) -> list[tuple[int, str, date]]:
     """Id, rubric and date of the digests from a date on that have mail to be sent."""
     query = select(digest.c.id, digest.c.rubric, digest.c.date).where(
         digest.c.date >= first, _has_row(delivery.c.state == DeliveryState.PENDING.value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
 
-from newsletter.domain.digest import HELD, StoredDigest
+from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import DayKind
 from newsletter.store import StoreError, paper_versions, search
 from newsletter.store.search import CODEC
@@ -46,14 +46,14 @@ class DigestSummary:
     at: datetime
 
 
-def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
+def save(tx: Connection, digest: Digest, now: datetime) -> int:
     """Store a digest and what it covers; answer its id.
 
     Where this rubric has a digest of these dates already, that one stands and its id is answered.
     One of several dates covers no paper and costs nothing: those it is made of do.
     Raises ValueError for a day that is held: its papers must come again in a make-up issue.
     """
-    if digest.kind in HELD:
+    if digest.kind in HELD_KINDS:
         message = f"a day of kind {digest.kind.value!r} is held, not frozen"
         raise ValueError(message)
     slug = digest.rubric.slug
@@ -74,7 +74,7 @@ def freeze(tx: Connection, digest: Digest, now: datetime) -> int:
     if digest_id is not None:
         if digest.since is None:
             _cover(tx, digest, digest_id)
-            paper_versions.tell(tx, slug, digest_id, digest.withdrawn)
+            paper_versions.record_notices(tx, slug, digest_id, digest.withdrawn)
             search.add(tx, digest_id, digest)
         return digest_id
     there = select(digest_table.c.id).where(
@@ -148,9 +148,9 @@ def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     return [_digest(key, body) for key, body in tx.execute(query)]
 
 
-def frozen_since(tx: Connection, slug: str, first: date) -> list[StoredDigest]:
+def saved_since(tx: Connection, slug: str, first: date) -> list[StoredDigest]:
     """A rubric's digests from a date on, the oldest first."""
-    rows = tx.execute(_FROZEN_SINCE, {"slug": slug, "first": first})
+    rows = tx.execute(_SAVED_SINCE, {"slug": slug, "first": first})
     return [StoredDigest(row.id, row.date, DayKind(row.kind), row.at) for row in rows]
 
 
@@ -178,20 +178,20 @@ def date_before(tx: Connection, slug: str, day: date) -> date | None:
     return tx.scalars(query.order_by(digest_table.c.date.desc()).limit(1)).first()
 
 
-def made_on(tx: Connection, day: date) -> set[str]:
+def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
     """The rubrics that have their digest of a date."""
     query = select(digest_table.c.rubric).where(digest_table.c.date == day, _OF_ONE_DATE)
     return set(tx.scalars(query))
 
 
-def editions(tx: Connection, limit: int, slug: str | None = None) -> list[DigestSummary]:
+def summaries(tx: Connection, limit: int, slug: str | None = None) -> list[DigestSummary]:
     """The last digests in short, the newest date first; of all rubrics unless one is named."""
     columns = [digest_table.c[name] for name in DigestSummary.__slots__]
     query = select(*columns).where(_OF_ONE_DATE)
     query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
     if slug is not None:
         query = query.where(digest_table.c.rubric == slug)
-    return [_edition(row) for row in tx.execute(query.limit(limit))]
+    return [_summary(row) for row in tx.execute(query.limit(limit))]
 
 
 def judged_days(tx: Connection, slug: str, limit: int) -> list[tuple[int, int]]:
@@ -207,7 +207,7 @@ def judged_days(tx: Connection, slug: str, limit: int) -> list[tuple[int, int]]:
     return [(row.picks, row.scanned) for row in tx.execute(query)]
 
 
-def _edition(row: Row[Any]) -> DigestSummary:
+def _summary(row: Row[Any]) -> DigestSummary:
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name for a row as mapping
     fields["kind"] = DayKind(fields["kind"])
     return DigestSummary(**fields)
@@ -233,7 +233,7 @@ def _digest(key: int, body: str) -> Digest:
 
 
 # Asked at each wake-up for each rubric: they are built once.
-_FROZEN_SINCE = (
+_SAVED_SINCE = (
     select(*(digest_table.c[name] for name in StoredDigest._fields))
     .where(
         digest_table.c.rubric == bindparam("slug"),

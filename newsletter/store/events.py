@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, delete, func, select, update
 
 from newsletter.domain.addresses import canonical, fingerprint
-from newsletter.domain.alerts import FEW_COMPLAINTS
+from newsletter.domain.alerts import MIN_COMPLAINTS
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store import mail_batches, soft_bounces, subscribers, suppressions
 from newsletter.store.soft_bounces import BY_BOUNCES
@@ -41,7 +41,7 @@ DEPARTURES_PAGE = 1000
 GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED)
 
 
-def address_is_gone(tx: Connection, after: str = "") -> list[str]:
+def departed_addresses(tx: Connection, after: str = "") -> list[str]:
     """Addresses of those who left, or complained, and are not erased: the next page `after` one."""
     query = select(subscriber.c.email).where(
         subscriber.c.state.in_(GONE),
@@ -51,13 +51,13 @@ def address_is_gone(tx: Connection, after: str = "") -> list[str]:
     return list(tx.scalars(query.order_by(subscriber.c.email_key).limit(DEPARTURES_PAGE)))
 
 
-def returned(tx: Connection, since: datetime) -> list[str]:
+def returning_addresses(tx: Connection, since: datetime) -> list[str]:
     """The addresses of those who asked for mail after `since`."""
     query = select(subscriber.c.email).where(_asked_after(since))
     return list(tx.scalars(query.order_by(subscriber.c.email_key)))
 
 
-def came_back(tx: Connection, email: str, since: datetime) -> bool:
+def has_returned(tx: Connection, email: str, since: datetime) -> bool:
     """Whether the reader of an address asked for mail after `since`."""
     query = select(subscriber.c.id).where(
         subscriber.c.email_key == canonical(email), _asked_after(since)
@@ -113,7 +113,7 @@ ENDS = {
 """What ends a reader, and why the address is not mailed: what its owner can take back."""
 BOUNCES = (EventKind.SOFT_BOUNCE, EventKind.REPORTED_BOUNCE, EventKind.HARD_BOUNCE)
 # In rising gravity: the fate of a mail is the gravest news of it.
-GRAVITY = tuple(EventKind)
+SEVERITY = tuple(EventKind)
 
 
 def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
@@ -124,14 +124,14 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
     """
     fresh = [one for one in told if _keep(tx, one, now)]
     for delivery_id in sorted({one.delivery_id for one in fresh if one.delivery_id}):
-        _tell_delivery(tx, delivery_id, now)
+        _update_delivery(tx, delivery_id, now)
     for one in {(one.delivery_id, one.smtp_id): one for one in fresh if one.delivery_id}.values():
-        _name(tx, one)
+        _set_message_id(tx, one)
     for group_id in dict.fromkeys(one.group_id for one in fresh if one.group_id):
-        mail_batches.proven(tx, group_id, now)
+        mail_batches.accept_by_event(tx, group_id, now)
     about = {(canonical(one.email), one.kind): one for one in fresh}
     for _, one in sorted(about.items(), key=lambda item: item[0][0]):
-        _tell_subscriber(tx, one, now)
+        _update_subscriber(tx, one, now)
     return len(fresh)
 
 
@@ -142,7 +142,7 @@ def pages(told: Iterable[Event]) -> Iterator[list[Event]]:
         yield ordered[start : start + TOLD]
 
 
-def reader_of(tx: Connection, message_id: str) -> str | None:
+def subscriber_by_message_id(tx: Connection, message_id: str) -> str | None:
     """Whose mail it is that left in a group and that SendGrid gave this Message-ID."""
     return tx.scalar(select(delivery.c.subscriber_id).where(delivery.c.message_id == message_id))
 
@@ -158,7 +158,7 @@ def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
             event.c.kind == EventKind.COMPLAINT, event.c.at >= since
         )
     )
-    if not complained or complained < FEW_COMPLAINTS:
+    if not complained or complained < MIN_COMPLAINTS:
         return complained or 0, 0
     made = select(digest.c.id).where(digest.c.at >= since)
     accepted = tx.scalar(
@@ -169,7 +169,7 @@ def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
     return complained, accepted or 0
 
 
-def forget_page(tx: Connection, kind: EventKind, now: datetime) -> bool:
+def delete_old_page(tx: Connection, kind: EventKind, now: datetime) -> bool:
     """Drop a page of the events of a kind that no decision looks at any more; whether more may be
     left.
     """
@@ -206,12 +206,12 @@ def _keep(tx: Connection, told: Event, now: datetime) -> bool:
     return tx.scalar(added) is not None
 
 
-def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
+def _update_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
     """Any event of a mail proves that it was taken; the gravest is its fate."""
     kinds = tx.scalars(
         select(event.c.kind).where(event.c.delivery_id == delivery_id).distinct()
     ).all()
-    fate = max((EventKind(kind) for kind in kinds), key=GRAVITY.index)
+    fate = max((EventKind(kind) for kind in kinds), key=SEVERITY.index)
     tx.execute(update(delivery).where(delivery.c.id == delivery_id).values(fate=fate))
     tx.execute(
         update(delivery)
@@ -223,7 +223,7 @@ def _tell_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
     )
 
 
-def _name(tx: Connection, told: Event) -> None:
+def _set_message_id(tx: Connection, told: Event) -> None:
     """A mail of a group has no name of ours: replies name it as SendGrid did."""
     if told.smtp_id:
         tx.execute(
@@ -237,7 +237,7 @@ def _name(tx: Connection, told: Event) -> None:
         )
 
 
-def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
+def _update_subscriber(tx: Connection, told: Event, now: datetime) -> None:
     """Late bounces bear no ids: the address is what always can be matched."""
     end = ENDS.get(told.kind)
     subscriber_id = tx.scalar(
@@ -249,11 +249,11 @@ def _tell_subscriber(tx: Connection, told: Event, now: datetime) -> None:
         return
     if end:
         way = f"{told.kind}: {told.reason}" if told.reason else f"event: {told.kind}"
-        subscribers.withdraw(tx, subscriber_id, end[0], way, now, reason=end[1])
+        subscribers.end_subscription(tx, subscriber_id, end[0], way, now, reason=end[1])
     elif told.kind is EventKind.SOFT_BOUNCE:
-        soft_bounces.end(tx, subscriber_id, now)
+        soft_bounces.apply_soft_bounce(tx, subscriber_id, now)
     elif told.kind is EventKind.DELIVERED:
-        soft_bounces.take_back(tx, subscriber_id, now)
+        soft_bounces.apply_delivered(tx, subscriber_id, now)
 
 
 def recipient(tx: Connection, delivery_id: str) -> str:
@@ -263,7 +263,7 @@ def recipient(tx: Connection, delivery_id: str) -> str:
     return tx.scalar(select(delivery.c.email).where(delivery.c.id == delivery_id)) or ""
 
 
-def tell(tx: Connection, news: Event, now: datetime, same: timedelta) -> bool:
+def apply_once(tx: Connection, news: Event, now: datetime, same: timedelta) -> bool:
     """Draw the consequences once, though a report comes twice, or by the webhook as well.
 
     News without a delivery is the same as what was told of that address within `same`.

@@ -27,13 +27,13 @@ HOUR = timedelta(hours=1)
 KEPT = timedelta(days=1)
 
 
-def note(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
+def add_imported(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
     """These were imported as readers."""
     rows = [{"email_hash": one, "imported_at": now} for one in email_hashes]
     tx.execute(insert(tx, first_mail).on_conflict_do_nothing(), rows)
 
 
-def left(tx: Connection, digest_id: int, now: datetime) -> int | None:
+def remaining(tx: Connection, digest_id: int, now: datetime) -> int | None:
     """How many first mails of a digest may leave now; None where the operator lets all go.
 
     Until this transaction ends no other process is told the same.
@@ -49,13 +49,13 @@ def left(tx: Connection, digest_id: int, now: datetime) -> int | None:
     return first_mails_left(this, tx.scalar(before) or 0)
 
 
-def mailed(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
+def mark_sent(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
     """Their first mail leaves."""
     mine = first_mail.c.email_hash.in_(email_hashes)
     tx.execute(update(first_mail).where(mine).values(mailed_at=now))
 
 
-def hold(tx: Connection, digest_id: int, now: datetime) -> None:
+def postpone(tx: Connection, digest_id: int, now: datetime) -> None:
     """Let the digest's other first mails wait until more may leave."""
     oldest = select(func.min(first_mail.c.mailed_at, type_=first_mail.c.mailed_at.type))
     found = tx.scalar(oldest.where(first_mail.c.mailed_at > now - HOUR)) or now
@@ -77,7 +77,7 @@ def hold(tx: Connection, digest_id: int, now: datetime) -> None:
     tx.execute(update(delivery).where(delivery.c.id.in_(free)).values(not_before=found + HOUR))
 
 
-def let_go(tx: Connection, rubric: str, day: date) -> int:
+def lift_limits(tx: Connection, rubric: str, day: date) -> int:
     """The operator knows the list, or accepts the bounces: mail all of a date. How many digests."""
     chosen = select(digest.c.id).where(digest.c.rubric == rubric, digest.c.date == day)
     tx.execute(
@@ -94,5 +94,5 @@ def let_go(tx: Connection, rubric: str, day: date) -> int:
     ).rowcount
 
 
-def forget_old(tx: Connection, now: datetime) -> None:
+def delete_old(tx: Connection, now: datetime) -> None:
     tx.execute(delete(first_mail).where(first_mail.c.mailed_at < now - KEPT))

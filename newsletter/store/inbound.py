@@ -113,20 +113,20 @@ def next_new(tx: Connection) -> InboundMail | None:
     if row is None:
         return None
     body = select(inbound_body.c.raw).where(inbound_body.c.id == row.body_id)
-    return _letter(row, tx.scalar(body) or b"")
+    return _mail(row, tx.scalar(body) or b"")
 
 
-def queue(tx: Connection) -> list[InboundMail]:
+def review_queue(tx: Connection) -> list[InboundMail]:
     """What waits for the operator, oldest first, without the mails themselves."""
     query = (
         select(inbound)
         .where(inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER]))
         .order_by(inbound.c.received_at)
     )
-    return [_letter(row) for row in tx.execute(query)]
+    return [_mail(row) for row in tx.execute(query)]
 
 
-def settle(
+def set_state(
     tx: Connection,
     letter_id: str,
     state: InboundState,
@@ -157,11 +157,11 @@ def may_answer(tx: Connection, letter_id: str, subscriber_id: str, now: datetime
     )
     if recent:
         return False
-    answered(tx, letter_id, subscriber_id, now)
+    mark_answered(tx, letter_id, subscriber_id, now)
     return True
 
 
-def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> None:
+def mark_answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> None:
     tx.execute(
         update(inbound)
         .where(inbound.c.id == letter_id)
@@ -169,7 +169,7 @@ def answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) 
     )
 
 
-def forget_old(tx: Connection, now: datetime) -> int:
+def delete_old(tx: Connection, now: datetime) -> int:
     """Drop what was written in mails that were settled a month ago, or waited for three."""
     waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
     tx.execute(
@@ -191,7 +191,7 @@ def forget_old(tx: Connection, now: datetime) -> int:
     return forgotten
 
 
-def _letter(row: Row[Any], raw: bytes = b"") -> InboundMail:
+def _mail(row: Row[Any], raw: bytes = b"") -> InboundMail:
     return InboundMail(
         id=row.id,
         envelope_from=row.envelope_from,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(days=7)
 """As long as a digest is still mailed."""
-EVERYONE = ""
+ALL_RUBRICS = ""
 """In place of a rubric, where the trouble is that of all."""
 NO_DAY = date(1970, 1, 1)
 """In place of a day, where the trouble is that of none."""
@@ -73,7 +73,7 @@ def open_incidents(
     )
 
 
-def forget_old(tx: Connection, now: datetime) -> None:
+def delete_old(tx: Connection, now: datetime) -> None:
     tx.execute(delete(trouble).where(trouble.c.at < now - KEPT))
 
 

@@ -44,7 +44,7 @@ def holder(tx: Connection, name: str) -> Lease | None:
     return Lease(row.owner, row.turn, row.until) if row else None
 
 
-def take(tx: Connection, name: str, owner: str, found: Lease | None, until: datetime) -> bool:
+def acquire(tx: Connection, name: str, owner: str, found: Lease | None, until: datetime) -> bool:
     """Take or renew the lease if it still stands as `found`. False where another was faster."""
     if found is None:
         made = insert(tx, lease).values(name=name, owner=owner, turn=1, until=until)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from newsletter.scorers import ScoringCall
 
-MONEY_LOCK = 0x6E6577736C
+BUDGET_LOCK = 0x6E6577736C
 
 
 class CallState(StrEnum):
@@ -82,10 +82,10 @@ def reserve(
     ids = {paper.id for paper in call.request.papers}
     if taken := ids & _in_flight(tx, account, call.request.reading, call.at):
         raise ReservationRefused(taken=frozenset(taken))
-    left = budget.day_nanos - _bound(tx, _of_day(account.rubric, account.day))
+    left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
     if budget.month_nanos is not None:
         month = call.at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        left = min(left, budget.month_nanos - _bound(tx, calls.c.started_at >= month))
+        left = min(left, budget.month_nanos - _reserved_nanos(tx, calls.c.started_at >= month))
     if call.upper_nanos > max(left, 0):
         raise ReservationRefused
     call_id = uuid4().hex
@@ -114,10 +114,12 @@ def reserve(
 def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
     """Store what came back, before anybody parses it; without usage it counts as lost."""
     state = CallState.ANSWERED if usage else CallState.LOST
-    _end(tx, call_id, state, at, raw=raw, usage=_row(usage), cost_nanos=_cost(usage))
+    _end(tx, call_id, state, at, raw=raw, usage=_usage_columns(usage), cost_nanos=_cost(usage))
 
 
-def found(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
+def recover_answer(
+    tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime
+) -> None:
     """Store an answer that could not be stored when it came, unless it was after all."""
     waiting = (calls.c.id == call_id) & calls.c.state.in_([CallState.INTENT, CallState.LOST])
     if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
@@ -144,11 +146,13 @@ def abandon(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
     )
 
 
-def bury(tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]) -> None:
+def mark_dead_calls_lost(
+    tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]
+) -> None:
     """What dead processes were waiting for is lost: nobody will read those answers."""
     rows = tx.execute(
         select(calls.c.id, calls.c.owner, calls.c.lease_until).where(
-            *_of(account), calls.c.state == CallState.INTENT, calls.c.batch_id.is_(None)
+            *_of_account(account), calls.c.state == CallState.INTENT, calls.c.batch_id.is_(None)
         )
     )
     for row in rows.all():
@@ -157,7 +161,7 @@ def bury(tx: Connection, account: Account, now: datetime, is_gone: Callable[[str
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnparsedAnswer:
     """An answer that was paid for and stored but not parsed; `papers` are ids by slot."""
 
     call_id: str
@@ -167,17 +171,17 @@ class Unread:
     raw: bytes
 
 
-def unread(tx: Connection, account: Account) -> list[Unread]:
+def unparsed_answers(tx: Connection, account: Account) -> list[UnparsedAnswer]:
     rows = tx.execute(
         select(calls.c.id, calls.c.reading, calls.c.model, calls.c.papers, calls.c.raw)
-        .where(*_of(account), calls.c.state == CallState.ANSWERED)
+        .where(*_of_account(account), calls.c.state == CallState.ANSWERED)
         .order_by(calls.c.started_at, calls.c.id)
     )
-    return [Unread(row.id, row.reading, row.model, row.papers, row.raw) for row in rows]
+    return [UnparsedAnswer(row.id, row.reading, row.model, row.papers, row.raw) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class InBatch:
+class BatchedCall:
     """A call that waits in a batch; `batch_id` is SUBMITTING until its batch is known."""
 
     call_id: str
@@ -192,18 +196,18 @@ class InBatch:
 SUBMITTING = "submitting"
 
 
-def in_batches(tx: Connection, account: Account) -> list[InBatch]:
+def batched_calls(tx: Connection, account: Account) -> list[BatchedCall]:
     """The calls of this account that were handed over in bulk, by this life or an earlier one."""
     rows = tx.execute(
         select(calls).where(
-            *_of(account),
+            *_of_account(account),
             calls.c.rubric == account.rubric,
             calls.c.state == CallState.INTENT,
             calls.c.batch_id.is_not(None),
         )
     )
     return [
-        InBatch(
+        BatchedCall(
             call_id=row.id,
             batch_id=row.batch_id,
             reading=row.reading,
@@ -216,7 +220,7 @@ def in_batches(tx: Connection, account: Account) -> list[InBatch]:
     ]
 
 
-def batches(tx: Connection, since: datetime) -> set[str]:
+def known_batch_ids(tx: Connection, since: datetime) -> set[str]:
     """The ids of the batches that any account's calls from then on are known to be in."""
     rows = tx.execute(
         select(calls.c.batch_id)
@@ -226,7 +230,7 @@ def batches(tx: Connection, since: datetime) -> set[str]:
     return {row.batch_id for row in rows} - {SUBMITTING}
 
 
-def submitted(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
+def set_batch_id(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
     tx.execute(update(calls).where(calls.c.id.in_(call_ids)).values(batch_id=batch_id))
 
 
@@ -234,7 +238,7 @@ def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> st
     """Why the last call about any of the papers brought nothing; empty where it was answered."""
     rows = tx.execute(
         select(calls.c.papers, calls.c.reason)
-        .where(*_of(account), calls.c.date == account.day, calls.c.ended_at.is_not(None))
+        .where(*_of_account(account), calls.c.date == account.day, calls.c.ended_at.is_not(None))
         .order_by(calls.c.ended_at.desc(), calls.c.id)
     )
     wanted = set(papers)
@@ -243,7 +247,7 @@ def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> st
 
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
-    return _bound(tx, _of_day(rubric, day))
+    return _reserved_nanos(tx, _of_day(rubric, day))
 
 
 def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
@@ -267,7 +271,7 @@ def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) ->
     """Papers that another living call is about."""
     rows = tx.execute(
         select(calls.c.papers).where(
-            *_of(account),
+            *_of_account(account),
             calls.c.state.in_([CallState.INTENT, CallState.ANSWERED]),
             calls.c.reading == reading,
             calls.c.lease_until > now,
@@ -276,7 +280,7 @@ def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) ->
     return {paper_id for row in rows for paper_id in row.papers.values()}
 
 
-def _bound(tx: Connection, where: ColumnElement[bool]) -> int:
+def _reserved_nanos(tx: Connection, where: ColumnElement[bool]) -> int:
     """What the calls cost, or may have: unconfirmed ones count with their upper bound."""
     open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
     amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
@@ -287,7 +291,7 @@ def _of_day(rubric: str, day: date) -> ColumnElement[bool]:
     return (calls.c.rubric == rubric) & (calls.c.date == day)
 
 
-def _of(account: Account) -> Collection[ColumnElement[bool]]:
+def _of_account(account: Account) -> Collection[ColumnElement[bool]]:
     return (calls.c.fingerprint == account.fingerprint, calls.c.scorer == account.scorer)
 
 
@@ -297,7 +301,7 @@ def _end(tx: Connection, call_id: str, state: CallState, at: datetime, **values:
     )
 
 
-def _row(usage: Usage | None) -> dict[str, object] | None:
+def _usage_columns(usage: Usage | None) -> dict[str, object] | None:
     return asdict(usage) if usage else None
 
 
@@ -308,4 +312,4 @@ def _cost(usage: Usage | None) -> int:
 def _lock(tx: Connection) -> None:
     """One reservation at a time. SQLite's write transaction is that already."""
     if tx.dialect.name == "postgresql":
-        tx.execute(select(func.pg_advisory_xact_lock(MONEY_LOCK)))
+        tx.execute(select(func.pg_advisory_xact_lock(BUDGET_LOCK)))

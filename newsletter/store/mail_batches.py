@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from newsletter.store.claims import Doubt
+    from newsletter.store.claims import UnknownDelivery
 
-IN_FLIGHT = 8
+MAX_IN_FLIGHT = 8
 """Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
-WITHDRAWN = 10
+MAX_CANCELLED = 10
 """Batches that SendGrid holds back at once, until the time they were to be sent."""
-GROUP_LOCK = 0x67726F757073
+BATCH_LOCK = 0x67726F757073
 LOST = "the sending process ended, or fell silent, before an answer came"
 
 
@@ -88,13 +88,13 @@ class MailBatch:
     send_at: datetime | None = None
 
 
-def audience(tx: Connection, rubric: str) -> int:
+def count_readers(tx: Connection, rubric: str) -> int:
     """How many readers a rubric has."""
     mine = (subscriber.c.rubric == rubric) & (subscriber.c.state == SubscriberState.ACTIVE.value)
     return tx.scalar(select(func.count()).select_from(subscriber).where(mine)) or 0
 
 
-def next_alike(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
+def next_rendering_key(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
     """How the first reader who may be mailed now is served; None where nobody is left."""
     row = tx.execute(
         select(
@@ -104,14 +104,14 @@ def next_alike(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | 
             subscriber.c.send_at,
         )
         .join_from(delivery, subscriber)
-        .where(_waits(digest_id, now))
+        .where(_is_due(digest_id, now))
         .order_by(delivery.c.id)
         .limit(1)
     ).one_or_none()
     return RenderingKey(Format(row[0]), row[1], (SendHour(*row[2:]),)) if row else None
 
 
-def hours(tx: Connection, digest_id: int) -> list[SendHour]:
+def pending_hours(tx: Connection, digest_id: int) -> list[SendHour]:
     """The hours of all who still wait."""
     query = (
         select(subscriber.c.timezone, subscriber.c.send_at)
@@ -129,13 +129,13 @@ def has_room(tx: Connection, *, fenced: bool) -> bool:
     already.
     """
     if tx.dialect.name == "postgresql":
-        tx.execute(select(func.pg_advisory_xact_lock(GROUP_LOCK)))
+        tx.execute(select(func.pg_advisory_xact_lock(BATCH_LOCK)))
     started = mail_group.c.state == MailBatchState.STARTED.value
     under_way = _count(tx, started)
     if not fenced:
-        return under_way < IN_FLIGHT
+        return under_way < MAX_IN_FLIGHT
     held = _count(tx, _HELD)
-    return under_way < min(IN_FLIGHT, WITHDRAWN - held)
+    return under_way < min(MAX_IN_FLIGHT, MAX_CANCELLED - held)
 
 
 def begin(
@@ -168,7 +168,7 @@ def begin(
             )
         )
     )
-    readers, skipped = claims.choose(tx, digest_id, now, most, mine)
+    readers, skipped = claims.select_pending(tx, digest_id, now, most, mine)
     if not readers:
         return None, skipped
     tx.execute(
@@ -186,7 +186,7 @@ def begin(
             changed_at=now,
         )
     )
-    claims.start(tx, [one.id for one in readers], now, group_id=group_id, mailer=mailer)
+    claims.mark_sending(tx, [one.id for one in readers], now, group_id=group_id, mailer=mailer)
     return MailBatch(group_id, digest_id, tuple(readers), until, batch_id, send_at), skipped
 
 
@@ -199,7 +199,7 @@ class LostBatch:
     send_at: datetime | None
 
 
-def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[LostBatch]:
+def lost_batches(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[LostBatch]:
     """The started groups that nobody will bring to their end."""
     group = mail_group.c
     rows = tx.execute(
@@ -210,7 +210,7 @@ def lost(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[
     return [LostBatch(*row[:3]) for row in rows if row[4] < now or is_dead(row[3])]
 
 
-def long_over(tx: Connection, before: datetime) -> list[str]:
+def expired_cancelled(tx: Connection, before: datetime) -> list[str]:
     """The withdrawn batches whose time was before then."""
     query = select(mail_group.c.batch_id).where(_HELD, mail_group.c.send_at < before)
     return [batch_id for batch_id in tx.scalars(query) if batch_id]
@@ -225,7 +225,7 @@ def _count(tx: Connection, which: ColumnElement[bool]) -> int:
     return tx.scalar(select(func.count()).select_from(mail_group).where(which)) or 0
 
 
-def _waits(digest_id: int, now: datetime) -> ColumnElement[bool]:
+def _is_due(digest_id: int, now: datetime) -> ColumnElement[bool]:
     return (
         (delivery.c.digest_id == digest_id)
         & (delivery.c.state == DeliveryState.PENDING.value)
@@ -251,11 +251,11 @@ def accept(
 ) -> bool:
     """It was taken: by its answer, by an event, or by the operator's word. False where decided."""
     told = {"provider_id": provider_id[:128]} if provider_id else {}
-    if not _move(tx, group_id, MailBatchState.ACCEPTED, reason, now, **told):
+    if not _transition(tx, group_id, MailBatchState.ACCEPTED, reason, now, **told):
         return False
     if content_hash:
         told["content_hash"] = content_hash
-    _settle(tx, group_id, now, state=DeliveryState.ACCEPTED.value, reason=reason, **told)
+    _update_deliveries(tx, group_id, now, state=DeliveryState.ACCEPTED.value, reason=reason, **told)
     return True
 
 
@@ -269,10 +269,10 @@ def release(
     not_before: datetime | None = None,
 ) -> bool:
     """It was provably not taken, or withdrawn: everybody in it is to be mailed once more."""
-    if not _move(tx, group_id, state, reason, now):
+    if not _transition(tx, group_id, state, reason, now):
         return False
     failed = delivery.c.failures + (1 if not_before else 0)
-    _settle(
+    _update_deliveries(
         tx,
         group_id,
         now,
@@ -284,7 +284,7 @@ def release(
     return True
 
 
-def drop(
+def remove_deliveries(
     tx: Connection,
     group_id: str,
     ids: Collection[str],
@@ -306,15 +306,15 @@ def drop(
     tx.execute(this.values(readers=mail_group.c.readers - len(ids)))
 
 
-def doubt(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
+def mark_unknown(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
     """Nobody knows whether it was taken: never again without proof."""
-    if not _move(tx, group_id, MailBatchState.UNKNOWN, reason, now, MailBatchState.STARTED):
+    if not _transition(tx, group_id, MailBatchState.UNKNOWN, reason, now, MailBatchState.STARTED):
         return False
-    _settle(tx, group_id, now, state=DeliveryState.UNKNOWN.value, reason=reason)
+    _update_deliveries(tx, group_id, now, state=DeliveryState.UNKNOWN.value, reason=reason)
     return True
 
 
-def proven(tx: Connection, group_id: str, now: datetime) -> None:
+def accept_by_event(tx: Connection, group_id: str, now: datetime) -> None:
     """An event of one of its mails came: SendGrid takes a request as a whole or not at all.
 
     One that was withdrawn all the same is out: who waits for the next try must not get it twice.
@@ -349,7 +349,7 @@ class UnknownBatch:
     since: datetime
 
 
-def doubts(tx: Connection) -> list[UnknownBatch]:
+def unknown_batches(tx: Connection) -> list[UnknownBatch]:
     """Every group in doubt, the oldest first."""
     group = mail_group.c
     query = (
@@ -363,7 +363,9 @@ def doubts(tx: Connection) -> list[UnknownBatch]:
     return [UnknownBatch(*row) for row in tx.execute(query)]
 
 
-def single(tx: Connection, found: Sequence[Doubt]) -> list[Doubt]:
+def without_unknown_batches(
+    tx: Connection, found: Sequence[UnknownDelivery]
+) -> list[UnknownDelivery]:
     """Those of the mails in doubt that are in no group in doubt."""
     in_doubt = set(
         tx.scalars(
@@ -385,7 +387,7 @@ def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool
     return release(tx, group_id, MailBatchState.UNSENT, "by the operator", now)
 
 
-def _move(
+def _transition(
     tx: Connection,
     group_id: str,
     becomes: MailBatchState,
@@ -404,7 +406,7 @@ def _move(
     return moved.rowcount == 1
 
 
-def _settle(tx: Connection, group_id: str, now: datetime, **values: object) -> None:
+def _update_deliveries(tx: Connection, group_id: str, now: datetime, **values: object) -> None:
     tx.execute(
         update(delivery)
         .where(delivery.c.group_id == group_id, delivery.c.state.in_(_OPEN))

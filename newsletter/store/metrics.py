@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
-CALLS_END = timedelta(hours=48)
+CALLS_FINAL_AFTER = timedelta(hours=48)
 """The longest call is one in a batch, whose lease ends after thirty hours."""
-MAILS_END = timedelta(days=8)
+MAILS_FINAL_AFTER = timedelta(days=8)
 """No digest that is older is mailed."""
-PEOPLE_STAND = timedelta(minutes=1)
+SUBSCRIBERS_CACHED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class MetricCounts:
 
     def calls(self, tx: Connection, now: datetime) -> dict[str, int]:
         """Tokens by kind, `cost` and `uncertain` in nano-dollars, since ever."""
-        until = _midnight(now - CALLS_END)
+        until = _midnight(now - CALLS_FINAL_AFTER)
         with self._lock:
             if self._calls_until is None or self._calls_until < until:
                 span = call.c.started_at < until
@@ -78,7 +78,7 @@ class MetricCounts:
     def people(self, tx: Connection, now: datetime) -> dict[str, int]:
         """Subscribers by state, as they were within the last minute."""
         with self._lock:
-            if self._people_at is None or not now - PEOPLE_STAND < self._people_at <= now:
+            if self._people_at is None or not now - SUBSCRIBERS_CACHED < self._people_at <= now:
                 self._people = {state.value: n for state, n in count_states(tx).items()}
                 self._people_at = now
             return self._people
@@ -102,7 +102,7 @@ class MetricCounts:
 
     def _count_old_mails(self, tx: Connection, now: datetime) -> None:
         """Once a day: of old mails only the few in doubt can still change."""
-        day = _midnight(now - MAILS_END)
+        day = _midnight(now - MAILS_FINAL_AFTER)
         if self._mails_day == day:
             return
         up_to = tx.scalar(select(func.max(digest.c.id)).where(digest.c.at < day)) or 0

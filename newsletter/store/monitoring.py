@@ -32,7 +32,7 @@ WEEK = timedelta(days=7)
 MONTH = timedelta(days=30)
 SPENT_DAYS = timedelta(days=4)
 """A budget that was nearly spent on each of these days is one alert, not one a day."""
-SETTLING = timedelta(hours=1)
+GRACE_PERIOD = timedelta(hours=1)
 DAY = timedelta(days=1)
 """As long as sign-ups that were held back are told of, after the last of them."""
 
@@ -47,13 +47,13 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
         failed=incidents.open_incidents(tx, IncidentKind.SCORING, now),
         unread=incidents.open_incidents(tx, IncidentKind.BUDGET, now),
         morning=incidents.open_incidents(tx, IncidentKind.MORNING, now),
-        mailbox=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, SETTLING),
+        mailbox=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, GRACE_PERIOD),
         signups=incidents.open_incidents(tx, IncidentKind.SIGNUP, now, DAY),
         owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
-        slowed=_slowed(tx, now),
+        slowed=_held_first_mails(tx, now),
         doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
         halted=_halted(tx, now),
-        spent=by_rubric(tx, now - SPENT_DAYS),
+        spent=spent_by_rubric(tx, now - SPENT_DAYS),
         month_nanos=sum(spent_since(tx, month)),
         complained=complained,
         accepted=accepted,
@@ -73,29 +73,29 @@ def _mails(
     query = (
         select(digest.c.rubric, digest.c.date, func.count(), func.min(since, type_=since.type))
         .join_from(delivery, digest)
-        .where(delivery.c.state == state, since <= now - SETTLING)
+        .where(delivery.c.state == state, since <= now - GRACE_PERIOD)
         .group_by(digest.c.rubric, digest.c.date)
         .order_by(digest.c.date, digest.c.rubric)
     )
     if within:
-        query = query.where(since >= now - within, ~_held(now))
+        query = query.where(since >= now - within, ~_is_held_first_mail(now))
     return tuple(
         Incident(slug, day, first, number) for slug, day, number, first in tx.execute(query)
     )
 
 
-def _held(now: datetime) -> ColumnElement[bool]:
+def _is_held_first_mail(now: datetime) -> ColumnElement[bool]:
     """First mails to new addresses, until their hour: nothing of them has failed."""
     later = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type)) > now
     return and_(later, delivery.c.failures == 0)
 
 
-def _slowed(tx: Connection, now: datetime) -> tuple[Incident, ...]:
+def _held_first_mails(tx: Connection, now: datetime) -> tuple[Incident, ...]:
     since = func.min(delivery.c.created_at, type_=delivery.c.created_at.type)
     query = (
         select(digest.c.rubric, digest.c.date, func.count(), since)
         .join_from(delivery, digest)
-        .where(delivery.c.state == DeliveryState.PENDING, _held(now))
+        .where(delivery.c.state == DeliveryState.PENDING, _is_held_first_mail(now))
         .group_by(digest.c.rubric, digest.c.date)
         .order_by(digest.c.date, digest.c.rubric)
     )
@@ -153,7 +153,7 @@ def send_preferences(tx: Connection, slug: str) -> list[Subscriber]:
     ]
 
 
-def mails_of(tx: Connection, day: date) -> tuple[int, int]:
+def count_mails(tx: Connection, day: date) -> tuple[int, int]:
     """How many mails the digests of that date were planned as, and how many were taken."""
     planned = delivery.c.state != DeliveryState.SKIPPED
     taken = func.count().filter(delivery.c.state == DeliveryState.ACCEPTED)
@@ -162,7 +162,7 @@ def mails_of(tx: Connection, day: date) -> tuple[int, int]:
     return mails, arrived
 
 
-def arrived_since(tx: Connection, moment: datetime) -> bool:
+def accepted_since(tx: Connection, moment: datetime) -> bool:
     """Whether a mail of a digest made since then was taken."""
     made = select(digest.c.id).where(digest.c.at >= moment)
     mine = delivery.c.digest_id.in_(made), delivery.c.state == DeliveryState.ACCEPTED
@@ -175,7 +175,7 @@ def announced_nothing(tx: Connection, day: date) -> bool:
     return kinds == {DayKind.NOTHING_ANNOUNCED}
 
 
-def digested(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
+def digests_of(tx: Connection, days: Collection[date]) -> set[tuple[str, date]]:
     """Which rubrics have a digest of which of these dates."""
     of_one_date = digest.c.since == digest.c.date
     query = select(digest.c.rubric, digest.c.date).where(digest.c.date.in_(days), of_one_date)
@@ -193,7 +193,7 @@ def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
     return int(confirmed), int(uncertain)
 
 
-def by_rubric(tx: Connection, since: datetime) -> tuple[Incident, ...]:
+def spent_by_rubric(tx: Connection, since: datetime) -> tuple[Incident, ...]:
     """Nano-dollars of each rubric's day since then, with those that may have been billed."""
     unsure = call.c.state.in_([CallState.INTENT, CallState.LOST])
     amount = func.sum(case((unsure, call.c.upper_nanos), else_=call.c.cost_nanos))

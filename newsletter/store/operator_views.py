@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-TROUBLED = (DeliveryState.REJECTED, DeliveryState.UNKNOWN)
+PROBLEM_STATES = (DeliveryState.REJECTED, DeliveryState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class MonthFigures:
 
     @property
     def problems(self) -> int:
-        return sum(self.mails.get(state, 0) for state in TROUBLED) + self.halted
+        return sum(self.mails.get(state, 0) for state in PROBLEM_STATES) + self.halted
 
 
 def since(tx: Connection, rubrics: Sequence[str], first: date) -> list[MonthFigures]:
@@ -98,19 +98,19 @@ def _mails(tx: Connection, chosen: ColumnElement[bool]) -> dict[int, dict[Delive
     return found
 
 
-SAID = 2000
+SHOWN_CHARACTERS = 2000
 """Characters of a mail that are shown: a wish to leave stands at its beginning."""
 
 
-_WAITS = inbound.c.state.in_((InboundState.REVIEW, InboundState.LETTER))
+_WAITING = inbound.c.state.in_((InboundState.REVIEW, InboundState.LETTER))
 _REPLIES = select(
     inbound.c.id,
     inbound.c.envelope_from,
     inbound.c.subscriber_id,
     inbound.c.state,
-    func.substr(inbound.c.said, 1, SAID),
+    func.substr(inbound.c.said, 1, SHOWN_CHARACTERS),
     inbound.c.received_at,
-).where(_WAITS)
+).where(_WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def replies(tx: Connection, most: int) -> tuple[int, list[ReviewReply]]:
 
 
 def count_replies(tx: Connection) -> int:
-    return tx.scalar(select(func.count()).select_from(inbound).where(_WAITS)) or 0
+    return tx.scalar(select(func.count()).select_from(inbound).where(_WAITING)) or 0
 
 
 def unreadable(tx: Connection, now: datetime) -> int:
@@ -163,8 +163,8 @@ def _reply(row: Any) -> ReviewReply:  # noqa: ANN401 - a row of _REPLIES
     return ReviewReply(key, sender, reader, InboundState(state), said, at)
 
 
-def doubts(tx: Connection, most: int) -> tuple[int, list[claims.Doubt]]:
+def unknown_deliveries(tx: Connection, most: int) -> tuple[int, list[claims.UnknownDelivery]]:
     """How many mails are in doubt in all, and the oldest of them."""
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value
     number = tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0
-    return number, claims.doubts(tx, most)
+    return number, claims.unknown_deliveries(tx, most)

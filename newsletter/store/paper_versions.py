@@ -62,7 +62,7 @@ def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], no
     return len(rows)
 
 
-def withdrawn_untold(tx: Connection, slug: str) -> list[Withdrawal]:
+def unreported_withdrawals(tx: Connection, slug: str) -> list[Withdrawal]:
     """Papers that this rubric's digests picked, withdrawn since, of which no digest told yet."""
     told = exists().where(
         and_(notice.c.rubric == slug, notice.c.paper_id == digest_paper.c.paper_id)
@@ -81,7 +81,7 @@ def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
     return {row.id: row.comment for row in tx.execute(query)}
 
 
-def tell(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
+def record_notices(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
     """Record that this digest tells of these withdrawals."""
     rows = [{"rubric": slug, "paper_id": one.paper_id, "digest_id": digest_id} for one in papers]
     insert_new(tx, notice, rows)

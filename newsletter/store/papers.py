@@ -176,7 +176,7 @@ def unfetched(tx: Connection, categories: Sequence[str], day: date) -> set[str]:
     return set(categories) - set(tx.scalars(chosen))
 
 
-def is_out(tx: Connection, day: date) -> bool:
+def has_papers(tx: Connection, day: date) -> bool:
     """Whether some category has papers of `day`: then arXiv shows that announcement."""
     chosen = select(fetched.c.date).where(fetched.c.date == day, fetched.c.papers > 0).limit(1)
     return tx.execute(chosen).first() is not None

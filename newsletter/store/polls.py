@@ -32,10 +32,12 @@ def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str
 def keep_polls(tx: Connection, day: date, looks: Mapping[str, Poll]) -> None:
     """Keep the last look at each category. Of two at once the later one stays."""
     keys = ("date", "category")
-    _put(tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)])
+    _upsert(
+        tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)]
+    )
 
 
-def seen_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
+def polled_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
     """Whether the announcement of `day` was looked at in all these, and never any of it seen."""
     seen = polls_of(tx, day)
     return set(categories) <= seen.keys() and not any(one.out_at for one in seen.values())
@@ -47,10 +49,12 @@ def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> No
         return
     apart = [list(one) for one in check.apart]
     given = {"state": check.state, "named": check.named, "apart": apart, "at": now}
-    _put(tx, crosscheck, ("date",), [{"date": day} | given])
+    _upsert(tx, crosscheck, ("date",), [{"date": day} | given])
 
 
-def _put(tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+def _upsert(
+    tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
     """Write rows over those with their keys."""
     if not rows:
         return

@@ -49,7 +49,7 @@ class SharedRequestQueue:
 
     def wait(self) -> float:
         with self.store.begin() as tx:
-            return spend(tx, [TokenCost(NAME, 1 / self.seconds)], self.clock())
+            return acquire_all(tx, [TokenCost(NAME, 1 / self.seconds)], self.clock())
 
     def hold(self, seconds: float) -> None:
         with self.store.begin() as tx:
@@ -114,7 +114,7 @@ def acquire(tx: Connection, name: str, now: datetime, per_second: float | None, 
     return granted
 
 
-def spend(tx: Connection, costs: Sequence[TokenCost], now: datetime) -> float:
+def acquire_all(tx: Connection, costs: Sequence[TokenCost], now: datetime) -> float:
     """Take all of `costs` and return 0, or nothing of any and return the seconds to wait.
 
     What is larger than a burst starts as soon as nothing is owed, and is paid off afterwards.
@@ -154,7 +154,7 @@ def pause(tx: Connection, name: str, now: datetime, seconds: float) -> None:
     _write(tx, name, not_before=until, due=max(row.start(second), until))
 
 
-def heed(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> None:
+def apply_provider_limit(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> None:
     """Spread what the provider has left, where that is little; the newest word counts."""
     second = now.timestamp()
     until = min(left.reset, second + LONGEST_PAUSE)
@@ -166,7 +166,7 @@ def heed(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> Non
     tx.execute(update(pace).where(pace.c.name == name, slow).values(slow_rate=None))
 
 
-def rest(tx: Connection, name: str, now: datetime, per_second: float | None = None) -> float:
+def wait_time(tx: Connection, name: str, now: datetime, per_second: float | None = None) -> float:
     """Seconds until one may start; each caller gets a little more, and another little."""
     found = tx.execute(_ROW.where(pace.c.name == name)).first()
     if found is None:

@@ -64,7 +64,7 @@ def state_and_reason(
     return state, why
 
 
-def held(tx: Connection) -> int:
+def count_held(tx: Connection) -> int:
     return tx.scalar(select(func.count()).select_from(delivery).where(*_is_held())) or 0
 
 

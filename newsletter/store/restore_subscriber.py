@@ -22,7 +22,7 @@ LIFTED = (Reason.UNSUBSCRIBED, Reason.BOUNCED)
 GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED)
 
 
-def why_not(known: Subscriber | None, reason: Reason | None) -> str:
+def refusal_reason(known: Subscriber | None, reason: Reason | None) -> str:
     """Why this address is not brought back (pure); empty where it may be."""
     if reason is Reason.ERASED:
         return "asked to be forgotten"
@@ -31,25 +31,25 @@ def why_not(known: Subscriber | None, reason: Reason | None) -> str:
     return ""
 
 
-def is_away(known: Subscriber | None, reason: Reason | None) -> bool:
+def has_left(known: Subscriber | None, reason: Reason | None) -> bool:
     """Whether there is anything to bring back from."""
     return reason is not None or (known is not None and known.state in GONE)
 
 
-def bring_back(tx: Connection, email: str, consent: str, now: datetime) -> bool:
+def restore(tx: Connection, email: str, consent: str, now: datetime) -> bool:
     """Mail this address again, with `consent` as its record. False where nothing was changed.
 
     What forbids it is asked again here: a complaint may have come a moment ago.
     """
     known, reason = subscribers.find(tx, email), suppressions.reason_for(tx, email)
-    if why_not(known, reason) or not is_away(known, reason):
+    if refusal_reason(known, reason) or not has_left(known, reason):
         return False
     tx.execute(
         delete(suppression).where(
             suppression.c.email_hash == fingerprint(email), suppression.c.reason.in_(LIFTED)
         )
     )
-    signups.done(tx, email)
+    signups.clear(tx, email)
     if known and known.state in GONE:
         tx.execute(
             update(subscriber)

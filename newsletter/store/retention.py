@@ -40,14 +40,14 @@ def still_mailed(
     return made.exists()
 
 
-def outlived(tx: Connection, now: datetime) -> list[int]:
+def expired_digests(tx: Connection, now: datetime) -> list[int]:
     """The digests whose rows are to go."""
     rows = select(delivery.c.id).where(delivery.c.digest_id == digest.c.id)
     old = select(digest.c.id).where(digest.c.at < now - KEPT, rows.exists())
     return list(tx.scalars(old.order_by(digest.c.id)))
 
 
-def forget_page(tx: Connection, digest_id: int) -> bool:
+def delete_page(tx: Connection, digest_id: int) -> bool:
     """Drop a page of a digest's rows; whether more may be left."""
     page = select(delivery.c.id).where(delivery.c.digest_id == digest_id).limit(PAGE)
     gone = tx.execute(delete(delivery).where(delivery.c.id.in_(page))).rowcount
@@ -71,7 +71,7 @@ def scored_until(tx: Connection, before: datetime, after: int = 0) -> list[int]:
     return list(tx.scalars(old.order_by(digest.c.id).limit(DIGESTS)))
 
 
-def forget_scores_page(tx: Connection, digest_id: int) -> bool:
+def delete_scores_page(tx: Connection, digest_id: int) -> bool:
     """Drop a page of what a digest did not pick, and in the end the raw answers; whether more may
     be left.
     """

@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 300
+MAX_TRIES = 300
 """Seconds, about: less than any lease. After it the row's lease ends, and it is in doubt."""
-IN_A_HURRY = 8
+MAX_TRIES_AT_SHUTDOWN = 8
 """Once somebody asks this process to end."""
 PAUSE_SECONDS = 1.0
 
@@ -46,14 +46,14 @@ def retry_while_unavailable(
             tries += 1
             if tries == 1:
                 failed()
-            patience = IN_A_HURRY if stop() else PATIENCE
-            if tries >= patience or not is_away(error):
+            patience = MAX_TRIES_AT_SHUTDOWN if stop() else MAX_TRIES
+            if tries >= patience or not is_unavailable(error):
                 raise
             if tries == 1:
                 log.warning("%s; what has come back is written down when it answers", error)
         sleep(PAUSE_SECONDS)
 
 
-def is_away(error: StoreError) -> bool:
+def is_unavailable(error: StoreError) -> bool:
     """Whether the database is to blame, and not what was to be written to it."""
     return not isinstance(error.__cause__, (DataError, IntegrityError))

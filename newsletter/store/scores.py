@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper
     from newsletter.store.ledger import Account
 
-AT_ONCE = 500
+PAGE = 500
 """Ids in one query: both databases allow many more, but not any number."""
 
-Known = dict[int, dict[str, Score | Outcome]]
+KnownScores = dict[int, dict[str, Score | Outcome]]
 """By reading (1, 2), by paper id: its score, or why there will be none."""
 
 
@@ -49,21 +49,21 @@ def keep(
         )
 
 
-def refuse(
+def keep_outcome(
     tx: Connection, account: Account, reading: int, paper_id: str, outcome: Outcome, model: str
 ) -> None:
     """Remember that asking about this paper again would be in vain."""
     _insert(tx, account, reading, paper_id, outcome=outcome, model=model)
 
 
-def known(tx: Connection, account: Account, ids: Sequence[str]) -> Known:
-    found: Known = {1: {}, 2: {}}
-    for start in range(0, len(ids), AT_ONCE):
+def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
+    found: KnownScores = {1: {}, 2: {}}
+    for start in range(0, len(ids), PAGE):
         rows = tx.execute(
             select(scores).where(
                 scores.c.fingerprint == account.fingerprint,
                 scores.c.scorer == account.scorer,
-                scores.c.paper_id.in_(ids[start : start + AT_ONCE]),
+                scores.c.paper_id.in_(ids[start : start + PAGE]),
             )
         )
         for row in rows:
@@ -85,7 +85,7 @@ def known(tx: Connection, account: Account, ids: Sequence[str]) -> Known:
     return found
 
 
-def learnt_from(
+def training_papers(
     tx: Connection, account: Account, relevance: int, novelty: int, most: int
 ) -> tuple[list[Paper], set[str]]:
     """The papers scored for this rubric before, oldest first, and the ids that met the bar."""

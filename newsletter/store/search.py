@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
 
-MOST_WORDS = 12
+MAX_TERMS = 12
 WORD = re.compile(r'"([^"]*)"|(\S+)')
 FIELDS = ("title", "authors", "abstract", "comment")
 SQLITE_INDEX = (
@@ -129,7 +129,7 @@ def terms(query: str) -> list[str]:
         plain = " ".join(re.findall(r"\w+", phrase or word))
         if plain:
             found.append(plain)
-    return found[:MOST_WORDS]
+    return found[:MAX_TERMS]
 
 
 def find(

@@ -56,7 +56,7 @@ def is_full(tx: Connection, now: datetime, most: int = MAILS_AN_HOUR) -> bool:
     return (tx.scalar(select(func.count()).where(recent)) or 0) >= most
 
 
-def ask(
+def request(
     tx: Connection, email: str, rubric: str, now: datetime, *, most: int = MAILS_AN_HOUR
 ) -> bool:
     """Note what an address wishes. True when a mail may be sent to it about that now.
@@ -84,21 +84,21 @@ def ask(
     return taken is not None
 
 
-def unsent(tx: Connection, email: str, now: datetime) -> None:
+def mark_not_sent(tx: Connection, email: str, now: datetime) -> None:
     """The mail did not leave: the address may ask again at once."""
     mine = signup.c.email_hash == fingerprint(email)
     fewer = case((signup.c.mails > 0, signup.c.mails - 1), else_=0)
     tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - LONGEST_WAIT))
 
 
-def of(tx: Connection, email: str) -> SignupRequest | None:
+def pending_request(tx: Connection, email: str) -> SignupRequest | None:
     """What an address asked for last, if it did and did not refuse since."""
     query = select(signup.c.rubric, signup.c.asked_at).where(signup.c.refused_at.is_(None))
     row = tx.execute(query.where(signup.c.email_hash == fingerprint(email))).first()
     return SignupRequest(*row) if row else None
 
 
-def done(tx: Connection, email: str) -> None:
+def clear(tx: Connection, email: str) -> None:
     """The wish is fulfilled, or forgotten; so is a refusal."""
     tx.execute(delete(signup).where(signup.c.email_hash == fingerprint(email)))
 

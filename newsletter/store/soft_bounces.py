@@ -32,9 +32,9 @@ BY_BOUNCES = (ENDED, TRY, GIVEN_UP)
 PAGE = 500
 
 
-def end(tx: Connection, subscriber_id: str, now: datetime) -> None:
+def apply_soft_bounce(tx: Connection, subscriber_id: str, now: datetime) -> None:
     """A soft bounce came: end the reader where the row is long enough. A try goes on."""
-    row = _row(tx, subscriber_id, now)
+    row = _bounces_in_a_row(tx, subscriber_id, now)
     this = update(subscriber).where(subscriber.c.id == subscriber_id)
     tx.execute(this.values(soft_bounces=len(row)))
     if ended_at(row):
@@ -46,9 +46,9 @@ def end(tx: Connection, subscriber_id: str, now: datetime) -> None:
         )
 
 
-def take_back(tx: Connection, subscriber_id: str, now: datetime) -> None:
+def apply_delivered(tx: Connection, subscriber_id: str, now: datetime) -> None:
     """A mail arrived: perhaps the bounces were not in a row after all."""
-    row = _row(tx, subscriber_id, now)
+    row = _bounces_in_a_row(tx, subscriber_id, now)
     this = update(subscriber).where(subscriber.c.id == subscriber_id)
     tx.execute(this.values(soft_bounces=len(row)))
     if ended_at(row) is None:
@@ -79,7 +79,7 @@ def review_page(tx: Connection, now: datetime, after: str) -> str:
 
 
 def _take_step(tx: Connection, subscriber_id: str, last_try: datetime, now: datetime) -> None:
-    bounced, arrived = _news(tx, subscriber_id, now)
+    bounced, arrived = _bounces_and_arrivals(tx, subscriber_id, now)
     last = max(arrived, default=None)
     step = next_step(in_a_row(bounced, arrived), last_try, now, last)
     # They may have left meanwhile, or another process has taken the step.
@@ -110,12 +110,12 @@ def _resume(tx: Connection, subscriber_id: str, now: datetime) -> None:
     )
 
 
-def _row(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
+def _bounces_in_a_row(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
     """When their mails bounced, one time for each mail, since the last that arrived."""
-    return in_a_row(*_news(tx, subscriber_id, now))
+    return in_a_row(*_bounces_and_arrivals(tx, subscriber_id, now))
 
 
-def _news(
+def _bounces_and_arrivals(
     tx: Connection, subscriber_id: str, now: datetime
 ) -> tuple[list[datetime], list[datetime]]:
     """When their mails bounced, one time for each mail; and when one arrived."""
@@ -126,7 +126,7 @@ def _news(
         event.c.kind.in_([EventKind.SOFT_BOUNCE, EventKind.DELIVERED]),
     )
     bounced: dict[str | datetime, datetime] = {}
-    arrived = _silent(tx, subscriber_id, now)
+    arrived = _presumed_arrived(tx, subscriber_id, now)
     if state == SubscriberState.ACTIVE and reason not in ("", *BY_BOUNCES):
         arrived.append(since)  # They asked for mail by a link that had come by mail.
     for kind, delivery_id, at in tx.execute(news):
@@ -140,7 +140,7 @@ def _news(
 _ASKED = (subscriber.c.state, subscriber.c.state_reason, subscriber.c.state_at)
 
 
-def _silent(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
+def _presumed_arrived(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
     """The last mail that was taken long ago and of which nothing was heard: by SMTP, that is all
     that is ever known of one that arrived.
     """

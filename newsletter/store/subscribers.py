@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from newsletter.domain.subscriber_csv import SubscriberRow
 
-AT_ONCE = 500
+IMPORT_PAGE = 500
 """Names in one question: SQLite of old took 999, and each further hundred gains little."""
 
 
 @dataclass(slots=True)
-class Intake:
+class ImportResult:
     """What became of the rows: how many met which end, and those of which more is to be said."""
 
     counts: Counter[SubscriberChange] = field(default_factory=Counter)
@@ -52,11 +52,11 @@ def save_all(
     now: datetime,
     *,
     overwrite: bool = False,
-) -> Intake:
+) -> ImportResult:
     """Save each row: active with its consent, or waiting for a confirmation without."""
-    done = Intake()
+    done = ImportResult()
     rest = iter(rows)
-    while some := list(islice(rest, AT_ONCE)):
+    while some := list(islice(rest, IMPORT_PAGE)):
         for once in _without_repeats(some):
             _save_some(tx, once, consent.strip(), now, done, overwrite=overwrite)
     return done
@@ -78,7 +78,7 @@ def _save_some(
     rows: dict[str, SubscriberRow],
     consent: str,
     now: datetime,
-    done: Intake,
+    done: ImportResult,
     *,
     overwrite: bool,
 ) -> None:
@@ -106,7 +106,7 @@ def _save_some(
     if new:
         tx.execute(insert(subscriber), new)
         if consent:
-            first_mails.note(tx, [one["email_hash"] for one in new], now)
+            first_mails.add_imported(tx, [one["email_hash"] for one in new], now)
     done.counts[SubscriberChange.ADDED] += len(new)
 
 
@@ -150,7 +150,7 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> SubscriberChange:
     return change(tx, known, merged, now)
 
 
-def prefer(
+def set_preferences(
     tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: datetime
 ) -> SubscriberChange:
     """Keep what a reader set: it is theirs from now on, and no file changes it."""
@@ -187,7 +187,7 @@ def find(tx: Connection, email: str) -> Subscriber | None:
     return _first(tx, select(subscriber).where(subscriber.c.email_key == canonical(email)))
 
 
-def everyone(tx: Connection) -> Iterator[Subscriber]:
+def all_subscribers(tx: Connection) -> Iterator[Subscriber]:
     """All rows but the erased, by address."""
     return _pages(tx, select(subscriber).where(subscriber.c.email != ""))
 
@@ -212,7 +212,7 @@ def bounced_because(tx: Connection) -> dict[str, str]:
     }
 
 
-def served(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
+def mailable(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
     """Those who get digests, of one rubric or all: active, and not suppressed; by address."""
     query = (
         select(subscriber)
@@ -237,7 +237,7 @@ def _pages(tx: Connection, query: Select[Any]) -> Iterator[Subscriber]:
         last = rows[-1].email_key
 
 
-def readers(tx: Connection) -> dict[str, int]:
+def count_by_rubric(tx: Connection) -> dict[str, int]:
     """How many get each rubric's digests; rubrics without readers are left out."""
     query = (
         select(subscriber.c.rubric, func.count().label("number"))
@@ -295,10 +295,10 @@ def resume(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
 
 def unsubscribe(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
     """Leave, at once. `way` says how (`one-click`, `reply`, ...). False where already gone."""
-    return withdraw(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, way, now)
+    return end_subscription(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, way, now)
 
 
-def withdraw(
+def end_subscription(
     tx: Connection,
     subscriber_id: str,
     end: SubscriberState,
@@ -356,7 +356,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     known = get(tx, subscriber_id)
     if known is None or not known.email:
         return False
-    suppressions.ask(tx, known.email, now)
+    suppressions.queue_erasure(tx, known.email, now)
     suppressions.suppress(tx, known.email, Reason.ERASED, "erasure", now)
     tx.execute(
         update(subscriber)

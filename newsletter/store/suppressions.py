@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PAGE = 500
-GIVEN_UP = timedelta(days=30)
+ERASURE_KEPT = timedelta(days=30)
 """An address is kept no longer than this for a provider that takes no erasures."""
 
 
-def ask(tx: Connection, email: str, now: datetime) -> None:
+def queue_erasure(tx: Connection, email: str, now: datetime) -> None:
     tx.execute(insert(tx, erasure).values(email=email, asked_at=now).on_conflict_do_nothing())
 
 
-def waiting(tx: Connection) -> list[str]:
+def queued_erasures(tx: Connection) -> list[str]:
     """The next page of them, the oldest first."""
     oldest = select(erasure.c.email).order_by(erasure.c.asked_at, erasure.c.email)
     return list(tx.scalars(oldest.limit(PAGE)))
 
 
-def told(tx: Connection, emails: Sequence[str]) -> None:
+def finish_erasures(tx: Connection, emails: Sequence[str]) -> None:
     tx.execute(delete(erasure).where(erasure.c.email.in_(emails)))
 
 
-def give_up(tx: Connection, now: datetime) -> int:
+def drop_old_erasures(tx: Connection, now: datetime) -> int:
     """Forget what the provider has not taken for a month; how many these were."""
-    return tx.execute(delete(erasure).where(erasure.c.asked_at < now - GIVEN_UP)).rowcount
+    return tx.execute(delete(erasure).where(erasure.c.asked_at < now - ERASURE_KEPT)).rowcount
 
 
 class Reason(StrEnum):
@@ -54,7 +54,7 @@ class Reason(StrEnum):
     COMPLAINED = "complained"
 
 
-GRAVITY = tuple(Reason)
+SEVERITY = tuple(Reason)
 BY_CHOICE = (Reason.UNSUBSCRIBED, Reason.ERASED)
 """What the address's owner asked for, and nobody else can take back."""
 
@@ -65,7 +65,7 @@ def suppress(tx: Connection, email: str, reason: Reason, source: str, now: datet
     Of several reasons the gravest stays, in whatever order they come.
     """
     row = {"email_hash": fingerprint(email), "reason": reason, "source": source, "at": now}
-    lighter = GRAVITY[: GRAVITY.index(reason)]
+    lighter = SEVERITY[: SEVERITY.index(reason)]
     tx.execute(
         insert(tx, suppression)
         .values(row)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Digest
 
-LONGEST = 64
+SUBJECT_LENGTH = 64
 PAGE = 500
 """Rows in one statement: far below the number of parameters either database takes."""
-MOST_TRIES = 25
+MAX_LOST_WORKERS = 25
 """So many workers lost over one unit, and it may be the unit that kills them."""
 
 
@@ -64,7 +64,7 @@ class Task:
     def subject(self) -> str:
         """Its name among the units of its kind and day."""
         name = "/".join(self.ids)
-        return name if len(name) <= LONGEST else sha256(name.encode()).hexdigest()
+        return name if len(name) <= SUBJECT_LENGTH else sha256(name.encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.day}, {self.subject}"
@@ -140,24 +140,24 @@ def plan(
     return ids, fresh
 
 
-def take(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> Task | None:
+def claim(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> Task | None:
     """The unit, now `owner`'s; None where it has ended, or is another's, or was placed anew."""
     row = tx.execute(
         update(units)
-        .where(*_held(unit_id, gen, ""))
+        .where(*_claimed_by(unit_id, gen, ""))
         .values(owner=owner, touched=now)
         .returning(units.c.kind, units.c.date, units.c.ids, units.c.wanted_by)
     ).one_or_none()
     return Task(TaskKind(row.kind), row.date, tuple(row.ids), row.wanted_by) if row else None
 
 
-def end(
+def finish(
     tx: Connection, unit_id: str, gen: int, owner: str, ending: TaskResult, now: datetime
 ) -> bool:
     """Write what the unit came to. False where it is `owner`'s no more: then it says nothing."""
     done = tx.execute(
         update(units)
-        .where(*_held(unit_id, gen, owner))
+        .where(*_claimed_by(unit_id, gen, owner))
         .values(
             state=TaskState.FAILED if ending.trouble else TaskState.DONE,
             reason=ending.trouble,
@@ -169,7 +169,7 @@ def end(
     return done.rowcount == 1
 
 
-def again(
+def retry(
     tx: Connection, unit_id: str, gen: int, now: datetime, *, lost: bool = False
 ) -> TaskAttempt | None:
     """Open one generation more; None where somebody has already, or it has ended.
@@ -184,14 +184,14 @@ def again(
     ).one_or_none()
     if row is None:
         return None
-    if row.tries >= MOST_TRIES:
+    if row.tries >= MAX_LOST_WORKERS:
         trouble = f"{row.tries} workers died over it; their logs may say of what"
-        end(tx, unit_id, gen + 1, "", TaskResult(trouble), now)
+        finish(tx, unit_id, gen + 1, "", TaskResult(trouble), now)
         return None
     return TaskAttempt(unit_id, gen + 1, TaskKind(row.kind))
 
 
-def open_ones(tx: Connection) -> list[OpenTask]:
+def open_tasks(tx: Connection) -> list[OpenTask]:
     rows = tx.execute(
         select(units).where(units.c.state == TaskState.OPEN).order_by(units.c.touched)
     )
@@ -203,7 +203,7 @@ def open_ones(tx: Connection) -> list[OpenTask]:
     ]
 
 
-def endings(tx: Connection, ids: Collection[str]) -> dict[str, TaskResult]:
+def results(tx: Connection, ids: Collection[str]) -> dict[str, TaskResult]:
     """What those of the units came to that have ended."""
     found: dict[str, TaskResult] = {}
     wanted = list(ids)
@@ -221,7 +221,7 @@ def count(tx: Connection) -> Mapping[TaskState, int]:
     return {TaskState(state): number for state, number in tx.execute(query)}
 
 
-def forget(tx: Connection, before: datetime) -> int:
+def delete_finished(tx: Connection, before: datetime) -> int:
     """Delete the ended ones that nobody has touched since."""
     old = (units.c.state != TaskState.OPEN) & (units.c.touched < before)
     return tx.execute(delete(units).where(old)).rowcount
@@ -233,7 +233,7 @@ def _may_open(kind: TaskKind) -> ColumnElement[bool]:
     return units.c.state != TaskState.OPEN
 
 
-def _held(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:
+def _claimed_by(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:
     return [
         units.c.id == unit_id,
         units.c.gen == gen,

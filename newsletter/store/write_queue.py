@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ASK_SECONDS = 0.005
+POLL_SECONDS = 0.005
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def next_writer(path: str, patience: float) -> Iterator[None]:
             if time.monotonic() > end:
                 message = f"others were before us for {patience:g} seconds"
                 raise TimeoutError(message)
-            time.sleep(ASK_SECONDS)
+            time.sleep(POLL_SECONDS)
         yield
     finally:
         os.close(place)

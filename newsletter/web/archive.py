@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from newsletter.domain.announcements import BEGAN, following, is_announced
+from newsletter.domain.announcements import FIRST_DAY, following, is_announced
 from newsletter.store import digests, paper_versions, search
 from newsletter.web import feed as atom_feed
 from newsletter.web import issue_view
@@ -34,7 +34,7 @@ MAX_DAYS_AHEAD = timedelta(days=10)
 def show_days(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
     with site.store.read() as tx:
-        editions = digests.editions(tx, ALL_DAYS, rubric.slug)
+        editions = digests.summaries(tx, ALL_DAYS, rubric.slug)
     months = [
         {
             "first": month[0].date.replace(day=1),
@@ -66,7 +66,7 @@ def _date(site: Site, text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise HTTPException(404) from None
-    if not BEGAN.replace(day=1) <= day <= site.clock().date() + MAX_DAYS_AHEAD:
+    if not FIRST_DAY.replace(day=1) <= day <= site.clock().date() + MAX_DAYS_AHEAD:
         raise HTTPException(404)
     return day
 
@@ -130,7 +130,7 @@ def feed(site: Site, request: Request) -> Response:
     with site.store.read() as tx:
         newest = digests.newest(tx, rubric.slug, FEED_ENTRIES)
         stored_at = {
-            edition.date: edition.at for edition in digests.editions(tx, FEED_ENTRIES, rubric.slug)
+            edition.date: edition.at for edition in digests.summaries(tx, FEED_ENTRIES, rubric.slug)
         }
     body = atom_feed.feed(rubric, newest, stored_at, site.links, site.settings.from_name)
     headers = {"Cache-Control": CACHE_PUBLIC if rubric.public else CACHE_PRIVATE}

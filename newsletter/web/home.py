@@ -27,7 +27,7 @@ def front(
     """What this is, the public rubrics with their newest issue, and the form."""
     with site.store.read() as tx:
         newest = {
-            rubric.slug: next(iter(digests.editions(tx, 1, rubric.slug)), None)
+            rubric.slug: next(iter(digests.summaries(tx, 1, rubric.slug)), None)
             for rubric in site.public
         }
     rows = [

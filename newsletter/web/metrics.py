@@ -165,9 +165,9 @@ def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
 
 def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
     """Nobody waits for an edition that nobody reads."""
-    made = digests.editions(tx, 1)
+    made = digests.summaries(tx, 1)
     day = newest_expected(now, timedelta(hours=site.settings.late_hours))
-    return int(bool(made and made[0].date < day and subscribers.readers(tx)))
+    return int(bool(made and made[0].date < day and subscribers.count_by_rubric(tx)))
 
 
 def newest_expected(now: datetime, late: timedelta) -> date:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.alerts import OpenAlert
     from newsletter.domain.model import Rubric
-    from newsletter.store.claims import Doubt
+    from newsletter.store.claims import UnknownDelivery
     from newsletter.store.operator_views import ReviewReply
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
@@ -62,10 +62,12 @@ def show(site: Site, request: Request) -> Response:
     with site.store.read() as tx:
         found = operator_views.since(tx, list(site.rubrics), last - timedelta(days=DAYS - 1))
         replies = operator_views.replies(tx, MAX_SHOWN)
-        uncertain = operator_views.doubts(tx, MAX_SHOWN)
-        open_alerts = alerts.opened(tx)
-        read = subscribers.readers(tx)
-        cleared = [each for each in alerts.since(tx, site.clock() - SHOWN_FOR) if each.cleared_at]
+        uncertain = operator_views.unknown_deliveries(tx, MAX_SHOWN)
+        open_alerts = alerts.open_alerts(tx)
+        read = subscribers.count_by_rubric(tx)
+        cleared = [
+            each for each in alerts.open_since(tx, site.clock() - SHOWN_FOR) if each.cleared_at
+        ]
     shown: MonthSummary = summary(found, list(site.rubrics.values()), newest, last, DAYS)
     said = DECISIONS.get(request.query_params.get("said", ""), "")
     return site.page(
@@ -120,7 +122,7 @@ def preview(site: Site, request: Request) -> Response:
         return operator_auth.login_page(site)
     rubric = _requested_rubric(site, request)
     with site.store.read() as tx:
-        newest = next(iter(digests.editions(tx, 1, rubric.slug)), None)
+        newest = next(iter(digests.summaries(tx, 1, rubric.slug)), None)
     page = site.page(
         "operator_preview.html",
         title=f"Preview: {rubric.title}",
@@ -201,7 +203,7 @@ def _reply(reply: ReviewReply) -> dict[str, Any]:
     }
 
 
-def _uncertain_mail(mail: Doubt) -> dict[str, Any]:
+def _uncertain_mail(mail: UnknownDelivery) -> dict[str, Any]:
     return {
         "id": mail.id,
         "email": masked(mail.email),

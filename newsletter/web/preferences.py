@@ -141,7 +141,7 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
         return _form_page(site, known, entered=entered, errors=errors)
     changes["format"] = changes["format"] or known.format
     with site.store.begin() as tx:
-        kept = subscribers.prefer(tx, known.id, {"rubric": slug, **changes}, site.clock())
+        kept = subscribers.set_preferences(tx, known.id, {"rubric": slug, **changes}, site.clock())
     # Who left in another window has this form still open: nothing is kept of it.
     done = kept is not subscribers.SubscriberChange.SUPPRESSED
     return _stored_page(

@@ -128,14 +128,14 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
         _record_incident(site, "the mailer", f"A mail to confirm with was not sent: {error}")
         if error.verdict is not Verdict.UNKNOWN:
             with site.store.begin() as tx:
-                signups.unsent(tx, email, now)
+                signups.mark_not_sent(tx, email, now)
 
 
 def _record_request(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
     """Note the wish. The subscriber to mail; None where no mail may go."""
     if suppressions.reason_for(tx, email) in BLOCKED_REASONS:
         return None
-    if not signups.ask(tx, email, rubric.slug, now):
+    if not signups.request(tx, email, rubric.slug, now):
         return None
     if known := subscribers.find(tx, email):
         return known
@@ -152,7 +152,7 @@ def show_confirm(site: Site, request: Request) -> Response:
     if known is None:
         return _link_expired(site)
     with site.store.read() as tx:
-        pending = signups.of(tx, known.email)
+        pending = signups.pending_request(tx, known.email)
     slug = pending.rubric if pending else known.rubric
     rubric = site.rubrics.get(slug)
     title = rubric.title if rubric else slug
@@ -190,7 +190,7 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
 
 def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
     """Do what was asked for; the rubric now read, or the empty string where the link is too old."""
-    pending = signups.of(tx, known.email)
+    pending = signups.pending_request(tx, known.email)
     if pending is None:
         return _activate_without_request(tx, known, now)
     if not pending.is_live(now):
@@ -208,7 +208,7 @@ def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
         subscribers.save(tx, replace(current, rubric=pending.rubric), now)
         if current.state is not SubscriberState.ACTIVE:
             return ""
-    signups.done(tx, known.email)
+    signups.clear(tx, known.email)
     return pending.rubric
 
 

@@ -198,7 +198,7 @@ def test_19_all_sign_ups_of_one_victim_are_one_mail(web: Browser, store: Store, 
     time.sleep(0.2)
     assert len(mailbox.mails) == 1
     with store.read() as tx:
-        assert len(list(subscribers.everyone(tx))) == 1
+        assert len(list(subscribers.all_subscribers(tx))) == 1
 
 
 def test_19_all_sign_ups_of_one_caller_are_fifty_mails(
@@ -215,7 +215,7 @@ def test_19_all_sign_ups_of_one_caller_are_fifty_mails(
     time.sleep(0.2)
     assert len(mailbox.mails) == MAX_SIGNUPS
     with store.read() as tx:
-        assert len(list(subscribers.everyone(tx))) == MAX_SIGNUPS
+        assert len(list(subscribers.all_subscribers(tx))) == MAX_SIGNUPS
 
 
 def test_19_another_caller_is_not_shut_out_by_one_who_asks_too_often(

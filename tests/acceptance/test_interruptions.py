@@ -50,7 +50,7 @@ def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twi
         if len(mailer.taken) == 3:
             town.clock.at += timedelta(days=1)
             with town.store.begin() as tx:
-                seen.append(claims.expire(tx, town.clock.now(), lambda _owner: False))
+                seen.append(claims.expire_leases(tx, town.clock.now(), lambda _owner: False))
 
     seen: list[int] = []
     mailer = FakeMailer(before=leap)

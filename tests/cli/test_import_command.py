@@ -49,7 +49,7 @@ def choose(world: World, **wished: object) -> None:
         known = subscribers.find(tx, "ada@example.org")
         assert known
         assert known.since
-        subscribers.prefer(tx, known.id, wished, known.since)
+        subscribers.set_preferences(tx, known.id, wished, known.since)
     store.close()
 
 
@@ -165,7 +165,7 @@ def test_of_an_older_database_who_joined_on_the_web_keeps_everything(store_url: 
                 tx.execute(text(OLD_READER), {**row, "at": "2026-01-01 00:00:00"})
         store.migrate()
         with store.read() as tx:
-            chosen = {one.id: one.chosen for one in subscribers.everyone(tx)}
+            chosen = {one.id: one.chosen for one in subscribers.all_subscribers(tx)}
     assert chosen == {"0": PREFERENCES, "1": ()}
 
 

@@ -67,8 +67,8 @@ def test_everything_about_a_subscriber_comes_back(store: Store):
     with store.begin() as tx:
         assert subscribers.save(tx, given, START) is SubscriberChange.ADDED
         assert subscribers.get(tx, given.id) == given
-        assert list(subscribers.served(tx, RUBRIC)) == [given]
-        assert list(subscribers.served(tx, "other")) == []
+        assert list(subscribers.mailable(tx, RUBRIC)) == [given]
+        assert list(subscribers.mailable(tx, "other")) == []
 
 
 def test_an_import_repeated_changes_nothing(store: Store):
@@ -79,7 +79,7 @@ def test_an_import_repeated_changes_nothing(store: Store):
         assert subscribers.save(tx, again, LATER) is SubscriberChange.UNCHANGED
         renamed = replace(again, name="Ann", email="READER1@example.org")
         assert subscribers.save(tx, renamed, LATER) is SubscriberChange.UPDATED
-        assert list(subscribers.everyone(tx)) == [replace(renamed, id=given.id)]
+        assert list(subscribers.all_subscribers(tx)) == [replace(renamed, id=given.id)]
 
 
 def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
@@ -92,7 +92,7 @@ def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
         for person in (waiting, resting):
             agreed = replace(person, state=SubscriberState.ACTIVE, consent="form of 2025")
             subscribers.save(tx, agreed, LATER)
-        states = {s.email: s.state for s in subscribers.everyone(tx)}
+        states = {s.email: s.state for s in subscribers.all_subscribers(tx)}
         assert states == {
             waiting.email: SubscriberState.ACTIVE,
             resting.email: SubscriberState.PAUSED,
@@ -111,7 +111,7 @@ def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
         for spelling in ("reader1@example.org", "READER1@EXAMPLE.ORG."):
             again = reader(email=spelling)
             assert subscribers.save(tx, again, LATER) is SubscriberChange.SUPPRESSED
-        assert list(subscribers.served(tx, RUBRIC)) == []
+        assert list(subscribers.mailable(tx, RUBRIC)) == []
         row = tx.execute(select(subscriber)).one()
         assert (row.state, row.state_reason, row.state_at) == ("unsubscribed", "one-click", LATER)
         assert suppressions.reason_for(tx, "reader1@example.org") is Reason.UNSUBSCRIBED
@@ -134,7 +134,7 @@ def test_a_departure_can_be_taken_back_for_thirty_days(store: Store):
         subscribers.unsubscribe(tx, given.id, "reply", START)
         assert not subscribers.restore(tx, given.id, "page", START + timedelta(days=31))
         assert subscribers.restore(tx, given.id, "page", START + timedelta(days=30))
-        assert list(subscribers.served(tx, RUBRIC)) == [given]
+        assert list(subscribers.mailable(tx, RUBRIC)) == [given]
         assert suppressions.reason_for(tx, given.email) is None
 
 
@@ -143,7 +143,7 @@ def test_only_leaving_by_choice_can_be_taken_back(store: Store, end: SubscriberS
     given = reader()
     with store.begin() as tx:
         subscribers.save(tx, given, START)
-        assert subscribers.withdraw(tx, given.id, end, "event", START)
+        assert subscribers.end_subscription(tx, given.id, end, "event", START)
         assert not subscribers.restore(tx, given.id, "page", START)
         assert not subscribers.reopen(tx, given.id, "form", START)
         reason = suppressions.reason_for(tx, given.email)
@@ -156,9 +156,15 @@ def test_a_complaint_outweighs_a_departure_but_a_bounce_does_not(store: Store):
     with store.begin() as tx:
         subscribers.save(tx, given, START)
         subscribers.unsubscribe(tx, given.id, "page", START)
-        assert not subscribers.withdraw(tx, given.id, SubscriberState.BOUNCED, "event", START)
-        assert subscribers.withdraw(tx, given.id, SubscriberState.COMPLAINED, "event", START)
-        assert not subscribers.withdraw(tx, given.id, SubscriberState.COMPLAINED, "event", START)
+        assert not subscribers.end_subscription(
+            tx, given.id, SubscriberState.BOUNCED, "event", START
+        )
+        assert subscribers.end_subscription(
+            tx, given.id, SubscriberState.COMPLAINED, "event", START
+        )
+        assert not subscribers.end_subscription(
+            tx, given.id, SubscriberState.COMPLAINED, "event", START
+        )
         assert suppressions.reason_for(tx, given.email) is Reason.COMPLAINED
         assert subscribers.count_states(tx) == {SubscriberState.COMPLAINED: 1}
 
@@ -167,15 +173,15 @@ def test_double_opt_in_lets_in_once_and_lifts_an_earlier_departure(store: Store)
     given = reader(state=SubscriberState.PENDING)
     with store.begin() as tx:
         subscribers.save(tx, given, START)
-        assert list(subscribers.served(tx, RUBRIC)) == []
+        assert list(subscribers.mailable(tx, RUBRIC)) == []
         assert subscribers.activate(tx, given.id, "form v1, 192.0.2.1", START)
         assert not subscribers.activate(tx, given.id, "again", START)
         subscribers.unsubscribe(tx, given.id, "page", START)
         assert not subscribers.activate(tx, given.id, "old link", START)
         assert subscribers.reopen(tx, given.id, "form", LATER)
-        assert list(subscribers.served(tx, RUBRIC)) == []
+        assert list(subscribers.mailable(tx, RUBRIC)) == []
         assert subscribers.activate(tx, given.id, "form v2", LATER)
-        [back] = subscribers.served(tx, RUBRIC)
+        [back] = subscribers.mailable(tx, RUBRIC)
     assert back.consent == "form v2"
 
 
@@ -188,7 +194,7 @@ def test_erasure_leaves_only_a_hash(store: Store):
         assert not subscribers.erase(tx, person.id, LATER)
         for table in (subscriber, delivery, suppression):
             assert "reader1" not in repr(tx.execute(select(table)).all()).lower()
-        assert list(subscribers.everyone(tx)) == []
+        assert list(subscribers.all_subscribers(tx)) == []
         assert subscribers.count_states(tx) == {}
         assert tx.scalar(select(suppression.c.email_hash)) == fingerprint("Reader1@example.org")
         assert subscribers.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
@@ -201,7 +207,7 @@ def test_a_pause_ends_only_where_there_is_one(store: Store):
         assert not subscribers.resume(tx, given.id, "page", START)
         assert subscribers.pause(tx, given.id, "page", START)
         assert not subscribers.pause(tx, given.id, "page", START)
-        assert list(subscribers.served(tx, RUBRIC)) == []
+        assert list(subscribers.mailable(tx, RUBRIC)) == []
         assert subscribers.resume(tx, given.id, "page", START)
         assert not subscribers.pause(tx, "0" * 32, "page", START)
 

@@ -212,7 +212,7 @@ def test_without_a_fence_a_lost_answer_leaves_the_whole_group_in_doubt(
     assert run(town, fake) == Tally(accepted=5, unknown=10)
     assert max(Counter(fake.addresses).values()) == 1
     with town.store.read() as tx:
-        [doubt] = mail_batches.doubts(tx)
+        [doubt] = mail_batches.unknown_batches(tx)
     assert (doubt.readers, doubt.rubric) == (10, "cold-stars")
 
 
@@ -266,7 +266,7 @@ def test_the_operator_decides_on_a_group_in_doubt(town: Town, fake: FakeSendGrid
     fake.faults.append(Fault(act="reset", accepts=sent))
     run(town, fake)
     with town.store.begin() as tx:
-        [doubt] = mail_batches.doubts(tx)
+        [doubt] = mail_batches.unknown_batches(tx)
         assert mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
         assert not mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
 
@@ -297,7 +297,7 @@ def begun(town: Town, fake: FakeSendGrid, *, lead: timedelta | None, owner: str 
     fake.batches.clock = lambda: town.clock.now().timestamp()
     batch_id = mailer(fake).new_batch() if lead else ""
     with town.store.begin() as tx:
-        alike = mail_batches.next_alike(tx, town.digest_id, now)
+        alike = mail_batches.next_rendering_key(tx, town.digest_id, now)
         group, _ = mail_batches.begin(
             tx,
             "a" * 32,
@@ -322,7 +322,7 @@ def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
 
     # Claims of single mails have nothing to say about it.
     with town.store.begin() as tx:
-        assert claims.expire(tx, town.clock.now(), lambda _owner: True) == 0
+        assert claims.expire_leases(tx, town.clock.now(), lambda _owner: True) == 0
     assert run(town, fake, due=due).sending == 10
     town.clock.sleep(121)
     assert run(town, fake, due=due) == Tally(accepted=10)
@@ -416,10 +416,10 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
             add(tx, number, MailBatchState.CANCELLED, now + LEAD)
         assert not mail_batches.has_room(tx, fenced=True)
         assert mail_batches.has_room(tx, fenced=False)
-        assert mail_batches.long_over(tx, now + LEAD) == []
-        assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 3
+        assert mail_batches.expired_cancelled(tx, now + LEAD) == []
+        assert len(mail_batches.expired_cancelled(tx, now + 2 * LEAD)) == 3
         mail_batches.release_batch(tx, "batch 7")
-        assert len(mail_batches.long_over(tx, now + 2 * LEAD)) == 2
+        assert len(mail_batches.expired_cancelled(tx, now + 2 * LEAD)) == 2
         assert mail_batches.has_room(tx, fenced=True)
         add(tx, 10, MailBatchState.STARTED)
         assert not mail_batches.has_room(tx, fenced=False)
@@ -693,7 +693,7 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
     fake.batches.clock = lambda: town.clock.now().timestamp()
     town.settle(3)
     with store.begin() as tx:
-        digest_id = digests.freeze(
+        digest_id = digests.save(
             tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
         )
     town.plan(issues.DAY)
@@ -719,7 +719,7 @@ def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
     slug = replace(issues.RUBRIC, slug=RUBRIC)
     with store.begin() as tx:
         made = START - timedelta(hours=3)
-        digests.freeze(tx, issues.digest((issues.pick(1),), rubric=slug), made)
+        digests.save(tx, issues.digest((issues.pick(1),), rubric=slug), made)
     at, zone = datetime(2025, 9, 23, 6, 45, tzinfo=UTC), ZoneInfo("UTC")
 
     [some] = rubrics_with_mail_due(store, at)

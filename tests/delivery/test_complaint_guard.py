@@ -46,7 +46,7 @@ def imported(store: Store, people: int, known: int = 0) -> Town:
     everybody = town.settle(people + known)
     hashes = [one.email for one in everybody[known:]]
     with store.begin() as tx:
-        first_mails.note(tx, [fingerprint(one) for one in hashes], town.clock.now())
+        first_mails.add_imported(tx, [fingerprint(one) for one in hashes], town.clock.now())
     town.announce(DAY)
     return town
 
@@ -114,7 +114,7 @@ def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
     assert (alert.title, alert.command) == ("First mails go slowly", ALLOW)
     assert "20 first mails" in alert.what
     with store.begin() as tx:
-        assert first_mails.let_go(tx, RUBRIC, DAY) == 1
+        assert first_mails.lift_limits(tx, RUBRIC, DAY) == 1
     assert alerts(town) == []
     assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 20
 
@@ -137,7 +137,7 @@ def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store:
     [alert] = alerts(town)
     assert (alert.title, alert.command) == ("Too many addresses are gone", ALLOW)
     with store.begin() as tx:
-        first_mails.let_go(tx, RUBRIC, DAY)
+        first_mails.lift_limits(tx, RUBRIC, DAY)
     rest = town.send(FakeMailer(), limits=SendLimits(threads=4))
     assert (rest.pending, rest.halted_reason) == (0, "")
     assert alerts(town) == []
@@ -181,7 +181,7 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
         raw, who = b"Subject: Failure\r\n\r\nIt failed.", "postmaster@x.example"
         inbound.keep(tx, raw, envelope_from=who, envelope_to="a@b.c", now=now, aligned=False)
         [letter] = tx.scalars(select(table.c.id))
-        inbound.settle(tx, letter, InboundState.UNREADABLE, None, "It failed.")
+        inbound.set_state(tx, letter, InboundState.UNREADABLE, None, "It failed.")
     assert "nothing of a mail of ours: 1 (newsletter deliveries reports)" in (
         world.newsletter("status").out
     )

@@ -90,7 +90,7 @@ def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     first = invite_pending(work, emails, NOW)
     assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
-        assert signups.ask(tx, "web@example.org", "stars", NOW)
+        assert signups.request(tx, "web@example.org", "stars", NOW)
     assert invite_pending(work, emails, NOW + timedelta(hours=2)) == InvitedCount(5)
     assert len({mail.to_email for mail in mailbox.mails}) == IMPORTED_AN_HOUR + 5
 

@@ -23,7 +23,7 @@ def test_a_first_issue_leads_to_none_before_it(store):
     """It led to the calendar's date before, which answered 404."""
     made = issues.digest(())
     with store.begin() as tx:
-        digests.freeze(tx, made, NOW)
+        digests.save(tx, made, NOW)
     assert before(store, made.date) is None
     nav = navigation(LINKS, made, None)
     assert nav.previous is None
@@ -34,10 +34,10 @@ def test_an_issue_leads_to_the_last_one_that_was_made(store):
     """Over dates without one; another rubric's, and a sum of several days, are none of its own."""
     other = replace(issues.RUBRIC, slug="other")
     with store.begin() as tx:
-        digests.freeze(tx, issues.digest(()), NOW)
-        digests.freeze(tx, replace(issues.digest(()), rubric=other, date=date(2025, 9, 25)), NOW)
+        digests.save(tx, issues.digest(()), NOW)
+        digests.save(tx, replace(issues.digest(()), rubric=other, date=date(2025, 9, 25)), NOW)
         week = replace(issues.digest(()), date=date(2025, 9, 24), since=MONDAY)
-        digests.freeze(tx, week, NOW)
+        digests.save(tx, week, NOW)
     assert before(store, FRIDAY) == issues.DAY == TUESDAY
     nav = navigation(LINKS, replace(issues.digest(()), date=FRIDAY), TUESDAY)
     assert nav.previous == ("23 Sep", LINKS.issue_url(issues.RUBRIC, TUESDAY))

@@ -172,7 +172,7 @@ def test_the_archive_finds_it_by_either_id(store: Store) -> None:
     made = shown_twice()
     with store.begin() as tx:
         keep(tx, [titled(1), titled(2), titled(3, "Warm stars")])
-        digests.freeze(tx, made, MORNING)
+        digests.save(tx, made, MORNING)
     with store.read() as tx:
         for wanted in ("2611.00001", "2611.00002"):
             [hit] = search.find(tx, [RUBRIC.slug], wanted, limit=9)

@@ -80,12 +80,12 @@ def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store
         known = subscribers.find(tx, "reader3@example.org")
         assert known
         subscribers.unsubscribe(tx, known.id, "page", START)
-        of_day = [one.digest_id for one in deliveries.of_date(tx, date(2025, 9, 23))]
+        of_day = [one.digest_id for one in deliveries.digests_of_date(tx, date(2025, 9, 23))]
         assert of_day == [new]
-        assert claims.in_files(tx, of_day) == 2
-        claims.reopen_files(tx, of_day, START)
-        assert claims.in_files(tx, of_day) == 0
-        assert claims.in_files(tx, [old]) == 2
+        assert claims.count_outbox_only(tx, of_day) == 2
+        claims.requeue_outbox_only(tx, of_day, START)
+        assert claims.count_outbox_only(tx, of_day) == 0
+        assert claims.count_outbox_only(tx, [old]) == 2
         assert deliveries.count(tx, old) == {DeliveryState.ACCEPTED: 3}
     mailer = FakeMailer()
     town.send(mailer)

@@ -83,7 +83,7 @@ class House:
                     known = select(paper_table.c.id).where(paper_table.c.id == name)
                     if not tx.execute(known).first():
                         tx.execute(insert(paper_table).values(row))
-                digests.freeze(tx, made, at)
+                digests.save(tx, made, at)
 
     def join(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
         given = Subscriber(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
@@ -371,7 +371,7 @@ def test_a_batch_that_came_late_is_mailed_once_it_is_made(house):
     assert house.wake(MON, 12) == []
     with house.store.begin() as tx:
         tx.execute(insert(paper_table).values(asdict(paper("0302-9"))))
-        digests.freeze(tx, daily(MON, 9), datetime(2026, 3, 2, 13, tzinfo=UTC))
+        digests.save(tx, daily(MON, 9), datetime(2026, 3, 2, 13, tzinfo=UTC))
     assert house.wake(MON, 13) == ["a 02-02", "b 02-02"]
 
 

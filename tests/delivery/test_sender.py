@@ -369,7 +369,9 @@ def test_10_who_leaves_before_the_claim_is_not_mailed(town: Town, fake: FakeSend
     now = town.clock.now()
     with town.store.begin() as tx:
         subscribers.unsubscribe(tx, people[0].id, "one-click", now)
-        subscribers.withdraw(tx, people[1].id, SubscriberState.COMPLAINED, "spamreport", now)
+        subscribers.end_subscription(
+            tx, people[1].id, SubscriberState.COMPLAINED, "spamreport", now
+        )
         subscribers.pause(tx, people[2].id, "reply", now)
         subscribers.erase(tx, people[3].id, now)
 
@@ -488,8 +490,8 @@ def test_an_answer_after_the_lease_is_still_proof(town: Town):
             tx, town.digest_id, "elsewhere/1/x", now=town.clock.now(), until=later, limit=5
         )
     with town.store.begin() as tx:
-        assert claims.expire(tx, later - timedelta(minutes=1), is_dead) == 0
-        assert claims.expire(tx, later + timedelta(minutes=1), is_dead) == 1
+        assert claims.expire_leases(tx, later - timedelta(minutes=1), is_dead) == 0
+        assert claims.expire_leases(tx, later + timedelta(minutes=1), is_dead) == 1
         for state, changes in (
             (DeliveryState.PENDING, False),
             (DeliveryState.REJECTED, False),
@@ -506,12 +508,12 @@ def test_03_the_operator_resolves_what_is_in_doubt(town: Town):
     town.send(failing(Verdict.UNKNOWN), limits=SendLimits(threads=1))
     now = town.clock.now()
     with town.store.begin() as tx:
-        first, second = sorted(claims.doubts(tx), key=lambda doubt: doubt.email)
+        first, second = sorted(claims.unknown_deliveries(tx), key=lambda doubt: doubt.email)
         assert (first.rubric, first.reason) == ("cold-stars", "as told")
         assert claims.resolve(tx, first.id, now, sent=True)
         assert claims.resolve(tx, second.id, now, sent=False)
         assert not claims.resolve(tx, first.id, now, sent=False)
-        assert claims.doubts(tx) == []
+        assert claims.unknown_deliveries(tx) == []
     mailer = FakeMailer()
     assert town.send(mailer) == Tally(accepted=2)
     assert [mail.to_email for mail in mailer.taken] == [second.email]

@@ -10,7 +10,7 @@ import pytest
 from newsletter.domain.announcements import (
     announcement,
     following,
-    holiday,
+    holiday_name,
     is_announced,
     newest,
     previous,
@@ -78,7 +78,7 @@ def test_windows_join_without_gap_or_overlap():
     ],
 )
 def test_a_deferred_evening_has_no_date(day):
-    assert holiday(day)
+    assert holiday_name(day)
     assert not is_announced(day)
     assert previous(following(day)) < day < following(previous(day))
     assert newest(announcement(day).public_from) == previous(day)
@@ -97,7 +97,7 @@ def test_the_calendar_is_what_arxiv_did():
 
 def test_2024_had_ten_evenings_without_an_announcement():
     year = [date(2024, 1, 1) + timedelta(days=n) for n in range(366)]
-    assert sum(bool(holiday(day + timedelta(days=1))) for day in year) == 10
+    assert sum(bool(holiday_name(day + timedelta(days=1))) for day in year) == 10
 
 
 def test_the_days_of_the_corpus_are_no_holidays():

@@ -10,9 +10,9 @@ from newsletter.domain.completeness import (
     CompletedBy,
     Observation,
     Poll,
-    after,
     assess,
     is_low,
+    next_poll,
     next_poll_at,
 )
 from tests.fakes.sky import utc
@@ -26,7 +26,7 @@ def judged(*looks, **more):
     look = None
     for minutes, papers in looks:
         now = PUBLIC + minutes * MINUTE
-        look = after(look, papers, now, out=True)
+        look = next_poll(look, papers, now, out=True)
     assert look is not None
     return assess(look, Observation(papers, **more), PUBLIC, now)
 
@@ -143,8 +143,8 @@ def test_a_batch_of_which_some_is_there_is_asked_for_every_ten_minutes():
 
 @pytest.mark.parametrize(("papers", "since"), [(3, 5), (4, 15)])
 def test_a_look_remembers_since_when_nothing_changed(papers, since):
-    first = after(None, 3, PUBLIC + 5 * MINUTE, out=False)
-    second = after(first, papers, PUBLIC + 15 * MINUTE, out=True)
+    first = next_poll(None, 3, PUBLIC + 5 * MINUTE, out=False)
+    second = next_poll(first, papers, PUBLIC + 15 * MINUTE, out=True)
     assert second == Poll(
         papers, PUBLIC + since * MINUTE, PUBLIC + 15 * MINUTE, 2, PUBLIC + 15 * MINUTE
     )

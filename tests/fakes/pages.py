@@ -118,7 +118,7 @@ def issue(
             if each.id not in known:
                 row = {name: getattr(each, name) for name in each.__slots__}
                 tx.execute(insert(paper_table).values(row))
-        digests.freeze(tx, made, NOW)
+        digests.save(tx, made, NOW)
     return made
 
 

@@ -211,7 +211,7 @@ class Service:
         )
         with self.store.begin() as tx:
             made = with_provenance(tx, made, self.lookback)
-            digests.freeze(tx, made, self.clock())
+            digests.save(tx, made, self.clock())
         check = made.coverage.crosscheck
         said = check.unproven if check else ()
         self.digests.setdefault(rubric.slug, {})[day] = Frozen(ids, said)

@@ -150,7 +150,7 @@ def test_18_an_address_alone_proves_nothing(town: Town):
     assert events_told(town) == ["soft bounce"]
     with town.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
-        assert [one.state for one in inbound.queue(tx)] == [InboundState.LETTER]
+        assert [one.state for one in inbound.review_queue(tx)] == [InboundState.LETTER]
 
 
 @pytest.mark.parametrize("subtype", ["report", "mixed"])
@@ -299,7 +299,7 @@ def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: T
     assert work_off(post(town), START) == 2
     assert states(town)[second.email] == SubscriberState.UNSUBSCRIBED
     with town.store.read() as tx:
-        [waiting] = inbound.queue(tx)
+        [waiting] = inbound.review_queue(tx)
     assert (waiting.state, "log" in waiting.said) == (InboundState.REVIEW, True)
     assert work_off(post(town), START) == 0
 

@@ -121,11 +121,11 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
     assert state(post, person) is SubscriberState.ACTIVE
     assert LINKS.unsubscribe_url(person.id) in answers(post)[0].text
     with post.store.begin() as tx:
-        [waiting] = inbound.queue(tx)
+        [waiting] = inbound.review_queue(tx)
         assert (waiting.said, waiting.raw) == ("How do I unsubscribe my colleague?", b"")
-        assert inbound.settle(tx, waiting.id, InboundState.DONE)
-        assert not inbound.settle(tx, waiting.id, InboundState.DONE)
-        assert inbound.queue(tx) == []
+        assert inbound.set_state(tx, waiting.id, InboundState.DONE)
+        assert not inbound.set_state(tx, waiting.id, InboundState.DONE)
+        assert inbound.review_queue(tx) == []
 
 
 @pytest.mark.parametrize(("words", "state"), [(0, "review"), (12, "review"), (13, "letter")])
@@ -138,7 +138,7 @@ def test_what_is_no_wish_goes_to_the_operator_unanswered(
     assert receive(post, text, LINKS.reply_address(person.id)) == 0
 
     with post.store.read() as tx:
-        [waiting] = inbound.queue(tx)
+        [waiting] = inbound.review_queue(tx)
     assert (waiting.state, waiting.said.strip()) == (state, said)
 
 
@@ -260,15 +260,15 @@ def test_24_an_answer_to_a_test_mail_changes_nothing(post: App):
 
 def test_who_complained_is_never_written_to(post: App, person: Subscriber):
     with post.store.begin() as tx:
-        subscribers.withdraw(tx, person.id, SubscriberState.COMPLAINED, "event", START)
+        subscribers.end_subscription(tx, person.id, SubscriberState.COMPLAINED, "event", START)
     assert receive(post, "help", LINKS.reply_address(person.id)) == 0
 
 
 def test_what_was_settled_is_forgotten_after_a_month(post: App, person: Subscriber):
     receive(post, "help", LINKS.reply_address(person.id))
     with post.store.begin() as tx:
-        assert inbound.forget_old(tx, START + timedelta(days=29)) == 0
-        assert inbound.forget_old(tx, START + timedelta(days=31)) == 1
+        assert inbound.delete_old(tx, START + timedelta(days=29)) == 0
+        assert inbound.delete_old(tx, START + timedelta(days=31)) == 1
         row = tx.execute(select(table)).one()
     assert (row.body_id, row.said, row.envelope_from) == (None, "", "")
 
@@ -279,10 +279,10 @@ def test_what_waits_for_a_person_is_forgotten_after_three_months(
 ):
     receive(post, "wonderful " * words, LINKS.reply_address(person.id))
     with post.store.begin() as tx:
-        assert inbound.forget_old(tx, START + timedelta(days=89)) == 0
-        assert len(inbound.queue(tx)) == 1
-        assert inbound.forget_old(tx, START + timedelta(days=91)) == 1
-        assert inbound.queue(tx) == []
+        assert inbound.delete_old(tx, START + timedelta(days=89)) == 0
+        assert len(inbound.review_queue(tx)) == 1
+        assert inbound.delete_old(tx, START + timedelta(days=91)) == 1
+        assert inbound.review_queue(tx) == []
         row = tx.execute(select(table)).one()
     assert (row.body_id, row.said, row.envelope_from) == (None, "", "")
 

@@ -411,7 +411,7 @@ def test_old_events_are_forgotten(town: Town):
     post(town, told("delivered"))
     for days, left in ((89, 1), (91, 0)):
         with town.store.begin() as tx:
-            events.forget_page(tx, EventKind.DELIVERED, START + timedelta(days=days))
+            events.delete_old_page(tx, EventKind.DELIVERED, START + timedelta(days=days))
             assert tx.scalar(select(func.count()).select_from(event)) == left
 
 

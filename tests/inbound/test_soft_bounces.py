@@ -68,7 +68,7 @@ class PlainTown(Town):
     def plan(self, _day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
         with self.store.begin() as tx:
             mine = subscriber.c.rubric == rubric
-            deliveries.make_rows(tx, self.digest_id, mine, self.clock.now(), None)
+            deliveries.create_rows(tx, self.digest_id, mine, self.clock.now(), None)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_13_whose_bounces_are_long_forgotten_is_not_mailed_again(town: Town):
     town.clock.at += timedelta(days=100)
     with town.store.begin() as tx:
         for kind in EventKind:
-            events.forget_page(tx, kind=kind, now=town.clock.now())
+            events.delete_old_page(tx, kind=kind, now=town.clock.now())
     review(town)
     assert state(town) is SubscriberState.BOUNCED
     assert mail(town) == 0

@@ -125,8 +125,8 @@ def test_our_departures_are_told_once(store: Store, fake: FakeLists):
     fake.put("unsubscribes", "other@example.org")
     with store.begin() as tx:
         subscribers.unsubscribe(tx, left.id, "one-click", NOW)
-        subscribers.withdraw(tx, complained.id, SubscriberState.COMPLAINED, "report", NOW)
-        subscribers.withdraw(tx, bounced.id, SubscriberState.BOUNCED, "event", NOW)
+        subscribers.end_subscription(tx, complained.id, SubscriberState.COMPLAINED, "report", NOW)
+        subscribers.end_subscription(tx, bounced.id, SubscriberState.BOUNCED, "event", NOW)
         subscribers.erase(tx, erased.id, NOW)
 
     assert night(store, fake).told == 2
@@ -240,7 +240,7 @@ def forget(store: Store, person: Subscriber, at: datetime = NOW) -> None:
 
 def left_to_tell(store: Store) -> list[str]:
     with store.read() as tx:
-        return suppressions.waiting(tx)
+        return suppressions.queued_erasures(tx)
 
 
 def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fake: FakeLists):

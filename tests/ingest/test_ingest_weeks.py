@@ -73,7 +73,7 @@ def freeze(house, rubric, day):
     kind = DayKind.NORMAL if found else DayKind.NOTHING_ANNOUNCED
     with house.store.begin() as tx:
         made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
-        digests.freeze(tx, made, house.clock())
+        digests.save(tx, made, house.clock())
     return [one.paper.id for one in found]
 
 

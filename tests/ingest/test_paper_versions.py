@@ -52,7 +52,7 @@ def freeze(house, day, *, kind=DayKind.NORMAL, rubric=issues.RUBRIC, pick=True):
         coverage = replace(made.coverage, papers=tuple(each.id for each in listed))
         made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
         made = with_provenance(tx, made, timedelta(days=7))
-        digests.freeze(tx, made, house.clock())
+        digests.save(tx, made, house.clock())
     return made
 
 

@@ -173,7 +173,7 @@ def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
             do_round(house.app)
             house.now += timedelta(minutes=5)
         with store.read() as tx:
-            found = [one.alert for one in alerts.opened(tx)]
+            found = [one.alert for one in alerts.open_alerts(tx)]
         return [one.what for one in found if one.kind is AlertKind.MAILBOX]
 
     assert open_alerts(55) == []
@@ -223,8 +223,8 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         for days, email in ((91, "old@example.org"), (89, "new@example.org")):
             then = NOW - timedelta(days=days)
             events.apply(tx, [Event(EventKind.DELIVERED, email, then)], then)
-        signups.ask(tx, "old@example.org", "foundation-models", NOW - timedelta(days=91))
-        signups.ask(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
+        signups.request(tx, "old@example.org", "foundation-models", NOW - timedelta(days=91))
+        signups.request(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
     for days in (31, 29):
         then = NOW - timedelta(days=days)
         to = house.app.links.reply_address(reader().id)
@@ -348,6 +348,6 @@ def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
 def _only(world: World) -> Subscriber:
     store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
-        [found] = subscribers.everyone(tx)
+        [found] = subscribers.all_subscribers(tx)
     store.close()
     return found

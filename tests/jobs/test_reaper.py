@@ -115,8 +115,8 @@ def test_a_sweep_places_each_lost_unit_once(store: Store) -> None:
     wanted = [Task(TaskKind.MAIL, date(2025, 11, 18), ("7", str(lane))) for lane in range(3)]
     with store.begin() as tx:
         ids, _ = tasks.plan(tx, wanted, NOW)
-        tasks.take(tx, ids[0], 1, HERE, NOW)
-        tasks.take(tx, ids[1], 1, ELSEWHERE, NOW)
+        tasks.claim(tx, ids[0], 1, HERE, NOW)
+        tasks.claim(tx, ids[1], 1, ELSEWHERE, NOW)
     beat(store, HERE)
     assert sweep() == 1
     assert placed == [TaskAttempt(ids[1], 2, TaskKind.MAIL)]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from newsletter.store import StoreError
-from newsletter.store.retry import IN_A_HURRY, PATIENCE, retry_while_unavailable
+from newsletter.store.retry import MAX_TRIES, MAX_TRIES_AT_SHUTDOWN, retry_while_unavailable
 
 
 class Shaky:
@@ -34,7 +34,7 @@ def test_what_is_away_is_asked_again_until_it_answers():
 
 
 def test_it_is_given_up_in_the_end_and_sooner_by_who_is_to_stop():
-    for stop, tries in ((lambda: False, PATIENCE), (lambda: True, IN_A_HURRY)):
+    for stop, tries in ((lambda: False, MAX_TRIES), (lambda: True, MAX_TRIES_AT_SHUTDOWN)):
         shaky = Shaky(1000)
         with pytest.raises(StoreError):
             retry_while_unavailable(shaky.write, stop, lambda _seconds: None)

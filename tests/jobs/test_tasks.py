@@ -44,17 +44,17 @@ def planned(store, *wanted: Task) -> tuple[list[str], list[shelf.TaskAttempt]]:
 
 def took(store, unit_id: str, gen: int, owner: str = "me") -> Task | None:
     with store.begin() as tx:
-        return shelf.take(tx, unit_id, gen, owner, NOW)
+        return shelf.claim(tx, unit_id, gen, owner, NOW)
 
 
 def ended(store, unit_id: str, gen: int, owner: str = "me", **said) -> bool:
     with store.begin() as tx:
-        return shelf.end(tx, unit_id, gen, owner, TaskResult(**said), NOW)
+        return shelf.finish(tx, unit_id, gen, owner, TaskResult(**said), NOW)
 
 
 def ending(store, unit_id: str) -> TaskResult | None:
     with store.read() as tx:
-        return shelf.endings(tx, [unit_id]).get(unit_id)
+        return shelf.results(tx, [unit_id]).get(unit_id)
 
 
 def test_rubrics_are_scored_in_groups_of_about_one_size_by_category():
@@ -129,10 +129,10 @@ def test_who_was_overtaken_ends_nothing(store):
     ids, _ = planned(store, MAIL)
     took(store, ids[0], 1, "zombie")
     with store.begin() as tx:
-        assert shelf.again(tx, ids[0], 1, NOW, lost=True) == shelf.TaskAttempt(
+        assert shelf.retry(tx, ids[0], 1, NOW, lost=True) == shelf.TaskAttempt(
             ids[0], 2, TaskKind.MAIL
         )
-        assert shelf.again(tx, ids[0], 1, NOW, lost=True) is None
+        assert shelf.retry(tx, ids[0], 1, NOW, lost=True) is None
     took(store, ids[0], 2, "heir")
     assert not ended(store, ids[0], 1, "zombie", sent=9)
     assert not ended(store, ids[0], 2, "zombie", sent=9)
@@ -143,9 +143,9 @@ def test_who_was_overtaken_ends_nothing(store):
 def test_a_unit_that_kills_its_workers_fails_in_the_end(store):
     ids, _ = planned(store, MAIL)
     with store.begin() as tx:
-        for gen in range(1, shelf.MOST_TRIES):
-            assert shelf.again(tx, ids[0], gen, NOW, lost=True)
-        assert shelf.again(tx, ids[0], shelf.MOST_TRIES, NOW, lost=True) is None
+        for gen in range(1, shelf.MAX_LOST_WORKERS):
+            assert shelf.retry(tx, ids[0], gen, NOW, lost=True)
+        assert shelf.retry(tx, ids[0], shelf.MAX_LOST_WORKERS, NOW, lost=True) is None
         assert shelf.count(tx) == {TaskState.FAILED: 1}
     said = ending(store, ids[0])
     assert said
@@ -155,8 +155,8 @@ def test_a_unit_that_kills_its_workers_fails_in_the_end(store):
 def test_handing_back_is_no_death(store):
     ids, _ = planned(store, MAIL)
     with store.begin() as tx:
-        for gen in range(1, 2 * shelf.MOST_TRIES):
-            assert shelf.again(tx, ids[0], gen, NOW)
+        for gen in range(1, 2 * shelf.MAX_LOST_WORKERS):
+            assert shelf.retry(tx, ids[0], gen, NOW)
 
 
 def test_old_ended_ones_are_forgotten_and_open_ones_never(store):
@@ -164,9 +164,9 @@ def test_old_ended_ones_are_forgotten_and_open_ones_never(store):
     took(store, ids[0], 1)
     ended(store, ids[0], 1)
     with store.begin() as tx:
-        assert shelf.forget(tx, NOW) == 0
-        assert shelf.forget(tx, NOW + timedelta(seconds=1)) == 1
-        assert [one.placed.id for one in shelf.open_ones(tx)] == [ids[1]]
+        assert shelf.delete_finished(tx, NOW) == 0
+        assert shelf.delete_finished(tx, NOW + timedelta(seconds=1)) == 1
+        assert [one.placed.id for one in shelf.open_tasks(tx)] == [ids[1]]
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_lane_renders_before_it_lets_a_mail_go(app):
         for number in range(3):
             subscribers.save(tx, reader(number, rubric=rubric.slug), NOW)
         made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
-        digest_id = digests.freeze(tx, made, app.clock())
+        digest_id = digests.save(tx, made, app.clock())
     planner.plan_all(app.store, rubric.slug, DAY, app.clock())
     looking = Looking(app)
     lane = Task(TaskKind.MAIL, DAY, (str(digest_id), "0"))

@@ -278,7 +278,7 @@ def private_words(world: World) -> list[str]:
     links = Links("https://x.example", [KEYS["NEWSLETTER_SECRET_KEY"]], "in.sender.example")
     store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
-        ids = [one.id for one in subscribers.everyone(tx)]
+        ids = [one.id for one in subscribers.all_subscribers(tx)]
     store.close()
     purposes = ("unsubscribe", "preferences", "confirm", "reply", "unsub")
     tokens = [links.token(purpose, one) for one in ids for purpose in purposes]  # type: ignore[arg-type]
@@ -382,7 +382,7 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
                 break
         store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
         with store.read() as tx:
-            [reader, *_] = subscribers.everyone(tx)
+            [reader, *_] = subscribers.all_subscribers(tx)
         store.close()
         assert found
         time.sleep(0.5)

@@ -51,7 +51,7 @@ def words(mail: Email) -> str:
 
 def open_kinds(service: Service) -> set[str]:
     with service.app.store.read() as tx:
-        return {one.alert.kind.label for one in alerts.opened(tx)}
+        return {one.alert.kind.label for one in alerts.open_alerts(tx)}
 
 
 def is_told_once(
@@ -416,7 +416,7 @@ def test_mails_in_doubt(service: Service):
 
     def resolve() -> None:
         with service.app.store.begin() as tx:
-            for one in claims.doubts(tx):
+            for one in claims.unknown_deliveries(tx):
                 claims.resolve(tx, one.id, service.now, sent=True)
 
     is_told_once(
@@ -718,12 +718,12 @@ def test_replies_that_wait(service: Service):
                 inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
                 found = inbound.next_new(tx)
                 assert found
-                inbound.settle(tx, found.id, inbound.InboundState.REVIEW)
+                inbound.set_state(tx, found.id, inbound.InboundState.REVIEW)
 
     def answer() -> None:
         with service.app.store.begin() as tx:
-            for one in inbound.queue(tx):
-                inbound.settle(tx, one.id, inbound.InboundState.DONE)
+            for one in inbound.review_queue(tx):
+                inbound.set_state(tx, one.id, inbound.InboundState.DONE)
 
     is_told_once(
         service,
@@ -744,7 +744,7 @@ def review(service: Service, number: int = 0) -> None:
         inbound.keep(tx, raw, "ann@example.org", "reply@x", service.now, aligned=False)
         found = inbound.next_new(tx)
         assert found
-        inbound.settle(tx, found.id, inbound.InboundState.LETTER)
+        inbound.set_state(tx, found.id, inbound.InboundState.LETTER)
 
 
 def test_a_mail_goes_to_the_operator_alone_and_asks_for_no_answer(service: Service):
@@ -805,8 +805,8 @@ def test_the_next_mail_says_what_is_over(service: Service):
     review(service)
     service.round()
     with service.app.store.begin() as tx:
-        for one in inbound.queue(tx):
-            inbound.settle(tx, one.id, inbound.InboundState.DONE)
+        for one in inbound.review_queue(tx):
+            inbound.set_state(tx, one.id, inbound.InboundState.DONE)
     service.round(20)
     service.pay("stars", DOLLAR)
     [_, mail] = service.round()
@@ -824,7 +824,7 @@ def test_one_look_in_which_it_is_missing_is_not_its_end(service: Service):
             tx.execute(update(letters).values(state=state))
         service.round()
     with service.app.store.read() as tx:
-        [one] = alerts.opened(tx)
+        [one] = alerts.open_alerts(tx)
     assert (one.first_seen, len(service.told)) == (START + timedelta(minutes=5), 1)
 
 
@@ -846,7 +846,7 @@ def test_two_processes_that_look_at_once_make_one_alert_of_it(service: Service):
     twin.round()
     assert len(service.told) + len(twin.told) == 1
     with service.app.store.read() as tx:
-        assert len(alerts.opened(tx)) == 1
+        assert len(alerts.open_alerts(tx)) == 1
 
 
 def test_of_many_processes_that_look_at_the_same_moment_one_tells(service: Service):
@@ -879,13 +879,13 @@ def test_what_another_has_claimed_since_it_was_read_is_not_ours(service: Service
     service.set(operator_email="")
     service.round()
     with service.app.store.read() as tx:
-        read = alerts.opened(tx)
+        read = alerts.open_alerts(tx)
     assert len(read) == 1
     for ours in (1, 0):
         with service.app.store.begin() as tx:
             assert len(alerts.claim(tx, read, service.now, later)) == ours
     with service.app.store.begin() as tx:
-        alerts.reported(tx, [one.id for one in read], service.now)
+        alerts.mark_reported(tx, [one.id for one in read], service.now)
         assert alerts.claim(tx, read, later, later) == []
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from newsletter.domain.alerts import (
-    CALM,
-    MOST_NAMED,
-    REMIND,
+    MAIL_INTERVAL,
+    MAX_SUBJECTS,
+    REMINDER_INTERVAL,
     Alert,
     AlertKind,
     OpenAlert,
-    database,
+    database_alert,
     due_to_report,
     grouped,
     headline,
@@ -35,8 +35,8 @@ def opened(of: Alert | None = None, number: int = 1, **more) -> OpenAlert:
 
 def test_a_new_alert_is_told_and_not_again_within_a_week() -> None:
     assert due_to_report([opened()], NOW)
-    assert not due_to_report([opened(told_at=NOW - REMIND + INSTANT)], NOW)
-    assert due_to_report([opened(told_at=NOW - REMIND)], NOW)
+    assert not due_to_report([opened(told_at=NOW - REMINDER_INTERVAL + INSTANT)], NOW)
+    assert due_to_report([opened(told_at=NOW - REMINDER_INTERVAL)], NOW)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_one_that_waits_is_told_from_its_time_on(wait: timedelta, told: bool) ->
 
 def test_more_of_a_cause_waits_until_an_hour_after_it_was_told() -> None:
     other = opened(alert("machines", "7 of 31 papers failed."), 2)
-    for age, told in ((CALM - INSTANT, []), (CALM, [other])):
+    for age, told in ((MAIL_INTERVAL - INSTANT, []), (MAIL_INTERVAL, [other])):
         assert due_to_report([opened(told_at=NOW - age), other], NOW) == told
     elsewhere = opened(alert(kind=AlertKind.BUDGET), 3)
     assert due_to_report([opened(told_at=NOW), elsewhere], NOW) == [elsewhere]
@@ -63,7 +63,7 @@ def test_figures_and_names_make_no_other_cause_but_words_do() -> None:
 def test_an_alert_has_a_title_and_a_key_of_at_most_two_hundred_letters() -> None:
     assert (alert().title, alert().key) == ("Scoring failed", "scoring:stars")
     assert len(alert("s" * 300).key) == 200
-    assert database("It is gone.").kind is AlertKind.DATABASE
+    assert database_alert("It is gone.").kind is AlertKind.DATABASE
 
 
 def test_one_section_for_each_cause_in_the_order_of_the_kinds() -> None:
@@ -84,11 +84,11 @@ def test_one_section_for_each_cause_in_the_order_of_the_kinds() -> None:
     assert headline([]) == "0 things need a hand"
 
 
-@pytest.mark.parametrize(("many", "more"), [(MOST_NAMED, ""), (MOST_NAMED + 2, " and 2 more")])
+@pytest.mark.parametrize(("many", "more"), [(MAX_SUBJECTS, ""), (MAX_SUBJECTS + 2, " and 2 more")])
 def test_so_many_are_named_and_the_others_counted(many: int, more: str) -> None:
     [section] = grouped([opened(alert(f"s{n}"), n) for n in range(many)])
     named = section.about.removesuffix(more)
-    assert named.split(", ") == [f"s{n}" for n in range(MOST_NAMED)]
+    assert named.split(", ") == [f"s{n}" for n in range(MAX_SUBJECTS)]
 
 
 def test_the_section_says_since_when_the_first_of_them_is_there() -> None:
@@ -98,7 +98,7 @@ def test_the_section_says_since_when_the_first_of_them_is_there() -> None:
 
 
 def test_an_hour_between_mails_of_a_cause_and_a_week_between_reminders() -> None:
-    assert (timedelta(hours=1), timedelta(days=7)) == (CALM, REMIND)
+    assert (timedelta(hours=1), timedelta(days=7)) == (MAIL_INTERVAL, REMINDER_INTERVAL)
 
 
 def test_what_was_found_cannot_be_changed() -> None:

@@ -37,7 +37,7 @@ def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
         inbound.keep(tx, b"hello", "ann@example.org", "reply@x", START, aligned=False)
         letter = inbound.next_new(tx)
         assert letter
-        inbound.settle(tx, letter.id, inbound.InboundState.REVIEW)
+        inbound.set_state(tx, letter.id, inbound.InboundState.REVIEW)
     store.close()
     shown = world.newsletter("status").out
     assert shown.startswith("! Replies wait for you: 1 reply")
@@ -228,7 +228,7 @@ def test_without_an_address_nobody_is_asked(store: Store):
     service = Service(store)
     at(service, 8)
     with store.read() as tx:
-        assert not alerts.pinged(tx, START.date())
+        assert not alerts.has_ping(tx, START.date())
 
 
 def test_a_good_run_by_hand_gives_the_sign_too(tmp_path: Path, dog: Watchdog):

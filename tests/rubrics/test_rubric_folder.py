@@ -135,7 +135,7 @@ def test_the_other_commands_go_on_as_well(world: World) -> None:
 
 def made(service: Service) -> set[str]:
     with service.app.store.read() as tx:
-        return digests.made_on(tx, TUESDAY)
+        return digests.rubrics_with_digest(tx, TUESDAY)
 
 
 def test_a_service_holds_tells_and_takes_the_mended_file_up(store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import event, select, update
 
 from newsletter.domain.model import Outcome, Usage
 from newsletter.store import Store, StoreError
-from newsletter.store.answer_file import SIZE, AnswerFile, Spared
+from newsletter.store.answer_file import SIZE, AnswerFile, SavedAnswer
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, score
 from tests.fakes.anthropic import FakeAnthropic
@@ -92,7 +92,7 @@ def test_what_was_set_aside_is_taken_up_by_the_next_life(disk: Disk):
         spare = AnswerFile(disk.store.file.with_name("n.db.answers"))
         with disk.store.begin() as tx:
             for row in tx.execute(select(call)).all():
-                assert spare.put(Spared(row.id, row.raw, Usage(**row.usage)))
+                assert spare.put(SavedAnswer(row.id, row.raw, Usage(**row.usage)))
             lost = {"state": CallState.INTENT, "raw": None, "usage": None, "owner": "gone/1/x"}
             tx.execute(update(call).values(lost))
             tx.execute(score.delete())
@@ -107,7 +107,7 @@ def test_the_file_takes_its_room_at_once_and_keeps_only_whole_answers(tmp_path: 
     file = AnswerFile(path)
     assert file.held() == []
     file.allocate()
-    answers = [Spared(str(number), b"\0raw" * 100, Usage("m", 1, 2)) for number in range(3)]
+    answers = [SavedAnswer(str(number), b"\0raw" * 100, Usage("m", 1, 2)) for number in range(3)]
     assert all(file.put(one) for one in answers)
     assert (path.stat().st_size, path.stat().st_mode & 0o777) == (SIZE, 0o600)
     assert file.held() == answers
@@ -117,6 +117,6 @@ def test_the_file_takes_its_room_at_once_and_keeps_only_whole_answers(tmp_path: 
     assert file.held() == answers[:2]
     file.clear(1)
     assert file.held() == answers[1:2]
-    assert not file.put(Spared("x", b"x" * SIZE, None))
+    assert not file.put(SavedAnswer("x", b"x" * SIZE, None))
     file.allocate()
     assert file.held() == answers[1:2]

@@ -47,7 +47,7 @@ def mails(store: Store, day: object, people: list[Subscriber], state: DeliverySt
     """One row for each reader; the first three are other than the rest."""
     others = (DeliveryState.PENDING, DeliveryState.SKIPPED, DeliveryState.REJECTED)
     with store.begin() as tx:
-        digest_id = next(e.id for e in digests.editions(tx, 500, STARS.slug) if e.date == day)
+        digest_id = next(e.id for e in digests.summaries(tx, 500, STARS.slug) if e.date == day)
         for number, person in enumerate(people):
             known = others[number] if number < len(others) else state
             tx.execute(insert(delivery).values(row(digest_id, person, known)))
@@ -71,7 +71,7 @@ def row(digest_id: int, person: Subscriber, state: DeliveryState) -> Mapping[str
 def doubt(store: Store, person: Subscriber) -> str:
     """A mail of which nobody knows whether it went out; its id."""
     with store.begin() as tx:
-        digest_id = next(e.id for e in digests.editions(tx, 1, STARS.slug))
+        digest_id = next(e.id for e in digests.summaries(tx, 1, STARS.slug))
         given = row(digest_id, person, DeliveryState.UNKNOWN)
         tx.execute(insert(delivery).values(given))
     return str(given["id"])
@@ -86,7 +86,7 @@ def reply(store: Store, person: Subscriber | None = None, said: str = REPLY) -> 
     with store.begin() as tx:
         inbound.keep(tx, raw, envelope_from=sender, envelope_to=to, now=NOW, aligned=False)
         key = inbound.identity(raw, to)
-        inbound.settle(tx, key, state, person.id if person else None, said)
+        inbound.set_state(tx, key, state, person.id if person else None, said)
     return key
 
 

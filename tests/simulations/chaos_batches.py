@@ -219,7 +219,7 @@ def _figures(town: Town, fake: FakeSendGrid) -> dict[str, Any]:
     mailed = Counter(fake.addresses)
     sends = sum(path.endswith("/mail/send") for path, _, _ in fake.requests)
     with town.store.read() as tx:
-        doubts = mail_batches.doubts(tx)
+        doubts = mail_batches.unknown_batches(tx)
     return {
         "deliveries": len(rows),
         "states": {state.value: number for state, number in sorted(states.items())},

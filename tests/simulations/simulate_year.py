@@ -215,7 +215,7 @@ def _made(service: Service) -> dict[str, dict[date, Made]]:
         # Nobody pays for a rubric that nobody reads.
         for slug in sorted({reader.rubric for reader in service.year.readers}):
             found[slug] = {}
-            at = {one.date: one.at for one in digests.frozen_since(tx, slug, date(2000, 1, 1))}
+            at = {one.date: one.at for one in digests.saved_since(tx, slug, date(2000, 1, 1))}
             for digest in digests.between(tx, slug, date(2000, 1, 1), service.year.last):
                 picks = tuple(pick.paper.id for pick in digest.picks)
                 made = Made(at[digest.date], picks, digest.coverage.papers)

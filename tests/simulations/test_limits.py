@@ -180,4 +180,4 @@ def test_a_line_without_a_queue_writes_nothing(store: Store):
     with arxiv.FakeArxiv([]) as fake:
         ArxivTransport("test", 0.0).ask(fake.url, lambda _body: None)
     with store.read() as tx:
-        assert rate_limits.rest(tx, "arxiv", START) == 0
+        assert rate_limits.wait_time(tx, "arxiv", START) == 0

@@ -93,7 +93,7 @@ class House:
         made = issues.digest((issues.pick(1),), rubric=rubric, date=day)
         self.service.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         with self.store.begin() as tx:
-            digests.freeze(tx, made, self.service.now)
+            digests.save(tx, made, self.service.now)
 
     def plan(self) -> None:
         chosen = self.service.app.settings
@@ -152,8 +152,8 @@ def test_no_statement_answers_more_readers_than_a_page(store: Store):
         for act in house.duties().values():
             act()
         with store.read() as tx:
-            assert sum(1 for _ in subscribers.served(tx)) == MANY - MANY // LEAVES
-            assert sum(1 for _ in subscribers.everyone(tx)) == MANY
+            assert sum(1 for _ in subscribers.mailable(tx)) == MANY - MANY // LEAVES
+            assert sum(1 for _ in subscribers.all_subscribers(tx)) == MANY
     assert max(answers) <= subscribers.PAGE
     assert planned(store) == MANY - MANY // LEAVES
 

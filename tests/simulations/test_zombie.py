@@ -43,7 +43,7 @@ def test_after_its_lease_no_request_leaves(store: Store) -> None:
     def asleep(given: Delivery) -> Email:
         town.clock.sleep(11 * 60)
         with store.begin() as tx:
-            assert claims.expire(tx, town.clock.now(), lambda _owner: False) == 1
+            assert claims.expire_leases(tx, town.clock.now(), lambda _owner: False) == 1
             assert claims.resolve(tx, given.id, town.clock.now(), sent=False)
         return written(given)
 

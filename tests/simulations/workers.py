@@ -281,4 +281,4 @@ def all_mails(store: Store) -> dict[str, int]:
 
 def all_digests(store: Store) -> int:
     with store.read() as tx:
-        return len(digests.editions(tx, 100_000))
+        return len(digests.summaries(tx, 100_000))

@@ -80,7 +80,7 @@ def saved_in_mid_run(store, file):
 
 def lost_and_put_back(store, file):
     store.close()
-    aside = backup.put_back_sqlite(store.url, file, RESTORED)
+    aside = backup.restore_sqlite(store.url, file, RESTORED)
     again = Store(store.url.render_as_string())
     return again, aside
 
@@ -94,7 +94,7 @@ def states(store) -> dict[str, str]:
 def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_path):
     town, mailer = saved_in_mid_run(live, tmp_path / "saved.db")
     store, _ = lost_and_put_back(live, tmp_path / "saved.db")
-    held = backup.take_up(store, None, RESTORED, hold=True)
+    held = backup.activate(store, None, RESTORED, hold=True)
     assert 3 <= held <= 5
     assert set(states(store).values()) == {"accepted", "unknown"}
     town.store = store
@@ -102,11 +102,11 @@ def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_
     town.send(mailer)
     assert len(mailer.taken) == before
     with store.begin() as tx:
-        assert restore_holds.held(tx) == held
+        assert restore_holds.count_held(tx) == held
         [one, *_] = [row for row in town.rows() if row.state == "unknown"]
         news = events.Event(EventKind.DELIVERED, one.email, LATER, one.id)
         events.apply(tx, [news], LATER)
-        assert restore_holds.held(tx) == held - 1
+        assert restore_holds.count_held(tx) == held - 1
         assert restore_holds.release(tx, LATER, sent=False) == held - 1
     town.send(mailer)
     assert set(states(store).values()) == {"accepted"}
@@ -117,7 +117,7 @@ def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_
 def test_nothing_is_held_where_nothing_ran_since(live, tmp_path):
     saved_in_mid_run(live, tmp_path / "saved.db")
     store, _ = lost_and_put_back(live, tmp_path / "saved.db")
-    assert backup.take_up(store, None, RESTORED, hold=False) == 0
+    assert backup.activate(store, None, RESTORED, hold=False) == 0
     assert set(states(store).values()) <= {"accepted", "pending", "sending"}
     store.require_schema()
     store.close()
@@ -155,7 +155,7 @@ def test_who_is_due_after_the_restore_is_served(store, due, state):
     with store.begin() as tx:
         restore_holds.hold_all(tx, TAKEN, RESTORED)
         everyone = subscriber.c.rubric == RUBRIC
-        deliveries.make_rows(tx, town.digest_id, everyone, LATER, due)
+        deliveries.create_rows(tx, town.digest_id, everyone, LATER, due)
     assert list(states(store).values()) == [state]
 
 
@@ -183,7 +183,7 @@ def test_a_database_put_back_from_an_open_copy_is_for_its_owner_alone(live, tmp_
     file, place = tmp_path / "saved.db", tmp_path / "var" / "n.db"
     backup.save(live, file, TAKEN)
     file.chmod(0o644)
-    backup.put_back_sqlite(make_url(f"sqlite:///{place}"), file, RESTORED)
+    backup.restore_sqlite(make_url(f"sqlite:///{place}"), file, RESTORED)
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
@@ -279,17 +279,17 @@ def test_postgresql_is_saved_and_put_back(tmp_path):
         one.migrate()
         fill(one, 3)
         backup.save(one, file, TAKEN)
-        backup.put_back_postgres(two.url, file)
+        backup.restore_postgres(two.url, file)
         assert everything(two) == everything(one)
         with pytest.raises(StoreError, match="restored from a dump"):
             two.require_schema()
-        backup.take_up(two, None, RESTORED, hold=True)
+        backup.activate(two, None, RESTORED, hold=True)
         two.require_schema()
         with two.read() as tx:
             restored = database_role.stored_facts(tx)[DatabaseFactKind.RESTORED]
         assert (restored.at, restored.until) == (TAKEN, RESTORED)
         with pytest.raises(StoreError, match="already exists"):
-            backup.put_back_postgres(two.url, file)
+            backup.restore_postgres(two.url, file)
         one.close()
         two.close()
 

@@ -86,7 +86,7 @@ def test_only_a_pending_row_is_claimed_skipped_or_started(town: Town, state: Del
     before = rows(town)
     assert claimed(town, limit=9, now=LATER) == []
     with town.store.begin() as tx:
-        claims.start(tx, [row.id for row in before], LATER, owner="me", until=LATER + HOUR)
+        claims.mark_sending(tx, [row.id for row in before], LATER, owner="me", until=LATER + HOUR)
         skip = {"row": before[0].id, "now": LATER, "address": "a@b.example", "why": "left"}
         tx.execute(claims._SKIP, skip)
     assert rows(town) == before
@@ -173,7 +173,7 @@ def test_a_lease_holds_to_its_last_instant(
 ) -> None:
     claimed(town)
     with town.store.begin() as tx:
-        assert claims.expire(tx, now, lambda owner: dead and owner == "me") == many
+        assert claims.expire_leases(tx, now, lambda owner: dead and owner == "me") == many
     row, *others = rows(town)
     assert {one.state for one in others} == {PENDING}
     if many:
@@ -185,7 +185,7 @@ def test_a_lease_holds_to_its_last_instant(
 def test_the_next_try_is_the_first_that_waits(town: Town) -> None:
     def at(now: datetime) -> datetime | None:
         with town.store.read() as tx:
-            return claims.next_try(tx, town.digest_id, now)
+            return claims.next_attempt_at(tx, town.digest_id, now)
 
     assert at(START) == START
     put(town, not_before=LATER)
@@ -202,10 +202,10 @@ def test_files_of_the_outbox_are_mailed_after_all_to_who_may_be_mailed(town: Tow
     with town.store.begin() as tx:
         subscribers.pause(tx, first.subscriber_id, "page", START)
         suppressions.suppress(tx, known, suppressions.Reason.UNSUBSCRIBED, "page", START)
-        assert claims.in_files(tx, [town.digest_id]) == 1
-        assert claims.in_files(tx, [town.digest_id + 1]) == 0
-        claims.reopen_files(tx, [town.digest_id], LATER)
-        assert claims.in_files(tx, [town.digest_id]) == 0
+        assert claims.count_outbox_only(tx, [town.digest_id]) == 1
+        assert claims.count_outbox_only(tx, [town.digest_id + 1]) == 0
+        claims.requeue_outbox_only(tx, [town.digest_id], LATER)
+        assert claims.count_outbox_only(tx, [town.digest_id]) == 0
     *others, row = rows(town)
     assert ([one.state for one in others], row.state) == ([ACCEPTED, ACCEPTED], PENDING)
     assert (row.reason, row.changed_at) == ("it was in files alone", LATER)
@@ -224,8 +224,8 @@ def test_the_operator_ends_a_doubt_and_nothing_else(
             mine = delivery.c.id == row.id
             values = {"state": UNKNOWN, "reason": "no answer", "changed_at": at}
             tx.execute(update(delivery).where(mine).values(**values))
-        assert [one.id for one in claims.doubts(tx)] == [second.id, first.id]
-        [oldest] = claims.doubts(tx, most=1)
+        assert [one.id for one in claims.unknown_deliveries(tx)] == [second.id, first.id]
+        [oldest] = claims.unknown_deliveries(tx, most=1)
         assert (oldest.email, oldest.rubric) == (second.email, RUBRIC)
         assert (oldest.reason, oldest.since) == ("no answer", START)
         assert claims.resolve(tx, first.id, LATER, sent=sent)
@@ -241,8 +241,8 @@ def test_of_first_mails_to_imported_addresses_a_hundred_leave_unless_all_may(sto
     people = town.settle(101)
     town.announce()
     with store.begin() as tx:
-        first_mails.note(tx, [suppressions.fingerprint(one.email) for one in people], START)
-    for takes in (claims.claim, claims.choose):
+        first_mails.add_imported(tx, [suppressions.fingerprint(one.email) for one in people], START)
+    for takes in (claims.claim, claims.select_pending):
         with store.engine.connect() as tx:
             given = {"owner": "me", "until": LATER} if takes is claims.claim else {}
             mine, _ = takes(tx, town.digest_id, now=START, limit=200, **given)

@@ -196,7 +196,7 @@ def test_who_is_in_the_middle_of_a_mail_is_named(store, owner, lease, busy):
     with store.begin() as tx:
         tx.execute(text("DELETE FROM life"))
         tx.execute(update(delivery).values(**change))
-        said = copy.at_work(tx, NOW, process.is_dead)
+        said = copy.active_processes(tx, NOW, process.is_dead)
     assert said == ("/".join(owner.split("/")[:2]) if busy else "")
 
 
@@ -208,5 +208,5 @@ def test_an_address_is_described_without_its_password():
 def test_a_running_service_is_named(store):
     with store.begin() as tx:
         leases.heartbeat(tx, "elsewhere/12/birth", "serve", NOW)
-        assert copy.at_work(tx, NOW, process.is_dead) == "elsewhere/12"
-        assert copy.at_work(tx, NOW + timedelta(minutes=6), process.is_dead) == ""
+        assert copy.active_processes(tx, NOW, process.is_dead) == "elsewhere/12"
+        assert copy.active_processes(tx, NOW + timedelta(minutes=6), process.is_dead) == ""

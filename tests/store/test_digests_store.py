@@ -68,7 +68,7 @@ def test_a_digest_comes_back_whole(store):
     know(store, "a", "b", "c")
     made = digest()
     with store.begin() as tx:
-        digest_id = digests.freeze(tx, made, NOW)
+        digest_id = digests.save(tx, made, NOW)
     with store.read() as tx:
         assert digests.load(tx, "models", DAY) == (digest_id, made)
         assert digests.by_id(tx, digest_id) == made
@@ -81,8 +81,8 @@ def test_a_digest_comes_back_whole(store):
 def test_a_digest_is_never_overwritten(store):
     know(store, "a", "b", "c", "d")
     with store.begin() as tx:
-        first = digests.freeze(tx, digest(), NOW)
-        again = digests.freeze(tx, digest(ids=("c", "d"), relevance=10), NOW)
+        first = digests.save(tx, digest(), NOW)
+        again = digests.save(tx, digest(ids=("c", "d"), relevance=10), NOW)
         kept = digests.load(tx, "models", DAY)
         free = digests.uncovered(tx, "models", ["d", "a", "c"])
     assert first == again
@@ -97,7 +97,7 @@ def test_two_at_once_make_one(store):
     def race():
         start.wait()
         with store.begin() as tx:
-            found.append(digests.freeze(tx, digest(), NOW))
+            found.append(digests.save(tx, digest(), NOW))
 
     threads = [Thread(target=race) for _ in range(4)]
     for thread in threads:
@@ -111,8 +111,8 @@ def test_two_at_once_make_one(store):
 def test_a_paper_is_covered_once_for_each_rubric(store):
     know(store, "a", "b", "c")
     with store.begin() as tx:
-        first = digests.freeze(tx, digest(ids=("a", "b")), NOW)
-        digests.freeze(tx, digest(NEXT, ids=("b", "c")), NOW)
+        first = digests.save(tx, digest(ids=("a", "b")), NOW)
+        digests.save(tx, digest(NEXT, ids=("b", "c")), NOW)
         rows = tx.execute(select(digest_paper).order_by(digest_paper.c.paper_id)).all()
         other = digests.uncovered(tx, "other", ["a", "b"])
     assert [row.paper_id for row in rows] == ["a", "b", "c"]
@@ -131,13 +131,13 @@ def test_held_days_are_not_frozen(store):
     failed = compose(RUBRIC, DAY, [Listing(paper("a"))], {}, {}, [], judged=True, prompt="")
     assert failed.kind == DayKind.SCORING_FAILED
     with store.begin() as tx, pytest.raises(ValueError, match="held"):
-        digests.freeze(tx, failed, NOW)
+        digests.save(tx, failed, NOW)
 
 
 def test_an_empty_day_is_a_digest_too(store):
     empty = compose(RUBRIC, DAY, [], {}, {}, [], judged=True, prompt="")
     with store.begin() as tx:
-        digest_id = digests.freeze(tx, empty, NOW)
+        digest_id = digests.save(tx, empty, NOW)
         assert digests.load(tx, "models", DAY) == (digest_id, empty)
 
 
@@ -145,11 +145,11 @@ def test_lists_for_status_and_archive(store):
     know(store, "a", "b", "c", "d")
     other = Rubric("zoo", "Zoo", ("cs.LG",), RUBRIC.criteria)
     with store.begin() as tx:
-        digests.freeze(tx, digest(ids=("a", "b")), NOW)
-        digests.freeze(tx, digest(NEXT, ids=("c", "d")), NOW)
-        digests.freeze(tx, digest(ids=("a", "d"), rubric=other), NOW)
-        found = digests.editions(tx, 2)
-        mine = digests.editions(tx, 10, "models")
+        digests.save(tx, digest(ids=("a", "b")), NOW)
+        digests.save(tx, digest(NEXT, ids=("c", "d")), NOW)
+        digests.save(tx, digest(ids=("a", "d"), rubric=other), NOW)
+        found = digests.summaries(tx, 2)
+        mine = digests.summaries(tx, 10, "models")
         assert digests.dates(tx, "models") == [DAY, NEXT]
         assert digests.latest(tx, "models") == (found[0].id, digest(NEXT, ids=("c", "d")))
         assert digests.latest(tx, "none") is None
@@ -166,8 +166,8 @@ def test_days_that_were_ranked_locally_say_nothing_of_how_much_a_model_picks(sto
     know(store, "a", "b", "c", "d")
     with store.begin() as tx:
         judged = digest(rubric=replace(RUBRIC, title='"judged":false'))
-        digests.freeze(tx, judged, NOW)
-        digests.freeze(tx, replace(digest(NEXT, ids=("d",)), judged=False), NOW)
+        digests.save(tx, judged, NOW)
+        digests.save(tx, replace(digest(NEXT, ids=("d",)), judged=False), NOW)
         assert digests.judged_days(tx, RUBRIC.slug, 20) == [
             (len(judged.picks), judged.coverage.scanned)
         ]

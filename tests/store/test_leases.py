@@ -17,27 +17,27 @@ LATER = NOW + timedelta(seconds=20)
 def test_a_lease_has_one_holder_and_moves_at_each_renewal(store):
     with store.begin() as tx:
         assert leases.holder(tx, "mornings") is None
-        assert leases.take(tx, "mornings", "a", None, NOW)
-        assert not leases.take(tx, "mornings", "b", None, NOW)
+        assert leases.acquire(tx, "mornings", "a", None, NOW)
+        assert not leases.acquire(tx, "mornings", "b", None, NOW)
         first = leases.holder(tx, "mornings")
         assert first == leases.Lease("a", 1, NOW)
-        assert leases.take(tx, "mornings", "a", first, LATER)
+        assert leases.acquire(tx, "mornings", "a", first, LATER)
         assert leases.holder(tx, "mornings") == leases.Lease("a", 2, LATER)
 
 
 def test_of_two_who_saw_the_same_holder_one_gets_the_lease(store):
     with store.begin() as tx:
-        leases.take(tx, "mornings", "a", None, NOW)
+        leases.acquire(tx, "mornings", "a", None, NOW)
         seen = leases.holder(tx, "mornings")
-        assert leases.take(tx, "mornings", "b", seen, LATER)
-        assert not leases.take(tx, "mornings", "c", seen, LATER)
+        assert leases.acquire(tx, "mornings", "b", seen, LATER)
+        assert not leases.acquire(tx, "mornings", "c", seen, LATER)
         # The old holder, woken up, is told that it leads no more.
-        assert not leases.take(tx, "mornings", "a", seen, LATER)
+        assert not leases.acquire(tx, "mornings", "a", seen, LATER)
 
 
 def test_a_lease_is_given_back_by_its_holder_alone(store):
     with store.begin() as tx:
-        leases.take(tx, "mornings", "a", None, NOW)
+        leases.acquire(tx, "mornings", "a", None, NOW)
         leases.release(tx, "mornings", "b")
         assert leases.holder(tx, "mornings") is not None
         leases.release(tx, "mornings", "a")

@@ -100,7 +100,7 @@ def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/alive")
     reserve(kept, call(4, paper(3)), 100)
     with kept.begin() as tx:
-        ledger.bury(tx, account(), MORNING, process.is_dead)
+        ledger.mark_dead_calls_lost(tx, account(), MORNING, process.is_dead)
     reserve(kept, call(8, paper(1)), 100)
     for living in (paper(2), paper(3)):
         with pytest.raises(ledger.ReservationRefused):
@@ -110,7 +110,7 @@ def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
 def test_a_lease_ends(kept: Store) -> None:
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/x")
     with kept.begin() as tx:
-        ledger.bury(tx, account(), SOON, process.is_dead)
+        ledger.mark_dead_calls_lost(tx, account(), SOON, process.is_dead)
     reserve(kept, call(8, paper(2)), 100)
 
 
@@ -213,7 +213,7 @@ def test_how_and_when_a_call_ended_is_stored(kept: Store) -> None:
     ]
     assert spent(kept) == 1 + 1 + 1 + 1 + 1
     with kept.read() as tx:
-        unread = ledger.unread(tx, account())
+        unread = ledger.unparsed_answers(tx, account())
     assert [(one.call_id, one.raw, one.papers) for one in unread] == [
         (ids[3], b"raw", {"p01": paper(4).id})
     ]
@@ -248,13 +248,13 @@ def test_calls_in_bulk_wait_in_their_batch_and_are_not_buried(kept: Store) -> No
     with kept.begin() as tx:
         budget = ledger.Budget(100)
         one = ledger.reserve(tx, account(), held, budget, SOON, ledger.SUBMITTING)
-        assert ledger.batches(tx, MORNING) == set()
-        ledger.submitted(tx, [one], "batch_1")
-        ledger.bury(tx, account(), SOON + timedelta(days=1), lambda _owner: True)
-        [waiting] = ledger.in_batches(tx, account())
+        assert ledger.known_batch_ids(tx, MORNING) == set()
+        ledger.set_batch_id(tx, [one], "batch_1")
+        ledger.mark_dead_calls_lost(tx, account(), SOON + timedelta(days=1), lambda _owner: True)
+        [waiting] = ledger.batched_calls(tx, account())
         assert (waiting.call_id, waiting.batch_id, waiting.since) == (one, "batch_1", MORNING)
-        assert ledger.batches(tx, MORNING) == {"batch_1"}
-        assert ledger.batches(tx, MORNING + timedelta(microseconds=1)) == set()
+        assert ledger.known_batch_ids(tx, MORNING) == {"batch_1"}
+        assert ledger.known_batch_ids(tx, MORNING + timedelta(microseconds=1)) == set()
 
 
 @pytest.mark.parametrize("other", ["", "~"])
@@ -268,8 +268,8 @@ def test_another_rubrics_or_scorers_calls_are_none_of_ours(
     with kept.begin() as tx:
         ledger.reserve(tx, elsewhere, call(1), ledger.Budget(100), SOON)
         ledger.answered(tx, call_id, b"raw", Usage("m", input_nanos=1), MORNING)
-        assert ledger.unread(tx, elsewhere) == []
-        assert len(ledger.unread(tx, account())) == 1
+        assert ledger.unparsed_answers(tx, elsewhere) == []
+        assert len(ledger.unparsed_answers(tx, account())) == 1
 
 
 def test_a_refused_reservation_says_why() -> None:
@@ -307,7 +307,9 @@ def test_only_the_call_that_is_done_is(kept: Store) -> None:
             for each in ids:
                 ledger.answered(tx, each, b"raw", Usage("m", input_nanos=1), MORNING)
             ledger.done(tx, one)
-            assert [waiting.call_id for waiting in ledger.unread(tx, account())] == [other]
+            assert [waiting.call_id for waiting in ledger.unparsed_answers(tx, account())] == [
+                other
+            ]
             tx.execute(calls.update().values(state=ledger.CallState.INTENT, raw=None))
 
 
@@ -318,8 +320,8 @@ def test_an_answer_found_later_is_stored_once_and_only_with_its_usage(kept: Stor
         ledger.lost(tx, ids[1], "the disk was full", MORNING)
         ledger.answered(tx, ids[2], b"first", paid, MORNING)
         for one in ids[:3]:
-            ledger.found(tx, one, b"found", paid, SOON)
-        ledger.found(tx, ids[3], b"found", None, SOON)
+            ledger.recover_answer(tx, one, b"found", paid, SOON)
+        ledger.recover_answer(tx, ids[3], b"found", None, SOON)
     found = {row.id: (row.state, row.raw, row.ended_at) for row in rows(kept)}
     assert [found[one] for one in ids] == [
         ("answered", b"found", SOON),

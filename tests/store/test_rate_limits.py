@@ -62,35 +62,37 @@ def test_requests_and_tokens_are_taken_together_or_not_at_all(store: Store):
     costs = [TokenCost("tokens", 1000 / 60, 500), TokenCost("requests", 600 / 60)]
 
     def claim(tx, now):
-        return rate_limits.spend(tx, costs, now) == 0
+        return rate_limits.acquire_all(tx, costs, now) == 0
 
     times = starts(store, clock, 95, claim, step=0.5)
 
     # Each start owes thirty seconds of tokens; the requests alone would allow ten a second.
     assert [(time - START).total_seconds() // 30 for time in times] == [0, 1, 2, 3]
     with store.begin() as tx:
-        assert rate_limits.spend(tx, [TokenCost("requests", 10.0)], clock.now()) == 0
+        assert rate_limits.acquire_all(tx, [TokenCost("requests", 10.0)], clock.now()) == 0
 
 
 def test_what_a_call_really_took_is_settled(store: Store):
     clock = Clock()
     guess = TokenCost("tokens", 100.0, 6000)
     with store.begin() as tx:
-        assert rate_limits.spend(tx, [guess], clock.now()) == 0
-        assert 60 <= rate_limits.spend(tx, [guess], clock.now()) <= 66
+        assert rate_limits.acquire_all(tx, [guess], clock.now()) == 0
+        assert 60 <= rate_limits.acquire_all(tx, [guess], clock.now()) <= 66
         rate_limits.reconcile(tx, guess, 1000)
-        assert 10 <= rate_limits.spend(tx, [guess], clock.now()) <= 11
+        assert 10 <= rate_limits.acquire_all(tx, [guess], clock.now()) <= 11
         rate_limits.reconcile(tx, TokenCost("tokens", 100.0, 0), 500)
-        assert 15 <= rate_limits.spend(tx, [guess], clock.now()) <= 16.5
+        assert 15 <= rate_limits.acquire_all(tx, [guess], clock.now()) <= 16.5
 
 
 def test_without_a_limit_there_is_no_row_and_no_wait(store: Store):
     with store.begin() as tx:
         assert rate_limits.acquire(tx, "mail", START, None, 8) == 8
-        assert rate_limits.spend(tx, [TokenCost("requests", None)], START) == 0
+        assert rate_limits.acquire_all(tx, [TokenCost("requests", None)], START) == 0
         rate_limits.reconcile(tx, TokenCost("tokens", None, 5), 10)
-        rate_limits.heed(tx, "mail", START, RateLimitStatus(100, 90, START.timestamp() + 60))
-        assert rate_limits.rest(tx, "mail", START) == 0
+        rate_limits.apply_provider_limit(
+            tx, "mail", START, RateLimitStatus(100, 90, START.timestamp() + 60)
+        )
+        assert rate_limits.wait_time(tx, "mail", START) == 0
     assert rows(store) == 0
 
 
@@ -103,11 +105,11 @@ def test_who_rests_as_long_as_told_loses_no_turn(store: Store, limit: float):
         with store.begin() as tx:
             while rate_limits.acquire(tx, "mail", clock.now(), limit, 1):
                 pass
-            rest = rate_limits.rest(tx, "mail", clock.now(), limit)
+            rest = rate_limits.wait_time(tx, "mail", clock.now(), limit)
         assert 0 < rest <= 1.1 / limit + 0.002
         clock.sleep(rest)
     with store.begin() as tx:
-        done = rate_limits.rest(tx, "mail", started, limit) * limit
+        done = rate_limits.wait_time(tx, "mail", started, limit) * limit
     assert done >= 0.9 * (clock.now() - started).total_seconds() * limit
 
 
@@ -119,14 +121,14 @@ def test_one_complaint_makes_everybody_rest_within_bounds(
     clock = Clock()
     with store.begin() as tx:
         rate_limits.pause(tx, "mail", clock.now(), asked)
-        left = rate_limits.rest(tx, "mail", clock.now())
+        left = rate_limits.wait_time(tx, "mail", clock.now())
     rest = min(asked, 300.0)
     assert rest <= left <= rest * 1.1
 
     clock.sleep(rest - 0.1)
     with store.begin() as tx:
         assert rate_limits.acquire(tx, "mail", clock.now(), limit, 8) == 0
-        assert rate_limits.spend(tx, [TokenCost("mail", limit)], clock.now()) > 0
+        assert rate_limits.acquire_all(tx, [TokenCost("mail", limit)], clock.now()) > 0
     clock.sleep(0.2)
     with store.begin() as tx:
         assert rate_limits.acquire(tx, "mail", clock.now(), limit, 8) == (1 if limit else 8)
@@ -136,14 +138,14 @@ def test_a_short_pause_does_not_shorten_a_long_one(store: Store):
     with store.begin() as tx:
         rate_limits.pause(tx, "mail", START, 100)
         rate_limits.pause(tx, "mail", START + timedelta(seconds=10), 5)
-        assert rate_limits.rest(tx, "mail", START + timedelta(seconds=10)) >= 90
+        assert rate_limits.wait_time(tx, "mail", START + timedelta(seconds=10)) >= 90
 
 
 def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
     clock = Clock()
     reset = clock.now().timestamp() + 20
     with store.begin() as tx:
-        rate_limits.heed(tx, "mail", clock.now(), RateLimitStatus(600, 40, reset))
+        rate_limits.apply_provider_limit(tx, "mail", clock.now(), RateLimitStatus(600, 40, reset))
 
     def claim(tx, now):
         return rate_limits.acquire(tx, "mail", now, 50.0, 8)
@@ -158,11 +160,11 @@ def test_what_is_left_is_spread_until_the_provider_counts_anew(store: Store):
 def test_good_news_ends_the_slowness_and_nonsense_is_bounded(store: Store):
     second = START.timestamp()
     with store.begin() as tx:
-        rate_limits.heed(tx, "mail", START, RateLimitStatus(600, 0, second + 10**9))
+        rate_limits.apply_provider_limit(tx, "mail", START, RateLimitStatus(600, 0, second + 10**9))
         assert rate_limits.acquire(tx, "mail", START, None, 8) == 1
         assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=290), None, 8) == 0
         assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=301), None, 8) == 8
-        rate_limits.heed(tx, "mail", START, RateLimitStatus(600, 500, second + 60))
+        rate_limits.apply_provider_limit(tx, "mail", START, RateLimitStatus(600, 500, second + 60))
         assert rate_limits.acquire(tx, "mail", START + timedelta(seconds=1), None, 8) == 8
 
 
@@ -172,13 +174,13 @@ def test_a_clock_that_is_put_back_freezes_nothing_for_long(store: Store):
     with store.begin() as tx:
         assert rate_limits.acquire(tx, "mail", clock.now(), 10.0, 1) == 1
         rate_limits.pause(tx, "mail", clock.now(), 60)
-        assert rate_limits.spend(tx, [TokenCost("tokens", 10.0, 100)], clock.now()) == 0
+        assert rate_limits.acquire_all(tx, [TokenCost("tokens", 10.0, 100)], clock.now()) == 0
 
         assert rate_limits.acquire(tx, "mail", back, 10.0, 1) == 1
         assert rate_limits.acquire(tx, "mail", back, 10.0, 1) == 0
         assert rate_limits.acquire(tx, "mail", back + timedelta(seconds=0.1), 10.0, 1) == 1
-        assert rate_limits.rest(tx, "mail", back) == 0
-        assert rate_limits.spend(tx, [TokenCost("tokens", 10.0, 100)], back) == 0
+        assert rate_limits.wait_time(tx, "mail", back) == 0
+        assert rate_limits.acquire_all(tx, [TokenCost("tokens", 10.0, 100)], back) == 0
 
 
 NAMES = ("x-limit", "x-remaining", "x-reset")

@@ -50,17 +50,17 @@ def test_rows_go_after_ninety_days_and_their_groups_with_them(store):
     group = {column.name: value(column, 0) for column in mail_group.columns}
     with store.begin() as tx:
         tx.execute(insert(mail_group).values(**group | {"digest_id": town.digest_id}))
-        assert retention.outlived(tx, OLD - timedelta(days=2)) == []
-        assert retention.outlived(tx, OLD) == [town.digest_id]
-        assert not retention.forget_page(tx, town.digest_id)
-        assert retention.outlived(tx, OLD) == []
+        assert retention.expired_digests(tx, OLD - timedelta(days=2)) == []
+        assert retention.expired_digests(tx, OLD) == [town.digest_id]
+        assert not retention.delete_page(tx, town.digest_id)
+        assert retention.expired_digests(tx, OLD) == []
     assert (number(store), number(store, mail_group)) == (0, 0)
 
 
 def test_who_lost_his_row_is_not_mailed_again(store):
     town = mailed(store)
     with store.begin() as tx:
-        retention.forget_page(tx, town.digest_id)
+        retention.delete_page(tx, town.digest_id)
     planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 0
 
@@ -68,7 +68,7 @@ def test_who_lost_his_row_is_not_mailed_again(store):
 def test_a_past_day_that_is_made_only_now_is_mailed(store):
     town = mailed(store)
     with store.begin() as tx:
-        retention.forget_page(tx, town.digest_id)
+        retention.delete_page(tx, town.digest_id)
         tx.execute(update(digest).values(at=OLD))
     planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 3
@@ -103,7 +103,7 @@ def read_day(store, fake, picked: int, count: int = 4) -> int:
         usage=found.usage,
     )
     with store.begin() as tx:
-        return digests.freeze(tx, made, scoring.MORNING)
+        return digests.save(tx, made, scoring.MORNING)
 
 
 def night(store, days: int) -> None:
@@ -190,5 +190,5 @@ def test_old_picks_teach_no_order(store):
         papers.keep(tx, dated)
         found = [Score(one.id, "m", 9 if n < 3 else 2, 9) for n, one in enumerate(dated)]
         scores.keep(tx, account, 1, found, None)
-        past, met = scores.learnt_from(tx, account, 7, 7, 100)
+        past, met = scores.training_papers(tx, account, 7, 7, 100)
     assert ([one.id for one in past], met) == ([one.id for one in dated[3:]], set())

@@ -45,7 +45,7 @@ def freeze(store, rubric=RUBRIC, day=DAY, ids="123"):
             known = tx.execute(text("SELECT 1 FROM paper WHERE id = :id"), {"id": listing.paper.id})
             if not known.first():
                 tx.execute(insert(paper_table).values(values))
-        digests.freeze(tx, digest, NOW)
+        digests.save(tx, digest, NOW)
 
 
 def found(store, query, rubrics=("models",), **page):

@@ -58,7 +58,7 @@ def given() -> list[SubscriberRow]:
 
 
 def stored(tx: Connection) -> list[Subscriber]:
-    return [replace(one, since=None, id="") for one in subscribers.everyone(tx)]
+    return [replace(one, since=None, id="") for one in subscribers.all_subscribers(tx)]
 
 
 def test_20_many_at_once_end_as_one_by_one(store: Store):

@@ -371,7 +371,7 @@ def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store)
 def test_a_day_of_every_kind_can_be_read(store):
     empty = compose(STARS, TUESDAY, [], {}, {}, [], judged=True, prompt="")
     with store.begin() as tx:
-        digests.freeze(tx, empty, NOW)
+        digests.save(tx, empty, NOW)
     issue(store, STARS, WEDNESDAY, [paper("1")], scores=(2, 2))
     with served(create_app(make_site(store))) as web:
         nothing, below = web.get(DAY), web.get("/archive/stars/2025-09-24/")

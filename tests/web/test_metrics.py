@@ -119,7 +119,7 @@ def test_queues_ages_and_alerts(store: Store):
         )
         letter = inbound.next_new(tx)
         assert letter
-        inbound.settle(tx, letter.id, inbound.InboundState.LETTER)
+        inbound.set_state(tx, letter.id, inbound.InboundState.LETTER)
         incidents.record_duration(tx, "score", 12.5, NOW)
         leases.heartbeat(tx, "one", "serve", NOW - timedelta(seconds=30))
         leases.heartbeat(tx, "two", "serve", NOW - timedelta(seconds=90))
@@ -140,7 +140,7 @@ def test_queues_ages_and_alerts(store: Store):
     assert found['newsletter_alerts{kind="unknown"}'] == 1
     assert found['newsletter_alerts{kind="overdue"}'] == 1
     with store.read() as tx:
-        assert {one.alert.kind for one in alerts.opened(tx)} >= {
+        assert {one.alert.kind for one in alerts.open_alerts(tx)} >= {
             AlertKind.UNKNOWN,
             AlertKind.REPLIES,
         }

@@ -461,7 +461,7 @@ def test_the_figures_are_found_by_the_indexes(store):
     with store.read() as tx:
         operator_views.since(tx, ["stars", "models"], TUESDAY)
         operator_views.replies(tx, 9)
-        operator_views.doubts(tx, 9)
+        operator_views.unknown_deliveries(tx, 9)
         plans = [
             row[3]
             for statement, values in list(asked)

@@ -162,7 +162,7 @@ def test_19_who_left_comes_back_by_the_link_even_after_months(house: House):
 def test_19_a_complaint_is_never_taken_back_by_a_form(house: House):
     person = reader(house.store)
     with house.store.begin() as tx:
-        signups.ask(tx, person.email, "stars", NOW)
+        signups.request(tx, person.email, "stars", NOW)
         suppressions.suppress(tx, person.email, Reason.COMPLAINED, "event", NOW)
         subscribers.unsubscribe(tx, person.id, "reply", NOW)
     path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
@@ -208,7 +208,7 @@ def test_19_one_victim_is_mailed_less_and_less(store):
     mailed = []
     with store.begin() as tx:
         for hour in range(24 * 365):
-            if signups.ask(tx, "victim@example.org", "stars", NOW + timedelta(hours=hour)):
+            if signups.request(tx, "victim@example.org", "stars", NOW + timedelta(hours=hour)):
                 mailed.append(hour)
             if hour % 24 == 0:
                 signups.purge(tx, NOW + timedelta(hours=hour))
@@ -218,7 +218,7 @@ def test_19_one_victim_is_mailed_less_and_less(store):
 
 def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(house: House):
     with house.store.begin() as tx:
-        sent = [signups.ask(tx, f"{n}@x.org", "stars", NOW) for n in range(MAILS_AN_HOUR + 5)]
+        sent = [signups.request(tx, f"{n}@x.org", "stars", NOW) for n in range(MAILS_AN_HOUR + 5)]
     assert sent.count(True) == MAILS_AN_HOUR
     page, _ = house.subscribe("late@example.org")
     assert (page.status, page.headers["retry-after"]) == (503, "3600")
@@ -293,7 +293,7 @@ def test_19_a_victim_refuses_for_good_by_the_mail_itself(house: House):
         assert house.subscribe()[0].status == 200
     assert len(settled(house)) == 1
     with house.store.begin() as tx:
-        assert restore_subscriber.bring_back(tx, "ada@example.org", "wrote", house.clock.at)
+        assert restore_subscriber.restore(tx, "ada@example.org", "wrote", house.clock.at)
     _, mail = house.subscribe()
     assert mail() is not None
 
@@ -368,9 +368,9 @@ def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
 
 def test_19_the_never_confirmed_are_forgotten(store):
     with store.begin() as tx:
-        signups.ask(tx, "old@example.org", "stars", NOW - timedelta(days=40))
-        signups.ask(tx, "active@example.org", "models", NOW - timedelta(days=40))
-        signups.ask(tx, "new@example.org", "stars", NOW)
+        signups.request(tx, "old@example.org", "stars", NOW - timedelta(days=40))
+        signups.request(tx, "active@example.org", "models", NOW - timedelta(days=40))
+        signups.request(tx, "new@example.org", "stars", NOW)
     old = reader(store, email="old@example.org", state=SubscriberState.PENDING)
     new = reader(store, email="new@example.org", state=SubscriberState.PENDING)
     imported = reader(store, email="csv@example.org", state=SubscriberState.PENDING)
@@ -586,7 +586,7 @@ def test_a_second_press_of_a_way_back_is_no_complaint(house: House):
 def test_a_form_left_open_in_another_window_claims_nothing(house: House, action: str, end):
     person = reader(house.store)
     with house.store.begin() as tx:
-        subscribers.withdraw(tx, person.id, end, "reply", NOW)
+        subscribers.end_subscription(tx, person.id, end, "reply", NOW)
     page = house.web.post(preferences_path(person), wishes(action=action))
     assert "Nothing was changed" in page.words
     assert not any(word in page.words for word in ("Saved", "Paused", "The pause has ended"))

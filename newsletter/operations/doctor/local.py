@@ -229,7 +229,7 @@ def readers(store: Store | None) -> dict[str, int] | None:
     """How many read each rubric; None while there is no database to ask."""
     if store is not None:
         with suppress(StoreError), store.read() as tx:
-            return subscribers.readers(tx)
+            return subscribers.count_by_rubric(tx)
     return None
 
 

@@ -40,7 +40,7 @@ def issues(store: Store) -> dict[str, date]:
             continue
         rubric = dataclasses.replace(made.rubric, slug=STARS.slug, public=True)
         with store.begin() as tx:
-            digests.freeze(tx, dataclasses.replace(made, rubric=rubric, date=day), NOW)
+            digests.save(tx, dataclasses.replace(made, rubric=rubric, date=day), NOW)
         days[name], day = day, following(day)
     return days
 
