@@ -25,9 +25,18 @@ from newsletter.store.rate_limits import SharedRequestQueue
 log = logging.getLogger(__name__)
 
 
-def open_store(settings: Settings) -> Store:
-    """The database with its schema in place. Raises StoreError."""
+class NoDatabaseError(OperatorError):
+    """The SQLite file does not exist, and this command does not create it."""
+
+
+def open_store(settings: Settings, *, create: bool = False) -> Store:
+    """The database with its schema in place. Raises StoreError.
+
+    Without `create` raises NoDatabaseError where the SQLite file does not exist yet.
+    """
     store = Store(settings.database_url.get_secret_value())
+    if not create:
+        require_database(store)
     store.require_schema()
     return store
 
@@ -38,9 +47,9 @@ def build_calendar(settings: Settings) -> PaperSource:
     return source
 
 
-def open_live_store(settings: Settings) -> Store:
+def open_live_store(settings: Settings, *, create: bool) -> Store:
     """The database that mail may leave from. Raises StoreError where it was copied away."""
-    store = open_store(settings)
+    store = open_store(settings, create=create)
     store.require_home()
     return store
 
@@ -58,9 +67,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         require_dbos(Store(settings.database_url.get_secret_value()))
     many = BATCH_MAILERS.get(settings.mailer_name)
     found = rubrics(settings)
-    if not create:
-        refuse_new(settings)
-    store = open_live_store(settings)
+    store = open_live_store(settings, create=create)
     return App(
         store=store,
         source=build_source(settings, store),
@@ -79,18 +86,20 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
     )
 
 
-def refuse_new(settings: Settings) -> None:
-    """A volume that is not mounted looks like a first morning: nobody would be mailed, or told."""
-    store = Store(settings.database_url.get_secret_value())
-    new = store.is_sqlite and store.is_new()
-    store.close()
-    if new:
+def require_database(store: Store) -> None:
+    """Raise NoDatabaseError for an SQLite file that does not exist or is empty.
+
+    A volume that is not mounted looks like a first run. A database created there would hide this:
+    no reader would be mailed, and no alert raised.
+    """
+    if store.is_sqlite and store.is_new():
+        store.close()
         message = (
-            f"there is no database at {store.file}, so nobody was mailed: look whether its volume "
-            "is mounted. A first one is made by newsletter subscribers import or add, or by "
-            "newsletter run --create"
+            f"there is no database at {store.file}, and none was created: check that its volume "
+            "is mounted. `newsletter subscribers import` or `add` creates the first one, and so "
+            "does `newsletter run --create`"
         )
-        raise OperatorError(message)
+        raise NoDatabaseError(message)
 
 
 def rubrics(settings: Settings) -> RubricFolder:

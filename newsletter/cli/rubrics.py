@@ -19,6 +19,7 @@ from newsletter.settings import read_settings
 from newsletter.store import subscribers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from newsletter.domain.model import Rubric
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 def show_rubrics(*, as_json: bool) -> int:
     settings = read_settings()
     rubrics = bootstrap.rubrics(settings)
-    with bootstrap.open_store(settings).read() as tx:
-        readers = subscribers.count_by_rubric(tx)
+    readers = _readers(settings)
     facts = [
         {
             "rubric": rubric.slug,
@@ -50,6 +50,16 @@ def show_rubrics(*, as_json: bool) -> int:
     for fault in (fault for faults in rubrics.faults.values() for fault in faults):
         screen(errors=True).print(f"newsletter: {fault}")
     return 1 if rubrics.faults else 0
+
+
+def _readers(settings: Settings) -> Mapping[str, int]:
+    """Readers of each rubric; none where the database does not exist yet."""
+    try:
+        store = bootstrap.open_store(settings)
+    except bootstrap.NoDatabaseError:
+        return {}
+    with store.read() as tx:
+        return subscribers.count_by_rubric(tx)
 
 
 def _joined(value: object) -> object:

@@ -88,7 +88,7 @@ def _keep(
     # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
     asked = not taking.consent.strip() and not taking.dry_run
     app = bootstrap.build_app(settings) if asked else None
-    store = app.store if app else bootstrap.open_store(settings)
+    store = app.store if app else bootstrap.open_store(settings, create=True)
     with store.begin() as tx:
         trial = tx.begin_nested()
         done = subscribers.save_all(

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from newsletter.errors import OperatorError
@@ -37,8 +36,8 @@ def single_instance(store: Store) -> Iterator[None]:
     if not store.is_sqlite:
         yield
         return
-    path = Path(f"{store.url.database}.lock")
-    with path.open("w", encoding="ascii") as held:
+    path = f"{store.url.database}.lock"
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

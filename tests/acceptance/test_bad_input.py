@@ -40,7 +40,8 @@ def bad_subscriber_file(world, text: str | bytes) -> str:
     path = world.folder / "r.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     told = said(world.newsletter("subscribers", "import", "r.csv", "--consent", "x"), 1)
-    assert world.newsletter("subscribers", "list", "--json").out.strip() == "[]"
+    # Nothing is stored: no reader, mostly not even a database.
+    assert world.newsletter("subscribers", "list", "--json").out.strip() in {"", "[]"}
     return told
 
 

@@ -46,3 +46,8 @@ def test_on_postgresql_as_many_as_one_likes() -> None:
     store = Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     with single_instance(store), single_instance(store):
         pass
+
+
+def test_lock_file_is_readable_by_its_owner_only(tmp_path) -> None:
+    with single_instance(Store(f"sqlite:///{tmp_path / 'n.db'}")):
+        assert (tmp_path / "n.db.lock").stat().st_mode & 0o777 == 0o600

@@ -198,6 +198,26 @@ def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: P
     assert dog.asked == []
 
 
+def test_commands_that_only_look_create_no_database(tmp_path: Path):
+    """A database made by `status` would let the next `run` pass over a volume not mounted."""
+    world = World(tmp_path)
+    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    file = tmp_path / "newsletter.db"
+    for command in (
+        *("status", "subscribers list", "subscribers export -", "replies list"),
+        *("deliveries list", "subscribers pause a@example.org"),
+        *(f"db backup {tmp_path / 'saved'}", "db reopen"),
+    ):
+        done = world.newsletter(*command.split())
+        assert (done.status, done.out) == (1, ""), command
+        assert f"there is no database at {file}" in done.err
+        assert "newsletter subscribers import" in done.err
+    # Without readers these have something to say.
+    assert "one" in world.newsletter("rubrics", "list").out
+    world.newsletter("doctor", "--offline")
+    assert not file.exists()
+
+
 def test_no_sign_while_mail_is_overdue(store: Store, dog: Watchdog):
     service = Service(store, ping_url=dog.url)
     service.join()
