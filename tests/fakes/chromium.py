@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOUND = shutil.which("chromium")
-AXE = Path(__file__).parents[1] / "email" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parents[1] / "render/gallery/email/node_modules/axe-core/axe.min.js"
 FLAGS = [
     "--headless=new",
     "--no-sandbox",

@@ -22,7 +22,8 @@ from tests.fakes.sendgrid_description import SPEC
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAM = Path(__file__).parents[1] / "email/node_modules/@stoplight/prism-cli/dist/index.js"
+MODULES = Path(__file__).parents[1] / "render" / "gallery" / "email" / "node_modules"
+PROGRAM = MODULES / "@stoplight" / "prism-cli" / "dist" / "index.js"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 START_SECONDS = 60
 
