@@ -25,11 +25,12 @@ from typing import Any
 
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
+from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.scoring.rate_limit import ScoringRateLimiter
 from newsletter.sources.arxiv.transport import ArxivTransport
 from newsletter.store import Store
 from newsletter.store.rate_limits import SharedRequestQueue as Turns
-from tests.fakes import scoring
+from tests.fakes import anthropic_rules, scoring
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import Town, settings, written
 
@@ -95,14 +96,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def wait_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.time()))
-
-
 def mail(order: dict[str, Any]) -> None:
     store = Store(order["database"])
     mailer = SendGridMailer(settings(sendgrid_api_key="SG.limits", sendgrid_url=order["url"]))
-    wait_until(order["start"])
+    order["together"].wait()
     pace = SendLimits(per_second=MAILS_PER_SECOND)
     deliver(store, mailer, order["digest_id"], written, clock=now, sleep=time.sleep, limits=pace)
 
@@ -111,7 +108,7 @@ def score(order: dict[str, Any]) -> None:
     from dataclasses import replace
 
     store = Store(order["database"])
-    scorer = scoring.Claude(scoring.settings(order["url"], second_opinion=False))
+    scorer = ClaudeScorer(scoring.settings(order["url"], second_opinion=False))
     scorer.sizes = (1,)
     rubric = replace(
         scoring.RUBRIC, slug=f"r{order['number']}", preface=f"Friend {order['number']}"
@@ -119,7 +116,7 @@ def score(order: dict[str, Any]) -> None:
     pace = ScoringRateLimiter(CALLS_PER_MINUTE, 10**9)
     some = scoring.limits(100.0, pace=pace, concurrency=8)
     scorer.connect()
-    wait_until(order["start"])
+    order["together"].wait()
     scoring.scored(store, scorer, scoring.papers(order["many"]), some, rubric=rubric)
 
 
@@ -129,7 +126,7 @@ def arxiv(order: dict[str, Any]) -> None:
 
     line = ArxivTransport("limits", 0.0)
     line.queue = Turns(Store(order["database"]), now, ARXIV_SECONDS)
-    wait_until(order["start"])
+    order["together"].wait()
     for _ in range(order["many"]):
         line.ask(order["url"], lambda _body: None)
 
@@ -143,8 +140,8 @@ PARTS = {"mail": mail, "scoring": score, "arxiv": arxiv}
 
 
 def together(part: str, processes: int, order: dict[str, Any]) -> None:
-    """Run one part in so many processes that begin at one instant."""
-    order = {**order, "start": time.time() + processes / 2}
+    """Run one part in so many processes that begin when the last is ready."""
+    order = {**order, "together": FORKS.Barrier(processes, timeout=60)}
     running = [
         FORKS.Process(target=PARTS[part], args=({**order, "number": number},))
         for number in range(processes)
@@ -189,6 +186,7 @@ def measure_mail(processes: int, seconds: float, database: str, town: Town) -> d
 def measure_scoring(processes: int, seconds: float, database: str) -> dict[str, Any]:
     limit = CALLS_PER_MINUTE / 60
     many = int(limit * seconds / processes)
+    anthropic_rules.build_adapters()
     with FakeAnthropic(scoring.honest, latency=LATENCY) as fake:
         together("scoring", processes, {"database": database, "url": fake.url, "many": many})
         times = [seen.at for seen in fake.requests]

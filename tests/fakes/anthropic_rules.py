@@ -57,7 +57,7 @@ def body_complaint(path: str, body: object) -> str:
     kind = "batch" if path.endswith("/batches") else path.rpartition("/")[2]
     try:
         with ONE_AT_A_TIME:
-            _whole(_types()[kind].validate_python([body]))
+            _whole(build_adapters()[kind].validate_python([body]))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(place) for place in first["loc"][1:])
@@ -68,8 +68,11 @@ def body_complaint(path: str, body: object) -> str:
 
 
 @cache
-def _types() -> dict[str, TypeAdapter[Any]]:
-    """By the last part of the path. A list around each, because only that takes a config."""
+def build_adapters() -> dict[str, TypeAdapter[Any]]:
+    """Pydantic adapters by the last part of the path: each of a list, as only that takes a config.
+
+    The first call loads the SDK and takes a second or more: measure times only after it.
+    """
     from anthropic.types import MessageCountTokensParams
     from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
     from anthropic.types.messages import BatchCreateParams

@@ -86,6 +86,8 @@ class Siege:
 
     def kill_one(self) -> None:
         living = [n for n, pid in self.alive.items() if self.nursery.status(pid) is None]
+        if not living:
+            return
         workers = [name for name in living if name != "plan"]
         # The planner holds nothing; it dies now and then.
         chosen = self.dice.choice(workers or living)
