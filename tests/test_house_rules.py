@@ -14,6 +14,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / "newsletter").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 BANNED_NAMES = {"utils", "helpers", "common", "base", "manager", "service"}
+OLD_WORDS = re.compile(
+    "afterword|courtesy|crew|desk|doors|fences|hostile|insisting|leading|lives|looking|noting|owing|"
+    "patience|premises|pulse|restraint|roster|settling|signs|sweeper|symptoms|turns"
+)
+"""Private words of earlier versions. The glossary's word is one that a newcomer searches for."""
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -69,6 +74,26 @@ def test_the_package_has_one_broad_except():
 
 def test_files_are_named_by_what_they_hold():
     assert not [p.name for p in PACKAGE + TESTS if p.stem in BANNED_NAMES]
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name in snake_case or CamelCase."""
+    return {w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)}
+
+
+def test_names_use_no_old_word():
+    assert words_of("the_crewOfSMTPDesk_2") >= {"crew", "desk", "smtp", "2"}
+    named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    found = {
+        f"{path.relative_to(ROOT)} {name}"
+        for path in PACKAGE + TESTS
+        for name in (
+            path.stem,
+            *(n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, named)),
+        )
+        if any(map(OLD_WORDS.fullmatch, words_of(name)))
+    }
+    assert not found
 
 
 def test_tests_use_small_worlds_and_no_mocks():

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from newsletter.inbound.intents import DENIAL, STEMS, wish_of
-from newsletter.inbound.normalize import is_courtesy, plain
+from newsletter.inbound.normalize import is_pleasantry, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def says_something(lines: Sequence[str]) -> bool:
-    return any(line and not is_courtesy(line) for line in lines)
+    return any(line and not is_pleasantry(line) for line in lines)
 
 
 def without_footnotes(lines: Sequence[str]) -> list[str]:
@@ -159,7 +159,7 @@ def written(lines: Sequence[str]) -> list[str]:
     return [
         line
         for line in without_footnotes(lines)
-        if not (is_courtesy(line) or _is_dated(line) or _names_device(line))
+        if not (is_pleasantry(line) or _is_dated(line) or _names_device(line))
     ]
 
 
@@ -282,7 +282,7 @@ def _is_readers(line: str) -> bool:
         return True
     if DAY.search(line) or ADDRESS.search(line):
         return False
-    return wish_of(line) is not None or is_courtesy(line) or bool(STEMS.search(plain(line)))
+    return wish_of(line) is not None or is_pleasantry(line) or bool(STEMS.search(plain(line)))
 
 
 def _names(text: str, ours: Sequence[str]) -> bool:

@@ -79,7 +79,7 @@ LONGEST_GREETING = 6
 LONGEST_NAME = 4
 
 
-def is_courtesy(line: str) -> bool:
+def is_pleasantry(line: str) -> bool:
     """A greeting or thanks alone: what is asked for stands on another line."""
     return not strip_pleasantries(line) or _is_greeting(line)
 
@@ -88,7 +88,7 @@ def is_closing(sentence: str) -> bool:
     """Thanks or regards, and perhaps a name after them."""
     said = plain(sentence)
     begins = POLITE.match(said) or EAST.match(said)
-    return is_courtesy(sentence) or (
+    return is_pleasantry(sentence) or (
         begins is not None and len(strip_pleasantries(sentence).split()) <= LONGEST_NAME
     )
 

@@ -27,7 +27,7 @@ from newsletter.inbound.normalize import (
     GREETING,
     LONGEST_NAME,
     is_closing,
-    is_courtesy,
+    is_pleasantry,
     plain,
     strip_pleasantries,
 )
@@ -131,14 +131,14 @@ def decide(new: NewText, subject: str, author: str = "") -> ParsedReply:
     """What is asked for. `author` is the writer's own address: who names it means themselves."""
     lines = _unwrapped(new.lines)
     said = "\n".join(lines)
-    first = next((line for line in lines if not is_courtesy(line) and not _greets(line)), "")
+    first = next((line for line in lines if not is_pleasantry(line) and not _greets(line)), "")
     wish, rest = _asked(first.replace(author, OWN) if author else first)
     others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
     if wish and not _is_doubtful([rest, *without_footnotes(others)]):
         return _wished(wish, said)
     may_leave = bool(wish) or _may_leave(said)
     by_subject = None if FORWARDED.match(subject) or _asks(subject) else wish_of(subject)
-    if by_subject and not is_courtesy(subject) and not may_leave:
+    if by_subject and not is_pleasantry(subject) and not may_leave:
         return _wished(by_subject, said)
     may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
     short = _words(written(lines)) <= FEW_WORDS
@@ -198,7 +198,7 @@ def _unwrapped(lines: Sequence[str]) -> list[str]:
     for line in lines:
         before = whole[-1] if whole else ""
         goes_on = before and before[-1].isalnum() and line[:1].islower()
-        if goes_on and not (is_closing(line) or is_courtesy(before) or _greets(before)):
+        if goes_on and not (is_closing(line) or is_pleasantry(before) or _greets(before)):
             whole[-1] = f"{before} {line}"
         else:
             whole.append(line)

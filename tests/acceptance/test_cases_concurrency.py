@@ -67,7 +67,7 @@ def test_09_a_run_by_hand_in_the_second_a_service_starts(town: Town):
         _, said = run.communicate(timeout=120)
     assert run.returncode == 0, said
     wait_for(lambda: set(town.states().values()) == {"accepted"})
-    wait_for(lambda: service in town.lives())
+    wait_for(lambda: service in town.live_processes())
     all_are_sent(town)
     assert town.end(service) == 0, town.log()
 

@@ -36,7 +36,7 @@ def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(to
         town.join(f"reader{number}", "one")
     both = {town.start(), town.start()}
     wait_for(lambda: len(town.post.messages) > READERS // 4)
-    wait_for(lambda: town.lives() == both)
+    wait_for(lambda: town.live_processes() == both)
     first = town.leader()
     os.kill(first, signal.SIGKILL)
     town.services[first].wait()
@@ -66,16 +66,16 @@ def test_each_ends_in_order_in_the_middle_of_its_mail_and_leaves_nothing_in_hand
         town.join(f"reader{number}", "one")
     both = {town.start(), town.start()}
     wait_for(lambda: len(town.post.messages) > 2)
-    wait_for(lambda: town.lives() == both)
+    wait_for(lambda: town.live_processes() == both)
     first = town.leader()
     assert town.end(first) == 0, town.log()
-    assert first not in town.lives()
+    assert first not in town.live_processes()
     assert "unknown" not in town.states().values()
     [second] = both - {first}
     wait_for(lambda: set(town.states().values()) == {"accepted"})
     assert town.leader() == second
     assert town.end(second) == 0, town.log()
-    assert town.lives() == set()
+    assert town.live_processes() == set()
     assert Counter(Counter(town.post.addresses).values()) == {1: READERS}
     assert town.editions() == [("one", 1)]
 

@@ -91,7 +91,7 @@ class Town:
             found = leases.holder(tx, MORNINGS)
         return int(found.owner.split("/")[1]) if found else 0
 
-    def lives(self) -> set[int]:
+    def live_processes(self) -> set[int]:
         with self.store.read() as tx:
             return {int(one.owner.split("/")[1]) for one in leases.workers(tx)}
 

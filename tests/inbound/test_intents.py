@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from newsletter.inbound.intents import Wish, asks_to_leave, wish_of
 from newsletter.inbound.mime import read
-from newsletter.inbound.normalize import is_closing, is_courtesy, strip_pleasantries
+from newsletter.inbound.normalize import is_closing, is_pleasantry, strip_pleasantries
 from newsletter.inbound.reply_parser import ParsedReply, understand
 from tests.fakes.replies import OURS, TONGUES, html_shapes, message, shapes
 
@@ -106,10 +106,10 @@ def test_16_no_sentence_takes_long(word: str):
 
 
 def test_a_greeting_and_a_closing_are_told_from_a_request():
-    assert is_courtesy("Dear arXiv digest team,")
+    assert is_pleasantry("Dear arXiv digest team,")
     assert is_closing("Kind regards, Dr. Jane Miller")
     assert is_closing("Danke und Gruß, Peter")
-    assert not is_courtesy("Hi, remove Bob")
+    assert not is_pleasantry("Hi, remove Bob")
     assert not is_closing("Please keep my colleague Bob on it")
 
 

@@ -285,7 +285,7 @@ def test_mail_to_the_leaving_address_leaves_whatever_it_says():
         assert understood(raw, leaving=True) == ParsedReply(ReplyKind.WISH, Wish.UNSUBSCRIBE)
 
 
-def hostile() -> dict[str, bytes]:
+def malicious_mails() -> dict[str, bytes]:
     head = b"From: a@example.com\r\nContent-Type: "
     part = b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
     address = SENDER.email.encode()
@@ -317,9 +317,9 @@ def hostile() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("name", hostile())
+@pytest.mark.parametrize("name", malicious_mails())
 def test_16_a_malicious_mail_is_parsed_quickly(name: str):
-    raw = hostile()[name]
+    raw = malicious_mails()[name]
     started = time.thread_time()
     understood(raw)
     seconds = time.thread_time() - started

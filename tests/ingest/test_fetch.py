@@ -381,8 +381,8 @@ def test_hundreds_of_papers_are_no_trouble_for_either_database(store):
     assert counts == [1200, 1200]
 
 
-class Desk:
-    """A rubric's digests as the morning makes them: what is listed and in no earlier digest."""
+class DigestsOfRubric:
+    """A rubric's digests as the daily run makes them: what is listed and in no earlier digest."""
 
     def __init__(self, *categories: str) -> None:
         self.categories = categories
@@ -416,7 +416,11 @@ def test_whatever_happens_no_paper_is_lost(store, seed):
         days.append(following(days[-1]))
     calendar = [shown for n in range(90) for shown in _shown(rng, n, days[n // 3], days)]
     world = World()
-    early, narrow, joining = Desk("cs.LG", "cs.AI"), Desk("cs.AI"), Desk("cs.CL")
+    early, narrow, joining = (
+        DigestsOfRubric("cs.LG", "cs.AI"),
+        DigestsOfRubric("cs.AI"),
+        DigestsOfRubric("cs.CL"),
+    )
     missed: list[date] = []
     for index, day in enumerate(days):
         public = {each.id: each for when, each in calendar if when <= index}

@@ -223,8 +223,8 @@ def test_a_lane_that_was_asked_to_stop_is_not_at_its_end(app):
         tasks.run_task(app, Task(TaskKind.MAIL, DAY, (str(made.digest_id), "0")), no_progress)
 
 
-class Looking:
-    """A renderer that looks how many mails have been let go when it is asked."""
+class ReleaseCounter:
+    """A renderer that counts the released mails at each call."""
 
     def __init__(self, app) -> None:
         self.app = app
@@ -246,7 +246,7 @@ def test_a_lane_renders_before_it_lets_a_mail_go(app):
         made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
         digest_id = digests.save(tx, made, app.clock())
     planner.plan_all(app.store, rubric.slug, DAY, app.clock())
-    looking = Looking(app)
+    renderer = ReleaseCounter(app)
     lane = Task(TaskKind.MAIL, DAY, (str(digest_id), "0"))
-    assert tasks.run_task(replace(app, renderer=looking), lane, no_progress).sent == 3
-    assert looking.let_go == [0]
+    assert tasks.run_task(replace(app, renderer=renderer), lane, no_progress).sent == 3
+    assert renderer.let_go == [0]

@@ -100,7 +100,7 @@ def live(order: dict[str, Any]) -> None:
 
 
 def nurse(orders: int, answers: int) -> NoReturn:
-    """A process without threads that has everything imported: it forks lives for each order."""
+    """A process without threads that has everything imported: it forks processes for each order."""
     with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
         for line in read:
             order = json.loads(line)
@@ -122,8 +122,8 @@ def _fork(order: dict[str, Any]) -> int:
     return child
 
 
-class Lives:
-    """Starts a few lives at once, and says how each ended."""
+class ChildProcesses:
+    """Starts child processes at once and returns their wait statuses."""
 
     def __init__(self) -> None:
         orders, self._orders = os.pipe()
@@ -140,7 +140,7 @@ class Lives:
         return list(json.loads(self._read.readline()))
 
     def end(self) -> list[int]:
-        """The wait statuses of the lives begun last: 0, or the signal that ended each."""
+        """The wait statuses of the processes started last: 0, or the signal that ended each."""
         return list(json.loads(self._read.readline()))
 
 
@@ -148,7 +148,7 @@ def chaos(
     groups: int, kills: int, database: str, seed: int, times: int, *, bare: bool
 ) -> dict[str, Any]:
     dice = random.Random(seed)  # noqa: S311 - a reproducible play, no secret
-    lives = Lives()
+    forks = ChildProcesses()
     store = Store(database)
     store.migrate()
     town = Town(store)
@@ -169,48 +169,50 @@ def chaos(
         fake.batches.clock = lambda: hurried(born).timestamp()
         order = {"database": database, "url": fake.url, "digest_id": town.digest_id}
         order |= {"born": born, "bare": bare, "lanes": LANES}
-        killed = _at_each_step(lives, order, times) + _at_random(lives, order, kills, dice)
-        ended = _undisturbed(lives, order, town)
+        killed = _at_each_step(forks, order, times) + _at_random(forks, order, kills, dice)
+        ended = _undisturbed(forks, order, town)
         figures = _figures(town, fake)
     figures |= {"kills": killed, "answers lost": len(lost), "ended": ended}
     return figures | {"seconds": round(time.time() - born, 1)}
 
 
-def _at_each_step(lives: Lives, order: dict[str, Any], most: int) -> int:
+def _at_each_step(forks: ChildProcesses, order: dict[str, Any], most: int) -> int:
     killed = 0
     for step in STEPS:
         for times in TIMES[:most]:
-            lives.begin(order, step=step, times=times, lanes=1)
-            killed += lives.end().count(signal.SIGKILL)
+            forks.begin(order, step=step, times=times, lanes=1)
+            killed += forks.end().count(signal.SIGKILL)
     return killed
 
 
-def _at_random(lives: Lives, order: dict[str, Any], kills: int, dice: random.Random) -> int:
+def _at_random(
+    forks: ChildProcesses, order: dict[str, Any], kills: int, dice: random.Random
+) -> int:
     killed = 0
     while killed < kills:
-        children = lives.begin(order)
+        children = forks.begin(order)
         for child in children:
             time.sleep(dice.uniform(0.0, 0.08))
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        ended = lives.end().count(signal.SIGKILL)
+        ended = forks.end().count(signal.SIGKILL)
         if not ended:
             break
         killed += ended
     return killed
 
 
-def _undisturbed(lives: Lives, order: dict[str, Any], town: Town) -> int:
+def _undisturbed(forks: ChildProcesses, order: dict[str, Any], town: Town) -> int:
     """Until all is settled, and once more: then there is nothing to do. The worst status."""
     open_ones = {DeliveryState.PENDING, DeliveryState.SENDING}
     statuses = []
     for _ in range(MOST_LIVES):
-        lives.begin(order, lanes=1)
-        statuses += lives.end()
+        forks.begin(order, lanes=1)
+        statuses += forks.end()
         if not open_ones & set(town.states().values()):
             break
-    lives.begin(order, lanes=1)
-    return max(*statuses, *lives.end())
+    forks.begin(order, lanes=1)
+    return max(*statuses, *forks.end())
 
 
 def _figures(town: Town, fake: FakeSendGrid) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def nurse(orders: int, answers: int) -> NoReturn:
     os._exit(0)
 
 
-class Lives:
-    """Starts lives one after the other, and says how each ended."""
+class ChildProcesses:
+    """Starts child processes one after the other and returns their wait statuses."""
 
     def __init__(self) -> None:
         orders, self._orders = os.pipe()
@@ -111,7 +111,7 @@ class Lives:
 
 def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, Any]:
     dice = random.Random(seed)  # noqa: S311 - a reproducible play, no secret
-    lives = Lives()
+    forks = ChildProcesses()
     store = Store(database)
     store.migrate()
     town = Town(store)
@@ -130,9 +130,9 @@ def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, An
         fake.fault_for = lose
         order = {"database": database, "url": fake.url, "digest_id": town.digest_id}
         started = time.monotonic()
-        killed = _at_each_step(lives, order) + _at_random(lives, order, kills, dice)
-        left = _asked_to_stop(lives, order, town, dice)
-        ended = _undisturbed(lives, order)
+        killed = _at_each_step(forks, order) + _at_random(forks, order, kills, dice)
+        left = _asked_to_stop(forks, order, town, dice)
+        ended = _undisturbed(forks, order)
         seconds = time.monotonic() - started
     figures = _figures(town, fake)
     figures["kills"] = killed
@@ -142,45 +142,49 @@ def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, An
     return figures | {"seconds": round(seconds, 1), "ended": ended}
 
 
-def _at_each_step(lives: Lives, order: dict[str, Any]) -> int:
+def _at_each_step(forks: ChildProcesses, order: dict[str, Any]) -> int:
     killed = 0
     for step in STEPS:
         for times in TIMES:
-            lives.begin({**order, "step": step, "times": times})
-            killed += lives.end() == signal.SIGKILL
+            forks.begin({**order, "step": step, "times": times})
+            killed += forks.end() == signal.SIGKILL
     return killed
 
 
-def _at_random(lives: Lives, order: dict[str, Any], kills: int, dice: random.Random) -> int:
+def _at_random(
+    forks: ChildProcesses, order: dict[str, Any], kills: int, dice: random.Random
+) -> int:
     killed = 0
     for _ in range(kills):
-        child = lives.begin({**order, "step": "", "times": 0})
+        child = forks.begin({**order, "step": "", "times": 0})
         time.sleep(dice.uniform(0.01, 0.2))
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        killed += lives.end() == signal.SIGKILL
+        killed += forks.end() == signal.SIGKILL
     return killed
 
 
-def _asked_to_stop(lives: Lives, order: dict[str, Any], town: Town, dice: random.Random) -> int:
+def _asked_to_stop(
+    forks: ChildProcesses, order: dict[str, Any], town: Town, dice: random.Random
+) -> int:
     """Ask politely, often; how many rows were left `sending` by that."""
     left = 0
     for _ in range(STOPS):
-        child = lives.begin({**order, "step": "", "times": 0})
+        child = forks.begin({**order, "step": "", "times": 0})
         time.sleep(dice.uniform(0.05, 0.2))
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
-        if lives.end() == 0:
+        if forks.end() == 0:
             left += Counter(town.states().values())[DeliveryState.SENDING]
     return left
 
 
-def _undisturbed(lives: Lives, order: dict[str, Any]) -> int:
-    """Two more lives: the second finds nothing to do."""
+def _undisturbed(forks: ChildProcesses, order: dict[str, Any]) -> int:
+    """Two more processes: the second finds nothing to do."""
     statuses = []
     for _ in range(2):
-        lives.begin({**order, "step": "", "times": 0})
-        statuses.append(lives.end())
+        forks.begin({**order, "step": "", "times": 0})
+        statuses.append(forks.end())
     return max(statuses)
 
 

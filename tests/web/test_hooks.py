@@ -89,7 +89,7 @@ INBOUND = f"/hooks/sendgrid/inbound/{SECRET.replace(' ', '%20')}"
 
 
 @pytest.fixture
-def doors(store):
+def site_with_hooks(store):
     """The application with an inbound secret, and its site."""
     work = make_site(store)
     settings = work.settings.model_copy(update={"inbound_secret": SecretStr(SECRET)})
@@ -119,8 +119,8 @@ def settles(store, person, state):
     return becomes(lambda: stored(store, person).state == state)
 
 
-def test_a_reader_leaves_by_replying(doors, store):
-    browser, work = doors
+def test_a_reader_leaves_by_replying(site_with_hooks, store):
+    browser, work = site_with_hooks
     person = reader(store)
     to = work.links.reply_address(person.id)
     body, kind = brought(reply(to), to)
@@ -130,8 +130,8 @@ def test_a_reader_leaves_by_replying(doors, store):
     assert reason(store, person) == Reason.UNSUBSCRIBED
 
 
-def test_14_a_mail_of_thirty_megabytes_comes_through(doors, store):
-    browser, work = doors
+def test_14_a_mail_of_thirty_megabytes_comes_through(site_with_hooks, store):
+    browser, work = site_with_hooks
     person = reader(store)
     to = work.links.unsub_address(person.id)
     body, kind = brought(reply(to, rest=b"x" * 76 + b"\r\n" * 15 * 2**20), to)
@@ -140,8 +140,8 @@ def test_14_a_mail_of_thirty_megabytes_comes_through(doors, store):
     assert settles(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(doors, store):
-    browser, work = doors
+def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(site_with_hooks, store):
+    browser, work = site_with_hooks
     person = reader(store)
     to = work.links.reply_address(person.id)
     body, kind = brought(reply(to), to)
@@ -167,7 +167,7 @@ def test_14_once_its_key_is_set_inbound_mail_must_be_signed(store):
         assert settles(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_a_post_that_is_no_mail_is_taken_and_dropped(doors):
-    browser, _ = doors
+def test_a_post_that_is_no_mail_is_taken_and_dropped(site_with_hooks):
+    browser, _ = site_with_hooks
     for body, kind in ((b"", ""), (b"x" * 99, "multipart/form-data"), (b"a=1", "text/plain")):
         assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200

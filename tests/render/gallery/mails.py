@@ -49,7 +49,7 @@ def local(count: int) -> Digest:
     return digest(ranked, judged=False, usage=())
 
 
-def hostile() -> Digest:
+def untrusted_digest() -> Digest:
     """Every place that shows outside text, poisoned."""
     bad = paper(7, title=HOSTILE, authors=(HOSTILE, HOSTILE), abstract=HOSTILE * 40)
     long = paper(8, title="W" * 100_000, authors=("W" * 100_000,), abstract="W" * 100_000)
@@ -110,7 +110,7 @@ def states() -> dict[str, State]:
         "day-batch-late": digest((), kind=DayKind.BATCH_LATE, coverage=Coverage(0), usage=()),
         "day-scoring-failed": digest((), kind=DayKind.SCORING_FAILED, usage=()),
         "ranked-locally": local(20),
-        "hostile": hostile(),
+        "hostile": untrusted_digest(),
         "right-to-left": right_to_left(),
         "marked": marked(),
         "long-names": long_names(),
