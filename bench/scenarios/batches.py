@@ -116,7 +116,7 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
             store,
             SendGridBatches(given),
             town.digest_id,
-            copies.group,
+            copies.batch_email,
             due=lambda _hour: None,
             clock=now,
             sleep=time.sleep,

@@ -34,7 +34,7 @@ def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh
     text = _beside(out)
     app = bootstrap.build_app(settings)
     digest = _digest(app, rubric, day, fresh=fresh)
-    copy = _copies(app, digest).copy(_reader(app, rubric, reader))
+    copy = _copies(app, digest).personalize(_reader(app, rubric, reader))
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")

@@ -1,15 +1,10 @@
-"""Requests for many readers of which nobody knows whether they were taken: decided, once for all.
+"""Send mail in batches: one request for up to a thousand readers of one rendering.
 
-One that waits for its readers' hour is withdrawn: that is right whether it was taken, is under way
-or never left. Any other is in doubt until an event of one of its mails, or the operator, tells.
-
-A large audience in few requests: claim a group, send it, record what is known of it.
-
-One request is for up to a thousand readers of one rendering. What it came to is decided for all
-of them at once; the states are drawn in `store/mail_batches.py`. Where the readers' hour is far
-enough,
-the request is a scheduled one with a batch of its own: after an answer that was lost it is
-withdrawn and sent anew, so that nobody has to wonder whether it had been taken.
+Claim a batch, send it, record its outcome for all its readers at once. The states are drawn in
+`store/mail_batches.py`. When the readers' send time is far enough ahead, the request is scheduled
+under a provider batch id. If its response is lost, the batch is cancelled and sent again: that is
+right whether the request was accepted, is under way or never left. An unscheduled request whose
+response is lost stays `unknown` until an event of one of its mails, or the operator, resolves it.
 """
 
 from __future__ import annotations
@@ -26,10 +21,10 @@ from newsletter.delivery.limits import (
     CircuitBreaker,
     MailRateLimiter,
     complaint_reason,
-    failures_in_a_row,
+    default_failure_limits,
     too_many_hard_bounces,
 )
-from newsletter.delivery.sender import LONGEST_REST, SendLimits, Tally
+from newsletter.delivery.sender import LONGEST_WAIT, SendLimits, Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.mailers import BatchMailer, RefusedReadersError, SendError, Verdict, name_of
 from newsletter.store import Store, claims, deliveries, mail_batches
@@ -52,18 +47,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FENCE = timedelta(minutes=10)
-"""SendGrid withdraws a batch not later than this before its time."""
-SLACK = timedelta(seconds=10)
-LAPSE = timedelta(minutes=10)
-"""So long after its time no request can still be under way for a batch that was withdrawn."""
+CANCEL_DEADLINE = timedelta(minutes=10)
+"""SendGrid cancels a batch no later than this before its send time."""
+CLOCK_MARGIN = timedelta(seconds=10)
+RELEASE_AFTER = timedelta(minutes=10)
+"""So long after its send time no request can still be under way for a cancelled batch."""
 
 
 def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime]) -> int:
-    """Decide on the groups whose processes are gone. How many there were. Safe to repeat."""
+    """Recover the batches of dead processes; return how many there were. Idempotent."""
     with store.read() as tx:
         found = mail_batches.lost_batches(tx, clock(), process.is_dead)
-        over = mail_batches.expired_cancelled(tx, clock() - LAPSE)
+        over = mail_batches.expired_cancelled(tx, clock() - RELEASE_AFTER)
     for batch_id in over:
         with suppress(SendError):
             mailer.let_go(batch_id)
@@ -75,48 +70,48 @@ def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime
 
 
 def recover(
-    store: Store, mailer: BatchMailer, one: LostBatch, clock: Callable[[], datetime], reason: str
+    store: Store, mailer: BatchMailer, lost: LostBatch, clock: Callable[[], datetime], reason: str
 ) -> MailBatchState:
-    """Withdraw a group of which nobody knows whether it was taken; else it is in doubt.
+    """Cancel a batch whose request has no known outcome; mark it `unknown` if that is impossible.
 
-    It stays `started` where the provider cannot be asked and there is time to ask again.
+    It stays `started` when the provider does not answer and there is time to try again.
     """
-    if one.batch_id and one.send_at and one.send_at - clock() > FENCE + SLACK:
+    if lost.batch_id and lost.send_at and lost.send_at - clock() > CANCEL_DEADLINE + CLOCK_MARGIN:
         try:
-            withdrawn = mailer.withdraw(one.batch_id)
+            withdrawn = mailer.withdraw(lost.batch_id)
         except SendError as error:
-            log.warning("a batch is not withdrawn yet: %s", error)
+            log.warning("batch not cancelled yet: %s", error)
             return MailBatchState.STARTED
         if withdrawn:
             with store.begin() as tx:
                 mail_batches.release(
-                    tx, one.id, MailBatchState.CANCELLED, f"withdrawn: {reason}", clock()
+                    tx, lost.id, MailBatchState.CANCELLED, f"withdrawn: {reason}", clock()
                 )
             return MailBatchState.CANCELLED
     with store.begin() as tx:
-        mail_batches.mark_unknown(tx, one.id, reason, clock())
+        mail_batches.mark_unknown(tx, lost.id, reason, clock())
     return MailBatchState.UNKNOWN
 
 
-AHEAD = timedelta(minutes=20)
-"""So long before the readers' hour a group is handed over: long enough to withdraw what is in doubt
-at a wake-up every five minutes, and not longer, for who leaves after that is mailed all the same.
+SCHEDULE_AHEAD = timedelta(minutes=20)
+"""A batch is sent to the provider so long before its send time: long enough to cancel it at one of
+the wake-ups every five minutes. Not longer: readers who unsubscribe later still get that mail.
 """
 LEASE = timedelta(minutes=2)
-"""Longer than a request may take, and short enough to withdraw what a dead machine has begun."""
-STALE = timedelta(seconds=60)
-"""Whoever was asleep so long since the claim sends nothing any more."""
-LEAST_LEAD = FENCE + timedelta(minutes=1)
-"""With less a mail is scheduled, and can't be withdrawn."""
-NO_ROOM = 1.0
-MOST_HOURS = 200
-"""Hours of other names in one statement."""
+"""Longer than a request may take; short enough to cancel in time what a dead machine started."""
+STALE_AFTER = timedelta(seconds=60)
+"""A process suspended for so long since the claim must not send the batch."""
+MIN_LEAD = CANCEL_DEADLINE + timedelta(minutes=1)
+"""With less lead time a scheduled mail could not be cancelled."""
+BUSY_WAIT_SECONDS = 1.0
+MAX_HOURS = 200
+"""Schedules named in one statement."""
 FIRST_BACKOFF = 2.0
 
 
 @dataclass(slots=True)
-class _Work:
-    """One run over one digest's rows: one request at a time."""
+class _SendRun:
+    """One run over the deliveries of one digest: one request at a time."""
 
     store: Store
     mailer: BatchMailer
@@ -125,54 +120,54 @@ class _Work:
     due: Callable[[SendHour], datetime | None]
     clock: Callable[[], datetime]
     limits: SendLimits
-    pace: MailRateLimiter
-    patience: CircuitBreaker
+    rate_limiter: MailRateLimiter
+    breaker: CircuitBreaker
     owner: str = field(default_factory=lambda: f"{process.process_id()}/{uuid4().hex}")
     hours: dict[SendHour, datetime | None] = field(default_factory=dict)
     sent: int = 0
     done: int = 0
 
     def step(self) -> float | None:
-        """One request. Seconds to rest before the next; None when nothing is left for this run."""
+        """Send one request. Seconds to wait before the next; None when nothing is left to do."""
         now = self.clock()
         with self.store.read() as tx:
             first = mail_batches.next_rendering_key(tx, self.digest_id, now)
-            pause = self.pace.rest(tx, now)
-        if pause := max(pause, self.patience.pause_left(now)):
+            pause = self.rate_limiter.wait_time(tx, now)
+        if pause := max(pause, self.breaker.pause_left(now)):
             return pause
         if first is None:
-            return self._idle(now)
-        alike, send_at = self._of_one_instant(first, now)
+            return self._next_retry(now)
+        key, send_at = self._same_send_time(first, now)
         try:
-            batch_id = self.mailer.new_batch() if send_at and send_at - now >= LEAST_LEAD else ""
+            batch_id = self.mailer.new_batch() if send_at and send_at - now >= MIN_LEAD else ""
         except SendError as error:
-            self.patience.failed(error, now)
-            self.pace.rest_all(self.patience.pause_left(now))
+            self.breaker.record_failure(error, now)
+            self.rate_limiter.pause_all(self.breaker.pause_left(now))
             with self.store.begin() as tx:
-                self.pace.tell(tx, now)
+                self.rate_limiter.publish(tx, now)
             return FIRST_BACKOFF
-        group, wait = self._claim(alike, batch_id, send_at)
-        if group:
-            self._send(group)
+        batch, wait = self._claim(key, batch_id, send_at)
+        if batch:
+            self._send(batch)
         return wait
 
-    def _idle(self, now: datetime) -> float | None:
-        """Nobody can be mailed now; perhaps somebody soon."""
+    def _next_retry(self, now: datetime) -> float | None:
+        """Seconds until the next retry of a row; None when it is too far off for this run."""
         with self.store.read() as tx:
             later = claims.next_attempt_at(tx, self.digest_id, now)
-        if later is None or later > now + LONGEST_REST:
+        if later is None or later > now + LONGEST_WAIT:
             return None
-        # What is due but was not found is in another process's hands.
-        return max((later - now).total_seconds(), NO_ROOM)
+        # A row that is due but was not found is held by another process.
+        return max((later - now).total_seconds(), BUSY_WAIT_SECONDS)
 
-    def _of_one_instant(
+    def _same_send_time(
         self, first: RenderingKey, now: datetime
     ) -> tuple[RenderingKey, datetime | None]:
-        """Whoever can be mailed with the first reader, and when; None is now."""
+        """The readers with the send time of the first one, and that time; None is now."""
         [hour] = first.hours
         if hour not in self.hours:
             with self.store.read() as tx:
-                known = mail_batches.pending_hours(tx, self.digest_id)[:MOST_HOURS]
+                known = mail_batches.pending_hours(tx, self.digest_id)[:MAX_HOURS]
             self.hours = {one: self.due(one) for one in {*known, hour}}
 
         def instant(one: SendHour) -> datetime | None:
@@ -180,26 +175,26 @@ class _Work:
             return at if at and at > now else None
 
         send_at = instant(hour)
-        alike = tuple(one for one in self.hours if instant(one) == send_at)
-        return first._replace(hours=alike), send_at
+        key = tuple(one for one in self.hours if instant(one) == send_at)
+        return first._replace(hours=key), send_at
 
     def _claim(
-        self, alike: RenderingKey, batch_id: str, send_at: datetime | None
+        self, key: RenderingKey, batch_id: str, send_at: datetime | None
     ) -> tuple[MailBatch | None, float]:
         with self.store.begin() as tx:
             now = self.clock()
             if reason := too_many_hard_bounces(tx, self.digest_id):
-                self.patience.halted = reason
+                self.breaker.halted = reason
                 return None, 0.0
             if not mail_batches.has_room(tx, fenced=bool(batch_id)):
-                return None, NO_ROOM
-            if not self.pace.grant(tx, now, 1):
-                return None, min(NO_ROOM, 1 / (self.limits.per_second or 1.0))
-            group, skipped = mail_batches.begin(
+                return None, BUSY_WAIT_SECONDS
+            if not self.rate_limiter.acquire(tx, now, 1):
+                return None, min(BUSY_WAIT_SECONDS, 1 / (self.limits.per_second or 1.0))
+            batch, skipped = mail_batches.begin(
                 tx,
                 uuid4().hex,
                 self.digest_id,
-                alike,
+                key,
                 self.owner,
                 now=now,
                 until=now + LEASE,
@@ -209,80 +204,80 @@ class _Work:
                 mailer=name_of(self.mailer),
             )
         self.done += skipped
-        return group, 0.0
+        return batch, 0.0
 
-    def _send(self, group: MailBatch) -> None:
-        """Raises what is a fault of the program; then the group is free again, or in doubt."""
+    def _send(self, batch: MailBatch) -> None:
+        """Send a claimed batch. After a program error the batch is released or marked `unknown`."""
         left = False
         try:
-            mail = self._fitted(group, self.compose(group))
+            mail = self._fit_request(batch, self.compose(batch))
             if mail is None:
                 return
             left = True
             provider_id = self.mailer.send_group(mail)
         except SendError as error:
-            self._failed(group, error)
+            self._handle_failure(batch, error)
             return
         finally:
             if not left:
-                self._end(group, "not composed, or too late to be sent")
+                self._release(batch, "not composed, or too late to be sent")
         with self.store.begin() as tx:
             taken = mail_batches.accept(
                 tx,
-                group.id,
+                batch.id,
                 self.clock(),
                 provider_id=provider_id,
                 content_hash=mail.content_hash,
             )
-        self.patience.taken()
+        self.breaker.record_success()
         self.sent += len(mail.readers) if taken else 0
         self.done += len(mail.readers)
 
-    def _fitted(self, group: MailBatch, mail: BatchEmail) -> BatchEmail | None:
-        """As many of its readers as one request takes; None where it must not leave any more."""
+    def _fit_request(self, batch: MailBatch, mail: BatchEmail) -> BatchEmail | None:
+        """The mail cut to the readers that fit one request; None when it must not be sent."""
         fitting = self.mailer.fitting(mail)
         if not fitting:
             message = "a reader's links are longer than the provider takes in a group"
-            self.patience.failed(SendError(Verdict.HALT, message), self.clock())
+            self.breaker.record_failure(SendError(Verdict.HALT, message), self.clock())
             return None
         if surplus := [one.delivery_id for one in mail.readers[fitting:]]:
             with self.store.begin() as tx:
                 mail_batches.remove_deliveries(
-                    tx, group.id, surplus, DeliveryState.PENDING, "", self.clock()
+                    tx, batch.id, surplus, DeliveryState.PENDING, "", self.clock()
                 )
-        # Whoever slept here may have been taken for dead, and its group for lost.
-        awake = self.clock() - (group.until - LEASE) < STALE
+        # Another process may have recovered the batch while this one was suspended.
+        awake = self.clock() - (batch.until - LEASE) < STALE_AFTER
         return replace(mail, readers=mail.readers[:fitting]) if awake else None
 
-    def _failed(self, group: MailBatch, error: SendError) -> None:
-        """What an answer other than "taken" means for the group, and for the run."""
+    def _handle_failure(self, batch: MailBatch, error: SendError) -> None:
+        """Record a failed request for the batch and for the run."""
         now = self.clock()
         if error.verdict is Verdict.UNKNOWN:
-            lost = LostBatch(group.id, group.batch_id, group.send_at)
+            lost = LostBatch(batch.id, batch.batch_id, batch.send_at)
             state = recover(self.store, self.mailer, lost, self.clock, str(error))
             if state is MailBatchState.CANCELLED:
                 error = SendError(Verdict.UNSENT, f"withdrawn: {error}")
-            self.patience.failed(error, now)
+            self.breaker.record_failure(error, now)
             return
-        self.patience.failed(error, now)
-        self.pace.rest_all(self.patience.pause_left(now))
+        self.breaker.record_failure(error, now)
+        self.rate_limiter.pause_all(self.breaker.pause_left(now))
         if isinstance(error, RefusedReadersError):
             refused = [
-                one.id for place, one in enumerate(group.deliveries) if place in error.places
+                one.id for place, one in enumerate(batch.deliveries) if place in error.places
             ]
             with self.store.begin() as tx:
                 mail_batches.remove_deliveries(
-                    tx, group.id, refused, DeliveryState.REJECTED, str(error), now
+                    tx, batch.id, refused, DeliveryState.REJECTED, str(error), now
                 )
         wait = FIRST_BACKOFF if error.verdict is Verdict.UNSENT else 0.0
-        self._end(group, str(error), wait)
+        self._release(batch, str(error), wait)
 
-    def _end(self, group: MailBatch, reason: str, wait: float = 0.0) -> None:
+    def _release(self, batch: MailBatch, reason: str, wait: float = 0.0) -> None:
         now = self.clock()
         later = now + timedelta(seconds=wait) if wait else None
         with self.store.begin() as tx:
-            self.pace.tell(tx, now)
-            mail_batches.release(tx, group.id, MailBatchState.UNSENT, reason, now, not_before=later)
+            self.rate_limiter.publish(tx, now)
+            mail_batches.release(tx, batch.id, MailBatchState.UNSENT, reason, now, not_before=later)
 
 
 def deliver_batches(
@@ -298,37 +293,37 @@ def deliver_batches(
     limits: SendLimits | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Tally:
-    """Send what a frozen audience is still owed, as `deliver` does, in groups.
+    """Send the pending deliveries of a digest in batches; otherwise like `deliver`.
 
-    Whose hour is `due` later than now gets a scheduled mail; None is now. Safe to repeat, and to
-    run in several processes. Raises StoreError when the database fails.
+    `due` returns the send time of a schedule: mail due later than now is scheduled, None is now.
+    Idempotent; several processes may run it at once. Raises StoreError when the database fails.
     """
     limits = limits or SendLimits()
     recover_lost(store, mailer, clock)
     with store.begin() as tx:
-        obstacle = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
+        halt_reason = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
     total = sum(counts.values())
     before = total - counts.get(DeliveryState.PENDING, 0)
-    patience = CircuitBreaker({**failures_in_a_row(), Verdict.UNKNOWN: 3}, obstacle)
-    pace = MailRateLimiter(mailer, limits.per_second)
-    work = _Work(store, mailer, digest_id, compose, due, clock, limits, pace, patience)
-    while not (patience.halted or stop()):
-        rest = work.step()
-        progress(min(before + work.done, total), total)
-        if rest is None:
+    breaker = CircuitBreaker({**default_failure_limits(), Verdict.UNKNOWN: 3}, halt_reason)
+    rate_limiter = MailRateLimiter(mailer, limits.per_second)
+    run = _SendRun(store, mailer, digest_id, compose, due, clock, limits, rate_limiter, breaker)
+    while not (breaker.halted or stop()):
+        delay = run.step()
+        progress(min(before + run.done, total), total)
+        if delay is None:
             break
-        if rest:
-            sleep(rest)
+        if delay:
+            sleep(delay)
             recover_lost(store, mailer, clock)
-    return _tally(work)
+    return _tally(run)
 
 
-def _tally(work: _Work) -> Tally:
-    with work.store.begin() as tx:
-        counts = deliveries.count(tx, work.digest_id)
-        if halted := work.patience.halted if counts.get(DeliveryState.PENDING) else "":
-            deliveries.halt(tx, work.digest_id, halted)
+def _tally(run: _SendRun) -> Tally:
+    with run.store.begin() as tx:
+        counts = deliveries.count(tx, run.digest_id)
+        if halted := run.breaker.halted if counts.get(DeliveryState.PENDING) else "":
+            deliveries.halt(tx, run.digest_id, halted)
     states = {state.value: number for state, number in counts.items()}
-    return Tally(**states, halted_reason=halted, sent=work.sent)
+    return Tally(**states, halted_reason=halted, sent=run.sent)

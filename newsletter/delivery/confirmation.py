@@ -1,4 +1,4 @@
-"""The mail that asks an address whether it wants the digest: only its link begins anything."""
+"""Confirmation mail (double opt-in): a subscription starts only when its link is used."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 IMPORTED_AN_HOUR = signups.MAILS_AN_HOUR // 2
-"""A long list must not take from the web form all that may be sent in an hour."""
+"""Half of the hourly limit: an import must leave the rest to the sign-up form."""
 
 
 class InvitedCount(NamedTuple):
-    """How many were mailed, and why it ended before all were; empty where it did not."""
+    """How many were mailed, and why it stopped early; empty if it did not."""
 
     sent: int = 0
     trouble: str = ""
@@ -62,7 +62,7 @@ def invitation(
 
 
 def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCount:
-    """Mail each of these who waits and was never asked. Whoever is left is asked another time."""
+    """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest."""
     sent = 0
     for email in emails:
         with app.store.begin() as tx:
@@ -72,22 +72,22 @@ def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCou
             if suppressions.reason_for(tx, email) or signups.pending_request(tx, email):
                 continue
             if not signups.request(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
-                return InvitedCount(sent, "no more may be sent in this hour")
+                return InvitedCount(sent, "the hourly limit is reached in this hour")
         rubric = app.rubrics.get(person.rubric)
         title = rubric.title if rubric else person.rubric
         mail = invitation(app.renderer, app.links, app.sender, person, title, now)
         try:
             app.mailer.send(mail)
         except SendError as error:
-            if trouble := _after(app.store, email, error):
+            if trouble := _undo(app.store, email, error):
                 return InvitedCount(sent, trouble)
             continue
         sent += 1
     return InvitedCount(sent)
 
 
-def _after(store: Store, email: str, error: SendError) -> str:
-    """Forget what was not sent; the trouble in words where the next mail would meet it too."""
+def _undo(store: Store, email: str, error: SendError) -> str:
+    """Undo the record of an unsent mail; the error if the next mail would fail the same way."""
     if error.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
         return ""
     with store.begin() as tx:

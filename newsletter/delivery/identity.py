@@ -1,4 +1,4 @@
-"""Who a mail is from: the sender, the site it names, the signed links in it."""
+"""Sender, site information and link signing keys, from the settings."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def links(settings: Settings) -> Links:
 
 
 def signing_keys(settings: Settings) -> list[str]:
-    """The keys that sign links, the newest first.
+    """The keys that sign links, newest first.
 
-    Mail that only goes to files may do with a key made here; `refuse_half_set` asks for a real
-    one before mail leaves the machine.
+    For mail written to files a key is generated here; `refuse_half_set` requires a configured one
+    before mail leaves the machine.
     """
     given = settings.secret_key.get_secret_value()
     if given:
         return [key.strip() for key in given.split(",") if key.strip()]
-    return [_kept_key(settings.outbox_dir.parent / "secret.key")]
+    return [_generated_key(settings.outbox_dir.parent / "secret.key")]
 
 
-def _kept_key(path: Path) -> str:
+def _generated_key(path: Path) -> str:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            # Linked into place whole, by exactly one process; readable by its owner alone.
+            # Linked into place complete, by exactly one process; readable only by its owner.
             draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
             draft.touch(mode=0o600)
             draft.write_text(secrets.token_hex(32), encoding="ascii")
@@ -58,7 +58,7 @@ def _kept_key(path: Path) -> str:
 
 
 def sender_of(settings: Settings) -> Sender:
-    """The sender of `settings`; without a From address (files only) one that goes nowhere."""
+    """The sender of `settings`; without a From address (mail to files only) a placeholder."""
     email = settings.from_email or f"digest@{settings.reply_host or 'localhost'}"
     own = bool(settings.reply_domain) and settings.smtp_bounce_addresses
     return Sender(email, settings.from_name, settings.operator_email, own)

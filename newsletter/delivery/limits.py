@@ -1,10 +1,8 @@
-"""How fast requests go to the mail provider, over all processes and machines.
+"""Limits of sending: rate limit, circuit breaker, complaints and hard bounces.
 
-A group of mails is one request. What one process hears, a 429 or that little is left, all heed.
-
-When a run of sending pauses, and when it ends before its time.
-
-How fast a run may send, and when it must not: what readers say of the mail before.
+The rate limit is shared by all processes and machines: when one gets a 429 or is told that little
+of the allowance is left, all slow down. A batch of mails is one request. The circuit breaker
+pauses or ends a run after failures. Complaints and hard bounces stop sending.
 """
 
 from __future__ import annotations
@@ -27,48 +25,49 @@ if TYPE_CHECKING:
     from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.mailers import SendError
 
-NAME = "mail"
-EVEN = 0.9
-"""Of the limit. What is let go evenly arrives in heaps; the fullest second is to keep it, too."""
+BUCKET = "mail"
+SAFETY_FACTOR = 0.9
+"""Share of the limit that is used: requests sent evenly arrive in bursts, and the busiest second
+must keep the limit, too."""
 
 
 class MailRateLimiter:
-    """One run's share in the common pace. `per_second` is None where the operator set none."""
+    """One run's access to the shared rate limit. `per_second` is None if the operator set none."""
 
     def __init__(self, mailer: object = None, per_second: float | None = None) -> None:
         self._mailer = mailer
-        self._per_second = per_second and per_second * EVEN
-        self._complaint = 0.0
-        self._told: RateLimitStatus | None = None
+        self._per_second = per_second and per_second * SAFETY_FACTOR
+        self._pause_seconds = 0.0
+        self._last_limit: RateLimitStatus | None = None
 
-    def rest_all(self, seconds: float) -> None:
-        """The provider takes no more for so long: written down by the next `tell`."""
-        self._complaint = max(self._complaint, seconds)
+    def pause_all(self, seconds: float) -> None:
+        """Pause all processes for so long; stored by the next `publish`."""
+        self._pause_seconds = max(self._pause_seconds, seconds)
 
-    def grant(self, tx: Connection, now: datetime, wanted: int) -> int:
+    def acquire(self, tx: Connection, now: datetime, wanted: int) -> int:
         """How many of `wanted` requests may leave now."""
-        self.tell(tx, now)
-        return rate_limits.acquire(tx, NAME, now, self._per_second, wanted) if wanted else 0
+        self.publish(tx, now)
+        return rate_limits.acquire(tx, BUCKET, now, self._per_second, wanted) if wanted else 0
 
-    def tell(self, tx: Connection, now: datetime) -> None:
-        """Let the others know what the provider said."""
-        if self._complaint:
-            rate_limits.pause(tx, NAME, now, self._complaint)
-            self._complaint = 0.0
-        self._heed(tx, now)
+    def publish(self, tx: Connection, now: datetime) -> None:
+        """Store the provider's limits for the other processes."""
+        if self._pause_seconds:
+            rate_limits.pause(tx, BUCKET, now, self._pause_seconds)
+            self._pause_seconds = 0.0
+        self._apply_provider_limit(tx, now)
 
-    def rest(self, tx: Connection, now: datetime) -> float:
+    def wait_time(self, tx: Connection, now: datetime) -> float:
         """Seconds until a request may leave, by the limit or a pause that any process caused."""
-        return rate_limits.wait_time(tx, NAME, now, self._per_second)
+        return rate_limits.wait_time(tx, BUCKET, now, self._per_second)
 
-    def _heed(self, tx: Connection, now: datetime) -> None:
+    def _apply_provider_limit(self, tx: Connection, now: datetime) -> None:
         left = self._mailer.allowance if isinstance(self._mailer, Metered) else None
-        if left is None or left == self._told:
+        if left is None or left == self._last_limit:
             return
-        # Good news needs writing only after bad news.
-        if left.is_low or (self._told and self._told.is_low):
-            rate_limits.apply_provider_limit(tx, NAME, now, left)
-        self._told = left
+        # A sufficient allowance is stored only after a low one.
+        if left.is_low or (self._last_limit and self._last_limit.is_low):
+            rate_limits.apply_provider_limit(tx, BUCKET, now, left)
+        self._last_limit = left
 
 
 FIRST_PAUSE = 2.0
@@ -76,8 +75,8 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 
 
-def failures_in_a_row() -> dict[Verdict, int]:
-    """How many equal failures end a run: then it is not the single mail that is wrong."""
+def default_failure_limits() -> dict[Verdict, int]:
+    """How many equal failures in a row end a run: the fault is then not with a single mail."""
     return {
         Verdict.UNSENT: 10,
         Verdict.THROTTLED: 10,
@@ -86,13 +85,13 @@ def failures_in_a_row() -> dict[Verdict, int]:
     }
 
 
-AT_LEAST = {Verdict.UNSENT: timedelta(seconds=60), Verdict.THROTTLED: timedelta(seconds=60)}
-"""For how long such failures must go on before they end a run: a server may be starting anew."""
+MIN_DURATION = {Verdict.UNSENT: timedelta(seconds=60), Verdict.THROTTLED: timedelta(seconds=60)}
+"""How long such failures must last before they end a run: a server may be restarting."""
 
 
 @dataclass(slots=True)
 class _Streak:
-    """Equal failures without a success between them."""
+    """Equal failures in a row."""
 
     verdict: Verdict
     since: datetime
@@ -102,17 +101,17 @@ class _Streak:
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """What the answers so far mean for the run as a whole; `halted` says why it must end."""
+    """Pauses or ends a run after failures. `halted` is the reason for ending, or empty."""
 
-    bounds: dict[Verdict, int] = field(default_factory=failures_in_a_row)
+    failure_limits: dict[Verdict, int] = field(default_factory=default_failure_limits)
     halted: str = ""
     _streak: _Streak | None = None
     _paused_until: datetime | None = None
 
-    def taken(self) -> None:
+    def record_success(self) -> None:
         self._streak = None
 
-    def failed(self, error: SendError, now: datetime) -> None:
+    def record_failure(self, error: SendError, now: datetime) -> None:
         verdict = error.verdict
         if self._streak is None or self._streak.verdict is not verdict:
             self._streak = _Streak(verdict, now)
@@ -121,20 +120,20 @@ class CircuitBreaker:
         if verdict is Verdict.HALT:
             self.halted = self.halted or str(error)
             return
-        many = streak.length >= self.bounds[verdict]
-        if many and now - streak.since >= AT_LEAST.get(verdict, timedelta()):
+        many = streak.length >= self.failure_limits[verdict]
+        if many and now - streak.since >= MIN_DURATION.get(verdict, timedelta()):
             self.halted = self.halted or f"stopped after {streak.length} in a row: {error}"
         elif verdict is Verdict.THROTTLED or (many and verdict is Verdict.UNSENT):
             self._pause(streak, now, error.retry_after)
 
     def pause_left(self, now: datetime) -> float:
-        """Seconds that all hands still rest."""
+        """Seconds left of the current pause."""
         return max(0.0, (self._paused_until - now).total_seconds()) if self._paused_until else 0.0
 
     def _pause(self, streak: _Streak, now: datetime, asked: float | None) -> None:
-        """As long as asked, within bounds; else longer each time; never all at one instant.
+        """Pause for Retry-After within bounds, else with exponential back-off; add jitter.
 
-        What fails in a pause left before it, and does not make it longer by itself.
+        A failure during a pause comes from a request sent before it and does not extend it.
         """
         if not self.pause_left(now):
             streak.pauses += 1
@@ -145,22 +144,22 @@ class CircuitBreaker:
 
 
 MONTH = timedelta(days=30)
-LOOK_EVERY = timedelta(seconds=5)
+CHECK_INTERVAL = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class SendLimits:
-    """How fast, and when not to go on."""
+    """Limits of one run."""
 
     threads: int = 8
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
     first_mails_slowly: bool = True
-    in_a_row: dict[Verdict, int] = field(default_factory=failures_in_a_row)
+    failure_limits: dict[Verdict, int] = field(default_factory=default_failure_limits)
 
 
 def complaint_reason(tx: Connection, now: datetime) -> str:
-    """Why nothing more should be sent for now; empty where readers are content."""
+    """Why nothing may be sent for now; empty when complaints are below the limit."""
     complained, accepted = events.complaints(tx, now - MONTH)
     if not stops_mail(complained, accepted):
         return ""
@@ -171,7 +170,7 @@ def complaint_reason(tx: Connection, now: datetime) -> str:
 
 
 def too_many_hard_bounces(tx: Connection, digest_id: int) -> str:
-    """Why a run ends: an old list ruins the sender's name. Empty where it may go on."""
+    """Why a run must end: too many addresses do not exist. Empty if it may go on."""
     if not (gone := deliveries.hard_bounces(tx, digest_id)):
         return ""
     return (
@@ -181,14 +180,14 @@ def too_many_hard_bounces(tx: Connection, digest_id: int) -> str:
 
 
 @dataclass(slots=True)
-class Watch:
-    """Looks at the first mails of a digest while it is sent, every few seconds."""
+class HardBounceGuard:
+    """Checks the hard bounces of a digest's first mails every few seconds while it is sent."""
 
     digest_id: int
-    next_look: datetime | None = None
+    next_check: datetime | None = None
 
-    def look(self, tx: Connection, now: datetime, *, at_once: bool = False) -> str:
-        if self.next_look and now < self.next_look and not at_once:
+    def check(self, tx: Connection, now: datetime, *, at_once: bool = False) -> str:
+        if self.next_check and now < self.next_check and not at_once:
             return ""
-        self.next_look = now + LOOK_EVERY
+        self.next_check = now + CHECK_INTERVAL
         return too_many_hard_bounces(tx, self.digest_id)

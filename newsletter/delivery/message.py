@@ -1,6 +1,6 @@
-"""A rendered text and a reader -> the Email with all its headers (pure).
+"""Build the Email of a rendered text and a reader, with all its headers (pure).
 
-What goes into a header is made one clean line first, so that nothing from outside can add one.
+Every header value is made one clean line first, so that no input can inject a header.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
 def one_line(text: str, length: int) -> str:
     """`text` as one line: no control or direction characters, single spaces, cut at `length`."""
     plain = text.isascii() and text.isprintable()
-    kept = text if plain else "".join(_harmless(character) for character in text)
+    kept = text if plain else "".join(_printable(character) for character in text)
     line = " ".join(kept.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def clean_name(text: str) -> str:
-    """A display name; SendGrid refuses `;` and `,`, and the rest is syntax of address
-    fields.
-    """
+    """A display name. SendGrid rejects `;` and `,`; the other characters are address syntax."""
     return one_line(text.translate(NOT_IN_NAMES), NAME_LENGTH)
 
 
@@ -50,10 +48,10 @@ def compose(
     archive_url: str = "",
     test: bool = False,
 ) -> Email:
-    """One digest for one reader. `now` becomes the Date; the Message-ID follows the delivery.
+    """One digest mail for one reader. `now` becomes the Date; the Message-ID has the delivery id.
 
-    A test is marked in its subject and bears no delivery id: no event can come back to a row. Give
-    it a Subscriber whose id is `links.TEST_READER`, so that its links change nothing.
+    A test mail is marked in its subject and has no delivery id, so that no event changes a row.
+    Pass a Subscriber whose id is `links.TEST_READER`: the links then change nothing.
     """
     marked = f"[TEST] {subject}" if test else subject
     own = sender.bounce_addresses and not test
@@ -83,7 +81,7 @@ def addressee(
     sender: Sender,
     archive_url: str,
 ) -> Addressee:
-    """One reader of a mail to many, with the headers that `compose` would give it."""
+    """One recipient of a batch, with the headers that `compose` would set."""
     return Addressee(
         to_email=subscriber.email,
         to_name=clean_name(subscriber.name),
@@ -122,11 +120,10 @@ def notification(
     answering: bool = False,
     refuse_url: str = "",
 ) -> Email:
-    """A mail about the subscription itself: no list headers, and answers go to the operator.
+    """A mail about the subscription itself: no list headers; replies go to the operator.
 
-    `refuse_url` is where mails of this kind are refused by one POST, where they can be (RFC 8058).
-    `answering` marks what was caused by a mail of the reader's, so that two machines never go on
-    answering each other (RFC 3834).
+    `refuse_url` takes the one-click POST that ends mail of this kind (RFC 8058). `answering` marks
+    an automatic reply, so that two machines never answer each other for ever (RFC 3834).
     """
     return Email(
         to_email=to_email,
@@ -139,14 +136,14 @@ def notification(
         text=text,
         message_id=f"<{letter_id}@{sender.domain}>",
         headers=(
-            *_refusal(refuse_url),
+            *_unsubscribe_headers(refuse_url),
             *automatic("auto-replied" if answering else "auto-generated"),
         ),
         date=now,
     )
 
 
-def _refusal(url: str) -> tuple[tuple[str, str], ...]:
+def _unsubscribe_headers(url: str) -> tuple[tuple[str, str], ...]:
     if not url:
         return ()
     return (
@@ -156,17 +153,17 @@ def _refusal(url: str) -> tuple[tuple[str, str], ...]:
 
 
 def content_hash(subject: str, text: str, html: str) -> str:
-    """What a copy says, in 64 hex digits: one that is sent again must say the same."""
+    """SHA-256 of the content, in hex: a mail that is sent again must have the same."""
     content = f"{subject}\x00{text}\x00{html}"
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 def automatic(kind: str) -> tuple[tuple[str, str], ...]:
-    """The headers that keep absence notices and loops away (RFC 3834, Exchange)."""
+    """Headers that suppress automatic replies and mail loops (RFC 3834, Exchange)."""
     return (("Auto-Submitted", kind), ("X-Auto-Response-Suppress", "All"))
 
 
-def _harmless(character: str) -> str:
+def _printable(character: str) -> str:
     category = unicodedata.category(character)
     if category in {"Cc", "Zl", "Zp"}:
         return " "

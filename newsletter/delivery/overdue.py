@@ -1,8 +1,7 @@
-"""Readers whose hour came and for whom no mail was written down: what is owed against what stands.
+"""Unplanned mail: readers whose send time passed and who have no delivery row.
 
-The alerts look here with the eyes of those who plan (`delivery/planner.py`), as they would have an
-hour ago.
-A plan that never ran, died or was refused leaves no row that could be found overdue.
+The alerts use this with the planner's rules (`delivery/planner.py`) as of one hour ago. A planner
+that never ran or failed leaves no row, so a search for overdue rows would not find it.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from newsletter.delivery.plan_rules import (
+    CATCH_UP,
     LOOK_BACK,
-    MEMORY,
     StoredDigests,
     due_mail_for,
     joined_by,
     parts_for,
 )
-from newsletter.delivery.planner import sorted_cohort
+from newsletter.delivery.planner import locate_readers
 from newsletter.domain.alerts import Incident
 from newsletter.domain.segments import Cohort
 from newsletter.domain.send_times import due_of
@@ -35,52 +34,58 @@ if TYPE_CHECKING:
     from newsletter.domain.segments import DeliverySchedule
 
 
-def unplanned(tx: Connection, by: datetime, zone: ZoneInfo, hour: time) -> tuple[Incident, ...]:
-    """Mails that should have been planned until `by` and are not, by rubric and date."""
-    first = by.date() - LOOK_BACK - MEMORY
+def unplanned_mail(
+    tx: Connection, by: datetime, zone: ZoneInfo, hour: time
+) -> tuple[Incident, ...]:
+    """Deliveries that should have been planned by `by` and are not, by rubric and date."""
+    first = by.date() - LOOK_BACK - CATCH_UP
     there = digests.ids_since(tx, first)
-    mailed = sorted({slug for _, slug, _, last in there if last >= by.date() - MEMORY})
-    shelves = [StoredDigests(slug, digests.saved_since(tx, slug, first), there) for slug in mailed]
-    return tuple(case for shelf in shelves for case in _on(tx, shelf, by, zone, hour))
+    mailed = sorted({slug for _, slug, _, last in there if last >= by.date() - CATCH_UP})
+    by_rubric = [
+        StoredDigests(slug, digests.saved_since(tx, slug, first), there) for slug in mailed
+    ]
+    return tuple(
+        incident for stored in by_rubric for incident in _unplanned_of(tx, stored, by, zone, hour)
+    )
 
 
-def _on(
-    tx: Connection, shelf: StoredDigests, by: datetime, zone: ZoneInfo, hour: time
+def _unplanned_of(
+    tx: Connection, stored: StoredDigests, by: datetime, zone: ZoneInfo, hour: time
 ) -> list[Incident]:
-    shelf = shelf._replace(frozen=[one for one in shelf.frozen if one.at <= by])
-    if shelf.newest is None:
+    stored = stored._replace(frozen=[one for one in stored.frozen if one.at <= by])
+    if stored.newest is None:
         return []
     ready: dict[DueMail, dict[DeliverySchedule, datetime | None]] = {}
-    for habit in audience.schedules(tx, shelf.slug, shelf.since(shelf.newest)):
-        if turn := due_mail_for(shelf, habit, by, by, zone, hour):
-            own = due_of(turn.last, habit.reader, zone, hour)
-            ready.setdefault(turn, {})[habit] = joined_by(shelf, turn.last, own)
-    cases = [_case(tx, shelf, turn, habits) for turn, habits in ready.items()]
-    return [case for case in cases if case.number]
+    for schedule in audience.schedules(tx, stored.slug, stored.since(stored.newest)):
+        if mail := due_mail_for(stored, schedule, by, by, zone, hour):
+            due_at = due_of(mail.last, schedule.reader, zone, hour)
+            ready.setdefault(mail, {})[schedule] = joined_by(stored, mail.last, due_at)
+    incidents = [_incident(tx, stored, mail, schedules) for mail, schedules in ready.items()]
+    return [incident for incident in incidents if incident.number]
 
 
-def _case(
+def _incident(
     tx: Connection,
-    shelf: StoredDigests,
-    turn: DueMail,
-    habits: Mapping[DeliverySchedule, datetime | None],
+    stored: StoredDigests,
+    mail: DueMail,
+    schedules: Mapping[DeliverySchedule, datetime | None],
 ) -> Incident:
-    covered, past = shelf.since(turn.last), shelf.before(turn.last)
-    _, found = sorted_cohort(tx, Cohort(shelf.slug, habits, covered, past, due=turn.due))
-    made = max((one.at for one in shelf.frozen if one.date == turn.last), default=turn.due)
-    wanting = {
-        standing: number
-        for standing, number in found.items()
-        if parts_for(shelf, standing, turn.last, weekly=turn.weekly)
+    covered, past = stored.since(mail.last), stored.before(mail.last)
+    _, found = locate_readers(tx, Cohort(stored.slug, schedules, covered, past, due=mail.due))
+    made = max((one.at for one in stored.frozen if one.date == mail.last), default=mail.due)
+    missing = {
+        position: number
+        for position, number in found.items()
+        if parts_for(stored, position, mail.last, weekly=mail.weekly)
     }
-    return Incident(shelf.slug, turn.last, max(turn.due, made), sum(wanting.values()))
+    return Incident(stored.slug, mail.last, max(mail.due, made), sum(missing.values()))
 
 
-def together(cases: Iterable[Incident]) -> tuple[Incident, ...]:
-    """One case of each digest: how many in all, since the first of them."""
+def merge_incidents(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
+    """Merge the incidents of each digest: their sum, since the earliest of them."""
     found: dict[tuple[str, date], Incident] = {}
-    for case in cases:
-        before = found.get((case.rubric, case.day), replace(case, number=0))
-        number, since = before.number + case.number, min(before.since, case.since)
-        found[case.rubric, case.day] = replace(case, number=number, since=since)
+    for incident in incidents:
+        before = found.get((incident.rubric, incident.day), replace(incident, number=0))
+        number, since = before.number + incident.number, min(before.since, incident.since)
+        found[incident.rubric, incident.day] = replace(incident, number=number, since=since)
     return tuple(found[key] for key in sorted(found))

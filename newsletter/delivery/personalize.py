@@ -1,4 +1,4 @@
-"""A digest's renderings, one for each format and length, and each reader's copy of them."""
+"""Personalized mail: one rendering for each format and length, filled in for each reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PersonalizedMail(NamedTuple):
 
 
 class Personalizer:
-    """What readers of one digest get. May be asked from several threads."""
+    """Personalizes the mail of one digest. Thread-safe."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class Personalizer:
         links: Links,
         sender: Sender,
         digest: Digest,
-        before: date | None,
+        previous_date: date | None,
     ) -> None:
-        """`before` is the date of the rubric's digest before this one."""
+        """`previous_date` is the date of the rubric's digest before this one."""
         self._renderer = renderer
         self._links = links
         self._sender = sender
         self._digest = digest
-        self._nav = navigation(links, digest, before)
+        self._navigation = navigation(links, digest, previous_date)
         self._rendered: dict[tuple[Format, int | None], Rendered] = {}
         self._lock = threading.Lock()
         self.rendering_seconds = 0.0
@@ -54,43 +54,43 @@ class Personalizer:
             if key not in self._rendered:
                 started = time.monotonic()
                 self._rendered[key] = self._renderer.digest(
-                    self._digest, self._nav, fmt, max_papers
+                    self._digest, self._navigation, fmt, max_papers
                 )
                 self.rendering_seconds += time.monotonic() - started
             return self._rendered[key]
 
-    def copy(self, subscriber: Subscriber) -> PersonalizedMail:
-        """The digest as this reader gets it."""
+    def personalize(self, subscriber: Subscriber) -> PersonalizedMail:
+        """The digest with this reader's name and links."""
         rendered = self.rendering(subscriber.format, subscriber.max_papers)
         html, text = rendered.for_reader(self._reader(subscriber))
         return PersonalizedMail(rendered.subject, html, text)
 
-    def group(self, group: MailBatch) -> BatchEmail:
-        """One message for readers of one rendering, whose own words stand beside it."""
-        first = group.deliveries[0].subscriber
+    def batch_email(self, batch: MailBatch) -> BatchEmail:
+        """One message for all readers of one rendering, with each reader's substitutions."""
+        first = batch.deliveries[0].subscriber
         rendered = self.rendering(first.format, first.max_papers)
-        mark = f"dg{group.id[:16]}"
+        mark = f"dg{batch.id[:16]}"
         html, text = rendered.tagged(mark)
         subject = message.one_line(rendered.subject, message.SUBJECT_LENGTH)
         return BatchEmail(
-            id=group.id,
+            id=batch.id,
             from_email=self._sender.email,
             from_name=message.clean_name(self._sender.name),
             reply_to=self._links.common_reply_address,
             subject=subject,
             html=html,
             text=text,
-            readers=tuple(self._addressee(one, rendered, mark) for one in group.deliveries),
+            readers=tuple(self._addressee(one, rendered, mark) for one in batch.deliveries),
             content_hash=message.content_hash(subject, rendered.text, rendered.html),
-            batch_id=group.batch_id,
-            send_at=group.send_at,
+            batch_id=batch.batch_id,
+            send_at=batch.send_at,
         )
 
-    def _addressee(self, owed: Delivery, rendered: Rendered, mark: str) -> Addressee:
+    def _addressee(self, delivery: Delivery, rendered: Rendered, mark: str) -> Addressee:
         return message.addressee(
-            owed.subscriber,
-            delivery_id=owed.id,
-            words=rendered.words(self._reader(owed.subscriber), mark),
+            delivery.subscriber,
+            delivery_id=delivery.id,
+            words=rendered.words(self._reader(delivery.subscriber), mark),
             links=self._links,
             sender=self._sender,
             archive_url=self._links.rubric_url(self._digest.rubric),
@@ -108,10 +108,10 @@ class Personalizer:
     def email(
         self, subscriber: Subscriber, delivery_id: str, now: datetime, *, test: bool = False
     ) -> Email:
-        """The copy in its envelope. A test takes the reader whose links change nothing."""
+        """The personalized mail with its headers. For a test pass the reader `TEST_READER`."""
         return message.compose(
             subscriber,
-            **self.copy(subscriber)._asdict(),
+            **self.personalize(subscriber)._asdict(),
             delivery_id=delivery_id,
             links=self._links,
             sender=self._sender,
@@ -121,18 +121,21 @@ class Personalizer:
         )
 
 
-def navigation(links: Links, digest: Digest, before: date | None) -> Navigation:
-    """Where this issue stands among its neighbours. The next one's page says "not out yet".
+def navigation(links: Links, digest: Digest, previous_date: date | None) -> Navigation:
+    """Links to the previous and the next issue. The next issue's page may say "not out yet".
 
-    There is no page of a date without a digest: a first issue has none before it.
-
-    One that sums up several days has no page of its own: it leads to where the days are.
+    A date without a digest has no page, so the first issue has no previous one. A digest of
+    several days has no page of its own: it links to the archive pages of those days.
     """
     day, rubric = digest.date, digest.rubric
     if digest.since:
-        return _around_days(links, digest)
+        return _several_days_navigation(links, digest)
     after = announcements.following(day)
-    previous = (f"{before.day} {before:%b}", links.issue_url(rubric, before)) if before else None
+    previous = (
+        (f"{previous_date.day} {previous_date:%b}", links.issue_url(rubric, previous_date))
+        if previous_date
+        else None
+    )
     return Navigation(
         issue_url=links.issue_url(rubric, day),
         previous=previous,
@@ -141,7 +144,7 @@ def navigation(links: Links, digest: Digest, before: date | None) -> Navigation:
     )
 
 
-def _around_days(links: Links, digest: Digest) -> Navigation:
+def _several_days_navigation(links: Links, digest: Digest) -> Navigation:
     first, last, rubric = digest.first_date, digest.date, digest.rubric
     month = links.month_url(rubric, last)
     one_month = (first.year, first.month) == (last.year, last.month)

@@ -1,4 +1,4 @@
-"""Whose mail it is time for, and what it holds, of the digests that a rubric has (pure)."""
+"""Rules of planning: which mail is due for a schedule, and which digests it holds (pure)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from newsletter.domain.digest import StoredDigest
     from newsletter.domain.segments import DeliverySchedule, ReaderPosition
 
-MEMORY = timedelta(days=7)
-"""How far back a digest is still mailed to those who should have had it."""
+CATCH_UP = timedelta(days=7)
+"""How far back a digest is still mailed to readers who missed it."""
 LOOK_BACK = timedelta(days=30)
-"""Who was away for longer gets the best of so many days."""
+"""Readers who were away for longer get a digest of so many days."""
 WEEKEND = (5, 6)
-DAY = timedelta(days=1)
-"""So long the mail of several days waits for the last of them, where that is late."""
+WAIT_FOR_NEXT = timedelta(days=1)
+"""How long mail of several days waits for the last day's digest when that is late."""
 
 
 class DueMail(NamedTuple):
@@ -36,7 +36,7 @@ class DueMail(NamedTuple):
 
 
 class StoredDigests(NamedTuple):
-    """What a rubric has on store: its digests by date, and all that mail may have held."""
+    """The stored digests of a rubric by date, and the ids of all digests by date."""
 
     slug: str
     frozen: Sequence[StoredDigest]
@@ -50,12 +50,12 @@ class StoredDigests(NamedTuple):
         return [digest_id for digest_id, _, _, last in self.all_ids if last >= day]
 
     def over(self, day: date) -> list[int]:
-        """The rubric's digests that hold a date."""
+        """The ids of the rubric's digests that cover a date."""
         mine = (row for row in self.all_ids if row[1] == self.slug)
         return [digest_id for digest_id, _, first, last in mine if first <= day <= last]
 
     def before(self, day: date) -> list[DatedDigests]:
-        """What was made for each earlier date, the newest first."""
+        """The digests of each earlier date, newest first."""
         dates = sorted({last for _, _, _, last in self.all_ids if last < day}, reverse=True)
         return [
             DatedDigests(
@@ -67,122 +67,134 @@ class StoredDigests(NamedTuple):
         ]
 
     def parts(self, after: date, last: date) -> list[StoredDigest]:
-        """The digests from one date, excluded, to another that have something to mail."""
+        """The digests with something to mail after one date, up to another."""
         inside = (one for one in self.frozen if after < one.date <= last)
         return [one for one in inside if one.kind in digest.MAILED_KINDS]
 
 
 def due_mail_for(
-    shelf: StoredDigests,
-    habit: DeliverySchedule,
+    stored: StoredDigests,
+    schedule: DeliverySchedule,
     now: datetime,
     by: datetime,
     zone: ZoneInfo,
     hour: time,
 ) -> DueMail | None:
-    """The newest mail that is due for readers of that habit; `by` where it may be scheduled.
+    """The newest mail due for a schedule by `now`, or by `by` if it may be scheduled ahead.
 
-    What is due together with a later announcement goes with it, and waits for it for a day.
+    Mail due at the same time as that of a later announcement is merged with it, and waits for it
+    for at most a day.
     """
-    weekly = is_weekly(habit)
-    for slot in reversed(shelf.frozen):
-        if slot.date < (now - MEMORY).date():
+    weekly = is_weekly(schedule)
+    for slot in reversed(stored.frozen):
+        if slot.date < (now - CATCH_UP).date():
             break
-        at = _due(shelf, slot.date, habit, zone, hour)
-        if not at or at > by or (at > now and not _on_its_day(slot.date, at, habit, zone, hour)):
+        at = _due(stored, slot.date, schedule, zone, hour)
+        if (
+            not at
+            or at > by
+            or (at > now and not _can_be_scheduled(slot.date, at, schedule, zone, hour))
+        ):
             continue
-        if not weekly and _is_joined(slot.date, at, habit, zone, hour) and now < at + DAY:
+        if (
+            not weekly
+            and _goes_with_next(slot.date, at, schedule, zone, hour)
+            and now < at + WAIT_FOR_NEXT
+        ):
             continue
-        last = last_of(shelf, slot.date, weekly=weekly)
+        last = last_of(stored, slot.date, weekly=weekly)
         return DueMail(last, at, weekly) if last else None
     return None
 
 
-def joined_by(shelf: StoredDigests, last: date, due_at: datetime) -> datetime:
-    """Until when somebody had to be a reader, to have had the mail at its time: it may be late."""
-    made = [one.at for one in shelf.frozen if one.date == last]
+def joined_by(stored: StoredDigests, last: date, due_at: datetime) -> datetime:
+    """The latest join time of readers who get this mail: its due time, or later if it was late."""
+    made = [one.at for one in stored.frozen if one.date == last]
     return max([due_at, *(at - timedelta(microseconds=1) for at in made)])
 
 
 def parts_for(
-    shelf: StoredDigests, standing: ReaderPosition, last: date, *, weekly: bool
+    stored: StoredDigests, position: ReaderPosition, last: date, *, weekly: bool
 ) -> list[StoredDigest]:
-    """The digests that one mail up to `last` holds for readers who stand there."""
+    """The digests that a mail up to `last` holds for readers in a position."""
     floor = last - LOOK_BACK
-    if standing.ahead:
-        return [] if weekly else shelf.parts(last - timedelta(days=1), last)
-    after = standing.date or floor
-    if standing.new:
-        after = _before_first(shelf, standing.date, last, weekly=weekly)
-    return shelf.parts(max(after, floor), last)
+    if position.ahead:
+        return [] if weekly else stored.parts(last - timedelta(days=1), last)
+    after = position.date or floor
+    if position.new:
+        after = _start_of_first_mail(stored, position.date, last, weekly=weekly)
+    return stored.parts(max(after, floor), last)
 
 
-def is_weekly(habit: DeliverySchedule) -> bool:
-    return habit.reader.days == WEEKLY
+def is_weekly(schedule: DeliverySchedule) -> bool:
+    return schedule.reader.days == WEEKLY
 
 
-def is_wanted(habit: DeliverySchedule, day: date, today: date) -> bool:
-    """Whether mail of the announcement of `day` is wanted, whatever the hour.
+def is_wanted(schedule: DeliverySchedule, day: date, today: date) -> bool:
+    """Whether a schedule includes mail of the announcement of `day`, regardless of the hour.
 
-    On a weekend, which has no announcement, by who asks for mail on such days.
+    A weekend has no announcement: on one, schedules with that weekday count as well.
     """
     days = {WEEKDAYS[day.weekday()]}
     if today.weekday() in WEEKEND:
         days.add(WEEKDAYS[today.weekday()])
-    return is_weekly(habit) or not days.isdisjoint(habit.reader.days)
+    return is_weekly(schedule) or not days.isdisjoint(schedule.reader.days)
 
 
-def last_of(shelf: StoredDigests, day: date, *, weekly: bool) -> date | None:
-    """The last date that mail of `day` holds: for weekly readers that of a whole week.
+def last_of(stored: StoredDigests, day: date, *, weekly: bool) -> date | None:
+    """The last date covered by mail of `day`; for weekly readers the end of a whole week.
 
-    None where nothing is known of the week before. Where the last day of a week had no digest, its
-    mail goes with the first of the next week.
+    None when the week before has no digests. If the last day of a week had no digest, the weekly
+    mail is sent with the first digest of the next week.
     """
     if not weekly or send_times.ends_week(day):
         return day
-    return max((one for one in _dates(shelf) if one < send_times.week_of(day)), default=None)
+    return max((one for one in _dates(stored) if one < send_times.week_of(day)), default=None)
 
 
 def _due(
-    shelf: StoredDigests, day: date, habit: DeliverySchedule, zone: ZoneInfo, hour: time
+    stored: StoredDigests, day: date, schedule: DeliverySchedule, zone: ZoneInfo, hour: time
 ) -> datetime | None:
-    """When mail of that day is due; None where such readers get none."""
-    if is_weekly(habit) and not send_times.ends_week(day) and not _opens_week(shelf, day):
+    """When mail of that day is due; None if the schedule gets none."""
+    if is_weekly(schedule) and not send_times.ends_week(day) and not _opens_week(stored, day):
         return None
-    return send_times.due_of(day, habit.reader, zone, hour)
+    return send_times.due_of(day, schedule.reader, zone, hour)
 
 
-def _on_its_day(
-    day: date, at: datetime, habit: DeliverySchedule, zone: ZoneInfo, hour: time
+def _can_be_scheduled(
+    day: date, at: datetime, schedule: DeliverySchedule, zone: ZoneInfo, hour: time
 ) -> bool:
-    """Whether mail goes as soon as an hour comes: only such is scheduled ahead."""
-    reader = habit.reader
+    """Whether mail goes out at a fixed hour of its own day: only such mail is scheduled ahead."""
+    reader = schedule.reader
     return at == send_times.due_at(day, send_times.zone_of(reader, zone), reader.send_at or hour)
 
 
-def _is_joined(
-    day: date, at: datetime, habit: DeliverySchedule, zone: ZoneInfo, hour: time
+def _goes_with_next(
+    day: date, at: datetime, schedule: DeliverySchedule, zone: ZoneInfo, hour: time
 ) -> bool:
-    """Whether the next announcement is due at the same time, on a weekday waited for."""
-    return send_times.due_of(following(day), habit.reader, zone, hour) == at
+    """Whether mail of the next announcement is due at the same time."""
+    return send_times.due_of(following(day), schedule.reader, zone, hour) == at
 
 
-def _before_first(shelf: StoredDigests, came: date | None, last: date, *, weekly: bool) -> date:
-    """The date behind which the first mail of somebody begins for whom `came` was the newest.
+def _start_of_first_mail(
+    stored: StoredDigests, came: date | None, last: date, *, weekly: bool
+) -> date:
+    """The date after which a new reader's first mail starts.
 
-    It holds one day, and the week that began before somebody came for who reads weekly.
+    `came` is the newest date when they joined. The first mail covers one day; for weekly readers,
+    the week in which they joined.
     """
     if not weekly:
-        earlier = (one for one in _dates(shelf) if one < last)
+        earlier = (one for one in _dates(stored) if one < last)
         return came or max(earlier, default=last - timedelta(days=1))
     if came and send_times.ends_week(came):
         return came
     return send_times.week_of(came or last) - timedelta(days=1)
 
 
-def _opens_week(shelf: StoredDigests, day: date) -> bool:
-    return not any(send_times.week_of(day) <= one < day for one in _dates(shelf))
+def _opens_week(stored: StoredDigests, day: date) -> bool:
+    return not any(send_times.week_of(day) <= one < day for one in _dates(stored))
 
 
-def _dates(shelf: StoredDigests) -> list[date]:
-    return [one.date for one in shelf.frozen]
+def _dates(stored: StoredDigests) -> list[date]:
+    return [one.date for one in stored.frozen]

@@ -1,9 +1,9 @@
-"""Who is owed which digest, written down before anything is sent.
+"""Plan deliveries: create a row for each reader and due digest before anything is sent.
 
-A reader's mail holds what was announced since his last one: for most that is one day, and their
-digest is the day's. Who reads weekly, on some weekdays, or comes back from a pause gets the days
-in between as one digest, made of theirs and shared by all who stand at the same place. So nobody
-is sent a paper twice, and none is passed over that he would have been shown.
+A mail holds the papers announced since the reader's last mail: for most readers one day. Readers
+who are weekly, choose weekdays or return from a pause get several days merged into one digest,
+which is shared by all readers in the same position. So no reader gets a paper twice, and none
+misses one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.delivery.plan_rules import (
+    CATCH_UP,
     LOOK_BACK,
-    MEMORY,
     StoredDigests,
     due_mail_for,
     is_wanted,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 AT_THE_HOUR = timedelta()
 WEEKS = timedelta(days=14)
-"""Before a mail still due: the dates that say whether it opens a week."""
+"""Dates read before the oldest mail that can be due: they tell whether it opens a week."""
 
 
 class PlannedDigest(NamedTuple):
-    """A frozen digest that readers wait for."""
+    """A stored digest with pending deliveries."""
 
     digest_id: int
     slug: str
@@ -54,121 +54,125 @@ class PlannedDigest(NamedTuple):
 
 
 class WaitingReaders(NamedTuple):
-    """A rubric whose newest digest some readers have not, and the date of what they have."""
+    """A rubric whose newest digest some schedules have not got, and the date of their last one."""
 
-    shelf: StoredDigests
-    had: Mapping[DeliverySchedule, date | None]
+    stored: StoredDigests
+    latest: Mapping[DeliverySchedule, date | None]
 
 
 def rubrics_with_mail_due(store: Store, now: datetime) -> list[WaitingReaders]:
-    """Whom there may be mail for, of all rubrics at a glance. Most have all until the next hour."""
-    shelves: dict[str, list[StoredDigest]] = {}
+    """List the rubrics that may have mail due, in one query. Mostly there are none."""
+    by_rubric: dict[str, list[StoredDigest]] = {}
     sent: dict[date, list[int]] = {}
     with store.read() as tx:
-        for slug, first, one in digests.all_since(tx, now.date() - MEMORY - WEEKS):
+        for slug, first, one in digests.all_since(tx, now.date() - CATCH_UP - WEEKS):
             sent.setdefault(one.date, []).append(one.id)
             if first == one.date:
-                shelves.setdefault(slug, []).append(one)
-        behind = audience.lagging(tx, sorted(sent.items(), reverse=True)) if sent else {}
-    both = sorted(shelves.keys() & behind.keys())
-    return [WaitingReaders(StoredDigests(slug, shelves[slug]), behind[slug]) for slug in both]
+                by_rubric.setdefault(slug, []).append(one)
+        lagging = audience.lagging(tx, sorted(sent.items(), reverse=True)) if sent else {}
+    both = sorted(by_rubric.keys() & lagging.keys())
+    return [WaitingReaders(StoredDigests(slug, by_rubric[slug]), lagging[slug]) for slug in both]
 
 
 def plan_due(
     store: Store,
-    some: WaitingReaders,
+    waiting: WaitingReaders,
     now: datetime,
     zone: ZoneInfo,
     hour: time,
     ahead: timedelta = AT_THE_HOUR,
 ) -> None:
-    """Write down who is owed mail because his hour has come: of the newest digest due, or of all
-    since his last mail.
+    """Create the deliveries of all readers whose send time has come.
 
-    With `ahead` the daily readers' hour counts as come so long before, for mail that is scheduled.
-
-    Who came, or came back, after the mail of that hour was out waits for the next.
+    With `ahead`, daily readers are planned so long before their send time, for scheduled mail.
+    Readers who joined or returned after the mail of that time was sent get the next one.
     """
-    slug = some.shelf.slug
+    slug = waiting.stored.slug
     ready: dict[DueMail, dict[DeliverySchedule, datetime | None]] = {}
-    for habit, had in some.had.items():
-        by = now if is_weekly(habit) else now + ahead
-        turn = due_mail_for(some.shelf, habit, now, by, zone, hour)
-        if turn and (had is None or had < turn.last):
-            own = send_times.due_of(turn.last, habit.reader, zone, hour)
-            ready.setdefault(turn, {})[habit] = joined_by(some.shelf, turn.last, own)
-    for turn, habits in ready.items():
+    for schedule, latest in waiting.latest.items():
+        by = now if is_weekly(schedule) else now + ahead
+        mail = due_mail_for(waiting.stored, schedule, now, by, zone, hour)
+        if mail and (latest is None or latest < mail.last):
+            due_at = send_times.due_of(mail.last, schedule.reader, zone, hour)
+            ready.setdefault(mail, {})[schedule] = joined_by(waiting.stored, mail.last, due_at)
+    for mail, schedules in ready.items():
         with store.begin() as tx:
             audience.lock_planning(tx, slug)
-            shelf = _shelf(tx, slug, now.date())
-            past = shelf.before(turn.last)
-            crowd = Cohort(slug, habits, shelf.since(turn.last), past, due=turn.due)
-            _share_out(tx, shelf, crowd, turn.last, now, weekly=turn.weekly)
+            stored = _stored_digests(tx, slug, now.date())
+            past = stored.before(mail.last)
+            cohort = Cohort(slug, schedules, stored.since(mail.last), past, due=mail.due)
+            _assign_digests(tx, stored, cohort, mail.last, now, weekly=mail.weekly)
 
 
 def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedDigest]:
-    """Write down that everyone is owed mail of the digest of `day` who asked for such a weekday.
+    """Create the deliveries of the digest of `day` for all readers who want that weekday, at once.
 
-    Answers the digests of that date that anybody was ever owed, and what is owed now for others.
+    Returns the digests of that date that have deliveries, and those planned now for other dates.
     """
     planned: set[int] = set()
     with store.begin() as tx:
         audience.lock_planning(tx, slug)
-        shelf = _shelf(tx, slug, day)
-        wait = audience.schedules(tx, slug, shelf.over(day))
+        stored = _stored_digests(tx, slug, day)
+        wait = audience.schedules(tx, slug, stored.over(day))
         for weekly in (False, True):
-            habits: dict[DeliverySchedule, datetime | None] = {
-                habit: None
-                for habit in wait
-                if is_wanted(habit, day, now.date()) and is_weekly(habit) is weekly
+            schedules: dict[DeliverySchedule, datetime | None] = {
+                schedule: None
+                for schedule in wait
+                if is_wanted(schedule, day, now.date()) and is_weekly(schedule) is weekly
             }
-            last = last_of(shelf, day, weekly=weekly)
+            last = last_of(stored, day, weekly=weekly)
             if last is None:
                 continue
-            later = shelf.since(last + timedelta(days=1))
-            crowd = Cohort(slug, habits, shelf.over(last), shelf.before(last), later)
-            planned |= _share_out(tx, shelf, crowd, last, now, weekly=weekly)
+            later = stored.since(last + timedelta(days=1))
+            cohort = Cohort(slug, schedules, stored.over(last), stored.before(last), later)
+            planned |= _assign_digests(tx, stored, cohort, last, now, weekly=weekly)
         return [PlannedDigest(*row) for row in deliveries.digests_with_rows(tx, slug, day, planned)]
 
 
-def _shelf(tx: Connection, slug: str, day: date) -> StoredDigests:
-    first = day - LOOK_BACK - MEMORY
+def _stored_digests(tx: Connection, slug: str, day: date) -> StoredDigests:
+    first = day - LOOK_BACK - CATCH_UP
     return StoredDigests(slug, digests.saved_since(tx, slug, first), digests.ids_since(tx, first))
 
 
-def _share_out(
-    tx: Connection, shelf: StoredDigests, crowd: Cohort, last: date, now: datetime, *, weekly: bool
+def _assign_digests(
+    tx: Connection,
+    stored: StoredDigests,
+    cohort: Cohort,
+    last: date,
+    now: datetime,
+    *,
+    weekly: bool,
 ) -> set[int]:
-    """Give each standing in the crowd its digest, which is made now where it is not there."""
+    """Create the deliveries of each position in the cohort; merge digests where needed."""
     planned = set()
-    crowd, found = sorted_cohort(tx, crowd)
-    shares: dict[tuple[StoredDigest, ...], list[ReaderPosition]] = {}
-    for standing in found:
-        if parts := parts_for(shelf, standing, last, weekly=weekly):
-            shares.setdefault(tuple(parts), []).append(standing)
-    for held, group in shares.items():
-        digest_id = held[0].id if len(held) == 1 else _summed_up(tx, held, now)
-        audience.create_deliveries(tx, crowd, group, digest_id, now)
-        deliveries.count_audience(tx, digest_id, shelf.slug, now)
-        crowd = replace(crowd, covered=(*crowd.covered, digest_id))
+    cohort, found = locate_readers(tx, cohort)
+    by_parts: dict[tuple[StoredDigest, ...], list[ReaderPosition]] = {}
+    for position in found:
+        if parts := parts_for(stored, position, last, weekly=weekly):
+            by_parts.setdefault(tuple(parts), []).append(position)
+    for held, group in by_parts.items():
+        digest_id = held[0].id if len(held) == 1 else _merged_digest(tx, held, now)
+        audience.create_deliveries(tx, cohort, group, digest_id, now)
+        deliveries.count_audience(tx, digest_id, stored.slug, now)
+        cohort = replace(cohort, covered=(*cohort.covered, digest_id))
         planned.add(digest_id)
     return planned
 
 
-def sorted_cohort(tx: Connection, crowd: Cohort) -> tuple[Cohort, Mapping[ReaderPosition, int]]:
-    """The crowd, looking back as far as it must, and where its readers stand.
+def locate_readers(tx: Connection, cohort: Cohort) -> tuple[Cohort, Mapping[ReaderPosition, int]]:
+    """Count the cohort's readers by position; the cohort returned has only the dates needed.
 
-    Nearly always all had the mail before this one: then no earlier date is looked at.
+    Nearly always all readers had the previous mail: then no earlier date is queried.
     """
-    if not crowd.habits:
-        return crowd, {}
-    near = replace(crowd, past=crowd.past[:1])
+    if not cohort.habits:
+        return cohort, {}
+    near = replace(cohort, past=cohort.past[:1])
     found = audience.count_positions(tx, near)
     if all(one.date or one.ahead for one in found):
         return near, found
-    return crowd, audience.count_positions(tx, crowd)
+    return cohort, audience.count_positions(tx, cohort)
 
 
-def _summed_up(tx: Connection, parts: Iterable[StoredDigest], now: datetime) -> int:
+def _merged_digest(tx: Connection, parts: Iterable[StoredDigest], now: datetime) -> int:
     found = [digests.by_id(tx, part.id) for part in parts]
     return digests.save(tx, merge_digests([one for one in found if one]), now)

@@ -1,8 +1,9 @@
-"""Claim, send, record: each subscriber gets a digest once, and none is forgotten.
+"""Send one mail per request: claim a row, send the mail, record the outcome.
 
-One thread talks to the database: it writes down what came back and claims as many rows as there
-are free hands, in one transaction; then the hands send. So never more than `threads` mails are in
-doubt when the process dies, and one commit serves many mails.
+Each subscriber gets a digest once, and none is left out. One thread talks to the database: in one
+transaction it records the outcomes of completed requests and claims as many rows as the thread
+pool has free threads. The pool then sends. So at most `threads` mails have an unknown outcome when
+the process dies, and one commit serves many mails.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from uuid import uuid4
 from newsletter import logs, process
 from newsletter.delivery.limits import (
     CircuitBreaker,
+    HardBounceGuard,
     MailRateLimiter,
     SendLimits,
-    Watch,
     complaint_reason,
     too_many_hard_bounces,
 )
@@ -39,24 +40,25 @@ if TYPE_CHECKING:
 
     from newsletter.domain.progress import Progress
 
-__all__ = ["LONGEST_REST", "SendLimits", "Tally", "deliver"]
+__all__ = ["LONGEST_WAIT", "SendLimits", "Tally", "deliver"]
 
-TRIES = 6
-"""With pauses of 2, 4, 8, 16 and 32 s between them: longer than a mail server takes to restart."""
+QUICK_TRIES = 6
+"""With pauses of 2, 4, 8, 16 and 32 s between them: longer than a mail server takes to restart.
+Later tries are `LAST_BACKOFF` apart."""
 FIRST_BACKOFF = 2.0
-GIVEN_UP = timedelta(minutes=15)
-LONGEST_REST = timedelta(minutes=5)
-GLANCE_SECONDS = 0.5
-BLINK_SECONDS = 0.005
-ENDS = {Verdict.UNKNOWN: DeliveryState.UNKNOWN, Verdict.REFUSED: DeliveryState.REJECTED}
-"""What proves nothing to the contrary leaves the row pending."""
+LAST_BACKOFF = timedelta(minutes=15)
+LONGEST_WAIT = timedelta(minutes=5)
+POLL_SECONDS = 0.5
+COLLECT_SECONDS = 0.005
+FINAL_STATES = {Verdict.UNKNOWN: DeliveryState.UNKNOWN, Verdict.REFUSED: DeliveryState.REJECTED}
+"""The final state of a row by verdict. After any other failure the row stays pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How a digest's rows stand at the end. `sending` ones are in another process's hands.
+    """Deliveries of a digest by state, after a run. Another process holds those in `sending`.
 
-    `sent` counts those of the accepted that this run sent itself.
+    `sent` counts the accepted mails that this run sent itself.
     """
 
     accepted: int = 0
@@ -86,70 +88,70 @@ def deliver(
     limits: SendLimits | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Tally:
-    """Send what a frozen audience is still owed. Safe to repeat, and to run in several processes.
+    """Send the pending deliveries of a digest. Idempotent; several processes may run it at once.
 
-    `stop` is asked between claims: once it says True nothing new starts, what is under way is
-    brought to its end, and the rest stays pending. Raises StoreError when the database fails:
-    then no request leaves that was not written down before.
+    `stop` is called between claims: once it returns True no new request starts, requests under
+    way are completed, and the other rows stay pending. Raises StoreError when the database fails:
+    no request is sent unless its claim was committed before.
     """
     limits = limits or SendLimits()
     with store.begin() as tx:
         claims.expire_leases(tx, clock(), process.is_dead)
         deliveries.resume(tx, digest_id)
         counts = deliveries.count(tx, digest_id)
-        obstacle = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
+        halt_reason = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
     owner = f"{process.process_id()}/{uuid4().hex}"
-    work = _Work(store, mailer, digest_id, compose, clock, limits, owner)
-    work.patience = CircuitBreaker(limits.in_a_row, obstacle)
-    work.pace = MailRateLimiter(mailer, limits.per_second)
-    work.watch = Watch(digest_id)
-    work.todo = counts.get(DeliveryState.PENDING, 0)
-    work.total = sum(counts.values())
-    if work.todo:
-        _run(work, sleep, progress, stop)
+    run = _SendRun(store, mailer, digest_id, compose, clock, limits, owner)
+    run.breaker = CircuitBreaker(limits.failure_limits, halt_reason)
+    run.rate_limiter = MailRateLimiter(mailer, limits.per_second)
+    run.bounce_guard = HardBounceGuard(digest_id)
+    run.remaining = counts.get(DeliveryState.PENDING, 0)
+    run.total = sum(counts.values())
+    if run.remaining:
+        _send_all(run, sleep, progress, stop)
     with store.begin() as tx:
-        if work.todo and work.patience.halted:
-            deliveries.halt(tx, digest_id, work.patience.halted)
+        if run.remaining and run.breaker.halted:
+            deliveries.halt(tx, digest_id, run.breaker.halted)
         counts = deliveries.count(tx, digest_id)
-    halted = work.patience.halted if work.todo else ""
+    halted = run.breaker.halted if run.remaining else ""
     states = {state.value: number for state, number in counts.items()}
-    return Tally(**states, halted_reason=halted, sent=work.sent)
+    return Tally(**states, halted_reason=halted, sent=run.sent)
 
 
-def _run(
-    work: _Work, sleep: Callable[[float], None], progress: Progress, stop: Callable[[], bool]
+def _send_all(
+    run: _SendRun, sleep: Callable[[float], None], progress: Progress, stop: Callable[[], bool]
 ) -> None:
-    with ThreadPoolExecutor(work.limits.threads, thread_name_prefix="send") as hands:
+    with ThreadPoolExecutor(run.limits.threads, thread_name_prefix="send") as pool:
         try:
             while True:
-                moved = work.step(hands, claiming=not stop())
-                progress(work.total - work.todo, work.total)
-                if work.in_flight:
+                progressed = run.step(pool, claiming=not stop())
+                progress(run.total - run.remaining, run.total)
+                if run.in_flight:
                     continue
-                if work.patience.halted or stop():
+                if run.breaker.halted or stop():
                     return
-                rest = 0.0 if moved else work.rest()
-                if rest is None:
+                delay = 0.0 if progressed else run.wait_time()
+                if delay is None:
                     return
-                if rest:
-                    sleep(rest)
+                if delay:
+                    sleep(delay)
         finally:
-            retry_while_unavailable(work.finish, stop, sleep)
+            retry_while_unavailable(run.finish, stop, sleep)
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """One try. Until `left` is set no request can have left, whatever went wrong."""
+    """One attempt. Until `started` is set no request can have left, whatever went wrong."""
 
     delivery: Delivery
     until: datetime
     content_hash: str = ""
-    left: bool = False
+    started: bool = False
 
 
 @dataclass(slots=True)
-class _Work:
-    """One run over one digest's rows."""
+class _SendRun:
+    """One run over the deliveries of one digest."""
 
     store: Store
     mailer: Mailer
@@ -159,89 +161,90 @@ class _Work:
     limits: SendLimits
     owner: str
     in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
-    back: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
-    patience: CircuitBreaker = field(default_factory=CircuitBreaker)
-    pace: MailRateLimiter = field(default_factory=MailRateLimiter)
-    watch: Watch = field(default_factory=partial(Watch, 0))
-    todo: int = 0
+    results: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    rate_limiter: MailRateLimiter = field(default_factory=MailRateLimiter)
+    bounce_guard: HardBounceGuard = field(default_factory=partial(HardBounceGuard, 0))
+    remaining: int = 0
     sent: int = 0
     total: int = 0
 
-    def step(self, hands: ThreadPoolExecutor, *, claiming: bool) -> bool:
-        """Write down what came back, claim and start what there are free hands for."""
-        ended = self._ended()
+    def step(self, pool: ThreadPoolExecutor, *, claiming: bool) -> bool:
+        """Record completed requests; claim and start as many new ones as threads are free."""
+        completed = self._collect()
         now = self.clock()
-        outcomes = [self._judge(future, now) for future in ended]
-        free = self.limits.threads - len(self.in_flight) + len(ended)
-        if not claiming or self.patience.halted or self.patience.pause_left(now):
+        outcomes = [self._outcome(future, now) for future in completed]
+        free = self.limits.threads - len(self.in_flight) + len(completed)
+        if not claiming or self.breaker.halted or self.breaker.pause_left(now):
             free = 0
         if not outcomes and not free:
             return False
         claimed, skipped = self._commit(outcomes, free, now)
-        for future in ended:
+        for future in completed:
             del self.in_flight[future]
-        self._start(hands, claimed, now + self.limits.lease)
+        self._start(pool, claimed, now + self.limits.lease)
         settled = [o for o in outcomes if o.state is not DeliveryState.PENDING]
-        self.todo = max(0, self.todo - skipped - len(settled))
+        self.remaining = max(0, self.remaining - skipped - len(settled))
         return bool(claimed or skipped)
 
-    def rest(self) -> float | None:
-        """Seconds until something may be sent again; None when nothing is left for this run."""
+    def wait_time(self) -> float | None:
+        """Seconds until a mail may be sent again; None when nothing is left for this run."""
         now = self.clock()
-        if pause := self.patience.pause_left(now):
+        if pause := self.breaker.pause_left(now):
             return pause
         with self.store.read() as tx:
             due = claims.next_attempt_at(tx, self.digest_id, now)
-            pause = self.pace.rest(tx, now)
-        if due is None or due > now + LONGEST_REST:
+            pause = self.rate_limiter.wait_time(tx, now)
+        if due is None or due > now + LONGEST_WAIT:
             return None
-        # What is due but was not claimed waits for the pace, or is in another process's hands.
+        # A row that is due and unclaimed waits for the rate limit, or another process holds it.
         return max((due - now).total_seconds(), pause, 1 / (self.limits.per_second or 20))
 
     def finish(self) -> None:
-        """Bring what is under way to its end, whatever ended the run, and write it down.
+        """Wait for requests under way and record their outcomes, whatever ended the run.
 
-        A row whose fate a fault of the program hides stays `sending`: its lease makes it `unknown`.
-        Where it raises StoreError it may be asked again.
+        A row whose outcome is hidden by a program error stays `sending`; when its lease expires
+        it becomes `unknown`. May be called again after StoreError.
         """
         wait(self.in_flight)
         now = self.clock()
         outcomes = []
         for future, attempt in self.in_flight.items():
             if isinstance(future.exception(), SendError | None):
-                outcomes.append(self._judge(future, now))
-            elif not attempt.left:
+                outcomes.append(self._outcome(future, now))
+            elif not attempt.started:
                 reason = f"not composed: {future.exception()!r}"
                 outcomes.append(SendOutcome(attempt.delivery, DeliveryState.PENDING, reason))
         if outcomes:
             self._commit(outcomes, 0, now)
         self.in_flight.clear()
 
-    def _ended(self) -> list[Future[str]]:
-        """What has come back by now; waits a moment when nothing has.
+    def _collect(self) -> list[Future[str]]:
+        """The requests completed by now; waits up to `POLL_SECONDS` for the first.
 
-        It also waits a blink for company: one commit for half the hands costs as much as for one.
+        Then waits up to `COLLECT_SECONDS` for more: one commit for half the threads costs as much
+        as a commit for one.
         """
-        ended: list[Future[str]] = []
-        patience = GLANCE_SECONDS
+        completed: list[Future[str]] = []
+        timeout = POLL_SECONDS
         with suppress(Empty):
-            while len(ended) < len(self.in_flight):
-                ended.append(self.back.get(timeout=patience))
-                patience = BLINK_SECONDS if len(ended) * 2 < self.limits.threads else 0.0
-        return ended
+            while len(completed) < len(self.in_flight):
+                completed.append(self.results.get(timeout=timeout))
+                timeout = COLLECT_SECONDS if len(completed) * 2 < self.limits.threads else 0.0
+        return completed
 
     def _commit(
         self, outcomes: list[SendOutcome], free: int, now: datetime
     ) -> tuple[list[Delivery], int]:
         with self.store.begin() as tx:
             claims.record(tx, outcomes, now)
-            # A refusal in the dialogue is the same news as a report that comes by mail.
+            # A rejection during the SMTP dialogue counts as the same bounce reported by mail.
             refused = [_bounced(one, now) for one in outcomes if one.diagnostic]
             events.apply(tx, refused, now)
-            if reason := self.watch.look(tx, now, at_once=bool(refused)):
-                self.patience.halted = self.patience.halted or reason
+            if reason := self.bounce_guard.check(tx, now, at_once=bool(refused)):
+                self.breaker.halted = self.breaker.halted or reason
                 return [], 0
-            free = self.pace.grant(tx, now, free)
+            free = self.rate_limiter.acquire(tx, now, free)
             if not free:
                 return [], 0
             until = now + self.limits.lease
@@ -256,52 +259,52 @@ class _Work:
                 slowly=self.limits.first_mails_slowly,
             )
 
-    def _start(self, hands: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
+    def _start(self, pool: ThreadPoolExecutor, claimed: list[Delivery], until: datetime) -> None:
         for delivery in claimed:
             attempt = _Attempt(delivery, until)
-            future = hands.submit(logs.carried(self._hand_over), attempt)
+            future = pool.submit(logs.carried(self._send_one), attempt)
             self.in_flight[future] = attempt
-            future.add_done_callback(self.back.put)
+            future.add_done_callback(self.results.put)
 
-    def _hand_over(self, attempt: _Attempt) -> str:
+    def _send_one(self, attempt: _Attempt) -> str:
         email = self.compose(attempt.delivery)
         attempt.content_hash = content_hash(email.subject, email.text, email.html)
         if self.clock() >= attempt.until:
-            # This process was asleep: others may have given the row up, and told the operator.
+            # The process was suspended: another one may have expired the row and alerted.
             raise SendError(Verdict.UNSENT, "the lease ended before the mail could leave")
-        attempt.left = True
+        attempt.started = True
         return self.mailer.send(email)
 
-    def _judge(self, future: Future[str], now: datetime) -> SendOutcome:
-        """What one answer means for its row, and for the run. An error that is no SendError is a
-        fault of the program: it goes on to the caller and so ends the run.
+    def _outcome(self, future: Future[str], now: datetime) -> SendOutcome:
+        """The outcome of one completed request. Any exception other than SendError is a program
+        error: it propagates and ends the run.
         """
         attempt = self.in_flight[future]
         try:
             provider_id = future.result()
         except SendError as error:
-            return self._failed(attempt.delivery, attempt.content_hash, error, now)
-        self.patience.taken()
+            return self._failure_outcome(attempt.delivery, attempt.content_hash, error, now)
+        self.breaker.record_success()
         self.sent += 1
         return SendOutcome(
             attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
         )
 
-    def _failed(
+    def _failure_outcome(
         self, delivery: Delivery, content: str, error: SendError, now: datetime
     ) -> SendOutcome:
-        self.patience.failed(error, now)
-        self.pace.rest_all(self.patience.pause_left(now))
-        state = ENDS.get(error.verdict, DeliveryState.PENDING)
+        self.breaker.record_failure(error, now)
+        self.rate_limiter.pause_all(self.breaker.pause_left(now))
+        state = FINAL_STATES.get(error.verdict, DeliveryState.PENDING)
         outcome = SendOutcome(
             delivery, state, str(error), content_hash=content, diagnostic=error.diagnostic
         )
-        return self._later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
+        return self._retry_later(outcome, now) if error.verdict is Verdict.UNSENT else outcome
 
-    def _later(self, outcome: SendOutcome, now: datetime) -> SendOutcome:
+    def _retry_later(self, outcome: SendOutcome, now: datetime) -> SendOutcome:
         with self.store.read() as tx:
             tried = claims.failures(tx, outcome.delivery.id) + 1
-        delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < TRIES else GIVEN_UP
+        delay = timedelta(seconds=FIRST_BACKOFF**tried) if tried < QUICK_TRIES else LAST_BACKOFF
         return replace(outcome, not_before=now + delay, failed=True)
 
 

@@ -19,8 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import logs
-from newsletter.delivery.batch_sender import AHEAD
-from newsletter.delivery.plan_rules import MEMORY
+from newsletter.delivery.batch_sender import SCHEDULE_AHEAD
+from newsletter.delivery.plan_rules import CATCH_UP
 from newsletter.delivery.planner import AT_THE_HOUR, PlannedDigest, plan_due, rubrics_with_mail_due
 from newsletter.errors import OperatorError, Stopped, run_guarded
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, poll_again
@@ -183,8 +183,8 @@ class DailyScheduler:
         now = app.clock()
         zone, hour = app.settings.zone, app.settings.send_at
         for some in rubrics_with_mail_due(app.store, now):
-            slug = some.shelf.slug
-            ahead = AHEAD if in_batches(app, slug) else AT_THE_HOUR
+            slug = some.stored.slug
+            ahead = SCHEDULE_AHEAD if in_batches(app, slug) else AT_THE_HOUR
             _, trouble = run_guarded(
                 slug, partial(plan_due, app.store, some, now, zone, hour, ahead)
             )
@@ -197,7 +197,7 @@ class DailyScheduler:
         with app.store.read() as tx:
             owed = [
                 PlannedDigest(*row)
-                for row in deliveries.digests_with_pending(tx, (app.clock() - MEMORY).date())
+                for row in deliveries.digests_with_pending(tx, (app.clock() - CATCH_UP).date())
             ]
         tallies = send_deliveries(app, owed, self._progress("serve"))
         for one in owed:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from newsletter.delivery.batch_sender import AHEAD, deliver_batches
+from newsletter.delivery.batch_sender import SCHEDULE_AHEAD, deliver_batches
 from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.digest import compose, usual_share
@@ -145,7 +145,7 @@ def _send(
             app.store,
             app.groups,
             digest_id,
-            copies.group,
+            copies.batch_email,
             due=_hours(app, digest.date),
             clock=app.clock,
             sleep=time.sleep,
@@ -176,7 +176,7 @@ def in_batches(app: App, slug: str) -> bool:
 
 def _hours(app: App, day: date) -> Callable[[SendHour], datetime | None]:
     """When mail of `day` is due at an hour that is near; None where it is to leave at once."""
-    soon = app.clock() + AHEAD
+    soon = app.clock() + SCHEDULE_AHEAD
 
     def due(hour: SendHour) -> datetime | None:
         zone = ZoneInfo(hour.timezone) if hour.timezone else app.settings.zone

@@ -19,7 +19,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from newsletter.delivery.message import notification
-from newsletter.delivery.overdue import together, unplanned
+from newsletter.delivery.overdue import merge_incidents, unplanned_mail
 from newsletter.domain.alerts import (
     MAIL_INTERVAL,
     DiskSpace,
@@ -120,8 +120,8 @@ def collect_state(
         readers = subscribers.count_by_rubric(tx)
         read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
         missed = _missed(tx, settings, read, source.newest(now), now)
-        forgotten = unplanned(tx, now - HOUR, settings.zone, settings.send_at)
-    owed = together((*known.owed, *forgotten))
+        forgotten = unplanned_mail(tx, now - HOUR, settings.zone, settings.send_at)
+    owed = merge_incidents((*known.owed, *forgotten))
     late = _late(store, source, read, now)
     unreadable, gone = _lacking(rubrics, readers, now)
     return replace(

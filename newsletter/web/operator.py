@@ -144,7 +144,9 @@ def preview_mail(site: Site, request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.clock())
-    copy = Personalizer(site.renderer, site.links, site.sender, found[1], before).copy(nobody)
+    copy = Personalizer(site.renderer, site.links, site.sender, found[1], before).personalize(
+        nobody
+    )
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text
 
-from newsletter.delivery.sender import GLANCE_SECONDS
+from newsletter.delivery.sender import POLL_SECONDS
 from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.store import Store, events
 from newsletter.store.events import Event
@@ -129,7 +129,7 @@ def test_25_a_stop_drains_and_leaves_nothing_sending(world, fake):
     with world.begin("run", "--json") as run:
         wait_for_mail(fake)
         run.send_signal(signal.SIGTERM)
-        time.sleep(GLANCE_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+        time.sleep(POLL_SECONDS + 0.2)  # Then it has seen it, and claims no more.
         fake.hurry()
         _, said = run.communicate(timeout=40)
     assert (run.returncode, "stopped on request" in said) == (1, True), said

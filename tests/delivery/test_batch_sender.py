@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from newsletter.delivery.batch_sender import AHEAD, deliver_batches, recover_lost
+from newsletter.delivery.batch_sender import SCHEDULE_AHEAD, deliver_batches, recover_lost
 from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.delivery.sender import SendLimits, Tally, deliver
@@ -103,7 +103,7 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
             store,
             sender,
             town.digest_id,
-            copies.group,
+            copies.batch_email,
             due=lambda _hour: None,
             clock=town.clock.now,
             sleep=town.clock.sleep,
@@ -725,7 +725,7 @@ def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
     [some] = rubrics_with_mail_due(store, at)
     plan_due(store, some, at, zone, time(7))
     assert town.rows() == []
-    plan_due(store, some, at - timedelta(minutes=6), zone, time(7), AHEAD)
+    plan_due(store, some, at - timedelta(minutes=6), zone, time(7), SCHEDULE_AHEAD)
     assert town.rows() == []
-    plan_due(store, some, at, zone, time(7), AHEAD)
+    plan_due(store, some, at, zone, time(7), SCHEDULE_AHEAD)
     assert len(town.rows()) == 2

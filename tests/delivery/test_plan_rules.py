@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.delivery.plan_rules import (
+    CATCH_UP,
     LOOK_BACK,
-    MEMORY,
     DueMail,
     StoredDigests,
     due_mail_for,
@@ -83,9 +83,9 @@ def test_what_goes_with_the_next_announcement_waits_for_it_for_a_day() -> None:
 
 
 def test_nothing_older_than_a_week_is_mailed() -> None:
-    late = moment(MON) + MEMORY
+    late = moment(MON) + CATCH_UP
     assert turn(shelf(MON), late) == DueMail(MON, moment(MON), weekly=False)
-    assert turn(shelf(MON), moment(MON, 0) + MEMORY + timedelta(days=1)) is None
+    assert turn(shelf(MON), moment(MON, 0) + CATCH_UP + timedelta(days=1)) is None
     assert turn(shelf(), late) is None
 
 

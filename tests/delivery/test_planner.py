@@ -113,7 +113,7 @@ class House:
     def plan(self, now: datetime, slug: str = "models") -> None:
         """What a wake-up of the service plans for one rubric."""
         for some in rubrics_with_mail_due(self.store, now):
-            if some.shelf.slug == slug:
+            if some.stored.slug == slug:
                 plan_due(self.store, some, now, UTC_ZONE, SEVEN)
 
     def run(self, day: date, today: date | None = None) -> list[str]:

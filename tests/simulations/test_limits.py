@@ -59,7 +59,7 @@ def test_mails_are_let_go_a_little_below_the_limit(store: Store):
     clock, granted = Clock(), 0
     for _ in range(200):
         with store.begin() as tx:
-            granted += MailRateLimiter(per_second=40).grant(tx, clock.now(), 8)
+            granted += MailRateLimiter(per_second=40).acquire(tx, clock.now(), 8)
         clock.sleep(0.05)
     assert 345 <= granted <= 370
 
@@ -91,7 +91,7 @@ def test_what_sendgrid_has_left_is_spread_over_all(store: Store):
 
     other = MailRateLimiter()
     with store.begin() as tx:
-        assert other.grant(tx, START, 8) == 0
+        assert other.acquire(tx, START, 8) == 0
 
 
 CALL = ScoringCall(ScoringRequest(scoring.RUBRIC, ()), "m", {}, 1, scoring.MORNING, tokens=6000)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from sqlalchemy import select
 
-from newsletter.delivery.sender import GLANCE_SECONDS
+from newsletter.delivery.sender import POLL_SECONDS
 from newsletter.store import Store
 from newsletter.store.tables import delivery
 from tests.conftest import POSTGRES
@@ -54,7 +54,7 @@ def begun(world, fake):
 
 def stopped(run, fake) -> None:
     run.send_signal(signal.SIGTERM)
-    time.sleep(GLANCE_SECONDS + 0.2)  # Then it has seen it, and claims no more.
+    time.sleep(POLL_SECONDS + 0.2)  # Then it has seen it, and claims no more.
     fake.hurry()
     run.wait(60)
 
