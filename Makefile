@@ -8,7 +8,7 @@ DEMO_OUT ?= demo-out
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 # venv installs pip last: an environment without pip is incomplete and is created again.
 $(VENV)/bin/pip:
@@ -111,7 +111,7 @@ SIZES ?= 20x500
 SETUPS ?= sqlite
 PAPERS ?= 400
 LATENCY ?= 0.2
-bench-morning: $(VENV)/dev.stamp ## Compare whole daily runs: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
+bench-daily-run: $(VENV)/dev.stamp ## Compare whole daily runs: SIZES="20x500" SETUPS="sqlite postgresql dbos1 dbos2 dbos3"
 	@$(BIN)/python -m bench daily_run --size $(SIZES) --on $(SETUPS) --papers $(PAPERS) --latency $(LATENCY)
 
 bench-slopes: $(VENV)/dev.stamp ## Cost of one more paper, rubric and reader
@@ -120,7 +120,7 @@ bench-slopes: $(VENV)/dev.stamp ## Cost of one more paper, rubric and reader
 bench-peers: $(VENV)/dev.stamp ## Delivery compared with a plain loop over the vendor's client
 	@$(BIN)/python -m bench peers
 
-# The next two, and the other setups of bench-morning, need NEWSLETTER_TEST_DATABASE_URL.
+# The next two, and the other setups of bench-daily-run, need NEWSLETTER_TEST_DATABASE_URL.
 bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a million rows
 	@$(BIN)/python -m bench million
 
@@ -139,7 +139,7 @@ bench-zombie: $(VENV)/dev.stamp ## Suspend a worker for over a minute; when it r
 bench-posts: $(VENV)/dev.stamp ## Memory of serve while 50 clients post 38 MB each to a webhook
 	@$(BIN)/python -m bench large_posts
 
-bench-roster: $(VENV)/dev.stamp ## Import ROWS subscribers, as a dry run and for real: time and memory
+bench-import: $(VENV)/dev.stamp ## Import ROWS subscribers, as a dry run and for real: time and memory
 	@$(BIN)/python -m bench import_subscribers --rows $(or $(ROWS),1000000)
 
 simulate-year: $(VENV)/dev.stamp ## Simulate a year of daily runs: every paper once, every email on time
@@ -167,11 +167,11 @@ chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times over a daily ru
 bench-workers: $(VENV)/dev.stamp ## Send to 20,000 readers with one worker and with two, at 200 ms a request
 	$(BIN)/python -m bench workers
 
-chaos-groups: $(VENV)/dev.stamp ## Kill the batch sender over 60 requests and account for each email
+chaos-batches: $(VENV)/dev.stamp ## Kill the batch sender over 60 requests and account for each email
 	$(BIN)/python -m tests.simulations.chaos_batches
 	$(BIN)/python -m tests.simulations.chaos_batches --bare
 
-bench-groups: $(VENV)/dev.stamp ## Send 100,000 deliveries in batches, compared with one by one
+bench-batches: $(VENV)/dev.stamp ## Send 100,000 deliveries in batches, compared with one by one
 	$(BIN)/python -m bench batches
 
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day and account for each paid call
@@ -201,4 +201,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: docs-settings check-wheel test-simulations check-mail-servers test-large bench-roster simulate-year help install install-scale demo test lint pytest check-email gallery bench-deliver bench-morning bench-slopes bench-peers bench-million bench-copy bench-planning chaos bench-render bench-mail bench-scoring bench-prior kill-scoring lock clean
+.PHONY: bench-batches bench-copy bench-daily-run bench-deliver bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

@@ -1,4 +1,4 @@
-"""The kill sweep of grouped sending in short; `make chaos-groups` runs it in full."""
+"""The kill sweep of grouped sending in short; `make chaos-batches` runs it in full."""
 
 from __future__ import annotations
 
