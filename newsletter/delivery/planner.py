@@ -164,7 +164,7 @@ def locate_readers(tx: Connection, cohort: Cohort) -> tuple[Cohort, Mapping[Read
 
     Nearly always all readers had the previous mail: then no earlier date is queried.
     """
-    if not cohort.habits:
+    if not cohort.schedules:
         return cohort, {}
     near = replace(cohort, past=cohort.past[:1])
     found = audience.count_positions(tx, near)

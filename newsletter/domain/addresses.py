@@ -1,4 +1,4 @@
-"""When two spellings are one mail address (pure)."""
+"""Canonical form and fingerprint of an email address (pure)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the operator is told: alerts, when each is due, and how many become one mail (pure).
+"""Alerts for the operator: kinds, when each is due, grouping into one mail (pure).
 
     open ──due_to_tell──> those to be told now ──grouped──> the sections of one mail
 
 An alert is told once for each time that it begins, and again after a week if it is still open.
-What begins one is said in `operations/alert_rules.py`.
+`operations/alert_rules.py` has the rules that raise them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAIL_INTERVAL = timedelta(hours=1)
-"""Between two mails about one cause."""
+"""Least time between two mails about one cause."""
 REMINDER_INTERVAL = timedelta(days=7)
 MAX_SUBJECTS = 20
 
@@ -73,12 +73,12 @@ class Alert:
 
     @property
     def cause(self) -> tuple[AlertKind, str, str]:
-        """What alerts have in common that one mend will end: figures and names differ."""
+        """Alerts with the same cause have one fix: numbers and subjects are ignored."""
         return self.kind, re.sub(r"\d[\d.,]*", "#", self.what), self.fix
 
 
 def database_alert(reason: str) -> Alert:
-    """What can't be asked of the database, nor be stored in it."""
+    """Alert for a database that fails."""
     return Alert(
         AlertKind.DATABASE,
         "",
@@ -91,7 +91,7 @@ def database_alert(reason: str) -> Alert:
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """An alert that was found before, and what became of it."""
+    """A stored alert."""
 
     id: int
     alert: Alert
@@ -156,7 +156,7 @@ def _section(same: Sequence[OpenAlert]) -> Section:
 def headline(sections: Sequence[Section]) -> str:
     """`Scoring failed: stars of 2025-09-23`, or how many things there are."""
     if len(sections) != 1:
-        return f"{len(sections)} things need a hand"
+        return f"{len(sections)} alerts"
     one = sections[0]
     return f"{one.title}: {one.about}" if one.about else one.title
 

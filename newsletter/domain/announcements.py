@@ -4,13 +4,10 @@ Times follow US Eastern by the zone database, never a fixed offset
 (info.arxiv.org/help/availability.html). On a deferred evening nothing is announced; the next
 announcement then holds the submissions of both.
 
-Evenings on which arXiv sends no announcement, as it lists them itself (pure data and one rule).
-
-Copied by hand, once a year, from the section "On Deferred Mailings" of
-info.arxiv.org/help/availability.html; arXiv tells of others on status.arxiv.org. An evening that
-is missing here costs nobody a paper: it is found by what arXiv shows (docs/ingest.md).
-
-No Friday has an announcement. A Friday that arXiv lists defers the next one, on Sunday evening.
+DEFERRED_EVENINGS is copied by hand, once a year, from the section "On Deferred Mailings" of
+info.arxiv.org/help/availability.html; status.arxiv.org announces others. A missing evening costs no
+paper: polling finds it (docs/ingest.md). No Friday has an announcement; a Friday that arXiv lists
+defers the one on Sunday evening.
 """
 
 from __future__ import annotations
@@ -155,7 +152,7 @@ class ListingEntry(NamedTuple):
 class FetchRecord(NamedTuple):
     """One announcement that was fetched for one category: when, with how many papers on time.
 
-    `how` is what made us take it as whole: a `settling.How`, or empty in rows of old.
+    `how` is a `completeness.CompletedBy`, or empty in old rows.
     """
 
     category: str

@@ -1,4 +1,4 @@
-"""Followed authors, however a source spells them (pure).
+"""Match followed authors, however a source spells them (pure).
 
 Two spellings are one person when their family names are the same and no given name contradicts
 another: an initial stands for any name that begins with it, a middle name may be left out. A name

@@ -1,9 +1,9 @@
-"""Whether an announcement is all there, by what each look at it showed (pure).
+"""Whether an announcement is complete, by what each poll showed (pure).
 
 arXiv fills an announcement in over minutes, now and then over hours, and its API may answer "no
 papers" long after its pages show them. A category is taken as whole when arXiv's own list of the
-day agrees, when two looks ten minutes apart saw the same, or when patience is at its end; what
-comes after that is still looked for, every hour.
+day agrees, when two polls ten minutes apart saw the same, or at the timeout; late papers are still
+polled for, every hour.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ if TYPE_CHECKING:
 
 
 POLL_INTERVAL = timedelta(minutes=10)
-"""Between two looks while we wait, and between two that may agree."""
+"""Between two polls while we wait, and between two that may agree."""
 HOUR = timedelta(hours=1)
 FREQUENT_UNTIL = timedelta(hours=3)
-"""After its hour, a batch of which nothing is there is asked for hourly.
-
-And who comes so late for the first time, and finds it there, need not see it grow.
+"""For so long an announcement without papers is polled often; afterwards hourly. A first poll
+after that need not see the announcement grow.
 """
 LOW_COUNT_TIMEOUT = timedelta(hours=3)
-"""So long after arXiv's hour a category with far fewer papers than usual holds its rubrics."""
+"""How long after publication a category with far fewer papers than usual holds its rubrics."""
 MISSING_TIMEOUT = timedelta(hours=2)
-"""So long we wait for papers that arXiv's list names and its API lacks, if they are many."""
+"""How long to wait for many papers that arXiv's feed lists and its API lacks."""
 MISSING_TOLERATED = 0.05
-"""The share of such papers for which nobody waits: they come with the next digest, as late."""
+"""A smaller share of missing papers is not waited for: they come late, with the next digest."""
 GROWTH_TIMEOUT = timedelta(hours=6)
-"""So long we wait for a batch that does not stop growing."""
+"""How long to wait for an announcement that keeps growing."""
 USUAL_DAYS = 5
 """Announcements that must be known before a count can be called low."""
 COMPARED_DAYS = 10
 LOW_SHARE = 3
 MIN_USUAL = 10
 DAY = timedelta(hours=24)
-"""After this, what is there is believed at one look, and nothing at all is an answer."""
+"""After this, one poll suffices, and no papers at all counts as an answer."""
 
 
 class CompletedBy(StrEnum):
@@ -56,9 +55,9 @@ class CompletedBy(StrEnum):
 
 
 class Poll(NamedTuple):
-    """What was seen of one category until now.
+    """The polls of one category until now.
 
-    `since` is the first look that saw as many papers as the last one (`at`), `out_at` the first
+    `since` is the first poll that saw as many papers as the last one (`at`), `out_at` the first
     that saw any of the announcement, in whatever category.
     """
 
@@ -70,7 +69,7 @@ class Poll(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What one look saw of one category.
+    """What one poll saw of one category.
 
     `named` is how many papers arXiv's list of the day names (None: there is no such list),
     `waiting` how many of these the API lacks; `low` when there are far fewer than usual.
@@ -97,7 +96,7 @@ def is_low(papers: int, past: Sequence[int]) -> bool:
 
 
 def next_poll(before: Poll | None, papers: int, now: datetime, *, out: bool) -> Poll:
-    """The look of now, behind the one before."""
+    """The poll of `now`, following `before`."""
     out_at = before.out_at if before and before.out_at else now if out else None
     if before is None:
         return Poll(papers, now, now, 1, out_at)
@@ -106,33 +105,37 @@ def next_poll(before: Poll | None, papers: int, now: datetime, *, out: bool) -> 
 
 
 def assess(
-    look: Poll, sight: Observation, public_from: datetime, now: datetime
+    poll: Poll, observation: Observation, public_from: datetime, now: datetime
 ) -> CompletedBy | None:
-    """What makes a category of a batch that is out whole; None while it may grow."""
-    age, out_for = now - public_from, now - (look.out_at or now)
-    if sight.named is not None and not sight.waiting and (sight.named or not sight.papers):
+    """Why a category of a published announcement is complete; None while it may grow."""
+    age, out_for = now - public_from, now - (poll.out_at or now)
+    if (
+        observation.named is not None
+        and not observation.waiting
+        and (observation.named or not observation.papers)
+    ):
         return CompletedBy.FEED
-    if age >= DAY and (sight.papers or not sight.waiting):
-        return CompletedBy.DAY if sight.papers else CompletedBy.PATIENCE
+    if age >= DAY and (observation.papers or not observation.waiting):
+        return CompletedBy.DAY if observation.papers else CompletedBy.PATIENCE
     # Papers that arXiv's own list names will come, however late the whole batch is.
-    if sight.low and not sight.waiting:
-        return CompletedBy.PATIENCE if _agree(look) and age >= LOW_COUNT_TIMEOUT else None
-    if is_filling(sight.named, sight.waiting) and out_for < MISSING_TIMEOUT:
+    if observation.low and not observation.waiting:
+        return CompletedBy.PATIENCE if _agree(poll) and age >= LOW_COUNT_TIMEOUT else None
+    if is_filling(observation.named, observation.waiting) and out_for < MISSING_TIMEOUT:
         return None
-    return _stopped(look, age, out_for)
+    return _stopped(poll, age, out_for)
 
 
-def _stopped(look: Poll, age: timedelta, out_for: timedelta) -> CompletedBy | None:
-    """Whether the looks alone say that nothing more comes."""
-    if look.looks == 1 and age >= FREQUENT_UNTIL:
+def _stopped(poll: Poll, age: timedelta, out_for: timedelta) -> CompletedBy | None:
+    """Why the polls alone say that nothing more comes."""
+    if poll.looks == 1 and age >= FREQUENT_UNTIL:
         return CompletedBy.ONCE
-    if _agree(look):
+    if _agree(poll):
         return CompletedBy.LOOKS
     return CompletedBy.PATIENCE if out_for >= GROWTH_TIMEOUT else None
 
 
-def _agree(look: Poll) -> bool:
-    return look.at - look.since >= POLL_INTERVAL
+def _agree(poll: Poll) -> bool:
+    return poll.at - poll.since >= POLL_INTERVAL
 
 
 def is_filling(named: int | None, waiting: int) -> bool:
@@ -140,13 +143,13 @@ def is_filling(named: int | None, waiting: int) -> bool:
     return waiting > MISSING_TOLERATED * (named or 0)
 
 
-def next_poll_at(looks: Iterable[Poll], public_from: datetime) -> datetime:
-    """When to look again at a batch that is not whole."""
-    seen = list(looks)
+def next_poll_at(polls: Iterable[Poll], public_from: datetime) -> datetime:
+    """When to poll an incomplete announcement next."""
+    seen = list(polls)
     if not seen:
         return public_from
-    last = max(look.at for look in seen)
-    waiting = not any(look.out_at for look in seen) and last - public_from >= FREQUENT_UNTIL
+    last = max(poll.at for poll in seen)
+    waiting = not any(poll.out_at for poll in seen) and last - public_from >= FREQUENT_UNTIL
     return last + (HOUR if waiting else POLL_INTERVAL)
 
 

@@ -1,4 +1,4 @@
-"""What an examination of the installation found: values that any adapter can answer with."""
+"""Findings of `newsletter doctor`, as values that any adapter can return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class FindingState(StrEnum):
     OK = "ok"
     WARN = "warn"
-    """It works without, or nobody could look."""
+    """It works without, or the check could not run."""
     FAIL = "fail"
 
 

@@ -1,4 +1,6 @@
 # ruff: noqa: RUF001, RUF002 - typography is meant: dashes as a reader expects them
+"""Money, plurals and dates as people read them (pure)."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

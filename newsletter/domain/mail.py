@@ -59,7 +59,7 @@ class Subscriber:
 
 
 class DeliveryState(StrEnum):
-    """What is known about one email. The edges are drawn in `store/deliveries.py`."""
+    """What is known about one email. `store/claims.py` has the state diagram."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -78,7 +78,7 @@ class EventKind(StrEnum):
     DROPPED = "dropped"
     SOFT_BOUNCE = "soft bounce"
     REPORTED_BOUNCE = "reported bounce"
-    """The address is gone, as a mail says that anybody may have written who was forwarded ours."""
+    """A bounce mail says that the address is gone. Anyone with a forwarded copy may forge one."""
     HARD_BOUNCE = "hard bounce"
     UNSUBSCRIBE = "unsubscribe"
     COMPLAINT = "complaint"
@@ -86,7 +86,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """(digest, subscriber), unique. `id` is opaque and the only thing a provider learns."""
+    """(digest, subscriber), unique. `id` is opaque; a provider gets no other id."""
 
     id: str
     digest_id: int
@@ -117,7 +117,7 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """One reader of a group's mail: what stands in this copy alone.
+    """One recipient of a batch: what differs in their copy.
 
     `words` are by the tags that stand for them in the common text.
     """
@@ -133,7 +133,7 @@ class Addressee:
 class BatchEmail:
     """One message to many readers, each of whom gets a copy.
 
-    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    The provider sends it at `send_at`; until then `batch_id` can cancel it.
     """
 
     id: str

@@ -1,3 +1,5 @@
+"""Groups of readers that planning treats alike: schedule, position, cohort (pure)."""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DeliverySchedule(NamedTuple):
-    """What readers have in common who are due at one instant; `days` as the database keeps them."""
+    """Zone, hour and days of readers who are due at the same time; `days` as stored (JSON)."""
 
     timezone: str | None
     send_at: str | None
@@ -22,19 +24,19 @@ class DeliverySchedule(NamedTuple):
 
     @property
     def reader(self) -> Subscriber:
-        """Somebody of this habit who has always been there."""
+        """A subscriber with this schedule who joined long ago."""
         return _reader_of(self)
 
 
-@lru_cache(maxsize=4096)  # A wake-up asks each habit about each of the last days.
-def _reader_of(habit: DeliverySchedule) -> Subscriber:
+@lru_cache(maxsize=4096)  # Each wake-up asks about each schedule and day.
+def _reader_of(schedule: DeliverySchedule) -> Subscriber:
     return Subscriber(
         id="",
         email="",
         rubric="",
-        timezone=habit.timezone,
-        send_at=time.fromisoformat(habit.send_at) if habit.send_at else None,
-        days=tuple(json.loads(habit.days)),
+        timezone=schedule.timezone,
+        send_at=time.fromisoformat(schedule.send_at) if schedule.send_at else None,
+        days=tuple(json.loads(schedule.days)),
     )
 
 
@@ -47,10 +49,10 @@ class DatedDigests(NamedTuple):
 
 
 class ReaderPosition(NamedTuple):
-    """A class of readers.
+    """How far readers were served.
 
     Served up to `date`; or new, and `date` was the newest when they came. Without a date it is
-    longer ago than the crowd looks back. `ahead` are those who were served a later date already.
+    longer ago than the cohort looks back. `ahead` are those who were served a later date already.
     """
 
     date: date | None
@@ -60,23 +62,23 @@ class ReaderPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Readers of a rubric, of these habits, who have none of the digests `covered` yet.
+    """Readers of a rubric, of these schedules, who have none of the digests `covered` yet.
 
-    `due` is when their mail was, and a habit's moment the last at which its readers may have come;
-    None where that is no matter. `past` has the newest date first; `later` are digests of dates
-    that follow.
+    `due` is when their mail was due. A schedule maps to the last moment at which its readers may
+    have joined; None where any is right. `past` has the newest date first; `later` are digests of
+    dates that follow.
     """
 
     rubric: str
-    habits: Mapping[DeliverySchedule, datetime | None]
+    schedules: Mapping[DeliverySchedule, datetime | None]
     covered: Sequence[int]
     past: Sequence[DatedDigests]
     later: Sequence[int] = ()
     due: datetime | None = None
 
     @property
-    def standings(self) -> list[ReaderPosition]:
-        """All there may be, in the order in which the first that holds is a reader's."""
+    def positions(self) -> list[ReaderPosition]:
+        """All possible positions; the first that applies is a reader's."""
         served = [
             ReaderPosition(None, ahead=True),
             *(ReaderPosition(one.date) for one in self.past),

@@ -40,10 +40,10 @@ def due_at(day: date, zone: ZoneInfo, hour: time, weekdays: tuple[str, ...] = WE
 
 
 def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
-    """When `reader` is to be served; None where he is not to be.
+    """When `reader` is to be served; None where they get no mail.
 
-    `zone` and `hour` are for readers without their own. Who joined after the mail was due is not
-    sent it, and a weekly reader's is that of the week's last announcement.
+    `zone` and `hour` are for readers without their own. Readers who joined after it was due do not
+    get it; weekly readers get mail of the week's last announcement only.
     """
     due = due_of(day, reader, zone, hour)
     wanted = reader.days != WEEKLY or ends_week(day)

@@ -1,4 +1,4 @@
-"""What a withdrawn paper says of itself (pure).
+"""Recognise withdrawn papers by their text (pure).
 
 arXiv keeps it and adds a version whose comment, and often its abstract, say that it is withdrawn
 (info.arxiv.org/help/withdraw.html). There is no field for it, so the words decide; papers that were

@@ -1,4 +1,4 @@
-"""What people write in place of a zone's name, and the zones they may mean (pure).
+"""Time zone names: abbreviations and offsets are refused with suggestions (pure).
 
 An abbreviation stands for several zones, and an offset for a whole strip of the earth: neither
 says when clocks change. So a real zone is asked for, and likely ones are offered.

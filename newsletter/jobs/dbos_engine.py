@@ -156,7 +156,7 @@ class DbosEngine:
                 "queue_name": QUEUE_OF[one.kind],
                 "app_version": VERSION,
             }
-            self._client.enqueue_in_transaction(tx, options, one.id, one.gen)
+            self._client.enqueue_in_transaction(tx, options, one.id, one.attempt)
 
     def _launch(self, owner: str, act: Callable[[str, int], None]) -> None:
         library = _library()
@@ -247,7 +247,7 @@ def _library() -> Any:  # noqa: ANN401 - a module
 
 
 def _workflow_id(one: TaskAttempt) -> str:
-    return f"{one.id}:{one.gen}"
+    return f"{one.id}:{one.attempt}"
 
 
 _: type[Engine] = DbosEngine

@@ -101,7 +101,7 @@ def reap(
     placed = 0
     for one in lost:
         with store.begin() as tx:
-            later = tasks.retry(tx, one.placed.id, one.placed.gen, now, lost=bool(one.owner))
+            later = tasks.retry(tx, one.placed.id, one.placed.attempt, now, lost=bool(one.owner))
             if later:
                 place(tx, [later])
                 placed += 1

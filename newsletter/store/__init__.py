@@ -1,4 +1,4 @@
-"""The database. All SQL of the newsletter is in this folder: one file for each family of tables.
+"""The database: engine, transactions, migrations. All SQL is in this folder.
 
 Functions take a `Connection` that `Store.begin()` opened, so that the caller decides what is
 one transaction; what must be durable before an outside call is committed before it.
@@ -57,8 +57,8 @@ class Store:
         self.url = _checked(url)
         self._database_file = DatabaseFile(str(self.url.database))
         self.engine = _engine(self.url, self._database_file)
-        # SQLite lets a second writer poll with ever longer naps; our own threads wait their turn,
-        # and our own processes as `write_turn` tells.
+        # A second SQLite writer polls with growing pauses: threads queue at this lock,
+        # processes in `write_queue`.
         self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
@@ -81,20 +81,20 @@ class Store:
 
     @contextmanager
     def _next_writer(self) -> Iterator[None]:
-        """Wait for our turn to ask for the write lock; of a server there is no such turn."""
+        """Queue for SQLite's write lock; a server needs no queue."""
         with ExitStack() as stack:
             if self.is_sqlite:
                 try:
                     turn = write_queue.next_writer(f"{self.file}.turn", TURN_SECONDS)
                     stack.enter_context(turn)
                 except OSError as error:
-                    message = f"database {self.url.database}: no turn to write: {error}"
+                    message = f"database {self.url.database}: no write lock: {error}"
                     raise StoreError(message) from error
             yield
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A look at one consistent state; takes no write lock."""
+        """Read one consistent state; takes no write lock."""
         self._require_same_file()
         with self._translated(), self.engine.connect() as connection:
             yield connection.execution_options(newsletter_read=True)
@@ -181,7 +181,7 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn trouble with the database as a whole into one line for the operator."""
+        """Translate database errors into a StoreError of one line for the operator."""
         try:
             yield
         except DBAPIError as error:
@@ -192,7 +192,7 @@ class Store:
             message = f"database {where}: {cause}{_advice(cause)}"
             raise StoreError(message) from error
         except (ValueError, TypeError, LookupError) as error:
-            # What stands in a damaged file is read as it is found.
+            # A damaged file may return values of any kind.
             if self.is_sqlite and self._database_file.is_damaged():
                 cause = f"{type(error).__name__} in what was read"
                 raise self._damaged(cause) from error

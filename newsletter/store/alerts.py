@@ -1,4 +1,4 @@
-"""The operator's alerts: each from when it was first seen until it was over."""
+"""Alerts for the operator: each row runs from the first sighting until it is cleared."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Update
 
 CLEARED_AFTER = timedelta(minutes=12)
-"""Not seen for so long it is over. A run takes a halt back while it tries anew: one look in which
-it is missing says nothing."""
+"""An alert not seen for so long is cleared. One missing observation proves nothing: a run lifts a
+halt while it retries."""
 
 
 def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[OpenAlert], int]:
-    """Keep what is wrong now, and end what is not any more; the new ones, and how many ended."""
+    """Store the current alerts and clear the others; return the new ones and the number cleared."""
     known = {one.alert.key: one for one in open_alerts(tx)}
     wanted = {one.key: one for one in found}
     for key, one in wanted.items():
@@ -42,20 +42,20 @@ def record(tx: Connection, found: Iterable[Alert], now: datetime) -> tuple[list[
 
 
 def open_alerts(tx: Connection) -> list[OpenAlert]:
-    """Everything that is not over, the oldest first."""
+    """Alerts that are not cleared, the oldest first."""
     query = select(alert).where(alert.c.cleared_at.is_(None)).order_by(alert.c.first_seen)
     return [_open_alert(row) for row in tx.execute(query.order_by(alert.c.id))]
 
 
 def open_since(tx: Connection, when: datetime) -> list[OpenAlert]:
-    """What was open at any time from then on, the oldest first."""
+    """Alerts that were open at any time since `when`, the oldest first."""
     still = alert.c.cleared_at.is_(None) | (alert.c.cleared_at >= when)
     query = select(alert).where(still).order_by(alert.c.first_seen, alert.c.id)
     return [_open_alert(row) for row in tx.execute(query)]
 
 
 def resolved_since_reported(tx: Connection) -> list[OpenAlert]:
-    """What the operator was told of and is over, since he was last told anything."""
+    """Reported alerts that were cleared since the last report to the operator."""
     last = tx.scalar(select(func.max(alert.c.told_at)))
     if last is None:
         return []
@@ -66,9 +66,9 @@ def resolved_since_reported(tx: Connection) -> list[OpenAlert]:
 def claim(
     tx: Connection, waiting: Iterable[OpenAlert], now: datetime, until: datetime
 ) -> list[OpenAlert]:
-    """Those that are ours to tell: nobody else tells them before `until`.
+    """Claim alerts for a report: no other process reports them before `until`.
 
-    Of several processes that read the same a moment ago, one changes a row that still stands so.
+    Compare-and-swap: of several processes that read the same row, one updates it.
     """
     return [
         one for one in waiting if tx.execute(_as_read(one, now).values(not_before=until)).rowcount
@@ -86,7 +86,7 @@ def mark_reported(tx: Connection, ids: Sequence[int], now: datetime) -> None:
 
 
 def release_claim(tx: Connection, ids: Sequence[int]) -> None:
-    """They were not told after all; the next round may."""
+    """Release a claim whose report failed, so that the next round reports it."""
     tx.execute(update(alert).where(alert.c.id.in_(ids)).values(not_before=None))
 
 
@@ -109,7 +109,7 @@ def keep_ping(tx: Connection, day: date, now: datetime) -> None:
 
 
 def _columns(one: Alert, now: datetime) -> dict[str, Any]:
-    """Subject and key bear names of our own files; the rest may quote what others answered."""
+    """`what` may quote text of other systems, so it is made storable; subject and key are ours."""
     return {
         "subject": one.subject,
         "what": _storable(one.what),

@@ -1,7 +1,7 @@
-"""A file beside an SQLite database for answers that it can't take, because its disk is full.
+"""A file beside an SQLite database for paid answers that it can't store because the disk is full.
 
-It is written whole before the first answer is paid for, so that it needs no more room later. What
-is in it is taken up when scoring begins again.
+It is allocated at full size before the first paid call, so it needs no more space later. Its
+answers move into the database when scoring starts again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIZE = 2 * 2**20
-"""Some hundred answers; no more than the calls in flight are ever in it."""
+"""Room for some hundred answers; it never holds more than the calls in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
-    """An answer that was paid for, and the call that it belongs to."""
+    """A paid answer and the call that it belongs to."""
 
     call_id: str
     raw: bytes
@@ -37,23 +37,25 @@ class SavedAnswer:
 
 
 class AnswerFile:
-    """One line of JSON for each answer, and nothing but zeros after the last one."""
+    """One JSON line for each answer, padded with zeros to the full size."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def allocate(self) -> None:
-        """Take the room on the disk. Without any, scoring goes on as it did before."""
+        """Allocate the file on disk. Where that fails, scoring goes on without it."""
         try:
             with self._opened(os.O_CREAT) as file:
                 if missing := SIZE - os.fstat(file).st_size:
                     os.pwrite(file, bytes(missing), SIZE - missing)
                     os.fsync(file)
         except OSError as error:
-            log.warning("no room is set aside for answers at %s: %s", self._path, error.strerror)
+            log.warning(
+                "cannot allocate the file for unsaved answers at %s: %s", self._path, error.strerror
+            )
 
     def put(self, one: SavedAnswer) -> bool:
-        """Keep an answer; whether it is on the disk now."""
+        """Append an answer. True when it is synced to disk."""
         given = {
             "call": one.call_id,
             "raw": b64encode(one.raw).decode(),
@@ -68,12 +70,12 @@ class AnswerFile:
                 os.pwrite(file, line, len(held))
                 os.fsync(file)
         except OSError as error:
-            log.warning("an answer could not be set aside at %s: %s", self._path, error.strerror)
+            log.warning("cannot write an unsaved answer to %s: %s", self._path, error.strerror)
             return False
         return True
 
     def held(self) -> list[SavedAnswer]:
-        """What was set aside and not taken up yet."""
+        """The answers in the file."""
         try:
             with self._opened() as file:
                 return [_read(line) for line in _lines(file).splitlines()]
@@ -81,7 +83,7 @@ class AnswerFile:
             return []
 
     def clear(self, known: int) -> None:
-        """Forget the first `known` answers, which are in the database now."""
+        """Drop the first `known` answers: they are in the database now."""
         with self._opened() as file:
             lines = _lines(file)
             left = b"".join(lines.splitlines(keepends=True)[known:])
@@ -90,7 +92,7 @@ class AnswerFile:
 
     @contextmanager
     def _opened(self, more: int = 0) -> Iterator[int]:
-        """The file, while no other process or thread has it."""
+        """The file, opened and locked exclusively."""
         file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | more, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,7 +102,7 @@ class AnswerFile:
 
 
 def _lines(file: int) -> bytes:
-    """All whole lines: what a crash left half written is not one."""
+    """All complete lines, without one that a crash left half written."""
     written = os.pread(file, SIZE, 0).partition(b"\0")[0]
     return written[: written.rfind(b"\n") + 1]
 

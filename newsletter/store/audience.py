@@ -1,7 +1,7 @@
-"""Where readers stand: up to which date each has been served, for many readers in one statement.
+"""Reader positions: up to which date each reader was served, counted and planned in SQL.
 
-Readers are sorted into a few classes by the database, and each class is owed one digest: an
-audience of any size is planned without looking at each reader.
+The database groups readers into a few positions, and each position gets one digest, so the cost of
+planning does not grow with the number of readers.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PAGE = 100
-"""Habits in one statement: their conditions are nested that deep."""
+"""Schedules per statement: their OR conditions are nested that deep."""
 CACHED_STATEMENTS = 64
-"""Statements kept of a kind: to build one takes longer than to run it in a small house."""
+"""Cached statements of each kind: building one costs more than running it for few readers."""
 ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def lock_planning(tx: Connection, rubric: str) -> None:
-    """Until this transaction ends nobody else plans mail of this rubric.
+    """Take the planning lock of a rubric until the transaction ends.
 
-    Two plans at once could put a reader in different classes. SQLite has one writer anyway.
+    Two concurrent plans could put a reader in different positions. SQLite has one writer anyway.
     """
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"mail of {rubric}"))))
@@ -56,17 +56,15 @@ def lock_planning(tx: Connection, rubric: str) -> None:
 
 
 def _disable_jit(tx: Connection) -> None:
-    """PostgreSQL takes an audience's conditions for dear and compiles them first, half a second
-    for nothing.
-    """
+    """Turn off PostgreSQL's JIT: it would compile the conditions for half a second without gain."""
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.set_config("jit", "off", true())))
 
 
 def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[DeliverySchedule]:
-    """The habits of those who may be mailed and have none of the digests `covered`.
+    """The delivery schedules of mailable readers who have none of the digests `covered`.
 
-    They are few however many readers there are.
+    There are few of them, however many readers there are.
     """
     rows = tx.execute(_SCHEDULES, {"of_rubric": rubric, "covered": list(covered)})
     return [DeliverySchedule(*row) for row in rows]
@@ -75,95 +73,95 @@ def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[Deliv
 def lagging(
     tx: Connection, sent: Sequence[tuple[date, Sequence[int]]]
 ) -> dict[str, dict[DeliverySchedule, date | None]]:
-    """By rubric the habits of those who may be mailed and have none of the first date's digests.
+    """By rubric, the schedules of mailable readers who have none of the first date's digests.
 
-    `sent` has the digests of each date, the newest first. With each habit comes the earliest of the
-    newest dates that its readers have mail of; None where somebody has none of any.
+    `sent` has the digests of each date, the newest first. Each schedule maps to the date up to
+    which all its readers were served; None where a reader has no mail of any of the dates.
     """
     found: dict[str, dict[DeliverySchedule, date | None]] = {}
     _disable_jit(tx)
-    said = {f"ids{number}": list(ids) for number, (_, ids) in enumerate(sent)}
-    for rubric, *habit, place in tx.execute(_lagging_query(len(sent)), said):
+    parameters = {f"ids{number}": list(ids) for number, (_, ids) in enumerate(sent)}
+    for rubric, *schedule, place in tx.execute(_lagging_query(len(sent)), parameters):
         had = sent[place][0] if place < len(sent) else None
         mine = found.setdefault(rubric, {})
-        known = mine.setdefault(DeliverySchedule(*habit), had)
+        known = mine.setdefault(DeliverySchedule(*schedule), had)
         if known and (had is None or had < known):
-            mine[DeliverySchedule(*habit)] = had
+            mine[DeliverySchedule(*schedule)] = had
     return found
 
 
-def count_positions(tx: Connection, crowd: Cohort) -> dict[ReaderPosition, int]:
-    """How many of the crowd stand where."""
+def count_positions(tx: Connection, cohort: Cohort) -> dict[ReaderPosition, int]:
+    """Count the readers of the cohort by position."""
     found: dict[ReaderPosition, int] = {}
-    order = crowd.standings
-    for page in _pages(crowd):
-        query = _count_query(_slots(page), len(crowd.past))
-        for number, readers in tx.execute(query, _parameters(crowd, page)):
+    order = cohort.positions
+    for page in _pages(cohort):
+        query = _count_query(_slots(page), len(cohort.past))
+        for number, readers in tx.execute(query, _parameters(cohort, page)):
             found[order[number]] = found.get(order[number], 0) + readers
     return found
 
 
 def create_deliveries(
     tx: Connection,
-    crowd: Cohort,
-    standings: Iterable[ReaderPosition],
+    cohort: Cohort,
+    positions: Iterable[ReaderPosition],
     digest_id: int,
     now: datetime,
 ) -> None:
-    """Write down that those of the crowd who stand there are owed a digest."""
-    order = crowd.standings
-    numbers = [order.index(standing) for standing in standings]
-    for page in _pages(crowd):
-        chosen = _in_positions(_slots(page), len(crowd.past))
-        said = _parameters(crowd, page) | {"numbers": numbers}
-        create_rows(tx, digest_id, chosen, now, crowd.due, said)
+    """Create delivery rows of a digest for the readers of the cohort at these positions."""
+    order = cohort.positions
+    numbers = [order.index(position) for position in positions]
+    for page in _pages(cohort):
+        chosen = _in_positions(_slots(page), len(cohort.past))
+        parameters = _parameters(cohort, page) | {"numbers": numbers}
+        create_rows(tx, digest_id, chosen, now, cohort.due, parameters)
 
 
 _Page = list[tuple[DeliverySchedule, datetime | None]]
 
 
-def _pages(crowd: Cohort) -> list[_Page]:
-    """The habits in pieces that do not overlap."""
-    pairs = list(crowd.habits.items())
+def _pages(cohort: Cohort) -> list[_Page]:
+    """The schedules in disjoint pages."""
+    pairs = list(cohort.schedules.items())
     return [pairs[start : start + PAGE] for start in range(0, len(pairs), PAGE)]
 
 
 def _slots(page: _Page) -> int:
-    """The habits that a statement has room for: a power of two, so that few are kept."""
+    """The number of schedules in a statement: a power of two, so that few statements are cached."""
     return 1 << (len(page) - 1).bit_length()
 
 
-def _parameters(crowd: Cohort, page: _Page) -> dict[str, Any]:
-    """The values of a statement about a page of the crowd; the last habit fills what is left."""
-    said: dict[str, Any] = {"of_rubric": crowd.rubric, "covered": list(crowd.covered)}
-    said["later"] = list(crowd.later)
-    for number, past in enumerate(crowd.past):
-        said |= {f"ids{number}": list(past.ids), f"public{number}": past.public_from}
+def _parameters(cohort: Cohort, page: _Page) -> dict[str, Any]:
+    """Bind parameters for a page of the cohort; the last schedule fills the unused slots."""
+    parameters: dict[str, Any] = {"of_rubric": cohort.rubric, "covered": list(cohort.covered)}
+    parameters["later"] = list(cohort.later)
+    for number, past in enumerate(cohort.past):
+        parameters |= {f"ids{number}": list(past.ids), f"public{number}": past.public_from}
     for number in range(_slots(page)):
-        habit, came_by = page[min(number, len(page) - 1)]
-        values = (*habit, came_by or ANY_TIME)
+        schedule, joined_by = page[min(number, len(page) - 1)]
+        values = (*schedule, joined_by or ANY_TIME)
         names = (f"zone{number}", f"hour{number}", f"days{number}", f"came{number}")
-        said |= dict(zip(names, values, strict=True))
-    return said
+        parameters |= dict(zip(names, values, strict=True))
+    return parameters
 
 
 @lru_cache(maxsize=CACHED_STATEMENTS)
-def _count_query(habits: int, past: int) -> Select[int, int]:
+def _count_query(schedules: int, past: int) -> Select[int, int]:
     place = _position_number(past)
-    query = select(place, func.count()).select_from(MAILABLE).where(_in_cohort(habits))
+    query = select(place, func.count()).select_from(MAILABLE).where(_in_cohort(schedules))
     return query.group_by(place)
 
 
 @lru_cache(maxsize=CACHED_STATEMENTS)
-def _in_positions(habits: int, past: int) -> ColumnElement[bool]:
-    return _in_cohort(habits) & _position_number(past).in_(bindparam("numbers", expanding=True))
+def _in_positions(schedules: int, past: int) -> ColumnElement[bool]:
+    return _in_cohort(schedules) & _position_number(past).in_(bindparam("numbers", expanding=True))
 
 
-def _in_cohort(habits: int) -> ColumnElement[bool]:
-    """Whoever is one of the crowd."""
+def _in_cohort(schedules: int) -> ColumnElement[bool]:
+    """Condition: the subscriber is in the cohort."""
     covered = _ids("covered")
     there = (subscriber.c.rubric == bindparam("of_rubric")) & MAY_BE_MAILED & ~_received(covered)
-    return and_(there, or_(*(_has_schedule(number) for number in range(habits))))
+    return and_(there, or_(*(_has_schedule(number) for number in range(schedules))))
 
 
 def _has_schedule(number: int) -> ColumnElement[bool]:
@@ -176,7 +174,7 @@ def _has_schedule(number: int) -> ColumnElement[bool]:
 
 
 def _position_number(past: int) -> ColumnElement[int]:
-    """The number of a reader's standing among the crowd's."""
+    """The index of a reader's position in `Cohort.positions`."""
     ids = [_ids(f"ids{number}") for number in range(past)]
     served = [_received(_ids("later")), *(_received(one) for one in ids)]
     came = [subscriber.c.state_at >= bindparam(f"public{number}") for number in range(past)]
@@ -186,7 +184,7 @@ def _position_number(past: int) -> ColumnElement[int]:
 
 
 def _received(digest_ids: BindParameter[Sequence[int]] | None) -> ColumnElement[bool]:
-    """Whether a reader's row of one of these digests, None for any, stands for a mail."""
+    """Condition: the reader has a mail of one of these digests (None: of any)."""
     if digest_ids is None:
         return exists(select(1).where(*_MAILED))
     return exists(select(1).where(*_MAILED, delivery.c.digest_id.in_(digest_ids)))
@@ -194,7 +192,7 @@ def _received(digest_ids: BindParameter[Sequence[int]] | None) -> ColumnElement[
 
 @lru_cache(maxsize=CACHED_STATEMENTS)
 def _lagging_query(dates: int) -> Select[Any]:
-    """The rubric, habit and place among the dates of those who have nothing of the first."""
+    """Rubric, schedule and newest served date of readers without a mail of the first date."""
     served = [_received(_ids(f"ids{number}")) for number in range(dates)]
     later = [(when, literal(number)) for number, when in enumerate(served) if number]
     place = case(*later, else_=literal(dates)) if later else literal(dates)
@@ -204,11 +202,11 @@ def _lagging_query(dates: int) -> Select[Any]:
 
 
 def _ids(name: str) -> BindParameter[Sequence[int]]:
-    """Ids that stand in the statement as they are: so many parameters no database takes."""
+    """Ids rendered into the statement: no database takes so many bind parameters."""
     return bindparam(name, expanding=True, literal_execute=True)
 
 
-# A skipped one is no mail: its reader was away, and gets the day's papers when back.
+# A skipped row is no mail: its reader was paused, and gets the day's papers later.
 _MAILED = (
     delivery.c.subscriber_id == subscriber.c.id,
     delivery.c.state != DeliveryState.SKIPPED.value,

@@ -1,7 +1,7 @@
-"""A database into one file while the service works, and back.
+"""Back up a database into one file while the service runs, and restore it.
 
-SQLite by its own online backup (sqlite.org/backup.html): one consistent moment, writers go on.
-PostgreSQL by pg_dump and pg_restore, which must be on the path.
+SQLite uses its online backup (sqlite.org/backup.html): one consistent state, writers go on.
+PostgreSQL uses pg_dump and pg_restore, which must be on the path.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
 def save(store: Store, file: Path, now: datetime) -> int:
-    """Write a backup to `file`, which must not exist yet; answer its bytes. Raises StoreError."""
+    """Write a backup to `file`, which must not exist yet; return its size. Raises StoreError."""
     if file.exists():
         message = f"{file} exists already; give the backup a name of its own"
         raise StoreError(message)
     part = file.with_name(f".{file.name}.{uuid4().hex[:8]}.part")
     try:
-        # It holds addresses: for its owner alone, from the first byte on; so is a folder made here.
+        # It holds addresses: file and folder are readable by their owner alone.
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.touch(mode=0o600)
         (_save_sqlite if store.is_sqlite else _save_postgres)(store, part, now)
@@ -67,7 +67,7 @@ def _save_sqlite(store: Store, part: Path, now: datetime) -> None:
 
 
 def _save_postgres(store: Store, part: Path, now: datetime) -> None:
-    """The mark goes in first, so that the dump says of itself when it was taken."""
+    """Record the time first, so that the dump contains when it was taken."""
     with store.begin() as tx:
         before = database_role.stored_facts(tx).get(DatabaseFactKind.SAVED)
         database_role.record_fact(tx, DatabaseFactKind.SAVED, DatabaseFact("", now))
@@ -102,7 +102,7 @@ def taken_at(file: Path) -> datetime | None:
 
 
 def restore_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
-    """Copy `file` to where the database belongs; what stood there is kept beside it, and named."""
+    """Copy `file` to the path of the database; return where the previous database was moved."""
     path = Path(str(url.database))
     aside = None
     try:
@@ -125,7 +125,7 @@ def restore_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
 
 
 def restore_postgres(url: URL, file: Path) -> None:
-    """Read a dump into an empty database, whole or not at all."""
+    """Restore a dump into an empty database, in one transaction."""
     if not file.is_file():
         message = f"there is no backup {file}"
         raise StoreError(message)
@@ -140,9 +140,10 @@ def restore_postgres(url: URL, file: Path) -> None:
 
 
 def activate(store: Store, taken: datetime | None, now: datetime, *, hold: bool) -> int:
-    """Make a database that was put back the live one; answer how many mails are held.
+    """Make a restored database the live one; return how many mails are held.
 
-    `taken` is when it was saved; None where it says so itself. Raises StoreError otherwise.
+    `taken` is when the backup was taken; None where the database records it. Raises StoreError
+    when nobody knows.
     """
     store.migrate()
     with store.begin() as tx:
@@ -175,7 +176,7 @@ def _check(copy: sqlite3.Connection, path: Path) -> None:
 
 
 def _keep(part: Path, file: Path) -> None:
-    """Give a whole file its name, durably."""
+    """Sync a complete file and rename it."""
     with part.open("rb+") as written:
         os.fsync(written.fileno())
     part.rename(file)
@@ -187,7 +188,7 @@ def _keep(part: Path, file: Path) -> None:
 
 
 def _run(url: URL, program: str, *words: str) -> None:
-    """A program of PostgreSQL's, with the password in its environment: `ps` shows arguments."""
+    """Run a PostgreSQL program with the password in its environment: `ps` shows arguments."""
     if shutil.which(program) is None:
         message = f"{program} is not installed here; run it where it is, as docs/operating.md says"
         raise StoreError(message)

@@ -1,4 +1,4 @@
-"""One row for each email that a digest owes somebody. The edges between its states are here.
+"""State machine of single mails: claim rows, record outcomes, expire leases.
 
     pending --claim--> sending --202--> accepted
                           |--refused for this address--> rejected
@@ -8,7 +8,7 @@
 
     accepted into files --the operator runs with a real mailer--> pending
 
-No edge leads from `sending` or `unknown` to `pending` but with proof that nothing was taken.
+A row returns from `sending` or `unknown` to `pending` only with proof that nothing was taken.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LOST = "the sending process ended, or fell silent, before an answer came"
 
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
-    """What one attempt came to. `failed` when it counts against the row's patience.
+    """The outcome of one attempt. `failed` counts against the row's retry limit.
 
-    `diagnostic` is what a mail server said that refused the recipient.
+    `diagnostic` is the answer of the mail server that refused the recipient.
     """
 
     delivery: Delivery
@@ -49,7 +49,7 @@ class SendOutcome:
     diagnostic: str = ""
 
 
-# Built once: a run says them thousands of times.
+# Built once: a run executes them thousands of times.
 _NEXT = (
     select(delivery.c.id.label("delivery_id"), delivery.c.attempt, suppression.c.reason)
     .add_columns(*subscriber.c, first_mail.c.email_hash.label("unmailed"))
@@ -81,8 +81,8 @@ _LEAVE_PENDING = (
 _SKIP = _LEAVE_PENDING.values(
     state=DeliveryState.SKIPPED.value, reason=bindparam("why"), email=bindparam("address")
 )
-# One statement for all rows of a claim; a reader may have another address by now. The empty word
-# keeps SQLite from looking for the rows among all that are pending instead of by their ids.
+# One statement for all rows of a claim; it reads the current address. The empty string makes SQLite
+# find the rows by id instead of by the index on the state.
 _SEND = (
     update(delivery)
     .where(
@@ -134,11 +134,10 @@ def claim(
     mailer: str = "",
     slowly: bool = True,
 ) -> tuple[list[Delivery], int]:
-    """Up to `limit` rows, now `sending` and ours until `until`; and how many were skipped.
+    """Claim up to `limit` rows until `until`; return them and how many were skipped.
 
-    Who has left, paused or been suppressed since the rows were made is skipped here, in the
-    transaction that claims. Commit before the first request leaves. `slowly`: of first mails to
-    imported addresses only as many as may leave.
+    Readers who left, paused or were suppressed meanwhile are skipped in the same transaction.
+    Commit before the first request leaves. `slowly` limits first mails to imported addresses.
     """
     claimed, skipped = select_pending(tx, digest_id, now, limit, slowly=slowly)
     if claimed:
@@ -155,7 +154,7 @@ def select_pending(
     *,
     slowly: bool = True,
 ) -> tuple[list[Delivery], int]:
-    """The next rows that may be sent, of readers like `who`; and how many were skipped."""
+    """Select the next sendable rows of readers that match `who`; and how many were skipped."""
     query = _NEXT if who is None else _NEXT.where(who)
     rows = tx.execute(query, {"of_digest": digest_id, "now": now, "most": limit}).all()
     skip = [
@@ -181,7 +180,7 @@ def select_pending(
 def _limit_first_mails(
     tx: Connection, digest_id: int, rows: Sequence[Row[Any]], now: datetime, *, slowly: bool
 ) -> list[Row[Any]]:
-    """The rows without the first mails that have to wait."""
+    """Drop the first mails that exceed the hourly limit."""
     if not slowly:
         return list(rows)
     new = [row.unmailed for row in rows if row.unmailed]
@@ -205,7 +204,7 @@ def mark_sending(
     group_id: str | None = None,
     mailer: str = "",
 ) -> None:
-    """Rows that were chosen in this transaction become `sending`, by themselves or in a group."""
+    """Mark rows selected in this transaction as `sending`, singly or in a batch."""
     given = {"owner": owner, "until": until, "group": group_id, "by_mailer": mailer}
     tx.execute(_SEND, {"rows": list(ids), "now": now, **given})
 
@@ -217,11 +216,11 @@ def _obstacle(row: Row[Any]) -> str:
 
 
 def record(tx: Connection, outcomes: Sequence[SendOutcome], now: datetime) -> int:
-    """Write what attempts came to. Returns how many rows had not moved on without it.
+    """Store the outcomes of attempts. Returns how many rows still were in the expected state.
 
-    An answer that arrives after its lease is still proof: it turns `unknown` into `accepted`.
+    An answer after the lease has expired is still proof: it turns `unknown` into `accepted`.
     """
-    # In the order in which events are told of the same rows: else two might wait for each other.
+    # Same order as `events.apply`, so that the two cannot deadlock.
     ordered = sorted(outcomes, key=lambda outcome: outcome.delivery.id)
     changes = [_change(outcome, now) for outcome in ordered]
     return tx.execute(_RECORD, changes).rowcount if changes else 0
@@ -244,7 +243,7 @@ def _change(outcome: SendOutcome, now: datetime) -> dict[str, object]:
 
 
 def expire_leases(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> int:
-    """Rows that somebody stopped sending become `unknown`: never `pending`, it may be out."""
+    """Rows of dead senders become `unknown`, never `pending`: the mail may have left."""
     sending = delivery.c.state == DeliveryState.SENDING
     owners = tx.scalars(select(delivery.c.lease_owner).where(sending).distinct()).all()
     if not owners:
@@ -259,7 +258,7 @@ def expire_leases(tx: Connection, now: datetime, is_dead: Callable[[str], bool])
 
 
 def next_attempt_at(tx: Connection, digest_id: int, now: datetime) -> datetime | None:
-    """When the first waiting row may be sent: `now` or later; None where none waits."""
+    """When the first pending row may be sent: `now` or later; None where none is pending."""
     due = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type))
     query = select(func.min(due, type_=delivery.c.not_before.type)).where(
         delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING
@@ -269,12 +268,12 @@ def next_attempt_at(tx: Connection, digest_id: int, now: datetime) -> datetime |
 
 
 def count_outbox_only(tx: Connection, digest_ids: Collection[int]) -> int:
-    """How many readers who may be mailed have these digests as a file of the outbox alone."""
+    """Count mailable readers whose mail of these digests was only written to the outbox folder."""
     return tx.scalar(select(func.count()).where(*_outbox_only(digest_ids))) or 0
 
 
 def requeue_outbox_only(tx: Connection, digest_ids: Collection[int], now: datetime) -> None:
-    """What lies in files alone is mailed after all."""
+    """Make mails that were only written to the outbox folder pending again."""
     tx.execute(
         update(delivery)
         .where(*_outbox_only(digest_ids))
@@ -309,7 +308,7 @@ def failures(tx: Connection, delivery_id: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class UnknownDelivery:
-    """A mail that may or may not have gone out: shown to the operator, who may know more."""
+    """A mail that may or may not have left: the operator decides."""
 
     id: str
     email: str
@@ -339,9 +338,9 @@ def unknown_deliveries(tx: Connection, most: int | None = None) -> list[UnknownD
 
 
 def resolve(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> bool:
-    """The operator says whether a mail in doubt went out; else it is sent in the next run.
+    """Record the operator's decision on an unknown mail; one that was not sent is pending again.
 
-    This is the only way from `unknown` to `pending`. False where the row is in no doubt.
+    This is the only way from `unknown` to `pending`. False where the row is not `unknown`.
     """
     state = DeliveryState.ACCEPTED if sent else DeliveryState.PENDING
     done = tx.execute(

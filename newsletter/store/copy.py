@@ -1,10 +1,9 @@
-"""One database into another, table by table, whichever kinds they are.
+"""Copy one database into another, table by table, between SQLite and PostgreSQL.
 
 Rows go in the order of their keys, page by page, each page one transaction. So what a killed copy
 left at the target is the beginning of each table; it is compared with the source and kept where it
 is the same, else that table and the later ones are emptied and written again. At the end every row
-of both sides is read once more, from a fresh look at the source: what was written there meanwhile
-shows as a difference.
+of both sides is compared, from a fresh snapshot of the source, so that a write meanwhile shows.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 PAGE = 2000
 BITS = 128
 STALLED_AFTER = timedelta(minutes=5)
-"""A process that was last heard of before that is taken for dead."""
+"""A process without a heartbeat for so long counts as dead."""
 
 
 class CopiedTable(NamedTuple):
@@ -47,7 +46,7 @@ class CopiedTable(NamedTuple):
 
 @dataclass(slots=True)
 class TableChecksum:
-    """How many rows, and the sum of their hashes: the same in whatever order they are read."""
+    """Row count and sum of the row hashes, independent of the order."""
 
     rows: int = 0
     total: int = 0
@@ -59,17 +58,17 @@ class TableChecksum:
 
 
 def copy(source: Store, target: Store, now: datetime, report: StageProgress) -> list[CopiedTable]:
-    """Everything of `source` into the empty `target`; then `source` is closed for mail.
+    """Copy all of `source` into the empty `target`; afterwards `source` sends no mail.
 
-    Raises StoreError where the target holds something else, or the source is being worked with.
+    Raises StoreError where the target holds other data, or the source was written to meanwhile.
     """
     tables = [table for table in metadata.sorted_tables if table is not origin_table]
     here = describe(source)
     _begin(target, tables, here, now)
-    with source.read() as look:
-        _use_one_snapshot(look)
+    with source.read() as snapshot:
+        _use_one_snapshot(snapshot)
         for place, table in enumerate(tables):
-            _copy_table(look, target, tables[place:], report)
+            _copy_table(snapshot, target, tables[place:], report)
             _set_sequence(target, table)
     copied = _verify(source, target, tables, report)
     with source.begin() as tx:
@@ -90,8 +89,8 @@ def describe(store: Store) -> str:
     return f"{url.get_backend_name()} {place}"
 
 
-def active_processes(tx: Connection, now: datetime, is_gone: Callable[[str], bool]) -> str:
-    """Which processes serve, or are in the middle of a mail or a paid call; empty where none is."""
+def active_processes(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> str:
+    """Processes that serve, send a mail or wait for a paid call; empty where there are none."""
     mailing = select(delivery.c.lease_owner).where(
         delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until >= now
     )
@@ -100,12 +99,12 @@ def active_processes(tx: Connection, now: datetime, is_gone: Callable[[str], boo
     )
     serving = (one.owner for one in leases.workers(tx) if one.seen >= now - STALLED_AFTER)
     owners = {*tx.scalars(mailing.distinct()), *tx.scalars(asking.distinct()), *serving}
-    alive = {"/".join(owner.split("/")[:2]) for owner in owners if owner and not is_gone(owner)}
+    alive = {"/".join(owner.split("/")[:2]) for owner in owners if owner and not is_dead(owner)}
     return ", ".join(sorted(alive))
 
 
 def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None:
-    """Make the target's schema and mark it as ours, unless something else lives there."""
+    """Create the target's schema and mark the copy as begun. Refuses a target that holds data."""
     target.migrate()
     with target.begin() as tx:
         half = database_role.stored_facts(tx).get(DatabaseFactKind.COPYING)
@@ -122,23 +121,23 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
 
 
 def _use_one_snapshot(tx: Connection) -> None:
-    """All reads see one moment. A read of SQLite always does."""
+    """Read from one snapshot. SQLite always does."""
     if tx.dialect.name == "postgresql":
         tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 def _copy_table(
-    look: Connection, target: Store, tables: list[Table], report: StageProgress
+    snapshot: Connection, target: Store, tables: list[Table], report: StageProgress
 ) -> None:
-    """The first of `tables`; the others come after it in the order of foreign keys."""
+    """Copy the first of `tables`; the others follow it in the order of foreign keys."""
     table = tables[0]
-    total = look.scalar(select(func.count()).select_from(table)) or 0
+    total = snapshot.scalar(select(func.count()).select_from(table)) or 0
     with target.read() as tx:
         there = _sum(_rows(tx, select(table)))
-    rows = _rows(look, _in_order(look, table))
+    rows = _rows(snapshot, _in_order(snapshot, table))
     if there.rows and _sum(islice(rows, there.rows)) != there:
         _empty(target, tables)
-        rows, there = _rows(look, _in_order(look, table)), TableChecksum()
+        rows, there = _rows(snapshot, _in_order(snapshot, table)), TableChecksum()
     names = [column.name for column in table.columns]
     done = there.rows
     while page := [dict(zip(names, values, strict=True)) for values in islice(rows, PAGE)]:
@@ -158,10 +157,10 @@ def _verify(
     source: Store, target: Store, tables: list[Table], report: StageProgress
 ) -> list[CopiedTable]:
     copied = []
-    with source.read() as look, target.read() as copy:
-        _use_one_snapshot(look)
+    with source.read() as snapshot, target.read() as copy:
+        _use_one_snapshot(snapshot)
         for place, table in enumerate(tables, 1):
-            wanted = _sum(_rows(look, select(table)))
+            wanted = _sum(_rows(snapshot, select(table)))
             found = _sum(_rows(copy, select(table)))
             if wanted != found:
                 message = (
@@ -182,9 +181,9 @@ def _sum(rows: Iterator[Values]) -> TableChecksum:
 
 
 def _rows(tx: Connection, query: Select[Any]) -> Iterator[Values]:
-    """Streamed: a table may be larger than the memory.
+    """Stream the rows: a table may be larger than the memory.
 
-    PostgreSQL holds no NUL in a text, SQLite does: it goes, on both sides.
+    PostgreSQL stores no NUL in a text, SQLite does: it is replaced on both sides.
     """
     for row in tx.execute(query, execution_options={"yield_per": PAGE}):
         values = tuple(row)
@@ -199,7 +198,7 @@ def _without_nul(value: object) -> object:
 
 
 def _in_order(tx: Connection, table: Table) -> Select[Any]:
-    """By key, and by bytes: the order of a language may change with the machine."""
+    """Order by key and by bytes: a locale's collation may differ between machines."""
     postgres = tx.dialect.name == "postgresql"
 
     def by_bytes(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -209,7 +208,7 @@ def _in_order(tx: Connection, table: Table) -> Select[Any]:
 
 
 def _set_sequence(target: Store, table: Table) -> None:
-    """The next row gets a number that no copied one has. SQLite does so by itself."""
+    """Set the sequence past the copied ids. SQLite does so by itself."""
     key = table.autoincrement_column
     if key is None or target.is_sqlite or not isinstance(key.type, Integer):
         return

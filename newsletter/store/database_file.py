@@ -1,7 +1,7 @@
-"""The file of an SQLite database: made for its owner alone, and known again while we work with it.
+"""The file of an SQLite database: created with mode 0600, and checked for replacement.
 
-A process holds the file that it opened, also when that was removed or another one was put in its
-place: it would go on writing into nothing.
+A process keeps the file that it opened, even when that was removed or replaced: it would go on
+writing to a file that nobody reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 DAMAGED = ("malformed", "not a database", "could not decode", "orphan index", "corrupt")
-"""Words by which SQLite tells of a file that is not whole."""
+"""Words in SQLite's messages about a damaged file."""
 
 MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -41,7 +41,7 @@ class DatabaseFile:
                 os.close(os.open(self.path, MAKE, 0o600))
 
     def changed(self) -> str:
-        """What became of the file since it was first looked at; empty where it is the same."""
+        """What happened to the file since the first check; empty where it is the same."""
         try:
             found = self.path.stat()
         except OSError:
@@ -54,11 +54,11 @@ class DatabaseFile:
         return "" if here == self._known else "was replaced by another one"
 
     def forget(self) -> None:
-        """The next file that lies there is the one to work with."""
+        """Accept whatever file is at the path next."""
         self._known = None
 
     def is_damaged(self) -> bool:
-        """Ask SQLite itself, until it finds the first fault."""
+        """Run SQLite's quick_check until the first fault."""
         try:
             with closing(
                 sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)

@@ -1,8 +1,7 @@
-"""What a database knows of itself: half copied, copied away, a backup, restored from one.
+"""The role of a database: live, a backup, restored from one, half copied, or copied elsewhere.
 
-Two databases that both believe they are the live one would mail everybody twice. So a copy says of
-itself that it is one until somebody puts it in place by a command, and what was copied away says
-where to.
+Two databases that both count as live would mail everybody twice. So a copy records that it is one
+until a command puts it in place, and a database that was copied elsewhere records where to.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ def stored_facts(tx: Connection) -> dict[DatabaseFactKind, DatabaseFact]:
 
 
 def take_over(tx: Connection, now: datetime) -> None:
-    """It is the live one from now on, whatever it was."""
+    """Make this database the live one."""
     for kind in (DatabaseFactKind.BACKUP, DatabaseFactKind.MOVED):
         delete_fact(tx, kind)
     record_fact(tx, DatabaseFactKind.HOME, DatabaseFact(_place(tx), now))
 
 
 def record_home(tx: Connection) -> None:
-    """Remember where PostgreSQL keeps it, when its tables were just made."""
+    """Record PostgreSQL's id of the tables right after they were created."""
     if tx.dialect.name == "postgresql" and DatabaseFactKind.HOME not in stored_facts(tx):
         record_fact(
             tx,
@@ -69,7 +68,7 @@ def record_home(tx: Connection) -> None:
 
 
 def unusable_reason(tx: Connection) -> str:
-    """Why nobody may work with this database as it is, and what to do; empty when all is well."""
+    """Why this database can't be used, and what to do; empty where it can."""
     facts = stored_facts(tx)
     if half := facts.get(DatabaseFactKind.COPYING):
         return (
@@ -91,7 +90,7 @@ def unusable_reason(tx: Connection) -> str:
 
 
 def moved_reason(tx: Connection) -> str:
-    """Why no mail may leave from this database; empty when all is well."""
+    """Why this database must not send mail; empty where it may."""
     moved = stored_facts(tx).get(DatabaseFactKind.MOVED)
     if moved is None:
         return ""
@@ -102,7 +101,7 @@ def moved_reason(tx: Connection) -> str:
 
 
 def _place(tx: Connection) -> str:
-    """PostgreSQL gives a table another number when a dump is read in; a file can't be told."""
+    """PostgreSQL's oid of a table, which changes when a dump is restored; empty on SQLite."""
     if tx.dialect.name == "sqlite":
         return ""
     return str(tx.scalar(text("SELECT 'origin'::regclass::oid")))

@@ -1,6 +1,6 @@
-"""Whom a digest owes an email: the rows, made once, and how many stand where.
+"""Delivery rows: create them once for each digest and reader, and count them by state.
 
-What happens to one row is in `claims.py`.
+`claims.py` has the state machine of a row.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ HARD_BOUNCES = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who was counted when a digest's rows were made: candidates = prepared + excluded."""
+    """Counts from when a digest's rows were created: candidates = prepared + excluded."""
 
     candidates: int
     prepared: int
@@ -62,10 +62,10 @@ def create_rows(
     due: datetime | None,
     said: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """One pending row for each chosen subscriber who may be mailed, where there is none yet.
+    """Create one pending row for each chosen mailable subscriber who has none yet.
 
-    It is `unknown` instead where a backup was put in place after the mail was due. Rows are made
-    in the order of all their indexes' keys: a random order costs five times as much.
+    It is `unknown` instead where a backup was restored after the mail was due. Rows are inserted
+    in the order of their indexes: a random order costs five times as much.
     """
     state, reason = restore_holds.state_and_reason(tx, digest_id, due)
     given = {
@@ -77,7 +77,7 @@ def create_rows(
     tx.execute(_create_statement(tx.dialect.name, chosen, state, reason), {**given, **said})
 
 
-@lru_cache(maxsize=64)  # To build it takes longer than to fill a small house.
+@lru_cache(maxsize=64)  # Building costs more than running on small installations.
 def _create_statement(
     dialect: str,
     chosen: ColumnElement[bool],
@@ -109,7 +109,7 @@ def _create_statement(
 
 
 def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -> Audience:
-    """Count who has a row of a digest, and who of its rubric has none and why; keep the figures."""
+    """Count readers with a row of a digest and, by reason, those without; store the counts."""
     excluded: dict[str, int] = {}
     made = 0
     for has_row, why, number in tx.execute(
@@ -130,9 +130,9 @@ def count_audience(tx: Connection, digest_id: int, rubric: str, now: datetime) -
 
 
 def resume(tx: Connection, digest_id: int) -> None:
-    """Somebody asks for this digest to go on: forget the halt, and do not wait for old delays.
+    """Resume sending a digest: clear its halt and the delays of failed mails.
 
-    First mails to new addresses still wait for their hour: they are not late because they failed.
+    First mails to new addresses keep their delay: they were postponed, they did not fail.
     """
     tx.execute(update(mailing).where(mailing.c.digest_id == digest_id).values(halted=""))
     tx.execute(
@@ -148,8 +148,8 @@ def resume(tx: Connection, digest_id: int) -> None:
 
 
 def hard_bounces(tx: Connection, digest_id: int) -> int:
-    """Of the first mails of a digest those to addresses that are gone; 0 where that stops nothing,
-    or the operator lets the others go all the same.
+    """Count hard bounces among the first mails of a digest. 0 where they are too few to halt it, or
+    the operator lifted the limit.
     """
     first: list[tuple[str, str]] = []
     for state in (DeliveryState.ACCEPTED, DeliveryState.REJECTED):
@@ -172,7 +172,7 @@ def halt(tx: Connection, digest_id: int, reason: str) -> None:
 
 
 def halted(tx: Connection) -> list[tuple[str, date, str]]:
-    """Rubric, date and reason of every digest whose sending was stopped and not taken up again."""
+    """Rubric, date and reason of every digest whose sending is halted."""
     query = (
         select(digest.c.rubric, digest.c.date, mailing.c.halted)
         .join_from(mailing, digest)
@@ -185,9 +185,7 @@ def halted(tx: Connection) -> list[tuple[str, date, str]]:
 def digests_with_rows(
     tx: Connection, rubric: str, day: date, others: Collection[int]
 ) -> list[tuple[int, str, date]]:
-    """Id, rubric and date of the digests of that last date that anybody is, or was, owed; and of
-    the others named.
-    """
+    """Id, rubric and date of digests of a last date, and of `others`, that have delivery rows."""
     query = select(digest.c.id, digest.c.rubric, digest.c.date).where(
         digest.c.rubric == rubric, (digest.c.date == day) | digest.c.id.in_(others), _has_row()
     )
@@ -195,20 +193,20 @@ def digests_with_rows(
 
 
 class DigestRef(NamedTuple):
-    """A digest that has deliveries, and whose it is."""
+    """A digest that has delivery rows, and its rubric."""
 
     digest_id: int
     slug: str
 
 
 def digests_of_date(tx: Connection, day: date) -> list[DigestRef]:
-    """The digests of that last date that anybody was owed."""
+    """The digests of a last date that have delivery rows."""
     query = select(digest.c.id, digest.c.rubric).where(digest.c.date == day, _has_row())
     return [DigestRef(*row) for row in tx.execute(query.order_by(digest.c.id))]
 
 
 def digests_with_pending(tx: Connection, first: date) -> list[tuple[int, str, date]]:
-    """Id, rubric and date of the digests from a date on that have mail to be sent."""
+    """Id, rubric and date of the digests from a date on that have pending rows."""
     query = select(digest.c.id, digest.c.rubric, digest.c.date).where(
         digest.c.date >= first, _has_row(delivery.c.state == DeliveryState.PENDING.value)
     )
@@ -236,9 +234,9 @@ def count(tx: Connection, digest_id: int) -> dict[DeliveryState, int]:
 
 
 def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
-    """32 hex digits: in the order they are made, then 18 that nobody can guess.
+    """32 hex digits: 14 in order of creation, then 18 random ones.
 
-    Made by the database, so that an audience never passes through here.
+    The database makes them, so that no reader is loaded.
     """
     digest_part = bindparam("digest_part", type_=Text)
     number = func.row_number().over(order_by=subscriber.c.id)

@@ -1,4 +1,4 @@
-"""What the database is, for whoever looks after it. Changes nothing, makes nothing."""
+"""Server version, schema revision and size of the database. Reads only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DatabaseDiagnostics(NamedTuple):
-    """`revision` is the schema's step, empty where there is none; `size` is in bytes."""
+    """`revision` is the schema revision, empty where there is none; `size` is in bytes."""
 
     server: str
     revision: str

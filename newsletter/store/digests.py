@@ -1,7 +1,7 @@
-"""Digests, frozen: one for a rubric and date, and which of them covered a paper.
+"""Stored digests: one for each rubric and date, and which digest covered a paper.
 
-Those that sum up several dates are made of these for some readers' mail, and for nothing else: no
-list, page or receipt but their own knows them.
+A digest of several dates is merged from these, for some readers' mail only: lists, pages and costs
+leave it out.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Digest
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
 PAGE = 500
-"""Ids in one statement: far below the number of parameters either database takes."""
+"""Ids per statement: far below the parameter limit of both databases."""
 
 
 @dataclass(frozen=True, slots=True)
 class DigestSummary:
-    """A stored digest in short, for lists."""
+    """Summary of a stored digest, for lists."""
 
     id: int
     rubric: str
@@ -47,14 +47,14 @@ class DigestSummary:
 
 
 def save(tx: Connection, digest: Digest, now: datetime) -> int:
-    """Store a digest and what it covers; answer its id.
+    """Store a digest and the papers it covers; return its id.
 
-    Where this rubric has a digest of these dates already, that one stands and its id is answered.
-    One of several dates covers no paper and costs nothing: those it is made of do.
-    Raises ValueError for a day that is held: its papers must come again in a make-up issue.
+    Idempotent: where the rubric has a digest of these dates, it stays and its id is returned.
+    A digest of several dates covers no papers and costs nothing: its parts do.
+    Raises ValueError for a held day: its papers must come again in a later digest.
     """
     if digest.kind in HELD_KINDS:
-        message = f"a day of kind {digest.kind.value!r} is held, not frozen"
+        message = f"a day of kind {digest.kind.value!r} is held, not stored"
         raise ValueError(message)
     slug = digest.rubric.slug
     row = {
@@ -185,7 +185,7 @@ def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
 
 
 def summaries(tx: Connection, limit: int, slug: str | None = None) -> list[DigestSummary]:
-    """The last digests in short, the newest date first; of all rubrics unless one is named."""
+    """Summaries of the last digests, the newest date first; of all rubrics unless one is named."""
     columns = [digest_table.c[name] for name in DigestSummary.__slots__]
     query = select(*columns).where(_OF_ONE_DATE)
     query = query.order_by(digest_table.c.date.desc(), digest_table.c.rubric)
@@ -224,7 +224,7 @@ def _one(tx: Connection, query: Select[int, str]) -> tuple[int, Digest] | None:
 
 
 def _digest(key: int, body: str) -> Digest:
-    """Raises StoreError for a body that is no digest: it must not look like one that is missing."""
+    """Raises StoreError for a damaged body: it must not count as missing."""
     try:
         return CODEC.validate_json(body)
     except ValueError:
@@ -232,7 +232,7 @@ def _digest(key: int, body: str) -> Digest:
         raise StoreError(message) from None
 
 
-# Asked at each wake-up for each rubric: they are built once.
+# Built once: each wake-up runs them for each rubric.
 _SAVED_SINCE = (
     select(*(digest_table.c[name] for name in StoredDigest._fields))
     .where(

@@ -1,16 +1,13 @@
-"""Who left and who came back, for those who keep lists of their own about it.
-
-What is known of mails after they were accepted, and what follows from it.
+"""Provider events (delivered, bounce, complaint, unsubscribe) and their effects.
 
     mail        unknown or sending --any event of it--> accepted
     subscriber  any --complaint--> complained     any --unsubscribe--> unsubscribed
                 any --hard bounce--> bounced, suppressed
                 active --soft bounces in a row (soft_bounces.py)--> bounced, not suppressed
 
-Each step is either final or counted anew from all events of an address in the order of their own
-times: so neither their order of arrival nor repetition changes where it ends.
-
-Mail that came back is news of a delivery, as the provider's events are: the same edges.
+Each transition is final, or computed from all events of an address in the order of their own times.
+So neither the order of arrival nor repetition changes the result. Bounce mails (DSN) are stored as
+events too. Departures and returns are listed for the sync with the provider's suppression lists.
 """
 
 from __future__ import annotations
@@ -42,7 +39,7 @@ GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED)
 
 
 def departed_addresses(tx: Connection, after: str = "") -> list[str]:
-    """Addresses of those who left, or complained, and are not erased: the next page `after` one."""
+    """A page of the addresses that unsubscribed or complained and are not erased, `after` one."""
     query = select(subscriber.c.email).where(
         subscriber.c.state.in_(GONE),
         subscriber.c.email != "",
@@ -52,7 +49,7 @@ def departed_addresses(tx: Connection, after: str = "") -> list[str]:
 
 
 def returning_addresses(tx: Connection, since: datetime) -> list[str]:
-    """The addresses of those who asked for mail after `since`."""
+    """Addresses whose readers asked for mail again after `since`."""
     query = select(subscriber.c.email).where(_asked_after(since))
     return list(tx.scalars(query.order_by(subscriber.c.email_key)))
 
@@ -117,10 +114,10 @@ SEVERITY = tuple(EventKind)
 
 
 def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
-    """Keep what is new and draw the consequences, once for each delivery, group and address.
+    """Store new events and apply their effects, once for each delivery, batch and address.
 
-    Returns how many events were new. Rows are changed in an order that others keep to as well, so
-    that no two wait for each other.
+    Returns how many events were new. Rows are updated in the same order as elsewhere, so that no
+    two transactions deadlock.
     """
     fresh = [one for one in told if _keep(tx, one, now)]
     for delivery_id in sorted({one.delivery_id for one in fresh if one.delivery_id}):
@@ -136,22 +133,22 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
 
 
 def pages(told: Iterable[Event]) -> Iterator[list[Event]]:
-    """`told` in pages of one transaction each; what is about one address stands together."""
+    """`told` in pages of one transaction each, grouped by address."""
     ordered = sorted(told, key=lambda one: (canonical(one.email), one.delivery_id, one.at))
     for start in range(0, len(ordered), TOLD):
         yield ordered[start : start + TOLD]
 
 
 def subscriber_by_message_id(tx: Connection, message_id: str) -> str | None:
-    """Whose mail it is that left in a group and that SendGrid gave this Message-ID."""
+    """The subscriber whose mail of a batch got this Message-ID from SendGrid."""
     return tx.scalar(select(delivery.c.subscriber_id).where(delivery.c.message_id == message_id))
 
 
 def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
-    """Who complained since then, and mails accepted of the digests made since then.
+    """Count complaining readers since then, and accepted mails of digests made since then.
 
-    Each counts once: one who reports all his old mails must not stop everybody else's.
-    The mails are counted only where it matters: there are millions of them.
+    Each reader counts once: one who reports all their old mails must not stop everybody's mail.
+    The mails are counted only where needed: there may be millions.
     """
     complained = tx.scalar(
         select(func.count(event.c.email_hash.distinct())).where(
@@ -170,9 +167,7 @@ def complaints(tx: Connection, since: datetime) -> tuple[int, int]:
 
 
 def delete_old_page(tx: Connection, kind: EventKind, now: datetime) -> bool:
-    """Drop a page of the events of a kind that no decision looks at any more; whether more may be
-    left.
-    """
+    """Delete a page of old events of a kind that no decision needs. True where more may be left."""
     old = select(event.c.id).where(
         event.c.kind == kind, event.c.at < now - KEPT, event.c.received_at < now - KEPT
     )
@@ -180,7 +175,7 @@ def delete_old_page(tx: Connection, kind: EventKind, now: datetime) -> bool:
 
 
 def identity(told: Event) -> str:
-    """The same news has the same identity, whatever id the provider gives it this time."""
+    """Hash of the event's content: a repeated event has the same id."""
     parts = (
         told.kind.value,
         canonical(told.email),
@@ -207,7 +202,7 @@ def _keep(tx: Connection, told: Event, now: datetime) -> bool:
 
 
 def _update_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
-    """Any event of a mail proves that it was taken; the gravest is its fate."""
+    """Any event of a mail proves that it was accepted; the most severe is its `fate`."""
     kinds = tx.scalars(
         select(event.c.kind).where(event.c.delivery_id == delivery_id).distinct()
     ).all()
@@ -224,7 +219,7 @@ def _update_delivery(tx: Connection, delivery_id: str, now: datetime) -> None:
 
 
 def _set_message_id(tx: Connection, told: Event) -> None:
-    """A mail of a group has no name of ours: replies name it as SendGrid did."""
+    """Store SendGrid's Message-ID of a batched mail: replies refer to it."""
     if told.smtp_id:
         tx.execute(
             update(delivery)
@@ -238,7 +233,7 @@ def _set_message_id(tx: Connection, told: Event) -> None:
 
 
 def _update_subscriber(tx: Connection, told: Event, now: datetime) -> None:
-    """Late bounces bear no ids: the address is what always can be matched."""
+    """Apply an event to the subscriber by address: late bounces carry no ids."""
     end = ENDS.get(told.kind)
     subscriber_id = tx.scalar(
         select(subscriber.c.id).where(subscriber.c.email_key == canonical(told.email))
@@ -257,16 +252,16 @@ def _update_subscriber(tx: Connection, told: Event, now: datetime) -> None:
 
 
 def recipient(tx: Connection, delivery_id: str) -> str:
-    """To whom a mail of ours went; empty where there is none of that id, or it is forgotten."""
+    """The recipient of a delivery; empty where it is unknown or deleted."""
     if not delivery_id:
         return ""
     return tx.scalar(select(delivery.c.email).where(delivery.c.id == delivery_id)) or ""
 
 
 def apply_once(tx: Connection, news: Event, now: datetime, same: timedelta) -> bool:
-    """Draw the consequences once, though a report comes twice, or by the webhook as well.
+    """Apply a report once, though it comes twice, or by the webhook as well.
 
-    News without a delivery is the same as what was told of that address within `same`.
+    A report without a delivery id is a repetition of any bounce of its address within `same`.
     """
     if news.delivery_id:
         known = select(func.count()).where(

@@ -28,15 +28,15 @@ KEPT = timedelta(days=1)
 
 
 def add_imported(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
-    """These were imported as readers."""
+    """Record imported addresses as not yet mailed."""
     rows = [{"email_hash": one, "imported_at": now} for one in email_hashes]
     tx.execute(insert(tx, first_mail).on_conflict_do_nothing(), rows)
 
 
 def remaining(tx: Connection, digest_id: int, now: datetime) -> int | None:
-    """How many first mails of a digest may leave now; None where the operator lets all go.
+    """How many first mails of a digest may leave now; None where the operator lifted the limit.
 
-    Until this transaction ends no other process is told the same.
+    Holds a lock until the transaction ends, so that no other process gets the same number.
     """
     allowed = select(mailing.c.unrestrained).where(mailing.c.digest_id == digest_id)
     if tx.scalar(allowed):
@@ -50,13 +50,13 @@ def remaining(tx: Connection, digest_id: int, now: datetime) -> int | None:
 
 
 def mark_sent(tx: Connection, email_hashes: Sequence[str], now: datetime) -> None:
-    """Their first mail leaves."""
+    """Record that their first mail leaves now."""
     mine = first_mail.c.email_hash.in_(email_hashes)
     tx.execute(update(first_mail).where(mine).values(mailed_at=now))
 
 
 def postpone(tx: Connection, digest_id: int, now: datetime) -> None:
-    """Let the digest's other first mails wait until more may leave."""
+    """Postpone the digest's other first mails until more may leave."""
     oldest = select(func.min(first_mail.c.mailed_at, type_=first_mail.c.mailed_at.type))
     found = tx.scalar(oldest.where(first_mail.c.mailed_at > now - HOUR)) or now
     waiting = (
@@ -64,7 +64,7 @@ def postpone(tx: Connection, digest_id: int, now: datetime) -> None:
         .join(first_mail, first_mail.c.email_hash == subscriber.c.email_hash)
         .where(first_mail.c.mailed_at.is_(None))
     )
-    # Others claim at the same time: what they look at they hold themselves, and nobody waits here.
+    # Skip rows that other processes are claiming, so that nobody waits here.
     free = (
         select(delivery.c.id)
         .where(
@@ -78,7 +78,7 @@ def postpone(tx: Connection, digest_id: int, now: datetime) -> None:
 
 
 def lift_limits(tx: Connection, rubric: str, day: date) -> int:
-    """The operator knows the list, or accepts the bounces: mail all of a date. How many digests."""
+    """Lift the limits of a rubric's date by the operator's decision; return how many digests."""
     chosen = select(digest.c.id).where(digest.c.rubric == rubric, digest.c.date == day)
     tx.execute(
         update(delivery)

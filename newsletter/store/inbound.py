@@ -1,6 +1,6 @@
-"""Mail that came in: stored first, understood afterwards.
+"""Inbound mail: stored raw first, parsed afterwards.
 
-What was read of a mail lies in `inbound_body` once, however many of our addresses it came to.
+The body is stored once in `inbound_body`, however many of our addresses a mail was sent to.
 
 new --understood--> done        nothing is left to do
 --> review      may ask to leave: a person decides
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BETWEEN_ANSWERS = timedelta(hours=24)
 KEPT_RAW = timedelta(days=30)
 KEPT_WAITING = timedelta(days=90)
-"""How long a mail waits for a person before it is dropped."""
+"""How long a mail waits for the operator before it is closed."""
 MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]{3,500}>)")
 HEAD_BYTES = 64 * 1024
 
@@ -42,12 +42,12 @@ class InboundState(StrEnum):
     REVIEW = "review"
     LETTER = "letter"
     UNREADABLE = "unreadable"
-    """A report of a mail server of which nobody can say what it is about: it is counted."""
+    """A bounce report that matches no mail of ours: it is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMail:
-    """One mail to one of our addresses. `aligned`: its From is vouched for by DKIM or SPF.
+    """One mail to one of our addresses. `aligned`: DKIM or SPF authenticates its From address.
 
     `raw` is the beginning of it, `READ_BYTES` at most; empty where only the list is asked for.
     """
@@ -72,15 +72,15 @@ def keep(
     *,
     aligned: bool,
 ) -> bool:
-    """Store a mail as new. False when it is known: providers repeat what was answered slowly."""
-    letter_id = identity(raw, envelope_to)
-    if tx.scalar(select(inbound.c.id).where(inbound.c.id == letter_id)):
+    """Store a mail as new. False when it is stored already: providers retry slow requests."""
+    mail_id = identity(raw, envelope_to)
+    if tx.scalar(select(inbound.c.id).where(inbound.c.id == mail_id)):
         return False
     read = raw[:READ_BYTES]
     body_id = hashlib.sha256(read).hexdigest()
     tx.execute(insert(tx, inbound_body).values(id=body_id, raw=read).on_conflict_do_nothing())
     row = {
-        "id": letter_id,
+        "id": mail_id,
         "envelope_from": envelope_from[:500],
         "envelope_to": envelope_to[:500],
         "aligned": aligned,
@@ -101,7 +101,7 @@ def identity(raw: bytes, envelope_to: str) -> str:
 
 
 def next_new(tx: Connection) -> InboundMail | None:
-    """The oldest mail nobody looked at; nobody else gets it while this transaction lasts."""
+    """The oldest new mail, locked until the transaction ends."""
     query = (
         select(inbound)
         .where(inbound.c.state == InboundState.NEW)
@@ -117,7 +117,7 @@ def next_new(tx: Connection) -> InboundMail | None:
 
 
 def review_queue(tx: Connection) -> list[InboundMail]:
-    """What waits for the operator, oldest first, without the mails themselves."""
+    """Mails that wait for the operator, oldest first, without their bodies."""
     query = (
         select(inbound)
         .where(inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER]))
@@ -128,12 +128,12 @@ def review_queue(tx: Connection) -> list[InboundMail]:
 
 def set_state(
     tx: Connection,
-    letter_id: str,
+    mail_id: str,
     state: InboundState,
     subscriber_id: str | None = None,
     said: str = "",
 ) -> bool:
-    """Say what became of a mail. False where it was settled already."""
+    """Set the state of a mail. False where it was done already."""
     values: dict[str, Any] = {"state": state}
     if subscriber_id:
         values["subscriber_id"] = subscriber_id
@@ -141,13 +141,13 @@ def set_state(
         values["said"] = said.encode(errors="replace").decode().replace("\0", "")
     done = tx.execute(
         update(inbound)
-        .where(inbound.c.id == letter_id, inbound.c.state != InboundState.DONE)
+        .where(inbound.c.id == mail_id, inbound.c.state != InboundState.DONE)
         .values(values)
     )
     return done.rowcount == 1
 
 
-def may_answer(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> bool:
+def may_answer(tx: Connection, mail_id: str, subscriber_id: str, now: datetime) -> bool:
     """True once in 24 hours for a subscriber, and then this mail counts as answered."""
     recent = tx.scalar(
         select(func.count()).where(
@@ -157,20 +157,20 @@ def may_answer(tx: Connection, letter_id: str, subscriber_id: str, now: datetime
     )
     if recent:
         return False
-    mark_answered(tx, letter_id, subscriber_id, now)
+    mark_answered(tx, mail_id, subscriber_id, now)
     return True
 
 
-def mark_answered(tx: Connection, letter_id: str, subscriber_id: str, now: datetime) -> None:
+def mark_answered(tx: Connection, mail_id: str, subscriber_id: str, now: datetime) -> None:
     tx.execute(
         update(inbound)
-        .where(inbound.c.id == letter_id)
+        .where(inbound.c.id == mail_id)
         .values(subscriber_id=subscriber_id, answered_at=now)
     )
 
 
 def delete_old(tx: Connection, now: datetime) -> int:
-    """Drop what was written in mails that were settled a month ago, or waited for three."""
+    """Delete the bodies of mails that were done a month ago, or waited for three months."""
     waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
     tx.execute(
         update(inbound)

@@ -1,4 +1,4 @@
-"""What went wrong in a morning, and how long its steps took: noted where it happens."""
+"""Incidents of the daily run, and how long its steps took."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 KEPT = timedelta(days=7)
-"""As long as a digest is still mailed."""
+"""Incidents older than this are deleted: the digest is no longer mailed."""
 ALL_RUBRICS = ""
-"""In place of a rubric, where the trouble is that of all."""
+"""Stands for all rubrics."""
 NO_DAY = date(1970, 1, 1)
-"""In place of a day, where the trouble is that of none."""
+"""Stands for no day."""
 
 
 class IncidentKind(StrEnum):
     SCORING = "scoring"
     """There is no digest."""
     BUDGET = "budget"
-    """There is one, and the money did not reach for all of its papers."""
+    """There is a digest, but the budget did not suffice for all papers."""
     MORNING = "morning"
-    """Nothing could be fetched, or nothing could be begun."""
+    """The daily run could not fetch papers or could not start."""
     MAILBOX = "mailbox"
     """The mailbox that replies reach can't be read."""
     SIGNUP = "signup"
@@ -41,7 +41,7 @@ class IncidentKind(StrEnum):
 def record_incident(
     tx: Connection, kind: IncidentKind, rubric: str, day: date, reason: str, now: datetime
 ) -> None:
-    """Something keeps this digest from being made; noted again, it is still the same trouble."""
+    """Record what keeps a digest from being made. Recorded again, it is the same incident."""
     row = {"kind": kind, "rubric": rubric, "date": day, "reason": reason, "since": now, "at": now}
     added = insert(tx, trouble).values(row)
     tx.execute(
@@ -54,7 +54,7 @@ def record_incident(
 def resolve_incident(
     tx: Connection, kind: IncidentKind, rubric: str, day: date | None = None
 ) -> None:
-    """It went well; without a day, for good."""
+    """Delete an incident of a day; without a day, those of all days."""
     gone = delete(trouble).where(trouble.c.kind == kind, trouble.c.rubric == rubric)
     tx.execute(gone if day is None else gone.where(trouble.c.date == day))
 
@@ -62,7 +62,7 @@ def resolve_incident(
 def open_incidents(
     tx: Connection, kind: IncidentKind, now: datetime, within: timedelta = KEPT
 ) -> tuple[Incident, ...]:
-    """What was noted, or noted again, within the last week or `within` another time."""
+    """Incidents recorded within the last week, or `within` another time."""
     query = (
         select(trouble)
         .where(trouble.c.kind == kind, trouble.c.at >= now - within)
@@ -78,13 +78,13 @@ def delete_old(tx: Connection, now: datetime) -> None:
 
 
 def record_duration(tx: Connection, step: str, seconds: float, now: datetime) -> None:
-    """Keep how long the last `step` of a morning took."""
+    """Store how long a step of the daily run took last."""
     row = {"step": step, "seconds": seconds, "at": now}
     added = insert(tx, duration).values(row)
     tx.execute(added.on_conflict_do_update(index_elements=["step"], set_=row))
 
 
 def durations(tx: Connection) -> dict[str, float]:
-    """Seconds that each step took when it was last done."""
+    """Seconds that each step took last."""
     rows = tx.execute(select(duration.c.step, duration.c.seconds).order_by(duration.c.step))
     return {row.step: row.seconds for row in rows}

@@ -1,8 +1,8 @@
-"""Which process leads, and which processes are alive.
+"""Leader lease and heartbeats of processes.
 
-A lease keeps two processes from doing the same work at once. Nothing depends on it for being
-right: what must happen once is held by unique keys. So it may be wrong for a moment after a
-suspended process wakes, and only costs a double effort.
+A lease keeps two processes from doing the same work at once. Correctness does not depend on it:
+unique keys enforce what must happen once. A suspended process that wakes up may still believe it
+leads for a moment; that costs duplicate work only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds a lease. `turn` moves with each renewal, so a still one is a dead holder's."""
+    """The holder of a lease.
+
+    `turn` (fencing token) grows with each renewal: one that stays the same has a dead holder.
+
+    """
 
     owner: str
     turn: int
@@ -32,7 +36,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHeartbeat:
-    """A process that was alive at `seen`, by its own clock. `owner` begins with `lives.me()`."""
+    """A process alive at `seen`, by its own clock. `owner` begins with `process.process_id()`."""
 
     owner: str
     role: str
@@ -45,7 +49,7 @@ def holder(tx: Connection, name: str) -> Lease | None:
 
 
 def acquire(tx: Connection, name: str, owner: str, found: Lease | None, until: datetime) -> bool:
-    """Take or renew the lease if it still stands as `found`. False where another was faster."""
+    """Acquire or renew the lease if it is still as `found`. False where another was faster."""
     if found is None:
         made = insert(tx, lease).values(name=name, owner=owner, turn=1, until=until)
         return tx.scalar(made.on_conflict_do_nothing().returning(lease.c.turn)) is not None
@@ -58,28 +62,28 @@ def acquire(tx: Connection, name: str, owner: str, found: Lease | None, until: d
 
 
 def release(tx: Connection, name: str, owner: str) -> None:
-    """Give the lease back, if it is `owner`'s: the next one need not wait."""
+    """Release the lease of `owner`, so that the next process need not wait for its end."""
     tx.execute(delete(lease).where(lease.c.name == name, lease.c.owner == owner))
 
 
 def heartbeat(tx: Connection, owner: str, role: str, now: datetime) -> None:
-    """Say that `owner` is alive."""
+    """Store a heartbeat of `owner`."""
     row = {"role": role, "seen": now}
     made = insert(tx, life).values(owner=owner, **row)
     tx.execute(made.on_conflict_do_update(index_elements=["owner"], set_=row))
 
 
 def workers(tx: Connection) -> list[WorkerHeartbeat]:
-    """Who said they were alive and did not say goodbye, the latest first."""
+    """Registered processes, the latest heartbeat first."""
     query = select(life).order_by(life.c.seen.desc(), life.c.owner)
     return [WorkerHeartbeat(row.owner, row.role, row.seen) for row in tx.execute(query)]
 
 
 def deregister(tx: Connection, owner: str) -> None:
-    """`owner` ends in good order."""
+    """Delete the heartbeat of a process that ends normally."""
     tx.execute(delete(life).where(life.c.owner == owner))
 
 
 def delete_stale(tx: Connection, before: datetime) -> int:
-    """Forget those not seen since."""
+    """Delete heartbeats older than `before`."""
     return tx.execute(delete(life).where(life.c.seen < before)).rowcount

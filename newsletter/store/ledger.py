@@ -1,4 +1,4 @@
-"""Every call that may cost money, and what came of it.
+"""Ledger of paid model calls and their outcome.
 
 intent ──> answered ──> done        the answer is stored raw, then parsed
   ├──────> free                     provably not billed
@@ -40,7 +40,7 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose money a call spends: one rubric on one day, by one scorer, in one life."""
+    """What a call is charged to: one rubric on one day, by one scorer, in one process."""
 
     rubric: str
     fingerprint: str
@@ -58,7 +58,7 @@ class Budget:
 
 
 class ReservationRefused(Exception):
-    """The call must not be made: the money is spent, or others are about these papers."""
+    """The call must not be made: over budget, or another call scores these papers now."""
 
     def __init__(self, *, taken: frozenset[str] = frozenset()) -> None:
         super().__init__("taken" if taken else "over budget")
@@ -75,8 +75,8 @@ def reserve(
 ) -> str:
     """Write the intent and return its id. Raises ReservationRefused.
 
-    Spent + uncertain + in flight + this call never exceed the budget, over all processes: whoever
-    reserves holds the lock until the intent is committed.
+    Spent + uncertain + in flight + this call never exceed the budget, over all processes: the lock
+    is held until the intent is committed.
     """
     _lock(tx)
     ids = {paper.id for paper in call.request.papers}
@@ -112,7 +112,7 @@ def reserve(
 
 
 def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
-    """Store what came back, before anybody parses it; without usage it counts as lost."""
+    """Store a raw answer before it is parsed; without usage it counts as lost."""
     state = CallState.ANSWERED if usage else CallState.LOST
     _end(tx, call_id, state, at, raw=raw, usage=_usage_columns(usage), cost_nanos=_cost(usage))
 
@@ -120,7 +120,7 @@ def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: 
 def recover_answer(
     tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime
 ) -> None:
-    """Store an answer that could not be stored when it came, unless it was after all."""
+    """Store an answer from the answer file, unless it is stored already."""
     waiting = (calls.c.id == call_id) & calls.c.state.in_([CallState.INTENT, CallState.LOST])
     if usage and tx.scalar(select(calls.c.id).where(waiting, calls.c.raw.is_(None))):
         answered(tx, call_id, raw, usage, at)
@@ -139,7 +139,7 @@ def lost(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
 
 
 def abandon(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
-    """Lost, unless its answer is stored already."""
+    """Mark a call lost, unless its answer is stored already."""
     waiting = (calls.c.id == call_id) & (calls.c.state == CallState.INTENT)
     tx.execute(
         update(calls).where(waiting).values(state=CallState.LOST, reason=reason, ended_at=at)
@@ -147,22 +147,22 @@ def abandon(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
 
 
 def mark_dead_calls_lost(
-    tx: Connection, account: Account, now: datetime, is_gone: Callable[[str], bool]
+    tx: Connection, account: Account, now: datetime, is_dead: Callable[[str], bool]
 ) -> None:
-    """What dead processes were waiting for is lost: nobody will read those answers."""
+    """Mark calls of dead processes as lost: nobody will receive their answers."""
     rows = tx.execute(
         select(calls.c.id, calls.c.owner, calls.c.lease_until).where(
             *_of_account(account), calls.c.state == CallState.INTENT, calls.c.batch_id.is_(None)
         )
     )
     for row in rows.all():
-        if row.lease_until <= now or is_gone(row.owner):
+        if row.lease_until <= now or is_dead(row.owner):
             lost(tx, row.id, "the process ended before the answer came", now)
 
 
 @dataclass(frozen=True, slots=True)
 class UnparsedAnswer:
-    """An answer that was paid for and stored but not parsed; `papers` are ids by slot."""
+    """A stored answer that was not parsed; `papers` are ids by slot."""
 
     call_id: str
     reading: int
@@ -182,7 +182,7 @@ def unparsed_answers(tx: Connection, account: Account) -> list[UnparsedAnswer]:
 
 @dataclass(frozen=True, slots=True)
 class BatchedCall:
-    """A call that waits in a batch; `batch_id` is SUBMITTING until its batch is known."""
+    """A call in a Batch API job; `batch_id` is SUBMITTING until the job is known."""
 
     call_id: str
     batch_id: str
@@ -197,7 +197,7 @@ SUBMITTING = "submitting"
 
 
 def batched_calls(tx: Connection, account: Account) -> list[BatchedCall]:
-    """The calls of this account that were handed over in bulk, by this life or an earlier one."""
+    """The calls of this account in Batch API jobs, of this process or an earlier one."""
     rows = tx.execute(
         select(calls).where(
             *_of_account(account),
@@ -221,7 +221,7 @@ def batched_calls(tx: Connection, account: Account) -> list[BatchedCall]:
 
 
 def known_batch_ids(tx: Connection, since: datetime) -> set[str]:
-    """The ids of the batches that any account's calls from then on are known to be in."""
+    """The batch ids of all accounts' calls since then."""
     rows = tx.execute(
         select(calls.c.batch_id)
         .where(calls.c.started_at >= since, calls.c.batch_id.is_not(None))
@@ -235,7 +235,7 @@ def set_batch_id(tx: Connection, call_ids: Collection[str], batch_id: str) -> No
 
 
 def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> str:
-    """Why the last call about any of the papers brought nothing; empty where it was answered."""
+    """Why the last call about any of the papers failed; empty where it was answered."""
     rows = tx.execute(
         select(calls.c.papers, calls.c.reason)
         .where(*_of_account(account), calls.c.date == account.day, calls.c.ended_at.is_not(None))
@@ -268,7 +268,7 @@ def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
 
 
 def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) -> set[str]:
-    """Papers that another living call is about."""
+    """Papers of other calls whose lease is running."""
     rows = tx.execute(
         select(calls.c.papers).where(
             *_of_account(account),
@@ -281,7 +281,7 @@ def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) ->
 
 
 def _reserved_nanos(tx: Connection, where: ColumnElement[bool]) -> int:
-    """What the calls cost, or may have: unconfirmed ones count with their upper bound."""
+    """Cost of the calls; unconfirmed ones count with their upper bound."""
     open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
     amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
     return int(tx.execute(select(func.coalesce(func.sum(amount), 0)).where(where)).scalar_one())

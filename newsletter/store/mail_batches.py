@@ -1,14 +1,12 @@
-"""Mails that leave in one request for many readers, and what is known of each such request.
+"""State machine of mail batches: one request to the provider for many readers.
 
     started --202--> accepted
        |--provably not taken--> unsent            its rows are pending again
-       |--withdrawn at the fence--> cancelled     its rows are pending again
+       |--cancelled before send_at--> cancelled   its rows are pending again
        |--no answer, or the process died--> unknown --an event of one of its mails--> accepted
 
-A group is one try: the next one is a new row with a batch of its own. Its deliveries have no lease
-of their own: the request settles all of them as one.
-
-How a request for many readers ends: whoever decides first decides for all of its mails.
+A batch is one attempt: the next one is a new row with a batch id of its own. Its deliveries have
+no lease of their own: the first decision about the batch decides for all of its mails.
 """
 
 from __future__ import annotations
@@ -32,9 +30,9 @@ if TYPE_CHECKING:
     from newsletter.store.claims import UnknownDelivery
 
 MAX_IN_FLIGHT = 8
-"""Groups under way at once, over all machines: all of them can be withdrawn after a crash."""
+"""Batches in flight at once, over all machines: all of them can be cancelled after a crash."""
 MAX_CANCELLED = 10
-"""Batches that SendGrid holds back at once, until the time they were to be sent."""
+"""SendGrid keeps at most ten cancelled batches until their send time."""
 BATCH_LOCK = 0x67726F757073
 LOST = "the sending process ended, or fell silent, before an answer came"
 
@@ -48,18 +46,18 @@ class MailBatchState(StrEnum):
 
 
 _HELD = (mail_group.c.state == MailBatchState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
-"""The provider still holds these back, and counts them."""
+"""The provider still holds these cancelled batches, and counts them."""
 
 
 class SendHour(NamedTuple):
-    """When a reader wants mail, as the database keeps it."""
+    """Zone and hour of a reader, as stored."""
 
     timezone: str | None
     send_at: str | None
 
 
 class RenderingKey(NamedTuple):
-    """What readers have in common whose mails may leave in one request.
+    """What readers of one request have in common.
 
     Their hours may have different names and be the same instant.
     """
@@ -75,9 +73,9 @@ class RenderingKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MailBatch:
-    """A request that was begun: nobody knows better than its owner whether it has left.
+    """A started request for many readers.
 
-    It waits at the provider until `send_at`, and can be withdrawn by its `batch_id`.
+    The provider sends it at `send_at`; until then `batch_id` can cancel it.
     """
 
     id: str
@@ -95,7 +93,7 @@ def count_readers(tx: Connection, rubric: str) -> int:
 
 
 def next_rendering_key(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
-    """How the first reader who may be mailed now is served; None where nobody is left."""
+    """The rendering of the first reader who may be mailed now; None where nobody is left."""
     row = tx.execute(
         select(
             subscriber.c.format,
@@ -112,7 +110,7 @@ def next_rendering_key(tx: Connection, digest_id: int, now: datetime) -> Renderi
 
 
 def pending_hours(tx: Connection, digest_id: int) -> list[SendHour]:
-    """The hours of all who still wait."""
+    """The hours of readers with pending mail."""
     query = (
         select(subscriber.c.timezone, subscriber.c.send_at)
         .distinct()
@@ -123,10 +121,9 @@ def pending_hours(tx: Connection, digest_id: int) -> list[SendHour]:
 
 
 def has_room(tx: Connection, *, fenced: bool) -> bool:
-    """Whether one more may begin in this transaction; who asks meanwhile waits for its end.
+    """Whether one more batch may start in this transaction; holds a lock until it ends.
 
-    Of those with a batch no more than SendGrid would withdraw beside those it holds back
-    already.
+    With a batch id, no more than SendGrid can still cancel.
     """
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(BATCH_LOCK)))
@@ -152,10 +149,10 @@ def begin(
     send_at: datetime | None = None,
     mailer: str = "",
 ) -> tuple[MailBatch | None, int]:
-    """Up to `most` readers, now `sending` and ours; and how many were skipped.
+    """Start a batch of up to `most` readers; return it and how many were skipped.
 
-    Who has left, paused or been suppressed is skipped here, in the transaction that claims.
-    Commit before the request leaves. None where nobody is left.
+    Readers who left, paused or were suppressed are skipped in the same transaction. Commit
+    before the request leaves. None where nobody is left.
     """
     mine = (
         (subscriber.c.format == alike.format.value)
@@ -192,7 +189,7 @@ def begin(
 
 @dataclass(frozen=True, slots=True)
 class LostBatch:
-    """A group whose process is gone."""
+    """A started batch whose process is dead."""
 
     id: str
     batch_id: str | None
@@ -200,7 +197,7 @@ class LostBatch:
 
 
 def lost_batches(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) -> list[LostBatch]:
-    """The started groups that nobody will bring to their end."""
+    """Started batches whose lease expired or whose process is dead."""
     group = mail_group.c
     rows = tx.execute(
         select(group.id, group.batch_id, group.send_at, group.lease_owner, group.lease_until)
@@ -211,13 +208,13 @@ def lost_batches(tx: Connection, now: datetime, is_dead: Callable[[str], bool]) 
 
 
 def expired_cancelled(tx: Connection, before: datetime) -> list[str]:
-    """The withdrawn batches whose time was before then."""
+    """Cancelled batches whose send time was before then."""
     query = select(mail_group.c.batch_id).where(_HELD, mail_group.c.send_at < before)
     return [batch_id for batch_id in tx.scalars(query) if batch_id]
 
 
 def release_batch(tx: Connection, batch_id: str) -> None:
-    """The provider has forgotten a batch."""
+    """Drop the batch id that the provider no longer holds."""
     tx.execute(update(mail_group).where(mail_group.c.batch_id == batch_id).values(batch_id=None))
 
 
@@ -249,7 +246,7 @@ def accept(
     content_hash: str = "",
     reason: str = "",
 ) -> bool:
-    """It was taken: by its answer, by an event, or by the operator's word. False where decided."""
+    """Mark a batch accepted: by answer, event or operator. False where decided already."""
     told = {"provider_id": provider_id[:128]} if provider_id else {}
     if not _transition(tx, group_id, MailBatchState.ACCEPTED, reason, now, **told):
         return False
@@ -268,7 +265,7 @@ def release(
     *,
     not_before: datetime | None = None,
 ) -> bool:
-    """It was provably not taken, or withdrawn: everybody in it is to be mailed once more."""
+    """Return all mails of a batch to `pending`: it was provably not accepted, or cancelled."""
     if not _transition(tx, group_id, state, reason, now):
         return False
     failed = delivery.c.failures + (1 if not_before else 0)
@@ -292,7 +289,7 @@ def remove_deliveries(
     reason: str,
     now: datetime,
 ) -> None:
-    """Take some deliveries out of a group that has not left."""
+    """Remove deliveries from a batch that was not sent yet."""
     tx.execute(
         update(delivery)
         .where(
@@ -307,7 +304,7 @@ def remove_deliveries(
 
 
 def mark_unknown(tx: Connection, group_id: str, reason: str, now: datetime) -> bool:
-    """Nobody knows whether it was taken: never again without proof."""
+    """Mark a batch unknown: it is not sent again without proof."""
     if not _transition(tx, group_id, MailBatchState.UNKNOWN, reason, now, MailBatchState.STARTED):
         return False
     _update_deliveries(tx, group_id, now, state=DeliveryState.UNKNOWN.value, reason=reason)
@@ -315,9 +312,9 @@ def mark_unknown(tx: Connection, group_id: str, reason: str, now: datetime) -> b
 
 
 def accept_by_event(tx: Connection, group_id: str, now: datetime) -> None:
-    """An event of one of its mails came: SendGrid takes a request as a whole or not at all.
+    """An event of one mail proves the batch: SendGrid accepts a request as a whole or not at all.
 
-    One that was withdrawn all the same is out: who waits for the next try must not get it twice.
+    A cancelled batch with an event was sent after all: its readers must not get it twice.
     """
     if accept(tx, group_id, now, reason="proven by an event"):
         return
@@ -331,7 +328,7 @@ def accept_by_event(tx: Connection, group_id: str, now: datetime) -> None:
         )
         .values(
             state=DeliveryState.ACCEPTED.value,
-            reason="an event came of a mail that was withdrawn",
+            reason="an event came of a mail that was cancelled",
             changed_at=now,
         )
     )
@@ -339,7 +336,7 @@ def accept_by_event(tx: Connection, group_id: str, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class UnknownBatch:
-    """A request that may or may not have been taken, for so many readers."""
+    """A batch that may or may not have been accepted."""
 
     id: str
     rubric: str
@@ -350,7 +347,7 @@ class UnknownBatch:
 
 
 def unknown_batches(tx: Connection) -> list[UnknownBatch]:
-    """Every group in doubt, the oldest first."""
+    """Unknown batches, the oldest first."""
     group = mail_group.c
     query = (
         select(
@@ -366,7 +363,7 @@ def unknown_batches(tx: Connection) -> list[UnknownBatch]:
 def without_unknown_batches(
     tx: Connection, found: Sequence[UnknownDelivery]
 ) -> list[UnknownDelivery]:
-    """Those of the mails in doubt that are in no group in doubt."""
+    """Drop the unknown mails that belong to an unknown batch."""
     in_doubt = set(
         tx.scalars(
             select(delivery.c.id)
@@ -378,7 +375,7 @@ def without_unknown_batches(
 
 
 def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool:
-    """The operator says whether a group in doubt went out; else all of it is sent once more."""
+    """Record the operator's decision on an unknown batch; one not sent is pending again."""
     state = tx.scalar(select(mail_group.c.state).where(mail_group.c.id == group_id))
     if state != MailBatchState.UNKNOWN:
         return False
@@ -396,7 +393,7 @@ def _transition(
     *only_from: MailBatchState,
     **values: str | None,
 ) -> bool:
-    """Compare-and-swap: False where another life has decided already."""
+    """Compare-and-swap: False where another process has decided already."""
     states = [state.value for state in only_from] or _UNDECIDED
     moved = tx.execute(
         update(mail_group)

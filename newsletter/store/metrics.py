@@ -1,4 +1,4 @@
-"""Counts of everything, for whoever asks every few seconds: what can't change is counted once."""
+"""Counts for /metrics. Rows too old to change are counted once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUBSCRIBERS_CACHED = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """Since when the oldest of each waits; None where nothing does."""
+    """Times of the oldest waiting items; None where nothing waits."""
 
     pending: datetime | None
     unknown: datetime | None
@@ -101,7 +101,7 @@ class MetricCounts:
         )
 
     def _count_old_mails(self, tx: Connection, now: datetime) -> None:
-        """Once a day: of old mails only the few in doubt can still change."""
+        """Once a day: of old mails only unknown ones can still change."""
         day = _midnight(now - MAILS_FINAL_AFTER)
         if self._mails_day == day:
             return

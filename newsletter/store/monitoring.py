@@ -1,7 +1,4 @@
-"""What the state of the service is: read for the alerts, every few minutes, so by indexes alone.
-
-What the service spent, over all rubrics.
-"""
+"""State of the service for the alerts, and spending. Runs every few minutes, by indexes alone."""
 
 from __future__ import annotations
 
@@ -31,14 +28,14 @@ WEEK = timedelta(days=7)
 """As long as a digest is still mailed."""
 MONTH = timedelta(days=30)
 SPENT_DAYS = timedelta(days=4)
-"""A budget that was nearly spent on each of these days is one alert, not one a day."""
+"""A budget nearly spent on several of these days is one alert, not one a day."""
 GRACE_PERIOD = timedelta(hours=1)
 DAY = timedelta(days=1)
-"""As long as sign-ups that were held back are told of, after the last of them."""
+"""How long held-back sign-ups raise an alert, after the last of them."""
 
 
 def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
-    """All that the database knows of; what is due of arXiv and of the disk is added above."""
+    """The state that the database knows; the caller adds late announcements and disks."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     complained, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
@@ -69,7 +66,7 @@ def _mails(
     now: datetime,
     within: timedelta | None,
 ) -> tuple[Incident, ...]:
-    """Mails that stood in a state for an hour, by digest."""
+    """Mails in a state for more than an hour, by digest."""
     query = (
         select(digest.c.rubric, digest.c.date, func.count(), func.min(since, type_=since.type))
         .join_from(delivery, digest)
@@ -85,7 +82,7 @@ def _mails(
 
 
 def _is_held_first_mail(now: datetime) -> ColumnElement[bool]:
-    """First mails to new addresses, until their hour: nothing of them has failed."""
+    """Condition: a postponed first mail to a new address; it did not fail."""
     later = func.coalesce(delivery.c.not_before, literal(now, delivery.c.not_before.type)) > now
     return and_(later, delivery.c.failures == 0)
 
@@ -125,13 +122,13 @@ def _replies(tx: Connection) -> tuple[int, datetime | None]:
 
 
 def fetched_at(tx: Connection, day: date) -> dict[str, datetime]:
-    """When each category's batch of that date was there."""
+    """When each category's announcement of a date was fetched."""
     rows = tx.execute(select(fetched.c.category, fetched.c.at).where(fetched.c.date == day))
     return {row.category: row.at for row in rows}
 
 
 def send_preferences(tx: Connection, slug: str) -> list[Subscriber]:
-    """One reader for all who asked for the same hour, in the same zone, on the same days.
+    """One reader for each zone, hour and days that readers chose.
 
     Each stands for the one of them who joined first; names and addresses are left out.
     """
@@ -154,7 +151,7 @@ def send_preferences(tx: Connection, slug: str) -> list[Subscriber]:
 
 
 def count_mails(tx: Connection, day: date) -> tuple[int, int]:
-    """How many mails the digests of that date were planned as, and how many were taken."""
+    """Planned and accepted mails of the digests of a date."""
     planned = delivery.c.state != DeliveryState.SKIPPED
     taken = func.count().filter(delivery.c.state == DeliveryState.ACCEPTED)
     query = select(func.count(), taken).join_from(delivery, digest).where(digest.c.date == day)
@@ -163,7 +160,7 @@ def count_mails(tx: Connection, day: date) -> tuple[int, int]:
 
 
 def accepted_since(tx: Connection, moment: datetime) -> bool:
-    """Whether a mail of a digest made since then was taken."""
+    """Whether a mail of a digest made since then was accepted."""
     made = select(digest.c.id).where(digest.c.at >= moment)
     mine = delivery.c.digest_id.in_(made), delivery.c.state == DeliveryState.ACCEPTED
     return tx.scalar(select(delivery.c.id).where(*mine).limit(1)) is not None

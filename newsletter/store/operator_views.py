@@ -1,7 +1,4 @@
-"""The figures of the last weeks, by rubric and day, for whoever runs the service.
-
-What waits for a person, in short: only as much of it as fits a page.
-"""
+"""The operator's page: figures by rubric and day, and what waits for a decision."""
 
 from __future__ import annotations
 
@@ -99,7 +96,7 @@ def _mails(tx: Connection, chosen: ColumnElement[bool]) -> dict[int, dict[Delive
 
 
 SHOWN_CHARACTERS = 2000
-"""Characters of a mail that are shown: a wish to leave stands at its beginning."""
+"""Characters of a mail that are shown: a request to unsubscribe is at its beginning."""
 
 
 _WAITING = inbound.c.state.in_((InboundState.REVIEW, InboundState.LETTER))
@@ -136,7 +133,7 @@ def count_replies(tx: Connection) -> int:
 
 
 def unreadable(tx: Connection, now: datetime) -> int:
-    """Reports of mail servers of the last month of which nobody can say what they are about."""
+    """Bounce reports of the last month that match no mail."""
     return tx.scalar(select(func.count()).where(_unreadable(now))) or 0
 
 
@@ -152,9 +149,9 @@ def _unreadable(now: datetime) -> ColumnElement[bool]:
     return and_(inbound.c.state == InboundState.UNREADABLE, recent)
 
 
-def reply(tx: Connection, letter_id: str) -> ReviewReply | None:
+def reply(tx: Connection, mail_id: str) -> ReviewReply | None:
     """One that waits, by its whole id."""
-    row = tx.execute(_REPLIES.where(inbound.c.id == letter_id)).one_or_none()
+    row = tx.execute(_REPLIES.where(inbound.c.id == mail_id)).one_or_none()
     return _reply(row) if row else None
 
 
@@ -164,7 +161,7 @@ def _reply(row: Any) -> ReviewReply:  # noqa: ANN401 - a row of _REPLIES
 
 
 def unknown_deliveries(tx: Connection, most: int) -> tuple[int, list[claims.UnknownDelivery]]:
-    """How many mails are in doubt in all, and the oldest of them."""
+    """Number of unknown mails, and the oldest of them."""
     unknown = delivery.c.state == DeliveryState.UNKNOWN.value
     number = tx.scalar(select(func.count()).select_from(delivery).where(unknown)) or 0
     return number, claims.unknown_deliveries(tx, most)

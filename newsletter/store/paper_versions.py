@@ -1,4 +1,4 @@
-"""Later versions of papers that are known, and who was told that one was withdrawn."""
+"""Later versions of stored papers, and which digests reported a withdrawal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def known(tx: Connection, ids: Sequence[str]) -> dict[str, int]:
 
 
 def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], now: datetime) -> int:
-    """Store what is later than all we know of papers that are known; how many versions that were.
+    """Store versions newer than the stored ones; return how many.
 
     `withdrawn` are the ids of those that say so.
     """
@@ -63,7 +63,7 @@ def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], no
 
 
 def unreported_withdrawals(tx: Connection, slug: str) -> list[Withdrawal]:
-    """Papers that this rubric's digests picked, withdrawn since, of which no digest told yet."""
+    """Picked papers of a rubric that were withdrawn and that no digest reported yet."""
     told = exists().where(
         and_(notice.c.rubric == slug, notice.c.paper_id == digest_paper.c.paper_id)
     )
@@ -82,7 +82,7 @@ def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
 
 
 def record_notices(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
-    """Record that this digest tells of these withdrawals."""
+    """Record that this digest reports these withdrawals."""
     rows = [{"rubric": slug, "paper_id": one.paper_id, "digest_id": digest_id} for one in papers]
     insert_new(tx, notice, rows)
 

@@ -1,6 +1,6 @@
 """Papers, their listings by category and date, and which announcements were fetched whole.
 
-A paper keeps the words it was first listed with: the score a reader sees was given to them.
+A paper keeps the text of its first listing: its score was given to that text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIELDS = tuple(field.name for field in fields(Paper))
 
 
 def keep(tx: Connection, papers: Sequence[Paper]) -> None:
-    """Store papers. Of a known one only the categories are renewed: cross-lists come later."""
+    """Store papers. Of stored ones only the categories are updated: cross-lists come later."""
     rows = {found.id: _row(found) for found in papers}
     ids = list(rows)
     for start in range(0, len(ids), CHUNK):
@@ -119,7 +119,7 @@ def _between(category: str, start: datetime, end: datetime) -> ColumnElement[boo
 def uncovered_between(
     tx: Connection, slug: str, categories: Sequence[str], first: date, last: date
 ) -> list[tuple[date, str, Paper]]:
-    """What no digest of the rubric holds, of the dates in between, both included, that have one.
+    """Papers between two dates that have digests of the rubric, but that no digest covers.
 
     Date, category and paper, by date and id.
     """

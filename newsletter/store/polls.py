@@ -1,4 +1,4 @@
-"""What each look at an announcement saw, and how arXiv's own list of it compared."""
+"""Polls of announcements, and their comparison with arXiv's RSS feed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str, Poll]:
-    """The last look at each category of the announcement of `day`, of those until `now`.
+    """The last poll of each category for the announcement of `day`, until `now`.
 
-    One that lies ahead is of a clock that was put back: nobody waits until its time comes again.
+    A poll in the future comes from a clock that was set back, and is ignored.
     """
     columns = look.c.category, *(look.c[name] for name in Poll._fields)
     query = select(*columns).where(look.c.date == day)
@@ -30,7 +30,7 @@ def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str
 
 
 def keep_polls(tx: Connection, day: date, looks: Mapping[str, Poll]) -> None:
-    """Keep the last look at each category. Of two at once the later one stays."""
+    """Store the last poll of each category."""
     keys = ("date", "category")
     _upsert(
         tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)]
@@ -38,13 +38,13 @@ def keep_polls(tx: Connection, day: date, looks: Mapping[str, Poll]) -> None:
 
 
 def polled_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
-    """Whether the announcement of `day` was looked at in all these, and never any of it seen."""
+    """Whether all categories were polled for `day` and no poll found a paper."""
     seen = polls_of(tx, day)
     return set(categories) <= seen.keys() and not any(one.out_at for one in seen.values())
 
 
 def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> None:
-    """Keep the last comparison of a day; what compared nothing does not replace what did."""
+    """Store the last feed check of a day; an empty one does not replace one with counts."""
     if not check.named and tx.execute(_named_check(day)).first():
         return
     apart = [list(one) for one in check.apart]

@@ -1,18 +1,16 @@
-"""How fast arXiv is asked, over all processes and machines: it wishes for one request in three
-seconds (info.arxiv.org/help/api/tou.html).
+"""Rate limits shared by all processes and machines: one row for each kind of request.
 
-Limits that all processes and machines share: one row for each kind of request.
+arXiv asks for at most one request in three seconds (info.arxiv.org/help/api/tou.html).
 
-    due         when the next start is due at the even pace; an idle hour saves nothing up
+    due         when the next start is due at an even rate; idle time is not saved up
     not_before  the provider said "too many": until then nobody starts anything
     slow_rate   the little that the provider has left, spread until `slow_until`
 
 All are Unix times and units per second. Without a limit there is no row until a provider complains.
 
-The clock is the caller's, as everywhere: times of tests pass when they say so. A machine whose
-clock is behind the others' waits longer and never starts too much, for `due` only ever grows by
-what was granted. What lies further ahead than LONGEST_LEAD is no debt but a clock that was put
-back, and is not waited for.
+The caller passes the time. A machine whose clock is behind waits longer and never starts too much,
+because `due` only grows by what was granted. A `due` further ahead than LONGEST_LEAD comes from a
+clock that was set back, and is ignored.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ NAME = "arxiv"
 
 @dataclass(frozen=True, slots=True)
 class SharedRequestQueue:
-    """Turns are `seconds` apart."""
+    """One request every `seconds`."""
 
     store: Store
     clock: Callable[[], datetime]
@@ -59,7 +57,7 @@ class SharedRequestQueue:
 _: type[RequestQueue] = SharedRequestQueue
 
 BURST_SECONDS = 0.1
-"""What may start at once after a rest: so the worst second has hardly more than the limit."""
+"""Burst after an idle time: the worst second hardly exceeds the limit."""
 LONGEST_PAUSE = 300.0
 LONGEST_LEAD = 300.0
 
@@ -117,7 +115,7 @@ def acquire(tx: Connection, name: str, now: datetime, per_second: float | None, 
 def acquire_all(tx: Connection, costs: Sequence[TokenCost], now: datetime) -> float:
     """Take all of `costs` and return 0, or nothing of any and return the seconds to wait.
 
-    What is larger than a burst starts as soon as nothing is owed, and is paid off afterwards.
+    A cost larger than a burst starts as soon as no debt is left, and is paid off afterwards.
     """
     second = now.timestamp()
     dues: dict[str, float] = {}
@@ -141,13 +139,13 @@ def acquire_all(tx: Connection, costs: Sequence[TokenCost], now: datetime) -> fl
 
 
 def reconcile(tx: Connection, cost: TokenCost, used: float) -> None:
-    """It took `used` units and not the `cost.units` that were guessed."""
+    """Correct the estimate: the call used `used` units, not `cost.units`."""
     if cost.per_second and (more := (used - cost.units) / cost.per_second):
         tx.execute(update(pace).where(pace.c.name == cost.name).values(due=pace.c.due + more))
 
 
 def pause(tx: Connection, name: str, now: datetime, seconds: float) -> None:
-    """The provider said "too many": nobody starts anything for so long."""
+    """The provider answered "too many requests": nothing starts for so long."""
     second = now.timestamp()
     row = _locked(tx, name, make=True) or _Row()
     until = second + max(min(seconds, LONGEST_PAUSE), row.pause_left(second))
@@ -155,7 +153,7 @@ def pause(tx: Connection, name: str, now: datetime, seconds: float) -> None:
 
 
 def apply_provider_limit(tx: Connection, name: str, now: datetime, left: RateLimitStatus) -> None:
-    """Spread what the provider has left, where that is little; the newest word counts."""
+    """Slow down to the remaining quota that the provider reports, where it is low."""
     second = now.timestamp()
     until = min(left.reset, second + LONGEST_PAUSE)
     if left.is_low and until > second:
@@ -167,7 +165,7 @@ def apply_provider_limit(tx: Connection, name: str, now: datetime, left: RateLim
 
 
 def wait_time(tx: Connection, name: str, now: datetime, per_second: float | None = None) -> float:
-    """Seconds until one may start; each caller gets a little more, and another little."""
+    """Seconds until one may start, with jitter."""
     found = tx.execute(_ROW.where(pace.c.name == name)).first()
     if found is None:
         return 0.0

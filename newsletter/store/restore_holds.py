@@ -1,8 +1,8 @@
-"""After an older backup was put in place: hold what may have been mailed since it was taken.
+"""After a restore: hold mails that may have been sent since the backup was taken.
 
 The marks of mails that left after the backup are gone with the lost database. What was waiting in
-it, and what is planned anew for readers whose hour came before the restore, may be out already. It
-becomes `unknown`: events of the provider settle what did go out, the operator decides on the rest.
+it, and what is planned again for readers who were due before the restore, may have been sent. It
+becomes `unknown`: provider events prove what was sent, the operator decides on the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 def hold_all(tx: Connection, taken: datetime, now: datetime) -> int:
-    """Hold every mail that the backup shows as not settled. Answers how many."""
+    """Hold every unfinished mail of the backup. Returns how many."""
     database_role.take_over(tx, now)
     fact = DatabaseFact("", taken, now)
     database_role.record_fact(tx, DatabaseFactKind.RESTORED, fact)

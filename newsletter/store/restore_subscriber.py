@@ -1,4 +1,4 @@
-"""The operator's way back for an address that left or bounced."""
+"""Restore a subscriber who left or bounced, by the operator."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def has_left(known: Subscriber | None, reason: Reason | None) -> bool:
 def restore(tx: Connection, email: str, consent: str, now: datetime) -> bool:
     """Mail this address again, with `consent` as its record. False where nothing was changed.
 
-    What forbids it is asked again here: a complaint may have come a moment ago.
+    Checks again what forbids it: a complaint may have come a moment ago.
     """
     known, reason = subscribers.find(tx, email), suppressions.reason_for(tx, email)
     if refusal_reason(known, reason) or not has_left(known, reason):

@@ -1,8 +1,8 @@
-"""How long the rows of single mails and of single scores are kept: the tables that would grow.
+"""Retention of mail rows and scores: how long they are kept.
 
-A digest is mailed for 60 days after it was made, and its rows go after 90: so nobody who lost his
-row can be mailed it again. What still asks for them in between are events, complaints by share
-(30 days) and the operator's page (30 days).
+A digest is mailed for 60 days after it was made, and its rows are deleted after 90: so nobody whose
+row was deleted can be mailed it again. In between, events, the complaint share (30 days) and the
+operator's page (30 days) read them.
 
 What a digest did not pick goes later, by a setting: its scores, that it was covered, and the raw
 answers of the calls. A digest is made once, so its papers are not asked about again. What stays is

@@ -1,6 +1,6 @@
-"""What came back from outside is written down, though the database be away for a while.
+"""Retry writes while the database is unavailable, for results that exist nowhere else.
 
-It is proof that nobody else has: a mail that was taken, an answer that was paid for.
+Such a result is proof of an accepted mail, or a paid answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 300
-"""Seconds, about: less than any lease. After it the row's lease ends, and it is in doubt."""
+"""About so many seconds: less than any lease. Afterwards the lease ends and the row is unknown."""
 MAX_TRIES_AT_SHUTDOWN = 8
-"""Once somebody asks this process to end."""
+"""After this process was asked to stop."""
 PAUSE_SECONDS = 1.0
 
 
@@ -34,9 +34,9 @@ def retry_while_unavailable(
     sleep: Callable[[float], None] = time.sleep,
     failed: Callable[[], None] = lambda: None,
 ) -> T:
-    """Do what writes, again and again while the database is away. Raises StoreError in the end.
+    """Repeat `act` while the database is unavailable. Raises StoreError in the end.
 
-    `failed` is done once, after the first time.
+    `failed` is called once, after the first failure.
     """
     tries = 0
     while True:
@@ -50,10 +50,10 @@ def retry_while_unavailable(
             if tries >= patience or not is_unavailable(error):
                 raise
             if tries == 1:
-                log.warning("%s; what has come back is written down when it answers", error)
+                log.warning("%s; retrying the write until the database is back", error)
         sleep(PAUSE_SECONDS)
 
 
 def is_unavailable(error: StoreError) -> bool:
-    """Whether the database is to blame, and not what was to be written to it."""
+    """Whether the database failed, and not the data to be written."""
     return not isinstance(error.__cause__, (DataError, IntegrityError))

@@ -1,4 +1,4 @@
-"""What is known of papers under a rubric. Written once, never overwritten."""
+"""Scores of papers under a rubric. Written once, never overwritten."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def keep(
 def keep_outcome(
     tx: Connection, account: Account, reading: int, paper_id: str, outcome: Outcome, model: str
 ) -> None:
-    """Remember that asking about this paper again would be in vain."""
+    """Store why a paper gets no score, so that it is not asked about again."""
     _insert(tx, account, reading, paper_id, outcome=outcome, model=model)
 
 
@@ -102,7 +102,7 @@ def training_papers(
         .limit(most)
     ).all()
     met = {row.id for row in rows if row.relevance >= relevance and (row.novelty or 0) >= novelty}
-    # Of long ago only picks are kept (`retention.py`): they would teach that what is old is liked.
+    # Of long ago only picks are kept (`retention.py`): they would bias it towards old ones.
     last = max((place for place, row in enumerate(rows) if row.id not in met), default=len(rows))
     rows = rows[: last + 1]
     return [paper_of(row) for row in reversed(rows)], met & {row.id for row in rows}

@@ -1,9 +1,7 @@
-"""A digest as the JSON text it is stored as, and back.
+"""Full-text search of picked papers: FTS5 on SQLite, text search on PostgreSQL.
 
-Full text of every picked paper: FTS5 on SQLite, text search on PostgreSQL.
-
-The words stand in one plain table. What makes them quick to find is derived from it and made by
-`prepare`, so that a copied database finds everything again after one start.
+The text is in one plain table. `prepare` builds the index from it, so that a copied database is
+searchable after its first start. CODEC converts digests to and from their stored JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who was mailed a link to confirm with and has not used it. Addresses are kept as hashes.
+"""Sign-ups that wait for a confirmation. Addresses are kept as hashes.
 
 An address is mailed again only after a wait that grows with each mail that stays unanswered, and
 never after its owner refused.
@@ -19,7 +19,7 @@ from newsletter.store.tables import delivery, signup, subscriber
 from newsletter.store.upsert import insert
 
 BETWEEN_MAILS = timedelta(hours=1)
-"""Nobody can fill a stranger's mailbox through our form."""
+"""Prevents flooding a stranger's mailbox through the form."""
 BACK_OFF = 4
 """Each further mail to an address waits so many times as long as the one before."""
 LONGEST_WAIT = timedelta(days=30)
@@ -59,7 +59,7 @@ def is_full(tx: Connection, now: datetime, most: int = MAILS_AN_HOUR) -> bool:
 def request(
     tx: Connection, email: str, rubric: str, now: datetime, *, most: int = MAILS_AN_HOUR
 ) -> bool:
-    """Note what an address wishes. True when a mail may be sent to it about that now.
+    """Store a sign-up request. True when a confirmation mail may be sent now.
 
     `most` is how many mails may go to all addresses in an hour.
     """
@@ -76,7 +76,7 @@ def request(
         .on_conflict_do_update(
             index_elements=["email_hash"],
             set_={**row, "mails": signup.c.mails + 1},
-            # Of two that ask in the same moment one is mailed.
+            # Of two concurrent requests one is mailed.
             where=(signup.c.mailed_at <= now - BETWEEN_MAILS) & signup.c.refused_at.is_(None),
         )
         .returning(signup.c.email_hash)
@@ -99,7 +99,7 @@ def pending_request(tx: Connection, email: str) -> SignupRequest | None:
 
 
 def clear(tx: Connection, email: str) -> None:
-    """The wish is fulfilled, or forgotten; so is a refusal."""
+    """Delete the request of an address, and its refusal."""
     tx.execute(delete(signup).where(signup.c.email_hash == fingerprint(email)))
 
 

@@ -1,12 +1,11 @@
-"""Readers whose mail bounces again and again without their address being gone.
+"""Soft bounces: pause readers whose mail bounces repeatedly, and retry weekly.
 
     active --five in a row over fourteen days--> bounced --a week later--> active, for one mail
     bounced --a mail arrived, or a try did not bounce--> active
     bounced --a month of tries--> bounced for good; the sign-up form lets them in again
 
-What follows is decided from all events of an address by their own times
-(`domain/bounce_codes.py`), so that
-their order of arrival does not matter. Nobody is suppressed by it.
+All events of an address decide, by their own times (`domain/bounce_codes.py`), so their order of
+arrival does not matter. Nobody is suppressed by it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ PAGE = 500
 
 
 def apply_soft_bounce(tx: Connection, subscriber_id: str, now: datetime) -> None:
-    """A soft bounce came: end the reader where the row is long enough. A try goes on."""
+    """Apply a soft bounce: the reader becomes `bounced` after enough in a row. A try goes on."""
     row = _bounces_in_a_row(tx, subscriber_id, now)
     this = update(subscriber).where(subscriber.c.id == subscriber_id)
     tx.execute(this.values(soft_bounces=len(row)))
@@ -47,7 +46,7 @@ def apply_soft_bounce(tx: Connection, subscriber_id: str, now: datetime) -> None
 
 
 def apply_delivered(tx: Connection, subscriber_id: str, now: datetime) -> None:
-    """A mail arrived: perhaps the bounces were not in a row after all."""
+    """Apply a delivered mail: it may end a series of bounces."""
     row = _bounces_in_a_row(tx, subscriber_id, now)
     this = update(subscriber).where(subscriber.c.id == subscriber_id)
     tx.execute(this.values(soft_bounces=len(row)))

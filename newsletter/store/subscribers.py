@@ -1,7 +1,4 @@
-"""Many subscribers taken over at once: a few statements for hundreds of rows, not for each.
-
-Who gets mail: one row for each address, whatever its spelling.
-"""
+"""Subscribers: one row for each address, however it is spelled; bulk import; state changes."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from newsletter.domain.subscriber_csv import SubscriberRow
 
 IMPORT_PAGE = 500
-"""Names in one question: SQLite of old took 999, and each further hundred gains little."""
+"""Rows per statement: old SQLite allows 999 parameters, and more gains little."""
 
 
 @dataclass(slots=True)
@@ -153,7 +150,7 @@ def save(tx: Connection, given: Subscriber, now: datetime) -> SubscriberChange:
 def set_preferences(
     tx: Connection, subscriber_id: str, wished: Mapping[str, Any], now: datetime
 ) -> SubscriberChange:
-    """Keep what a reader set: it is theirs from now on, and no file changes it."""
+    """Store preferences that a reader set; later imports do not change them."""
     known = get(tx, subscriber_id)
     if known is None or suppressions.reason_for(tx, known.email):
         return SubscriberChange.SUPPRESSED
@@ -165,7 +162,7 @@ def set_preferences(
 def change(
     tx: Connection, known: Subscriber, wanted: Subscriber, now: datetime
 ) -> SubscriberChange:
-    """Write only what differs: what another process changes meanwhile stays."""
+    """Update only changed columns, so that concurrent changes of others stay."""
     if wanted == known:
         return SubscriberChange.UNCHANGED
     before, after = subscriber_columns(known, now), subscriber_columns(wanted, now)
@@ -226,7 +223,7 @@ def mailable(tx: Connection, rubric: str | None = None) -> Iterator[Subscriber]:
 
 
 def _pages(tx: Connection, query: Select[Any]) -> Iterator[Subscriber]:
-    """Drivers fetch all that a statement answers: so never more than a page of people."""
+    """Page by key: drivers fetch a whole result at once."""
     last = ""
     while True:
         after = query.where(subscriber.c.email_key > last).order_by(subscriber.c.email_key)
@@ -294,7 +291,7 @@ def resume(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
 
 
 def unsubscribe(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
-    """Leave, at once. `way` says how (`one-click`, `reply`, ...). False where already gone."""
+    """Unsubscribe at once. `way` says how (`one-click`, `reply`, ...). False where already gone."""
     return end_subscription(tx, subscriber_id, SubscriberState.UNSUBSCRIBED, way, now)
 
 
@@ -349,9 +346,9 @@ def restore(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool
 
 
 def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
-    """Forget a person: what stays is the hash that keeps the address from being mailed again.
+    """Erase a person: only the hash that prevents further mail stays.
 
-    The address itself waits until the provider was told of it (`suppressions.py`).
+    The address stays in the erasure queue until the provider has erased it (`suppressions.py`).
     """
     known = get(tx, subscriber_id)
     if known is None or not known.email:

@@ -1,6 +1,6 @@
-"""Erasures that the provider is still to be told of: the address stays only until it was.
+"""Suppressions: addresses that must never be mailed again, kept as hashes; and the erasure queue.
 
-Addresses that must never be mailed again. Only their hash is kept, for ever.
+An erased address stays in the queue only until the provider has erased it too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def queue_erasure(tx: Connection, email: str, now: datetime) -> None:
 
 
 def queued_erasures(tx: Connection) -> list[str]:
-    """The next page of them, the oldest first."""
+    """A page of queued erasures, the oldest first."""
     oldest = select(erasure.c.email).order_by(erasure.c.asked_at, erasure.c.email)
     return list(tx.scalars(oldest.limit(PAGE)))
 
@@ -41,12 +41,12 @@ def finish_erasures(tx: Connection, emails: Sequence[str]) -> None:
 
 
 def drop_old_erasures(tx: Connection, now: datetime) -> int:
-    """Forget what the provider has not taken for a month; how many these were."""
+    """Delete erasures that the provider did not accept within a month; return how many."""
     return tx.execute(delete(erasure).where(erasure.c.asked_at < now - ERASURE_KEPT)).rowcount
 
 
 class Reason(StrEnum):
-    """Why an address is never mailed, in rising gravity."""
+    """Why an address is never mailed, in rising severity."""
 
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
@@ -56,13 +56,13 @@ class Reason(StrEnum):
 
 SEVERITY = tuple(Reason)
 BY_CHOICE = (Reason.UNSUBSCRIBED, Reason.ERASED)
-"""What the address's owner asked for, and nobody else can take back."""
+"""Reasons that only the owner of the address can take back."""
 
 
 def suppress(tx: Connection, email: str, reason: Reason, source: str, now: datetime) -> None:
-    """From now on `email` is not mailed. `source` says by what way.
+    """Suppress `email`. `source` says how.
 
-    Of several reasons the gravest stays, in whatever order they come.
+    Of several reasons the most severe stays, in whatever order they come.
     """
     row = {"email_hash": fingerprint(email), "reason": reason, "source": source, "at": now}
     lighter = SEVERITY[: SEVERITY.index(reason)]

@@ -1,11 +1,11 @@
-"""Units of work: what is to be done, named by ids, and what came of it.
+"""Task queue: tasks carry ids only, and store their result.
 
-    open --done by who holds it--> done
-      |----it could not be done--> failed
-      |----its worker is gone----> open      one generation more
-    done, failed --planned again-> open      one generation more, but for what was read
+    open --finished by its worker--> done
+      |----error-------------------> failed
+      |----its worker is dead------> open      next attempt
+    done, failed --planned again---> open      next attempt; a scoring task that is done stays done
 
-A generation is one attempt to place the unit somewhere. Who holds an older one changes nothing.
+Column `gen` is the number of the attempt. A worker with an older attempt can change nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SUBJECT_LENGTH = 64
 PAGE = 500
 """Rows in one statement: far below the number of parameters either database takes."""
 MAX_LOST_WORKERS = 25
-"""So many workers lost over one unit, and it may be the unit that kills them."""
+"""After so many dead workers the task itself may be what kills them."""
 
 
 class TaskKind(StrEnum):
@@ -50,7 +50,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of a morning's work. `ids` are rubrics, or a digest's id and a lane's number.
+    """One task of the daily run. `ids` are rubrics, or a digest's id and a shard's number.
 
     `wanted_by` is when its result is wanted; None means now.
     """
@@ -62,7 +62,7 @@ class Task:
 
     @property
     def subject(self) -> str:
-        """Its name among the units of its kind and day."""
+        """Unique name among the tasks of its kind and day."""
         name = "/".join(self.ids)
         return name if len(name) <= SUBJECT_LENGTH else sha256(name.encode()).hexdigest()
 
@@ -72,9 +72,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a unit came to: the trouble in words, or none, and how many mails it sent.
+    """Result of a task: the error, or none, and how many mails it sent.
 
-    The digest it made is passed on only where the unit ran in this process.
+    The digest is passed on only where the task ran in this process.
     """
 
     trouble: str = ""
@@ -85,16 +85,16 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskAttempt:
-    """A generation of a unit."""
+    """One attempt of a task, by its number."""
 
     id: str
-    gen: int
+    attempt: int
     kind: TaskKind
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTask:
-    """A unit that has not ended. `owner` is empty until a worker has taken it."""
+    """A task that is not finished. `owner` is empty until a worker claims it."""
 
     placed: TaskAttempt
     owner: str
@@ -105,10 +105,10 @@ class OpenTask:
 def plan(
     tx: Connection, wanted: Sequence[Task], now: datetime
 ) -> tuple[list[str], list[TaskAttempt]]:
-    """Have the units open: their ids, in order, and the generations that nobody has placed yet.
+    """Open tasks: return their ids, in order, and the attempts to enqueue.
 
-    One that is open already stays as it is: somebody placed it before. So does a reading that is
-    done: what it left unread is read where each rubric's digest is made.
+    An open task stays as it is: it was enqueued before. So does a scoring task that is done: what
+    it left unscored is scored where each rubric's digest is made.
     """
     ids, fresh = [], []
     for one in wanted:
@@ -140,11 +140,11 @@ def plan(
     return ids, fresh
 
 
-def claim(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> Task | None:
-    """The unit, now `owner`'s; None where it has ended, or is another's, or was placed anew."""
+def claim(tx: Connection, task_id: str, attempt: int, owner: str, now: datetime) -> Task | None:
+    """Claim a task for `owner`; None where it is finished, claimed, or on a later attempt."""
     row = tx.execute(
         update(units)
-        .where(*_claimed_by(unit_id, gen, ""))
+        .where(*_claimed_by(task_id, attempt, ""))
         .values(owner=owner, touched=now)
         .returning(units.c.kind, units.c.date, units.c.ids, units.c.wanted_by)
     ).one_or_none()
@@ -152,16 +152,16 @@ def claim(tx: Connection, unit_id: str, gen: int, owner: str, now: datetime) -> 
 
 
 def finish(
-    tx: Connection, unit_id: str, gen: int, owner: str, ending: TaskResult, now: datetime
+    tx: Connection, task_id: str, attempt: int, owner: str, result: TaskResult, now: datetime
 ) -> bool:
-    """Write what the unit came to. False where it is `owner`'s no more: then it says nothing."""
+    """Store the result of a task. False where `owner` no longer holds it: nothing is stored."""
     done = tx.execute(
         update(units)
-        .where(*_claimed_by(unit_id, gen, owner))
+        .where(*_claimed_by(task_id, attempt, owner))
         .values(
-            state=TaskState.FAILED if ending.trouble else TaskState.DONE,
-            reason=ending.trouble,
-            sent=units.c.sent + ending.sent,
+            state=TaskState.FAILED if result.trouble else TaskState.DONE,
+            reason=result.trouble,
+            sent=units.c.sent + result.sent,
             owner="",
             touched=now,
         )
@@ -170,25 +170,25 @@ def finish(
 
 
 def retry(
-    tx: Connection, unit_id: str, gen: int, now: datetime, *, lost: bool = False
+    tx: Connection, task_id: str, attempt: int, now: datetime, *, lost: bool = False
 ) -> TaskAttempt | None:
-    """Open one generation more; None where somebody has already, or it has ended.
+    """Start the next attempt; None where another process did, or the task is finished.
 
-    With `lost` its worker died over it; after too many of those it fails instead.
+    `lost`: its worker died. After too many dead workers the task fails instead.
     """
     row = tx.execute(
         update(units)
-        .where(units.c.id == unit_id, units.c.gen == gen, units.c.state == TaskState.OPEN)
-        .values(gen=gen + 1, owner="", touched=now, tries=units.c.tries + int(lost))
+        .where(units.c.id == task_id, units.c.gen == attempt, units.c.state == TaskState.OPEN)
+        .values(gen=attempt + 1, owner="", touched=now, tries=units.c.tries + int(lost))
         .returning(units.c.kind, units.c.tries)
     ).one_or_none()
     if row is None:
         return None
     if row.tries >= MAX_LOST_WORKERS:
-        trouble = f"{row.tries} workers died over it; their logs may say of what"
-        finish(tx, unit_id, gen + 1, "", TaskResult(trouble), now)
+        trouble = f"{row.tries} workers died while running it; their logs may say why"
+        finish(tx, task_id, attempt + 1, "", TaskResult(trouble), now)
         return None
-    return TaskAttempt(unit_id, gen + 1, TaskKind(row.kind))
+    return TaskAttempt(task_id, attempt + 1, TaskKind(row.kind))
 
 
 def open_tasks(tx: Connection) -> list[OpenTask]:
@@ -204,7 +204,7 @@ def open_tasks(tx: Connection) -> list[OpenTask]:
 
 
 def results(tx: Connection, ids: Collection[str]) -> dict[str, TaskResult]:
-    """What those of the units came to that have ended."""
+    """Results of the finished tasks among `ids`."""
     found: dict[str, TaskResult] = {}
     wanted = list(ids)
     for start in range(0, len(wanted), PAGE):
@@ -216,13 +216,13 @@ def results(tx: Connection, ids: Collection[str]) -> dict[str, TaskResult]:
 
 
 def count(tx: Connection) -> Mapping[TaskState, int]:
-    """How many units are in which state."""
+    """Count tasks by state."""
     query = select(units.c.state, func.count()).group_by(units.c.state)
     return {TaskState(state): number for state, number in tx.execute(query)}
 
 
 def delete_finished(tx: Connection, before: datetime) -> int:
-    """Delete the ended ones that nobody has touched since."""
+    """Delete finished tasks not updated since `before`."""
     old = (units.c.state != TaskState.OPEN) & (units.c.touched < before)
     return tx.execute(delete(units).where(old)).rowcount
 
@@ -233,10 +233,10 @@ def _may_open(kind: TaskKind) -> ColumnElement[bool]:
     return units.c.state != TaskState.OPEN
 
 
-def _claimed_by(unit_id: str, gen: int, owner: str) -> list[ColumnElement[bool]]:
+def _claimed_by(task_id: str, attempt: int, owner: str) -> list[ColumnElement[bool]]:
     return [
-        units.c.id == unit_id,
-        units.c.gen == gen,
+        units.c.id == task_id,
+        units.c.gen == attempt,
         units.c.owner == owner,
         units.c.state == TaskState.OPEN,
     ]

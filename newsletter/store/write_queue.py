@@ -1,7 +1,7 @@
-"""The processes that write to one SQLite file wait for one another in a line.
+"""Queue for the write lock of an SQLite file, over all processes.
 
-SQLite alone lets whoever asks at the right moment have the write lock: a process that writes page
-after page would take it again before another one, which asks ten times a second, sees it free.
+SQLite gives the write lock to whoever asks at the right moment: a process that writes page after
+page would get it again before another one, which polls ten times a second, sees it free.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ POLL_SECONDS = 0.005
 
 @contextmanager
 def next_writer(path: str, patience: float) -> Iterator[None]:
-    """Be the one process that asks for the write lock of the file at `path`.
+    """Be the only process that asks for the write lock of the file at `path`.
 
-    Left as soon as the lock is there, so that one process writes and one is next. Raises OSError,
+    Left as soon as it has the lock: one process writes and one is next. Raises OSError,
     of which TimeoutError is one.
     """
     place = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -30,7 +30,7 @@ def next_writer(path: str, patience: float) -> Iterator[None]:
         end = time.monotonic() + patience
         while not _locked(place):
             if time.monotonic() > end:
-                message = f"others were before us for {patience:g} seconds"
+                message = f"other processes were writing for {patience:g} seconds"
                 raise TimeoutError(message)
             time.sleep(POLL_SECONDS)
         yield

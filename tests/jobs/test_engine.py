@@ -175,7 +175,7 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
         # Somebody else's unit, whose machine was lost, and one that DBOS has forgotten.
         with shared.begin() as tx:
             _, lost = tasks.plan(tx, mails(2), now() - timedelta(seconds=5))
-            assert tasks.claim(tx, lost[0].id, lost[0].gen, "gone/1/a/w9", now())
+            assert tasks.claim(tx, lost[0].id, lost[0].attempt, "gone/1/a/w9", now())
         until(lambda: states(shared) == {"done": 19, "failed": 1})
         stop.set()
         with shared.begin() as tx:

@@ -83,7 +83,7 @@ def test_names_of_units_fit_their_column_and_tell_them_apart():
 
 def test_planning_twice_opens_once(store):
     ids, fresh = planned(store, MAIL, Task(TaskKind.MAIL, DAY, ("7", "1")))
-    assert [(one.id, one.gen) for one in fresh] == [(ids[0], 1), (ids[1], 1)]
+    assert [(one.id, one.attempt) for one in fresh] == [(ids[0], 1), (ids[1], 1)]
     again, later = planned(store, MAIL)
     assert (again, later) == (ids[:1], [])
 
@@ -100,7 +100,7 @@ def test_what_has_ended_is_opened_anew_one_generation_later(store):
     assert ended(store, ids[0], 1, trouble="no key", sent=3)
     assert ending(store, ids[0]) == TaskResult("no key", 3)
     _, fresh = planned(store, MAIL)
-    assert [one.gen for one in fresh] == [2]
+    assert [one.attempt for one in fresh] == [2]
     assert ending(store, ids[0]) is None
 
 
@@ -110,7 +110,7 @@ def test_what_was_read_is_not_read_again_but_what_failed_is(store):
     took(store, ids[0], 1)
     ended(store, ids[0], 1, trouble="no key")
     _, fresh = planned(store, wanted)
-    assert [one.gen for one in fresh] == [2]
+    assert [one.attempt for one in fresh] == [2]
     took(store, ids[0], 2)
     ended(store, ids[0], 2)
     assert planned(store, wanted) == (ids, [])

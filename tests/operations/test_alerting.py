@@ -832,7 +832,7 @@ def test_several_things_are_one_mail(service: Service):
     review(service)
     service.pay("stars", DOLLAR)
     [mail] = service.round()
-    assert mail.subject == "[arXiv digest] 2 things need a hand"
+    assert mail.subject == "[arXiv digest] 2 alerts"
     assert "newsletter replies list" in mail.text
     assert "newsletter run --dry-run" in mail.text
 

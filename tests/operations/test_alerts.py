@@ -78,10 +78,10 @@ def test_one_section_for_each_cause_in_the_order_of_the_kinds() -> None:
     assert failed.about == "stars, machines"
     assert failed.commands == ("newsletter doctor", "newsletter status")
     assert failed.since == "2026-11-11 08:00 UTC"
-    assert headline([failed, disk]) == "2 things need a hand"
+    assert headline([failed, disk]) == "2 alerts"
     assert headline([failed]) == "Scoring failed: stars, machines"
     assert headline(grouped([opened(alert(""))])) == "Scoring failed"
-    assert headline([]) == "0 things need a hand"
+    assert headline([]) == "0 alerts"
 
 
 @pytest.mark.parametrize(("many", "more"), [(MAX_SUBJECTS, ""), (MAX_SUBJECTS + 2, " and 2 more")])

@@ -184,7 +184,7 @@ MAILS: dict[str, dict[str, Any]] = {
         "unsubscribe_url": READER.unsubscribe_url,
     },
     "alert": {
-        "headline": "2 things need a hand",
+        "headline": "2 alerts",
         "sections": [
             (
                 "Scoring failed",
