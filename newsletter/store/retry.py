@@ -46,8 +46,8 @@ def retry_while_unavailable(
             tries += 1
             if tries == 1:
                 failed()
-            patience = MAX_TRIES_AT_SHUTDOWN if stop() else MAX_TRIES
-            if tries >= patience or not is_unavailable(error):
+            limit = MAX_TRIES_AT_SHUTDOWN if stop() else MAX_TRIES
+            if tries >= limit or not is_unavailable(error):
                 raise
             if tries == 1:
                 log.warning("%s; retrying the write until the database is back", error)

@@ -19,28 +19,28 @@ POLL_SECONDS = 0.005
 
 
 @contextmanager
-def next_writer(path: str, patience: float) -> Iterator[None]:
+def next_writer(path: str, timeout: float) -> Iterator[None]:
     """Be the only process that asks for the write lock of the file at `path`.
 
     Left as soon as it has the lock: one process writes and one is next. Raises OSError,
     of which TimeoutError is one.
     """
-    place = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        end = time.monotonic() + patience
-        while not _locked(place):
+        end = time.monotonic() + timeout
+        while not _locked(descriptor):
             if time.monotonic() > end:
-                message = f"other processes were writing for {patience:g} seconds"
+                message = f"other processes were writing for {timeout:g} seconds"
                 raise TimeoutError(message)
             time.sleep(POLL_SECONDS)
         yield
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
-def _locked(place: int) -> bool:
+def _locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -31,16 +31,16 @@ def judged(*looks, **more):
     return assess(look, Observation(papers, **more), PUBLIC, now)
 
 
-def test_one_look_proves_nothing():
+def test_one_poll_is_not_enough():
     assert judged((5, 400)) is None
 
 
-def test_two_looks_that_agree_do_if_they_are_apart():
+def test_two_equal_polls_complete_if_far_enough_apart():
     assert judged((5, 400), (14, 400)) is None
     assert judged((5, 400), (15, 400)) is CompletedBy.LOOKS
 
 
-def test_who_comes_hours_later_for_the_first_time_believes_one_look():
+def test_a_first_poll_hours_later_is_enough():
     assert judged((179, 400)) is None
     assert judged((180, 400)) is CompletedBy.ONCE
     assert judged((5, 0), (180, 400)) is None
@@ -74,7 +74,7 @@ def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
     assert judged((5, 360), (125, 360), named=400, waiting=40) is CompletedBy.LOOKS
 
 
-def test_nobody_waits_for_a_few_of_many():
+def test_a_small_share_of_missing_papers_is_not_waited_for():
     assert judged((5, 380), named=400, waiting=20) is None
     assert judged((5, 380), (15, 380), named=400, waiting=20) is CompletedBy.LOOKS
     assert judged((5, 379), (15, 379), named=400, waiting=21) is None
@@ -120,7 +120,7 @@ def test_what_is_far_fewer_than_usual(papers, past, low):
     assert is_low(papers, past) is low
 
 
-def test_a_day_later_one_look_is_believed():
+def test_one_poll_is_enough_after_a_day():
     assert judged((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
     assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is CompletedBy.DAY
     assert judged((24 * 60, 0)) is CompletedBy.PATIENCE
@@ -142,7 +142,7 @@ def test_a_batch_of_which_some_is_there_is_asked_for_every_ten_minutes():
 
 
 @pytest.mark.parametrize(("papers", "since"), [(3, 5), (4, 15)])
-def test_a_look_remembers_since_when_nothing_changed(papers, since):
+def test_a_poll_keeps_since_when_the_count_is_unchanged(papers, since):
     first = next_poll(None, 3, PUBLIC + 5 * MINUTE, out=False)
     second = next_poll(first, papers, PUBLIC + 15 * MINUTE, out=True)
     assert second == Poll(

@@ -194,7 +194,7 @@ def test_a_folder_that_is_missing_is_made_for_its_owner_alone(live, tmp_path):
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_a_place_that_can_hold_no_backup_is_named(live, tmp_path):
+def test_an_unwritable_backup_path_is_named_in_the_error(live, tmp_path):
     (tmp_path / "backups").write_text("a file, no folder")
     with pytest.raises(StoreError, match=r"cannot write the backup .*monday\.backup"):
         backup.save(live, tmp_path / "backups" / "monday.backup", TAKEN)

@@ -64,7 +64,7 @@ def recorded(town: Town, outcome: SendOutcome, now: datetime = LATER) -> int:
         return claims.record(tx, [outcome], now)
 
 
-def test_a_claim_takes_as_many_as_it_may_and_says_who_by_whom_and_when(town: Town) -> None:
+def test_a_claim_is_limited_and_records_owner_mailer_and_lease(town: Town) -> None:
     mine = claimed(town, limit=2, now=START + INSTANT)
     assert [one.id for one in mine] == [row.id for row in rows(town)[:2]]
     assert [one.subscriber.email for one in mine] == [row.email for row in rows(town)[:2]]

@@ -75,7 +75,7 @@ def elsewhere(tmp_path):
         yield stack.enter_context(fresh_schema(POSTGRES)) if POSTGRES else file
 
 
-def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhere, tmp_path):
+def test_a_daily_run_continues_in_the_copy(world, fake, elsewhere, tmp_path):
     with begun(world, fake) as run:
         busy = world.newsletter("db", "copy", "--to", elsewhere)
         stopped(run, fake)
@@ -96,7 +96,7 @@ def test_a_morning_goes_on_in_the_database_it_was_copied_to(world, fake, elsewhe
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
 
 
-def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
+def test_a_backup_taken_during_a_run_mails_nobody_twice(world, fake):
     with begun(world, fake) as run:
         saved = world.newsletter("db", "backup", "saved.db")
         assert saved.status == 0, saved.err
@@ -120,7 +120,7 @@ def test_a_backup_of_a_run_that_went_on_doubles_nobody(world, fake):
     assert states(world.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
 
 
-def test_the_rest_of_a_morning_completes_from_a_backup_of_its_middle(world, fake):
+def test_a_daily_run_completes_from_a_backup_of_its_middle(world, fake):
     with begun(world, fake) as run:
         stopped(run, fake)
     sent = len(fake.addresses)

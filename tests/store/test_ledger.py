@@ -94,7 +94,7 @@ def test_papers_in_flight_elsewhere_are_left_alone(kept: Store) -> None:
     assert caught.value.taken == {paper(2).id}
 
 
-def test_a_dead_life_is_buried_a_living_one_is_not(kept: Store) -> None:
+def test_calls_of_dead_processes_are_lost_those_of_live_ones_are_not(kept: Store) -> None:
     host = process.process_id().split("/")[0]
     reserve(kept, call(1, paper(1)), 100, owner=f"{host}/4194303/dead")
     reserve(kept, call(2, paper(2)), 100, owner="another-host/1/alive")

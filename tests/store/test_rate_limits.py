@@ -97,7 +97,7 @@ def test_without_a_limit_there_is_no_row_and_no_wait(store: Store):
 
 
 @pytest.mark.parametrize("limit", [1.8, 30.0])
-def test_who_rests_as_long_as_told_loses_no_turn(store: Store, limit: float):
+def test_waiting_the_returned_wait_time_keeps_the_full_rate(store: Store, limit: float):
     """A rest of a length of one's own misses the moment, and halves a slow pace."""
     clock = Clock()
     started = clock.now()

@@ -152,7 +152,7 @@ def test_a_day_without_its_digest_is_never_forgotten_nor_paid_twice(store):
         assert (len(again.scores), len(fake.requests)) == (4, asked)
 
 
-def test_an_answer_that_nobody_parsed_is_kept(store):
+def test_an_unparsed_answer_is_kept(store):
     with FakeAnthropic(scoring.honest) as fake:
         read_day(store, fake, picked=4)
     with store.begin() as tx:

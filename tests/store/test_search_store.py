@@ -71,7 +71,7 @@ def found(store, query, rubrics=("models",), **page):
         ("*", set()),
     ],
 )
-def test_words_are_found(store, query, expected):
+def test_search_terms_find_papers(store, query, expected):
     freeze(store)
     assert set(found(store, query)) == expected
 

@@ -203,11 +203,11 @@ def test_another_process_is_next_however_fast_one_writes_on(tmp_path):
     assert len(pages) < 10
 
 
-def test_a_turn_that_never_comes_is_said_in_one_line(tmp_path):
+def test_a_write_lock_that_is_never_free_times_out_with_one_line(tmp_path):
     path = str(tmp_path / "n.db.turn")
     with (
         write_queue.next_writer(path, 1),
-        pytest.raises(TimeoutError, match="before us"),
+        pytest.raises(TimeoutError, match="other processes"),
         write_queue.next_writer(path, 0.01),
     ):
         pass
@@ -252,7 +252,7 @@ def test_no_other_process_takes_the_log_of_writes_from_a_living_one(tmp_path):
     held.close()
 
 
-def test_nothing_is_written_beside_a_file_that_was_put_in_its_place(held):
+def test_nothing_is_written_when_the_file_was_replaced(held):
     shutil.copy(held.file, held.file.with_name("backup.db"))
     held.file.with_name("backup.db").replace(held.file)
     with pytest.raises(StoreError, match="was replaced by another one"), held.begin():
