@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Rubric
-from newsletter.inbound.processor import take, work_off
+from newsletter.inbound.processor import process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import Store
 from newsletter.store.tables import event, subscriber, suppression
@@ -72,8 +72,8 @@ def judge(folder: Path = CORPUS) -> list[Verdict]:
         for number, (name, row) in enumerate(rows.items()):
             raw = plant((folder / name).read_bytes(), f"<{row.id}@{SENDER.domain}>")
             # Each to an address of its own: some of the collected mails have one Message-ID.
-            take(store, raw, "", [f"postmaster{number}@{SENDER.domain}"], START)
-        work_off(post, START)
+            store_mail(store, raw, "", [f"postmaster{number}@{SENDER.domain}"], START)
+        process_new(post, START)
         found = [_verdict(store, name, rows[name], expected[name]["expected"]) for name in names]
         store.close()
     return found

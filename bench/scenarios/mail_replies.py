@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.inbound.intents import Wish
-from newsletter.inbound.mime import read
-from newsletter.inbound.reply_parser import ReplyKind, understand
+from newsletter.inbound.intents import Intent
+from newsletter.inbound.mime import parse_mail
+from newsletter.inbound.reply_parser import ReplyKind, parse_reply
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
 
@@ -131,9 +131,9 @@ def measure(layouts: Iterable[Layout], every: int = 1) -> Measured:
 
 
 def outcome_of(layout: Layout, said: str) -> str:
-    reply = understand(read(layout.mail(said)), "ann@example.com", OURS)
-    if reply.kind is ReplyKind.WISH:
-        return "done" if reply.wish is Wish.UNSUBSCRIBE else str(reply.wish)
+    reply = parse_reply(parse_mail(layout.mail(said)), "ann@example.com", OURS)
+    if reply.kind is ReplyKind.COMMAND:
+        return "done" if reply.intent is Intent.UNSUBSCRIBE else str(reply.intent)
     return str(reply.kind)
 
 

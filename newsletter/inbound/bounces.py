@@ -1,19 +1,15 @@
-"""Reports of mail servers that come by mail: they count as the provider's events do, once each.
+"""Delivery reports (RFC 3464) and feedback reports (RFC 5965) received by mail.
 
-Anybody can write one. How much it does depends on what proves that it is about a mail of ours:
+Each counts once, like an event of the provider. Anybody can write one, so its effect depends on
+what proves that it is about a mail of ours:
 
     it came to the bounce address of that mail          all that it says
     a token or the Message-ID of one of our mails       no more than leaving: it can be undone
     the address of a reader                             a soft bounce, never a complaint
     nothing                                             nothing; it is counted, and shown
 
-Whoever gets a digest that was forwarded as an attachment has its tokens and its Message-ID.
-
-What a mail says that comes back: a delivery report (RFC 3464) or a feedback report (RFC 5965).
-
-Anybody can write such a mail. What proves that it is about a mail of ours is what stood in that
-and nobody else knows: the id of the delivery in its Message-ID, the reader's token in its headers.
-An address alone proves nothing (pure).
+A digest forwarded as an attachment carries its tokens and its Message-ID with it: that is why
+those prove less than the bounce address. `parse_report` is pure.
 """
 
 from __future__ import annotations
@@ -47,7 +43,7 @@ if TYPE_CHECKING:
     from newsletter.inbound.mime import ParsedMail
     from newsletter.store.inbound import InboundMail
 
-SAME_REPORT = timedelta(hours=1)
+DUPLICATE_WINDOW = timedelta(hours=1)
 """Two reports without an id, this near to each other, are taken for one."""
 COMPLAINTS = frozenset({"abuse", "fraud"})
 OPT_OUTS = frozenset({"opt-out", "opt-out-list"})
@@ -56,7 +52,7 @@ RECEIPT = "disposition-notification"
 
 
 class Proof(NamedTuple):
-    """Whose mail a report is about.
+    """Whose mail a report is recipient.
 
     `by_mail`: who wrote it has seen that mail. `by_bounce_address`: it came to where the servers
     that carried that mail send their reports.
@@ -75,90 +71,90 @@ def is_report(mail: ParsedMail, found: InboundMail, links: Links) -> bool:
     if mail.report_type == RECEIPT:
         return False
     to_bounces = token is not None and token[0] is Purpose.BOUNCE
-    return to_bounces or has_feedback(found.raw) or is_by_a_server(found.raw)
+    return to_bounces or has_feedback_report(found.raw) or is_from_mail_server(found.raw)
 
 
-def take(
+def record_report(
     tx: Connection, links: Links, found: InboundMail, mail: ParsedMail, now: datetime
 ) -> InboundState:
-    """Take a delivery or feedback report as news of the mail that it is about."""
-    told = read(found.raw)
-    proof = _proof(tx, links, found, told)
+    """Take a delivery or feedback report as news of the mail that it is recipient."""
+    report = parse_report(found.raw)
+    proof = _find_proof(tx, links, found, report)
     if proof.test or mail.report_type == RECEIPT:
         return InboundState.DONE
-    if told.feedback is not None:
-        return _feedback(tx, told, proof, found, now)
-    by_a_server = mail.report_type or is_by_a_server(found.raw)
-    if is_absence_note(mail) and not by_a_server:
+    if report.feedback is not None:
+        return _record_feedback(tx, report, proof, found, now)
+    from_server = mail.report_type or is_from_mail_server(found.raw)
+    if is_absence_note(mail) and not from_server:
         return InboundState.DONE
-    if not told.recipients:
+    if not report.recipients:
         return InboundState.UNREADABLE
     if not proof.email:
         return InboundState.UNREADABLE
-    about = told.about(proof.email)
-    if news := _bounce(about, proof):
-        _tell(tx, news, proof, f"{about.status} {about.diagnostic}".strip(), found, now)
+    recipient = report.recipient_for(proof.email)
+    if kind := _event_kind(recipient, proof):
+        _record(tx, kind, proof, f"{recipient.status} {recipient.diagnostic}".strip(), found, now)
     return InboundState.DONE
 
 
-def _proof(tx: Connection, links: Links, found: InboundMail, told: Returned) -> Proof:
+def _find_proof(tx: Connection, links: Links, found: InboundMail, report: ParsedReport) -> Proof:
     came_to = links.read_address(found.envelope_to)
     if came_to and came_to[0] is Purpose.BOUNCE:
         email = events.recipient(tx, came_to[1])
         known = bool(email)
         return Proof(email, came_to[1] if known else "", by_mail=known, by_bounce_address=known)
-    sent_to = events.recipient(tx, told.delivery_id)
-    token = links.read_address(told.token_address) or came_to
+    sent_to = events.recipient(tx, report.delivery_id)
+    token = links.read_address(report.token_address) or came_to
     if token and token[1] == TEST_READER:
         return Proof(test=True)
     if token and (person := subscribers.get(tx, token[1])) and person.email:
         same = sent_to == person.email
-        return Proof(person.email, told.delivery_id if same else "", by_mail=True)
+        return Proof(person.email, report.delivery_id if same else "", by_mail=True)
     if sent_to:
-        return Proof(sent_to, told.delivery_id, by_mail=True)
-    named = [one.original or one.address for one in told.recipients]
+        return Proof(sent_to, report.delivery_id, by_mail=True)
+    named = [one.original or one.address for one in report.recipients]
     readers = (subscribers.find(tx, one) for one in named if one)
     return Proof(next((one.email for one in readers if one), ""))
 
 
-def _feedback(
-    tx: Connection, told: Returned, proof: Proof, found: InboundMail, now: datetime
+def _record_feedback(
+    tx: Connection, report: ParsedReport, proof: Proof, found: InboundMail, now: datetime
 ) -> InboundState:
     """A complaint, a wish to leave, or neither (RFC 5965 and RFC 6430 name the types)."""
-    complaint = told.feedback in COMPLAINTS
-    if told.feedback and not complaint and told.feedback not in OPT_OUTS:
+    complaint = report.feedback in COMPLAINTS
+    if report.feedback and not complaint and report.feedback not in OPT_OUTS:
         return InboundState.DONE
-    if not told.feedback or not proof.by_mail:
+    if not report.feedback or not proof.by_mail:
         return InboundState.LETTER
-    news = EventKind.COMPLAINT if complaint and proof.by_bounce_address else EventKind.UNSUBSCRIBE
-    _tell(tx, news, proof, f"feedback report: {told.feedback}", found, now)
+    kind = EventKind.COMPLAINT if complaint and proof.by_bounce_address else EventKind.UNSUBSCRIBE
+    _record(tx, kind, proof, f"feedback report: {report.feedback}", found, now)
     return InboundState.DONE
 
 
-def _bounce(about: Recipient, proof: Proof) -> EventKind | None:
+def _event_kind(recipient: ReportedRecipient, proof: Proof) -> EventKind | None:
     """By hearsay no bounce is hard, or anybody could end a subscription."""
-    if about.action == "failed":
-        if not (about.is_gone and proof.by_mail):
+    if recipient.action == "failed":
+        if not (recipient.is_gone and proof.by_mail):
             return EventKind.SOFT_BOUNCE
         return EventKind.HARD_BOUNCE if proof.by_bounce_address else EventKind.REPORTED_BOUNCE
-    if about.action == "delayed":
+    if recipient.action == "delayed":
         return EventKind.DEFERRED
-    return EventKind.PROCESSED if about.action and proof.by_mail else None
+    return EventKind.PROCESSED if recipient.action and proof.by_mail else None
 
 
-def _tell(
-    tx: Connection, news: EventKind, proof: Proof, reason: str, found: InboundMail, now: datetime
+def _record(
+    tx: Connection, kind: EventKind, proof: Proof, reason: str, found: InboundMail, now: datetime
 ) -> None:
-    event = Event(news, proof.email, found.received_at, proof.delivery_id, reason=reason)
-    events.apply_once(tx, event, now, SAME_REPORT)
+    event = Event(kind, proof.email, found.received_at, proof.delivery_id, reason=reason)
+    events.apply_once(tx, event, now, DUPLICATE_WINDOW)
 
 
-READ = 256 * 1024
-TEXT = 16 * 1024
+MAX_BYTES = 256 * 1024
+MAX_TEXT = 16 * 1024
 """Of what a server wrote above the mail that it returns."""
-MOST_PARTS = 60
-MOST_CODES = 5
-PATTERNS_READ = 64 * 1024
+MAX_PARTS = 60
+MAX_CODES = 5
+MAX_PATTERN_BYTES = 64 * 1024
 OUR_ID = re.compile(r"(?im)^[> \t]*message-id:\s*<([0-9a-f]{32})@")
 OUR_TOKEN = re.compile(r"(?i)\b(?:reply|unsub)[+=-][a-z2-7]{48}@")
 FOLDED = re.compile(r"\r?\n[ \t]+")
@@ -187,7 +183,7 @@ ACTIONS = {"5": "failed", "4": "delayed", "2": "delivered"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
+class ReportedRecipient:
     """What became of one recipient: `action` is RFC 3464's (failed, delayed, delivered, ...)."""
 
     address: str = ""
@@ -205,7 +201,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ParsedReport:
     """`delivery_id` and `token_address` are proof of whose mail it was; recipients are hearsay.
 
     `feedback` is the Feedback-Type, and None where it is no feedback report.
@@ -213,22 +209,22 @@ class Returned:
 
     delivery_id: str = ""
     token_address: str = ""
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[ReportedRecipient, ...] = ()
     feedback: str | None = None
-    complained: str = ""
+    complainant: str = ""
     """Whom a feedback report names."""
 
     @property
     def is_report(self) -> bool:
         return self.feedback is not None or bool(self.recipients)
 
-    def about(self, email: str = "") -> Recipient:
+    def recipient_for(self, email: str = "") -> ReportedRecipient:
         """What is said of a reader: of several recipients the one named so, else the least grave.
 
         An alias may lead to several mailboxes: it is gone only where all of them are.
         """
         named = [one for one in self.recipients if email and one.is_of(email)]
-        known = named or self.recipients or [Recipient()]
+        known = named or self.recipients or [ReportedRecipient()]
         return min(known, key=lambda one: (_GRAVITY.get(one.action, 0), one.is_gone))
 
 
@@ -236,7 +232,7 @@ _GRAVITY = {"delayed": 1, "failed": 2}
 
 
 @dataclass(slots=True)
-class _Text:
+class _ReportText:
     """The readable text of a report, and of the mail that it returns."""
 
     fields: str = ""
@@ -245,25 +241,25 @@ class _Text:
     quoted: list[str] = field(default_factory=list)
 
 
-def read(raw: bytes) -> Returned:
+def parse_report(raw: bytes) -> ParsedReport:
     """Never raises, whatever the bytes."""
-    raw = raw[:READ]
+    raw = raw[:MAX_BYTES]
     text = _text(raw)
     everything = FOLDED.sub(" ", "\n".join([raw.decode("latin-1"), *text.quoted]))
     found, token = OUR_ID.search(everything), OUR_TOKEN.search(everything)
     feedback = None if text.feedback is None else dict(_fields(text.feedback))
     recipients = [] if feedback is not None else _recipients(raw, text)
-    return Returned(
+    return ParsedReport(
         delivery_id=found[1].lower() if found else "",
         token_address=token[0] if token else "",
         recipients=tuple(recipients),
         feedback=None if feedback is None else _word(feedback.get("feedback-type", "")),
-        complained=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
+        complainant=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
     )
 
 
-def _text(raw: bytes) -> _Text:
-    text = _Text()
+def _text(raw: bytes) -> _ReportText:
+    text = _ReportText()
     for kind, said in _leaves(raw):
         if kind == FEEDBACK:
             text.feedback = said
@@ -272,15 +268,15 @@ def _text(raw: bytes) -> _Text:
         elif kind in QUOTED:
             text.quoted.append(said)
         else:
-            end = RETURNED_MAIL.search(said[:TEXT])
-            text.said += f"{said[: end.start() if end else TEXT]}\n\n"
-    text.said = text.said[:TEXT]
+            end = RETURNED_MAIL.search(said[:MAX_TEXT])
+            text.said += f"{said[: end.start() if end else MAX_TEXT]}\n\n"
+    text.said = text.said[:MAX_TEXT]
     return text
 
 
 def _leaves(raw: bytes) -> Iterator[tuple[str, str]]:
     """Type and text of each readable part. The mail that is returned is one of them, whole."""
-    if raw.lower().count(b"boundary") > MOST_PARTS:
+    if raw.lower().count(b"boundary") > MAX_PARTS:
         yield "text/plain", raw.decode("latin-1")
         return
     # Else the parser would open what is returned, and leave encoded fields as they are.
@@ -304,7 +300,7 @@ def _decoded(part: Message) -> str:
         return said.decode("latin-1")
 
 
-def _recipients(raw: bytes, text: _Text) -> list[Recipient]:
+def _recipients(raw: bytes, text: _ReportText) -> list[ReportedRecipient]:
     """By the fields of RFC 3464, wherever they stand; else by the patterns of flufl.bounce."""
     for said in (text.fields, text.said):
         groups = [dict(_fields(group)) for group in BLANK_LINE.split(said)]
@@ -327,11 +323,11 @@ def _is_recipient(fields: dict[str, str]) -> bool:
     )
 
 
-def _recipient(fields: dict[str, str], said: str) -> Recipient:
+def _recipient(fields: dict[str, str], said: str) -> ReportedRecipient:
     status, address = fields.get("status", ""), _address(fields.get("final-recipient", ""))
     lines = (line.strip() for line in said.splitlines() if address and address in line)
     lines = (line for line in lines if not FIELD.match(line))
-    return Recipient(
+    return ReportedRecipient(
         address=address,
         original=_address(fields.get("original-recipient", "")),
         action=_word(fields.get("action", "")) or ACTIONS.get((status or _code(fields))[:1], ""),
@@ -345,28 +341,28 @@ def _code(fields: dict[str, str]) -> str:
     return next((one.code for one in enhanced_codes(fields.get("diagnostic-code", ""))), "")
 
 
-def _by_wording(raw: bytes, said: str) -> Iterator[Recipient]:
+def _by_wording(raw: bytes, said: str) -> Iterator[ReportedRecipient]:
     """A report without fields: who failed by the patterns of flufl.bounce, why by its codes."""
     coded = [line.strip() for line in said.splitlines() if any(enhanced_codes(line))]
-    status = " ".join(code for code, _ in islice(enhanced_codes("\n".join(coded)), MOST_CODES))
+    status = " ".join(code for code, _ in islice(enhanced_codes("\n".join(coded)), MAX_CODES))
     diagnostic = (" ".join(coded) or " ".join(said.split()))[:DIAGNOSTIC_LENGTH]
     temporary, permanent = _failures(raw)
-    if not (temporary or permanent or is_by_a_server(raw)):
+    if not (temporary or permanent or is_from_mail_server(raw)):
         return  # Readers and their machines write of codes, too.
     if status and all(code[0] == "2" for code in status.split()):
-        yield Recipient(action="delivered", status=status, diagnostic=diagnostic)
+        yield ReportedRecipient(action="delivered", status=status, diagnostic=diagnostic)
         return
     for address in sorted(temporary | permanent) or [""]:
         action = "delayed" if address in temporary - permanent else "failed"
-        yield Recipient(address, action=action, status=status, diagnostic=diagnostic)
+        yield ReportedRecipient(address, action=action, status=status, diagnostic=diagnostic)
 
 
-def has_feedback(raw: bytes) -> bool:
+def has_feedback_report(raw: bytes) -> bool:
     """Whether a feedback report is a part of it, of whatever type the whole is."""
-    return FEEDBACK_PART.search(raw[:READ]) is not None
+    return FEEDBACK_PART.search(raw[:MAX_BYTES]) is not None
 
 
-def is_by_a_server(raw: bytes) -> bool:
+def is_from_mail_server(raw: bytes) -> bool:
     """Whether its From names a mail server."""
     found = FROM.search(HEAD_END.split(raw, maxsplit=1)[0])
     return found is not None and MAIL_SERVER.search(found[1].decode("latin-1")) is not None
@@ -374,14 +370,14 @@ def is_by_a_server(raw: bytes) -> bool:
 
 def _failures(raw: bytes) -> tuple[set[str], set[str]]:
     """The addresses that failed for now, and for good, by the patterns of flufl.bounce."""
-    if raw.lower().count(b"boundary") > MOST_PARTS:
+    if raw.lower().count(b"boundary") > MAX_PARTS:
         return set(), set()
     from flufl.bounce import all_failures
 
     # It logs what its patterns do not fit, with a traceback.
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
     try:
-        found = all_failures(BytesParser(policy=compat32).parsebytes(raw[:PATTERNS_READ]))
+        found = all_failures(BytesParser(policy=compat32).parsebytes(raw[:MAX_PATTERN_BYTES]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return set(), set()
     temporary, permanent = ({one.decode("latin-1") for one in some} for some in found)

@@ -1,15 +1,12 @@
-"""Whether a sentence asks to be let go, by the words of `inbound/vocabulary.py` (pure).
+"""Recognize commands (unsubscribe, pause, resume, erase, help) in many languages (pure).
 
-A sentence is looked at as the kinds of its words. It asks when every word is known, and
+Unsubscribe is recognized by the kinds of a sentence's words (`inbound/vocabulary.py`). A sentence
+asks to unsubscribe when every word is known, and
     it names the deed once and denies nothing       please remove me from the list
     or it denies that mail is wanted, and no deed   I do not want to receive your mails any more
-So who denies the deed does not ask, nor who says that no mail comes.
+So a denied action is no command, nor is a complaint that no mail arrives.
 
-What readers write when they want something, in many languages.
-
-Whether somebody asks to leave is found word by word (`inbound/intents.py`). For the other wishes a
-phrase is
-compared whole, after `plain` made both sides alike: no accents, no punctuation, no politeness.
+The other commands are whole phrases, compared after `plain` removed accents and punctuation.
 """
 
 from __future__ import annotations
@@ -45,7 +42,7 @@ class IntentWord(IntFlag):
     SMALL = auto()
 
 
-DEED = IntentWord.LEAVE | IntentWord.OUT
+ACTION = IntentWord.LEAVE | IntentWord.OUT
 
 
 class Lexicon(NamedTuple):
@@ -55,22 +52,22 @@ class Lexicon(NamedTuple):
     spaced: bool
 
 
-def asks_to_leave(said: str, *, question: bool = False) -> bool:
-    """Whether `said` (made bare) is nothing but a wish to leave, in one of the languages.
+def asks_to_unsubscribe(said: str, *, question: bool = False) -> bool:
+    """Whether `said` (made bare) is nothing but a request to unsubscribe, in one of the languages.
 
     A `question` is one only as politeness has it: could you remove me?
     """
     # Who says it twice means it: unsubscribe, unsubscribe.
-    words = [word for word, _ in groupby(_spelt(word) for word in said.split())]
+    words = [word for word, _ in groupby(_correct_spelling(word) for word in said.split())]
     return any(
         _asks(kinds) and (not question or IntentWord.ASK in kinds)
         for lexicon in _lexicons()
-        for kinds in _readings("".join(_shaped(words, spaced=lexicon.spaced)), lexicon)
+        for kinds in _readings("".join(_joined(words, spaced=lexicon.spaced)), lexicon)
     )
 
 
 def _asks(kinds: IntentWord) -> bool:
-    if kinds & DEED:
+    if kinds & ACTION:
         named = IntentWord.LEAVE in kinds or bool(kinds & (IntentWord.ME | IntentWord.LISTED))
         return named and IntentWord.NO not in kinds
     if IntentWord.NO not in kinds or (IntentWord.GET in kinds and IntentWord.WANT not in kinds):
@@ -97,24 +94,24 @@ def _readings(text: str, lexicon: Lexicon) -> set[IntentWord]:
             if text.startswith(word, at):
                 # The deed is named once: to stop an unsubscribing is something else.
                 begun.setdefault(at + len(word), set()).update(
-                    so_far | kind for so_far in here if not (so_far & DEED and kind & DEED)
+                    so_far | kind for so_far in here if not (so_far & ACTION and kind & ACTION)
                 )
         if not begun:
             break
     return begun.get(len(text), set())
 
 
-def _shaped(words: list[str], *, spaced: bool) -> list[str]:
+def _joined(words: list[str], *, spaced: bool) -> list[str]:
     return [f"{word} " for word in words] if spaced else words
 
 
-def _spelt(word: str) -> str:
+def _correct_spelling(word: str) -> str:
     """The word meant, where a letter of the most frequent one is missing, doubled or swapped."""
-    return MISSPELT if word in _slips() else word
+    return MISSPELT if word in _misspellings() else word
 
 
 @cache
-def _slips() -> frozenset[str]:
+def _misspellings() -> frozenset[str]:
     right = MISSPELT
     places = range(2, len(right))
     missing = {right[:at] + right[at + 1 :] for at in places}
@@ -125,25 +122,27 @@ def _slips() -> frozenset[str]:
 
 @cache
 def _lexicons() -> tuple[Lexicon, ...]:
-    return tuple(_lexicon(tongue) for tongue in (*LATIN, *EASTERN, *MORE))
+    return tuple(_lexicon(vocabulary) for vocabulary in (*LATIN, *EASTERN, *MORE))
 
 
-def _lexicon(tongue: Vocabulary) -> Lexicon:
+def _lexicon(vocabulary: Vocabulary) -> Lexicon:
     kinds: dict[str, IntentWord] = {}
     for kind in IntentWord:
-        for word in getattr(tongue, str(kind.name).lower()).split():
-            shaped = "".join(_shaped(plain(word.replace("_", " ")).split(), spaced=tongue.spaced))
+        for word in getattr(vocabulary, str(kind.name).lower()).split():
+            shaped = "".join(
+                _joined(plain(word.replace("_", " ")).split(), spaced=vocabulary.spaced)
+            )
             kinds[shaped] = kinds.get(shaped, IntentWord(0)) | kind
     by_start: dict[str, tuple[tuple[str, IntentWord], ...]] = {}
     for word, kind in kinds.items():
         by_start[word[0]] = (*by_start.get(word[0], ()), (word, kind))
-    return Lexicon(by_start, tongue.spaced)
+    return Lexicon(by_start, vocabulary.spaced)
 
 
 LONGEST = 200
 
 
-class Wish(StrEnum):
+class Intent(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     PAUSE = "pause"
     RESUME = "resume"
@@ -167,9 +166,9 @@ def _word(word: str) -> str:
     return f"(?:(?:{choice}) )?" if word.startswith("(") else f"(?:{choice}) "
 
 
-COMMANDS: dict[Wish, re.Pattern[str]] = {
-    Wish.UNSUBSCRIBE: _pattern("remove"),
-    Wish.PAUSE: _pattern(
+COMMANDS: dict[Intent, re.Pattern[str]] = {
+    Intent.UNSUBSCRIBE: _pattern("remove"),
+    Intent.PAUSE: _pattern(
         "pause/hold/suspend (me/my/the/this) (subscription/newsletter/digest/emails/mail)",
         "pausieren/pause/unterbrechen (machen)",
         "pauzeren/pauzeer",
@@ -181,7 +180,7 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "пауза/приостановить/приостановите",
         "暂停/暫停/暂停订阅/暫停訂閱/一時停止/配信一時停止/일시중지/일시_중지/일시정지",
     ),
-    Wish.RESUME: _pattern(
+    Intent.RESUME: _pattern(
         "resume/unpause/continue/restart (my/the/this) (subscription/newsletter/digest/emails)",
         "resubscribe/subscribe (me)",
         "fortsetzen/wieder_anmelden/weiter",
@@ -193,7 +192,7 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "возобновить/продолжить/возобновите",
         "恢复/恢復/恢复订阅/恢復訂閱/重新订阅/再開/配信再開/재개/다시_시작",
     ),
-    Wish.ERASE: _pattern(
+    Intent.ERASE: _pattern(
         "(i/we) (want/would_like/ask/request) (you) (to) delete/erase/remove (all) (of) my"
         " (personal) data/information/details",
         "delete/erase everything (you) (know/have/store) (about/of) (me)",
@@ -210,7 +209,7 @@ COMMANDS: dict[Wish, re.Pattern[str]] = {
         "vymažte/smažte moje (osobní) údaje",
         "удалите мои (персональные) данные",
     ),
-    Wish.HELP: _pattern(
+    Intent.HELP: _pattern(
         "help (me)",
         "info/commands/options/settings/preferences",
         "hilfe/einstellungen",
@@ -253,17 +252,17 @@ DENIAL = re.compile(
 )
 
 
-def wish_of(line: str) -> Wish | None:
+def parse_intent(line: str) -> Intent | None:
     """What a line asks for, when it is a command and nothing more."""
     if len(line) > LONGEST:
         return None
     said = strip_pleasantries(line)
-    if asks_to_leave(said):
-        return Wish.UNSUBSCRIBE
-    found = (wish for wish, pattern in COMMANDS.items() if pattern.fullmatch(f"{said} "))
+    if asks_to_unsubscribe(said):
+        return Intent.UNSUBSCRIBE
+    found = (intent for intent, pattern in COMMANDS.items() if pattern.fullmatch(f"{said} "))
     return next(found, None)
 
 
-def may_be_asked(line: str) -> bool:
-    """Whether a line is a wish though it ends in a question mark: could you remove me?"""
-    return len(line) <= LONGEST and asks_to_leave(strip_pleasantries(line), question=True)
+def is_polite_request(line: str) -> bool:
+    """Whether a line is a command though it ends in a question mark: could you remove me?"""
+    return len(line) <= LONGEST and asks_to_unsubscribe(strip_pleasantries(line), question=True)

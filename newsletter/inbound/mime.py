@@ -38,8 +38,8 @@ REST_IS_QUOTED = {
     *("divRplyFwdMsg", "appendonsend", "OLK_SRC_BODY_SECTION"),
     "mail-editor-reference-message-container",
 }
-BREAKS = {"br", "p", "div", "tr", "li", "h1", "h2", "h3", "table", "blockquote", "pre", "hr"}
-UNSEEN = {"style", "script", "head", "title"}
+LINE_BREAKS = {"br", "p", "div", "tr", "li", "h1", "h2", "h3", "table", "blockquote", "pre", "hr"}
+HIDDEN = {"style", "script", "head", "title"}
 QUOTE_NAMES = {"messageReplySection", "quote"}
 QUOTE_LINE = "\n>\n"
 
@@ -60,9 +60,9 @@ class ParsedMail:
         return self.headers.get(name, "")
 
 
-def read(raw: bytes) -> ParsedMail:
+def parse_mail(raw: bytes) -> ParsedMail:
     """Never raises, whatever the bytes."""
-    head, body = _halves(raw)
+    head, body = _split_head(raw)
     message = _head(head)
     headers: dict[str, str] = {}
     for name, value in message.items():
@@ -94,29 +94,29 @@ def html_to_text(html: str) -> str:
         root = lxml_html.fromstring(html[:PART_BYTES].encode(errors="replace"), parser=parser)
     except (etree.LxmlError, ValueError):
         return ""
-    return _visible(root)
+    return _visible_text(root)
 
 
-def _visible(root: Any) -> str:  # noqa: ANN401 - lxml has no types
+def _visible_text(root: Any) -> str:  # noqa: ANN401 - lxml has no types
     from lxml import etree
 
-    said: list[str] = []
-    hiding: list[Any] = []
+    text_parts: list[str] = []
+    hidden_by: list[Any] = []
     for event, element in etree.iterwalk(root, events=("start", "end")):
         if event == "start":
             quoted = _is_quote(element)
-            if quoted and not hiding:
-                said.append(QUOTE_LINE)
+            if quoted and not hidden_by:
+                text_parts.append(QUOTE_LINE)
             if element.get("id") in REST_IS_QUOTED:
                 break
-            if quoted or element.tag in UNSEEN:
-                hiding.append(element)
+            if quoted or element.tag in HIDDEN:
+                hidden_by.append(element)
         else:
-            _close(element, hiding)
+            _close(element, hidden_by)
         text = element.text if event == "start" else element.tail
-        if not hiding:
-            said.append(("\n" if element.tag in BREAKS else "") + (text or ""))
-    return re.sub(r"[ \t\xa0]+", " ", "".join(said))
+        if not hidden_by:
+            text_parts.append(("\n" if element.tag in LINE_BREAKS else "") + (text or ""))
+    return re.sub(r"[ \t\xa0]+", " ", "".join(text_parts))
 
 
 def _is_quote(element: Any) -> bool:  # noqa: ANN401 - lxml has no types
@@ -127,21 +127,21 @@ def _is_quote(element: Any) -> bool:  # noqa: ANN401 - lxml has no types
     return any(name in QUOTES for name in (element.get("class") or "").split())
 
 
-def _close(element: Any, hiding: list[Any]) -> None:  # noqa: ANN401 - lxml has no types
-    if hiding and hiding[-1] is element:
-        hiding.pop()
-        if _ends_quotation(element, hiding):
-            hiding.clear()
+def _close(element: Any, hidden_by: list[Any]) -> None:  # noqa: ANN401 - lxml has no types
+    if hidden_by and hidden_by[-1] is element:
+        hidden_by.pop()
+        if _ends_quotation(element, hidden_by):
+            hidden_by.clear()
 
 
-def _ends_quotation(element: Any, hiding: list[Any]) -> bool:  # noqa: ANN401 - lxml has no types
+def _ends_quotation(element: Any, hidden_by: list[Any]) -> bool:  # noqa: ANN401 - lxml has no types
     """Whether with `element` ends what its container quotes."""
-    if element.tag != "blockquote" or hiding != [element.getparent()]:
+    if element.tag != "blockquote" or hidden_by != [element.getparent()]:
         return False
-    return any(name in CONTAINERS for name in (hiding[0].get("class") or "").split())
+    return any(name in CONTAINERS for name in (hidden_by[0].get("class") or "").split())
 
 
-def _halves(raw: bytes) -> tuple[bytes, bytes]:
+def _split_head(raw: bytes) -> tuple[bytes, bytes]:
     """Head and body: parted by the first empty line."""
     found = re.search(rb"\r?\n\r?\n", raw[: HEAD_BYTES * 4])
     if raw[:1] in {b"\n", b"\r"}:
@@ -170,7 +170,7 @@ def _texts(message: Message, body: bytes, depth: int, budget: list[int]) -> list
         for piece in pieces:
             if piece.startswith(b"--") or budget[0] < 0:
                 break
-            head, inner = _halves(piece.lstrip(b" \t").removeprefix(b"\r").removeprefix(b"\n"))
+            head, inner = _split_head(piece.lstrip(b" \t").removeprefix(b"\r").removeprefix(b"\n"))
             found += _texts(_head(head), inner, depth + 1, budget)
         return found
     return [(kind, _content(message, body))] if kind in {"text/plain", "text/html"} else []
@@ -181,7 +181,7 @@ def _content(message: Message, body: bytes) -> str:
     encoding = str(message.get("Content-Transfer-Encoding") or "").strip().lower()
     if encoding == "base64":
         letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-        raw = binascii.a2b_base64(letters[: len(letters) // 4 * 4] + _rest(letters))
+        raw = binascii.a2b_base64(letters[: len(letters) // 4 * 4] + _last_group(letters))
     elif encoding == "quoted-printable":
         raw = binascii.a2b_qp(raw)
     charset = str(message.get_param("charset") or "utf-8").strip("\"' ")
@@ -189,16 +189,16 @@ def _content(message: Message, body: bytes) -> str:
         charset = "utf-8"
     if charset.lower() in {"gb2312", "gbk"}:
         charset = "gb18030"
-    return _guessed(raw, charset)
+    return _decode_charset(raw, charset)
 
 
-def _rest(letters: bytes) -> bytes:
+def _last_group(letters: bytes) -> bytes:
     """The last, unfinished group of base64 letters, filled up."""
     left = len(letters) % 4
     return letters[len(letters) - left :] + b"=" * (4 - left) if left > 1 else b""
 
 
-def _guessed(raw: bytes, charset: str) -> str:
+def _decode_charset(raw: bytes, charset: str) -> str:
     try:
         return raw.decode(charset)
     except LookupError:

@@ -1,9 +1,10 @@
-"""What a writer added to the mail that they answer, in any language and mail program (pure).
+"""Extract the new text of a reply, without quotation and signature, in any language (pure).
 
 A reply is cut at its quoted lines into runs of unquoted ones. Each run ends where a mail program
 introduces the original or a signature begins: at an attribution ("On Tuesday ... wrote:"), a block
 of mail headers, a rule, `-- `. What stands above the first quoted line counts; where nothing does,
-what stands below. No line is looked at beyond `LONGEST`, and no attribution beyond `WRAPPED` lines.
+what stands below. Only `MAX_LINE_LENGTH` characters of a line are read, and only `MAX_WRAPPED`
+lines of an attribution.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from newsletter.inbound.intents import DENIAL, STEMS, wish_of
+from newsletter.inbound.intents import DENIAL, STEMS, parse_intent
 from newsletter.inbound.normalize import is_pleasantry, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_LINES = 10_000
-MOST_NEW = 1000
+MAX_LINES = 10_000
+MAX_SCANNED = 1000
 """Lines that are asked whether the original begins at them."""
-LONGEST = 1000
+MAX_LINE_LENGTH = 1000
 """Characters of one line that are looked at."""
-FIRST, LAST = 60, 20
+HEAD_LINES, TAIL_LINES = 60, 20
 """Lines of new text that are kept from its beginning and from its end."""
-MOST_TEXT = 8 * 1024
+MAX_TEXT = 8 * 1024
 FEWEST_HEADERS = 3
-WRAPPED = 3
+MAX_WRAPPED = 3
 """Lines over which a mail program breaks an attribution."""
 
 INVISIBLE = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
@@ -67,7 +68,7 @@ FOOTNOTES = tuple(
 writes one of them, of confidential papers perhaps, hardly writes the other in the same paragraph.
 """
 NAMED_FROM = re.compile(r"\d|<|@")
-MOST_NAMED = 10
+MAX_NAME_WORDS = 10
 """Words of an attribution before its first digit or address."""
 SHORTEST_DENIAL = 3
 """Letters: shorter ones are days of the week, as in `ne 23. 9. 2025`."""
@@ -88,9 +89,9 @@ class NewText:
     others: tuple[str, ...] = ()
 
 
-def find(text: str, ours: Sequence[str]) -> NewText:
-    """The new text of a reply. `ours` are our addresses and hosts."""
-    ours = [one if "@" in one else f"@{one}" for one in ours if one]
+def extract_new_text(text: str, our_addresses: Sequence[str]) -> NewText:
+    """The new text of a reply. `our_addresses` are our addresses and hosts."""
+    our_addresses = [one if "@" in one else f"@{one}" for one in our_addresses if one]
     lines = [line.strip().strip(INVISIBLE).strip() for line in _lines(text)]
     runs = [
         (quoted, list(run)) for quoted, run in groupby(lines, lambda one: bool(QUOTED.match(one)))
@@ -100,13 +101,13 @@ def find(text: str, ours: Sequence[str]) -> NewText:
         for number, (quoted, run) in enumerate(runs)
         if not quoted
     ]
-    parts = [_until_original(run, ours) for run in unquoted]
+    parts = [_until_original(run, our_addresses) for run in unquoted]
     starts_unquoted = bool(runs) and not runs[0][0]
     above, below = (parts[0], parts[1:]) if starts_unquoted and parts else ([], parts)
-    if says_something(above):
+    if has_content(above):
         return NewText(_bounded(above), _bounded(_answer_below(below)))
     new = [*above, *(line for part in below for line in part if line)]
-    if says_something(new):
+    if has_content(new):
         return NewText(_bounded(new))
     return NewText((), _bounded([line for run in unquoted for line in run if line]))
 
@@ -118,16 +119,16 @@ def _answer_below(parts: list[list[str]]) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     lines = text.splitlines()
-    if len(lines) > MOST_LINES:
-        lines = lines[: MOST_LINES // 2] + lines[-MOST_LINES // 2 :]
-    return [line if len(line) <= LONGEST else line[:LONGEST] for line in lines]
+    if len(lines) > MAX_LINES:
+        lines = lines[: MAX_LINES // 2] + lines[-MAX_LINES // 2 :]
+    return [line if len(line) <= MAX_LINE_LENGTH else line[:MAX_LINE_LENGTH] for line in lines]
 
 
 def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
     """Both ends of what is long."""
-    if len(lines) > FIRST + LAST:
-        lines = [*lines[:FIRST], *lines[-LAST:]]
-    kept, room = [], MOST_TEXT
+    if len(lines) > HEAD_LINES + TAIL_LINES:
+        lines = [*lines[:HEAD_LINES], *lines[-TAIL_LINES:]]
+    kept, room = [], MAX_TEXT
     for line in lines:
         kept.append(line[:room])
         room -= len(line)
@@ -136,11 +137,11 @@ def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def says_something(lines: Sequence[str]) -> bool:
+def has_content(lines: Sequence[str]) -> bool:
     return any(line and not is_pleasantry(line) for line in lines)
 
 
-def without_footnotes(lines: Sequence[str]) -> list[str]:
+def strip_footnotes(lines: Sequence[str]) -> list[str]:
     """Without the paragraphs that a company or a mail program adds to every mail."""
     kept: list[str] = []
     for blank, paragraph in groupby(lines, lambda one: not one):
@@ -154,11 +155,11 @@ def _is_footnote(said: str) -> bool:
     return any(about.search(said) and also.search(said) for about, also in FOOTNOTES)
 
 
-def written(lines: Sequence[str]) -> list[str]:
+def own_lines(lines: Sequence[str]) -> list[str]:
     """The lines that a reader wrote: without courtesy, footnotes, dates, and names of phones."""
     return [
         line
-        for line in without_footnotes(lines)
+        for line in strip_footnotes(lines)
         if not (is_pleasantry(line) or _is_dated(line) or _names_device(line))
     ]
 
@@ -172,15 +173,15 @@ def _names_device(line: str) -> bool:
     return len(line.split()) <= LONGEST_DEVICE and bool(DEVICE.search(plain(line)))
 
 
-def _until_original(lines: list[str], ours: Sequence[str]) -> list[str]:
+def _until_original(lines: list[str], our_addresses: Sequence[str]) -> list[str]:
     """A run of unquoted lines up to where the original, or a signature, begins."""
-    for number in range(min(len(lines), MOST_NEW)):
-        if starts_original(lines[number : number + 2 * WRAPPED], ours):
+    for number in range(min(len(lines), MAX_SCANNED)):
+        if starts_original(lines[number : number + 2 * MAX_WRAPPED], our_addresses):
             return lines[:number]
     return lines
 
 
-def starts_original(lines: Sequence[str], ours: Sequence[str]) -> bool:
+def starts_original(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
     """Whether the original begins at the first of `lines`, or a signature, so that no more is new.
 
     An attribution is told by what it has in every language: a colon at its end, and our address, or
@@ -191,18 +192,20 @@ def starts_original(lines: Sequence[str], ours: Sequence[str]) -> bool:
         return False
     if RULE.fullmatch(first) or SIGNATURE.fullmatch(first):
         return True
-    if FROM.match(first) and _names(" ".join(lines[:2]), ours):
+    if FROM.match(first) and _mentions(" ".join(lines[:2]), our_addresses):
         return True
-    if _is_header_block(lines, ours):
+    if _is_header_block(lines, our_addresses):
         return True
-    return _is_attribution(lines[:WRAPPED], ours)
+    return _is_attribution(lines[:MAX_WRAPPED], our_addresses)
 
 
-def _is_attribution(lines: Sequence[str], ours: Sequence[str]) -> bool:
-    return _attributes(lines, ours) and _may_begin_attribution(lines, ours)
+def _is_attribution(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
+    return _looks_like_attribution(lines, our_addresses) and _may_begin_attribution(
+        lines, our_addresses
+    )
 
 
-def _attributes(lines: Sequence[str], ours: Sequence[str]) -> bool:
+def _looks_like_attribution(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
     joined = ""
     for line in lines:
         if not line:
@@ -212,33 +215,35 @@ def _attributes(lines: Sequence[str], ours: Sequence[str]) -> bool:
             dated = bool(DAY.search(joined))
             timed = bool(HOUR.search(joined))
             addressed = bool(ADDRESS.search(joined))
-            return _names(joined, ours) or (dated and (timed or addressed))
+            return _mentions(joined, our_addresses) or (dated and (timed or addressed))
     # Some introduce the original without a colon, or go on with it on the same line.
     one = lines[0]
     return bool(DAY.search(one) and ADDRESS.search(one))
 
 
-def _may_begin_attribution(lines: Sequence[str], ours: Sequence[str]) -> bool:
+def _may_begin_attribution(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
     """A reader's line right above an attribution is no part of it."""
     line = lines[0]
     told = any(character.isdigit() for character in line) or ADDRESS.search(line)
     broken = len(lines) > 1 and lines[1].startswith("<")
-    begins = told or broken or COLON.search(line[-20:]) or _names(line, ours)
-    return bool(begins) and not _is_readers(line)
+    begins = told or broken or COLON.search(line[-20:]) or _mentions(line, our_addresses)
+    return bool(begins) and not _is_written_by_reader(line)
 
 
-def _is_header_block(lines: Sequence[str], ours: Sequence[str]) -> bool:
-    """Three labelled lines, of which one has an address or ours, and one a day; or four of them."""
+def _is_header_block(lines: Sequence[str], our_addresses: Sequence[str]) -> bool:
+    """Three labelled lines, of which one has an address and one a date; or four."""
     labelled = [line for line in lines if LABELLED.match(line)]
     two = [line for line in lines[:2] if LABELLED.match(line)]
-    if len(two) == 2 and _names(" ".join(two), ours):  # noqa: PLR2004
+    if len(two) == 2 and _mentions(" ".join(two), our_addresses):  # noqa: PLR2004
         return True
     if len(labelled) < FEWEST_HEADERS or labelled[0] is not lines[0]:
         return False
     joined = " ".join(labelled)
     whose = any(FROM.match(line) for line in labelled) or ADDRESS.search(joined)
     known = (
-        whose or _names(joined, ours) or (len(labelled) > FEWEST_HEADERS and HOUR.search(joined))
+        whose
+        or _mentions(joined, our_addresses)
+        or (len(labelled) > FEWEST_HEADERS and HOUR.search(joined))
     )
     return bool(known and DAY.search(joined))
 
@@ -252,39 +257,39 @@ def _without_attribution(lines: list[str]) -> list[str]:
     end = len(lines)
     while end and not lines[end - 1]:
         end -= 1
-    if not end or not COLON.search(lines[end - 1][-20:]) or _is_readers(lines[end - 1]):
+    if not end or not COLON.search(lines[end - 1][-20:]) or _is_written_by_reader(lines[end - 1]):
         return lines
     start = end - 1
-    while _goes_on_above(lines, start, end):
+    while _continues_above(lines, start, end):
         start -= 1
     return lines[:start]
 
 
-def _goes_on_above(lines: Sequence[str], start: int, end: int) -> bool:
-    if start == 0 or end - start >= WRAPPED or not lines[start - 1]:
+def _continues_above(lines: Sequence[str], start: int, end: int) -> bool:
+    if start == 0 or end - start >= MAX_WRAPPED or not lines[start - 1]:
         return False
     above = lines[start - 1]
     ends_sentence = above.endswith((".", "!", "?")) and not above[-2:-1].isdigit()
-    if ends_sentence or _is_readers(above):
+    if ends_sentence or _is_written_by_reader(above):
         return False
     told = " ".join(lines[start:end])
     return not DAY.search(told) or lines[start].startswith("<") or bool(ADDRESS.search(above))
 
 
-def _is_readers(line: str) -> bool:
+def _is_written_by_reader(line: str) -> bool:
     """Whether a line that might introduce a quotation says what a reader says.
 
     What they wrote may run into the attribution: so much that it is no name, or a denial.
     """
     begins = plain(NAMED_FROM.split(line, maxsplit=1)[0])
     denials = DENIAL.findall(begins)
-    if len(begins.split()) > MOST_NAMED or any(len(one) >= SHORTEST_DENIAL for one in denials):
+    if len(begins.split()) > MAX_NAME_WORDS or any(len(one) >= SHORTEST_DENIAL for one in denials):
         return True
     if DAY.search(line) or ADDRESS.search(line):
         return False
-    return wish_of(line) is not None or is_pleasantry(line) or bool(STEMS.search(plain(line)))
+    return parse_intent(line) is not None or is_pleasantry(line) or bool(STEMS.search(plain(line)))
 
 
-def _names(text: str, ours: Sequence[str]) -> bool:
+def _mentions(text: str, our_addresses: Sequence[str]) -> bool:
     lowered = text.lower()
-    return any(one.lower() in lowered for one in ours)
+    return any(one.lower() in lowered for one in our_addresses)

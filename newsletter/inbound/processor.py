@@ -1,8 +1,8 @@
-"""Mail that came in is worked off: wishes are done, doubts go to a person, answers are few.
+"""Process inbound mail: execute commands, queue unclear mail for review, send few answers.
 
-A token in the address it was sent to proves whose mail it is, whatever its From says: readers have
-aliases and forward their mail. Without one, a From that DKIM or SPF vouches for will do; else the
-subscriber is mailed a link, and nothing is done yet.
+A token in the recipient address proves whose subscription a mail is about, whatever its From
+says: readers have aliases and forward their mail. Without a token, the From address must be
+aligned with DKIM or SPF. Otherwise the subscriber is mailed a link and nothing is changed yet.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.errors import run_guarded
 from newsletter.inbound import bounces
-from newsletter.inbound.intents import Wish
-from newsletter.inbound.mime import ParsedMail, read
-from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, understand
+from newsletter.inbound.intents import Intent
+from newsletter.inbound.mime import ParsedMail, parse_mail
+from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, parse_reply
 from newsletter.mailers import SendError
 from newsletter.store import StoreError, events, inbound, retry, subscribers, suppressions
 from newsletter.store.inbound import InboundMail, InboundState
@@ -41,37 +41,37 @@ log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"[^\s<>@\",;]+@([^\s<>@\",;]+)")
 MESSAGE_ID = re.compile(r"<([^<>\s]{3,200})>")
-MOST_NAMED = 20
+MAX_REFERENCES = 20
 DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
-WORDS = (
+COMMAND_HELP = (
     ("unsubscribe", "no mail any more, from now on"),
     ("pause", "no mail until you say resume"),
     ("resume", "mail again"),
     ("help", "this list"),
 )
 STATES = {ReplyKind.REVIEW: InboundState.REVIEW, ReplyKind.OTHER: InboundState.LETTER}
-HELD = {
+HELP_REASONS = {
     InboundState.REVIEW: "A person reads your reply and decides.",
     InboundState.DONE: "You asked for help.",
 }
-ERASING = (
+ERASE_HELP = (
     "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
     "ends all mail. If you would rather not use it, a person will do it: they have your reply."
 )
-RESTS = {Wish.PAUSE: subscribers.pause, Wish.RESUME: subscribers.resume}
-UNREADABLE = "(this mail could not be worked off; the log says why)"
-UNPROVEN = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
+PAUSE_ACTIONS = {Intent.PAUSE: subscribers.pause, Intent.RESUME: subscribers.resume}
+UNREADABLE = "(this mail could not be processed; the log says why)"
+UNVERIFIED = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
 
 
 class SentAnswer(NamedTuple):
-    """A mail to write: the name of its templates, to whom, and why it is written."""
+    """An answer to send: the name of its templates, its recipient and the reason shown in it."""
 
     name: str
     to: Subscriber
     reason: str = ""
 
 
-def take(
+def store_mail(
     store: Store,
     raw: bytes,
     envelope_from: str,
@@ -80,7 +80,7 @@ def take(
     *,
     aligned: bool = False,
 ) -> int:
-    """Note one mail for each recipient; what is read of it is stored once. How many were new.
+    """Store a mail once for each recipient; return how many were new.
 
     Raises StoreError: answer 503.
     """
@@ -99,10 +99,10 @@ def take(
     return sum(new)
 
 
-def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
-    """For whom a mail is kept: the readers' addresses among its recipients, else one recipient.
+def recipients_to_store(recipients: Sequence[str], links: Links) -> list[str]:
+    """The recipients to store a mail for: all reader addresses, else one recipient.
 
-    Anybody can name a hundred addresses at our domain; a mail to none of our readers is kept once.
+    Anybody can name a hundred addresses at our domain: mail to no reader is stored once.
     """
     tokens = [one for one in recipients if links.read_address(one)]
     host = links.reply_host.lower()
@@ -113,9 +113,8 @@ def of_ours(recipients: Sequence[str], links: Links) -> list[str]:
 def is_aligned(author: str, dkim: str, spf: str, envelope_from: str) -> bool:
     """Whether DKIM, or SPF with the envelope, vouches for the From header's domain.
 
-    `dkim` and `spf` are fields of SendGrid's own. The first is no JSON and sometimes
-    nonsense, so
-    only `@domain : pass` counts in it. What the mail's headers claim about this is never read.
+    `dkim` and `spf` are SendGrid's fields. `dkim` is not JSON and sometimes malformed, so only
+    `@domain : pass` counts. The mail's own authentication headers are never read.
     """
     found = ADDRESS.search(author[:1000])
     if not found:
@@ -133,39 +132,39 @@ def _related(one: str, other: str) -> bool:
     return "." in shorter and (one == other or longer.endswith(f".{shorter}"))
 
 
-def work_off(app: App, now: datetime) -> int:
+def process_new(app: App, now: datetime) -> int:
     """Process every new mail and send the answers; return how many mails there were.
 
     A mail's state is committed before its answer is sent: a crash between the two loses one
     answer and never sends two. Raises StoreError.
     """
     done = 0
-    while dealt := _deal(app.store, app.links, app.sender, now):
+    while processed := _process_next(app.store, app.links, app.sender, now):
         done += 1
-        if dealt.answer:
-            run_guarded("an answer", partial(_send, app, dealt.answer, now))
+        if processed.answer:
+            run_guarded("an answer", partial(_send, app, processed.answer, now))
     return done
 
 
-class _Dealt(NamedTuple):
+class _Processed(NamedTuple):
     answer: SentAnswer | None
 
 
-def _deal(store: Store, links: Links, sender: Sender, now: datetime) -> _Dealt | None:
+def _process_next(store: Store, links: Links, sender: Sender, now: datetime) -> _Processed | None:
     """Process the next new mail. One that fails is left for manual review and stops no other."""
     taken: list[InboundMail] = []
     failed: list[StoreError] = []
 
-    def settle() -> SentAnswer | None:
+    def process() -> SentAnswer | None:
         try:
             with store.begin() as tx:
                 taken.extend(filter(None, [inbound.next_new(tx)]))
-                return _settle(tx, links, sender, taken[0], now) if taken else None
+                return _process(tx, links, sender, taken[0], now) if taken else None
         except StoreError as error:
             failed.append(error)
             raise
 
-    answer, trouble = run_guarded("a mail that came in", settle)
+    answer, trouble = run_guarded("an inbound mail", process)
     if failed and (not taken or retry.is_unavailable(failed[0])):
         raise failed[0]
     if not taken:
@@ -173,57 +172,60 @@ def _deal(store: Store, links: Links, sender: Sender, now: datetime) -> _Dealt |
     if trouble:
         with store.begin() as tx:
             inbound.set_state(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
-    return _Dealt(answer)
+    return _Processed(answer)
 
 
-def _settle(
+def _process(
     tx: Connection, links: Links, sender: Sender, found: InboundMail, now: datetime
 ) -> SentAnswer | None:
-    mail = read(found.raw)
+    mail = parse_mail(found.raw)
     token = links.read_address(found.envelope_to)
-    # What stands in our mails, and so marks where a reply quotes them.
-    ours = [sender.email, links.reply_host, links.host]
-    reply = understand(
-        mail, found.envelope_from, ours, leaving=bool(token and token[0] is Purpose.UNSUB)
+    to_unsubscribe = token is not None and token[0] is Purpose.UNSUB
+    # These stand in our mails and so mark where a reply quotes them.
+    our_addresses = [sender.email, links.reply_host, links.host]
+    reply = parse_reply(
+        mail, found.envelope_from, our_addresses, to_unsubscribe_address=to_unsubscribe
     )
     returned = reply.kind in {ReplyKind.BOUNCE, ReplyKind.COMPLAINT}
     if returned or bounces.is_report(mail, found, links):
-        state = bounces.take(tx, links, found, mail, now)
+        state = bounces.record_report(tx, links, found, mail, now)
         inbound.set_state(tx, found.id, state, None, reply.text or mail.text)
         return None
-    person, proven = _whose(tx, mail, token[1] if token else None, aligned=found.aligned)
+    reader_id = token[1] if token else None
+    person, verified = _identify_sender(tx, mail, reader_id, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
     if test or reply.kind is ReplyKind.AUTOMATIC:
         inbound.set_state(tx, found.id, InboundState.DONE, None, reply.text)
         return None
     if person is None or not person.email:
-        # A wish of somebody whom we do not know is for a person to look into.
+        # A command from an unknown address is queued for review.
         inbound.set_state(
             tx, found.id, STATES.get(reply.kind, InboundState.REVIEW), None, reply.text
         )
         return None
-    return _obey(tx, found, reply, person, now, proven=proven)
+    return _execute(tx, found, reply, person, now, verified=verified)
 
 
-def _whose(
+def _identify_sender(
     tx: Connection, mail: ParsedMail, reader_id: str | None, *, aligned: bool
 ) -> tuple[Subscriber | None, bool]:
-    """Whose subscription a mail is about, by the token it came to, and whether that is proven.
+    """The subscriber a mail is about, and whether that is verified.
 
-    Mails that left in groups bear no token. The one that is answered says whose it is; but who
-    was forwarded it can answer it as well, so its reader must be the author, and be vouched for.
+    Mail sent in batches has no token. The Message-ID it replies to tells the subscriber, but
+    people to whom it was forwarded can reply as well: the author must be the subscriber, and
+    aligned.
     """
     if reader_id:
         return subscribers.get(tx, reader_id), True
-    author, reader = _author(tx, mail), _answered(tx, mail)
+    author, reader = _author(tx, mail), _replied_to(tx, mail)
     if reader and (author is None or author.id != reader.id):
         return reader, False
     return author, aligned
 
 
-def _answered(tx: Connection, mail: ParsedMail) -> Subscriber | None:
+def _replied_to(tx: Connection, mail: ParsedMail) -> Subscriber | None:
     named = f"{mail.header('in-reply-to')} {mail.header('references')}"
-    for message_id in MESSAGE_ID.findall(named)[:MOST_NAMED]:
+    for message_id in MESSAGE_ID.findall(named)[:MAX_REFERENCES]:
         if reader_id := events.subscriber_by_message_id(tx, message_id):
             return subscribers.get(tx, reader_id)
     return None
@@ -234,38 +236,41 @@ def _author(tx: Connection, mail: ParsedMail) -> Subscriber | None:
     return subscribers.find(tx, address[0]) if address else None
 
 
-def _obey(  # noqa: PLR0911 - one line for each thing that may be done, in order
+def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in order
     tx: Connection,
     found: InboundMail,
     reply: ParsedReply,
     person: Subscriber,
     now: datetime,
     *,
-    proven: bool,
+    verified: bool,
 ) -> SentAnswer | None:
-    """Do what a known subscriber's mail asks for; the answer to give, where one may be given."""
+    """Execute the command of a known subscriber; return the answer to send, if any."""
     state = STATES.get(reply.kind, InboundState.DONE)
     inbound.set_state(tx, found.id, state, person.id, reply.text)
-    hostile = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
-    if hostile or not (reply.wish or reply.may_leave):
+    complained = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
+    if complained or not (reply.intent or reply.may_unsubscribe):
         return None
-    if reply.wish is Wish.UNSUBSCRIBE and proven:
-        # Leaving happens once, so its confirmation can't go back and forth between two machines.
+    if reply.intent is Intent.UNSUBSCRIBE and verified:
+        # A subscription ends once, so this confirmation cannot loop between two machines.
         if not subscribers.unsubscribe(tx, person.id, "reply", now):
             return None
         inbound.mark_answered(tx, found.id, person.id, now)
         return SentAnswer("goodbye", person)
     if not inbound.may_answer(tx, found.id, person.id, now):
         return None
-    if not proven:
-        return SentAnswer("help", person, UNPROVEN)
-    if reply.wish in RESTS:
-        return _rest(tx, person, reply.wish, now)
-    return SentAnswer("help", person, ERASING if reply.wish is Wish.ERASE else HELD[state])
+    if not verified:
+        return SentAnswer("help", person, UNVERIFIED)
+    if reply.intent in PAUSE_ACTIONS:
+        return _pause_or_resume(tx, person, reply.intent, now)
+    reason = ERASE_HELP if reply.intent is Intent.ERASE else HELP_REASONS[state]
+    return SentAnswer("help", person, reason)
 
 
-def _rest(tx: Connection, person: Subscriber, wish: Wish, now: datetime) -> SentAnswer:
-    RESTS[wish](tx, person.id, "reply", now)
+def _pause_or_resume(
+    tx: Connection, person: Subscriber, intent: Intent, now: datetime
+) -> SentAnswer:
+    PAUSE_ACTIONS[intent](tx, person.id, "reply", now)
     return SentAnswer("preferences", subscribers.get(tx, person.id) or person)
 
 
@@ -278,7 +283,7 @@ def _send(app: App, answer: SentAnswer, now: datetime) -> None:
         email=person.email,
         rubric=rubric.title if rubric else person.rubric,
         reason=answer.reason,
-        words=WORDS,
+        words=COMMAND_HELP,
         lines=[f"state: {person.state.value}"],
         preferences_url=preferences,
         resubscribe_url=preferences,
@@ -298,4 +303,4 @@ def _send(app: App, answer: SentAnswer, now: datetime) -> None:
     try:
         app.mailer.send(mail)
     except SendError as error:
-        log.warning("an answer was not sent: %s", error)
+        log.warning("answer not sent: %s", error)

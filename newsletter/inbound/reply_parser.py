@@ -1,8 +1,8 @@
-"""An answered mail -> what it asks for (pure).
+"""Classify a reply: command, review, letter, automatic reply, bounce or complaint (pure).
 
-What a reader wrote is found in `inbound/new_text.py`. A command counts only when it is the whole
-first
-line. Whatever else may mean leaving, and all that is short, goes to a person; the rest is a letter.
+`inbound/new_text.py` extracts what the reader wrote. A command counts only when it is the whole
+first line. Other text that may ask to unsubscribe, and all short text, is queued for review; the
+rest is a letter to the operator.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.inbound.intents import DENIAL, STEMS, WEAK, Wish, may_be_asked, wish_of
+from newsletter.inbound.intents import DENIAL, STEMS, WEAK, Intent, is_polite_request, parse_intent
 from newsletter.inbound.mime import html_to_text
 from newsletter.inbound.new_text import (
     ADDRESS,
     NewText,
-    find,
-    says_something,
-    without_footnotes,
-    written,
+    extract_new_text,
+    has_content,
+    own_lines,
+    strip_footnotes,
 )
 from newsletter.inbound.normalize import (
     GREETING,
@@ -42,8 +42,8 @@ FEW_WORDS = 12
 """Up to so many words that nobody foresaw are for review: a wish in other words is as short."""
 UNSPACED = (("\u0e00", "\u0eff", 4), ("\u3040", "\u9fff", 2))
 """Thai and its like, and Chinese and Japanese part no words by spaces."""
-MOST_LETTERS = 1000
-OWN = "my email"
+MAX_WORD_LETTERS = 1000
+OWN_ADDRESS = "my email"
 STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
 """`MA 02139` in an address; `ma` denies in Italian."""
 
@@ -51,7 +51,7 @@ STATE = re.compile(r"\b[A-Z]{2} \d{4,5}\b")
 class ReplyKind(StrEnum):
     """What becomes of a mail that came in."""
 
-    WISH = "wish"
+    COMMAND = "command"
     """A clear command: it is done at once."""
     REVIEW = "review"
     """May ask to leave, or is too short to tell: a person decides."""
@@ -66,12 +66,12 @@ class ReplyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedReply:
-    """`may_leave`: it may ask to leave, so that its writer is told how to."""
+    """`may_unsubscribe`: it may ask to leave, so that its writer is told how to."""
 
     kind: ReplyKind
-    wish: Wish | None = None
+    intent: Intent | None = None
     text: str = ""
-    may_leave: bool = False
+    may_unsubscribe: bool = False
 
 
 AUTOMATIC_SUBJECTS = re.compile(
@@ -98,32 +98,38 @@ SENTENCE = re.compile(r"[^.!?。！？]*[.!?。！？]*\s*")  # noqa: RUF001 - a
 FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返信|회신)\s*[:：]")  # noqa: RUF001
 
 
-def understand(
-    mail: ParsedMail, envelope_from: str, ours: Sequence[str], *, leaving: bool = False
+def parse_reply(
+    mail: ParsedMail,
+    envelope_from: str,
+    our_addresses: Sequence[str],
+    *,
+    to_unsubscribe_address: bool = False,
 ) -> ParsedReply:
-    """What a mail asks for. `ours` are our addresses and hosts, which mark where we are quoted.
+    """Classify a mail. `our_addresses` are our addresses and hosts: they mark quotations of us.
 
-    `leaving`: it came to the address that any mail at all means leaving by, where mail programs
-    write by themselves; there only a bounce is not obeyed.
+    `to_unsubscribe_address`: the mail came to the List-Unsubscribe address, to which mail programs
+    write by themselves. Any mail to it except a bounce unsubscribes.
     """
     if mail.content_type == "multipart/report" and mail.report_type == "feedback-report":
         return ParsedReply(ReplyKind.COMPLAINT)
     if _is_bounce(mail, envelope_from):
         return ParsedReply(ReplyKind.BOUNCE)
-    if leaving:
-        return ParsedReply(ReplyKind.WISH, Wish.UNSUBSCRIBE)
-    if _is_automatic(mail, ours):
+    if to_unsubscribe_address:
+        return ParsedReply(ReplyKind.COMMAND, Intent.UNSUBSCRIBE)
+    if _is_automatic(mail, our_addresses):
         return ParsedReply(ReplyKind.AUTOMATIC)
     author = ADDRESS.search(mail.header("from"))
-    return decide(_new_text(mail, ours), mail.header("subject"), author[0] if author else "")
+    return decide(
+        _new_text(mail, our_addresses), mail.header("subject"), author[0] if author else ""
+    )
 
 
-def _new_text(mail: ParsedMail, ours: Sequence[str]) -> NewText:
+def _new_text(mail: ParsedMail, our_addresses: Sequence[str]) -> NewText:
     """Of the text part, or of the HTML part where the text part says nothing new."""
-    new = find(mail.text, ours)
-    if mail.html and not says_something(new.lines):
-        other = find(html_to_text(mail.html), ours)
-        return other if says_something(other.lines) else new
+    new = extract_new_text(mail.text, our_addresses)
+    if mail.html and not has_content(new.lines):
+        other = extract_new_text(html_to_text(mail.html), our_addresses)
+        return other if has_content(other.lines) else new
     return new
 
 
@@ -131,65 +137,83 @@ def decide(new: NewText, subject: str, author: str = "") -> ParsedReply:
     """What is asked for. `author` is the writer's own address: who names it means themselves."""
     lines = _unwrapped(new.lines)
     said = "\n".join(lines)
-    first = next((line for line in lines if not is_pleasantry(line) and not _greets(line)), "")
-    wish, rest = _asked(first.replace(author, OWN) if author else first)
+    first = next(
+        (line for line in lines if not is_pleasantry(line) and not _is_salutation(line)), ""
+    )
+    intent, rest = _parse_command(first.replace(author, OWN_ADDRESS) if author else first)
     others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
-    if wish and not _is_doubtful([rest, *without_footnotes(others)]):
-        return _wished(wish, said)
-    may_leave = bool(wish) or _may_leave(said)
-    by_subject = None if FORWARDED.match(subject) or _asks(subject) else wish_of(subject)
-    if by_subject and not is_pleasantry(subject) and not may_leave:
-        return _wished(by_subject, said)
-    may_leave = may_leave or bool(first and _may_leave("\n".join(new.others)))
-    short = _words(written(lines)) <= FEW_WORDS
-    kind = ReplyKind.REVIEW if may_leave or short else ReplyKind.OTHER
-    return ParsedReply(kind, None, "\n".join([*lines, *new.others]), may_leave=may_leave)
+    if intent and not _is_contradicted([rest, *strip_footnotes(others)]):
+        return _command_reply(intent, said)
+    may_unsubscribe = bool(intent) or _may_ask_to_unsubscribe(said)
+    by_subject = (
+        None if FORWARDED.match(subject) or _is_question(subject) else parse_intent(subject)
+    )
+    if by_subject and not is_pleasantry(subject) and not may_unsubscribe:
+        return _command_reply(by_subject, said)
+    may_unsubscribe = may_unsubscribe or bool(
+        first and _may_ask_to_unsubscribe("\n".join(new.others))
+    )
+    short = _words(own_lines(lines)) <= FEW_WORDS
+    kind = ReplyKind.REVIEW if may_unsubscribe or short else ReplyKind.OTHER
+    return ParsedReply(
+        kind, None, "\n".join([*lines, *new.others]), may_unsubscribe=may_unsubscribe
+    )
 
 
-def _wished(wish: Wish, said: str) -> ParsedReply:
+def _command_reply(intent: Intent, said: str) -> ParsedReply:
     """A person sees to it that somebody who wants to be erased is."""
-    erase = wish is Wish.ERASE
-    return ParsedReply(ReplyKind.REVIEW if erase else ReplyKind.WISH, wish, said, may_leave=erase)
+    erase = intent is Intent.ERASE
+    return ParsedReply(
+        ReplyKind.REVIEW if erase else ReplyKind.COMMAND, intent, said, may_unsubscribe=erase
+    )
 
 
 def _words(lines: Sequence[str]) -> int:
     """How many words were said; where no spaces part them some letters count as one."""
     said = plain(" ".join(lines)).split()
-    return sum(-(-len(word) // _letters(word[0])) for word in said)
+    return sum(-(-len(word) // _letters_per_word(word[0])) for word in said)
 
 
-def _letters(first: str) -> int:
+def _letters_per_word(first: str) -> int:
     """Of how many letters the words of a script are counted."""
-    return next((many for begin, end, many in UNSPACED if begin <= first <= end), MOST_LETTERS)
+    return next((many for begin, end, many in UNSPACED if begin <= first <= end), MAX_WORD_LETTERS)
 
 
-def _asked(line: str) -> tuple[Wish | None, str]:
-    """The wish of a line, and what follows it there besides thanks, regards and a name."""
-    if wish := _wish(line):
-        return wish, ""
+def _parse_command(line: str) -> tuple[Intent | None, str]:
+    """The intent of a line, and the text after it besides thanks, regards and a name."""
+    if intent := _sentence_intent(line):
+        return intent, ""
     first, *others = [one for one in SENTENCE.findall(line) if one] or [""]
-    if wish := _wish(first):
+    if intent := _sentence_intent(first):
         rest = " ".join(one for one in others if not is_closing(one))
         # `Stop. Hammer time.`: a word that may mean anything, and goes on.
-        vague = rest and wish is Wish.UNSUBSCRIBE and not STEMS.search(plain(first))
-        return (None, "") if vague and len(strip_pleasantries(first).split()) == 1 else (wish, rest)
+        vague = rest and intent is Intent.UNSUBSCRIBE and not STEMS.search(plain(first))
+        return (
+            (None, "") if vague and len(strip_pleasantries(first).split()) == 1 else (intent, rest)
+        )
     clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
-    wishes = {wish_of(one) for one in clauses}
-    alike = len(wishes) == 1 and not _asks(line)
-    return (wishes.pop(), "") if alike else (None, "")
+    intents = {parse_intent(one) for one in clauses}
+    alike = len(intents) == 1 and not _is_question(line)
+    return (intents.pop(), "") if alike else (None, "")
 
 
-def _wish(sentence: str) -> Wish | None:
-    """A question is a wish only where politeness alone makes it one."""
-    return None if _asks(sentence) and not may_be_asked(sentence) else wish_of(sentence)
+def _sentence_intent(sentence: str) -> Intent | None:
+    """A question is a command only where it is one out of politeness."""
+    return (
+        None
+        if _is_question(sentence) and not is_polite_request(sentence)
+        else parse_intent(sentence)
+    )
 
 
-def _greets(line: str) -> bool:
+def _is_salutation(line: str) -> bool:
     """`Hello arXiv digest`, without a comma: few words, and none of a wish or against one."""
     said = plain(line)
-    if not GREETING.match(said) or len(said.split()) > LONGEST_NAME or _asks(line):
+    if not GREETING.match(said) or len(said.split()) > LONGEST_NAME or _is_question(line):
         return False
-    return not (DENIAL.search(said) or STEMS.search(said) or WEAK.search(said) or wish_of(line))
+    return not (
+        DENIAL.search(said) or STEMS.search(said) or WEAK.search(said) or parse_intent(line)
+    )
 
 
 def _unwrapped(lines: Sequence[str]) -> list[str]:
@@ -198,29 +222,29 @@ def _unwrapped(lines: Sequence[str]) -> list[str]:
     for line in lines:
         before = whole[-1] if whole else ""
         goes_on = before and before[-1].isalnum() and line[:1].islower()
-        if goes_on and not (is_closing(line) or is_pleasantry(before) or _greets(before)):
+        if goes_on and not (is_closing(line) or is_pleasantry(before) or _is_salutation(before)):
             whole[-1] = f"{before} {line}"
         else:
             whole.append(line)
     return whole
 
 
-def _asks(text: str) -> bool:
+def _is_question(text: str) -> bool:
     return "?" in unicodedata.normalize("NFKC", text) or "\u061f" in text
 
 
-def _names(text: str, ours: Sequence[str]) -> bool:
+def _mentions(text: str, our_addresses: Sequence[str]) -> bool:
     lowered = text.lower()
-    return any(one.lower() in lowered for one in ours if one)
+    return any(one.lower() in lowered for one in our_addresses if one)
 
 
-def _is_doubtful(rest: Sequence[str]) -> bool:
+def _is_contradicted(rest: Sequence[str]) -> bool:
     """What follows a command denies it, asks, or goes on about something else."""
     said = STATE.sub(" ", " ".join(rest))
-    return _asks(said) or bool(DENIAL.search(plain(said)))
+    return _is_question(said) or bool(DENIAL.search(plain(said)))
 
 
-def _may_leave(said: str) -> bool:
+def _may_ask_to_unsubscribe(said: str) -> bool:
     text = plain(said)
     return bool(STEMS.search(text) or (len(text) <= SHORT and WEAK.search(text)))
 
@@ -237,7 +261,7 @@ def _is_bounce(mail: ParsedMail, envelope_from: str) -> bool:
     return mail.content_type == "multipart/report" or envelope_from.strip() in {"", "<>"}
 
 
-def _is_automatic(mail: ParsedMail, ours: Sequence[str]) -> bool:
+def _is_automatic(mail: ParsedMail, our_addresses: Sequence[str]) -> bool:
     """By RFC 3834 and what is seen besides; `X-Auto-Response-Suppress` alone proves nothing."""
     if mail.header("auto-submitted").split(";")[0].strip().lower() not in {"", "no"}:
         return True
@@ -248,7 +272,7 @@ def _is_automatic(mail: ParsedMail, ours: Sequence[str]) -> bool:
     if {"x-autoreply", "x-autorespond", "x-digest-loop"} & mail.headers.keys():
         return True
     author = mail.header("from")
-    if MACHINES.search(author) or _names(author, [one for one in ours if "@" in one]):
+    if MACHINES.search(author) or _mentions(author, [one for one in our_addresses if "@" in one]):
         return True
     subject = plain(mail.header("subject"))
     return bool(AUTOMATIC_SUBJECTS.match(subject)) and not SENT_SUBJECTS.search(subject)

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from newsletter.domain.links import Links
     from newsletter.store import Store
 
-OLDEST = timedelta(hours=25)
+MAX_AGE = timedelta(hours=25)
 """SendGrid repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
-NEWEST = timedelta(minutes=10)
-BIGGEST = 10 * 2**20
+MAX_CLOCK_SKEW = timedelta(minutes=10)
+MAX_BODY = 10 * 2**20
 LATEST_SECOND = 4_102_444_800
-PLAIN_KINDS = {
+EVENT_KINDS = {
     "processed": EventKind.PROCESSED,
     "deferred": EventKind.DEFERRED,
     "delivered": EventKind.DELIVERED,
@@ -43,7 +43,7 @@ PLAIN_KINDS = {
     "unsubscribe": EventKind.UNSUBSCRIBE,
     "group_unsubscribe": EventKind.UNSUBSCRIBE,
 }
-DROPPED_BECAUSE = {
+DROP_REASONS = {
     "bounced address": EventKind.HARD_BOUNCE,
     "invalid": EventKind.HARD_BOUNCE,
     "spam reporting address": EventKind.COMPLAINT,
@@ -69,7 +69,7 @@ class Receipt:
     alert: str = ""
 
 
-def receive(
+def receive_events(
     store: Store, keys: str, signature: str, timestamp: str, raw: bytes, now: datetime
 ) -> Receipt:
     """Take one request of the Event Webhook. Raises StoreError; answer 503 then.
@@ -80,7 +80,7 @@ def receive(
     """
     if not keys.strip():
         return Receipt(404)
-    if len(raw) > BIGGEST:
+    if len(raw) > MAX_BODY:
         return Receipt(413)
     found = verify(keys.split(","), signature, timestamp, raw, now)
     if found is Signature.INVALID:
@@ -110,20 +110,20 @@ def verify_hash(
 ) -> Signature:
     """The same for a body of which only the SHA-256 is there, after the timestamp's."""
     signed = _signature(signature)
-    if not is_stamp(timestamp) or not signed:
+    if not is_unix_time(timestamp) or not signed:
         return Signature.INVALID
     if not any([_signed_by(key.strip(), signed, hashed) for key in keys]):  # noqa: C419 - every key is tried
         return Signature.INVALID
     age = now - datetime.fromtimestamp(int(timestamp), UTC)
-    return Signature.VALID if -NEWEST <= age <= OLDEST else Signature.TOO_OLD
+    return Signature.VALID if -MAX_CLOCK_SKEW <= age <= MAX_AGE else Signature.TOO_OLD
 
 
-def may_be_signed(signature: str, timestamp: str) -> bool:
+def has_signature_headers(signature: str, timestamp: str) -> bool:
     """Whether the headers of a request can be those of a signed one, before its body is read."""
-    return is_stamp(timestamp) and bool(_signature(signature))
+    return is_unix_time(timestamp) and bool(_signature(signature))
 
 
-def is_stamp(timestamp: str) -> bool:
+def is_unix_time(timestamp: str) -> bool:
     return timestamp.isascii() and timestamp.isdigit() and len(timestamp) < len("1" * 12)
 
 
@@ -141,14 +141,14 @@ def read_events(raw: bytes) -> list[Event]:
         found = json.loads(raw)
     except (ValueError, RecursionError):
         return []
-    told = found if isinstance(found, list) else []
-    return [event for one in told if isinstance(one, dict) and (event := _event(one))]
+    fields = found if isinstance(found, list) else []
+    return [event for one in fields if isinstance(one, dict) and (event := _event(one))]
 
 
-def _event(told: dict[str, Any]) -> Event | None:
-    name, email = _text(told, "event"), _text(told, "email")
-    kind = _kind(name, told)
-    second = told.get("timestamp")
+def _event(fields: dict[str, Any]) -> Event | None:
+    name, email = _string(fields, "event"), _string(fields, "email")
+    kind = _event_kind(name, fields)
+    second = fields.get("timestamp")
     if kind is None or not email or not isinstance(second, int) or isinstance(second, bool):
         return None
     if not 0 < second < LATEST_SECOND:
@@ -156,45 +156,45 @@ def _event(told: dict[str, Any]) -> Event | None:
     return Event(
         kind=kind,
         email=email,
-        delivery_id=_text(told, "dg_delivery_id")[:32],
-        message_id=_text(told, "sg_message_id")[:200],
-        reason=_reason(told),
-        group_id=_text(told, "dg_group_id")[:32],
-        smtp_id=_text(told, "smtp-id").strip("<> ")[:200],
+        delivery_id=_string(fields, "dg_delivery_id")[:32],
+        message_id=_string(fields, "sg_message_id")[:200],
+        reason=_reason(fields),
+        group_id=_string(fields, "dg_group_id")[:32],
+        smtp_id=_string(fields, "smtp-id").strip("<> ")[:200],
         at=datetime.fromtimestamp(second, UTC),
     )
 
 
-def _kind(name: str, told: dict[str, Any]) -> EventKind | None:
+def _event_kind(name: str, fields: dict[str, Any]) -> EventKind | None:
     if name == "bounce":
-        return _bounce(told)
+        return _bounce_kind(fields)
     if name == "dropped":
-        reason = _text(told, "reason").lower()
-        known = (kind for start, kind in DROPPED_BECAUSE.items() if reason.startswith(start))
+        reason = _string(fields, "reason").lower()
+        known = (kind for start, kind in DROP_REASONS.items() if reason.startswith(start))
         return next(known, EventKind.DROPPED)
-    return PLAIN_KINDS.get(name)
+    return EVENT_KINDS.get(name)
 
 
-def _bounce(told: dict[str, Any]) -> EventKind:
-    gone = says_gone(_text(told, "status"), _text(told, "reason"))
-    if _text(told, "type") == "blocked" or not gone:
+def _bounce_kind(fields: dict[str, Any]) -> EventKind:
+    gone = says_gone(_string(fields, "status"), _string(fields, "reason"))
+    if _string(fields, "type") == "blocked" or not gone:
         return EventKind.SOFT_BOUNCE
     return EventKind.HARD_BOUNCE
 
 
-def _reason(told: dict[str, Any]) -> str:
+def _reason(fields: dict[str, Any]) -> str:
     """All that the receiving server said."""
-    reason, status = _text(told, "reason"), _text(told, "status")
+    reason, status = _string(fields, "reason"), _string(fields, "status")
     said = reason if status in reason else f"{status} {reason}".strip()
     return said[:DIAGNOSTIC_LENGTH]
 
 
-def _text(told: dict[str, Any], name: str) -> str:
-    value = told.get(name)
+def _string(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
     return value.replace("\0", "") if isinstance(value, str) else ""
 
 
-def is_key(text: str) -> bool:
+def is_public_key(text: str) -> bool:
     """Whether it can be a public key as SendGrid shows it: base64 of SPKI DER, elliptic
     curve.
     """
@@ -241,12 +241,12 @@ def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: d
     if not raw.strip():
         return Receipt(200, alert="an inbound post held no raw mail: set send_raw in Inbound Parse")
     sender, recipients = _envelope(fields.get("envelope", b""))
-    mail = mime.read(raw)
+    mail = mime.parse_mail(raw)
     aligned = processor.is_aligned(
         mail.header("from"), _field(fields, "dkim"), _field(fields, "SPF"), sender
     )
-    to = processor.of_ours(recipients or [mail.header("to")[:500]], links)
-    return Receipt(200, processor.take(store, raw, sender, to, now, aligned=aligned))
+    to = processor.recipients_to_store(recipients or [mail.header("to")[:500]], links)
+    return Receipt(200, processor.store_mail(store, raw, sender, to, now, aligned=aligned))
 
 
 def _envelope(raw: bytes) -> tuple[str, list[str]]:
@@ -259,7 +259,7 @@ def _envelope(raw: bytes) -> tuple[str, list[str]]:
         return "", []
     to = found.get("to")
     named = [one for one in to if isinstance(one, str)] if isinstance(to, list) else []
-    return _text(found, "from"), named[:100]
+    return _string(found, "from"), named[:100]
 
 
 def _field(fields: Mapping[str, bytes], name: str) -> str:

@@ -1,8 +1,8 @@
-"""Our suppressions and the provider's lists, brought together once a night.
+"""Synchronize suppressions with the provider's lists, once a night.
 
-The pull finds what a lost webhook would have told. The push makes the provider refuse whom we
-must not mail, so that a fault of ours cannot. Whoever came back is taken off the provider's list:
-it would drop the mail, and call that a departure.
+The import finds what a lost webhook would have reported. The export makes the provider reject
+addresses that must not be mailed, even if we try by mistake. Returning readers are removed from
+the provider's list: it would drop their mail and report an unsubscribe.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAY = "the provider's list"
-ENDS = {
+SOURCE = "the provider's list"
+END_STATES = {
     ListName.SPAM_REPORTS: SubscriberState.COMPLAINED,
     ListName.BOUNCES: SubscriberState.BOUNCED,
     ListName.INVALID: SubscriberState.BOUNCED,
@@ -42,46 +42,50 @@ ENDS = {
 }
 RECENT = timedelta(days=7)
 """Older blocks say nothing about tomorrow's mail."""
-SAME = timedelta(hours=1)
+SAME_BOUNCE = timedelta(hours=1)
 """A block this near to a bounce we know of is that bounce."""
-ROUNDS = timedelta(minutes=15)
+RETURN_WINDOW = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
-class Synced:
+class SyncResult:
     """What a night brought: addresses learned, told to the provider, taken off its list."""
 
-    learned: int = 0
-    told: int = 0
-    lifted: int = 0
+    imported: int = 0
+    exported: int = 0
+    removed: int = 0
 
 
-def sync(store: Store, lists: SuppressionLists, now: datetime, stop: threading.Event) -> Synced:
+def sync(store: Store, lists: SuppressionLists, now: datetime, stop: threading.Event) -> SyncResult:
     """Pull and push everything. Twice is the same as once. Raises SuppressionListsError,
     StoreError.
     """
-    done = Synced()
+    done = SyncResult()
     # Of everybody who ever left: eight bytes each.
-    theirs = array("Q")
-    back: list[str] = []
+    provider_hashes = array("Q")
+    returned: list[str] = []
     for name in ListName:
         for page in lists.read(name):
             if stop.is_set():
                 return done
             with store.begin() as tx:
-                here = [one for one in page if _came_back(tx, name, one)]
-                done.learned += sum(_learn(tx, name, one, now) for one in page if one not in here)
-            back += [one.email for one in here]
+                here = [one for one in page if _has_returned(tx, name, one)]
+                done.imported += sum(
+                    _import_entry(tx, name, one, now) for one in page if one not in here
+                )
+            returned += [one.email for one in here]
             if name is ListName.UNSUBSCRIBES:
-                theirs.extend(_mark(one.email) for one in page)
-    for email in back:
+                provider_hashes.extend(_address_hash(one.email) for one in page)
+    for email in returned:
         lists.remove(email)
-    done.lifted = len(back)
-    done.told = _push(store, lists, array("Q", sorted(theirs)), stop)
+    done.removed = len(returned)
+    done.exported = _push(store, lists, array("Q", sorted(provider_hashes)), stop)
     return done
 
 
-def _push(store: Store, lists: SuppressionLists, theirs: array[int], stop: threading.Event) -> int:
+def _push(
+    store: Store, lists: SuppressionLists, provider_hashes: array[int], stop: threading.Event
+) -> int:
     """Tell the provider of those it does not know of, given the marks of all it knows; how many."""
     told, last = 0, ""
     while not stop.is_set():
@@ -90,31 +94,33 @@ def _push(store: Store, lists: SuppressionLists, theirs: array[int], stop: threa
         if not page:
             break
         last = page[-1]
-        if missing := [email for email in page if not _has(theirs, _mark(email))]:
+        if missing := [
+            email for email in page if not _contains(provider_hashes, _address_hash(email))
+        ]:
             lists.add(missing)
             told += len(missing)
     return told
 
 
-def _mark(email: str) -> int:
+def _address_hash(email: str) -> int:
     return int(fingerprint(email)[:16], 16)
 
 
-def _has(marks: array[int], mark: int) -> bool:
-    place = bisect_left(marks, mark)
-    return place < len(marks) and marks[place] == mark
+def _contains(hashes: array[int], wanted: int) -> bool:
+    place = bisect_left(hashes, wanted)
+    return place < len(hashes) and hashes[place] == wanted
 
 
-def welcome_back(store: Store, lists: SuppressionLists, now: datetime) -> int:
+def remove_returned(store: Store, lists: SuppressionLists, now: datetime) -> int:
     """Take those who came back a moment ago off the provider's list, before their next mail."""
     with store.read() as tx:
-        back = events.returning_addresses(tx, now - ROUNDS)
-    for email in back:
+        returned = events.returning_addresses(tx, now - RETURN_WINDOW)
+    for email in returned:
         lists.remove(email)
-    return len(back)
+    return len(returned)
 
 
-def pass_on_erasures(store: Store, lists: SuppressionLists | None, now: datetime) -> int:
+def forward_erasures(store: Store, lists: SuppressionLists | None, now: datetime) -> int:
     """Tell the provider whom to forget, and forget the address here as well. How many.
 
     Where no provider keeps anything there is nobody to tell. Raises SuppressionListsError,
@@ -136,29 +142,29 @@ def pass_on_erasures(store: Store, lists: SuppressionLists | None, now: datetime
         done += len(emails)
 
 
-def _came_back(tx: Connection, name: ListName, listed: ListedAddress) -> bool:
+def _has_returned(tx: Connection, name: ListName, listed: ListedAddress) -> bool:
     return name is ListName.UNSUBSCRIBES and events.has_returned(tx, listed.email, listed.at)
 
 
-def _learn(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
+def _import_entry(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
     """Draw the consequence of one entry. False where it was known, or means nothing."""
     if name is ListName.BLOCKS or (name is ListName.BOUNCES and not says_gone(listed.reason)):
-        return _count(tx, listed, now)
-    end = ENDS[name]
+        return _record_block(tx, listed, now)
+    end = END_STATES[name]
     known = suppressions.reason_for(tx, listed.email)
     if known and SEVERITY.index(known) >= SEVERITY.index(Reason(end.value)):
         return False
     person = subscribers.find(tx, listed.email)
     if person:
-        subscribers.end_subscription(tx, person.id, end, WAY, now)
+        subscribers.end_subscription(tx, person.id, end, SOURCE, now)
     else:
-        suppressions.suppress(tx, listed.email, Reason(end.value), WAY, now)
+        suppressions.suppress(tx, listed.email, Reason(end.value), SOURCE, now)
     return True
 
 
-def _count(tx: Connection, listed: ListedAddress, now: datetime) -> bool:
+def _record_block(tx: Connection, listed: ListedAddress, now: datetime) -> bool:
     """A block is about us, and may pass: it counts among the soft bounces, and no further."""
-    if listed.at < now - RECENT or events.has_bounced(tx, listed.email, listed.at, SAME):
+    if listed.at < now - RECENT or events.has_bounced(tx, listed.email, listed.at, SAME_BOUNCE):
         return False
     told = Event(EventKind.SOFT_BOUNCE, listed.email, listed.at, reason=listed.reason)
     return events.apply(tx, [told], now) == 1

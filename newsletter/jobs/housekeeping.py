@@ -21,7 +21,7 @@ from newsletter.delivery.batch_sender import recover_lost
 from newsletter.domain.mail import EventKind
 from newsletter.errors import Stopped, run_guarded
 from newsletter.inbound import processor
-from newsletter.inbound.suppression_sync import pass_on_erasures, sync, welcome_back
+from newsletter.inbound.suppression_sync import forward_erasures, remove_returned, sync
 from newsletter.mailers.imap import MailboxError
 from newsletter.operations.alerting import report_alerts
 from newsletter.operations.healthcheck_ping import ping
@@ -131,7 +131,7 @@ def read_mailbox(app: App, now: datetime) -> None:
         return
 
     def take(raw: bytes, sender: str, recipients: Sequence[str]) -> None:
-        processor.take(app.store, raw, sender, recipients, now, aligned=False)
+        processor.store_mail(app.store, raw, sender, recipients, now, aligned=False)
 
     try:
         taken = app.mailbox.collect(take, app.links, app.stop)
@@ -148,16 +148,16 @@ def read_mailbox(app: App, now: datetime) -> None:
 
 
 def work_off(app: App, now: datetime) -> None:
-    processor.work_off(app, now)
+    processor.process_new(app, now)
 
 
 def free_who_came_back(app: App, now: datetime) -> None:
     if app.lists is not None:
-        welcome_back(app.store, app.lists, now)
+        remove_returned(app.store, app.lists, now)
 
 
 def erase_elsewhere(app: App, now: datetime) -> None:
-    if told := pass_on_erasures(app.store, app.lists, now):
+    if told := forward_erasures(app.store, app.lists, now):
         log.info("%d erasures passed on", told)
 
 
@@ -227,8 +227,8 @@ def compare_lists(app: App, now: datetime) -> None:
         return
     done = sync(app.store, app.lists, now, app.stop)
     log.info(
-        "SendGrid's lists: %d learned, %d told, %d freed",
-        done.learned,
-        done.told,
-        done.lifted,
+        "SendGrid's lists: %d imported, %d exported, %d removed",
+        done.imported,
+        done.exported,
+        done.removed,
     )

@@ -49,14 +49,14 @@ def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
         keys, (signature, timestamp) = site.settings.sendgrid_event_key, _signature_headers(request)
         if not keys.strip():
             return _response(Receipt(404))
-        if not sendgrid_webhooks.may_be_signed(signature, timestamp):
+        if not sendgrid_webhooks.has_signature_headers(signature, timestamp):
             return _response(Receipt(403))
         body = bytearray()
         async with AsyncExitStack() as stack:
-            async for piece in _batches(request, sendgrid_webhooks.BIGGEST, large_bodies, stack):
+            async for piece in _batches(request, sendgrid_webhooks.MAX_BODY, large_bodies, stack):
                 body += piece
             receipt = await run_in_threadpool(
-                sendgrid_webhooks.receive,
+                sendgrid_webhooks.receive_events,
                 site.store,
                 keys,
                 signature,
@@ -92,7 +92,7 @@ def inbound(site: Site) -> Callable[[Request], Awaitable[Response]]:
         receipt = await run_in_threadpool(_receive_mail, site, request, fields, digest.digest())
         response = _response(receipt)
         if receipt.status == 200 and receipt.new_events:  # noqa: PLR2004 - HTTP's own number
-            response.background = BackgroundTask(processor.work_off, site.app, site.clock())
+            response.background = BackgroundTask(processor.process_new, site.app, site.clock())
         return response
 
     return endpoint

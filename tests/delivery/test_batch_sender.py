@@ -17,7 +17,7 @@ from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.mail import BatchEmail, DeliveryState, EventKind, Format, SubscriberState
-from newsletter.inbound.processor import take, work_off
+from newsletter.inbound.processor import process_new, store_mail
 from newsletter.inbound.sendgrid_webhooks import read_events
 from newsletter.jobs import tasks
 from newsletter.mailers import SendError, Verdict
@@ -647,8 +647,8 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
     sent = FakeMailer()
     post = app_of(town.store, mailer=sent)
 
-    take(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
-    work_off(post, now)
+    store_mail(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
+    process_new(post, now)
 
     with town.store.read() as tx:
         person = subscribers.get(tx, first.subscriber_id)

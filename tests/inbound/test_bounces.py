@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import Rubric
 from newsletter.inbound import bounces
-from newsletter.inbound.processor import take, work_off
+from newsletter.inbound.processor import process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
 from newsletter.store.inbound import InboundState
@@ -42,7 +42,7 @@ def town(store: Store) -> Town:
     return made
 
 
-def post(town: Town) -> App:
+def app_for(town: Town) -> App:
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
     return app_of(town.store, rubrics={RUBRIC: rubric})
 
@@ -78,8 +78,8 @@ def message_id(row) -> str:
 
 
 def arrive(town: Town, raw: bytes, to: str = SENDER.email) -> None:
-    take(town.store, raw, "", [to], START)
-    work_off(post(town), START)
+    store_mail(town.store, raw, "", [to], START)
+    process_new(app_for(town), START)
 
 
 def states(town: Town) -> dict[str, str]:
@@ -227,8 +227,8 @@ def test_18_a_reader_who_forwards_a_report_is_no_bounce(town: Town):
         b"From: MAILER-DAEMON@mx.example.com", b"From: reader1@example.org"
     )
     raw = raw.replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed")
-    take(town.store, raw, row.email, [LINKS.reply_address(row.subscriber_id)], START)
-    work_off(post(town), START)
+    store_mail(town.store, raw, row.email, [LINKS.reply_address(row.subscriber_id)], START)
+    process_new(app_for(town), START)
     assert (events_told(town), states(town)[row.email]) == ([], SubscriberState.ACTIVE)
 
 
@@ -253,8 +253,8 @@ def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
     row = town.rows()[0]
     for week in range(6):
         at = START + timedelta(days=7 * week)
-        take(town.store, report(row.email, status=f"5.1.1 {week}"), "", [SENDER.email], at)
-        work_off(post(town), at)
+        store_mail(town.store, report(row.email, status=f"5.1.1 {week}"), "", [SENDER.email], at)
+        process_new(app_for(town), at)
     assert states(town)[row.email] == SubscriberState.BOUNCED
     with town.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
@@ -262,8 +262,8 @@ def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
 
 @given(st.binary(max_size=400))
 def test_16_whatever_comes_back_can_be_read(raw: bytes):
-    bounces.read(raw)
-    bounces.read(b"Final-Recipient: rfc822;" + raw)
+    bounces.parse_report(raw)
+    bounces.parse_report(b"Final-Recipient: rfc822;" + raw)
 
 
 def reply(said: str, number: int) -> bytes:
@@ -295,22 +295,22 @@ def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: T
         )
     for number, row in enumerate((first, second)):
         to = LINKS.reply_address(row.subscriber_id)
-        take(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
-    assert work_off(post(town), START) == 2
+        store_mail(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
+    assert process_new(app_for(town), START) == 2
     assert states(town)[second.email] == SubscriberState.UNSUBSCRIBED
     with town.store.read() as tx:
         [waiting] = inbound.review_queue(tx)
     assert (waiting.state, "log" in waiting.said) == (InboundState.REVIEW, True)
-    assert work_off(post(town), START) == 0
+    assert process_new(app_for(town), START) == 0
 
 
 def test_14_an_answer_that_cannot_be_made_stops_no_other_mail(town: Town):
     first, second = town.rows()
-    broken = replace(post(town), renderer=Breaking(first.email))
+    broken = replace(app_for(town), renderer=Breaking(first.email))
     for number, row in enumerate((first, second)):
         to = LINKS.reply_address(row.subscriber_id)
-        take(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
-    assert work_off(broken, START) == 2
+        store_mail(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
+    assert process_new(broken, START) == 2
     assert set(states(town).values()) == {SubscriberState.UNSUBSCRIBED}
     assert [mail.to_email for mail in broken.mailer.taken] == [second.email]
 
@@ -318,16 +318,16 @@ def test_14_an_answer_that_cannot_be_made_stops_no_other_mail(town: Town):
 def test_14_a_database_that_is_away_blames_no_mail(town: Town):
     row = town.rows()[0]
     to = LINKS.reply_address(row.subscriber_id)
-    take(town.store, reply("unsubscribe", 1), "a@example.com", [to], START)
+    store_mail(town.store, reply("unsubscribe", 1), "a@example.com", [to], START)
     with town.store.begin() as tx:
         tx.execute(text("ALTER TABLE suppression RENAME TO hidden"))
     try:
         with pytest.raises(StoreError):
-            work_off(post(town), START)
+            process_new(app_for(town), START)
     finally:
         with town.store.begin() as tx:
             tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
     with town.store.read() as tx:
         assert list(tx.scalars(select(table.c.state))) == [InboundState.NEW]
         assert subscribers.get(tx, row.subscriber_id)
-    assert work_off(post(town), START) == 1
+    assert process_new(app_for(town), START) == 1

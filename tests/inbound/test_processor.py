@@ -12,7 +12,7 @@ from sqlalchemy import select
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber, SubscriberState
 from newsletter.domain.model import Rubric
-from newsletter.inbound.processor import is_aligned, take, work_off
+from newsletter.inbound.processor import is_aligned, process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import inbound, subscribers
 from newsletter.store.inbound import InboundState
@@ -36,91 +36,91 @@ def person() -> Subscriber:
 
 
 @pytest.fixture
-def post(store: Store, person: Subscriber) -> App:
+def app(store: Store, person: Subscriber) -> App:
     with store.begin() as tx:
         subscribers.save(tx, person, START)
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
     return app_of(store, rubrics={RUBRIC: rubric})
 
 
-def receive(post: App, text: str, to: str, now=START, **options) -> int:
+def receive(app: App, text: str, to: str, now=START, **options) -> int:
     """One mail comes in and is worked off; how many answers it got."""
-    before = len(answers(post))
+    before = len(answers(app))
     extra = {"subject": "Re: arXiv digest", **options.pop("headers", {})}
     raw = message(text, Message_ID=f"<{now.timestamp()}.{text[:5].strip()}@x>", **extra)
-    take(post.store, raw, options.pop("author", "ann@example.com"), [to], now, **options)
-    work_off(post, now)
-    return len(answers(post)) - before
+    store_mail(app.store, raw, options.pop("author", "ann@example.com"), [to], now, **options)
+    process_new(app, now)
+    return len(answers(app)) - before
 
 
-def answers(post: App) -> list:
-    assert isinstance(post.mailer, FakeMailer)
-    return post.mailer.taken
+def answers(app: App) -> list:
+    assert isinstance(app.mailer, FakeMailer)
+    return app.mailer.taken
 
 
-def state(post: App, person: Subscriber) -> SubscriberState:
-    with post.store.read() as tx:
+def state(app: App, person: Subscriber) -> SubscriberState:
+    with app.store.read() as tx:
         known = subscribers.get(tx, person.id)
     assert known is not None
     return known.state
 
 
-def kept(post: App) -> list[InboundState]:
-    with post.store.read() as tx:
+def kept(app: App) -> list[InboundState]:
+    with app.store.read() as tx:
         return [
             InboundState(s) for s in tx.scalars(select(table.c.state).order_by(table.c.received_at))
         ]
 
 
-def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(post: App, person: Subscriber):
+def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(app: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     text = f"Unsubscribe\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
 
-    assert receive(post, text, to) == 1
+    assert receive(app, text, to) == 1
 
-    [mail] = answers(post)
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    [mail] = answers(app)
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED
     assert (mail.to_email, mail.reply_to) == (person.email, SENDER.operator)
     assert dict(mail.headers)["Auto-Submitted"] == "auto-replied"
     assert LINKS.preferences_url(person.id) in mail.text
-    assert kept(post) == [InboundState.DONE]
-    assert receive(post, text, to, now=LATER) == 0
+    assert kept(app) == [InboundState.DONE]
+    assert receive(app, text, to, now=LATER) == 0
 
 
-def test_the_mailto_of_list_unsubscribe_works_with_any_text(post: App, person: Subscriber):
+def test_the_mailto_of_list_unsubscribe_works_with_any_text(app: App, person: Subscriber):
     headers = {"Auto_Submitted": "auto-generated"}
-    assert receive(post, "", LINKS.unsub_address(person.id), headers=headers) == 1
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    assert receive(app, "", LINKS.unsub_address(person.id), headers=headers) == 1
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_14_the_same_mail_three_times_is_one_action(post: App, person: Subscriber):
+def test_14_the_same_mail_three_times_is_one_action(app: App, person: Subscriber):
     raw = message("unsubscribe", Message_ID="<one@example.com>")
     to = [LINKS.reply_address(person.id)] * 2
-    news = [take(post.store, raw, "ann@example.com", to, START) for _ in range(3)]
+    news = [store_mail(app.store, raw, "ann@example.com", to, START) for _ in range(3)]
 
     assert news == [1, 0, 0]
-    assert work_off(post, START) == 1
-    assert work_off(post, START) == 0
-    assert len(answers(post)) == 1
+    assert process_new(app, START) == 1
+    assert process_new(app, START) == 0
+    assert len(answers(app)) == 1
 
 
-def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(post: App, person: Subscriber):
+def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(app: App, person: Subscriber):
     raw = message("unsubscribe") + b"\r\n" * 15_000_000
-    assert take(post.store, raw, "ann@example.com", [LINKS.reply_address(person.id)], START) == 1
-    assert work_off(post, START) == 1
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    assert (
+        store_mail(app.store, raw, "ann@example.com", [LINKS.reply_address(person.id)], START) == 1
+    )
+    assert process_new(app, START) == 1
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
-    post: App, person: Subscriber
-):
+def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(app: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
 
-    assert receive(post, "How do I unsubscribe my colleague?", to) == 1
+    assert receive(app, "How do I unsubscribe my colleague?", to) == 1
 
-    assert state(post, person) is SubscriberState.ACTIVE
-    assert LINKS.unsubscribe_url(person.id) in answers(post)[0].text
-    with post.store.begin() as tx:
+    assert state(app, person) is SubscriberState.ACTIVE
+    assert LINKS.unsubscribe_url(person.id) in answers(app)[0].text
+    with app.store.begin() as tx:
         [waiting] = inbound.review_queue(tx)
         assert (waiting.said, waiting.raw) == ("How do I unsubscribe my colleague?", b"")
         assert inbound.set_state(tx, waiting.id, InboundState.DONE)
@@ -130,39 +130,39 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
 
 @pytest.mark.parametrize(("words", "state"), [(0, "review"), (12, "review"), (13, "letter")])
 def test_what_is_no_wish_goes_to_the_operator_unanswered(
-    post: App, person: Subscriber, words: int, state: str
+    app: App, person: Subscriber, words: int, state: str
 ):
     said = " ".join(["wonderful"] * words)
     text = f"{said}\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
 
-    assert receive(post, text, LINKS.reply_address(person.id)) == 0
+    assert receive(app, text, LINKS.reply_address(person.id)) == 0
 
-    with post.store.read() as tx:
+    with app.store.read() as tx:
         [waiting] = inbound.review_queue(tx)
     assert (waiting.state, waiting.said.strip()) == (state, said)
 
 
 def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
-    post: App, person: Subscriber
+    app: App, person: Subscriber
 ):
-    assert receive(post, "Please delete my data.", LINKS.reply_address(person.id)) == 1
+    assert receive(app, "Please delete my data.", LINKS.reply_address(person.id)) == 1
 
-    [mail] = answers(post)
+    [mail] = answers(app)
     assert LINKS.preferences_url(person.id) in mail.text
     assert "Erase me" in mail.text
-    assert kept(post) == [InboundState.REVIEW]
-    assert state(post, person) is SubscriberState.ACTIVE
+    assert kept(app) == [InboundState.REVIEW]
+    assert state(app, person) is SubscriberState.ACTIVE
 
 
-def test_17_however_many_replies_get_one_answer_a_day(post: App, person: Subscriber):
+def test_17_however_many_replies_get_one_answer_a_day(app: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     many = 1000 if LARGE else 200
     for number in range(many):
         raw = message("please do not unsubscribe me", Message_ID=f"<{number}@x>")
-        take(post.store, raw, "ann@example.com", [to], START)
-    assert work_off(post, START) == many
-    assert len(answers(post)) == 1
-    assert receive(post, "help", to, now=LATER) == 1
+        store_mail(app.store, raw, "ann@example.com", [to], START)
+    assert process_new(app, START) == many
+    assert len(answers(app)) == 1
+    assert receive(app, "help", to, now=LATER) == 1
 
 
 @pytest.mark.parametrize(
@@ -175,98 +175,98 @@ def test_17_however_many_replies_get_one_answer_a_day(post: App, person: Subscri
     ids=str,
 )
 def test_17_machines_are_neither_obeyed_nor_answered(
-    post: App, person: Subscriber, headers: dict[str, str]
+    app: App, person: Subscriber, headers: dict[str, str]
 ):
     to = LINKS.reply_address(person.id)
-    assert receive(post, "unsubscribe", to, headers=headers) == 0
-    assert state(post, person) is SubscriberState.ACTIVE
-    assert kept(post) == [InboundState.DONE]
+    assert receive(app, "unsubscribe", to, headers=headers) == 0
+    assert state(app, person) is SubscriberState.ACTIVE
+    assert kept(app) == [InboundState.DONE]
 
 
-def test_17_two_of_us_writing_to_each_other_fall_silent(post: App, person: Subscriber):
-    receive(post, "help", LINKS.reply_address(person.id))
-    [answer] = answers(post)
+def test_17_two_of_us_writing_to_each_other_fall_silent(app: App, person: Subscriber):
+    receive(app, "help", LINKS.reply_address(person.id))
+    [answer] = answers(app)
     from newsletter.mailers.mime import to_bytes
 
     back = to_bytes(answer)
-    take(post.store, back, SENDER.email, [LINKS.reply_address(person.id)], LATER)
-    work_off(post, LATER)
-    assert len(answers(post)) == 1
+    store_mail(app.store, back, SENDER.email, [LINKS.reply_address(person.id)], LATER)
+    process_new(app, LATER)
+    assert len(answers(app)) == 1
 
 
 def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
-    post: App, person: Subscriber
+    app: App, person: Subscriber
 ):
     raw = (
         b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
         b' boundary="b"\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n'
         b"Feedback-Type: abuse\r\n\r\n--b--\r\n"
     )
-    take(post.store, raw, "fbl@example.com", [LINKS.unsub_address(person.id)], START)
-    work_off(post, START)
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
-    assert answers(post) == []
+    store_mail(app.store, raw, "fbl@example.com", [LINKS.unsub_address(person.id)], START)
+    process_new(app, START)
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED
+    assert answers(app) == []
 
 
-def test_pause_and_resume_by_reply(post: App, person: Subscriber):
+def test_pause_and_resume_by_reply(app: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
-    assert receive(post, "pause", to) == 1
-    assert state(post, person) is SubscriberState.PAUSED
-    assert receive(post, "resume", to, now=LATER) == 1
-    assert state(post, person) is SubscriberState.ACTIVE
+    assert receive(app, "pause", to) == 1
+    assert state(app, person) is SubscriberState.PAUSED
+    assert receive(app, "resume", to, now=LATER) == 1
+    assert state(app, person) is SubscriberState.ACTIVE
 
 
-def test_18_without_a_token_a_from_alone_proves_nothing(post: App, person: Subscriber):
+def test_18_without_a_token_a_from_alone_proves_nothing(app: App, person: Subscriber):
     headers = {"subject": "unsubscribe"}
     raw = message("unsubscribe", **headers).replace(b"ann@example.com", person.email.encode())
     raw = b"Authentication-Results: mx; dkim=pass header.d=example.org\r\n" + raw
-    take(post.store, raw, person.email, ["digest@in.example.org"], START)
-    work_off(post, START)
+    store_mail(app.store, raw, person.email, ["digest@in.example.org"], START)
+    process_new(app, START)
 
-    assert state(post, person) is SubscriberState.ACTIVE
-    [mail] = answers(post)
+    assert state(app, person) is SubscriberState.ACTIVE
+    [mail] = answers(app)
     assert mail.to_email == person.email
     assert LINKS.unsubscribe_url(person.id) in mail.text
     again = raw.replace(b"unsubscribe", b"unsubscribe ")
-    take(post.store, again, person.email, ["digest@in.example.org"], START)
-    work_off(post, START)
-    assert len(answers(post)) == 1
+    store_mail(app.store, again, person.email, ["digest@in.example.org"], START)
+    process_new(app, START)
+    assert len(answers(app)) == 1
 
 
-def test_18_without_a_token_an_aligned_from_is_enough(post: App, person: Subscriber):
+def test_18_without_a_token_an_aligned_from_is_enough(app: App, person: Subscriber):
     raw = message("unsubscribe").replace(b"ann@example.com", person.email.encode())
-    take(post.store, raw, person.email, ["digest@in.example.org"], START, aligned=True)
-    work_off(post, START)
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    store_mail(app.store, raw, person.email, ["digest@in.example.org"], START, aligned=True)
+    process_new(app, START)
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_18_a_stranger_is_never_answered(post: App):
-    assert receive(post, "unsubscribe", "digest@in.example.org") == 0
-    assert receive(post, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
-    assert kept(post) == [InboundState.REVIEW, InboundState.REVIEW]
+def test_18_a_stranger_is_never_answered(app: App):
+    assert receive(app, "unsubscribe", "digest@in.example.org") == 0
+    assert receive(app, "unsubscribe", LINKS.reply_address("a" * 32), now=LATER) == 0
+    assert kept(app) == [InboundState.REVIEW, InboundState.REVIEW]
 
 
-def test_18_a_bent_token_proves_nothing(post: App, person: Subscriber):
+def test_18_a_bent_token_proves_nothing(app: App, person: Subscriber):
     to = LINKS.reply_address(person.id)
     bent = to.replace(to[10], "a" if to[10] != "a" else "b", 1)
-    receive(post, "unsubscribe", bent)
-    assert state(post, person) is SubscriberState.ACTIVE
+    receive(app, "unsubscribe", bent)
+    assert state(app, person) is SubscriberState.ACTIVE
 
 
-def test_24_an_answer_to_a_test_mail_changes_nothing(post: App):
-    assert receive(post, "unsubscribe", LINKS.reply_address(TEST_READER)) == 0
-    assert kept(post) == [InboundState.DONE]
+def test_24_an_answer_to_a_test_mail_changes_nothing(app: App):
+    assert receive(app, "unsubscribe", LINKS.reply_address(TEST_READER)) == 0
+    assert kept(app) == [InboundState.DONE]
 
 
-def test_who_complained_is_never_written_to(post: App, person: Subscriber):
-    with post.store.begin() as tx:
+def test_who_complained_is_never_written_to(app: App, person: Subscriber):
+    with app.store.begin() as tx:
         subscribers.end_subscription(tx, person.id, SubscriberState.COMPLAINED, "event", START)
-    assert receive(post, "help", LINKS.reply_address(person.id)) == 0
+    assert receive(app, "help", LINKS.reply_address(person.id)) == 0
 
 
-def test_what_was_settled_is_forgotten_after_a_month(post: App, person: Subscriber):
-    receive(post, "help", LINKS.reply_address(person.id))
-    with post.store.begin() as tx:
+def test_what_was_settled_is_forgotten_after_a_month(app: App, person: Subscriber):
+    receive(app, "help", LINKS.reply_address(person.id))
+    with app.store.begin() as tx:
         assert inbound.delete_old(tx, START + timedelta(days=29)) == 0
         assert inbound.delete_old(tx, START + timedelta(days=31)) == 1
         row = tx.execute(select(table)).one()
@@ -275,10 +275,10 @@ def test_what_was_settled_is_forgotten_after_a_month(post: App, person: Subscrib
 
 @pytest.mark.parametrize("words", [2, 20])
 def test_what_waits_for_a_person_is_forgotten_after_three_months(
-    post: App, person: Subscriber, words: int
+    app: App, person: Subscriber, words: int
 ):
-    receive(post, "wonderful " * words, LINKS.reply_address(person.id))
-    with post.store.begin() as tx:
+    receive(app, "wonderful " * words, LINKS.reply_address(person.id))
+    with app.store.begin() as tx:
         assert inbound.delete_old(tx, START + timedelta(days=89)) == 0
         assert len(inbound.review_queue(tx)) == 1
         assert inbound.delete_old(tx, START + timedelta(days=91)) == 1
@@ -309,12 +309,12 @@ def test_18_alignment(dkim: str, spf: str, envelope_from: str, expected: bool): 
     assert not is_aligned("nobody", dkim, spf, envelope_from)
 
 
-def test_an_answer_that_cannot_be_sent_undoes_nothing(post: App, person: Subscriber):
+def test_an_answer_that_cannot_be_sent_undoes_nothing(app: App, person: Subscriber):
     from newsletter.mailers import SendError, Verdict
 
     def refuse(_email: object) -> None:
         raise SendError(Verdict.UNSENT, "no")
 
-    broken = replace(post, mailer=FakeMailer(before=refuse))
+    broken = replace(app, mailer=FakeMailer(before=refuse))
     assert receive(broken, "unsubscribe", LINKS.reply_address(person.id)) == 0
-    assert state(post, person) is SubscriberState.UNSUBSCRIBED
+    assert state(app, person) is SubscriberState.UNSUBSCRIBED

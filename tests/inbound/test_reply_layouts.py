@@ -16,10 +16,10 @@ import pytest
 
 from bench.scenarios.mail_replies import CORPUS, Measured, corpus_layouts, measure, own_layouts
 from newsletter.domain.model import DayKind
-from newsletter.inbound.intents import Wish
-from newsletter.inbound.mime import read
-from newsletter.inbound.new_text import find
-from newsletter.inbound.reply_parser import ReplyKind, understand
+from newsletter.inbound.intents import Intent
+from newsletter.inbound.mime import parse_mail
+from newsletter.inbound.new_text import extract_new_text
+from newsletter.inbound.reply_parser import ReplyKind, parse_reply
 from newsletter.render.summary import subject
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
@@ -36,7 +36,7 @@ LONG = quoted(
 
 
 def understood(text: str, **options):
-    return understand(read(message(text, **options)), "ann@example.com", OURS)
+    return parse_reply(parse_mail(message(text, **options)), "ann@example.com", OURS)
 
 
 def assert_bounds(found: Measured) -> None:
@@ -69,7 +69,7 @@ def test_mixed_replies_that_were_written_before_they_were_measured():
         for name, value in values.items():
             body = body.replace(name, value)
         reply = understood(body, html=one["html"], subject=one["subject"])
-        outcome = "done" if reply.wish is Wish.UNSUBSCRIBE else str(reply.kind)
+        outcome = "done" if reply.intent is Intent.UNSUBSCRIBE else str(reply.kind)
         found.setdefault((one["want"], outcome), []).append(one["body"])
     assert {outcome for want, outcome in found if want == "leave"} <= {"done", "review"}
     assert len(found["leave", "done"]) >= 78
@@ -81,8 +81,14 @@ def test_a_sample_of_a_real_mail_program_is_understood(name: str):
     path = SAMPLES / f"{name}.eml"
     if not path.exists():
         pytest.skip(f"{path.name} is not beside the project")
-    reply = understand(read(path.read_bytes()), "ada@example.com", ["digest@news.example.org"])
-    assert (reply.kind, reply.wish, reply.text) == (ReplyKind.WISH, Wish.UNSUBSCRIBE, "unsubscribe")
+    reply = parse_reply(
+        parse_mail(path.read_bytes()), "ada@example.com", ["digest@news.example.org"]
+    )
+    assert (reply.kind, reply.intent, reply.text) == (
+        ReplyKind.COMMAND,
+        Intent.UNSUBSCRIBE,
+        "unsubscribe",
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,13 +105,13 @@ def test_a_sample_of_a_real_mail_program_is_understood(name: str):
 )
 def test_what_is_new_is_found_on_either_side_of_the_quotation(text: str):
     reply = understood(text)
-    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE)
+    assert (reply.kind, reply.intent) == (ReplyKind.COMMAND, Intent.UNSUBSCRIBE)
     assert "wrote" not in reply.text
     assert "unsubscribe" in reply.text
 
 
 def test_a_wish_that_ends_in_a_colon_is_no_attribution():
-    assert understood(f"Please unsubscribe me from this:\n{LONG}").wish is Wish.UNSUBSCRIBE
+    assert understood(f"Please unsubscribe me from this:\n{LONG}").intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize("said", ["don't", "No wait, I changed my mind, so please keep me on it."])
@@ -127,7 +133,7 @@ def test_what_stands_below_the_quotation_can_take_a_wish_back(below: str):
 def test_a_wish_below_a_letter_goes_to_a_person():
     letter = "A long letter about many things that were read and liked in the last few weeks."
     reply = understood(f"{letter}\n\n{WHOLE}\n{LONG}\n\nunsubscribe\n")
-    assert (reply.kind, reply.may_leave) == (ReplyKind.REVIEW, True)
+    assert (reply.kind, reply.may_unsubscribe) == (ReplyKind.REVIEW, True)
 
 
 def test_where_the_text_part_says_nothing_new_the_html_part_is_read():
@@ -141,13 +147,15 @@ def test_where_the_text_part_says_nothing_new_the_html_part_is_read():
     sent = b"".join(
         b"\r\n--b\r\nContent-Type: " + part for part in (parts[0], b"text/html\r\n\r\n" + parts[1])
     )
-    reply = understand(read(head + b"\r\n\r\n" + sent + b"\r\n--b--"), "ann@example.com", OURS)
-    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE)
+    reply = parse_reply(
+        parse_mail(head + b"\r\n\r\n" + sent + b"\r\n--b--"), "ann@example.com", OURS
+    )
+    assert (reply.kind, reply.intent) == (ReplyKind.COMMAND, Intent.UNSUBSCRIBE)
 
 
 def test_a_corporate_disclaimer_takes_no_wish_back():
     footer = "This e-mail is confidential. If you are not the intended recipient, do not copy it."
-    assert understood(f"Please unsubscribe me.\n\nAnn\n\n{footer}").wish is Wish.UNSUBSCRIBE
+    assert understood(f"Please unsubscribe me.\n\nAnn\n\n{footer}").intent is Intent.UNSUBSCRIBE
     own = "but please keep sending me the confidential papers of my colleague"
     assert understood(f"Please unsubscribe me.\n\n{own}").kind is ReplyKind.REVIEW
 
@@ -165,7 +173,7 @@ def test_a_subject_that_we_sent_makes_no_reply_automatic(kind: DayKind):
     picks = (pick(), pick(2)) if kind is DayKind.NORMAL else ()
     rubric = replace(RUBRIC, title="Auto-ML")
     sent = subject(digest(picks, kind=kind, rubric=rubric), len(picks))
-    assert understood("unsubscribe", subject=sent).wish is Wish.UNSUBSCRIBE, sent
+    assert understood("unsubscribe", subject=sent).intent is Intent.UNSUBSCRIBE, sent
     assert understood("unsubscribe", subject="Auto: away").kind is ReplyKind.AUTOMATIC
 
 
@@ -175,7 +183,7 @@ def test_sentences_of_the_newer_languages_that_were_written_after_their_words():
     kinds = {(want, said): understood(said).kind for want, _, said in rows}
     assert {kind for (want, _), kind in kinds.items() if want == "stay"} == {ReplyKind.REVIEW}
     done = [
-        said for (want, said), kind in kinds.items() if (want, kind) == ("leave", ReplyKind.WISH)
+        said for (want, said), kind in kinds.items() if (want, kind) == ("leave", ReplyKind.COMMAND)
     ]
     assert len(done) >= 40
 
@@ -183,10 +191,10 @@ def test_sentences_of_the_newer_languages_that_were_written_after_their_words():
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("Hello arXiv digest\nPlease unsubscribe me", ReplyKind.WISH),
+        ("Hello arXiv digest\nPlease unsubscribe me", ReplyKind.COMMAND),
         ("Hi do not\nUnsubscribe me", ReplyKind.REVIEW),
-        ("unsubscribe, unsubscribe", ReplyKind.WISH),
-        ("Please unsubscribe ann@example.com", ReplyKind.WISH),
+        ("unsubscribe, unsubscribe", ReplyKind.COMMAND),
+        ("Please unsubscribe ann@example.com", ReplyKind.COMMAND),
         ("Please unsubscribe bob@example.com", ReplyKind.REVIEW),
         ("Stop. Hammer time.", ReplyKind.REVIEW),
     ],
@@ -197,12 +205,12 @@ def test_greetings_repetitions_and_ones_own_address(said: str, kind: ReplyKind):
 
 @pytest.mark.parametrize("said", ["un-subscribe", "Please un subscribe me", "UN-SUBSCRIBE!"])
 def test_unsubscribe_in_two_words(said: str):
-    assert understood(said).wish is Wish.UNSUBSCRIBE
+    assert understood(said).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize("said", WISHES)
 def test_a_plain_wish_in_every_language(said: str):
-    assert understood(said).wish is Wish.UNSUBSCRIBE
+    assert understood(said).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
@@ -236,8 +244,8 @@ def test_a_denied_wish_is_none_in_the_newer_languages_either(said: str):
 )
 def test_who_wants_their_data_deleted_is_understood_and_left_to_a_person(said: str):
     reply = understood(said)
-    assert (reply.kind, reply.wish) == (ReplyKind.REVIEW, Wish.ERASE)
-    assert understood("", subject=said).wish is Wish.ERASE
+    assert (reply.kind, reply.intent) == (ReplyKind.REVIEW, Intent.ERASE)
+    assert understood("", subject=said).intent is Intent.ERASE
 
 
 def test_the_text_below_a_quotation_in_html_is_read():
@@ -245,7 +253,7 @@ def test_the_text_below_a_quotation_in_html_is_read():
         '<div class="gmail_quote"><div class="gmail_attr">On Tuesday somebody wrote:</div>'
         "<blockquote>unsubscribe never</blockquote><div>Unsubscribe</div></div>"
     )
-    assert understood(body, html=True).wish is Wish.UNSUBSCRIBE
+    assert understood(body, html=True).intent is Intent.UNSUBSCRIBE
     forwarded = '<p>FYI</p><div class="gmail_quote">Forwarded<br>unsubscribe</div>'
     assert understood(forwarded, html=True).text.strip() == "FYI"
 
@@ -268,18 +276,18 @@ HOSTILE = {
 def test_16_no_layout_takes_long(name: str):
     raw = message(HOSTILE[name])
     started = time.thread_time()
-    understand(read(raw), "ann@example.com", OURS)
+    parse_reply(parse_mail(raw), "ann@example.com", OURS)
     assert time.thread_time() - started < 1
 
 
 def test_16_no_html_takes_long():
     nested = '<div class="gmail_quote"><blockquote>a</blockquote>' * 4000
     started = time.thread_time()
-    understand(read(message(nested, html=True)), "ann@example.com", OURS)
+    parse_reply(parse_mail(message(nested, html=True)), "ann@example.com", OURS)
     assert time.thread_time() - started < 1
 
 
 def test_new_text_is_cut_in_its_middle():
     text = "\n".join(f"line {number}" for number in range(200))
-    lines = find(text, OURS).lines
+    lines = extract_new_text(text, OURS).lines
     assert (len(lines), lines[0], lines[-1]) == (80, "line 0", "line 199")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.inbound.intents import Wish, wish_of
-from newsletter.inbound.mime import html_to_text, read
-from newsletter.inbound.new_text import find
+from newsletter.inbound.intents import Intent, parse_intent
+from newsletter.inbound.mime import html_to_text, parse_mail
+from newsletter.inbound.new_text import extract_new_text
 from newsletter.inbound.normalize import plain
-from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, understand
+from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, parse_reply
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import (
     CHARSETS,
@@ -46,7 +46,7 @@ CLEAR = [
 def understood(
     raw: bytes, envelope_from: str = SENDER_OF_REPLY, *, leaving: bool = False
 ) -> ParsedReply:
-    return understand(read(raw), envelope_from, OURS, leaving=leaving)
+    return parse_reply(parse_mail(raw), envelope_from, OURS, to_unsubscribe_address=leaving)
 
 
 def test_15_the_corpus_is_big_enough():
@@ -57,7 +57,7 @@ def test_15_the_corpus_is_big_enough():
 @pytest.mark.parametrize("raw", CLEAR)
 def test_15_a_clear_wish_to_leave_is_understood(raw: bytes):
     reply = understood(raw)
-    assert (reply.kind, reply.wish) == (ReplyKind.WISH, Wish.UNSUBSCRIBE), reply
+    assert (reply.kind, reply.intent) == (ReplyKind.COMMAND, Intent.UNSUBSCRIBE), reply
 
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
@@ -66,7 +66,7 @@ def test_15_whatever_the_charset_and_encoding(tongue: Tongue, encoding: str):
     text = f"{tongue.asks[1]}\n\n{tongue.gmail}\n{quoted(DIGEST)}\n"
     charset = CHARSETS.get(tongue.code, "utf-8")
     raw = encoded(text.encode(charset, "replace").decode(charset), charset, encoding)
-    assert understood(raw).wish is Wish.UNSUBSCRIBE
+    assert understood(raw).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize("said", ["Désabonner", "Abmelden, bitte", "Odhlásit"])
@@ -75,10 +75,12 @@ def test_15_a_wrong_or_unknown_charset_is_survived(said: str):
         b"From: a@example.com\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: 8bit\r\n\r\n" + said.encode("windows-1252", "replace")
     )
-    assert understood(raw).wish is (None if "Odhl" in said and "?" in said else Wish.UNSUBSCRIBE)
+    assert understood(raw).intent is (
+        None if "Odhl" in said and "?" in said else Intent.UNSUBSCRIBE
+    )
     for charset in (b"x-unknown", b"punycode", b"unicode_escape", b"zip", b"\xff"):
         other = raw.replace(b"utf-8", charset).replace(said.encode("windows-1252"), said.encode())
-        assert understood(other).wish is Wish.UNSUBSCRIBE
+        assert understood(other).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
@@ -108,12 +110,12 @@ def test_15_a_wrong_or_unknown_charset_is_survived(said: str):
     ],
 )
 def test_15_how_people_write_it(said: str):
-    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+    assert understood(message(said)).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize("said", PUT_OTHERWISE)
 def test_15_how_else_people_put_it(said: str):
-    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+    assert understood(message(said)).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_15_how_else_people_put_it(said: str):
 )
 def test_15_what_is_not_clear_goes_to_a_person(said: str):
     reply = understood(message(said))
-    assert (reply.kind, reply.wish) == (ReplyKind.REVIEW, None), reply
+    assert (reply.kind, reply.intent) == (ReplyKind.REVIEW, None), reply
 
 
 @pytest.mark.parametrize(
@@ -165,68 +167,70 @@ def test_15_a_short_letter_with_our_footer_below_it_is_kept_and_not_answered(
     sent += [(text, True) for _, text in html_shapes(tongue, said)]
     for text, html in sent:
         reply = understood(message(text, html=html))
-        assert (reply.kind, reply.may_leave) == (ReplyKind.REVIEW, False), text
+        assert (reply.kind, reply.may_unsubscribe) == (ReplyKind.REVIEW, False), text
 
 
 @pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
 def test_15_only_what_is_new_is_handed_on(tongue: Tongue):
     said = "Nice, the third one."
     for name, text in shapes(tongue, said):
-        assert next(line for line in find(text, OURS).lines if line) == said, name
-        assert "Cold stars" not in " ".join(find(text, OURS).lines), name
-        assert SENDER.name not in " ".join(find(text, OURS).lines), name
+        assert next(line for line in extract_new_text(text, OURS).lines if line) == said, name
+        assert "Cold stars" not in " ".join(extract_new_text(text, OURS).lines), name
+        assert SENDER.name not in " ".join(extract_new_text(text, OURS).lines), name
 
 
 def test_15_our_own_footer_never_triggers_whole_or_in_part():
     for line in [FOOTER, *FOOTER.splitlines(), *DIGEST.splitlines()]:
-        assert wish_of(line) is None
-        assert understood(message(line)).wish is None
+        assert parse_intent(line) is None
+        assert understood(message(line)).intent is None
 
 
 def test_15_an_empty_reply_is_no_wish():
     for tongue in TONGUES:
         for _, text in shapes(tongue, ""):
-            assert understood(message(text)).wish is None
+            assert understood(message(text)).intent is None
 
 
 def test_15_inline_answers_are_read_where_they_stand():
     text = f"{TONGUES[0].gmail}\n> 1. Cold stars\nvery nice\n> 2. Warm stars\nunsubscribe\n"
-    assert find(text, OURS).lines == ("very nice", "unsubscribe")
+    assert extract_new_text(text, OURS).lines == ("very nice", "unsubscribe")
     assert understood(message(text)).kind is ReplyKind.REVIEW
 
 
 @pytest.mark.parametrize(
     ("subject", "text", "wish"),
     [
-        ("unsubscribe", "", Wish.UNSUBSCRIBE),
-        ("Unsubscribe please", "Ann Example\nTel. 123", Wish.UNSUBSCRIBE),
-        ("Abmelden", "", Wish.UNSUBSCRIBE),
+        ("unsubscribe", "", Intent.UNSUBSCRIBE),
+        ("Unsubscribe please", "Ann Example\nTel. 123", Intent.UNSUBSCRIBE),
+        ("Abmelden", "", Intent.UNSUBSCRIBE),
         ("Re: unsubscribe", "", None),
         ("Fwd: unsubscribe", "", None),
         ("unsubscribe", "please do not unsubscribe me", None),
-        ("pause", "", Wish.PAUSE),
+        ("pause", "", Intent.PAUSE),
         ("Re: arXiv digest", "", None),
     ],
 )
-def test_15_a_subject_counts_only_when_it_is_a_command(subject: str, text: str, wish: Wish | None):
-    assert understood(message(text, subject=subject)).wish is wish
+def test_15_a_subject_counts_only_when_it_is_a_command(
+    subject: str, text: str, wish: Intent | None
+):
+    assert understood(message(text, subject=subject)).intent is wish
 
 
 @pytest.mark.parametrize(
     ("said", "wish"),
     [
-        ("pause", Wish.PAUSE),
-        ("Please pause my subscription", Wish.PAUSE),
-        ("暂停", Wish.PAUSE),
-        ("resume", Wish.RESUME),
-        ("Fortsetzen bitte", Wish.RESUME),
-        ("help", Wish.HELP),
-        ("Hilfe!", Wish.HELP),
-        ("Aide", Wish.HELP),
+        ("pause", Intent.PAUSE),
+        ("Please pause my subscription", Intent.PAUSE),
+        ("暂停", Intent.PAUSE),
+        ("resume", Intent.RESUME),
+        ("Fortsetzen bitte", Intent.RESUME),
+        ("help", Intent.HELP),
+        ("Hilfe!", Intent.HELP),
+        ("Aide", Intent.HELP),
     ],
 )
-def test_other_commands_work_the_same_way(said: str, wish: Wish):
-    assert understood(message(said)).wish is wish
+def test_other_commands_work_the_same_way(said: str, wish: Intent):
+    assert understood(message(said)).intent is wish
 
 
 @pytest.mark.parametrize("tongue", TONGUES, ids=lambda tongue: tongue.code)
@@ -254,7 +258,7 @@ def test_17_what_a_machine_wrote_is_never_obeyed(headers: dict[str, str]):
 
 def test_17_suppressing_auto_replies_is_no_sign_of_one():
     raw = message("Unsubscribe", X_Auto_Response_Suppress="All", Auto_Submitted="no")
-    assert understood(raw).wish is Wish.UNSUBSCRIBE
+    assert understood(raw).intent is Intent.UNSUBSCRIBE
 
 
 def test_17_our_own_mail_coming_back_is_never_obeyed():
@@ -282,7 +286,7 @@ def test_mail_to_the_leaving_address_leaves_whatever_it_says():
         message("whatever", subject="hello"),
         message("x", Auto_Submitted="auto-generated", Precedence="bulk"),
     ):
-        assert understood(raw, leaving=True) == ParsedReply(ReplyKind.WISH, Wish.UNSUBSCRIBE)
+        assert understood(raw, leaving=True) == ParsedReply(ReplyKind.COMMAND, Intent.UNSUBSCRIBE)
 
 
 def malicious_mails() -> dict[str, bytes]:
@@ -338,8 +342,8 @@ def test_16_no_bytes_make_reading_fail(raw: bytes):
 
 @given(st.text(max_size=300))
 def test_16_no_text_makes_reading_fail(text: str):
-    find(text, OURS)
-    wish_of(text)
+    extract_new_text(text, OURS)
+    parse_intent(text)
     assert plain(plain(text)) == plain(text)
     html_to_text(text)
 
@@ -350,9 +354,9 @@ def test_16_no_text_makes_reading_fail(text: str):
 def test_15_a_line_that_merely_names_our_address_is_the_readers(address: str):
     """It introduces no original: no colon ends it, and no date is in it."""
     above = f"I wrote to {address} already.\nunsubscribe"
-    assert find(above, OURS).lines == tuple(above.splitlines())
+    assert extract_new_text(above, OURS).lines == tuple(above.splitlines())
     below = f"unsubscribe\nI wrote to {address} already."
-    assert find(below, OURS).lines == tuple(below.splitlines())
+    assert extract_new_text(below, OURS).lines == tuple(below.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -367,7 +371,7 @@ def test_15_a_line_that_merely_names_our_address_is_the_readers(address: str):
     ],
 )
 def test_15_an_attribution_has_a_colon_and_says_whose_or_when(text: str, new: tuple[str, ...]):
-    assert find(text, OURS).lines == new
+    assert extract_new_text(text, OURS).lines == new
 
 
 @pytest.mark.parametrize(
@@ -380,7 +384,7 @@ def test_15_an_attribution_has_a_colon_and_says_whose_or_when(text: str, new: tu
     ],
 )
 def test_15_a_line_broken_by_a_mail_program_is_whole_again(said: str):
-    assert understood(message(said)).wish is Wish.UNSUBSCRIBE
+    assert understood(message(said)).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
@@ -390,15 +394,15 @@ def test_15_a_line_broken_by_a_mail_program_is_whole_again(said: str):
         ("unsubscribe\nmy colleague, not me", None),
         ("stop\nthe presses for this one", None),
         # A line that ends, or one that begins anew, is one of its own.
-        ("unsubscribe.\nmy colleague will stay", Wish.UNSUBSCRIBE),
-        ("unsubscribe\nMy colleague will stay", Wish.UNSUBSCRIBE),
-        ("unsubscribe\nthanks", Wish.UNSUBSCRIBE),
-        ("thanks\nunsubscribe", Wish.UNSUBSCRIBE),
-        ("hi team\nunsubscribe", Wish.UNSUBSCRIBE),
+        ("unsubscribe.\nmy colleague will stay", Intent.UNSUBSCRIBE),
+        ("unsubscribe\nMy colleague will stay", Intent.UNSUBSCRIBE),
+        ("unsubscribe\nthanks", Intent.UNSUBSCRIBE),
+        ("thanks\nunsubscribe", Intent.UNSUBSCRIBE),
+        ("hi team\nunsubscribe", Intent.UNSUBSCRIBE),
     ],
 )
-def test_15_only_what_goes_on_is_put_together(said: str, wish: Wish | None):
-    assert understood(message(said)).wish is wish
+def test_15_only_what_goes_on_is_put_together(said: str, wish: Intent | None):
+    assert understood(message(said)).intent is wish
 
 
 def test_15_a_rejoined_line_is_handed_on_whole():
@@ -416,7 +420,7 @@ LETTER = "I have read the third paper with my group, and all of us liked it very
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "may_leave"),
+    ("said", "kind", "may_unsubscribe"),
     [
         (LETTER, ReplyKind.OTHER, False),
         (f"{LETTER}, yet we might unsubscribe in spring", ReplyKind.REVIEW, True),
@@ -430,10 +434,10 @@ LETTER = "I have read the third paper with my group, and all of us liked it very
     ],
 )
 def test_15_a_long_letter_is_one_and_a_short_one_is_for_review(
-    said: str, kind: ReplyKind, *, may_leave: bool
+    said: str, kind: ReplyKind, *, may_unsubscribe: bool
 ):
     reply = understood(message(said))
-    assert (reply.kind, reply.may_leave) == (kind, may_leave)
+    assert (reply.kind, reply.may_unsubscribe) == (kind, may_unsubscribe)
 
 
 def in_two_parts(text: str, html: str) -> bytes:
@@ -445,30 +449,30 @@ def in_two_parts(text: str, html: str) -> bytes:
 
 
 def test_15_the_html_part_counts_only_where_the_text_part_says_nothing():
-    assert understood(in_two_parts("unsubscribe", "nice")).wish is Wish.UNSUBSCRIBE
-    assert understood(in_two_parts("nice", "unsubscribe")).wish is None
-    assert understood(in_two_parts("", "unsubscribe")).wish is Wish.UNSUBSCRIBE
-    assert understood(in_two_parts("Thanks!", "unsubscribe")).wish is Wish.UNSUBSCRIBE
+    assert understood(in_two_parts("unsubscribe", "nice")).intent is Intent.UNSUBSCRIBE
+    assert understood(in_two_parts("nice", "unsubscribe")).intent is None
+    assert understood(in_two_parts("", "unsubscribe")).intent is Intent.UNSUBSCRIBE
+    assert understood(in_two_parts("Thanks!", "unsubscribe")).intent is Intent.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
     ("said", "wish"),
     [
-        ("Pause. I am away.", Wish.PAUSE),
+        ("Pause. I am away.", Intent.PAUSE),
         ("Stop. Hammer time.", None),
-        ("Stop. Thanks.", Wish.UNSUBSCRIBE),
-        ("Unsubscribe. I have retired.", Wish.UNSUBSCRIBE),
+        ("Stop. Thanks.", Intent.UNSUBSCRIBE),
+        ("Unsubscribe. I have retired.", Intent.UNSUBSCRIBE),
         ("Unsubscribe\nNo, not me.", None),
         ("Unsubscribe\nReally?", None),
     ],
 )
-def test_15_what_follows_a_command_may_take_it_back(said: str, wish: Wish | None):
-    assert understood(message(said)).wish is wish
+def test_15_what_follows_a_command_may_take_it_back(said: str, wish: Intent | None):
+    assert understood(message(said)).intent is wish
 
 
 @pytest.mark.parametrize("subject", ["unsubscribe?", "Fwd: unsubscribe me", "Re: unsubscribe?"])
 def test_15_a_subject_that_asks_or_is_handed_on_is_no_command(subject: str):
-    assert understood(message("", subject=subject)).wish is None
+    assert understood(message("", subject=subject)).intent is None
 
 
 @pytest.mark.parametrize(

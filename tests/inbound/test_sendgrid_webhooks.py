@@ -17,11 +17,11 @@ from sqlalchemy import func, select, text
 from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.inbound.sendgrid_webhooks import (
-    BIGGEST,
+    MAX_BODY,
     Receipt,
     Signature,
     read_events,
-    receive,
+    receive_events,
     receive_mail,
     verify,
 )
@@ -48,7 +48,7 @@ def town(store: Store) -> Town:
 
 def post(town: Town, *told_events: Any) -> Receipt:
     raw = body(*told_events)
-    return receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    return receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
 
 
 def state_of(town: Town, number: int = 1) -> SubscriberState:
@@ -103,7 +103,7 @@ def test_11_what_is_not_signed_changes_nothing(
     town.settle(1)
     before = everything(town)
 
-    receipt = receive(town.store, SIGNER.public, signature, timestamp, raw, START)
+    receipt = receive_events(town.store, SIGNER.public, signature, timestamp, raw, START)
 
     assert receipt == Receipt(403)
     assert everything(town) == before
@@ -112,7 +112,7 @@ def test_11_what_is_not_signed_changes_nothing(
 def test_11_a_trailing_line_end_that_was_signed_is_taken(town: Town):
     town.settle(1)
     raw = RAW + b"\r\n"
-    receipt = receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    receipt = receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
     assert receipt == Receipt(200, 1)
 
 
@@ -136,17 +136,17 @@ def test_11_a_trailing_line_end_that_was_signed_is_taken(town: Town):
     ],
 )
 def test_11_signed_nonsense_is_taken_and_dropped(town: Town, raw: bytes):
-    receipt = receive(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    receipt = receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
     assert receipt == Receipt(200, 0)
 
 
 def test_11_a_body_beyond_the_limit_is_not_even_verified(town: Town):
-    raw = b" " * (BIGGEST + 1)
-    assert receive(town.store, SIGNER.public, "", "", raw, START).status == 413
+    raw = b" " * (MAX_BODY + 1)
+    assert receive_events(town.store, SIGNER.public, "", "", raw, START).status == 413
 
 
 def test_without_a_key_the_hook_is_off(town: Town):
-    assert receive(town.store, "", GOOD, STAMP, RAW, START).status == 404
+    assert receive_events(town.store, "", GOOD, STAMP, RAW, START).status == 404
 
 
 @pytest.mark.parametrize("keys", ["!", "AAAA", "not a key", "é"])
@@ -157,7 +157,7 @@ def test_a_key_that_is_none_believes_nobody(keys: str):
 def test_two_keys_are_believed_while_they_are_changed(town: Town):
     town.settle(1)
     keys = f"{Signer().public}, {SIGNER.public}"
-    assert receive(town.store, keys, GOOD, STAMP, RAW, START) == Receipt(200, 1)
+    assert receive_events(town.store, keys, GOOD, STAMP, RAW, START) == Receipt(200, 1)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_two_keys_are_believed_while_they_are_changed(town: Town):
 )
 def test_12_the_clock_is_bounded_on_both_sides(town: Town, hours: float, status: int):
     now = START + timedelta(hours=hours)
-    receipt = receive(town.store, SIGNER.public, GOOD, STAMP, RAW, now)
+    receipt = receive_events(town.store, SIGNER.public, GOOD, STAMP, RAW, now)
     assert receipt.status == status
     assert bool(receipt.alert) == (status == 403)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.domain.mail import SubscriberState
-from newsletter.inbound.suppression_sync import Synced, pass_on_erasures, sync, welcome_back
+from newsletter.inbound.suppression_sync import SyncResult, forward_erasures, remove_returned, sync
 from newsletter.mailers import ListName, SuppressionListsError
 from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
 from newsletter.store import subscribers, suppressions
@@ -43,7 +43,7 @@ def join(store: Store, number: int = 1, email: str = "") -> Subscriber:
     return person
 
 
-def night(store: Store, fake: FakeLists, now: datetime = NOW) -> Synced:
+def night(store: Store, fake: FakeLists, now: datetime = NOW) -> SyncResult:
     return sync(store, lists(fake), now, threading.Event())
 
 
@@ -84,8 +84,8 @@ def test_what_a_lost_webhook_would_have_told_is_learned_once(
     assert state(store, person) is end
     assert reason(store, person.email) is expected
     assert reason(store, "stranger@example.org") is expected
-    assert second == Synced()
-    assert (first.learned == 2) is (end is not SubscriberState.ACTIVE or "status" in told)
+    assert second == SyncResult()
+    assert (first.imported == 2) is (end is not SubscriberState.ACTIVE or "status" in told)
 
 
 def test_blocks_rest_a_reader_after_five_and_never_suppress(store: Store, fake: FakeLists):
@@ -96,7 +96,7 @@ def test_blocks_rest_a_reader_after_five_and_never_suppress(store: Store, fake: 
         blocked = NOW - timedelta(days=day)
         fake.put("blocks", person.email, int(blocked.timestamp()), reason="x", status="5.7.1")
         assert state(store, person) is SubscriberState.ACTIVE
-        assert night(store, fake, blocked + timedelta(hours=3)).learned == 1
+        assert night(store, fake, blocked + timedelta(hours=3)).imported == 1
 
     assert state(store, person) is SubscriberState.BOUNCED
     assert reason(store, person.email) is None
@@ -107,14 +107,14 @@ def test_a_block_that_a_webhook_told_is_not_counted_again(store: Store, fake: Fa
     fake.put("blocks", person.email, reason="told by the list", status="4.7.0")
     fake.put("blocks", person.email, fake.second + 60, reason="told otherwise", status="4.7.0")
 
-    assert night(store, fake).learned == 1
+    assert night(store, fake).imported == 1
 
 
 def test_all_pages_are_read(store: Store, fake: FakeLists):
     for number in range(1001):
         fake.put("unsubscribes", f"gone{number}@example.org")
 
-    assert night(store, fake).learned == 1001
+    assert night(store, fake).imported == 1001
 
     asked = [one for one in fake.requests if "/unsubscribes" in one]
     assert [one.rpartition("offset=")[2] for one in asked] == ["0", "500", "1000"]
@@ -129,8 +129,8 @@ def test_our_departures_are_told_once(store: Store, fake: FakeLists):
         subscribers.end_subscription(tx, bounced.id, SubscriberState.BOUNCED, "event", NOW)
         subscribers.erase(tx, erased.id, NOW)
 
-    assert night(store, fake).told == 2
-    assert night(store, fake) == Synced()
+    assert night(store, fake).exported == 2
+    assert night(store, fake) == SyncResult()
 
     assert fake.emails("unsubscribes") == ["other@example.org", left.email, complained.email]
     assert len(fake.changes) == 1
@@ -144,7 +144,7 @@ def test_who_came_back_is_taken_off_their_list(store: Store, fake: FakeLists):
         subscribers.unsubscribe(tx, person.id, "one-click", NOW)
         subscribers.restore(tx, person.id, "page", NOW)
 
-    assert night(store, fake) == Synced(lifted=1)
+    assert night(store, fake) == SyncResult(removed=1)
 
     assert fake.emails("unsubscribes") == []
     assert state(store, person) is SubscriberState.ACTIVE
@@ -156,7 +156,7 @@ def test_an_import_takes_nobody_off_their_list(store: Store, fake: FakeLists):
         subscribers.save(tx, person, NOW)
     fake.put("unsubscribes", person.email)
 
-    assert night(store, fake, NOW + timedelta(days=1)) == Synced(learned=1)
+    assert night(store, fake, NOW + timedelta(days=1)) == SyncResult(imported=1)
 
     assert state(store, person) is SubscriberState.UNSUBSCRIBED
     assert fake.changes == []
@@ -170,9 +170,9 @@ def test_who_came_back_a_moment_ago_is_freed_before_the_night(store: Store, fake
         subscribers.unsubscribe(tx, person.id, "one-click", NOW)
         subscribers.restore(tx, person.id, "page", NOW)
 
-    assert welcome_back(store, lists(fake), NOW + timedelta(minutes=4)) == 1
-    assert welcome_back(store, lists(fake), NOW + timedelta(minutes=5)) == 1
-    assert welcome_back(store, lists(fake), NOW + timedelta(hours=1)) == 0
+    assert remove_returned(store, lists(fake), NOW + timedelta(minutes=4)) == 1
+    assert remove_returned(store, lists(fake), NOW + timedelta(minutes=5)) == 1
+    assert remove_returned(store, lists(fake), NOW + timedelta(hours=1)) == 0
 
     assert fake.emails("unsubscribes") == []
 
@@ -183,7 +183,7 @@ def test_a_stop_changes_nothing_more(store: Store, fake: FakeLists):
     stop = threading.Event()
     stop.set()
 
-    assert sync(store, lists(fake), NOW, stop) == Synced()
+    assert sync(store, lists(fake), NOW, stop) == SyncResult()
     assert state(store, person) is SubscriberState.ACTIVE
 
 
@@ -246,8 +246,8 @@ def left_to_tell(store: Store) -> list[str]:
 def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fake: FakeLists):
     person = join(store)
     forget(store, person)
-    assert pass_on_erasures(store, lists(fake), NOW) == 1
-    assert pass_on_erasures(store, lists(fake), NOW) == 0
+    assert forward_erasures(store, lists(fake), NOW) == 1
+    assert forward_erasures(store, lists(fake), NOW) == 0
     assert fake.erased == [person.email]
     assert left_to_tell(store) == []
     assert reason(store, person.email) is Reason.ERASED
@@ -264,11 +264,11 @@ def test_an_erasure_waits_while_the_provider_is_away(store: Store, fake: FakeLis
     forget(store, person)
     fake.faults["erasejob"] = 503
     with pytest.raises(SuppressionListsError, match="503") as told:
-        pass_on_erasures(store, lists(fake), NOW)
+        forward_erasures(store, lists(fake), NOW)
     assert person.email not in str(told.value)
     assert left_to_tell(store) == [person.email]
     del fake.faults["erasejob"]
-    assert pass_on_erasures(store, lists(fake), NOW) == 1
+    assert forward_erasures(store, lists(fake), NOW) == 1
     assert left_to_tell(store) == []
 
 
@@ -278,7 +278,7 @@ def test_no_address_is_kept_for_long_for_a_provider_that_erases_nothing(
     person = join(store)
     forget(store, person, LONG_AGO)
     fake.faults["erasejob"] = 403
-    assert pass_on_erasures(store, lists(fake), NOW) == 0
+    assert forward_erasures(store, lists(fake), NOW) == 0
     assert left_to_tell(store) == []
     assert "by hand" in caplog.text
     assert person.email not in caplog.text
@@ -286,5 +286,5 @@ def test_no_address_is_kept_for_long_for_a_provider_that_erases_nothing(
 
 def test_where_nobody_keeps_lists_the_address_is_gone_at_the_next_round(store: Store):
     forget(store, join(store))
-    assert pass_on_erasures(store, None, NOW) == 1
+    assert forward_erasures(store, None, NOW) == 1
     assert left_to_tell(store) == []

@@ -19,7 +19,7 @@ from newsletter.domain.alerts import AlertKind
 from newsletter.domain.links import Links
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.errors import Stopped
-from newsletter.inbound.processor import take
+from newsletter.inbound.processor import store_mail
 from newsletter.jobs.housekeeping import add_to, do_night, do_round
 from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.store import Store, alerts, events, signups, subscribers
@@ -129,7 +129,7 @@ def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, 
 
 def test_14_what_a_dead_process_had_stored_is_worked_off(house: House):
     to = house.app.links.reply_address(house.ann.id)
-    take(house.app.store, house.reply, "ann@example.com", [to], NOW)
+    store_mail(house.app.store, house.reply, "ann@example.com", [to], NOW)
 
     do_round(house.app)
 
@@ -143,7 +143,7 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     mail = imap.put(house.reply)
     imap.answers["LOGIN"] = "NO not today"
     to = house.app.links.unsub_address(house.ann.id)
-    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     do_round(house.app)
 
@@ -197,7 +197,7 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
     house: House, caplog: pytest.LogCaptureFixture
 ):
     to = house.app.links.unsub_address(house.ann.id)
-    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     broken = FaultyMailbox(ZeroDivisionError("a mistake of ours"))
     do_round(replace(house.app, mailbox=broken))  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
 
 def test_a_stop_in_the_middle_of_a_duty_ends_the_round(house: House):
     to = house.app.links.unsub_address(house.ann.id)
-    take(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     stopping = FaultyMailbox(Stopped("asked to end"))
     do_round(replace(house.app, mailbox=stopping))  # type: ignore[arg-type]
@@ -229,7 +229,7 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         then = NOW - timedelta(days=days)
         to = house.app.links.reply_address(reader().id)
         auto = message(f"away {days}", Auto_Submitted="auto-replied")
-        take(store, auto, f"a{days}@example.com", [to], then)
+        store_mail(store, auto, f"a{days}@example.com", [to], then)
     do_round(house.app)
 
     do_night(house.app)

@@ -15,7 +15,7 @@ from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.categories import doubts
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
-from newsletter.inbound.sendgrid_webhooks import is_key
+from newsletter.inbound.sendgrid_webhooks import is_public_key
 from newsletter.mailers import MAILERS
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.rubric_folder import RubricFolder
@@ -259,7 +259,7 @@ def keys_found(settings: Settings) -> Iterator[Finding]:
         "inbound key": ("NEWSLETTER_SENDGRID_INBOUND_KEY", settings.sendgrid_inbound_key),
     }
     for check, (name, value) in keys.items():
-        wrong = [one for one in value.split(",") if not is_key(one.strip())]
+        wrong = [one for one in value.split(",") if not is_public_key(one.strip())]
         if value and wrong:
             yield fail(check, f"{name} is no public key", "copy it anew: base64, without lines")
         elif value:
