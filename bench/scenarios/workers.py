@@ -28,7 +28,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.workers import Nursery, Order, all_mails, settle
+from tests.simulations.workers import Order, WorkerForkServer, all_mails, settle
 
 LATENCY = 0.2
 PAPERS = 16
@@ -39,7 +39,7 @@ FASTER, ABOVE = 1.6, 1.15
 SAY_SECONDS = 15
 
 
-def morning(nursery: Nursery, given: argparse.Namespace, workers: int) -> dict[str, Any]:
+def morning(server: WorkerForkServer, given: argparse.Namespace, workers: int) -> dict[str, Any]:
     arrivals: list[float] = []
     said = 0.0
     with (
@@ -52,11 +52,11 @@ def morning(nursery: Nursery, given: argparse.Namespace, workers: int) -> dict[s
         base = Order("plan", url, folder, mail.url, model.url, papers=PAPERS, lease=600.0)
         base = replace(base, threads=given.threads, mails_per_second=given.limit, group=50)
         settle(base, given.rubrics, given.readers)
-        lives = [nursery.begin(replace(base, role="work", name=f"w{n}")) for n in range(workers)]
+        lives = [server.begin(replace(base, role="work", name=f"w{n}")) for n in range(workers)]
         time.sleep(LAUNCH_SECONDS)
         started = time.monotonic()
-        planner = nursery.begin(base)
-        while nursery.status(planner) is None:
+        planner = server.begin(base)
+        while server.status(planner) is None:
             time.sleep(0.1)
             if time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
@@ -64,7 +64,7 @@ def morning(nursery: Nursery, given: argparse.Namespace, workers: int) -> dict[s
                 print(part, file=sys.stderr, flush=True)
         ended = time.monotonic()
         for life in lives:
-            nursery.kill(life)
+            server.kill(life)
         store = Store(url)
         mails = all_mails(store)
         store.close()
@@ -111,9 +111,9 @@ def main() -> int:
     given = parser.parse_args()
     if not given.database.startswith("postgresql"):
         parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
-    nursery = Nursery()
-    runs = [morning(nursery, given, workers) for workers in given.workers]
-    nursery.close()
+    server = WorkerForkServer()
+    runs = [morning(server, given, workers) for workers in given.workers]
+    server.close()
     figures: dict[str, Any] = {"runs": runs}
     figures["times faster"] = [round(runs[0]["seconds"] / run["seconds"], 2) for run in runs]
     if given.limit:

@@ -18,7 +18,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.workers import Nursery, Order, all_digests, settle
+from tests.simulations.workers import Order, WorkerForkServer, all_digests, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ PATIENCE = 300
 
 
 @contextmanager
-def bedside(nursery: Nursery, postgres: str, folder: Path) -> Iterator[Bedside]:
+def bedside(server: WorkerForkServer, postgres: str, folder: Path) -> Iterator[Bedside]:
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,
@@ -40,7 +40,7 @@ def bedside(nursery: Nursery, postgres: str, folder: Path) -> Iterator[Bedside]:
         settle(plan, rubrics=RUBRICS, readers=READERS)
         store = Store(url)
         try:
-            yield Bedside(nursery, plan, store, mail, model)
+            yield Bedside(server, plan, store, mail, model)
         finally:
             store.close()
 
@@ -49,7 +49,7 @@ def bedside(nursery: Nursery, postgres: str, folder: Path) -> Iterator[Bedside]:
 class Bedside:
     """`slept` are the seconds from the SIGSTOP to the SIGCONT."""
 
-    nursery: Nursery
+    server: WorkerForkServer
     plan: Order
     store: Store
     mail: FakeSendGrid
@@ -59,20 +59,20 @@ class Bedside:
     def overtaken(self, kind: str, at_work: Callable[[], bool]) -> bool:
         """Whether its unit is another's when it wakes, and stays so. All is checked but that."""
         # Only the sleeper is there at first, on another machine as far as anyone can tell.
-        sleeper = self.nursery.begin(replace(self.plan, role="work", name="z", host="asleep"))
-        planner = self.nursery.begin(self.plan)
+        sleeper = self.server.begin(replace(self.plan, role="work", name="z", host="asleep"))
+        planner = self.server.begin(self.plan)
         until(at_work)
         os.kill(sleeper, signal.SIGSTOP)
         began = time.monotonic()
         asleep = self.held(kind)
-        heir = self.nursery.begin(replace(self.plan, role="work", name="heir"))
-        until(lambda: self.nursery.status(planner) == 0)
+        heir = self.server.begin(replace(self.plan, role="work", name="heir"))
+        until(lambda: self.server.status(planner) == 0)
         over, digests = self.units(), all_digests(self.store)
         os.kill(sleeper, signal.SIGCONT)
         self.slept = time.monotonic() - began
         for pid in (sleeper, heir):
             os.kill(pid, signal.SIGTERM)
-            until(lambda pid=pid: self.nursery.status(pid) == 0)
+            until(lambda pid=pid: self.server.status(pid) == 0)
         assert set(Counter(self.mail.addresses).values()) == {1}
         assert len(self.mail.addresses) == len(self.mails()) == READERS
         assert self.wrong_scores() == []

@@ -1,7 +1,7 @@
 """Kill -9 a scoring process at random moments, again and again, until a day is scored.
 
 Run by `python -m tests.simulations.chaos_scoring --kills 50`;
-tests/simulations/test_kill_scoring.py runs a short one.
+tests/simulations/test_chaos_scoring.py runs a short one.
 At the end every paper has its right score, and what was paid beyond an undisturbed run is at most
 the calls that were in flight at the kills.
 """

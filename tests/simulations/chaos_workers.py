@@ -34,7 +34,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid, Fault
-from tests.simulations.workers import Nursery, Order, settle
+from tests.simulations.workers import Order, WorkerForkServer, settle
 
 GROUP = 3
 """Rubrics of a scoring unit: the fewest that share their papers."""
@@ -58,7 +58,7 @@ HANDS = (
 class Siege:
     """The lives under attack, by name, and what was seen at each kill."""
 
-    nursery: Nursery
+    server: WorkerForkServer
     orders: dict[str, Order]
     store: Store
     dice: random.Random
@@ -75,17 +75,17 @@ class Siege:
         """Start whoever is not alive and may be."""
         for name, order in self.orders.items():
             pid = self.alive.get(name)
-            if pid and self.nursery.status(pid) is None:
+            if pid and self.server.status(pid) is None:
                 continue
             if name not in self.buried and not (name == "plan" and self.is_over()):
-                self.alive[name] = self.nursery.begin(order)
+                self.alive[name] = self.server.begin(order)
 
     def is_over(self) -> bool:
         pid = self.alive.get("plan")
-        return pid is not None and self.nursery.status(pid) == 0
+        return pid is not None and self.server.status(pid) == 0
 
     def kill_one(self) -> None:
-        living = [n for n, pid in self.alive.items() if self.nursery.status(pid) is None]
+        living = [n for n, pid in self.alive.items() if self.server.status(pid) is None]
         if not living:
             return
         workers = [name for name in living if name != "plan"]
@@ -100,7 +100,7 @@ class Siege:
         """Wait until it has something in hand, but not for ever; a fifth die whenever it is."""
         late = time.monotonic() + (self.dice.random() < 0.8) * self.longest_catch
         mine = self._owner(name)
-        while time.monotonic() < late and self.nursery.status(self.alive[name]) is None:
+        while time.monotonic() < late and self.server.status(self.alive[name]) is None:
             with self.store.read() as tx:
                 if any(
                     tx.scalar(_number(table).where(table.c.state == state, column.like(mine)))
@@ -143,7 +143,7 @@ class Siege:
         with suppress(ProcessLookupError):
             os.kill(self.alive[name], signal.SIGSTOP)
         held = self._held(name)
-        if self.nursery.kill(self.alive[name]):
+        if self.server.kill(self.alive[name]):
             self.killed[name] += 1
             self.mails_in_hand += held[0]
             self.calls_in_hand += held[1]
@@ -243,7 +243,7 @@ def faults(found: dict[str, Any], lost_answers: int, deliveries: int, rubrics: i
 
 def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, Any]:
     dice = random.Random(given.seed)  # noqa: S311 - a reproducible play, no secret
-    nursery = Nursery()
+    server = WorkerForkServer()
     lost: list[bool] = []
 
     def lose(_payload: object) -> Fault | None:
@@ -267,15 +267,15 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
         else:
             orders |= {name: replace(base, role="work", name=name) for name in WORKERS}
             orders["w3"] = replace(orders["w3"], host=ELSEWHERE)
-        siege = Siege(nursery, orders, Store(database), dice, given.catch, given.leave)
+        siege = Siege(server, orders, Store(database), dice, given.catch, given.leave)
         seconds = torment(siege, given.kills)
         found = figures(siege, mail, model)
         found["answers lost"] = len(lost)
         found["ended"] = siege.is_over()
         for pid in siege.alive.values():
-            nursery.kill(pid)
+            server.kill(pid)
         siege.store.close()
-    nursery.close()
+    server.close()
     broken = faults(found, len(lost), given.deliveries, rubrics)
     return found | {"seconds": round(seconds, 1), "broken": broken}
 

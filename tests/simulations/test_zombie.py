@@ -20,7 +20,7 @@ from tests.fakes.bedside import READERS, bedside
 from tests.fakes.mail import Town, settings, written
 from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.workers import Nursery
+from tests.simulations.workers import WorkerForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,24 +76,28 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
+def server() -> Iterator[WorkerForkServer]:
+    made = WorkerForkServer()
     yield made
     made.close()
 
 
 @needs_postgres
-def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
+    server: WorkerForkServer, tmp_path: Path
+):
     """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
-    with bedside(nursery, POSTGRES, tmp_path) as house:
+    with bedside(server, POSTGRES, tmp_path) as house:
         assert house.overtaken("mail", lambda: len(house.mail.requests) >= READERS // 4)
         # What it had under way came to its end: the answer after the lease is still proof.
         assert set(house.mails().values()) == {"accepted"}
 
 
 @needs_postgres
-def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(nursery: Nursery, tmp_path: Path):
+def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(
+    server: WorkerForkServer, tmp_path: Path
+):
     """It sleeps between a call and its answer, which is paid and comes when others have asked."""
-    with bedside(nursery, POSTGRES, tmp_path) as house:
+    with bedside(server, POSTGRES, tmp_path) as house:
         assert house.overtaken("score", lambda: len(house.model.requests) > 0)
         assert set(house.mails().values()) == {"accepted"}

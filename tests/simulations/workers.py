@@ -6,19 +6,14 @@ then nothing but its heartbeat and its leases says whether it lives.
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
 import signal
 import socket
 import threading
-import traceback
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -36,6 +31,7 @@ from newsletter.store import Store, deliveries, digests, subscribers
 from newsletter.store.tasks import TaskResult
 from tests.fakes.mail import reader
 from tests.fakes.scoring import papers
+from tests.simulations.crash import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,89 +185,14 @@ def _plan(app: App) -> int:
     return 1
 
 
-class Nursery:
-    """Starts lives, ends them, and says how they ended."""
+class WorkerForkServer(ForkServer):
+    """Forks planners and workers."""
 
     def __init__(self) -> None:
-        for name in LOADED:
-            importlib.import_module(name)
-        orders, self._orders = os.pipe()
-        self._answers, answers = os.pipe()
-        if os.fork() == 0:
-            os.close(self._orders)
-            os.close(self._answers)
-            # Its end is told by the pipe; no cleaning up of what belongs to the bench.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                _nurse(orders, answers)
-            finally:
-                os._exit(1)
-        self._write = os.fdopen(self._orders, "w", buffering=1)
-        self._read = os.fdopen(self._answers)
+        super().__init__(lambda order: live(Order(**order)), LOADED)
 
     def begin(self, order: Order) -> int:
-        return int(self._ask("begin", asdict(order)))
-
-    def status(self, pid: int) -> int | None:
-        """The exit status, negative for a signal; None while it lives."""
-        said = self._ask("status", pid)
-        return None if said == "alive" else int(said)
-
-    def kill(self, pid: int) -> bool:
-        """End it by SIGKILL, and wait until it is gone; False where it had ended by itself."""
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        while (found := self.status(pid)) is None:
-            pass
-        return found == -signal.SIGKILL
-
-    def close(self) -> None:
-        self._write.close()
-        self._read.close()
-
-    def _ask(self, verb: str, what: Any) -> str:
-        self._write.write(json.dumps([verb, what]) + "\n")
-        return self._read.readline().strip()
-
-
-def _nurse(orders: int, answers: int) -> NoReturn:
-    begun: set[int] = set()
-    ended: dict[int, int] = {}
-    with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
-        for line in read:
-            verb, what = json.loads(line)
-            if verb == "begin":
-                answer: Any = _fork(Order(**what))
-                begun.add(answer)
-            else:
-                if what not in ended:
-                    pid, raw = os.waitpid(what, os.WNOHANG)
-                    if pid:
-                        ended[pid] = os.waitstatus_to_exitcode(raw)
-                answer = ended.get(what, "alive")
-            write.write(f"{answer}\n")
-    for pid in begun - ended.keys():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    os._exit(0)
-
-
-def _fork(order: Order) -> int:
-    if pid := os.fork():
-        return pid
-    # A group of its own: a Ctrl-C at the bench ends the bench.
-    os.setpgid(0, 0)
-    status = 1
-    try:
-        status = live(order)
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread() and not thread.daemon:
-                thread.join(5)
-        os._exit(status)
+        return super().begin(asdict(order))
 
 
 def all_mails(store: Store) -> dict[str, int]:

@@ -36,16 +36,16 @@ def main() -> int:
     if not given.database.startswith("postgresql"):
         parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
     workers.RHYTHM = HeartbeatConfig()
-    nursery = workers.Nursery()
+    server = workers.WorkerForkServer()
     found = {}
     for kind, at_work in (("mail", is_sending), ("score", is_reading)):
         with (
             tempfile.TemporaryDirectory() as folder,
-            bedside(nursery, given.database, Path(folder)) as house,
+            bedside(server, given.database, Path(folder)) as house,
         ):
             overtaken = house.overtaken(kind, lambda: at_work(house))  # noqa: B023 - called here
             found[kind] = {"overtaken": overtaken, "seconds asleep": round(house.slept, 1)}
-    nursery.close()
+    server.close()
     print(json.dumps(found, indent=1))
     silent = workers.RHYTHM.silent.total_seconds()
     return 0 if all(o["overtaken"] and o["seconds asleep"] > silent for o in found.values()) else 1

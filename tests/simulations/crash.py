@@ -1,0 +1,187 @@
+"""Fork processes, kill them, start them again, and account for each mail: for kill sweeps."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from newsletter.domain.mail import DeliveryState
+from tests.fakes.sendgrid import Fault
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+
+class ForkServer:
+    """A process without threads that has all libraries loaded: it forks a child for each order.
+
+    `run` gets the order (anything that JSON holds) and returns the child's exit code.
+    """
+
+    def __init__(self, run: Callable[[Any], int | None], loaded: Iterable[str] = ()) -> None:
+        for name in loaded:
+            importlib.import_module(name)
+        orders, self._orders = os.pipe()
+        self._answers, answers = os.pipe()
+        if os.fork() == 0:
+            os.close(self._orders)
+            os.close(self._answers)
+            # The end of the pipe ends this process: Ctrl-C must not end it before its children.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                _serve(run, orders, answers)
+            finally:
+                os._exit(1)
+        self._write = os.fdopen(self._orders, "w", buffering=1)
+        self._read = os.fdopen(self._answers)
+
+    def begin(self, order: Any) -> int:
+        """The process id of a new child."""
+        return int(self._ask("begin", order))
+
+    def status(self, pid: int) -> int | None:
+        """The exit code, negative for a signal; None while the child runs."""
+        said = self._ask("status", pid)
+        return None if said == "alive" else int(said)
+
+    def wait(self, pid: int) -> int:
+        """The exit code, negative for a signal, when the child has ended."""
+        while (found := self.status(pid)) is None:
+            time.sleep(0.002)
+        return found
+
+    def kill(self, pid: int) -> bool:
+        """End a child by SIGKILL, and wait for its end; False where it had ended by itself."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return self.wait(pid) == -signal.SIGKILL
+
+    def close(self) -> None:
+        self._write.close()
+        self._read.close()
+
+    def _ask(self, verb: str, what: Any) -> str:
+        self._write.write(json.dumps([verb, what]) + "\n")
+        return self._read.readline().strip()
+
+
+def _serve(run: Callable[[Any], int | None], orders: int, answers: int) -> NoReturn:
+    begun: set[int] = set()
+    ended: dict[int, int] = {}
+    with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
+        for line in read:
+            verb, what = json.loads(line)
+            if verb == "begin":
+                answer: Any = _fork(run, what)
+                begun.add(answer)
+            else:
+                if what not in ended:
+                    pid, raw = os.waitpid(what, os.WNOHANG)
+                    if pid:
+                        ended[pid] = os.waitstatus_to_exitcode(raw)
+                answer = ended.get(what, "alive")
+            write.write(f"{answer}\n")
+    for pid in begun - ended.keys():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    os._exit(0)
+
+
+def _fork(run: Callable[[Any], int | None], order: Any) -> int:
+    if pid := os.fork():
+        return pid
+    # A process group of its own: Ctrl-C in the terminal ends the sweep, not a child.
+    os.setpgid(0, 0)
+    status = 1
+    try:
+        status = run(order) or 0
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join(5)
+        os._exit(status)
+
+
+def kill_at_each_step(
+    server: ForkServer, order: dict[str, Any], steps: Iterable[str], times: Sequence[int]
+) -> int:
+    """One child for each step and number of times; how many were killed there."""
+    begun = ({**order, "step": step, "times": number} for step in steps for number in times)
+    return sum(server.wait(server.begin(one)) == -signal.SIGKILL for one in begun)
+
+
+@dataclass(frozen=True)
+class RandomKills:
+    """So many kills of `together` children, each after a random pause (seconds)."""
+
+    kills: int
+    pause: tuple[float, float]
+    together: int = 1
+
+    def run(self, server: ForkServer, order: dict[str, Any], dice: random.Random) -> int:
+        killed = 0
+        for _ in range(self.kills):
+            if killed >= self.kills:
+                break
+            children = [server.begin(order) for _ in range(self.together)]
+            for child in children:
+                time.sleep(dice.uniform(*self.pause))
+                killed += server.kill(child)
+        return killed
+
+
+@dataclass
+class LostAnswers:
+    """Ends some connections of a stand-in before its answer; half of the mails were taken."""
+
+    dice: random.Random
+    percent: float
+    taken: list[bool] = field(default_factory=list)
+
+    def __call__(self, _payload: object) -> Fault | None:
+        if self.dice.random() * 100 >= self.percent:
+            return None
+        self.taken.append(self.dice.random() < 0.5)
+        return Fault(act="reset", accepts=self.taken[-1])
+
+
+def account(rows: Mapping[str, DeliveryState], mailed: Iterable[str]) -> dict[str, Any]:
+    """What the database says of each address beside what the stand-in was given."""
+    states, taken = Counter(rows.values()), Counter(mailed)
+    known = {DeliveryState.ACCEPTED, DeliveryState.UNKNOWN}
+    return {
+        "deliveries": len(rows),
+        "states": {state.value: number for state, number in sorted(states.items())},
+        "mailed twice": sum(n > 1 for n in taken.values()),
+        "accepted and never mailed": sum(
+            state is DeliveryState.ACCEPTED and not taken[email] for email, state in rows.items()
+        ),
+        "mailed and neither accepted nor unknown": sum(rows[email] not in known for email in taken),
+    }
+
+
+def broken_promises(figures: Mapping[str, Any], deliveries: int) -> dict[str, bool]:
+    """What must hold of every kill sweep; true where it is broken."""
+    states = figures["states"]
+    return {
+        "a delivery is not accounted for": sum(states.values()) != deliveries,
+        "a delivery is left pending or sending": bool({"pending", "sending"} & states.keys()),
+        "an address was mailed twice": figures["mailed twice"] > 0,
+        "a delivery is called accepted that was not": figures["accepted and never mailed"] > 0,
+        "a mail went out that is not recorded": figures["mailed and neither accepted nor unknown"]
+        > 0,
+        "a process failed": figures["ended"] != 0,
+    }
