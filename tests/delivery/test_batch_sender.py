@@ -37,21 +37,9 @@ from tests.fakes.world import World
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ONE_BY_ONE = ("Message-ID",)
-
-
-@pytest.fixture
-def town(store: Store) -> Town:
-    return Town(store)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as running:
-        yield running
 
 
 def settled(town: Town, people: int) -> Town:

@@ -30,17 +30,6 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Email
 
 
-@pytest.fixture
-def town(store: Store) -> Town:
-    return Town(store)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as running:
-        yield running
-
-
 def sendgrid(fake: FakeSendGrid, timeout: float = 5.0) -> SendGridMailer:
     given = settings(sendgrid_api_key="SG.secret", sendgrid_url=fake.url)
     return SendGridMailer(given, timeout=timeout)

@@ -15,24 +15,18 @@ from newsletter.scorers import CallFailure, ScorerError, ScoringRequest
 from newsletter.scorers.claude import check, prices, prompt, response
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.settings import SettingsError
-from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending, written
 from tests.fakes.anthropic_rules import blocks
-from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, paper, papers, settings
+from tests.fakes.scoring import MORNING, RUBRIC, claude, paper, papers, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from newsletter.scorers import ScoredPapers
+    from tests.fakes.anthropic import FakeAnthropic
 
 DAY = MORNING.date()
 SIXTEEN = ScoringRequest(RUBRIC, tuple(papers(16)))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def raw(text: str, reason: str = "end_turn", kind: str = "text") -> bytes:

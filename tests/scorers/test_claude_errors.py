@@ -15,7 +15,6 @@ from newsletter.domain.model import Outcome
 from newsletter.scorers import CallFailure, ScoringRequest
 from newsletter.scorers.claude.errors import About, Refused, proves
 from newsletter.scoring.run import ScoringFailed
-from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_answers import Ending
 from tests.fakes.scoring import (
     MORNING,
@@ -31,10 +30,9 @@ from tests.fakes.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
+    from tests.fakes.anthropic import FakeAnthropic
 
 COUNT = 33
 DAY = papers(COUNT)
@@ -46,12 +44,6 @@ GRAMMAR = (
 COMPLEX = "Schema is too complex for compilation."
 MORE_THAN_FOUR, ANY = '"p05":', '"p01":'
 """What stands in the body of a call about so many papers."""
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def holds(fake: FakeAnthropic, result: RubricScores) -> Counter[Outcome]:

@@ -21,7 +21,6 @@ from newsletter.scoring import batches
 from newsletter.scoring.run import ScoringFailed
 from newsletter.store import Store
 from newsletter.store.ledger import SUBMITTING
-from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_rules import blocks
 from tests.fakes.scoring import (
     MORNING,
@@ -37,19 +36,14 @@ from tests.fakes.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from newsletter.scoring.run import RubricScores, ScoringLimits
+    from tests.fakes.anthropic import FakeAnthropic
 
 COUNT = 37
 DAY = papers(COUNT)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def in_bulk(**more: Any) -> ScoringLimits:

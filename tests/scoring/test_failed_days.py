@@ -12,12 +12,11 @@ import pytest
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.mail import settings
-from tests.fakes.scoring import honest
 from tests.fakes.service_room import Service
 from tests.fakes.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from newsletter.store import Store
@@ -33,12 +32,6 @@ categories: [{categories}]
 """
 QUICK = {"retry-after": "0.01"}
 OVERLOADED = "Anthropic answered 529: "
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def world(folder: Path, fake: FakeAnthropic, categories: str = "cs.CV", criteria: int = 1) -> World:

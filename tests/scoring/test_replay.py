@@ -17,13 +17,11 @@ from newsletter.scoring.replay import (
     rescore,
     stored,
 )
-from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
     DAY,
     RUBRIC,
     billed,
     claude,
-    honest,
     limits,
     paper,
     papers,
@@ -32,15 +30,8 @@ from tests.fakes.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from newsletter.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
+    from tests.fakes.anthropic import FakeAnthropic
 
 
 TODAY = StoredDay(DAY, papers(32))

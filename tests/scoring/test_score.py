@@ -32,17 +32,9 @@ from tests.fakes.scoring import (
 from tests.fakes.waiting import becomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from newsletter.domain.model import Paper, Rubric
     from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def test_every_abstract_is_read_once_sixteen_a_call(store: Store, fake: FakeAnthropic) -> None:

@@ -40,8 +40,6 @@ from tests.fakes.scoring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from newsletter.scorers import ScoredPapers, ScoringRequest
     from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
@@ -50,12 +48,6 @@ COUNT = 33
 DAY = papers(COUNT)
 POISON = paper(5).title
 """A paper whose presence brings the fault on, wherever it is asked about."""
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def holds(fake: FakeAnthropic, result: RubricScores, lost: int = 0) -> Counter[Outcome]:

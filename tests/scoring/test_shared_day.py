@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest
 from tests.fakes.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.anthropic import FakeAnthropic
 
 RUBRIC = """---
 title: Reader {name}
@@ -27,12 +24,6 @@ Reader {name} asks.
 1. Compression
    - Relevant: quantization and pruning.
 """
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
 
 
 def morning(folder: Path, fake: FakeAnthropic, *names: str) -> list[dict]:

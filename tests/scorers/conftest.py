@@ -1,0 +1,19 @@
+"""Fixtures of the scorers tests: Anthropic on loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.scoring import honest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
