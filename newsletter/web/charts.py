@@ -86,7 +86,7 @@ def _bar(
 def _description(days: Sequence[date], totals: Sequence[int], shown: Callable[[int], str]) -> str:
     """What somebody who can't see the bars should know of them."""
     if not any(totals):
-        return "Nothing in these days."
+        return "No data for these days."
     highest = max(totals)
     best = days[totals.index(highest)]
     nonzero_days = sum(1 for total in totals if total)
@@ -103,10 +103,10 @@ STATES = {
     "trouble": (DeliveryState.REJECTED, DeliveryState.UNKNOWN),
 }
 LABELS = {
-    "sent": "taken by the provider",
-    "waiting": "to be sent",
-    "skipped": "left out, as the reader left or paused",
-    "trouble": "refused or in doubt",
+    "sent": "accepted by the provider",
+    "waiting": "queued",
+    "skipped": "skipped: unsubscribed or paused",
+    "trouble": "rejected or uncertain",
 }
 
 
@@ -184,11 +184,11 @@ def _charts(
         for name, states in STATES.items()
     }
     return [
-        _single_series_chart("cost", "Cost a day", days, [row.nanos for row in rows], dollars),
+        _single_series_chart("cost", "Cost per day", days, [row.nanos for row in rows], dollars),
         _single_series_chart(
-            "picks", "Papers picked a day", days, [row.picks for row in rows], _number
+            "picks", "Papers selected per day", days, [row.picks for row in rows], _number
         ),
-        chart("mails", "Mails a day, by what is known of them", days, mails, LABELS, _number),
+        chart("mails", "Emails per day by delivery status", days, mails, LABELS, _number),
     ]
 
 

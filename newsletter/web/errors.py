@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MESSAGES = {
-    403: ("Not allowed", "This page, or this form, is not for everybody. Nothing was changed."),
+    403: ("Not allowed", "You may not open this page or use this form. Nothing was changed."),
     404: ("Not found", "There is no page at this address. It may have been copied incompletely."),
-    405: ("Not possible", "This address does not take that kind of request."),
-    413: ("Too long", "That was more than this form takes. Nothing was changed."),
+    405: ("Not possible", "This address does not accept this kind of request."),
+    413: ("Too large", "The form contains too much data. Nothing was changed."),
 }
 
 
@@ -34,15 +34,15 @@ def http_error(site: Site, _request: Request, error: Exception) -> Response:
 
 
 def store_error(site: Site, _request: Request, _error: Exception) -> Response:
-    line = "The database does not answer. Nothing was changed; please try again in a minute."
-    response = site.notice("One moment, please", line, status=503)
+    line = "The database does not answer. Nothing was changed. Please try again in a minute."
+    response = site.notice("Temporarily unavailable", line, status=503)
     response.headers["Retry-After"] = "60"
     return response
 
 
 def server_error(site: Site, _request: Request, _error: Exception) -> Response:
-    line = "Something went wrong on our side, and it was noted. Please try again later."
-    return site.notice("That did not work", line, status=500)
+    line = "An error occurred on our side and was logged. Please try again later."
+    return site.notice("Something went wrong", line, status=500)
 
 
 async def client_disconnected(request: Request, _error: Exception) -> Response:

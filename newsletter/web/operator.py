@@ -51,7 +51,7 @@ MAIL_POLICY = (
     "form-action 'none'; frame-ancestors 'self'"
 )
 DECISIONS = {each.name.lower(): each for each in ReviewDecision}
-REPLY_KINDS = {"review": "may ask to leave", "letter": "a letter"}
+REPLY_KINDS = {"review": "possible unsubscribe request", "letter": "a letter"}
 
 
 def show(site: Site, request: Request) -> Response:

@@ -37,7 +37,7 @@ SESSION_LENGTH = timedelta(hours=12)
 MAX_GUESSES, GUESS_REFILL = 10, timedelta(seconds=6)
 """So many wrong passwords at once, and one more after each such time, from whomever."""
 OWN_SITE = {"same-origin", "none"}
-LOGIN_TITLE = "For the operator"
+LOGIN_TITLE = "Operator login"
 
 
 @dataclass
@@ -119,7 +119,7 @@ def log_in(site: Site, request: Request, form: Form) -> Response:
     if not hmac.compare_digest(_digest(given), _digest(password)):
         limiter.record_failure()
         log.warning("a wrong password for the operator's page")
-        return login_page(site, "That is not the password.", 403)
+        return login_page(site, "Wrong password.", 403)
     return _start_session(site, password, now)
 
 

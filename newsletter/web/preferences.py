@@ -29,16 +29,16 @@ DAY_NAMES = dict(
     )
 )
 FORMATS = {
-    Format.FULL: "Whole abstracts, as far as a mail holds them",
-    Format.BRIEF: "Why it matched, and the first sentences",
+    Format.FULL: "Full abstracts, shortened where the email would get too long",
+    Format.BRIEF: "Reason for the match and first sentences of the abstract",
     Format.TITLES: "Titles only",
 }
 
-UNCHANGED = "Nothing was changed: this page shows how it is."
+UNCHANGED = "Nothing was changed. This page shows the current state."
 
 STOPPED_REASONS = {
-    SubscriberState.BOUNCED: "mail to it came back",
-    SubscriberState.COMPLAINED: "a digest was reported as unwanted",
+    SubscriberState.BOUNCED: "an email to it bounced",
+    SubscriberState.COMPLAINED: "a digest was reported as spam",
 }
 
 
@@ -102,6 +102,7 @@ def _form_page(
         zones=offered(),
         usual_zone=site.settings.timezone,
         usual_hour=f"{site.settings.send_at:%H:%M}",
+        unsubscribe=site.local_path(site.links.unsubscribe_url(known.id)),
         stopped=STOPPED_REASONS.get(known.state, ""),
         waiting=known.state is SubscriberState.PENDING,
         gone=known.state is SubscriberState.UNSUBSCRIBED,
@@ -135,7 +136,7 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
     slug = first(form, "rubric")
     allowed = {rubric.slug for rubric in site.public} | {known.rubric}
     if slug not in allowed:
-        errors["rubric"] = "choose one of the list"
+        errors["rubric"] = "choose one of the topics"
     if errors:
         entered = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
         return _form_page(site, known, entered=entered, errors=errors)
@@ -145,44 +146,42 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
     # Who left in another window has this form still open: nothing is kept of it.
     done = kept is not subscribers.SubscriberChange.SUPPRESSED
     return _stored_page(
-        site, known, "Saved. It holds from the next issue on." if done else UNCHANGED
+        site, known, "Saved. The changes apply from the next issue on." if done else UNCHANGED
     )
 
 
 def _pause(site: Site, known: Subscriber, _form: Form) -> Response:
     with site.store.begin() as tx:
         subscribers.pause(tx, known.id, "preferences page", site.clock())
-    message = "Paused. Nothing is sent until you end the pause here."
+    message = "Paused. You receive no digests until you resume here."
     return _state_page(site, known, SubscriberState.PAUSED, message)
 
 
 def _resume(site: Site, known: Subscriber, _form: Form) -> Response:
     with site.store.begin() as tx:
         subscribers.resume(tx, known.id, "preferences page", site.clock())
-    message = (
-        "The pause has ended. The next issue comes as usual, with the best of what you missed."
-    )
+    message = "Resumed. The next issue includes the best papers that you missed."
     return _state_page(site, known, SubscriberState.ACTIVE, message)
 
 
 def _resubscribe(site: Site, known: Subscriber, _form: Form) -> Response:
     with site.store.begin() as tx:
         subscribers.restore(tx, known.id, "preferences page", site.clock())
-    message = "Welcome back. The next issue comes as usual."
-    late = "A departure can be undone for 30 days; ask for the digest again on the front page."
+    message = "Welcome back. You will receive the next issue."
+    late = "Unsubscribing can be undone for 30 days. Please subscribe again on the front page."
     return _state_page(site, known, SubscriberState.ACTIVE, message, late)
 
 
 def _erase(site: Site, known: Subscriber, form: Form) -> Response:
     if first(form, "sure") != "yes":
-        errors = {"sure": "tick the box, so that nobody is forgotten by accident"}
+        errors = {"sure": "tick the box to confirm the deletion"}
         return _form_page(site, known, errors=errors)
     with site.store.begin() as tx:
         subscribers.erase(tx, known.id, site.clock())
     return site.notice(
-        "You are forgotten",
-        "Your address, name and preferences are deleted, and this link has ended.",
-        "Only a fingerprint of the address remains, by which we know never to write to it again.",
+        "Your data was deleted",
+        "Your email address, name and preferences are deleted. This link no longer works.",
+        "We keep only a hash of the address, to make sure that we never write to it again.",
     )
 
 
@@ -208,7 +207,7 @@ def _stored_page(site: Site, known: Subscriber, message: str) -> Response:
 
 def _unknown_link(site: Site) -> Response:
     return site.notice(
-        "This link opens no preferences",
-        "It belongs to a test mail or to an erased address, or it was copied incompletely.",
-        "The link at the end of your newest digest is the one that works.",
+        "This link does not work",
+        "It belongs to a test email or a deleted address, or it was copied incompletely.",
+        "Please use the link at the end of your latest digest.",
     )

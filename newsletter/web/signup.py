@@ -51,16 +51,16 @@ def subscribe(site: Site, request: Request, form: Form) -> Response:
     except ValueError as error:
         return front(site, chosen=slug, email=typed, fault=str(error), status=422)
     if rubric is None:
-        return front(site, email=typed, fault="Please choose what to read.", status=422)
+        return front(site, email=typed, fault="Please choose a topic.", status=422)
     caller = request.client.host if request.client else ""
     if refusal := _refuse_excess(site, caller):
         return refusal
     response = site.notice(
-        "Please look into your mailbox",
-        f"If {email} can get this digest, a mail with a link is on its way to it.",
-        "Open the link and press the button: only then does anything begin. "
-        "If nothing comes within an hour, look among the spam, then try again. "
-        "The more such mails stay unanswered, the longer an address waits for the next one.",
+        "Check your inbox",
+        f"If {email} can receive this digest, a confirmation link is on its way to it.",
+        "Open the link and press the button to confirm. If nothing arrives within an hour, check "
+        "your spam folder, then try again. Each unanswered confirmation email lengthens the wait "
+        "before the next one.",
     )
     # The mail goes after the answer, so that its time tells nothing about the address either.
     response.background = BackgroundTask(_send_confirmation, site, email, rubric)
@@ -82,7 +82,7 @@ def _refuse_excess(site: Site, caller: str) -> Response | None:
             site, "one network", f"{reason}, the last time at {now:%Y-%m-%d %H:%M} UTC."
         )
         return _try_again_later(
-            site, 429, "Too many sign-ups came from your network", "From your network too many"
+            site, 429, "Too many sign-ups from your network", "People on your network"
         )
     with site.store.read() as tx:
         full = signups.is_full(tx, now)
@@ -90,13 +90,13 @@ def _refuse_excess(site: Site, caller: str) -> Response | None:
         return None
     reason = f"{signups.MAILS_AN_HOUR} mails to confirm with went out within an hour"
     _record_incident(site, "the whole form", f"{reason}; no more are sent until it is over.")
-    return _try_again_later(site, 503, "Too many people are signing up", "Just now too many people")
+    return _try_again_later(site, 503, "Too many sign-ups right now", "People")
 
 
 def _try_again_later(site: Site, status: int, title: str, who: str) -> Response:
     response = site.notice(
         title,
-        f"{who} asked for a digest within this hour, and no mail was sent to you.",
+        f"{who} requested too many digests within the last hour. No email was sent to you.",
         "Please try again in an hour.",
         status=status,
     )
@@ -156,7 +156,9 @@ def show_confirm(site: Site, request: Request) -> Response:
     slug = pending.rubric if pending else known.rubric
     rubric = site.rubrics.get(slug)
     title = rubric.title if rubric else slug
-    return site.page("confirm.html", title="One last step", email=known.email, rubric=title)
+    return site.page(
+        "confirm.html", title="Confirm your subscription", email=known.email, rubric=title
+    )
 
 
 def _subscriber(site: Site, request: Request) -> Subscriber | None:
@@ -222,7 +224,7 @@ def _activate_without_request(tx: Connection, known: Subscriber, now: datetime) 
 
 def _link_expired(site: Site) -> Response:
     return site.notice(
-        "This link does not work any more",
-        "It is older than a week, was made for something else, or was copied incompletely.",
-        "Ask for the digest again on the front page; a new link comes by mail.",
+        "This link no longer works",
+        "It is older than a week, was made for another purpose, or was copied incompletely.",
+        "Subscribe again on the front page to get a new link.",
     )

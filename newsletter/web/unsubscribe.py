@@ -83,7 +83,7 @@ def _show_block(site: Site, subscriber_id: str) -> Response:
         known = subscribers.get(tx, subscriber_id)
     if known is None or not known.email:
         return _blocked_page(site)
-    return site.page("block_address.html", title="Never ask this address again", email=known.email)
+    return site.page("block_address.html", title="Stop confirmation emails", email=known.email)
 
 
 def _block(site: Site, subscriber_id: str) -> Response:
@@ -95,9 +95,9 @@ def _block(site: Site, subscriber_id: str) -> Response:
 def _blocked_page(site: Site) -> Response:
     """The same at a second press, when the address is forgotten."""
     return site.notice(
-        "This address is not asked again",
-        "Whoever enters it on our page: no further mail asks you to confirm.",
-        "If you read a digest, it comes as before; the link at its end ends it.",
+        "No more confirmation emails",
+        "If someone enters this address on our site, we send no confirmation email.",
+        "If you are subscribed to a digest, you still receive it. The link at its end stops it.",
     )
 
 
@@ -108,8 +108,8 @@ def _unsubscribed_page(site: Site, known: Subscriber) -> Response:
 def _restored_page(site: Site, known: Subscriber, *, restored: bool) -> Response:
     if not restored:
         return site.notice(
-            "This cannot be taken back here",
-            "A departure can be undone for 30 days. Ask for the digest again on the front page.",
+            "This can no longer be undone here",
+            "Unsubscribing can be undone for 30 days. Please subscribe again on the front page.",
         )
     return site.page(
         "resubscribed.html",
@@ -121,15 +121,15 @@ def _restored_page(site: Site, known: Subscriber, *, restored: bool) -> Response
 
 def _test_link(site: Site) -> Response:
     return site.notice(
-        "This is the link of a test mail",
-        "It belongs to no subscriber: nothing was changed.",
+        "This link belongs to a test email",
+        "It belongs to no subscriber. Nothing was changed.",
     )
 
 
 def _unknown_link(site: Site) -> Response:
     """The same for a broken link, a stranger's and an erased one's: no address is confirmed."""
     return site.notice(
-        "No further mail comes by this link",
-        "If it was yours, your address was erased or the link is no longer complete.",
-        "Should a digest still arrive, reply to it with the word “unsubscribe”: that always works.",
+        "You receive no emails through this link",
+        "Your address was already deleted, or the link was copied incompletely.",
+        "If a digest still arrives, reply to it with the word “unsubscribe”. That always works.",
     )

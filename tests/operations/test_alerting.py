@@ -810,7 +810,7 @@ def test_the_next_mail_says_what_is_over(service: Service):
     service.round(20)
     service.pay("stars", DOLLAR)
     [_, mail] = service.round()
-    assert "Over since the last mail - Replies wait for you" in words(mail)
+    assert "Resolved since the last email - Replies wait for you" in words(mail)
     service.pay("models", DOLLAR)
     [*_, last] = service.round(60)
     assert "Over since" not in words(last)

@@ -128,8 +128,8 @@ def test_what_cannot_be_named_any_more_is_counted_and_not_dropped_in_silence():
     html, text = RENDERER.digest(issue, NAV, Format.FULL).for_reader(READER)
     named = html.count("/abs/")
     assert weight(html) <= LIMIT
-    assert f"{2_000 - named:,} papers did not fit into a mail" in html
-    assert f"{2_000 - named} more did not fit into a mail" in text
+    assert f"{2_000 - named:,} papers did not fit into this email" in html
+    assert f"{2_000 - named} more did not fit into this email" in text
 
 
 @needs_corpus

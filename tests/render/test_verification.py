@@ -78,7 +78,7 @@ def test_every_reason_has_words():
 def test_a_withdrawal_is_told_in_mail_and_text():
     page, text = shown(of(withdrawn=(GONE,)))
     for part in (page, text):
-        assert "withdrawn since we sent it to you" in part.lower()
+        assert "withdrawn since we sent them to you" in part.lower()
         assert "sent 1 Sep 2025 · Error in Lemma 2" in part
     assert "On <b>graphs</b> & k" in page
     assert "https://arxiv.org/abs/2509.00001" in text

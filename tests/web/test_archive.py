@@ -131,7 +131,7 @@ def test_the_month_has_a_table_with_counts_and_cost_and_its_best(web: Browser):
              for row in page.soup.table.find_all("tr")]  # fmt: skip
     assert cells[1] == ["Tue 23", "2", "3", "3", "$0.15"]
     assert cells[2] == ["Thu 25", "1", "1", "1", "$0.15"]
-    assert cells[-1] == ["Together", "3", "4", "4", "$0.30"]
+    assert cells[-1] == ["Total", "3", "4", "4", "$0.30"]
     best = [a["href"] for a in page.soup.find("ol").find_all("a")]
     assert best[0] == "/archive/stars/2025-09-25/#p1"
     assert len(best) == 3
@@ -158,7 +158,7 @@ def test_a_private_rubric_opens_only_by_its_own_link(web: Browser):
     assert "Hidden thing" in page.words
     assert page.headers["x-robots-tag"] == "noindex, nofollow"
     assert page.soup.find("meta", attrs={"name": "robots"})["content"] == "noindex, nofollow"
-    assert "Get this by mail" not in page.words
+    assert "Subscribe by email" not in page.words
     assert all(link.startswith(("#", "/", "https://arxiv.org/")) for link in page.links())
     feed = web.get(LINKS.feed_url(SECRET).removeprefix("http://127.0.0.1"))
     assert (feed.status, feed.headers["x-robots-tag"]) == (200, "noindex")

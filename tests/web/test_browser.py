@@ -73,7 +73,7 @@ def test_subscribe_confirm_change_pause_leave_and_return(house: House):
     tab.type("#email", "ada@example.org")
     tab.choose("#rubric-stars")
     tab.press("form[method=post] button")
-    assert "look into your mailbox" in tab.words
+    assert "Check your inbox" in tab.words
     assert becomes(lambda: house.mailbox.mails)
     house.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", house.mailbox.mails[0].text)[1])
     tab.press("form button")

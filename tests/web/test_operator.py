@@ -206,7 +206,7 @@ def test_what_it_shows(operator: Operator):
     cells = [cell.get_text() for cell in today.find_all("tr")[-1].find_all("td")]
     assert cells == ["2", "2", "1", "$0.15", "9", "1"]
     assert "Secret plans" in today.get_text()
-    assert "nobody reads it" in today.get_text()
+    assert "no subscribers" in today.get_text()
     thirty = page.soup.find(id="thirty").find_parent("section")
     assert len(thirty.find_all("figure")) == 3
     for drawing in thirty.select("figure > svg"):
@@ -233,7 +233,7 @@ def test_at_a_weekend_the_last_digests_are_still_shown(store):
     clock = Clock(NOW + timedelta(days=3))
     with served(opened(store, clock, operator_header=HEADER)) as web:
         section = web.get("/operator", **{HEADER: "a"}).soup.find(id="today").find_parent("section")
-    assert section.h2.get_text() == "The newest day Friday, 26 September 2025"
+    assert section.h2.get_text() == "Latest day Friday, 26 September 2025"
     assert section.find_all("tr")[-1].find_all("td")[0].get_text() == "2"
 
 
@@ -249,7 +249,7 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
     assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
     with served(opened(store, operator_header=HEADER)) as web:
         words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
-    assert words.split() == ["Together", "2", "2", "1", "$0.15", "0", "0"]
+    assert words.split() == ["Total", "2", "2", "1", "$0.15", "0", "0"]
 
 
 def test_a_reply_is_dealt_with(operator: Operator, store):
@@ -450,7 +450,7 @@ def test_bars_stand_on_each_other_and_never_leave_the_drawing():
     assert made.maximum == "4"
     assert made.description.startswith("6 in total, on 2 of 2 days. Maximum: 4 on 23 Sep 2025")
     empty = chart("n", "T", days, {"a": [0, 0]}, {"a": "A"}, str)
-    assert (empty.bars, empty.description) == ((), "Nothing in these days.")
+    assert (empty.bars, empty.description) == ((), "No data for these days.")
 
 
 def test_the_figures_are_found_by_the_indexes(store):

@@ -81,7 +81,7 @@ def settled(house):
 
 def test_19_subscribe_confirm_and_choose(house: House):
     page, mail = house.subscribe()
-    assert (page.status, "look into your mailbox" in page.words) == (200, True)
+    assert (page.status, "Check your inbox" in page.words) == (200, True)
     letter = mail()
     assert letter.to_email == "ada@example.org"
     assert "Stars" in letter.subject
@@ -92,7 +92,7 @@ def test_19_subscribe_confirm_and_choose(house: House):
     assert asked.soup.find("form", method="post") is not None
     assert house.find().state == SubscriberState.PENDING
     done = house.web.post(path)
-    assert "ada@example.org gets “Stars”" in done.words
+    assert "ada@example.org receives “Stars”" in done.words
     person = house.find()
     assert person.state == SubscriberState.ACTIVE
     assert person.consent.startswith("web form of 2025-09-25 06:00 UTC, confirmed 2025-09-25")
@@ -166,7 +166,7 @@ def test_19_a_complaint_is_never_taken_back_by_a_form(house: House):
         suppressions.suppress(tx, person.email, Reason.COMPLAINED, "event", NOW)
         subscribers.unsubscribe(tx, person.id, "reply", NOW)
     path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
-    assert "does not work any more" in house.web.post(path).words
+    assert "no longer works" in house.web.post(path).words
     assert house.reason() == Reason.COMPLAINED
     assert house.find().state == SubscriberState.UNSUBSCRIBED
 
@@ -222,7 +222,7 @@ def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(house: House)
     assert sent.count(True) == MAILS_AN_HOUR
     page, _ = house.subscribe("late@example.org")
     assert (page.status, page.headers["retry-after"]) == (503, "3600")
-    assert "no mail was sent to you" in page.words
+    assert "No email was sent to you" in page.words
     assert "sign-ups are held back" in alerted(house)
     assert f"{MAILS_AN_HOUR} mails" in alerted(house)
     house.clock.at += timedelta(hours=2)
@@ -236,7 +236,7 @@ def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(house:
     for email in ("known@example.org", "new@example.org"):
         reader(house.store, email="known@example.org")
         page, _ = house.subscribe(email)
-        assert (page.status, "no mail was sent to you" in page.words) == (429, True)
+        assert (page.status, "No email was sent to you" in page.words) == (429, True)
         assert email not in page.text
     assert f"more than {MAX_SIGNUPS} sign-ups" in alerted(house)
     house.clock.at += timedelta(hours=25)
@@ -281,11 +281,11 @@ def test_19_a_victim_refuses_for_good_by_the_mail_itself(house: House):
     assert house.find().state == SubscriberState.PENDING
     for _ in range(2):
         page = house.web.post(path, {"List-Unsubscribe": "One-Click"})
-        assert (page.status, "not asked again" in page.words) == (200, True)
+        assert (page.status, "No more confirmation emails" in page.words) == (200, True)
         assert "location" not in page.headers
     assert house.find() is None
     assert house.reason() == Reason.UNSUBSCRIBED
-    assert "does not work any more" in house.web.post(link_in(letter)).words
+    assert "no longer works" in house.web.post(link_in(letter)).words
     for days in (1, 100, 1000):
         house.clock.at = NOW + timedelta(days=days)
         with house.store.begin() as tx:
@@ -316,7 +316,7 @@ def test_19_the_mail_says_what_is_kept_and_that_is_so(house: House):
     _, mail = house.subscribe()
     letter = mail()
     assert "no other note" not in letter.text + letter.html
-    assert "forgotten after 30 days" in " ".join(letter.text.split())
+    assert "delete this request after 30 days" in " ".join(letter.text.split())
     for days, kept in ((29, True), (31, True), (91, False)):
         with house.store.begin() as tx:
             signups.purge(tx, NOW + timedelta(days=days))
@@ -340,7 +340,7 @@ def test_19_a_link_older_than_a_week_does_nothing(house: House):
     _, mail = house.subscribe()
     path = link_in(mail())
     house.clock.at += timedelta(days=8)
-    assert "does not work any more" in house.web.post(path).words
+    assert "no longer works" in house.web.post(path).words
     assert house.find().state == SubscriberState.PENDING
 
 
@@ -355,8 +355,8 @@ def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
     for email, rubric, words in (
         ("nonsense", "stars", "is not an address"),
         ("", "stars", "missing"),
-        ("ada@example.org", "secret", "choose what to read"),
-        ("ada@example.org", "none", "choose what to read"),
+        ("ada@example.org", "secret", "choose a topic"),
+        ("ada@example.org", "none", "choose a topic"),
         ("ada@example.org\r\nBcc: x@y.org", "stars", "is not an address"),
         ("<script>@x.org", "stars", "is not an address"),
     ):
@@ -427,7 +427,7 @@ def test_after_thirty_days_a_departure_stands(house: House):
     house.web.post(unsubscribe_path(person))
     house.clock.at += timedelta(days=31)
     page = house.web.post(unsubscribe_path(person), {"undo": "1"})
-    assert "cannot be taken back" in page.words
+    assert "can no longer be undone" in page.words
     assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
 
 
@@ -453,10 +453,10 @@ def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(house: House
 
 def test_the_links_of_a_test_mail_change_nothing(house: House):
     path = LINKS.unsubscribe_url(TEST_READER).removeprefix("http://127.0.0.1")
-    assert "test mail" in house.web.get(path).words
-    assert "test mail" in house.web.post(path, {"List-Unsubscribe": "One-Click"}).words
+    assert "test email" in house.web.get(path).words
+    assert "test email" in house.web.post(path, {"List-Unsubscribe": "One-Click"}).words
     path = LINKS.preferences_url(TEST_READER).removeprefix("http://127.0.0.1")
-    assert "opens no preferences" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
+    assert "does not work" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
 
 
 def preferences_path(person):
@@ -526,7 +526,7 @@ def test_faulty_preferences_change_nothing_and_say_why(house: House):
         ({"max_papers": "0"}, "is not a whole number"),
         ({"format": "html"}, "is not one of"),
         ({"days": []}, "at least one day"),
-        ({"rubric": "secret"}, "choose one of the list"),
+        ({"rubric": "secret"}, "choose one of the topics"),
         ({"timezone": "<script>"}, "is not a zone"),
     ):
         page = house.web.post(path, wishes(**changes))
@@ -551,7 +551,7 @@ def test_pause_and_resume(house: House):
     assert stored(house.store, person).state == SubscriberState.PAUSED
     house.web.post(path, wishes())
     assert stored(house.store, person).state == SubscriberState.PAUSED
-    assert "pause has ended" in house.web.post(path, {"action": "resume"}).words
+    assert "Resumed" in house.web.post(path, {"action": "resume"}).words
     assert stored(house.store, person).state == SubscriberState.ACTIVE
 
 
@@ -575,7 +575,7 @@ def test_a_second_press_of_a_way_back_is_no_complaint(house: House):
     for _ in range(2):
         page = house.web.post(preferences_path(person), {"action": "back"})
         assert "Welcome back" in page.words
-    for action, said in (("pause", "Paused."), ("resume", "The pause has ended.")):
+    for action, said in (("pause", "Paused."), ("resume", "Resumed.")):
         for _ in range(2):
             page = house.web.post(preferences_path(person), {"action": action})
             assert said in page.words
@@ -589,7 +589,7 @@ def test_a_form_left_open_in_another_window_claims_nothing(house: House, action:
         subscribers.end_subscription(tx, person.id, end, "reply", NOW)
     page = house.web.post(preferences_path(person), wishes(action=action))
     assert "Nothing was changed" in page.words
-    assert not any(word in page.words for word in ("Saved", "Paused", "The pause has ended"))
+    assert not any(word in page.words for word in ("Saved", "Paused", "The Resumed"))
     kept = stored(house.store, person)
     assert (kept.state, kept.rubric) == (end, "stars")
 
@@ -599,10 +599,10 @@ def test_erasing_needs_the_tick_and_leaves_only_the_suppression(house: House):
     path = preferences_path(person)
     assert house.web.post(path, {"action": "erase"}).status == 422
     assert house.find() is not None
-    assert "You are forgotten" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
+    assert "Your data was deleted" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
     assert house.find() is None
     assert house.reason() == Reason.ERASED
-    assert "opens no preferences" in house.web.get(path).words
+    assert "does not work" in house.web.get(path).words
     house.subscribe()
     assert settled(house) == []
 
@@ -610,8 +610,8 @@ def test_erasing_needs_the_tick_and_leaves_only_the_suppression(house: House):
 def test_a_bounced_or_waiting_reader_is_told_what_holds(house: House):
     bounced = reader(house.store, email="b@example.org", state=SubscriberState.BOUNCED)
     waiting = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
-    assert "mail to it came back" in house.web.get(preferences_path(bounced)).words
-    assert "asked you to confirm" in house.web.get(preferences_path(waiting)).words
+    assert "an email to it bounced" in house.web.get(preferences_path(bounced)).words
+    assert "confirmation email" in house.web.get(preferences_path(waiting)).words
     for person in (bounced, waiting):
         for action in ("resume", "pause", "back"):
             before = stored(house.store, person)
@@ -682,3 +682,14 @@ def test_no_request_breaks_a_page(house: House):
 def test_the_address_of_the_form_leads_to_the_form(house: House):
     page = house.web.get("/subscribe")
     assert (page.status, page.headers["location"]) == (303, "/#subscribe")
+
+
+def test_the_preferences_page_leads_to_unsubscribing(house: House):
+    person = reader(house.store)
+    page = house.web.get(preferences_path(person))
+    path = re.search(r'href="(/unsubscribe/[^"]+)"', page.text)[1]
+    assert "Unsubscribe" in house.web.get(path).words
+    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    house.web.post(path)
+    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "/unsubscribe/" not in house.web.get(preferences_path(person)).text

@@ -46,5 +46,5 @@ def test_the_day_that_tells_of_it_has_the_notice_and_the_receipt(store):
         tx.execute(update(table).where(table.c.id == key).values(body=body))
     with served(create_app(make_site(store))) as web:
         words = web.get("/archive/stars/2025-09-25/").words
-    assert "Withdrawn since it was sent On <dwarfs> arXiv:1 · sent 23 Sep 2025" in words
+    assert "Withdrawn after sending On <dwarfs> arXiv:1 · sent 23 Sep 2025" in words
     assert "own list: astro-ph.SR 4 of 4." in words
