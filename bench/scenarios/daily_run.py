@@ -162,7 +162,7 @@ def workers(number: int, folder: Path, env: dict[str, str]) -> Iterator[list[int
         run = subprocess.Popen([*command, f"w{n}"], cwd=folder, env=env | more, stderr=log)  # noqa: S603
         started.append((run, folder / f"w{n}.log"))
     for run, said in started:
-        while "takes work" not in said.read_text(encoding="utf-8"):
+        while " started" not in said.read_text(encoding="utf-8"):
             if run.poll() is not None:
                 sys.exit(said.read_text(encoding="utf-8"))
             time.sleep(0.05)

@@ -1,3 +1,3 @@
-"""What each command does: settings in, one function called, its result shown, a status out."""
+"""The commands: read the settings, call one function, print the result, return the exit status."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: reads words, calls one function, shows what came of it."""
+"""The top-level commands: options, help texts, and a call. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ app.add_typer(database_app, name="db")
 
 
 def _day(text: str) -> date:
-    """A date that an announcement can bear."""
+    """A date on which arXiv announces papers."""
     try:
         day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:
@@ -58,7 +58,7 @@ Day = Annotated[
         "--date",
         metavar="YYYY-MM-DD",
         parser=_day,
-        help="arXiv's announcement of that date; the newest one when left out",
+        help="date of the announcement; default: the newest",
     ),
 ]
 Slug = Annotated[str, typer.Option("--rubric", metavar="SLUG", help="the rubric, by file name")]
@@ -74,7 +74,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def newsletter(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and leave")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="show the version"),
     ] = False,
 ) -> None:
     pass
@@ -82,11 +83,11 @@ def newsletter(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="where all of it goes")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder")] = Path(
         "demo-out"
     ),
 ) -> None:
-    """The whole job on the bundled sample day: no key, no network, no service."""
+    """Run everything on the bundled sample day: no key, no network, no service."""
     from newsletter.cli.run import show_demo
 
     raise typer.Exit(show_demo(out))
@@ -97,19 +98,19 @@ def run(
     day: Day = None,
     rubric: Annotated[
         Optional[str],  # noqa: UP045 - Typer reads this at run time
-        typer.Option("--rubric", metavar="SLUG", help="only this rubric; all when left out"),
+        typer.Option("--rubric", metavar="SLUG", help="only this rubric; default: all"),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="fetch, and say what it would cost; nothing is sent")
+        bool, typer.Option("--dry-run", help="fetch and estimate the cost; score and send nothing")
     ] = False,
     create: Annotated[
-        bool, typer.Option("--create", help="even where there is no database yet")
+        bool, typer.Option("--create", help="create the database if there is none")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do this morning's job, now, for everyone active who has no mail of that digest yet.
+    """Fetch, score and mail one announcement to every active reader who has not got it.
 
-    Running it again does nothing twice: no paper is paid for again, no mail is sent again.
+    Safe to repeat: no paper is paid for again, no mail is sent again.
     """
     from newsletter.cli.run import show_price, show_run
 
@@ -122,13 +123,15 @@ def run(
 def serve(
     host: Annotated[str, typer.Option("--host", metavar="H")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="P", min=0, max=65535)] = 8000,
-    no_web: Annotated[bool, typer.Option("--no-web", help="only the mornings")] = False,
-    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="only the pages")] = False,
+    no_web: Annotated[bool, typer.Option("--no-web", help="schedule only, no web pages")] = False,
+    no_schedule: Annotated[
+        bool, typer.Option("--no-schedule", help="web pages only, no schedule")
+    ] = False,
     no_work: Annotated[
-        bool, typer.Option("--no-work", help="plan, and leave the work to newsletter worker")
+        bool, typer.Option("--no-work", help="plan only; newsletter worker runs the tasks")
     ] = False,
 ) -> None:
-    """Run for good: each reader's mail at his own hour, and the pages. SIGTERM ends it in order."""
+    """Run the schedule and the web pages until SIGTERM: mail at each reader's own hour."""
     from newsletter.cli.serve import show_serve
 
     status = show_serve(host, port, web=not no_web, schedule=not no_schedule, work=not no_work)
@@ -138,17 +141,17 @@ def serve(
 @app.command()
 def worker(
     name: Annotated[
-        str, typer.Option("--id", metavar="NAME", help="no two alike; of the host when left out")
+        str, typer.Option("--id", metavar="NAME", help="unique name; default: host and process")
     ] = "",
     host: Annotated[str, typer.Option("--host", metavar="H")] = "127.0.0.1",
     port: Annotated[
         Optional[int],  # noqa: UP045 - Typer reads this at run time
         typer.Option(
-            "--port", metavar="P", min=0, max=65535, help="8001, or where that is taken any"
+            "--port", metavar="P", min=0, max=65535, help="default: 8001, or any free port"
         ),
     ] = None,
 ) -> None:
-    """One more machine that does what serve plans. Needs NEWSLETTER_ENGINE=dbos and PostgreSQL."""
+    """Run tasks that serve plans. Needs NEWSLETTER_ENGINE=dbos and PostgreSQL."""
     from newsletter.cli.worker import show_worker
 
     raise typer.Exit(show_worker(host, port, name))
@@ -160,16 +163,17 @@ def preview(
     day: Day = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE")] = Path("preview.html"),
     reader: Annotated[
-        str, typer.Option("--for", metavar="ADDRESS", help="a subscriber; the first when left out")
+        str,
+        typer.Option("--for", metavar="ADDRESS", help="for this subscriber; default: the first"),
     ] = "",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="as the rubric file is now, if the day has its digest")
+        bool, typer.Option("--fresh", help="use the rubric file as it is now")
     ] = False,
 ) -> None:
     """Write the HTML that would be sent, byte for byte, with links that do nothing.
 
-    The text part goes beside it, with the ending .txt. Papers that were not scored yet are scored
-    (and paid for once); nothing is sent.
+    The text part is written beside it as .txt. Papers without a score are scored (and paid for
+    once); nothing is sent.
     """
     from newsletter.cli.preview import show_preview
 
@@ -178,13 +182,13 @@ def preview(
 
 @app.command("test-send")
 def send_test(
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="who gets it, nobody else")],
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="the only recipient")],
     rubric: Slug,
     day: Day = None,
 ) -> None:
     """Send one digest to one address, marked [TEST].
 
-    It touches no delivery, no figure and no archive, and its links do nothing.
+    Nothing is recorded, and its links do nothing.
     """
     from newsletter.cli.preview import show_test_send
 
@@ -193,7 +197,7 @@ def send_test(
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """The last digests, deliveries by state, cost to date, and what needs a hand."""
+    """Show open alerts, the last digests, deliveries by state, cost, and actions needed."""
     from newsletter.cli.status import show_status
 
     raise typer.Exit(show_status(as_json=as_json))
@@ -201,7 +205,7 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Migrate the database schema."""
     from newsletter.cli.status import show_migrate
 
     raise typer.Exit(show_migrate())
@@ -209,15 +213,12 @@ def migrate() -> None:
 
 @app.command()
 def doctor(
-    offline: Annotated[
-        bool, typer.Option("--offline", help="only what can be seen on this machine")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="local checks only")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Every setting, key, DNS record, table and door, with the fix. Changes and costs nothing.
+    """Check settings, keys, DNS, database and webhooks. Changes and costs nothing.
 
-    Ends with 0 when all is well or only warned of, 1 when something fails, 2 when settings are
-    wrong.
+    Exit status: 0 passed, perhaps with warnings; 1 failed; 2 wrong settings.
     """
     from newsletter.cli.doctor import show_doctor
 

@@ -1,7 +1,7 @@
-"""What the operator sees: progress while it works, and the closing table.
+"""Terminal output: progress, tables, JSON.
 
-All that commands say to a terminal passes here, and is cleaned here: a reader's name, a mail's
-sender or a paper's title may hold what a terminal obeys.
+All output of commands passes here and is cleaned here: names, senders and titles may contain
+terminal control sequences.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType, RenderResult
     from rich.segment import Segment
 STEPS = 4
-"""A stage without a terminal prints a line for each quarter."""
+"""Without a terminal, a stage prints a line for each quarter."""
 
 
 BORDER = 3
 """Between two columns of a table."""
 WIDE = 160
-"""Columns where there is no terminal whose width could be known."""
+"""Width without a terminal."""
 
 
 class Screen(Console):
-    """A console on which only its own styles act, and nothing that a text holds."""
+    """A console that obeys its own styles only, never control sequences in a text."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -48,7 +48,7 @@ class Screen(Console):
 
 
 def screen(*, errors: bool = False) -> Console:
-    """Standard output (or error) for people: nothing in a text is taken for markup."""
+    """Standard output (or error) for people; text is never parsed as markup."""
     made = Screen(stderr=errors, soft_wrap=True, markup=False, emoji=False, highlight=False)
     if not made.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         made.width = WIDE
@@ -56,7 +56,7 @@ def screen(*, errors: bool = False) -> Console:
 
 
 class ProgressLines:
-    """Progress as plain lines, for logs and pipes: the beginning, the quarters, the end."""
+    """Progress as plain lines, for logs and pipes: one line for each quarter."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -103,7 +103,7 @@ def progress(console: Console) -> Iterator[ProgressLines | ProgressBars]:
 
 @dataclass(frozen=True, slots=True)
 class RecordTable:
-    """Records as a table; one record a block where the screen is too narrow for it.
+    """Records as a table, or one block for each record on a narrow terminal.
 
     No word is split, so that addresses and slugs can be copied. Cells are text, never markup.
     """
@@ -123,7 +123,7 @@ class RecordTable:
             yield from self._blocks()
 
     def _table(self, columns: Sequence[Sequence[Text]]) -> Table:
-        """Figures stand to the right."""
+        """Numbers are right-aligned."""
         title = Text(self.title, style="table.title")
         made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
         for place, cells in enumerate(columns):
@@ -157,7 +157,7 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]])
 
 
 def _narrowest(cells: Sequence[Text]) -> int:
-    """How wide a column is at least: as its longest word."""
+    """Minimum width of a column: its longest word."""
     words = (word for cell in cells for word in cell.plain.split())
     return max(map(cell_len, words), default=0)
 
@@ -166,7 +166,7 @@ def print_json(value: object) -> None:
     # An output that is not UTF-8 would get other escapes than JSON's.
     ascii_only = not sys.stdout.encoding.lower().startswith("utf")
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
-    # JSON escapes only some of what a terminal obeys; escaped, the rest means the same.
+    # JSON escapes only some control characters; escaping the others keeps the meaning.
     print(UNSEEN.sub(_escaped, text))  # noqa: T201 - for a program to read
 
 

@@ -1,4 +1,4 @@
-"""`doctor`: what was found, one line each, and the DNS records as they are to be entered."""
+"""`doctor`: one line for each finding, and the DNS records to set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen
 from newsletter.domain.findings import FindingState, fail
+from newsletter.domain.formatting import plural
 from newsletter.operations.doctor.run import examine
 from newsletter.settings import SettingsError, read_settings
 
@@ -64,7 +65,7 @@ def _show(console: Console, found: Sequence[Finding]) -> None:
         console.print(line)
     _show_records(console, found)
     counts = [sum(one.state is state for one in found) for state in FindingState]
-    console.print(f"\n{counts[0]} ok, {counts[1]} to look at, {counts[2]} to mend")
+    console.print(f"\n{counts[0]} passed, {plural(counts[1], 'warning')}, {counts[2]} failed")
 
 
 def _show_records(console: Console, found: Sequence[Finding]) -> None:

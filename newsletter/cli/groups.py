@@ -1,11 +1,4 @@
-"""`newsletter db ...`: the database copied, saved and put back.
-
-`newsletter deliveries ...` and `newsletter replies ...`: what only a person can decide.
-
-`newsletter rubrics ...`
-
-`newsletter subscribers ...`
-"""
+"""The command groups: db, deliveries, replies, rubrics, subscribers. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,14 +12,14 @@ from newsletter.cli.help import WholeHelp, sent_or_resend
 
 database_app = typer.Typer(
     cls=WholeHelp,
-    help="The database copied, saved and put back.",
+    help="Copy, back up and restore the database.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
 def _moment(text: str) -> datetime:
-    """A time; UTC unless it says otherwise."""
+    """A time, in UTC unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -41,7 +34,7 @@ def copy(
 ) -> None:
     """Copy everything into another, empty database, SQLite or PostgreSQL, and compare each row.
 
-    Stop the service first. Killed, it goes on when it is started again. Afterwards this database
+    Stop the service first. A killed copy continues when started again. Afterwards this database
     sends no more mail. Leave the password out of the URL: PGPASSWORD and ~/.pgpass are read.
     """
     from newsletter.cli.database import show_copy
@@ -51,9 +44,9 @@ def copy(
 
 @database_app.command("backup")
 def backup(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Save one consistent moment of the database into a new file, while the service works.
+    """Write a consistent backup into a new file; the service may keep running.
 
-    SQLite by itself, PostgreSQL by pg_dump.
+    PostgreSQL needs pg_dump.
     """
     from newsletter.cli.database import show_backup
 
@@ -64,7 +57,7 @@ def backup(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
 def restore(
     file: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads this at run time
-        typer.Argument(metavar="[FILE]", help="left out: it was put back by other means"),
+        typer.Argument(metavar="[FILE]", help="default: it was restored by other means"),
     ] = None,
     taken: Annotated[
         Optional[datetime],  # noqa: UP045 - Typer reads this at run time
@@ -72,14 +65,14 @@ def restore(
             "--taken",
             metavar="TIME",
             parser=_moment,
-            help="when the backup was taken (UTC), if it does not say so itself",
+            help="when the backup was taken (UTC), if the file does not tell",
         ),
     ] = None,
     nothing_sent: Annotated[
-        bool, typer.Option("--nothing-sent", help="nothing has run since the backup: hold nothing")
+        bool, typer.Option("--nothing-sent", help="nothing ran since the backup: hold no mail")
     ] = False,
 ) -> None:
-    """Put a backup in place, and hold what may have been mailed since it was taken.
+    """Restore a backup, and hold mail that may have been sent since it was taken.
 
     Stop the service first.
     """
@@ -92,10 +85,10 @@ def restore(
 def release(
     sent: Annotated[
         Optional[bool],  # noqa: UP045 - typer reads it at run time
-        typer.Option("--sent/--resend", help="they did go out, or send them now"),
+        typer.Option("--sent/--resend", help="they were sent, or send them now"),
     ] = None,
 ) -> None:
-    """Say what became of the mails held since a restore. --resend may mail somebody twice."""
+    """Decide about mail held since a restore. --resend may mail somebody twice."""
     from newsletter.cli.database import show_release
 
     raise typer.Exit(show_release(sent=sent_or_resend(sent)))
@@ -103,7 +96,7 @@ def release(
 
 @database_app.command("reopen")
 def reopen() -> None:
-    """Send mail from this database again, although it was copied away."""
+    """Send mail from this database again, although it was copied."""
     from newsletter.cli.database import show_reopen
 
     raise typer.Exit(show_reopen())
@@ -111,7 +104,7 @@ def reopen() -> None:
 
 deliveries_app = typer.Typer(
     cls=WholeHelp,
-    help="Mails of which nobody knows whether they went out, and mailings that wait.",
+    help="Mails that may or may not have been sent, and digests that wait.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -126,7 +119,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON list")]
 
 @deliveries_app.command("list")
 def list_doubts(as_json: AsJson = False) -> None:
-    """The mails in doubt: the provider may have taken them before the answer was lost."""
+    """List uncertain mails: the provider may have accepted them before its answer was lost."""
     from newsletter.cli.review import show_doubts
 
     raise typer.Exit(show_doubts(as_json=as_json))
@@ -137,10 +130,10 @@ def resolve(
     delivery_id: Annotated[str, typer.Argument(metavar="ID")],
     sent: Annotated[
         Optional[bool],  # noqa: UP045 - typer reads it at run time
-        typer.Option("--sent/--resend", help="it did go out, or send it with the next run"),
+        typer.Option("--sent/--resend", help="it was sent, or send it with the next run"),
     ] = None,
 ) -> None:
-    """Say what became of a mail in doubt. --resend may mail somebody twice: be sure."""
+    """Decide about an uncertain mail. --resend may mail somebody twice."""
     from newsletter.cli.review import show_resolve
 
     raise typer.Exit(show_resolve(delivery_id, sent=sent_or_resend(sent)))
@@ -149,9 +142,11 @@ def resolve(
 @deliveries_app.command("allow")
 def allow(
     rubric: Annotated[str, typer.Option("--rubric", metavar="SLUG")],
-    day: Annotated[str, typer.Option("--date", metavar="DAY", help="of the digest: 2025-09-25")],
+    day: Annotated[
+        str, typer.Option("--date", metavar="DAY", help="date of the digest, like 2025-09-25")
+    ],
 ) -> None:
-    """Mail the rest of a digest that stopped itself, or goes slowly, because of new addresses."""
+    """Send the rest of a digest that was stopped or slowed because of new addresses."""
     from newsletter.cli.review import show_allow
 
     raise typer.Exit(show_allow(rubric, day))
@@ -159,7 +154,7 @@ def allow(
 
 @deliveries_app.command("reports")
 def reports(as_json: AsJson = False) -> None:
-    """Reports of mail servers in 30 days that nobody could read, or about no known mail."""
+    """List bounce reports of 30 days that could not be parsed or matched to a mail."""
     from newsletter.cli.review import show_reports
 
     raise typer.Exit(show_reports(as_json=as_json))
@@ -167,7 +162,7 @@ def reports(as_json: AsJson = False) -> None:
 
 @replies_app.command("list")
 def list_replies(as_json: AsJson = False) -> None:
-    """Replies that were not clear, and letters to the sender, the oldest first."""
+    """List unclear replies and personal mail, oldest first."""
     from newsletter.cli.review import show_replies
 
     raise typer.Exit(show_replies(as_json=as_json))
@@ -175,12 +170,12 @@ def list_replies(as_json: AsJson = False) -> None:
 
 @replies_app.command("answer")
 def answer(
-    reply_id: Annotated[str, typer.Argument(metavar="ID", help="its beginning is enough")],
+    reply_id: Annotated[str, typer.Argument(metavar="ID", help="the first characters are enough")],
     unsubscribe: Annotated[
-        bool, typer.Option("--unsubscribe", help="it did ask to leave: unsubscribe its sender")
+        bool, typer.Option("--unsubscribe", help="unsubscribe its sender")
     ] = False,
 ) -> None:
-    """Take a reply off the list: as dealt with, or as the wish to leave that it was."""
+    """Close a reply; with --unsubscribe, unsubscribe its sender too."""
     from newsletter.cli.review import show_answer
 
     raise typer.Exit(show_answer(reply_id, unsubscribe=unsubscribe))
@@ -188,7 +183,7 @@ def answer(
 
 rubrics_app = typer.Typer(
     cls=WholeHelp,
-    help="What readers want: list and check rubric files.",
+    help="List, check and replay rubric files.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -198,7 +193,7 @@ rubrics_app = typer.Typer(
 def list_rubrics(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
-    """Every rubric of NEWSLETTER_RUBRICS_DIR, with its cut-offs and readers."""
+    """List the rubrics of NEWSLETTER_RUBRICS_DIR, with cut-offs and readers."""
     from newsletter.cli.rubrics import show_rubrics
 
     raise typer.Exit(show_rubrics(as_json=as_json))
@@ -209,18 +204,18 @@ def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=60)] = 5,
     again: Annotated[
-        bool, typer.Option("--again", help="score the newest day twice: how far do runs agree?")
+        bool, typer.Option("--again", help="score the newest day twice and compare")
     ] = False,
     labels: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads this at run time
         typer.Option("--labels", metavar="LABELS", help="compare with a labelled day (JSON lines)"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it may cost")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only estimate the cost")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Score the last stored days with a changed rubric: papers gained, lost, and the cost.
 
-    Nothing is mailed and no digest changes. What is scored is kept: adopting the rubric later
+    Nothing is mailed and no digest changes. Scores are stored, so adopting the rubric later
     costs nothing for these days.
     """
     from newsletter.cli.replay import show_again, show_labels, show_replay
@@ -234,7 +229,7 @@ def replay(
 
 @rubrics_app.command("check")
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Read one rubric file and say what is wrong with it, line by line."""
+    """Check one rubric file, line by line, and estimate what a day costs."""
     from newsletter.cli.rubrics import show_rubric_check
 
     raise typer.Exit(show_rubric_check(file))
@@ -242,7 +237,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
 
 subscribers_app = typer.Typer(
     cls=WholeHelp,
-    help="Who gets mail: import, export, list, add, pause, remove, restore.",
+    help="Import, export, list, add, pause, remove and restore subscribers.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -252,7 +247,7 @@ Consent = Annotated[
     typer.Option(
         "--consent",
         metavar="TEXT",
-        help="how they agreed to get mail; without it they wait as pending",
+        help="how they agreed to get mail; without it they stay pending",
     ),
 ]
 
@@ -260,7 +255,7 @@ Consent = Annotated[
 Overwrite = Annotated[
     bool,
     typer.Option(
-        "--overwrite", help="let this win over what readers chose, and move them between rubrics"
+        "--overwrite", help="replace preferences that readers chose, and allow another rubric"
     ),
 ]
 
@@ -272,41 +267,44 @@ def import_file(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check, and list each change as old -> new")
     ] = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="import the good lines")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="skip faulty lines, import the others")
+    ] = False,
     overwrite: Overwrite = False,
     maps: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="COLUMN=NAME",
-            help='what the file calls a column: email="Email Address"; name twice joins two',
+            help='name of a column in the file: email="Email Address"; name twice joins two',
         ),
     ] = None,
     ignore: Annotated[
-        bool, typer.Option("--ignore-columns", help="leave out columns that are not known")
+        bool, typer.Option("--ignore-columns", help="ignore unknown columns")
     ] = False,
     rubric: Annotated[
-        str, typer.Option("--rubric", metavar="SLUG", help="the rubric of the whole file")
+        str, typer.Option("--rubric", metavar="SLUG", help="one rubric for all rows")
     ] = "",
 ) -> None:
     """Add or update subscribers from a CSV file.
 
-    Every fault is reported with its line. Nothing is imported unless all is well, or --skip-bad
-    says so. A column that is absent, or an empty cell, changes nothing. An address that left
-    stays away.
+    Every fault is reported with its line. One fault stops the import, unless --skip-bad is given.
+    An absent column or an empty cell changes nothing. Unsubscribed addresses are not added again.
     """
-    from newsletter.cli.subscribers import Taking, read_maps, show_import
+    from newsletter.cli.subscribers import ImportOptions, read_maps, show_import
     from newsletter.domain.csv_header import Columns
 
     columns = Columns(read_maps(maps or ()), rubric.strip(), ignore)
-    raise typer.Exit(show_import(file, Taking(consent, dry_run, skip_bad, overwrite), columns))
+    raise typer.Exit(
+        show_import(file, ImportOptions(consent, dry_run, skip_bad, overwrite), columns)
+    )
 
 
 @subscribers_app.command("export")
 def export(
     out: Annotated[str, typer.Argument(metavar="FILE", help="- for standard output")] = "-",
 ) -> None:
-    """Write all subscribers as a CSV file that `import` reads back."""
+    """Write everyone who gets mail as a CSV file that `import` can read."""
     from newsletter.cli.subscribers import show_export
 
     raise typer.Exit(show_export(out))
@@ -316,7 +314,7 @@ def export(
 def list_all(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
-    """All subscribers with their state."""
+    """List all subscribers with their state."""
     from newsletter.cli.subscribers import show_subscribers
 
     raise typer.Exit(show_subscribers(as_json=as_json))
@@ -339,17 +337,17 @@ def add(
         str, typer.Option("--format", metavar="FORMAT", help="full, brief or titles")
     ] = "",
     max_papers: Annotated[
-        str, typer.Option("--max-papers", metavar="N", help="at most so many papers a mail")
+        str, typer.Option("--max-papers", metavar="N", help="maximum papers per email")
     ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Add one subscriber, or change what is said of one that is known."""
-    from newsletter.cli.subscribers import Taking, show_add
+    """Add one subscriber, or change the given details of a known one."""
+    from newsletter.cli.subscribers import ImportOptions, show_add
 
     if len(rubrics) > 1:
         message = "an address has one rubric; give --rubric once"
         raise typer.BadParameter(message)
-    wishes = {
+    cells = {
         "rubric": rubrics[0],
         "name": name,
         "timezone": timezone,
@@ -358,7 +356,7 @@ def add(
         "format": length,
         "max_papers": max_papers,
     }
-    raise typer.Exit(show_add(email, wishes, Taking(consent, overwrite=overwrite)))
+    raise typer.Exit(show_add(email, cells, ImportOptions(consent, overwrite=overwrite)))
 
 
 @subscribers_app.command("pause")
@@ -366,7 +364,7 @@ def pause(
     email: Address,
     resume: Annotated[bool, typer.Option("--resume", help="end the pause")] = False,
 ) -> None:
-    """Send nothing to this subscriber until the pause ends."""
+    """Pause mail to a subscriber, or resume it."""
     from newsletter.cli.subscribers import show_pause
 
     raise typer.Exit(show_pause(email, resume=resume))
@@ -375,9 +373,9 @@ def pause(
 @subscribers_app.command("remove")
 def remove(
     email: Address,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="skip the confirmation question")] = False,
 ) -> None:
-    """Unsubscribe an address for good: no import brings it back."""
+    """Unsubscribe an address permanently: no import adds it again."""
     from newsletter.cli.subscribers import show_remove
 
     raise typer.Exit(show_remove(email, yes=yes))
@@ -390,9 +388,9 @@ def restore_subscriber(
         str, typer.Option("--consent", metavar="TEXT", help="how they asked to get mail again")
     ],
 ) -> None:
-    """Bring back an address that left or bounced; never one that complained or was erased.
+    """Reactivate an address that unsubscribed or bounced; never one that complained or was erased.
 
-    It is also taken off the provider's lists, which would drop the mail.
+    It is also removed from the provider's suppression lists, which would drop the mail.
     """
     from newsletter.cli.subscribers import show_restore
 

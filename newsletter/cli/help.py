@@ -1,4 +1,4 @@
-"""`--help` with whole sentences: Click cuts each command's line at the width of the screen."""
+"""`--help` with whole sentences: Click cuts each command's line at the terminal width."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHOLE = 10_000
 
 
 class WholeHelp(TyperGroup):
-    """A group of commands whose list wraps what does not fit into a line."""
+    """A command group whose list wraps long lines instead of cutting them."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -29,8 +29,8 @@ class WholeHelp(TyperGroup):
 
 
 def sent_or_resend(sent: bool | None) -> bool:
-    """One of the two has to be said; the parser would name the first alone as missing."""
+    """Require one of the two options; the parser would name only the first as missing."""
     if sent is None:
-        message = "say --sent or --resend"
+        message = "give --sent or --resend"
         raise typer.BadParameter(message)
     return sent

@@ -1,4 +1,4 @@
-"""`preview` and `test-send`: one copy, outside of everything that counts."""
+"""`preview` and `test-send`: one copy of a digest, which records nothing."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool) -> int:
     settings = read_settings()
-    text = _beside(out)
+    text = _text_path(out)
     app = bootstrap.build_app(settings)
     digest = _digest(app, rubric, day, fresh=fresh)
-    copy = _copies(app, digest).personalize(_reader(app, rubric, reader))
+    copy = _personalizer(app, digest).personalize(_reader(app, rubric, reader))
     try:
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
@@ -45,17 +45,15 @@ def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh
     return 0
 
 
-def _beside(out: Path) -> Path:
-    """Where the text part goes. Raises SettingsError for a name that can't hold the HTML."""
+def _text_path(out: Path) -> Path:
+    """Path of the text part. Raises SettingsError if `out` cannot be the HTML file."""
     if not out.name or out.is_dir() or out.suffix == ".txt":
-        message = (
-            f"--out {out}: name a file for the HTML, like preview.html; the text goes beside it"
-        )
+        message = f"--out {out}: name a file for the HTML, like preview.html; text goes beside it"
         raise SettingsError(message)
     return out.with_suffix(".txt")
 
 
-def _copies(app: App, digest: Digest) -> Personalizer:
+def _personalizer(app: App, digest: Digest) -> Personalizer:
     with app.store.read() as tx:
         before = digests.date_before(tx, digest.rubric.slug, digest.date)
     return Personalizer(app.renderer, app.links, app.sender, digest, before)
@@ -73,25 +71,25 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
     _refuse_suppressed(app, to)
     reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=app.clock())
     digest = _digest(app, rubric, day)
-    email = _copies(app, digest).email(reader, uuid4().hex, app.clock(), test=True)
+    email = _personalizer(app, digest).email(reader, uuid4().hex, app.clock(), test=True)
     try:
         app.mailer.send(email)
     except SendError as error:
-        message = f"the test mail to {to} was not handed over: {error}"
+        message = f"the test mail to {to} was not sent: {error}"
         raise OperatorError(message) from error
     _say(f"{email.subject}: sent to {to} by {settings.mailer_name}")
     return 0
 
 
 def _refuse_suppressed(app: App, to: str) -> None:
-    """Who left is not mailed, not even a test; the operator may always mail himself."""
+    """Refuse a suppressed address, unless it is the operator's own."""
     operator = app.settings.operator_email
     if operator and canonical(to) == canonical(operator):
         return
     with app.store.read() as tx:
         reason = suppressions.reason_for(tx, to)
     if reason:
-        message = f"{to} must not be mailed ({reason.value}); a test goes to the operator's address"
+        message = f"{to} must not be mailed ({reason.value}); send tests to the operator's address"
         raise OperatorError(message)
 
 
@@ -103,7 +101,7 @@ def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Di
         fetched = fetch_for(app, [rubric], day, report)
         digest, trouble = make(app, rubric, fetched.date, report)
     if trouble:
-        message = f"{slug}: there is nothing to show: {trouble}"
+        message = f"{slug}: no digest to show: {trouble}"
         raise OperatorError(message)
     say_older(app, rubric, digest)
     return digest

@@ -1,4 +1,4 @@
-"""`rubrics replay`: what a rubric would have picked, lost and cost, before anybody is mailed."""
+"""`rubrics replay`: what a changed rubric would have picked, lost and cost on stored days."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from newsletter.scoring.replay import (
 from newsletter.scoring.triage import triage
 from newsletter.scoring.workload import scoring_limits
 from newsletter.settings import read_settings
-from newsletter.store import digests
-from newsletter.store import papers as shelf
+from newsletter.store import digests, papers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +44,7 @@ VERSION = re.compile(r"v\d+$")
 
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
-    """Score the last stored days with the rubric of `file`; nothing is mailed or frozen."""
+    """Score the last stored days with the rubric of `file`. Sends and stores no digest."""
     app = bootstrap.build_app(read_settings())
     rubric = load(file)
     found = stored_days(app.store, rubric, days)
@@ -53,7 +52,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     screen(errors=True).print(
         f"{plural(len(found), 'stored day')}, "
         f"{plural(sum(len(day.papers) for day in found), 'paper')}: "
-        f"at most {dollars(at_most)} for what is not scored yet"
+        f"at most {dollars(at_most)} for papers without a score"
     )
     if dry_run:
         return 0
@@ -61,7 +60,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
         done = replay(
             app.store,
             app.scorer,
-            _old(app, rubric.slug),
+            _mailed_rubric(app, rubric.slug),
             rubric,
             found,
             scoring_limits(app),
@@ -77,7 +76,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
 
 
 def show_again(file: Path, *, as_json: bool) -> int:
-    """Score the newest stored day a second time, and say how far the two runs agree."""
+    """Score the newest stored day again and compare the two runs."""
     app = bootstrap.build_app(read_settings())
     rubric = load(file)
     [day] = stored_days(app.store, rubric, 1)
@@ -92,7 +91,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
 
 
 def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
-    """Score the stored day that the labels belong to, and compare."""
+    """Score the stored day that the labels belong to and compare with them."""
     app = bootstrap.build_app(read_settings())
     rubric = load(file)
     known = read_labels(labels)
@@ -136,25 +135,27 @@ def read_labels(file: Path) -> dict[str, tuple[int, int]]:
         message = f"cannot read {file}: {error.strerror}"
         raise OperatorError(message) from error
     except (ValueError, KeyError, TypeError) as error:
-        message = f'{file}: each line is to be {{"id": …, "relevance": …, "novelty": …}} ({error})'
+        message = f'{file}: each line must be {{"id": …, "relevance": …, "novelty": …}} ({error})'
         raise OperatorError(message) from error
 
 
 def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:
-    """The last days that were fetched in the rubric's categories. Raises Trouble for none."""
+    """The last days that were fetched in the rubric's categories. Raises OperatorError for none."""
     with store.read() as tx:
         found = [
-            StoredDay(day, [one.paper for one in shelf.listed(tx, rubric.categories, day)])
-            for day in shelf.dates(tx, rubric.categories, most)
+            StoredDay(day, [one.paper for one in papers.listed(tx, rubric.categories, day)])
+            for day in papers.dates(tx, rubric.categories, most)
         ]
     if not found:
-        message = f"no day of {', '.join(rubric.categories)} is stored yet; newsletter run first"
+        message = (
+            f"no day of {', '.join(rubric.categories)} is stored yet; run first: newsletter run"
+        )
         raise OperatorError(message)
     return found
 
 
-def _old(app: App, slug: str) -> Rubric | None:
-    """The rubric as its readers last got it."""
+def _mailed_rubric(app: App, slug: str) -> Rubric | None:
+    """The rubric of the newest stored digest."""
     with app.store.read() as tx:
         newest = digests.latest(tx, slug)
     return newest[1].rubric if newest else None
@@ -200,9 +201,7 @@ def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
     out.print(table("With the changed rubric", headings, rows))
     for one in done:
         if not one.compared:
-            out.print(
-                f"{one.date}: never scored with the old rubric, so all of it counts as gained"
-            )
+            out.print(f"{one.date}: never scored with the old rubric, so all picks count as gained")
         for sign, ids in (("+", one.gained), ("-", one.lost)):
             for paper_id in ids:
                 out.print(f"{one.date} {sign} {paper_id} {papers[paper_id].title}")
@@ -212,14 +211,14 @@ def _show(done: list[Replayed], papers: dict[str, Paper]) -> None:
 def _show_figures(
     figures: dict[str, Any], day: StoredDay, scored: RubricScores, *, as_json: bool
 ) -> int:
-    """How far two judgements of a day agree; the exit status."""
+    """Print how far two scorings of a day agree. Returns the exit status."""
     read, to_read, cost = len(scored.scores), len(scored.outcomes), _cost(scored.usage)
     if as_json:
         print_json(figures | {"read": read, "to_read": to_read, "cost_nanos": cost})
     else:
         rows = [(name.replace("_", " "), _figure(value)) for name, value in figures.items()]
         rows += [("read", f"{read} of {to_read}"), ("cost", dollars(cost))]
-        screen().print(table("How far they agree", ("figure", "value"), rows))
+        screen().print(table("Agreement", ("figure", "value"), rows))
     gap = _gap(day.date, read, to_read, unread_reason(scored))
     return _complain([gap] if gap else [])
 
@@ -231,11 +230,11 @@ def _figure(value: float | None) -> str:
 
 
 def _gap(day: date, read: int, to_read: int, reason: str) -> str:
-    return f"{day}: {read} of {to_read} papers were read: {reason}" if reason else ""
+    return f"{day}: {read} of {to_read} papers were scored: {reason}" if reason else ""
 
 
 def _complain(gaps: Iterable[str]) -> int:
-    """Say what was not read; the exit status."""
+    """Print what was not scored. Returns the exit status."""
     said = list(gaps)
     for gap in said:
         screen(errors=True).print(f"newsletter: {gap}")

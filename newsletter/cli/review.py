@@ -1,4 +1,4 @@
-"""`deliveries ...` and `replies ...`."""
+"""`deliveries ...` and `replies ...`: what only a person can decide."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SHORT = 12
 
 
 def show_doubts(*, as_json: bool) -> int:
-    """Groups first, each as one: its mails are decided on together."""
+    """List uncertain mails. A batch is one row: its mails are decided together."""
     with bootstrap.open_store(read_settings()).read() as tx:
         many = mail_batches.unknown_batches(tx)
         found = mail_batches.without_unknown_batches(tx, claims.unknown_deliveries(tx))
     facts = [
         {
             "id": one.id,
-            "email": f"a group of {one.readers}",
+            "email": f"a batch of {one.readers}",
             "rubric": one.rubric,
             "date": one.date.isoformat(),
             "since": one.since.isoformat(),
@@ -72,7 +72,7 @@ def show_allow(rubric: str, day: str) -> int:
         message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
         raise SettingsError(message)
     screen().print(
-        f"{rubric} of {day}: all that wait are mailed at once, within five minutes by "
+        f"{rubric} of {day}: all waiting mails are sent, within five minutes by "
         f"`newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
     )
     return 0
@@ -89,7 +89,7 @@ def show_reports(*, as_json: bool) -> int:
         }
         for one in found
     ]
-    _show("Reports that say nothing of a mail of ours", facts, as_json=as_json)
+    _show("Bounce reports without a known mail", facts, as_json=as_json)
     return 0
 
 
@@ -106,7 +106,7 @@ def show_replies(*, as_json: bool) -> int:
         }
         for one in found
     ]
-    _show("Replies that wait", facts, as_json=as_json)
+    _show("Replies to read", facts, as_json=as_json)
     return 0
 
 
@@ -123,9 +123,7 @@ def show_answer(reply_id: str, *, unsubscribe: bool) -> int:
 def _named(queued: list[InboundMail], reply_id: str) -> InboundMail:
     found = [one for one in queued if reply_id and one.id.startswith(reply_id)]
     if len(found) != 1:
-        message = (
-            f"{len(found)} waiting replies begin with {reply_id!r}; see: newsletter replies list"
-        )
+        message = f"{len(found)} open replies begin with {reply_id!r}; see: newsletter replies list"
         raise SettingsError(message)
     return found[0]
 

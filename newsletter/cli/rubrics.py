@@ -45,7 +45,7 @@ def show_rubrics(*, as_json: bool) -> int:
     if as_json:
         print_json(facts)
     elif facts:
-        rows = [[_joined(value) for value in fact.values()] for fact in facts]
+        rows = [[_cell(value) for value in fact.values()] for fact in facts]
         screen().print(table(f"Rubrics in {settings.rubrics_dir}", [*facts[0]], rows))
     for fault in (fault for faults in rubrics.faults.values() for fault in faults):
         screen(errors=True).print(f"newsletter: {fault}")
@@ -62,7 +62,7 @@ def _readers(settings: Settings) -> Mapping[str, int]:
         return subscribers.count_by_rubric(tx)
 
 
-def _joined(value: object) -> object:
+def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) if isinstance(value, list) else value
@@ -71,22 +71,22 @@ def _joined(value: object) -> object:
 def show_rubric_check(file: Path) -> int:
     rubric = load(file)
     console = screen()
-    console.print(f"{file}: all is well")
+    console.print(f"{file}: OK")
     for criterion in rubric.criteria:
         console.print(f"  {criterion.number}. {criterion.title}")
     console.print(
-        f"Kept from {', '.join(rubric.categories)}: relevance {rubric.relevance} and novelty "
+        f"Picks from {', '.join(rubric.categories)}: relevance {rubric.relevance} and novelty "
         f"{rubric.novelty} or more. {len(rubric.exclude)} excluded words, "
         f"{len(rubric.authors)} followed authors.",
     )
     for doubt in doubts(rubric.categories):
-        console.print(f"Mind that {doubt}")
+        console.print(f"Warning: {doubt}")
     _say_price(rubric)
     return 0
 
 
 def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
-    """What local ranking can't do with this rubric, by the newest day that is stored, if any is."""
+    """Warn if local ranking cannot compare the rubric with the newest stored day."""
     try:
         store = opened(settings)
         if store is None:
@@ -96,28 +96,28 @@ def _say_not_compared(settings: Settings, rubric: Rubric) -> None:
         return
     if not any(similarities(rubric, day.papers)):
         screen().print(
-            f"Mind that local ranking can't compare it: it shares no word with the "
+            f"Warning: local ranking can't compare it: it shares no word with the "
             f"{len(day.papers)} papers of {day.date}. Write it in English and about its "
             "categories, or set ANTHROPIC_API_KEY"
         )
 
 
 def _say_price(rubric: Rubric) -> None:
-    """About what a day costs, by the vendor's own count of tokens, which is free."""
+    """Print what a day costs, by the vendor's token count, which is free."""
     settings = read_settings()
     if settings.scorer_name == "local":
         _say_not_compared(settings, rubric)
         return
-    room = bootstrap.build_app(settings)
+    app = bootstrap.build_app(settings)
     try:
-        [day] = stored_days(room.store, rubric, 1)
-        now = room.clock()
-        guess = estimate(room.scorer, rubric, day.papers, day.date, now)
+        [day] = stored_days(app.store, rubric, 1)
+        now = app.clock()
+        guess = estimate(app.scorer, rubric, day.papers, day.date, now)
     except OperatorError as trouble:
-        screen().print(f"What a day costs can be said once one is stored: {trouble}")
+        screen().print(f"The cost of a day is known once one is stored: {trouble}")
         return
     except ScorerError as error:
-        screen().print(f"What a day costs could not be asked: {error}")
+        screen().print(f"The cost of a day could not be estimated: {error}")
         return
     if guess is not None:
         screen().print(

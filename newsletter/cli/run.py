@@ -50,11 +50,11 @@ henrietta@example.org,dwarf-galaxies,Henrietta,America/New_York,06:30,daily,20,b
 
 def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: bool) -> int:
     settings = read_settings()
-    # What is done is shown as it is done; the log is for what goes wrong, unless more is asked for.
+    # The terminal shows progress; the log has warnings only, by default.
     logs.set_up(settings, "warning")
     app = bootstrap.build_app(settings, create=create)
     check_slug(app, rubric)
-    # Where cron calls this and no `serve` lives, nothing else ever does.
+    # With cron and no `serve`, nothing else retries them.
     try_bounced_again(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
     edition = _run(app, day, rubric, as_json=as_json)
@@ -130,9 +130,9 @@ def check_slug(app: App, rubric: str | None) -> None:
 
 
 def _mail_files(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> None:
-    """Once mail really leaves, the newest digest goes to those who have it as a file alone.
+    """Mail the newest digest to readers who have it only as a file, when real mail is set up.
 
-    Nothing older does. It is said to how many before any of it is sent.
+    Older digests are not mailed. The number of readers is printed before anything is sent.
     """
     number, digest_ids, newest = _in_files(app, day, rubric)
     if not number:
@@ -159,13 +159,13 @@ def _in_files(app: App, day: date | None, rubric: str | None) -> tuple[int, list
 def _said_of_files(number: int, newest: date, settings: Settings) -> str:
     return (
         f"{plural(number, 'reader')} {'has' if number == 1 else 'have'} the digest of {newest} in "
-        f"files alone ({settings.outbox_dir}); it is mailed by {settings.mailer_name}, "
-        "and nothing older."
+        f"files alone ({settings.outbox_dir}); it is now mailed by {settings.mailer_name}, "
+        "older digests are not."
     )
 
 
 def say_older(app: App, rubric: Rubric, digest: Digest) -> None:
-    """Say that a rubric was edited since its digest was made: the digest does not show it."""
+    """Print a note if the rubric was edited after its digest was made."""
     file = app.settings.rubrics_dir / f"{rubric.slug}.md"
     if said := older_version(digest, rubric, str(file)):
         screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
@@ -180,14 +180,14 @@ def _run(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> Da
         raise OperatorError(message) from late
     except AnnouncementIncomplete as growing:
         message = (
-            f"{growing}; nothing was sent: run again then, or take what is there "
+            f"{growing}; nothing was sent: run again then, or use what is there "
             f"with --date {growing.date}"
         )
         raise OperatorError(message) from growing
 
 
 def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
-    """Be a worker meanwhile: it must not matter whether others are there."""
+    """Run tasks in this process too, whether or not there are other workers."""
     name = f"run-{socket.gethostname()}-{os.getpid()}"
     return app.engine.working(partial(handle_task, app, report), app.stop, name)
 
@@ -195,8 +195,8 @@ def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
 def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
     if not edition.issues and not edition.held:
         console.print(
-            "Nobody is subscribed, so nothing was fetched or sent. "
-            "Add someone: newsletter subscribers import FILE --consent TEXT"
+            "No subscribers (nobody is active), so nothing was fetched or sent. "
+            "Add some: newsletter subscribers import FILE --consent TEXT"
         )
         return
     if rows := [_row(issue) for issue in edition.issues]:
@@ -209,13 +209,13 @@ def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
     if not edition.troubled and not done:
         console.print("Nothing new to send.")
     elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
-        console.print(f"Look at {settings.outbox_dir / 'index.html'}")
+        console.print(f"Open {settings.outbox_dir / 'index.html'}")
 
 
 def _unread(issue: RubricResult) -> Iterator[str]:
     left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
     if left and not issue.trouble:
-        yield f"{left} papers were not read, the budget was spent"
+        yield f"{left} papers were not scored: budget exhausted"
     if issue.digest and issue.digest.not_compared:
         yield (
             "local ranking found no word that the rubric shares with the papers: write it in "
@@ -224,25 +224,25 @@ def _unread(issue: RubricResult) -> Iterator[str]:
 
 
 def _left(issue: RubricResult) -> Iterator[str]:
-    """What did not go out as it should, beside what is called a trouble."""
+    """Mails that were not delivered, besides the failure in `trouble`."""
     if issue.tally.unknown and not _lost(issue):
         yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
     if issue.tally.rejected:
-        yield f"{plural(issue.tally.rejected, 'mail')} refused for good by whoever carries mail"
+        yield f"{plural(issue.tally.rejected, 'mail')} rejected permanently by the provider"
 
 
 def _lost(issue: RubricResult) -> bool:
-    """Whether mails left and none of them is known to have arrived at its carrier."""
+    """Whether mails were sent and none is known to be accepted."""
     return bool(issue.tally.unknown) and not issue.tally.accepted
 
 
 def _waiting(issue: RubricResult) -> str:
-    """That mails are due and did not leave, as while their carrier can't be reached."""
+    """A message if due mails were not sent, for example while the mail server is down."""
     left = issue.tally.pending
     if not left:
         return ""
     verb = "waits" if left == 1 else "wait"
-    return f"{plural(left, 'mail')} {verb}, not sent: newsletter status says for what"
+    return f"{plural(left, 'mail')} {verb}, not sent: see newsletter status"
 
 
 def _row(issue: RubricResult) -> tuple[Any, ...]:
@@ -252,7 +252,7 @@ def _row(issue: RubricResult) -> tuple[Any, ...]:
     return (
         facts["rubric"],
         facts["announced"],
-        # Of a digest that could not be made nobody knows these, and 0 would be an answer.
+        # Unknown if no digest was made; 0 would be wrong.
         *(known if issue.digest else ["-"] * len(known)),
         facts["sent"],
         facts["already"],
@@ -292,12 +292,12 @@ def _as_dict(edition: DailyRun) -> dict[str, Any]:
 
 
 def _complain(edition: DailyRun) -> int:
-    """Say each trouble once, however many rubrics met it; the exit status."""
+    """Print each failure once, with all rubrics that had it. Returns the exit status."""
     met: dict[str, list[str]] = {}
     for issue in edition.issues:
         trouble = issue.trouble
         if _lost(issue):
-            trouble = trouble or "no mail is known to be out: newsletter deliveries list"
+            trouble = trouble or "no mail is known to be accepted: newsletter deliveries list"
         trouble = trouble or _waiting(issue)
         if trouble:
             met.setdefault(trouble, []).append(issue.rubric.slug)

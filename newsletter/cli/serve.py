@@ -1,4 +1,4 @@
-"""`serve`: the mornings and the pages, in one process, until it is told to stop."""
+"""`serve`: the schedule and the web pages in one process, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -32,44 +32,48 @@ log = logging.getLogger(__name__)
 
 def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -> int:
     if not web and not schedule:
-        message = "--no-web and --no-schedule leave nothing to serve; give one of them"
+        message = "--no-web and --no-schedule leave nothing to serve; give only one of them"
         raise SettingsError(message)
     settings = read_settings()
-    _refuse_deaf(settings)
+    _refuse_invalid_keys(settings)
     logs.set_up(settings, "info")
     app = bootstrap.build_app(settings)
-    # Uvicorn stops on a signal and then raises it again: by itself that would kill the mornings.
+    # Uvicorn stops on a signal and raises it again, which would kill the scheduler.
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: app.stop.set())
-    alone = single_instance(app.store) if schedule else nullcontext()
-    hands = _working(app) if schedule and work else nullcontext()
-    with alone, hands, _run_scheduler(app) if schedule else nullcontext() as pulse:
+    lock = single_instance(app.store) if schedule else nullcontext()
+    worker = _working(app) if schedule and work else nullcontext()
+    with lock, worker, _run_scheduler(app) if schedule else nullcontext() as watchdog:
         if web:
-            with listen(host, port) as door:
-                _serve_pages(app, door, pulse)
+            with listen(host, port) as listener:
+                _serve_pages(app, listener, watchdog)
         else:
-            log.info("the mornings run, without pages")
-            while not (app.stop.wait(1) or (pulse and pulse.ended.is_set())):
+            log.info("schedule running without web pages")
+            while not (app.stop.wait(1) or (watchdog and watchdog.ended.is_set())):
                 pass
     return 0
 
 
-def _refuse_deaf(settings: Settings) -> None:
-    """Raise SettingsError for a webhook's key that is none: every event would be turned away."""
-    of_hooks = [one for one in keys_found(settings) if one.check in {"event key", "inbound key"}]
-    if wrong := [f"{one.said}; {one.fix}" for one in of_hooks if one.state is FindingState.FAIL]:
+def _refuse_invalid_keys(settings: Settings) -> None:
+    """Raise SettingsError for an invalid webhook key: every event would be refused."""
+    webhook_keys = [
+        one for one in keys_found(settings) if one.check in {"event key", "inbound key"}
+    ]
+    if wrong := [
+        f"{one.said}; {one.fix}" for one in webhook_keys if one.state is FindingState.FAIL
+    ]:
         raise SettingsError(*wrong)
 
 
 def _working(app: App) -> AbstractContextManager[None]:
-    """Be a worker too, where there are any: a single `serve` needs no other process."""
+    """Run tasks in this process too: a single `serve` needs no worker."""
     name = f"serve-{socket.gethostname()}-{os.getpid()}"
     return app.engine.working(partial(daily.handle_task, app, no_progress), app.stop, name)
 
 
-def _serve_pages(app: App, door: socket.socket, pulse: SchedulerWatchdog | None) -> None:
-    """Until a signal, or until the mornings end."""
-    pages = create_app(site_of(app, pulse.trouble if pulse else str))
-    host, port = door.getsockname()[:2]
-    log.info("pages at http://%s:%s, links lead to %s", host, port, app.links.public_url)
-    serve_http(pages, door, app.stop, *([pulse.ended] if pulse else []))
+def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:
+    """Serve web pages until a signal, or until the scheduler ends."""
+    pages = create_app(site_of(app, watchdog.trouble if watchdog else str))
+    host, port = listener.getsockname()[:2]
+    log.info("web pages at http://%s:%s, links use %s", host, port, app.links.public_url)
+    serve_http(pages, listener, app.stop, *([watchdog.ended] if watchdog else []))

@@ -31,7 +31,7 @@ def show_status(*, as_json: bool) -> int:
     settings = read_settings()
     store = bootstrap.open_store(settings)
     wrong = _wrong(store, settings)
-    facts = {"alerts": [_told(one) for one in wrong], **_facts(store)}
+    facts = {"alerts": [_alert_facts(one) for one in wrong], **_facts(store)}
     if as_json:
         print_json(facts)
         return 0
@@ -43,9 +43,9 @@ def show_status(*, as_json: bool) -> int:
     ]
     headings = ("date", "rubric", "kind", "announced", "scanned", "picked", "cost")
     if rows:
-        console.print(table("The last digests", headings, rows))
+        console.print(table("Last digests", headings, rows))
     else:
-        console.print("No digest yet: newsletter run")
+        console.print("No digests yet: newsletter run")
     for name in ("subscribers", "deliveries"):
         counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
         console.print(f"{name}: {counts}")
@@ -55,17 +55,17 @@ def show_status(*, as_json: bool) -> int:
     )
     if number := facts["unreadable_reports"]:
         console.print(
-            f"reports of mail servers in 30 days that say nothing of a mail of ours: {number} "
+            f"bounce reports of 30 days without a known mail: {number} "
             "(newsletter deliveries reports)"
         )
     if not wrong:
         for line in facts["needs_a_hand"]:
-            console.print(f"needs a hand: {line}")
+            console.print(f"action needed: {line}")
     return 0
 
 
 def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
-    """What is wrong at this moment, whether or not a round of the service has seen it."""
+    """The alerts that hold now, whether or not the service has recorded them."""
     now = bootstrap.now()
     rubrics = RubricFolder(settings.rubrics_dir)
     seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
@@ -75,7 +75,7 @@ def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
     return [replace(known.get(one.key) or OpenAlert(0, one, now, now), alert=one) for one in found]
 
 
-def _told(one: OpenAlert) -> dict[str, Any]:
+def _alert_facts(one: OpenAlert) -> dict[str, Any]:
     alert: Alert = one.alert
     return {
         "kind": alert.kind.label,
@@ -90,7 +90,7 @@ def _told(one: OpenAlert) -> dict[str, Any]:
 
 
 def _words(section: Section) -> str:
-    """An alert as a few lines, the command to run on one of its own."""
+    """An alert as a few lines, with each command on its own line."""
     about = f" ({section.about})" if section.about else ""
     commands = "".join(f"\n    {command}" for command in section.commands)
     return f"! {section.title}{about}: {section.what}\n  {section.fix}{commands}\n"
@@ -109,9 +109,9 @@ def _facts(store: Store) -> dict[str, Any]:
         unreadable = operator_views.unreadable(tx, bootstrap.now())
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
     if doubts:
-        needs.append(f"{doubts} mails may or may not have gone out: newsletter deliveries list")
+        needs.append(f"{doubts} mails may or may not have been sent: newsletter deliveries list")
     if replies:
-        needs.append(f"{replies} replies wait for a person: newsletter replies list")
+        needs.append(f"{replies} replies to read: newsletter replies list")
     return {
         "digests": [
             {

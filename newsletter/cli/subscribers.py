@@ -1,4 +1,4 @@
-"""`subscribers ...`: who gets mail."""
+"""`subscribers ...`: import, export, list and change subscribers."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
-class Taking(NamedTuple):
-    """How rows are taken over."""
+class ImportOptions(NamedTuple):
+    """Options of an import."""
 
     consent: str
     dry_run: bool = False
@@ -44,76 +44,75 @@ class Taking(NamedTuple):
     overwrite: bool = False
 
 
-def show_import(file: Path, taking: Taking, columns: Columns) -> int:
+def show_import(file: Path, options: ImportOptions, columns: Columns) -> int:
     settings = read_settings()
-    roster = _read(file, settings, columns)
+    csv_file = _read(file, settings, columns)
     errors = screen(errors=True)
-    for fault in roster.faults:
+    for fault in csv_file.faults:
         errors.print(f"{file} {fault}")
-    if roster.faults and not taking.skip_bad:
+    if csv_file.faults and not options.skip_bad:
         message = (
-            f"{_count_faults(len(roster.faults))} in {file}, nothing was imported; "
-            "mend what is wrong, or use --skip-bad to import the other lines"
+            f"{_count_faults(len(csv_file.faults))} in {file}, nothing was imported; "
+            "correct them, or use --skip-bad to import the other lines"
         )
         raise OperatorError(message)
-    if roster.faults and not roster.rows:
-        message = (
-            f"{_count_faults(len(roster.faults))} in {file} and no good line, nothing was imported"
-        )
+    if csv_file.faults and not csv_file.rows:
+        count = _count_faults(len(csv_file.faults))
+        message = f"{count} in {file} and no valid line, nothing was imported"
         raise OperatorError(message)
-    _keep(settings, roster.rows, taking, listed=taking.dry_run)
+    _keep(settings, csv_file.rows, options, listed=options.dry_run)
     return 0
 
 
 def read_maps(maps: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """`--map COLUMN="Their Name"`, as often as it is given. Raises SettingsError.
 
-    Without a name the file's own column of that name is not ours.
+    Without a name, the file's own column of that name is ignored.
     """
     theirs: dict[str, tuple[str, ...]] = {}
     for one in maps:
         column, equals, name = (part.strip() for part in one.partition("="))
         if column not in COLUMNS or not equals:
             known = ", ".join(COLUMNS)
-            message = f'--map {one!r}: write it like email="Email Address"; ours are {known}'
+            message = f'--map {one!r}: write it like email="Email Address"; the columns are {known}'
             raise SettingsError(message)
         theirs[column] = (*theirs.get(column, ()), *([name] if name else []))
     return theirs
 
 
 def _keep(
-    settings: Settings, rows: Sequence[SubscriberRow], taking: Taking, *, listed: bool
+    settings: Settings, rows: Sequence[SubscriberRow], options: ImportOptions, *, listed: bool
 ) -> None:
-    """Save the rows; then ask those who are new and without consent whether they want mail."""
-    # Made before anything is stored: where it can't be, nobody is left waiting for a mail.
-    asked = not taking.consent.strip() and not taking.dry_run
+    """Save the rows, then send confirmation mails to new subscribers without consent."""
+    # Built before anything is stored: a fault here leaves no subscriber without their mail.
+    asked = not options.consent.strip() and not options.dry_run
     app = bootstrap.build_app(settings) if asked else None
     store = app.store if app else bootstrap.open_store(settings, create=True)
     with store.begin() as tx:
         trial = tx.begin_nested()
         done = subscribers.save_all(
-            tx, rows, taking.consent, bootstrap.now(), overwrite=taking.overwrite
+            tx, rows, options.consent, bootstrap.now(), overwrite=options.overwrite
         )
-        _refuse_moves(done, taking)
-        if taking.dry_run:
+        _refuse_moves(done, options)
+        if options.dry_run:
             trial.rollback()
         else:
             trial.commit()
-    _say_changes(done, taking, listed=listed)
+    _say_changes(done, options, listed=listed)
     if app:
         _say_invited(invite_pending(app, (row.email for row in rows), bootstrap.now()))
 
 
-def _refuse_moves(done: ImportResult, taking: Taking) -> None:
-    """Say which rows would give a reader another rubric. Raises Trouble unless --skip-bad."""
+def _refuse_moves(done: ImportResult, options: ImportOptions) -> None:
+    """List rows that would change a reader's rubric. Raises OperatorError unless --skip-bad."""
     errors = screen(errors=True)
     for row, merged in done.refused:
         reads = merged.person.rubric
         errors.print(f"{_named(row)} reads {reads!r}, not {row.rubric!r}")
-    if done.refused and not taking.skip_bad:
+    if done.refused and not options.skip_bad:
         message = (
             f"{_count_faults(len(done.refused))}, nothing was changed: an address has one rubric; "
-            "--overwrite gives it the new one and lets the row win over what the reader chose"
+            "--overwrite sets the new one and replaces preferences that the reader chose"
         )
         raise OperatorError(message)
 
@@ -128,7 +127,7 @@ def _say_invited(invited: InvitedCount) -> None:
     if invited.trouble:
         message = (
             f"not everyone was asked to confirm: {invited.trouble}; all are stored, "
-            "do the same again later to ask the others, nobody is asked twice"
+            "repeat the command later to ask the others; nobody is asked twice"
         )
         raise OperatorError(message)
 
@@ -151,17 +150,17 @@ def _read(file: Path, settings: Settings, columns: Columns) -> SubscriberFile:
 
 
 def _known_rubrics(settings: Settings) -> Collection[str]:
-    """The names of all rubric files; readers of one that can't be read wait until it is mended."""
+    """Names of all rubric files, faulty ones included: their readers wait for the correction."""
     found = bootstrap.rubrics(settings)
     for slug, faults in found.faults.items():
-        wait = f"rubric {slug} can't be read, so whoever reads it gets no mail"
+        wait = f"rubric {slug} can't be read, so its readers get no mail"
         screen(errors=True).print(f"newsletter: {wait}: {'; '.join(faults)}")
     return {*found, *found.faults}
 
 
-def _say_changes(done: ImportResult, taking: Taking, *, listed: bool) -> None:
+def _say_changes(done: ImportResult, options: ImportOptions, *, listed: bool) -> None:
     counts = ", ".join(f"{done.counts[change]} {change.value}" for change in SubscriberChange)
-    _say(f"{counts}{' (dry run: nothing was kept)' if taking.dry_run else ''}")
+    _say(f"{counts}{' (dry run: nothing was saved)' if options.dry_run else ''}")
     if listed:
         for row, merged in done.notable:
             for one in merged.changes:
@@ -170,24 +169,26 @@ def _say_changes(done: ImportResult, taking: Taking, *, listed: bool) -> None:
                 stays = f"{one.name} stays {one.old}, as the reader chose"
                 _say(f"{_named(row)}: {stays}; given was {one.new}")
     if kept := sum(len(merged.kept) for _, merged in done.notable):
-        _say(f"{kept} preferences stay as their readers chose; --overwrite takes those of the file")
+        _say(f"{kept} preferences stay as readers chose them; --overwrite uses those of the file")
     if done.counts[SubscriberChange.SUPPRESSED]:
         _say(
-            "Suppressed addresses left, bounced or complained before; they get no mail. "
-            "If one asked to come back: newsletter subscribers restore ADDRESS --consent TEXT"
+            "Suppressed addresses unsubscribed, bounced or complained before; they get no mail. "
+            "If one asks for mail again: newsletter subscribers restore ADDRESS --consent TEXT"
         )
-    if done.counts[SubscriberChange.ADDED] and not taking.consent.strip():
-        _say("They wait as pending until they confirm; --consent says that they agreed before.")
+    if done.counts[SubscriberChange.ADDED] and not options.consent.strip():
+        _say("They stay pending until they confirm; use --consent if they agreed before.")
 
 
 def show_export(out: str) -> int:
-    """Those who get mail. A file can't say who left, and must never bring them back elsewhere."""
+    """Export those who get mail: importing others elsewhere would subscribe them again."""
     with bootstrap.open_store(read_settings()).read() as tx:
         known = sum(subscribers.count_states(tx).values())
         served = sum(subscribers.count_by_rubric(tx).values())
         text = write_subscribers(subscribers.mailable(tx))
     if left_out := known - served:
-        screen(errors=True).print(f"{left_out} who are pending, paused or gone are not in it")
+        screen(errors=True).print(
+            f"{left_out} who are pending, paused or unsubscribed are not in it"
+        )
     if out == "-":
         print_raw(text)
         return 0
@@ -218,7 +219,7 @@ def show_subscribers(*, as_json: bool) -> int:
         for one in found
     ]
     if as_json:
-        wishes = [
+        preferences = [
             {
                 "days": [*one.days],
                 "max_papers": one.max_papers,
@@ -227,7 +228,9 @@ def show_subscribers(*, as_json: bool) -> int:
             }
             for one in found
         ]
-        print_json([{**fact, **wish} for fact, wish in zip(facts, wishes, strict=True)])
+        print_json(
+            [{**fact, **preference} for fact, preference in zip(facts, preferences, strict=True)]
+        )
     elif facts:
         screen().print(table("Subscribers", [*facts[0]], [[*fact.values()] for fact in facts]))
     else:
@@ -235,17 +238,17 @@ def show_subscribers(*, as_json: bool) -> int:
     return 0
 
 
-def show_add(email: str, wishes: Mapping[str, str], taking: Taking) -> int:
-    """`wishes` are the cells of the columns, empty where nothing was said."""
-    given = {"ADDRESS": email, "--rubric SLUG": wishes["rubric"]}
+def show_add(email: str, preferences: Mapping[str, str], options: ImportOptions) -> int:
+    """`preferences` are the cells of the columns, empty where nothing was said."""
+    given = {"ADDRESS": email, "--rubric SLUG": preferences["rubric"]}
     if missing := [word for word, value in given.items() if not value.strip()]:
-        message = f"{' and '.join(missing)} missing; write them behind: newsletter subscribers add"
+        message = f"{' and '.join(missing)} missing; add after: newsletter subscribers add"
         raise SettingsError(message)
     settings = read_settings()
-    roster = read_row({"email": email, **wishes}, _known_rubrics(settings))
-    if roster.faults:
-        raise SettingsError("; ".join(fault.message for fault in roster.faults))
-    _keep(settings, roster.rows, taking, listed=True)
+    csv_file = read_row({"email": email, **preferences}, _known_rubrics(settings))
+    if csv_file.faults:
+        raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
+    _keep(settings, csv_file.rows, options, listed=True)
     return 0
 
 
@@ -265,16 +268,16 @@ def show_remove(email: str, *, yes: bool) -> int:
         known = _known(tx, email)
     if not yes and known.state in LIVE:
         _confirm(
-            f"Unsubscribe {known.email} from {known.rubric!r} for good? No import brings them back."
+            f"Unsubscribe {known.email} from {known.rubric!r} permanently? No import undoes this."
         )
     with store.begin() as tx:
         done = subscribers.unsubscribe(tx, known.id, "operator", bootstrap.now())
-    _say(f"{known.email}: {'unsubscribed for good' if done else 'had left already'}")
+    _say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
     return 0
 
 
 def show_restore(email: str, consent: str) -> int:
-    """Bring one back who left or bounced, here and at the provider."""
+    """Reactivate an address that unsubscribed or bounced, here and at the provider."""
     if not consent.strip():
         message = "--consent TEXT is empty; say how they asked to get mail again"
         raise SettingsError(message)
@@ -283,24 +286,24 @@ def show_restore(email: str, consent: str) -> int:
     with store.read() as tx:
         known, reason = subscribers.find(tx, address), suppressions.reason_for(tx, address)
     if refusal := restore_subscriber.refusal_reason(known, reason):
-        message = f"{address} {refusal}; no command brings it back, and nothing was changed"
+        message = f"{address} {refusal}; no command reactivates it, and nothing was changed"
         raise OperatorError(message)
     if not restore_subscriber.has_left(known, reason):
         with store.read() as tx:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
         return 0
-    # First there, then here: were it the other way, mail could be dropped on the provider's side.
+    # The provider first: the other order could let it drop the mail of an active reader.
     if lists := bootstrap.lists(settings):
         lists.free(known.email if known else address)
     with store.begin() as tx:
         if not restore_subscriber.restore(tx, address, consent.strip(), bootstrap.now()):
-            message = f"{address} changed meanwhile; look at: newsletter subscribers list"
+            message = f"{address} changed meanwhile; see: newsletter subscribers list"
             raise OperatorError(message)
     if known:
         _say(f"{known.email}: active again, with {known.rubric!r}")
     else:
         _say(
-            f"{address} may be mailed again, and is no subscriber: "
+            f"{address} may be mailed again, but is no subscriber: "
             f"newsletter subscribers add {address} --rubric SLUG --consent TEXT"
         )
     return 0
@@ -314,11 +317,11 @@ def _address(text: str) -> str:
 
 
 def _confirm(question: str) -> None:
-    """Go on only after a yes. Raises Trouble."""
+    """Go on only after a yes. Raises OperatorError."""
     screen(errors=True).print(f"{question} [y/N]", end=" ")
     answer = sys.stdin.readline()
     if answer.strip().lower() not in {"y", "yes"}:
-        message = "nothing was changed; answer y, or say --yes"
+        message = "nothing was changed; answer y, or use --yes"
         raise OperatorError(message)
 
 

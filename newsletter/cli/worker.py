@@ -1,4 +1,4 @@
-"""`worker`: one more machine that does what `serve` plans."""
+"""`worker`: runs tasks that `serve` plans, on one more machine."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ USUAL_PORT = 8001
 
 
 def show_worker(host: str, port: int | None, name: str) -> int:
-    """Without a port the usual one, or where that is taken any: several share a machine."""
+    """Without a port: the usual one, or any free one, as several may share a machine."""
     settings = read_settings()
-    refuse_alone(settings)
+    refuse_local_engine(settings)
     logs.set_up(settings, "info")
     app = bootstrap.build_app(settings)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: app.stop.set())
     do = partial(handle_task, app, no_progress)
-    with _door(host, port) as door, app.engine.working(do, app.stop, name):
-        log.info("worker %s takes work; its health is at port %d", name, door.getsockname()[1])
+    with _listener(host, port) as listener, app.engine.working(do, app.stop, name):
+        log.info("worker %s started; health pages at port %d", name, listener.getsockname()[1])
         try:
-            serve_http(create_monitoring_app(site_of(app)), door, app.stop)
+            serve_http(create_monitoring_app(site_of(app)), listener, app.stop)
         finally:
             app.stop.set()
-    log.info("worker %s has ended", name)
+    log.info("worker %s stopped", name)
     return 0
 
 
-def _door(host: str, port: int | None) -> socket.socket:
+def _listener(host: str, port: int | None) -> socket.socket:
     if port is None:
         with suppress(OperatorError):
             return listen(host, USUAL_PORT)
     return listen(host, port or 0)
 
 
-def refuse_alone(settings: Settings) -> None:
-    """Raise SettingsError where there is no work to take: `serve` does its own."""
+def refuse_local_engine(settings: Settings) -> None:
+    """Raise SettingsError under the local engine: `serve` runs all tasks itself."""
     if settings.engine == "local":
         message = (
-            "NEWSLETTER_ENGINE: with local, serve does all the work itself and nothing is left to "
-            "a worker; set dbos, for all processes alike, and a PostgreSQL database"
+            "NEWSLETTER_ENGINE: with local, serve runs all tasks itself and a worker has none; "
+            "set dbos for all processes, and a PostgreSQL database"
         )
         raise SettingsError(message)

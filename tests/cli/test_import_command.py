@@ -76,7 +76,7 @@ def test_20_a_dry_run_lists_each_change(world: World):
     before = listed(world)
     tried = imported(world, file, "--dry-run")
     assert tried.out.splitlines() == [
-        "0 added, 2 updated, 0 unchanged, 0 suppressed (dry run: nothing was kept)",
+        "0 added, 2 updated, 0 unchanged, 0 suppressed (dry run: nothing was saved)",
         "line 2: ada@example.org: days mon fri -> daily",
         "line 2: ada@example.org: send_at 06:00 -> 07:30",
         'line 3: bo@example.org: name "" -> Bo',

@@ -82,7 +82,7 @@ def test_a_replay_that_is_not_whole_fails_and_says_why(world):
     done = world.newsletter(*words, NEWSLETTER_BUDGET_USD="0.001")
     assert done.status == 1
     assert "0 of 27" in done.out
-    assert "0 of 27 papers were read: the budget is spent" in done.err
+    assert "0 of 27 papers were scored: the budget is spent" in done.err
     whole = world.newsletter(*words)
     assert (whole.status, "27 of 27" in whole.out) == (0, True), whole.err
 

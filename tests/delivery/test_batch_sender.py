@@ -271,7 +271,7 @@ def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake
     run(town, fake)
 
     [line] = json.loads(world.newsletter("deliveries", "list", "--json").out)
-    assert line["email"] == "a group of 10"
+    assert line["email"] == "a batch of 10"
     done = world.newsletter("deliveries", "resolve", line["id"], "--sent")
     assert done.status == 0, done.err
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}

@@ -229,7 +229,7 @@ def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
     assert "ok s1._domainkey.digest.example.org CNAME s1.domainkey.u1.wl.sendgrid.net" in lines
     assert "ok in.example.org MX 10 mx.sendgrid.net" in lines
     assert any(line.startswith("fail dkim missing or different: s2.") for line in lines)
-    assert lines[-1].endswith("2 to mend")
+    assert lines[-1].endswith("2 failed")
 
 
 def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outside):

@@ -109,7 +109,7 @@ def test_20_a_dry_run_counts_as_the_import_does(world: World):
     real = world.newsletter(*words)
     assert (rehearsed.status, real.status) == (0, 0), rehearsed.err + real.err
     counts = "20 added, 1 updated, 0 unchanged, 1 suppressed"
-    assert rehearsed.out.startswith(f"{counts} (dry run: nothing was kept)")
+    assert rehearsed.out.startswith(f"{counts} (dry run: nothing was saved)")
     assert real.out.startswith(f"{counts}\n")
     assert before.count('"email"') == 2
     assert rehearsed.err == real.err
