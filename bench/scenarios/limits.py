@@ -114,7 +114,7 @@ def score(order: dict[str, Any]) -> None:
         scoring.RUBRIC, slug=f"r{order['number']}", preface=f"Friend {order['number']}"
     )
     pace = ScoringRateLimiter(CALLS_PER_MINUTE, 10**9)
-    some = scoring.limits(100.0, pace=pace, concurrency=8)
+    some = scoring.limits(100.0, rate_limiter=pace, concurrency=8)
     scorer.connect()
     order["together"].wait()
     scoring.scored(store, scorer, scoring.papers(order["many"]), some, rubric=rubric)

@@ -22,7 +22,7 @@ from typing import Any
 from bench.harness import corpus
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
 from newsletter.scorers.claude.scorer import ClaudeScorer
-from newsletter.scoring.run import ScoringLimits, ScoringWant, score_all
+from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all
 from newsletter.scoring.triage import order
 from newsletter.settings import Settings
 from newsletter.store import Store
@@ -114,8 +114,10 @@ def measure(papers: list[Paper], case: Case) -> Row:
             anthropic_api_key="sk-bench",  # type: ignore[arg-type]
             anthropic_base_url=fake.url,
         )
-        wants = [ScoringWant(rubric, likeliest) for rubric in rubrics(case.rubrics)]
-        limits = ScoringLimits(BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_pause=0.1)
+        wants = [ScoringTarget(rubric, likeliest) for rubric in rubrics(case.rubrics)]
+        limits = ScoringLimits(
+            BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_poll_seconds=0.1
+        )
         scorer = ClaudeScorer(settings)
         scorer.connect()
         began = time.monotonic()

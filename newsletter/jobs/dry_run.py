@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.jobs.daily import fetch_for, rubrics_to_run
 from newsletter.scoring.cost import price
-from newsletter.scoring.workload import new_listings, scoring_limits, triaged
+from newsletter.scoring.workload import new_listings, scoring_limits, triage_day
 from newsletter.store import digests, subscribers
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _quote(app: App, rubric: Rubric, day: date) -> CostPreview:
     if stored:
         return CostPreview(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
     listings = new_listings(app, rubric, day)
-    to_read = triaged(app, rubric, day, listings).to_read
+    to_read = triage_day(app, rubric, day, listings).to_read
     missing, upper = price(app, rubric, day, to_read)
     at_most = min(upper, scoring_limits(app).budget_nanos)
     return CostPreview(rubric.slug, len(listings), missing, at_most, readers)

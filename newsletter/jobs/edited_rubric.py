@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.jobs.tasks import Made, composed
 from newsletter.scoring.replay import StoredDay, rescore
-from newsletter.scoring.workload import late_listings, scoring_limits, triaged
+from newsletter.scoring.workload import late_listings, scoring_limits, triage_day
 from newsletter.store import digests, papers
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> 
     frozen, and no digest's cost changes.
     """
     listings = _announced(app, rubric, day)
-    found = triaged(app, rubric, day, listings)
+    found = triage_day(app, rubric, day, listings)
     scored = rescore(
         app.store,
         app.scorer,

@@ -32,11 +32,11 @@ from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
 from newsletter.rubric_folder import reread, why_missing
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
+    hold_reason,
     new_listings,
     score_jointly,
     scoring_limits,
-    to_score,
-    why_held,
+    triage_in_order,
 )
 from newsletter.store import digests
 from newsletter.store.mail_batches import count_readers, next_rendering_key
@@ -215,7 +215,7 @@ def make_digest(
         if stored := digests.load(tx, rubric.slug, day):
             return Made(stored[1])
     listings = new_listings(app, rubric, day)
-    found = to_score(app, rubric, day, listings)
+    found = triage_in_order(app, rubric, day, listings)
     scored = score(
         app.store,
         app.scorer,
@@ -253,7 +253,7 @@ def composed(
         also=found.also,
     )
     if digest.kind is DayKind.SCORING_FAILED:
-        return Made(digest, why_held(digest, scored.cause))
+        return Made(digest, hold_reason(digest, scored.cause))
     if scored.cause:
         failed = plural(digest.coverage.count(Outcome.FAILED), "paper")
         log.warning("%s: %s could not be scored (%s)", rubric.slug, failed, scored.cause)

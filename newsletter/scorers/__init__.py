@@ -1,8 +1,7 @@
-"""Who judges papers. A scorer is one file here and one line in SCORERS.
+"""Scorers: the ports that judge papers. A scorer is one file here and one line in SCORERS.
 
-A scorer composes a call, makes it, and reads its answer; `scoring/run.py` keeps the ledger between
-these
-steps, so that an answer is stored before it is parsed and nothing is paid for twice.
+A scorer builds a call, sends it and parses the answer. `scoring/session.py` writes to the ledger
+between these steps: an answer is stored before it is parsed, and nothing is paid for twice.
 """
 
 from __future__ import annotations
@@ -21,33 +20,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """What is to be judged in one go: at most as many papers as the scorer's largest size.
+    """The papers of one call: at most the scorer's largest size.
 
-    `reading` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers first,
-    so that other rubrics' calls on the same papers pay for them once. `last_resort` asks another
-    model, because the first refused. `roomier` gives more room, because the first answer ended
-    before its first word. `in_bulk` is for a batch, which may take hours.
+    `pass_number` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers
+    first, so that calls of other rubrics on the same papers read them from the cache. `last_resort`
+    asks another model, because the first refused. `extended_output` raises `max_tokens`, because
+    the first answer was used up by thinking. `in_batch` is for the Batch API, which may take hours.
     """
 
     rubric: Rubric
     papers: tuple[Paper, ...]
-    reading: int = 1
+    pass_number: int = 1
     shared: bool = False
     last_resort: bool = False
-    roomier: bool = False
-    in_bulk: bool = False
+    extended_output: bool = False
+    in_batch: bool = False
 
     @property
     def slots(self) -> dict[str, Paper]:
-        """The papers by the name each has in the call: p01, p02, ..."""
+        """The papers by slot name: p01, p02, ..."""
         return {f"p{place:02d}": paper for place, paper in enumerate(self.papers, 1)}
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringCall:
-    """A request ready to be sent, and the most it can cost. `at` decides which prices hold.
+    """A request ready to be sent, with the upper bound of its cost. `at` selects the price.
 
-    `tokens` is about how long its prompt is; 0 where nobody counts.
+    `tokens` is the estimated prompt length; 0 for scorers that cost nothing.
     """
 
     request: ScoringRequest
@@ -60,23 +59,23 @@ class ScoringCall:
 
 @dataclass(frozen=True, slots=True)
 class CallResponse:
-    """What came back, as bytes, with what it cost; stored before anybody parses it.
+    """The raw answer with its cost; stored before it is parsed.
 
-    `usage` is None where the answer does not say: it may have been billed. `left` is what the
-    provider says is left of its limits, by their names in `scoring/rate_limit.py`.
+    `usage` is None where the answer has no usable count: it may have been billed. `rate_limits` are
+    the provider's remaining limits, by their names in `scoring/rate_limit.py`.
     """
 
     raw: bytes
     usage: Usage | None
-    left: Mapping[str, RateLimitStatus] = field(default_factory=dict)
+    rate_limits: Mapping[str, RateLimitStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPapers:
-    """What an answer says: scores by paper id. Papers without a score are asked again.
+    """A parsed answer: scores by paper id. Papers without a score are asked about again.
 
-    `doubtful` are ids among the scores that should be asked once more before they are believed.
-    `cut_short`: all room went into thinking, and no answer began.
+    `doubtful` are ids of scores that are confirmed by another call before they are stored.
+    `cut_short`: thinking used up all output tokens, and no answer began.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -86,27 +85,27 @@ class ScoredPapers:
 
 
 class CallFailure(StrEnum):
-    """What an unsuccessful call proves."""
+    """What a failed call proves about billing and about the next call."""
 
     FATAL = "fatal"
     """Not billed, and no other call will succeed: stop, tell the operator."""
     GONE = "gone"
-    """Not billed: the model or batch that was named is not there, or not for us."""
+    """Not billed: the model or batch does not exist, or this key may not use it."""
     BUSY = "busy"
     """Not billed; may be tried again later."""
     UNREACHABLE = "unreachable"
     """Never left this machine; may be tried again later."""
     TOO_LARGE = "too large"
-    """Not billed; fewer papers may do."""
+    """Not billed; a call with fewer papers may succeed."""
     LOST = "lost"
     """May have been billed: its upper bound stays reserved."""
 
 
 class ScorerError(Exception):
-    """A call brought no answer. The text is for a person and holds no secret.
+    """A call without an answer. The message is shown to people and holds no secret.
 
-    `retry_after` is in seconds, where the other side named a time; None else. `throttled` says that
-    too much came at once, so that nobody should go on asking.
+    `retry_after` is in seconds; None where the provider named no time. `throttled`: the provider's
+    rate limit was reached, so other calls should wait as well.
     """
 
     def __init__(
@@ -125,39 +124,39 @@ class ScorerError(Exception):
 
 class Scorer(Protocol):
     name: str
-    """Model and prompt version: with the rubric's fingerprint the key of every stored score."""
+    """Model and prompt version; with the rubric's fingerprint the key of every stored score."""
     judges: bool
-    """False when it only ranks: then relevance and novelty are None."""
+    """False for a scorer that only ranks: relevance and novelty are None."""
     sizes: tuple[int, ...]
-    """How many papers one call may hold, largest first; no other number is ever asked for."""
+    """The allowed numbers of papers in a call, largest first."""
     second_opinion: bool
-    """Whether papers near the cut are read a second time."""
+    """Whether papers near the cut-off are scored a second time."""
     batcher: BatchScorer | None
-    """None where there is no bulk price."""
+    """None where there is no Batch API."""
 
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall: ...
 
     def ask(self, call: ScoringCall) -> CallResponse:
-        """Send it and wait. Raises ScorerError; tries nothing twice by itself."""
+        """Send the call and wait for the answer. Raises ScorerError; never retries by itself."""
 
     def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
-        """Parse an answer of `model` to `request`. Never raises: what is unreadable is missing."""
+        """Parse an answer of `model` to `request`. Never raises: unreadable scores are missing."""
 
-    def weigh(self, call: ScoringCall) -> Usage | None:
-        """About what the call would cost, for nothing; None when calls are free.
+    def estimate_usage(self, call: ScoringCall) -> Usage | None:
+        """Estimate the cost of the call without paying; None when calls are free.
 
         Raises ScorerError.
         """
 
     def prompt(self, rubric: Rubric) -> str:
-        """What the model is told about this rubric, for a person to read; empty without a model."""
+        """The prompt for this rubric, for people to read; empty without a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringBatch:
-    """What a batch has come to. `answers` are by call id; None is one that was not billed.
+    """State of a batch. `answers` are by call id; None: the call was not billed.
 
-    Calls that it does not mention are not among them.
+    Calls that the batch does not mention are not in `answers`.
     """
 
     ended: bool
@@ -165,34 +164,36 @@ class ScoringBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The batch that holds some calls. `perhaps`: one still runs that may hold them."""
+class BatchSearch:
+    """Result of a search for the batch of some calls. `maybe_running`: one that runs may be it."""
 
     batch_id: str | None = None
-    perhaps: bool = False
+    maybe_running: bool = False
 
 
 class BatchScorer(Protocol):
-    """The second face of a scorer that also takes calls in bulk, for less money and much later.
+    """The Batch API of a scorer: cheaper, with answers after up to a day.
 
-    All raise ScorerError; GONE says that the batch is not known there.
+    All methods raise ScorerError; GONE: the provider does not know the batch.
     """
 
     def submit(self, calls: Mapping[str, ScoringCall]) -> str:
-        """Hand over calls by their ids in the ledger; returns the batch's id."""
+        """Submit calls by their ledger ids; returns the batch id."""
 
     def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> ScoringBatch:
-        """How far it is; the answers once it has ended.
+        """Fetch the batch's state, and its answers once it has ended.
 
-        `models` are those asked, by call id: an answer may give a model another name.
+        `models` are the requested models by call id: an answer may name a model differently.
         """
 
     def cancel(self, batch_id: str, at: datetime) -> None: ...
 
-    def find(self, call_ids: Collection[str], since: datetime, others: Collection[str]) -> Found:
-        """The batch that holds these calls, if any submitted from `since` on does.
+    def find(
+        self, call_ids: Collection[str], since: datetime, others: Collection[str]
+    ) -> BatchSearch:
+        """Find the batch, submitted since `since`, that holds these calls; waits for none.
 
-        Waits for none. `others` are ids of batches that are known to hold other calls.
+        `others` are ids of batches that are known to hold other calls.
         """
 
 
@@ -202,4 +203,4 @@ SCORERS = {
 }
 
 CHECKS = {"claude": "newsletter.scorers.claude.check:check"}
-"""Whom `newsletter doctor` asks: a function of settings and a timeout that answers `Told`."""
+"""Checks of `newsletter doctor`: (settings, timeout) -> CheckResult."""

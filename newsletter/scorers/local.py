@@ -1,4 +1,4 @@
-"""Ranks papers by the likeness of their words to the rubric. Needs no key and reads nothing."""
+"""Rank papers by TF-IDF similarity to the rubric. Needs no key and makes no model call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MODEL = "local"
 
 
 class LocalScorer:
-    """Judges nothing: relevance and novelty stay None, only the similarity is set."""
+    """Sets the similarity only: relevance and novelty stay None."""
 
     name = "local/1"
     judges = False
-    # The rarity of words is that among all papers of the call, so a day is one call.
+    # Inverse document frequency is over the papers of the call, so a day is one call.
     sizes: tuple[int, ...] = (100_000,)
     second_opinion = False
     batcher: BatchScorer | None = None
@@ -39,7 +39,7 @@ class LocalScorer:
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
         return ScoringCall(request, MODEL, {}, 0, at)
 
-    def weigh(self, call: ScoringCall) -> Usage | None:
+    def estimate_usage(self, call: ScoringCall) -> Usage | None:
         del call
         return None
 

@@ -1,4 +1,4 @@
-"""About what a rubric's ordinary day will cost, before it is adopted."""
+"""Cost estimates for scoring a rubric's day."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric
     from newsletter.scorers import Scorer
 
-AGAIN = 0.12
-"""Of a day's papers, the share that is read a second time: 64 of 548 on the corpus, or fewer."""
+SECOND_PASS_SHARE = 0.12
+"""Share of a day's papers in the second pass: at most 64 of 548 on the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Tokens and nano-dollars of a day; without the cache, so a little too high."""
+    """Tokens and nano-dollars of a day; ignores caching, so a little too high."""
 
     papers: int
     calls: int
@@ -37,19 +37,23 @@ class Estimate:
 def estimate(
     scorer: Scorer, rubric: Rubric, papers: Sequence[Paper], day: date, at: datetime
 ) -> Estimate | None:
-    """From the other side's own count of a few calls' tokens, which is free.
+    """Estimate from the provider's free token count of a few calls.
 
-    None when the scorer costs nothing or there is no paper to go by. Raises ScorerError.
+    None when the scorer is free or there are no papers. Raises ScorerError.
     """
     passes = [list(papers)]
     if scorer.second_opinion:
-        passes.append(list(papers[: min(second_opinion.MOST, round(AGAIN * len(papers)))]))
+        passes.append(
+            list(papers[: min(second_opinion.MOST, round(SECOND_PASS_SHARE * len(papers)))])
+        )
     total = [0, 0, 0, 0]
-    for reading, part in enumerate(passes, 1):
+    for pass_number, part in enumerate(passes, 1):
         sample: dict[int, tuple[int, int, int]] = {}
-        for piece in chunks.pass_over(part, scorer.sizes, day, reading=reading):
+        for piece in chunks.shuffled_chunks(part, scorer.sizes, day, pass_number=pass_number):
             if len(piece) not in sample:
-                usage = scorer.weigh(scorer.call(ScoringRequest(rubric, piece, reading), at))
+                usage = scorer.estimate_usage(
+                    scorer.call(ScoringRequest(rubric, piece, pass_number), at)
+                )
                 if usage is None:
                     return None
                 sample[len(piece)] = usage.prompt_tokens, usage.output_tokens, usage.total_nanos
@@ -58,16 +62,16 @@ def estimate(
 
 
 def price(app: App, rubric: Rubric, day: date, papers: Sequence[Paper]) -> tuple[int, int]:
-    """Papers that are not scored yet, and the sum of their first calls' upper bounds.
+    """Number of unscored papers, and the upper bound of the first pass over them.
 
-    A second opinion on the papers around the cut comes on top of it.
+    The second pass is not included.
     """
     scorer = app.scorer
-    desk = ScoringSession(app.store, scorer, rubric, day, Budget(0), app.clock)
+    session = ScoringSession(app.store, scorer, rubric, day, Budget(0), app.clock)
     with app.store.read() as tx:
-        known = scores.known(tx, desk.account, [paper.id for paper in papers])[1]
+        known = scores.known(tx, session.account, [paper.id for paper in papers])[1]
     missing = [paper for paper in papers if paper.id not in known]
-    pieces = chunks.pass_over(missing, scorer.sizes, day, reading=1)
+    pieces = chunks.shuffled_chunks(missing, scorer.sizes, day, pass_number=1)
     now = app.clock()
     calls = (scorer.call(ScoringRequest(rubric, piece), now) for piece in pieces)
     return len(missing), sum(call.upper_nanos for call in calls)

@@ -1,7 +1,7 @@
-"""Calls in parallel: a queue, a few threads, and when to wait, go on or stop.
+"""Run model calls concurrently: queue, retry with back-off, cache warm-up, budget and deadline.
 
-The calling thread alone reserves money, starts calls and decides what follows; a thread of the
-pool does nothing but one request and the storing of its answer.
+The calling thread reserves money, starts calls and takes all decisions. A pool thread only sends
+one request and stores its answer.
 """
 
 from __future__ import annotations
@@ -29,56 +29,56 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Score
     from newsletter.scoring.session import ScoringSession
 
-    Follow = Callable[["CallExecutor", "PendingCall", ScoredPapers | Outcome], None]
+    ResultHandler = Callable[["CallExecutor", "PendingCall", ScoredPapers | Outcome], None]
 
 
 log = logging.getLogger(__name__)
 
 
 class ScoringFailed(OperatorError):
-    """The whole day can't be scored now. All that was paid for is stored; a rerun goes on there."""
+    """The day can't be scored now. Paid answers are stored; a rerun continues from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringLimits:
     """Money in nano-dollars, waiting in seconds.
 
-    `attempts` counts the calls about one chunk that bring nothing; `outage` is after how many
-    chunks given up in a row the service counts as down. `mode` is auto, now or batch.
-    After `deadline` nothing more is asked; `wanted_by` only says until when a batch may take.
-    `stop` is set when somebody asks us to end. `pace` is the provider's limits, for all processes.
+    `max_attempts` limits the unanswered calls for one chunk. After `outage_after` consecutive
+    failed chunks the service counts as down. `mode` is auto, now or batch. After `deadline` no
+    call is made; `wanted_by` only limits how long a batch may take. `stop` is set on shutdown.
+    `rate_limiter` holds the provider's limits, shared by all processes.
     """
 
     budget_nanos: int
     month_budget_nanos: int | None = None
     concurrency: int = 8
     deadline: datetime | None = None
-    attempts: int = 6
-    first_pause: float = 1.0
-    longest_pause: float = 60.0
-    outage: int = 3
+    max_attempts: int = 6
+    first_backoff: float = 1.0
+    max_backoff: float = 60.0
+    outage_after: int = 3
     mode: str = "auto"
-    batch_pause: float = 60.0
+    batch_poll_seconds: float = 60.0
     wanted_by: datetime | None = None
-    pace: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
+    rate_limiter: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """Papers to be asked about in one call.
+    """Papers queued for one call.
 
-    `tries` counts answers about this one paper that did not judge it, `attempt` calls without an
-    answer. `held` are scores that were doubted once. `prefix` names a cached beginning: its first
-    call is awaited before the others start, or each would pay for writing it.
+    `tries` counts answers about a single paper that did not score it, `attempt` calls without an
+    answer. `held` are doubtful scores of an earlier answer. `prefix` names a cached prompt
+    prefix: its first call completes before the others start, or each would pay the cache write.
     """
 
-    desk: ScoringSession
+    session: ScoringSession
     papers: tuple[Paper, ...]
-    reading: int
+    pass_number: int
     tries: int = 0
     last_resort: bool = False
-    roomier: bool = False
+    extended_output: bool = False
     held: Mapping[str, Score] = field(default_factory=dict)
     prefix: str = ""
     shared: bool = False
@@ -86,174 +86,185 @@ class PendingCall:
     not_before: datetime | None = None
 
 
-STOPPED = "scoring was stopped on request; what was paid for is stored, a rerun goes on there"
-ELSEWHERE = 1.0
-"""Seconds between looks at papers that another process is being answered about."""
-STOPS = {CallFailure.FATAL, CallFailure.GONE}
-"""No other call can succeed; GONE of the last resort concerns one paper only."""
-PATIENCE = {CallFailure.LOST: 3}
-"""Fewer attempts where each may have been billed."""
+STOPPED = "scoring was stopped on request; paid answers are stored, a rerun continues from them"
+IN_FLIGHT_POLL_SECONDS = 1.0
+"""Seconds until papers in flight in another process are checked again."""
+FATAL_FAILURES = {CallFailure.FATAL, CallFailure.GONE}
+"""Failures that stop all calls; GONE of the last-resort model concerns one paper only."""
+MAX_ATTEMPTS = {CallFailure.LOST: 3}
+"""Lower limits for failures that may have been billed."""
 
 
 class CallExecutor:
-    """Works a queue of tasks off. `work` returns when nothing is queued or running."""
+    """Queue of calls with a thread pool. `run` returns when nothing is queued or running."""
 
     def __init__(self, limits: ScoringLimits, clock: Callable[[], datetime]) -> None:
         self._limits = limits
         self._clock = clock
         self._queue: deque[PendingCall] = deque()
         self._running: dict[Future[ScoredPapers], PendingCall] = {}
-        self._warm: set[str] = set()
-        self._warming: set[str] = set()
-        self._broke: set[int] = set()
-        self._fatal = ""
-        self._given_up_in_a_row = 0
+        self._cached_prefixes: set[str] = set()
+        self._prefixes_being_cached: set[str] = set()
+        self._over_budget: set[int] = set()
+        self._fatal_reason = ""
+        self._consecutive_failures = 0
 
     @property
     def concurrency(self) -> int:
         return self._limits.concurrency
 
-    def add(self, tasks: Sequence[PendingCall]) -> None:
-        self._queue.extend(tasks)
+    def add(self, calls: Sequence[PendingCall]) -> None:
+        self._queue.extend(calls)
 
-    def work(self, follow: Follow) -> None:
-        """Raises ScoringFailed once a call shows that no other can succeed, and Stopped."""
+    def run(self, on_result: ResultHandler) -> None:
+        """Run the queue. Raises ScoringFailed after a fatal failure, and Stopped."""
         with ThreadPoolExecutor(self._limits.concurrency, "scorer") as pool:
             while self._queue or self._running:
-                self._fill(pool, follow)
-                self._collect(follow)
-        if self._fatal:
-            raise ScoringFailed(self._fatal)
+                self._start_ready(pool, on_result)
+                self._collect(on_result)
+        if self._fatal_reason:
+            raise ScoringFailed(self._fatal_reason)
         if self._limits.stop.is_set():
             raise Stopped(STOPPED)
 
-    def _fill(self, pool: ThreadPoolExecutor, follow: Follow) -> None:
-        """Start what can be started."""
+    def _start_ready(self, pool: ThreadPoolExecutor, on_result: ResultHandler) -> None:
+        """Start calls up to the concurrency limit."""
         while len(self._running) < self._limits.concurrency:
-            if self._fatal or self._limits.stop.is_set():
+            if self._fatal_reason or self._limits.stop.is_set():
                 self._queue.clear()
-            task = self._next()
-            if task is None:
+            pending = self._next_ready()
+            if pending is None:
                 return
-            if reason := self._hopeless(task):
-                follow(self, task, reason)
-            elif not self._start(pool, task, follow):
+            if reason := self._unscored_reason(pending):
+                on_result(self, pending, reason)
+            elif not self._start(pool, pending, on_result):
                 return
 
-    def _next(self) -> PendingCall | None:
-        """The first task that need not wait, for its time or for a cache to be written."""
+    def _next_ready(self) -> PendingCall | None:
+        """Remove and return the first call that need not wait for its time or a cache write."""
         now = self._clock()
-        for task in self._queue:
-            waits = task.not_before is not None and task.not_before > now
-            cold = task.prefix in self._warming and task.prefix not in self._warm
-            if self._hopeless(task) or not (waits or cold):
-                self._queue.remove(task)
-                return task
+        for pending in self._queue:
+            waits = pending.not_before is not None and pending.not_before > now
+            uncached = (
+                pending.prefix in self._prefixes_being_cached
+                and pending.prefix not in self._cached_prefixes
+            )
+            if self._unscored_reason(pending) or not (waits or uncached):
+                self._queue.remove(pending)
+                return pending
         return None
 
-    def _hopeless(self, task: PendingCall) -> Outcome | None:
+    def _unscored_reason(self, pending: PendingCall) -> Outcome | None:
         deadline = self._limits.deadline
-        if deadline is not None and max(self._clock(), task.not_before or deadline) > deadline:
+        if deadline is not None and max(self._clock(), pending.not_before or deadline) > deadline:
             return Outcome.UNSCORED_DEADLINE
-        return Outcome.UNSCORED_BUDGET if id(task.desk) in self._broke else None
+        return Outcome.UNSCORED_BUDGET if id(pending.session) in self._over_budget else None
 
-    def _start(self, pool: ThreadPoolExecutor, task: PendingCall, follow: Follow) -> bool:
-        """Reserve and send. False when it has to wait until another call has settled."""
+    def _start(
+        self, pool: ThreadPoolExecutor, pending: PendingCall, on_result: ResultHandler
+    ) -> bool:
+        """Reserve and send. False when it has to wait until another call has ended."""
         request = ScoringRequest(
-            task.desk.rubric,
-            task.papers,
-            task.reading,
-            task.shared,
-            task.last_resort,
-            task.roomier,
+            pending.session.rubric,
+            pending.papers,
+            pending.pass_number,
+            pending.shared,
+            pending.last_resort,
+            pending.extended_output,
         )
-        call = task.desk.scorer.call(request, self._clock())
+        call = pending.session.scorer.call(request, self._clock())
         try:
-            call_id = task.desk.reserve(call)
+            call_id = pending.session.reserve(call)
         except AlreadyScored as known:
-            follow(self, task, ScoredPapers(known.found))
+            on_result(self, pending, ScoredPapers(known.found))
             return True
         except ReservationRefused as refusal:
-            return self._postpone(task, refusal)
+            return self._postpone(pending, refusal)
         except RateLimited as wait:
             later = self._clock() + timedelta(seconds=wait.seconds)
-            self._queue.appendleft(put_off := replace(task, not_before=later))
-            # The others would have to wait as well; but what comes too late is said so at once.
-            return self._hopeless(put_off) is not None
-        if task.prefix:
-            self._warming.add(task.prefix)
-        ask = logs.carried(task.desk.ask, **task.desk.named)
-        future = pool.submit(ask, call, call_id, trusting=bool(task.held))
-        self._running[future] = task
+            self._queue.appendleft(postponed := replace(pending, not_before=later))
+            # The other calls would wait as well; a call past its deadline is ended at once.
+            return self._unscored_reason(postponed) is not None
+        if pending.prefix:
+            self._prefixes_being_cached.add(pending.prefix)
+        ask = logs.carried(pending.session.ask, **pending.session.log_context)
+        future = pool.submit(ask, call, call_id, keep_doubtful=bool(pending.held))
+        self._running[future] = pending
         return True
 
-    def _postpone(self, task: PendingCall, refusal: ReservationRefused) -> bool:
+    def _postpone(self, pending: PendingCall, refusal: ReservationRefused) -> bool:
         if refusal.taken:
-            later = self._clock() + timedelta(seconds=ELSEWHERE)
-            self._queue.append(replace(task, not_before=later))
+            later = self._clock() + timedelta(seconds=IN_FLIGHT_POLL_SECONDS)
+            self._queue.append(replace(pending, not_before=later))
             return True
-        self._queue.appendleft(task)
+        self._queue.appendleft(pending)
         if self._running:
             return False
-        self._broke.add(id(task.desk))
+        self._over_budget.add(id(pending.session))
         return True
 
-    def _collect(self, follow: Follow) -> None:
-        """Wait for an answer, or for the next task's time."""
+    def _collect(self, on_result: ResultHandler) -> None:
+        """Wait for an answer, or until the next delayed call is due."""
         if not self._running:
             if self._queue:
-                self._limits.stop.wait(self._pause() or 0.0)
+                self._limits.stop.wait(self._seconds_to_next() or 0.0)
             return
-        done, _ = wait(self._running, timeout=self._pause(), return_when=FIRST_COMPLETED)
+        done, _ = wait(self._running, timeout=self._seconds_to_next(), return_when=FIRST_COMPLETED)
         for future in done:
-            task = self._running.pop(future)
+            pending = self._running.pop(future)
             try:
-                reading = future.result()
+                scored = future.result()
             except ScorerError as error:
-                self._warming.discard(task.prefix)
-                self._unanswered(task, error, follow)
+                self._prefixes_being_cached.discard(pending.prefix)
+                self._handle_failure(pending, error, on_result)
                 continue
-            self._warm.add(task.prefix)
-            self._given_up_in_a_row = 0
-            follow(self, task, reading)
+            self._cached_prefixes.add(pending.prefix)
+            self._consecutive_failures = 0
+            on_result(self, pending, scored)
 
-    def _pause(self) -> float | None:
-        """Seconds until the next delayed task; None when there is none."""
+    def _seconds_to_next(self) -> float | None:
+        """Seconds until the next delayed call; None when there is none."""
         now = self._clock()
-        times = [(task.not_before - now).total_seconds() for task in self._queue if task.not_before]
+        times = [
+            (pending.not_before - now).total_seconds()
+            for pending in self._queue
+            if pending.not_before
+        ]
         return max(0.01, min(times)) if times else None
 
-    def _unanswered(
+    def _handle_failure(
         self,
-        task: PendingCall,
+        pending: PendingCall,
         error: ScorerError,
-        follow: Follow,
+        on_result: ResultHandler,
     ) -> None:
-        if error.failure is CallFailure.GONE and task.last_resort:
+        if error.failure is CallFailure.GONE and pending.last_resort:
             log.warning("one paper counts as refused: %s", error)
-            follow(self, task, ScoredPapers(refused=True))
+            on_result(self, pending, ScoredPapers(refused=True))
             return
-        if error.failure in STOPS:
-            self._fatal = self._fatal or str(error)
+        if error.failure in FATAL_FAILURES:
+            self._fatal_reason = self._fatal_reason or str(error)
             return
-        if error.failure is CallFailure.TOO_LARGE and len(task.papers) > 1:
-            # As if the answer had left all of them open: each is asked about in smaller company.
-            follow(self, task, ScoredPapers())
+        if error.failure is CallFailure.TOO_LARGE and len(pending.papers) > 1:
+            # Handled like an answer without scores: the papers are asked about in smaller chunks.
+            on_result(self, pending, ScoredPapers())
             return
         if error.failure is CallFailure.TOO_LARGE:
-            self._give_up(task, error, follow)
+            self._give_up(pending, error, on_result)
             return
-        attempt = task.attempt + 1
-        if attempt < min(self._limits.attempts, PATIENCE.get(error.failure, attempt + 1)):
-            wanted = error.retry_after or self._limits.first_pause * 2**task.attempt
-            pause = timedelta(seconds=min(wanted, self._limits.longest_pause))
-            self._queue.append(replace(task, attempt=attempt, not_before=self._clock() + pause))
+        attempt = pending.attempt + 1
+        if attempt < min(self._limits.max_attempts, MAX_ATTEMPTS.get(error.failure, attempt + 1)):
+            wanted = error.retry_after or self._limits.first_backoff * 2**pending.attempt
+            pause = timedelta(seconds=min(wanted, self._limits.max_backoff))
+            self._queue.append(replace(pending, attempt=attempt, not_before=self._clock() + pause))
             return
-        self._give_up(task, error, follow)
+        self._give_up(pending, error, on_result)
 
-    def _give_up(self, task: PendingCall, error: ScorerError, follow: Follow) -> None:
-        self._given_up_in_a_row += 1
-        if self._given_up_in_a_row >= self._limits.outage:
-            self._fatal = self._fatal or f"{error}; nothing is lost, run again later"
+    def _give_up(self, pending: PendingCall, error: ScorerError, on_result: ResultHandler) -> None:
+        self._consecutive_failures += 1
+        if self._consecutive_failures >= self._limits.outage_after:
+            self._fatal_reason = (
+                self._fatal_reason or f"{error}; paid answers are stored, run again later"
+            )
             return
-        follow(self, task, Outcome.FAILED)
+        on_result(self, pending, Outcome.FAILED)

@@ -1,7 +1,6 @@
-"""How fast calls go to the model's provider, over all processes and machines.
+"""Rate limits of model calls, shared by all processes and machines.
 
-Calls that cost nothing (`tokens` is 0) are made here and pass freely; batches have limits of
-their own.
+Calls of free scorers (`tokens` is 0) are not limited. The Batch API has limits of its own.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 NAMES = {"requests": "scoring requests", "tokens": "scoring tokens"}
 PAUSE = 1.0
-"""After a 429 that names no time; whoever meets the next one waits longer by itself."""
+"""Seconds after a 429 without Retry-After; further ones back off in the executor."""
 
 
 class RateLimited(Exception):
-    """The limits allow no call for so many seconds."""
+    """The limits allow no call for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not for {seconds:.1f} s")
@@ -35,32 +34,37 @@ class RateLimited(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ScoringRateLimiter:
-    """The limits that the operator set; None where none is set."""
+    """Token buckets with the operator's limits; None: no limit set."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
-    longest_pause: float = 60.0
+    max_backoff: float = 60.0
 
-    def take(self, tx: Connection, call: ScoringCall, now: datetime) -> None:
-        """Raises RateLimited: then nothing was written."""
-        if call.tokens and (wait := rate_limits.acquire_all(tx, self._costs(call), now)):
+    def acquire(self, tx: Connection, call: ScoringCall, now: datetime) -> None:
+        """Take tokens for a call. Raises RateLimited, and then writes nothing."""
+        if call.tokens and (wait := rate_limits.spend(tx, self._costs(call), now)):
             raise RateLimited(wait)
 
-    def answered(
+    def record_answer(
         self, tx: Connection, call: ScoringCall, answer: CallResponse, now: datetime
     ) -> None:
-        """Put the guess right, and heed what is left. Prompt tokens read from a cache are free."""
+        """Correct the estimate by the actual usage and apply the provider's remaining limits.
+
+        Prompt tokens read from a cache do not count.
+        """
         if call.tokens and answer.usage:
             used = answer.usage.input_tokens + answer.usage.cache_write_tokens
             rate_limits.reconcile(tx, self._costs(call)[1], used)
-        for name, left in answer.left.items():
-            rate_limits.apply_provider_limit(tx, NAMES[name], now, left)
+        for name, left in answer.rate_limits.items():
+            rate_limits.heed(tx, NAMES[name], now, left)
 
-    def failed(self, tx: Connection, call: ScoringCall, error: ScorerError, now: datetime) -> None:
+    def record_failure(
+        self, tx: Connection, call: ScoringCall, error: ScorerError, now: datetime
+    ) -> None:
         if call.tokens:
             rate_limits.reconcile(tx, self._costs(call)[1], 0)
         if error.throttled:
-            seconds = min(error.retry_after or PAUSE, self.longest_pause)
+            seconds = min(error.retry_after or PAUSE, self.max_backoff)
             rate_limits.pause(tx, NAMES["requests"], now, seconds)
 
     def _costs(self, call: ScoringCall) -> tuple[TokenCost, TokenCost]:

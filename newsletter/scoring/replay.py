@@ -1,9 +1,7 @@
-"""How far two judgements of the same papers agree: two runs, two rubrics, or labels (pure).
+"""Replay: score stored days again with a changed or the same rubric, and measure agreement.
 
-Stored days scored once more: with a changed rubric, or with the same one to see how it wavers.
-
-What is bought stands in the ledger under an account of its own, so that no digest's cost changes;
-a changed rubric's scores are kept, and cost nothing again when it is adopted.
+Calls are booked in the ledger under a slug of their own, so no digest's cost changes. Scores of a
+changed rubric are kept and cost nothing when the rubric is adopted.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.digest import closest
 from newsletter.domain.model import Outcome
-from newsletter.scoring.run import likeliest_first, score
+from newsletter.scoring.run import score, sort_by_likelihood
 from newsletter.scoring.session import ScoringSession
 from newsletter.scoring.triage import triage
 from newsletter.store import ledger, scores
@@ -30,12 +28,12 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 HIGH = 17
-"""A total from which on a paper should never be missed."""
+"""Total score from which on a paper should never be missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of two runs over the same papers; drifts are second minus first, on the 1 to 10 scale."""
+    """Agreement of two runs over the same papers; drifts are second minus first, scale 1 to 10."""
 
     papers: int
     jaccard: float
@@ -48,11 +46,11 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Against a labelled day, ours beside the labels.
+    """Agreement of our scores with a labelled day.
 
-    `jaccard` and `recall_high` are of as many of our best as there are labels, whatever our scale;
-    `jaccard_at_bar`, `recall` and `precision` of what meets the rubric's own bar, by our scores and
-    by the labels. Drifts are ours minus the label's. None stands for a share of nothing.
+    `jaccard` and `recall_high` compare the labels with the same number of our best papers, whatever
+    the scale. `jaccard_at_bar`, `recall` and `precision` compare the papers that meet the rubric's
+    cut-offs. Drifts are ours minus the label's. None: the share of an empty set.
     """
 
     labels: int
@@ -97,7 +95,7 @@ def agreement(rubric: Rubric, first: Mapping[str, Score], second: Mapping[str, S
 def against(
     rubric: Rubric, labels: Mapping[str, tuple[int, int]], scores: Mapping[str, Score]
 ) -> Fidelity:
-    """Labels are (relevance, novelty) by id: a selection, so what is not in it has no label."""
+    """Compare with labels: (relevance, novelty) by id. Papers without a label are not compared."""
     ranked = sorted(scores.values(), key=_rank)
     best = {score.paper_id for score in ranked[: len(labels)]}
     both = sorted(labels.keys() & scores.keys())
@@ -148,10 +146,10 @@ class StoredDay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One day: ids gained, lost and kept against the rubric as it was scored; what this call cost.
+    """One replayed day: ids gained, lost and kept against the old rubric, and this call's cost.
 
-    `compared` is False when the day was never scored with the old rubric: then all is gained. What
-    was not read now is neither gained nor lost.
+    `compared` is False when the day was never scored with the old rubric: then all are gained.
+    Papers that were not scored now are neither gained nor lost.
     """
 
     date: date
@@ -166,7 +164,7 @@ class Replayed:
 
 
 def unread_reason(scored: RubricScores) -> str:
-    """Why papers were left unread that running again may reach; empty when the day is whole."""
+    """Why papers were not scored, where running again may help; empty when all were scored."""
     left = Counter(scored.outcomes.values())
     if left[Outcome.UNSCORED_BUDGET]:
         return (
@@ -187,20 +185,22 @@ def replay(
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Replayed]:
-    """Score the days with `new` and compare with what `old` had picked. Raises ScoringFailed."""
+    """Score the days with `new` and compare with the picks of `old`. Raises ScoringFailed."""
     done = []
     choose = picked if scorer.judges else closest
     for day in days:
         found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
         before = stored(store, scorer, old, day, clock) if old else {}
         now = choose(new, found.scores)
-        was = (choose(old, before) if old else set()) - (found.outcomes.keys() - found.scores)
+        picked_before = (choose(old, before) if old else set()) - (
+            found.outcomes.keys() - found.scores
+        )
         done.append(
             Replayed(
                 date=day.date,
-                gained=tuple(sorted(now - was)),
-                lost=tuple(sorted(was - now)),
-                kept=tuple(sorted(now & was)),
+                gained=tuple(sorted(now - picked_before)),
+                lost=tuple(sorted(picked_before - now)),
+                kept=tuple(sorted(now & picked_before)),
                 usage=found.usage,
                 compared=bool(before),
                 read=len(found.scores),
@@ -221,20 +221,20 @@ def rescore(
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> RubricScores:
-    """The day under an account of its own; scores that are stored for this rubric are used.
+    """Score a stored day under the replay slug; stored scores of this rubric are reused.
 
-    The budget is for this call, whatever earlier ones cost, and so is the usage that is answered.
+    Budget and returned usage are for this call only.
     """
-    aside = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
+    replay_rubric = replace(rubric, slug=rubric.slug[: LONGEST_SLUG - len(SUFFIX)] + SUFFIX)
     to_read = triage(rubric, day.papers).to_read
-    likeliest = likeliest_first(store, scorer, rubric, day.date, to_read)
+    likeliest = sort_by_likelihood(store, scorer, rubric, day.date, to_read)
     with store.read() as tx:
-        spent = ledger.spent(tx, aside.slug, day.date)
-        paid = {one.model: one for one in ledger.usage(tx, aside.slug, day.date)}
+        spent = ledger.spent(tx, replay_rubric.slug, day.date)
+        paid = {one.model: one for one in ledger.usage(tx, replay_rubric.slug, day.date)}
     found = score(
         store,
         scorer,
-        aside,
+        replay_rubric,
         day.date,
         likeliest,
         replace(limits, budget_nanos=limits.budget_nanos + spent),
@@ -249,25 +249,25 @@ def rescore(
 def stored(
     store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay, clock: Callable[[], datetime]
 ) -> dict[str, Score]:
-    """The final scores that the ledger holds of a day, for nothing."""
+    """The stored final scores of a day; makes no call."""
     from newsletter.domain.model import Score as Found
     from newsletter.scoring.second_opinion import merge_all_scores
 
-    desk = ScoringSession(store, scorer, rubric, day.date, Budget(0), clock)
+    session = ScoringSession(store, scorer, rubric, day.date, Budget(0), clock)
     with store.read() as tx:
-        known = scores.known(tx, desk.account, [paper.id for paper in day.papers])
+        known = scores.known(tx, session.account, [paper.id for paper in day.papers])
     first, second = (
-        {key: one for key, one in known[reading].items() if isinstance(one, Found)}
-        for reading in (1, 2)
+        {key: one for key, one in known[pass_number].items() if isinstance(one, Found)}
+        for pass_number in (1, 2)
     )
     return merge_all_scores(day.papers, first, second)
 
 
 class RepeatScorer:
-    """The same model asked about the same papers once more, under another name.
+    """Wraps a scorer to score the same papers again, under another name.
 
-    Nothing it says replaces what is stored. `mark` sets one such run apart from the next: it is in
-    the name, and it shuffles the papers, because order and company sway a model as well.
+    Stored scores are not replaced. `mark` distinguishes repeated runs: it is part of the name, and
+    shuffles the papers, because order and neighbours influence a model.
     """
 
     def __init__(self, scorer: Scorer, mark: str) -> None:
@@ -280,7 +280,7 @@ class RepeatScorer:
         self.call = scorer.call
         self.ask = scorer.ask
         self.read = scorer.read
-        self.weigh = scorer.weigh
+        self.estimate_usage = scorer.estimate_usage
         self.prompt = scorer.prompt
 
 

@@ -1,4 +1,4 @@
-"""One rubric's day on its way from papers to scores: what follows from each answer."""
+"""State machine of one rubric's day: what to do after each answer or failure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from newsletter.scoring.executor import CallExecutor
     from newsletter.scoring.session import ScoringSession
 
-TRIES_ALONE = 2
-MOST_COLD = 2
-"""Calls that may write the rubric's cache once more: each adds about 0.7 % to a day."""
+MAX_TRIES_ALONE = 2
+MAX_UNCACHED = 2
+"""Calls that may write the cache again instead of waiting: each adds about 0.7 % to a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class RubricScores:
-    """What is known of the papers given: an outcome for each, a score for the scored.
+    """An outcome for each paper, and the scores.
 
-    `usage` is what the rubric's day cost so far, over all runs. `cause` is why papers failed.
+    `usage` is the cost of the rubric's day so far, over all runs. `cause` is why papers failed.
     """
 
     scores: dict[str, Score]
@@ -38,22 +38,22 @@ class RubricScores:
 
 @dataclass
 class RubricJob:
-    """One rubric's day on its way from papers to scores.
+    """The papers of one rubric's day, from queueing to scores.
 
-    With another `salt` the papers stand in another order and company.
+    A different `salt` gives a different order and other chunks.
     """
 
-    desk: ScoringSession
+    session: ScoringSession
     papers: list[Paper]
     salt: str = ""
     first: dict[str, Score] = field(default_factory=dict)
     second: dict[str, Score] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    open_tasks: int = 0
+    open_calls: int = 0
     passes: int = 1
-    waits_for_second: bool = False
-    in_bulk: bool = False
-    read_again: set[str] = field(default_factory=set)
+    second_pass_in_batch: bool = False
+    in_batch: bool = False
+    second_pass_done: set[str] = field(default_factory=set)
     queued: set[str] = field(default_factory=set)
     wanted: set[str] = field(default_factory=set)
 
@@ -65,77 +65,88 @@ class RubricJob:
         return len(self.wanted & (self.first.keys() | self.outcomes.keys()))
 
     def recover(self) -> None:
-        """Load what is known, and read what an earlier life paid for."""
-        known = self.desk.recover(self.papers)
+        """Load stored scores, and parse answers that an earlier process paid for."""
+        known = self.session.recover(self.papers)
         for paper_id, found in known[1].items():
             if isinstance(found, Score):
                 self.first[paper_id] = found
             else:
                 self.outcomes[paper_id] = found
         self.second = {k: found for k, found in known[2].items() if isinstance(found, Score)}
-        self.read_again = set(known[2])
+        self.second_pass_done = set(known[2])
 
     def missing(self) -> list[Paper]:
-        """The papers that nobody has been asked about yet in this life."""
+        """The papers without a score that are not queued yet."""
         done = self.first.keys() | self.outcomes.keys() | self.queued
         return [paper for paper in self.papers if paper.id not in done]
 
     def can_afford_all(self) -> bool:
         missing = self.missing()
-        return self._affordable(missing) * self.desk.scorer.sizes[0] >= len(missing)
+        return self._affordable_calls(missing) * self.session.scorer.sizes[0] >= len(missing)
 
-    def join(self, crew: CallExecutor, chunk: chunks.Shared) -> None:
-        """Have the first pass over a shared chunk."""
+    def queue_shared_chunk(self, executor: CallExecutor, chunk: chunks.SharedChunk) -> None:
+        """Queue the first pass over a shared chunk."""
         self.queued |= {paper.id for paper in chunk.papers}
-        task = self._task(chunk.papers, reading=1)
-        self._queue(crew, [replace(task, prefix=chunk.name, shared=True)])
+        pending = self._pending_call(chunk.papers, pass_number=1)
+        self._queue(executor, [replace(pending, prefix=chunk.name, shared=True)])
 
-    def begin(self, crew: CallExecutor) -> None:
-        """Queue the first pass over what no shared chunk holds."""
+    def queue_first_pass(self, executor: CallExecutor) -> None:
+        """Queue the first pass over the papers that are in no shared chunk."""
         unhurried = self.can_afford_all()
-        tasks = [self._task(piece, reading=1) for piece in self._first_pieces()]
-        self._queue(crew, self._in_rounds(tasks, crew.concurrency) if unhurried else tasks)
-        self._pass_on(crew)
+        calls = [self._pending_call(piece, pass_number=1) for piece in self._first_pass_chunks()]
+        self._queue(
+            executor, self._let_some_skip_cache(calls, executor.concurrency) if unhurried else calls
+        )
+        self._start_second_pass_if_ready(executor)
 
-    def _in_rounds(self, tasks: list[PendingCall], concurrency: int) -> list[PendingCall]:
-        """Let a few calls not wait for the cache where that saves a whole round of waiting.
+    def _let_some_skip_cache(self, calls: list[PendingCall], concurrency: int) -> list[PendingCall]:
+        """Let a few calls skip the cache warm-up where that saves a whole round of calls.
 
-        Small calls have a beginning of their own; of the large ones as many as would be left over
-        for a last round. Only where money is no matter of order: they overtake others.
+        Small calls have another prefix anyway. Of the large ones, those that would be left over for
+        a last round. Not under a tight budget: these calls overtake likelier papers.
         """
-        largest = self.desk.scorer.sizes[0]
-        waiting = [task for task in tasks if len(task.papers) == largest]
+        largest = self.session.scorer.sizes[0]
+        waiting = [pending for pending in calls if len(pending.papers) == largest]
         spare = (len(waiting) - 1) % concurrency if len(waiting) > concurrency else 0
-        cold = waiting[: spare if spare <= MOST_COLD else 0]
+        uncached = waiting[: spare if spare <= MAX_UNCACHED else 0]
         return [
-            replace(task, prefix="") if task in cold or len(task.papers) < largest else task
-            for task in tasks
+            replace(pending, prefix="")
+            if pending in uncached or len(pending.papers) < largest
+            else pending
+            for pending in calls
         ]
 
-    def second_pass(self, crew: CallExecutor) -> None:
+    def queue_second_pass(self, executor: CallExecutor) -> None:
         """Queue the second opinion."""
-        self._queue(crew, [self._task(piece, reading=2) for piece in self._second_pieces()])
+        self._queue(
+            executor,
+            [self._pending_call(piece, pass_number=2) for piece in self._second_pass_chunks()],
+        )
 
-    def requests(self, reading: int) -> list[ScoringRequest]:
-        """A pass as calls that wait for nothing, in bulk."""
-        pieces = self._first_pieces() if reading == 1 else self._second_pieces()
-        return [ScoringRequest(self.desk.rubric, piece, reading) for piece in pieces]
+    def requests(self, pass_number: int) -> list[ScoringRequest]:
+        """The requests of a pass, for a batch."""
+        pieces = self._first_pass_chunks() if pass_number == 1 else self._second_pass_chunks()
+        return [ScoringRequest(self.session.rubric, piece, pass_number) for piece in pieces]
 
-    def follow(self, crew: CallExecutor, task: PendingCall, ending: ScoredPapers | Outcome) -> None:
-        """What an answer, or the lack of one, leads to."""
+    def on_result(
+        self, executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
+    ) -> None:
+        """Handle an answer, or the final outcome of a call without one."""
         if isinstance(ending, Outcome):
-            self._give_up(task, ending)
+            self._give_up(pending, ending)
         elif ending.refused:
-            self._refused(crew, task)
-        elif ending.cut_short and not task.roomier:
-            # In smaller company the model would think as long about each of them.
-            self._queue(crew, [replace(task, roomier=True, attempt=0, not_before=None)])
-        elif ending.cut_short and task.reading > 1:
-            self._give_up(task, Outcome.FAILED)
+            self._handle_refusal(executor, pending)
+        elif ending.cut_short and not pending.extended_output:
+            # In smaller chunks the model would think as long about each paper.
+            self._queue(
+                executor, [replace(pending, extended_output=True, attempt=0, not_before=None)]
+            )
+        elif ending.cut_short and pending.pass_number > 1:
+            self._give_up(pending, Outcome.FAILED)
         else:
-            self._answered(crew, task, ending)
-        self.open_tasks -= 1
-        self._pass_on(crew)
+            self._handle_answer(executor, pending, ending)
+        self.open_calls -= 1
+        self._start_second_pass_if_ready(executor)
 
     def result(self) -> RubricScores:
         scores = second_opinion.merge_all_scores(self.papers, self.first, self.second)
@@ -145,122 +156,132 @@ class RubricJob:
             else self.outcomes.get(paper.id, Outcome.FAILED)
             for paper in self.papers
         }
-        return RubricScores(scores, outcomes, self.desk.usage())
+        return RubricScores(scores, outcomes, self.session.usage())
 
-    def _affordable(self, missing: Sequence[Paper]) -> int:
-        """How many calls of the largest size the budget certainly covers."""
-        largest = tuple(missing[: self.desk.scorer.sizes[0]])
+    def _affordable_calls(self, missing: Sequence[Paper]) -> int:
+        """How many calls of the largest size fit into the budget by their upper bounds."""
+        largest = tuple(missing[: self.session.scorer.sizes[0]])
         if not largest:
             return 1
-        request = ScoringRequest(self.desk.rubric, largest)
-        upper = self.desk.scorer.call(request, self.desk.clock()).upper_nanos
-        return max(1, self.desk.left() // upper) if upper else len(missing)
+        request = ScoringRequest(self.session.rubric, largest)
+        upper = self.session.scorer.call(request, self.session.clock()).upper_nanos
+        return max(1, self.session.remaining_budget() // upper) if upper else len(missing)
 
-    def _first_pieces(self) -> list[chunks.Chunk]:
+    def _first_pass_chunks(self) -> list[chunks.Chunk]:
         missing = self.missing()
         if not missing:
             return []
-        affordable = self._affordable(missing)
-        sizes = self.desk.scorer.sizes
-        return chunks.first_pass(missing, sizes, self.desk.day, affordable, self.salt)
+        affordable = self._affordable_calls(missing)
+        sizes = self.session.scorer.sizes
+        return chunks.first_pass_chunks(missing, sizes, self.session.day, affordable, self.salt)
 
-    def _second_pieces(self) -> list[chunks.Chunk]:
-        if not self.desk.scorer.second_opinion:
+    def _second_pass_chunks(self) -> list[chunks.Chunk]:
+        if not self.session.scorer.second_opinion:
             return []
-        band = second_opinion.select_for_second_pass(self.desk.rubric, self.papers, self.first)
-        unread = [paper for paper in band if paper.id not in self.read_again]
-        sizes = self.desk.scorer.sizes
-        return chunks.pass_over(unread, sizes, self.desk.day, reading=2, salt=self.salt)
+        band = second_opinion.select_for_second_pass(self.session.rubric, self.papers, self.first)
+        unread = [paper for paper in band if paper.id not in self.second_pass_done]
+        sizes = self.session.scorer.sizes
+        return chunks.shuffled_chunks(
+            unread, sizes, self.session.day, pass_number=2, salt=self.salt
+        )
 
-    def _pass_on(self, crew: CallExecutor) -> None:
-        """Once the first pass has ended, go on to the second."""
-        if self.open_tasks or self.passes > 1 or self.waits_for_second:
+    def _start_second_pass_if_ready(self, executor: CallExecutor) -> None:
+        """Start the second pass once the first has ended."""
+        if self.open_calls or self.passes > 1 or self.second_pass_in_batch:
             return
         self.passes = 2
-        self.second_pass(crew)
+        self.queue_second_pass(executor)
 
-    def _answered(self, crew: CallExecutor, task: PendingCall, reading: ScoredPapers) -> None:
-        """Believe what is sure; ask about the rest in smaller company."""
-        sure = dict(reading.scores)
-        held = {k: sure.pop(k) for k in reading.doubtful if k in sure} if not task.held else {}
-        self._believe(task.reading, sure)
-        missing = [p for p in task.papers if p.id not in sure and p.id in self.wanted]
+    def _handle_answer(
+        self, executor: CallExecutor, pending: PendingCall, scored: ScoredPapers
+    ) -> None:
+        """Record certain scores; ask about the other papers in smaller chunks."""
+        sure = dict(scored.scores)
+        held = {k: sure.pop(k) for k in scored.doubtful if k in sure} if not pending.held else {}
+        self._record_scores(pending.pass_number, sure)
+        missing = [p for p in pending.papers if p.id not in sure and p.id in self.wanted]
         if not missing:
             return
-        if len(task.papers) == 1 and task.tries + 1 >= TRIES_ALONE and not held:
-            self._give_up(task, Outcome.FAILED)
+        if len(pending.papers) == 1 and pending.tries + 1 >= MAX_TRIES_ALONE and not held:
+            self._give_up(pending, Outcome.FAILED)
             return
-        self._smaller(crew, task, missing, held or dict(task.held))
+        self._ask_in_smaller_chunks(executor, pending, missing, held or dict(pending.held))
 
-    def _smaller(
-        self, crew: CallExecutor, task: PendingCall, papers: Sequence[Paper], held: dict[str, Score]
+    def _ask_in_smaller_chunks(
+        self,
+        executor: CallExecutor,
+        pending: PendingCall,
+        papers: Sequence[Paper],
+        held: dict[str, Score],
     ) -> None:
-        sizes = [size for size in self.desk.scorer.sizes if size < len(task.papers)] or [1]
-        tries = task.tries + 1 if len(task.papers) == 1 else 0
-        pieces = chunks.cut(papers, sizes)
+        sizes = [size for size in self.session.scorer.sizes if size < len(pending.papers)] or [1]
+        tries = pending.tries + 1 if len(pending.papers) == 1 else 0
+        pieces = chunks.split(papers, sizes)
         ids = [{paper.id for paper in piece} for piece in pieces]
         self._queue(
-            crew,
+            executor,
             [
                 replace(
-                    self._task(
+                    self._pending_call(
                         piece,
-                        reading=task.reading,
+                        pass_number=pending.pass_number,
                         tries=tries,
-                        last_resort=task.last_resort,
+                        last_resort=pending.last_resort,
                         held={k: v for k, v in held.items() if k in own},
                     ),
-                    roomier=task.roomier,
+                    extended_output=pending.extended_output,
                 )
                 for piece, own in zip(pieces, ids, strict=True)
             ],
         )
 
-    def _refused(self, crew: CallExecutor, task: PendingCall) -> None:
-        """Find the paper that is refused; ask another model about it, once."""
-        if len(task.papers) > 1:
-            own = [paper for paper in task.papers if paper.id in self.wanted]
-            self._smaller(crew, task, own, dict(task.held))
+    def _handle_refusal(self, executor: CallExecutor, pending: PendingCall) -> None:
+        """Narrow a refusal down to one paper; ask the last-resort model about it, once."""
+        if len(pending.papers) > 1:
+            own = [paper for paper in pending.papers if paper.id in self.wanted]
+            self._ask_in_smaller_chunks(executor, pending, own, dict(pending.held))
             return
-        if not task.last_resort:
-            again = self._task(task.papers, reading=task.reading, last_resort=True, held=task.held)
-            self._queue(crew, [again])
+        if not pending.last_resort:
+            again = self._pending_call(
+                pending.papers, pass_number=pending.pass_number, last_resort=True, held=pending.held
+            )
+            self._queue(executor, [again])
             return
-        self.desk.refuse(task.reading, task.papers[0], Outcome.REFUSED)
-        self._give_up(task, Outcome.REFUSED)
+        self.session.refuse(pending.pass_number, pending.papers[0], Outcome.REFUSED)
+        self._give_up(pending, Outcome.REFUSED)
 
-    def _give_up(self, task: PendingCall, outcome: Outcome) -> None:
-        """Doubted scores are better than none; a second opinion may be missing."""
-        if task.held:
-            self.desk.believe(task.reading, task.held)
-            self._believe(task.reading, task.held)
-        if task.reading == 1:
+    def _give_up(self, pending: PendingCall, outcome: Outcome) -> None:
+        """End a call: doubtful scores are kept; a missing second pass is no failure."""
+        if pending.held:
+            self.session.store_scores(pending.pass_number, pending.held)
+            self._record_scores(pending.pass_number, pending.held)
+        if pending.pass_number == 1:
             self.outcomes |= {
-                p.id: outcome for p in task.papers if p.id in self.wanted - self.first.keys()
+                p.id: outcome for p in pending.papers if p.id in self.wanted - self.first.keys()
             }
 
-    def _believe(self, reading: int, found: Mapping[str, Score]) -> None:
-        (self.first if reading == 1 else self.second).update(found)
+    def _record_scores(self, pass_number: int, found: Mapping[str, Score]) -> None:
+        (self.first if pass_number == 1 else self.second).update(found)
 
-    def _task(
+    def _pending_call(
         self,
         papers: Sequence[Paper],
         *,
-        reading: int,
+        pass_number: int,
         tries: int = 0,
         last_resort: bool = False,
         held: Mapping[str, Score] | None = None,
     ) -> PendingCall:
         return PendingCall(
-            desk=self.desk,
+            session=self.session,
             papers=tuple(papers),
-            reading=reading,
+            pass_number=pass_number,
             tries=tries,
             last_resort=last_resort,
             held=held or {},
-            prefix=self.desk.rubric.fingerprint,
+            prefix=self.session.rubric.fingerprint,
         )
 
-    def _queue(self, crew: CallExecutor, tasks: Sequence[PendingCall]) -> None:
-        self.open_tasks += len(tasks)
-        crew.add(tasks)
+    def _queue(self, executor: CallExecutor, calls: Sequence[PendingCall]) -> None:
+        self.open_calls += len(calls)
+        executor.add(calls)

@@ -1,12 +1,12 @@
-"""Score what is not scored yet, within a budget, and say what became of every paper.
+"""Score the unscored papers of one or several rubrics within a budget; give each paper an outcome.
 
-    recover     what an earlier life paid for is read first
-    first pass  every paper, the likeliest first where the money may not reach
-    again       only what an answer left open, in smaller company, in the end alone
-    second      the papers around the cut, by a reading of its own
-    settle      both readings become one score
+    recover      parse the answers that an earlier process paid for
+    first pass   every paper; the likeliest first where the budget may not cover all
+    retry        papers that an answer left open, in smaller chunks, in the end alone
+    second pass  the papers near the cut-off
+    merge        both passes become one score
 
-All decisions are taken in the calling thread, `scoring/executor.py`; the others only wait for
+All decisions are taken in the calling thread (`scoring/executor.py`); pool threads only wait for
 answers.
 """
 
@@ -21,7 +21,7 @@ from newsletter.scoring import batches, chunks
 from newsletter.scoring.executor import CallExecutor, ScoringFailed, ScoringLimits
 from newsletter.scoring.rubric_job import RubricJob, RubricScores
 from newsletter.scoring.session import ScoringSession
-from newsletter.scoring.triage import LATEST, order
+from newsletter.scoring.triage import MAX_EXAMPLES, order
 from newsletter.store import ledger
 from newsletter.store.ledger import Account, Budget
 from newsletter.store.scores import known, training_papers
@@ -39,37 +39,37 @@ __all__ = [
     "RubricScores",
     "ScoringFailed",
     "ScoringLimits",
-    "ScoringWant",
-    "likeliest_first",
+    "ScoringTarget",
     "score",
     "score_all",
+    "sort_by_likelihood",
 ]
 
 
-UNUSABLE = "the model answered, and what it answered does not score them"
+UNUSABLE = "the model answered without usable scores for them"
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringWant:
+class ScoringTarget:
     """The papers to be scored for one rubric, likeliest first."""
 
     rubric: Rubric
     papers: Sequence[Paper]
 
 
-def likeliest_first(
+def sort_by_likelihood(
     store: Store, scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper]
 ) -> list[Paper]:
-    """The order in which to read the papers, learnt from the rubric's past scores.
+    """Order the papers by likelihood, learned from the rubric's past scores.
 
-    Learning takes seconds; where all were read already their order is no matter.
+    Learning takes seconds; it is skipped when all papers are scored already.
     """
     account = Account(rubric.slug, rubric.fingerprint, scorer.name, day, "")
     with store.read() as tx:
         read = known(tx, account, [paper.id for paper in papers])[1]
         if all(paper.id in read for paper in papers):
             return list(papers)
-        past, wanted = training_papers(tx, account, rubric.relevance, rubric.novelty, LATEST)
+        past, wanted = learnt_from(tx, account, rubric.relevance, rubric.novelty, MAX_EXAMPLES)
     today = {paper.id for paper in papers}
     return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)
 
@@ -86,15 +86,15 @@ def score(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     salt: str = "",
 ) -> RubricScores:
-    """Score `papers`, given likeliest first. Raises ScoringFailed, after storing what was paid.
+    """Score `papers`, likeliest first. Raises ScoringFailed; paid answers are stored.
 
-    With another `salt` they are asked about in another order and company.
+    A different `salt` gives a different order and other chunks.
     """
     [done] = score_all(
         store,
         scorer,
         day,
-        [ScoringWant(rubric, papers)],
+        [ScoringTarget(rubric, papers)],
         limits,
         clock=clock,
         progress=progress,
@@ -107,94 +107,103 @@ def score_all(
     store: Store,
     scorer: Scorer,
     day: date,
-    wants: Sequence[ScoringWant],
+    wants: Sequence[ScoringTarget],
     limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     salt: str = "",
 ) -> list[RubricScores]:
-    """Score for several rubrics, which then share the cost of the papers they have in common.
+    """Score for several rubrics, which share the cost of the papers they have in common.
 
-    One result for each want, in their order. `limits.budget_nanos` is for each rubric. Raises
-    ScoringFailed as `score` does: what stops one rubric's calls stops all.
+    Returns one result for each target, in order. `limits.budget_nanos` is for each rubric. Raises
+    ScoringFailed: a fatal failure of one rubric's calls stops all.
     """
     budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
-    pace = replace(limits.pace, longest_pause=limits.longest_pause)
+    rate_limiter = replace(limits.rate_limiter, max_backoff=limits.max_backoff)
     shared = (threading.Lock(), limits.stop.is_set, threading.Event())
     jobs = [
         RubricJob(
-            ScoringSession(store, scorer, want.rubric, day, budget, clock, pace, *shared),
+            ScoringSession(store, scorer, want.rubric, day, budget, clock, rate_limiter, *shared),
             list(want.papers),
             salt,
         )
         for want in wants
     ]
-    crew = CallExecutor(limits, clock)
+    executor = CallExecutor(limits, clock)
     batching = batches.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
-        job.desk.set_room_aside()
+        job.session.preallocate_answer_file()
         job.recover()
-        job.waits_for_second = batching
-    kept = _in_bulk(jobs, limits, reading=1, batching=batching)
-    _begin(crew, jobs, scorer.sizes, day, sharing=not batching)
-    by_desk = {id(job.desk): job for job in jobs}
+        job.second_pass_in_batch = batching
+    kept = _run_batch(jobs, limits, pass_number=1, batching=batching)
+    _queue_first_pass(executor, jobs, scorer.sizes, day, sharing=not batching)
+    by_desk = {id(job.session): job for job in jobs}
     total = sum(len(job.papers) for job in jobs)
     progress(sum(job.known for job in jobs), total)
 
-    def follow(crew: CallExecutor, task: PendingCall, ending: ScoredPapers | Outcome) -> None:
-        by_desk[id(task.desk)].follow(crew, task, ending)
+    def on_result(
+        executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
+    ) -> None:
+        by_desk[id(pending.session)].on_result(executor, pending, ending)
         progress(sum(job.known for job in jobs), total)
 
-    crew.work(follow)
+    executor.run(on_result)
     if batching:
-        # What the first batch left of the time may be too short for another, or it was lost.
+        # The time left may be too short for another batch, or the first batch was lost.
         still = kept and batches.wanted(limits, scorer.batcher, len(jobs), clock())
-        _in_bulk(jobs, limits, reading=2, batching=still)
+        _run_batch(jobs, limits, pass_number=2, batching=still)
         for job in jobs:
-            job.second_pass(crew)
-        crew.work(follow)
+            job.queue_second_pass(executor)
+        executor.run(on_result)
     return [_with_cause(store, job) for job in jobs]
 
 
 def _with_cause(store: Store, job: RubricJob) -> RubricScores:
-    """What became of the papers, and why some of them failed: what was said of them last."""
+    """The job's result with the last reason why papers failed."""
     result = job.result()
     failed = {key for key, outcome in result.outcomes.items() if outcome is Outcome.FAILED}
     if not failed:
         return result
     with store.read() as tx:
-        return replace(result, cause=ledger.last_reason(tx, job.desk.account, failed) or UNUSABLE)
+        return replace(
+            result, cause=ledger.last_reason(tx, job.session.account, failed) or UNUSABLE
+        )
 
 
-def _in_bulk(
-    jobs: Sequence[RubricJob], limits: ScoringLimits, *, reading: int, batching: bool
+def _run_batch(
+    jobs: Sequence[RubricJob], limits: ScoringLimits, *, pass_number: int, batching: bool
 ) -> bool:
-    """Hand a pass over in bulk and wait for it; or only for what an earlier life handed over.
+    """Submit a pass as batches and wait; or only wait for batches of an earlier process.
 
-    False when something of it had to be given up.
+    Returns False when calls had to be given up.
     """
     kept = True
     for job in jobs:
-        left_over = job.desk.in_batches()
+        left_over = job.session.in_batches()
         if batching and not left_over:
-            batches.submit(job.desk, job.requests(reading))
-            left_over = job.desk.in_batches()
-        job.in_bulk = bool(left_over)
-    for job in [job for job in jobs if job.in_bulk]:
-        kept = batches.collect(job.desk, job.papers, limits) and kept
+            batches.submit(job.session, job.requests(pass_number))
+            left_over = job.session.in_batches()
+        job.in_batch = bool(left_over)
+    for job in [job for job in jobs if job.in_batch]:
+        kept = batches.collect(job.session, job.papers, limits) and kept
         job.recover()
     return kept
 
 
-def _begin(
-    crew: CallExecutor, jobs: Sequence[RubricJob], sizes: Sequence[int], day: date, *, sharing: bool
+def _queue_first_pass(
+    executor: CallExecutor,
+    jobs: Sequence[RubricJob],
+    sizes: Sequence[int],
+    day: date,
+    *,
+    sharing: bool,
 ) -> None:
-    """Queue the first pass: what is worth sharing by chunk, the rest by rubric."""
-    # Under a tight budget the likeliest papers go first, and that order is each rubric's own.
+    """Queue the first pass: shared chunks first, the remaining papers by rubric."""
+    # Under a tight budget the likeliest papers go first, and each rubric has its own order.
     together = [job for job in jobs if sharing and job.can_afford_all()]
-    for chunk in chunks.shared([job.missing() for job in together], sizes, day):
+    for chunk in chunks.shared_chunks([job.missing() for job in together], sizes, day):
         for place in chunk.rubrics:
-            together[place].join(crew, chunk)
+            together[place].queue_shared_chunk(executor, chunk)
     for job in jobs:
-        job.begin(crew)
+        job.queue_first_pass(executor)

@@ -1,4 +1,4 @@
-"""Two readings of a paper: who gets the second, and what both together say (pure)."""
+"""Second pass: select the papers and merge both passes' scores (pure)."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric, Score
 
 MOST = 64
-"""Four calls' worth: beyond it a second opinion costs more than reading the whole day once."""
+"""Four calls: more would cost more than the whole first pass."""
 RELEVANT, NOVEL = 6, 5
-"""From these first scores on a paper may end in the digest, so its place there matters."""
-NEAR = 2
-"""So close to the cut, both scores together, the first reading alone should not decide."""
+"""From these first scores on a paper may be picked, so its rank matters."""
+NEAR_CUT = 2
+"""Distance of the total from the cut-off within which the first pass should not decide alone."""
 WEIGHT = 2
-"""What the second reading weighs against the first: it had more thought and fewer neighbours."""
-DISSENT = 2
-"""From this difference on the reader is shown both."""
+"""Weight of the second pass against the first: it uses more effort."""
+MIN_SPREAD = 2
+"""From this difference on both scores are shown."""
 
 
 def select_for_second_pass(
     rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]
 ) -> list[Paper]:
-    """The papers to read again: those that may be picked or only just are not, at most MOST.
+    """The papers that may be picked or just miss the cut-off: at most MOST.
 
-    The nearest to the cut come first; where only one reading can be had, it should be of those far
-    from it.
+    The nearest to the cut-off come first: far from it one pass is enough.
     """
     cut = rubric.relevance + rubric.novelty
-    near = [paper for paper in papers if paper.id in first and _open(first[paper.id], cut)]
+    near = [paper for paper in papers if paper.id in first and _may_be_picked(first[paper.id], cut)]
     near.sort(key=lambda paper: (abs(first[paper.id].total - cut), paper.id))
     return near[:MOST]
 
 
-def _open(score: Score, cut: int) -> bool:
+def _may_be_picked(score: Score, cut: int) -> bool:
     strong = (score.relevance or 0) >= RELEVANT and (score.novelty or 0) >= NOVEL
-    return strong or abs(score.total - cut) <= NEAR
+    return strong or abs(score.total - cut) <= NEAR_CUT
 
 
 def merge_scores(first: Score, second: Score | None, *, suspicious: bool = False) -> Score:
-    """The score shown: the mean of both readings, the second counting twice, rounded half up.
+    """Merge both passes: the weighted mean, the second counting twice, rounded half up.
 
-    Of a paper that speaks to the model the lower of both counts.
+    For a paper that looks like prompt injection the lower score counts.
     """
     if second is None or first.relevance is None or first.novelty is None:
         return first
@@ -84,4 +83,4 @@ def _mean(first: int, second: int) -> int:
 
 def _spread(first: int, second: int) -> tuple[int, int] | None:
     low, high = sorted((first, second))
-    return (low, high) if high - low >= DISSENT else None
+    return (low, high) if high - low >= MIN_SPREAD else None

@@ -1,4 +1,7 @@
-"""One call, from the intent to the stored scores. Every step is committed before the next."""
+"""Scoring session: reserve a call, send it, store the answer, store the scores.
+
+Every step is committed before the next.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +40,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ASK_AGAIN = 1.0
-"""Seconds between looks at whether answers can be stored again."""
+STORAGE_RETRY_SECONDS = 1.0
+"""Seconds before calls are tried again while answers can't be stored."""
 BATCH_LEASE = timedelta(hours=30)
-"""A batch ends after a day at the latest."""
+"""Longer than the Batch API's limit of 24 hours."""
 LEASE = timedelta(minutes=10)
-"""Longer than any call may take: after it the process that sent it counts as dead."""
+"""Longer than any call may take: afterwards the process that sent it counts as dead."""
 
 
 class AlreadyScored(Exception):
-    """Some of the papers were scored meanwhile, by another process or for a rubric just alike."""
+    """Some papers have scores by now, from another process or a rubric of the same fingerprint."""
 
     def __init__(self, found: Mapping[str, Score]) -> None:
         super().__init__(f"{len(found)} known")
@@ -55,7 +58,7 @@ class AlreadyScored(Exception):
 
 @dataclass(frozen=True)
 class ScoringSession:
-    """Where one rubric's day is worked on."""
+    """Store, scorer and budget for scoring one rubric's day."""
 
     store: Store
     scorer: Scorer
@@ -63,13 +66,13 @@ class ScoringSession:
     day: date
     budget: ledger.Budget
     clock: Callable[[], datetime]
-    pace: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    """Threads write one after the other: SQLite lets whoever polls at the right moment in, and a
-    thread that waited too long would lose an answer that was paid for."""
+    rate_limiter: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
+    write_lock: threading.Lock = field(default_factory=threading.Lock)
+    """Serializes writes: SQLite's lock is not fair, and a thread that times out waiting for it
+    would lose a paid answer."""
     stop: Callable[[], bool] = lambda: False
-    unstored: threading.Event = field(default_factory=threading.Event)
-    """Set while an answer that was paid for can't be stored: no other call is made meanwhile."""
+    storage_failed: threading.Event = field(default_factory=threading.Event)
+    """Set while a paid answer can't be stored: no further call is made."""
 
     @property
     def account(self) -> ledger.Account:
@@ -82,94 +85,93 @@ class ScoringSession:
         )
 
     @property
-    def named(self) -> dict[str, str]:
-        """What a line of the log bears that is about this desk's work."""
+    def log_context(self) -> dict[str, str]:
+        """Context fields of log lines about this session."""
         return {"edition": self.day.isoformat(), "rubric": self.rubric.slug}
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self.turn, self.store.begin() as tx:
+    def _write_tx(self) -> Iterator[Connection]:
+        with self.write_lock, self.store.begin() as tx:
             yield tx
 
-    def recover(self, papers: Sequence[Paper]) -> scores.KnownScores:
-        """Take up what an earlier life left: parse the stored answers, give up the unanswered."""
+    def recover(self, papers: Sequence[Paper]) -> scores.Known:
+        """Recover from an earlier process: parse stored answers, end calls of dead processes."""
         by_id = {paper.id: paper for paper in papers}
-        self._take_up_spared()
-        with self._writing() as tx:
-            ledger.mark_dead_calls_lost(tx, self.account, self.clock(), process.is_dead)
-            for row in ledger.unparsed_answers(tx, self.account):
+        self._store_spared_answers()
+        with self._write_tx() as tx:
+            ledger.bury(tx, self.account, self.clock(), process.is_dead)
+            for row in ledger.unread(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
-                    request = self.as_asked(row.papers, by_id, row.reading)
-                    reading = self.scorer.read(request, row.model, row.raw)
-                    self._keep(tx, request, reading, row.call_id, trusting=True)
+                    request = self.rebuild_request(row.papers, by_id, row.reading)
+                    scored = self.scorer.read(request, row.model, row.raw)
+                    self._store_scores(tx, request, scored, row.call_id, keep_doubtful=True)
             return scores.known(tx, self.account, list(by_id))
 
-    def _take_up_spared(self) -> None:
-        """Store the answers that a full disk kept out of the database."""
-        spare = self._spare()
-        if spare and (held := spare.held()):
-            with self._writing() as tx:
+    def _store_spared_answers(self) -> None:
+        """Move answers from the answer file into the database, after a full disk."""
+        answer_file = self._answer_file()
+        if answer_file and (held := answer_file.held()):
+            with self._write_tx() as tx:
                 for one in held:
-                    ledger.recover_answer(tx, one.call_id, one.raw, one.usage, self.clock())
-            spare.clear(len(held))
+                    ledger.found(tx, one.call_id, one.raw, one.usage, self.clock())
+            answer_file.clear(len(held))
 
-    def _spare(self) -> AnswerFile | None:
+    def _answer_file(self) -> AnswerFile | None:
         if not self.store.is_sqlite:
             return None
         return AnswerFile(self.store.file.with_name(f"{self.store.file.name}.answers"))
 
-    def set_room_aside(self) -> None:
-        """Be ready for a disk that is full when an answer comes."""
-        if spare := self._spare():
-            spare.allocate()
+    def preallocate_answer_file(self) -> None:
+        """Preallocate the file that takes answers when the disk is full."""
+        if answer_file := self._answer_file():
+            answer_file.allocate()
 
     def reserve(self, call: ScoringCall, *, batch: bool = False) -> str:
-        """Commit the intent. Raises ReservationRefused, RateLimited, or Known when others were
-        first.
+        """Commit the reservation of a call; returns its ledger id.
+
+        Raises ReservationRefused, RateLimited, or AlreadyScored when other processes were first.
         """
         lease = BATCH_LEASE if batch else LEASE
         batch_id = ledger.SUBMITTING if batch else None
-        if self.unstored.is_set():
-            raise RateLimited(ASK_AGAIN)
-        with self._writing() as tx:
+        if self.storage_failed.is_set():
+            raise RateLimited(STORAGE_RETRY_SECONDS)
+        with self._write_tx() as tx:
             ids = [paper.id for paper in call.request.papers]
-            known = scores.known(tx, self.account, ids)[call.request.reading]
+            known = scores.known(tx, self.account, ids)[call.request.pass_number]
             if found := {k: v for k, v in known.items() if isinstance(v, Score)}:
                 raise AlreadyScored(found)
             if not batch:
-                self.pace.take(tx, call, self.clock())
+                self.rate_limiter.acquire(tx, call, self.clock())
             until = self.clock() + lease
             return ledger.reserve(tx, self.account, call, self.budget, until, batch_id)
 
-    def ask(self, call: ScoringCall, call_id: str, *, trusting: bool) -> ScoredPapers:
+    def ask(self, call: ScoringCall, call_id: str, *, keep_doubtful: bool) -> ScoredPapers:
         """Send the call, store the answer, then parse it and store its scores.
 
-        Unless `trusting`, doubtful scores are handed back without being stored. Raises ScorerError.
+        Unless `keep_doubtful`, doubtful scores are returned but not stored. Raises ScorerError.
         """
         ended = False
         try:
-            self._refuse_late(call)
+            self._reject_if_lease_ended(call)
             answer = self.scorer.ask(call)
-            reading = self.store_answer(
-                call.request, call.model, call_id, answer, trusting=trusting, asked=call
+            scored = self.store_answer(
+                call.request, call.model, call_id, answer, keep_doubtful=keep_doubtful, asked=call
             )
             ended = True
         except ScorerError as error:
-            self._settle(call_id, call, error)
+            self._record_failure(call_id, call, error)
             ended = True
             raise
         finally:
-            # A fault of the program must not keep these papers waiting until the lease ends.
+            # After an unexpected error these papers must not wait until the lease ends.
             if not ended:
                 self._abandon(call_id)
-        return reading
+        return scored
 
-    def _refuse_late(self, call: ScoringCall) -> None:
-        """After a sleep of this process others may have given the call up, and made another."""
+    def _reject_if_lease_ended(self, call: ScoringCall) -> None:
+        """Raise if the lease ended, e.g. during system sleep: another process may have retried."""
         if self.clock() >= call.at + LEASE:
-            raise ScorerError(
-                CallFailure.UNREACHABLE, "the lease ended before the call could leave"
-            )
+            raise ScorerError(CallFailure.UNREACHABLE, "the lease ended before the call was sent")
 
     def store_answer(
         self,
@@ -178,111 +180,113 @@ class ScoringSession:
         call_id: str,
         answer: CallResponse,
         *,
-        trusting: bool,
+        keep_doubtful: bool,
         asked: ScoringCall | None = None,
     ) -> ScoredPapers:
-        """The raw answer and its cost are committed before anybody parses it.
+        """Commit the raw answer and its cost, then parse it and store its scores.
 
-        `asked` is the call where it was made by itself and not in bulk.
+        `asked` is the call; None for answers of a batch.
         """
-        set_aside = partial(self._set_aside, call_id, answer)
+        spare_answer = partial(self._spare_answer, call_id, answer)
         retry_while_unavailable(
-            partial(self._store, call_id, answer, asked), self.stop, failed=set_aside
+            partial(self._store_answer, call_id, answer, asked), self.stop, failed=spare_answer
         )
-        self.unstored.clear()
+        self.storage_failed.clear()
         if answer.usage is None:
-            raise ScorerError(CallFailure.LOST, "the answer was not one of the Messages API")
-        reading = self.scorer.read(request, model, answer.raw)
-        with self._writing() as tx:
-            self._keep(tx, request, reading, call_id, trusting=trusting)
-        return reading
+            raise ScorerError(CallFailure.LOST, "the answer is not a Messages API response")
+        scored = self.scorer.read(request, model, answer.raw)
+        with self._write_tx() as tx:
+            self._store_scores(tx, request, scored, call_id, keep_doubtful=keep_doubtful)
+        return scored
 
-    def _set_aside(self, call_id: str, answer: CallResponse) -> None:
-        """Buy nothing more, and keep what was bought where it needs no room."""
-        self.unstored.set()
-        spare = self._spare()
-        if spare and spare.put(SavedAnswer(call_id, answer.raw, answer.usage)):
-            log.warning("an answer is set aside; it is taken up when scoring begins again")
+    def _spare_answer(self, call_id: str, answer: CallResponse) -> None:
+        """Stop further calls and write the answer to the preallocated file."""
+        self.storage_failed.set()
+        answer_file = self._answer_file()
+        if answer_file and answer_file.put(Spared(call_id, answer.raw, answer.usage)):
+            log.warning(
+                "answer written to the answer file; the next run stores it in the database"
+            )
 
-    def _store(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
-        with self._writing() as tx:
+    def _store_answer(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
+        with self._write_tx() as tx:
             ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
             if asked:
-                self.pace.answered(tx, asked, answer, self.clock())
+                self.rate_limiter.record_answer(tx, asked, answer, self.clock())
 
     def in_batches(self) -> list[ledger.BatchedCall]:
         with self.store.read() as tx:
             return ledger.batched_calls(tx, self.account)
 
     def submitted(self, call_ids: Sequence[str], batch_id: str) -> None:
-        with self._writing() as tx:
-            ledger.set_batch_id(tx, call_ids, batch_id)
+        with self._write_tx() as tx:
+            ledger.submitted(tx, call_ids, batch_id)
 
     def free(self, call_ids: Sequence[str], reason: str) -> None:
-        with self._writing() as tx:
+        with self._write_tx() as tx:
             for call_id in call_ids:
                 ledger.free(tx, call_id, reason, self.clock())
 
     def lose(self, call_ids: Sequence[str], reason: str) -> None:
-        with self._writing() as tx:
+        with self._write_tx() as tx:
             for call_id in call_ids:
                 ledger.lost(tx, call_id, reason, self.clock())
 
     def batches(self, since: datetime) -> set[str]:
-        """The ids of all batches from then on that the ledger knows."""
+        """Ids of all batches in the ledger since `since`."""
         with self.store.read() as tx:
             return ledger.known_batch_ids(tx, since)
 
-    def believe(self, reading: int, found: Mapping[str, Score]) -> None:
-        """Store scores that were doubted, when asking again brought nothing better."""
-        with self._writing() as tx:
-            scores.keep(tx, self.account, reading, found.values(), None)
+    def store_scores(self, pass_number: int, found: Mapping[str, Score]) -> None:
+        """Store doubtful scores that another call did not replace."""
+        with self._write_tx() as tx:
+            scores.keep(tx, self.account, pass_number, found.values(), None)
 
-    def refuse(self, reading: int, paper: Paper, outcome: Outcome) -> None:
-        with self._writing() as tx:
-            scores.keep_outcome(tx, self.account, reading, paper.id, outcome, self.scorer.name)
+    def refuse(self, pass_number: int, paper: Paper, outcome: Outcome) -> None:
+        with self._write_tx() as tx:
+            scores.refuse(tx, self.account, pass_number, paper.id, outcome, self.scorer.name)
 
     def usage(self) -> tuple[Usage, ...]:
         with self.store.read() as tx:
             return ledger.usage(tx, self.rubric.slug, self.day)
 
-    def left(self) -> int:
+    def remaining_budget(self) -> int:
         with self.store.read() as tx:
             return self.budget.day_nanos - ledger.spent(tx, self.rubric.slug, self.day)
 
     def _abandon(self, call_id: str) -> None:
-        with self._writing() as tx:
+        with self._write_tx() as tx:
             ledger.abandon(tx, call_id, "the program failed", self.clock())
 
-    def _settle(self, call_id: str, call: ScoringCall, error: ScorerError) -> None:
-        settle = ledger.lost if error.failure is CallFailure.LOST else ledger.free
-        with self._writing() as tx:
-            settle(tx, call_id, str(error), self.clock())
-            self.pace.failed(tx, call, error, self.clock())
+    def _record_failure(self, call_id: str, call: ScoringCall, error: ScorerError) -> None:
+        record = ledger.lost if error.failure is CallFailure.LOST else ledger.free
+        with self._write_tx() as tx:
+            record(tx, call_id, str(error), self.clock())
+            self.rate_limiter.record_failure(tx, call, error, self.clock())
 
-    def _keep(
+    def _store_scores(
         self,
         tx: Connection,
         request: ScoringRequest,
-        reading: ScoredPapers,
+        scored: ScoredPapers,
         call_id: str,
         *,
-        trusting: bool,
+        keep_doubtful: bool,
     ) -> None:
         found = [
             score
-            for paper_id, score in reading.scores.items()
-            if trusting or paper_id not in reading.doubtful
+            for paper_id, score in scored.scores.items()
+            if keep_doubtful or paper_id not in scored.doubtful
         ]
-        scores.keep(tx, self.account, request.reading, found, call_id)
+        scores.keep(tx, self.account, request.pass_number, found, call_id)
         ledger.done(tx, call_id)
 
-    def as_asked(
-        self, slots: Mapping[str, str], by_id: Mapping[str, Paper], reading: int
+    def rebuild_request(
+        self, slots: Mapping[str, str], by_id: Mapping[str, Paper], pass_number: int
     ) -> ScoringRequest:
-        papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_place))
-        return ScoringRequest(self.rubric, papers, reading)
+        papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_slot_number))
+        return ScoringRequest(self.rubric, papers, pass_number)
 
 
-def _place(slot: str) -> int:
+def _slot_number(slot: str) -> int:
     return int(slot[1:])

@@ -1,10 +1,8 @@
-"""Which papers matter, learned from a rubric's own past scores (pure).
+"""Triage: which papers are scored, and in which order (pure).
 
-Logistic regression on the words of papers that were scored before: on the days of the corpus it
-finds nearly all of what a model later picks among the first 40 % of a day. It orders, breaks ties
-and stands in when no model answers; it never drops a paper.
-
-Which papers are read, and which of them first (pure).
+The order is a logistic regression on the words of papers scored before: on the corpus, nearly all
+papers that the model picks are among the first 40 % of a day. The order never drops a paper; only
+`exclude` words and duplicates do.
 """
 
 from __future__ import annotations
@@ -24,31 +22,31 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper, Rubric
 
-    Same = tuple[str, tuple[str, ...]]
+    PaperIdentity = tuple[str, tuple[str, ...]]
 
-LEAST_WANTED = 10
-"""Below so many wanted papers the rubric's own words are the better guide."""
-MOST_WORDS = 20_000
-LATEST = 12_000
-"""Papers to learn from, the latest: interests drift, and a morning should not wait for this."""
+MIN_EXAMPLES = 10
+"""With fewer relevant papers, similarity to the rubric's text orders better."""
+MAX_FEATURES = 20_000
+MAX_EXAMPLES = 12_000
+"""Only the latest papers are learned from: interests drift, and training takes time."""
 
 
 def likelihoods(
     rubric: Rubric, papers: Sequence[Paper], past: Sequence[Paper], wanted: Collection[str]
 ) -> list[float]:
-    """For each of `papers` how likely it is wanted, 0 to 1; only their order means anything.
+    """Likelihood of being picked for each of `papers`, 0 to 1; only the order is meaningful.
 
-    `past` are papers that were scored, oldest first, `wanted` the ids of those that met the bar.
+    `past` are scored papers, oldest first; `wanted` the ids that met the cut-offs.
     """
-    past = past[-LATEST:]
+    past = past[-MAX_EXAMPLES:]
     hits = [paper.id in wanted for paper in past]
-    if sum(hits) < LEAST_WANTED or all(hits) or not papers:
+    if sum(hits) < MIN_EXAMPLES or all(hits) or not papers:
         return similarities(rubric, papers)
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectorizer = TfidfVectorizer(  # type: ignore[no-untyped-call]
-        stop_words="english", sublinear_tf=True, min_df=2, max_features=MOST_WORDS
+        stop_words="english", sublinear_tf=True, min_df=2, max_features=MAX_FEATURES
     )
     known = vectorizer.fit_transform(  # type: ignore[no-untyped-call]
         [paper_words(paper) for paper in past]
@@ -60,8 +58,8 @@ def likelihoods(
     fresh = vectorizer.transform(  # type: ignore[no-untyped-call]
         [paper_words(paper) for paper in papers]
     )
-    chances = model.predict_proba(fresh)[:, 1]  # type: ignore[no-untyped-call]
-    return [round(float(value), 6) for value in chances]
+    probabilities = model.predict_proba(fresh)[:, 1]  # type: ignore[no-untyped-call]
+    return [round(float(value), 6) for value in probabilities]
 
 
 QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u00ab\u00bb")
@@ -75,24 +73,24 @@ def order(
     past: Sequence[Paper] = (),
     wanted: Collection[str] = (),
 ) -> list[Paper]:
-    """The likeliest to matter first; followed authors before all others.
+    """Order papers by likelihood; papers of followed authors come first.
 
-    `past` are papers scored on earlier days, oldest first, `wanted` the ids that met the bar.
+    `past` are papers scored on earlier days, oldest first; `wanted` the ids that met the cut-offs.
     """
-    chances = likelihoods(rubric, papers, past, wanted)
-    likeness = dict(zip((p.id for p in papers), chances, strict=True))
+    probabilities = likelihoods(rubric, papers, past, wanted)
+    likelihood = dict(zip((p.id for p in papers), probabilities, strict=True))
 
     def rank(paper: Paper) -> tuple[bool, float, str]:
-        return (not followed_author(rubric, paper), -likeness[paper.id], paper.id)
+        return (not followed_author(rubric, paper), -likelihood[paper.id], paper.id)
 
     return sorted(papers, key=rank)
 
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """Which papers are read, and what becomes of the others.
+    """The papers to score, and the outcomes of the others.
 
-    `also` has for a paper the other ids under which it was announced too.
+    `also` maps a paper to the other ids under which it was announced.
     """
 
     to_read: list[Paper]
@@ -100,19 +98,19 @@ class Triage:
     also: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def triage(rubric: Rubric, papers: Sequence[Paper], picked: Iterable[Same] = ()) -> Triage:
-    """What is read: neither what the rubric excludes, nor a paper a second time under another id.
+def triage(rubric: Rubric, papers: Sequence[Paper], picked: Iterable[PaperIdentity] = ()) -> Triage:
+    """Leave out papers with `exclude` words, and duplicates under another id.
 
-    `picked` identifies the papers that earlier digests showed: whoever read those is not shown
-    them again. Of several ids on one day the oldest is read, a withdrawn one only if all are.
+    `picked` identifies the papers that earlier digests showed. Of several ids on one day the oldest
+    is scored, a withdrawn one only if all are.
     """
     kept, excluded = split_excluded(rubric, papers)
     left_out = {paper.id: Outcome.EXCLUDED for paper in excluded}
     shown_before = set(picked)
-    first: dict[Same, str] = {}
+    first: dict[PaperIdentity, str] = {}
     also: dict[str, tuple[str, ...]] = {}
     for paper in sorted(kept, key=_oldest_first):
-        key = same(paper.title, paper.authors)
+        key = paper_identity(paper.title, paper.authors)
         if key is None:
             continue
         if key in shown_before:
@@ -125,34 +123,33 @@ def triage(rubric: Rubric, papers: Sequence[Paper], picked: Iterable[Same] = ())
     return Triage([paper for paper in kept if paper.id not in left_out], left_out, also)
 
 
-def same(title: str, authors: Sequence[str]) -> Same | None:
-    """What two ids of one paper have in common; None where title or authors are missing.
+def paper_identity(title: str, authors: Sequence[str]) -> PaperIdentity | None:
+    """Title and authors, to compare papers; None where either is missing.
 
-    Case, spaces and TeX's spaces make no difference, all else does.
+    Case, white space and TeX spaces are ignored.
     """
-    key = (_plain(title), tuple(_plain(name) for name in authors))
+    key = (_normalized(title), tuple(_normalized(name) for name in authors))
     return key if key[0] and key[1] else None
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(TEX_SPACE.sub(" ", text).split()).casefold()
 
 
 def _oldest_first(paper: Paper) -> tuple[bool, bool, str]:
-    """By id, those from before 2007 (`math/0309136`) before all others."""
+    """Sort key: not withdrawn first, then ids from before 2007 (`math/0309136`), then by id."""
     return (is_withdrawn(paper), "/" not in paper.id, paper.id)
 
 
 def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper], list[Paper]]:
-    """The papers to read, and those that the rubric's `exclude` words keep out.
+    """Split papers by the rubric's `exclude` words in title and abstract, ignoring case.
 
-    Words count in title and abstract as `_pattern` says, whatever their case. Papers by followed
-    authors are always read.
+    Papers of followed authors are never excluded.
     """
     words = [found for word in rubric.exclude if (found := _pattern(word))]
     if not words:
         return list(papers), []
-    # \b would not end "c++" or "q#"; what may not stand beside the word is a letter or digit.
+    # Not \b: it would not match the end of "c++" or "q#".
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)")
     to_read: list[Paper] = []
     excluded: list[Paper] = []
@@ -164,10 +161,9 @@ def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper]
 
 
 def _pattern(word: str) -> str:
-    """What an excluded word or phrase matches: itself as a whole, and its plural.
+    """Regular expression for an excluded word or phrase: whole words, and the plural.
 
-    In quotation marks it is a phrase that matches only as it is written. Between its words may be
-    any space. Empty where there is no word.
+    A quoted phrase has no plural. Any white space may separate words. Empty for no word.
     """
     text = word.strip().casefold()
     quoted = len(text) > 1 and text[0] + text[-1] in QUOTES

@@ -1,4 +1,4 @@
-"""What a rubric has to read of a day, with what money, and what it means when it could not."""
+"""Workload of a rubric's day: which papers to score, within which limits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from newsletter.domain.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Rubric
 from newsletter.errors import RUN_AGAIN
 from newsletter.scoring import batches
-from newsletter.scoring.chunks import LEAST_SHARING
+from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.rate_limit import ScoringRateLimiter
-from newsletter.scoring.run import ScoringLimits, ScoringWant, likeliest_first, score_all
-from newsletter.scoring.triage import Triage, same, triage
+from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all, sort_by_likelihood
+from newsletter.scoring.triage import Triage, paper_identity, triage
 from newsletter.store import digests, paper_versions, papers
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from newsletter.context import App
     from newsletter.domain.progress import StageProgress
 
-MEMORY = timedelta(days=14)
-"""How long a paper that came after its day's digest was made waits for the next digest."""
-SHOWN_BEFORE = timedelta(days=60)
-"""How long a paper that was picked is not shown again under another id."""
+LATE_WINDOW = timedelta(days=14)
+"""How far back papers that arrived after their day's digest go into the next digest."""
+DUPLICATE_WINDOW = timedelta(days=60)
+"""How long a picked paper is not shown again under another id."""
 
 
 def new_listings(app: App, rubric: Rubric, day: date) -> list[Listing]:
-    """What this rubric's digest of `day` is about: announced, and in no earlier digest of it."""
+    """The papers for this rubric's digest of `day`: announced, and in no earlier digest of it."""
     with app.store.read() as tx:
         listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
@@ -39,12 +39,12 @@ def new_listings(app: App, rubric: Rubric, day: date) -> list[Listing]:
 
 
 def late_listings(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
-    """What came to earlier dates after this rubric's digests of them were made: it is late now.
+    """Papers of earlier dates that arrived after this rubric's digests of these dates were made.
 
-    A category that the rubric has since is no part of those: it begins with the next date. Nearly
-    always nothing came; then no earlier digest is read.
+    A category added to the rubric since then does not count. Usually there are none; then no
+    earlier digest is loaded.
     """
-    first, last = day - MEMORY, day - timedelta(days=1)
+    first, last = day - LATE_WINDOW, day - timedelta(days=1)
     missed = papers.uncovered_between(tx, rubric.slug, rubric.categories, first, last)
     if not missed:
         return []
@@ -58,37 +58,39 @@ def late_listings(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
     return list(found.values())
 
 
-def triaged(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
-    """The papers to be read, and what becomes of the others."""
+def triage_day(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+    """Triage of a day, without the papers that earlier digests showed."""
     with app.store.read() as tx:
-        shown = paper_versions.picked_between(tx, rubric.slug, day - SHOWN_BEFORE, day)
-    keys = (same(title, authors) for title, authors in shown)
+        shown = paper_versions.picked_between(tx, rubric.slug, day - DUPLICATE_WINDOW, day)
+    keys = (paper_identity(title, authors) for title, authors in shown)
     picked = [key for key in keys if key]
     return triage(rubric, [listing.paper for listing in listings], picked)
 
 
-def to_score(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
-    """The same, with the likeliest papers first."""
-    found = triaged(app, rubric, day, listings)
-    likeliest = likeliest_first(app.store, app.scorer, rubric, day, found.to_read)
+def triage_in_order(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+    """Triage of a day, with the likeliest papers first."""
+    found = triage_day(app, rubric, day, listings)
+    likeliest = sort_by_likelihood(app.store, app.scorer, rubric, day, found.to_read)
     return replace(found, to_read=likeliest)
 
 
 def score_jointly(
     app: App, rubrics: list[Rubric], day: date, report: StageProgress, by: datetime | None = None
 ) -> None:
-    """Score for several rubrics at once: they pay together for the papers they have in common.
+    """Score for several rubrics at once, so that they share the cost of common papers.
 
-    Or wait together, where their calls go in bulk. `by` is when the scores are wanted.
+    With the Batch API they share the wait as well. `by` is when the scores are needed.
     """
     with app.store.read() as tx:
         unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
     limits = scoring_limits(app, by)
-    in_bulk = batches.wanted(limits, app.scorer.batcher, len(unmade), app.clock())
-    if len(unmade) < (2 if in_bulk else LEAST_SHARING) or not app.scorer.judges:
+    in_batch = batches.wanted(limits, app.scorer.batcher, len(unmade), app.clock())
+    if len(unmade) < (2 if in_batch else MIN_SHARING_RUBRICS) or not app.scorer.judges:
         return
     wants = [
-        ScoringWant(rubric, to_score(app, rubric, day, new_listings(app, rubric, day)).to_read)
+        ScoringTarget(
+            rubric, triage_in_order(app, rubric, day, new_listings(app, rubric, day)).to_read
+        )
         for rubric in unmade
     ]
     score_all(
@@ -111,17 +113,17 @@ def scoring_limits(app: App, wanted_by: datetime | None = None) -> ScoringLimits
         concurrency=settings.scoring_concurrency,
         mode=settings.scoring_mode,
         wanted_by=wanted_by,
-        pace=ScoringRateLimiter(
+        rate_limiter=ScoringRateLimiter(
             settings.scoring_requests_per_minute, settings.scoring_tokens_per_minute
         ),
         stop=app.stop,
     )
 
 
-def why_held(digest: Digest, cause: str = "") -> str:
-    """What keeps a digest from being made, and what to do about it.
+def hold_reason(digest: Digest, cause: str = "") -> str:
+    """Message for the operator: why a digest is held, and how to fix it.
 
-    `cause` is why papers failed, as the vendor or the network told it.
+    `cause` is why papers failed, as reported by the vendor or the network.
     """
     coverage = digest.coverage
     unread = f"{coverage.announced - coverage.scanned} of {coverage.announced} papers"

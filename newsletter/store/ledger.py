@@ -80,7 +80,7 @@ def reserve(
     """
     _lock(tx)
     ids = {paper.id for paper in call.request.papers}
-    if taken := ids & _in_flight(tx, account, call.request.reading, call.at):
+    if taken := ids & _in_flight(tx, account, call.request.pass_number, call.at):
         raise ReservationRefused(taken=frozenset(taken))
     left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
     if budget.month_nanos is not None:
@@ -96,7 +96,7 @@ def reserve(
             fingerprint=account.fingerprint,
             scorer=account.scorer,
             date=account.day,
-            reading=call.request.reading,
+            reading=call.request.pass_number,
             model=call.model,
             request_hash=sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest(),
             papers={slot: paper.id for slot, paper in call.request.slots.items()},

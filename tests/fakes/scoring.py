@@ -90,7 +90,7 @@ def claude(
 
 def limits(budget: float = 0.15, **more: Any) -> ScoringLimits:
     """Quick ones: no pause is longer than 20 ms."""
-    quick: dict[str, Any] = {"concurrency": 4, "first_pause": 0.005, "longest_pause": 0.02}
+    quick: dict[str, Any] = {"concurrency": 4, "first_backoff": 0.005, "max_backoff": 0.02}
     return ScoringLimits(round(budget * DOLLAR), **(quick | more))
 
 

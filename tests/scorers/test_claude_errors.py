@@ -13,7 +13,7 @@ import pytest
 
 from newsletter.domain.model import Outcome
 from newsletter.scorers import CallFailure, ScoringRequest
-from newsletter.scorers.claude.errors import About, Refused, proves
+from newsletter.scorers.claude.errors import ErrorResponse, RequestTarget, to_scorer_error
 from newsletter.scoring.run import ScoringFailed
 from tests.fakes.anthropic_answers import Ending
 from tests.fakes.scoring import (
@@ -76,7 +76,7 @@ def test_a_grammar_too_large_for_one_ends_the_day_with_the_vendors_words(
 
 
 REGAIN = "You will regain access on 2026-12-01 at 00:00 UTC."
-SPENT = {
+OUT_OF_CREDIT = {
     "a limit of the organization": (
         *(400, "", f"You have reached your specified API usage limits. {REGAIN}"),
     ),
@@ -89,11 +89,11 @@ SPENT = {
 }
 
 
-@pytest.mark.parametrize("how", SPENT)
+@pytest.mark.parametrize("how", OUT_OF_CREDIT)
 def test_money_that_is_spent_stops_at_the_first_answers(
     store: Store, fake: FakeAnthropic, how: str
 ) -> None:
-    status, code, said = SPENT[how]
+    status, code, said = OUT_OF_CREDIT[how]
     fake.fault(status, times=10_000, said=said, code=code)
     with pytest.raises(ScoringFailed) as caught:
         scored(store, claude(fake), papers(400), limits(concurrency=4))
@@ -117,12 +117,12 @@ def test_a_rate_limit_is_no_want_of_money() -> None:
     """With a time to wait, or without words of money, 429 is waited for."""
     words = "This request would exceed your organization's rate limit of 50 requests per minute."
     told = "You have reached your workspace's spend limit."
-    for one in (Refused(429, words), Refused(429, told, retry_after="30")):
-        assert proves(one, About.MODEL, MORNING).failure is CallFailure.BUSY
+    for one in (ErrorResponse(429, words), ErrorResponse(429, told, retry_after="30")):
+        assert to_scorer_error(one, RequestTarget.MODEL, MORNING).failure is CallFailure.BUSY
 
 
 def test_404_of_something_else_than_the_vendor_is_an_address_to_check() -> None:
-    told = proves(Refused(404, "Not Found"), About.MODEL, MORNING)
+    told = to_scorer_error(ErrorResponse(404, "Not Found"), RequestTarget.MODEL, MORNING)
     assert told.failure is CallFailure.FATAL
     assert "ANTHROPIC_BASE_URL" in str(told)
 
@@ -195,7 +195,7 @@ def test_a_second_reading_reads_its_answer_when_it_comes(fake: FakeAnthropic) ->
     """What the stand-in makes of a thought without an answer is what the vendor's pages say."""
     fake.till.thoughts["high"] = 5_000
     scorer = claude(fake)
-    request = ScoringRequest(RUBRIC, tuple(papers(4)), reading=2)
+    request = ScoringRequest(RUBRIC, tuple(papers(4)), pass_number=2)
     raw = scorer.ask(scorer.call(request, MORNING)).raw
     assert json.loads(raw)["stop_reason"] == "max_tokens"
     assert scorer.read(request, scorer.model, raw).cut_short

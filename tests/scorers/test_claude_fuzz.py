@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from newsletter.scorers import ScorerError, ScoringRequest
 from newsletter.scorers.claude import response
-from newsletter.scorers.claude.errors import About, Refused, proves
+from newsletter.scorers.claude.errors import ErrorResponse, RequestTarget, to_scorer_error
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.loopback import HttpHandler, Loopback
 from tests.fakes.scoring import MORNING, RUBRIC, claude, honest, papers
@@ -109,7 +109,7 @@ def scorer(saying: Says) -> ClaudeScorer:
 
 ENTRIES: dict[str, Callable[[ClaudeScorer, Any], object]] = {
     "ask": lambda scorer, call: scorer.read(REQUEST, "m", scorer.ask(call).raw),
-    "weigh": lambda scorer, call: scorer.weigh(call),
+    "weigh": lambda scorer, call: scorer.estimate_usage(call),
     "submit": lambda scorer, call: scorer.batcher.submit({"a" * 32: call}),
     "collect": lambda scorer, _: scorer.batcher.collect("b", {"a": "claude-haiku-5-5"}, MORNING),
     "cancel": lambda scorer, _: scorer.batcher.cancel("b", MORNING),
@@ -154,7 +154,7 @@ def test_only_the_adapter_s_own_error_leaves_it(
 @given(JSON, st.sampled_from(["claude-haiku-5-5", "claude-haiku-5-5-20261007", ""]), st.booleans())
 def test_what_an_answer_costs_is_a_count_or_unknown(value: Any, model: str, batch: bool) -> None:  # noqa: FBT001
     for raw in (_raw(value), _raw({"usage": value})):
-        usage = response.usage_of(raw, model, MORNING, batch=batch)
+        usage = response.parse_usage(raw, model, MORNING, batch=batch)
         assert usage is None or 0 <= usage.total_nanos < 2**63
 
 
@@ -162,16 +162,16 @@ def test_what_an_answer_costs_is_a_count_or_unknown(value: Any, model: str, batc
 def test_any_answer_can_be_read_and_written(value: Any, reason: str) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
     message = {"content": [{"type": "text", "text": text}], "stop_reason": reason}
-    reading = response.read(REQUEST, "m", _raw(message))
-    for score in reading.scores.values():
+    pass_number = response.read(REQUEST, "m", _raw(message))
+    for score in pass_number.scores.values():
         score.comment.encode()
 
 
 @given(st.integers(100, 599), st.text(max_size=50), st.text(max_size=50), st.booleans())
 def test_every_error_is_told_in_one_line(status: int, said: str, wait: str, known: bool) -> None:  # noqa: FBT001
-    refused = Refused(status, said, retry_after=wait, from_api=known)
-    for about in About:
-        told = str(proves(refused, about, MORNING))
+    refused = ErrorResponse(status, said, retry_after=wait, from_api=known)
+    for about in RequestTarget:
+        told = str(to_scorer_error(refused, about, MORNING))
         assert told.isprintable()
         assert told.encode()
 
@@ -182,7 +182,7 @@ def test_the_stand_in_itself_is_understood_at_each_entry() -> None:
         scorer = claude(fake)
         call = scorer.call(REQUEST, MORNING)
         assert len(scorer.read(REQUEST, call.model, scorer.ask(call).raw).scores) == 4
-        assert scorer.weigh(call)
+        assert scorer.estimate_usage(call)
         assert scorer.batcher
         batch_id = scorer.batcher.submit({"a" * 32: call})
         assert scorer.batcher.collect(batch_id, {"a" * 32: call.model}, MORNING).answers["a" * 32]

@@ -46,8 +46,14 @@ COUNT = 37
 DAY = papers(COUNT)
 
 
-def in_bulk(**more: Any) -> ScoringLimits:
-    return limits(**({"mode": "batch", "batch_pause": 0.01} | more))
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic(honest) as serving:
+        yield serving
+
+
+def in_batch(**more: Any) -> ScoringLimits:
+    return limits(**({"mode": "batch", "batch_poll_seconds": 0.01} | more))
 
 
 def holds(fake: FakeAnthropic, result: RubricScores, bill: int | None = None) -> None:
@@ -60,7 +66,7 @@ def holds(fake: FakeAnthropic, result: RubricScores, bill: int | None = None) ->
 
 
 def test_a_day_in_bulk_costs_half(store: Store, fake: FakeAnthropic) -> None:
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert fake.requests == []
     assert len(fake.batches.held) == 1
@@ -76,14 +82,14 @@ def test_a_day_in_bulk_costs_half(store: Store, fake: FakeAnthropic) -> None:
 
 
 def test_the_second_opinion_goes_in_bulk_too(store: Store, fake: FakeAnthropic) -> None:
-    holds(fake, scored(store, claude(fake, second_opinion=True), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake, second_opinion=True), DAY, in_batch()))
     assert len(fake.batches.held) == 2
     assert fake.requests == []
 
 
 def test_it_is_waited_for(store: Store, fake: FakeAnthropic) -> None:
     fake.batches.looks = 5
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
 
 
 @pytest.mark.parametrize("spoilt", ["errored", "expired", "canceled"])
@@ -91,7 +97,7 @@ def test_what_a_batch_leaves_open_goes_the_ordinary_way(
     store: Store, fake: FakeAnthropic, spoilt: str
 ) -> None:
     fake.batches.spoil = spoilt
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert len(fake.requests) == 1
     assert len(fake.papers_paid) == COUNT
 
@@ -101,7 +107,7 @@ def test_a_busy_service_at_submission_means_the_ordinary_way(
     store: Store, fake: FakeAnthropic, status: int
 ) -> None:
     fake.batches.statuses = [status]
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert fake.batches.held == {}
     assert len(fake.papers_paid) == COUNT
 
@@ -110,14 +116,14 @@ def test_a_busy_service_at_submission_means_the_ordinary_way(
 def test_a_fatal_answer_at_submission_stops(store: Store, fake: FakeAnthropic, status: int) -> None:
     fake.batches.statuses = [status]
     with pytest.raises(ScoringFailed, match=str(status)):
-        scored(store, claude(fake), DAY, in_bulk())
+        scored(store, claude(fake), DAY, in_batch())
     assert fake.requests == []
     assert scored(store, claude(fake), DAY, limits()).usage != ()
 
 
 def test_errors_while_polling_a_batch_are_waited_out(store: Store, fake: FakeAnthropic) -> None:
     fake.batches.trouble_while_looking = [500, 529]
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert fake.requests == []
 
 
@@ -125,7 +131,7 @@ def test_results_that_fail_to_download_are_asked_for_again(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.trouble_with_results = [500, 529, 500]
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert fake.batches.trouble_with_results == []
     assert fake.requests == []
     assert len(fake.papers_paid) == COUNT
@@ -137,9 +143,9 @@ def test_a_dead_life_s_batch_is_collected_and_not_paid_again(
     """The process ends while the batch is away: the next one takes the answers."""
     fake.batches.looks = 10_000
     with pytest.raises(KilledError):
-        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
+        scored(store, claude(fake), DAY, in_batch(), clock=dying_clock(looks=40))
     fake.batches.held["msgbatch_1"].looks = 1
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert len(fake.batches.held) == 1
     assert len(fake.papers_paid) == COUNT
@@ -148,7 +154,7 @@ def test_a_dead_life_s_batch_is_collected_and_not_paid_again(
 def test_a_batch_whose_name_was_never_learnt_is_found(store: Store, fake: FakeAnthropic) -> None:
     """The process ended between handing over and the reply: rows say SUBMITTING."""
     fake.batches.forget_reply = True
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert len(fake.batches.held) == 1
     assert len(fake.papers_paid) == COUNT
@@ -160,7 +166,7 @@ def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
 ) -> None:
     fake.batches.looks = 10_000
     soon = wall_clock() + batches.BEFORE_DEADLINE + timedelta(seconds=0.3)
-    result = scored(store, claude(fake), DAY, in_bulk(deadline=soon))
+    result = scored(store, claude(fake), DAY, in_batch(deadline=soon))
     holds(fake, result)
     assert fake.batches.held["msgbatch_1"].cancelled
 
@@ -176,7 +182,7 @@ def test_auto_gives_a_batch_up_before_the_scores_are_wanted_and_reads_all_of_it(
     def clock() -> datetime:
         return wall_clock() + timedelta(hours=next(hours, 7))
 
-    result = scored(store, claude(fake), DAY, in_bulk(mode="auto", wanted_by=by), clock=clock)
+    result = scored(store, claude(fake), DAY, in_batch(mode="auto", wanted_by=by), clock=clock)
     holds(fake, result)
     assert fake.batches.held["msgbatch_1"].cancelled
     assert len(fake.requests) == 1
@@ -192,7 +198,7 @@ def test_a_second_reading_that_has_no_time_for_a_batch_is_bought_now(
         first = fake.batches.held.get("msgbatch_1")
         return wall_clock() + timedelta(hours=5 if first and first.looks <= 0 else 0)
 
-    some = in_bulk(mode="auto", wanted_by=began + timedelta(hours=6))
+    some = in_batch(mode="auto", wanted_by=began + timedelta(hours=6))
     holds(fake, scored(store, claude(fake, second_opinion=True), DAY, some, clock=clock))
     assert len(fake.batches.held) == 1
     assert fake.requests
@@ -203,8 +209,8 @@ def test_a_run_without_a_time_does_not_wait_for_a_batch_of_before(
 ) -> None:
     fake.batches.looks = 10_000
     with pytest.raises(KilledError):
-        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
-    now = in_bulk(mode="auto")
+        scored(store, claude(fake), DAY, in_batch(), clock=dying_clock(looks=40))
+    now = in_batch(mode="auto")
     holds(fake, scored(store, claude(fake), DAY, now, clock=dying_clock(looks=500)))
     assert fake.batches.held["msgbatch_1"].cancelled
     assert len(fake.papers_paid) == COUNT
@@ -214,12 +220,12 @@ def test_a_stop_ends_the_waiting_at_once_and_loses_nothing(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.looks = 10_000
-    stopped = in_bulk()
+    stopped = in_batch()
     stopped.stop.set()
     with pytest.raises(Stopped):
         scored(store, claude(fake), DAY, stopped, clock=dying_clock(looks=500))
     fake.batches.held["msgbatch_1"].looks = 1
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert len(fake.papers_paid) == COUNT
 
 
@@ -232,7 +238,7 @@ def test_a_stop_asks_nothing_more(store: Store, fake: FakeAnthropic) -> None:
 
 
 def test_the_budget_holds_at_submission(store: Store, fake: FakeAnthropic) -> None:
-    some = limits(0.0015, mode="batch", batch_pause=0.01)
+    some = limits(0.0015, mode="batch", batch_poll_seconds=0.01)
     result = scored(store, claude(fake), papers(160), some)
     assert fake.bill_nanos == billed(result) <= 1_500_000
     assert Outcome.UNSCORED_BUDGET in result.outcomes.values()
@@ -280,7 +286,7 @@ def test_answers_that_give_the_model_its_dated_name_are_priced(
 ) -> None:
     """Red before: StopIteration, with the money spent and the day lost."""
     fake.batches.dated = True
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert [usage.model for usage in result.usage] == ["claude-haiku-5-5"]
 
@@ -289,7 +295,7 @@ def test_a_batch_that_is_not_known_yet_is_asked_for_again(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.unknown = 4
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert fake.requests == []
     assert len(fake.papers_paid) == COUNT
 
@@ -300,7 +306,7 @@ def test_a_batch_that_stays_unknown_is_gone_and_its_papers_are_bought_now(
     """Deleted, or created by another workspace's key: its reservation stays as uncertain."""
     fake.batches.unknown = 10_000
     scorer = claude(fake, second_opinion=True)
-    result = scored(store, scorer, DAY, in_bulk(), clock=later(fake))
+    result = scored(store, scorer, DAY, in_batch(), clock=later(fake))
     assert set(result.outcomes.values()) == {Outcome.SCORED}
     assert len(fake.batches.held) == 1
     assert len(fake.requests) == 5
@@ -313,11 +319,11 @@ def test_a_batch_that_is_gone_for_an_old_life_is_gone_at_the_second_look(
 ) -> None:
     fake.batches.looks = 10_000
     with pytest.raises(KilledError):
-        scored(store, claude(fake), DAY, in_bulk(), clock=dying_clock(looks=40))
+        scored(store, claude(fake), DAY, in_batch(), clock=dying_clock(looks=40))
     fake.batches.held.clear()
     looked = fake.batches.looked
     tomorrow = wall_clock() + timedelta(hours=20)
-    result = scored(store, claude(fake), DAY, in_bulk(), clock=lambda: tomorrow)
+    result = scored(store, claude(fake), DAY, in_batch(), clock=lambda: tomorrow)
     assert set(result.outcomes.values()) == {Outcome.SCORED}
     assert fake.batches.looked == looked + 2
 
@@ -336,7 +342,7 @@ def test_an_unknown_batch_is_not_told_as_a_wrong_model(fake: FakeAnthropic) -> N
 
 
 def test_a_batch_names_itself_in_its_custom_ids(store: Store, fake: FakeAnthropic) -> None:
-    scored(store, claude(fake), DAY, in_bulk())
+    scored(store, claude(fake), DAY, in_batch())
     ids = [one["custom_id"] for one in fake.batches.held["msgbatch_1"].results]
     assert len(ids) == 4
     assert len({key.rpartition("-")[0] for key in ids}) == 1
@@ -354,7 +360,7 @@ def test_after_a_kill_a_running_batch_of_others_is_not_taken_for_ours(
     """Ours has 4 calls. Red before: the newest that ran was adopted, ours bought again."""
     fake.batches.forget_reply, fake.batches.looks = True, 3
     fake.batches.after_submission = lambda: fake.batches.hold(somebody_elses(count), looks=9)
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert len(fake.papers_paid) == COUNT
     assert not any(one.cancelled for one in fake.batches.held.values())
@@ -370,7 +376,7 @@ def test_after_a_kill_our_batch_is_found_behind_the_first_hundred(
             fake.batches.hold(somebody_elses(2), looks=0)
 
     fake.batches.after_submission = crowd
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert len(fake.papers_paid) == COUNT
     assert len(fake.batches.held) == 151
 
@@ -378,10 +384,10 @@ def test_after_a_kill_our_batch_is_found_behind_the_first_hundred(
 def test_batches_of_the_ledger_are_not_looked_at_again(store: Store, fake: FakeAnthropic) -> None:
     """Another rubric's batch has as many calls: its results are not even fetched."""
     other = replace(RUBRIC, slug="other", keywords="another")
-    scored(store, claude(fake), DAY, in_bulk(), rubric=other)
+    scored(store, claude(fake), DAY, in_batch(), rubric=other)
     fetched, before = fake.batches.fetched.copy(), fake.bill_nanos
     fake.batches.forget_reply = True
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result, bill=fake.bill_nanos - before)
     assert fake.batches.fetched - fetched == Counter({"msgbatch_2": 2})
 
@@ -391,7 +397,7 @@ def test_in_a_hurry_a_batch_that_may_be_ours_is_waited_for_some_minutes(
 ) -> None:
     """It can't be cancelled, for it may be another's; what it holds may be billed."""
     fake.batches.forget_reply, fake.batches.looks = True, 10_000
-    now = in_bulk(mode="auto", wanted_by=wall_clock() + timedelta(hours=3))
+    now = in_batch(mode="auto", wanted_by=wall_clock() + timedelta(hours=3))
     hours = later(fake, minutes=200)
     result = scored(store, claude(fake), DAY, now, clock=hours)
     assert set(result.outcomes.values()) == {Outcome.SCORED}
@@ -403,7 +409,7 @@ def test_what_was_never_submitted_is_bought_after_a_second_look(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.drop = True
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     holds(fake, result)
     assert fake.batches.held == {}
     assert fake.batches.looked == 2
@@ -411,7 +417,7 @@ def test_what_was_never_submitted_is_bought_after_a_second_look(
 
 
 def test_a_batch_keeps_its_cache_for_an_hour(store: Store, fake: FakeAnthropic) -> None:
-    scored(store, claude(fake, second_opinion=True), DAY, in_bulk())
+    scored(store, claude(fake, second_opinion=True), DAY, in_batch())
     marks = [
         block["cache_control"]
         for seen in fake.answered
@@ -434,7 +440,7 @@ def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
     pid = os.fork()
     if not pid:
         try:
-            scored(Store(url), claude(fake), DAY, in_bulk())
+            scored(Store(url), claude(fake), DAY, in_batch())
         finally:
             os._exit(1)
     while not fake.batches.held:
@@ -442,7 +448,7 @@ def test_killed_while_its_batch_is_created_nothing_is_bought_twice(
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     killed.set()
-    holds(fake, scored(store, claude(fake), DAY, in_bulk()))
+    holds(fake, scored(store, claude(fake), DAY, in_batch()))
     assert len(fake.batches.held) == 1
     assert len(fake.papers_paid) == COUNT
 
@@ -464,12 +470,12 @@ def test_what_another_living_process_is_submitting_is_left_to_it(
     pid = os.fork()
     if not pid:
         try:
-            scored(Store(url), claude(fake), DAY, in_bulk())
+            scored(Store(url), claude(fake), DAY, in_batch())
         finally:
             os._exit(1)
     try:
         assert arrived.wait(10)
-        result = scored(store, claude(fake), DAY, in_bulk(), clock=clock)
+        result = scored(store, claude(fake), DAY, in_batch(), clock=clock)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -486,14 +492,14 @@ def test_what_a_living_process_has_long_been_submitting_is_taken_up(
     pid = os.fork()
     if not pid:
         try:
-            scored(Store(url), claude(fake), DAY, in_bulk(batch_pause=60))
+            scored(Store(url), claude(fake), DAY, in_batch(batch_poll_seconds=60))
         finally:
             os._exit(1)
     try:
         while not fake.batches.looked:
             time.sleep(0.005)
         much_later = later(fake, minutes=11)
-        result = scored(store, claude(fake), DAY, in_bulk(), clock=much_later)
+        result = scored(store, claude(fake), DAY, in_batch(), clock=much_later)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -506,7 +512,7 @@ def test_a_call_that_its_batch_does_not_mention_may_have_been_billed(
 ) -> None:
     """Red before: it counted as free."""
     fake.batches.after_submission = lambda: fake.batches.held["msgbatch_1"].results.pop(0)
-    result = scored(store, claude(fake), DAY, in_bulk())
+    result = scored(store, claude(fake), DAY, in_batch())
     assert set(result.outcomes.values()) == {Outcome.SCORED}
     assert len(fake.requests) == 1
     assert billed(result) < fake.bill_nanos <= billed(result) + uncertain(result)

@@ -11,7 +11,13 @@ import pytest
 
 from newsletter.domain.model import Outcome
 from newsletter.scorers import ScoringRequest
-from newsletter.scoring.run import ScoringFailed, ScoringWant, likeliest_first, score, score_all
+from newsletter.scoring.run import (
+    ScoringFailed,
+    ScoringTarget,
+    score,
+    score_all,
+    sort_by_likelihood,
+)
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import (
@@ -176,7 +182,7 @@ def test_the_deadline_beats_a_long_retry_after(store: Store, fake: FakeAnthropic
         now[0] += timedelta(seconds=1)
         return now[0]
 
-    soon = limits(deadline=MORNING + timedelta(seconds=60), longest_pause=3600)
+    soon = limits(deadline=MORNING + timedelta(seconds=60), max_backoff=3600)
     result = scored(store, claude(fake), papers(40), soon, clock=clock)
     assert set(result.outcomes.values()) == {Outcome.UNSCORED_DEADLINE}
     assert len(fake.requests) <= 4
@@ -224,7 +230,7 @@ def rubrics(count: int, **changed: tuple[str, ...]) -> list[Rubric]:
     return [replace(RUBRIC, slug=f"r{n}", preface=f"Friend {n}.", **changed) for n in range(count)]
 
 
-def shared_day(store: Store, fake: FakeAnthropic, wants: list[ScoringWant]) -> list[RubricScores]:
+def shared_day(store: Store, fake: FakeAnthropic, wants: list[ScoringTarget]) -> list[RubricScores]:
     with store.begin() as tx:
         keep(tx, [p for want in wants for p in want.papers])
     return score_all(store, claude(fake), DAY, wants, limits(), clock=wall_clock)
@@ -234,7 +240,7 @@ def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic
     """Papers first, cached, the rubric last; the first call of a chunk is awaited by the others."""
     fake.latency = 0.02
     day = [replace(p, abstract=p.abstract + " More words." * 80) for p in papers(48)]
-    results = shared_day(store, fake, [ScoringWant(rubric, day) for rubric in rubrics(4)])
+    results = shared_day(store, fake, [ScoringTarget(rubric, day) for rubric in rubrics(4)])
     assert [set(r.outcomes.values()) for r in results] == [{Outcome.SCORED}] * 4
     assert sum(billed(result) for result in results) == fake.bill_nanos
     assert len(fake.requests) == 3 * 4
@@ -245,7 +251,7 @@ def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic
 
 
 def test_two_rubrics_each_keep_their_own_cache(store: Store, fake: FakeAnthropic) -> None:
-    shared_day(store, fake, [ScoringWant(rubric, papers(32)) for rubric in rubrics(2)])
+    shared_day(store, fake, [ScoringTarget(rubric, papers(32)) for rubric in rubrics(2)])
     assert all(seen.body["system"][-1]["text"].startswith("<rubric>") for seen in fake.requests)
 
 
@@ -255,8 +261,8 @@ def test_rubrics_of_other_categories_share_what_they_have_in_common(
     """Every rubric gets an outcome for its own papers and for no others."""
     theirs = [replace(paper(n), primary_category="math.ST") for n in range(100, 132)]
     common = papers(32)
-    wants = [ScoringWant(rubric, common) for rubric in rubrics(3)]
-    wants.append(ScoringWant(replace(RUBRIC, slug="both", preface="Both."), [*common, *theirs]))
+    wants = [ScoringTarget(rubric, common) for rubric in rubrics(3)]
+    wants.append(ScoringTarget(replace(RUBRIC, slug="both", preface="Both."), [*common, *theirs]))
     results = shared_day(store, fake, wants)
     for want, result in zip(wants, results, strict=True):
         assert result.outcomes == {p.id: Outcome.SCORED for p in want.papers}
@@ -266,7 +272,7 @@ def test_rubrics_of_other_categories_share_what_they_have_in_common(
 
 
 def test_rubrics_just_alike_are_paid_for_once(store: Store, fake: FakeAnthropic) -> None:
-    wants = [ScoringWant(replace(RUBRIC, slug=slug), papers(20)) for slug in ("one", "two")]
+    wants = [ScoringTarget(replace(RUBRIC, slug=slug), papers(20)) for slug in ("one", "two")]
     results = shared_day(store, fake, wants)
     assert results[0].scores == results[1].scores
     assert len(fake.papers_paid) == 20
@@ -276,7 +282,7 @@ def test_a_shared_fault_is_each_rubrics_own(store: Store, fake: FakeAnthropic) -
     fake.fault("missing slot", times=2)
     fake.fault("refused", times=1)
     fake.fault(529, times=2)
-    wants = [ScoringWant(rubric, papers(40)) for rubric in rubrics(5)]
+    wants = [ScoringTarget(rubric, papers(40)) for rubric in rubrics(5)]
     for result in shared_day(store, fake, wants):
         assert set(result.outcomes.values()) == {Outcome.SCORED}
 
@@ -290,10 +296,10 @@ def test_yesterdays_scores_decide_who_goes_first(store: Store, fake: FakeAnthrop
     past += [about(n, "pruned networks", 2) for n in range(16, 49)]
     scored(store, claude(fake), past)
     today = [about(101, "pruned networks", 2), about(102, "galaxies and haloes", 9)]
-    first = likeliest_first(store, claude(fake), RUBRIC, DAY, today)
+    first = sort_by_likelihood(store, claude(fake), RUBRIC, DAY, today)
     assert [p.id for p in first] == [paper(102).id, paper(101).id]
     other = replace(RUBRIC, preface="Never scored before: pruned networks.")
-    assert likeliest_first(store, claude(fake), other, DAY, today)[0].id == paper(101).id
+    assert sort_by_likelihood(store, claude(fake), other, DAY, today)[0].id == paper(101).id
     # What was read already needs no order, and nothing is learnt for it.
     scored(store, claude(fake), today)
-    assert likeliest_first(store, claude(fake), RUBRIC, DAY, today) == today
+    assert sort_by_likelihood(store, claude(fake), RUBRIC, DAY, today) == today

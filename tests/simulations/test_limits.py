@@ -139,7 +139,7 @@ def test_calls_that_cost_nothing_are_not_counted(store: Store):
 def test_a_429_of_anthropic_makes_other_calls_rest(store: Store):
     with FakeAnthropic(scoring.honest, latency=0.05) as fake:
         fake.fault(429, headers={"retry-after": "0.6"})
-        some = scoring.limits(longest_pause=0.6, concurrency=1)
+        some = scoring.limits(max_backoff=0.6, concurrency=1)
         scoring.scored(store, scoring.claude(fake), scoring.papers(32), some)
     times = [seen.at for seen in fake.requests]
     assert len(times) == 3

@@ -70,7 +70,7 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
         call_id = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: now).reserve(call)
         woken = ScoringSession(store, scorer, RUBRIC, DAY, budget, lambda: late)
         with pytest.raises(ScorerError, match="lease ended"):
-            woken.ask(call, call_id, trusting=True)
+            woken.ask(call, call_id, keep_doubtful=True)
         assert fake.requests == []
         assert woken.left() == 10 * DOLLAR
 

@@ -70,7 +70,7 @@ def _bill(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> _Bill 
     to_read = triage(rubric, [listing.paper for listing in found]).to_read
     if not to_read:
         return None
-    pieces = chunks.pass_over(to_read, scorer.sizes, days[0], reading=1)
+    pieces = chunks.shuffled_chunks(to_read, scorer.sizes, days[0], pass_number=1)
     upper = sum(scorer.call(ScoringRequest(rubric, piece), now).upper_nanos for piece in pieces)
     return _Bill(rubric, days[0], list(to_read), upper)
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.scorers import (
     BatchScorer,
+    BatchSearch,
     CallFailure,
     CallResponse,
-    Found,
     ScorerError,
     ScoringBatch,
 )
 from newsletter.scorers.claude import response
-from newsletter.scorers.claude.errors import About
+from newsletter.scorers.claude.errors import RequestTarget
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from newsletter.scorers.claude.client import AnthropicClient
 
 SLACK = timedelta(minutes=5)
-"""How far the other side's clock may be off."""
+"""How far the provider's clock may be off."""
 PAGE, MOST_PAGES = 100, 20
-"""Batches on a page of the list, and how many pages of it are looked through."""
+"""Page size of the batch list, and the most pages that are searched."""
 BATCH_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 
 
 class ClaudeBatches:
-    """Calls are known by their ids in the ledger; each is named with its batch in `custom_id`."""
+    """Submits and collects batches. `custom_id` is the batch name and the call's ledger id."""
 
-    def __init__(self, wire: AnthropicClient) -> None:
-        self._wire = wire
+    def __init__(self, connection: AnthropicClient) -> None:
+        self._connection = connection
 
     def submit(self, calls: Mapping[str, ScoringCall]) -> str:
         at = next(iter(calls.values())).at
@@ -48,17 +48,17 @@ class ClaudeBatches:
             {"custom_id": f"{name}-{call_id}", "params": call.body}
             for call_id, call in calls.items()
         ]
-        with self._wire.proving(at):
-            batches = self._wire.client().messages.batches.with_raw_response
+        with self._connection.translated_errors(at):
+            batches = self._connection.client().messages.batches.with_raw_response
             raw = batches.create(requests=requests).read()  # type: ignore[arg-type]
-        batch_id = response.envelope(raw).get("id")
+        batch_id = response.parse_message(raw).get("id")
         if not isinstance(batch_id, str) or not BATCH_ID.fullmatch(batch_id):
             raise ScorerError(CallFailure.LOST, "the Batch API took calls without naming the batch")
         return batch_id
 
     def collect(self, batch_id: str, models: Mapping[str, str], at: datetime) -> ScoringBatch:
-        with self._wire.proving(at, About.BATCH):
-            batches = self._wire.client().messages.batches.with_raw_response
+        with self._connection.translated_errors(at, RequestTarget.BATCH):
+            batches = self._connection.client().messages.batches.with_raw_response
             state = _object(batches.retrieve(batch_id).read())
         if state.get("processing_status") != "ended":
             return ScoringBatch(ended=False)
@@ -73,15 +73,17 @@ class ClaudeBatches:
         )
 
     def cancel(self, batch_id: str, at: datetime) -> None:
-        with self._wire.proving(at, About.BATCH):
-            self._wire.client().messages.batches.with_raw_response.cancel(batch_id).read()
+        with self._connection.translated_errors(at, RequestTarget.BATCH):
+            self._connection.client().messages.batches.with_raw_response.cancel(batch_id).read()
 
-    def find(self, call_ids: Collection[str], since: datetime, others: Collection[str]) -> Found:
-        """Only results tell whose a batch is, and only one that has ended has results.
+    def find(
+        self, call_ids: Collection[str], since: datetime, others: Collection[str]
+    ) -> BatchSearch:
+        """Search the results of ended batches for these call ids.
 
-        One that still runs may be ours if it has as many requests as we have calls.
+        A batch that still runs has no results yet: it may be ours if its size matches.
         """
-        perhaps = False
+        maybe_running = False
         for one in self._listed(since):
             batch_id = one.get("id")
             if not isinstance(batch_id, str) or batch_id in others:
@@ -89,17 +91,17 @@ class ClaudeBatches:
             if _size(one) not in (None, len(call_ids)):
                 continue
             if one.get("processing_status") != "ended":
-                perhaps = True
+                maybe_running = True
             elif self._holds(batch_id, call_ids, since):
-                return Found(batch_id)
-        return Found(perhaps=perhaps)
+                return BatchSearch(batch_id)
+        return BatchSearch(maybe_running=maybe_running)
 
     def _listed(self, since: datetime) -> Iterator[dict[str, Any]]:
-        """The batches of the workspace that were created from then on, the newest first."""
+        """List the workspace's batches created since `since`, newest first."""
         last: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            with self._wire.proving(since, About.BATCH):
-                batches = self._wire.client().messages.batches.with_raw_response
+            with self._connection.translated_errors(since, RequestTarget.BATCH):
+                batches = self._connection.client().messages.batches.with_raw_response
                 page = _object(batches.list(limit=PAGE, **last).read())
             data = page.get("data")
             shown = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
@@ -120,22 +122,22 @@ class ClaudeBatches:
             raise
 
     def _results(self, batch_id: str, at: datetime) -> dict[str, dict[str, Any]]:
-        """By call id. From our own base address: an address in an answer is not followed."""
+        """Results by call id, from the configured base URL: `results_url` is not followed."""
         import httpx2
 
-        with self._wire.proving(at, About.BATCH):
+        with self._connection.translated_errors(at, RequestTarget.BATCH):
             path = f"/v1/messages/batches/{batch_id}/results"
-            raw = self._wire.client().get(path, cast_to=httpx2.Response).read()
+            raw = self._connection.client().get(path, cast_to=httpx2.Response).read()
         return dict(_result(line) for line in raw.splitlines() if line.strip())
 
 
 def _batch_name(call_ids: Iterable[str]) -> str:
-    """What all calls of a batch have before their own ids, for whoever reads its results."""
+    """The common prefix of a batch's `custom_id`s."""
     return f"newsletter-{sha256(' '.join(sorted(call_ids)).encode()).hexdigest()[:12]}"
 
 
 def _result(line: bytes) -> tuple[str, dict[str, Any]]:
-    """The call's id and its result. Batches of before had the call's id alone."""
+    """Call id and result of a line. Batches of earlier versions have the call id alone."""
     one = _object(line)
     result = one.get("result")
     call_id = str(one.get("custom_id")).rpartition("-")[2]
@@ -148,11 +150,11 @@ def _answer(result: Mapping[str, Any], model: str, at: datetime) -> CallResponse
     if result.get("type") != "succeeded" or not isinstance(message, dict):
         return None
     raw = json.dumps(message).encode()
-    return CallResponse(raw, response.usage_of(raw, model, at, batch=True))
+    return CallResponse(raw, response.parse_usage(raw, model, at, batch=True))
 
 
 def _created(one: Mapping[str, Any]) -> datetime:
-    """When it was created; what does not say may have been just now."""
+    """Creation time; without a readable one the latest possible, so that the batch is searched."""
     try:
         found = datetime.fromisoformat(str(one.get("created_at")))
         return found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -161,7 +163,7 @@ def _created(one: Mapping[str, Any]) -> datetime:
 
 
 def _size(one: Mapping[str, Any]) -> int | None:
-    """How many requests a batch holds; None when it does not say."""
+    """Number of requests in a batch; None when the counts are missing."""
     counts = one.get("request_counts")
     numbers = list(counts.values()) if isinstance(counts, dict) else []
     known = bool(numbers) and all(type(number) is int for number in numbers)
@@ -169,7 +171,7 @@ def _size(one: Mapping[str, Any]) -> int | None:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    parsed = response.envelope(raw)
+    parsed = response.parse_message(raw)
     if not parsed:
         raise ScorerError(CallFailure.BUSY, "the Batch API did not answer with JSON")
     return parsed

@@ -1,7 +1,7 @@
-"""Whether the key, the models and the requests hold: counts of tokens, which are free.
+"""Doctor check of API key, models and requests, by the free token-counting endpoint.
 
-Counted are whole requests as a morning sends them, the output schema included. What counting does
-not look at, the finding says.
+It counts whole requests as the daily run sends them, output schema included. The finding names
+what counting does not check.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from newsletter.scorers.claude import prices
 from newsletter.scorers.claude.scorer import ClaudeScorer
 
 if TYPE_CHECKING:
-    from newsletter.scorers.claude.scorer import Count
+    from newsletter.scorers.claude.scorer import TokenCount
     from newsletter.settings import Settings
 
 CHECK = "anthropic key"
 ASKED = "POST /v1/messages/count_tokens"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-"""Only a Retry-After that is a date would be measured from it, and nobody waits here."""
+"""Any time will do: it only matters for a Retry-After that is a date, and no call is retried."""
 RUBRIC = Rubric(
     slug="sample",
     title="Sample",
@@ -34,18 +34,23 @@ RUBRIC = Rubric(
 
 def check(settings: Settings, timeout: float) -> CheckResult:
     scorer = ClaudeScorer(settings, timeout=timeout)
-    readings = [1, 2] if scorer.second_opinion else [1]
+    passes = [1, 2] if scorer.second_opinion else [1]
     try:
         counts = [
-            _count(scorer, ScoringRequest(RUBRIC, _papers(16), reading)) for reading in readings
+            _count(scorer, ScoringRequest(RUBRIC, _papers(16), pass_number))
+            for pass_number in passes
         ]
     except ScorerError as error:
-        passing = error.failure in (CallFailure.BUSY, CallFailure.UNREACHABLE, CallFailure.LOST)
-        fix = "try again; see status.claude.com" if passing else "mend it before the morning"
+        transient = error.failure in (CallFailure.BUSY, CallFailure.UNREACHABLE, CallFailure.LOST)
+        fix = (
+            "try again; see status.claude.com"
+            if transient
+            else "fix this before the next daily run"
+        )
         return CheckResult((fail(CHECK, f"{ASKED}: {error}", fix),))
-    which = "the first and the second reading" if len(readings) > 1 else "a first reading"
+    which = "first and second pass" if len(passes) > 1 else "a first pass"
     said = (
-        f"{ASKED} took {which} of 16 papers, output schema included "
+        f"{ASKED} accepted {which} of 16 papers, output schema included "
         f"({sum(count.tokens for count in counts):,} tokens of {settings.model}); "
         "it proves neither credit nor max_tokens, nor that the schema compiles"
     )
@@ -53,7 +58,7 @@ def check(settings: Settings, timeout: float) -> CheckResult:
 
 
 def _last_resort(scorer: ClaudeScorer) -> tuple[Finding, ...]:
-    """Nothing where it is there: it is needed only for a paper that the first model refuses."""
+    """Warn when the last-resort model, asked about refused papers only, is not available."""
     try:
         _count(scorer, ScoringRequest(RUBRIC, _papers(1), last_resort=True))
     except ScorerError as error:
@@ -63,7 +68,7 @@ def _last_resort(scorer: ClaudeScorer) -> tuple[Finding, ...]:
     return ()
 
 
-def _count(scorer: ClaudeScorer, request: ScoringRequest) -> Count:
+def _count(scorer: ClaudeScorer, request: ScoringRequest) -> TokenCount:
     return scorer.count(scorer.call(request, LONG_AGO))
 
 

@@ -1,4 +1,4 @@
-"""The connection to the Messages API: one client, and what each way of failing proves."""
+"""Client of the Messages API, and the mapping of its errors to ScorerError."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from newsletter.domain.sanitize import strip_invisible
 from newsletter.network import proxy_for, tls_context
 from newsletter.scorers import CallFailure, ScorerError
-from newsletter.scorers.claude.errors import About, Refused, proves
+from newsletter.scorers.claude.errors import ErrorResponse, RequestTarget, to_scorer_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AnthropicClient:
-    """Makes its client on first use: the library takes a second to load."""
+    """Creates the library's client on first use: the import takes a second."""
 
     def __init__(self, key: str, base_url: str, timeout: float) -> None:
         self._key = key
@@ -35,12 +35,12 @@ class AnthropicClient:
 
         with self._lock:
             if self._client is None:
-                # Retries of the library are invisible to the ledger. A connection kept open may be
-                # closed by the other side just as a request leaves, and that looks like a paid
-                # answer that was lost. Proxy and authorities are those of every vendor, network.py.
+                # The library's retries would be invisible to the ledger. The server may close a
+                # kept-alive connection just as a request leaves, which looks like a lost paid
+                # answer. Proxy and certificate authorities: see network.py.
                 self._client = anthropic.Anthropic(
                     api_key=self._key,
-                    # The library sends a key as a bearer token; the vendor's pages ask for this.
+                    # The library sends a bearer token; the API reference asks for x-api-key.
                     default_headers={"x-api-key": self._key},
                     base_url=self._base_url,
                     max_retries=0,
@@ -56,7 +56,9 @@ class AnthropicClient:
             return self._client
 
     @contextmanager
-    def proving(self, at: datetime, about: About = About.MODEL) -> Iterator[None]:
+    def translated_errors(
+        self, at: datetime, about: RequestTarget = RequestTarget.MODEL
+    ) -> Iterator[None]:
         """Turn the library's errors into ScorerError."""
         import anthropic
         import httpx2
@@ -64,15 +66,15 @@ class AnthropicClient:
         try:
             yield
         except anthropic.APIStatusError as error:
-            raise proves(self._refused(error), about, at) from None
+            raise to_scorer_error(self._error_response(error), about, at) from None
         except anthropic.APIConnectionError as error:
-            raise _broken(error.__cause__) from None
+            raise _connection_error(error.__cause__) from None
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise _broken(error) from None
+            raise _connection_error(error) from None
 
-    def _refused(self, error: anthropic.APIStatusError) -> Refused:
+    def _error_response(self, error: anthropic.APIStatusError) -> ErrorResponse:
         said = error.api_message if isinstance(error.api_message, str) else error.message
-        return Refused(
+        return ErrorResponse(
             status=error.status_code,
             said=said.replace(self._key, "***"),
             request_id=error.request_id or "",
@@ -82,7 +84,7 @@ class AnthropicClient:
         )
 
 
-def _broken(cause: BaseException | None) -> ScorerError:
+def _connection_error(cause: BaseException | None) -> ScorerError:
     import httpx2
 
     what = strip_invisible(f"{type(cause).__name__}: {cause}") if cause else "no connection"

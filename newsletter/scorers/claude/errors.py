@@ -1,7 +1,7 @@
-"""What an error of the Messages API proves, and what to do about it (pure).
+"""Map errors of the Messages API to ScorerError, with the fix for the operator (pure).
 
-By status and, where the vendor gives one, by the error's code. The words decide only where one
-status stands for several causes: platform.claude.com/docs/en/api/errors.
+The status decides and, where given, the error code. The message text decides only where one status
+has several causes: platform.claude.com/docs/en/api/errors.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FIXES = {
     403: "the key may not do this; use one with access to the Messages API in ANTHROPIC_API_KEY",
     TOO_LARGE: "the request is too large",
 }
-CAPPED = "enforced_spend_limit_reached"
-SPENT = re.compile(
+SPEND_LIMIT_CODE = "enforced_spend_limit_reached"
+OUT_OF_CREDIT = re.compile(
     r"credit balance|usage (limit|cap)|\bspend|monthly (limit|cap)|billing|regain access",
     re.IGNORECASE,
 )
 TOO_BIG = re.compile(r"too (long|large|complex)", re.IGNORECASE)
-"""A prompt, a compiled grammar or a schema; fewer papers make each of them smaller."""
-MOST_WORDS = 200
+"""Of a prompt, a compiled grammar or a schema; a call with fewer papers has smaller ones."""
+MAX_MESSAGE = 200
 
 
-class About(StrEnum):
-    """What was asked for; a 404 says that this is not there."""
+class RequestTarget(StrEnum):
+    """What the request was about; a 404 says that this does not exist."""
 
     MODEL = "the model or address is unknown there; check NEWSLETTER_MODEL and ANTHROPIC_BASE_URL"
     LAST_RESORT = "last_resort in prices.toml names a model that is not there"
@@ -50,8 +50,8 @@ class About(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """An answer with an error status. `from_api`: its body is one of the vendor's errors."""
+class ErrorResponse:
+    """A response with an error status. `from_api`: its body is an error object of the API."""
 
     status: int
     said: str
@@ -61,20 +61,20 @@ class Refused:
     from_api: bool = False
 
     @property
-    def is_poor(self) -> bool:
-        """No money: the balance or a limit of the account's own (400), or the tier's cap (429)."""
-        if self.status == NO_CREDIT or self.code == CAPPED:
+    def is_out_of_credit(self) -> bool:
+        """Whether the balance or the account's limit (400) or the tier's cap (429) is used up."""
+        if self.status == NO_CREDIT or self.code == SPEND_LIMIT_CODE:
             return True
         without_wait = self.status == MALFORMED or (
             self.status == TOO_MANY and not self.retry_after
         )
-        return without_wait and bool(SPENT.search(self.said))
+        return without_wait and bool(OUT_OF_CREDIT.search(self.said))
 
 
-def proves(refused: Refused, about: About, at: datetime) -> ScorerError:
+def to_scorer_error(refused: ErrorResponse, about: RequestTarget, at: datetime) -> ScorerError:
     status = refused.status
-    words = _words(refused)
-    if refused.is_poor:
+    words = _vendor_message(refused)
+    if refused.is_out_of_credit:
         reason = f"Anthropic answered {status}: {FIXES[NO_CREDIT]} ({words})"
         return ScorerError(CallFailure.FATAL, reason)
     if status in BUSY or status >= SERVER_FAULTS:
@@ -85,23 +85,23 @@ def proves(refused: Refused, about: About, at: datetime) -> ScorerError:
     return ScorerError(_failure(refused, about), f"Anthropic answered {status}: {fix} ({words})")
 
 
-def _failure(refused: Refused, about: About) -> CallFailure:
+def _failure(refused: ErrorResponse, about: RequestTarget) -> CallFailure:
     if refused.status == TOO_LARGE or _is_too_big(refused):
         return CallFailure.TOO_LARGE
-    # The address of something else than the vendor may say 404 to everything.
+    # A wrong base URL may answer 404 to everything.
     if refused.status == NOT_FOUND and refused.from_api:
         return CallFailure.GONE
-    # What another model takes the last resort may not take: that is no fault of the account.
-    if refused.status == MALFORMED and about is About.LAST_RESORT:
+    # The last-resort model may reject a request that other models accept; not fatal.
+    if refused.status == MALFORMED and about is RequestTarget.LAST_RESORT:
         return CallFailure.GONE
     return CallFailure.FATAL
 
 
-def _is_too_big(refused: Refused) -> bool:
+def _is_too_big(refused: ErrorResponse) -> bool:
     return refused.status == MALFORMED and bool(TOO_BIG.search(refused.said))
 
 
-def _words(refused: Refused) -> str:
-    """The vendor's own, cut, with the id by which its support finds the request."""
-    said = strip_invisible(refused.said)[:MOST_WORDS] or "no words"
+def _vendor_message(refused: ErrorResponse) -> str:
+    """The API's message, truncated, with the request id for the vendor's support."""
+    said = strip_invisible(refused.said)[:MAX_MESSAGE] or "no words"
     return f"{said}; request {strip_invisible(refused.request_id)}" if refused.request_id else said

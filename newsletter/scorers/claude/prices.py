@@ -1,7 +1,4 @@
-"""What is known of the models, and what tokens cost. The table is `prices.toml`.
-
-Money is integer nano-dollars.
-"""
+"""Model features and token prices, read from `prices.toml`. Money is integer nano-dollars."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TABLE = Path(__file__).with_name("prices.toml")
-MOST_TOKENS = 1_000_000_000
-"""More than any answer can count."""
+MAX_TOKENS = 1_000_000_000
+"""Upper limit of a plausible token count."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a model can; `prices.toml` says what each means."""
+class ModelFeatures:
+    """Features of a model; `prices.toml` explains each."""
 
     least_cached: int
     can_be_silent: bool
@@ -34,7 +31,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Nano-dollars per token by kind, of prompts above so many tokens."""
+    """Nano-dollars per token by kind, for prompts above `above` tokens."""
 
     above: int
     input: int
@@ -45,7 +42,7 @@ class Price:
 
 
 def models() -> list[str]:
-    """Those with facts and a price: only they can be asked."""
+    """Names of the models with both features and a price."""
     priced_ones = {str(row["model"]) for row in _rows()}
     return sorted(priced_ones & _table()["model"].keys())
 
@@ -54,14 +51,14 @@ def last_resort() -> str:
     return str(_table()["last_resort"])
 
 
-def facts(model: str) -> Facts:
-    return Facts(**_table()["model"][model])
+def features(model: str) -> ModelFeatures:
+    return ModelFeatures(**_table()["model"][model])
 
 
 def prices(model: str, day: date) -> list[Price]:
-    """The bands that hold for `model` on `day`, the highest first; empty for an unknown model."""
+    """Price bands of `model` on `day`, the highest first; empty for an unknown model."""
     rows = [row for row in _rows() if row["model"] == model and row["from"] <= day]
-    # Before its first date a model has the first price known: a clock may be wrong, a bill not.
+    # Before its first date a model has its first known price: this machine's clock may be wrong.
     rows = rows or [row for row in _rows() if row["model"] == model]
     newest = max((row["from"] for row in rows), default=date.min)
     bands = [_price(row) for row in rows if row["from"] == newest]
@@ -71,30 +68,30 @@ def prices(model: str, day: date) -> list[Price]:
 def upper_bound(
     model: str, day: date, prompt_tokens: int, max_tokens: int, *, batch: bool = False
 ) -> int:
-    """The most a call can cost: every token of the prompt written to the cache.
+    """Upper bound of a call's cost: every prompt token is written to the cache.
 
-    A batch has it kept for an hour; the half price is the caller's to reckon.
+    A batch uses the one-hour cache; the caller applies the batch discount.
     """
     price = _band(model, day, prompt_tokens)
     write = price.cache_write_1h if batch else price.cache_write
     return prompt_tokens * write + max_tokens * price.output
 
 
-def priced(model: str, day: date, counted: Mapping[str, Any], *, batch: bool = False) -> Usage:
-    """An answer's own `usage`, priced by kind.
+def price_usage(model: str, day: date, counts: Mapping[str, Any], *, batch: bool = False) -> Usage:
+    """Price an answer's `usage` by kind of token.
 
-    Raises ValueError where the counts are no counts, or no price of the model is known. A batch
-    asks for an hour's cache: that is what a write costs which does not say for how long it is.
+    Raises ValueError for invalid counts or a model without a price. In a batch, cache writes of
+    unstated duration have the price of the one-hour cache.
     """
-    long = _count(counted, "cache_creation_input_tokens")
-    detail = counted.get("cache_creation")
+    long = _count(counts, "cache_creation_input_tokens")
+    detail = counts.get("cache_creation")
     if isinstance(detail, dict):
         hour = min(long, _count(detail, "ephemeral_1h_input_tokens"))
     else:
         hour = long if batch else 0
-    read = _count(counted, "cache_read_input_tokens")
-    fresh = _count(counted, "input_tokens", needed=True)
-    output = _count(counted, "output_tokens", needed=True)
+    read = _count(counts, "cache_read_input_tokens")
+    fresh = _count(counts, "input_tokens", needed=True)
+    output = _count(counts, "output_tokens", needed=True)
     price = _band(model, day, fresh + long + read)
     written = (long - hour) * price.cache_write + hour * price.cache_write_1h
     input_nanos = fresh * price.input + written + read * price.cache_read
@@ -115,11 +112,11 @@ def _band(model: str, day: date, prompt_tokens: int) -> Price:
     return next(price for price in bands if prompt_tokens > price.above or price is bands[-1])
 
 
-def _count(counted: Mapping[str, Any], name: str, *, needed: bool = False) -> int:
-    value = counted.get(name)
+def _count(counts: Mapping[str, Any], name: str, *, needed: bool = False) -> int:
+    value = counts.get(name)
     if value is None and not needed:
         return 0
-    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+    if type(value) is not int or not 0 <= value <= MAX_TOKENS:
         message = f"{name} is no count"
         raise ValueError(message)
     return value

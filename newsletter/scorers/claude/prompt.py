@@ -1,8 +1,8 @@
-"""A request as the Messages API wants it (pure).
+"""Build the request body for the Messages API (pure).
 
-With few rubrics the rubric stands in the system text and is cached; from three on the same papers
-come first, cached once, and each rubric is the last thing the model reads. What a model would not
-cache for being too short is not marked.
+With one or two rubrics the rubric is in the system prompt and is cached. With three or more on the
+same papers, the papers come first and are cached once, and the rubric comes last. Prefixes below
+the model's minimum cacheable length get no `cache_control`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ VERSION = 1
 RUBRIC_LIMIT = 24_000
 CACHED = {"type": "ephemeral"}
 CACHED_FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
-"""In a batch, whose calls may be hours apart: the vendor advises it."""
-BYTES_A_TOKEN = 3.6
+"""For batches, whose calls may be hours apart: recommended by the API docs."""
+BYTES_PER_TOKEN = 3.6
 
 INSTRUCTIONS = """\
 You read new research papers for one reader and judge each of them against that reader's rubric. \
@@ -56,13 +56,6 @@ follow from it, whether or not it is relevant.
 Relevance and novelty are independent of each other. Decide m and c first, then the numbers, and \
 use the whole scale."""
 
-BANDS = """\
-Relevance: 9-10 squarely on a criterion; 7-8 on a criterion, with some part outside; 5-6 on the \
-border, as much outside as inside; 3-4 hardly touches it; 1-2 another field.
-Novelty: 9-10 opens a direction or settles a hard problem; 7-8 a substantial new insight or \
-method; 5-6 a moderate extension; 3-4 a small or narrow step; 1-2 known methods applied as they \
-are."""
-
 FIELDS = {
     "m": {"type": "integer", "description": "criterion"},
     "c": {"type": "string", "description": "comment"},
@@ -74,10 +67,10 @@ FIELDS = {
 
 @cache
 def schema(size: int) -> dict[str, Any]:
-    """One required property a slot. The same for every rubric and day, so that caches survive.
+    """JSON schema of the output: one required property per slot.
 
-    What a slot holds is said once and referred to: 1 kB for 16 papers instead of 6, whether the
-    vendor measures it as a grammar or bills it as a prompt.
+    It is the same for every rubric and day, so that caches stay valid. `$ref` keeps it at 1 kB for
+    16 papers instead of 6, whether it is compiled as a grammar or billed as a prompt.
     """
     slots = [f"p{place:02d}" for place in range(1, size + 1)]
     slot = {
@@ -98,18 +91,18 @@ def schema(size: int) -> dict[str, Any]:
 def messages(request: ScoringRequest, least_cached: int) -> dict[str, Any]:
     """`system` and `messages` of the call.
 
-    Papers that are shared go first only where that beginning is long enough for the cache.
+    Shared papers come first only where that prefix is long enough for the cache.
     """
     instructions: dict[str, Any] = {"type": "text", "text": INSTRUCTIONS}
     rubric: dict[str, Any] = {"type": "text", "text": rubric_text(request.rubric)}
     papers: dict[str, Any] = {"type": "text", "text": paper_text(request)}
-    mark = {"cache_control": CACHED_FOR_AN_HOUR if request.in_bulk else CACHED}
-    if request.shared and _about([instructions, papers]) >= least_cached:
+    mark = {"cache_control": CACHED_FOR_AN_HOUR if request.in_batch else CACHED}
+    if request.shared and _tokens([instructions, papers]) >= least_cached:
         return {
             "system": [instructions],
             "messages": [{"role": "user", "content": [papers | mark, rubric]}],
         }
-    if _about([instructions, rubric]) >= least_cached:
+    if _tokens([instructions, rubric]) >= least_cached:
         rubric |= mark
     return {
         "system": [instructions, rubric],
@@ -117,14 +110,15 @@ def messages(request: ScoringRequest, least_cached: int) -> dict[str, Any]:
     }
 
 
-def _about(blocks: list[dict[str, Any]]) -> float:
-    """About how many tokens these texts make."""
-    return sum(len(block["text"].encode()) for block in blocks) / BYTES_A_TOKEN
+def _tokens(blocks: list[dict[str, Any]]) -> float:
+    """Estimated token count of these text blocks."""
+    return sum(len(block["text"].encode()) for block in blocks) / BYTES_PER_TOKEN
 
 
 def paper_text(request: ScoringRequest) -> str:
     return "\n".join(
-        _paper(slot, paper, suspicious=request.reading > 1) for slot, paper in request.slots.items()
+        _paper(slot, paper, suspicious=request.pass_number > 1)
+        for slot, paper in request.slots.items()
     )
 
 
@@ -132,19 +126,19 @@ def _paper(slot: str, paper: Paper, *, suspicious: bool) -> str:
     title = clean_for_model(paper.title, TITLE_LIMIT)
     abstract = clean_for_model(paper.abstract, ABSTRACT_LIMIT)
     if suspicious and looks_like_injection(f"{paper.title}\n{paper.abstract}"):
-        # Text whose every gap is marked is read as data (spotlighting, arXiv 2403.14720). The title
-        # stays readable: it is short, public, and what a person would look the paper up by.
+        # Datamarking: spaces become ^ so that the text is read as data (spotlighting, arXiv
+        # 2403.14720). The title stays readable: it is short and identifies the paper.
         abstract = abstract.replace(" ", "^")
     return f'<paper slot="{slot}">\n{title}\n{abstract}\n</paper>'
 
 
 def rubric_text(rubric: Rubric) -> str:
-    """The rubric as the model reads it; the criteria are numbered by us."""
+    """The rubric's text in the prompt, criteria numbered."""
     parts = [
         rubric.preface,
         "Criteria:",
         *(f"{item.number}. {item.title}\n{item.body}".strip() for item in rubric.criteria),
-        rubric.scoring.strip() or BANDS,
+        rubric.scoring,
     ]
     if rubric.keywords.strip():
         parts.append(f"Keywords:\n{rubric.keywords}")
@@ -152,11 +146,11 @@ def rubric_text(rubric: Rubric) -> str:
     return f"<rubric>\n{text[:RUBRIC_LIMIT]}\n</rubric>"
 
 
-def usual_tokens(body: dict[str, Any]) -> int:
-    """About how many prompt tokens the body makes, at 3.6 bytes a token."""
-    return int(len(json.dumps(body, ensure_ascii=False).encode()) / BYTES_A_TOKEN)
+def estimated_prompt_tokens(body: dict[str, Any]) -> int:
+    """Estimated prompt tokens of the body, at 3.6 bytes a token."""
+    return int(len(json.dumps(body, ensure_ascii=False).encode()) / BYTES_PER_TOKEN)
 
 
-def most_tokens(body: dict[str, Any]) -> int:
-    """More prompt tokens than the body can make: two bytes a token, where 3.6 are usual."""
+def max_prompt_tokens(body: dict[str, Any]) -> int:
+    """Upper bound of the body's prompt tokens: two bytes a token, where 3.6 are usual."""
     return len(json.dumps(body, ensure_ascii=False).encode()) // 2 + 600

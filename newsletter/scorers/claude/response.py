@@ -1,8 +1,8 @@
-"""What an answer of the Messages API says (pure). Nothing in it is trusted, nothing is put right.
+"""Parse and validate answers of the Messages API (pure). Invalid values are never corrected.
 
-A slot that is missing, cut off, named twice with different content or out of range is simply not
-there: its paper is asked about again. A criterion that the rubric does not have costs the label
-alone: the scores stand.
+A slot that is missing, cut off, duplicated with different content or out of range counts as
+missing: its paper is asked about again. An unknown criterion number drops the label only; the
+scores are kept.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 RANGES = {"r": (1, 10), "n": (1, 10), "x": (0, 9)}
 WHOLE = ("m", *RANGES)
-ALIKE = 8
-"""From so many papers on, equal judgements of all of them are no judgement."""
-DULL = 4
-"""Up to this relevance they may be: most chunks of a day hold nothing for a narrow rubric."""
+MIN_IDENTICAL = 8
+"""From this many papers on, identical scores for all of them are doubtful."""
+IRRELEVANT_UP_TO = 4
+"""Up to this relevance they are not: most chunks hold nothing for a narrow rubric."""
 
 SLOT_NAME = re.compile(r'\s*,?\s*"([^"\\]*)"\s*:\s*')
 OTHER_SLOT = re.compile(r"\bp\d\d\b")
@@ -35,11 +35,11 @@ OWN_LABEL = re.compile(r"[A-Z][^.:;!?—]{2,59}(?::| —|—)\s?\S")
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its duplicate keys still there."""
+    """A JSON object that keeps duplicate keys."""
 
 
-def envelope(raw: bytes) -> dict[str, Any]:
-    """The message as a mapping; empty when the bytes are no JSON object."""
+def parse_message(raw: bytes) -> dict[str, Any]:
+    """The message as a mapping; empty when the bytes are not a JSON object."""
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
@@ -47,33 +47,33 @@ def envelope(raw: bytes) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def is_free_refusal(message: dict[str, Any]) -> bool:
-    """A refusal before the first word is not billed, though it reports usage."""
+def is_unbilled_refusal(message: dict[str, Any]) -> bool:
+    """Whether this is a refusal without output: not billed, although it reports usage."""
     return message.get("stop_reason") == "refusal" and not message.get("content")
 
 
-def usage_of(raw: bytes, model: str, at: datetime, *, batch: bool = False) -> Usage | None:
-    """What an answer cost; None when it does not say."""
-    message = envelope(raw)
-    counted = message.get("usage")
-    if is_free_refusal(message):
+def parse_usage(raw: bytes, model: str, at: datetime, *, batch: bool = False) -> Usage | None:
+    """Cost of an answer; None when it has no valid usage."""
+    message = parse_message(raw)
+    counts = message.get("usage")
+    if is_unbilled_refusal(message):
         return Usage(model)
-    if not isinstance(counted, dict):
+    if not isinstance(counts, dict):
         return None
     try:
-        return prices.priced(model, at.date(), counted, batch=batch)
+        return prices.price_usage(model, at.date(), counts, batch=batch)
     except ValueError:
         return None
 
 
-def counted(raw: bytes) -> int | None:
-    """What a count of tokens came to; None when the answer does not say."""
-    tokens = envelope(raw).get("input_tokens")
-    return tokens if type(tokens) is int and 0 <= tokens <= prices.MOST_TOKENS else None
+def parse_token_count(raw: bytes) -> int | None:
+    """The result of a token count; None when it is missing."""
+    tokens = parse_message(raw).get("input_tokens")
+    return tokens if type(tokens) is int and 0 <= tokens <= prices.MAX_TOKENS else None
 
 
 def read(request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
-    message = envelope(raw)
+    message = parse_message(raw)
     if message.get("stop_reason") == "refusal":
         return ScoredPapers(refused=True)
     slots = _slots(_text(message))
@@ -84,7 +84,7 @@ def read(request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         if fields is None:
             continue
         scores[paper.id] = _score(request.rubric, paper, model, fields)
-        if _strays(fields["c"]):
+        if _is_steered(fields["c"]):
             doubtful.add(paper.id)
     if _all_alike(list(scores.values()), len(papers)):
         doubtful.update(scores)
@@ -102,10 +102,10 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def _slots(text: str) -> dict[str, dict[str, Any]]:
-    """The valid slots by name, up to where the JSON breaks off."""
+    """The valid slots by name, up to where the JSON is cut off."""
     decoder = json.JSONDecoder(object_pairs_hook=_Pairs)
     found: dict[str, Any] = {}
-    contested = set()
+    conflicting = set()
     position = text.find("{") + 1
     while name := SLOT_NAME.match(text, position):
         try:
@@ -114,9 +114,9 @@ def _slots(text: str) -> dict[str, dict[str, Any]]:
             break
         slot = name.group(1)
         if slot in found and found[slot] != value:
-            contested.add(slot)
+            conflicting.add(slot)
         found[slot] = value
-    valid = {slot: _valid(value) for slot, value in found.items() if slot not in contested}
+    valid = {slot: _valid(value) for slot, value in found.items() if slot not in conflicting}
     return {slot: fields for slot, fields in valid.items() if fields is not None}
 
 
@@ -126,7 +126,7 @@ def _valid(value: object) -> dict[str, Any] | None:
     fields = dict(value)
     if any(fields[name] != content for name, content in value):
         return None
-    # `type is int` because True is an int to isinstance, and 7.0 or "7" must not pass either.
+    # `type is int`: isinstance accepts True; 7.0 and "7" must not pass either.
     whole = all(type(fields.get(name)) is int for name in WHOLE)
     if not whole or not isinstance(fields.get("c"), str):
         return None
@@ -148,19 +148,23 @@ def _score(rubric: Rubric, paper: Paper, model: str, fields: dict[str, Any]) -> 
 
 
 def _labelled(label: str, sentence: str) -> str:
-    """The criterion's name is ours to say, unless the sentence opens with a label by itself."""
+    """Prefix the comment with the criterion's title, unless it already begins with a label."""
     if not label or not sentence or OWN_LABEL.match(sentence):
         return sentence
     return f"{label}: {sentence}"
 
 
-def _strays(comment: str) -> bool:
-    """A comment that names a slot or an address was steered by something it read."""
+def _is_steered(comment: str) -> bool:
+    """Whether the comment names a slot or a URL: a sign of prompt injection."""
     return bool(OTHER_SLOT.search(comment)) or "http" in comment.lower()
 
 
 def _all_alike(scores: list[Score], asked: int) -> bool:
-    if asked < ALIKE or len(scores) < ALIKE or (scores[0].relevance or 0) <= DULL:
+    if (
+        asked < MIN_IDENTICAL
+        or len(scores) < MIN_IDENTICAL
+        or (scores[0].relevance or 0) <= IRRELEVANT_UP_TO
+    ):
         return False
     judged = {(s.criterion, s.relevance, s.novelty, s.fine) for s in scores}
     return len(judged) == 1

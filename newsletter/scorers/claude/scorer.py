@@ -1,4 +1,4 @@
-"""The Messages API of Anthropic (platform.claude.com/docs/en/api/messages)."""
+"""Claude scorer: the Messages API of Anthropic (platform.claude.com/docs/en/api/messages)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from newsletter.scorers import (
 from newsletter.scorers.claude import prices, prompt
 from newsletter.scorers.claude.batch import ClaudeBatches
 from newsletter.scorers.claude.client import AnthropicClient
-from newsletter.scorers.claude.errors import About
-from newsletter.scorers.claude.response import counted, read, usage_of
+from newsletter.scorers.claude.errors import RequestTarget
+from newsletter.scorers.claude.response import parse_token_count, parse_usage, read
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.domain.model import Rubric, Usage
     from newsletter.scorers import ScoringRequest
-    from newsletter.scorers.claude.prices import Facts
+    from newsletter.scorers.claude.prices import ModelFeatures
     from newsletter.settings import Settings
 
 BASE_TOKENS, SLOT_TOKENS, THINKING_TOKENS, SECOND_THINKING_TOKENS = 300, 90, 200, 400
 FIRST_OUTPUT, SECOND_OUTPUT = 26, 370
-"""Tokens a paper usually takes: a slot, a comment for one in ten, on the second reading thought."""
+"""Usual output tokens a paper: a slot, a comment for one in ten; thinking in the second pass."""
 TIMEOUT_SECONDS = 180.0
 
 
-class Count(NamedTuple):
+class TokenCount(NamedTuple):
     tokens: int
     date: str
     """The HTTP Date of the answer."""
 
 
 class ClaudeScorer:
-    """Reads abstracts, sixteen a call, and judges each by the rubric."""
+    """Scores abstracts against the rubric, sixteen papers a call."""
 
     judges = True
     sizes: tuple[int, ...] = (16, 4, 1)
@@ -67,62 +67,62 @@ class ClaudeScorer:
         self.model = settings.model
         self.name = f"{settings.model}/{prompt.VERSION}"
         self.second_opinion = settings.second_opinion
-        self._wire = AnthropicClient(key, settings.anthropic_base_url, timeout)
-        self.batcher: BatchScorer | None = ClaudeBatches(self._wire)
+        self._connection = AnthropicClient(key, settings.anthropic_base_url, timeout)
+        self.batcher: BatchScorer | None = ClaudeBatches(self._connection)
 
     def prompt(self, rubric: Rubric) -> str:
         return f"{prompt.INSTRUCTIONS}\n\n{prompt.rubric_text(rubric)}"
 
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
         model = prices.last_resort() if request.last_resort else self.model
-        facts = prices.facts(model)
+        features = prices.features(model)
         body = {
             "model": model,
-            **_thinking(facts, request),
-            **prompt.messages(request, facts.least_cached),
+            **_thinking(features, request),
+            **prompt.messages(request, features.least_cached),
         }
-        tokens, most = prompt.most_tokens(body), body["max_tokens"]
-        upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_bulk)
-        return ScoringCall(request, model, body, upper, at, prompt.usual_tokens(body))
+        tokens, most = prompt.max_prompt_tokens(body), body["max_tokens"]
+        upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_batch)
+        return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
 
     def connect(self) -> None:
-        """Load the library and make the client; sends nothing."""
-        self._wire.client()
+        """Load the library and create the client; sends nothing."""
+        self._connection.client()
 
     def ask(self, call: ScoringCall) -> CallResponse:
-        about = About.LAST_RESORT if call.request.last_resort else About.MODEL
-        with self._wire.proving(call.at, about):
-            response = self._wire.client().messages.with_raw_response.create(**call.body)
+        about = RequestTarget.LAST_RESORT if call.request.last_resort else RequestTarget.MODEL
+        with self._connection.translated_errors(call.at, about):
+            response = self._connection.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
-        return CallResponse(raw, usage_of(raw, call.model, call.at), _left(response.headers))
+        return CallResponse(raw, parse_usage(raw, call.model, call.at), _left(response.headers))
 
-    def weigh(self, call: ScoringCall) -> Usage | None:
-        each = SECOND_OUTPUT if call.request.reading > 1 else FIRST_OUTPUT
+    def estimate_usage(self, call: ScoringCall) -> Usage | None:
+        each = SECOND_OUTPUT if call.request.pass_number > 1 else FIRST_OUTPUT
         output = each * len(call.request.papers)
         tokens = {"input_tokens": self.count(call).tokens, "output_tokens": output}
-        return prices.priced(call.model, call.at.date(), tokens)
+        return prices.price_usage(call.model, call.at.date(), tokens)
 
-    def count(self, call: ScoringCall) -> Count:
-        """How many tokens the prompt of the call has, for nothing. Raises ScorerError.
+    def count(self, call: ScoringCall) -> TokenCount:
+        """Count the prompt tokens of the call, free of charge. Raises ScorerError.
 
-        All of the request is sent that counting takes.
+        Sends every field that the counting endpoint accepts.
         """
         body = {name: value for name, value in call.body.items() if name != "max_tokens"}
-        about = About.LAST_RESORT if call.request.last_resort else About.MODEL
-        with self._wire.proving(call.at, about):
-            response = self._wire.client().messages.with_raw_response.count_tokens(**body)
+        about = RequestTarget.LAST_RESORT if call.request.last_resort else RequestTarget.MODEL
+        with self._connection.translated_errors(call.at, about):
+            response = self._connection.client().messages.with_raw_response.count_tokens(**body)
             raw = response.read()
-        tokens = counted(raw)
+        tokens = parse_token_count(raw)
         if tokens is None:
             raise ScorerError(CallFailure.LOST, "the count of tokens was answered without a number")
-        return Count(tokens, response.headers.get("date", ""))
+        return TokenCount(tokens, response.headers.get("date", ""))
 
     def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         return read(request, model, raw)
 
 
 def _left(headers: Mapping[str, str]) -> dict[str, RateLimitStatus]:
-    """platform.claude.com/docs/en/api/rate-limits: cached tokens do not count."""
+    """Remaining limits: platform.claude.com/docs/en/api/rate-limits. Cached tokens do not count."""
     found = {}
     for ours, theirs in (("requests", "requests"), ("tokens", "input-tokens")):
         names = (f"anthropic-ratelimit-{theirs}-{what}" for what in ("limit", "remaining", "reset"))
@@ -131,20 +131,20 @@ def _left(headers: Mapping[str, str]) -> dict[str, RateLimitStatus]:
     return found
 
 
-def _thinking(facts: Facts, request: ScoringRequest) -> dict[str, Any]:
-    """How much the model may think, and room for exactly that and the answer.
+def _thinking(features: ModelFeatures, request: ScoringRequest) -> dict[str, Any]:
+    """Parameters for thinking, effort and `max_tokens`.
 
-    After an answer that never began the model thinks less and has twice the room.
+    `extended_output` lowers the effort and doubles the room for thinking.
     """
     size = len(request.papers)
-    again = request.reading > 1 and facts.has_effort
-    silent = facts.can_be_silent and not again
+    again = request.pass_number > 1 and features.has_effort
+    silent = features.can_be_silent and not again
     thoughts = SECOND_THINKING_TOKENS if again else 0 if silent else THINKING_TOKENS
-    if request.roomier:
+    if request.extended_output:
         thoughts *= 2
     output: dict[str, Any] = {"format": {"type": "json_schema", "schema": prompt.schema(size)}}
-    if facts.has_effort:
-        output["effort"] = "high" if again and not request.roomier else "low"
+    if features.has_effort:
+        output["effort"] = "high" if again and not request.extended_output else "low"
     return {
         "max_tokens": BASE_TOKENS + (SLOT_TOKENS + thoughts) * size,
         "thinking": {"type": "disabled" if silent else "adaptive"},
