@@ -116,7 +116,7 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
     """Where papers come from, at the pace that all machines keep together."""
     made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
     if isinstance(made, SharesRequestQueue) and settings.arxiv_delay_seconds:
-        made.stand_in(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
+        made.use_queue(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
     return made
 
 

@@ -1,13 +1,12 @@
-"""Ask the source what was announced, once for every rubric, and keep it.
+"""Fetch an announcement, once for all rubrics, and store it.
 
-    window     papers submitted in the announcement's own window are listed under its date
-    strays     papers of earlier windows that no earlier fetch saw (held by moderation, cross-listed
-               later, or announced while the service was down) are listed under it as late
-    settle     a source that shows its newest announcement bit by bit is looked at again until each
-               category is whole (domain/completeness.py), compared with the source's own list
-               (feed_check.py)
+    window      papers submitted in the announcement's window are listed under its date
+    late        papers of earlier windows that no earlier fetch saw (held by moderation,
+                cross-listed later, or announced while the service was down) are listed as late
+    poll again  a source that shows its announcement incrementally is polled until each category is
+                complete (domain/completeness.py), cross-checked with its feed (feed_check.py)
 
-A paper is listed once for ever in each category. All of one look is one transaction.
+A paper is listed only once in each category. Each poll is stored in one transaction.
 """
 
 from __future__ import annotations
@@ -18,18 +17,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.announcements import announcement, holiday_name
 from newsletter.domain.completeness import DAY, HOUR, POLL_INTERVAL, next_poll_at
 from newsletter.errors import OperatorError
-from newsletter.ingest.late_papers import keep_versions, long_held, renew, renew_sent
+from newsletter.ingest.late_papers import (
+    fetch_replaced,
+    find_held_papers,
+    recheck_sent,
+    store_versions,
+)
 from newsletter.ingest.poll import (
     PollRequest,
     PollResult,
-    entries,
-    keep,
+    late_cutoffs,
+    listing_entries,
     poll_once,
     request_for,
-    since_when,
+    store_result,
 )
-from newsletter.sources import GrowingSource
-from newsletter.store import papers as shelf
+from newsletter.sources import IncrementalSource
+from newsletter.store import papers as paper_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,47 +44,47 @@ if TYPE_CHECKING:
 
 
 class AnnouncementLate(OperatorError):
-    """Nothing of the newest announcement is shown, although it is public since `since`."""
+    """arXiv shows no paper of the newest announcement, although it is public since `since`."""
 
-    def __init__(self, day: date, ask_at: datetime | None = None) -> None:
+    def __init__(self, day: date, retry_at: datetime | None = None) -> None:
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
         self.since = announcement(day).public_from
-        self.ask_at = ask_at or self.since + POLL_INTERVAL
+        self.retry_at = retry_at or self.since + GAP
 
 
 class AnnouncementIncomplete(OperatorError):
-    """Some of the newest announcement is shown and kept; `categories` are not whole yet."""
+    """Part of the newest announcement is stored; `categories` are not complete yet."""
 
-    def __init__(self, day: date, ask_at: datetime, categories: Sequence[str]) -> None:
+    def __init__(self, day: date, retry_at: datetime, categories: Sequence[str]) -> None:
         named = ", ".join(categories)
         super().__init__(
             f"arXiv is still filling in its announcement of {day} ({named}); "
-            f"it is asked again at {ask_at:%H:%M} UTC"
+            f"it is asked again at {retry_at:%H:%M} UTC"
         )
         self.date = day
-        self.ask_at = ask_at
+        self.retry_at = retry_at
         self.categories = tuple(categories)
 
 
 class NotAnnouncedError(OperatorError):
-    """The date asked for bears no announcement, or none yet."""
+    """There is no announcement of this date, or it is not public yet."""
 
     exit_status = 2
 
 
-class Fetched(NamedTuple):
-    """What stands under `date` now: papers in all, and those that came late.
+class FetchResult(NamedTuple):
+    """What is stored for `date`: number of papers, and of late ones among them.
 
-    `already` is True when all of it stood there before and the source was not asked; `growing`
-    are the categories in which more may come.
+    `already` is True when it was stored before and the source was not asked. `incomplete` are the
+    categories that may still get papers.
     """
 
     date: date
     papers: int
     late: int
     already: bool
-    growing: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
 
 def fetch(
@@ -92,37 +96,39 @@ def fetch(
     *,
     lookback_days: int,
     progress: Progress,
-    settle: bool = False,
-) -> Fetched:
+    wait_until_complete: bool = False,
+) -> FetchResult:
     """Fetch the announcement of `day` (None: the newest) for the categories that lack it.
 
-    With `settle` (a service, which comes again) the source is asked no sooner than ten minutes
-    after the last look, and AnnouncementIncomplete says what is not whole yet and when to come
-    again. Without
-    it (a person, who wants an answer) one look is taken as it is; only when no date was named and
-    the source's own list names many papers that it does not show, there is a
-    AnnouncementIncomplete as well.
-    What is whole is not asked for again; `look_again` finds what comes after.
+    With `wait_until_complete` (the service, which calls again) the source is polled at most every
+    ten minutes, and AnnouncementIncomplete names the incomplete categories and the time to retry.
+    Without it (a person at the command line) one poll is accepted as it is; only for the newest
+    date, AnnouncementIncomplete is raised when the feed lists many papers that the API lacks.
+    Complete categories are not fetched again; `poll_again` finds what arrives later.
 
     Raises AnnouncementLate, AnnouncementIncomplete, NotAnnouncedError and SourceError.
     """
     newest = source.newest(now)
-    chosen = newest if day is None else _public(day, now)
+    chosen = newest if day is None else _require_public(day, now)
     missing = _missing(store, categories, chosen)
-    growing: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
     if missing:
-        checked = isinstance(source, GrowingSource) and chosen == newest
-        patient = checked and (settle or day is None)
-        task = request_for(store, missing, chosen, now, checked=checked, patient=patient)
-        if settle and checked:
-            _rest(task, now)
-        harvest = _look(store, source, task, now, timedelta(days=lookback_days), progress)
-        growing = tuple(name for name in missing if name not in harvest.whole)
-        _complain(task, harvest, growing, settle=settle)
+        with_feed = isinstance(source, IncrementalSource) and chosen == newest
+        may_wait = with_feed and (wait_until_complete or day is None)
+        request = request_for(store, missing, chosen, now, with_feed=with_feed, may_wait=may_wait)
+        if wait_until_complete and with_feed:
+            _raise_if_too_early(request, now)
+        result = _poll_and_store(
+            store, source, request, now, timedelta(days=lookback_days), progress
+        )
+        incomplete = tuple(name for name in missing if name not in result.complete)
+        _raise_if_incomplete(request, result, incomplete, wait_until_complete=wait_until_complete)
     with store.read() as tx:
-        listings = shelf.listed(tx, categories, chosen)
-    belated = sum(listing.late for listing in listings)
-    return Fetched(chosen, len(listings), belated, already=not missing, growing=growing)
+        listings = paper_store.listed(tx, categories, chosen)
+    late_count = sum(listing.late for listing in listings)
+    return FetchResult(
+        chosen, len(listings), late_count, already=not missing, incomplete=incomplete
+    )
 
 
 def poll_again(
@@ -133,35 +139,35 @@ def poll_again(
     *,
     progress: Progress,
 ) -> int:
-    """Look once more at the newest announcement where it was taken as whole; how many are new.
+    """Poll the complete categories of the newest announcement again; return the new papers' count.
 
-    For a service to call at every wake-up: the source is asked once an hour at most, for a day;
-    what comes after that is a stray of the next announcement. A digest that is made already has
-    what comes now in the next one, as late. Raises SourceError.
+    The scheduler may call it at any time: the source is asked at most hourly, for one day. Papers
+    that arrive later are late papers of the next announcement. Papers that arrive after a digest
+    was made go into the next digest, as late. Raises SourceError.
     """
     day = source.newest(now)
     done = sorted(set(categories) - set(_missing(store, categories, day)))
-    if not (done and isinstance(source, GrowingSource)):
+    if not (done and isinstance(source, IncrementalSource)):
         return 0
-    task = request_for(store, done, day, now, checked=True, patient=True)
-    over = now - task.window.public_from >= DAY
-    if over or any(now < last.at + HOUR for last in task.asked):
+    request = request_for(store, done, day, now, with_feed=True, may_wait=True)
+    over = now - request.window.public_from >= DAY
+    if over or any(now < last.at + HOUR for last in request.asked):
         return 0
-    harvest = poll_once(store, source, task, now, progress)
-    new = keep(store, day, now, harvest._replace(whole={}))
-    _renew(store, source, harvest, now)
+    result = poll_once(store, source, request, now, progress)
+    new = store_result(store, day, now, result._replace(complete={}))
+    _store_new_versions(store, source, result, now)
     return new
 
 
 def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, ...]:
     with store.read() as tx:
-        return tuple(sorted(shelf.unfetched(tx, categories, day)))
+        return tuple(sorted(paper_store.unfetched(tx, categories, day)))
 
 
-def _public(day: date, now: datetime) -> date:
-    """`day`, if its announcement is public."""
-    if holiday_name(day):
-        message = f"arXiv announces nothing on {day} ({holiday_name(day)})"
+def _require_public(day: date, now: datetime) -> date:
+    """Return `day`, or raise NotAnnouncedError unless its announcement is public."""
+    if holiday(day):
+        message = f"arXiv announces nothing on {day} ({holiday(day)})"
         raise NotAnnouncedError(message)
     try:
         public_from = announcement(day).public_from
@@ -173,58 +179,64 @@ def _public(day: date, now: datetime) -> date:
     return day
 
 
-def _rest(task: PollRequest, now: datetime) -> None:
-    """Leave the source alone until the next look is due, whoever took the last one."""
-    due = next_poll_at(task.asked, task.window.public_from)
+def _raise_if_too_early(request: PollRequest, now: datetime) -> None:
+    """Raise unless the next poll is due, whichever process made the last one."""
+    due = next_poll_at(request.asked, request.window.public_from)
     if now >= due:
         return
-    if any(last.out_at for last in task.asked):
-        raise AnnouncementIncomplete(task.window.date, due, task.categories)
-    raise AnnouncementLate(task.window.date, due)
+    if any(last.out_at for last in request.asked):
+        raise AnnouncementIncomplete(request.window.date, due, request.categories)
+    raise AnnouncementLate(request.window.date, due)
 
 
-def _look(
+def _poll_and_store(
     store: Store,
     source: PaperSource,
-    task: PollRequest,
+    request: PollRequest,
     now: datetime,
     lookback: timedelta,
     progress: Progress,
 ) -> PollResult:
-    """Look once, with the strays of what is whole, and keep it all."""
-    harvest = poll_once(store, source, task, now, progress)
-    since = since_when(task.window, sorted(harvest.whole), task.history, now, lookback)
+    """Poll once, with the late papers of complete categories, and store the result."""
+    result = poll_once(store, source, request, now, progress)
+    since = late_cutoffs(request.window, sorted(result.complete), request.history, now, lookback)
     if since:
         first = min(since.values())
-        strays = source.submitted(sorted(since), first, task.window.start, progress)
-        if task.checked and isinstance(source, GrowingSource):
-            held, began = long_held(store, source, since, lookback)
-            strays, since = [*strays, *held], since | began
-        papers = {**harvest.papers, **{paper.id: paper for paper in strays}}
-        late = [*harvest.late, *entries(strays, since)]
-        harvest = harvest._replace(papers=papers, late=late)
-    keep(store, task.window.date, now, harvest)
-    if isinstance(source, GrowingSource):
-        _renew(store, source, harvest, now)
-        if task.checked and harvest.whole:
-            renew_sent(store, source, task.window.date, task.categories, now)
-    return harvest
+        late_papers = source.submitted(sorted(since), first, request.window.start, progress)
+        if request.with_feed and isinstance(source, IncrementalSource):
+            held, began = find_held_papers(store, source, since, lookback)
+            late_papers, since = [*late_papers, *held], since | began
+        papers = {**result.papers, **{paper.id: paper for paper in late_papers}}
+        late = [*result.late, *listing_entries(late_papers, since)]
+        result = result._replace(papers=papers, late=late)
+    store_result(store, request.window.date, now, result)
+    if isinstance(source, IncrementalSource):
+        _store_new_versions(store, source, result, now)
+        if request.with_feed and result.complete:
+            recheck_sent(store, source, request.window.date, request.categories, now)
+    return result
 
 
-def _renew(store: Store, source: GrowingSource, harvest: PollResult, now: datetime) -> None:
-    """Keep later versions of known papers: those seen, and those arXiv's list names."""
-    keep_versions(store, harvest.papers.values(), now)
-    if harvest.comparison:
-        renew(store, source, harvest.comparison.replaced, now)
-
-
-def _complain(
-    task: PollRequest, harvest: PollResult, growing: Sequence[str], *, settle: bool
+def _store_new_versions(
+    store: Store, source: IncrementalSource, result: PollResult, now: datetime
 ) -> None:
-    """Raise what `fetch` promises for a batch that is not whole."""
-    looks = harvest.looks.values()
-    due = next_poll_at(looks, task.window.public_from)
-    if growing and not any(last.out_at for last in looks):
-        raise AnnouncementLate(task.window.date, due)
-    if growing and (settle or (harvest.comparison and harvest.comparison.is_filling)):
-        raise AnnouncementIncomplete(task.window.date, due, growing)
+    """Store new versions of known papers: those in the result, and those the feed lists."""
+    store_versions(store, result.papers.values(), now)
+    if result.comparison:
+        fetch_replaced(store, source, result.comparison.replaced, now)
+
+
+def _raise_if_incomplete(
+    request: PollRequest,
+    result: PollResult,
+    incomplete: Sequence[str],
+    *,
+    wait_until_complete: bool,
+) -> None:
+    """Raise AnnouncementLate or AnnouncementIncomplete, as documented in `fetch`."""
+    polls_by_category = result.polls_by_category.values()
+    due = next_poll_at(polls_by_category, request.window.public_from)
+    if incomplete and not any(last.out_at for last in polls_by_category):
+        raise AnnouncementLate(request.window.date, due)
+    if incomplete and (wait_until_complete or (result.comparison and result.comparison.is_filling)):
+        raise AnnouncementIncomplete(request.window.date, due, incomplete)

@@ -1,12 +1,11 @@
-"""Papers that are new in a category and were submitted before the days that are read again.
+"""Late papers and new versions.
 
-Moderation held them, or they were cross-listed later. Each evening arXiv's count of a category is
-compared with ours, from the day on which the service began: where they differ, the difference is
-sought by halves. A paper of before that day is known by arXiv's list of the day alone.
+Late papers were held by moderation or cross-listed later, longer ago than the lookback. On each
+announcement the API's count of a category since the service began is compared with ours; where they
+differ, the papers are found by bisection. Papers submitted before that are found by the feed only.
 
-New versions of papers that are known: what arXiv's list of the day says was replaced.
-
-Without that list, what readers were sent lately is looked up instead: a withdrawal must be noticed.
+New versions come from the feed's list of replacements. Without the feed, papers that were mailed
+lately are looked up instead: a withdrawal must be noticed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.ingest.feed_check import FeedState
 from newsletter.sources import SourceError
 from newsletter.store import paper_versions, polls
-from newsletter.store import papers as shelf
+from newsletter.store import papers as paper_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,64 +32,68 @@ if TYPE_CHECKING:
 
     from newsletter.domain.announcements import FetchRecord
     from newsletter.domain.model import Paper
-    from newsletter.sources import GrowingSource, ListedPaper
+    from newsletter.sources import IncrementalSource, ListedPaper
     from newsletter.store import Store
 
-FEW = 1_000
-"""Papers that are rather fetched, in one request, than counted again."""
+MIN_TO_SPLIT = 1_000
+"""Up to this many papers are fetched, in one request, instead of counted again."""
 MINUTE = timedelta(minutes=1)
 
 
-def missed_cross_lists(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
-    """The categories in which arXiv's list of the announcement before `before` was not read."""
-    return sorted(set(categories) - _read_lists(tx, previous(before)))
+def categories_without_feed(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
+    """The categories without a usable feed for the announcement before `before`."""
+    return sorted(set(categories) - _categories_with_feed(tx, previous(before)))
 
 
-def long_held(
-    store: Store, source: GrowingSource, since: Mapping[str, datetime], lookback: timedelta
+def find_held_papers(
+    store: Store, source: IncrementalSource, since: Mapping[str, datetime], lookback: timedelta
 ) -> tuple[list[Paper], dict[str, datetime]]:
-    """Papers of before `since` that we may lack, and from when each category takes such.
+    """Papers submitted before `since` that may be missing, and each category's start time.
 
-    `since` is from when the strays of each category are taken. One count a category, and a few
-    more where it differs from ours. Raises SourceError.
+    `since` is each category's cutoff for late papers. One count request a category, and a few more
+    where it differs from ours. Raises SourceError.
     """
     with store.read() as tx:
-        history = shelf.fetches(tx, sorted(since))
-    began = began_at(history, lookback)
+        history = paper_store.fetches(tx, sorted(since))
+    began = coverage_starts(history, lookback)
     began = {name: start for name, start in began.items() if start < since[name]}
     found: dict[str, Paper] = {}
     for name, start in sorted(began.items()):
         there = source.count([name], start, since[name])
-        for paper in _sought(store, source, name, start, since[name], there):
+        for paper in _search_by_halves(store, source, name, start, since[name], there):
             found[paper.id] = paper
     return list(found.values()), began
 
 
-def began_at(history: Sequence[FetchRecord], lookback: timedelta) -> dict[str, datetime]:
-    """From which submissions on we know all that was announced in each category.
+def coverage_starts(history: Sequence[FetchRecord], lookback: timedelta) -> dict[str, datetime]:
+    """Submission time from which on the stored papers of each category are complete.
 
-    A service that was away for longer than it reads again begins anew.
+    After an outage longer than the lookback, coverage starts again.
     """
     dates: dict[str, list[date]] = defaultdict(list)
     for one in history:
         dates[one.category].append(one.date)
-    return {name: announcement(_unbroken(days, lookback)).start for name, days in dates.items()}
+    return {
+        name: announcement(_unbroken_since(days, lookback)).start for name, days in dates.items()
+    }
 
 
 def unproven(
     tx: Connection, day: date, categories: Sequence[str], lookback: timedelta
 ) -> tuple[Unproven, ...]:
-    """What was not made sure of because arXiv's list of announcements before `day` was missed.
+    """What could not be verified because the feed of announcements before `day` was missed.
 
-    Told once for each of them: with the first announcement that was fetched after it.
+    Reported once for each: with the first announcement that was fetched after it.
     """
-    history = [one for one in shelf.fetches(tx, categories) if one.date < day]
-    began = began_at(history, lookback)
+    history = [one for one in paper_store.fetches(tx, categories) if one.date < day]
+    began = coverage_starts(history, lookback)
     groups: dict[tuple[tuple[date, ...], date], list[str]] = defaultdict(list)
     for name, start in began.items():
         last = max(one.date for one in history if one.category == name)
-        missed = tuple(one for one in _dates(last, day) if name not in _read_lists(tx, one))
-        if missed and not _is_anew(last, day, lookback):
+        missed = tuple(
+            one for one in _dates(last, day) if name not in _categories_with_feed(tx, one)
+        )
+        if missed and not _has_gap(last, day, lookback):
             groups[missed, start.date()].append(name)
     return tuple(
         Unproven(tuple(sorted(names)), missed, before)
@@ -98,23 +101,23 @@ def unproven(
     )
 
 
-def _unbroken(days: Sequence[date], lookback: timedelta) -> date:
-    """The first of the last fetched dates between which nothing was left out."""
+def _unbroken_since(days: Sequence[date], lookback: timedelta) -> date:
+    """The first date of the last gapless series of fetched dates."""
     first = max(days)
     for earlier, later in reversed(list(pairwise(sorted(days)))):
-        if _is_anew(earlier, later, lookback):
+        if _has_gap(earlier, later, lookback):
             break
         first = earlier
     return first
 
 
-def _is_anew(earlier: date, later: date, lookback: timedelta) -> bool:
-    """Whether more lies between two announcements than the later one was fetched with."""
+def _has_gap(earlier: date, later: date, lookback: timedelta) -> bool:
+    """Whether two announcements are further apart than the lookback covers."""
     return announcement(later).start - lookback > announcement(earlier).end
 
 
 def _dates(first: date, end: date) -> list[date]:
-    """The announcement dates from `first` on to `end`, which is not among them."""
+    """The announcement dates in [first, end)."""
     found = []
     while first < end:
         found.append(first)
@@ -122,54 +125,54 @@ def _dates(first: date, end: date) -> list[date]:
     return found
 
 
-def _read_lists(tx: Connection, day: date) -> set[str]:
-    """The categories in which arXiv's list of `day` was read."""
+def _categories_with_feed(tx: Connection, day: date) -> set[str]:
+    """The categories for which the feed of `day` was usable."""
     check = polls.check_of(tx, day)
     return set(check.named) if check and check.state == FeedState.FRESH else set()
 
 
-def _sought(
-    store: Store, source: GrowingSource, name: str, start: datetime, end: datetime, there: int
+def _search_by_halves(
+    store: Store, source: IncrementalSource, name: str, start: datetime, end: datetime, there: int
 ) -> list[Paper]:
-    """The papers of the parts of [start, end) in which arXiv, that has `there`, differs from us."""
+    """Bisect [start, end) for the parts where arXiv's count, `there`, differs from ours."""
     with store.read() as tx:
-        known = shelf.count_between(tx, name, start, end)
+        known = paper_store.count_between(tx, name, start, end)
     if there == known:
         return []
-    if max(there, known) <= FEW or end - start <= 2 * MINUTE:
-        return _compared(store, source, name, start, end)
+    if max(there, known) <= MIN_TO_SPLIT or end - start <= 2 * MINUTE:
+        return _differing_papers(store, source, name, start, end)
     middle = (start + (end - start) / 2).replace(second=0, microsecond=0)
     first = source.count([name], start, middle)
     return [
-        *_sought(store, source, name, start, middle, first),
-        *_sought(store, source, name, middle, end, there - first),
+        *_search_by_halves(store, source, name, start, middle, first),
+        *_search_by_halves(store, source, name, middle, end, there - first),
     ]
 
 
-def _compared(
-    store: Store, source: GrowingSource, name: str, start: datetime, end: datetime
+def _differing_papers(
+    store: Store, source: IncrementalSource, name: str, start: datetime, end: datetime
 ) -> list[Paper]:
-    """All papers there, and as they are now those of ours that left the category since."""
+    """All papers there, and the current state of ours that have left the category."""
     found = source.submitted([name], start, end, lambda *_: None)
     with store.read() as tx:
-        known = shelf.ids_between(tx, name, start, end)
+        known = paper_store.ids_between(tx, name, start, end)
     gone = sorted(known - {paper.id for paper in found})
     return [*found, *(source.by_id(gone) if gone else ())]
 
 
 log = logging.getLogger(__name__)
 
-SENT_LATELY = timedelta(days=30)
+RECHECK_WINDOW = timedelta(days=30)
 MOST = 1_000
-"""Papers looked up in one go: ten requests."""
+"""Papers looked up at once: ten requests."""
 
 
-def renew(
-    store: Store, source: GrowingSource, replaced: Iterable[ListedPaper], now: datetime
+def fetch_replaced(
+    store: Store, source: IncrementalSource, replaced: Iterable[ListedPaper], now: datetime
 ) -> int:
-    """Fetch and keep the versions that are named and not stored; how many there were.
+    """Fetch and store the listed versions that are not stored; return their count.
 
-    Trouble with the source is logged: no morning waits for what is old, and it is asked again.
+    A SourceError is only logged: new versions never delay a digest, and are retried.
     """
     named = {one.id: one.version for one in replaced}
     with store.read() as tx:
@@ -177,19 +180,19 @@ def renew(
     return _look_up(store, source, [key for key in have if have[key] < named[key]], now)
 
 
-def renew_sent(
-    store: Store, source: GrowingSource, before: date, categories: Sequence[str], now: datetime
+def recheck_sent(
+    store: Store, source: IncrementalSource, before: date, categories: Sequence[str], now: datetime
 ) -> int:
-    """Look up what was sent lately, if the list of the announcement before `before` was missed."""
+    """Look up papers that were mailed lately, if the feed before `before` was missed."""
     with store.read() as tx:
-        if not missed_cross_lists(tx, before, categories):
+        if not categories_without_feed(tx, before, categories):
             return 0
-        sent = paper_versions.sent_since(tx, before - SENT_LATELY, MOST)
+        sent = paper_versions.sent_since(tx, before - RECHECK_WINDOW, MOST)
     return _look_up(store, source, sent, now)
 
 
-def keep_versions(store: Store, papers: Iterable[Paper], now: datetime) -> int:
-    """Keep those of the papers that are later than what is stored of them."""
+def store_versions(store: Store, papers: Iterable[Paper], now: datetime) -> int:
+    """Store the papers whose version is newer than the stored one; return their count."""
     later = [paper for paper in papers if paper.version > 1]
     gone = {paper.id for paper in later if is_withdrawn(paper)}
     if not later:
@@ -198,11 +201,11 @@ def keep_versions(store: Store, papers: Iterable[Paper], now: datetime) -> int:
         return paper_versions.keep(tx, later, gone, now)
 
 
-def _look_up(store: Store, source: GrowingSource, ids: Sequence[str], now: datetime) -> int:
+def _look_up(store: Store, source: IncrementalSource, ids: Sequence[str], now: datetime) -> int:
     if not ids:
         return 0
     try:
-        return keep_versions(store, source.by_id(ids), now)
+        return store_versions(store, source.by_id(ids), now)
     except SourceError as error:
-        log.warning("new versions of %d papers are not known yet: %s", len(ids), error)
+        log.warning("looking up new versions of %d papers failed: %s", len(ids), error)
         return 0

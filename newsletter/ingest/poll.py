@@ -1,6 +1,6 @@
-"""One look at an announcement: what is there, how it compares, what is whole; and keep it.
+"""One poll of an announcement: query, cross-check, assess completeness, store.
 
-Which submissions an announcement holds for us, and from when on its strays are taken.
+Also the submission window of an announcement, and the cutoffs for its late papers.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from newsletter.domain.completeness import (
 )
 from newsletter.domain.model import Announcement
 from newsletter.ingest.feed_check import FeedComparison, FeedState, KnownListings, compare
-from newsletter.sources import GrowingSource
-from newsletter.store import papers as shelf
-from newsletter.store import polls
-from newsletter.store import polls as seen
+from newsletter.sources import IncrementalSource
+from newsletter.store import papers as paper_store
+from newsletter.store import polls as poll_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,38 +40,42 @@ if TYPE_CHECKING:
     from newsletter.sources import PaperSource
     from newsletter.store import Store
 
-REMEMBERED = timedelta(days=90)
-"""Of what was fetched: longer than strays are sought for, and than a category may be empty."""
+HISTORY = timedelta(days=90)
+"""Length of fetch history: longer than the lookback and than a category may stay empty."""
 
 
 class PollRequest(NamedTuple):
-    """One announcement for some categories, and what is known of it.
+    """One announcement for some categories, with the stored history.
 
-    `checked`: it is the newest one of a source that grows, so the source's own list is about it.
-    `patient`: what is not whole may stay so; else one look is the answer.
+    `with_feed`: it is the newest announcement of an incremental source, so the feed is about it.
+    `may_wait`: categories may stay incomplete; otherwise one poll completes them.
     """
 
     window: Announcement
     categories: tuple[str, ...]
     history: Sequence[FetchRecord]
-    looks: Mapping[str, Poll]
+    polls_by_category: Mapping[str, Poll]
     is_out: bool
-    checked: bool
-    patient: bool
+    with_feed: bool
+    may_wait: bool
 
     @property
     def asked(self) -> list[Poll]:
-        return [self.looks[name] for name in self.categories if name in self.looks]
+        return [
+            self.polls_by_category[name]
+            for name in self.categories
+            if name in self.polls_by_category
+        ]
 
 
 class PollResult(NamedTuple):
-    """What one look gave: papers by id, where they may be listed, and what is whole by now."""
+    """Result of one poll: papers by id, their listings, and the complete categories."""
 
     papers: Mapping[str, Paper]
     on_time: Sequence[ListingEntry]
     late: Sequence[ListingEntry]
-    looks: Mapping[str, Poll]
-    whole: Mapping[str, CompletedBy]
+    polls_by_category: Mapping[str, Poll]
+    complete: Mapping[str, CompletedBy]
     comparison: FeedComparison | None = None
 
 
@@ -82,53 +85,57 @@ def request_for(
     day: date,
     now: datetime,
     *,
-    checked: bool,
-    patient: bool,
+    with_feed: bool,
+    may_wait: bool,
 ) -> PollRequest:
     with store.read() as tx:
         return PollRequest(
             window=window_of(tx, day, categories),
             categories=tuple(categories),
-            history=shelf.fetches(tx, categories, day - REMEMBERED),
-            looks=seen.polls_of(tx, day, now),
-            is_out=shelf.has_papers(tx, day),
-            checked=checked,
-            patient=patient,
+            history=paper_store.fetches(tx, categories, day - HISTORY),
+            polls_by_category=poll_store.polls_of(tx, day, now),
+            is_out=paper_store.is_out(tx, day),
+            with_feed=with_feed,
+            may_wait=may_wait,
         )
 
 
 def poll_once(
-    store: Store, source: PaperSource, task: PollRequest, now: datetime, progress: Progress
+    store: Store, source: PaperSource, request: PollRequest, now: datetime, progress: Progress
 ) -> PollResult:
-    """Ask for the window, compare, and judge what is whole. Raises SourceError."""
-    window = task.window
-    found = source.submitted(task.categories, window.start, window.end, progress)
+    """Query the window, cross-check, and assess completeness. Raises SourceError."""
+    window = request.window
+    found = source.submitted(request.categories, window.start, window.end, progress)
     papers = {paper.id: paper for paper in found}
     comparison = None
-    if task.checked and isinstance(source, GrowingSource):
-        known = partial(_known, store, task)
-        comparison = compare(source, task.categories, papers, known, window)
+    if request.with_feed and isinstance(source, IncrementalSource):
+        known = partial(_known, store, request)
+        comparison = compare(source, request.categories, papers, known, window)
         if comparison.check.state in (FeedState.STALE, FeedState.EMPTY) and now < feed_from(
             window.date
         ):
             comparison = replace(comparison, check=FeedCheck(FeedState.EARLY))
-        papers |= {paper.id: paper for paper in comparison.young}
-    on_time = entries(papers.values(), dict.fromkeys(task.categories, window.start))
-    out = task.is_out or bool(papers) or _shown(source, window, comparison)
+        papers |= {paper.id: paper for paper in comparison.found_by_id}
+    on_time = listing_entries(papers.values(), dict.fromkeys(request.categories, window.start))
+    out = request.is_out or bool(papers) or _shown(source, window, comparison)
     counts = Counter(entry.category for entry in on_time)
-    looks = {
-        name: next_poll(task.looks.get(name), counts[name], now, out=out)
-        for name in task.categories
+    polls_by_category = {
+        name: after(request.polls_by_category.get(name), counts[name], now, out=out)
+        for name in request.categories
     }
-    whole = _whole(task, looks, comparison, now) if out else _nothing(task, comparison, now)
+    complete = (
+        _completed(request, polls_by_category, comparison, now)
+        if out
+        else _nothing_announced(request, comparison, now)
+    )
     held = comparison.late if comparison else ()
     papers |= {paper.id: paper for paper, _ in held}
     late = [ListingEntry(name, paper.id) for paper, names in held for name in names]
-    return PollResult(papers, on_time, late, looks, whole, comparison)
+    return PollResult(papers, on_time, late, polls_by_category, complete, comparison)
 
 
-def entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[ListingEntry]:
-    """What may be listed: each paper in each of its categories that takes papers of its age."""
+def listing_entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[ListingEntry]:
+    """Listings of each paper in its categories whose cutoff it does not precede."""
     return [
         ListingEntry(category, paper.id)
         for paper in found
@@ -137,122 +144,127 @@ def entries(found: Iterable[Paper], since: Mapping[str, datetime]) -> list[Listi
     ]
 
 
-def keep(store: Store, day: date, now: datetime, harvest: PollResult) -> int:
-    """Keep one look; how many papers it brought that are new in some category."""
-    counts = Counter(entry.category for entry in harvest.on_time)
-    how = {name: str(one) for name, one in harvest.whole.items()}
+def store_result(store: Store, day: date, now: datetime, result: PollResult) -> int:
+    """Store one poll; return the number of papers that are new in some category."""
+    counts = Counter(entry.category for entry in result.on_time)
+    how = {name: str(one) for name, one in result.complete.items()}
     with store.begin() as tx:
-        known = shelf.entries_of(tx, sorted(harvest.looks), list(harvest.papers))
-        on_time = [entry for entry in harvest.on_time if entry not in known]
-        late = [entry for entry in harvest.late if entry not in known]
+        known = paper_store.entries_of(tx, sorted(result.polls_by_category), list(result.papers))
+        on_time = [entry for entry in result.on_time if entry not in known]
+        late = [entry for entry in result.late if entry not in known]
         fresh = {entry.paper_id for entry in [*on_time, *late]}
-        # Known ones too: what left a category since must not be counted there (late_papers.py).
+        # Known papers too: one that left a category must not be counted there (late_papers.py).
         stored = fresh | {entry.paper_id for entry in known}
-        shelf.keep(tx, [harvest.papers[key] for key in sorted(stored)])
-        shelf.list_papers(tx, day, on_time, late=False)
-        shelf.list_papers(tx, day, late, late=True)
-        shelf.mark_fetched(tx, day, {name: counts[name] for name in how}, now, how)
-        seen.keep_polls(tx, day, harvest.looks)
-        if harvest.comparison:
-            seen.keep_check(tx, day, harvest.comparison.check, now)
+        paper_store.keep(tx, [result.papers[key] for key in sorted(stored)])
+        paper_store.list_papers(tx, day, on_time, late=False)
+        paper_store.list_papers(tx, day, late, late=True)
+        paper_store.mark_fetched(tx, day, {name: counts[name] for name in how}, now, how)
+        poll_store.keep_polls(tx, day, result.polls_by_category)
+        if result.comparison:
+            poll_store.keep_check(tx, day, result.comparison.check, now)
     return len(fresh)
 
 
-def _known(store: Store, task: PollRequest, ids: Sequence[str]) -> KnownListings:
+def _known(store: Store, request: PollRequest, ids: Sequence[str]) -> KnownListings:
     with store.read() as tx:
-        dated = shelf.dated_entries(tx, task.categories, ids)
-    before = {entry for entry, (day, _) in dated.items() if day < task.window.date}
+        dated = paper_store.dated_entries(tx, request.categories, ids)
+    before = {entry for entry, (day, _) in dated.items() if day < request.window.date}
     late = {entry for entry, (_, is_late) in dated.items() if is_late}
     return KnownListings(before, dated.keys() - before, late - before)
 
 
 def _shown(source: PaperSource, window: Announcement, comparison: FeedComparison | None) -> bool:
-    """Whether arXiv shows the announcement at all, although none of it is in our categories."""
-    if comparison is None or not isinstance(source, GrowingSource):
+    """Whether arXiv shows the announcement, although our categories have no paper in it."""
+    if comparison is None or not isinstance(source, IncrementalSource):
         return False
     return comparison.check.state == FeedState.FRESH or source.shows_any(window.start, window.end)
 
 
-def _whole(
-    task: PollRequest, looks: Mapping[str, Poll], comparison: FeedComparison | None, now: datetime
+def _completed(
+    request: PollRequest,
+    polls_by_category: Mapping[str, Poll],
+    comparison: FeedComparison | None,
+    now: datetime,
 ) -> dict[str, CompletedBy]:
-    """What is whole of a batch that is out."""
-    whole: dict[str, CompletedBy] = {}
-    for name, one in looks.items():
+    """The complete categories of an announcement that arXiv shows."""
+    complete: dict[str, CompletedBy] = {}
+    for name, one in polls_by_category.items():
         how: CompletedBy | None = CompletedBy.ONCE
         if comparison:
-            sight = Observation(
+            observation = Observation(
                 papers=one.papers,
-                named=comparison.named(name),
+                named=comparison.listed_count(name),
                 waiting=comparison.waiting(name),
-                low=is_low(one.papers, _past(name, task.history)),
+                low=is_low(one.papers, _past_counts(name, request.history)),
             )
-            how = assess(one, sight, task.window.public_from, now)
-        if how or not task.patient:
-            whole[name] = how or CompletedBy.ONCE
-    return whole
+            how = assess(one, observation, request.window.public_from, now)
+        if how or not request.may_wait:
+            complete[name] = how or CompletedBy.ONCE
+    return complete
 
 
-def _past(category: str, history: Sequence[FetchRecord]) -> list[int]:
-    """How many papers a category had in the announcements that are known to have come."""
+def _past_counts(category: str, history: Sequence[FetchRecord]) -> list[int]:
+    """Numbers of papers a category had in past announcements that took place."""
     return [
         one.papers for one in history if one.category == category and one.how != CompletedBy.NOTHING
     ]
 
 
-def _nothing(
-    task: PollRequest, comparison: FeedComparison | None, now: datetime
+def _nothing_announced(
+    request: PollRequest, comparison: FeedComparison | None, now: datetime
 ) -> dict[str, CompletedBy]:
-    """A day after arXiv's hour nothing at all is an answer, unless its list says otherwise."""
-    if now - task.window.public_from < DAY or (comparison and comparison.is_waiting):
+    """After a day without any paper nothing was announced, unless the feed lists papers."""
+    if now - request.window.public_from < DAY or (comparison and comparison.is_waiting):
         return {}
-    return dict.fromkeys(task.categories, CompletedBy.NOTHING)
+    return dict.fromkeys(request.categories, CompletedBy.NOTHING)
 
 
-MOST_MISSED = 3
-"""Announcements on end that never came: arXiv's longest pause, at the end of a year."""
+MAX_MISSED = 3
+"""Most consecutive announcements that did not take place: arXiv's year-end break."""
 
 
 def window_of(tx: Connection, day: date, categories: Sequence[str]) -> Announcement:
-    """The announcement of `day`, with the submissions of dates before it that never came.
+    """The announcement of `day`, extended by the windows of preceding ones that did not take place.
 
-    A holiday that nobody told us of is known by this: it was looked at, and nothing was there.
+    An unknown holiday is recognized by this: it was polled and nothing was announced.
     """
     window = announcement(day)
     start, before = window.start, previous(day)
-    for _ in range(MOST_MISSED):
-        if not polls.polled_empty(tx, before, categories):
+    for _ in range(MAX_MISSED):
+        if not poll_store.seen_empty(tx, before, categories):
             break
         start, before = announcement(before).start, previous(before)
     return Announcement(day, start, window.end, window.public_from)
 
 
-def since_when(
+def late_cutoffs(
     window: Announcement,
     categories: Sequence[str],
     history: Sequence[FetchRecord],
     now: datetime,
     lookback: timedelta,
 ) -> dict[str, datetime]:
-    """From when each category's strays are taken; a category that takes none is not in it.
+    """Cutoff for late papers by category; categories that take none are absent.
 
-    A date before one that was fetched takes its own window only: a stray belongs to the newest
-    issue. What was submitted before the service began is no stray.
+    A date before an already fetched one takes its own window only: late papers belong to the newest
+    announcement. Papers submitted before the service began are not late papers.
     """
     earliest = announcement(window.date).start - lookback
     since: dict[str, datetime] = {}
     for category in categories:
         past = [fetch for fetch in history if fetch.category == category]
-        began = [fetch.date for fetch in past if _led_here(fetch, window, now, lookback)]
+        began = [fetch.date for fetch in past if _is_same_service(fetch, window, now, lookback)]
         if began and all(fetch.date < window.date for fetch in past):
             since[category] = max(announcement(min(began)).start, earliest)
     return {category: start for category, start in since.items() if start < window.start}
 
 
-def _led_here(fetch: FetchRecord, window: Announcement, now: datetime, lookback: timedelta) -> bool:
-    """False for an old date somebody once tried out: a service does not jump over weeks at once.
+def _is_same_service(
+    fetch: FetchRecord, window: Announcement, now: datetime, lookback: timedelta
+) -> bool:
+    """Whether a fetch was part of regular operation; False for an old date fetched by hand.
 
-    Between two fetches of one service as much time has passed as between their announcements.
+    In regular operation as much time passes between fetches as between their announcements.
     """
     apart = window.public_from - announcement(fetch.date).public_from
     return apart <= (now - fetch.at) + lookback

@@ -1,6 +1,6 @@
-"""What a digest says beside its papers: how its day was made sure of, and what was withdrawn.
+"""Provenance note of a digest, and status of the newest announcement (from stored data only).
 
-How the newest announcement stands, from what is stored alone: for those who wait, or tell.
+The provenance note says how the day was verified and which papers were withdrawn.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from newsletter.domain.digest import MAILED_KINDS
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
 from newsletter.ingest.poll import window_of
-from newsletter.store import paper_versions, papers, polls
-from newsletter.store import papers as shelf
-from newsletter.store import polls as seen
+from newsletter.store import paper_versions
+from newsletter.store import papers as paper_store
+from newsletter.store import polls as poll_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def with_provenance(tx: Connection, digest: Digest, lookback: timedelta) -> Digest:
-    """The digest with its crosscheck, and with the withdrawals that its readers were not told of.
+    """Add the cross-check, and the withdrawals that readers were not told of yet.
 
-    A day without mail tells of none: they wait for one that is read.
+    A digest that is not mailed gets no withdrawals: they go into the next mailed one.
     """
     check = crosscheck(tx, digest.rubric, digest.date, lookback)
     coverage = replace(digest.coverage, crosscheck=check)
@@ -44,16 +44,16 @@ def with_provenance(tx: Connection, digest: Digest, lookback: timedelta) -> Dige
 
 
 def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -> Crosscheck | None:
-    """How the announcement of `day` was made sure of, as far as this rubric's categories go.
+    """How the announcement of `day` was verified, for this rubric's categories.
 
-    `lookback` is how far back each announcement is read again.
+    `lookback` is how far before each announcement late papers are searched.
     """
-    check = polls.check_of(tx, day)
+    check = poll_store.check_of(tx, day)
     if check is None:
         return None
     wanted = set(rubric.categories)
     apart = {(paper_id, why) for paper_id, name, why in check.apart if name in wanted}
-    fetched = papers.fetches(tx, rubric.categories)
+    fetched = paper_store.fetches(tx, rubric.categories)
     start = window_of(tx, day, rubric.categories).start
     missed, before = [], previous(day)
     while announcement(before).start >= start:
@@ -70,50 +70,50 @@ def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -
 
 
 class AnnouncementState(StrEnum):
-    """WAITING: nobody looked since it is public; NOTHING: a day later arXiv shows none of it."""
+    """WAITING: not polled since it is public. NOTHING: arXiv showed no paper for a day."""
 
     WAITING = "waiting"
     LATE = "late"
-    GROWING = "growing"
-    WHOLE = "whole"
+    INCOMPLETE = "growing"
+    COMPLETE = "whole"
     NOTHING = "nothing announced"
 
 
 class AnnouncementStatus(NamedTuple):
-    """The newest announcement by the calendar; `missing` are our categories that are not whole."""
+    """The newest announcement by the calendar; `missing` are the incomplete categories."""
 
     date: date
     public_from: datetime
-    batch: AnnouncementState
+    state: AnnouncementState
     missing: tuple[str, ...] = ()
 
 
 def announcement_status(
     store: Store, source: PaperSource, categories: Sequence[str], now: datetime
 ) -> AnnouncementStatus:
-    """Asks nobody but the database."""
+    """Status from the database alone; makes no request."""
     day = source.newest(now)
     public_from = announcement(day).public_from
     with store.read() as tx:
-        found = seen.polls_of(tx, day, now)
-        done = {one.category: one for one in shelf.fetches(tx, categories) if one.date == day}
-    looks = {name: one for name, one in found.items() if name in categories}
+        found = poll_store.polls_of(tx, day, now)
+        done = {one.category: one for one in paper_store.fetches(tx, categories) if one.date == day}
+    polls_by_category = {name: one for name, one in found.items() if name in categories}
     missing = tuple(sorted(set(categories) - done.keys()))
     if missing:
-        batch = (
-            AnnouncementState.GROWING
-            if any(one.out_at for one in looks.values())
+        state = (
+            AnnouncementState.INCOMPLETE
+            if any(one.out_at for one in polls_by_category.values())
             else AnnouncementState.LATE
         )
-        if not looks:
-            batch = AnnouncementState.WAITING
+        if not polls_by_category:
+            state = AnnouncementState.WAITING
     else:
         quiet = all(one.how == CompletedBy.NOTHING for one in done.values())
-        batch = AnnouncementState.NOTHING if quiet else AnnouncementState.WHOLE
-    return AnnouncementStatus(day, public_from, batch, missing)
+        state = AnnouncementState.NOTHING if quiet else AnnouncementState.COMPLETE
+    return AnnouncementStatus(day, public_from, state, missing)
 
 
-def is_whole(store: Store, categories: Sequence[str], day: date) -> bool:
-    """Whether a digest of `day` in these categories may be made: others may still be growing."""
+def is_complete(store: Store, categories: Sequence[str], day: date) -> bool:
+    """Whether these categories are complete for `day`, so that digests may be made."""
     with store.read() as tx:
-        return shelf.is_fetched(tx, categories, day)
+        return paper_store.is_fetched(tx, categories, day)

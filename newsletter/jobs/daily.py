@@ -26,8 +26,8 @@ from newsletter.delivery.sender import Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import first_due
 from newsletter.errors import run_guarded
-from newsletter.ingest.fetch import AnnouncementIncomplete, Fetched, fetch
-from newsletter.ingest.status import is_whole
+from newsletter.ingest.fetch import AnnouncementIncomplete, FetchResult, fetch
+from newsletter.ingest.status import is_complete
 from newsletter.jobs import tasks
 from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
@@ -157,9 +157,9 @@ def complete_rubrics(
 ) -> tuple[date, list[Rubric]]:
     """The newest announcement, and the rubrics for which all of it is there."""
     try:
-        return fetch_for(app, rubrics, None, report, settle=True).date, rubrics
+        return fetch_for(app, rubrics, None, report, wait_until_complete=True).date, rubrics
     except AnnouncementIncomplete as growing:
-        whole = [one for one in rubrics if is_whole(app.store, one.categories, growing.date)]
+        whole = [one for one in rubrics if is_complete(app.store, one.categories, growing.date)]
         if not whole:
             raise
         return growing.date, whole
@@ -171,8 +171,8 @@ def fetch_for(
     day: date | None,
     report: StageProgress,
     *,
-    settle: bool = False,
-) -> Fetched:
+    wait_until_complete: bool = False,
+) -> FetchResult:
     with timed_step(app, "fetch", day, keep=True) as line:
         done = fetch(
             app.store,
@@ -182,7 +182,7 @@ def fetch_for(
             app.clock(),
             lookback_days=app.settings.lookback_days,
             progress=lambda done, total: report("Fetching", done, total),
-            settle=settle,
+            wait_until_complete=wait_until_complete,
         )
         line.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
     return done

@@ -147,7 +147,7 @@ class DailyScheduler:
             return
         except AnnouncementIncomplete as growing:
             log.info("%s", growing)
-            self._asked.not_before(growing.ask_at)
+            self._asked.not_before(growing.retry_at)
             return
         for one in edition.held:
             log.warning("%s: %s", one.slug, one.reason, extra={"rubric": one.slug})

@@ -185,10 +185,10 @@ def _late(
     """
     wanted = sorted({name for rubric in read.values() for name in rubric.categories})
     stands = announcement_status(store, source, wanted, now)
-    if stands.batch not in {AnnouncementState.LATE, AnnouncementState.GROWING}:
+    if stands.state not in {AnnouncementState.LATE, AnnouncementState.INCOMPLETE}:
         return ()
     since = stands.public_from
-    if stands.batch is AnnouncementState.GROWING:
+    if stands.state is AnnouncementState.INCOMPLETE:
         with store.read() as tx:
             looks = polls_of(tx, stands.date, now)
         # The look may have been made anew since: then it is later than this moment, and not seen.

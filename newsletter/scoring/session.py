@@ -204,9 +204,7 @@ class ScoringSession:
         self.storage_failed.set()
         answer_file = self._answer_file()
         if answer_file and answer_file.put(Spared(call_id, answer.raw, answer.usage)):
-            log.warning(
-                "answer written to the answer file; the next run stores it in the database"
-            )
+            log.warning("answer written to the answer file; the next run stores it in the database")
 
     def _store_answer(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
         with self._write_tx() as tx:

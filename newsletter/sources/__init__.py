@@ -1,4 +1,4 @@
-"""Where papers come from. A source is one file here and one line in SOURCES."""
+"""Sources: the ports that papers come from. A source is one file here and one line in SOURCES."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.model import Paper
-    from newsletter.domain.progress import Progress
+
+Progress = Callable[[int, int], None]
+"""Called with (papers so far, total); the total is 0 while unknown."""
 
 
 class SourceError(OperatorError):
-    """The source did not answer, or answered something that is no answer. Never "0 papers"."""
+    """No valid response from the source. Never treated as "0 papers"."""
 
 
 class ListingKind(StrEnum):
-    """What an announcement says of a paper in one category."""
+    """Announcement type of a paper, in arXiv's terms."""
 
     NEW = "new"
     CROSS = "cross"
@@ -29,7 +31,7 @@ class ListingKind(StrEnum):
 
 
 class ListedPaper(NamedTuple):
-    """A line of the source's own list of its newest announcement."""
+    """An entry of the source's feed of its newest announcement."""
 
     id: str
     version: int
@@ -44,56 +46,56 @@ class PaperSource(Protocol):
     def submitted(
         self, categories: Sequence[str], start: datetime, end: datetime, progress: Progress
     ) -> list[Paper]:
-        """Papers in any of the categories whose first version came in [start, end), UTC.
+        """Papers in any of the categories whose first version was submitted in [start, end), UTC.
 
-        Each once, by id. Raises SourceError when the answer is missing, partial or no answer.
+        Sorted by id, without duplicates. Raises SourceError for a missing, partial or bad response.
         """
 
 
 @runtime_checkable
-class GrowingSource(PaperSource, Protocol):
-    """A source that shows an announcement bit by bit, and whose answers can be cross-checked.
+class IncrementalSource(PaperSource, Protocol):
+    """A source that shows an announcement incrementally, with a feed for cross-checks.
 
-    Of any other source one look is the whole truth.
+    For any other source one poll is complete.
     """
 
-    def named(self, categories: Sequence[str]) -> list[ListedPaper] | None:
-        """What the source's list of the newest announcement names; None where there is no list.
+    def listing(self, categories: Sequence[str]) -> list[ListedPaper] | None:
+        """The entries of the feed of the newest announcement; None where there is no feed.
 
-        It may be of an earlier day whatever it says. Raises SourceError.
+        It may be of an earlier day. Raises SourceError.
         """
 
     def by_id(self, ids: Sequence[str]) -> list[Paper]:
-        """Those of the papers that the source knows, by id. Raises SourceError."""
+        """The papers with these ids, sorted by id; unknown ids are left out. Raises SourceError."""
 
     def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
-        """How many papers `submitted` would give; both bounds are whole minutes. One request.
+        """Number of papers `submitted` would return; both bounds are whole minutes. One request.
 
         Raises SourceError.
         """
 
     def shows_any(self, start: datetime, end: datetime) -> bool:
-        """Whether papers of [start, end) are shown in categories that are never empty.
+        """Whether busy categories show any paper of [start, end).
 
         Raises SourceError.
         """
 
 
 class RequestQueue(Protocol):
-    """Where all machines that ask one source stand in line."""
+    """Request queue shared by all machines that query one source."""
 
     def wait(self) -> float:
-        """Seconds until a request may leave; 0 when it is this one's turn, which is then taken."""
+        """Seconds until a request may be sent; 0 takes the slot."""
 
     def hold(self, seconds: float) -> None:
-        """Let nobody's turn come for so long."""
+        """Block all requests for `seconds`."""
 
 
 @runtime_checkable
 class SharesRequestQueue(Protocol):
-    """A source that keeps its pace over all machines once it is told where."""
+    """A source that can share its request rate with other machines."""
 
-    def stand_in(self, queue: RequestQueue) -> None: ...
+    def use_queue(self, queue: RequestQueue) -> None: ...
 
 
 SOURCES = {
@@ -102,4 +104,4 @@ SOURCES = {
 }
 
 CHECKS = {"arxiv": "newsletter.sources.arxiv.check:check"}
-"""Whom `newsletter doctor` asks: a function of settings and a timeout that answers `Told`."""
+"""Checks of `newsletter doctor`: (settings, timeout) -> CheckResult."""

@@ -1,7 +1,7 @@
-"""The bundled sample day: sixty invented papers, for the demo and for a first look without arXiv.
+"""Sample source: sixty invented papers of one day, for the demo and for trying out offline.
 
-Their ids cannot meet real ones: arXiv numbers a month's papers in turn, has never reached 40,000
-in one, and these begin at 90,001.
+Their ids cannot collide with real ones: they begin at 90,001, and arXiv has never reached 40,000
+papers in a month.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DAY = date(2025, 11, 18)
 
 
 class SampleSource:
-    """One announcement, for ever the newest."""
+    """A source with one announcement, which is always the newest."""
 
     def __init__(self, settings: Settings) -> None:
         del settings
@@ -47,7 +47,7 @@ class SampleSource:
 
 
 def read() -> list[Paper]:
-    """All papers of the sample, by id."""
+    """All sample papers, sorted by id."""
     text = files("newsletter.sources").joinpath("sample_day.json").read_text(encoding="utf-8")
     return sorted(map(_paper, json.loads(text)["papers"]), key=lambda paper: paper.id)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.announcements import announcement, following, is_announced
 from newsletter.domain.model import DayKind
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, fetch, poll_again
-from newsletter.ingest.status import is_whole, with_provenance
+from newsletter.ingest.status import is_complete, with_provenance
 from newsletter.scoring.workload import new_listings
 from newsletter.sources import ListingKind
 from newsletter.store import digests
@@ -165,13 +165,13 @@ class Service:
         before = len(self.source.asked)
         waiting = list(self.rubrics)
         while waiting and self.clock.now < end:
-            ask_at = self._fetch()
-            ready = [one for one in waiting if is_whole(self.store, one.categories, day)]
+            retry_at = self._fetch()
+            ready = [one for one in waiting if is_complete(self.store, one.categories, day)]
             for rubric in ready:
                 self._freeze(rubric, day)
                 waiting.remove(rubric)
             if waiting:
-                self.clock.now = max(ask_at, self.clock.now + MINUTE)
+                self.clock.now = max(retry_at, self.clock.now + MINUTE)
         while self.clock.now < end:
             self._look_again()
             self.clock.on(hours=1)
@@ -188,10 +188,10 @@ class Service:
                 self.clock(),
                 lookback_days=self.lookback.days,
                 progress=lambda *_: None,
-                settle=True,
+                wait_until_complete=True,
             )
         except (AnnouncementIncomplete, AnnouncementLate) as wait:
-            return wait.ask_at
+            return wait.retry_at
         return self.clock()
 
     def _look_again(self) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.model import Criterion, Paper, Rubric
+from newsletter.rubrics import DEFAULT_SCORING
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.scoring.run import RubricScores, ScoringLimits, score
 from newsletter.settings import Settings
@@ -32,6 +33,7 @@ RUBRIC = Rubric(
         Criterion(2, "Training dynamics", "Relevant: optimisation theory."),
     ),
     preface="My friend studies how networks learn.",
+    scoring=DEFAULT_SCORING,
 )
 IRRELEVANT = {"m": 0, "c": "", "r": 2, "n": 4, "x": 1}
 

@@ -196,7 +196,7 @@ class SkySource:
             self._papers[key] = paper_of(shown)
         return self._papers[key]
 
-    def named(self, categories) -> list[ListedPaper] | None:
+    def listing(self, categories) -> list[ListedPaper] | None:
         self.asked.append(("named", self.sky.clock()))
         lines = self.sky.feed(categories)
         if lines is None:

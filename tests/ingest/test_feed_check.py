@@ -135,8 +135,8 @@ def test_by_hand_a_list_that_names_more_says_so_and_a_date_takes_what_is_there(h
     house.put(2, TUESDAY, lag=12 * HOUR)
     house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
     with pytest.raises(AnnouncementIncomplete):
-        house.fetch(settle=False)
-    assert house.fetch(TUESDAY, settle=False).papers == 1
+        house.fetch(wait_until_complete=False)
+    assert house.fetch(TUESDAY, wait_until_complete=False).papers == 1
 
 
 def test_by_hand_nobody_is_sent_away_for_one_paper_of_many(house):
@@ -144,7 +144,7 @@ def test_by_hand_nobody_is_sent_away_for_one_paper_of_many(house):
         house.put(number, TUESDAY)
     house.put(30, TUESDAY, lag=12 * HOUR)
     house.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
-    assert house.fetch(settle=False).papers == 29
+    assert house.fetch(wait_until_complete=False).papers == 29
     assert whys(house, TUESDAY) == [("30", "cs.AI", MismatchReason.WAITING)]
 
 

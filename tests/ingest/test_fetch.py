@@ -12,7 +12,7 @@ from sqlalchemy import select
 from newsletter.domain import announcements
 from newsletter.domain.announcements import announcement, following, previous
 from newsletter.domain.model import Paper
-from newsletter.ingest.fetch import AnnouncementLate, Fetched, NotAnnouncedError, fetch
+from newsletter.ingest.fetch import AnnouncementLate, FetchResult, NotAnnouncedError, fetch
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store.tables import fetched, listing
@@ -68,7 +68,7 @@ class World:
         return sorted(found, key=lambda each: each.id)
 
 
-def run(store, world, day=None, now=None, categories=("cs.LG",), lookback=7) -> Fetched:
+def run(store, world, day=None, now=None, categories=("cs.LG",), lookback=7) -> FetchResult:
     now = now or morning(day)
     return fetch(
         store, world, categories, day, now, lookback_days=lookback, progress=lambda *_: None
@@ -84,7 +84,7 @@ def on(store, day, *categories):
 
 def test_the_first_fetch_takes_the_newest_announcement_alone(store):
     world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
-    assert run(store, world, now=morning(TUESDAY)) == Fetched(TUESDAY, 1, 0, already=False)
+    assert run(store, world, now=morning(TUESDAY)) == FetchResult(TUESDAY, 1, 0, already=False)
     assert on(store, TUESDAY) == ["02"]
     window = announcement(TUESDAY)
     assert world.asked == [(("cs.LG",), window.start, window.end)]
@@ -95,7 +95,7 @@ def test_a_second_fetch_of_the_day_asks_nobody(store):
     run(store, world, TUESDAY)
     world.asked.clear()
     world.papers.append(paper(2, TUESDAY))
-    assert run(store, world, TUESDAY) == Fetched(TUESDAY, 1, 0, already=True)
+    assert run(store, world, TUESDAY) == FetchResult(TUESDAY, 1, 0, already=True)
     assert world.asked == []
 
 
@@ -116,7 +116,7 @@ def test_a_stray_is_late_and_listed_once_for_ever(store):
     world = World([paper(1, TUESDAY)])
     run(store, world, TUESDAY)
     world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY)]
-    assert run(store, world, WEDNESDAY) == Fetched(WEDNESDAY, 2, 1, already=False)
+    assert run(store, world, WEDNESDAY) == FetchResult(WEDNESDAY, 2, 1, already=False)
     assert on(store, WEDNESDAY) == ["02*", "03"]
     world.papers += [paper(4, THURSDAY), paper(5, FRIDAY)]
     run(store, world, THURSDAY)
@@ -129,7 +129,7 @@ def test_announcements_missed_while_down_come_late(store):
     world = World([paper(1, MONDAY)])
     run(store, world, MONDAY)
     world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)]
-    assert run(store, world, now=morning(THURSDAY)) == Fetched(THURSDAY, 3, 2, already=False)
+    assert run(store, world, now=morning(THURSDAY)) == FetchResult(THURSDAY, 3, 2, already=False)
     assert on(store, THURSDAY) == ["02*", "03*", "04"]
 
 
@@ -139,9 +139,9 @@ def test_nobody_looks_back_further_than_told(store):
     while day < FRIDAY:
         run(store, world, day, now=morning(day) + 24 * HOUR)
         day = following(day)
-    old, young = announcement(FRIDAY).start - timedelta(days=7), timedelta(seconds=1)
+    old, found_by_id = announcement(FRIDAY).start - timedelta(days=7), timedelta(seconds=1)
     world.papers += [
-        replace(paper(1, FRIDAY), published=old - young),
+        replace(paper(1, FRIDAY), published=old - found_by_id),
         replace(paper(2, FRIDAY), published=old),
         paper(3, FRIDAY),
     ]
@@ -189,7 +189,7 @@ def test_a_new_rubrics_category_is_fetched_alone_and_begins_today(store):
     run(store, world, TUESDAY)
     world.asked.clear()
     outcome = run(store, world, TUESDAY, categories=("cs.LG", "cs.CL"))
-    assert outcome == Fetched(TUESDAY, 2, 0, already=False)
+    assert outcome == FetchResult(TUESDAY, 2, 0, already=False)
     assert [categories for categories, _, _ in world.asked] == [("cs.CL",)]
     run(store, world, WEDNESDAY, categories=("cs.LG", "cs.CL"))
     assert on(store, WEDNESDAY, "cs.CL") == []
@@ -202,7 +202,7 @@ def test_a_past_date_neither_steals_nor_doubles(store):
     before = on(store, THURSDAY)
     assert before == ["02*", "03*", "04"]
     late = morning(THURSDAY) + HOUR
-    assert run(store, world, WEDNESDAY, now=late) == Fetched(WEDNESDAY, 0, 0, already=False)
+    assert run(store, world, WEDNESDAY, now=late) == FetchResult(WEDNESDAY, 0, 0, already=False)
     assert on(store, THURSDAY) == before
     assert on(store, WEDNESDAY) == []
 
@@ -268,22 +268,22 @@ def test_the_newest_announcement_without_papers_is_late_and_nothing_is_recorded(
     with store.read() as tx:
         assert not shelf.is_fetched(tx, ("cs.LG",), TUESDAY)
     world.papers.append(paper(2, TUESDAY))
-    assert run(store, world, now=public + HOUR) == Fetched(TUESDAY, 1, 0, already=False)
+    assert run(store, world, now=public + HOUR) == FetchResult(TUESDAY, 1, 0, already=False)
 
 
 def test_a_quiet_category_does_not_hold_a_batch_that_is_out(store):
     world = World([paper(1, TUESDAY)])
     run(store, world, TUESDAY)
     outcome = run(store, world, TUESDAY, categories=("cs.LG", "hep-lat"))
-    assert outcome == Fetched(TUESDAY, 1, 0, already=False)
+    assert outcome == FetchResult(TUESDAY, 1, 0, already=False)
     assert run(store, world, TUESDAY, categories=("hep-lat",)).already
 
 
 def test_an_empty_announcement_is_nothing_announced_after_a_day(store):
     world = World()
     saturday = announcement(FRIDAY).public_from + 24 * HOUR
-    assert run(store, world, now=saturday) == Fetched(FRIDAY, 0, 0, already=False)
-    assert run(store, world, now=saturday) == Fetched(FRIDAY, 0, 0, already=True)
+    assert run(store, world, now=saturday) == FetchResult(FRIDAY, 0, 0, already=False)
+    assert run(store, world, now=saturday) == FetchResult(FRIDAY, 0, 0, already=True)
     # So it was a holiday: its papers are announced with the next date, and are not late there.
     monday = following(FRIDAY)
     world.papers += [paper(1, FRIDAY), paper(2, monday)]
@@ -294,7 +294,7 @@ def test_an_empty_announcement_is_nothing_announced_after_a_day(store):
 def test_an_older_empty_date_is_recorded_at_once(store):
     world = World()
     outcome = run(store, world, MONDAY, now=announcement(TUESDAY).public_from)
-    assert outcome == Fetched(MONDAY, 0, 0, already=False)
+    assert outcome == FetchResult(MONDAY, 0, 0, already=False)
 
 
 @pytest.mark.parametrize("failing", [1, 2])
@@ -344,7 +344,7 @@ def test_two_fetches_at_once_list_everything_once(store):
             return super().submitted(*given)
 
     outcome = run(store, Overtaken([paper(1, TUESDAY), paper(3, TUESDAY)]), TUESDAY)
-    assert outcome == Fetched(TUESDAY, 3, 0, already=False)
+    assert outcome == FetchResult(TUESDAY, 3, 0, already=False)
     with store.read() as tx:
         assert len(tx.execute(select(listing)).all()) == 3
         assert len(tx.execute(select(fetched)).all()) == 1

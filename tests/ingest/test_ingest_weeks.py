@@ -101,7 +101,7 @@ def try_once(house, day):
     try:
         house.fetch()
     except house.waits as wait:
-        house.clock.now = max(wait.ask_at, before + timedelta(minutes=1))
+        house.clock.now = max(wait.retry_at, before + timedelta(minutes=1))
         return False
     return True
 

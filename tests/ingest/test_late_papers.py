@@ -10,7 +10,7 @@ import pytest
 
 from newsletter.domain.announcements import FetchRecord, announcement, following
 from newsletter.domain.model import Unproven
-from newsletter.ingest.late_papers import FEW, began_at
+from newsletter.ingest.late_papers import FEW, coverage_starts
 from newsletter.ingest.status import crosscheck
 from tests.fakes.sky import Submission
 from tests.ingest.test_poll import FRIDAY, HOUR, MONDAY, TUESDAY, WEDNESDAY, House
@@ -149,5 +149,5 @@ def fetched(*days):
     ],
 )
 def test_a_service_that_was_away_for_long_begins_anew(days, began):
-    found = began_at(fetched(*days), WEEK)
+    found = coverage_starts(fetched(*days), WEEK)
     assert found == {"cs.LG": announcement(date.fromisoformat(began)).start}

@@ -181,7 +181,7 @@ def test_the_receipt_knows_how_the_day_was_made_sure_of(house):
 def test_the_receipt_of_a_past_date_says_nothing_of_it(house):
     house.put(1, MONDAY)
     house.clock.now = announcement(WEDNESDAY).public_from
-    house.fetch(MONDAY, settle=False)
+    house.fetch(MONDAY, wait_until_complete=False)
     assert freeze(house, MONDAY).coverage.crosscheck is None
 
 

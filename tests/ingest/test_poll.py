@@ -12,11 +12,11 @@ from newsletter.domain.completeness import CompletedBy
 from newsletter.ingest.fetch import (
     AnnouncementIncomplete,
     AnnouncementLate,
-    Fetched,
+    FetchResult,
     fetch,
     poll_again,
 )
-from newsletter.ingest.status import AnnouncementState, announcement_status, is_whole
+from newsletter.ingest.status import AnnouncementState, announcement_status, is_complete
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store import polls as seen
@@ -45,7 +45,7 @@ class House:
         one = Submission(f"2509.{number:05d}", submitted, categories or self.categories[:1], **more)
         self.sky.add(one)
 
-    def fetch(self, day=None, *, settle=True) -> Fetched:
+    def fetch(self, day=None, *, wait_until_complete=True) -> FetchResult:
         return fetch(
             self.store,
             self.source,
@@ -54,16 +54,16 @@ class House:
             self.clock(),
             lookback_days=7,
             progress=lambda *_: None,
-            settle=settle,
+            wait_until_complete=wait_until_complete,
         )
 
-    def until_whole(self) -> Fetched:
+    def until_whole(self) -> FetchResult:
         """As a service does: again when it is told to."""
         for _ in range(200):
             try:
                 return self.fetch()
             except self.waits as wait:
-                self.clock.now = max(wait.ask_at, self.clock.now + MINUTE)
+                self.clock.now = max(wait.retry_at, self.clock.now + MINUTE)
         message = "it never was whole"
         raise AssertionError(message)
 
@@ -99,13 +99,13 @@ def test_a_batch_is_whole_when_two_looks_agree(house):
     house.put(1, TUESDAY)
     with pytest.raises(AnnouncementIncomplete) as caught:
         house.fetch()
-    assert caught.value.ask_at == house.clock.now + 10 * MINUTE
+    assert caught.value.retry_at == house.clock.now + 10 * MINUTE
     assert caught.value.categories == ("cs.LG",)
-    assert house.standing().batch is AnnouncementState.GROWING
+    assert house.standing().state is AnnouncementState.INCOMPLETE
     house.clock.on(minutes=10)
-    assert house.fetch() == Fetched(TUESDAY, 1, 0, already=False)
+    assert house.fetch() == FetchResult(TUESDAY, 1, 0, already=False)
     assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
-    assert house.standing().batch is AnnouncementState.WHOLE
+    assert house.standing().state is AnnouncementState.COMPLETE
 
 
 def test_nobody_is_asked_sooner_whoever_comes(house):
@@ -128,25 +128,25 @@ def test_23_a_look_by_a_clock_that_was_a_day_ahead_keeps_nobody_waiting(house):
     # The clock is right again, and arXiv's hour comes long before that of the look.
     ahead = False
     house.clock.now = announcement(WEDNESDAY).public_from
-    assert house.standing().batch is AnnouncementState.WAITING
+    assert house.standing().state is AnnouncementState.WAITING
     with pytest.raises(AnnouncementIncomplete):
         house.fetch()
     house.clock.on(minutes=10)
-    assert house.fetch() == Fetched(WEDNESDAY, 1, 0, already=False)
+    assert house.fetch() == FetchResult(WEDNESDAY, 1, 0, already=False)
 
 
 def test_a_batch_that_grows_is_taken_when_it_stops(house):
     house.put(1, TUESDAY)
     house.put(2, TUESDAY, lag=5 * MINUTE)
     house.put(3, TUESDAY, lag=15 * MINUTE)
-    assert house.until_whole() == Fetched(TUESDAY, 3, 0, already=False)
+    assert house.until_whole() == FetchResult(TUESDAY, 3, 0, already=False)
     assert house.clock.now == announcement(TUESDAY).public_from + 30 * MINUTE
 
 
 def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
     house.sky.delays[TUESDAY] = 6 * HOUR
     house.put(1, TUESDAY)
-    assert house.until_whole() == Fetched(TUESDAY, 1, 0, already=False)
+    assert house.until_whole() == FetchResult(TUESDAY, 1, 0, already=False)
     waited = house.clock.now - announcement(TUESDAY).public_from
     assert 6 * HOUR <= waited <= 7 * HOUR + 10 * MINUTE
     looks = [at for what, at in house.source.asked if what == "submitted"]
@@ -156,15 +156,15 @@ def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
 
 def test_a_late_batch_is_late_until_it_is_there(house):
     public = announcement(TUESDAY).public_from
-    assert house.standing().batch is AnnouncementState.WAITING
+    assert house.standing().state is AnnouncementState.WAITING
     with pytest.raises(AnnouncementLate) as caught:
         house.fetch()
     assert caught.value.since == public
     house.clock.on(hours=5)
-    assert house.standing().batch is AnnouncementState.LATE
+    assert house.standing().state is AnnouncementState.LATE
     house.put(1, TUESDAY)
     house.until_whole()
-    assert house.standing().batch is AnnouncementState.WHOLE
+    assert house.standing().state is AnnouncementState.COMPLETE
 
 
 def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
@@ -205,7 +205,7 @@ def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
     good, house.source = house.source, Broken(house.sky)
     with pytest.raises(SourceError):
         house.fetch()
-    assert house.standing().batch is AnnouncementState.WAITING
+    assert house.standing().state is AnnouncementState.WAITING
     house.source = good
     assert house.until_whole().papers == 1
 
@@ -221,17 +221,21 @@ def test_a_restart_goes_on_where_the_looks_were(house):
 
 def test_by_hand_one_look_is_enough_and_the_service_goes_on(house):
     house.put(1, TUESDAY)
-    assert house.fetch(settle=False) == Fetched(TUESDAY, 1, 0, already=False, growing=("cs.LG",))
-    assert not is_whole(house.store, ("cs.LG",), TUESDAY)
+    assert house.fetch(wait_until_complete=False) == FetchResult(
+        TUESDAY, 1, 0, already=False, incomplete=("cs.LG",)
+    )
+    assert not is_complete(house.store, ("cs.LG",), TUESDAY)
     house.put(2, TUESDAY, lag=5 * MINUTE)
     assert house.until_whole().papers == 2
 
 
 def test_a_date_that_is_named_is_answered_by_one_look(house):
     house.put(1, TUESDAY)
-    assert house.fetch(TUESDAY, settle=False) == Fetched(TUESDAY, 1, 0, already=False)
+    assert house.fetch(TUESDAY, wait_until_complete=False) == FetchResult(
+        TUESDAY, 1, 0, already=False
+    )
     assert house.how(TUESDAY) == {"cs.LG": CompletedBy.ONCE}
-    assert house.fetch(TUESDAY, settle=False).already
+    assert house.fetch(TUESDAY, wait_until_complete=False).already
 
 
 def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
@@ -240,7 +244,7 @@ def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
         house.fetch()
     house.sky.add(Submission("2509.00009", announcement(TUESDAY).end - HOUR, ("cs.LG",)))
     house.clock.on(minutes=10)
-    assert house.until_whole() == Fetched(TUESDAY, 0, 0, already=False)
+    assert house.until_whole() == FetchResult(TUESDAY, 0, 0, already=False)
     assert house.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
     assert house.how(TUESDAY) == {"hep-lat": CompletedBy.LOOKS}
 
@@ -264,7 +268,7 @@ def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
     with pytest.raises(AnnouncementIncomplete) as caught:
         house.fetch()
     assert caught.value.categories == ("cs.AI",)
-    assert is_whole(store, ("cs.LG",), TUESDAY)
+    assert is_complete(store, ("cs.LG",), TUESDAY)
     house.until_whole()
     assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS, "cs.AI": CompletedBy.PATIENCE}
     house.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
@@ -312,23 +316,23 @@ def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
     with pytest.raises(AnnouncementLate):
         house.fetch()
     house.clock.now = announcement(WEDNESDAY).public_from
-    assert house.until_whole() == Fetched(WEDNESDAY, 2, 0, already=False)
+    assert house.until_whole() == FetchResult(WEDNESDAY, 2, 0, already=False)
     assert house.on(TUESDAY) == []
     assert house.on(WEDNESDAY) == ["02", "03"]
-    assert house.standing().batch is AnnouncementState.WHOLE
+    assert house.standing().state is AnnouncementState.COMPLETE
 
 
 def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(house):
     house.sky.holidays.add(FRIDAY)
     house.clock.now = announcement(FRIDAY).public_from
     house.put(1, FRIDAY)
-    assert house.until_whole() == Fetched(FRIDAY, 0, 0, already=False)
+    assert house.until_whole() == FetchResult(FRIDAY, 0, 0, already=False)
     assert house.how(FRIDAY) == {"cs.LG": CompletedBy.NOTHING}
-    assert house.standing().batch is AnnouncementState.NOTHING
+    assert house.standing().state is AnnouncementState.NOTHING
     assert house.clock.now - announcement(FRIDAY).public_from <= 25 * HOUR
     monday = following(FRIDAY)
     house.clock.now = announcement(monday).public_from
-    assert house.until_whole() == Fetched(monday, 1, 0, already=False)
+    assert house.until_whole() == FetchResult(monday, 1, 0, already=False)
 
 
 def test_a_known_holiday_is_no_date_and_no_paper_is_lost(store):
@@ -343,7 +347,7 @@ def test_a_known_holiday_is_no_date_and_no_paper_is_lost(store):
     house.sky.add(Submission("2511.00002", eve, ("cs.LG",)))
     house.put(3, monday)
     house.clock.now = announcement(monday).public_from
-    assert house.until_whole() == Fetched(monday, 2, 0, already=False)
+    assert house.until_whole() == FetchResult(monday, 2, 0, already=False)
     assert previous(monday) == thursday
 
 

@@ -433,7 +433,7 @@ def test_the_check_counts_whole_requests_and_says_what_that_proves(fake: FakeAnt
     told = check.check(settings(fake.url), 5.0)
     (finding,) = told.findings
     assert finding.state == "ok"
-    assert "POST /v1/messages/count_tokens took the first and the second reading" in finding.said
+    assert "POST /v1/messages/count_tokens accepted first and second pass" in finding.said
     assert "neither credit nor max_tokens" in finding.said
     assert told.date
     first, second, last = (seen.body for seen in fake.requests)
@@ -452,7 +452,7 @@ def test_the_check_warns_of_a_last_resort_that_is_gone(fake: FakeAnthropic) -> N
     assert "last_resort" in last.fix
 
 
-@pytest.mark.parametrize(("status", "fix"), [(401, "mend it"), (404, "mend it"), (529, "again")])
+@pytest.mark.parametrize(("status", "fix"), [(401, "fix this"), (404, "fix this"), (529, "again")])
 def test_the_check_says_which_request_failed(fake: FakeAnthropic, status: int, fix: str) -> None:
     fake.fault(status)
     (finding,) = check.check(settings(fake.url), 5.0).findings

@@ -113,8 +113,8 @@ def test_a_chunk_that_is_never_answered_fails_alone(store: Store, fake: FakeAnth
     [
         (529, "http", "Anthropic answered 529"),
         (None, "https", "Anthropic cannot be reached"),
-        ("html", "http", "the answer was not one of the Messages API"),
-        (Ending.PROSE, "http", "what it answered does not score them"),
+        ("html", "http", "not a Messages API response"),
+        (Ending.PROSE, "http", "without usable scores"),
     ],
 )
 @pytest.mark.parametrize("count", [1, 4, 16])

@@ -18,7 +18,7 @@ from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import WEEKDAYS
 from newsletter.domain.send_times import due_at
 from newsletter.ingest import feed_check, fetch
-from newsletter.ingest.poll import since_when
+from newsletter.ingest.poll import late_cutoffs
 from newsletter.store import digests
 from tests.simulations.simulate_year import check, simulate
 from tests.simulations.year import Year
@@ -80,7 +80,7 @@ def by_a_fixed_offset(day: date, zone, hour: time, weekdays=WEEKDAYS) -> datetim
 
 def without_lookback(window, categories, history, now, lookback):
     del lookback
-    return since_when(window, categories, history, now, timedelta(0))
+    return late_cutoffs(window, categories, history, now, timedelta(0))
 
 
 FAULTS = {

@@ -18,8 +18,8 @@ from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import total_results
 from newsletter.sources.arxiv.source import ArxivSource, PartialError, to_paper
 from newsletter.sources.arxiv.transport import (
-    TRIES,
-    NoAnswerError,
+    MAX_ATTEMPTS,
+    InvalidResponseError,
     RefusedError,
     ThrottledError,
     UnreachableError,
@@ -44,7 +44,7 @@ def source(fake: FakeArxiv, sleeps: list[float] | None = None) -> ArxivSource:
     """Over a clock that stands still, so that a slow machine changes no pause."""
     settings = Settings(arxiv_api_url=fake.url, arxiv_delay_seconds=3)
     made = ArxivSource(settings, sleep=([] if sleeps is None else sleeps).append)
-    made.line.clock = lambda: 0.0
+    made.transport.clock = lambda: 0.0
     return made
 
 
@@ -193,64 +193,67 @@ def test_of_two_versions_on_two_pages_the_later_is_kept():
     ]
 
 
-PASSING = {
+TRANSIENT = {
     "500": (world.status(500), UnreachableError),
     "502": (world.status(502), UnreachableError),
     "429": (world.status(429), ThrottledError),
     "503": (world.status(503), ThrottledError),
     "406": (world.status(406), ThrottledError),
     "rate exceeded with 200": (world.html("Rate exceeded."), ThrottledError),
-    "HTML with 200": (world.html(), NoAnswerError),
+    "HTML with 200": (world.html(), InvalidResponseError),
     "XHTML with 200": (
         world.html('<html xmlns="http://www.w3.org/1999/xhtml"><body>later</body></html>'),
-        NoAnswerError,
+        InvalidResponseError,
     ),
-    "empty body": (world.html(""), NoAnswerError),
-    "error entry": (world.error_entry(), NoAnswerError),
+    "empty body": (world.html(""), InvalidResponseError),
+    "error entry": (world.error_entry(), InvalidResponseError),
     "error entry with dates": (
         world.replaced("http://arxiv.org/abs/2509.00000v1", "http://arxiv.org/api/errors#odd"),
-        NoAnswerError,
+        InvalidResponseError,
     ),
-    "empty first page": (world.empty_page(), NoAnswerError),
-    "no total": (world.replaced("totalResults>3<", "totalResults>many<"), NoAnswerError),
-    "a total of nothing": (world.replaced("totalResults>3<", "totalResults>0<"), NoAnswerError),
-    "cut off": (world.cut(), NoAnswerError),
-    "cut off at its end": (world.cut(0.999), NoAnswerError),
+    "empty first page": (world.empty_page(), InvalidResponseError),
+    "no total": (world.replaced("totalResults>3<", "totalResults>many<"), InvalidResponseError),
+    "a total of nothing": (
+        world.replaced("totalResults>3<", "totalResults>0<"),
+        InvalidResponseError,
+    ),
+    "cut off": (world.cut(), InvalidResponseError),
+    "cut off at its end": (world.cut(0.999), InvalidResponseError),
     "broken off": (world.broken_off, UnreachableError),
-    "entry without id": (world.without("id"), NoAnswerError),
+    "entry without id": (world.without("id"), InvalidResponseError),
     "entry with a strange id": (
         world.replaced("arxiv.org/abs/2509.00001v1", "arxiv.org/abs/none"),
-        NoAnswerError,
+        InvalidResponseError,
     ),
-    "entry without title": (world.without("title"), NoAnswerError),
-    "entry without abstract": (world.without("summary"), NoAnswerError),
-    "entry without published": (world.without("published"), NoAnswerError),
-    "entry without updated": (world.without("updated"), NoAnswerError),
-    "entry without author": (world.without("author"), NoAnswerError),
-    "entry without category": (world.without("category"), NoAnswerError),
+    "entry without title": (world.without("title"), InvalidResponseError),
+    "entry without abstract": (world.without("summary"), InvalidResponseError),
+    "entry without published": (world.without("published"), InvalidResponseError),
+    "entry without updated": (world.without("updated"), InvalidResponseError),
+    "entry without author": (world.without("author"), InvalidResponseError),
+    "entry without category": (world.without("category"), InvalidResponseError),
     "entry with half a date": (
         world.replaced("<published>2025-09-1", "<published>2025-"),
-        NoAnswerError,
+        InvalidResponseError,
     ),
 }
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", TRANSIENT)
 def test_a_fault_that_passes_is_waited_out(name):
     with FakeArxiv(some(3)) as fake:
-        fake.fail(PASSING[name][0])
+        fake.fail(TRANSIENT[name][0])
         assert len(ask(source(fake))) == 3
     assert len(fake.requests) == 2
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", TRANSIENT)
 def test_a_fault_that_stays_is_loud_and_never_an_empty_day(name):
-    fault, kind = PASSING[name]
+    fault, kind = TRANSIENT[name]
     with FakeArxiv(some(3)) as fake:
         fake.always = fault
         with pytest.raises(kind) as caught:
             ask(source(fake))
-    assert len(fake.requests) == TRIES
+    assert len(fake.requests) == MAX_ATTEMPTS
     assert str(caught.value).startswith("arXiv")
     assert "\n" not in str(caught.value)
 
@@ -258,8 +261,8 @@ def test_a_fault_that_stays_is_loud_and_never_an_empty_day(name):
 @pytest.mark.parametrize("total", [None, 0])
 def test_an_empty_later_page_is_a_fault(total):
     with FakeArxiv(some(20), largest_page=10) as fake:
-        fake.fail(world.empty_page(total), times=TRIES, after=1)
-        with pytest.raises(NoAnswerError, match="empty page at paper 10"):
+        fake.fail(world.empty_page(total), times=MAX_ATTEMPTS, after=1)
+        with pytest.raises(InvalidResponseError, match="empty page at paper 10"):
             ask(source(fake))
 
 
@@ -324,7 +327,7 @@ def test_a_silent_server_does_not_hold_the_morning():
     with FakeArxiv(some(3)) as fake:
         fake.fail(world.stall(30))
         arxiv = source(fake)
-        arxiv.line.silence = 0.5
+        arxiv.transport.read_timeout = 0.5
         assert len(ask(arxiv)) == 3
     assert len(fake.requests) == 2
 
@@ -334,7 +337,7 @@ def test_an_answer_without_end_is_broken_off():
     with FakeArxiv(some(3)) as fake:
         fake.always = world.stall(0.01)
         arxiv = source(fake)
-        arxiv.line.clock = lambda: float(next(clock))
+        arxiv.transport.clock = lambda: float(next(clock))
         with pytest.raises(UnreachableError, match="without end"):
             ask(arxiv)
 
@@ -343,7 +346,7 @@ def test_nobody_there_says_so():
     with FakeArxiv() as fake:
         arxiv = source(fake)
     naps: list[float] = []
-    arxiv.line.sleep = naps.append
+    arxiv.transport.sleep = naps.append
     with pytest.raises(UnreachableError, match=r"nobody takes the connection \(ConnectionError\)"):
         ask(arxiv)
     assert len(naps) == 2, "one pause, and the one that arXiv asks for between requests"
@@ -355,7 +358,7 @@ def test_recorded_pages_are_read_whole_or_refused(feed):
     body = (FEEDS / feed["file"]).read_bytes()
     start = int(feed["url"].split("start=")[1].split("&")[0]) if feed["url"] else 0
     if feed["http_status"] != 200:
-        with pytest.raises(NoAnswerError, match="incorrect id format"):
+        with pytest.raises(InvalidResponseError, match="incorrect id format"):
             total_results(body, start)
         return
     total = total_results(body, start)
@@ -402,7 +405,7 @@ def test_a_recorded_refusal_ends_the_fetch():
 def test_recorded_announcement_feeds_are_read_whole_or_refused(feed):
     body = (FEEDS / feed["file"]).read_bytes()
     if not feed["complete"]:
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(InvalidResponseError):
             rss.read(body)
         return
     items = rss.read(body)
@@ -450,7 +453,7 @@ def test_an_rss_item_says_what_kind_it_is():
     ],
 )
 def test_what_is_no_announcement_feed_is_refused(body):
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(InvalidResponseError):
         rss.read(body.encode())
 
 

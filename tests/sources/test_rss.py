@@ -9,7 +9,7 @@ import pytest
 from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
 from newsletter.sources import ListedPaper, ListingKind, SourceError
-from newsletter.sources.arxiv.rss import LARGEST
+from newsletter.sources.arxiv.rss import MAX_ITEMS
 from newsletter.sources.arxiv.source import IDS_AT_ONCE, ArxivSource, feed_address
 from newsletter.sources.arxiv.transport import RefusedError
 from tests.fakes import arxiv as world
@@ -38,7 +38,7 @@ def test_all_categories_are_one_request_and_all_kinds_are_told():
     ]
     asked = []
     with FakeArxiv(feed=lambda names: asked.append(names) or lines) as fake:
-        found = source(fake).named(["cs.LG", "cs.AI", "cs.LG"])
+        found = source(fake).listing(["cs.LG", "cs.AI", "cs.LG"])
         assert len(fake.requests) == 1
     assert asked == [["cs.AI", "cs.LG"]]
     assert found == [
@@ -52,7 +52,7 @@ def test_all_categories_are_one_request_and_all_kinds_are_told():
 def test_a_list_that_is_not_there_is_asked_for_once():
     with FakeArxiv() as fake:
         with pytest.raises(RefusedError):
-            source(fake).named(["cs.LG"])
+            source(fake).listing(["cs.LG"])
         assert len(fake.requests) == 1
 
 
@@ -61,14 +61,14 @@ def test_a_list_that_cannot_be_read_is_asked_for_once(fault):
     with FakeArxiv(feed=lambda _: [line(paper(1))]) as fake:
         fake.feed_faults.append(fault)
         with pytest.raises(SourceError):
-            source(fake).named(["cs.LG"])
+            source(fake).listing(["cs.LG"])
         assert len(fake.requests) == 1
 
 
 def test_a_list_as_long_as_arxiv_makes_them_may_lack_some():
-    lines = [line(paper(number)) for number in range(LARGEST)]
+    lines = [line(paper(number)) for number in range(MAX_ITEMS)]
     with FakeArxiv(feed=lambda _: lines) as fake, pytest.raises(SourceError, match="cut off"):
-        source(fake).named(["cs.LG"])
+        source(fake).listing(["cs.LG"])
 
 
 def test_an_arxiv_of_ones_own_has_no_list_unless_it_is_named():
@@ -79,7 +79,7 @@ def test_an_arxiv_of_ones_own_has_no_list_unless_it_is_named():
     assert feed_address(named) == "http://127.0.0.1:9/rss"
     with FakeArxiv() as fake:
         made = ArxivSource(Settings(_env_file=None, arxiv_api_url=fake.url))
-        assert made.named(["cs.LG"]) is None
+        assert made.listing(["cs.LG"]) is None
         assert fake.requests == []
 
 
@@ -125,7 +125,7 @@ def test_over_http_and_in_memory_the_sky_is_the_same():
             for categories in (["cs.LG"], ["cs.CL", "cs.LG"]):
                 given = categories, WINDOW.start, WINDOW.end, lambda *_: None
                 assert real.submitted(*given) == quick.submitted(*given)
-                assert real.named(categories) == quick.named(categories)
+                assert real.listing(categories) == quick.listing(categories)
             assert real.by_id(["2509.00001", "2509.00003"]) == quick.by_id(
                 ["2509.00001", "2509.00003"]
             )

@@ -1,6 +1,6 @@
-"""Is this body a whole page of the arXiv API? Strict where the `arxiv` package is lenient.
+"""Validate pages of the arXiv API, strictly where the `arxiv` package is lenient.
 
-Its parser recovers from a cut-off document, skips entries that lack a date, and takes HTML for an
+That parser recovers from a truncated document, skips entries without a date, and takes HTML for an
 empty page (info.arxiv.org/help/api/user-manual.html, "Details of Atom Results Returned").
 """
 
@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from newsletter.sources.arxiv.transport import NoAnswerError, ThrottledError
+from newsletter.sources.arxiv.transport import InvalidResponseError, ThrottledError
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
@@ -21,36 +21,36 @@ TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
 
 
 def total_results(body: bytes, start: int) -> int:
-    """How many papers the query has in all, by the page that starts at `start`.
+    """Validate the page at `start`; return the query's total number of papers.
 
-    Raises NoAnswerError for what is no whole page, ThrottledError for "rate exceeded".
+    Raises NoAnswerError for an incomplete or invalid page, ThrottledError for "rate exceeded".
     """
     root = well_formed(body)
     if root.tag != f"{ATOM}feed":
         message = f"arXiv sent <{_local(root.tag)}> where a feed was asked for"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     entries = root.findall(f"{ATOM}entry")
     for entry in entries:
         _require_fields(entry)
     total = (root.findtext(f"{OPENSEARCH}totalResults") or "").strip()
     if not (total.isascii() and total.isdigit()):
         message = "arXiv sent a page that does not say how many papers there are"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     if not entries and (start or int(total)):
         message = f"arXiv sent an empty page at paper {start} of {total}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     if start + len(entries) > int(total):
         message = f"arXiv sent {start + len(entries)} papers and says there are {total}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     return int(total)
 
 
 def identity(entry_id: str) -> tuple[str, int]:
-    """Id without version, and version, of an entry's address. Raises NoAnswerError."""
+    """Id without version, and version, from an entry's URL. Raises NoAnswerError."""
     named = ENTRY_ID.fullmatch(entry_id.strip())
     if named is None:
         message = f"arXiv sent an entry with an unknown kind of id: {entry_id.strip() or 'none'}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     return named[1], int(named[2] or 1)
 
 
@@ -60,7 +60,7 @@ def is_id(text: str) -> bool:
 
 
 def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
-    """The root element of a whole XML document. Raises NoAnswerError or ThrottledError."""
+    """The root element of a well-formed XML document. Raises NoAnswerError or ThrottledError."""
     from lxml import etree
 
     parser = etree.XMLParser(recover=False, resolve_entities=False, no_network=True)
@@ -71,7 +71,7 @@ def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
             message = "arXiv answered 'rate exceeded'"
             raise ThrottledError(message) from error
         message = f"arXiv sent no whole XML document ({len(body)} bytes): {error.msg}"
-        raise NoAnswerError(message) from error
+        raise InvalidResponseError(message) from error
 
 
 def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
@@ -79,7 +79,7 @@ def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
     if "/api/errors" in address:
         reason = " ".join((entry.findtext(f"{ATOM}summary") or "no reason given").split())
         message = f"arXiv answered with an error: {reason}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     paper, _ = identity(address)
     missing = [name for name in TEXTS if not (entry.findtext(f"{ATOM}{name}") or "").strip()]
     if not any(element.get("term") for element in entry.findall(f"{ATOM}category")):
@@ -88,7 +88,7 @@ def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
     if missing:
         lacking = missing[0].rpartition("}")[2]
         message = f"arXiv sent an entry ({paper}) that lacks its {lacking}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
 
 
 def _is_moment(entry: Any, name: str) -> bool:  # noqa: ANN401 - lxml has no types

@@ -1,4 +1,4 @@
-"""Whether arXiv answers: one request to the API and one to the feed, at its pace."""
+"""Doctor check: one request to arXiv's API and one to its feed, at arXiv's request rate."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 CATEGORY = "cs.LG"
 WINDOW = datetime(2025, 9, 19, 18, tzinfo=UTC), datetime(2025, 9, 22, 18, tzinfo=UTC)
-"""Any past announcement will do: what matters is that there is an answer."""
-LARGEST_ANSWER = 16 * 2**20
+"""Any past announcement: only the response matters."""
+MAX_RESPONSE_BYTES = 16 * 2**20
 OK = 200
 
 
-class _Asked:
-    """An answer as it came. Raises SourceError where there is none."""
+class _Response:
+    """The response to one request. Raises SourceError unless its status is 200."""
 
     def __init__(self, url: str, agent: str, timeout: float, **params: str | int) -> None:
         import requests
@@ -41,7 +41,7 @@ class _Asked:
             ):
                 self.status = answer.status_code
                 self.date = answer.headers.get("Date", "")
-                self.body = answer.raw.read(LARGEST_ANSWER, decode_content=True)
+                self.body = answer.raw.read(MAX_RESPONSE_BYTES, decode_content=True)
         except (requests.RequestException, OSError) as error:
             message = f"no answer ({type(error).__name__})"
             raise SourceError(message) from None
@@ -60,7 +60,7 @@ def check(settings: Settings, timeout: float) -> CheckResult:
 def _api(url: str, agent: str, timeout: float) -> tuple[Finding, datetime | None]:
     name = "arxiv api"
     try:
-        asked = _Asked(
+        asked = _Response(
             url,
             agent,
             timeout,
@@ -72,7 +72,7 @@ def _api(url: str, agent: str, timeout: float) -> tuple[Finding, datetime | None
         )
         total_results(asked.body, 0)
     except SourceError as error:
-        fix = "check NEWSLETTER_ARXIV_API_URL and this machine's way out; see status.arxiv.org"
+        fix = "check NEWSLETTER_ARXIV_API_URL and outbound network access; see status.arxiv.org"
         return fail(name, f"{url}: {error}", fix), None
     return ok(name, f"{url} answers"), http_date(asked.date)
 
@@ -80,8 +80,8 @@ def _api(url: str, agent: str, timeout: float) -> tuple[Finding, datetime | None
 def _feed(url: str, agent: str, timeout: float) -> Finding:
     name = "arxiv feed"
     try:
-        items = rss.read(_Asked(url, agent, timeout).body)
+        items = rss.read(_Response(url, agent, timeout).body)
     except SourceError as error:
-        fix = "mornings go on without it, unchecked; look at NEWSLETTER_ARXIV_RSS_URL"
+        fix = "digests are made without the cross-check; check NEWSLETTER_ARXIV_RSS_URL"
         return warn(name, f"{url}: {error}", fix)
     return ok(name, f"{url} answers with {len(items)} items")

@@ -1,7 +1,7 @@
-"""arXiv's announcement feed of today, as RSS 2.0 or Atom: to cross-check a fetch with.
+"""Parse arXiv's announcement feed (RSS 2.0 or Atom), used to cross-check a fetch.
 
-It holds the newest announcement alone, replacements included, and may be a day old while its dates
-claim otherwise: what counts are its ids (info.arxiv.org/help/rss.html).
+It holds the newest announcement only, replacements included. It may be a day old in spite of its
+dates: only its ids are trusted (info.arxiv.org/help/rss.html).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from newsletter.sources import ListingKind
 from newsletter.sources.arxiv.atom import ATOM, well_formed
-from newsletter.sources.arxiv.transport import NoAnswerError
+from newsletter.sources.arxiv.transport import InvalidResponseError
 
 ARXIV = "{http://arxiv.org/schemas/atom}"
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
@@ -19,13 +19,13 @@ OAI_ID = re.compile(r"oai:arXiv\.org:(.+?)v([1-9]\d*)")
 PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s+Abstract:\s*")
 
 
-LARGEST = 2_000
-"""Items in a feed: arXiv gives no more, so a feed of that size may lack some."""
+MAX_ITEMS = 2_000
+"""arXiv's limit of items in a feed: a feed of that size may be truncated."""
 KINDS = frozenset(kind.value for kind in ListingKind)
 
 
 class FeedItem(NamedTuple):
-    """One line of the announcement. `authors` is one text, as the feed gives it."""
+    """One item of the feed. `authors` is one string, as in the feed."""
 
     id: str
     version: int
@@ -37,14 +37,14 @@ class FeedItem(NamedTuple):
 
 
 def read(body: bytes) -> list[FeedItem]:
-    """The items of a whole feed; none at a weekend. Raises NoAnswerError for all else."""
+    """The items of a feed; empty at weekends. Raises NoAnswerError for an invalid feed."""
     root = well_formed(body)
     if root.tag == f"{ATOM}feed":
         return [_item(entry, ATOM, "id", "summary") for entry in root.iterfind(f"{ATOM}entry")]
     if root.tag == "rss" and root.find("channel") is not None:
         return [_item(item, "", "guid", "description") for item in root.iterfind("channel/item")]
     message = f"arXiv sent <{root.tag}> where its announcement feed was asked for"
-    raise NoAnswerError(message)
+    raise InvalidResponseError(message)
 
 
 def _item(element: Any, space: str, identity: str, text: str) -> FeedItem:  # noqa: ANN401 - lxml has no types
@@ -53,7 +53,7 @@ def _item(element: Any, space: str, identity: str, text: str) -> FeedItem:  # no
     title = _text(element, f"{space}title")
     if named is None or kind not in KINDS or not title:
         message = f"arXiv's announcement feed has an item without id, kind or title: {title!r}"
-        raise NoAnswerError(message)
+        raise InvalidResponseError(message)
     terms = element.findall(f"{space}category")
     return FeedItem(
         id=named[1],

@@ -1,4 +1,4 @@
-"""arXiv's query API, over the `arxiv` package: its paging and mapping, our line and our checks."""
+"""arXiv source: paging and mapping by the `arxiv` package, with our transport and validation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from newsletter.domain.model import Paper
 from newsletter.network import proxy_for
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import (
-    GrowingSource,
+    IncrementalSource,
     ListedPaper,
     PaperSource,
     RequestQueue,
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
 
 PAGE = 2_000
 IDS_AT_ONCE = 100
-"""Ids in one request: as many as fit into an address that every server takes."""
+"""Ids in one request: as many as fit into a URL of safe length."""
 NEVER_EMPTY = ("cs.CV", "cs.LG", "cs.CL", "quant-ph")
-"""Whatever arXiv announces, some of it is here: hundreds of papers a day."""
+"""Categories with papers in every announcement: hundreds a day."""
 
 
 class PartialError(SourceError):
-    """arXiv says there are more papers than it gave."""
+    """arXiv reports more papers than it returned."""
 
 
 class ArxivSource:
-    """The source of every real morning. One instance keeps the pace of one process."""
+    """The arXiv source. One instance limits the request rate of one process."""
 
     def __init__(self, settings: Settings, sleep: Callable[[float], None] = real_sleep) -> None:
         self.url = settings.arxiv_api_url
         self.rss_url = feed_address(settings)
         for address in (self.url, self.rss_url):
             proxy_for(address)
-        self.line = ArxivTransport(user_agent(settings), settings.arxiv_delay_seconds, sleep)
+        self.transport = ArxivTransport(user_agent(settings), settings.arxiv_delay_seconds, sleep)
 
-    def stand_in(self, queue: RequestQueue) -> None:
-        self.line.queue = queue
+    def use_queue(self, queue: RequestQueue) -> None:
+        self.transport.queue = queue
 
     def newest(self, now: datetime) -> date:
         return announcements.newest(now)
@@ -61,12 +61,12 @@ class ArxivSource:
     def submitted(
         self, categories: Sequence[str], start: datetime, end: datetime, progress: Progress
     ) -> list[Paper]:
-        found = self._everything(query(categories, start, end), progress)
+        found = self._fetch_all(query(categories, start, end), progress)
         # arXiv's bounds are whole minutes and inclusive; the window is exact and half open.
         inside = [paper for paper in found.values() if start <= paper.published < end]
         return sorted(inside, key=lambda paper: paper.id)
 
-    def named(self, categories: Sequence[str]) -> list[ListedPaper] | None:
+    def listing(self, categories: Sequence[str]) -> list[ListedPaper] | None:
         if not self.rss_url:
             return None
         items: list[rss.FeedItem] = []
@@ -74,25 +74,25 @@ class ArxivSource:
         def check(body: bytes) -> None:
             items[:] = rss.read(body)
 
-        # Asked once: the feed is a second opinion, and no morning waits for it.
-        self.line.ask(f"{self.rss_url}/{'+'.join(sorted(set(categories)))}", check, tries=1)
-        if len(items) >= rss.LARGEST:
+        # No retry: the feed is only a cross-check, and a digest must not wait for it.
+        self.transport.ask(f"{self.rss_url}/{'+'.join(sorted(set(categories)))}", check, attempts=1)
+        if len(items) >= rss.MAX_ITEMS:
             message = f"arXiv's feed is cut off at {len(items)} items"
             raise PartialError(message)
         return [ListedPaper(item.id, item.version, item.kind, item.categories) for item in items]
 
     def by_id(self, ids: Sequence[str]) -> list[Paper]:
-        # One id that is none would spoil the answer for all.
+        # One malformed id would fail the whole request.
         wanted = sorted({one for one in ids if is_id(one)})
         found: dict[str, Paper] = {}
         for start in range(0, len(wanted), IDS_AT_ONCE):
-            found |= self._everything("", _nobody, wanted[start : start + IDS_AT_ONCE])
+            found |= self._fetch_all("", _no_progress, wanted[start : start + IDS_AT_ONCE])
         return [found[key] for key in sorted(found)]
 
     def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
         # arXiv's bounds are inclusive minutes: the last one is before `end`.
         text = query(categories, start, end - timedelta(minutes=1))
-        pages = _Pages(self.line)
+        pages = _Pages(self.transport)
         search = {"search_query": text, "start": 0, "max_results": 1}
         pages.get(f"{self.url}?{urlencode(search)}")
         return pages.total
@@ -100,20 +100,20 @@ class ArxivSource:
     def shows_any(self, start: datetime, end: datetime) -> bool:
         return self.count(NEVER_EMPTY, start, end) > 0
 
-    def _everything(
+    def _fetch_all(
         self, text: str, progress: Progress, ids: Sequence[str] = ()
     ) -> dict[str, Paper]:
-        """All papers of a query, or those of the ids that are known, by id.
+        """All papers of a query, or of the known ids, by id.
 
-        Pages that overlap, because the list moved between them, leave a gap somewhere: then all
-        is asked again as long as that brings something new. Raises PartialError when it does not.
+        When results move between pages, pages overlap and papers are missed: the query is repeated
+        as long as that finds new papers. Raises PartialError when papers are still missing.
         """
         import arxiv
 
-        pages = _Pages(self.line)
+        pages = _Pages(self.transport)
         client = arxiv.Client(page_size=PAGE, delay_seconds=0, num_retries=0)
         client.query_url_format = self.url + "?{}"
-        # The package has no other way to a timeout, to our pauses and to a checked body.
+        # The package has no other hook for timeouts, request rate and validation.
         client._session = pages  # type: ignore[assignment]  # noqa: SLF001
         search = arxiv.Search(
             text,
@@ -138,10 +138,10 @@ class ArxivSource:
 
 
 class _Pages:
-    """Stands where `arxiv.Client` expects its session, and lets only whole pages through."""
+    """Session for `arxiv.Client` that validates each page."""
 
-    def __init__(self, line: ArxivTransport) -> None:
-        self.line = line
+    def __init__(self, transport: ArxivTransport) -> None:
+        self.transport = transport
         self.total = 0
 
     def get(self, url: str, **_headers: Any) -> ArxivResponse:  # noqa: ANN401 - we send our own
@@ -150,11 +150,11 @@ class _Pages:
         def check(body: bytes) -> None:
             self.total = total_results(body, start)
 
-        return self.line.ask(url, check)
+        return self.transport.ask(url, check)
 
 
 def query(categories: Sequence[str], start: datetime, end: datetime) -> str:
-    """The search text for first versions of [start, end); its minutes reach just around it."""
+    """Search query for first versions of [start, end), widened to whole minutes."""
     either = " OR ".join(f"cat:{category}" for category in sorted(set(categories)))
     return f"({either}) AND submittedDate:[{_minute(start)} TO {_minute(end)}]"
 
@@ -165,19 +165,19 @@ def to_paper(result: arxiv.Result) -> Paper:
     return Paper(
         id=paper_id,
         version=version,
-        title=_line_of(result.title),
-        authors=tuple(name for author in result.authors if (name := _line_of(author.name))),
-        abstract=_line_of(result.summary),
+        title=_one_line(result.title),
+        authors=tuple(name for author in result.authors if (name := _one_line(author.name))),
+        abstract=_one_line(result.summary),
         primary_category=primary,
         categories=tuple(dict.fromkeys([primary, *result.categories])),
         published=result.published,
         updated=result.updated,
-        comment=_line_of(result.comment or ""),
+        comment=_one_line(result.comment or ""),
     )
 
 
 def feed_address(settings: Settings) -> str:
-    """Where the feed is; nowhere when the API is somebody's own and no feed was named with it."""
+    """URL of the feed; empty when only the API URL was changed from its default."""
     fields = type(settings).model_fields
     own_api = settings.arxiv_api_url != fields["arxiv_api_url"].default
     named = settings.arxiv_rss_url != fields["arxiv_rss_url"].default
@@ -185,7 +185,7 @@ def feed_address(settings: Settings) -> str:
 
 
 def user_agent(settings: Settings) -> str:
-    """Who asks, as arXiv wants to know it, with an address where there is a public one."""
+    """User-Agent header, with the public URL where there is one."""
     name = f"arxiv-newsletter/{__version__}"
     public = settings.public_url != DEFAULT_PUBLIC_URL
     return f"{name} (+{settings.public_url})" if public else name
@@ -197,11 +197,11 @@ def _merge(found: dict[str, Paper], paper: Paper) -> None:
         found[paper.id] = paper
 
 
-def _nobody(_done: int, _total: int) -> None:
-    """Nobody watches a look-up."""
+def _no_progress(_done: int, _total: int) -> None:
+    """Ignores progress."""
 
 
-def _line_of(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -210,5 +210,5 @@ def _minute(moment: datetime) -> str:
 
 
 _: type[PaperSource] = ArxivSource
-_growing: type[GrowingSource] = ArxivSource
+_growing: type[IncrementalSource] = ArxivSource
 _queued: type[SharesRequestQueue] = ArxivSource

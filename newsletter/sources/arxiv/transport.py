@@ -1,8 +1,8 @@
-"""One polite line to arXiv: one request at a time, spaced, timed, tried again with patience.
+"""HTTP transport to arXiv: one request at a time, rate limit, timeouts, retry with back-off.
 
 arXiv's terms ask for one request in three seconds over one connection
 (info.arxiv.org/help/api/tou.html). It throttles with 429, 503 and lately 406, and sometimes with
-a friendly page of status 200; each of these starts a cool-down.
+a page of status 200; each of these starts a pause.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from newsletter.sources import RequestQueue, SourceError
 
 log = logging.getLogger(__name__)
 
-TRIES = 5
-TRIES_WITHOUT_NETWORK = 2
-"""Where no connection is made at all a person is told soon; `serve` asks again by itself."""
-CONNECT_SECONDS, SILENCE_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 240.0
-LARGEST_ANSWER = 64 * 2**20
-LONGEST_PAUSE = 300.0
+MAX_ATTEMPTS = 5
+MAX_ATTEMPTS_OFFLINE = 2
+"""Without a connection fail early, to inform the user; `serve` retries by itself."""
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_RESPONSE_SECONDS = 10.0, 60.0, 240.0
+MAX_RESPONSE_BYTES = 64 * 2**20
+MAX_PAUSE = 300.0
 OK = 200
 THROTTLING = (406, 429, 503)
-PASSING = (408, 425, 500, 502, 504)
+TRANSIENT = (408, 425, 500, 502, 504)
 ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.1"
 
 
 class UnreachableError(SourceError):
-    """No answer: refused, reset, silent for too long, broken off, or a server in trouble."""
+    """No response: reset, timeout, truncated, or a server error."""
 
 
 class NoConnectionError(UnreachableError):
-    """There was nobody to ask: no such name, no way there, or nobody listens."""
+    """No connection: unknown host name, no route, or connection refused."""
 
 
 class ThrottledError(SourceError):
-    """arXiv asks for patience: `retry_after` seconds, or 0 where it names no time."""
+    """arXiv throttles: retry after `retry_after` seconds, 0 where it names no time."""
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
         super().__init__(reason)
@@ -51,27 +51,27 @@ class ThrottledError(SourceError):
 
 
 class RefusedError(SourceError):
-    """A status that asking again does not change."""
+    """A status that a retry does not change."""
 
 
-class NoAnswerError(SourceError):
-    """Status 200, yet no page of results: HTML, an error entry, cut off, or lacking fields."""
+class InvalidResponseError(SourceError):
+    """Status 200 without a valid page: HTML, an error entry, truncated, or missing fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArxivResponse:
-    """What came back; the two names are those that `arxiv.Client` reads of a response."""
+    """A response, with the two attributes that `arxiv.Client` reads."""
 
     status_code: int
     content: bytes
 
 
 Check = Callable[[bytes], None]
-"""Raises a SourceError for a body that is no answer."""
+"""Validates a body; raises a SourceError."""
 
 
 class ArxivTransport:
-    """Asks, checks, and asks again. Pauses follow from `delay`, the seconds between requests."""
+    """Sends, validates and retries. Pauses grow from `delay`, the seconds between requests."""
 
     def __init__(
         self,
@@ -79,62 +79,62 @@ class ArxivTransport:
         delay: float,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
-        silence: float = SILENCE_SECONDS,
+        read_timeout: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self.headers = {"User-Agent": agent, "Accept": ACCEPT}
         self.delay = delay
         self.sleep = sleep
         self.clock = clock
-        self.silence = silence
-        self.free_at = 0.0
-        self.turn = threading.Lock()
+        self.read_timeout = read_timeout
+        self.next_request_at = 0.0
+        self.lock = threading.Lock()
         self.queue: RequestQueue | None = None
 
-    def ask(self, url: str, check: Check, tries: int = TRIES) -> ArxivResponse:
-        """The first answer that passes `check`. Raises the SourceError of the last try."""
-        with self.turn:
-            for attempt in range(tries - 1):
+    def ask(self, url: str, check: Check, attempts: int = MAX_ATTEMPTS) -> ArxivResponse:
+        """The first response that passes `check`. Raises the SourceError of the last attempt."""
+        with self.lock:
+            for attempt in range(attempts - 1):
                 try:
                     return self._once(url, check)
-                except (UnreachableError, ThrottledError, NoAnswerError) as error:
+                except (UnreachableError, ThrottledError, InvalidResponseError) as error:
                     if isinstance(error, NoConnectionError) and (
-                        attempt + 1 >= TRIES_WITHOUT_NETWORK
+                        attempt + 1 >= MAX_ATTEMPTS_OFFLINE
                     ):
                         raise
                     pause = self._pause(error, attempt)
                     if self.queue and isinstance(error, ThrottledError):
                         self.queue.hold(pause)
-                    log.info("asking arXiv again in %.0f s: %s", pause, error)
+                    log.info("retrying arXiv in %.0f s: %s", pause, error)
                     self.sleep(pause)
             return self._once(url, check)
 
     def _once(self, url: str, check: Check) -> ArxivResponse:
-        if (wait := self.free_at - self.clock()) > 0:
+        if (wait := self.next_request_at - self.clock()) > 0:
             self.sleep(wait)
         while self.queue and (wait := self.queue.wait()) > 0:
             self.sleep(wait)
         try:
             answer = self._get(url)
         finally:
-            self.free_at = self.clock() + self.delay
+            self.next_request_at = self.clock() + self.delay
         check(answer.content)
         return answer
 
     def _pause(self, error: SourceError, attempt: int) -> float:
-        """Seconds before the next try. Raises `error` where arXiv asks for more than we wait."""
+        """Seconds before the next attempt. Raises `error` if Retry-After exceeds the maximum."""
         pause = self.delay * 2.0**attempt
         if isinstance(error, ThrottledError):
-            if error.retry_after > LONGEST_PAUSE:
+            if error.retry_after > MAX_PAUSE:
                 raise error
             pause = max(pause, error.retry_after or 10 * pause)
-        return min(pause, LONGEST_PAUSE)
+        return min(pause, MAX_PAUSE)
 
     def _get(self, url: str) -> ArxivResponse:
         import requests
         import urllib3
 
         host = urlsplit(url).netloc
-        timeout = (CONNECT_SECONDS, self.silence)
+        timeout = (CONNECT_TIMEOUT_SECONDS, self.read_timeout)
         try:
             with (
                 session(url) as opened,
@@ -146,7 +146,7 @@ class ArxivTransport:
             if why := _no_connection(error):
                 message = (
                     f"arXiv ({host}) cannot be reached: {why} ({type(error).__name__}); "
-                    "look at this machine's network"
+                    "check this machine's network"
                 )
                 raise NoConnectionError(message) from error
             message = (
@@ -155,25 +155,25 @@ class ArxivTransport:
             raise UnreachableError(message) from error
 
     def _body(self, raw: Any, host: str) -> bytes:  # noqa: ANN401 - urllib3 types it loosely
-        """The whole body. The read timeout starts anew with each byte, so time is kept here."""
-        deadline = self.clock() + ANSWER_SECONDS
+        """The whole body. The read timeout restarts with each byte: the total is limited here."""
+        deadline = self.clock() + MAX_RESPONSE_SECONDS
         body = bytearray()
         while piece := raw.read1(2**16, decode_content=True):
             body += piece
-            if self.clock() > deadline or len(body) > LARGEST_ANSWER:
+            if self.clock() > deadline or len(body) > MAX_RESPONSE_BYTES:
                 message = f"arXiv ({host}) sends without end; try again later"
                 raise UnreachableError(message)
         return bytes(body)
 
 
 def _no_connection(error: Exception) -> str:
-    """Why no connection was made; empty where one was."""
+    """Why there was no connection; empty where there was one."""
     import requests
     import urllib3
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {CONNECT_SECONDS:.0f} s"
+        return f"no connection within {CONNECT_TIMEOUT_SECONDS:.0f} s"
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return "its name is not known here"
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
@@ -190,8 +190,21 @@ def _check_status(status: int, retry_after: str | None, host: str) -> None:
         wait = http_headers.retry_after(retry_after, datetime.now(UTC)) or 0.0
         message += f": it asks for {wait:.0f} s of patience" if wait else ": it asks for patience"
         raise ThrottledError(message, wait)
-    if status in PASSING:
+    if status in TRANSIENT:
         message += "; try again later, or look at status.arxiv.org"
         raise UnreachableError(message)
     message += "; check NEWSLETTER_ARXIV_API_URL and the categories of the rubrics"
     raise RefusedError(message)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Retry-After in seconds (RFC 9110, 10.2.3: a number or a date); 0 for none or nonsense."""
+    value = (retry_after or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    # The only use of the wall clock in the sources: Retry-After may be a date.
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
