@@ -50,7 +50,7 @@ class AnnouncementLate(OperatorError):
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
         self.since = announcement(day).public_from
-        self.retry_at = retry_at or self.since + GAP
+        self.retry_at = retry_at or self.since + POLL_INTERVAL
 
 
 class AnnouncementIncomplete(OperatorError):
@@ -166,8 +166,8 @@ def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, .
 
 def _require_public(day: date, now: datetime) -> date:
     """Return `day`, or raise NotAnnouncedError unless its announcement is public."""
-    if holiday(day):
-        message = f"arXiv announces nothing on {day} ({holiday(day)})"
+    if holiday_name(day):
+        message = f"arXiv announces nothing on {day} ({holiday_name(day)})"
         raise NotAnnouncedError(message)
     try:
         public_from = announcement(day).public_from

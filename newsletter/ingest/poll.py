@@ -94,7 +94,7 @@ def request_for(
             categories=tuple(categories),
             history=paper_store.fetches(tx, categories, day - HISTORY),
             polls_by_category=poll_store.polls_of(tx, day, now),
-            is_out=paper_store.is_out(tx, day),
+            is_out=paper_store.has_papers(tx, day),
             with_feed=with_feed,
             may_wait=may_wait,
         )
@@ -120,7 +120,7 @@ def poll_once(
     out = request.is_out or bool(papers) or _shown(source, window, comparison)
     counts = Counter(entry.category for entry in on_time)
     polls_by_category = {
-        name: after(request.polls_by_category.get(name), counts[name], now, out=out)
+        name: next_poll(request.polls_by_category.get(name), counts[name], now, out=out)
         for name in request.categories
     }
     complete = (
@@ -231,7 +231,7 @@ def window_of(tx: Connection, day: date, categories: Sequence[str]) -> Announcem
     window = announcement(day)
     start, before = window.start, previous(day)
     for _ in range(MAX_MISSED):
-        if not poll_store.seen_empty(tx, before, categories):
+        if not poll_store.polled_empty(tx, before, categories):
             break
         start, before = announcement(before).start, previous(before)
     return Announcement(day, start, window.end, window.public_from)

@@ -134,12 +134,12 @@ def collect(session: ScoringSession, papers: Sequence[Paper], limits: ScoringLim
 
 def _identified(
     session: ScoringSession,
-    waiting: list[InBatch],
+    waiting: list[BatchedCall],
     polls: _BatchPolls,
     now: datetime,
     *,
     urgent: bool,
-) -> list[InBatch]:
+) -> list[BatchedCall]:
     """The calls whose batch id is known.
 
     Where a process died between submitting a batch and storing its id, the batch is searched for.
@@ -175,13 +175,13 @@ def _identified(
     return identified
 
 
-def _is_being_submitted(call: InBatch, now: datetime) -> bool:
+def _is_being_submitted(call: BatchedCall, now: datetime) -> bool:
     others = call.owner != process.process_id() and not process.is_dead(call.owner)
     return others and now < call.since + LEASE
 
 
 def _poll(
-    session: ScoringSession, calls: list[InBatch], polls: _BatchPolls, now: datetime
+    session: ScoringSession, calls: list[BatchedCall], polls: _BatchPolls, now: datetime
 ) -> ScoringBatch | None:
     """Poll a batch. None when the provider is busy or does not know the batch (yet)."""
     batch_id, ids = calls[0].batch_id, [call.call_id for call in calls]
@@ -223,7 +223,7 @@ def _give_up_calls(
 
 def _store_answers(
     session: ScoringSession,
-    calls: list[InBatch],
+    calls: list[BatchedCall],
     by_id: dict[str, Paper],
     batch: ScoringBatch,
     polls: _BatchPolls,
@@ -243,7 +243,7 @@ def _store_answers(
             session.store_answer(request, call.model, call.call_id, answer, keep_doubtful=False)
 
 
-def _is_ours(call: InBatch, by_id: dict[str, Paper]) -> bool:
+def _is_ours(call: BatchedCall, by_id: dict[str, Paper]) -> bool:
     return all(paper_id in by_id for paper_id in call.papers.values())
 
 

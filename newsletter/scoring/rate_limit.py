@@ -42,7 +42,7 @@ class ScoringRateLimiter:
 
     def acquire(self, tx: Connection, call: ScoringCall, now: datetime) -> None:
         """Take tokens for a call. Raises RateLimited, and then writes nothing."""
-        if call.tokens and (wait := rate_limits.spend(tx, self._costs(call), now)):
+        if call.tokens and (wait := rate_limits.acquire_all(tx, self._costs(call), now)):
             raise RateLimited(wait)
 
     def record_answer(
@@ -56,7 +56,7 @@ class ScoringRateLimiter:
             used = answer.usage.input_tokens + answer.usage.cache_write_tokens
             rate_limits.reconcile(tx, self._costs(call)[1], used)
         for name, left in answer.rate_limits.items():
-            rate_limits.heed(tx, NAMES[name], now, left)
+            rate_limits.apply_provider_limit(tx, NAMES[name], now, left)
 
     def record_failure(
         self, tx: Connection, call: ScoringCall, error: ScorerError, now: datetime

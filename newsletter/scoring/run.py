@@ -69,7 +69,7 @@ def sort_by_likelihood(
         read = known(tx, account, [paper.id for paper in papers])[1]
         if all(paper.id in read for paper in papers):
             return list(papers)
-        past, wanted = learnt_from(tx, account, rubric.relevance, rubric.novelty, MAX_EXAMPLES)
+        past, wanted = training_papers(tx, account, rubric.relevance, rubric.novelty, MAX_EXAMPLES)
     today = {paper.id for paper in papers}
     return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)
 

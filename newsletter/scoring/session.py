@@ -94,13 +94,13 @@ class ScoringSession:
         with self.write_lock, self.store.begin() as tx:
             yield tx
 
-    def recover(self, papers: Sequence[Paper]) -> scores.Known:
+    def recover(self, papers: Sequence[Paper]) -> scores.KnownScores:
         """Recover from an earlier process: parse stored answers, end calls of dead processes."""
         by_id = {paper.id: paper for paper in papers}
         self._store_spared_answers()
         with self._write_tx() as tx:
-            ledger.bury(tx, self.account, self.clock(), process.is_dead)
-            for row in ledger.unread(tx, self.account):
+            ledger.mark_dead_calls_lost(tx, self.account, self.clock(), process.is_dead)
+            for row in ledger.unparsed_answers(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
                     request = self.rebuild_request(row.papers, by_id, row.reading)
                     scored = self.scorer.read(request, row.model, row.raw)
@@ -113,7 +113,7 @@ class ScoringSession:
         if answer_file and (held := answer_file.held()):
             with self._write_tx() as tx:
                 for one in held:
-                    ledger.found(tx, one.call_id, one.raw, one.usage, self.clock())
+                    ledger.recover_answer(tx, one.call_id, one.raw, one.usage, self.clock())
             answer_file.clear(len(held))
 
     def _answer_file(self) -> AnswerFile | None:
@@ -203,7 +203,7 @@ class ScoringSession:
         """Stop further calls and write the answer to the preallocated file."""
         self.storage_failed.set()
         answer_file = self._answer_file()
-        if answer_file and answer_file.put(Spared(call_id, answer.raw, answer.usage)):
+        if answer_file and answer_file.put(SavedAnswer(call_id, answer.raw, answer.usage)):
             log.warning("answer written to the answer file; the next run stores it in the database")
 
     def _store_answer(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
@@ -218,7 +218,7 @@ class ScoringSession:
 
     def submitted(self, call_ids: Sequence[str], batch_id: str) -> None:
         with self._write_tx() as tx:
-            ledger.submitted(tx, call_ids, batch_id)
+            ledger.set_batch_id(tx, call_ids, batch_id)
 
     def free(self, call_ids: Sequence[str], reason: str) -> None:
         with self._write_tx() as tx:
@@ -242,7 +242,7 @@ class ScoringSession:
 
     def refuse(self, pass_number: int, paper: Paper, outcome: Outcome) -> None:
         with self._write_tx() as tx:
-            scores.refuse(tx, self.account, pass_number, paper.id, outcome, self.scorer.name)
+            scores.keep_outcome(tx, self.account, pass_number, paper.id, outcome, self.scorer.name)
 
     def usage(self) -> tuple[Usage, ...]:
         with self.store.read() as tx:

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.model import Paper
-
-Progress = Callable[[int, int], None]
-"""Called with (papers so far, total); the total is 0 while unknown."""
+    from newsletter.domain.progress import Progress
 
 
 class SourceError(OperatorError):

@@ -10,7 +10,7 @@ import pytest
 
 from newsletter.domain.announcements import FetchRecord, announcement, following
 from newsletter.domain.model import Unproven
-from newsletter.ingest.late_papers import FEW, coverage_starts
+from newsletter.ingest.late_papers import MIN_TO_SPLIT, coverage_starts
 from newsletter.ingest.status import crosscheck
 from tests.fakes.sky import Submission
 from tests.ingest.test_poll import FRIDAY, HOUR, MONDAY, TUESDAY, WEDNESDAY, House
@@ -97,8 +97,8 @@ def test_a_paper_that_left_hides_no_other_one(house):
 def test_a_busy_category_is_halved_until_few_are_left(store):
     house = House(store, "cs.LG", since=MONDAY)
     window = announcement(MONDAY)
-    step = (window.end - window.start) / (FEW + 10)
-    times = [(window.start + step * number).replace(second=0) for number in range(FEW + 5)]
+    step = (window.end - window.start) / (MIN_TO_SPLIT + 10)
+    times = [(window.start + step * number).replace(second=0) for number in range(MIN_TO_SPLIT + 5)]
     house.sky.add(
         *(
             Submission(f"2509.{10_000 + number}", at.replace(microsecond=0), ("cs.LG",))

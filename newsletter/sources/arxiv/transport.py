@@ -195,16 +195,3 @@ def _check_status(status: int, retry_after: str | None, host: str) -> None:
         raise UnreachableError(message)
     message += "; check NEWSLETTER_ARXIV_API_URL and the categories of the rubrics"
     raise RefusedError(message)
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Retry-After in seconds (RFC 9110, 10.2.3: a number or a date); 0 for none or nonsense."""
-    value = (retry_after or "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    # The only use of the wall clock in the sources: Retry-After may be a date.
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
