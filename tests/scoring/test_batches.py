@@ -165,7 +165,7 @@ def test_a_batch_that_never_ends_is_cancelled_before_the_deadline(
     store: Store, fake: FakeAnthropic
 ) -> None:
     fake.batches.looks = 10_000
-    soon = wall_clock() + batches.BEFORE_DEADLINE + timedelta(seconds=0.3)
+    soon = wall_clock() + batches.CANCEL_BEFORE + timedelta(seconds=0.3)
     result = scored(store, claude(fake), DAY, in_batch(deadline=soon))
     holds(fake, result)
     assert fake.batches.held["msgbatch_1"].cancelled

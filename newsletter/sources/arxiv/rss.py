@@ -37,7 +37,7 @@ class FeedItem(NamedTuple):
 
 
 def read(body: bytes) -> list[FeedItem]:
-    """The items of a feed; empty at weekends. Raises NoAnswerError for an invalid feed."""
+    """The items of a feed; empty at weekends. Raises InvalidResponseError for an invalid feed."""
     root = well_formed(body)
     if root.tag == f"{ATOM}feed":
         return [_item(entry, ATOM, "id", "summary") for entry in root.iterfind(f"{ATOM}entry")]
