@@ -23,7 +23,7 @@ TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
 def total_results(body: bytes, start: int) -> int:
     """Validate the page at `start`; return the query's total number of papers.
 
-    Raises InvalidResponseError for an incomplete or invalid page, ThrottledError for "rate exceeded".
+    Raises InvalidResponseError for an invalid page, ThrottledError for "rate exceeded".
     """
     root = well_formed(body)
     if root.tag != f"{ATOM}feed":
@@ -60,7 +60,7 @@ def is_id(text: str) -> bool:
 
 
 def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
-    """The root element of a well-formed XML document. Raises InvalidResponseError or ThrottledError."""
+    """The root element of an XML document. Raises InvalidResponseError or ThrottledError."""
     from lxml import etree
 
     parser = etree.XMLParser(recover=False, resolve_entities=False, no_network=True)
