@@ -46,12 +46,6 @@ COUNT = 37
 DAY = papers(COUNT)
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic(honest) as serving:
-        yield serving
-
-
 def in_batch(**more: Any) -> ScoringLimits:
     return limits(**({"mode": "batch", "batch_poll_seconds": 0.01} | more))
 
