@@ -17,8 +17,8 @@ NAMED = re.compile(
 )
 FOLDER = re.compile(r"`((?:newsletter|tests|bench|docs|deploy|templates)/(?:[\w-]+/)*)`")
 LEFT_BY_TOOLS = {"__pycache__", "node_modules", "build", "dist", "demo-out", "var"}
-NOT_OURS = re.compile(r"postmark|NNNN|\bmine\.md$|^uv\.lock$")
-"""What an example tells its reader to write, and what another tool would write."""
+NOT_OURS = re.compile(r"postmark|NNNN|\bmine\.md$|^uv\.lock$|\.db\.lock$")
+"""Files that a reader of the documents writes, another tool would, or the program does."""
 
 
 @cache
