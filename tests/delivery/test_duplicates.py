@@ -14,7 +14,7 @@ from newsletter.domain.digest import compose
 from newsletter.domain.model import Digest, Listing, Outcome, Score
 from newsletter.render import summary
 from newsletter.render.paper_view import entries, misses
-from newsletter.scoring.triage import same, triage
+from newsletter.scoring.triage import paper_identity, triage
 from newsletter.store import digests, search
 from newsletter.store.papers import keep
 from newsletter.store.search import CODEC
@@ -67,7 +67,9 @@ def shown_twice(relevance: int = 9) -> Digest:
     ],
 )
 def test_case_and_spaces_make_no_other_paper(title: str) -> None:
-    assert same(title, ["ada  a.", "Bo~B."]) == same("Cold stars", ["Ada A.", "Bo B."])
+    assert paper_identity(title, ["ada  a.", "Bo~B."]) == paper_identity(
+        "Cold stars", ["Ada A.", "Bo B."]
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_an_excluded_paper_hides_no_other() -> None:
 
 
 def test_what_an_earlier_digest_showed_is_not_read_again() -> None:
-    shown = [key for key in [same("COLD stars", ("Ada A.", "Bo B."))] if key]
+    shown = [key for key in [paper_identity("COLD stars", ("Ada A.", "Bo B."))] if key]
     found = triage(RUBRIC, [titled(2), titled(3, "Warm stars")], shown)
     assert ids(found.to_read) == ["2611.00003"]
     assert (found.left_out, found.also) == ({"2611.00002": Outcome.DUPLICATE}, {})
