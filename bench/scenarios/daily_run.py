@@ -230,9 +230,9 @@ def morning() -> None:
         figures[f"{phase}, MB held"] = _held()
         return result
 
-    timed("fetch", lambda: daily.fetch_for(app, rubrics, DAY, _quiet))
-    made = timed("score and make", lambda: daily.make_digests(app, rubrics, DAY, _quiet, None))
-    sent = timed("mail", lambda: daily.deliver_digests(app, made, _quiet))
+    timed("fetch", lambda: daily.fetch_papers(app, rubrics, DAY, _quiet))
+    made = timed("score and make", lambda: daily.score_and_compose(app, rubrics, DAY, _quiet))
+    sent = timed("mail", lambda: daily.render_and_deliver(app, made, _quiet))
     figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
     if troubles := {issue.trouble for issue in sent if issue.trouble}:
         sys.exit("; ".join(troubles))

@@ -17,7 +17,14 @@ from newsletter.domain.model import Outcome
 from newsletter.domain.subscriber_csv import read_subscribers
 from newsletter.errors import OperatorError
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
-from newsletter.jobs.daily import DailyRun, Held, RubricResult, handle_task, held, run_daily
+from newsletter.jobs.daily import (
+    DailyRun,
+    RubricResult,
+    UnservedRubric,
+    handle_task,
+    run_daily,
+    unserved_rubrics,
+)
 from newsletter.jobs.dry_run import preview_cost
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import try_bounced_again
@@ -58,20 +65,20 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     try_bounced_again(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
     edition = _run(app, day, rubric, as_json=as_json)
-    if not edition.troubled and day is None and rubric is None:
+    if not edition.has_problems and day is None and rubric is None:
         sign_if_well(app, _owed(edition), app.clock())
     if as_json:
         print_json(_as_dict(edition))
     else:
         _show(screen(), edition, settings)
-    for issue in edition.issues:
-        if issue.digest and not issue.trouble:
+    for issue in edition.results:
+        if issue.digest and not issue.problem:
             say_older(app, issue.rubric, issue.digest)
     return _complain(edition)
 
 
 def _owed(edition: DailyRun) -> Owed:
-    tallies = [issue.tally for issue in edition.issues]
+    tallies = [issue.tally for issue in edition.results]
     return Owed(
         mails=sum(tally.total - tally.skipped for tally in tallies),
         arrived=sum(tally.accepted for tally in tallies),
@@ -83,7 +90,7 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     check_slug(app, rubric)
     with progress(screen(errors=as_json)) as report:
         date_of, plans = preview_cost(app, day, rubric, report)
-    _say_held(() if rubric else held(app))
+    _say_held(() if rubric else unserved_rubrics(app))
     if as_json:
         print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0
@@ -193,28 +200,28 @@ def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
 
 
 def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
-    if not edition.issues and not edition.held:
+    if not edition.results and not edition.unserved:
         console.print(
             "No subscribers (nobody is active), so nothing was fetched or sent. "
             "Add some: newsletter subscribers import FILE --consent TEXT"
         )
         return
-    if rows := [_row(issue) for issue in edition.issues]:
+    if rows := [_row(issue) for issue in edition.results]:
         console.print(table(f"arXiv's announcement of {edition.date}", HEADINGS, rows))
     for tell in (_unread, _left):
-        for issue in edition.issues:
+        for issue in edition.results:
             for said in tell(issue):
                 console.print(f"{issue.rubric.slug}: {said}")
-    done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.issues)
-    if not edition.troubled and not done:
+    done = any(issue.sent or _lost(issue) or _waiting(issue) for issue in edition.results)
+    if not edition.has_problems and not done:
         console.print("Nothing new to send.")
-    elif any(issue.sent for issue in edition.issues) and settings.mailer_name == "outbox":
+    elif any(issue.sent for issue in edition.results) and settings.mailer_name == "outbox":
         console.print(f"Open {settings.outbox_dir / 'index.html'}")
 
 
 def _unread(issue: RubricResult) -> Iterator[str]:
     left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
-    if left and not issue.trouble:
+    if left and not issue.problem:
         yield f"{left} papers were not scored: budget exhausted"
     if issue.digest and issue.digest.not_compared:
         yield (
@@ -279,23 +286,23 @@ def _facts(issue: RubricResult) -> dict[str, Any]:
         "rejected": tally.rejected,
         "unknown": tally.unknown,
         "waiting": tally.pending + tally.sending,
-        "trouble": issue.trouble,
+        "trouble": issue.problem,
     }
 
 
 def _as_dict(edition: DailyRun) -> dict[str, Any]:
     return {
         "date": edition.date.isoformat(),
-        "issues": [_facts(issue) for issue in edition.issues],
-        "held": [one._asdict() for one in edition.held],
+        "issues": [_facts(issue) for issue in edition.results],
+        "held": [one._asdict() for one in edition.unserved],
     }
 
 
 def _complain(edition: DailyRun) -> int:
     """Print each failure once, with all rubrics that had it. Returns the exit status."""
     met: dict[str, list[str]] = {}
-    for issue in edition.issues:
-        trouble = issue.trouble
+    for issue in edition.results:
+        trouble = issue.problem
         if _lost(issue):
             trouble = trouble or "no mail is known to be accepted: newsletter deliveries list"
         trouble = trouble or _waiting(issue)
@@ -303,11 +310,11 @@ def _complain(edition: DailyRun) -> int:
             met.setdefault(trouble, []).append(issue.rubric.slug)
     for trouble, slugs in met.items():
         screen(errors=True).print(f"newsletter: {', '.join(slugs)}: {trouble}")
-    _say_held(edition.held)
-    return 1 if met or edition.held else 0
+    _say_held(edition.unserved)
+    return 1 if met or edition.unserved else 0
 
 
-def _say_held(waiting: Iterable[Held]) -> None:
+def _say_held(waiting: Iterable[UnservedRubric]) -> None:
     for one in waiting:
         held_back = f"{plural(one.readers, 'reader')} held: {one.reason}"
         screen(errors=True).print(f"newsletter: {one.slug}: {held_back}")

@@ -1,15 +1,14 @@
-"""The morning: fetch, triage, score, digest, render, deliver.
+"""The daily run: fetch, triage, score, compose, render, deliver.
 
-    fetch    what arXiv announced, once for every rubric
-    triage   the papers a rubric wants read, the likeliest first
-    score    what is not scored yet
-    digest   the picks in order, the near misses, the receipt; frozen
-    render   once for each format and length the rubric's readers chose
-    deliver  one email to each reader who has none of this digest
+    fetch    store the papers that arXiv announced, once for all rubrics
+    triage   choose the papers that the model scores, the likeliest first
+    score    score the papers that have no score yet
+    compose  make one digest for each rubric: picks, near misses, receipt; freeze it
+    render   lay out a digest once for each format and length that its readers chose
+    deliver  send one email to each reader who has none of this digest
 
-From triage on it is cut into units of work (`jobs/tasks.py`), which the engine places
-(`jobs/engine.py`).
-Whoever runs it twice, or kills it half-way and runs it again, gets the same morning once.
+From triage on the work is split into tasks (`jobs/tasks.py`), which an engine runs
+(`jobs/engine.py`). A run that is repeated, or killed and repeated, does nothing twice.
 """
 
 from __future__ import annotations
@@ -48,17 +47,49 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class RubricResult(NamedTuple):
-    """What became of one rubric: its digest and its mails, or the trouble in words.
+def run_daily(app: App, day: date | None, only: str | None, report: StageProgress) -> DailyRun:
+    """Make and mail the digests of one announcement, the newest if `day` is None.
 
-    `sent` are the mails of this run, `already` those that other runs had sent. `announced` counts
-    the papers of a digest that could not be made.
+    For every rubric that has readers, or for the rubric `only`, with or without readers. Mails all
+    readers whose weekday it is. A rubric that fails does not stop the others. Raises what stops all
+    of them: SourceError, AnnouncementLate, AnnouncementIncomplete, StoreError, Stopped.
+    """
+    rubrics = rubrics_to_run(app, only)
+    unserved = () if only else unserved_rubrics(app)
+    if not rubrics:
+        return DailyRun(day or app.source.newest(app.clock()), (), unserved)
+    announced = fetch_papers(app, rubrics, day, report).date
+    composed = score_and_compose(app, rubrics, announced, report)
+    results = render_and_deliver(app, composed, report)
+    return DailyRun(announced, tuple(results), unserved)
+
+
+def build_digests(app: App, report: StageProgress) -> DailyRun:
+    """Freeze the digests of the newest announcement for every rubric with readers; mail nothing.
+
+    The first send time is the deadline for the scores. Raises as `run_daily` does;
+    AnnouncementIncomplete while no rubric's categories are complete.
+    """
+    rubrics = rubrics_to_run(app, None)
+    if not rubrics:
+        return DailyRun(app.source.newest(app.clock()), (), unserved_rubrics(app))
+    announced, rubrics = fetch_complete_rubrics(app, rubrics, report)
+    deadline = first_send_time(app, rubrics, announced)
+    composed = score_and_compose(app, rubrics, announced, report, deadline)
+    return DailyRun(announced, tuple(composed), unserved_rubrics(app))
+
+
+class RubricResult(NamedTuple):
+    """The result of one rubric: its digest and its mails, or the problem in words.
+
+    `sent` counts the mails of this run, `already` those that earlier runs had sent. `announced`
+    counts the papers of a digest that could not be made.
     """
 
     rubric: Rubric
     digest: Digest | None = None
     tally: Tally = Tally()
-    trouble: str = ""
+    problem: str = ""
     digest_id: int | None = None
     announced: int = 0
 
@@ -71,8 +102,8 @@ class RubricResult(NamedTuple):
         return self.tally.accepted - self.tally.sent
 
 
-class Held(NamedTuple):
-    """Readers whose rubric is not there or can't be read, and why."""
+class UnservedRubric(NamedTuple):
+    """A rubric with readers whose file is missing or can't be read, and why."""
 
     slug: str
     readers: int
@@ -81,91 +112,58 @@ class Held(NamedTuple):
 
 class DailyRun(NamedTuple):
     date: date
-    issues: tuple[RubricResult, ...]
-    held: tuple[Held, ...] = ()
+    results: tuple[RubricResult, ...]
+    unserved: tuple[UnservedRubric, ...] = ()
 
     @property
-    def troubled(self) -> bool:
-        return bool(self.held) or any(issue.trouble for issue in self.issues)
+    def has_problems(self) -> bool:
+        return bool(self.unserved) or any(result.problem for result in self.results)
 
 
-def run_daily(app: App, day: date | None, only: str | None, report: StageProgress) -> DailyRun:
-    """One announcement for every rubric that has readers, or for `only`, whether it has or not.
-
-    Everyone is mailed whose weekday it is. One rubric's trouble is its own. Raises what stops all
-    of them: SourceError, AnnouncementLate, AnnouncementIncomplete, StoreError, Stopped.
-    """
-    rubrics = rubrics_to_run(app, only)
-    waiting = () if only else held(app)
-    if not rubrics:
-        return DailyRun(day or app.source.newest(app.clock()), (), waiting)
-    date_of = fetch_for(app, rubrics, day, report).date
-    made = make_digests(app, rubrics, date_of, report, by=None)
-    return DailyRun(date_of, tuple(deliver_digests(app, made, report)), waiting)
+# Which rubrics
 
 
-def build_digests(app: App, report: StageProgress) -> DailyRun:
-    """The newest announcement for every rubric that has readers, frozen and not mailed.
-
-    Whose mail is due first says by when the scores are wanted. Raises as `run_edition` does, and
-    AnnouncementIncomplete while no rubric's categories are whole.
-    """
-    rubrics = rubrics_to_run(app, None)
-    if not rubrics:
-        return DailyRun(app.source.newest(app.clock()), (), held(app))
-    date_of, rubrics = complete_rubrics(app, rubrics, report)
-    by = first_send_time(app, rubrics, date_of)
-    return DailyRun(date_of, tuple(make_digests(app, rubrics, date_of, report, by)), held(app))
-
-
-def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime | None:
-    """When the first reader of what is not made yet is due; None where nobody is."""
-    open_ones = missing_digests(app, rubrics, day)
+def rubrics_to_run(app: App, only: str | None) -> list[Rubric]:
+    """The rubrics that have readers, as their files are now. Others cost nothing."""
+    reread(app.rubrics)
+    if only is not None:
+        return [app.rubrics[only]]
     with app.store.read() as tx:
-        readers = [
-            one for rubric in open_ones for one in monitoring.send_preferences(tx, rubric.slug)
-        ]
-    return first_due(day, readers, app.settings.zone, app.settings.send_at)
+        with_readers = subscribers.count_by_rubric(tx).keys()
+    return [rubric for slug, rubric in sorted(app.rubrics.items()) if slug in with_readers]
+
+
+def unserved_rubrics(app: App) -> tuple[UnservedRubric, ...]:
+    """The rubrics with readers that are missing or can't be read. All others are served."""
+    with app.store.read() as tx:
+        readers = subscribers.count_by_rubric(tx)
+    missing = sorted(readers.keys() - app.rubrics.keys())
+    return tuple(
+        UnservedRubric(slug, readers[slug], why_missing(app.rubrics, slug)) for slug in missing
+    )
 
 
 def missing_digests(app: App, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
+    """The rubrics that have no digest of that day."""
     with app.store.read() as tx:
         made = digests.rubrics_with_digest(tx, day)
     return [rubric for rubric in rubrics if rubric.slug not in made]
 
 
-def rubrics_to_run(app: App, only: str | None) -> list[Rubric]:
-    """The rubrics a morning is for, as their files are now. Nobody pays for one nobody reads."""
-    reread(app.rubrics)
-    if only is not None:
-        return [app.rubrics[only]]
+def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime | None:
+    """The earliest send time of a digest that is not made yet; None without readers."""
+    with_no_digest = missing_digests(app, rubrics, day)
     with app.store.read() as tx:
-        read = subscribers.count_by_rubric(tx).keys()
-    return [rubric for slug, rubric in sorted(app.rubrics.items()) if slug in read]
+        preferences = [
+            one for rubric in with_no_digest for one in monitoring.send_preferences(tx, rubric.slug)
+        ]
+    return first_due(day, preferences, app.settings.zone, app.settings.send_at)
 
 
-def held(app: App) -> tuple[Held, ...]:
-    """Who waits for a rubric that is not there or can't be read. All others are served."""
-    with app.store.read() as tx:
-        read = subscribers.count_by_rubric(tx)
-    lacking = sorted(read.keys() - app.rubrics.keys())
-    return tuple(Held(slug, read[slug], why_missing(app.rubrics, slug)) for slug in lacking)
+# Fetch
 
 
-def complete_rubrics(
-    app: App, rubrics: list[Rubric], report: StageProgress
-) -> tuple[date, list[Rubric]]:
-    """The newest announcement, and the rubrics for which all of it is there."""
-    try:
-        return fetch_for(app, rubrics, None, report, wait_until_complete=True).date, rubrics
-    except AnnouncementIncomplete as growing:
-        whole = [one for one in rubrics if is_complete(app.store, one.categories, growing.date)]
-        if not whole:
-            raise
-        return growing.date, whole
-
-
-def fetch_for(
+def fetch_papers(
     app: App,
     rubrics: list[Rubric],
     day: date | None,
@@ -173,7 +171,8 @@ def fetch_for(
     *,
     wait_until_complete: bool = False,
 ) -> FetchResult:
-    with timed_step(app, "fetch", day, keep=True) as line:
+    """Store the papers of an announcement in all categories of the rubrics."""
+    with timed_step(app, "fetch", day, keep=True) as fields:
         done = fetch(
             app.store,
             app.source,
@@ -184,119 +183,149 @@ def fetch_for(
             progress=lambda done, total: report("Fetching", done, total),
             wait_until_complete=wait_until_complete,
         )
-        line.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
+        fields.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
     return done
 
 
-def make_digests(
-    app: App, rubrics: list[Rubric], day: date, report: StageProgress, by: datetime | None
-) -> list[RubricResult]:
-    """Each rubric's digest, made and frozen, or why it could not be."""
-    with timed_step(app, "score", day, keep=True) as line:
-        # What fails for all is met again, and told, where each rubric's digest is made.
-        line["idle"] = not dispatch(
-            app, tasks.scoring_groups(missing_digests(app, rubrics, day), day, by), report
-        )
-        open_ones = [
-            Task(TaskKind.DIGEST, day, (one.slug,), by)
-            for one in missing_digests(app, rubrics, day)
+def fetch_complete_rubrics(
+    app: App, rubrics: list[Rubric], report: StageProgress
+) -> tuple[date, list[Rubric]]:
+    """Fetch the newest announcement; its date, and the rubrics whose categories are complete."""
+    try:
+        return fetch_papers(app, rubrics, None, report, wait_until_complete=True).date, rubrics
+    except AnnouncementIncomplete as incomplete:
+        complete = [
+            one for one in rubrics if is_complete(app.store, one.categories, incomplete.date)
         ]
-        placed = zip(open_ones, dispatch(app, open_ones, report), strict=True)
-        endings = {unit.ids[0]: ending for unit, ending in placed}
-    made = [_issue(app, rubric, day, endings.get(rubric.slug, TaskResult())) for rubric in rubrics]
-    record_results(app, day, [(one.rubric.slug, one.digest, one.trouble) for one in made])
-    return made
+        if not complete:
+            raise
+        return incomplete.date, complete
 
 
-def _issue(app: App, rubric: Rubric, day: date, ending: TaskResult) -> RubricResult:
-    if ending.trouble:
+# Triage, score, compose
+
+
+def score_and_compose(
+    app: App,
+    rubrics: list[Rubric],
+    day: date,
+    report: StageProgress,
+    deadline: datetime | None = None,
+) -> list[RubricResult]:
+    """Score what has no score yet and freeze each rubric's digest; or why that failed."""
+    with timed_step(app, "score", day, keep=True) as fields:
+        missing = missing_digests(app, rubrics, day)
+        # A failure here is met again, and reported, when each rubric's digest is composed.
+        scored = dispatch(app, tasks.scoring_groups(missing, day, deadline), report)
+        fields["idle"] = not scored
+        composing = [
+            Task(TaskKind.DIGEST, day, (rubric.slug,), deadline)
+            for rubric in missing_digests(app, rubrics, day)
+        ]
+        done = zip(composing, dispatch(app, composing, report), strict=True)
+        by_slug = {task.ids[0]: result for task, result in done}
+    results = [
+        _composed_result(app, rubric, day, by_slug.get(rubric.slug, TaskResult()))
+        for rubric in rubrics
+    ]
+    record_results(app, day, [(one.rubric.slug, one.digest, one.problem) for one in results])
+    return results
+
+
+def _composed_result(app: App, rubric: Rubric, day: date, result: TaskResult) -> RubricResult:
+    if result.trouble:
         announced = len(new_listings(app, rubric, day))
-        return RubricResult(rubric, ending.digest, trouble=ending.trouble, announced=announced)
-    if ending.digest:
-        return RubricResult(rubric, ending.digest, digest_id=ending.digest_id)
+        return RubricResult(rubric, result.digest, problem=result.trouble, announced=announced)
+    if result.digest:
+        return RubricResult(rubric, result.digest, digest_id=result.digest_id)
     with app.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
     if stored is None:
-        return RubricResult(rubric, trouble="its digest was made and is not there; run again")
+        return RubricResult(rubric, problem="its digest was made and is not stored; run again")
     return RubricResult(rubric, stored[1], digest_id=stored[0])
 
 
-def deliver_digests(
-    app: App, made: Iterable[RubricResult], report: StageProgress
+# Render, deliver
+
+
+def render_and_deliver(
+    app: App, results: Sequence[RubricResult], report: StageProgress
 ) -> list[RubricResult]:
-    """Send everyone what he is owed up to that date; what is done already is only counted."""
-    issues = list(made)
-    owed = {issue.rubric.slug: _owed(app, issue) for issue in issues}
-    tallies = send_deliveries(app, [one for found in owed.values() for one in found], report)
+    """Send each reader the mail due up to that date. Mails sent before are only counted."""
+    planned = {result.rubric.slug: _plan_mail(app, result) for result in results}
+    tallies = send_deliveries(app, [one for some in planned.values() for one in some], report)
     return [
-        _mailed(issue, [tallies[one.digest_id] for one in owed[issue.rubric.slug]])
-        for issue in issues
+        _with_tallies(result, [tallies[one.digest_id] for one in planned[result.rubric.slug]])
+        for result in results
     ]
 
 
-def _owed(app: App, issue: RubricResult) -> list[PlannedDigest]:
-    """The digests that readers of the rubric wait for now that this issue is there."""
-    if issue.digest is None or issue.digest_id is None:
+def _plan_mail(app: App, result: RubricResult) -> list[PlannedDigest]:
+    """The digests that readers of the rubric are due, this one included."""
+    if result.digest is None or result.digest_id is None:
         return []
-    return planner.plan_all(app.store, issue.rubric.slug, issue.digest.date, app.clock())
+    return planner.plan_all(app.store, result.rubric.slug, result.digest.date, app.clock())
 
 
-def _mailed(issue: RubricResult, tallies: Sequence[Tally]) -> RubricResult:
+def _with_tallies(result: RubricResult, tallies: Sequence[Tally]) -> RubricResult:
     if not tallies:
-        return issue
+        return result
     counts: Counter[str] = Counter()
     for tally in tallies:
         counts.update({key: n for key, n in asdict(tally).items() if key != "halted_reason"})
-    trouble = next((tally.halted_reason for tally in tallies if tally.halted_reason), "")
-    return issue._replace(tally=Tally(**counts, halted_reason=trouble), trouble=trouble)
+    problem = next((tally.halted_reason for tally in tallies if tally.halted_reason), "")
+    return result._replace(tally=Tally(**counts, halted_reason=problem), problem=problem)
 
 
 def send_deliveries(
-    app: App, owed: Sequence[PlannedDigest], report: StageProgress
+    app: App, planned: Sequence[PlannedDigest], report: StageProgress
 ) -> dict[int, Tally]:
-    """Send what is written down as owed of these digests; how each stands. Raises Stopped.
+    """Send the pending mails of these digests; the tally of each digest. Raises Stopped.
 
-    The trouble of one digest is in its tally and its own.
+    A digest that fails does not stop the others: its tally says why.
     """
     with app.store.begin() as tx:
         claims.expire_leases(tx, app.clock(), process.is_dead)
-        counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in owed}
-    if not owed:
+        counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in planned}
+    if not planned:
         return {}
-    lanes = [
-        lane
-        for one in owed
-        for lane in tasks.shards(
+    shards = [
+        shard
+        for one in planned
+        for shard in tasks.shards(
             one.digest_id, one.day, counts[one.digest_id].get(DeliveryState.PENDING, 0)
         )
     ]
-    said: dict[int, list[TaskResult]] = {one.digest_id: [] for one in owed}
-    with stop_on_signal(app.stop), timed_step(app, "send", keep=True) as line:
-        line["idle"] = not lanes
-        for lane, ending in zip(lanes, dispatch(app, lanes, report), strict=True):
-            said[int(lane.ids[0])].append(ending)
-    return {digest_id: _tally(app, digest_id, endings) for digest_id, endings in said.items()}
+    results: dict[int, list[TaskResult]] = {one.digest_id: [] for one in planned}
+    with stop_on_signal(app.stop), timed_step(app, "send", keep=True) as fields:
+        fields["idle"] = not shards
+        for shard, result in zip(shards, dispatch(app, shards, report), strict=True):
+            results[int(shard.ids[0])].append(result)
+    return {digest_id: _tally(app, digest_id, some) for digest_id, some in results.items()}
 
 
-def _tally(app: App, digest_id: int, endings: Iterable[TaskResult]) -> Tally:
+def _tally(app: App, digest_id: int, results: Iterable[TaskResult]) -> Tally:
     with app.store.read() as tx:
         counts = deliveries.count(tx, digest_id)
     states = {state.value: number for state, number in counts.items()}
-    trouble = next((ending.trouble for ending in endings if ending.trouble), "")
-    sent = sum(ending.sent for ending in endings)
-    return Tally(**states, halted_reason=trouble, sent=sent)
+    problem = next((result.trouble for result in results if result.trouble), "")
+    sent = sum(result.sent for result in results)
+    return Tally(**states, halted_reason=problem, sent=sent)
+
+
+# Tasks
 
 
 def dispatch(app: App, todo: Sequence[Task], report: StageProgress) -> list[TaskResult]:
-    """Have units done wherever the engine has them done; what became of each. Raises Stopped."""
+    """Run tasks wherever the engine runs them; the result of each. Raises Stopped."""
     return app.engine.run(todo, partial(handle_task, app, report), report, app.stop)
 
 
-def handle_task(app: App, report: StageProgress, unit: Task) -> TaskResult:
-    """Do one unit here. Raises nothing but Stopped."""
-    named = {"edition": unit.day.isoformat()}
-    if unit.kind is TaskKind.DIGEST:
-        named["rubric"] = unit.ids[0]
-    with logs.bound(**named):
-        ending, trouble = run_guarded(str(unit), partial(tasks.run_task, app, unit, report))
-    return ending or TaskResult(trouble)
+def handle_task(app: App, report: StageProgress, task: Task) -> TaskResult:
+    """Run one task in this process. Raises nothing but Stopped."""
+    fields = {"edition": task.day.isoformat()}
+    if task.kind is TaskKind.DIGEST:
+        fields["rubric"] = task.ids[0]
+    with logs.bound(**fields):
+        result, problem = run_guarded(str(task), partial(tasks.run_task, app, task, report))
+    return result or TaskResult(problem)

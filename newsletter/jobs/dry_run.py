@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.jobs.daily import fetch_for, rubrics_to_run
+from newsletter.jobs.daily import fetch_papers, rubrics_to_run
 from newsletter.scoring.cost import price
 from newsletter.scoring.workload import new_listings, scoring_limits, triage_day
 from newsletter.store import digests, subscribers
@@ -34,7 +34,7 @@ def preview_cost(
     rubrics = rubrics_to_run(app, only)
     if not rubrics:
         return day or app.source.newest(app.clock()), []
-    fetched = fetch_for(app, rubrics, day, report)
+    fetched = fetch_papers(app, rubrics, day, report)
     return fetched.date, [_quote(app, rubric, fetched.date) for rubric in rubrics]
 
 

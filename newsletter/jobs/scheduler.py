@@ -149,12 +149,12 @@ class DailyScheduler:
             log.info("%s", growing)
             self._asked.not_before(growing.retry_at)
             return
-        for one in edition.held:
+        for one in edition.unserved:
             log.warning("%s: %s", one.slug, one.reason, extra={"rubric": one.slug})
-        for issue in edition.issues:
-            if issue.trouble:
+        for issue in edition.results:
+            if issue.problem:
                 named = {"edition": edition.date.isoformat(), "rubric": issue.rubric.slug}
-                log.warning("%s: %s", issue.rubric.slug, issue.trouble, extra=named)
+                log.warning("%s: %s", issue.rubric.slug, issue.problem, extra=named)
 
     def _look_again(self, now: datetime) -> None:
         """What comes to an announcement after its digests were made; one look an hour at most.

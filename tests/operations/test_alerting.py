@@ -15,7 +15,7 @@ from newsletter.context import no_progress
 from newsletter.delivery import limits
 from newsletter.domain.mail import WEEKLY, EventKind
 from newsletter.domain.model import Outcome
-from newsletter.jobs.daily import build_digests, fetch_for
+from newsletter.jobs.daily import build_digests, fetch_papers
 from newsletter.jobs.instrumentation import record_results
 from newsletter.mailers import SendError, Verdict
 from newsletter.scorers.claude.scorer import ClaudeScorer
@@ -243,7 +243,7 @@ def test_a_morning_that_was_missed(service: Service):
 def miss(service: Service) -> None:
     """The papers come, and whatever should make a digest of them does not; until 08:01."""
     service.dawn()
-    fetch_for(service.app, list(service.app.rubrics.values()), None, no_progress)
+    fetch_papers(service.app, list(service.app.rubrics.values()), None, no_progress)
     told = len(service.told)
     service.round(5 * 60)
     assert len(service.told) == told

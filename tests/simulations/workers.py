@@ -178,8 +178,8 @@ def _plan(app: App) -> int:
     """As `serve` does: again and again, until nothing is left to make or to mail."""
     while not app.stop.is_set():
         edition = daily.run_daily(app, DAY, None, no_progress)
-        waiting = any(one.tally.pending or one.tally.sending for one in edition.issues)
-        if not waiting and not edition.troubled:
+        waiting = any(one.tally.pending or one.tally.sending for one in edition.results)
+        if not waiting and not edition.has_problems:
             return 0
         app.stop.wait(0.5)
     return 1
