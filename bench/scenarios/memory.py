@@ -51,7 +51,7 @@ NOISE_MB = 8
 def live() -> None:
     """A service's day in this process, by its environment; what it held after each duty."""
     from newsletter import bootstrap
-    from newsletter.jobs.housekeeping import do_night, do_round
+    from newsletter.jobs.housekeeping import run_frequent, run_nightly
     from newsletter.jobs.scheduler import DailyScheduler
     from newsletter.settings import read_settings
     from newsletter.web import metrics
@@ -62,7 +62,7 @@ def live() -> None:
     # Nobody's suppression list is on loopback.
     app = replace(app, clock=clock.now, lists=None)
     desk = site_of(app)
-    mornings = DailyScheduler(app)
+    daily_scheduler = DailyScheduler(app)
     held: dict[str, float] = {}
 
     def note(duty: str, act: Callable[[], object]) -> None:
@@ -70,12 +70,12 @@ def live() -> None:
         held[duty] = megabytes()
 
     note("begun", lambda: None)
-    note("made and mailed", mornings.make)
-    note("alerts and inbox", lambda: do_round(app))
+    note("made and mailed", daily_scheduler.make)
+    note("alerts and inbox", lambda: run_frequent(app))
     note("metrics", lambda: metrics.show(desk, None))  # type: ignore[arg-type]
-    note("another wake-up", mornings.serve)
+    note("another wake-up", daily_scheduler.serve)
     clock.ahead += LATER
-    note("a night's tidying", lambda: do_night(app))
+    note("a night's tidying", lambda: run_nightly(app))
     print(json.dumps(held | {"at most": _peak(os.getpid())}))
 
 

@@ -82,7 +82,7 @@ def main() -> int:
         figures, all_mailed = measure(given.on, rubrics, readers, given)
         found.append(figures)
         whole &= all_mailed
-    print(f"{len(SIZES)} mornings on {given.on}, {LARGE[0][0]:,} papers where it is extended")
+    print(f"{len(SIZES)} daily runs on {given.on}, {LARGE[0][0]:,} papers where it is extended")
     show("scoring", SCORING, scoring, found)
     show("mailing", MAILING, mailing, found)
     return 0 if whole else 1

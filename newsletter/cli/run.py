@@ -27,7 +27,7 @@ from newsletter.jobs.daily import (
 )
 from newsletter.jobs.dry_run import preview_cost
 from newsletter.jobs.edited_rubric import older_version
-from newsletter.jobs.housekeeping import try_bounced_again
+from newsletter.jobs.housekeeping import retry_soft_bounced
 from newsletter.operations.healthcheck_ping import Owed, sign_if_well
 from newsletter.render.templates import template_folder
 from newsletter.rubric_folder import faults_of, why_missing
@@ -62,7 +62,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     app = bootstrap.build_app(settings, create=create)
     check_slug(app, rubric)
     # With cron and no `serve`, nothing else retries them.
-    try_bounced_again(app, app.clock())
+    retry_soft_bounced(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
     edition = _run(app, day, rubric, as_json=as_json)
     if not edition.has_problems and day is None and rubric is None:

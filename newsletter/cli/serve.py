@@ -14,7 +14,7 @@ from newsletter import bootstrap, logs
 from newsletter.context import no_progress
 from newsletter.domain.findings import FindingState
 from newsletter.jobs import daily
-from newsletter.jobs.daemon import _run_scheduler, single_instance
+from newsletter.jobs.daemon import run_scheduler, single_instance
 from newsletter.operations.doctor.local import keys_found
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
@@ -43,7 +43,7 @@ def show_serve(host: str, port: int, *, web: bool, schedule: bool, work: bool) -
         signal.signal(number, lambda _number, _frame: app.stop.set())
     lock = single_instance(app.store) if schedule else nullcontext()
     worker = _working(app) if schedule and work else nullcontext()
-    with lock, worker, _run_scheduler(app) if schedule else nullcontext() as watchdog:
+    with lock, worker, run_scheduler(app) if schedule else nullcontext() as watchdog:
         if web:
             with listen(host, port) as listener:
                 _serve_pages(app, listener, watchdog)
@@ -73,7 +73,7 @@ def _working(app: App) -> AbstractContextManager[None]:
 
 def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:
     """Serve web pages until a signal, or until the scheduler ends."""
-    pages = create_app(site_of(app, watchdog.trouble if watchdog else str))
+    pages = create_app(site_of(app, watchdog.problem if watchdog else str))
     host, port = listener.getsockname()[:2]
     log.info("web pages at http://%s:%s, links use %s", host, port, app.links.public_url)
     serve_http(pages, listener, app.stop, *([watchdog.ended] if watchdog else []))

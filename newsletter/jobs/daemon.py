@@ -1,4 +1,4 @@
-"""One service to a SQLite file: a second one is told why it may not start."""
+"""Run the scheduler in a service process; one service for each SQLite file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 30
-"""Between the wish to end and the end: as long as pages are given (`web/server.py`)."""
+"""Between the stop signal and the exit: as long as the pages have (`web/server.py`)."""
 
 
 @contextmanager
 def single_instance(store: Store) -> Iterator[None]:
-    """Raises Trouble where another service has the file. The kernel lets go of it when we die."""
+    """Lock the SQLite file. Raises OperatorError if another service has it.
+
+    The kernel releases the lock when the process dies.
+    """
     if not store.is_sqlite:
         yield
         return
@@ -49,95 +52,95 @@ def single_instance(store: Store) -> Iterator[None]:
         yield
 
 
-JUMP_SECONDS = 60
-RESIGN_SECONDS = 5
-WHAT_NOW = "the log may say why; start the service again"
+CLOCK_JUMP_SECONDS = 60
+STEP_DOWN_SECONDS = 5
+RESTART_HINT = "the log may say why; start the service again"
 
 
 @contextmanager
-def _run_scheduler(app: App) -> Iterator[SchedulerWatchdog]:
-    """Run the scheduler in a thread of its own, and watch it; the pulse says how it is.
+def run_scheduler(app: App) -> Iterator[SchedulerWatchdog]:
+    """Run the scheduler in a thread, with a watchdog.
 
-    Raises Trouble when it ended by itself or hangs: such a process is started again, not kept.
+    Raises OperatorError if it ended by itself or hangs: the process must be restarted.
     """
-    mornings = DailyScheduler(app)
-    pulse = mornings.pulse
-    clock = scheduler(mornings)
-    housekeeping.add_to(clock, app, pulse)
+    daily_scheduler = DailyScheduler(app)
+    watchdog = daily_scheduler.watchdog
+    clock = scheduler(daily_scheduler)
+    housekeeping.add_to(clock, app, watchdog)
 
     def run() -> None:
         try:
             clock.start()
         finally:
-            pulse.ended.set()
+            watchdog.ended.set()
 
-    thread = threading.Thread(target=run, name="mornings", daemon=True)
+    thread = threading.Thread(target=run, name="scheduler", daemon=True)
     thread.start()
-    threading.Thread(target=watch, args=(app.stop, clock, pulse), daemon=True).start()
-    yield pulse
-    trouble = "" if app.stop.is_set() else pulse.trouble()
+    threading.Thread(target=watch_scheduler, args=(app.stop, clock, watchdog), daemon=True).start()
+    yield watchdog
+    problem = "" if app.stop.is_set() else watchdog.problem()
     app.stop.set()
     if clock.running:
         clock.shutdown(wait=False)
     thread.join(GRACE_SECONDS)
-    drained = pulse.drained(GRACE_SECONDS)
-    _step_down(mornings.leader)
-    if not drained:
-        log.warning("not all work came to its end in %d seconds; it is taken up", GRACE_SECONDS)
-        _end_at_once(trouble)
-    if trouble:
-        message = f"{trouble}, {WHAT_NOW}"
+    idle = watchdog.wait_idle(GRACE_SECONDS)
+    _step_down(daily_scheduler.leader)
+    if not idle:
+        log.warning(
+            "shutdown timed out after %d s; unfinished work will be recovered", GRACE_SECONDS
+        )
+        _exit_now(problem)
+    if problem:
+        message = f"{problem}, {RESTART_HINT}"
         raise OperatorError(message)
 
 
 def _step_down(leader: LeaderElection) -> None:
-    """Give the lease back, if the database lets us: a job that hangs may be in its way."""
+    """Release the lease. In a thread with a timeout: a job that hangs may block the database."""
 
     def act() -> None:
         with suppress(StoreError):
             leader.step_down()
 
-    giving = threading.Thread(target=act, daemon=True)
-    giving.start()
-    giving.join(RESIGN_SECONDS)
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(STEP_DOWN_SECONDS)
 
 
-def _end_at_once(trouble: str) -> NoReturn:
-    """An interpreter waits at its end for every thread of a pool: for one that hangs, for ever.
+def _exit_now(problem: str) -> NoReturn:
+    """Exit without waiting for threads: the interpreter would wait forever for one that hangs.
 
-    What that one has in hand is taken up as after a kill: it is held by the id of a process that
-    is no more, and by a lease.
+    Its unfinished work is recovered as after a kill, by process id and lease.
     """
-    if trouble:
-        log.error("%s, %s", trouble, WHAT_NOW)
+    if problem:
+        log.error("%s, %s", problem, RESTART_HINT)
     logging.shutdown()
-    os._exit(1 if trouble else 0)
+    os._exit(1 if problem else 0)
 
 
-def watch(
+def watch_scheduler(
     stop: threading.Event,
     clock: BaseScheduler,
-    pulse: SchedulerWatchdog,
+    watchdog: SchedulerWatchdog,
     *,
     wall: Callable[[], float] = time.time,
     steady: Callable[[], float] = time.monotonic,
-    glance_seconds: float = 1.0,
+    poll_seconds: float = 1.0,
 ) -> None:
-    """Wake the scheduler when a job calls for it, or when the wall clock was set: its next wake-ups
-    are hours away then.
+    """Wake the scheduler when a job requests it or the wall clock was set; end it if it hangs.
 
-    And end it, by the pulse, when it hangs.
+    After the clock was set, the next wake-ups may be hours away.
     """
-    apart = wall() - steady()
-    while not (stop.wait(glance_seconds) or pulse.ended.is_set()):
+    offset = wall() - steady()
+    while not (stop.wait(poll_seconds) or watchdog.ended.is_set()):
         now = wall() - steady()
-        if abs(now - apart) > JUMP_SECONDS:
-            log.warning("the clock was set by %+d seconds", now - apart)
-            pulse.called.set()
-        if pulse.called.is_set():
-            pulse.called.clear()
+        if abs(now - offset) > CLOCK_JUMP_SECONDS:
+            log.warning("the clock was set by %+d seconds", now - offset)
+            watchdog.wake_requested.set()
+        if watchdog.wake_requested.is_set():
+            watchdog.wake_requested.clear()
             wake(clock)
-        apart = now
-        if trouble := pulse.trouble():
-            log.error("%s", trouble)
-            pulse.ended.set()
+        offset = now
+        if problem := watchdog.problem():
+            log.error("%s", problem)
+            watchdog.ended.set()

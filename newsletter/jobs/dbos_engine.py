@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 QUEUES = {"make": 2, "mail": AT_ONCE[TaskKind.MAIL]}
-"""Units of a queue that one worker does at once: mail never waits behind a long reading."""
+"""Tasks of a queue that one worker runs at once: mail never waits behind scoring."""
 QUEUE_OF = {TaskKind.SCORE: "make", TaskKind.DIGEST: "make", TaskKind.MAIL: "mail"}
-LOOK_SECONDS = 0.25
-"""Between a worker's looks for new units. Each look takes about a millisecond."""
+POLL_SECONDS = 0.25
+"""Between a worker's polls for new tasks. Each takes about a millisecond."""
 APPLICATION = "newsletter"
 WORKFLOW = "unit"
 VERSION = "1"
-"""A unit is its id, whatever the release: DBOS would tell releases apart by their source."""
+"""A task is its id, whatever the release: DBOS would tell releases apart by their source."""
 GRACE_SECONDS = 30
 PAGE = 500
-KEPT = timedelta(days=7)
-NOBODY = 30
-"""Looks, of about a second, after which it is asked whether anybody works at all."""
+RETENTION = timedelta(days=7)
+NO_WORKER_ROUNDS = 30
+"""Polls, of about a second, after which live workers are counted."""
 STAGES = {TaskKind.SCORE: "Scoring", TaskKind.DIGEST: "Making", TaskKind.MAIL: "Sending"}
 
 
@@ -58,29 +58,29 @@ class DbosEngine:
     """Workers that share a PostgreSQL database. Raises SettingsError where that can't be."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], datetime], rhythm: HeartbeatConfig | None = None
+        self, store: Store, clock: Callable[[], datetime], config: HeartbeatConfig | None = None
     ) -> None:
         require_dbos(store)
         self._store = store
         self._clock = clock
-        self._rhythm = rhythm or HeartbeatConfig()
-        self._left: list[tuple[str, int]] = []
+        self._heartbeat_config = config or HeartbeatConfig()
+        self._unfinished: list[tuple[str, int]] = []
 
     def run(
         self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
-        """Place the units and wait. They go on where they are if we are stopped meanwhile."""
+        """Enqueue the tasks and wait. The workers go on with them if this process is stopped."""
         del do
         self._client  # noqa: B018 - it makes its tables, which waits for all transactions
         ids: list[str] = []
         for start in range(0, len(wanted), PAGE):
             with self._store.begin() as tx:
                 own, fresh = tasks.plan(tx, wanted[start : start + PAGE], self._clock())
-                self._place(tx, fresh)
+                self._enqueue(tx, fresh)
             ids += own
         stage = STAGES[wanted[0].kind] if wanted else ""
         ended = self._wait(ids, partial(report, stage), stop)
-        return [ended[unit_id] for unit_id in ids]
+        return [ended[task_id] for task_id in ids]
 
     def _wait(
         self, ids: Sequence[str], report: Callable[[int, int], None], stop: threading.Event
@@ -90,11 +90,13 @@ class DbosEngine:
         while waiting:
             with self._store.read() as tx:
                 ended |= tasks.results(tx, waiting)
-                nobody = rounds == NOBODY and not reaper.alive(tx, self._clock(), self._rhythm)
+                no_worker = rounds == NO_WORKER_ROUNDS and not reaper.live_workers_of(
+                    tx, self._clock(), self._heartbeat_config
+                )
             waiting -= ended.keys()
             report(len(ended), len(ids))
             rounds += 1
-            if nobody:
+            if no_worker:
                 log.warning("no worker is alive; start one: newsletter worker")
             if waiting and stop.wait(min(1.0, 0.05 * rounds)):
                 message = "stopped on request; the workers go on with what is placed"
@@ -105,12 +107,12 @@ class DbosEngine:
     def working(self, do: RunTask, stop: threading.Event, name: str) -> Iterator[None]:
         owner = f"{process.process_id()}/{name}"
         with self._store.begin() as tx:
-            reaper.register_worker(tx, owner, self._clock(), self._rhythm)
+            reaper.register_worker(tx, owner, self._clock(), self._heartbeat_config)
         ended = threading.Event()
         try:
             self._launch(owner, partial(self._do, do, stop, owner))
-            known = (self._store, owner, self._sweep, self._clock, self._rhythm, ended)
-            watch = threading.Thread(target=reaper.watch, args=known, name="sweeper")
+            known = (self._store, owner, self._reap, self._clock, self._heartbeat_config, ended)
+            watch = threading.Thread(target=reaper.heartbeat_loop, args=known, name="reaper")
             watch.start()
             try:
                 yield
@@ -122,15 +124,15 @@ class DbosEngine:
                 ended.set()
                 watch.join()
         finally:
-            self._hand_back()
+            self._requeue_unfinished()
             with self._store.begin() as tx:
                 leases.deregister(tx, owner)
 
     def tidy(self, now: datetime) -> None:
         """DBOS keeps every workflow for ever, with what it was given."""
         with self._store.begin() as tx:
-            tasks.delete_finished(tx, now - KEPT)
-        before = (now - KEPT).isoformat()
+            tasks.delete_finished(tx, now - RETENTION)
+        before = (now - RETENTION).isoformat()
         while old := self._client.list_workflows(
             end_time=before, limit=PAGE, load_input=False, load_output=False
         ):
@@ -147,9 +149,9 @@ class DbosEngine:
             application_name=APPLICATION,
         )
 
-    def _place(self, tx: Connection, placed: Sequence[TaskAttempt]) -> None:
+    def _enqueue(self, tx: Connection, attempts: Sequence[TaskAttempt]) -> None:
         """In the transaction that opens the generation: neither is ever there alone."""
-        for one in placed:
+        for one in attempts:
             options = {
                 "workflow_name": WORKFLOW,
                 "workflow_id": _workflow_id(one),
@@ -158,7 +160,7 @@ class DbosEngine:
             }
             self._client.enqueue_in_transaction(tx, options, one.id, one.attempt)
 
-    def _launch(self, owner: str, act: Callable[[str, int], None]) -> None:
+    def _launch(self, owner: str, run: Callable[[str, int], None]) -> None:
         library = _library()
         self._client  # noqa: B018 - as above
         library.DBOS(
@@ -173,35 +175,37 @@ class DbosEngine:
         )
 
         @library.DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)  # type: ignore[untyped-decorator]
-        def unit(unit_id: str, gen: int) -> None:
-            act(unit_id, gen)
+        def task(task_id: str, gen: int) -> None:
+            run(task_id, gen)
 
         library.DBOS.launch()
         for name, at_once in QUEUES.items():
             library.DBOS.register_queue(
-                name, worker_concurrency=at_once, polling_interval_sec=LOOK_SECONDS
+                name, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS
             )
 
-    def _do(self, do: RunTask, stop: threading.Event, owner: str, unit_id: str, gen: int) -> None:
+    def _do(self, do: RunTask, stop: threading.Event, owner: str, task_id: str, gen: int) -> None:
         with suppress(Stopped), ExitStack() as unfinished:
-            # Also where the database goes away: we are alive, so nobody else would look for it.
-            unfinished.callback(self._left.append, (unit_id, gen))
+            # Also where the database goes away: we are alive, so no other worker would look for it.
+            unfinished.callback(self._unfinished.append, (task_id, gen))
             if stop.is_set():
                 return
             with self._store.begin() as tx:
-                unit = tasks.claim(tx, unit_id, gen, owner, self._clock())
-            if unit:
-                ending = do(unit)
+                task = tasks.claim(tx, task_id, gen, owner, self._clock())
+            if task:
+                result = do(task)
                 with self._store.begin() as tx:
-                    tasks.finish(tx, unit_id, gen, owner, ending, self._clock())
+                    tasks.finish(tx, task_id, gen, owner, result, self._clock())
             unfinished.pop_all()
 
-    def _sweep(self) -> None:
-        self._hand_back()
-        reaper.reap(self._store, self._waiting, self._place, self._clock(), self._rhythm)
+    def _reap(self) -> None:
+        self._requeue_unfinished()
+        reaper.reap(
+            self._store, self._waiting, self._enqueue, self._clock(), self._heartbeat_config
+        )
 
-    def _waiting(self, some: Sequence[TaskAttempt], living: Collection[str]) -> set[str]:
-        """Those that DBOS will hand out, or has just handed to a living worker."""
+    def _waiting(self, some: Sequence[TaskAttempt], live_workers: Collection[str]) -> set[str]:
+        """Attempts that DBOS will hand out, or has just handed to a live worker."""
         named = {_workflow_id(one): one.id for one in some}
         flows = self._client.list_workflows(
             workflow_ids=list(named), load_input=False, load_output=False
@@ -209,17 +213,18 @@ class DbosEngine:
         return {
             named[one.workflow_id]
             for one in flows
-            if one.status == "ENQUEUED" or (one.status == "PENDING" and one.executor_id in living)
+            if one.status == "ENQUEUED"
+            or (one.status == "PENDING" and one.executor_id in live_workers)
         }
 
-    def _hand_back(self) -> None:
-        """Place again what was begun here and not ended."""
-        while self._left:
-            unit_id, gen = self._left[0]
+    def _requeue_unfinished(self) -> None:
+        """Queue again the tasks that were begun here and not finished."""
+        while self._unfinished:
+            task_id, gen = self._unfinished[0]
             with self._store.begin() as tx:
-                later = tasks.retry(tx, unit_id, gen, self._clock())
-                self._place(tx, [later] if later else [])
-            self._left.pop(0)
+                later = tasks.retry(tx, task_id, gen, self._clock())
+                self._enqueue(tx, [later] if later else [])
+            self._unfinished.pop(0)
 
 
 def require_dbos(store: Store) -> None:

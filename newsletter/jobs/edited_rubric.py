@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.jobs.tasks import Made, composed
+from newsletter.jobs.tasks import ComposedDigest, compose_digest
 from newsletter.scoring.replay import StoredDay, rescore
 from newsletter.scoring.workload import late_listings, scoring_limits, triage_day
 from newsletter.store import digests, papers
@@ -38,7 +38,7 @@ def older_version(digest: Digest, rubric: Rubric, file: str) -> str:
     )
 
 
-def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> Made:
+def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> ComposedDigest:
     """What the rubric would give as it stands now, whether or not the day has its digest.
 
     It is scored under the account of replays, within a budget of this call's own; nothing is
@@ -55,7 +55,7 @@ def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> 
         clock=app.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return composed(app, rubric, day, listings, found, scored)
+    return compose_digest(app, rubric, day, listings, found, scored)
 
 
 def _announced(app: App, rubric: Rubric, day: date) -> list[Listing]:

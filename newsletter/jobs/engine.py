@@ -1,9 +1,9 @@
-"""Where units of work run.
+"""The engines that run tasks.
 
     local    in this process: nothing to install
     dbos     on any number of workers, which share a PostgreSQL database
 
-Nothing here is trusted for correctness: a unit may run twice, late, or in two places at once.
+Nothing here is trusted for correctness: a task may run twice, late, or in two places at once.
 The local engine is here; the other is `jobs/dbos_engine.py`.
 """
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_ONCE = {TaskKind.MAIL: 4}
-"""Units of a kind that one process does at once; one of the others, whose calls are many."""
+"""Tasks of a kind that one process runs at once; other kinds one at a time."""
 
 
 class LocalEngine:
-    """Threads of this process. What each unit has done is in its own tables."""
+    """Threads of this process. What each task has done is in its own tables."""
 
     def run(
         self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
         del report, stop
-        hands = min((AT_ONCE.get(unit.kind, 1) for unit in wanted), default=1)
-        if hands == 1 or len(wanted) == 1:
+        threads = min((AT_ONCE.get(task.kind, 1) for task in wanted), default=1)
+        if threads == 1 or len(wanted) == 1:
             # In the caller's own thread, where Ctrl-C is heard.
-            return [do(unit) for unit in wanted]
-        with ThreadPoolExecutor(hands, thread_name_prefix="unit") as pool:
-            acts = [logs.carried(do) for _ in wanted]
-            return list(pool.map(lambda act, unit: act(unit), acts, wanted))
+            return [do(task) for task in wanted]
+        with ThreadPoolExecutor(threads, thread_name_prefix="unit") as pool:
+            runs = [logs.carried(do) for _ in wanted]
+            return list(pool.map(lambda run, task: run(task), runs, wanted))
 
     def working(
         self, do: RunTask, stop: threading.Event, name: str
@@ -53,7 +53,7 @@ class LocalEngine:
         return nullcontext()
 
     def tidy(self, now: datetime) -> None:
-        """There is nothing."""
+        """Nothing to delete."""
 
 
 _: type[Engine] = LocalEngine

@@ -1,12 +1,11 @@
-"""What the service does besides the mornings.
+"""Housekeeping: the periodic jobs of the service besides the daily run.
 
-    every five minutes   the operator is told of what is wrong, a watchdog that all is well;
-                         groups of mails that a dead process left are withdrawn, or in doubt;
-                         replies are fetched and worked off, also those a dead process had stored
-    nightly              what is old is forgotten, the provider's lists and ours are compared
+    every five minutes   alerts and the healthcheck ping; recovery of mail batches that a dead
+                         process left; fetching and processing of replies
+    nightly              deletion of old data; comparison of suppression lists with the provider
 
-Each duty may be done at any time and any number of times. One that fails, for whatever reason, is
-logged, keeps no other from being done, and is done again at its next time.
+Each job may run at any time and any number of times. A job that fails is logged, does not stop the
+others, and runs again at its next time.
 """
 
 from __future__ import annotations
@@ -46,87 +45,106 @@ if TYPE_CHECKING:
     from newsletter.context import App
     from newsletter.jobs.watchdog import SchedulerWatchdog
 
-    Duty = Callable[[App, datetime], object]
+    Job = Callable[[App, datetime], object]
 
 log = logging.getLogger(__name__)
 
-ROUND_MINUTES = 5
-NIGHT = {"hour": 3, "minute": 20}
+FREQUENT_MINUTES = 5
+NIGHTLY = {"hour": 3, "minute": 20}
 """On the operator's clock, before the usual hour of the mail."""
 AFTER_START = timedelta(minutes=10)
-"""One night's work is done soon after a start: not every machine is up at that hour."""
+"""The nightly jobs also run soon after a start: not every machine is up at that hour."""
 
 
-def add_to(scheduler: BaseScheduler, app: App, pulse: SchedulerWatchdog) -> None:
-    """Give `scheduler` a job for the rounds and one for the nights.
+def add_to(scheduler: BaseScheduler, app: App, watchdog: SchedulerWatchdog) -> None:
+    """Add the frequent and the nightly job to `scheduler`.
 
-    One that comes while the last still runs finds the lock taken; the scheduler would warn of it.
+    A wake-up while the job still runs finds the lock taken; APScheduler itself would warn of it.
     """
 
-    def noted(name: str, act: Callable[[App], None], turn: Lock) -> None:
-        if not turn.acquire(blocking=False):
+    def run_once(name: str, act: Callable[[App], None], lock: Lock) -> None:
+        if not lock.acquire(blocking=False):
             return
         try:
-            with pulse.job(name):
+            with watchdog.job(name):
                 act(app)
         finally:
-            turn.release()
+            lock.release()
 
     once = {"max_instances": 2, "coalesce": True, "misfire_grace_time": None}
     scheduler.add_job(
-        noted,
+        run_once,
         "interval",
-        args=("round", do_round, Lock()),
-        minutes=ROUND_MINUTES,
+        args=("round", run_frequent, Lock()),
+        minutes=FREQUENT_MINUTES,
         next_run_time=app.clock(),
         id="round",
         **once,
     )
     scheduler.add_job(
-        noted,
+        run_once,
         "cron",
-        args=("night", do_night, Lock()),
+        args=("night", run_nightly, Lock()),
         timezone=app.settings.zone,
         next_run_time=app.clock() + AFTER_START,
         id="night",
-        **NIGHT,
+        **NIGHTLY,
         **once,
     )
 
 
-def do_round(app: App) -> None:
-    # Whoever has to know of trouble is told before anything else can fail.
+def run_frequent(app: App) -> None:
+    # Alerts first, before anything else can fail.
     told = (report_alerts, ping)
-    _do(app, (*told, settle_groups, read_mailbox, work_off, free_who_came_back, erase_elsewhere))
+    _run(
+        app,
+        (
+            *told,
+            recover_batches,
+            read_mailbox,
+            process_inbound,
+            lift_suppressions,
+            erase_at_provider,
+        ),
+    )
 
 
-def do_night(app: App) -> None:
-    forget = (forget_signups, forget_events, forget_mails, forget_scores, forget_letters)
-    # Readers are tried again before the events are forgotten that ended them.
-    _do(app, (try_bounced_again, *forget, forget_troubles, forget_units, compare_lists))
+def run_nightly(app: App) -> None:
+    forget = (
+        delete_old_signups,
+        delete_old_events,
+        delete_old_mails,
+        delete_old_scores,
+        delete_old_inbound,
+    )
+    # Readers are retried before the bounce events that ended them are deleted.
+    _run(
+        app,
+        (retry_soft_bounced, *forget, delete_old_incidents, delete_old_tasks, sync_suppressions),
+    )
 
 
-def _do(app: App, duties: Sequence[Duty]) -> None:
-    for duty in duties:
+def _run(app: App, jobs: Sequence[Job]) -> None:
+    for job in jobs:
         if app.stop.is_set():
             return
-        name = duty.__name__.replace("_", " ")
+        name = job.__name__.replace("_", " ")
         try:
-            _, trouble = run_guarded(name, partial(duty, app, app.clock()))
+            _, trouble = run_guarded(name, partial(job, app, app.clock()))
         except Stopped:
             return
         if trouble:
             log.warning("%s: %s", name, trouble)
 
 
-def settle_groups(app: App, _now: datetime) -> None:
-    """Withdraw what a dead process may have handed over, while there is time for it."""
+def recover_batches(app: App, _now: datetime) -> None:
+    """Cancel the batches that a dead process may have handed over, while there is time."""
     if app.groups is not None and (lost := recover_lost(app.store, app.groups, app.clock)):
-        log.warning("%d groups of mails were left by a process that is gone", lost)
+        log.warning("recovered %d mail batches of a dead process", lost)
 
 
 def read_mailbox(app: App, now: datetime) -> None:
-    """Store what came by IMAP. Nobody vouches for its From: only a token proves whose it is."""
+    """Store the mail in the IMAP mailbox. Its From is not authenticated: only a token proves it."""
     if app.mailbox is None:
         return
 
@@ -144,25 +162,25 @@ def read_mailbox(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         incidents.resolve_incident(tx, IncidentKind.MAILBOX, ALL_RUBRICS)
     if taken:
-        log.info("%d mails came in", taken)
+        log.info("%d mails received", taken)
 
 
-def work_off(app: App, now: datetime) -> None:
+def process_inbound(app: App, now: datetime) -> None:
     processor.process_new(app, now)
 
 
-def free_who_came_back(app: App, now: datetime) -> None:
+def lift_suppressions(app: App, now: datetime) -> None:
     if app.lists is not None:
         remove_returned(app.store, app.lists, now)
 
 
-def erase_elsewhere(app: App, now: datetime) -> None:
+def erase_at_provider(app: App, now: datetime) -> None:
     if told := forward_erasures(app.store, app.lists, now):
         log.info("%d erasures passed on", told)
 
 
-def try_bounced_again(app: App, now: datetime) -> None:
-    """One mail a week to each reader whom soft bounces ended, for a month."""
+def retry_soft_bounced(app: App, now: datetime) -> None:
+    """Retry readers ended by soft bounces: one mail a week for a month."""
     last, more = "", True
     while more and not app.stop.is_set():
         with app.store.begin() as tx:
@@ -170,64 +188,64 @@ def try_bounced_again(app: App, now: datetime) -> None:
         more = bool(last)
 
 
-def forget_signups(app: App, now: datetime) -> None:
+def delete_old_signups(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         signups.purge(tx, now)
         first_mails.delete_old(tx, now)
 
 
-def forget_events(app: App, now: datetime) -> None:
+def delete_old_events(app: App, now: datetime) -> None:
     for kind in EventKind:
         _in_pages(app, partial(events.delete_old_page, kind=kind, now=now))
 
 
-def forget_mails(app: App, now: datetime) -> None:
+def delete_old_mails(app: App, now: datetime) -> None:
     with app.store.read() as tx:
-        outlived = retention.expired_digests(tx, now)
-    for digest_id in outlived:
+        expired = retention.expired_digests(tx, now)
+    for digest_id in expired:
         _in_pages(app, partial(retention.delete_page, digest_id=digest_id))
 
 
-def forget_scores(app: App, now: datetime) -> None:
-    """What digests of long ago did not pick: the largest tables of a service with many rubrics."""
+def delete_old_scores(app: App, now: datetime) -> None:
+    """Delete scores of old digests that were not picked: the largest tables with many rubrics."""
     before, last = now - timedelta(days=app.settings.scores_kept_days), 0
     while not app.stop.is_set():
         with app.store.read() as tx:
-            outlived = retention.scored_until(tx, before, last)
-        if not outlived:
+            expired = retention.scored_until(tx, before, last)
+        if not expired:
             return
-        for last in outlived:
+        for last in expired:
             _in_pages(app, partial(retention.delete_scores_page, digest_id=last))
 
 
 def _in_pages(app: App, forget: Callable[[Connection], bool]) -> None:
-    """Forget page by page, each in a transaction of its own, until no more is said to be left."""
+    """Delete page by page, each in a transaction of its own, until nothing is left."""
     more = True
     while more and not app.stop.is_set():
         with app.store.begin() as tx:
             more = forget(tx)
 
 
-def forget_letters(app: App, now: datetime) -> None:
+def delete_old_inbound(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         inbound.delete_old(tx, now)
 
 
-def forget_troubles(app: App, now: datetime) -> None:
+def delete_old_incidents(app: App, now: datetime) -> None:
     with app.store.begin() as tx:
         incidents.delete_old(tx, now)
 
 
-def forget_units(app: App, now: datetime) -> None:
+def delete_old_tasks(app: App, now: datetime) -> None:
     app.engine.tidy(now)
 
 
-def compare_lists(app: App, now: datetime) -> None:
+def sync_suppressions(app: App, now: datetime) -> None:
     if app.lists is None:
         return
     done = sync(app.store, app.lists, now, app.stop)
     log.info(
-        "SendGrid's lists: %d imported, %d exported, %d removed",
+        "suppression lists: %d imported, %d exported, %d removed",
         done.imported,
         done.exported,
         done.removed,

@@ -1,6 +1,4 @@
-"""What is written down of a morning while it happens: its steps in the log, its troubles for
-the operator's alerts.
-"""
+"""Instrumentation of the daily run: timed steps in the log, incidents for the alerts."""
 
 from __future__ import annotations
 
@@ -28,10 +26,10 @@ log = logging.getLogger(__name__)
 def timed_step(
     app: App, name: str, day: date | None = None, rubric: str = "", *, keep: bool = False
 ) -> Iterator[dict[str, object]]:
-    """One step of a morning: what is logged inside bears its edition and rubric.
+    """One step of a daily run. Lines logged inside carry its edition and rubric.
 
-    When it ends well it is one line of the log, with the figures that were put into the dictionary;
-    `idle` among them says that nothing was left to do. With `keep` its duration is kept.
+    A step that succeeds is one log line with the fields put into the dictionary. The field `idle`
+    says that there was nothing to do. With `keep` the duration is stored.
     """
     started = time.monotonic()
     known = {"edition": day.isoformat() if day else "", "rubric": rubric}
@@ -53,7 +51,7 @@ def keep_duration(app: App, name: str, seconds: float) -> None:
 
 @contextmanager
 def daily_run_log(app: App) -> Iterator[None]:
-    """Keep why nothing could be made for anybody, or that something could."""
+    """Record an incident if the whole run failed; resolve it on success."""
     try:
         yield
     except (Stopped, StoreError):
@@ -70,7 +68,7 @@ def daily_run_log(app: App) -> Iterator[None]:
 
 
 def record_results(app: App, day: date, issues: Iterable[tuple[str, Digest | None, str]]) -> None:
-    """Keep which rubrics (slug, digest, trouble) have no whole digest of the day, and why."""
+    """Record or resolve the incidents of each rubric, from (slug, digest, problem)."""
     now = app.clock()
     with app.store.begin() as tx:
         for slug, digest, trouble in issues:
@@ -80,15 +78,16 @@ def record_results(app: App, day: date, issues: Iterable[tuple[str, Digest | Non
             incidents.resolve_incident(tx, IncidentKind.SCORING, slug, day)
             left = digest.coverage.count(Outcome.UNSCORED_BUDGET) if digest else 0
             if digest and not left:
-                # The money reaches again: what an older day lacked no longer matters.
+                # The budget suffices again: older incidents no longer matter.
                 incidents.resolve_incident(tx, IncidentKind.BUDGET, slug)
             elif digest:
-                reason = f"The money left {left} of {digest.coverage.announced} papers unread"
+                announced = digest.coverage.announced
+                reason = f"{left} of {announced} papers were not scored: budget exhausted"
                 incidents.record_incident(tx, IncidentKind.BUDGET, slug, day, reason, now)
 
 
 def figures(digest: Digest | None) -> dict[str, object]:
-    """What a digest's line in the log says."""
+    """Log fields of a digest."""
     if digest is None:
         return {}
     return {

@@ -1,9 +1,9 @@
-"""Which of several processes runs the mornings, judged without comparing any two clocks.
+"""Leader election: one of several processes does the daily run. No two clocks are compared.
 
-The leader renews its lease every few seconds, which moves the lease's counter. Whoever has seen it
-stand still for a minute, by a clock of its own that never jumps, takes over; of a dead process on
-the same machine this is known at once. One that finds its lease taken stands back. Should two lead
-for a moment, after a long sleep, unique keys keep what they do from being done twice.
+The leader renews its lease every few seconds, which increments the lease's counter. A process that
+sees no change for a minute of its own monotonic clock takes over; at once if the leader is a dead
+process of the same machine. A leader whose lease was taken stops. If two lead for a moment, after a
+long sleep, unique keys keep work from being done twice.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from newsletter.store import Store
     from newsletter.store.leases import Lease
 
-MORNINGS = "mornings"
+DAILY_RUN_LEASE = "mornings"
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
-BURIED = timedelta(days=1)
+STALE_AFTER = timedelta(days=1)
 
 
 class LeaderElection:
-    """One process's part. `owner` says who it is, `role` what its heartbeat is called."""
+    """One process in the election: its `owner` id, and the `role` of its heartbeat."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class LeaderElection:
         self._lock = threading.Lock()
 
     def is_leader(self) -> bool:
-        """Whether we lead now; takes the lease where it is free. Raises StoreError."""
+        """Whether this process leads now; takes a free lease. Raises StoreError."""
         renewed = self._renewed
         fresh = renewed is not None and self._monotonic() - renewed < RENEW_SECONDS
         return fresh or self.renew()
 
     def renew(self) -> bool:
-        """Say that we live, and take or keep the lease if that is ours to do. Raises StoreError."""
+        """Send a heartbeat; take or keep the lease if possible. Raises StoreError."""
         with self._lock:
             # What is not renewed is not held, whatever goes wrong from here.
             self._renewed = None
@@ -70,17 +70,17 @@ class LeaderElection:
         until = now + timedelta(seconds=LEASE_SECONDS)
         with self._store.begin() as tx:
             leases.heartbeat(tx, self._owner, self._role, now)
-            found = leases.holder(tx, MORNINGS)
+            found = leases.holder(tx, DAILY_RUN_LEASE)
             ours = self._may_take(found)
-            return ours and leases.acquire(tx, MORNINGS, self._owner, found, until)
+            return ours and leases.acquire(tx, DAILY_RUN_LEASE, self._owner, found, until)
 
     def step_down(self) -> None:
-        """End in good order: the next process need not wait. Raises StoreError."""
+        """Release the lease, so that the next process need not wait. Raises StoreError."""
         self._renewed = None
         with self._store.begin() as tx:
-            leases.release(tx, MORNINGS, self._owner)
+            leases.release(tx, DAILY_RUN_LEASE, self._owner)
             leases.deregister(tx, self._owner)
-            leases.delete_stale(tx, self._clock() - BURIED)
+            leases.delete_stale(tx, self._clock() - STALE_AFTER)
 
     def _may_take(self, found: Lease | None) -> bool:
         if found is None or found.owner == self._owner or process.is_dead(found.owner):

@@ -1,10 +1,11 @@
-"""What a worker that never comes back had in hand is placed again.
+"""Re-queue the tasks of dead workers.
 
-    a beat      each worker says that it lives
-    a sweep     open units whose worker is silent, or that were placed and reached nobody, are
-                placed once more, one generation later
+    heartbeat   each worker records that it is alive
+    reap        open tasks whose worker is dead, or that no worker claimed, are queued again with
+                the next generation number
 
-Every worker sweeps. Who was only asleep, and finds its unit taken over, changes nothing.
+Every worker reaps. A worker that only slept finds that its task has a newer generation and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -35,52 +36,54 @@ ROLE = "worker"
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatConfig:
-    """`silent` is after how long a worker counts as dead; clocks that differ by less do no harm.
+    """A worker without heartbeat for `stalled_after` counts as dead; clocks may differ by less.
 
-    `lost` is after how long a unit that nobody took is looked for.
+    A task that no worker claimed for `unclaimed_after` is looked for.
     """
 
-    beat: timedelta = timedelta(seconds=10)
-    sweep: timedelta = timedelta(seconds=30)
-    silent: timedelta = timedelta(seconds=60)
-    lost: timedelta = timedelta(seconds=60)
+    heartbeat_interval: timedelta = timedelta(seconds=10)
+    reap_interval: timedelta = timedelta(seconds=30)
+    stalled_after: timedelta = timedelta(seconds=60)
+    unclaimed_after: timedelta = timedelta(seconds=60)
 
 
-def name_of(owner: str) -> str:
-    """A worker's own name, at the end of its life's."""
+def worker_name(owner: str) -> str:
+    """The worker's name: the last part of the owner id."""
     return owner.split("/", 3)[-1]
 
 
-def alive(tx: Connection, now: datetime, rhythm: HeartbeatConfig) -> set[str]:
-    """The workers that said so a moment ago and are not known to be dead."""
-    since = now - rhythm.silent
-    found = (life for life in leases.workers(tx) if life.role == ROLE and life.seen >= since)
-    return {life.owner for life in found if not process.is_dead(life.owner)}
+def live_workers_of(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[str]:
+    """Owner ids of the workers with a recent heartbeat that are not known to be dead."""
+    since = now - config.stalled_after
+    found = (
+        worker for worker in leases.workers(tx) if worker.role == ROLE and worker.seen >= since
+    )
+    return {worker.owner for worker in found if not process.is_dead(worker.owner)}
 
 
-def register_worker(tx: Connection, owner: str, now: datetime, rhythm: HeartbeatConfig) -> None:
-    """Begin a worker's life. Raises Trouble where another one has its name; a dead one is buried.
+def register_worker(tx: Connection, owner: str, now: datetime, config: HeartbeatConfig) -> None:
+    """Register a worker; replaces a dead one. Raises OperatorError if its name is in use.
 
-    Two that believe to be one would each take what the other holds for lost.
+    Of two workers with one name, each would take the other's tasks for lost.
     """
-    name = name_of(owner)
-    if any(name_of(other) == name for other in alive(tx, now, rhythm)):
+    name = worker_name(owner)
+    if any(worker_name(other) == name for other in live_workers_of(tx, now, config)):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
         raise OperatorError(message)
-    for life in leases.workers(tx):
-        if life.role == ROLE and name_of(life.owner) == name:
-            leases.deregister(tx, life.owner)
+    for worker in leases.workers(tx):
+        if worker.role == ROLE and worker_name(worker.owner) == name:
+            leases.deregister(tx, worker.owner)
     leases.heartbeat(tx, owner, ROLE, now)
 
 
 def stalled(
     found: Sequence[OpenTask],
-    living: Collection[str],
+    live_workers: Collection[str],
     waiting: Callable[[Sequence[TaskAttempt]], Collection[str]],
     before: datetime,
 ) -> list[OpenTask]:
-    """Those that nobody works on. `waiting` says which of some the engine still knows of."""
-    orphans = [one for one in found if one.owner and one.owner not in living]
+    """Open tasks without a live worker. `waiting` returns those still queued in the engine."""
+    orphans = [one for one in found if one.owner and one.owner not in live_workers]
     untaken = [one for one in found if not one.owner and one.touched < before]
     known = waiting([one.placed for one in untaken]) if untaken else ()
     return orphans + [one for one in untaken if one.placed.id not in known]
@@ -91,13 +94,15 @@ def reap(
     waiting: Callable[[Sequence[TaskAttempt], Collection[str]], Collection[str]],
     place: Callable[[Connection, Sequence[TaskAttempt]], None],
     now: datetime,
-    rhythm: HeartbeatConfig,
+    config: HeartbeatConfig,
 ) -> int:
-    """Place again what is adrift; how many those were."""
+    """Queue stalled tasks again; returns how many."""
     with store.read() as tx:
         found = tasks.open_tasks(tx)
-        living = alive(tx, now, rhythm)
-    lost = stalled(found, living, lambda some: waiting(some, living), now - rhythm.lost)
+        live_workers = live_workers_of(tx, now, config)
+    lost = stalled(
+        found, live_workers, lambda some: waiting(some, live_workers), now - config.unclaimed_after
+    )
     placed = 0
     for one in lost:
         with store.begin() as tx:
@@ -106,28 +111,28 @@ def reap(
                 place(tx, [later])
                 placed += 1
     if placed:
-        log.warning("%d units of work were placed again: their workers are gone", placed)
+        log.warning("re-queued %d tasks of dead workers", placed)
     return placed
 
 
-def watch(
+def heartbeat_loop(
     store: Store,
     owner: str,
-    sweep_once: Callable[[], object],
+    reap_once: Callable[[], object],
     clock: Callable[[], datetime],
-    rhythm: HeartbeatConfig,
+    config: HeartbeatConfig,
     done: threading.Event,
 ) -> None:
-    """Beat and sweep until `done`. A database that is away is tried again at the next beat."""
-    swept = None
+    """Send heartbeats and reap until `done`. A database error is retried at the next heartbeat."""
+    reaped = None
     while True:
         try:
             with store.begin() as tx:
                 leases.heartbeat(tx, owner, ROLE, clock())
-            if swept is None or clock() - swept >= rhythm.sweep:
-                swept = clock()
-                sweep_once()
+            if reaped is None or clock() - reaped >= config.reap_interval:
+                reaped = clock()
+                reap_once()
         except OperatorError as trouble:
             log.warning("%s", trouble)
-        if done.wait(rhythm.beat.total_seconds()):
+        if done.wait(config.heartbeat_interval.total_seconds()):
             return

@@ -1,12 +1,12 @@
-"""When the morning runs: APScheduler wakes us often, and what is due is asked of the database.
+"""The scheduler of the daily run: APScheduler wakes often, the database says what is due.
 
-    make     fetch, score and freeze what arXiv announced; a batch may take hours
-    serve    mail what is frozen to those whose hour has come
-    lead     renew the lease, by which one of several processes does the other two
+    build              fetch, score and freeze what arXiv announced; a batch may take hours
+    send_due           mail the frozen digests to readers whose send time has come
+    renew_leadership   renew the lease; only the leader does the other two
 
-Each is a job of its own: nobody's mail waits until another digest is made. A wake-up that was
-slept through, came twice or late changes nothing: each asks what arXiv has announced, what of it
-is not done, and whose hour has come.
+Each is a job of its own, so that mail does not wait while another digest is made. A wake-up that
+is missed, late or repeated does no harm: each reads from the database what is announced, not done
+and due.
 """
 
 from __future__ import annotations
@@ -45,81 +45,84 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAKE = {"minute": "*/5"}
-"""By the clock and not by the start: hours that readers choose are round, and are kept so."""
-MORNING = {"make", "serve"}
-ASK_AGAIN = timedelta(minutes=15)
-"""Between two questions to arXiv, or to a model that failed."""
-OFTEN = 24
-"""After so many questions about one announcement they are an hour apart."""
-SELDOM = timedelta(hours=1)
+"""By the clock, not by the start: readers choose round hours."""
+DAILY_JOBS = {"build", "send_due"}
+POLL_INTERVAL = timedelta(minutes=15)
+"""Between two polls of arXiv, or two tries of a model that failed."""
+FREQUENT_POLLS = 24
+"""After so many polls of one announcement, SLOW_POLL_INTERVAL applies."""
+SLOW_POLL_INTERVAL = timedelta(hours=1)
 
 
 class DailyScheduler:
-    """Does at each wake-up whatever is due. One instance; each of its jobs once at a time."""
+    """Does at each wake-up what is due. One instance; each job runs once at a time."""
 
     def __init__(
-        self, app: App, leader: LeaderElection | None = None, pulse: SchedulerWatchdog | None = None
+        self,
+        app: App,
+        leader: LeaderElection | None = None,
+        watchdog: SchedulerWatchdog | None = None,
     ) -> None:
-        self._room = app
+        self._app = app
         self.leader = leader or LeaderElection(app.store, app.clock)
-        self.pulse = pulse or SchedulerWatchdog()
-        self._asked = _Asked()
-        self._making = threading.Lock()
-        self._serving = threading.Lock()
-        self._led = False
+        self.watchdog = watchdog or SchedulerWatchdog()
+        self._backoff = _PollBackoff()
+        self._build_lock = threading.Lock()
+        self._send_lock = threading.Lock()
+        self._was_leader = False
 
-    def lead(self) -> None:
-        """Show that we live, and that the mornings are ours if they are.
+    def renew_leadership(self) -> None:
+        """Send a heartbeat and renew the lease.
 
-        What another process left half done when it died does not wait for the next wake-up.
+        A new leader wakes all jobs at once: work that a dead process left does not wait.
         """
-        self.pulse.beat()
-        led, self._led = self._led, False
-        with self.pulse.job("lead"):
+        self.watchdog.heartbeat()
+        was_leader, self._was_leader = self._was_leader, False
+        with self.watchdog.job("renew_leadership"):
             try:
-                self._led = self.leader.renew()
+                self._was_leader = self.leader.renew()
             except OperatorError as trouble:
                 log.warning("%s", trouble)
-        if self._led and not led:
-            self.pulse.called.set()
+        if self._was_leader and not was_leader:
+            self.watchdog.wake_requested.set()
 
-    def make(self) -> None:
-        """Make what is announced. Trouble is logged, and met again after a rest.
+    def build(self) -> None:
+        """Build the digests of the newest announcement. A failure is logged and retried later.
 
-        What is due is mailed first: two days' mail becomes one only for who was away himself.
+        Mail that is due leaves first, so that two days' mail is not merged into one.
         """
-        self.serve()
+        self.send_due()
         made = False
-        with self._alone("make", self._making) as may:
-            now = self._room.clock()
-            day = self._room.source.newest(now)
-            if may and not self._asked.rests(day, now):
-                with daily_run_log(self._room):
-                    if self._is_lacking(day):
-                        self._asked.about(day, now)
+        with self._exclusive("build", self._build_lock) as may_run:
+            now = self._app.clock()
+            day = self._app.source.newest(now)
+            if may_run and not self._backoff.is_waiting(day, now):
+                with daily_run_log(self._app):
+                    if self._has_missing_digests(day):
+                        self._backoff.record(day, now)
                         made = True
-                        self._make_newest()
+                        self._build_newest()
                     else:
-                        self._look_again(now)
+                        self._poll_late_papers(now)
         if made:
-            self.serve()
+            self.send_due()
 
-    def serve(self) -> None:
-        """Mail whose hour has come, today or while we were down, of digests that are made."""
-        with self._alone("serve", self._serving) as may:
-            if may:
-                self._owe()
-                self._mail()
+    def send_due(self) -> None:
+        """Send the mail that is due, also what became due while the service was down."""
+        with self._exclusive("send_due", self._send_lock) as may_run:
+            if may_run:
+                self._plan_due_mail()
+                self._send_planned()
 
     @contextmanager
-    def _alone(self, job: str, lock: threading.Lock) -> Iterator[bool]:
-        """Whether this job may go on now; its trouble ends here."""
-        if self._room.stop.is_set() or not lock.acquire(blocking=False):
+    def _exclusive(self, job: str, lock: threading.Lock) -> Iterator[bool]:
+        """Run one job at a time, only as leader; yields whether it may run. Logs its errors."""
+        if self._app.stop.is_set() or not lock.acquire(blocking=False):
             yield False
             return
         try:
-            with self.pulse.job(job):
-                yield self._leads()
+            with self.watchdog.job(job):
+                yield self._is_leader()
         except Stopped:
             log.info("stopped on request")
         except OperatorError as trouble:
@@ -127,43 +130,43 @@ class DailyScheduler:
         finally:
             lock.release()
 
-    def _leads(self) -> bool:
-        """Whether the mornings are ours; not while the database does not answer, which is said."""
+    def _is_leader(self) -> bool:
+        """Whether this process leads. False, with a log line, if the database does not answer."""
         try:
             return self.leader.is_leader()
         except StoreError as trouble:
             log.warning("%s", trouble)
             return False
 
-    def _is_lacking(self, day: date) -> bool:
-        """Whether a rubric that is read has no digest of the announcement."""
-        return bool(missing_digests(self._room, rubrics_to_run(self._room, None), day))
+    def _has_missing_digests(self, day: date) -> bool:
+        """Whether a rubric with readers has no digest of the announcement."""
+        return bool(missing_digests(self._app, rubrics_to_run(self._app, None), day))
 
-    def _make_newest(self) -> None:
+    def _build_newest(self) -> None:
         try:
-            edition = build_digests(self._room, self._progress("make"))
+            daily_run = build_digests(self._app, self._progress("build"))
         except AnnouncementLate as late:
             log.info("%s", late)
             return
         except AnnouncementIncomplete as growing:
             log.info("%s", growing)
-            self._asked.not_before(growing.retry_at)
+            self._backoff.not_before(growing.retry_at)
             return
-        for one in edition.unserved:
+        for one in daily_run.unserved:
             log.warning("%s: %s", one.slug, one.reason, extra={"rubric": one.slug})
-        for issue in edition.results:
+        for issue in daily_run.results:
             if issue.problem:
-                named = {"edition": edition.date.isoformat(), "rubric": issue.rubric.slug}
+                named = {"edition": daily_run.date.isoformat(), "rubric": issue.rubric.slug}
                 log.warning("%s: %s", issue.rubric.slug, issue.problem, extra=named)
 
-    def _look_again(self, now: datetime) -> None:
-        """What comes to an announcement after its digests were made; one look an hour at most.
+    def _poll_late_papers(self, now: datetime) -> None:
+        """Store papers that join an announcement after its digests were made, once an hour.
 
-        An arXiv that does not answer is no trouble of a morning that is made.
+        An error of arXiv is only logged: the digests are made.
         """
-        app = self._room
+        app = self._app
         names = {name for rubric in rubrics_to_run(app, None) for name in rubric.categories}
-        report = self._progress("make")
+        report = self._progress("build")
         try:
             found = poll_again(
                 app.store,
@@ -173,13 +176,13 @@ class DailyScheduler:
                 progress=lambda done, total: report("Fetching", done, total),
             )
         except SourceError as error:
-            log.info("no look at what came later: %s", error)
+            log.info("late-paper check failed: %s", error)
             return
         if found:
-            log.info("%d papers came later; the next digests have them", found)
+            log.info("%d late papers stored; they go into the next digest", found)
 
-    def _owe(self) -> None:
-        app = self._room
+    def _plan_due_mail(self) -> None:
+        app = self._app
         now = app.clock()
         zone, hour = app.settings.zone, app.settings.send_at
         for some in rubrics_with_mail_due(app.store, now):
@@ -191,16 +194,16 @@ class DailyScheduler:
             if trouble:
                 log.warning("%s: %s", slug, trouble)
 
-    def _mail(self) -> None:
-        """What the provider does not take is offered at the next wake-up."""
-        app = self._room
+    def _send_planned(self) -> None:
+        """Send all planned mail. What the provider defers is retried at the next wake-up."""
+        app = self._app
         with app.store.read() as tx:
-            owed = [
+            planned = [
                 PlannedDigest(*row)
                 for row in deliveries.digests_with_pending(tx, (app.clock() - CATCH_UP).date())
             ]
-        tallies = send_deliveries(app, owed, self._progress("serve"))
-        for one in owed:
+        tallies = send_deliveries(app, planned, self._progress("send_due"))
+        for one in planned:
             tally = tallies[one.digest_id]
             with logs.bound(edition=one.day.isoformat(), rubric=one.slug):
                 if tally.sent:
@@ -210,13 +213,13 @@ class DailyScheduler:
 
     def _progress(self, job: str) -> StageProgress:
         def report(_stage: str, _done: int, _total: int) -> None:
-            self.pulse.moved(job)
+            self.watchdog.progress(job)
 
         return report
 
 
-class _Asked:
-    """When arXiv, and a model, are asked about an announcement again: never quite given up."""
+class _PollBackoff:
+    """When to retry an announcement: every 15 minutes, after 24 tries every hour, without end."""
 
     def __init__(self) -> None:
         self._day: date | None = None
@@ -224,26 +227,26 @@ class _Asked:
         self._times = 0
         self._pause = timedelta(0)
 
-    def about(self, day: date, now: datetime) -> None:
+    def record(self, day: date, now: datetime) -> None:
         self._times = self._times + 1 if day == self._day else 1
-        self._day, self._at, self._pause = day, now, ASK_AGAIN
-        if self._times > OFTEN:
-            self._pause = SELDOM
+        self._day, self._at, self._pause = day, now, POLL_INTERVAL
+        if self._times > FREQUENT_POLLS:
+            self._pause = SLOW_POLL_INTERVAL
 
     def not_before(self, moment: datetime) -> None:
         self._pause = min(self._pause, moment - self._at)
 
-    def rests(self, day: date, now: datetime) -> bool:
-        """Whether the last question was a moment ago. A clock that was set back ends the rest."""
+    def is_waiting(self, day: date, now: datetime) -> bool:
+        """Whether the last try was too recent. A clock that was set back ends the wait."""
         return day == self._day and timedelta(0) <= now - self._at < self._pause
 
 
-def scheduler(mornings: DailyScheduler) -> BlockingScheduler:
-    """A scheduler of the jobs of `mornings`; its `start` returns when it is shut down, or fails.
+def scheduler(daily_scheduler: DailyScheduler) -> BlockingScheduler:
+    """APScheduler with the jobs of `daily_scheduler`. `start` returns after shutdown or failure.
 
-    Its jobs are in memory: what is due is in our own tables, so there is nothing to lose. A late
-    wake-up is never dropped (the default drops it after one second), many late ones are one. One
-    that comes while its job still runs finds the lock taken; the scheduler would warn of each.
+    Jobs are kept in memory: what is due is in the database. A late wake-up is never dropped (the
+    default drops it after one second), and several late ones become one. `max_instances` is 2
+    because a job that still runs holds its lock, and APScheduler would warn of each wake-up.
     """
     from apscheduler.schedulers.blocking import BlockingScheduler
 
@@ -252,17 +255,20 @@ def scheduler(mornings: DailyScheduler) -> BlockingScheduler:
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
     )
     now = datetime.now(UTC)
-    made.add_job(mornings.lead, "interval", seconds=RENEW_SECONDS, next_run_time=now, id="lead")
-    for job in (mornings.make, mornings.serve):
+    made.add_job(
+        daily_scheduler.renew_leadership,
+        "interval",
+        seconds=RENEW_SECONDS,
+        next_run_time=now,
+        id="renew_leadership",
+    )
+    for job in (daily_scheduler.build, daily_scheduler.send_due):
         made.add_job(job, "cron", **WAKE, next_run_time=now, id=job.__name__)
     return made
 
 
 def wake(scheduler: BaseScheduler) -> None:
-    """Have every job but the night's run now.
-
-    For a clock that was set, when their times mean nothing, and mornings that became ours.
-    """
+    """Run every job but the nightly one now: after the clock was set, or on becoming leader."""
     for job in scheduler.get_jobs():
-        if hasattr(job.trigger, "interval") or job.id in MORNING:
+        if hasattr(job.trigger, "interval") or job.id in DAILY_JOBS:
             job.modify(next_run_time=datetime.now(UTC))

@@ -1,10 +1,10 @@
-"""What one unit of work does. It is told ids, and asks the database for the rest.
+"""The tasks of the daily run. A task carries ids only; state is read from the database.
 
     score    a group of rubrics' papers of one date, so that they share the cost
     digest   one rubric's digest of one date, made and frozen
-    mail     one lane of a digest's mail: claims what is pending until nothing is
+    mail     one shard of a digest's mail: claims what is pending until nothing is
 
-Each may run twice, late, or in two places at once: the rows it works on decide what is done.
+Each may run twice, late, or in two places at once: rows in the database decide what is done.
 """
 
 from __future__ import annotations
@@ -56,51 +56,51 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GROUP = 50
+SCORING_GROUP_SIZE = 50
 """Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
-LANE = 1000
-"""Mails for which one more lane is worth its rendering."""
-MOST_LANES = 16
+SHARD_SIZE = 1000
+"""Mails for which one more shard is worth its rendering."""
+MAX_SHARDS = 16
 LIMITS = SendLimits()
-"""Of one lane."""
-PAST = 20
+"""Of one shard."""
+PAST_DIGESTS = 20
 """So many digests tell how many papers a rubric usually picks."""
 
 
 def scoring_groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Task]:
     """Rubrics in groups of about one size; those of the same categories stand together."""
     alike = sorted(rubrics, key=lambda rubric: (sorted(rubric.categories), rubric.slug))
-    number = -(-len(alike) // GROUP)
+    number = -(-len(alike) // SCORING_GROUP_SIZE)
     cuts = [len(alike) * place // number for place in range(number + 1)] if number else [0]
     pieces = [alike[start:end] for start, end in pairwise(cuts)]
     return [Task(TaskKind.SCORE, day, tuple(one.slug for one in piece), by) for piece in pieces]
 
 
 def shards(digest_id: int, day: date, pending: int) -> list[Task]:
-    """The lanes for a digest's pending mails. A lane owns no row: each takes what is there."""
-    number = min(-(-pending // LANE), MOST_LANES)
-    return [Task(TaskKind.MAIL, day, (str(digest_id), str(lane))) for lane in range(number)]
+    """The shards of a digest's pending mails. A shard owns no row: each claims what is pending."""
+    number = min(-(-pending // SHARD_SIZE), MAX_SHARDS)
+    return [Task(TaskKind.MAIL, day, (str(digest_id), str(shard))) for shard in range(number)]
 
 
-def run_task(app: App, unit: Task, report: StageProgress) -> TaskResult:
-    """Raises Trouble, and Stopped where the unit is not at its end."""
-    return ACTS[unit.kind](app, unit, report)
+def run_task(app: App, task: Task, report: StageProgress) -> TaskResult:
+    """Run one task. Raises OperatorError; Stopped if the task is not finished."""
+    return HANDLERS[task.kind](app, task, report)
 
 
-def _score(app: App, unit: Task, report: StageProgress) -> TaskResult:
+def _score(app: App, task: Task, report: StageProgress) -> TaskResult:
     reread(app.rubrics)
     # One that is missing here is told where its own digest is to be made.
-    there = [app.rubrics[slug] for slug in unit.ids if slug in app.rubrics]
-    score_jointly(app, there, unit.day, report, unit.wanted_by)
+    there = [app.rubrics[slug] for slug in task.ids if slug in app.rubrics]
+    score_jointly(app, there, task.day, report, task.wanted_by)
     return TaskResult()
 
 
-def _digest(app: App, unit: Task, report: StageProgress) -> TaskResult:
-    [slug] = unit.ids
+def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
+    [slug] = task.ids
     rubric = _rubric(app, slug)
-    with timed_step(app, "digest", unit.day, rubric.slug) as line:
-        digest, trouble = make_digest(app, rubric, unit.day, report, unit.wanted_by)
-        line.update(figures(digest))
+    with timed_step(app, "digest", task.day, rubric.slug) as fields:
+        digest, trouble = make_digest(app, rubric, task.day, report, task.wanted_by)
+        fields.update(figures(digest))
     if trouble:
         return TaskResult(trouble, digest=digest)
     with app.store.begin() as tx:
@@ -108,8 +108,8 @@ def _digest(app: App, unit: Task, report: StageProgress) -> TaskResult:
     return TaskResult(digest=digest, digest_id=digest_id)
 
 
-def _mail(app: App, unit: Task, report: StageProgress) -> TaskResult:
-    digest_id, lane = int(unit.ids[0]), int(unit.ids[1])
+def _mail(app: App, task: Task, report: StageProgress) -> TaskResult:
+    digest_id, shard = int(task.ids[0]), int(task.ids[1])
     with app.store.read() as tx:
         digest = digests.by_id(tx, digest_id)
         first = next_rendering_key(tx, digest_id, app.clock())
@@ -117,17 +117,17 @@ def _mail(app: App, unit: Task, report: StageProgress) -> TaskResult:
     if digest is None:
         message = f"digest {digest_id} is not there"
         raise OperatorError(message)
-    copies = Personalizer(app.renderer, app.links, app.sender, digest, before)
+    personalizer = Personalizer(app.renderer, app.links, app.sender, digest, before)
     if first:
         # Before the first claim: mails that were let go at their pace and then waited for it would
         # leave all at once.
-        copies.rendering(first.format, first.max_papers)
-    stage = f"Sending {digest.rubric.slug}" + (f", lane {lane + 1}" if lane else "")
-    with timed_step(app, "mail", unit.day, digest.rubric.slug) as line:
-        tally = _send(app, digest_id, digest, copies, partial(report, stage))
-        line.update(sent=tally.sent, waiting=tally.pending, unknown=tally.unknown)
-    if copies.rendering_seconds:
-        keep_duration(app, "render", copies.rendering_seconds)
+        personalizer.rendering(first.format, first.max_papers)
+    stage = f"Sending {digest.rubric.slug}" + (f", shard {shard + 1}" if shard else "")
+    with timed_step(app, "mail", task.day, digest.rubric.slug) as fields:
+        tally = _send(app, digest_id, digest, personalizer, partial(report, stage))
+        fields.update(sent=tally.sent, waiting=tally.pending, unknown=tally.unknown)
+    if personalizer.rendering_seconds:
+        keep_duration(app, "render", personalizer.rendering_seconds)
     if app.stop.is_set():
         message = "stopped on request; the rest is pending"
         raise Stopped(message)
@@ -135,9 +135,9 @@ def _mail(app: App, unit: Task, report: StageProgress) -> TaskResult:
 
 
 def _send(
-    app: App, digest_id: int, digest: Digest, copies: Personalizer, progress: Progress
+    app: App, digest_id: int, digest: Digest, personalizer: Personalizer, progress: Progress
 ) -> Tally:
-    # What is written to files ruins nobody's name.
+    # Mail written to files can't harm the sender's reputation.
     slowly = app.settings.mailer_name != "outbox"
     limits = replace(LIMITS, per_second=app.settings.mails_per_second, first_mails_slowly=slowly)
     if app.groups and in_batches(app, digest.rubric.slug):
@@ -145,7 +145,7 @@ def _send(
             app.store,
             app.groups,
             digest_id,
-            copies.batch_email,
+            personalizer.batch_email,
             due=_hours(app, digest.date),
             clock=app.clock,
             sleep=time.sleep,
@@ -157,7 +157,7 @@ def _send(
         app.store,
         app.mailer,
         digest_id,
-        lambda delivery: copies.email(delivery.subscriber, delivery.id, app.clock()),
+        lambda delivery: personalizer.email(delivery.subscriber, delivery.id, app.clock()),
         clock=app.clock,
         sleep=time.sleep,
         progress=progress,
@@ -167,7 +167,7 @@ def _send(
 
 
 def in_batches(app: App, slug: str) -> bool:
-    """Whether a rubric has so many readers that their mail leaves in groups."""
+    """Whether a rubric has so many readers that their mail is sent in batches."""
     if app.groups is None:
         return False
     with app.store.read() as tx:
@@ -187,11 +187,11 @@ def _hours(app: App, day: date) -> Callable[[SendHour], datetime | None]:
     return due
 
 
-ACTS = {TaskKind.SCORE: _score, TaskKind.DIGEST: _digest, TaskKind.MAIL: _mail}
+HANDLERS = {TaskKind.SCORE: _score, TaskKind.DIGEST: _digest, TaskKind.MAIL: _mail}
 
 
 def _rubric(app: App, slug: str) -> Rubric:
-    """Raises Trouble where this machine has it not, or can't read it."""
+    """Raises OperatorError where this machine has it not, or can't read it."""
     reread(app.rubrics)
     if slug not in app.rubrics:
         why = why_missing(app.rubrics, slug)
@@ -200,7 +200,7 @@ def _rubric(app: App, slug: str) -> Rubric:
     return app.rubrics[slug]
 
 
-class Made(NamedTuple):
+class ComposedDigest(NamedTuple):
     """A digest, and why it must be held where it must."""
 
     digest: Digest
@@ -209,11 +209,11 @@ class Made(NamedTuple):
 
 def make_digest(
     app: App, rubric: Rubric, day: date, report: StageProgress, by: datetime | None = None
-) -> Made:
+) -> ComposedDigest:
     """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
     with app.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
-            return Made(stored[1])
+            return ComposedDigest(stored[1])
     listings = new_listings(app, rubric, day)
     found = triage_in_order(app, rubric, day, listings)
     scored = score(
@@ -226,20 +226,20 @@ def make_digest(
         clock=app.clock,
         progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
     )
-    return composed(app, rubric, day, listings, found, scored)
+    return compose_digest(app, rubric, day, listings, found, scored)
 
 
-def composed(
+def compose_digest(
     app: App,
     rubric: Rubric,
     day: date,
     listings: Sequence[Listing],
     found: Triage,
     scored: RubricScores,
-) -> Made:
+) -> ComposedDigest:
     """What was scored as a digest, or why it must be held."""
     with app.store.read() as tx:
-        past = digests.judged_days(tx, rubric.slug, PAST)
+        past_digests = digests.judged_days(tx, rubric.slug, PAST_DIGESTS)
     digest = compose(
         rubric,
         day,
@@ -249,14 +249,14 @@ def composed(
         scored.usage,
         judged=app.scorer.judges,
         prompt=app.scorer.prompt(rubric),
-        usual=usual_share(past),
+        usual=usual_share(past_digests),
         also=found.also,
     )
     if digest.kind is DayKind.SCORING_FAILED:
-        return Made(digest, hold_reason(digest, scored.cause))
+        return ComposedDigest(digest, hold_reason(digest, scored.cause))
     if scored.cause:
         failed = plural(digest.coverage.count(Outcome.FAILED), "paper")
         log.warning("%s: %s could not be scored (%s)", rubric.slug, failed, scored.cause)
     with app.store.read() as tx:
         lookback = timedelta(days=app.settings.lookback_days)
-        return Made(with_provenance(tx, digest, lookback))
+        return ComposedDigest(with_provenance(tx, digest, lookback))

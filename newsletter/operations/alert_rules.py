@@ -1,4 +1,4 @@
-"""What is seen of the service, and the rules that make alerts of it (pure)."""
+"""Alert rules: from the state of the service to alerts (pure)."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def _late(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
                 AlertKind.LATE,
                 case.subject,
                 case.reason,
-                "It is asked again until it is there, and mailed then. Look at "
+                "It is polled until it is complete, and mailed then. Check "
                 "https://status.arxiv.org, and whether this machine reaches arXiv.",
             )
 
 
 def _morning(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.morning:
-        if seen.now - case.since >= HOUR:  # One question without an answer is weather.
+        if seen.now - case.since >= HOUR:  # A single failed request is not worth an alert.
             yield Alert(
                 AlertKind.MORNING,
                 case.subject,
                 f"Since {_time(case.since)} no digest can be made: {case.reason}",
-                "It is tried again every quarter of an hour. To look at everything it needs:",
+                "It is retried every 15 minutes. To check everything that it needs:",
                 "newsletter doctor",
             )
 
@@ -108,7 +108,7 @@ def _missed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
                 case.subject,
                 f"{case.reason or 'The papers are there'}, its first reader was due at "
                 f"{_time(case.since)}, and there is no digest.",
-                "See in the log what kept it from being made, then make it:",
+                "Find the cause in the log, then make the digest:",
                 f"newsletter run --date {case.day}",
             )
 
@@ -120,8 +120,8 @@ def _overdue(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             yield Alert(
                 AlertKind.OVERDUE,
                 case.subject,
-                f"{_count(case.number, 'mail')} due since {_time(case.since)} did not go out.",
-                "See in the log what keeps the service from sending. To mail everybody at once:",
+                f"{_count(case.number, 'mail')} due since {_time(case.since)} were not sent.",
+                "Find in the log what stops the service from sending. To mail everybody at once:",
                 f"newsletter run --date {case.day} --rubric {case.rubric}",
             )
 
@@ -133,8 +133,8 @@ def _halted(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
                 AlertKind.BOUNCES,
                 case.subject,
                 case.reason,
-                "Those addresses are mailed no more; the other mails wait. Find out where the list "
-                "comes from, and how old it is. To mail the others all the same:",
+                "Those addresses get no more mail; the other mails wait. Find out where the list "
+                "comes from, and how old it is. To mail the others anyway:",
                 f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
             )
             continue
@@ -142,8 +142,8 @@ def _halted(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             AlertKind.HALTED,
             case.subject,
             case.reason,
-            "Mend what the reason names. The mails that are left wait, and are offered again "
-            "every five minutes; to mail everybody at once:",
+            "Fix the cause above. The remaining mails are retried every five minutes; to mail "
+            "everybody at once:",
             f"newsletter run --date {case.day} --rubric {case.rubric}",
         )
 
@@ -156,9 +156,9 @@ def _slowed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             f"{_count(case.number, 'first mail')} to imported addresses "
             f"wait{'s' if case.number == 1 else ''}: {FIRST_AN_HOUR} leave in the first hour, and "
             "twice as many in each that follows.",
-            "An old list must show its dead addresses before they ruin the sender's name. It goes "
-            "on by itself while `newsletter serve` runs, and with each `newsletter run`. If you "
-            "know that the list is good, send all at once:",
+            "Dead addresses of an old list must show before they harm the sender's reputation. "
+            "It goes on while `newsletter serve` runs, and with each `newsletter run`. "
+            "If you know that the list is good, send all at once:",
             f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
         )
 
@@ -168,11 +168,11 @@ def _doubts(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.UNKNOWN,
             case.subject,
-            f"Of {_count(case.number, 'mail')} nobody knows whether the provider took them, "
-            f"since {_time(case.since)}.",
-            "They are not sent again by themselves: that could be a second copy. Look them up in "
-            "the provider's activity, and say with `newsletter deliveries resolve` what became of "
-            "each:",
+            f"{_count(case.number, 'mail')} in doubt since {_time(case.since)}: the "
+            "provider may have accepted them.",
+            "They are not sent again automatically: that could be a second copy. Look them up in "
+            "the provider's activity log, and record the outcome of each with `newsletter "
+            "deliveries resolve`:",
             "newsletter deliveries list",
         )
 
@@ -189,9 +189,9 @@ def _complaints(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         f"{share:.2%}.",
         f"Above {MAX_COMPLAINT_SHARE:.1%} mailbox providers block a sender, and no digest is "
         "mailed until the share has fallen; they ask for less than "
-        f"{NEAR_COMPLAINTS:.1%}. Find out whom you mail without their wish: how were the last "
+        f"{NEAR_COMPLAINTS:.1%}. Find out which readers did not ask for mail: how were the last "
         "imported, and do they know the sender's name? "
-        "Those who complained are mailed no more:",
+        "Readers who complained get no more mail:",
         "newsletter subscribers list",
     )
 
@@ -202,8 +202,8 @@ def _budgets(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.BUDGET,
             case.rubric,
-            f"{case.reason} in its digest of {case.day}.",
-            "The likeliest papers were read first, and the digest says what was not. Raise "
+            f"{case.reason} (digest of {case.day}).",
+            "The likeliest papers were scored first, and the digest names the rest. Raise "
             "NEWSLETTER_BUDGET_USD (or NEWSLETTER_MONTHLY_BUDGET_USD), or narrow the rubric; what "
             "a day needs is said by:",
             "newsletter run --dry-run",
@@ -246,19 +246,19 @@ def _disks(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
                 disk.place,
                 f"{disk.free_bytes / 1e9:.1f} GB are free where {disk.place} lies.",
                 "On a full disk the database can't be written: no digest is made and no mail is "
-                "sent. Make room; what lies there is shown by:",
+                "sent. Free some space; to see what uses it:",
                 f"du -xh --max-depth=1 {disk.place}",
             )
 
 
 def _mailbox(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
     for case in seen.mailbox:
-        if seen.now - case.since >= HOUR:  # A server that restarts is no trouble.
+        if seen.now - case.since >= HOUR:  # A restart of the server is not worth an alert.
             yield Alert(
                 AlertKind.MAILBOX,
                 "",
-                f"Since {_time(case.since)} no reply can be read: {case.reason}",
-                "Wishes to leave wait there unread; they are read as soon as it is mended. Check "
+                f"Since {_time(case.since)} replies can't be read: {case.reason}",
+                "Requests to unsubscribe wait there unread until this is fixed. Check "
                 "the user, the password and the folder in NEWSLETTER_IMAP_URL, then:",
                 "newsletter doctor",
             )
@@ -271,8 +271,8 @@ def _replies(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             "",
             f"{_count(seen.replies, 'reply', 'replies')} for you to read, not understood or "
             f"meant for you; the oldest came at {_time(seen.replies_since)}.",
-            "One may be the wish to leave. Read them, and settle each with `newsletter replies "
-            "answer`:",
+            "One may be a request to unsubscribe. Read them, and close each with `newsletter "
+            "replies answer`:",
             "newsletter replies list",
         )
 

@@ -1,10 +1,10 @@
-"""Look at the service, keep what is wrong, and tell the operator: each thing once, with the fix.
+"""Alerting: collect the state, apply the rules, store alerts and mail the new ones once.
 
-look     what the tables say, and the calendar, and the disk
-find     the rules (alert_rules.py)
-record   what is new and what is over; both are logged
-tell     one mail with all that is new, claimed first: of several processes one sends it; what
-         could not be sent is sent in the next round
+collect  read the state from the tables, the calendar and the disk
+find     apply the rules (alert_rules.py)
+record   store what is new and what is over; both are logged
+mail     send one mail with all new alerts; they are claimed first, so that one process sends it;
+         a failed mail is sent in the next round
 """
 
 from __future__ import annotations
@@ -58,46 +58,46 @@ log = logging.getLogger(__name__)
 
 DOUBTFUL_REST = timedelta(hours=1)
 """Before a mail is tried again that may have gone out, or whose sender died."""
-STRIKES = 2
+OUTAGE_ROUNDS = 2
 """Rounds in a row without the database until it is told: a long import also locks it for a while.
 """
 
 
 @dataclass(slots=True)
-class _Silence:
-    """The one thing that can't be kept in the database: that it does not answer."""
+class DatabaseOutage:
+    """A database outage: the one alert that can't be stored in the database."""
 
     opened: OpenAlert
-    in_a_row: int = 1
+    rounds: int = 1
 
 
-_silent: WeakKeyDictionary[Store, _Silence] = WeakKeyDictionary()
-UNASKED = "Nobody has asked arXiv for its papers"
-_lacked: WeakKeyDictionary[Store, set[tuple[str, str, date]]] = WeakKeyDictionary()
+_outages: WeakKeyDictionary[Store, DatabaseOutage] = WeakKeyDictionary()
+UNASKED = "arXiv was not asked for its papers"
+_seen_last_round: WeakKeyDictionary[Store, set[tuple[str, str, date]]] = WeakKeyDictionary()
 """Of which digests the papers were not asked for, or mail was overdue, at the last round."""
 
 
 def report_alerts(app: App, now: datetime) -> None:
-    """One round: find what is wrong, keep it, mail what is new."""
+    """One round: find the alerts, store them, mail the new ones."""
     try:
-        _find_file(app.store)
+        _require_file(app.store)
         reread(app.rubrics)
         seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
-        seen = _without_haste(app.store, seen)
+        seen = _confirmed(app.store, seen)
         with app.store.begin() as tx:
             fresh, over = alerts.record(tx, find(seen, bounds(app.settings)), now)
         _log(fresh, over)
         if app.settings.operator_email:
-            _tell(app, now)
+            _mail_new(app, now)
     except StoreError as fault:
-        _strike(app, str(fault), now)
+        _record_outage(app, str(fault), now)
         return
-    if app.store in _silent:
-        _silent[app.store].in_a_row = 0
+    if app.store in _outages:
+        _outages[app.store].rounds = 0
 
 
-def _find_file(store: Store) -> None:
-    """Raises StoreError where the file was taken away: whoever has it open would never notice."""
+def _require_file(store: Store) -> None:
+    """Raises StoreError if the file was removed: a process that has it open would not notice."""
     path = Path(store.url.database or "")
     if store.is_sqlite and not path.exists():
         message = (
@@ -114,7 +114,7 @@ def collect_state(
     source: PaperSource,
     now: datetime,
 ) -> ServiceState:
-    """The whole state. Asks nobody but the database, the calendar and the disk."""
+    """The whole state, from the database, the calendar and the disk."""
     with store.read() as tx:
         known = monitoring.read_mail_state(tx, now)
         readers = subscribers.count_by_rubric(tx)
@@ -150,18 +150,21 @@ def _lacking(
     return unreadable, gone
 
 
-def _without_haste(store: Store, seen: ServiceState) -> ServiceState:
-    """Without what may be mended by now: arXiv that nobody asked, and mail that did not go out,
-    count from the second round on. A service that was just started, or woke, does both at once.
+def _confirmed(store: Store, seen: ServiceState) -> ServiceState:
+    """Leave out overdue mail and announcements not polled until they are seen in two rounds.
+
+    A service that was just started, or woke from sleep, does both at once.
     """
     asked = {("asked", case.rubric, case.day) for case in seen.missed if case.reason}
     mailed = {("mailed", case.rubric, case.day) for case in seen.owed}
-    hasty = (asked | mailed) - _lacked.get(store, set())
-    _lacked[store] = asked | mailed
+    unconfirmed = (asked | mailed) - _seen_last_round.get(store, set())
+    _seen_last_round[store] = asked | mailed
     return replace(
         seen,
-        missed=tuple(one for one in seen.missed if ("asked", one.rubric, one.day) not in hasty),
-        owed=tuple(one for one in seen.owed if ("mailed", one.rubric, one.day) not in hasty),
+        missed=tuple(
+            one for one in seen.missed if ("asked", one.rubric, one.day) not in unconfirmed
+        ),
+        owed=tuple(one for one in seen.owed if ("mailed", one.rubric, one.day) not in unconfirmed),
     )
 
 
@@ -253,10 +256,10 @@ def _log(fresh: Sequence[OpenAlert], over: int) -> None:
         log.info("%d alerts are over", over)
 
 
-def _tell(app: App, now: datetime) -> None:
-    """Mail what waits to be told. It is claimed before, so that no other process mails it too.
+def _mail_new(app: App, now: datetime) -> None:
+    """Mail the alerts that are due. They are claimed first, so that no other process mails them.
 
-    Who dies in between leaves it claimed, as if it might have gone out: it is told after a while.
+    If this process dies in between they stay claimed for DOUBTFUL_REST, as if sent.
     """
     with app.store.begin() as tx:
         waiting = due_to_report(alerts.open_alerts(tx), now)
@@ -268,7 +271,7 @@ def _tell(app: App, now: datetime) -> None:
     try:
         _mail(app, grouped(ours), grouped(ended), now)
     except SendError as error:
-        log.warning("the operator could not be told by mail: %s", error)
+        log.warning("alert mail failed: %s", error)
         if error.verdict is not Verdict.UNKNOWN:
             with app.store.begin() as tx:
                 alerts.release_claim(tx, ids)
@@ -277,29 +280,29 @@ def _tell(app: App, now: datetime) -> None:
         alerts.mark_reported(tx, ids, now)
 
 
-def _strike(app: App, reason: str, now: datetime) -> None:
-    """The database does not answer, or takes nothing: told by the rules of all alerts, but from
-    the memory of this process.
+def _record_outage(app: App, reason: str, now: datetime) -> None:
+    """Alert that the database is away. The rules are those of all alerts, but the state is kept
+    in this process.
     """
     log.warning("%s", reason, extra={"alert": "database"})
     found = OpenAlert(0, database_alert(reason), now, now)
-    silence = _silent.get(app.store)
-    if silence is None or now - silence.opened.last_seen > MAIL_INTERVAL:
-        _silent[app.store] = _Silence(found)
+    outage = _outages.get(app.store)
+    if outage is None or now - outage.opened.last_seen > MAIL_INTERVAL:
+        _outages[app.store] = DatabaseOutage(found)
         return
-    silence.in_a_row += 1
-    silence.opened = opened = replace(silence.opened, alert=found.alert, last_seen=now)
-    due = silence.in_a_row >= STRIKES and due_to_report([opened], now)
+    outage.rounds += 1
+    outage.opened = opened = replace(outage.opened, alert=found.alert, last_seen=now)
+    due = outage.rounds >= OUTAGE_ROUNDS and due_to_report([opened], now)
     if not due or not app.settings.operator_email:
         return
     try:
         _mail(app, grouped([opened]), (), now)
     except SendError as error:
-        log.warning("the operator could not be told by mail: %s", error)
+        log.warning("alert mail failed: %s", error)
         if error.verdict is Verdict.UNKNOWN:
-            silence.opened = replace(opened, not_before=now + DOUBTFUL_REST)
+            outage.opened = replace(opened, not_before=now + DOUBTFUL_REST)
         return
-    silence.opened = replace(opened, told_at=now, not_before=None)
+    outage.opened = replace(opened, told_at=now, not_before=None)
 
 
 def _mail(app: App, sections: Sequence[Section], ended: Sequence[Section], now: datetime) -> None:

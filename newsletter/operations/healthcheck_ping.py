@@ -1,6 +1,6 @@
-"""A sign of life each day that went well, for a watchdog that is elsewhere ("dead man's switch").
+"""Healthcheck ping: one HTTP request each good day to an external monitor (healthchecks.io).
 
-It says what no alert of ours can: that nothing of us runs any more. See healthchecks.io.
+A missing ping ("dead man's switch") reports what no alert can: that the service does not run.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SPOILS = {
     *(AlertKind.LATE, AlertKind.MORNING, AlertKind.SCORING, AlertKind.MISSED),
     *(AlertKind.OVERDUE, AlertKind.HALTED, AlertKind.DATABASE),
 }
-"""What keeps a day from having gone well."""
+"""Alerts that stop the ping."""
 
 
 def ping(app: App, now: datetime) -> None:
-    """Once a day, an hour after the usual hour of the mail: where all was made and nothing waits.
+    """Ping once a day, an hour after the usual send time, if all digests are made and sent.
 
-    On a day without an announcement the last one counts, so that the watchdog may expect one sign
+    On a day without an announcement the last one counts, so that the monitor may expect one ping
     each day.
     """
     here = now.astimezone(app.settings.zone)
@@ -53,17 +53,17 @@ def ping(app: App, now: datetime) -> None:
 
 
 class Owed(NamedTuple):
-    """The mails of the newest announcement, and how many of them were taken by who carries them."""
+    """The mails of the newest announcement, and how many the provider accepted."""
 
     mails: int
     arrived: int
 
 
 def sign_if_well(app: App, owed: Owed, now: datetime) -> None:
-    """Give the sign where somebody was owed mail and has it.
+    """Ping if mail was due and has arrived.
 
-    On a day on which nobody is, for arXiv announced nothing or everybody reads weekly, mail of the
-    last days must show that there are readers at all: a database that was lost has none.
+    On a day without due mail, mail of the last days must show that there are readers at all: an
+    empty database has none.
     """
     with app.store.read() as tx:
         lately = monitoring.accepted_since(tx, now - LATELY)
@@ -73,7 +73,7 @@ def sign_if_well(app: App, owed: Owed, now: datetime) -> None:
 
 
 def ping_due(app: App, now: datetime) -> None:
-    """Ask for the address now; a failure is only logged, and tried again in the next round."""
+    """Send the ping now. A failure is logged and retried in the next round."""
     if not app.settings.ping_url:
         return
     request = urllib.request.Request(  # noqa: S310 - the setting takes http(s) only
@@ -83,13 +83,13 @@ def ping_due(app: App, now: datetime) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - as above
             pass
     except (OSError, HTTPException, ValueError) as error:
-        # The address itself is a secret of the watchdog's.
+        # The address itself is a secret.
         reason = getattr(error, "code", None) or type(error).__name__
-        log.warning("the sign of life was not taken: %s", reason)
+        log.warning("healthcheck ping failed: %s", reason)
         return
     with app.store.begin() as tx:
         alerts.keep_ping(tx, now.astimezone(app.settings.zone).date(), now)
-    log.info("gave the sign of life")
+    log.info("healthcheck ping sent")
 
 
 def _went_well(app: App, newest: date, now: datetime) -> bool:

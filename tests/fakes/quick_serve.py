@@ -48,9 +48,9 @@ if __name__ == "__main__":
     scheduler.RENEW_SECONDS = 1.0
     if hangs := os.environ.get("HANGS"):
         daemon.GRACE_SECONDS = 1
-        watchdog.SILENT_SECONDS = 3.0
+        watchdog.HEARTBEAT_TIMEOUT = 3.0
     if hangs == "round":
-        housekeeping.do_round = hang_round
+        housekeeping.run_frequent = hang_round
     if hangs == "lead":
         LeaderElection.renew = hang_lead  # type: ignore[method-assign]
     dbos_engine.HeartbeatConfig = partial(HeartbeatConfig, *QUICK)  # type: ignore[misc]

@@ -140,9 +140,9 @@ class Service:
     def morning(self, minutes: int = 0) -> None:
         """A wake-up that makes what can be made, and mails nobody."""
         self.now += timedelta(minutes=minutes)
-        mornings = DailyScheduler(replace(self.app))
-        mornings.serve = lambda: None  # type: ignore[method-assign]
-        mornings.make()
+        daily_scheduler = DailyScheduler(replace(self.app))
+        daily_scheduler.serve = lambda: None  # type: ignore[method-assign]
+        daily_scheduler.build()
 
     def plan(self) -> None:
         """Whose hour has come is owed mail, and has it in an instant."""

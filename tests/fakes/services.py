@@ -86,7 +86,7 @@ class Town:
         return process.pid
 
     def leader(self) -> int:
-        """The process that runs the mornings; 0 while there is none."""
+        """The process that leads; 0 while there is none."""
         with self.store.read() as tx:
             found = leases.holder(tx, MORNINGS)
         return int(found.owner.split("/")[1]) if found else 0

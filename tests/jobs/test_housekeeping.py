@@ -1,4 +1,4 @@
-"""What the service does besides the mornings, with everything it talks to on loopback."""
+"""What the service does besides the daily_scheduler, with everything it talks to on loopback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from newsletter.domain.links import Links
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.errors import Stopped
 from newsletter.inbound.processor import store_mail
-from newsletter.jobs.housekeeping import add_to, do_night, do_round
+from newsletter.jobs.housekeeping import add_to, run_frequent, run_nightly
 from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
@@ -106,7 +106,7 @@ def test_a_reply_in_the_mailbox_is_obeyed(store: Store, tmp_path: Path, imap: Fa
     house = House(store, tmp_path, imap_url=imap.url)
     mail = imap.put(house.reply)
 
-    do_round(house.app)
+    run_frequent(house.app)
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
     assert mail.flags == {"\\Seen"}
@@ -120,7 +120,7 @@ def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, 
     forged = forged.replace(TO.encode(), b"digest@example.org")
     imap.put(forged.replace(b"ann@example.com", house.ann.email.encode()))
 
-    do_round(house.app)
+    run_frequent(house.app)
 
     assert house.state() is SubscriberState.ACTIVE
     assert house.count(inbound) == 1
@@ -131,7 +131,7 @@ def test_14_what_a_dead_process_had_stored_is_worked_off(house: House):
     to = house.app.links.reply_address(house.ann.id)
     store_mail(house.app.store, house.reply, "ann@example.com", [to], NOW)
 
-    do_round(house.app)
+    run_frequent(house.app)
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
 
@@ -145,7 +145,7 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     to = house.app.links.unsub_address(house.ann.id)
     store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
-    do_round(house.app)
+    run_frequent(house.app)
 
     assert "read mailbox" in caplog.text
     assert "secret" not in caplog.text
@@ -153,7 +153,7 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
     assert mail.flags == set()
 
     del imap.answers["LOGIN"]
-    do_round(house.app)
+    run_frequent(house.app)
     assert mail.flags == {"\\Seen"}
     house.app.store.close()
 
@@ -170,7 +170,7 @@ def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
 
     def open_alerts(minutes: int) -> list[str]:
         for _ in range(minutes // 5):
-            do_round(house.app)
+            run_frequent(house.app)
             house.now += timedelta(minutes=5)
         with store.read() as tx:
             found = [one.alert for one in alerts.open_alerts(tx)]
@@ -200,7 +200,7 @@ def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
     store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     broken = FaultyMailbox(ZeroDivisionError("a mistake of ours"))
-    do_round(replace(house.app, mailbox=broken))  # type: ignore[arg-type]
+    run_frequent(replace(house.app, mailbox=broken))  # type: ignore[arg-type]
 
     assert house.state() is SubscriberState.UNSUBSCRIBED
     assert "read mailbox failed" in caplog.text
@@ -212,7 +212,7 @@ def test_a_stop_in_the_middle_of_a_duty_ends_the_round(house: House):
     store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     stopping = FaultyMailbox(Stopped("asked to end"))
-    do_round(replace(house.app, mailbox=stopping))  # type: ignore[arg-type]
+    run_frequent(replace(house.app, mailbox=stopping))  # type: ignore[arg-type]
 
     assert house.state() is SubscriberState.ACTIVE
 
@@ -230,9 +230,9 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         to = house.app.links.reply_address(reader().id)
         auto = message(f"away {days}", Auto_Submitted="auto-replied")
         store_mail(store, auto, f"a{days}@example.com", [to], then)
-    do_round(house.app)
+    run_frequent(house.app)
 
-    do_night(house.app)
+    run_nightly(house.app)
 
     assert (house.count(event), house.count(signup)) == (1, 1)
     with store.read() as tx:
@@ -247,7 +247,7 @@ def test_a_night_compares_the_lists_of_sendgrid(store: Store, tmp_path: Path, li
     )
     lists.put("spam_reports", house.ann.email)
 
-    do_night(house.app)
+    run_nightly(house.app)
 
     assert house.state() is SubscriberState.COMPLAINED
     assert lists.emails("unsubscribes") == [house.ann.email]
@@ -266,7 +266,7 @@ def test_lists_in_trouble_are_logged_and_the_rest_is_done(
         events.apply(tx, [Event(EventKind.DELIVERED, "old@example.org", then)], then)
 
     with caplog.at_level(logging.WARNING):
-        do_night(house.app)
+        run_nightly(house.app)
 
     assert "compare lists: SendGrid answered 500" in caplog.text
     assert house.count(event) == 0
@@ -277,8 +277,8 @@ def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeI
     house = House(store, tmp_path, imap_url=imap.url)
     house.app.stop.set()
 
-    do_round(house.app)
-    do_night(house.app)
+    run_frequent(house.app)
+    run_nightly(house.app)
 
     assert imap.commands == []
     house.app.store.close()
@@ -303,7 +303,7 @@ def test_both_jobs_come_again_and_one_at_a_time(house: House):
 def test_a_round_that_comes_while_one_runs_does_nothing(
     store: Store, tmp_path: Path, imap: FakeImap
 ):
-    """As at each start, where the mornings that became ours wake all jobs: it is no warning."""
+    """At a start, when becoming leader wakes all jobs: no warning."""
     house = House(store, tmp_path, imap_url=imap.url)
     made = BackgroundScheduler(timezone=UTC)
     add_to(made, house.app, SchedulerWatchdog())

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from newsletter import process
-from newsletter.jobs.leader import LEASE_SECONDS, MORNINGS, RENEW_SECONDS, LeaderElection
-from newsletter.jobs.watchdog import SILENT_SECONDS, STUCK_SECONDS, SchedulerWatchdog
+from newsletter.jobs.leader import DAILY_RUN_LEASE, LEASE_SECONDS, RENEW_SECONDS, LeaderElection
+from newsletter.jobs.watchdog import HEARTBEAT_TIMEOUT, JOB_TIMEOUT, SchedulerWatchdog
 from newsletter.store import leases
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
@@ -94,32 +94,32 @@ def test_one_that_ends_in_order_leaves_the_lease_and_no_life(leader, store):
     assert second.is_leader()
     with store.read() as tx:
         assert [life.owner for life in leases.workers(tx)] == ["afar/1/b"]
-        assert leases.holder(tx, MORNINGS).owner == "afar/1/b"
+        assert leases.holder(tx, DAILY_RUN_LEASE).owner == "afar/1/b"
 
 
 def test_a_stopped_heartbeat_is_reported_with_its_reason(times):
-    pulse = SchedulerWatchdog(monotonic=lambda: times.steady)
-    pulse.beat()
-    assert pulse.trouble() == ""
-    times.pass_by(SILENT_SECONDS + 1)
-    assert "has not woken for 3 minutes" in pulse.trouble()
-    pulse.beat()
-    assert pulse.trouble() == ""
-    pulse.ended.set()
-    assert pulse.trouble() == "the scheduler has ended"
+    watchdog = SchedulerWatchdog(monotonic=lambda: times.steady)
+    watchdog.heartbeat()
+    assert watchdog.problem() == ""
+    times.pass_by(HEARTBEAT_TIMEOUT + 1)
+    assert "has not woken for 3 minutes" in watchdog.problem()
+    watchdog.heartbeat()
+    assert watchdog.problem() == ""
+    watchdog.ended.set()
+    assert watchdog.problem() == "the scheduler has ended"
 
 
 def test_a_job_that_hangs_is_told_and_one_that_gets_on_is_not(times):
-    pulse = SchedulerWatchdog(monotonic=lambda: times.steady)
-    with pulse.job("make"):
+    watchdog = SchedulerWatchdog(monotonic=lambda: times.steady)
+    with watchdog.job("make"):
         for _ in range(5):
-            times.pass_by(STUCK_SECONDS - 1)
-            pulse.beat()
-            pulse.moved("make")
-        assert pulse.trouble() == ""
-        times.pass_by(STUCK_SECONDS + 1)
-        pulse.beat()
-        assert "'make' has not moved for 12 hours" in pulse.trouble()
-        assert not pulse.drained(0)
-    assert pulse.trouble() == ""
-    assert pulse.drained(0)
+            times.pass_by(JOB_TIMEOUT - 1)
+            watchdog.heartbeat()
+            watchdog.progress("make")
+        assert watchdog.problem() == ""
+        times.pass_by(JOB_TIMEOUT + 1)
+        watchdog.heartbeat()
+        assert "'make' made no progress for 12 hours" in watchdog.problem()
+        assert not watchdog.wait_idle(0)
+    assert watchdog.problem() == ""
+    assert watchdog.wait_idle(0)

@@ -39,7 +39,7 @@ def unknown(_some: Sequence[TaskAttempt]) -> Collection[str]:
 
 
 def drifts(found: OpenTask, waiting=unknown) -> bool:
-    return bool(reaper.stalled([found], [HERE], waiting, NOW - RHYTHM.lost))
+    return bool(reaper.stalled([found], [HERE], waiting, NOW - RHYTHM.unclaimed_after))
 
 
 def test_what_a_living_worker_holds_is_left_to_it_however_long_it_takes() -> None:
@@ -63,7 +63,7 @@ def beat(store: Store, owner: str, seconds_ago: float = 0.0, role: str = ROLE) -
 
 def alive(store: Store) -> set[str]:
     with store.read() as tx:
-        return reaper.alive(tx, NOW, RHYTHM)
+        return reaper.live_workers_of(tx, NOW, RHYTHM)
 
 
 def test_alive_is_who_said_so_within_a_minute(store: Store) -> None:

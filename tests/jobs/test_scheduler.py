@@ -40,7 +40,7 @@ class House:
         self.now = BEFORE
         self.outbox = folder / "outbox"
         self.app = replace(bootstrap.build_app(settings), clock=lambda: self.now)
-        self.mornings = DailyScheduler(self.app)
+        self.daily_scheduler = DailyScheduler(self.app)
 
     def join(self, email: str, rubric: str = "foundation-models", **wishes) -> None:
         joined = datetime(2025, 11, 1, tzinfo=UTC)
@@ -51,8 +51,8 @@ class House:
     def served(self, at: str) -> list[str]:
         """Who has mail after a wake-up of both jobs at that time of November 2025."""
         self.at(at)
-        self.mornings.serve()
-        self.mornings.make()
+        self.daily_scheduler.send_due()
+        self.daily_scheduler.build()
         return self.mailed()
 
     def at(self, at: str) -> None:
@@ -124,12 +124,12 @@ def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
     )
     assert house.served("18T02:00") == []
     house.at("18T07:00")
-    rival.make()
+    rival.build()
     assert house.mailed() == []
-    house.mornings.leader.step_down()
-    rival.serve()
+    house.daily_scheduler.leader.step_down()
+    rival.send_due()
     assert house.mailed() == ["a"]
-    house.mornings.serve()
+    house.daily_scheduler.send_due()
     assert house.mailed() == ["a"]
 
 
@@ -138,21 +138,21 @@ def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
     rival = DailyScheduler(
         house.app, LeaderElection(house.app.store, house.app.clock, owner="afar/1/x")
     )
-    house.mornings.lead()
-    rival.lead()
-    assert house.mornings.pulse.called.is_set()
-    assert not rival.pulse.called.is_set()
-    house.mornings.leader.step_down()
-    rival.lead()
-    assert rival.pulse.called.is_set()
-    rival.pulse.called.clear()
-    rival.lead()
-    assert not rival.pulse.called.is_set()
+    house.daily_scheduler.renew_leadership()
+    rival.renew_leadership()
+    assert house.daily_scheduler.watchdog.wake_requested.is_set()
+    assert not rival.watchdog.wake_requested.is_set()
+    house.daily_scheduler.leader.step_down()
+    rival.renew_leadership()
+    assert rival.watchdog.wake_requested.is_set()
+    rival.watchdog.wake_requested.clear()
+    rival.renew_leadership()
+    assert not rival.watchdog.wake_requested.is_set()
 
 
 def test_09_the_scheduler_drops_no_late_wake_up(house):
     house.app.stop.set()
-    made = scheduler(house.mornings)
+    made = scheduler(house.daily_scheduler)
     thread = threading.Thread(target=made.start)
     thread.start()
     while not made.running:
@@ -161,7 +161,7 @@ def test_09_the_scheduler_drops_no_late_wake_up(house):
     made.shutdown(wait=True)
     thread.join(10)
     assert not thread.is_alive()
-    assert sorted(job.id for job in jobs) == ["lead", "make", "serve"]
+    assert sorted(job.id for job in jobs) == ["build", "renew_leadership", "send_due"]
     # Of two at once the second finds the lock taken, without a warning of the scheduler.
     assert {(job.misfire_grace_time, job.coalesce, job.max_instances) for job in jobs} == {
         (None, True, 2)

@@ -66,7 +66,7 @@ def living(tmp_path, fake):
 @contextmanager
 def making(house, fake, batches):
     """The job that makes, in its thread, once that many batches are away; it is stopped after."""
-    thread = threading.Thread(target=house.mornings.make)
+    thread = threading.Thread(target=house.daily_scheduler.make)
     thread.start()
     deadline = time.monotonic() + 20
     while len(fake.batches.held) < batches and time.monotonic() < deadline:
@@ -155,9 +155,9 @@ def test_others_are_served_while_a_batch_is_away(living, fake):
     house.at("18T06:55")
     with making(house, fake, batches=2):
         house.at("18T07:00")
-        house.mornings.serve()
+        house.daily_scheduler.send_due()
         assert house.mailed() == ["a"]
-        house.mornings.make()
+        house.daily_scheduler.build()
         assert len(fake.batches.held) == 2
 
 

@@ -112,7 +112,7 @@ def test_a_day_with_real_mail_servers(
     app = bootstrap.build_app(Settings(_env_file=None))
     now = datetime.now(UTC)
     housekeeping.read_mailbox(app, now)
-    housekeeping.work_off(app, now)
+    housekeeping.process_inbound(app, now)
     app.store.close()
 
     states = {row.email: str(row.state) for row in rows(world, select(subscriber))}

@@ -264,7 +264,7 @@ def test_a_morning_that_never_began(service: Service):
         nobody_wakes,
         service.morning,
         "A morning was missed: stars of 2025-11-18",
-        "Nobody has asked arXiv for its papers, its first reader was due at 2025-11-18 07:00 UTC",
+        "arXiv was not asked for its papers, its first reader was due at 2025-11-18 07:00 UTC",
         "newsletter run --date 2025-11-18",
     )
 
@@ -280,7 +280,7 @@ def test_what_failed_is_not_told_as_missed_too(service: Service, model: FakeAnth
 
 
 def town_of(service: Service, people: int = 2) -> Town:
-    """Readers of a digest that is frozen; nobody reads the rubrics of the mornings."""
+    """Readers of a digest that is frozen; nobody reads the rubrics of the daily_scheduler."""
     town = Town(service.app.store, Clock(service.now))
     town.settle(people, since=START - timedelta(days=9))
     town.announce(TUESDAY)
@@ -332,7 +332,7 @@ def test_readers_for_whom_no_mail_was_planned(service: Service):
         make_and_plan_nothing,
         service.plan,
         "Mail is overdue: stars of 2025-11-18",
-        "2 mails due since 2025-11-18 07:00 UTC did not go out",
+        "2 mails due since 2025-11-18 07:00 UTC were not sent",
         "newsletter run --date 2025-11-18 --rubric stars",
     )
 
@@ -424,7 +424,7 @@ def test_mails_in_doubt(service: Service):
         doubt,
         resolve,
         "Mails in doubt: cold-stars of 2025-11-18",
-        "Of 2 mails nobody knows whether the provider took them, since 2025-11-18 02:00 UTC",
+        "2 mails in doubt since 2025-11-18 02:00 UTC",
         "newsletter deliveries list",
         wait=40,
     )

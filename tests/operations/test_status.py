@@ -236,7 +236,7 @@ def test_a_watchdog_that_fails_is_logged_without_its_address_and_asked_again(
     dog.status = 500
     with caplog.at_level(logging.WARNING):
         at(service, 8)
-    assert "the sign of life was not taken: 500" in caplog.text
+    assert "healthcheck ping failed: 500" in caplog.text
     assert "token" not in caplog.text
     dog.status = 200
     at(service, 8.1)

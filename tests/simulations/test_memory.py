@@ -15,7 +15,7 @@ from sqlalchemy import event, insert, select
 from newsletter.delivery.planner import plan_all, plan_due, rubrics_with_mail_due
 from newsletter.domain.mail import DeliveryState
 from newsletter.jobs.daily import first_send_time
-from newsletter.jobs.housekeeping import do_night, do_round
+from newsletter.jobs.housekeeping import run_frequent, run_nightly
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery, subscriber
 from newsletter.web import metrics
@@ -112,8 +112,8 @@ class House:
             "by when": lambda: first_send_time(app, app.rubrics.values(), tomorrow),
             "plan": self.plan,
             "run": self.run,
-            "round": lambda: do_round(app),
-            "night": lambda: do_night(app),
+            "round": lambda: run_frequent(app),
+            "night": lambda: run_nightly(app),
             "metrics": lambda: metrics.show(desk, None),  # type: ignore[arg-type]
         }
 

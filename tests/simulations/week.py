@@ -295,9 +295,14 @@ def live(week: Week, orders: int, answers: int) -> None:
         clock=week.clocks.machine,
     )
     leader = LeaderElection(app.store, app.clock, monotonic=week.clocks.steady)
-    mornings = DailyScheduler(app, leader, SchedulerWatchdog(week.clocks.steady))
+    daily_scheduler = DailyScheduler(app, leader, SchedulerWatchdog(week.clocks.steady))
     signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
-    jobs = (mornings.lead, mornings.make, mornings.serve, partial(housekeeping.do_round, app))
+    jobs = (
+        daily_scheduler.renew_leadership,
+        daily_scheduler.build,
+        daily_scheduler.send_due,
+        partial(housekeeping.run_frequent, app),
+    )
     with single_instance(app.store), ThreadPoolExecutor(len(jobs)) as pool:
         with os.fdopen(orders) as read, os.fdopen(answers, "w", buffering=1) as write:
             for line in read:

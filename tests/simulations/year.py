@@ -355,7 +355,7 @@ class Service:
             mailer=year.post,
             renderer=Plain(),
         )
-        self.mornings = DailyScheduler(
+        self.daily_scheduler = DailyScheduler(
             self.app, LeaderElection(self.app.store, year.clock, owner=owner)
         )
         self.wakes = 0
@@ -386,15 +386,15 @@ class Service:
     def wake(self) -> None:
         """One wake-up: `make` serves too, and looks for what came late."""
         self.wakes += 1
-        self.mornings.make()
+        self.daily_scheduler.build()
 
     def night(self) -> None:
-        housekeeping.do_night(self.app)
+        housekeeping.run_nightly(self.app)
 
     def lacking(self) -> bool:
         """Whether something announced is not made yet. What is made stays made."""
         day = self.app.source.newest(self.clock())
-        if day != self.whole and not self.mornings._is_lacking(day):
+        if day != self.whole and not self.daily_scheduler._is_lacking(day):
             self.whole = day
         return day != self.whole
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, update
 
 from newsletter.delivery import planner
 from newsletter.domain.model import Coverage, Outcome, Pick, Score
-from newsletter.jobs.housekeeping import forget_mails, forget_scores
+from newsletter.jobs.housekeeping import delete_old_mails, delete_old_scores
 from newsletter.store import digests, ledger, metrics, monitoring, papers, retention, scores
 from newsletter.store.tables import (
     call,
@@ -84,9 +84,9 @@ def test_the_night_drops_more_rows_than_one_page(store):
         tx.execute(insert(subscriber), more)
         tx.execute(insert(delivery), [{**old, "id": n, "subscriber_id": n} for n in names])
     house = SimpleNamespace(store=store, stop=threading.Event())
-    forget_mails(house, OLD - timedelta(days=2))
+    delete_old_mails(house, OLD - timedelta(days=2))
     assert number(store) == retention.PAGE + 3
-    forget_mails(house, OLD)
+    delete_old_mails(house, OLD)
     assert number(store) == 0
 
 
@@ -110,7 +110,7 @@ def night(store, days: int) -> None:
     house = SimpleNamespace(
         store=store, stop=threading.Event(), settings=SimpleNamespace(scores_kept_days=180)
     )
-    forget_scores(house, scoring.MORNING + timedelta(days=days))
+    delete_old_scores(house, scoring.MORNING + timedelta(days=days))
 
 
 def kept(store) -> tuple[list[str], int, int]:
