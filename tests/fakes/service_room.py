@@ -141,7 +141,7 @@ class Service:
         """A wake-up that makes what can be made, and mails nobody."""
         self.now += timedelta(minutes=minutes)
         daily_scheduler = DailyScheduler(replace(self.app))
-        daily_scheduler.serve = lambda: None  # type: ignore[method-assign]
+        daily_scheduler.send_due = lambda: None  # type: ignore[method-assign]
         daily_scheduler.build()
 
     def plan(self) -> None:

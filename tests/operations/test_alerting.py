@@ -519,7 +519,7 @@ def test_a_digest_that_is_held_for_want_of_money(service: Service, model: FakeAn
 def test_the_money_that_left_papers_unread(service: Service):
     service.join()
     service.morning()
-    issue = build_digests(service.app, no_progress).issues[0]
+    issue = build_digests(service.app, no_progress).results[0]
     digest = issue.digest
     assert digest
     short = replace(
@@ -534,7 +534,7 @@ def test_the_money_that_left_papers_unread(service: Service):
         lambda: record_results(service.app, TUESDAY, [("stars", short, "")]),
         lambda: record_results(service.app, TUESDAY, [("stars", digest, "")]),
         "A budget is spent: stars",
-        "5 of 50 papers unread",
+        "5 of 50 papers were not scored: budget exhausted",
         "NEWSLETTER_BUDGET_USD",
     )
 
