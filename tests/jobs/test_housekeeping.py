@@ -268,7 +268,7 @@ def test_lists_in_trouble_are_logged_and_the_rest_is_done(
     with caplog.at_level(logging.WARNING):
         run_nightly(house.app)
 
-    assert "compare lists: SendGrid answered 500" in caplog.text
+    assert "sync suppressions: SendGrid answered 500" in caplog.text
     assert house.count(event) == 0
     house.app.store.close()
 
