@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from newsletter.domain.announcements import announcement, following, newest
 from newsletter.domain.mail import Subscriber
-from newsletter.jobs.leader import MORNINGS
+from newsletter.jobs.leader import DAILY_RUN_LEASE
 from newsletter.store import Store, leases, subscribers
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.arxiv import FakeArxiv, line, row
@@ -88,7 +88,7 @@ class Town:
     def leader(self) -> int:
         """The process that leads; 0 while there is none."""
         with self.store.read() as tx:
-            found = leases.holder(tx, MORNINGS)
+            found = leases.holder(tx, DAILY_RUN_LEASE)
         return int(found.owner.split("/")[1]) if found else 0
 
     def live_processes(self) -> set[int]:

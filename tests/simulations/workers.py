@@ -157,7 +157,7 @@ def live(order: Order) -> int:
     if order.host:
         socket.gethostname = lambda: order.host
     session.LEASE = timedelta(seconds=order.lease)
-    tasks.GROUP = order.group
+    tasks.SCORING_GROUP_SIZE = order.group
     tasks.LIMITS = SendLimits(threads=order.threads, lease=timedelta(seconds=order.lease))
     app = order.app()
     signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())
