@@ -193,7 +193,7 @@ def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: P
     assert file.stat().st_size == 0
     done = world.newsletter("run", "--create")
     assert (done.status, dog.asked) == (0, [])
-    assert "Nobody is subscribed" in done.out
+    assert "No subscribers" in done.out
     assert world.newsletter("run").status == 0
     assert dog.asked == []
 
