@@ -187,6 +187,6 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     words = ("deliveries", "allow", "--rubric", RUBRIC, "--date")
     assert world.newsletter(*words, "tomorrow").status == 2
     assert world.newsletter(*words, "1999-01-01").status == 2
-    assert "mailed at once" in world.newsletter(*words, str(DAY)).out
+    assert "waiting mails are sent" in world.newsletter(*words, str(DAY)).out
     assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
     store.close()

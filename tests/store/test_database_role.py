@@ -112,10 +112,10 @@ def test_a_backup_taken_during_a_run_mails_nobody_twice(world, fake):
     assert found["unknown"]
     assert set(found) <= {"accepted", "unknown"}
     status = world.newsletter("status").out
-    assert f"{found['unknown']} mails may or may not have gone out" in status
+    assert f"{found['unknown']} mails may or may not have been sent" in status
     for words in (("db", "release"), ("deliveries", "resolve", "1")):
         neither = world.newsletter(*words)
-        assert (neither.status, "say --sent or --resend" in neither.err) == (2, True)
+        assert (neither.status, "--sent or --resend" in neither.err) == (2, True)
     assert world.newsletter("db", "release", "--sent").status == 0
     assert states(world.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
 
