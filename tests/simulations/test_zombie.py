@@ -16,10 +16,10 @@ from newsletter.scoring.session import ScoringSession
 from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.bedside import READERS, bedside
 from tests.fakes.mail import Town, settings, written
 from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
+from tests.simulations.suspended_worker import READERS, suspended_worker
 from tests.simulations.workers import WorkerForkServer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
-    with bedside(server, POSTGRES, tmp_path) as house:
+    with suspended_worker(server, POSTGRES, tmp_path) as house:
         assert house.overtaken("mail", lambda: len(house.mail.requests) >= READERS // 4)
         # What it had under way came to its end: the answer after the lease is still proof.
         assert set(house.mails().values()) == {"accepted"}
@@ -98,6 +98,6 @@ def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """It sleeps between a call and its answer, which is paid and comes when others have asked."""
-    with bedside(server, POSTGRES, tmp_path) as house:
+    with suspended_worker(server, POSTGRES, tmp_path) as house:
         assert house.overtaken("score", lambda: len(house.model.requests) > 0)
         assert set(house.mails().values()) == {"accepted"}

@@ -17,15 +17,15 @@ import tempfile
 from pathlib import Path
 
 from newsletter.jobs.reaper import HeartbeatConfig
-from tests.fakes.bedside import READERS, Bedside, bedside
 from tests.simulations import workers
+from tests.simulations.suspended_worker import READERS, SuspendedWorker, suspended_worker
 
 
-def is_sending(house: Bedside) -> bool:
+def is_sending(house: SuspendedWorker) -> bool:
     return len(house.mail.requests) >= READERS // 4
 
 
-def is_reading(house: Bedside) -> bool:
+def is_reading(house: SuspendedWorker) -> bool:
     return len(house.model.requests) > 0
 
 
@@ -41,7 +41,7 @@ def main() -> int:
     for kind, at_work in (("mail", is_sending), ("score", is_reading)):
         with (
             tempfile.TemporaryDirectory() as folder,
-            bedside(server, given.database, Path(folder)) as house,
+            suspended_worker(server, given.database, Path(folder)) as house,
         ):
             overtaken = house.overtaken(kind, lambda: at_work(house))  # noqa: B023 - called here
             found[kind] = {"overtaken": overtaken, "seconds asleep": round(house.slept, 1)}

@@ -29,7 +29,9 @@ PATIENCE = 300
 
 
 @contextmanager
-def bedside(server: WorkerForkServer, postgres: str, folder: Path) -> Iterator[Bedside]:
+def suspended_worker(
+    server: WorkerForkServer, postgres: str, folder: Path
+) -> Iterator[SuspendedWorker]:
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,
@@ -40,13 +42,13 @@ def bedside(server: WorkerForkServer, postgres: str, folder: Path) -> Iterator[B
         settle(plan, rubrics=RUBRICS, readers=READERS)
         store = Store(url)
         try:
-            yield Bedside(server, plan, store, mail, model)
+            yield SuspendedWorker(server, plan, store, mail, model)
         finally:
             store.close()
 
 
 @dataclass
-class Bedside:
+class SuspendedWorker:
     """`slept` are the seconds from the SIGSTOP to the SIGCONT."""
 
     server: WorkerForkServer
