@@ -72,7 +72,7 @@ def test_after_its_lease_no_call_leaves_and_none_is_paid(store: Store) -> None:
         with pytest.raises(ScorerError, match="lease ended"):
             woken.ask(call, call_id, keep_doubtful=True)
         assert fake.requests == []
-        assert woken.left() == 10 * DOLLAR
+        assert woken.remaining_budget() == 10 * DOLLAR
 
 
 @pytest.fixture(scope="module")
