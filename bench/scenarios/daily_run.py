@@ -234,11 +234,11 @@ def morning() -> None:
     made = timed("score and make", lambda: daily.score_and_compose(app, rubrics, DAY, _quiet))
     sent = timed("mail", lambda: daily.render_and_deliver(app, made, _quiet))
     figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
-    if troubles := {issue.trouble for issue in sent if issue.trouble}:
+    if troubles := {one.problem for one in sent if one.problem}:
         sys.exit("; ".join(troubles))
     timed("again, when all is done", lambda: daily.run_daily(app, DAY, None, _quiet))
     evening = replace(app, clock=lambda: EVENING)
-    timed("a wake-up of serve, nothing due", DailyScheduler(evening).serve)
+    timed("a wake-up of serve, nothing due", DailyScheduler(evening).send_due)
     print(json.dumps(figures))
 
 

@@ -70,10 +70,10 @@ def live() -> None:
         held[duty] = megabytes()
 
     note("begun", lambda: None)
-    note("made and mailed", daily_scheduler.make)
+    note("made and mailed", daily_scheduler.build)
     note("alerts and inbox", lambda: run_frequent(app))
     note("metrics", lambda: metrics.show(desk, None))  # type: ignore[arg-type]
-    note("another wake-up", daily_scheduler.serve)
+    note("another wake-up", daily_scheduler.send_due)
     clock.ahead += LATER
     note("a night's tidying", lambda: run_nightly(app))
     print(json.dumps(held | {"at most": _peak(os.getpid())}))

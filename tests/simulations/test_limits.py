@@ -100,17 +100,17 @@ CALL = ScoringCall(ScoringRequest(scoring.RUBRIC, ()), "m", {}, 1, scoring.MORNI
 def test_a_scoring_call_waits_for_requests_and_tokens(store: Store):
     limits = ScoringRateLimiter(requests_per_minute=60, tokens_per_minute=60_000)
     with store.begin() as tx:
-        limits.take(tx, CALL, scoring.MORNING)
+        limits.acquire(tx, CALL, scoring.MORNING)
         with pytest.raises(RateLimited) as wait:
-            limits.take(tx, CALL, scoring.MORNING)
+            limits.acquire(tx, CALL, scoring.MORNING)
     assert 6 <= wait.value.seconds <= 6.6
     used = CallResponse(
         b"", Usage("m", input_tokens=500, cache_read_tokens=9000, cache_write_tokens=500)
     )
     with store.begin() as tx:
-        limits.answered(tx, CALL, used, scoring.MORNING)
+        limits.record_answer(tx, CALL, used, scoring.MORNING)
         with pytest.raises(RateLimited) as wait:
-            limits.take(tx, CALL, scoring.MORNING)
+            limits.acquire(tx, CALL, scoring.MORNING)
     assert 1 <= wait.value.seconds <= 1.1
 
 
@@ -119,12 +119,12 @@ def test_a_call_that_failed_gives_its_tokens_back_and_a_429_stops_all(store: Sto
     broken = ScorerError(CallFailure.UNREACHABLE, "no route")
     throttled = ScorerError(CallFailure.BUSY, "429", 7.0, throttled=True)
     with store.begin() as tx:
-        limits.take(tx, CALL, scoring.MORNING)
-        limits.failed(tx, CALL, broken, scoring.MORNING)
-        limits.take(tx, CALL, scoring.MORNING)
-        limits.failed(tx, CALL, throttled, scoring.MORNING)
+        limits.acquire(tx, CALL, scoring.MORNING)
+        limits.record_failure(tx, CALL, broken, scoring.MORNING)
+        limits.acquire(tx, CALL, scoring.MORNING)
+        limits.record_failure(tx, CALL, throttled, scoring.MORNING)
         with pytest.raises(RateLimited) as wait:
-            ScoringRateLimiter().take(tx, CALL, scoring.MORNING)
+            ScoringRateLimiter().acquire(tx, CALL, scoring.MORNING)
     assert 7 <= wait.value.seconds <= 7.7
 
 
@@ -133,7 +133,7 @@ def test_calls_that_cost_nothing_are_not_counted(store: Store):
     free = replace(CALL, tokens=0)
     with store.begin() as tx:
         for _ in range(3):
-            limits.take(tx, free, scoring.MORNING)
+            limits.acquire(tx, free, scoring.MORNING)
 
 
 def test_a_429_of_anthropic_makes_other_calls_rest(store: Store):
@@ -153,10 +153,10 @@ def test_what_anthropic_has_left_is_heard(store: Store):
         answer = scoring.claude(fake).ask(call)
     assert call.tokens > 500
     with store.begin() as tx:
-        ScoringRateLimiter().answered(tx, call, answer, scoring.MORNING)
-        ScoringRateLimiter().take(tx, call, scoring.MORNING)
+        ScoringRateLimiter().record_answer(tx, call, answer, scoring.MORNING)
+        ScoringRateLimiter().acquire(tx, call, scoring.MORNING)
         with pytest.raises(RateLimited) as wait:
-            ScoringRateLimiter().take(tx, call, scoring.MORNING)
+            ScoringRateLimiter().acquire(tx, call, scoring.MORNING)
     # Ten requests in a minute.
     assert 6 <= wait.value.seconds <= 6.7
 

@@ -85,7 +85,7 @@ def without_lookback(window, categories, history, now, lookback):
 
 FAULTS = {
     "the lookback is cut to nothing": Fault(
-        ((fetch, "since_when"),),
+        ((fetch, "late_cutoffs"),),
         without_lookback,
         "a paper is in one digest of a rubric",
         days=11,

@@ -394,7 +394,7 @@ class Service:
     def lacking(self) -> bool:
         """Whether something announced is not made yet. What is made stays made."""
         day = self.app.source.newest(self.clock())
-        if day != self.whole and not self.daily_scheduler._is_lacking(day):
+        if day != self.whole and not self.daily_scheduler._has_missing_digests(day):
             self.whole = day
         return day != self.whole
 
