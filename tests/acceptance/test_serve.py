@@ -76,7 +76,7 @@ def test_a_port_that_is_taken_is_said(world):
 
 def test_mornings_alone_end_in_order_too(world):
     with serving(world, "--no-web") as (process, _url):
-        assert any("mornings run" in line for line in process.stderr)
+        assert any("schedule running" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
 

@@ -89,7 +89,7 @@ def test_on_sqlite_the_second_is_told_why_it_does_not_start(tmp_path: Path):
     ) as first:
         try:
             assert first.stderr
-            assert any("mornings run" in said for said in first.stderr)
+            assert any("schedule running" in said for said in first.stderr)
             second = world.newsletter("serve", "--no-web")
             assert second.status == 1
             assert "another serve works on" in second.err

@@ -643,7 +643,7 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
     assert (person.state is SubscriberState.UNSUBSCRIBED) is leaves
     [mail] = sent.taken
     assert mail.to_email == "reader1@example.org"
-    assert ("Goodbye" in mail.text) is leaves
+    assert ("You are unsubscribed" in mail.text) is leaves
 
 
 def test_events_name_the_group_and_the_mail():
