@@ -200,7 +200,7 @@ def test_good_lines_before_a_stray_quote_can_be_imported(world):
 def test_an_import_of_nothing_is_a_fault(world):
     (world.folder / "r.csv").write_text('email,rubric\nb@example.org,"one\n')
     words = ("subscribers", "import", "r.csv", "--consent", "x", "--skip-bad")
-    assert "no good line, nothing was imported" in said(world.newsletter(*words), 1)
+    assert "no valid line, nothing was imported" in said(world.newsletter(*words), 1)
 
 
 def test_adding_nobody_to_nothing(world):

@@ -120,7 +120,7 @@ def test_03_mails_in_doubt_are_told_by_the_run_that_left_them(world, fake):
     )
     part = world.newsletter("run")
     assert (part.status, "one: 2 mails in doubt" in part.out) == (0, True), part.err
-    assert "one: 1 mail refused" in part.out
+    assert "one: 1 mail rejected" in part.out
 
 
 def test_25_a_stop_drains_and_leaves_nothing_sending(world, fake):

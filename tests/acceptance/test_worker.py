@@ -55,7 +55,7 @@ def world(folder: Path, **more: str) -> World:
 def test_without_dbos_there_is_nothing_for_a_worker(tmp_path: Path) -> None:
     done = world(tmp_path).newsletter("worker")
     assert done.status == 2
-    assert "NEWSLETTER_ENGINE: with local, serve does all the work" in done.err
+    assert "NEWSLETTER_ENGINE: with local, serve runs all tasks" in done.err
 
 
 @pytest.mark.parametrize("command", ["worker", "run"])
@@ -99,7 +99,7 @@ def started(made: World, *words: str) -> Iterator[subprocess.Popen[str]]:
 def port_of(process: subprocess.Popen[str]) -> int:
     assert process.stderr
     for line in process.stderr:
-        if found := re.search(r"its health is at port (\d+)", line):
+        if found := re.search(r"health pages at port (\d+)", line):
             return int(found[1])
     pytest.fail("the worker ended before it began")
 
