@@ -186,7 +186,7 @@ def test_due_mail_that_did_not_leave_is_said_and_is_no_success(world, tmp_path):
     world.subscribe("ada@example.org,small")
     done = world.newsletter("run", **given)
     assert done.status == 1
-    assert "small: 1 mail waits, not sent: newsletter status says for what" in done.err
+    assert "small: 1 mail waits, not sent: see newsletter status" in done.err
     assert "Nothing new to send" not in done.out
     again = world.newsletter("run", "--json", **given)
     assert (again.status, issue(again)["waiting"]) == (1, 1)

@@ -66,7 +66,7 @@ def living(tmp_path, fake):
 @contextmanager
 def making(house, fake, batches):
     """The job that makes, in its thread, once that many batches are away; it is stopped after."""
-    thread = threading.Thread(target=house.daily_scheduler.make)
+    thread = threading.Thread(target=house.daily_scheduler.build)
     thread.start()
     deadline = time.monotonic() + 20
     while len(fake.batches.held) < batches and time.monotonic() < deadline:

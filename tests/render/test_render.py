@@ -292,4 +292,4 @@ def test_figures_of_a_table_do_not_wrap():
     """At 375 px a total was broken inside its number."""
     _, page, _ = show(digest((pick(1),)))
     styles = "".join(style.get_text() for style in page.find_all("style"))
-    assert re.search(r"\.data td[^{}]*\{[^}]*white-space:\s*nowrap", styles)
+    assert re.search(r"\.data td[^{}]*\{[^}]*word-break:\s*keep-all", styles)

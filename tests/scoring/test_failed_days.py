@@ -105,7 +105,7 @@ def test_the_alert_and_the_log_tell_the_last_cause(
         with caplog.at_level(logging.WARNING):
             service.morning()
             [mail] = service.round()
-    said = "27 of 27 papers could not be scored (the model answered, and what it answered does"
+    said = "27 of 27 papers could not be scored (the model answered without usable scores"
     assert said in " ".join(mail.text.split())
     assert any(said in line.getMessage() for line in caplog.records)
 
@@ -124,7 +124,7 @@ def test_a_day_whose_likeliest_papers_failed_is_not_called_quiet(tmp_path: Path)
         done = made.newsletter("run")
     assert done.status == 1
     assert "3 of 27 papers could not be scored" in done.err
-    assert "what it answered does not score them" in done.err
+    assert "the model answered without usable scores" in done.err
     assert not made.mails()
 
 

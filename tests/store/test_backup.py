@@ -241,7 +241,7 @@ def test_the_commands_save_and_put_back(tmp_path):
     assert world.newsletter("db", "backup", "saved.db").status == 0
     done = world.newsletter("db", "restore", "saved.db")
     assert done.status == 0, done.err
-    assert "0 mails that were waiting are held" in done.out
+    assert "0 waiting mails are held" in done.out
     assert list(tmp_path.glob("newsletter.db.before-*"))
     assert world.newsletter("status").status == 0
     assert "0 held mails" in world.newsletter("db", "release", "--sent").out
