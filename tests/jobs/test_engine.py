@@ -179,7 +179,7 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
         until(lambda: states(shared) == {"done": 19, "failed": 1})
         stop.set()
         with shared.begin() as tx:
-            engine._place(tx, tasks.plan(tx, mails(1), now())[1])
+            engine._enqueue(tx, tasks.plan(tx, mails(1), now())[1])
     # Taken or not, whoever comes next finds it in the queue.
     assert states(shared)["open"] == 1
     assert [one.status for one in flows(shared)].count("ENQUEUED") == 1
@@ -199,7 +199,7 @@ def until(true) -> None:
 def test_a_plan_that_is_rolled_back_leaves_no_ghost(shared: Store) -> None:
     engine = DbosEngine(shared, now)
     with pytest.raises(ZeroDivisionError), shared.begin() as tx:
-        engine._place(tx, tasks.plan(tx, mails(3), now())[1])
+        engine._enqueue(tx, tasks.plan(tx, mails(3), now())[1])
         _ = 1 / 0
     assert (states(shared), flows(shared)) == ({}, [])
 
@@ -219,7 +219,7 @@ def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
     engine = DbosEngine(shared, now)
     with shared.begin() as tx:
         ids, fresh = tasks.plan(tx, mails(2), now())
-        engine._place(tx, fresh)
+        engine._enqueue(tx, fresh)
         tx.execute(text("UPDATE unit SET state = 'done' WHERE id = :id"), {"id": ids[0]})
     engine.tidy(now() + timedelta(days=6))
     assert len(flows(shared)) == 2
