@@ -124,7 +124,8 @@ def terms(query: str) -> list[str]:
     """The words and "quoted phrases" of a search, without what a search language would read."""
     found = []
     for phrase, word in WORD.findall(query):
-        plain = " ".join(re.findall(r"\w+", phrase or word))
+        # PostgreSQL reads 2611.00001 and 3.5 as one number each: their dot is kept.
+        plain = " ".join(re.findall(r"\w+(?:\.\w+)*", phrase or word))
         if plain:
             found.append(plain)
     return found[:MAX_TERMS]

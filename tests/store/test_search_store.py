@@ -25,7 +25,7 @@ PAPERS = {
         "An abstract about attention and sparse kernels.",
         "Compression",
     ),
-    "3": ("Dwarf galaxies", "Cy Ng", "Satellites of the Milky Way.", "Near-field cosmology"),
+    "3": ("Dwarf galaxies", "Cy Ng", "Satellites of the Milky Way at redshift 2.75.", "Near-field cosmology"),
 }
 
 
@@ -63,6 +63,9 @@ def found(store, query, rubrics=("models",), **page):
         ("galaxy", {"3"}),
         ("Near-field", {"3"}),
         ("moe", {"1"}),
+        ("2.75", {"3"}),
+        ("redshift 2.75", {"3"}),
+        ("2.76", set()),
         ("Bo Li", {"2"}),
         ("attention galaxies", set()),
         ("nowhere", set()),
