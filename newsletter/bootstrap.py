@@ -15,7 +15,7 @@ from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import BATCH_MAILERS, MAILERS, SUPPRESSION_LISTS, SuppressionLists
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
-from newsletter.rubric_folder import RubricFolder
+from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, doubtful, refuse_half_set
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue

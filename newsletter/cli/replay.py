@@ -11,7 +11,7 @@ from newsletter import bootstrap
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.errors import OperatorError
-from newsletter.rubrics import load
+from newsletter.rubrics.file import load
 from newsletter.scoring.cost import price
 from newsletter.scoring.replay import (
     RepeatScorer,

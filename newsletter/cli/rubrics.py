@@ -12,7 +12,7 @@ from newsletter.domain.formatting import dollars
 from newsletter.domain.similarity import similarities
 from newsletter.errors import OperatorError
 from newsletter.operations.doctor.local import opened
-from newsletter.rubrics import load
+from newsletter.rubrics.file import load
 from newsletter.scorers import ScorerError
 from newsletter.scoring.cost import estimate
 from newsletter.settings import read_settings

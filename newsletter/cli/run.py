@@ -30,7 +30,7 @@ from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import retry_soft_bounced
 from newsletter.operations.healthcheck_ping import Owed, sign_if_well
 from newsletter.render.templates import template_folder
-from newsletter.rubric_folder import faults_of, why_missing
+from newsletter.rubrics.folder import faults_of, why_missing
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import claims, deliveries, subscribers
 

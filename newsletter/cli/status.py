@@ -11,7 +11,7 @@ from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars
 from newsletter.operations.alert_rules import find
 from newsletter.operations.alerting import bounds, collect_state
-from newsletter.rubric_folder import RubricFolder
+from newsletter.rubrics.folder import RubricFolder
 from newsletter.settings import Settings, read_settings
 from newsletter.store import (
     Store,

@@ -30,7 +30,7 @@ from newsletter.ingest.status import is_complete
 from newsletter.jobs import tasks
 from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
-from newsletter.rubric_folder import reread, why_missing
+from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.workload import new_listings
 from newsletter.store import claims, deliveries, digests, monitoring, subscribers
 from newsletter.store.tasks import Task, TaskKind, TaskResult

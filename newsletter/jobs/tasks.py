@@ -29,7 +29,7 @@ from newsletter.domain.send_times import due_at
 from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
-from newsletter.rubric_folder import reread, why_missing
+from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
     hold_reason,

@@ -39,7 +39,7 @@ from newsletter.domain.send_times import first_due
 from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import HOUR, find
-from newsletter.rubric_folder import faults_of, reread, why_missing, without_file
+from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
 from newsletter.store import Store, StoreError, alerts, monitoring, subscribers
 from newsletter.store.polls import polls_of
 

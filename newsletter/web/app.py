@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from newsletter.rubric_folder import reread
+from newsletter.rubrics.folder import reread
 from newsletter.store import StoreError, search
 from newsletter.web import (
     archive,

@@ -16,7 +16,7 @@ from newsletter.domain.mail import WEEKDAYS, Format, Subscriber
 from newsletter.domain.preferences import parse_days
 from newsletter.domain.subscriber_csv import SubscriberRow, read_subscribers, write_subscribers
 from newsletter.domain.subscriber_import import new_subscriber
-from newsletter.rubric_folder import RubricFolder
+from newsletter.rubrics.folder import RubricFolder
 from tests.suite_size import LARGE
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.model import Criterion, Paper, Rubric
-from newsletter.rubrics import DEFAULT_SCORING
+from newsletter.rubrics.file import DEFAULT_SCORING
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.scoring.run import RubricScores, ScoringLimits, score
 from newsletter.settings import Settings

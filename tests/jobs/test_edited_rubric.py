@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.rubrics import load
+from newsletter.rubrics.file import load
 from tests.cli.test_replay_command import RUBRIC, judge
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.world import World

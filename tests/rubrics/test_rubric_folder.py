@@ -11,8 +11,8 @@ import pytest
 
 from newsletter.context import no_progress
 from newsletter.jobs.daily import handle_task
-from newsletter.rubric_folder import RubricFolder, why_missing
-from newsletter.rubrics import RubricError
+from newsletter.rubrics.file import RubricError
+from newsletter.rubrics.folder import RubricFolder, why_missing
 from newsletter.store import digests
 from newsletter.store.tasks import Task, TaskKind
 from newsletter.web.app import create_app

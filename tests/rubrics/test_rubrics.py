@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from newsletter.domain.categories import KNOWN
-from newsletter.rubric_folder import RubricFolder
-from newsletter.rubrics import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load
+from newsletter.rubrics.file import DEFAULT_SCORING, MAX_CHARACTERS, RubricError, load
+from newsletter.rubrics.folder import RubricFolder
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus"

@@ -25,7 +25,12 @@ PAPERS = {
         "An abstract about attention and sparse kernels.",
         "Compression",
     ),
-    "3": ("Dwarf galaxies", "Cy Ng", "Satellites of the Milky Way at redshift 2.75.", "Near-field cosmology"),
+    "3": (
+        "Dwarf galaxies",
+        "Cy Ng",
+        "Satellites of the Milky Way at redshift 2.75.",
+        "Near-field cosmology",
+    ),
 }
 
 

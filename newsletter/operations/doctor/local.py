@@ -18,8 +18,8 @@ from newsletter.domain.formatting import plural
 from newsletter.inbound.sendgrid_webhooks import is_public_key
 from newsletter.mailers import MAILERS
 from newsletter.mailers.imap import ImapMailbox
-from newsletter.rubric_folder import RubricFolder
-from newsletter.rubrics import RubricError
+from newsletter.rubrics.file import RubricError
+from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, SettingsError, doubtful, refuse_half_set
 from newsletter.sources import SOURCES

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.rubrics import RubricError, load
+from newsletter.rubrics.file import RubricError, load
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterable, Iterator, ValuesView

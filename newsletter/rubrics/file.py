@@ -1,6 +1,6 @@
-"""The front matter of a rubric file: every field checked, every fault with its line.
+"""A rubric file: Markdown with front matter, read into a Rubric (docs/rubrics.md).
 
-Rubric files: Markdown with front matter, read into Rubric values (docs/rubrics.md).
+Every field is checked, and every fault has its line.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Rubric files: Markdown with front matter, read into Rubric values, and the folder they are in."""
