@@ -17,17 +17,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from newsletter import process
-from newsletter.delivery.limits import (
-    CircuitBreaker,
-    MailRateLimiter,
-    complaint_reason,
-    default_failure_limits,
-    too_many_hard_bounces,
-)
-from newsletter.delivery.sender import LONGEST_WAIT, SendLimits, Tally
+from newsletter.delivery.limits import SendLimits, too_many_hard_bounces
+from newsletter.delivery.send_run import SendRun
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers import BatchMailer, RefusedReadersError, SendError, Verdict, name_of
-from newsletter.store import Store, claims, deliveries, mail_batches
+from newsletter.mailers import RefusedReadersError, SendError, Verdict, name_of
+from newsletter.store import mail_batches
 from newsletter.store.mail_batches import (
     LostBatch,
     MailBatch,
@@ -40,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from newsletter.delivery.send_run import Tally
     from newsletter.domain.mail import BatchEmail
     from newsletter.domain.progress import Progress
     from newsletter.mailers import BatchMailer
@@ -107,58 +102,44 @@ BUSY_WAIT_SECONDS = 1.0
 MAX_HOURS = 200
 """Schedules named in one statement."""
 FIRST_BACKOFF = 2.0
+MAX_UNKNOWN = 3
+"""Batches without an answer in a row that end a run: each may be a thousand mails."""
 
 
 @dataclass(slots=True)
-class _SendRun:
-    """One run over the deliveries of one digest: one request at a time."""
+class _BatchSender:
+    """Sends the batches of one run, one request at a time."""
 
-    store: Store
+    run: SendRun
     mailer: BatchMailer
-    digest_id: int
     compose: Callable[[MailBatch], BatchEmail]
     due: Callable[[SendHour], datetime | None]
-    clock: Callable[[], datetime]
-    limits: SendLimits
-    rate_limiter: MailRateLimiter
-    breaker: CircuitBreaker
-    owner: str = field(default_factory=lambda: f"{process.process_id()}/{uuid4().hex}")
     hours: dict[SendHour, datetime | None] = field(default_factory=dict)
-    sent: int = 0
-    done: int = 0
 
     def step(self) -> float | None:
         """Send one request. Seconds to wait before the next; None when nothing is left to do."""
-        now = self.clock()
-        with self.store.read() as tx:
-            first = mail_batches.next_rendering_key(tx, self.digest_id, now)
-            pause = self.rate_limiter.wait_time(tx, now)
-        if pause := max(pause, self.breaker.pause_left(now)):
+        now = self.run.clock()
+        with self.run.store.read() as tx:
+            first = mail_batches.next_rendering_key(tx, self.run.digest_id, now)
+            pause = self.run.rate_limiter.wait_time(tx, now)
+        if pause := max(pause, self.run.breaker.pause_left(now)):
             return pause
         if first is None:
-            return self._next_retry(now)
+            with self.run.store.read() as tx:
+                delay = self.run.next_attempt_in(tx, now)
+            return None if delay is None else max(delay, BUSY_WAIT_SECONDS)
         key, send_at = self._same_send_time(first, now)
         try:
             batch_id = self.mailer.new_batch() if send_at and send_at - now >= MIN_LEAD else ""
         except SendError as error:
-            self.breaker.record_failure(error, now)
-            self.rate_limiter.pause_all(self.breaker.pause_left(now))
-            with self.store.begin() as tx:
-                self.rate_limiter.publish(tx, now)
+            self.run.record_failure(error, now)
+            with self.run.store.begin() as tx:
+                self.run.rate_limiter.publish(tx, now)
             return FIRST_BACKOFF
         batch, wait = self._claim(key, batch_id, send_at)
         if batch:
             self._send(batch)
         return wait
-
-    def _next_retry(self, now: datetime) -> float | None:
-        """Seconds until the next retry of a row; None when it is too far off for this run."""
-        with self.store.read() as tx:
-            later = claims.next_attempt_at(tx, self.digest_id, now)
-        if later is None or later > now + LONGEST_WAIT:
-            return None
-        # A row that is due but was not found is held by another process.
-        return max((later - now).total_seconds(), BUSY_WAIT_SECONDS)
 
     def _same_send_time(
         self, first: RenderingKey, now: datetime
@@ -166,8 +147,8 @@ class _SendRun:
         """The readers with the send time of the first one, and that time; None is now."""
         [hour] = first.hours
         if hour not in self.hours:
-            with self.store.read() as tx:
-                known = mail_batches.pending_hours(tx, self.digest_id)[:MAX_HOURS]
+            with self.run.store.read() as tx:
+                known = mail_batches.pending_hours(tx, self.run.digest_id)[:MAX_HOURS]
             self.hours = {one: self.due(one) for one in {*known, hour}}
 
         def instant(one: SendHour) -> datetime | None:
@@ -181,21 +162,21 @@ class _SendRun:
     def _claim(
         self, key: RenderingKey, batch_id: str, send_at: datetime | None
     ) -> tuple[MailBatch | None, float]:
-        with self.store.begin() as tx:
-            now = self.clock()
-            if reason := too_many_hard_bounces(tx, self.digest_id):
-                self.breaker.halted = reason
+        with self.run.store.begin() as tx:
+            now = self.run.clock()
+            if reason := too_many_hard_bounces(tx, self.run.digest_id):
+                self.run.breaker.halted = reason
                 return None, 0.0
             if not mail_batches.has_room(tx, fenced=bool(batch_id)):
                 return None, BUSY_WAIT_SECONDS
-            if not self.rate_limiter.acquire(tx, now, 1):
-                return None, min(BUSY_WAIT_SECONDS, 1 / (self.limits.per_second or 1.0))
+            if not self.run.rate_limiter.acquire(tx, now, 1):
+                return None, min(BUSY_WAIT_SECONDS, 1 / (self.run.limits.per_second or 1.0))
             batch, skipped = mail_batches.begin(
                 tx,
                 uuid4().hex,
-                self.digest_id,
+                self.run.digest_id,
                 key,
-                self.owner,
+                self.run.owner,
                 now=now,
                 until=now + LEASE,
                 most=self.mailer.most,
@@ -203,7 +184,7 @@ class _SendRun:
                 send_at=send_at,
                 mailer=name_of(self.mailer),
             )
-        self.done += skipped
+        self.run.settle(skipped)
         return batch, 0.0
 
     def _send(self, batch: MailBatch) -> None:
@@ -221,51 +202,50 @@ class _SendRun:
         finally:
             if not left:
                 self._release(batch, "not composed, or too late to be sent")
-        with self.store.begin() as tx:
+        with self.run.store.begin() as tx:
             taken = mail_batches.accept(
                 tx,
                 batch.id,
-                self.clock(),
+                self.run.clock(),
                 provider_id=provider_id,
                 content_hash=mail.content_hash,
             )
-        self.breaker.record_success()
-        self.sent += len(mail.readers) if taken else 0
-        self.done += len(mail.readers)
+        self.run.breaker.record_success()
+        self.run.sent += len(mail.readers) if taken else 0
+        self.run.settle(len(mail.readers))
 
     def _fit_request(self, batch: MailBatch, mail: BatchEmail) -> BatchEmail | None:
         """The mail cut to the readers that fit one request; None when it must not be sent."""
         fitting = self.mailer.fitting(mail)
         if not fitting:
             message = "a reader's links are longer than the provider takes in a group"
-            self.breaker.record_failure(SendError(Verdict.HALT, message), self.clock())
+            self.run.record_failure(SendError(Verdict.HALT, message), self.run.clock())
             return None
         if surplus := [one.delivery_id for one in mail.readers[fitting:]]:
-            with self.store.begin() as tx:
+            with self.run.store.begin() as tx:
                 mail_batches.remove_deliveries(
-                    tx, batch.id, surplus, DeliveryState.PENDING, "", self.clock()
+                    tx, batch.id, surplus, DeliveryState.PENDING, "", self.run.clock()
                 )
         # Another process may have recovered the batch while this one was suspended.
-        awake = self.clock() - (batch.until - LEASE) < STALE_AFTER
+        awake = self.run.clock() - (batch.until - LEASE) < STALE_AFTER
         return replace(mail, readers=mail.readers[:fitting]) if awake else None
 
     def _handle_failure(self, batch: MailBatch, error: SendError) -> None:
         """Record a failed request for the batch and for the run."""
-        now = self.clock()
+        now = self.run.clock()
         if error.verdict is Verdict.UNKNOWN:
             lost = LostBatch(batch.id, batch.batch_id, batch.send_at)
-            state = recover(self.store, self.mailer, lost, self.clock, str(error))
+            state = recover(self.run.store, self.mailer, lost, self.run.clock, str(error))
             if state is MailBatchState.CANCELLED:
                 error = SendError(Verdict.UNSENT, f"withdrawn: {error}")
-            self.breaker.record_failure(error, now)
+            self.run.record_failure(error, now)
             return
-        self.breaker.record_failure(error, now)
-        self.rate_limiter.pause_all(self.breaker.pause_left(now))
+        self.run.record_failure(error, now)
         if isinstance(error, RefusedReadersError):
             refused = [
                 one.id for place, one in enumerate(batch.deliveries) if place in error.places
             ]
-            with self.store.begin() as tx:
+            with self.run.store.begin() as tx:
                 mail_batches.remove_deliveries(
                     tx, batch.id, refused, DeliveryState.REJECTED, str(error), now
                 )
@@ -273,10 +253,10 @@ class _SendRun:
         self._release(batch, str(error), wait)
 
     def _release(self, batch: MailBatch, reason: str, wait: float = 0.0) -> None:
-        now = self.clock()
+        now = self.run.clock()
         later = now + timedelta(seconds=wait) if wait else None
-        with self.store.begin() as tx:
-            self.rate_limiter.publish(tx, now)
+        with self.run.store.begin() as tx:
+            self.run.rate_limiter.publish(tx, now)
             mail_batches.release(tx, batch.id, MailBatchState.UNSENT, reason, now, not_before=later)
 
 
@@ -298,32 +278,17 @@ def deliver_batches(
     `due` returns the send time of a schedule: mail due later than now is scheduled, None is now.
     Idempotent; several processes may run it at once. Raises StoreError when the database fails.
     """
-    limits = limits or SendLimits()
     recover_lost(store, mailer, clock)
-    with store.begin() as tx:
-        halt_reason = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)
-        deliveries.resume(tx, digest_id)
-        counts = deliveries.count(tx, digest_id)
-    total = sum(counts.values())
-    before = total - counts.get(DeliveryState.PENDING, 0)
-    breaker = CircuitBreaker({**default_failure_limits(), Verdict.UNKNOWN: 3}, halt_reason)
-    rate_limiter = MailRateLimiter(mailer, limits.per_second)
-    run = _SendRun(store, mailer, digest_id, compose, due, clock, limits, rate_limiter, breaker)
-    while not (breaker.halted or stop()):
-        delay = run.step()
-        progress(min(before + run.done, total), total)
+    limits = limits or SendLimits()
+    limits = replace(limits, failure_limits={**limits.failure_limits, Verdict.UNKNOWN: MAX_UNKNOWN})
+    run = SendRun.begin(store, mailer, digest_id, clock, limits)
+    sender = _BatchSender(run, mailer, compose, due)
+    while not (run.breaker.halted or stop()):
+        delay = sender.step()
+        progress(run.done, run.total)
         if delay is None:
             break
         if delay:
             sleep(delay)
             recover_lost(store, mailer, clock)
-    return _tally(run)
-
-
-def _tally(run: _SendRun) -> Tally:
-    with run.store.begin() as tx:
-        counts = deliveries.count(tx, run.digest_id)
-        if halted := run.breaker.halted if counts.get(DeliveryState.PENDING) else "":
-            deliveries.halt(tx, run.digest_id, halted)
-    states = {state.value: number for state, number in counts.items()}
-    return Tally(**states, halted_reason=halted, sent=run.sent)
+    return run.tally()
