@@ -62,8 +62,11 @@ BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 KEY = re.compile(r"\bsk-ant-[\w-]+|\bSG\.[\w-]+\.[\w-]+")
 
 
-class Cleaner:
-    """Takes secrets and addresses out of text. `secrets` are hidden in every spelling of a log."""
+class Redactor:
+    """Removes secrets and email addresses from text, and control characters with them.
+
+    The given secrets are found as they are, and as JSON, `repr`, URLs and base64 write them.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spelled = {form for secret in secrets for form in _spellings(secret)}
@@ -71,13 +74,17 @@ class Cleaner:
         found = "|".join(re.escape(one) for one in reversed(known))
         self._secrets = re.compile(found) if found else None
 
-    def text(self, text: str) -> str:
+    def secrets(self, text: str) -> str:
+        """Without passwords and keys: the given ones, and what has the form of one."""
         if self._secrets:
             text = self._secrets.sub(HIDDEN, text)
-        text = sanitize.clean(KEY.sub(HIDDEN, text), "?")
-        text = HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", text)
+        text = HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", KEY.sub(HIDDEN, text))
         text = BEARER.sub(rf"\1 {HIDDEN}", text)
-        text = USERINFO.sub(HIDDEN, text)
+        return USERINFO.sub(HIDDEN, text)
+
+    def text(self, text: str) -> str:
+        """Also without email addresses, the tokens of links and control characters."""
+        text = sanitize.clean(self.secrets(text), "?")
         text = ADDRESS.sub(r"\g<first>…\g<at>\g<host>", text)
         return ARCHIVE.sub(rf"\1{HIDDEN}", TOKEN.sub(HIDDEN, text))
 
@@ -140,13 +147,13 @@ def _repr(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-_known = {"cleaner": Cleaner([])}
+_known = {"redactor": Redactor([])}
 """Of this process; until its settings are read it knows only what secrets look like."""
 
 
 def clean(text: str) -> str:
     """Text for standard error that does not come by way of a logger."""
-    return _known["cleaner"].text(text)
+    return _known["redactor"].text(text)
 
 
 def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None:
@@ -159,7 +166,7 @@ def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None
     stream = stream or sys.stderr
     level = (settings.log_level or usual).upper()
     terminal = stream.isatty()
-    cleaner = _known["cleaner"] = Cleaner(secrets_of(settings))
+    redactor = _known["redactor"] = Redactor(secrets_of(settings))
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -167,7 +174,7 @@ def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                lambda _logger, _name, event: cleaner.event(event),
+                lambda _logger, _name, event: redactor.event(event),
                 _last(structlog, terminal=terminal),
             ],
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
 
@@ -66,20 +65,3 @@ class CheckResult:
 
 class CheckError(OperatorError):
     """A question that somebody outside did not answer. The message holds no secret."""
-
-
-def without(secrets: Sequence[str], found: Finding) -> Finding:
-    """The same on single lines and with every secret blotted out: the words of other programs may
-    repeat one, and hold anything.
-    """
-
-    def blotted(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-    records = tuple(
-        DnsRecord(blotted(one.host), blotted(one.type), blotted(one.value), one.stands)
-        for one in found.records
-    )
-    return replace(found, said=blotted(found.said), fix=blotted(found.fix), records=records)

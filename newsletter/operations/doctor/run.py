@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
-
-from pydantic import SecretStr
 
 from newsletter import mailers, scorers, sources
 from newsletter.delivery import identity
@@ -33,17 +31,18 @@ from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.findings import (
     CheckError,
     CheckResult,
+    DnsRecord,
     Finding,
     FindingState,
     fail,
     ok,
     warn,
-    without,
 )
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
 from newsletter.errors import OperatorError
+from newsletter.logs import Redactor, secrets_of
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.operations.doctor import dns, endpoints, local
 from newsletter.operations.doctor.cost import forecast
@@ -273,25 +272,21 @@ def _silent(question: Question, heard: _Heard, seconds: float) -> CheckResult:
 
 
 def _clean(settings: Settings, found: Sequence[Finding]) -> list[Finding]:
-    secrets = [secret for secret in _secrets(settings) if len(secret) > 3]  # noqa: PLR2004 - shorter ones are syllables of any word
-    return [without(secrets, one) for one in found]
+    """Put each text on one line and redact secrets: a server's answer may repeat one."""
+    redact = Redactor(secrets_of(settings)).secrets
 
+    def text(raw: str) -> str:
+        return " ".join("".join(c if c.isprintable() else " " for c in redact(raw)).split())
 
-def _secrets(settings: Settings) -> Iterator[str]:
-    """Every secret, and the passwords inside of addresses, as they may be repeated to us."""
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            whole = value.get_secret_value()
-            if "://" not in whole:
-                yield from whole.split(",")
-            elif password := _password(whole):
-                yield password
-                yield unquote(password)
-
-
-def _password(address: str) -> str:
-    try:
-        return urlsplit(address).password or ""
-    except ValueError:
-        return ""
+    return [
+        replace(
+            one,
+            said=text(one.said),
+            fix=text(one.fix),
+            records=tuple(
+                DnsRecord(text(record.host), text(record.type), text(record.value), record.stands)
+                for record in one.records
+            ),
+        )
+        for one in found
+    ]
