@@ -10,14 +10,14 @@ from newsletter.context import App
 from newsletter.delivery import identity
 from newsletter.delivery.identity import links, site_info
 from newsletter.errors import OperatorError
-from newsletter.jobs.dbos_engine import DbosEngine, require_dbos
+from newsletter.jobs.dbos_engine import DbosEngine
 from newsletter.jobs.engine import LocalEngine
 from newsletter.mailers import BATCH_MAILERS, MAILERS, SUPPRESSION_LISTS, SuppressionLists
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
-from newsletter.settings import Settings, doubtful, refuse_half_set
+from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store
 from newsletter.store.rate_limits import SharedRequestQueue
@@ -62,9 +62,9 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
     refuse_half_set(settings)
     for one in doubtful(settings):
         log.warning("%s", one)
-    if settings.engine == "dbos":
-        # Before a file is made, or a rubric missed, where none of it could be used.
-        require_dbos(Store(settings.database_url.get_secret_value()))
+    # Checked before a database file is created.
+    if faults := list(dbos_faults(settings)):
+        raise SettingsError(*faults)
     many = BATCH_MAILERS.get(settings.mailer_name)
     found = rubrics(settings)
     store = open_live_store(settings, create=create)

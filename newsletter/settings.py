@@ -15,6 +15,7 @@ import re
 from datetime import time
 from decimal import Decimal
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -30,6 +31,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.zone_names import fault_of
 from newsletter.errors import OperatorError
 
@@ -412,6 +414,16 @@ class Settings(BaseSettings):
         return self.mailer or ("sendgrid" if self.sendgrid_api_key.get_secret_value() else "outbox")
 
     @property
+    def budget_nanos(self) -> int:
+        """The budget of one rubric and day."""
+        return int(self.budget_usd * NANOS_PER_DOLLAR)
+
+    @property
+    def monthly_budget_nanos(self) -> int | None:
+        month = self.monthly_budget_usd
+        return None if month is None else int(month * NANOS_PER_DOLLAR)
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
@@ -460,6 +472,19 @@ def doubtful(settings: Settings) -> list[str]:
         )
     file = Path(ENV_FILE)
     return [*misspelt(file, Settings.model_fields), *cut_values(file), *unused]
+
+
+def dbos_faults(settings: Settings) -> Iterator[str]:
+    """Why the engine `dbos` cannot run here; nothing if it can, or if another engine is set."""
+    if settings.engine != "dbos":
+        return
+    if settings.database_url.get_secret_value().startswith("sqlite"):
+        yield (
+            "NEWSLETTER_ENGINE: dbos needs PostgreSQL, because SQLite lets one process write; set "
+            "NEWSLETTER_DATABASE_URL=postgresql+psycopg://..., or NEWSLETTER_ENGINE=local"
+        )
+    if find_spec("dbos") is None:
+        yield "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
 
 
 def refuse_half_set(settings: Settings) -> None:

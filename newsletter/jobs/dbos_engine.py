@@ -14,7 +14,6 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property, partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from newsletter import process
@@ -22,7 +21,6 @@ from newsletter.errors import Stopped
 from newsletter.jobs import reaper
 from newsletter.jobs.engine import AT_ONCE
 from newsletter.jobs.reaper import HeartbeatConfig
-from newsletter.settings import SettingsError
 from newsletter.store import leases, tasks
 from newsletter.store.tasks import Task, TaskAttempt, TaskKind, TaskResult
 
@@ -55,12 +53,11 @@ STAGES = {TaskKind.SCORE: "Scoring", TaskKind.DIGEST: "Making", TaskKind.MAIL: "
 
 
 class DbosEngine:
-    """Workers that share a PostgreSQL database. Raises SettingsError where that can't be."""
+    """Workers that share a PostgreSQL database. `settings.dbos_faults` says whether they can."""
 
     def __init__(
         self, store: Store, clock: Callable[[], datetime], config: HeartbeatConfig | None = None
     ) -> None:
-        require_dbos(store)
         self._store = store
         self._clock = clock
         self._heartbeat_config = config or HeartbeatConfig()
@@ -225,19 +222,6 @@ class DbosEngine:
                 later = tasks.retry(tx, task_id, gen, self._clock())
                 self._enqueue(tx, [later] if later else [])
             self._unfinished.pop(0)
-
-
-def require_dbos(store: Store) -> None:
-    """Raise SettingsError unless DBOS can work here."""
-    if store.is_sqlite:
-        message = (
-            "NEWSLETTER_ENGINE: dbos needs PostgreSQL, because SQLite lets one process write; set "
-            "NEWSLETTER_DATABASE_URL=postgresql+psycopg://..., or NEWSLETTER_ENGINE=local"
-        )
-        raise SettingsError(message)
-    if find_spec("dbos") is None:
-        message = "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
-        raise SettingsError(message)
 
 
 def _library() -> Any:  # noqa: ANN401 - a module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs.dbos_engine import DbosEngine
 from newsletter.jobs.engine import LocalEngine
 from newsletter.jobs.reaper import HeartbeatConfig
-from newsletter.settings import SettingsError
 from newsletter.store import Store, tasks
 from newsletter.store.tasks import Task, TaskKind, TaskResult, TaskState
 from tests.fakes.database import own_database
@@ -98,19 +96,6 @@ def test_whoever_was_stopped_says_so() -> None:
 
     with pytest.raises(Stopped):
         run(LocalEngine(), mails(3), stop)
-
-
-def test_dbos_refuses_sqlite_with_the_reason(tmp_path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'n.db'}")
-    with pytest.raises(SettingsError, match=r"SQLite lets one process write; set NEWSLETTER_DATA"):
-        DbosEngine(store, now)
-
-
-def test_dbos_that_is_not_installed_is_named_with_the_fix(monkeypatch) -> None:
-    # As Python says of a package that is not there, without taking it away from the others.
-    monkeypatch.setitem(sys.modules, "dbos", None)
-    with pytest.raises(SettingsError, match="make install-scale"):
-        DbosEngine(Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing"), now)
 
 
 @pytest.fixture(scope="module")

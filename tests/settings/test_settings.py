@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from newsletter.settings import (
     ENV_FILE,
     Settings,
     SettingsError,
+    dbos_faults,
     doubtful,
     misspelt,
     read_settings,
@@ -324,3 +326,18 @@ def test_an_smtp_address_without_its_mailer_is_told(monkeypatch):
     assert told.endswith("mail goes by outbox; set NEWSLETTER_MAILER=smtp")
     monkeypatch.setenv("NEWSLETTER_MAILER", "smtp")
     assert doubtful(read_settings()) == []
+
+
+def test_dbos_needs_postgresql_and_its_package(monkeypatch):
+    monkeypatch.setenv("NEWSLETTER_ENGINE", "dbos")
+    # As Python reports a package that is not installed.
+    monkeypatch.setitem(sys.modules, "dbos", None)
+    sqlite, missing = dbos_faults(read_settings())
+    assert "SQLite lets one process write; set NEWSLETTER_DATABASE_URL" in sqlite
+    assert "make install-scale" in missing
+    monkeypatch.setenv("NEWSLETTER_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    assert list(dbos_faults(read_settings())) == [missing]
+
+
+def test_the_local_engine_needs_nothing():
+    assert not list(dbos_faults(read_settings()))

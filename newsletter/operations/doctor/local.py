@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from newsletter.mailers.imap import ImapMailbox
 from newsletter.rubrics.file import RubricError
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
-from newsletter.settings import Settings, SettingsError, doubtful, refuse_half_set
+from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES
 from newsletter.store import (
     Store,
@@ -91,11 +90,7 @@ def _faults(settings: Settings) -> Iterator[str]:
             yield from error.faults
         except StoreAddressError as error:
             yield str(error)
-    if settings.engine == "dbos":
-        if settings.database_url.get_secret_value().startswith("sqlite"):
-            yield "NEWSLETTER_ENGINE: dbos needs PostgreSQL; set NEWSLETTER_DATABASE_URL to one"
-        if find_spec("dbos") is None:
-            yield "NEWSLETTER_ENGINE: dbos is not installed; run: make install-scale"
+    yield from dbos_faults(settings)
 
 
 def operator_found(settings: Settings) -> Iterator[Finding]:
