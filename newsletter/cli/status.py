@@ -8,7 +8,7 @@ from typing import Any
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
-from newsletter.domain.formatting import dollars
+from newsletter.domain.formatting import dollars, month_start
 from newsletter.operations.alert_rules import find
 from newsletter.operations.alerting import bounds, collect_state
 from newsletter.rubrics.folder import RubricFolder
@@ -97,7 +97,7 @@ def _words(section: Section) -> str:
 
 
 def _facts(store: Store) -> dict[str, Any]:
-    month = bootstrap.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    month = month_start(bootstrap.now())
     with store.read() as tx:
         editions = digests.summaries(tx, SHOWN)
         states = {state.value: n for state, n in deliveries.count_all(tx).items()}

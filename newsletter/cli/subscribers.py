@@ -10,6 +10,7 @@ from newsletter import bootstrap
 from newsletter.cli.console import print_json, print_raw, screen, table
 from newsletter.delivery.confirmation import InvitedCount, invite_pending
 from newsletter.domain.csv_header import COLUMNS, Columns
+from newsletter.domain.formatting import plural
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.preferences import parse_address
 from newsletter.domain.subscriber_csv import (
@@ -52,12 +53,12 @@ def show_import(file: Path, options: ImportOptions, columns: Columns) -> int:
         errors.print(f"{file} {fault}")
     if csv_file.faults and not options.skip_bad:
         message = (
-            f"{_count_faults(len(csv_file.faults))} in {file}, nothing was imported; "
+            f"{plural(len(csv_file.faults), 'fault')} in {file}, nothing was imported; "
             "correct them, or use --skip-bad to import the other lines"
         )
         raise OperatorError(message)
     if csv_file.faults and not csv_file.rows:
-        count = _count_faults(len(csv_file.faults))
+        count = plural(len(csv_file.faults), "fault")
         message = f"{count} in {file} and no valid line, nothing was imported"
         raise OperatorError(message)
     _keep(settings, csv_file.rows, options, listed=options.dry_run)
@@ -111,8 +112,8 @@ def _refuse_moves(done: ImportResult, options: ImportOptions) -> None:
         errors.print(f"{_named(row)} reads {reads!r}, not {row.rubric!r}")
     if done.refused and not options.skip_bad:
         message = (
-            f"{_count_faults(len(done.refused))}, nothing was changed: an address has one rubric; "
-            "--overwrite sets the new one and replaces preferences that the reader chose"
+            f"{plural(len(done.refused), 'fault')}, nothing was changed: an address has one "
+            "rubric; --overwrite sets the new one and replaces preferences that the reader chose"
         )
         raise OperatorError(message)
 
@@ -130,10 +131,6 @@ def _say_invited(invited: InvitedCount) -> None:
             "repeat the command later to ask the others; nobody is asked twice"
         )
         raise OperatorError(message)
-
-
-def _count_faults(number: int) -> str:
-    return f"{number} fault{'s' if number > 1 else ''}"
 
 
 def _read(file: Path, settings: Settings, columns: Columns) -> SubscriberFile:

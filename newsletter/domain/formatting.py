@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 from newsletter.domain.model import NANOS_PER_DOLLAR
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
 
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """`1 paper`, `1,200 papers`; `nouns` is the plural that is not formed with an s."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def month_start(at: datetime) -> datetime:
+    """Midnight of the first day of the month of `at`."""
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def long_date(day: date) -> str:
@@ -48,7 +54,8 @@ def _from(first: date, last: date, month: str) -> str:
 DIME = NANOS_PER_DOLLAR // 10
 
 
-def dollars(nanos: int) -> str:
-    """Nano-dollars as dollars: cents from a dime on, down to a hundredth of a cent below."""
-    amount = nanos / NANOS_PER_DOLLAR
-    return f"${amount:,.2f}" if nanos >= DIME or not nanos else f"${amount:.4f}"
+def dollars(nanos: int, digits: int | None = None) -> str:
+    """Nano-dollars as dollars. Unless told, two digits for ten cents or more, four for less."""
+    if digits is None:
+        digits = 4 if 0 < nanos < DIME else 2
+    return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"

@@ -16,7 +16,7 @@ from newsletter.domain.alerts import (
     stops_mail,
 )
 from newsletter.domain.bounce_codes import FIRST_AN_HOUR
-from newsletter.domain.model import NANOS_PER_DOLLAR
+from newsletter.domain.formatting import dollars, plural
 from newsletter.errors import RUN_AGAIN
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _rubrics(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             AlertKind.RUBRIC,
             case.rubric,
             f"{case.reason}. Held until it is mended: the digests of "
-            f"{_count(case.number, 'reader')}.",
+            f"{plural(case.number, 'reader')}.",
             "All other rubrics are served. Mend the file, or take it out of the folder where it is "
             "no rubric; it is read again at the next run. What is wrong is said by:",
             f"newsletter rubrics check {seen.place}/{case.rubric}.md",
@@ -76,7 +76,7 @@ def _rubrics(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             case.rubric,
             # The same words for each: where the folder itself is away, all of them are one alert.
             f"There is no file of it in {seen.place}. Held until it is there: the digests of "
-            f"{_count(case.number, 'reader')}.",
+            f"{plural(case.number, 'reader')}.",
             "All other rubrics are served. Put the file back, or give its readers another rubric "
             "with `newsletter subscribers import FILE --overwrite`. Who they are is said by:",
             "newsletter subscribers list",
@@ -120,7 +120,7 @@ def _overdue(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
             yield Alert(
                 AlertKind.OVERDUE,
                 case.subject,
-                f"{_count(case.number, 'mail')} due since {_time(case.since)} were not sent.",
+                f"{plural(case.number, 'mail')} due since {_time(case.since)} were not sent.",
                 "Find in the log what stops the service from sending. To mail everybody at once:",
                 f"newsletter run --date {case.day} --rubric {case.rubric}",
             )
@@ -153,7 +153,7 @@ def _slowed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.FIRST_MAILS,
             case.subject,
-            f"{_count(case.number, 'first mail')} to imported addresses "
+            f"{plural(case.number, 'first mail')} to imported addresses "
             f"wait{'s' if case.number == 1 else ''}: {FIRST_AN_HOUR} leave in the first hour, and "
             "twice as many in each that follows.",
             "Dead addresses of an old list must show before they harm the sender's reputation. "
@@ -168,7 +168,7 @@ def _doubts(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.UNKNOWN,
             case.subject,
-            f"{_count(case.number, 'mail')} in doubt since {_time(case.since)}: the "
+            f"{plural(case.number, 'mail')} in doubt since {_time(case.since)}: the "
             "provider may have accepted them.",
             "They are not sent again automatically: that could be a second copy. Look them up in "
             "the provider's activity log, and record the outcome of each with `newsletter "
@@ -214,7 +214,7 @@ def _budgets(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
             yield Alert(
                 AlertKind.BUDGET_NEAR,
                 case.rubric,
-                f"{_dollars(case.number)} of the {_dollars(bounds.day_nanos)} of its day went "
+                f"{dollars(case.number)} of the {dollars(bounds.day_nanos)} of its day went "
                 f"into the digest of {case.day}.",
                 "A larger day would leave papers unread. Raise NEWSLETTER_BUDGET_USD if that must "
                 "not happen; what a day needs is said by:",
@@ -230,7 +230,7 @@ def _month(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
     yield Alert(
         AlertKind.BUDGET if spent else AlertKind.BUDGET_NEAR,
         f"month of {seen.now:%Y-%m}",
-        f"{_dollars(seen.month_nanos)} of the {_dollars(bounds.month_nanos)} of the month are "
+        f"{dollars(seen.month_nanos)} of the {dollars(bounds.month_nanos)} of the month are "
         "spent or reserved.",
         "Once it is gone papers stay unread and digests are held until the month ends. Raise "
         "NEWSLETTER_MONTHLY_BUDGET_USD if that must not happen; what was spent is said by:",
@@ -269,7 +269,7 @@ def _replies(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.REPLIES,
             "",
-            f"{_count(seen.replies, 'reply', 'replies')} for you to read, not understood or "
+            f"{plural(seen.replies, 'reply', 'replies')} for you to read, not understood or "
             f"meant for you; the oldest came at {_time(seen.replies_since)}.",
             "One may be a request to unsubscribe. Read them, and close each with `newsletter "
             "replies answer`:",
@@ -319,13 +319,5 @@ def _latest(cases: Iterable[Incident]) -> list[Incident]:
     return [newest[rubric] for rubric in sorted(newest)]
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-def _dollars(nanos: int) -> str:
-    return f"${nanos / NANOS_PER_DOLLAR:,.2f}"

@@ -34,7 +34,6 @@ from newsletter.domain.alerts import (
     headline,
 )
 from newsletter.domain.announcements import previous
-from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.send_times import first_due
 from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
@@ -169,11 +168,10 @@ def _confirmed(store: Store, seen: ServiceState) -> ServiceState:
 
 
 def bounds(settings: Settings) -> Thresholds:
-    month = settings.monthly_budget_usd
     return Thresholds(
         late=timedelta(hours=settings.late_hours),
-        day_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
-        month_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
+        day_nanos=settings.budget_nanos,
+        month_nanos=settings.monthly_budget_nanos,
         disk_bytes=int(settings.disk_free_gb * 1e9),
     )
 

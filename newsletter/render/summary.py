@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.domain.formatting import long_date, long_dates, plural, short_dates
+from newsletter.domain.formatting import dollars, long_date, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.domain.sanitize import clean
 from newsletter.render.text import shown
@@ -36,13 +36,13 @@ class CostRow:
 
 def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
     """Tokens and cost of each model, and of all when there are several."""
-    precise = _needs_more_than_cents(usage)
-    rows = [row for each in usage for row in _rows(each, len(usage) > 1, precise=precise)]
+    digits = 4 if _needs_more_than_cents(usage) else 2
+    rows = [row for each in usage for row in _rows(each, len(usage) > 1, digits)]
     if len(usage) != 1:
-        rows += _rows(_sum(usage), bool(usage), precise=precise)
+        rows += _rows(_sum(usage), bool(usage), digits)
     uncertain = sum(each.uncertain_nanos for each in usage)
     if uncertain:
-        rows.append(CostRow("Uncertain, at most", ("", "", money(uncertain, precise=precise))))
+        rows.append(CostRow("Uncertain, at most", ("", "", dollars(uncertain, digits))))
     return rows
 
 
@@ -64,21 +64,16 @@ def _sum(usage: Sequence[Usage]) -> Usage:
     )
 
 
-def _rows(usage: Usage, named: bool, *, precise: bool) -> list[CostRow]:  # noqa: FBT001 - see cost_rows
+def _rows(usage: Usage, named: bool, digits: int) -> list[CostRow]:  # noqa: FBT001 - see cost_rows
     tokens = (usage.prompt_tokens, usage.output_tokens, usage.total_tokens)
     nanos = (usage.input_nanos, usage.output_nanos, usage.total_nanos)
     prefix = f"{clean(usage.model)}: " if named else ""
     prompt, completion, total = (f"{count:,}" for count in tokens)
-    paid = tuple(money(amount, precise=precise) for amount in nanos)
+    paid = tuple(dollars(amount, digits) for amount in nanos)
     return [
         CostRow(f"{prefix}tokens" if named else "Tokens", (prompt, completion, total)),
         CostRow(f"{prefix}cost" if named else "Cost", (paid[0], paid[1], paid[2])),
     ]
-
-
-def money(nanos: int, *, precise: bool) -> str:
-    """Dollars, with two places or, if `precise`, with four."""
-    return f"${nanos / NANOS_PER_DOLLAR:,.4f}" if precise else f"${nanos / NANOS_PER_DOLLAR:,.2f}"
 
 
 def models(usage: Sequence[Usage]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter.domain.model import NANOS_PER_DOLLAR, Digest, Listing, Outcome, Rubric
+from newsletter.domain.model import Digest, Listing, Outcome, Rubric
 from newsletter.errors import RUN_AGAIN
 from newsletter.scoring import batches
 from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
@@ -106,10 +106,9 @@ def score_jointly(
 
 def scoring_limits(app: App, wanted_by: datetime | None = None) -> ScoringLimits:
     settings = app.settings
-    month = settings.monthly_budget_usd
     return ScoringLimits(
-        budget_nanos=int(settings.budget_usd * NANOS_PER_DOLLAR),
-        month_budget_nanos=None if month is None else int(month * NANOS_PER_DOLLAR),
+        budget_nanos=settings.budget_nanos,
+        month_budget_nanos=settings.monthly_budget_nanos,
         concurrency=settings.scoring_concurrency,
         mode=settings.scoring_mode,
         wanted_by=wanted_by,

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import case, func, insert, select, update
 
+from newsletter.domain.formatting import month_start
 from newsletter.domain.model import Usage
 from newsletter.store.tables import call as calls
 
@@ -84,7 +85,7 @@ def reserve(
         raise ReservationRefused(taken=frozenset(taken))
     left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
     if budget.month_nanos is not None:
-        month = call.at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        month = month_start(call.at)
         left = min(left, budget.month_nanos - _reserved_nanos(tx, calls.c.started_at >= month))
     if call.upper_nanos > max(left, 0):
         raise ReservationRefused

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, func, literal, select
 
 from newsletter.domain.alerts import Incident, ServiceState
+from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import DeliveryState, Subscriber
 from newsletter.domain.model import DayKind
 from newsletter.store import deliveries, events, incidents
@@ -36,7 +37,7 @@ DAY = timedelta(days=1)
 
 def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
     """The state that the database knows; the caller adds late announcements and disks."""
-    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    month = month_start(now)
     complained, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
     return ServiceState(

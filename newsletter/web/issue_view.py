@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from newsletter.domain.model import NANOS_PER_DOLLAR
+from newsletter.domain.formatting import dollars
 from newsletter.render import verification
 from newsletter.render.paper_view import LONGEST_NAME, LONGEST_TITLE, entries, groups, misses
 from newsletter.render.summary import (
@@ -38,7 +38,6 @@ LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
 MOST_AUTHORS = 1_000
 TOP_PAPERS = 10
 TITLES_A_DAY = 3
-CENTS_ENOUGH_NANOS = 100_000_000
 """From ten cents on, cents say enough."""
 
 
@@ -140,9 +139,7 @@ def row(digest: Digest, url: str) -> IssueRow:
 
 
 def _cost(*digests: Digest) -> str:
-    nanos = sum(usage.total_nanos for digest in digests for usage in digest.usage)
-    digits = 4 if 0 < nanos < CENTS_ENOUGH_NANOS else 2
-    return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"
+    return dollars(sum(usage.total_nanos for digest in digests for usage in digest.usage))
 
 
 def total(digests: Sequence[Digest]) -> dict[str, object]:

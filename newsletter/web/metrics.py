@@ -18,6 +18,7 @@ from starlette.responses import Response
 from newsletter import __version__
 from newsletter.domain.alerts import AlertKind
 from newsletter.domain.announcements import announcement, newest, previous
+from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.store import alerts, deliveries, digests, incidents, metrics, subscribers
@@ -110,7 +111,7 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
         (
             "spent_month_dollars",
             "Paid since the month began",
-            metrics.spent_since(tx, day.replace(day=1)),
+            metrics.spent_since(tx, month_start(now)),
         ),
     ):
         yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)

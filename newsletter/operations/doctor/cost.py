@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import dollars, plural
-from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.scorers import ScorerError, ScoringRequest
 from newsletter.scoring import chunks
 from newsletter.scoring.cost import estimate
@@ -78,18 +77,14 @@ def _bill(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> _Bill 
 def _judged(bills: Sequence[_Bill], share: float, settings: Settings, word: str) -> Finding:
     price = {bill.rubric.slug: round(bill.at_most * share) for bill in bills}
     total, count = sum(price.values()), sum(len(bill.papers) for bill in bills)
-    over = [slug for slug, nanos in price.items() if nanos > _nanos(settings.budget_usd)]
+    over = [slug for slug, nanos in price.items() if nanos > settings.budget_nanos]
     said = f"{word} {dollars(total)} for {plural(count, 'paper')} under "
     said += f"{plural(len(bills), 'rubric')}, as on {max(bill.day for bill in bills)}"
     if over:
         fix = "raise NEWSLETTER_BUDGET_USD, or narrow the rubric: papers would stay unread"
         return warn(CHECK, f"{said}; over the budget: {', '.join(over)}", fix)
-    monthly = settings.monthly_budget_usd
-    if monthly is not None and total * MORNINGS > _nanos(monthly):
+    monthly = settings.monthly_budget_nanos
+    if monthly is not None and total * MORNINGS > monthly:
         fix = "raise NEWSLETTER_MONTHLY_BUDGET_USD"
-        return warn(CHECK, f"{said}; a month takes more than ${monthly}", fix)
+        return warn(CHECK, f"{said}; a month takes more than ${settings.monthly_budget_usd}", fix)
     return ok(CHECK, said)
-
-
-def _nanos(amount: object) -> int:
-    return int(float(str(amount)) * NANOS_PER_DOLLAR)
