@@ -1,26 +1,16 @@
-"""`.env` looked over before it is read: python-dotenv passes over a line that it can't read.
-
-And names looked over that nothing reads, there and in the environment.
-
-What a setting's text may be: each refuses what it is not, in the words the operator reads.
-
-Every setting, read once from the environment, `.env` and secret files; wrong ones refused.
-"""
+"""Every setting, read once from the environment, `.env` and secret files, and validated."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from datetime import time
 from decimal import Decimal
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -31,8 +21,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from newsletter import env_file
 from newsletter.domain.model import NANOS_PER_DOLLAR
 from newsletter.domain.zone_names import fault_of
+from newsletter.env_file import PREFIX
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -40,112 +32,14 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-PREFIX = "NEWSLETTER_"
-ALIKE = 0.7
-"""Of two names without the prefix, by difflib: BUDGET and BUDGET_USD are 0.75 alike."""
-NETWORK = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What no setting of ours holds: the libraries read it from the environment themselves."""
-VENDORS = ("ANTHROPIC_", "SENDGRID_")
-ALIKE_OF_A_VENDOR = 0.6
-"""KEY and API_KEY are 0.6 alike; AUTH_TOKEN, a name of the vendor's own, is 0.47."""
-COMMENT = re.compile(r"\s#[^\s#]")
-"""Behind a value: a comment has a space there, a house number has not."""
-OF_THE_TESTS = "NEWSLETTER_TEST_DATABASE_URL"
-
-
-def what_is_wrong(path: Path) -> str:
-    """The first fault with its line and the fix, never with the value; nothing if all is well."""
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except OSError as error:
-        return f"{path}: cannot be read: {error.strerror}"
-    except UnicodeDecodeError:
-        return f"{path}: not UTF-8; save the file as UTF-8"
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.error:
-            # Blank lines count as the beginning of the statement behind them.
-            statement = binding.original.string
-            blank = statement[: len(statement) - len(statement.lstrip())]
-            line = binding.original.line + blank.count("\n")
-            return f"{path} line {line}: not readable; write NAME=value and close every quote"
-    return ""
-
-
-def export_network(path: Path) -> None:
-    """Proxies and certificate authorities of `.env` go into the environment, which wins."""
-    written = path.read_text(encoding="utf-8") if path.is_file() else ""
-    given = {name.upper() for name, value in os.environ.items() if value}
-    for one in parse_stream(io.StringIO(written)):
-        if one.key and one.value and one.key.upper() in NETWORK and one.key.upper() not in given:
-            os.environ[one.key] = one.value
-
-
-def misspelt(path: Path, fields: Mapping[str, FieldInfo]) -> list[str]:
-    """A sentence for each NEWSLETTER_ name that is none of `fields`, with the likely one; no value.
-
-    So it is with names that are like a vendor's, where that one is not set.
-
-    Of the environment only what is like a setting counts: Kubernetes puts NEWSLETTER_PORT and such
-    there by itself, for a service of that name.
-    """
-    known = {str(one.validation_alias or f"{PREFIX}{name}").upper() for name, one in fields.items()}
-    written = path.read_text(encoding="utf-8") if path.is_file() else ""
-    here = {one.key.upper() for one in parse_stream(io.StringIO(written)) if one.key}
-    found = []
-    given = here | {name.upper() for name in os.environ}
-    for name in sorted(given):
-        if meant := _meant_of_a_vendor(name, known - given):
-            found.append(f"{name} is no setting and does nothing; is {meant} meant?")
-            continue
-        if not name.startswith(PREFIX) or name == OF_THE_TESTS:
-            continue
-        if name in known or name.removesuffix("_FILE") in known:
-            continue
-        meant = _meant(name, known)
-        if meant:
-            found.append(f"{name} is no setting and does nothing; is {meant} meant?")
-        elif name in here:
-            found.append(f"{name} is no setting and does nothing; take it out of {path}")
-    return found
-
-
-def _meant_of_a_vendor(name: str, unset: set[str]) -> str:
-    prefix = next((one for one in VENDORS if name.startswith(one)), "")
-    if not prefix or name.removesuffix("_FILE") in unset:
-        return ""
-    bare = {one.removeprefix(prefix): one for one in unset if one.startswith(prefix)}
-    near = get_close_matches(name.removeprefix(prefix), bare, n=1, cutoff=ALIKE_OF_A_VENDOR)
-    return bare[near[0]] if near else ""
-
-
-def cut_values(path: Path) -> list[str]:
-    """A sentence for each value of `.env` that may have lost its end at a `#`; no value."""
-    written = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = []
-    for one in parse_stream(io.StringIO(written)):
-        given = one.original.string.partition("=")[2].strip()
-        if one.key and given[:1] not in {"'", '"'} and COMMENT.search(given):
-            found.append(
-                f"{one.key} in {path} ends before its #, which begins a comment; put the whole "
-                "value into quotes if what follows belongs to it"
-            )
-    return found
-
-
-def _meant(name: str, known: set[str]) -> str:
-    bare = {one.removeprefix(PREFIX): one for one in known}
-    near = get_close_matches(name.removeprefix(PREFIX), bare, n=1, cutoff=ALIKE)
-    return bare[near[0]] if near else ""
-
-
 HEADER = re.compile(r"[A-Za-z0-9-]+")
-EVERYBODYS = re.compile(
+COMMON_HEADER = re.compile(
     r"(?i)(host|connection|user-agent|referer|origin|cookie|authorization|date|via|forwarded"
     r"|upgrade-.+|content-.+|accept.*|sec-.+|cache-control|pragma|priority|te"
     r"|x-forwarded-(for|host|proto|port|server)|x-real-ip|x-request-id)"
 )
-"""Headers that come with every request, or that any client may send: they let everybody in."""
-# The characters of RFC 3986, without the quote that could end an attribute of a page.
+"""Headers that clients and proxies send by themselves: they would make everybody the operator."""
+# The characters of RFC 3986, without the quote, which could end an HTML attribute.
 WEB_ADDRESS = re.compile(r"https?://[\w.~%:@\[\]-]+(/[\w.~%:@\[\]!$&()*+,;=/?#-]*)?", re.ASCII)
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
@@ -166,7 +60,7 @@ def _address(value: str) -> str:
 
 def _zone(value: str) -> str:
     if fault := fault_of(value):
-        # A setting's value is never repeated: it may be a secret in the wrong place.
+        # The message must not show the value: it may be a secret in the wrong setting.
         raise ValueError(fault.removeprefix(f"{value!r} "))
     return value
 
@@ -182,7 +76,7 @@ def _proxy_header(value: str) -> str:
     if value and not HEADER.fullmatch(value):
         message = "not the name of a header"
         raise ValueError(message)
-    if EVERYBODYS.fullmatch(value):
+    if COMMON_HEADER.fullmatch(value):
         message = "a header that everybody sends"
         raise ValueError(message)
     return value
@@ -207,13 +101,13 @@ class SettingsError(OperatorError):
     def __init__(self, *faults: str) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
-        """A line for each setting."""
+        """One line for each setting."""
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """`NAME_FILE=/run/secrets/x` gives setting NAME the content of that file, stripped.
+    """`NAME_FILE=/run/secrets/x` sets NAME to the content of that file, stripped.
 
-    The environment's path goes before that of `.env`, whose names `in_file` has in small letters.
+    A path in the environment wins over one in `.env`, whose names `in_file` has in lower case.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], in_file: Mapping[str, str | None]) -> None:
@@ -221,7 +115,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._in_file = in_file
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        name = str(field.validation_alias or f"NEWSLETTER_{field_name}").upper()
+        name = _variable(field_name, field)
         path = os.environ.get(f"{name}_FILE") or self._in_file.get(f"{name}_FILE".lower())
         if not path:
             return None, name, False
@@ -241,7 +135,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The environment, typed. A field's description is the fix shown when its value is wrong."""
+    """A field's description is the fix that is shown if its value is wrong."""
 
     model_config = SettingsConfigDict(
         env_prefix="NEWSLETTER_",
@@ -276,7 +170,9 @@ class Settings(BaseSettings):
     lookback_days: int = Field(7, ge=0, le=60, description="use whole days from 0 to 60")
 
     anthropic_api_key: SecretStr = Field(
-        SecretStr(""), validation_alias="ANTHROPIC_API_KEY", description="use a key of the console"
+        SecretStr(""),
+        validation_alias="ANTHROPIC_API_KEY",
+        description="use a key from the Claude Console",
     )
     anthropic_base_url: WebAddress = Field(
         "https://api.anthropic.com",
@@ -297,14 +193,18 @@ class Settings(BaseSettings):
     second_opinion: bool = Field(True, description="use true or false")  # noqa: FBT003 - a default
 
     sendgrid_api_key: SecretStr = Field(
-        SecretStr(""), validation_alias="SENDGRID_API_KEY", description="use a key with Mail Send"
+        SecretStr(""),
+        validation_alias="SENDGRID_API_KEY",
+        description="use a key with the Mail Send permission",
     )
     sendgrid_url: WebAddress = Field(
         "https://api.sendgrid.com", description="use an http(s) address"
     )
-    sendgrid_event_key: str = Field("", description="use the public key SendGrid shows")
-    sendgrid_inbound_key: str = Field("", description="use the public key SendGrid shows")
-    inbound_secret: SecretStr = Field(SecretStr(""), description="use 20 or more random letters")
+    sendgrid_event_key: str = Field("", description="use the public key that SendGrid shows")
+    sendgrid_inbound_key: str = Field("", description="use the public key that SendGrid shows")
+    inbound_secret: SecretStr = Field(
+        SecretStr(""), description="use 20 or more random letters and digits"
+    )
     smtp_url: SecretStr = Field(
         SecretStr(""),
         description="use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://, with @ : / # % of a "
@@ -317,42 +217,47 @@ class Settings(BaseSettings):
     imap_url: SecretStr = Field(
         SecretStr(""), description="use imaps://USER:PASSWORD@HOST:993/FOLDER"
     )
-    outbox_dir: Path = Field(Path("var/outbox"), description="use a folder that can be written")
+    outbox_dir: Path = Field(Path("var/outbox"), description="use a writable folder")
 
     from_email: Address = Field("", description="use an address of your sending domain")
-    from_name: str = Field("arXiv digest", description="use the name readers see")
+    from_name: str = Field("arXiv digest", description="use the sender name that readers see")
     postal_address: str = Field("", description="use the sender's postal address, on one line")
     operator_email: Address = Field("", description="use the operator's address")
     reply_domain: str = Field(
         "", pattern=r"^$|^[A-Za-z0-9.-]+\.[A-Za-z]{2,}$", description="use a bare domain name"
     )
     public_url: WebAddress = Field(
-        DEFAULT_PUBLIC_URL, description="use the address readers reach the pages at"
+        DEFAULT_PUBLIC_URL, description="use the address of the web pages, as readers reach it"
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="use 32 or more random letters; old keys behind commas"
+        SecretStr(""), description="use 32 or more random letters; append old keys after commas"
     )
-    rubrics_dir: Path = Field(Path("templates/rubrics"), description="use a folder of rubrics")
+    rubrics_dir: Path = Field(
+        Path("templates/rubrics"), description="use a folder with rubric files"
+    )
     late_hours: float = Field(
-        3.0, gt=0, le=240, description="use hours after which a missing batch is told, like 3"
+        3.0,
+        gt=0,
+        le=240,
+        description="use hours after which a late announcement raises an alert, like 3",
     )
     disk_free_gb: float = Field(
-        1.0, ge=0, le=100_000, description="use the gigabytes below which you are told, like 1"
+        1.0, ge=0, le=100_000, description="use gigabytes; less free space raises an alert, like 1"
     )
     log_level: Literal["", "debug", "info", "warning", "error"] = Field(
         "", description="use debug, info, warning or error"
     )
     ping_url: WebAddress | Literal[""] = Field(
-        "", description="use the http(s) address that expects a sign of life each morning"
+        "", description="use the http(s) address of a healthcheck monitor"
     )
     operator_password: SecretStr = Field(
-        SecretStr(""), description="use 12 or more letters; empty turns it off"
+        SecretStr(""), description="use 12 or more characters; empty turns the page off"
     )
     operator_header: ProxyHeader = Field(
-        "", description="use the header your proxy names users in, like X-Forwarded-User"
+        "", description="use the header in which your proxy names the user, like X-Forwarded-User"
     )
     mails_per_second: float | None = Field(
-        None, gt=0, le=10_000, description="use mails per second over all machines, like 50"
+        None, gt=0, le=10_000, description="use mails per second of all processes, like 50"
     )
     scoring_requests_per_minute: int | None = Field(
         None, ge=1, description="use the requests per minute of your Anthropic tier"
@@ -366,7 +271,7 @@ class Settings(BaseSettings):
         description="use the IP address of a name server, like 9.9.9.9",
     )
     group_audience: int = Field(
-        20_000, ge=1, description="use the number of readers above which mails leave in groups"
+        20_000, ge=1, description="use the number of readers above which mail is sent in batches"
     )
     scores_kept_days: int = Field(180, ge=120, le=36_500, description="use days, 120 or more")
     timezone: Zone = Field("UTC", description="use a zone name like Europe/Berlin")
@@ -377,7 +282,7 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         keys = [key.strip() for key in value.get_secret_value().split(",") if key.strip()]
         if value.get_secret_value() and not keys:
-            message = "there is no key in it"
+            message = "it holds no key"
             raise ValueError(message)
         if any(len(key) < 16 for key in keys):  # noqa: PLR2004 - the fix names the number
             message = "a key has fewer than 16 characters"
@@ -434,11 +339,11 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """The settings of this process. Raises SettingsError with one line per wrong setting."""
+    """Read the settings. Raises SettingsError with one line for each wrong setting."""
     secrets = Path("/run/secrets")
-    if wrong := what_is_wrong(Path(ENV_FILE)):
-        raise SettingsError(wrong)
-    export_network(Path(ENV_FILE))
+    if fault := env_file.fault_of(Path(ENV_FILE)):
+        raise SettingsError(fault)
+    env_file.export_network(Path(ENV_FILE))
     try:
         return Settings(
             _secrets_dir=secrets if secrets.is_dir() else None,
@@ -449,21 +354,18 @@ def read_settings(**overrides: object) -> Settings:
 
 
 def _fault(fault: dict[str, Any]) -> str:
-    """`NAME: what is wrong; the fix`, never with the value: it may be a secret."""
+    """`NAME: what is wrong; the fix`, without the value: it may be a secret."""
     place = str(fault["loc"][0])
-    fields = Settings.model_fields
-    field = next(
-        (f for n, f in fields.items() if place in (n, str(f.validation_alias))), fields.get(place)
-    )
-    alias = field.validation_alias if field else None
-    name = str(alias) if alias else f"NEWSLETTER_{place.upper()}"
+    field = Settings.model_fields.get(place)
+    name = _variable(place, field) if field else place
+    field = variables().get(name)
     reason = str(fault["msg"]).removeprefix("Value error, ")
     hint = f"; {field.description}" if field and field.description else ""
     return f"{name}: {reason[:1].lower()}{reason[1:]}{hint}"
 
 
 def doubtful(settings: Settings) -> list[str]:
-    """What is written and does nothing, or not what it looks like: a sentence and the fix each."""
+    """Settings that have no effect, or another than they seem to: `what is wrong; the fix` each."""
     unused = []
     if settings.smtp_url.get_secret_value() and settings.mailer_name != "smtp":
         unused.append(
@@ -471,7 +373,16 @@ def doubtful(settings: Settings) -> list[str]:
             "set NEWSLETTER_MAILER=smtp"
         )
     file = Path(ENV_FILE)
-    return [*misspelt(file, Settings.model_fields), *cut_values(file), *unused]
+    return [*env_file.misspelt(file, variables()), *env_file.cut_values(file), *unused]
+
+
+def variables() -> dict[str, FieldInfo]:
+    """Every setting by its environment variable."""
+    return {_variable(key, field): field for key, field in Settings.model_fields.items()}
+
+
+def _variable(key: str, field: FieldInfo) -> str:
+    return str(field.validation_alias or f"{PREFIX}{key}").upper()
 
 
 def dbos_faults(settings: Settings) -> Iterator[str]:
@@ -488,7 +399,7 @@ def dbos_faults(settings: Settings) -> Iterator[str]:
 
 
 def refuse_half_set(settings: Settings) -> None:
-    """Raise SettingsError unless everything that a real send needs is there (design, rule 8)."""
+    """Raise SettingsError unless all settings that real mail needs are set."""
     if settings.mailer_name == "outbox":
         return
     needed = {
@@ -511,7 +422,7 @@ def refuse_half_set(settings: Settings) -> None:
 
 
 def _how_to_set(settings: Settings, missing: Sequence[str]) -> Iterator[str]:
-    """For what can't be guessed."""
+    """More about settings whose value is not obvious."""
     if "NEWSLETTER_PUBLIC_URL" in missing and "public_url" in settings.model_fields_set:
         yield f"{DEFAULT_PUBLIC_URL} is an address that no reader can open"
     if "NEWSLETTER_SECRET_KEY" in missing:

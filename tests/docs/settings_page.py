@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from newsletter.settings import NETWORK, PREFIX, Settings
+from newsletter.env_file import NETWORK, PREFIX
+from newsletter.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

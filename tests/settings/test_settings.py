@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.env_file import misspelt
 from newsletter.settings import (
     ENV_FILE,
     Settings,
     SettingsError,
     dbos_faults,
     doubtful,
-    misspelt,
     read_settings,
     refuse_half_set,
+    variables,
 )
 
 
@@ -93,7 +94,7 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("NEWSLETTER_TIMEZONE", "Mars/Olympus", "zone name like Europe/Berlin"),
         ("NEWSLETTER_SEND_AT", "7am", "a time of day like 07:00"),
         ("NEWSLETTER_SEND_AT", "25200", "a time of day like 07:00"),
-        ("NEWSLETTER_PUBLIC_URL", "example.org", "the address readers reach the pages at"),
+        ("NEWSLETTER_PUBLIC_URL", "example.org", "address of the web pages"),
         ("NEWSLETTER_FROM_EMAIL", "me@nowhere", "an address of your sending domain"),
         ("NEWSLETTER_SECRET_KEY", "short", "32 or more random letters"),
         ("NEWSLETTER_ARXIV_DELAY_SECONDS", "-3", "arXiv asks for 3"),
@@ -259,7 +260,7 @@ def test_a_name_that_nothing_reads_is_told_with_the_likely_one(monkeypatch, tmp_
     monkeypatch.setenv("NEWSLETTER_SECRET_KEY_FILE", "key")
     monkeypatch.setenv("SENDGRID_KEY", "x")
     (tmp_path / ".env").write_text("NEWSLETTER_FORM_EMAIL=a@x.org\nNEWSLETTER_ODD=1\nODD=1\n")
-    told = misspelt(Path(ENV_FILE), Settings.model_fields)
+    told = misspelt(Path(ENV_FILE), variables())
     assert [one.partition(" is no setting")[0] for one in told] == [
         "NEWSLETTER_BUDGET",
         "NEWSLETTER_FORM_EMAIL",
@@ -275,7 +276,7 @@ def test_a_name_that_nothing_reads_is_told_with_the_likely_one(monkeypatch, tmp_
 
 def test_a_vendors_name_with_our_prefix_is_told(monkeypatch):
     monkeypatch.setenv("NEWSLETTER_ANTHROPIC_API_KEY", "sk-x")
-    (told,) = misspelt(Path(ENV_FILE), Settings.model_fields)
+    (told,) = misspelt(Path(ENV_FILE), variables())
     assert told.endswith("is ANTHROPIC_API_KEY meant?")
 
 
@@ -295,11 +296,11 @@ def test_a_vendors_name_with_our_prefix_is_told(monkeypatch):
 )
 def test_a_vendors_misspelt_name_is_told_unless_the_right_one_is_there(tmp_path, name, meant):
     (tmp_path / ".env").write_text(f"{name}=sk-x\n")
-    told = misspelt(Path(ENV_FILE), Settings.model_fields)
+    told = misspelt(Path(ENV_FILE), variables())
     assert [one.rpartition("; ")[2] for one in told] == ([f"is {meant} meant?"] if meant else [])
     assert "sk-x" not in str(told)
     (tmp_path / ".env").write_text(f"{name}=sk-x\n{meant or name}=sk-y\n")
-    assert misspelt(Path(ENV_FILE), Settings.model_fields) == []
+    assert misspelt(Path(ENV_FILE), variables()) == []
 
 
 @pytest.mark.parametrize(
