@@ -96,7 +96,7 @@ def test_names_use_no_old_word():
     assert not found
 
 
-def test_tests_use_small_worlds_and_no_mocks():
+def test_tests_use_no_mocks_and_short_conftests():
     pattern = re.compile(r"\bMagicMock\b|\bMock\(|unittest\.mock|\bpatch\(|monkeypatch\.setattr")
     found = [p.name for p in TESTS if p != Path(__file__) and pattern.search(p.read_text())]
     assert not found

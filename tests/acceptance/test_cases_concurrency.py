@@ -55,7 +55,7 @@ def all_are_sent(town: Town) -> None:
     assert (len(states), set(states.values())) == (READERS, {"accepted"})
     assert Counter(Counter(town.post.addresses).values()) == {1: READERS}
     assert town.editions() == [("one", 1)]
-    again = town.world.newsletter(*RUN)
+    again = town.installation.newsletter(*RUN)
     [issue] = json.loads(again.out)["issues"]
     assert (again.status, issue["sent"], issue["already"]) == (0, 0, READERS)
     assert len(town.post.messages) == READERS
@@ -63,7 +63,7 @@ def all_are_sent(town: Town) -> None:
 
 def test_09_a_run_by_hand_in_the_second_a_service_starts(town: Town):
     service = town.start()
-    with town.world.begin(*RUN) as run:
+    with town.installation.begin(*RUN) as run:
         _, said = run.communicate(timeout=120)
     assert run.returncode == 0, said
     wait_for(lambda: set(town.states().values()) == {"accepted"})
@@ -76,7 +76,7 @@ def test_09_a_service_that_slept_finds_what_a_run_sent_meanwhile(town: Town):
     service = town.start()
     wait_for(lambda: town.leader() == service)
     town.services[service].send_signal(signal.SIGSTOP)
-    with town.world.begin(*RUN) as run:
+    with town.installation.begin(*RUN) as run:
         _, said = run.communicate(timeout=120)
     town.services[service].send_signal(signal.SIGCONT)
     # Where it fell asleep as the one writer of SQLite, the run says so and leaves all to it.

@@ -51,7 +51,7 @@ def test_a_database_that_goes_away_costs_no_mail_and_doubles_none(tmp_path: Path
         for words in WAYS[engine]:
             town.start(*words)
         wait_for(lambda: len(town.post.messages) > READERS // 4)
-        with refused(town.world.environment["NEWSLETTER_DATABASE_URL"]):
+        with refused(town.installation.environment["NEWSLETTER_DATABASE_URL"]):
             time.sleep(AWAY_SECONDS)
         assert len(town.post.messages) < READERS, "it went too late for this test"
         wait_for(lambda: settled(town))

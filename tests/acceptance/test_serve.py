@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 RUBRIC = """---
 title: One
@@ -26,19 +26,19 @@ categories: [cs.LG]
 
 
 @pytest.fixture
-def world(tmp_path):
-    made = World(tmp_path, NEWSLETTER_SOURCE="sample")
+def installation(tmp_path):
+    made = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
     (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     return made
 
 
 @contextmanager
-def serving(world, *words):
+def serving(installation, *words):
     """The process, once it is up; the address it answers at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with world.begin("serve", "--port", str(port), *words) as process:
+    with installation.begin("serve", "--port", str(port), *words) as process:
         yield process, f"http://127.0.0.1:{port}"
 
 
@@ -55,33 +55,33 @@ def answer(url: str) -> int:
             time.sleep(0.2)
 
 
-def test_it_answers_and_ends_in_order_on_sigterm(world):
-    with serving(world) as (process, url):
+def test_it_answers_and_ends_in_order_on_sigterm(installation):
+    with serving(installation) as (process, url):
         assert answer(f"{url}/healthz") == 200
         assert answer(f"{url}/readyz") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
 
 
-def test_a_port_that_is_taken_is_said(world):
+def test_a_port_that_is_taken_is_said(installation):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = world.newsletter("serve", "--no-schedule", "--port", str(port))
+        done = installation.newsletter("serve", "--no-schedule", "--port", str(port))
     assert done.status == 1
     assert "Traceback" not in done.err
     assert "in use" in done.err
 
 
-def test_mornings_alone_end_in_order_too(world):
-    with serving(world, "--no-web") as (process, _url):
+def test_mornings_alone_end_in_order_too(installation):
+    with serving(installation, "--no-web") as (process, _url):
         assert any("schedule running" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
 
 
-def test_nothing_to_serve_is_said(world):
-    done = world.newsletter("serve", "--no-web", "--no-schedule")
+def test_nothing_to_serve_is_said(installation):
+    done = installation.newsletter("serve", "--no-web", "--no-schedule")
     assert done.status == 2
     assert "nothing to serve" in done.err

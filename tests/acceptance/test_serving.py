@@ -18,7 +18,7 @@ from newsletter.jobs.daemon import watch_scheduler
 from newsletter.jobs.scheduler import scheduler, wake
 from newsletter.jobs.watchdog import HEARTBEAT_TIMEOUT, SchedulerWatchdog
 from newsletter.web.server import listen, serve
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 ROOT = Path(__file__).parents[2]
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
@@ -141,12 +141,14 @@ def test_a_scheduler_that_is_silent_is_ended(bell, caplog):
 
 @contextmanager
 def hanging(folder: Path, what: str):
-    world = World(folder, NEWSLETTER_SOURCE="sample", PYTHONPATH=str(ROOT), HANGS=what)
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    installation = Installation(
+        folder, NEWSLETTER_SOURCE="sample", PYTHONPATH=str(ROOT), HANGS=what
+    )
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.quick_serve", "--no-web"],
-        cwd=world.folder,
-        env=world.environment,
+        cwd=installation.folder,
+        env=installation.environment,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -185,14 +187,14 @@ def test_a_stop_before_the_pages_listen_for_signals_is_heard():
 
 
 def test_a_stop_right_after_the_start_ends_the_service(tmp_path):
-    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
-    with world.begin("serve", "--port", "0", "--no-schedule") as process:
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    with installation.begin("serve", "--port", "0", "--no-schedule") as process:
         assert any("pages at" in said for said in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
 
 def test_nothing_to_serve_is_wrong_usage(tmp_path):
-    done = World(tmp_path).newsletter("serve", "--no-web", "--no-schedule")
+    done = Installation(tmp_path).newsletter("serve", "--no-web", "--no-schedule")
     assert (done.status, "leave nothing to serve" in done.err) == (2, True)

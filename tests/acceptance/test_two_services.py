@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.delivery.sender import SendLimits
+from tests.fakes.installation import Installation
 from tests.fakes.services import RUBRIC, Town, town_on, wait_for
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,16 +81,16 @@ def test_each_ends_in_order_in_the_middle_of_its_mail_and_leaves_nothing_in_hand
 
 
 def test_on_sqlite_the_second_is_told_why_it_does_not_start(tmp_path: Path):
-    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
-    (world.rubrics / "one.md").write_text(RUBRIC.format(title="one", category="cs.LG"))
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
+    (installation.rubrics / "one.md").write_text(RUBRIC.format(title="one", category="cs.LG"))
     command = [sys.executable, "-m", "newsletter", "serve", "--no-web"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=world.environment, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=installation.environment, stderr=subprocess.PIPE, text=True
     ) as first:
         try:
             assert first.stderr
             assert any("schedule running" in said for said in first.stderr)
-            second = world.newsletter("serve", "--no-web")
+            second = installation.newsletter("serve", "--no-web")
             assert second.status == 1
             assert "another serve works on" in second.err
             assert "SQLite lets one process write" in second.err

@@ -18,9 +18,9 @@ from sqlalchemy import text
 
 from newsletter.store import Store, subscribers
 from tests.fakes.database import own_database
+from tests.fakes.installation import Installation
 from tests.fakes.mail import START, reader
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,8 +40,8 @@ categories: [cs.LG, cs.CL]
 READERS = 40
 
 
-def world(folder: Path, **more: str) -> World:
-    made = World(
+def installation(folder: Path, **more: str) -> Installation:
+    made = Installation(
         folder,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_POSTAL_ADDRESS="1 Example Street",
@@ -53,7 +53,7 @@ def world(folder: Path, **more: str) -> World:
 
 
 def test_without_dbos_there_is_nothing_for_a_worker(tmp_path: Path) -> None:
-    done = world(tmp_path).newsletter("worker")
+    done = installation(tmp_path).newsletter("worker")
     assert done.status == 2
     assert "NEWSLETTER_ENGINE: with local, serve runs all tasks" in done.err
 
@@ -62,7 +62,7 @@ def test_without_dbos_there_is_nothing_for_a_worker(tmp_path: Path) -> None:
 def test_a_second_process_on_sqlite_is_refused_with_the_reason(
     tmp_path: Path, command: str
 ) -> None:
-    done = world(tmp_path, NEWSLETTER_ENGINE="dbos").newsletter(command)
+    done = installation(tmp_path, NEWSLETTER_ENGINE="dbos").newsletter(command)
     assert done.status == 2
     assert "dbos needs PostgreSQL, because SQLite lets one process write" in done.err
 
@@ -71,7 +71,7 @@ def test_in_an_empty_folder_the_database_is_asked_for_first_and_no_file_is_made(
     tmp_path: Path,
 ) -> None:
     """Whoever starts a worker has rubrics elsewhere; where is what the database decides."""
-    empty = World(tmp_path, NEWSLETTER_ENGINE="dbos", NEWSLETTER_RUBRICS_DIR="nowhere")
+    empty = Installation(tmp_path, NEWSLETTER_ENGINE="dbos", NEWSLETTER_RUBRICS_DIR="nowhere")
     done = empty.newsletter("worker")
     assert done.status == 2
     assert "dbos needs PostgreSQL" in done.err
@@ -79,7 +79,7 @@ def test_in_an_empty_folder_the_database_is_asked_for_first_and_no_file_is_made(
 
 
 @contextmanager
-def started(made: World, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(made: Installation, *words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "newsletter", *words],
         cwd=made.folder,
@@ -116,7 +116,7 @@ def until(true: Callable[[], object]) -> None:
 def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
     """It sends what `run` plans, says how it is, and is asked to stop in the middle of the mail."""
     with own_database(POSTGRES) as url, FakeSendGrid(delay=0.1) as fake:
-        made = world(
+        made = installation(
             tmp_path,
             NEWSLETTER_DATABASE_URL=url,
             NEWSLETTER_ENGINE="dbos",

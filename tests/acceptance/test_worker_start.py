@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from newsletter.store import Store
 from tests.fakes.database import own_database
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 def test_two_workers_share_a_machine_without_being_told_how(tmp_path: Path) -> None:
     """Neither id nor port is given; each is stopped as soon as it says that it takes work."""
     with own_database(POSTGRES) as url, ExitStack() as begun:
-        made = World(tmp_path, NEWSLETTER_DATABASE_URL=url, NEWSLETTER_ENGINE="dbos")
+        made = Installation(tmp_path, NEWSLETTER_DATABASE_URL=url, NEWSLETTER_ENGINE="dbos")
         (made.rubrics / "one.md").write_text(
             "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
         )

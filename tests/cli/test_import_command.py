@@ -14,7 +14,7 @@ from sqlalchemy import text
 from newsletter.domain.mail import PREFERENCES
 from newsletter.store import Store, subscribers
 from tests.fakes.database import upgraded
-from tests.fakes.world import Done, World
+from tests.fakes.installation import CommandResult, Installation
 
 ROOT = Path(__file__).parents[2]
 RUBRIC = "---\ntitle: {}\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
@@ -23,28 +23,30 @@ ADA = "ada@example.org,one,Ada,Asia/Tokyo,06:00,mon fri,5,brief"
 
 
 @pytest.fixture
-def world(tmp_path: Path, store_url: str) -> World:
-    made = World(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
+def installation(tmp_path: Path, store_url: str) -> Installation:
+    made = Installation(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
     for slug in ("one", "two"):
         (made.rubrics / f"{slug}.md").write_text(RUBRIC.format(slug), encoding="utf-8")
     assert made.newsletter("migrate").status == 0
     return made
 
 
-def listed(world: World) -> list[dict[str, object]]:
-    found = json.loads(world.newsletter("subscribers", "list", "--json").out)
+def listed(installation: Installation) -> list[dict[str, object]]:
+    found = json.loads(installation.newsletter("subscribers", "list", "--json").out)
     assert isinstance(found, list)
     return found
 
 
-def imported(world: World, data: str, *words: str) -> Done:
-    (world.folder / "more.csv").write_text(data, encoding="utf-8")
-    return world.newsletter("subscribers", "import", "more.csv", "--consent", "asked", *words)
+def imported(installation: Installation, data: str, *words: str) -> CommandResult:
+    (installation.folder / "more.csv").write_text(data, encoding="utf-8")
+    return installation.newsletter(
+        "subscribers", "import", "more.csv", "--consent", "asked", *words
+    )
 
 
-def choose(world: World, **wished: object) -> None:
+def choose(installation: Installation, **wished: object) -> None:
     """What the preferences page stores."""
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
         known = subscribers.find(tx, "ada@example.org")
         assert known
@@ -56,85 +58,90 @@ def choose(world: World, **wished: object) -> None:
 @pytest.mark.parametrize(
     "row", ["email,rubric\nada@example.org,one\n", f"{FULL}\nADA@example.org,one,,,,,,\n"]
 )
-def test_20_absent_columns_and_empty_cells_change_nothing(world: World, row: str):
-    world.subscribe(ADA, header=FULL)
-    before = listed(world)
-    done = imported(world, row)
-    assert (done.status, listed(world)) == (0, before)
+def test_20_absent_columns_and_empty_cells_change_nothing(installation: Installation, row: str):
+    installation.subscribe(ADA, header=FULL)
+    before = listed(installation)
+    done = imported(installation, row)
+    assert (done.status, listed(installation)) == (0, before)
     assert done.out.startswith("0 added, 0 updated, 1 unchanged, 0 suppressed\n")
-    again = world.newsletter(
+    again = installation.newsletter(
         "subscribers", "add", "ada@example.org", "--rubric", "one", "--consent", "x"
     )
-    assert (again.status, listed(world)) == (0, before)
+    assert (again.status, listed(installation)) == (0, before)
     assert "1 unchanged" in again.out
 
 
-def test_20_a_dry_run_lists_each_change(world: World):
-    world.subscribe(ADA, "bo@example.org,one,,,,,,", header=FULL)
+def test_20_a_dry_run_lists_each_change(installation: Installation):
+    installation.subscribe(ADA, "bo@example.org,one,,,,,,", header=FULL)
     changed = ADA.replace("06:00", "7:30").replace("mon fri", "daily")
     file = f"{FULL}\n{changed}\nbo@example.org,one,Bo,,,,,\n"
-    before = listed(world)
-    tried = imported(world, file, "--dry-run")
+    before = listed(installation)
+    tried = imported(installation, file, "--dry-run")
     assert tried.out.splitlines() == [
         "0 added, 2 updated, 0 unchanged, 0 suppressed (dry run: nothing was saved)",
         "line 2: ada@example.org: days mon fri -> daily",
         "line 2: ada@example.org: send_at 06:00 -> 07:30",
         'line 3: bo@example.org: name "" -> Bo',
     ]
-    assert listed(world) == before
-    assert imported(world, file).out.startswith("0 added, 2 updated, 0 unchanged")
-    assert imported(world, file).out.startswith("0 added, 0 updated, 2 unchanged")
+    assert listed(installation) == before
+    assert imported(installation, file).out.startswith("0 added, 2 updated, 0 unchanged")
+    assert imported(installation, file).out.startswith("0 added, 0 updated, 2 unchanged")
 
 
-def test_20_what_the_reader_chose_wins_unless_overwritten(world: World):
-    world.subscribe(ADA, header=FULL)
-    choose(world, timezone="Europe/Berlin", send_at=time(9), format="brief")
+def test_20_what_the_reader_chose_wins_unless_overwritten(installation: Installation):
+    installation.subscribe(ADA, header=FULL)
+    choose(installation, timezone="Europe/Berlin", send_at=time(9), format="brief")
     file = f"{FULL}\nada@example.org,one,Ada L.,Asia/Seoul,,tue,,titles\n"
-    tried = imported(world, file, "--dry-run")
+    tried = imported(installation, file, "--dry-run")
     assert "timezone stays Europe/Berlin, as the reader chose; given was Asia/Seoul" in tried.out
     assert "format brief -> titles" in tried.out
-    assert "1 preferences stay" in imported(world, file).out
-    [ada] = listed(world)
+    assert "1 preferences stay" in imported(installation, file).out
+    [ada] = listed(installation)
     assert (ada["timezone"], ada["send_at"], ada["days"]) == ("Europe/Berlin", "09:00", ["tue"])
     assert (ada["name"], ada["format"]) == ("Ada L.", "titles")
     assert ada["chosen"] == ["timezone", "send_at"]
-    assert imported(world, file, "--overwrite").status == 0
-    [ada] = listed(world)
+    assert imported(installation, file, "--overwrite").status == 0
+    [ada] = listed(installation)
     assert (ada["timezone"], ada["send_at"], ada["chosen"]) == ("Asia/Seoul", "09:00", ["send_at"])
 
 
-def test_20_nobody_is_moved_to_another_rubric(world: World):
-    world.subscribe("ada@example.org,one", "bo@example.org,one")
+def test_20_nobody_is_moved_to_another_rubric(installation: Installation):
+    installation.subscribe("ada@example.org,one", "bo@example.org,one")
     file = "email,rubric,name\nada@example.org,two,\nbo@example.org,one,Bo\n"
-    before = listed(world)
+    before = listed(installation)
     for words in ((), ("--dry-run",)):
-        done = imported(world, file, *words)
-        assert (done.status, listed(world)) == (1, before)
+        done = imported(installation, file, *words)
+        assert (done.status, listed(installation)) == (1, before)
         assert "line 2: ada@example.org reads 'one', not 'two'" in done.err
         assert "--overwrite" in done.err
-    added = world.newsletter(
+    added = installation.newsletter(
         "subscribers", "add", "ada@example.org", "--rubric", "two", "--consent", "x"
     )
-    assert (added.status, listed(world)) == (1, before)
+    assert (added.status, listed(installation)) == (1, before)
     assert added.err.startswith("ada@example.org reads 'one', not 'two'"), "it has no lines"
-    assert imported(world, file, "--skip-bad").status == 0
-    assert [(one["rubric"], one["name"]) for one in listed(world)] == [("one", ""), ("one", "Bo")]
-    assert imported(world, file, "--overwrite").status == 0
-    assert [one["rubric"] for one in listed(world)] == ["two", "one"]
+    assert imported(installation, file, "--skip-bad").status == 0
+    assert [(one["rubric"], one["name"]) for one in listed(installation)] == [
+        ("one", ""),
+        ("one", "Bo"),
+    ]
+    assert imported(installation, file, "--overwrite").status == 0
+    assert [one["rubric"] for one in listed(installation)] == ["two", "one"]
 
 
-def test_one_is_added_with_all_that_a_file_can_say(world: World):
+def test_one_is_added_with_all_that_a_file_can_say(installation: Installation):
     words = ["--name", "Ada", "--timezone", "Asia/Tokyo", "--send-at", "06:00", "--days", "mon fri"]
     words += ["--format", "brief", "--max-papers", "5", "--consent", "asked in a test"]
-    added = world.newsletter("subscribers", "add", "ada@example.org", "--rubric", "one", *words)
+    added = installation.newsletter(
+        "subscribers", "add", "ada@example.org", "--rubric", "one", *words
+    )
     assert added.status == 0, added.err
-    mine = listed(world)
-    store = world.newsletter("subscribers", "export").out
+    mine = listed(installation)
+    store = installation.newsletter("subscribers", "export").out
     assert ADA in store.splitlines()
     assert mine[0]["days"] == ["mon", "fri"]
     two = ["subscribers", "add", "bo@example.org", "--rubric", "one", "--rubric", "two"]
-    assert (world.newsletter(*two).status, listed(world)) == (2, mine)
-    bad = world.newsletter(
+    assert (installation.newsletter(*two).status, listed(installation)) == (2, mine)
+    bad = installation.newsletter(
         "subscribers",
         "add",
         "bo@example.org",
@@ -145,16 +152,16 @@ def test_one_is_added_with_all_that_a_file_can_say(world: World):
         "--timezone",
         "EST",
     )
-    assert (bad.status, listed(world)) == (2, mine)
+    assert (bad.status, listed(installation)) == (2, mine)
     assert "send_at: '7' is not a time of day" in bad.err
     assert "America/New_York" in bad.err
 
 
-def test_an_address_is_removed_after_a_yes(world: World):
-    world.subscribe("ada@example.org,one")
+def test_an_address_is_removed_after_a_yes(installation: Installation):
+    installation.subscribe("ada@example.org,one")
     for words, status, state in (((), 1, "active"), (("--yes",), 0, "unsubscribed")):
-        done = world.newsletter("subscribers", "remove", "ada@example.org", *words)
-        assert (done.status, listed(world)[0]["state"]) == (status, state)
+        done = installation.newsletter("subscribers", "remove", "ada@example.org", *words)
+        assert (done.status, listed(installation)[0]["state"]) == (status, state)
 
 
 def test_of_an_older_database_who_joined_on_the_web_keeps_everything(store_url: str):
@@ -177,12 +184,15 @@ OLD_READER = (
 )
 
 
-def test_a_removal_asks_and_hears_the_answer(world: World):
-    world.subscribe("ada@example.org,one")
+def test_a_removal_asks_and_hears_the_answer(installation: Installation):
+    installation.subscribe("ada@example.org,one")
     words = [sys.executable, "-m", "newsletter", "subscribers", "remove", "ada@example.org"]
-    given = {"cwd": world.folder, "env": {**world.environment, "PYTHONPATH": str(ROOT)}}
+    given = {
+        "cwd": installation.folder,
+        "env": {**installation.environment, "PYTHONPATH": str(ROOT)},
+    }
     done = subprocess.run(
         words, input="y\n", capture_output=True, text=True, timeout=60, check=True, **given
     )
     assert "[y/N]" in done.stderr
-    assert listed(world)[0]["state"] == "unsubscribed"
+    assert listed(installation)[0]["state"] == "unsubscribed"

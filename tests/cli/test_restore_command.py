@@ -13,15 +13,15 @@ from newsletter.domain.mail import EventKind
 from newsletter.store import Store, events, restore_subscriber, subscribers, suppressions
 from newsletter.store.events import Event
 from newsletter.store.suppressions import Reason
+from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.mail import START, reader
 from tests.fakes.sendgrid_lists import FakeLists
-from tests.fakes.world import World, by_sendgrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakes.world import Done
+    from tests.fakes.installation import CommandResult
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 ADA = "ada@example.org"
@@ -35,43 +35,47 @@ def fake() -> Iterator[FakeLists]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, store_url: str, fake: FakeLists) -> World:
-    made = World(tmp_path, NEWSLETTER_DATABASE_URL=store_url, **by_sendgrid(fake.url))
+def installation(tmp_path: Path, store_url: str, fake: FakeLists) -> Installation:
+    made = Installation(
+        tmp_path, NEWSLETTER_DATABASE_URL=store_url, **sendgrid_environment(fake.url)
+    )
     (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     assert made.newsletter("migrate").status == 0
     made.subscribe(f"{ADA},one,Asia/Tokyo", header="email,rubric,timezone")
     return made
 
 
-def ending(world: World, kind: EventKind) -> None:
+def ending(installation: Installation, kind: EventKind) -> None:
     """What an event of that kind leaves behind."""
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
         events.apply(tx, [Event(kind, ADA, NOW)], NOW)
     store.close()
 
 
-def restore(world: World, address: str = ADA, consent: str = "wrote on Monday") -> Done:
-    return world.newsletter("subscribers", "restore", address, "--consent", consent)
+def restore(
+    installation: Installation, address: str = ADA, consent: str = "wrote on Monday"
+) -> CommandResult:
+    return installation.newsletter("subscribers", "restore", address, "--consent", consent)
 
 
-def ada(world: World) -> dict[str, object]:
-    [one] = json.loads(world.newsletter("subscribers", "list", "--json").out)
+def ada(installation: Installation) -> dict[str, object]:
+    [one] = json.loads(installation.newsletter("subscribers", "list", "--json").out)
     assert isinstance(one, dict)
     return one
 
 
 @pytest.mark.parametrize("kind", [EventKind.UNSUBSCRIBE, EventKind.HARD_BOUNCE])
 def test_who_left_or_bounced_is_brought_back_here_and_at_the_provider(
-    world: World, fake: FakeLists, kind: EventKind
+    installation: Installation, fake: FakeLists, kind: EventKind
 ):
-    ending(world, kind)
+    ending(installation, kind)
     for name in ("unsubscribes", "bounces", "blocks", "invalid_emails", "spam_reports"):
         fake.put(name, ADA)
         fake.put(name, "other@example.org")
-    done = restore(world, "Ada@Example.org")
+    done = restore(installation, "Ada@Example.org")
     assert (done.status, done.out) == (0, f"{ADA}: active again, with 'one'\n"), done.err
-    one = ada(world)
+    one = ada(installation)
     assert (one["state"], one["consent"], one["timezone"]) == (
         "active",
         "wrote on Monday",
@@ -80,58 +84,60 @@ def test_who_left_or_bounced_is_brought_back_here_and_at_the_provider(
     for name in ("unsubscribes", "bounces", "blocks", "invalid_emails"):
         assert fake.emails(name) == ["other@example.org"]
     assert fake.emails("spam_reports") == [ADA, "other@example.org"]
-    again = restore(world)
+    again = restore(installation)
     assert (again.status, "is active: no change" in again.out) == (0, True)
 
 
-def test_nobody_is_brought_back_who_complained(world: World, fake: FakeLists):
-    ending(world, EventKind.UNSUBSCRIBE)
-    ending(world, EventKind.COMPLAINT)
-    done = restore(world)
-    assert (done.status, ada(world)["state"]) == (1, "complained")
+def test_nobody_is_brought_back_who_complained(installation: Installation, fake: FakeLists):
+    ending(installation, EventKind.UNSUBSCRIBE)
+    ending(installation, EventKind.COMPLAINT)
+    done = restore(installation)
+    assert (done.status, ada(installation)["state"]) == (1, "complained")
     assert "reported a digest as unwanted" in done.err
     assert fake.changes == []
 
 
 @pytest.mark.parametrize("later", [(), (EventKind.HARD_BOUNCE,)])
-def test_nobody_is_brought_back_who_was_erased(world: World, fake: FakeLists, later):
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+def test_nobody_is_brought_back_who_was_erased(installation: Installation, fake: FakeLists, later):
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
         known = subscribers.find(tx, ADA)
         assert known
         subscribers.erase(tx, known.id, NOW)
     store.close()
     for kind in later:
-        ending(world, kind)
-    done = restore(world)
+        ending(installation, kind)
+    done = restore(installation)
     assert (done.status, "asked to be forgotten" in done.err) == (1, True)
     assert fake.changes == []
 
 
-def test_a_provider_that_refuses_keeps_everything_as_it_is(world: World, fake: FakeLists):
-    ending(world, EventKind.UNSUBSCRIBE)
+def test_a_provider_that_refuses_keeps_everything_as_it_is(
+    installation: Installation, fake: FakeLists
+):
+    ending(installation, EventKind.UNSUBSCRIBE)
     fake.faults["remove"] = 403
-    done = restore(world)
-    assert (done.status, ada(world)["state"]) == (1, "unsubscribed")
+    done = restore(installation)
+    assert (done.status, ada(installation)["state"]) == (1, "unsubscribed")
     assert "right Suppressions" in done.err
 
 
-def test_an_address_that_is_only_suppressed_may_be_added_again(world: World):
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+def test_an_address_that_is_only_suppressed_may_be_added_again(installation: Installation):
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
         suppressions.suppress(tx, "bo@example.org", Reason.UNSUBSCRIBED, "the provider's list", NOW)
     store.close()
     add = ["subscribers", "add", "bo@example.org", "--rubric", "one", "--consent", "x"]
-    assert "1 suppressed" in world.newsletter(*add).out
-    assert "may be mailed again" in restore(world, "bo@example.org").out
-    assert "1 added" in world.newsletter(*add).out
+    assert "1 suppressed" in installation.newsletter(*add).out
+    assert "may be mailed again" in restore(installation, "bo@example.org").out
+    assert "1 added" in installation.newsletter(*add).out
 
 
-def test_words_that_are_missing_or_wrong(world: World):
-    assert world.newsletter("subscribers", "restore", ADA).status == 2
-    assert restore(world, consent=" ").status == 2
-    assert restore(world, "nonsense").status == 2
-    nobody = restore(world, "nobody@example.org")
+def test_words_that_are_missing_or_wrong(installation: Installation):
+    assert installation.newsletter("subscribers", "restore", ADA).status == 2
+    assert restore(installation, consent=" ").status == 2
+    assert restore(installation, "nonsense").status == 2
+    nobody = restore(installation, "nobody@example.org")
     assert (nobody.status, "is no subscriber" in nobody.err) == (1, True)
 
 

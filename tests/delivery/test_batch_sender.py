@@ -31,9 +31,9 @@ from newsletter.store.tables import delivery, mail_group
 from newsletter.store.tasks import Task, TaskKind
 from tests.fakes.app import app_of
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
+from tests.fakes.installation import Installation
 from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
-from tests.fakes.world import World
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:
@@ -263,19 +263,19 @@ def test_the_operator_decides_on_a_group_in_doubt(town: Town, fake: FakeSendGrid
 
 
 def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake: FakeSendGrid):
-    world = World(tmp_path)
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    installation = Installation(tmp_path)
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
     town = settled(Town(store), 10)
     fake.faults.append(Fault(act="reset"))
     run(town, fake)
 
-    [line] = json.loads(world.newsletter("deliveries", "list", "--json").out)
+    [line] = json.loads(installation.newsletter("deliveries", "list", "--json").out)
     assert line["email"] == "a batch of 10"
-    done = world.newsletter("deliveries", "resolve", line["id"], "--sent")
+    done = installation.newsletter("deliveries", "resolve", line["id"], "--sent")
     assert done.status == 0, done.err
     assert set(town.states().values()) == {DeliveryState.ACCEPTED}
-    assert world.newsletter("deliveries", "resolve", line["id"], "--sent").status == 2
+    assert installation.newsletter("deliveries", "resolve", line["id"], "--sent").status == 2
     store.close()
 
 

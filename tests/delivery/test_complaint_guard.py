@@ -21,8 +21,8 @@ from newsletter.store import Store, events, first_mails, inbound, monitoring
 from newsletter.store.events import Event
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
+from tests.fakes.installation import Installation
 from tests.fakes.mail import RUBRIC, FakeMailer, Town
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,8 +171,8 @@ def test_few_readers_are_no_share(store: Store):
 
 
 def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Path):
-    world = World(tmp_path)
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    installation = Installation(tmp_path)
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
     town = imported(store, 101)
     town.send(FakeMailer(), limits=SendLimits(threads=8))
@@ -182,11 +182,11 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
         inbound.keep(tx, raw, envelope_from=who, envelope_to="a@b.c", now=now, aligned=False)
         [letter] = tx.scalars(select(table.c.id))
         inbound.set_state(tx, letter, InboundState.UNREADABLE, None, "It failed.")
-    assert "1 (newsletter deliveries reports)" in (world.newsletter("status").out)
-    assert "It failed." in world.newsletter("deliveries", "reports").out
+    assert "1 (newsletter deliveries reports)" in (installation.newsletter("status").out)
+    assert "It failed." in installation.newsletter("deliveries", "reports").out
     words = ("deliveries", "allow", "--rubric", RUBRIC, "--date")
-    assert world.newsletter(*words, "tomorrow").status == 2
-    assert world.newsletter(*words, "1999-01-01").status == 2
-    assert "waiting mails are sent" in world.newsletter(*words, str(DAY)).out
+    assert installation.newsletter(*words, "tomorrow").status == 2
+    assert installation.newsletter(*words, "1999-01-01").status == 2
+    assert "waiting mails are sent" in installation.newsletter(*words, str(DAY)).out
     assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
     store.close()

@@ -11,15 +11,15 @@ from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, InvitedCount, inv
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups
+from tests.fakes.installation import Installation
 from tests.fakes.pages import NOW, Mailbox, application, reader
-from tests.fakes.world import World
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 
 
 @pytest.fixture
-def world(tmp_path):
-    made = World(
+def installation(tmp_path):
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_FROM_EMAIL="digest@example.org",
@@ -29,50 +29,56 @@ def world(tmp_path):
     return made
 
 
-def imported(world, *words, **environment):
+def imported(installation, *words, **environment):
     roster = "email,rubric\nada@example.org,one\nbob@example.org,one\n"
-    (world.folder / "r.csv").write_text(roster)
-    return world.newsletter("subscribers", "import", "r.csv", *words, **environment)
+    (installation.folder / "r.csv").write_text(roster)
+    return installation.newsletter("subscribers", "import", "r.csv", *words, **environment)
 
 
-def test_each_is_asked_once_however_often_the_file_comes(world):
-    done = imported(world)
+def test_each_is_asked_once_however_often_the_file_comes(installation):
+    done = imported(installation)
     assert (done.status, "2 asked by mail" in done.out) == (0, True), done.err
-    assert sorted(mail["To"] for mail in world.mails()) == ["ada@example.org", "bob@example.org"]
-    for mail in world.mails():
+    assert sorted(mail["To"] for mail in installation.mails()) == [
+        "ada@example.org",
+        "bob@example.org",
+    ]
+    for mail in installation.mails():
         text = mail.get_body(("plain",)).get_content()
         assert re.search(r"https://digest\.example\.org/confirm/[a-z2-7]{48}", text)
-    again = imported(world)
+    again = imported(installation)
     assert (again.status, "asked" in again.out) == (0, False)
-    assert len(world.mails()) == 2
-    assert "nobody" in world.newsletter("run").out.lower()
+    assert len(installation.mails()) == 2
+    assert "nobody" in installation.newsletter("run").out.lower()
 
 
-def test_one_who_is_added_is_asked_as_well(world):
-    assert world.newsletter("subscribers", "add", "cy@example.org", "--rubric", "one").status == 0
-    [mail] = world.mails()
+def test_one_who_is_added_is_asked_as_well(installation):
+    assert (
+        installation.newsletter("subscribers", "add", "cy@example.org", "--rubric", "one").status
+        == 0
+    )
+    [mail] = installation.mails()
     assert mail["To"] == "cy@example.org"
 
 
-def test_who_agreed_before_and_who_is_only_rehearsed_is_not_asked(world):
-    assert imported(world, "--dry-run").status == 0
-    assert imported(world, "--consent", "on paper").status == 0
-    assert world.mails() == []
+def test_who_agreed_before_and_who_is_only_rehearsed_is_not_asked(installation):
+    assert imported(installation, "--dry-run").status == 0
+    assert imported(installation, "--consent", "on paper").status == 0
+    assert installation.mails() == []
 
 
-def test_real_mail_half_set_stops_it_before_anything_is_stored(world):
-    done = imported(world, SENDGRID_API_KEY="SG.x", NEWSLETTER_POSTAL_ADDRESS="")
+def test_real_mail_half_set_stops_it_before_anything_is_stored(installation):
+    done = imported(installation, SENDGRID_API_KEY="SG.x", NEWSLETTER_POSTAL_ADDRESS="")
     assert done.status == 2
     assert "NEWSLETTER_POSTAL_ADDRESS" in done.err
-    assert "there is no database" in world.newsletter("subscribers", "list", "--json").err
+    assert "there is no database" in installation.newsletter("subscribers", "list", "--json").err
 
 
-def test_mail_that_cannot_leave_is_said_and_made_up_later(world):
-    world.outbox.write_text("a file where a folder should be")
-    done = imported(world)
+def test_mail_that_cannot_leave_is_said_and_made_up_later(installation):
+    installation.outbox.write_text("a file where a folder should be")
+    done = imported(installation)
     assert (done.status, "not everyone was asked" in done.err) == (1, True)
-    world.outbox.unlink()
-    assert "2 asked by mail" in imported(world).out
+    installation.outbox.unlink()
+    assert "2 asked by mail" in imported(installation).out
 
 
 def waiting(store, number):

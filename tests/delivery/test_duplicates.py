@@ -22,9 +22,9 @@ from newsletter.web import feed as atom_feed
 from newsletter.web import issue_view as page
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv, into_window, row
+from tests.fakes.installation import Installation
 from tests.fakes.mail import LINKS
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, paper
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,17 +205,17 @@ def test_the_run_pays_once_mails_once_and_says_it(tmp_path: Path) -> None:
         return {"m": 1, "c": "It is.", "r": 9, "n": 9, "x": 0}
 
     with FakeArxiv(rows) as arxiv, FakeAnthropic(judge) as anthropic:
-        world = World(
+        installation = Installation(
             tmp_path,
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             ANTHROPIC_BASE_URL=anthropic.url,
             ANTHROPIC_API_KEY="sk-test",
         )
-        (world.rubrics / "stars.md").write_text(RUBRIC_FILE, encoding="utf-8")
-        world.subscribe("ada@example.org,stars")
+        (installation.rubrics / "stars.md").write_text(RUBRIC_FILE, encoding="utf-8")
+        installation.subscribe("ada@example.org,stars")
         said = []
         for day in (FIRST, SECOND):
-            done = world.newsletter("run", "--date", str(day), "--json")
+            done = installation.newsletter("run", "--date", str(day), "--json")
             assert done.status == 0, done.err
             said.append(json.loads(done.out)["issues"][0])
 
@@ -223,7 +223,7 @@ def test_the_run_pays_once_mails_once_and_says_it(tmp_path: Path) -> None:
     assert [tuple(one[name] for name in names) for one in said] == [(2, 1, 1, 1), (2, 1, 1, 1)]
     assert {" ".join(title.split()) for title in asked} == {"Cold stars", "Warm stars"}
     for part in ("plain", "html"):
-        bodies = [mail.get_body((part,)) for mail in world.mails()]
+        bodies = [mail.get_body((part,)) for mail in installation.mails()]
         texts = [" ".join(body.get_content().split()) for body in bodies if body]
         assert sum(BOTH in text for text in texts) == 1
         assert sum("Warm stars" in text for text in texts) == 1

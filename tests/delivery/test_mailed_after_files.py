@@ -14,13 +14,13 @@ from newsletter.store import Store, claims, deliveries, subscribers
 from tests.fakes.database import upgraded
 from tests.fakes.mail import START, FakeMailer, Town, outbox_settings
 from tests.fakes.smtp import FakeSmtp
-from tests.jobs.test_daily_run import small_world
+from tests.jobs.test_daily_run import small_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakes.world import Done, World
+    from tests.fakes.installation import CommandResult, Installation
 
 
 @pytest.fixture
@@ -30,30 +30,32 @@ def server(tmp_path: Path) -> Iterator[FakeSmtp]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, store_url: str) -> World:
-    made = small_world(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
+def installation(tmp_path: Path, store_url: str) -> Installation:
+    made = small_installation(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
     assert made.newsletter("migrate").status == 0
     return made
 
 
-def by_smtp(world: World, server: FakeSmtp, *words: str) -> Done:
+def by_smtp(installation: Installation, server: FakeSmtp, *words: str) -> CommandResult:
     given = {
         "NEWSLETTER_MAILER": "smtp",
         "NEWSLETTER_SMTP_URL": server.url,
         "SSL_CERT_FILE": str(server.certificate),
     }
-    return world.newsletter("run", *words, **given)
+    return installation.newsletter("run", *words, **given)
 
 
-def test_the_newest_digest_is_mailed_to_those_who_have_it_in_files(world: World, server: FakeSmtp):
-    world.subscribe("ada@example.org,small", "bo@example.org,small", "cy@example.org,small")
-    assert world.newsletter("run").status == 0
-    assert len(world.mails()) == 3
-    world.newsletter("subscribers", "remove", "cy@example.org", "--yes")
-    asked = by_smtp(world, server, "--dry-run")
+def test_the_newest_digest_is_mailed_to_those_who_have_it_in_files(
+    installation: Installation, server: FakeSmtp
+):
+    installation.subscribe("ada@example.org,small", "bo@example.org,small", "cy@example.org,small")
+    assert installation.newsletter("run").status == 0
+    assert len(installation.mails()) == 3
+    installation.newsletter("subscribers", "remove", "cy@example.org", "--yes")
+    asked = by_smtp(installation, server, "--dry-run")
     assert "2 readers have the digest of" in asked.out
     assert server.messages == []
-    done = by_smtp(world, server)
+    done = by_smtp(installation, server)
     assert done.status == 0, done.err
     said = done.out.index("2 readers have the digest of")
     assert said < done.out.index("arXiv's announcement of")
@@ -63,10 +65,10 @@ def test_the_newest_digest_is_mailed_to_those_who_have_it_in_files(world: World,
         b"To: ada@example.org",
         b"To: bo@example.org",
     ]
-    again = by_smtp(world, server)
+    again = by_smtp(installation, server)
     assert (again.status, "in files" in again.out, len(server.messages)) == (0, False, 2)
-    back = world.newsletter("run")
-    assert (back.status, len(world.mails())) == (0, 3)
+    back = installation.newsletter("run")
+    assert (back.status, len(installation.mails())) == (0, 3)
 
 
 def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store, tmp_path: Path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Patient:
-    """Its handlers find the world they serve in `fake`."""
+    """Its handlers find the stand-in that they serve in `fake`."""
 
     daemon_threads = True
     request_queue_size = 256

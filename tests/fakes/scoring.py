@@ -1,4 +1,4 @@
-"""A small world for the scorer: papers that carry their own scores, and one rubric."""
+"""Input for the scorer: papers that carry their own scores, and one rubric."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from newsletter.store import Store, leases, subscribers
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.database import own_database
+from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.world import World, by_sendgrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,19 +50,19 @@ class Town:
         self.store = Store(database)
         self.store.migrate()
         self.services: dict[int, subprocess.Popen[str]] = {}
-        self.world = World(
+        self.installation = Installation(
             folder,
             NEWSLETTER_DATABASE_URL=database,
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
             NEWSLETTER_SCORER="local",
-            **by_sendgrid(post.url),
+            **sendgrid_environment(post.url),
             PYTHONPATH=str(ROOT),
             **more,
         )
         for title, category in (("one", "cs.LG"), ("two", "cs.CL")):
             text = RUBRIC.format(title=title, category=category)
-            (self.world.rubrics / f"{title}.md").write_text(text, encoding="utf-8")
+            (self.installation.rubrics / f"{title}.md").write_text(text, encoding="utf-8")
 
     def join(self, name: str, rubric: str) -> None:
         """Somebody whose hour came when arXiv announced."""
@@ -74,11 +74,11 @@ class Town:
 
     def start(self, *words: str) -> int:
         """A `serve`, or whatever else the words say."""
-        with (self.world.folder / "log").open("a", encoding="utf-8") as log:
+        with (self.installation.folder / "log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.quick_serve", *(words or ("--no-web",))],
-                cwd=self.world.folder,
-                env=self.world.environment,
+                cwd=self.installation.folder,
+                env=self.installation.environment,
                 stderr=log,
                 text=True,
             )
@@ -110,7 +110,7 @@ class Town:
         return self.services[pid].wait(60)
 
     def log(self) -> str:
-        return (self.world.folder / "log").read_text(encoding="utf-8")
+        return (self.installation.folder / "log").read_text(encoding="utf-8")
 
 
 def wait_for(what: Callable[[], object], seconds: float = 90) -> None:

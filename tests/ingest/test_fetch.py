@@ -44,7 +44,7 @@ def paper(number: int, day: date, *categories: str) -> Paper:
 
 
 @dataclass
-class World:
+class ArxivInMemory:
     """An arXiv in memory. It shows what it holds; a test puts papers in when they become public."""
 
     papers: list[Paper] = field(default_factory=list)
@@ -68,10 +68,10 @@ class World:
         return sorted(found, key=lambda each: each.id)
 
 
-def run(store, world, day=None, now=None, categories=("cs.LG",), lookback=7) -> FetchResult:
+def run(store, arxiv, day=None, now=None, categories=("cs.LG",), lookback=7) -> FetchResult:
     now = now or morning(day)
     return fetch(
-        store, world, categories, day, now, lookback_days=lookback, progress=lambda *_: None
+        store, arxiv, categories, day, now, lookback_days=lookback, progress=lambda *_: None
     )
 
 
@@ -83,20 +83,20 @@ def on(store, day, *categories):
 
 
 def test_the_first_fetch_takes_the_newest_announcement_alone(store):
-    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
-    assert run(store, world, now=morning(TUESDAY)) == FetchResult(TUESDAY, 1, 0, already=False)
+    arxiv = ArxivInMemory([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
+    assert run(store, arxiv, now=morning(TUESDAY)) == FetchResult(TUESDAY, 1, 0, already=False)
     assert on(store, TUESDAY) == ["02"]
     window = announcement(TUESDAY)
-    assert world.asked == [(("cs.LG",), window.start, window.end)]
+    assert arxiv.asked == [(("cs.LG",), window.start, window.end)]
 
 
 def test_a_second_fetch_of_the_day_asks_nobody(store):
-    world = World([paper(1, TUESDAY)])
-    run(store, world, TUESDAY)
-    world.asked.clear()
-    world.papers.append(paper(2, TUESDAY))
-    assert run(store, world, TUESDAY) == FetchResult(TUESDAY, 1, 0, already=True)
-    assert world.asked == []
+    arxiv = ArxivInMemory([paper(1, TUESDAY)])
+    run(store, arxiv, TUESDAY)
+    arxiv.asked.clear()
+    arxiv.papers.append(paper(2, TUESDAY))
+    assert run(store, arxiv, TUESDAY) == FetchResult(TUESDAY, 1, 0, already=True)
+    assert arxiv.asked == []
 
 
 def test_papers_come_back_as_they_were(store):
@@ -105,7 +105,7 @@ def test_papers_come_back_as_they_were(store):
         title="$\\mathcal{O}(n)$ 50% Ðặng",
         comment="2 figures",
     )
-    run(store, World([first]), TUESDAY)
+    run(store, ArxivInMemory([first]), TUESDAY)
     with store.read() as tx:
         (entry,) = shelf.listed(tx, ("cs.LG",), TUESDAY)
     assert entry.paper == first
@@ -113,66 +113,66 @@ def test_papers_come_back_as_they_were(store):
 
 
 def test_a_stray_is_late_and_listed_once_for_ever(store):
-    world = World([paper(1, TUESDAY)])
-    run(store, world, TUESDAY)
-    world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY)]
-    assert run(store, world, WEDNESDAY) == FetchResult(WEDNESDAY, 2, 1, already=False)
+    arxiv = ArxivInMemory([paper(1, TUESDAY)])
+    run(store, arxiv, TUESDAY)
+    arxiv.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY)]
+    assert run(store, arxiv, WEDNESDAY) == FetchResult(WEDNESDAY, 2, 1, already=False)
     assert on(store, WEDNESDAY) == ["02*", "03"]
-    world.papers += [paper(4, THURSDAY), paper(5, FRIDAY)]
-    run(store, world, THURSDAY)
-    run(store, world, FRIDAY)
+    arxiv.papers += [paper(4, THURSDAY), paper(5, FRIDAY)]
+    run(store, arxiv, THURSDAY)
+    run(store, arxiv, FRIDAY)
     assert on(store, THURSDAY) == ["04"]
     assert on(store, FRIDAY) == ["05"]
 
 
 def test_announcements_missed_while_down_come_late(store):
-    world = World([paper(1, MONDAY)])
-    run(store, world, MONDAY)
-    world.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)]
-    assert run(store, world, now=morning(THURSDAY)) == FetchResult(THURSDAY, 3, 2, already=False)
+    arxiv = ArxivInMemory([paper(1, MONDAY)])
+    run(store, arxiv, MONDAY)
+    arxiv.papers += [paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)]
+    assert run(store, arxiv, now=morning(THURSDAY)) == FetchResult(THURSDAY, 3, 2, already=False)
     assert on(store, THURSDAY) == ["02*", "03*", "04"]
 
 
 def test_nobody_looks_back_further_than_told(store):
-    world = World()
+    arxiv = ArxivInMemory()
     day = MONDAY - timedelta(days=21)
     while day < FRIDAY:
-        run(store, world, day, now=morning(day) + 24 * HOUR)
+        run(store, arxiv, day, now=morning(day) + 24 * HOUR)
         day = following(day)
     old, found_by_id = announcement(FRIDAY).start - timedelta(days=7), timedelta(seconds=1)
-    world.papers += [
+    arxiv.papers += [
         replace(paper(1, FRIDAY), published=old - found_by_id),
         replace(paper(2, FRIDAY), published=old),
         paper(3, FRIDAY),
     ]
-    run(store, world, FRIDAY)
+    run(store, arxiv, FRIDAY)
     assert on(store, FRIDAY) == ["02*", "03"]
 
 
 def test_without_lookback_nothing_is_late(store):
-    world = World([paper(1, MONDAY)])
-    run(store, world, MONDAY)
-    world.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
-    world.asked.clear()
-    run(store, world, TUESDAY, lookback=0)
+    arxiv = ArxivInMemory([paper(1, MONDAY)])
+    run(store, arxiv, MONDAY)
+    arxiv.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
+    arxiv.asked.clear()
+    run(store, arxiv, TUESDAY, lookback=0)
     assert on(store, TUESDAY) == ["03"]
-    assert len(world.asked) == 1
+    assert len(arxiv.asked) == 1
 
 
 def test_what_was_submitted_before_the_service_began_is_no_stray(store):
-    world = World([paper(1, MONDAY), paper(2, TUESDAY)])
-    run(store, world, TUESDAY)
-    world.papers += [paper(3, MONDAY), paper(4, WEDNESDAY)]
-    run(store, world, WEDNESDAY)
+    arxiv = ArxivInMemory([paper(1, MONDAY), paper(2, TUESDAY)])
+    run(store, arxiv, TUESDAY)
+    arxiv.papers += [paper(3, MONDAY), paper(4, WEDNESDAY)]
+    run(store, arxiv, WEDNESDAY)
     assert on(store, WEDNESDAY) == ["04"]
 
 
 def test_a_cross_list_of_the_next_day_is_late_in_its_own_category_only(store):
     both = ("cs.AI", "cs.LG")
-    world = World([paper(1, TUESDAY, "cs.LG")])
-    run(store, world, TUESDAY, categories=both)
-    world.papers = [paper(1, TUESDAY, "cs.LG", "cs.AI"), paper(2, WEDNESDAY, "cs.AI")]
-    run(store, world, WEDNESDAY, categories=both)
+    arxiv = ArxivInMemory([paper(1, TUESDAY, "cs.LG")])
+    run(store, arxiv, TUESDAY, categories=both)
+    arxiv.papers = [paper(1, TUESDAY, "cs.LG", "cs.AI"), paper(2, WEDNESDAY, "cs.AI")]
+    run(store, arxiv, WEDNESDAY, categories=both)
     assert on(store, TUESDAY, *both) == ["01"]
     assert on(store, WEDNESDAY, *both) == ["02"]
     assert on(store, WEDNESDAY, "cs.AI") == ["01*", "02"]
@@ -183,164 +183,173 @@ def test_a_cross_list_of_the_next_day_is_late_in_its_own_category_only(store):
 
 
 def test_a_new_rubrics_category_is_fetched_alone_and_begins_today(store):
-    world = World([paper(1, TUESDAY), paper(2, TUESDAY, "cs.CL"), paper(3, MONDAY, "cs.CL")])
-    world.papers += [paper(4, MONDAY), paper(5, WEDNESDAY)]
-    run(store, world, MONDAY)
-    run(store, world, TUESDAY)
-    world.asked.clear()
-    outcome = run(store, world, TUESDAY, categories=("cs.LG", "cs.CL"))
+    arxiv = ArxivInMemory(
+        [paper(1, TUESDAY), paper(2, TUESDAY, "cs.CL"), paper(3, MONDAY, "cs.CL")]
+    )
+    arxiv.papers += [paper(4, MONDAY), paper(5, WEDNESDAY)]
+    run(store, arxiv, MONDAY)
+    run(store, arxiv, TUESDAY)
+    arxiv.asked.clear()
+    outcome = run(store, arxiv, TUESDAY, categories=("cs.LG", "cs.CL"))
     assert outcome == FetchResult(TUESDAY, 2, 0, already=False)
-    assert [categories for categories, _, _ in world.asked] == [("cs.CL",)]
-    run(store, world, WEDNESDAY, categories=("cs.LG", "cs.CL"))
+    assert [categories for categories, _, _ in arxiv.asked] == [("cs.CL",)]
+    run(store, arxiv, WEDNESDAY, categories=("cs.LG", "cs.CL"))
     assert on(store, WEDNESDAY, "cs.CL") == []
 
 
 def test_a_past_date_neither_steals_nor_doubles(store):
-    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)])
-    run(store, world, MONDAY)
-    run(store, world, THURSDAY)
+    arxiv = ArxivInMemory(
+        [paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY), paper(4, THURSDAY)]
+    )
+    run(store, arxiv, MONDAY)
+    run(store, arxiv, THURSDAY)
     before = on(store, THURSDAY)
     assert before == ["02*", "03*", "04"]
     late = morning(THURSDAY) + HOUR
-    assert run(store, world, WEDNESDAY, now=late) == FetchResult(WEDNESDAY, 0, 0, already=False)
+    assert run(store, arxiv, WEDNESDAY, now=late) == FetchResult(WEDNESDAY, 0, 0, already=False)
     assert on(store, THURSDAY) == before
     assert on(store, WEDNESDAY) == []
 
 
 def test_a_past_date_takes_its_own_window_and_leaves_strays_to_the_newest(store):
-    world = World([paper(1, MONDAY), paper(4, THURSDAY)])
-    run(store, world, MONDAY)
-    run(store, world, THURSDAY)
-    world.papers += [paper(5, MONDAY), paper(6, WEDNESDAY)]
-    run(store, world, WEDNESDAY, now=morning(THURSDAY) + HOUR)
+    arxiv = ArxivInMemory([paper(1, MONDAY), paper(4, THURSDAY)])
+    run(store, arxiv, MONDAY)
+    run(store, arxiv, THURSDAY)
+    arxiv.papers += [paper(5, MONDAY), paper(6, WEDNESDAY)]
+    run(store, arxiv, WEDNESDAY, now=morning(THURSDAY) + HOUR)
     assert on(store, WEDNESDAY) == ["06"]
-    world.papers.append(paper(7, FRIDAY))
-    run(store, world, FRIDAY)
+    arxiv.papers.append(paper(7, FRIDAY))
+    run(store, arxiv, FRIDAY)
     assert on(store, FRIDAY) == ["05*", "07"]
 
 
 def test_an_earlier_date_moves_the_beginning_and_only_that(store):
-    world = World([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
-    run(store, world, WEDNESDAY)
-    run(store, world, MONDAY, now=morning(WEDNESDAY) + HOUR)
+    arxiv = ArxivInMemory([paper(1, MONDAY), paper(2, TUESDAY), paper(3, WEDNESDAY)])
+    run(store, arxiv, WEDNESDAY)
+    run(store, arxiv, MONDAY, now=morning(WEDNESDAY) + HOUR)
     assert on(store, MONDAY) == ["01"]
     assert on(store, WEDNESDAY) == ["03"]
-    world.papers.append(paper(4, THURSDAY))
-    run(store, world, THURSDAY)
+    arxiv.papers.append(paper(4, THURSDAY))
+    run(store, arxiv, THURSDAY)
     assert on(store, THURSDAY) == ["02*", "04"]
 
 
 def test_past_dates_in_a_row_have_late_arrivals_as_well(store):
     now = morning(date(2026, 11, 20))
-    world = World([paper(1, MONDAY)])
-    run(store, world, MONDAY, now=now)
-    world.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
-    run(store, world, TUESDAY, now=now + HOUR)
+    arxiv = ArxivInMemory([paper(1, MONDAY)])
+    run(store, arxiv, MONDAY, now=now)
+    arxiv.papers += [paper(2, MONDAY), paper(3, TUESDAY)]
+    run(store, arxiv, TUESDAY, now=now + HOUR)
     assert on(store, TUESDAY) == ["02*", "03"]
 
 
 def test_an_old_date_somebody_tried_out_does_not_bring_a_week_of_strays(store):
     new = date(2026, 11, 20)
-    world = World([paper(1, TUESDAY), paper(2, previous(new)), paper(3, new)])
-    run(store, world, TUESDAY, now=morning(new) - HOUR)
-    run(store, world, now=morning(new))
+    arxiv = ArxivInMemory([paper(1, TUESDAY), paper(2, previous(new)), paper(3, new)])
+    run(store, arxiv, TUESDAY, now=morning(new) - HOUR)
+    run(store, arxiv, now=morning(new))
     assert on(store, new) == ["03"]
 
 
 def test_a_service_down_for_weeks_still_looks_back(store):
     new = date(2025, 10, 24)
-    world = World([paper(1, TUESDAY)])
-    run(store, world, TUESDAY)
-    world.papers += [paper(2, previous(new)), paper(3, new)]
-    run(store, world, now=morning(new))
+    arxiv = ArxivInMemory([paper(1, TUESDAY)])
+    run(store, arxiv, TUESDAY)
+    arxiv.papers += [paper(2, previous(new)), paper(3, new)]
+    run(store, arxiv, now=morning(new))
     assert on(store, new) == ["02*", "03"]
 
 
 def test_the_newest_announcement_without_papers_is_late_and_nothing_is_recorded(store):
-    world = World([paper(1, MONDAY)])
-    run(store, world, MONDAY)
+    arxiv = ArxivInMemory([paper(1, MONDAY)])
+    run(store, arxiv, MONDAY)
     public = announcement(TUESDAY).public_from
     for now in (public, public + 24 * HOUR - timedelta(seconds=1)):
         for day in (None, TUESDAY):
             with pytest.raises(AnnouncementLate) as caught:
-                run(store, world, day, now=now)
+                run(store, arxiv, day, now=now)
             assert caught.value.date == TUESDAY
     with store.read() as tx:
         assert not shelf.is_fetched(tx, ("cs.LG",), TUESDAY)
-    world.papers.append(paper(2, TUESDAY))
-    assert run(store, world, now=public + HOUR) == FetchResult(TUESDAY, 1, 0, already=False)
+    arxiv.papers.append(paper(2, TUESDAY))
+    assert run(store, arxiv, now=public + HOUR) == FetchResult(TUESDAY, 1, 0, already=False)
 
 
 def test_a_quiet_category_does_not_hold_a_batch_that_is_out(store):
-    world = World([paper(1, TUESDAY)])
-    run(store, world, TUESDAY)
-    outcome = run(store, world, TUESDAY, categories=("cs.LG", "hep-lat"))
+    arxiv = ArxivInMemory([paper(1, TUESDAY)])
+    run(store, arxiv, TUESDAY)
+    outcome = run(store, arxiv, TUESDAY, categories=("cs.LG", "hep-lat"))
     assert outcome == FetchResult(TUESDAY, 1, 0, already=False)
-    assert run(store, world, TUESDAY, categories=("hep-lat",)).already
+    assert run(store, arxiv, TUESDAY, categories=("hep-lat",)).already
 
 
 def test_an_empty_announcement_is_nothing_announced_after_a_day(store):
-    world = World()
+    arxiv = ArxivInMemory()
     saturday = announcement(FRIDAY).public_from + 24 * HOUR
-    assert run(store, world, now=saturday) == FetchResult(FRIDAY, 0, 0, already=False)
-    assert run(store, world, now=saturday) == FetchResult(FRIDAY, 0, 0, already=True)
+    assert run(store, arxiv, now=saturday) == FetchResult(FRIDAY, 0, 0, already=False)
+    assert run(store, arxiv, now=saturday) == FetchResult(FRIDAY, 0, 0, already=True)
     # So it was a holiday: its papers are announced with the next date, and are not late there.
     monday = following(FRIDAY)
-    world.papers += [paper(1, FRIDAY), paper(2, monday)]
-    run(store, world, monday)
+    arxiv.papers += [paper(1, FRIDAY), paper(2, monday)]
+    run(store, arxiv, monday)
     assert on(store, monday) == ["01", "02"]
 
 
 def test_an_older_empty_date_is_recorded_at_once(store):
-    world = World()
-    outcome = run(store, world, MONDAY, now=announcement(TUESDAY).public_from)
+    arxiv = ArxivInMemory()
+    outcome = run(store, arxiv, MONDAY, now=announcement(TUESDAY).public_from)
     assert outcome == FetchResult(MONDAY, 0, 0, already=False)
 
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_a_source_that_fails_leaves_nothing_behind(store, failing):
-    world = World([paper(1, MONDAY), paper(2, TUESDAY)])
-    run(store, world, MONDAY)
-    world.papers.append(paper(3, MONDAY))
+    arxiv = ArxivInMemory([paper(1, MONDAY), paper(2, TUESDAY)])
+    run(store, arxiv, MONDAY)
+    arxiv.papers.append(paper(3, MONDAY))
 
-    class Failing(World):
+    class Failing(ArxivInMemory):
         def submitted(self, *given):
             self.broken = len(self.asked) + 1 == failing
             return super().submitted(*given)
 
     with pytest.raises(SourceError):
-        run(store, Failing(world.papers), TUESDAY)
+        run(store, Failing(arxiv.papers), TUESDAY)
     assert on(store, TUESDAY) == []
-    run(store, world, TUESDAY)
+    run(store, arxiv, TUESDAY)
     assert on(store, TUESDAY) == ["02", "03*"]
 
 
 @pytest.mark.parametrize("day", [date(2025, 9, 20), THURSDAY])
 def test_a_date_without_a_public_announcement_is_refused(store, day):
-    world = World()
+    arxiv = ArxivInMemory()
     with pytest.raises(NotAnnouncedError) as caught:
-        run(store, world, day, now=morning(WEDNESDAY))
+        run(store, arxiv, day, now=morning(WEDNESDAY))
     assert caught.value.exit_status == 2
-    assert world.asked == []
+    assert arxiv.asked == []
 
 
 def test_the_words_of_a_paper_stay_those_it_was_first_listed_with(store):
     first = paper(1, TUESDAY, "cs.LG")
-    run(store, World([first]), TUESDAY, categories=("cs.LG", "cs.AI"))
+    run(store, ArxivInMemory([first]), TUESDAY, categories=("cs.LG", "cs.AI"))
     second = replace(first, version=2, title="Other", categories=("cs.LG", "cs.AI"))
-    run(store, World([second, paper(2, WEDNESDAY)]), WEDNESDAY, categories=("cs.LG", "cs.AI"))
+    run(
+        store,
+        ArxivInMemory([second, paper(2, WEDNESDAY)]),
+        WEDNESDAY,
+        categories=("cs.LG", "cs.AI"),
+    )
     with store.read() as tx:
         (entry,) = shelf.listed(tx, ("cs.LG",), TUESDAY)
     assert entry.paper == replace(first, categories=("cs.LG", "cs.AI"))
 
 
 def test_two_fetches_at_once_list_everything_once(store):
-    world = World([paper(1, TUESDAY), paper(2, TUESDAY)])
+    arxiv = ArxivInMemory([paper(1, TUESDAY), paper(2, TUESDAY)])
 
-    class Overtaken(World):
+    class Overtaken(ArxivInMemory):
         def submitted(self, *given):
             if not self.asked:
-                run(store, world, TUESDAY)
+                run(store, arxiv, TUESDAY)
             return super().submitted(*given)
 
     outcome = run(store, Overtaken([paper(1, TUESDAY), paper(3, TUESDAY)]), TUESDAY)
@@ -355,24 +364,24 @@ def test_through_twelve_weeks_every_paper_is_listed_once(store):
     days = [MONDAY]
     while len(days) < 60:
         days.append(following(days[-1]))
-    world = World()
+    arxiv = ArxivInMemory()
     hidden: dict[date, list[Paper]] = {}
     for number, day in enumerate(days):
         delay = (0, 0, 1, 0, 4)[number % 5]
         shown = days[min(number + delay, len(days) - 1)]
         hidden.setdefault(shown, []).append(paper(number, day, "cs.LG"))
     for day in days:
-        world.papers += hidden.get(day, [])
-        world.papers.append(paper(1000 + days.index(day), day, "cs.AI"))
-        run(store, world, day, categories=("cs.LG", "cs.AI"))
+        arxiv.papers += hidden.get(day, [])
+        arxiv.papers.append(paper(1000 + days.index(day), day, "cs.AI"))
+        run(store, arxiv, day, categories=("cs.LG", "cs.AI"))
     with store.read() as tx:
         listings = [e for day in days for e in shelf.listed(tx, ("cs.LG", "cs.AI"), day)]
-    assert sorted(e.paper.id for e in listings) == sorted(each.id for each in world.papers)
+    assert sorted(e.paper.id for e in listings) == sorted(each.id for each in arxiv.papers)
 
 
 def test_hundreds_of_papers_are_no_trouble_for_either_database(store):
-    world = World([paper(n, TUESDAY, "cs.LG", "cs.AI") for n in range(1200)])
-    outcome = run(store, world, TUESDAY, categories=("cs.LG", "cs.AI"))
+    arxiv = ArxivInMemory([paper(n, TUESDAY, "cs.LG", "cs.AI") for n in range(1200)])
+    outcome = run(store, arxiv, TUESDAY, categories=("cs.LG", "cs.AI"))
     assert outcome.papers == 1200
     with store.read() as tx:
         assert shelf.is_fetched(tx, ("cs.LG", "cs.AI"), TUESDAY)
@@ -415,7 +424,7 @@ def test_whatever_happens_no_paper_is_lost(store, seed):
     while len(days) < 30:
         days.append(following(days[-1]))
     calendar = [shown for n in range(90) for shown in _shown(rng, n, days[n // 3], days)]
-    world = World()
+    arxiv = ArxivInMemory()
     early, narrow, joining = (
         DigestsOfRubric("cs.LG", "cs.AI"),
         DigestsOfRubric("cs.AI"),
@@ -424,7 +433,7 @@ def test_whatever_happens_no_paper_is_lost(store, seed):
     missed: list[date] = []
     for index, day in enumerate(days):
         public = {each.id: each for when, each in calendar if when <= index}
-        world.papers = list(public.values())
+        arxiv.papers = list(public.values())
         desks = [early, narrow] + [joining] * (index >= 8)
         categories = sorted({name for desk in desks for name in desk.categories})
         if index < 24 and not missed and rng.random() < 0.3:
@@ -433,7 +442,7 @@ def test_whatever_happens_no_paper_is_lost(store, seed):
         dates = [day, *(missed if rng.random() < 0.5 else [])]
         for each in dates:
             now = announcement(day).public_from + (24 if each == day else 25) * HOUR
-            run(store, world, each, now=now, categories=categories)
+            run(store, arxiv, each, now=now, categories=categories)
             for desk in desks:
                 desk.compose(store, each)
         missed.clear()

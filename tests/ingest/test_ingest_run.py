@@ -10,7 +10,7 @@ import pytest
 from newsletter.domain import announcements
 from newsletter.domain.announcements import announcement
 from tests.fakes.arxiv import FakeArxiv, line, row
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 
@@ -24,8 +24,8 @@ def rows():
 
 
 @pytest.fixture
-def world(tmp_path):
-    made = World(
+def installation(tmp_path):
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="arxiv",
         NEWSLETTER_SCORER="local",
@@ -37,47 +37,47 @@ def world(tmp_path):
     return made
 
 
-def run(world, fake, *words, rss=True):
+def run(installation, fake, *words, rss=True):
     given = {"NEWSLETTER_ARXIV_API_URL": fake.url}
     if rss:
         given["NEWSLETTER_ARXIV_RSS_URL"] = fake.rss_url
-    return world.newsletter("run", "--json", *words, **given)
+    return installation.newsletter("run", "--json", *words, **given)
 
 
-def text(world):
-    [mail] = world.mails()
+def text(installation):
+    [mail] = installation.mails()
     return " ".join(mail.get_body(("plain",)).get_content().split())
 
 
 @pytest.mark.parametrize("rss", [True, False])
-def test_the_newest_day_is_made_in_one_run_without_a_feed(world, rows, rss):
+def test_the_newest_day_is_made_in_one_run_without_a_feed(installation, rows, rss):
     with FakeArxiv(rows) as fake:
-        done = run(world, fake, rss=rss)
+        done = run(installation, fake, rss=rss)
         assert done.status == 0, done.err
-        again = run(world, fake, rss=rss)
+        again = run(installation, fake, rss=rss)
     assert json.loads(done.out)["issues"][0]["announced"] == 8
     assert json.loads(again.out)["issues"][0]["already"] == 1
-    assert "list could not be read" in text(world)
+    assert "list could not be read" in text(installation)
 
 
-def test_a_feed_that_agrees_is_told_in_the_receipt(world, rows):
+def test_a_feed_that_agrees_is_told_in_the_receipt(installation, rows):
     with FakeArxiv(rows, feed=lambda _: [line(each) for each in rows]) as fake:
-        assert run(world, fake).status == 0
+        assert run(installation, fake).status == 0
         asked = len(fake.requests)
-        assert run(world, fake).status == 0
+        assert run(installation, fake).status == 0
         assert len(fake.requests) == asked
-    assert "own list: cs.LG 8 of 8." in text(world)
+    assert "own list: cs.LG 8 of 8." in text(installation)
 
 
-def test_a_holiday_is_no_date_to_ask_for(world):
-    done = world.newsletter("run", "--date", "2025-11-28")
+def test_a_holiday_is_no_date_to_ask_for(installation):
+    done = installation.newsletter("run", "--date", "2025-11-28")
     assert done.status == 2
     assert "arXiv announces nothing (Thanksgiving)" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize("words", [("preview", "--rubric", "one"), ("run", "--dry-run")])
-def test_a_late_batch_is_said_in_one_line_by_every_command(world, words):
+def test_a_late_batch_is_said_in_one_line_by_every_command(installation, words):
     with FakeArxiv() as fake:
-        late = world.newsletter(*words, NEWSLETTER_ARXIV_API_URL=fake.url)
+        late = installation.newsletter(*words, NEWSLETTER_ARXIV_API_URL=fake.url)
     assert late.status == 1 or "nothing" in (late.out + late.err).lower()
     assert "please report it" not in late.err

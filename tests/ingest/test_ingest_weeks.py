@@ -53,7 +53,7 @@ def submission(rng, number, index, days):
 
 
 def build(house, rng, days):
-    """A world of trouble on most days."""
+    """Trouble on most days."""
     sky = house.sky
     sky.feedless.clear()
     sky.holidays.add(days[9])

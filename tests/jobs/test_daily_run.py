@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from newsletter.store.tables import delivery, digest, digest_paper
+from tests.fakes.installation import Installation
 from tests.fakes.smtp import FakeSmtp
-from tests.fakes.world import World
 
 RUBRIC = """---
 title: Small and fast models
@@ -29,8 +29,8 @@ max_papers: 8
 """
 
 
-def small_world(folder, **more):
-    made = World(
+def small_installation(folder, **more):
+    made = Installation(
         folder,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_POSTAL_ADDRESS="1 Example Street, Exampleton",
@@ -42,15 +42,15 @@ def small_world(folder, **more):
 
 
 @pytest.fixture
-def world(tmp_path):
-    return small_world(tmp_path)
+def installation(tmp_path):
+    return small_installation(tmp_path)
 
 
 @pytest.fixture
-def world_anywhere(tmp_path, store):
+def installation_anywhere(tmp_path, store):
     """The same on each kind of database: what the numbered cases ask for."""
     url = store.url.render_as_string(hide_password=False)
-    return small_world(tmp_path, NEWSLETTER_DATABASE_URL=url)
+    return small_installation(tmp_path, NEWSLETTER_DATABASE_URL=url)
 
 
 def issue(done) -> dict:
@@ -58,34 +58,34 @@ def issue(done) -> dict:
     return found
 
 
-def test_09_a_morning_is_mailed_once_to_each_and_adds_up(world_anywhere):
-    world = world_anywhere
-    world.subscribe("ada@example.org,small", "bob@example.org,small")
-    first = issue(world.newsletter("run", "--json"))
+def test_09_a_morning_is_mailed_once_to_each_and_adds_up(installation_anywhere):
+    installation = installation_anywhere
+    installation.subscribe("ada@example.org,small", "bob@example.org,small")
+    first = issue(installation.newsletter("run", "--json"))
     assert first["sent"] == 2
     assert first["announced"] == first["scanned"] > 20
     assert first["picked"] == 8
-    assert len(world.mails()) == 2
+    assert len(installation.mails()) == 2
 
-    again = world.newsletter("run", "--json")
+    again = installation.newsletter("run", "--json")
     assert again.status == 0
     assert (issue(again)["sent"], issue(again)["already"]) == (0, 2)
-    assert len(world.mails()) == 2
-    assert "nothing" in world.newsletter("run").out.lower()
+    assert len(installation.mails()) == 2
+    assert "nothing" in installation.newsletter("run").out.lower()
 
 
-def test_who_subscribes_later_gets_the_digest_alone(world):
-    world.subscribe("ada@example.org,small")
-    world.newsletter("run")
-    world.subscribe("late@example.org,small")
-    later = issue(world.newsletter("run", "--json"))
+def test_who_subscribes_later_gets_the_digest_alone(installation):
+    installation.subscribe("ada@example.org,small")
+    installation.newsletter("run")
+    installation.subscribe("late@example.org,small")
+    later = issue(installation.newsletter("run", "--json"))
     assert (later["sent"], later["already"]) == (1, 1)
 
 
-def test_a_mail_says_who_where_from_and_how_to_leave(world):
-    world.subscribe("ada@example.org,small")
-    world.newsletter("run")
-    [mail] = world.mails()
+def test_a_mail_says_who_where_from_and_how_to_leave(installation):
+    installation.subscribe("ada@example.org,small")
+    installation.newsletter("run")
+    [mail] = installation.mails()
     text = mail.get_body(("plain",)).get_content()
     html = mail.get_body(("html",)).get_content()
     for part in (text, html):
@@ -97,10 +97,10 @@ def test_a_mail_says_who_where_from_and_how_to_leave(world):
     assert re.search(r"reply\+\w+@", mail["Reply-To"])
 
 
-def test_no_score_is_invented_by_the_local_ranking(world):
-    world.subscribe("ada@example.org,small")
-    world.newsletter("run")
-    [mail] = world.mails()
+def test_no_score_is_invented_by_the_local_ranking(installation):
+    installation.subscribe("ada@example.org,small")
+    installation.newsletter("run")
+    [mail] = installation.mails()
     assert not re.search(r"\b\d{1,2}/10\b", mail.get_body(("plain",)).get_content())
     assert not re.search(r"(Relevance|Novelty)\s*\d", mail.get_body(("html",)).get_content())
 
@@ -111,7 +111,7 @@ def test_no_score_is_invented_by_the_local_ranking(world):
 )
 def test_what_local_ranking_can_not_compare_is_said(tmp_path, categories, wanted):
     """Another language, and another subject than that of the categories."""
-    made = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    made = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
     head = f"---\ntitle: One\ncategories: [{categories}]\n---\n\n## Criteria\n\n"
     (made.rubrics / "one.md").write_text(f"{head}1. {wanted}\n", encoding="utf-8")
     words = ("rubrics", "check", str(made.rubrics / "one.md"))
@@ -130,32 +130,34 @@ def test_what_local_ranking_can_not_compare_is_said(tmp_path, categories, wanted
     assert (checked.status, "local ranking can't compare it" in checked.out) == (0, True)
 
 
-def test_24_preview_is_what_is_sent_but_for_the_tokens(world_anywhere):
-    world = world_anywhere
-    world.subscribe("ada@example.org,small")
-    shown = world.newsletter("preview", "--rubric", "small", "--out", "p.html")
+def test_24_preview_is_what_is_sent_but_for_the_tokens(installation_anywhere):
+    installation = installation_anywhere
+    installation.subscribe("ada@example.org,small")
+    shown = installation.newsletter("preview", "--rubric", "small", "--out", "p.html")
     assert shown.status == 0, shown.err
-    assert not world.mails()
-    world.newsletter("run")
-    [mail] = world.mails()
+    assert not installation.mails()
+    installation.newsletter("run")
+    [mail] = installation.mails()
     sent = mail.get_body(("html",)).get_content()
-    previewed = (world.folder / "p.html").read_text(encoding="utf-8")
+    previewed = (installation.folder / "p.html").read_text(encoding="utf-8")
     assert without_tokens(previewed).strip() == without_tokens(sent).strip()
-    after = world.newsletter("preview", "--rubric", "small", "--out", "q.html")
+    after = installation.newsletter("preview", "--rubric", "small", "--out", "q.html")
     assert after.status == 0
-    assert (world.folder / "q.html").read_bytes() == (world.folder / "p.html").read_bytes()
+    assert (installation.folder / "q.html").read_bytes() == (
+        installation.folder / "p.html"
+    ).read_bytes()
 
 
 def without_tokens(html: str) -> str:
     return re.sub(r"(/(?:unsubscribe|preferences)/)\w+", r"\1TOKEN", html)
 
 
-def test_24_a_test_send_touches_nothing(world_anywhere, store):
-    world = world_anywhere
-    world.subscribe("ada@example.org,small")
-    done = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "small")
+def test_24_a_test_send_touches_nothing(installation_anywhere, store):
+    installation = installation_anywhere
+    installation.subscribe("ada@example.org,small")
+    done = installation.newsletter("test-send", "--to", "me@example.org", "--rubric", "small")
     assert done.status == 0, done.err
-    [mail] = world.mails()
+    [mail] = installation.mails()
     assert mail["To"] == "me@example.org"
     assert mail["Subject"].startswith("[TEST]")
     with store.read() as tx:
@@ -164,62 +166,66 @@ def test_24_a_test_send_touches_nothing(world_anywhere, store):
             for table in (digest, delivery, digest_paper)
         ]
     assert rows == [0, 0, 0]
-    assert issue(world.newsletter("run", "--json"))["sent"] == 1
+    assert issue(installation.newsletter("run", "--json"))["sent"] == 1
 
 
-def test_a_dry_run_sends_and_freezes_nothing(world):
-    world.subscribe("ada@example.org,small")
-    done = world.newsletter("run", "--dry-run")
+def test_a_dry_run_sends_and_freezes_nothing(installation):
+    installation.subscribe("ada@example.org,small")
+    done = installation.newsletter("run", "--dry-run")
     assert done.status == 0, done.err
     assert "$0" in done.out
-    assert not world.mails()
-    assert issue(world.newsletter("run", "--json"))["sent"] == 1
+    assert not installation.mails()
+    assert issue(installation.newsletter("run", "--json"))["sent"] == 1
 
 
-def test_due_mail_that_did_not_leave_is_said_and_is_no_success(world, tmp_path):
+def test_due_mail_that_did_not_leave_is_said_and_is_no_success(installation, tmp_path):
     with FakeSmtp(tmp_path) as server:
         given = {
             "NEWSLETTER_MAILER": "smtp",
             "NEWSLETTER_SMTP_URL": server.url,
             "SSL_CERT_FILE": str(server.certificate),
         }
-    world.subscribe("ada@example.org,small")
-    done = world.newsletter("run", **given)
+    installation.subscribe("ada@example.org,small")
+    done = installation.newsletter("run", **given)
     assert done.status == 1
     assert "small: 1 mail waits, not sent: see newsletter status" in done.err
     assert "Nothing new to send" not in done.out
-    again = world.newsletter("run", "--json", **given)
+    again = installation.newsletter("run", "--json", **given)
     assert (again.status, issue(again)["waiting"]) == (1, 1)
 
 
-def test_who_paused_or_left_gets_nothing(world):
-    world.subscribe("ada@example.org,small", "bob@example.org,small", "cy@example.org,small")
-    assert world.newsletter("subscribers", "pause", "ada@example.org").status == 0
-    assert world.newsletter("subscribers", "remove", "BOB@example.org", "--yes").status == 0
-    assert issue(world.newsletter("run", "--json"))["sent"] == 1
-    world.subscribe("bob@example.org,small")
-    assert issue(world.newsletter("run", "--json"))["sent"] == 0
-    assert [mail["To"] for mail in world.mails()] == ["cy@example.org"]
+def test_who_paused_or_left_gets_nothing(installation):
+    installation.subscribe("ada@example.org,small", "bob@example.org,small", "cy@example.org,small")
+    assert installation.newsletter("subscribers", "pause", "ada@example.org").status == 0
+    assert installation.newsletter("subscribers", "remove", "BOB@example.org", "--yes").status == 0
+    assert issue(installation.newsletter("run", "--json"))["sent"] == 1
+    installation.subscribe("bob@example.org,small")
+    assert issue(installation.newsletter("run", "--json"))["sent"] == 0
+    assert [mail["To"] for mail in installation.mails()] == ["cy@example.org"]
 
 
-def test_20_without_consent_they_wait(world_anywhere):
-    world = world_anywhere
-    (world.folder / "r.csv").write_text("email,rubric\nada@example.org,small\n")
-    assert world.newsletter("subscribers", "import", "r.csv").status == 0
-    listed = json.loads(world.newsletter("subscribers", "list", "--json").out)
+def test_20_without_consent_they_wait(installation_anywhere):
+    installation = installation_anywhere
+    (installation.folder / "r.csv").write_text("email,rubric\nada@example.org,small\n")
+    assert installation.newsletter("subscribers", "import", "r.csv").status == 0
+    listed = json.loads(installation.newsletter("subscribers", "list", "--json").out)
     assert [row["state"] for row in listed] == ["pending"]
-    assert "nobody" in world.newsletter("run").out.lower()
+    assert "nobody" in installation.newsletter("run").out.lower()
 
 
-def test_outbox_key_and_export_are_for_their_owner_alone(world):
-    del world.environment["NEWSLETTER_SECRET_KEY"]
-    world.outbox = world.folder / "var" / "outbox"
-    world.environment["NEWSLETTER_OUTBOX_DIR"] = str(world.outbox)
-    world.subscribe("ada@example.org,small")
-    assert world.newsletter("run").status == 0
-    assert world.newsletter("subscribers", "export", "out.csv").status == 0
-    folders = {world.outbox, world.outbox.parent}
-    files = {*world.outbox.iterdir(), world.outbox.parent / "secret.key", world.folder / "out.csv"}
+def test_outbox_key_and_export_are_for_their_owner_alone(installation):
+    del installation.environment["NEWSLETTER_SECRET_KEY"]
+    installation.outbox = installation.folder / "var" / "outbox"
+    installation.environment["NEWSLETTER_OUTBOX_DIR"] = str(installation.outbox)
+    installation.subscribe("ada@example.org,small")
+    assert installation.newsletter("run").status == 0
+    assert installation.newsletter("subscribers", "export", "out.csv").status == 0
+    folders = {installation.outbox, installation.outbox.parent}
+    files = {
+        *installation.outbox.iterdir(),
+        installation.outbox.parent / "secret.key",
+        installation.folder / "out.csv",
+    }
     assert len(files) >= 4
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in files} == {
         path.name: 0o600 for path in files
@@ -227,30 +233,32 @@ def test_outbox_key_and_export_are_for_their_owner_alone(world):
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
-def test_export_reads_back(world):
-    world.subscribe(
+def test_export_reads_back(installation):
+    installation.subscribe(
         'ada@example.org,small,"Lovelace, Ada",Europe/London',
         header="email,rubric,name,timezone",
     )
-    assert world.newsletter("subscribers", "export", "out.csv").status == 0
-    again = world.newsletter("subscribers", "import", "out.csv", "--consent", "x", "--dry-run")
+    assert installation.newsletter("subscribers", "export", "out.csv").status == 0
+    again = installation.newsletter(
+        "subscribers", "import", "out.csv", "--consent", "x", "--dry-run"
+    )
     assert again.status == 0, again.err
-    assert "Lovelace, Ada" in (world.folder / "out.csv").read_text(encoding="utf-8")
+    assert "Lovelace, Ada" in (installation.folder / "out.csv").read_text(encoding="utf-8")
 
 
-def test_a_program_reads_all_that_a_reader_asked_for(world):
-    world.subscribe(
+def test_a_program_reads_all_that_a_reader_asked_for(installation):
+    installation.subscribe(
         "ada@example.org,small,mon thu,7,brief", header="email,rubric,days,max_papers,format"
     )
-    [listed] = json.loads(world.newsletter("subscribers", "list", "--json").out)
+    [listed] = json.loads(installation.newsletter("subscribers", "list", "--json").out)
     wishes = (listed["days"], listed["max_papers"], listed["format"])
     assert wishes == (["mon", "thu"], 7, "brief")
 
 
-def test_status_tells_the_last_digest(world):
-    world.subscribe("ada@example.org,small")
-    world.newsletter("run")
-    told = json.loads(world.newsletter("status", "--json").out)
+def test_status_tells_the_last_digest(installation):
+    installation.subscribe("ada@example.org,small")
+    installation.newsletter("run")
+    told = json.loads(installation.newsletter("status", "--json").out)
     assert told["digests"][0]["rubric"] == "small"
     assert told["deliveries"] == {"accepted": 1}
-    assert world.newsletter("status").status == 0
+    assert installation.newsletter("status").status == 0

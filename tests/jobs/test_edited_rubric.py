@@ -9,7 +9,7 @@ import pytest
 from newsletter.rubrics.file import load
 from tests.cli.test_replay_command import RUBRIC, judge
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,9 @@ def fake() -> Iterator[FakeAnthropic]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, fake: FakeAnthropic) -> World:
+def installation(tmp_path: Path, fake: FakeAnthropic) -> Installation:
     """The day's digest is made and mailed."""
-    made = World(
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         ANTHROPIC_API_KEY="sk-test",
@@ -40,48 +40,48 @@ def world(tmp_path: Path, fake: FakeAnthropic) -> World:
     return made
 
 
-def edit(world: World, relevance: int, wanted: str) -> Path:
-    file = world.rubrics / "one.md"
+def edit(installation: Installation, relevance: int, wanted: str) -> Path:
+    file = installation.rubrics / "one.md"
     file.write_text(RUBRIC.format(relevance=relevance, wanted=wanted), encoding="utf-8")
     return file
 
 
-def test_run_preview_and_test_send_say_that_the_digest_is_older(world: World) -> None:
-    was = load(world.rubrics / "one.md").fingerprint
-    file = edit(world, 8, "only pruning")
-    out = str(world.folder / "p.html")
+def test_run_preview_and_test_send_say_that_the_digest_is_older(installation: Installation) -> None:
+    was = load(installation.rubrics / "one.md").fingerprint
+    file = edit(installation, 8, "only pruning")
+    out = str(installation.folder / "p.html")
     for words in (
         ("run",),
         ("preview", "--rubric", "one", "--out", out),
         ("test-send", "--to", "op@example.org", "--rubric", "one"),
     ):
-        done = world.newsletter(*words)
+        done = installation.newsletter(*words)
         assert done.status == 0, done.err
         assert f"{OLDER}{was[:12]} (now {load(file).fingerprint[:12]})" in done.err
         assert f"`newsletter rubrics replay {file}` shows the new one" in done.err
         assert "`newsletter preview --rubric one --fresh` its mail" in done.err
-    edit(world, 10, "all of it")
-    assert "the same for the model, the rest differs" in world.newsletter("run").err
-    edit(world, 8, "all of it")
-    assert OLDER not in world.newsletter("run").err
+    edit(installation, 10, "all of it")
+    assert "the same for the model, the rest differs" in installation.newsletter("run").err
+    edit(installation, 8, "all of it")
+    assert OLDER not in installation.newsletter("run").err
 
 
 def test_a_fresh_preview_shows_the_edited_rubric_within_its_budget(
-    world: World, fake: FakeAnthropic
+    installation: Installation, fake: FakeAnthropic
 ) -> None:
-    out = world.folder / "p.html"
+    out = installation.folder / "p.html"
     words = ("preview", "--rubric", "one", "--out", str(out))
-    assert world.newsletter(*words).status == 0
+    assert installation.newsletter(*words).status == 0
     frozen, paid = out.read_text(encoding="utf-8"), fake.bill_nanos
-    edit(world, 10, "all of it")
-    done = world.newsletter(*words, "--fresh")
+    edit(installation, 10, "all of it")
+    done = installation.newsletter(*words, "--fresh")
     assert (done.status, OLDER in done.err) == (0, False), done.err
     assert "of the 27 read reached your bar: relevance 10" in out.with_suffix(".txt").read_text()
     assert fake.bill_nanos == paid, "only the bar is new"
-    edit(world, 8, "only pruning")
-    short = world.newsletter(*words, "--fresh", NEWSLETTER_BUDGET_USD="0.001")
+    edit(installation, 8, "only pruning")
+    short = installation.newsletter(*words, "--fresh", NEWSLETTER_BUDGET_USD="0.001")
     assert (short.status, "the budget left 27 of 27 papers unread" in short.err) == (1, True)
-    assert world.newsletter(*words, "--fresh").status == 0
+    assert installation.newsletter(*words, "--fresh").status == 0
     assert fake.bill_nanos > paid
-    assert world.newsletter(*words).status == 0
+    assert installation.newsletter(*words).status == 0
     assert out.read_text(encoding="utf-8") == frozen, "what is frozen stays"

@@ -26,10 +26,10 @@ from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
 from tests.fakes.imap import FakeImap
+from tests.fakes.installation import Installation
 from tests.fakes.mail import reader, settings
 from tests.fakes.replies import TO, message
 from tests.fakes.sendgrid_lists import FakeLists
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -319,7 +319,7 @@ def test_a_round_that_comes_while_one_runs_does_nothing(
 
 
 def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
-    world = World(
+    installation = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
@@ -328,25 +328,25 @@ def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
         SSL_CERT_FILE=str(imap.certificate),
     )
     rubric = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
-    (world.rubrics / "one.md").write_text(rubric, encoding="utf-8")
-    world.subscribe("ann@example.org,one")
-    ann = _only(world)
+    (installation.rubrics / "one.md").write_text(rubric, encoding="utf-8")
+    installation.subscribe("ann@example.org,one")
+    ann = _only(installation)
     links = Links("https://digest.example.org", ["a key that only tests know 0123"], "example.org")
     mail = imap.put(message("stop").replace(TO.encode(), links.reply_address(ann.id).encode()))
 
-    with world.begin("serve", "--no-web") as process:
+    with installation.begin("serve", "--no-web") as process:
         deadline = time.monotonic() + 60
-        while _only(world).state is SubscriberState.ACTIVE and time.monotonic() < deadline:
+        while _only(installation).state is SubscriberState.ACTIVE and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 0
 
-    assert _only(world).state is SubscriberState.UNSUBSCRIBED
+    assert _only(installation).state is SubscriberState.UNSUBSCRIBED
     assert mail.flags == {"\\Seen"}
 
 
-def _only(world: World) -> Subscriber:
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+def _only(installation: Installation) -> Subscriber:
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
         [found] = subscribers.all_subscribers(tx)
     store.close()

@@ -27,10 +27,10 @@ from newsletter.jobs.engine import LocalEngine
 from newsletter.store import Store, subscribers
 from newsletter.store.tasks import Task, TaskKind, TaskResult
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.installation import Installation
 from tests.fakes.mail import Town, settings
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,8 +257,8 @@ KEYS = {
 }
 
 
-def world_of(tmp_path: Path, **more: str) -> World:
-    made = World(
+def installation_in(tmp_path: Path, **more: str) -> Installation:
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_FROM_EMAIL="digest@sender.example",
@@ -273,10 +273,10 @@ def world_of(tmp_path: Path, **more: str) -> World:
     return made
 
 
-def private_words(world: World) -> list[str]:
+def private_words(installation: Installation) -> list[str]:
     """All that must not be in a log: keys, addresses, and the tokens of each reader's links."""
     links = Links("https://x.example", [KEYS["NEWSLETTER_SECRET_KEY"]], "in.sender.example")
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
         ids = [one.id for one in subscribers.all_subscribers(tx)]
     store.close()
@@ -287,19 +287,19 @@ def private_words(world: World) -> list[str]:
 
 def test_10_a_debug_run_with_real_libraries_leaks_nothing(tmp_path: Path):
     with FakeAnthropic(honest) as model, FakeSendGrid() as mailer:
-        world = world_of(
+        installation = installation_in(
             tmp_path,
             ANTHROPIC_BASE_URL=model.url,
             NEWSLETTER_SENDGRID_URL=mailer.url,
             NEWSLETTER_LOG_LEVEL="debug",
         )
-        done = world.newsletter("run", "--json")
+        done = installation.newsletter("run", "--json")
     assert done.status == 0, done.err
     assert len(mailer.addresses) == len(READERS)
     logged = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
     heard = {line["logger"].partition(".")[0] for line in logged}
     assert {"newsletter", "anthropic"} <= heard, heard
-    leaks = [word for word in private_words(world) if word in done.err]
+    leaks = [word for word in private_words(installation) if word in done.err]
     assert not leaks
 
 
@@ -307,16 +307,16 @@ def test_every_line_of_a_mornings_scoring_names_edition_and_rubric(tmp_path: Pat
     """Also what libraries log in the threads that ask the model."""
     with FakeAnthropic(honest) as model, FakeSendGrid() as mailer:
         model.fault(529, times=2)
-        world = world_of(
+        installation = installation_in(
             tmp_path,
             ANTHROPIC_BASE_URL=model.url,
             NEWSLETTER_SENDGRID_URL=mailer.url,
             NEWSLETTER_SCORING_MODE="now",
             NEWSLETTER_LOG_LEVEL="debug",
         )
-        (world.rubrics / "two.md").write_text(RUBRIC + "2. More\n", encoding="utf-8")
-        world.subscribe("cy@readers.example,two")
-        done = world.newsletter("run", "--json")
+        (installation.rubrics / "two.md").write_text(RUBRIC + "2. More\n", encoding="utf-8")
+        installation.subscribe("cy@readers.example,two")
+        done = installation.newsletter("run", "--json")
     assert done.status == 0, done.err
     logged = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
     [day] = {line["edition"] for line in logged if line["event"] == "digest"}
@@ -371,16 +371,18 @@ def test_a_unit_that_fails_names_its_edition_and_rubric():
 
 
 def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
-    world = world_of(tmp_path, NEWSLETTER_MAILER="outbox", NEWSLETTER_LOG_LEVEL="debug")
-    world.environment |= {"NEWSLETTER_SCORER": "local"}
+    installation = installation_in(
+        tmp_path, NEWSLETTER_MAILER="outbox", NEWSLETTER_LOG_LEVEL="debug"
+    )
+    installation.environment |= {"NEWSLETTER_SCORER": "local"}
     links = Links("", [KEYS["NEWSLETTER_SECRET_KEY"]], "")
     said = []
-    with world.begin("serve", "--port", "0") as process:
+    with installation.begin("serve", "--port", "0") as process:
         for line in process.stderr:
             said.append(line)
             if found := re.search(r"pages at (http://[\d.:]+)", line):
                 break
-        store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+        store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
         with store.read() as tx:
             [reader, *_] = subscribers.all_subscribers(tx)
         store.close()
@@ -392,4 +394,4 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
         rest = process.communicate(timeout=60)[1]
     text = "".join(said) + rest
     assert all(json.loads(line) for line in text.splitlines())
-    assert not [word for word in private_words(world) if word in text]
+    assert not [word for word in private_words(installation) if word in text]

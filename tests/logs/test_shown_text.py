@@ -21,8 +21,8 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery, inbound, subscriber
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
+from tests.fakes.installation import Installation
 from tests.fakes.pages import LINKS, NOW, RENDERER, STARS, THURSDAY, issue, make_site, paper, reader
-from tests.fakes.world import World
 from tests.render.gallery.issues import NAV, READER
 from tests.simulations.busy import alert, doubt, reply
 
@@ -62,8 +62,8 @@ def fill(store: Store) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    made = World(tmp_path, NEWSLETTER_SOURCE="sample")
+def installation(tmp_path: Path) -> Installation:
+    made = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
     (made.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
     store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
@@ -73,16 +73,16 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.mark.parametrize("words", SHOWING)
-def test_no_command_shows_what_a_terminal_would_obey(world: World, words: str):
-    done = world.newsletter(*words.split())
+def test_no_command_shows_what_a_terminal_would_obey(installation: Installation, words: str):
+    done = installation.newsletter(*words.split())
     assert done.out
     if words != "subscribers export":  # into a file or a pipe, as `import` reads it back
         assert not ACTS.findall(done.out + done.err)
 
 
 @pytest.mark.parametrize("words", ["status", "subscribers list", "replies list", "deliveries list"])
-def test_json_is_whole_and_harmless(world: World, words: str):
-    out = world.newsletter(*words.split(), "--json").out
+def test_json_is_whole_and_harmless(installation: Installation, words: str):
+    out = installation.newsletter(*words.split(), "--json").out
     assert not ACTS.findall(out)
     if words == "deliveries list":
         assert HOSTILE in json.loads(out)[0].values()

@@ -23,8 +23,8 @@ from newsletter.jobs import housekeeping
 from newsletter.settings import Settings
 from newsletter.store import Store
 from newsletter.store.tables import delivery, event, subscriber
+from tests.fakes.installation import Installation
 from tests.fakes.waiting import becomes
-from tests.fakes.world import World
 from tests.mail_servers import exim, servers
 from tests.mail_servers.exim import Exim
 from tests.mail_servers.servers import DOMAIN, PASSWORD, USER, MailServers
@@ -63,8 +63,8 @@ def post() -> Iterator[MailServers]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, post: MailServers) -> World:
-    made = World(
+def installation(tmp_path: Path, post: MailServers) -> Installation:
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
@@ -82,10 +82,10 @@ def delivered(post: MailServers) -> int:
 
 
 def test_a_day_with_real_mail_servers(
-    world: World, post: MailServers, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, post: MailServers, monkeypatch: pytest.MonkeyPatch
 ):
     begun = time.monotonic()
-    with world.begin("run", "--json") as run:
+    with installation.begin("run", "--json") as run:
         assert becomes(lambda: delivered(post) >= 10)
         post.stop()
         before = delivered(post)
@@ -95,7 +95,7 @@ def test_a_day_with_real_mail_servers(
     assert run.returncode == 0, said
     assert before < len(GOOD)
     # The run went on while nobody was there.
-    assert any(row.failures for row in rows(world, select(delivery)))
+    assert any(row.failures for row in rows(installation, select(delivery)))
     [issue] = json.loads(out)["issues"]
     assert issue["sent"] == len(READERS)
     assert becomes(lambda: len(post.mails("replies")) == len(BAD))
@@ -103,7 +103,7 @@ def test_a_day_with_real_mail_servers(
     seconds = time.monotonic() - begun
     log.info("%d mails in %.0f s, %d before the restart", len(READERS), seconds, before)
 
-    for name, value in world.environment.items():
+    for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)
     answer(post, GOOD[0], "unsubscribe\n\n> {quote}")
     answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
@@ -115,18 +115,18 @@ def test_a_day_with_real_mail_servers(
     housekeeping.process_inbound(app, now)
     app.store.close()
 
-    states = {row.email: str(row.state) for row in rows(world, select(subscriber))}
+    states = {row.email: str(row.state) for row in rows(installation, select(subscriber))}
     assert (states[GONE], states[GONE_BEHIND_EXIM]) == ("bounced", "bounced")
     assert {states[one] for one in (*FAULTY, *BEHIND_EXIM)} == {"active"}
     assert [states[one] for one in GOOD[:3]] == ["unsubscribed", "unsubscribed", "active"]
     told = select(delivery.c.email, event.c.kind).where(event.c.delivery_id == delivery.c.id)
-    kinds = {row.email: str(row.kind) for row in rows(world, told)}
+    kinds = {row.email: str(row.kind) for row in rows(installation, told)}
     hard = dict.fromkeys((GONE, GONE_BEHIND_EXIM), "hard bounce")
     assert kinds == hard | dict.fromkeys((*FAULTY, *BEHIND_EXIM), "soft bounce")
-    again = world.newsletter("run", "--json")
+    again = installation.newsletter("run", "--json")
     [issue] = json.loads(again.out)["issues"]
     assert (issue["sent"], issue["already"]) == (0, len(READERS))
-    assert len(rows(world, select(delivery))) == len(READERS)
+    assert len(rows(installation, select(delivery))) == len(READERS)
 
 
 def answer(post: MailServers, reader: str, words: str) -> None:
@@ -146,8 +146,8 @@ def answer(post: MailServers, reader: str, words: str) -> None:
         server.send_message(made)
 
 
-def rows(world: World, query: object) -> list[Any]:
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+def rows(installation: Installation, query: object) -> list[Any]:
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
         found = list(tx.execute(query))
     store.close()

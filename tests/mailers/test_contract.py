@@ -1,4 +1,4 @@
-"""What every mailer promises, for each name in MAILERS: one takes part by a line in WORLDS."""
+"""What every mailer promises, for each name in MAILERS: each has a line in MAILERS_UNDER_TEST."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from newsletter.settings import Settings
 
-    World = tuple[Settings, Callable[[], int], Callable[[], None]]
+    MailerUnderTest = tuple[Settings, Callable[[], int], Callable[[], None]]
 
 
 @contextmanager
-def files(folder: Path, _patch: pytest.MonkeyPatch) -> Iterator[World]:
+def files(folder: Path, _patch: pytest.MonkeyPatch) -> Iterator[MailerUnderTest]:
     given = outbox_settings(folder)
 
     def break_it() -> None:
@@ -34,7 +34,7 @@ def files(folder: Path, _patch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @contextmanager
-def smtp(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[World]:
+def smtp(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[MailerUnderTest]:
     with FakeSmtp(folder) as server:
         environment.setenv("SSL_CERT_FILE", str(server.certificate))
 
@@ -45,7 +45,7 @@ def smtp(folder: Path, environment: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @contextmanager
-def sendgrid(_folder: Path, _environment: pytest.MonkeyPatch) -> Iterator[World]:
+def sendgrid(_folder: Path, _environment: pytest.MonkeyPatch) -> Iterator[MailerUnderTest]:
     with FakeSendGrid() as fake:
 
         def break_it() -> None:
@@ -55,20 +55,20 @@ def sendgrid(_folder: Path, _environment: pytest.MonkeyPatch) -> Iterator[World]
         yield given, lambda: len(fake.messages), break_it
 
 
-WORLDS = {"outbox": files, "smtp": smtp, "sendgrid": sendgrid}
+MAILERS_UNDER_TEST = {"outbox": files, "smtp": smtp, "sendgrid": sendgrid}
 
 
 @pytest.fixture(params=sorted(MAILERS))
-def world(
+def under_test(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, World]]:
-    assert request.param in WORLDS, f"add a world for the mailer {request.param}"
-    with WORLDS[request.param](tmp_path, monkeypatch) as made:
+) -> Iterator[tuple[str, MailerUnderTest]]:
+    assert request.param in MAILERS_UNDER_TEST, f"add a set-up for the mailer {request.param}"
+    with MAILERS_UNDER_TEST[request.param](tmp_path, monkeypatch) as made:
         yield request.param, made
 
 
-def test_it_takes_one_mail_and_names_it(world: tuple[str, World]):
-    name, (given, taken, _) = world
+def test_it_takes_one_mail_and_names_it(under_test: tuple[str, MailerUnderTest]):
+    name, (given, taken, _) = under_test
     mailer = pkgutil.resolve_name(MAILERS[name])(given)
 
     assert isinstance(mailer.send(email()), str)
@@ -76,8 +76,8 @@ def test_it_takes_one_mail_and_names_it(world: tuple[str, World]):
     assert taken() == 1
 
 
-def test_it_is_used_by_many_threads_at_once(world: tuple[str, World]):
-    name, (given, taken, _) = world
+def test_it_is_used_by_many_threads_at_once(under_test: tuple[str, MailerUnderTest]):
+    name, (given, taken, _) = under_test
     mailer = pkgutil.resolve_name(MAILERS[name])(given)
     threads = [threading.Thread(target=mailer.send, args=(email(reader(n)),)) for n in range(8)]
     for thread in threads:
@@ -87,8 +87,8 @@ def test_it_is_used_by_many_threads_at_once(world: tuple[str, World]):
     assert taken() == 8
 
 
-def test_what_makes_all_mail_impossible_halts_and_is_said(world: tuple[str, World]):
-    name, (given, taken, break_it) = world
+def test_what_makes_all_mail_impossible_halts_and_is_said(under_test: tuple[str, MailerUnderTest]):
+    name, (given, taken, break_it) = under_test
     mailer = pkgutil.resolve_name(MAILERS[name])(given)
     break_it()
 

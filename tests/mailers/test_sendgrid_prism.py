@@ -12,8 +12,8 @@ from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.check import SendGridCheck
 from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
 from tests.fakes import prism
+from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.mail import settings
-from tests.fakes.world import World, by_sendgrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +41,18 @@ def vendor(running: Prism) -> Prism:
 def test_a_run_ends_with_202s_alone(vendor: Prism, tmp_path: Path):
     """Red (415 for each) when `post` sent JSON with the content type of a form."""
     given = {"NEWSLETTER_SOURCE": "sample", "NEWSLETTER_SCORER": "local"}
-    world = World(tmp_path, NEWSLETTER_GROUP_AUDIENCE="4", **given, **by_sendgrid(vendor.url))
-    (world.rubrics / "few.md").write_text(RUBRIC.format("Few"), encoding="utf-8")
-    (world.rubrics / "many.md").write_text(RUBRIC.format("Many"), encoding="utf-8")
-    assert world.newsletter("migrate").status == 0
+    installation = Installation(
+        tmp_path, NEWSLETTER_GROUP_AUDIENCE="4", **given, **sendgrid_environment(vendor.url)
+    )
+    (installation.rubrics / "few.md").write_text(RUBRIC.format("Few"), encoding="utf-8")
+    (installation.rubrics / "many.md").write_text(RUBRIC.format("Many"), encoding="utf-8")
+    assert installation.newsletter("migrate").status == 0
     readers = [f"few{number}@example.org,few,Réader {number}" for number in range(3)]
     readers += [f"many{number}@example.org,many,Réader {number}" for number in range(5)]
-    world.subscribe(*readers, header="email,rubric,name")
+    installation.subscribe(*readers, header="email,rubric,name")
 
-    done = world.newsletter("run")
-    tested = world.newsletter("test-send", "--to", "me@example.org", "--rubric", "few")
+    done = installation.newsletter("run")
+    tested = installation.newsletter("test-send", "--to", "me@example.org", "--rubric", "few")
 
     assert (done.status, tested.status) == (0, 0), done.err + tested.err
     # Three mails, one group, one test.

@@ -32,12 +32,12 @@ from tests.fakes.arxiv import FakeArxiv
 from tests.fakes.browser import served
 from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
+from tests.fakes.installation import Installation
 from tests.fakes.pages import NOW, make_site, paper, reader
 from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.tls import make_certificate
 from tests.fakes.webhook import Signer
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,8 +151,8 @@ def outside(tmp_path):
 
 
 @pytest.fixture
-def world(tmp_path, outside):
-    made = World(tmp_path, **outside.environment)
+def installation(tmp_path, outside):
+    made = Installation(tmp_path, **outside.environment)
     (made.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
     store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
@@ -165,19 +165,19 @@ def world(tmp_path, outside):
     return made
 
 
-def examined(world, *words, **environment):
-    done = world.newsletter("doctor", "--json", *words, **environment)
+def examined(installation, *words, **environment):
+    done = installation.newsletter("doctor", "--json", *words, **environment)
     assert done.err == "", done.err
     found = json.loads(done.out)
     return done, found, {one["check"]: one for one in found["checks"]}
 
 
 @pytest.fixture
-def asked(world, monkeypatch):
+def asked(installation, monkeypatch):
     """The findings by name, asked for in this process."""
 
     def ask(*, offline=False, **environment):
-        for name, value in (world.environment | environment).items():
+        for name, value in (installation.environment | environment).items():
             monkeypatch.setenv(name, value)
         found = run.examine(Settings(_env_file=None), bootstrap.now, offline=offline)
         return by_check(found)
@@ -185,9 +185,9 @@ def asked(world, monkeypatch):
     return ask
 
 
-def test_all_is_well_and_nothing_was_changed(world, outside):
-    before = {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
-    done, found, checks = examined(world)
+def test_all_is_well_and_nothing_was_changed(installation, outside):
+    before = {path: path.stat().st_mtime_ns for path in installation.folder.rglob("*.md")}
+    done, found, checks = examined(installation)
     assert [one for one in found["checks"] if one["state"] != "ok"] == []
     assert (done.status, found["state"]) == (0, "ok")
     assert {
@@ -197,7 +197,7 @@ def test_all_is_well_and_nothing_was_changed(world, outside):
         "pages", "event hook",
         "inbound hook", "price",
     } <= checks.keys()  # fmt: skip
-    assert before == {path: path.stat().st_mtime_ns for path in world.folder.rglob("*.md")}
+    assert before == {path: path.stat().st_mtime_ns for path in installation.folder.rglob("*.md")}
     [(path, raw)] = [(path, raw) for verb, path, raw in outside.sendgrid.asked if verb != "GET"]
     mail = json.loads(raw)
     assert path == "/v3/mail/send"
@@ -218,10 +218,10 @@ def test_all_is_well_and_nothing_was_changed(world, outside):
         assert secret not in done.out
 
 
-def test_the_records_are_printed_as_they_are_to_be_set(world, outside):
+def test_the_records_are_printed_as_they_are_to_be_set(installation, outside):
     del outside.names.zone["s2._domainkey.digest.example.org", "CNAME"]
     del outside.names.zone["_dmarc.example.org", "TXT"]
-    done = world.newsletter("doctor")
+    done = installation.newsletter("doctor")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert done.status == 1
     assert "set s2._domainkey.digest.example.org CNAME s2.domainkey.u1.wl.sendgrid.net" in lines
@@ -262,14 +262,14 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     assert "sk-ant" not in str(checks)
 
 
-def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside):
+def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(installation, outside):
     wrong = {
         "NEWSLETTER_MODEL": "nobody",
         "NEWSLETTER_POSTAL_ADDRESS": "",
         "NEWSLETTER_IMAP_URL": "imap://u:imap-password@h",
         "NEWSLETTER_ENGINE": "dbos",
     }
-    done, found, _ = examined(world, **wrong)
+    done, found, _ = examined(installation, **wrong)
     assert done.status == 2
     said = " ".join(one["said"] for one in found["checks"])
     assert {one["check"] for one in found["checks"]} == {"settings"}
@@ -277,9 +277,11 @@ def test_every_wrong_setting_is_told_at_once_and_nobody_is_asked(world, outside)
         assert name in said
     assert "imap-password" not in done.out
     assert not outside.sendgrid.asked
-    done, _, _ = examined(world, NEWSLETTER_DATABASE_URL="mysql://u:database-pw@h/n")
+    done, _, _ = examined(installation, NEWSLETTER_DATABASE_URL="mysql://u:database-pw@h/n")
     assert (done.status, "database-pw" in done.out) == (2, False)
-    done, found, _ = examined(world, NEWSLETTER_SEND_AT="7", NEWSLETTER_OPERATOR_PASSWORD="short")
+    done, found, _ = examined(
+        installation, NEWSLETTER_SEND_AT="7", NEWSLETTER_OPERATOR_PASSWORD="short"
+    )
     assert done.status == 2
     assert len(found["checks"]) == 2
 
@@ -294,18 +296,18 @@ def test_offline_asks_nobody(asked, outside):
 
 
 def test_before_the_first_run_it_makes_nothing(tmp_path):
-    world = World(tmp_path)
-    done = world.newsletter("doctor", "--offline")
+    installation = Installation(tmp_path)
+    done = installation.newsletter("doctor", "--offline")
     assert done.status == 1
     assert "no rubric" in done.out
-    (world.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
-    done = world.newsletter("doctor", "--offline")
+    (installation.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    done = installation.newsletter("doctor", "--offline")
     assert done.status == 0
     assert "it is not there yet; newsletter migrate" in done.out
     for check, step in (("scorer", "step 2"), ("mailer", "step 5")):
         assert re.search(rf"warn +{check} +not yet: .*{step} of docs/operating.md", done.out)
     chosen = {"NEWSLETTER_SCORER": "local", "NEWSLETTER_MAILER": "outbox"}
-    assert "not yet:" not in world.newsletter("doctor", "--offline", **chosen).out
+    assert "not yet:" not in installation.newsletter("doctor", "--offline", **chosen).out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rubrics"]
 
 

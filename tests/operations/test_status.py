@@ -17,8 +17,8 @@ from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.operations.healthcheck_ping import Owed, ping, sign_if_well
 from newsletter.store import Store, alerts, inbound
 from newsletter.store.tables import delivery, digest
+from tests.fakes.installation import Installation
 from tests.fakes.service_room import START, Service
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,21 +28,21 @@ RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - R
 
 
 def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
-    world = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
-    assert "!" not in world.newsletter("status").out
-    world.subscribe("ann@example.org,one")
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    assert "!" not in installation.newsletter("status").out
+    installation.subscribe("ann@example.org,one")
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
         inbound.keep(tx, b"hello", "ann@example.org", "reply@x", START, aligned=False)
         letter = inbound.next_new(tx)
         assert letter
         inbound.set_state(tx, letter.id, inbound.InboundState.REVIEW)
     store.close()
-    shown = world.newsletter("status").out
+    shown = installation.newsletter("status").out
     assert shown.startswith("! Replies wait for you: 1 reply")
     assert "\n    newsletter replies list\n" in shown
-    told = json.loads(world.newsletter("status", "--json").out)["alerts"]
+    told = json.loads(installation.newsletter("status", "--json").out)["alerts"]
     assert [one["kind"] for one in told] == ["replies"]
     assert told[0]["command"] == "newsletter replies list"
     assert told[0]["told"] is None
@@ -180,41 +180,41 @@ def test_the_sign_is_given_where_nothing_was_announced(
 
 def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: Path, dog: Watchdog):
     """As on a machine whose volume is not mounted: this was silence for ever."""
-    world = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_PING_URL=dog.url)
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_PING_URL=dog.url)
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     file = tmp_path / "newsletter.db"
     for empty in (False, True):
         if empty:
             file.touch()
-        done = world.newsletter("run")
+        done = installation.newsletter("run")
         assert (done.status, done.out) == (1, "")
         assert done.err.startswith(f"newsletter: there is no database at {file}")
         assert "newsletter run --create" in done.err
     assert file.stat().st_size == 0
-    done = world.newsletter("run", "--create")
+    done = installation.newsletter("run", "--create")
     assert (done.status, dog.asked) == (0, [])
     assert "No subscribers" in done.out
-    assert world.newsletter("run").status == 0
+    assert installation.newsletter("run").status == 0
     assert dog.asked == []
 
 
 def test_commands_that_only_look_create_no_database(tmp_path: Path):
     """A database made by `status` would let the next `run` pass over a volume not mounted."""
-    world = World(tmp_path)
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    installation = Installation(tmp_path)
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     file = tmp_path / "newsletter.db"
     for command in (
         *("status", "subscribers list", "subscribers export -", "replies list"),
         *("deliveries list", "subscribers pause a@example.org"),
         *(f"db backup {tmp_path / 'saved'}", "db reopen"),
     ):
-        done = world.newsletter(*command.split())
+        done = installation.newsletter(*command.split())
         assert (done.status, done.out) == (1, ""), command
         assert f"there is no database at {file}" in done.err
         assert "newsletter subscribers import" in done.err
     # Without readers these have something to say.
-    assert "one" in world.newsletter("rubrics", "list").out
-    world.newsletter("doctor", "--offline")
+    assert "one" in installation.newsletter("rubrics", "list").out
+    installation.newsletter("doctor", "--offline")
     assert not file.exists()
 
 
@@ -252,17 +252,17 @@ def test_without_an_address_nobody_is_asked(store: Store):
 
 
 def test_a_good_run_by_hand_gives_the_sign_too(tmp_path: Path, dog: Watchdog):
-    world = World(
+    installation = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
         NEWSLETTER_PING_URL=dog.url,
     )
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
-    world.subscribe("ann@example.org,one")
-    world.outbox.write_text("a file where a folder should be")
-    assert world.newsletter("run").status == 1
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    installation.subscribe("ann@example.org,one")
+    installation.outbox.write_text("a file where a folder should be")
+    assert installation.newsletter("run").status == 1
     assert dog.asked == []
-    world.outbox.unlink()
-    assert world.newsletter("run").status == 0
+    installation.outbox.unlink()
+    assert installation.newsletter("run").status == 0
     assert dog.asked == ["/ping/token"]

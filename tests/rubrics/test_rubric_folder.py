@@ -18,8 +18,8 @@ from newsletter.store.tasks import Task, TaskKind
 from newsletter.web.app import create_app
 from tests.fakes import pages
 from tests.fakes.browser import served
+from tests.fakes.installation import Installation
 from tests.fakes.service_room import TUESDAY, Service
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,9 +88,9 @@ def test_a_folder_without_any_rubric_is_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def installation(tmp_path: Path) -> Installation:
     """Readers of a good rubric, of one that got a typo since, and of one that was deleted."""
-    made = World(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    made = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
     for slug in ("good", "bad", "gone"):
         put(made.rubrics, slug)
     made.subscribe("ada@example.org,good", "ben@example.org,bad", "cleo@example.org,gone")
@@ -100,36 +100,36 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def test_run_serves_the_others_and_tells_file_and_line(world: World) -> None:
-    priced = world.newsletter("run", "--dry-run")
+def test_run_serves_the_others_and_tells_file_and_line(installation: Installation) -> None:
+    priced = installation.newsletter("run", "--dry-run")
     assert (priced.status, FAULT in priced.err) == (0, True), priced.err
-    done = world.newsletter("run", "--json")
+    done = installation.newsletter("run", "--json")
     assert done.status == 1
     told = json.loads(done.out)
     assert [(one["rubric"], one["sent"]) for one in told["issues"]] == [("good", 1)]
     assert [(one["slug"], one["readers"]) for one in told["held"]] == [("bad", 1), ("gone", 1)]
     assert FAULT in done.err
     assert "gone.md is not there" in done.err
-    assert [mail["To"] for mail in world.mails()] == ["ada@example.org"]
-    status = world.newsletter("status").out
+    assert [mail["To"] for mail in installation.mails()] == ["ada@example.org"]
+    status = installation.newsletter("status").out
     assert status.count("A rubric can't be read") == 3
-    assert f"newsletter rubrics check {world.rubrics}/bad.md" in status
-    put(world.rubrics, "bad")
-    assert "ben@example.org" not in world.newsletter("run").err
-    assert len(world.mails()) == 2
+    assert f"newsletter rubrics check {installation.rubrics}/bad.md" in status
+    put(installation.rubrics, "bad")
+    assert "ben@example.org" not in installation.newsletter("run").err
+    assert len(installation.mails()) == 2
 
 
-def test_the_other_commands_go_on_as_well(world: World) -> None:
-    out = str(world.folder / "p.html")
-    assert world.newsletter("preview", "--rubric", "good", "--out", out).status == 0
-    sent = world.newsletter("test-send", "--to", "op@example.org", "--rubric", "good")
+def test_the_other_commands_go_on_as_well(installation: Installation) -> None:
+    out = str(installation.folder / "p.html")
+    assert installation.newsletter("preview", "--rubric", "good", "--out", out).status == 0
+    sent = installation.newsletter("test-send", "--to", "op@example.org", "--rubric", "good")
     assert sent.status == 0, sent.err
-    world.subscribe("dora@example.org,good", "emil@example.org,bad")
-    bad = world.newsletter("preview", "--rubric", "bad", "--out", out)
+    installation.subscribe("dora@example.org,good", "emil@example.org,bad")
+    bad = installation.newsletter("preview", "--rubric", "bad", "--out", out)
     assert (bad.status, FAULT in bad.err) == (1, True)
-    listed = world.newsletter("rubrics", "list")
+    listed = installation.newsletter("rubrics", "list")
     assert (listed.status, "Good" in listed.out, FAULT in listed.err) == (1, True, True)
-    demo = world.newsletter("demo", NEWSLETTER_RUBRICS_DIR=str(world.rubrics))
+    demo = installation.newsletter("demo", NEWSLETTER_RUBRICS_DIR=str(installation.rubrics))
     assert demo.status == 0, demo.err
 
 

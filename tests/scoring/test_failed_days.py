@@ -11,9 +11,9 @@ import pytest
 
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.installation import Installation
 from tests.fakes.mail import settings
 from tests.fakes.service_room import Service
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,10 @@ QUICK = {"retry-after": "0.01"}
 OVERLOADED = "Anthropic answered 529: "
 
 
-def world(folder: Path, fake: FakeAnthropic, categories: str = "cs.CV", criteria: int = 1) -> World:
-    made = World(
+def installation(
+    folder: Path, fake: FakeAnthropic, categories: str = "cs.CV", criteria: int = 1
+) -> Installation:
+    made = Installation(
         folder,
         NEWSLETTER_SOURCE="sample",
         ANTHROPIC_API_KEY="sk-test",
@@ -60,7 +62,7 @@ def test_run_and_status_tell_the_last_cause_and_the_command(
 ) -> None:
     """A paper that is given up after six attempts, and a key that ends the day at once."""
     fake.fault(do, times=1000, headers=QUICK)
-    made = world(tmp_path, fake, categories)
+    made = installation(tmp_path, fake, categories)
     done = made.newsletter("run")
     assert done.status == 1
     assert said in done.err
@@ -74,7 +76,7 @@ def test_a_failure_announces_what_was_announced_and_shows_no_copy(
     tmp_path: Path, fake: FakeAnthropic
 ) -> None:
     fake.fault(401, times=1000)
-    made = world(tmp_path, fake, "cs.CL")
+    made = installation(tmp_path, fake, "cs.CL")
     [issue] = json.loads(made.newsletter("run", "--json").out)["issues"]
     assert issue["announced"] == 6
     assert "ANTHROPIC_API_KEY" in issue["trouble"]
@@ -120,7 +122,7 @@ def test_a_day_whose_likeliest_papers_failed_is_not_called_quiet(tmp_path: Path)
         return titles.index(title) < 3
 
     with FakeAnthropic(unusable(among_the_first)) as fake:
-        made = world(tmp_path, fake, "cs.LG")
+        made = installation(tmp_path, fake, "cs.LG")
         done = made.newsletter("run")
     assert done.status == 1
     assert "3 of 27 papers could not be scored" in done.err
@@ -136,7 +138,7 @@ def test_a_day_of_which_one_paper_failed_is_quiet_and_says_so(tmp_path: Path) ->
         return title == titles[0]
 
     with FakeAnthropic(unusable(the_first)) as fake:
-        made = world(tmp_path, fake, "cs.LG")
+        made = installation(tmp_path, fake, "cs.LG")
         done = made.newsletter("run")
     assert done.status == 0, done.err
     assert "one: 1 paper could not be scored (the model answered" in done.err
@@ -149,7 +151,7 @@ def test_rubrics_of_any_number_of_criteria_are_served(tmp_path: Path, count: int
         return {"m": count, "c": "does it", "r": 9, "n": 8, "x": 0}
 
     with FakeAnthropic(judge) as fake:
-        made = world(tmp_path, fake, "cs.CV", count)
+        made = installation(tmp_path, fake, "cs.CV", count)
         assert made.newsletter("run").status == 0
     [mail] = made.mails()
     body = mail.get_body(("plain",))

@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 from newsletter.render.tex import to_unicode
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv, into_window
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 needs_corpus = pytest.mark.skipif(
@@ -91,24 +91,24 @@ def test_the_reference_digest_comes_out(
         FakeArxiv(into_window(rows, date.fromisoformat(day))) as arxiv,
         FakeAnthropic(judge) as anthropic,
     ):
-        world = World(
+        installation = Installation(
             tmp_path,
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             ANTHROPIC_BASE_URL=anthropic.url,
             ANTHROPIC_API_KEY="sk-test",
         )
-        (world.rubrics / "reference.md").write_text(
+        (installation.rubrics / "reference.md").write_text(
             rubric_file(source, categories, relevance, novelty), encoding="utf-8"
         )
-        world.subscribe("ada@example.org,reference")
-        done = world.newsletter("run", "--date", day, "--json")
+        installation.subscribe("ada@example.org,reference")
+        done = installation.newsletter("run", "--date", day, "--json")
         assert done.status == 0, done.err
         asked = len(anthropic.requests)
-        again = world.newsletter("run", "--date", day, "--json")
+        again = installation.newsletter("run", "--date", day, "--json")
         assert again.status == 0, again.err
 
     assert len(anthropic.requests) == asked
-    [mail] = world.mails()
+    [mail] = installation.mails()
     chosen = [label for label in labels.values() if label["relevance"] >= relevance]
     shown = cards(mail)
     assert [card["id"] for card in shown] == wanted_order(chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ Reader {name} asks.
 
 
 def morning(folder: Path, fake: FakeAnthropic, *names: str) -> list[dict]:
-    world = World(
+    installation = Installation(
         folder,
         NEWSLETTER_SOURCE="sample",
         ANTHROPIC_API_KEY="sk-test",
@@ -35,9 +35,9 @@ def morning(folder: Path, fake: FakeAnthropic, *names: str) -> list[dict]:
     )
     for name in names:
         text = RUBRIC.format(name=name)
-        (world.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
-    world.subscribe(*(f"{name}@example.org,{name}" for name in names))
-    done = world.newsletter("run", "--json")
+        (installation.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
+    installation.subscribe(*(f"{name}@example.org,{name}" for name in names))
+    done = installation.newsletter("run", "--json")
     assert done.status == 0, done.err
     return list(json.loads(done.out)["issues"])
 
@@ -55,7 +55,7 @@ def test_one_wrong_key_is_told_for_each_after_one_call_each(
     tmp_path: Path, fake: FakeAnthropic
 ) -> None:
     fake.fault(401, times=100)
-    world = World(
+    installation = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         ANTHROPIC_API_KEY="sk-test",
@@ -64,13 +64,13 @@ def test_one_wrong_key_is_told_for_each_after_one_call_each(
     )
     for name in ("ada", "ben", "cleo"):
         text = RUBRIC.format(name=name)
-        (world.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
-    world.subscribe("ada@example.org,ada", "ben@example.org,ben", "cleo@example.org,cleo")
-    done = world.newsletter("run")
+        (installation.rubrics / f"{name}.md").write_text(text, encoding="utf-8")
+    installation.subscribe("ada@example.org,ada", "ben@example.org,ben", "cleo@example.org,cleo")
+    done = installation.newsletter("run")
     assert done.status == 1
     [told] = [line for line in done.err.splitlines() if "ANTHROPIC_API_KEY" in line]
     assert told.startswith("newsletter: ada, ben, cleo: ")
     # Scoring for all stops at the first answer, and so does each rubric's own attempt.
     assert len(fake.requests) == 1 + 3
     assert fake.bill_nanos == 0
-    assert not world.mails()
+    assert not installation.mails()

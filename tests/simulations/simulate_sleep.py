@@ -32,8 +32,8 @@ from newsletter.domain.mail import Subscriber
 from newsletter.store import Store, subscribers
 from newsletter.store.tables import delivery, digest
 from tests.fakes.arxiv import FakeArxiv, line, row
+from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.world import World, by_sendgrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,10 +44,10 @@ RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anythin
 PATIENCE = 300
 
 
-def found(world: World, readers: int) -> Store:
+def found(installation: Installation, readers: int) -> Store:
     """A database with readers whose hour came when arXiv announced."""
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
-    store = Store(world.environment["NEWSLETTER_DATABASE_URL"])
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
     now = datetime.now(UTC)
     hour = announcement(newest(now)).public_from.time()
@@ -59,14 +59,16 @@ def found(world: World, readers: int) -> Store:
 
 
 @contextmanager
-def serving(world: World) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(installation: Installation) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "newsletter", "serve", "--port", str(port)]
     with (
-        (world.folder / "log").open("wb") as log,
-        subprocess.Popen(command, cwd=world.folder, env=world.environment, stderr=log) as process,
+        (installation.folder / "log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=installation.folder, env=installation.environment, stderr=log
+        ) as process,
     ):
         try:
             yield process, f"http://127.0.0.1:{port}"
@@ -93,9 +95,9 @@ def wait_for(what: Callable[[], bool]) -> bool:
 
 
 def sleep_through(
-    world: World, post: FakeSendGrid, store: Store, seconds: int
+    installation: Installation, post: FakeSendGrid, store: Store, seconds: int
 ) -> dict[str, object]:
-    with serving(world) as (process, url):
+    with serving(installation) as (process, url):
         begun = wait_for(lambda: len(post.messages) > 5)
         process.send_signal(signal.SIGSTOP)
         time.sleep(1)
@@ -158,21 +160,23 @@ def main() -> int:
         FakeArxiv(rows, feed=lambda _names: feed) as arxiv,
         FakeSendGrid(delay=0.3) as post,
     ):
-        world = World(
+        installation = Installation(
             Path(folder),
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
             NEWSLETTER_SCORER="local",
-            **by_sendgrid(post.url),
+            **sendgrid_environment(post.url),
             PYTHONPATH=str(ROOT),
         )
-        store = found(world, given.readers)
-        figures = sleep_through(world, post, store, given.seconds)
+        store = found(installation, given.readers)
+        figures = sleep_through(installation, post, store, given.seconds)
         store.close()
         wrong = faults(figures, given.readers)
         print(json.dumps({**figures, "wrong": wrong}, indent=1))
         if wrong:
-            print((world.folder / "log").read_text(encoding="utf-8")[-4000:], file=sys.stderr)
+            print(
+                (installation.folder / "log").read_text(encoding="utf-8")[-4000:], file=sys.stderr
+            )
     return 1 if wrong else 0
 
 

@@ -24,7 +24,7 @@ from newsletter.sources.arxiv.transport import (
     ThrottledError,
     UnreachableError,
 )
-from tests.fakes import arxiv as world
+from tests.fakes import arxiv as fake_arxiv
 from tests.fakes.arxiv import FakeArxiv, row
 
 FEEDS = Path(__file__).parents[2].parent / "shared" / "corpus" / "feeds"
@@ -175,7 +175,7 @@ def test_pages_follow_one_another_at_arxivs_pace():
 def test_papers_of_the_same_page_border_are_merged_and_none_is_lost():
     rows = some(25)
     with FakeArxiv(rows, largest_page=10) as fake:
-        fake.fail(world.shifted(rows, by=3, size=10), after=1)
+        fake.fail(fake_arxiv.shifted(rows, by=3, size=10), after=1)
         found = ask(source(fake))
     assert ids(found) == [f"2509.{n:05d}" for n in range(25)]
 
@@ -184,7 +184,7 @@ def test_of_two_versions_on_two_pages_the_later_is_kept():
     rows = some(3)
     newer = [rows[0], rows[1], {**rows[1], "id": "2509.00001v2"}]
     with FakeArxiv(rows, largest_page=2) as fake:
-        fake.fail(world.shifted(newer, by=0, size=2), after=1)
+        fake.fail(fake_arxiv.shifted(newer, by=0, size=2), after=1)
         found = ask(source(fake))
     assert [(paper.id, paper.version) for paper in found] == [
         ("2509.00000", 1),
@@ -194,45 +194,48 @@ def test_of_two_versions_on_two_pages_the_later_is_kept():
 
 
 TRANSIENT = {
-    "500": (world.status(500), UnreachableError),
-    "502": (world.status(502), UnreachableError),
-    "429": (world.status(429), ThrottledError),
-    "503": (world.status(503), ThrottledError),
-    "406": (world.status(406), ThrottledError),
-    "rate exceeded with 200": (world.html("Rate exceeded."), ThrottledError),
-    "HTML with 200": (world.html(), InvalidResponseError),
+    "500": (fake_arxiv.status(500), UnreachableError),
+    "502": (fake_arxiv.status(502), UnreachableError),
+    "429": (fake_arxiv.status(429), ThrottledError),
+    "503": (fake_arxiv.status(503), ThrottledError),
+    "406": (fake_arxiv.status(406), ThrottledError),
+    "rate exceeded with 200": (fake_arxiv.html("Rate exceeded."), ThrottledError),
+    "HTML with 200": (fake_arxiv.html(), InvalidResponseError),
     "XHTML with 200": (
-        world.html('<html xmlns="http://www.w3.org/1999/xhtml"><body>later</body></html>'),
+        fake_arxiv.html('<html xmlns="http://www.w3.org/1999/xhtml"><body>later</body></html>'),
         InvalidResponseError,
     ),
-    "empty body": (world.html(""), InvalidResponseError),
-    "error entry": (world.error_entry(), InvalidResponseError),
+    "empty body": (fake_arxiv.html(""), InvalidResponseError),
+    "error entry": (fake_arxiv.error_entry(), InvalidResponseError),
     "error entry with dates": (
-        world.replaced("http://arxiv.org/abs/2509.00000v1", "http://arxiv.org/api/errors#odd"),
+        fake_arxiv.replaced("http://arxiv.org/abs/2509.00000v1", "http://arxiv.org/api/errors#odd"),
         InvalidResponseError,
     ),
-    "empty first page": (world.empty_page(), InvalidResponseError),
-    "no total": (world.replaced("totalResults>3<", "totalResults>many<"), InvalidResponseError),
+    "empty first page": (fake_arxiv.empty_page(), InvalidResponseError),
+    "no total": (
+        fake_arxiv.replaced("totalResults>3<", "totalResults>many<"),
+        InvalidResponseError,
+    ),
     "a total of nothing": (
-        world.replaced("totalResults>3<", "totalResults>0<"),
+        fake_arxiv.replaced("totalResults>3<", "totalResults>0<"),
         InvalidResponseError,
     ),
-    "cut off": (world.cut(), InvalidResponseError),
-    "cut off at its end": (world.cut(0.999), InvalidResponseError),
-    "broken off": (world.broken_off, UnreachableError),
-    "entry without id": (world.without("id"), InvalidResponseError),
+    "cut off": (fake_arxiv.cut(), InvalidResponseError),
+    "cut off at its end": (fake_arxiv.cut(0.999), InvalidResponseError),
+    "broken off": (fake_arxiv.broken_off, UnreachableError),
+    "entry without id": (fake_arxiv.without("id"), InvalidResponseError),
     "entry with a strange id": (
-        world.replaced("arxiv.org/abs/2509.00001v1", "arxiv.org/abs/none"),
+        fake_arxiv.replaced("arxiv.org/abs/2509.00001v1", "arxiv.org/abs/none"),
         InvalidResponseError,
     ),
-    "entry without title": (world.without("title"), InvalidResponseError),
-    "entry without abstract": (world.without("summary"), InvalidResponseError),
-    "entry without published": (world.without("published"), InvalidResponseError),
-    "entry without updated": (world.without("updated"), InvalidResponseError),
-    "entry without author": (world.without("author"), InvalidResponseError),
-    "entry without category": (world.without("category"), InvalidResponseError),
+    "entry without title": (fake_arxiv.without("title"), InvalidResponseError),
+    "entry without abstract": (fake_arxiv.without("summary"), InvalidResponseError),
+    "entry without published": (fake_arxiv.without("published"), InvalidResponseError),
+    "entry without updated": (fake_arxiv.without("updated"), InvalidResponseError),
+    "entry without author": (fake_arxiv.without("author"), InvalidResponseError),
+    "entry without category": (fake_arxiv.without("category"), InvalidResponseError),
     "entry with half a date": (
-        world.replaced("<published>2025-09-1", "<published>2025-"),
+        fake_arxiv.replaced("<published>2025-09-1", "<published>2025-"),
         InvalidResponseError,
     ),
 }
@@ -261,7 +264,7 @@ def test_a_fault_that_stays_is_loud_and_never_an_empty_day(name):
 @pytest.mark.parametrize("total", [None, 0])
 def test_an_empty_later_page_is_a_fault(total):
     with FakeArxiv(some(20), largest_page=10) as fake:
-        fake.fail(world.empty_page(total), times=MAX_ATTEMPTS, after=1)
+        fake.fail(fake_arxiv.empty_page(total), times=MAX_ATTEMPTS, after=1)
         with pytest.raises(InvalidResponseError, match="empty page at paper 10"):
             ask(source(fake))
 
@@ -269,7 +272,7 @@ def test_an_empty_later_page_is_a_fault(total):
 def test_the_same_page_again_and_again_is_a_fault():
     rows = some(20)
     with FakeArxiv(rows, largest_page=10) as fake:
-        fake.always = world.first_page(rows, size=10)
+        fake.always = fake_arxiv.first_page(rows, size=10)
         with pytest.raises(PartialError, match="10 of 20"):
             ask(source(fake))
 
@@ -277,7 +280,7 @@ def test_the_same_page_again_and_again_is_a_fault():
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refusal_is_not_tried_again(status):
     with FakeArxiv(some(3)) as fake:
-        fake.always = world.status(status)
+        fake.always = fake_arxiv.status(status)
         with pytest.raises(RefusedError, match=str(status)):
             ask(source(fake))
     assert len(fake.requests) == 1
@@ -286,7 +289,7 @@ def test_a_refusal_is_not_tried_again(status):
 def test_pauses_grow_and_follow_from_the_delay():
     sleeps: list[float] = []
     with FakeArxiv(some(3)) as fake:
-        fake.always = world.status(500)
+        fake.always = fake_arxiv.status(500)
         with pytest.raises(UnreachableError):
             ask(source(fake, sleeps=sleeps))
     assert sleeps == [3, 3, 6, 3, 12, 3, 24, 3]
@@ -295,7 +298,7 @@ def test_pauses_grow_and_follow_from_the_delay():
 def test_throttling_starts_a_cool_down():
     sleeps: list[float] = []
     with FakeArxiv(some(3)) as fake:
-        fake.always = world.status(503)
+        fake.always = fake_arxiv.status(503)
         with pytest.raises(ThrottledError):
             ask(source(fake, sleeps=sleeps))
     assert [pause for pause in sleeps if pause > 4] == [30, 60, 120, 240]
@@ -305,9 +308,9 @@ def test_retry_after_is_obeyed():
     sleeps: list[float] = []
     soon = datetime.now(UTC) + timedelta(seconds=100)
     with FakeArxiv(some(3)) as fake:
-        fake.fail(world.status(429, Retry_After="17"))
-        fake.fail(world.status(503, Retry_After=f"{soon:%a, %d %b %Y %H:%M:%S GMT}"))
-        fake.fail(world.status(429, Retry_After="soon"))
+        fake.fail(fake_arxiv.status(429, Retry_After="17"))
+        fake.fail(fake_arxiv.status(503, Retry_After=f"{soon:%a, %d %b %Y %H:%M:%S GMT}"))
+        fake.fail(fake_arxiv.status(429, Retry_After="soon"))
         assert len(ask(source(fake, sleeps=sleeps))) == 3
     first, second, third = [pause for pause in sleeps if pause > 4]
     assert first == 17
@@ -317,7 +320,7 @@ def test_retry_after_is_obeyed():
 
 def test_a_retry_after_beyond_the_deadline_ends_at_once():
     with FakeArxiv(some(3)) as fake:
-        fake.always = world.status(429, Retry_After="3600")
+        fake.always = fake_arxiv.status(429, Retry_After="3600")
         with pytest.raises(ThrottledError, match="3600 s"):
             ask(source(fake))
     assert len(fake.requests) == 1
@@ -325,7 +328,7 @@ def test_a_retry_after_beyond_the_deadline_ends_at_once():
 
 def test_a_silent_server_does_not_hold_the_morning():
     with FakeArxiv(some(3)) as fake:
-        fake.fail(world.stall(30))
+        fake.fail(fake_arxiv.stall(30))
         arxiv = source(fake)
         arxiv.transport.read_timeout = 0.5
         assert len(ask(arxiv)) == 3
@@ -335,7 +338,7 @@ def test_a_silent_server_does_not_hold_the_morning():
 def test_an_answer_without_end_is_broken_off():
     clock = iter(range(0, 100_000, 1000))
     with FakeArxiv(some(3)) as fake:
-        fake.always = world.stall(0.01)
+        fake.always = fake_arxiv.stall(0.01)
         arxiv = source(fake)
         arxiv.transport.clock = lambda: float(next(clock))
         with pytest.raises(UnreachableError, match="without end"):
@@ -395,7 +398,7 @@ def test_recorded_pages_that_overlap_are_merged():
 def test_a_recorded_refusal_ends_the_fetch():
     body = (FEEDS / "api-error-entry-http400.xml").read_bytes()
     with FakeArxiv() as fake:
-        fake.always = lambda _request, _reply: world.Reply(body, 400)
+        fake.always = lambda _request, _reply: fake_arxiv.Reply(body, 400)
         with pytest.raises(RefusedError):
             ask(source(fake))
 

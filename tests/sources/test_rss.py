@@ -12,7 +12,7 @@ from newsletter.sources import ListedPaper, ListingKind, SourceError
 from newsletter.sources.arxiv.rss import MAX_ITEMS
 from newsletter.sources.arxiv.source import IDS_AT_ONCE, ArxivSource, feed_address
 from newsletter.sources.arxiv.transport import RefusedError
-from tests.fakes import arxiv as world
+from tests.fakes import arxiv as fake_arxiv
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version
 
@@ -56,7 +56,9 @@ def test_a_list_that_is_not_there_is_asked_for_once():
         assert len(fake.requests) == 1
 
 
-@pytest.mark.parametrize("fault", [world.status(503), world.html(), world.cut(), world.broken_off])
+@pytest.mark.parametrize(
+    "fault", [fake_arxiv.status(503), fake_arxiv.html(), fake_arxiv.cut(), fake_arxiv.broken_off]
+)
 def test_a_list_that_cannot_be_read_is_asked_for_once(fault):
     with FakeArxiv(feed=lambda _: [line(paper(1))]) as fake:
         fake.feed_faults.append(fault)

@@ -29,9 +29,9 @@ from newsletter.store.database_role import DatabaseFactKind
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
+from tests.fakes.installation import Installation
 from tests.fakes.mail import RUBRIC, Clock, FakeMailer, Town
 from tests.fakes.rows import everything, fill
-from tests.fakes.world import World
 
 TAKEN = datetime(2025, 9, 23, 6, 10, tzinfo=UTC)
 RESTORED = datetime(2025, 9, 23, 8, 0, tzinfo=UTC)
@@ -238,38 +238,40 @@ def test_a_damaged_backup_is_refused(live, tmp_path):
 
 
 def test_the_commands_save_and_put_back(tmp_path):
-    world = World(tmp_path)
-    assert world.newsletter("migrate").status == 0
-    assert world.newsletter("db", "backup", "saved.db").status == 0
-    done = world.newsletter("db", "restore", "saved.db")
+    installation = Installation(tmp_path)
+    assert installation.newsletter("migrate").status == 0
+    assert installation.newsletter("db", "backup", "saved.db").status == 0
+    done = installation.newsletter("db", "restore", "saved.db")
     assert done.status == 0, done.err
     assert "0 waiting mails are held" in done.out
     assert list(tmp_path.glob("newsletter.db.before-*"))
-    assert world.newsletter("status").status == 0
-    assert "0 held mails" in world.newsletter("db", "release", "--sent").out
-    future = world.newsletter("db", "restore", "--taken", "2999-01-01")
+    assert installation.newsletter("status").status == 0
+    assert "0 held mails" in installation.newsletter("db", "release", "--sent").out
+    future = installation.newsletter("db", "restore", "--taken", "2999-01-01")
     assert future.status == 2
 
 
 def test_the_command_copies_and_the_old_database_mails_no_more(tmp_path, store_url):
-    world = World(tmp_path, NEWSLETTER_SOURCE="sample")
-    (world.rubrics / "one.md").write_text(
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
+    (installation.rubrics / "one.md").write_text(
         "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
     )
-    world.subscribe("reader@example.org,one")
-    done = world.newsletter("db", "copy", "--to", store_url.replace("newsletter.db", "new.db"))
+    installation.subscribe("reader@example.org,one")
+    done = installation.newsletter(
+        "db", "copy", "--to", store_url.replace("newsletter.db", "new.db")
+    )
     assert done.status == 0, done.err
     assert "NEWSLETTER_DATABASE_URL" in done.out
-    refused = world.newsletter("run")
+    refused = installation.newsletter("run")
     assert refused.status == 1
     assert "newsletter db reopen" in refused.err
-    assert world.newsletter("status").status == 0
+    assert installation.newsletter("status").status == 0
     moved = {"NEWSLETTER_DATABASE_URL": store_url.replace("newsletter.db", "new.db")}
-    assert world.newsletter("run", **moved).status == 0
-    assert len(world.mails()) == 1
-    assert world.newsletter("db", "reopen").status == 0
-    itself = world.environment["NEWSLETTER_DATABASE_URL"]
-    assert world.newsletter("db", "copy", "--to", itself).status == 2
+    assert installation.newsletter("run", **moved).status == 0
+    assert len(installation.mails()) == 1
+    assert installation.newsletter("db", "reopen").status == 0
+    itself = installation.environment["NEWSLETTER_DATABASE_URL"]
+    assert installation.newsletter("db", "copy", "--to", itself).status == 2
 
 
 @pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL is named")

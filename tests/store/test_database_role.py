@@ -15,9 +15,9 @@ from newsletter.store import Store
 from newsletter.store.tables import delivery
 from tests.conftest import POSTGRES
 from tests.fakes.database import fresh_schema
+from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.fakes.waiting import becomes
-from tests.fakes.world import World, by_sendgrid
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 READERS = [f"reader{number}@example.org,one" for number in range(24)]
@@ -31,12 +31,12 @@ def fake():
 
 
 @pytest.fixture
-def world(tmp_path, fake):
-    made = World(
+def installation(tmp_path, fake):
+    made = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
-        **by_sendgrid(fake.url),
+        **sendgrid_environment(fake.url),
     )
     (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     made.subscribe(*READERS)
@@ -44,10 +44,10 @@ def world(tmp_path, fake):
 
 
 @contextmanager
-def begun(world, fake):
+def begun(installation, fake):
     """A run in the middle of its first mails; they are answered when `fake` is told to."""
     fake.delay = 30.0
-    with world.begin("run") as run:
+    with installation.begin("run") as run:
         assert becomes(lambda: len(fake.requests) > 2)
         yield run
 
@@ -75,63 +75,63 @@ def elsewhere(tmp_path):
         yield stack.enter_context(fresh_schema(POSTGRES)) if POSTGRES else file
 
 
-def test_a_daily_run_continues_in_the_copy(world, fake, elsewhere, tmp_path):
-    with begun(world, fake) as run:
-        busy = world.newsletter("db", "copy", "--to", elsewhere)
+def test_a_daily_run_continues_in_the_copy(installation, fake, elsewhere, tmp_path):
+    with begun(installation, fake) as run:
+        busy = installation.newsletter("db", "copy", "--to", elsewhere)
         stopped(run, fake)
     sent = len(fake.addresses)
     assert busy.status == 1
     assert "is at work with this database" in busy.err
     assert 0 < sent < len(ALL)
-    copied = world.newsletter("db", "copy", "--to", elsewhere)
+    copied = installation.newsletter("db", "copy", "--to", elsewhere)
     assert copied.status == 0, copied.err
     there = {"NEWSLETTER_DATABASE_URL": elsewhere}
     assert states(elsewhere) == {"accepted": sent, "pending": len(ALL) - sent}
-    done = world.newsletter("run", **there)
+    done = installation.newsletter("run", **there)
     assert done.status == 0, done.err
     back = f"sqlite:///{tmp_path / 'back.db'}"
-    assert world.newsletter("db", "copy", "--to", back, **there).status == 0
-    assert world.newsletter("run", NEWSLETTER_DATABASE_URL=back).status == 0
+    assert installation.newsletter("db", "copy", "--to", back, **there).status == 0
+    assert installation.newsletter("run", NEWSLETTER_DATABASE_URL=back).status == 0
     assert states(back) == {"accepted": len(ALL)}
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
 
 
-def test_a_backup_taken_during_a_run_mails_nobody_twice(world, fake):
-    with begun(world, fake) as run:
-        saved = world.newsletter("db", "backup", "saved.db")
+def test_a_backup_taken_during_a_run_mails_nobody_twice(installation, fake):
+    with begun(installation, fake) as run:
+        saved = installation.newsletter("db", "backup", "saved.db")
         assert saved.status == 0, saved.err
         fake.hurry()
         assert run.wait(60) == 0
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
-    put_back = world.newsletter("db", "restore", "saved.db")
+    put_back = installation.newsletter("db", "restore", "saved.db")
     assert put_back.status == 0, put_back.err
-    again = world.newsletter("run")
+    again = installation.newsletter("run")
     assert (again.status, "no mail is known to be accepted" in again.err) == (1, True), again.err
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)
-    found = states(world.environment["NEWSLETTER_DATABASE_URL"])
+    found = states(installation.environment["NEWSLETTER_DATABASE_URL"])
     assert found["unknown"]
     assert set(found) <= {"accepted", "unknown"}
-    status = world.newsletter("status").out
+    status = installation.newsletter("status").out
     assert f"{found['unknown']} mails may or may not have been sent" in status
     for words in (("db", "release"), ("deliveries", "resolve", "1")):
-        neither = world.newsletter(*words)
+        neither = installation.newsletter(*words)
         assert (neither.status, "--sent or --resend" in neither.err) == (2, True)
-    assert world.newsletter("db", "release", "--sent").status == 0
-    assert states(world.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
+    assert installation.newsletter("db", "release", "--sent").status == 0
+    assert states(installation.environment["NEWSLETTER_DATABASE_URL"]) == {"accepted": len(ALL)}
 
 
-def test_a_daily_run_completes_from_a_backup_of_its_middle(world, fake):
-    with begun(world, fake) as run:
+def test_a_daily_run_completes_from_a_backup_of_its_middle(installation, fake):
+    with begun(installation, fake) as run:
         stopped(run, fake)
     sent = len(fake.addresses)
-    assert world.newsletter("db", "backup", "saved.db").status == 0
-    (world.folder / "newsletter.db").write_bytes(b"the disk made this of it")
+    assert installation.newsletter("db", "backup", "saved.db").status == 0
+    (installation.folder / "newsletter.db").write_bytes(b"the disk made this of it")
     for ending in ("-wal", "-shm"):
-        (world.folder / f"newsletter.db{ending}").unlink(missing_ok=True)
-    assert world.newsletter("run").status == 1
-    put_back = world.newsletter("db", "restore", "saved.db", "--nothing-sent")
+        (installation.folder / f"newsletter.db{ending}").unlink(missing_ok=True)
+    assert installation.newsletter("run").status == 1
+    put_back = installation.newsletter("db", "restore", "saved.db", "--nothing-sent")
     assert put_back.status == 0, put_back.err
     assert len(fake.addresses) == sent
-    done = world.newsletter("run")
+    done = installation.newsletter("run")
     assert done.status == 0, done.err
     assert Counter(fake.addresses) == dict.fromkeys(ALL, 1)

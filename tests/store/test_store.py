@@ -27,7 +27,7 @@ from newsletter.store import (
     write_queue,
 )
 from newsletter.store.tables import inbound, inbound_body, metadata, suppression
-from tests.fakes.world import World
+from tests.fakes.installation import Installation
 
 
 def test_migrations_make_exactly_the_declared_tables(store):
@@ -299,10 +299,10 @@ def test_a_damaged_file_is_one_line_with_the_way_back(held, tmp_path, spoil):
     data = bytearray(held.file.read_bytes())
     spoil(data)
     held.file.write_bytes(data)
-    world = World(tmp_path, NEWSLETTER_DATABASE_URL=f"sqlite:///{held.file}")
-    (world.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    installation = Installation(tmp_path, NEWSLETTER_DATABASE_URL=f"sqlite:///{held.file}")
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     for words in (("status",), ("run",), ("subscribers", "list")):
-        done = world.newsletter(*words)
+        done = installation.newsletter(*words)
         assert (done.status, done.err.count("\n")) == (1, 1), done.err
         assert done.err.startswith(f"newsletter: database {held.file}: ")
         assert "PRAGMA integrity_check" in done.err

@@ -15,9 +15,9 @@ from newsletter.domain.subscriber_csv import SubscriberRow
 from newsletter.store import subscribers, suppressions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
+from tests.fakes.installation import Installation
 from tests.fakes.mail import RUBRIC as READS
 from tests.fakes.mail import START, reader
-from tests.fakes.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,23 +90,25 @@ def test_20_a_thousand_rows_are_a_few_statements(store: Store):
 
 
 @pytest.fixture
-def world(tmp_path: Path, store_url: str) -> World:
-    made = World(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
+def installation(tmp_path: Path, store_url: str) -> Installation:
+    made = Installation(tmp_path, NEWSLETTER_DATABASE_URL=store_url)
     (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     assert made.newsletter("migrate").status == 0
     return made
 
 
-def test_20_a_dry_run_counts_as_the_import_does(world: World):
-    world.subscribe("ada@example.org,one,", "bo@example.org,one,", header="email,rubric,name")
-    assert world.newsletter("subscribers", "remove", "bo@example.org", "--yes").status == 0
+def test_20_a_dry_run_counts_as_the_import_does(installation: Installation):
+    installation.subscribe(
+        "ada@example.org,one,", "bo@example.org,one,", header="email,rubric,name"
+    )
+    assert installation.newsletter("subscribers", "remove", "bo@example.org", "--yes").status == 0
     rows = ["email,rubric,name", "Ada@example.org,one,Ada", "bo@example.org,one,", "cy@x,one,"]
     rows += [f"reader{number}@example.org,one," for number in range(20)]
-    (world.folder / "more.csv").write_text("\n".join(rows), encoding="utf-8")
+    (installation.folder / "more.csv").write_text("\n".join(rows), encoding="utf-8")
     words = ["subscribers", "import", "more.csv", "--skip-bad", "--consent", "asked"]
-    rehearsed = world.newsletter(*words, "--dry-run")
-    before = world.newsletter("subscribers", "list", "--json").out
-    real = world.newsletter(*words)
+    rehearsed = installation.newsletter(*words, "--dry-run")
+    before = installation.newsletter("subscribers", "list", "--json").out
+    real = installation.newsletter(*words)
     assert (rehearsed.status, real.status) == (0, 0), rehearsed.err + real.err
     counts = "20 added, 1 updated, 0 unchanged, 1 suppressed"
     assert rehearsed.out.startswith(f"{counts} (dry run: nothing was saved)")

@@ -1,4 +1,4 @@
-"""A folder to live in, and the program run in it as its operator would run it."""
+"""An installation of the program in a folder, run as its operator would run it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 CORPUS = "shared/corpus"
 
 
-def by_sendgrid(url: str) -> dict[str, str]:
-    """What an installation needs to mail by a SendGrid at that address."""
+def sendgrid_environment(url: str) -> dict[str, str]:
+    """The settings that send mail by the SendGrid at that address."""
     return {
         "NEWSLETTER_MAILER": "sendgrid",
         "NEWSLETTER_SENDGRID_URL": url,
@@ -29,16 +29,16 @@ def by_sendgrid(url: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a command ended."""
+class CommandResult:
+    """Exit status and output of a command."""
 
     status: int
     out: str
     err: str
 
 
-class World:
-    """One installation: its own database, outbox and rubrics, and none of our environment."""
+class Installation:
+    """Has its own database, outbox and rubrics; none of the tests' environment variables."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -58,23 +58,23 @@ class World:
             **environment,
         }
 
-    def newsletter(self, *words: str, **environment: str) -> Done:
+    def newsletter(self, *words: str, **environment: str) -> CommandResult:
         environment = self.environment | environment
-        return Done(*command.run(words, self.folder, environment, timeout=120))
+        return CommandResult(*command.run(words, self.folder, environment, timeout=120))
 
     def begin(self, *words: str) -> command.Begun:
-        """A command that goes on while the test does; to be used as a context."""
+        """Start a command that runs beside the test; to be used in a `with` statement."""
         return command.begin(words, self.folder, self.environment)
 
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
-        """Import a roster with consent; the import must succeed."""
+        """Import subscribers; the import must succeed."""
         roster = self.folder / "roster.csv"
         roster.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
         done = self.newsletter("subscribers", "import", str(roster), "--consent", "asked in a test")
         assert done.status == 0, done.err
 
     def mails(self) -> list[EmailMessage]:
-        """What lies in the outbox, by file name."""
+        """The mails in the outbox, by file name."""
         return [
             message_from_bytes(path.read_bytes(), policy=default)
             for path in sorted(self.outbox.glob("*.eml"))
