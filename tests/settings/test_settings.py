@@ -214,7 +214,7 @@ def test_env_file_may_be_written_by_hand(tmp_path):
 @pytest.mark.parametrize("value", [",", " , ", " "])
 def test_a_secret_key_without_any_key_is_refused(monkeypatch, value):
     monkeypatch.setenv("NEWSLETTER_SECRET_KEY", value)
-    with pytest.raises(SettingsError, match="NEWSLETTER_SECRET_KEY: there is no key in it"):
+    with pytest.raises(SettingsError, match="NEWSLETTER_SECRET_KEY: it holds no key"):
         read_settings()
 
 
