@@ -80,8 +80,8 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         settings=settings,
         clock=now,
         mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
-        lists=lists(settings),
-        groups=resolve_name(many)(settings) if many else None,
+        suppression_lists=suppression_lists(settings),
+        batch_mailer=resolve_name(many)(settings) if many else None,
         engine=DbosEngine(store, now) if settings.engine == "dbos" else LocalEngine(),
     )
 
@@ -120,7 +120,7 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
     return made
 
 
-def lists(settings: Settings) -> SuppressionLists | None:
+def suppression_lists(settings: Settings) -> SuppressionLists | None:
     """What the provider remembers of whom not to mail; None where it keeps nothing of that."""
     known = SUPPRESSION_LISTS.get(settings.mailer_name)
     made: SuppressionLists | None = resolve_name(known)(settings) if known else None

@@ -1,4 +1,4 @@
-"""What a morning works with."""
+"""`App`: everything that a job, a page or a command works with."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from newsletter.store.tasks import Task, TaskResult
 
     RunTask = Callable[[Task], TaskResult]
-    """Does one unit. Raises nothing but Stopped."""
+    """Runs one task. Raises nothing but Stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Made in `bootstrap.py` from the settings; `stop` is set when somebody asks us to end."""
+    """Built from the settings in `bootstrap.py`. `stop` is set to ask for a shutdown."""
 
     store: Store
     source: PaperSource
@@ -44,29 +44,31 @@ class App:
     clock: Callable[[], datetime]
     engine: Engine
     mailbox: ImapMailbox | None = None
-    lists: SuppressionLists | None = None
-    groups: BatchMailer | None = None
+    suppression_lists: SuppressionLists | None = None
+    batch_mailer: BatchMailer | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:
-    """For work that nobody watches."""
+    """For work without a progress display."""
 
 
 class Engine(Protocol):
+    """Runs tasks: in this process, or on workers that share the database."""
+
     def run(
-        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+        self, todo: Sequence[Task], handle: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
-        """What became of each unit, in their order, once all have ended. Raises Stopped."""
+        """Wait for all tasks; their results in the order of `todo`. Raises Stopped."""
 
-    def working(
-        self, do: RunTask, stop: threading.Event, name: str
+    def worker(
+        self, handle: RunTask, stop: threading.Event, name: str
     ) -> AbstractContextManager[None]:
-        """Meanwhile this process does units that it or others placed. Raises Trouble.
+        """Inside the context, this process runs queued tasks. Raises OperatorError.
 
-        No two workers have the same `name`. In the end `stop` is set, and what is under way is
-        ended or handed back.
+        `name` is unique among the live workers. On exit `stop` is set, and running tasks are
+        finished or queued again.
         """
 
-    def tidy(self, now: datetime) -> None:
-        """Forget what has long ended."""
+    def delete_old_tasks(self, now: datetime) -> None:
+        """Delete tasks that finished long ago."""

@@ -60,7 +60,7 @@ def live() -> None:
     app = bootstrap.build_app(read_settings())
     clock = _Clock()
     # Nobody's suppression list is on loopback.
-    app = replace(app, clock=clock.now, lists=None)
+    app = replace(app, clock=clock.now, suppression_lists=None)
     desk = site_of(app)
     daily_scheduler = DailyScheduler(app)
     held: dict[str, float] = {}

@@ -196,7 +196,7 @@ def _run(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> Da
 def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
     """Run tasks in this process too, whether or not there are other workers."""
     name = f"run-{socket.gethostname()}-{os.getpid()}"
-    return app.engine.working(partial(handle_task, app, report), app.stop, name)
+    return app.engine.worker(partial(handle_task, app, report), app.stop, name)
 
 
 def _show(console: Console, edition: DailyRun, settings: Settings) -> None:

@@ -68,7 +68,7 @@ def _refuse_invalid_keys(settings: Settings) -> None:
 def _working(app: App) -> AbstractContextManager[None]:
     """Run tasks in this process too: a single `serve` needs no worker."""
     name = f"serve-{socket.gethostname()}-{os.getpid()}"
-    return app.engine.working(partial(daily.handle_task, app, no_progress), app.stop, name)
+    return app.engine.worker(partial(daily.handle_task, app, no_progress), app.stop, name)
 
 
 def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:

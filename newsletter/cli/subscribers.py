@@ -290,7 +290,7 @@ def show_restore(email: str, consent: str) -> int:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
         return 0
     # The provider first: the other order could let it drop the mail of an active reader.
-    if lists := bootstrap.lists(settings):
+    if lists := bootstrap.suppression_lists(settings):
         lists.free(known.email if known else address)
     with store.begin() as tx:
         if not restore_subscriber.restore(tx, address, consent.strip(), bootstrap.now()):

@@ -39,7 +39,7 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: app.stop.set())
     do = partial(handle_task, app, no_progress)
-    with _listener(host, port) as listener, app.engine.working(do, app.stop, name):
+    with _listener(host, port) as listener, app.engine.worker(do, app.stop, name):
         log.info("worker %s started; health pages at port %d", name, listener.getsockname()[1])
         try:
             serve_http(create_monitoring_app(site_of(app)), listener, app.stop)

@@ -233,9 +233,9 @@ def score_and_compose(
 
 
 def _composed_result(app: App, rubric: Rubric, day: date, result: TaskResult) -> RubricResult:
-    if result.trouble:
+    if result.problem:
         announced = len(new_listings(app, rubric, day))
-        return RubricResult(rubric, result.digest, problem=result.trouble, announced=announced)
+        return RubricResult(rubric, result.digest, problem=result.problem, announced=announced)
     if result.digest:
         return RubricResult(rubric, result.digest, digest_id=result.digest_id)
     with app.store.read() as tx:
@@ -308,7 +308,7 @@ def _tally(app: App, digest_id: int, results: Iterable[TaskResult]) -> Tally:
     with app.store.read() as tx:
         counts = deliveries.count(tx, digest_id)
     states = {state.value: number for state, number in counts.items()}
-    problem = next((result.trouble for result in results if result.trouble), "")
+    problem = next((result.problem for result in results if result.problem), "")
     sent = sum(result.sent for result in results)
     return Tally(**states, halted_reason=problem, sent=sent)
 

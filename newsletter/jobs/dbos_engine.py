@@ -64,18 +64,18 @@ class DbosEngine:
         self._unfinished: list[tuple[str, int]] = []
 
     def run(
-        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+        self, todo: Sequence[Task], handle: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
         """Enqueue the tasks and wait. The workers go on with them if this process is stopped."""
-        del do
+        del handle
         self._client  # noqa: B018 - it makes its tables, which waits for all transactions
         ids: list[str] = []
-        for start in range(0, len(wanted), PAGE):
+        for start in range(0, len(todo), PAGE):
             with self._store.begin() as tx:
-                own, fresh = tasks.plan(tx, wanted[start : start + PAGE], self._clock())
+                own, fresh = tasks.plan(tx, todo[start : start + PAGE], self._clock())
                 self._enqueue(tx, fresh)
             ids += own
-        stage = STAGES[wanted[0].kind] if wanted else ""
+        stage = STAGES[todo[0].kind] if todo else ""
         ended = self._wait(ids, partial(report, stage), stop)
         return [ended[task_id] for task_id in ids]
 
@@ -101,13 +101,13 @@ class DbosEngine:
         return ended
 
     @contextmanager
-    def working(self, do: RunTask, stop: threading.Event, name: str) -> Iterator[None]:
+    def worker(self, handle: RunTask, stop: threading.Event, name: str) -> Iterator[None]:
         owner = f"{process.process_id()}/{name}"
         with self._store.begin() as tx:
             reaper.register_worker(tx, owner, self._clock(), self._heartbeat_config)
         ended = threading.Event()
         try:
-            self._launch(owner, partial(self._do, do, stop, owner))
+            self._launch(owner, partial(self._do, handle, stop, owner))
             known = (self._store, owner, self._reap, self._clock, self._heartbeat_config, ended)
             watch = threading.Thread(target=reaper.heartbeat_loop, args=known, name="reaper")
             watch.start()
@@ -125,7 +125,7 @@ class DbosEngine:
             with self._store.begin() as tx:
                 leases.deregister(tx, owner)
 
-    def tidy(self, now: datetime) -> None:
+    def delete_old_tasks(self, now: datetime) -> None:
         """DBOS keeps every workflow for ever, with what it was given."""
         with self._store.begin() as tx:
             tasks.delete_finished(tx, now - RETENTION)
@@ -155,7 +155,7 @@ class DbosEngine:
                 "queue_name": QUEUE_OF[one.kind],
                 "app_version": VERSION,
             }
-            self._client.enqueue_in_transaction(tx, options, one.id, one.attempt)
+            self._client.enqueue_in_transaction(tx, options, one.id, one.number)
 
     def _launch(self, owner: str, run: Callable[[str, int], None]) -> None:
         library = _library()
@@ -181,7 +181,9 @@ class DbosEngine:
                 name, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS
             )
 
-    def _do(self, do: RunTask, stop: threading.Event, owner: str, task_id: str, gen: int) -> None:
+    def _do(
+        self, handle: RunTask, stop: threading.Event, owner: str, task_id: str, gen: int
+    ) -> None:
         with suppress(Stopped), ExitStack() as unfinished:
             # Also where the database goes away: we are alive, so no other worker would look for it.
             unfinished.callback(self._unfinished.append, (task_id, gen))
@@ -190,7 +192,7 @@ class DbosEngine:
             with self._store.begin() as tx:
                 task = tasks.claim(tx, task_id, gen, owner, self._clock())
             if task:
-                result = do(task)
+                result = handle(task)
                 with self._store.begin() as tx:
                     tasks.finish(tx, task_id, gen, owner, result, self._clock())
             unfinished.pop_all()
@@ -236,7 +238,7 @@ def _library() -> Any:  # noqa: ANN401 - a module
 
 
 def _workflow_id(one: TaskAttempt) -> str:
-    return f"{one.id}:{one.attempt}"
+    return f"{one.id}:{one.number}"
 
 
 _: type[Engine] = DbosEngine

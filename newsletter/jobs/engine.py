@@ -35,24 +35,24 @@ class LocalEngine:
     """Threads of this process. What each task has done is in its own tables."""
 
     def run(
-        self, wanted: Sequence[Task], do: RunTask, report: StageProgress, stop: threading.Event
+        self, todo: Sequence[Task], handle: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
         del report, stop
-        threads = min((AT_ONCE.get(task.kind, 1) for task in wanted), default=1)
-        if threads == 1 or len(wanted) == 1:
+        threads = min((AT_ONCE.get(task.kind, 1) for task in todo), default=1)
+        if threads == 1 or len(todo) == 1:
             # In the caller's own thread, where Ctrl-C is heard.
-            return [do(task) for task in wanted]
+            return [handle(task) for task in todo]
         with ThreadPoolExecutor(threads, thread_name_prefix="unit") as pool:
-            runs = [logs.carried(do) for _ in wanted]
-            return list(pool.map(lambda run, task: run(task), runs, wanted))
+            runs = [logs.carried(handle) for _ in todo]
+            return list(pool.map(lambda run, task: run(task), runs, todo))
 
-    def working(
-        self, do: RunTask, stop: threading.Event, name: str
+    def worker(
+        self, handle: RunTask, stop: threading.Event, name: str
     ) -> AbstractContextManager[None]:
-        del do, stop, name
+        del handle, stop, name
         return nullcontext()
 
-    def tidy(self, now: datetime) -> None:
+    def delete_old_tasks(self, now: datetime) -> None:
         """Nothing to delete."""
 
 

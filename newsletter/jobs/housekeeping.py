@@ -139,7 +139,9 @@ def _run(app: App, jobs: Sequence[Job]) -> None:
 
 def recover_batches(app: App, _now: datetime) -> None:
     """Cancel the batches that a dead process may have handed over, while there is time."""
-    if app.groups is not None and (lost := recover_lost(app.store, app.groups, app.clock)):
+    if app.batch_mailer is not None and (
+        lost := recover_lost(app.store, app.batch_mailer, app.clock)
+    ):
         log.warning("recovered %d mail batches of a dead process", lost)
 
 
@@ -170,12 +172,12 @@ def process_inbound(app: App, now: datetime) -> None:
 
 
 def lift_suppressions(app: App, now: datetime) -> None:
-    if app.lists is not None:
-        remove_returned(app.store, app.lists, now)
+    if app.suppression_lists is not None:
+        remove_returned(app.store, app.suppression_lists, now)
 
 
 def erase_at_provider(app: App, now: datetime) -> None:
-    if told := forward_erasures(app.store, app.lists, now):
+    if told := forward_erasures(app.store, app.suppression_lists, now):
         log.info("%d erasures passed on", told)
 
 
@@ -237,13 +239,13 @@ def delete_old_incidents(app: App, now: datetime) -> None:
 
 
 def delete_old_tasks(app: App, now: datetime) -> None:
-    app.engine.tidy(now)
+    app.engine.delete_old_tasks(now)
 
 
 def sync_suppressions(app: App, now: datetime) -> None:
-    if app.lists is None:
+    if app.suppression_lists is None:
         return
-    done = sync(app.store, app.lists, now, app.stop)
+    done = sync(app.store, app.suppression_lists, now, app.stop)
     log.info(
         "suppression lists: %d imported, %d exported, %d removed",
         done.imported,

@@ -84,9 +84,9 @@ def stalled(
 ) -> list[OpenTask]:
     """Open tasks without a live worker. `waiting` returns those still queued in the engine."""
     orphans = [one for one in found if one.owner and one.owner not in live_workers]
-    untaken = [one for one in found if not one.owner and one.touched < before]
-    known = waiting([one.placed for one in untaken]) if untaken else ()
-    return orphans + [one for one in untaken if one.placed.id not in known]
+    untaken = [one for one in found if not one.owner and one.updated_at < before]
+    known = waiting([one.attempt for one in untaken]) if untaken else ()
+    return orphans + [one for one in untaken if one.attempt.id not in known]
 
 
 def reap(
@@ -106,7 +106,7 @@ def reap(
     placed = 0
     for one in lost:
         with store.begin() as tx:
-            later = tasks.retry(tx, one.placed.id, one.placed.attempt, now, lost=bool(one.owner))
+            later = tasks.retry(tx, one.attempt.id, one.attempt.number, now, lost=bool(one.owner))
             if later:
                 place(tx, [later])
                 placed += 1

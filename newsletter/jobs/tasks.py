@@ -140,10 +140,10 @@ def _send(
     # Mail written to files can't harm the sender's reputation.
     slowly = app.settings.mailer_name != "outbox"
     limits = replace(LIMITS, per_second=app.settings.mails_per_second, first_mails_slowly=slowly)
-    if app.groups and in_batches(app, digest.rubric.slug):
+    if app.batch_mailer and in_batches(app, digest.rubric.slug):
         return deliver_batches(
             app.store,
-            app.groups,
+            app.batch_mailer,
             digest_id,
             personalizer.batch_email,
             due=_hours(app, digest.date),
@@ -168,7 +168,7 @@ def _send(
 
 def in_batches(app: App, slug: str) -> bool:
     """Whether a rubric has so many readers that their mail is sent in batches."""
-    if app.groups is None:
+    if app.batch_mailer is None:
         return False
     with app.store.read() as tx:
         return count_readers(tx, slug) > app.settings.group_audience

@@ -77,7 +77,7 @@ class TaskResult:
     The digest is passed on only where the task ran in this process.
     """
 
-    trouble: str = ""
+    problem: str = ""
     sent: int = 0
     digest: Digest | None = None
     digest_id: int | None = None
@@ -85,10 +85,8 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskAttempt:
-    """One attempt of a task, by its number."""
-
     id: str
-    attempt: int
+    number: int
     kind: TaskKind
 
 
@@ -96,10 +94,9 @@ class TaskAttempt:
 class OpenTask:
     """A task that is not finished. `owner` is empty until a worker claims it."""
 
-    placed: TaskAttempt
+    attempt: TaskAttempt
     owner: str
-    touched: datetime
-    tries: int
+    updated_at: datetime
 
 
 def plan(
@@ -159,8 +156,8 @@ def finish(
         update(units)
         .where(*_claimed_by(task_id, attempt, owner))
         .values(
-            state=TaskState.FAILED if result.trouble else TaskState.DONE,
-            reason=result.trouble,
+            state=TaskState.FAILED if result.problem else TaskState.DONE,
+            reason=result.problem,
             sent=units.c.sent + result.sent,
             owner="",
             touched=now,
@@ -185,8 +182,8 @@ def retry(
     if row is None:
         return None
     if row.tries >= MAX_LOST_WORKERS:
-        trouble = f"{row.tries} workers died while running it; their logs may say why"
-        finish(tx, task_id, attempt + 1, "", TaskResult(trouble), now)
+        reason = f"{row.tries} workers died while running it; their logs may say why"
+        finish(tx, task_id, attempt + 1, "", TaskResult(reason), now)
         return None
     return TaskAttempt(task_id, attempt + 1, TaskKind(row.kind))
 
@@ -196,9 +193,7 @@ def open_tasks(tx: Connection) -> list[OpenTask]:
         select(units).where(units.c.state == TaskState.OPEN).order_by(units.c.touched)
     )
     return [
-        OpenTask(
-            TaskAttempt(row.id, row.gen, TaskKind(row.kind)), row.owner, row.touched, row.tries
-        )
+        OpenTask(TaskAttempt(row.id, row.gen, TaskKind(row.kind)), row.owner, row.touched)
         for row in rows
     ]
 

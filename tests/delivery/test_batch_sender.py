@@ -691,7 +691,7 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
         renderer=Renderer(issues.SITE),
         settings=given,
         clock=town.clock.now,
-        groups=SendGridBatches(given),
+        batch_mailer=SendGridBatches(given),
     )
 
     assert units_of(app, digest_id).sent == 3

@@ -71,7 +71,7 @@ def test_local_does_mail_several_at_once_and_answers_in_order() -> None:
     hands = Hands()
     endings = run(LocalEngine(), mails(20), hands)
     assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
-    assert [n for n, one in enumerate(endings) if one.trouble] == [13]
+    assert [n for n, one in enumerate(endings) if one.problem] == [13]
     assert hands.most_at_once == 4
 
 
@@ -120,7 +120,7 @@ def shared(cluster: Store) -> Iterator[Store]:
 @contextmanager
 def working(engine: DbosEngine, hands: Any, name: str = "w1") -> Iterator[threading.Event]:
     stop = threading.Event()
-    with engine.working(hands, stop, name):
+    with engine.worker(hands, stop, name):
         yield stop
 
 
@@ -142,7 +142,7 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
     with working(engine, hands) as stop:
         endings = run(engine, mails(20), hands)
         assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
-        assert endings[13].trouble == "unlucky"
+        assert endings[13].problem == "unlucky"
         assert hands.most_at_once == 4
         assert len(hands.done) == 20
         # Planned again, it is done again; only ids are ever given away.
@@ -160,7 +160,7 @@ def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
         # Somebody else's unit, whose machine was lost, and one that DBOS has forgotten.
         with shared.begin() as tx:
             _, lost = tasks.plan(tx, mails(2), now() - timedelta(seconds=5))
-            assert tasks.claim(tx, lost[0].id, lost[0].attempt, "gone/1/a/w9", now())
+            assert tasks.claim(tx, lost[0].id, lost[0].number, "gone/1/a/w9", now())
         until(lambda: states(shared) == {"done": 19, "failed": 1})
         stop.set()
         with shared.begin() as tx:
@@ -206,7 +206,7 @@ def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
         ids, fresh = tasks.plan(tx, mails(2), now())
         engine._enqueue(tx, fresh)
         tx.execute(text("UPDATE unit SET state = 'done' WHERE id = :id"), {"id": ids[0]})
-    engine.tidy(now() + timedelta(days=6))
+    engine.delete_old_tasks(now() + timedelta(days=6))
     assert len(flows(shared)) == 2
-    engine.tidy(now() + timedelta(days=8))
+    engine.delete_old_tasks(now() + timedelta(days=8))
     assert (flows(shared), states(shared)) == ([], {TaskState.OPEN.value: 1})

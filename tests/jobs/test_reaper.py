@@ -27,7 +27,7 @@ ELSEWHERE = "another-machine/77/abc/w2"
 
 def one(owner: str = "", minutes: float = 0.0, name: str = "u") -> OpenTask:
     touched = NOW - timedelta(minutes=minutes)
-    return OpenTask(TaskAttempt(name, 1, TaskKind.MAIL), owner, touched, 0)
+    return OpenTask(TaskAttempt(name, 1, TaskKind.MAIL), owner, touched)
 
 
 def known(_some: Sequence[TaskAttempt]) -> Collection[str]:

@@ -83,7 +83,7 @@ def test_names_of_units_fit_their_column_and_tell_them_apart():
 
 def test_planning_twice_opens_once(store):
     ids, fresh = planned(store, MAIL, Task(TaskKind.MAIL, DAY, ("7", "1")))
-    assert [(one.id, one.attempt) for one in fresh] == [(ids[0], 1), (ids[1], 1)]
+    assert [(one.id, one.number) for one in fresh] == [(ids[0], 1), (ids[1], 1)]
     again, later = planned(store, MAIL)
     assert (again, later) == (ids[:1], [])
 
@@ -97,10 +97,10 @@ def test_a_unit_comes_back_as_it_was_planned(store):
 def test_what_has_ended_is_opened_anew_one_generation_later(store):
     ids, _ = planned(store, MAIL)
     took(store, ids[0], 1)
-    assert ended(store, ids[0], 1, trouble="no key", sent=3)
+    assert ended(store, ids[0], 1, problem="no key", sent=3)
     assert ending(store, ids[0]) == TaskResult("no key", 3)
     _, fresh = planned(store, MAIL)
-    assert [one.attempt for one in fresh] == [2]
+    assert [one.number for one in fresh] == [2]
     assert ending(store, ids[0]) is None
 
 
@@ -108,9 +108,9 @@ def test_what_was_read_is_not_read_again_but_what_failed_is(store):
     wanted = Task(TaskKind.SCORE, DAY, ("a", "b", "c"))
     ids, _ = planned(store, wanted)
     took(store, ids[0], 1)
-    ended(store, ids[0], 1, trouble="no key")
+    ended(store, ids[0], 1, problem="no key")
     _, fresh = planned(store, wanted)
-    assert [one.attempt for one in fresh] == [2]
+    assert [one.number for one in fresh] == [2]
     took(store, ids[0], 2)
     ended(store, ids[0], 2)
     assert planned(store, wanted) == (ids, [])
@@ -149,7 +149,7 @@ def test_a_unit_that_kills_its_workers_fails_in_the_end(store):
         assert shelf.count(tx) == {TaskState.FAILED: 1}
     said = ending(store, ids[0])
     assert said
-    assert "workers died" in said.trouble
+    assert "workers died" in said.problem
 
 
 def test_handing_back_is_no_death(store):
@@ -166,7 +166,7 @@ def test_old_ended_ones_are_forgotten_and_open_ones_never(store):
     with store.begin() as tx:
         assert shelf.delete_finished(tx, NOW) == 0
         assert shelf.delete_finished(tx, NOW + timedelta(seconds=1)) == 1
-        assert [one.placed.id for one in shelf.open_tasks(tx)] == [ids[1]]
+        assert [one.attempt.id for one in shelf.open_tasks(tx)] == [ids[1]]
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_units_trouble_is_its_own_and_in_words(app):
 def test_a_fault_of_the_program_is_a_units_trouble_too(app, caplog):
     broken = replace(app, rubrics=None)
     said = daily.handle_task(broken, no_progress, Task(TaskKind.DIGEST, DAY, ("any",)))
-    assert said.trouble.startswith("unexpected TypeError")
+    assert said.problem.startswith("unexpected TypeError")
     assert "Traceback" in caplog.text
 
 

@@ -365,7 +365,7 @@ def test_a_unit_that_fails_names_its_edition_and_rubric():
     with logging_to(io.StringIO()) as stream:
         ending = daily.handle_task(None, report, unit)  # type: ignore[arg-type]
     [line] = lines(stream)
-    assert "unexpected" in ending.trouble
+    assert "unexpected" in ending.problem
     assert (line["edition"], line["rubric"]) == ("2025-09-23", "stars")
     assert "exception" in line
 

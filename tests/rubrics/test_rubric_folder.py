@@ -168,10 +168,10 @@ def test_a_worker_makes_the_digests_of_the_rubrics_that_it_can_read(
     put(tmp_path, "bad", TYPO)
     app = replace(Service(store).app, rubrics=RubricFolder(tmp_path))
     both = ("bad", "late")
-    assert handle_task(app, no_progress, Task(TaskKind.SCORE, TUESDAY, both)).trouble == ""
-    assert FAULT in handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("bad",))).trouble
+    assert handle_task(app, no_progress, Task(TaskKind.SCORE, TUESDAY, both)).problem == ""
+    assert FAULT in handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("bad",))).problem
     put(tmp_path, "late")
-    assert handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("late",))).trouble == ""
+    assert handle_task(app, no_progress, Task(TaskKind.DIGEST, TUESDAY, ("late",))).problem == ""
 
 
 def test_a_page_shows_a_new_file_and_does_without_a_bad_one(store: Store, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class House:
         self.store = store
         self.service = Service(store)
         self.provider = Provider()
-        self.service.app = replace(self.service.app, lists=self.provider)
+        self.service.app = replace(self.service.app, suppression_lists=self.provider)
         self.number = 0
 
     def settle(self, number: int) -> None:

@@ -165,7 +165,7 @@ def live(order: Order) -> int:
         return _plan(app)
     do = partial(daily.handle_task, app, no_progress)
     try:
-        with app.engine.working(do, app.stop, order.name):
+        with app.engine.worker(do, app.stop, order.name):
             # Right after a SIGCONT a signal may reach a thread that does not wake this one.
             while not app.stop.wait(0.5):
                 pass
