@@ -1,13 +1,14 @@
-"""Sessions of the operator's page that were ended before their time, in whichever process."""
+"""Operator sessions that were logged out before they expired, for all processes."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from newsletter.store.tables import ended_session
+from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 
 
 def end(tx: Connection, name: str, now: datetime, lasts: timedelta) -> None:
-    """Let nobody in by this session any more; forget those that have run out by themselves."""
+    """Log out a session, once or again. Deletes the rows of sessions that have expired."""
     tx.execute(delete(ended_session).where(ended_session.c.at < now - lasts))
-    if not is_ended(tx, name):
-        tx.execute(insert(ended_session).values(id=_hash(name), at=now))
+    insert_new(tx, ended_session, [{"id": _hash(name), "at": now}])
 
 
 def is_ended(tx: Connection, name: str) -> bool:

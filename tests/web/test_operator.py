@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,12 +13,12 @@ from sqlalchemy import event, insert, select
 
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import DeliveryState, SubscriberState
-from newsletter.store import Store, alerts, deliveries, operator_views
+from newsletter.store import Store, alerts, deliveries, operator_sessions, operator_views
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator import masked
-from newsletter.web.operator_auth import MAX_GUESSES, LoginLimiter
+from newsletter.web.operator_auth import MAX_GUESSES, SESSION_LENGTH, LoginLimiter
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import (
@@ -369,6 +371,18 @@ def test_a_cookie_that_was_kept_is_worth_nothing_after_leaving(operator: Operato
     with served(opened(store, operator_password=PASSWORD)) as another_process:
         assert "/operator/logout" not in another_process.get("/operator", **operator.headers).text
     assert 'action="/operator/logout"' in other.get().text
+
+
+def test_two_logouts_of_one_session_at_once_both_succeed(operator: Operator, store):
+    name = operator.headers["Cookie"].partition("=")[2].rpartition(".")[0]
+    fields = {"token": form_token(operator.get())}
+    with ThreadPoolExecutor(1) as pool:
+        with store.begin() as tx:
+            operator_sessions.end(tx, name, NOW, SESSION_LENGTH)
+            second = pool.submit(operator.web.post, "/operator/logout", fields, **operator.headers)
+            time.sleep(0.3)
+            assert not second.done()
+        assert second.result().status == 303
 
 
 def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
