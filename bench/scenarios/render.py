@@ -26,11 +26,11 @@ from markupsafe import Markup
 
 from newsletter.domain.mail import Format
 from newsletter.render import Renderer
-from newsletter.render.digest_email import around
+from newsletter.render.digest_email import template_values
 from newsletter.render.mjml import inline, mjml_to_html
-from newsletter.render.paper_html import PaperPieces
+from newsletter.render.paper_html import PaperParts
 from newsletter.render.paper_view import entries
-from newsletter.render.size_budget import TARGET, choose, ladder
+from newsletter.render.size_budget import TARGET_BYTES, choose_plan, full_plans
 from newsletter.render.templates import FOLDER, INLINE
 from tests.render.gallery.issues import (
     CORPUS,
@@ -61,7 +61,7 @@ style="color:#1a4e8a;text-decoration:none">{title}</a></h3>
 <p style="margin:0;font:14px/1.5 sans-serif">{abstract}</p>
 </div>
 """
-READER_WORDS = dict.fromkeys(("who", "since", "unsubscribe_url", "preferences_url"), "x")
+READER_WORDS = dict.fromkeys(("recipient", "since", "unsubscribe_url", "preferences_url"), "x")
 
 
 def ways() -> dict[str, Callable[[], str]]:
@@ -72,8 +72,10 @@ def ways() -> dict[str, Callable[[], str]]:
     templates = renderer._templates  # noqa: SLF001 - the bench looks behind the door
     listed = entries(picks, judged=True)
     macros = templates.macros("digest/pieces.html")
-    plan = choose(ladder(48), PaperPieces(listed, macros, NAV.issue_url, "").sizes, TARGET - 18_000)
-    values = {**around(SITE, issue, NAV, listed), "reader": READER_WORDS, "prompt": ""}
+    plan = choose_plan(
+        full_plans(48), PaperParts(listed, macros, NAV.issue_url, "").sizes, TARGET_BYTES - 18_000
+    )
+    values = {**template_values(SITE, issue, NAV, listed), "reader": READER_WORDS, "prompt": ""}
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         templates.mjml("digest")
     )
@@ -81,7 +83,7 @@ def ways() -> dict[str, Callable[[], str]]:
     rendered = renderer.digest(issue, NAV, Format.FULL)
 
     def papers() -> Markup:
-        return Markup(PaperPieces(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
+        return Markup(PaperParts(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
 
     def per_mail() -> str:
         return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)

@@ -70,7 +70,7 @@ class Personalizer:
         first = batch.deliveries[0].subscriber
         rendered = self.rendering(first.format, first.max_papers)
         mark = f"dg{batch.id[:16]}"
-        html, text = rendered.tagged(mark)
+        html, text = rendered.with_substitution_tags(mark)
         subject = message.one_line(rendered.subject, message.SUBJECT_LENGTH)
         return BatchEmail(
             id=batch.id,
@@ -90,7 +90,7 @@ class Personalizer:
         return message.addressee(
             delivery.subscriber,
             delivery_id=delivery.id,
-            words=rendered.words(self._reader(delivery.subscriber), mark),
+            words=rendered.substitutions(self._reader(delivery.subscriber), mark),
             links=self._links,
             sender=self._sender,
             archive_url=self._links.rubric_url(self._digest.rubric),

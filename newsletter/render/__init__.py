@@ -1,8 +1,8 @@
-"""A digest as an email: HTML and text, filled from templates that were compiled once (pure).
+"""Renders emails: HTML and text, filled from templates that are compiled once (pure).
 
-    digest -> words and figures -> pieces (HTML, weighed) -> plan (what fits) -> Rendered
+    digest -> view models -> HTML parts, measured -> plan that fits -> Rendered -> one reader's copy
 
-What differs between two readers of one rendering is only their links, put in by `for_reader`.
+Two copies of one rendering differ only in the reader's name, address, date and links.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 Link = tuple[str, str]
 
-# Control characters never pass from outside (render/text.py), so no paper can forge a placeholder.
+# domain/sanitize.py removes control characters, so outside text cannot contain a placeholder.
 PLACEHOLDER = re.compile("\x02([a-z_]+)\x03")
-LONGEST_NAME = 40
+MAX_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """Who sends."""
+    """The sender as each email names it."""
 
     name: str
     postal_address: str
@@ -37,10 +37,7 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
-    """Where an issue stands on the web.
-
-    A link is (label, url) with a bare label, `22 Sep` or `September 2025`; None for nothing there.
-    """
+    """Links to an issue and its neighbours. A label has no arrow: `22 Sep`, `September 2025`."""
 
     issue_url: str
     previous: Link | None = None
@@ -50,7 +47,7 @@ class Navigation:
 
 @dataclass(frozen=True, slots=True)
 class RenderedReader:
-    """What one copy says about its reader."""
+    """The values of one reader's copy."""
 
     email: str
     since: date | None
@@ -61,7 +58,7 @@ class RenderedReader:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One rendering of a digest, with placeholders for the reader's own words and links."""
+    """One rendering of a digest, with placeholders for the reader's values."""
 
     subject: str
     html: str
@@ -75,55 +72,56 @@ class Rendered:
     def _text_parts(self) -> list[str]:
         return PLACEHOLDER.split(self.text)
 
-    def tagged(self, mark: str) -> tuple[str, str]:
-        """HTML and text with tags for the reader's words, for whoever fills them in elsewhere.
+    def with_substitution_tags(self, prefix: str) -> tuple[str, str]:
+        """HTML and text with tags that the provider replaces in each reader's copy.
 
-        `mark` is a word that nobody can have guessed who wrote any of the content.
+        The author of a paper must not be able to guess `prefix`.
+        https://www.twilio.com/docs/sendgrid/for-developers/sending-email/substitution-tags
         """
         return (
-            PLACEHOLDER.sub(lambda found: _tag(mark, "h", found[1]), self.html),
-            PLACEHOLDER.sub(lambda found: _tag(mark, "t", found[1]), self.text),
+            PLACEHOLDER.sub(lambda found: _tag(prefix, "h", found[1]), self.html),
+            PLACEHOLDER.sub(lambda found: _tag(prefix, "t", found[1]), self.text),
         )
 
-    def words(self, reader: RenderedReader, mark: str) -> tuple[tuple[str, str], ...]:
-        """What each tag of `tagged` stands for in one reader's copy."""
-        from newsletter.render.plain_text import untagged
+    def substitutions(self, reader: RenderedReader, prefix: str) -> tuple[tuple[str, str], ...]:
+        """Each tag of `with_substitution_tags` with its value for one reader."""
+        from newsletter.render.plain_text import break_tags
 
-        said = _words_of(reader)
-        html = ((_tag(mark, "h", name), escape(word)) for name, word in said.items())
-        text = ((_tag(mark, "t", name), untagged(word)) for name, word in said.items())
+        values = _values_of(reader)
+        html = ((_tag(prefix, "h", name), escape(value)) for name, value in values.items())
+        text = ((_tag(prefix, "t", name), break_tags(value)) for name, value in values.items())
         return (*html, *text)
 
     def for_reader(self, reader: RenderedReader) -> tuple[str, str]:
         """HTML and text of one reader's copy."""
-        from newsletter.render.plain_text import untagged
+        from newsletter.render.plain_text import break_tags
 
-        words = _words_of(reader)
+        values = _values_of(reader)
         return (
-            _filled(self._html_parts, {name: escape(word) for name, word in words.items()}),
-            _filled(self._text_parts, {name: untagged(word) for name, word in words.items()}),
+            _fill(self._html_parts, {name: escape(value) for name, value in values.items()}),
+            _fill(self._text_parts, {name: break_tags(value) for name, value in values.items()}),
         )
 
 
-def _tag(mark: str, part: str, name: str) -> str:
-    """In HTML and in text a word is written differently. No tag is part of another."""
-    return f"-{mark}-{part}-{name}-"
+def _tag(prefix: str, part: str, name: str) -> str:
+    """A value is escaped differently in HTML and text. No tag is part of another."""
+    return f"-{prefix}-{part}-{name}-"
 
 
-def _filled(parts: list[str], words: dict[str, str]) -> str:
-    # re.split leaves the placeholders' names at the odd places.
-    return "".join(words[part] if place % 2 else part for place, part in enumerate(parts))
+def _fill(parts: list[str], values: dict[str, str]) -> str:
+    # re.split puts the names of the placeholders at the odd indexes.
+    return "".join(values[part] if index % 2 else part for index, part in enumerate(parts))
 
 
-def _words_of(reader: RenderedReader) -> dict[str, str]:
+def _values_of(reader: RenderedReader) -> dict[str, str]:
     from newsletter.domain.formatting import long_date
     from newsletter.domain.sanitize import clean
 
-    name = " ".join(clean(reader.name)[:LONGEST_NAME].split())
+    name = " ".join(clean(reader.name)[:MAX_NAME].split())
     address = clean(reader.email)
     since = f" on {long_date(reader.since).partition(', ')[2]}" if reader.since else ""
     return {
-        "who": f"{name} ({address})" if name else address,
+        "recipient": f"{name} ({address})" if name else address,
         "since": since,
         "unsubscribe_url": reader.unsubscribe_url,
         "preferences_url": reader.preferences_url,
@@ -131,7 +129,7 @@ def _words_of(reader: RenderedReader) -> dict[str, str]:
 
 
 class Renderer:
-    """Compiles the templates once; every mail after that is a fill."""
+    """Compiles the templates once; each email is then filled in."""
 
     def __init__(self, site: SiteInfo) -> None:
         from newsletter.render.templates import Templates
@@ -142,17 +140,17 @@ class Renderer:
     def digest(
         self, digest: Digest, nav: Navigation, fmt: Format, max_papers: int | None = None
     ) -> Rendered:
-        """The digest at one length. The same digest gives the same bytes."""
+        """A digest email. The same arguments give the same bytes."""
         from newsletter.render.digest_email import render
 
         return Rendered(*render(self._templates, self._site, digest, nav, fmt, max_papers))
 
     def mail(self, name: str, **values: Any) -> tuple[str, str, str]:  # noqa: ANN401 - what a template shows
-        """Subject, HTML and text of another mail, named by its folder (`confirm`, `alert`)."""
-        shown = {"site": self._site, **values}
-        subject = self._templates.subject(name, shown)
-        shown["subject"] = subject
-        return subject, self._templates.html(name, shown), self._templates.text(name, shown)
+        """Subject, HTML and text of the email in `templates/email/NAME/` (`confirm`, `alert`)."""
+        values = {"site": self._site, **values}
+        subject = self._templates.subject(name, values)
+        values["subject"] = subject
+        return subject, self._templates.html(name, values), self._templates.text(name, values)
 
 
 __all__ = ["Navigation", "Rendered", "RenderedReader", "Renderer", "SiteInfo"]

@@ -1,4 +1,4 @@
-"""One digest at one length: its frame, its papers as far as they fit, its text part (pure)."""
+"""Renders a digest as an email: subject, HTML and text (pure)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from newsletter.domain.mail import Format
 from newsletter.domain.model import DayKind, Digest
 from newsletter.domain.sanitize import clean
 from newsletter.render import paper_view, summary, verification
-from newsletter.render.paper_html import ALSO, PaperPieces, weight
-from newsletter.render.plain_text import unwrapped
-from newsletter.render.size_budget import LIMIT, TARGET, SizePlan, brief, choose, ladder, lines_only
-from newsletter.render.text import shown
+from newsletter.render.paper_html import ALSO_MATCHED, PaperParts, size
+from newsletter.render.plain_text import join_wrapped_lines
+from newsletter.render.size_budget import (
+    MAX_BYTES,
+    TARGET_BYTES,
+    SizePlan,
+    brief_plans,
+    choose_plan,
+    full_plans,
+    title_plans,
+)
+from newsletter.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,17 +32,17 @@ if TYPE_CHECKING:
     from newsletter.render.paper_view import PaperEntry
     from newsletter.render.templates import Templates
 
-# The reader's address, name and three links, which are not known yet: longer than any seen.
-READER_BYTES = 2_000
+# For the reader's address, name and links, which are filled in later: longer than any seen.
+RESERVED_BYTES = 2_000
 PAPERS, PROMPT = Markup("\x02papers\x03"), Markup("\x02prompt\x03")
 
 
 class TooLongError(Exception):
-    """The mail would be cut by Gmail; it must not be sent."""
+    """Gmail would clip the email; it must not be sent."""
 
 
 class _Placeholders:
-    """`reader.email` in a template stays a placeholder until `for_reader`."""
+    """Renders `reader.NAME` in a template as a placeholder, which `Rendered.for_reader` fills."""
 
     def __getattr__(self, name: str) -> Markup:
         return Markup(f"\x02{name}\x03")  # noqa: S704 - our own attribute names
@@ -46,7 +54,7 @@ class TextCard:
 
     entry: PaperEntry
     abstract: str
-    cut: bool
+    shortened: bool
 
 
 def render(
@@ -55,96 +63,96 @@ def render(
     digest: Digest,
     nav: Navigation,
     fmt: Format,
-    most: int | None,
+    max_papers: int | None,
 ) -> tuple[str, str, str]:
     """Subject, HTML and text, with placeholders for the reader. Raises TooLongError."""
-    listed = paper_view.entries(digest.picks[:most], judged=digest.judged)
-    values = around(site, digest, nav, listed)
+    entries = paper_view.entries(digest.picks[:max_papers], judged=digest.judged)
+    values = template_values(site, digest, nav, entries)
     macros = templates.macros("digest/pieces.html")
-    pieces = PaperPieces(listed, macros, nav.issue_url, ALSO if digest.judged else "Also close")
-    shell = templates.html("digest", {**values, "papers": PAPERS, "prompt": PROMPT})
-    link = macros.prompt_link(digest.rubric.fingerprint[:12], nav.issue_url)
-    room = TARGET - weight(shell) - weight(link) - READER_BYTES
-    plan = choose(plans(fmt, len(listed)), pieces.sizes, room)
-    listing = pieces.html(plan)
-    prompt = prompt_of(digest) if fmt is Format.FULL and plan.cards == len(listed) else ""
-    whole = macros.prompt_whole(prompt) if prompt else link
-    if weight(listing) + weight(whole) - weight(link) > room:
-        prompt, whole = "", link
-    # Mail carries lines by CRLF: HTML of one line is the same bytes wherever it is looked at.
-    html = shell.replace(PAPERS, listing).replace(PROMPT, whole).replace("\n", " ")
-    if weight(html) + READER_BYTES > LIMIT:
-        message = f"the issue of {digest.date} has {weight(html):,} bytes, {LIMIT:,} is the limit"
+    lines_heading = ALSO_MATCHED if digest.judged else "Also close"
+    parts = PaperParts(entries, macros, nav.issue_url, lines_heading)
+    frame = templates.html("digest", {**values, "papers": PAPERS, "prompt": PROMPT})
+    prompt_link = macros.prompt_link(digest.rubric.fingerprint[:12], nav.issue_url)
+    available = TARGET_BYTES - size(frame) - size(prompt_link) - RESERVED_BYTES
+    plan = choose_plan(plans(fmt, len(entries)), parts.sizes, available)
+    papers = parts.html(plan)
+    prompt = prompt_of(digest) if fmt is Format.FULL and plan.cards == len(entries) else ""
+    prompt_html = macros.prompt_text(prompt) if prompt else prompt_link
+    if size(papers) + size(prompt_html) - size(prompt_link) > available:
+        prompt, prompt_html = "", prompt_link
+    # SMTP changes line ends to CRLF. HTML on one line has the same bytes everywhere.
+    html = frame.replace(PAPERS, papers).replace(PROMPT, prompt_html).replace("\n", " ")
+    if size(html) + RESERVED_BYTES > MAX_BYTES:
+        message = f"the issue of {digest.date} has {size(html):,} bytes, {MAX_BYTES:,} is the limit"
         raise TooLongError(message)
-    values |= _text_values(listed, pieces, plan, prompt)
+    values |= _text_values(entries, parts, plan, prompt)
     return values["subject"], html, templates.text("digest", values)
 
 
 def plans(fmt: Format, count: int) -> Iterator[SizePlan]:
-    """Each format is the same ladder from another start."""
     if fmt is Format.TITLES:
-        return lines_only(count)
-    return ladder(count) if fmt is Format.FULL else brief(count)
+        return title_plans(count)
+    return full_plans(count) if fmt is Format.FULL else brief_plans(count)
 
 
 def _text_values(
-    listed: list[PaperEntry], pieces: PaperPieces, plan: SizePlan, prompt: str
+    entries: list[PaperEntry], parts: PaperParts, plan: SizePlan, prompt: str
 ) -> dict[str, Any]:
     cards = []
-    for place, entry in enumerate(listed[: plan.cards]):
-        cap = plan.cap_of(place)
-        cards.append(TextCard(entry, *(pieces.excerpt(place, cap) if cap else ("", False))))
+    for index, entry in enumerate(entries[: plan.cards]):
+        limit = plan.abstract_limit(index)
+        cards.append(TextCard(entry, *(parts.excerpt(index, limit) if limit else ("", False))))
     return {
         "cards": cards,
-        "lines": listed[plan.cards : plan.named],
-        "omitted": len(listed) - plan.named,
+        "lines": entries[plan.cards : plan.listed],
+        "omitted": len(entries) - plan.listed,
         "prompt": prompt,
     }
 
 
-def around(
-    site: SiteInfo, digest: Digest, nav: Navigation, listed: list[PaperEntry]
+def template_values(
+    site: SiteInfo, digest: Digest, nav: Navigation, entries: list[PaperEntry]
 ) -> dict[str, Any]:
-    """What stands around the papers."""
+    """The values of the digest template, except the papers themselves."""
     coverage, rubric = digest.coverage, digest.rubric
     return {
         "site": site,
         "nav": nav,
         "reader": _Placeholders(),
-        "subject": summary.subject(digest, len(listed)),
-        "preheader": summary.preheader(digest, listed),
-        "title": shown(rubric.title, summary.LONGEST_RUBRIC_TITLE),
+        "subject": summary.subject(digest, len(entries)),
+        "preheader": summary.preheader(digest, entries),
+        "title": one_line(rubric.title, summary.MAX_RUBRIC_TITLE),
         "day": long_dates(digest.first_date, digest.date),
         "judged": digest.judged,
         "nothing_met": digest.kind is DayKind.NOTHING_MET,
         "figures": summary.figures(digest),
-        "notices": summary.notices(digest, len(listed)),
-        "model": summary.models(digest.usage) or "No model",
+        "notices": summary.notices(digest, len(entries)),
+        "model": summary.model_names(digest.usage) or "No model",
         "caption": "Tokens and cost of this issue" if digest.judged else summary.LOCAL_CAPTION,
         "costs": summary.cost_rows(digest.usage),
-        "misses": paper_view.misses(digest.near_misses),
-        "bar": summary.bar(rubric) if digest.judged else "closest to your bar",
+        "near_misses": paper_view.near_misses(digest.near_misses),
+        "thresholds": summary.thresholds(rubric) if digest.judged else "closest to your bar",
         "announced": f"{coverage.announced:,}",
         "receipt": summary.receipt(coverage, judged=digest.judged),
         "categories": summary.by_category(coverage),
         "late": plural(coverage.late, "late arrival") if coverage.late else "",
-        "checked": verification.checked(coverage),
+        "verification": verification.sentences(coverage),
         "withdrawn": verification.withdrawn(digest),
         "more_withdrawn": verification.more_withdrawn(digest),
-        "unread": summary.unread(coverage),
-        "sought": summary.sought(digest),
-        "criteria": [shown(criterion.title, 120) for criterion in rubric.criteria[:12]],
-        "links": summary.links(nav),
+        "not_read": summary.not_read(coverage),
+        "criteria_intro": summary.criteria_intro(digest),
+        "criteria": [one_line(criterion.title, 120) for criterion in rubric.criteria[:12]],
+        "links": summary.navigation_links(nav),
         "disclaimer": summary.disclaimer(digest),
     }
 
 
 def prompt_of(digest: Digest) -> str:
-    """What the model was asked; without one, the rubric as its author wrote it."""
+    """The prompt of the model; without one, the rubric as its author wrote it."""
     if digest.prompt:
-        return unwrapped(clean(digest.prompt))
+        return join_wrapped_lines(clean(digest.prompt))
     rubric = digest.rubric
     parts = [rubric.preface]
     parts += [f"{c.number}. {c.title}\n{c.body}" for c in rubric.criteria]
     parts += [rubric.scoring, rubric.keywords]
-    return unwrapped(clean("\n\n".join(part.strip() for part in parts if part.strip())))
+    return join_wrapped_lines(clean("\n\n".join(part.strip() for part in parts if part.strip())))

@@ -1,4 +1,4 @@
-"""The papers of one issue as HTML pieces: rendered once each, weighed, and put together."""
+"""The papers of one issue as HTML parts: each is rendered once, measured, and joined to a plan."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any
 from newsletter.domain.formatting import plural
 from newsletter.domain.sanitize import clean
 from newsletter.render.paper_view import PaperEntry, groups
-from newsletter.render.size_budget import LEAD, READ_FULL, WHOLE, PartSizes, SizePlan
+from newsletter.render.size_budget import (
+    FULL_ABSTRACT,
+    SHORT_ISSUE_PAPERS,
+    UNCUT_ABSTRACTS,
+    PartSizes,
+    SizePlan,
+)
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import clip_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LONGEST_RAW_ABSTRACT = 2 * WHOLE
-ALSO = "Also matched"
-# Between two pieces. No text from outside holds a control character.
-CUT = "\x1d"
+MAX_RAW_ABSTRACT = 2 * FULL_ABSTRACT
+ALSO_MATCHED = "Also matched"
+# Between two parts of a macro's output. Sanitized text contains no control characters.
+SEPARATOR = "\x1d"
 
 
-class PaperPieces:
+class PaperParts:
     """The entries of an issue through the macros of `digest/pieces.html`."""
 
     def __init__(
@@ -29,38 +35,37 @@ class PaperPieces:
         entries: Sequence[PaperEntry],
         macros: Any,  # noqa: ANN401 - a Jinja module
         issue_url: str,
-        also: str,
+        lines_heading: str,
     ) -> None:
         self._entries = entries
         self._macros = macros
         self._url = issue_url
-        self._also = also
-        self._under_cap: dict[int, list[str]] = {}
-        self._headings: dict[int, int] = {}
+        self._lines_heading = lines_heading
+        self._abstracts_by_limit: dict[int, list[str]] = {}
+        self._heading_sizes: dict[int, int] = {}
 
-    def excerpt(self, place: int, cap: int) -> tuple[str, bool]:
-        """The abstract at `place` in at most `cap` characters, and whether any is missing."""
-        return clip_sentences(self._raw[place], cap)
+    def excerpt(self, index: int, limit: int) -> tuple[str, bool]:
+        """The abstract at `index` in at most `limit` characters, and whether it was shortened."""
+        return clip_sentences(self._full_abstracts[index], limit)
 
     @cached_property
-    def _raw(self) -> list[str]:
-        return [readable(entry.abstract) for entry in self._entries]
+    def _full_abstracts(self) -> list[str]:
+        return [abstract_text(entry.abstract) for entry in self._entries]
 
-    def _column(self, name: str) -> list[str]:
-        return str(getattr(self._macros, name)(self._entries)).split(CUT)[:-1]
+    def _column(self, macro: str) -> list[str]:
+        return str(getattr(self._macros, macro)(self._entries)).split(SEPARATOR)[:-1]
 
     @cached_property
     def _contents(self) -> list[str]:
         return self._column("contents")
 
     @cached_property
-    def _tops(self) -> list[str]:
-        return self._column("tops")
+    def _card_tops(self) -> list[str]:
+        return self._column("card_tops")
 
     @cached_property
-    def _links(self) -> list[str]:
-        ids = [entry.id for entry in self._entries]
-        return str(self._macros.links(ids)).split(CUT)[:-1]
+    def _card_links(self) -> list[str]:
+        return self._column("card_links")
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -70,90 +75,91 @@ class PaperPieces:
     def _short_lines(self) -> list[str]:
         return self._column("short_lines")
 
-    def _abstracts(self, cap: int) -> list[str]:
-        if cap not in self._under_cap:
-            # In a long issue only the leading abstracts are ever whole.
-            long = cap == WHOLE and len(self._entries) > READ_FULL
-            places = range(LEAD if long else len(self._entries))
-            excerpts = [(str(place + 1), *self.excerpt(place, cap)) for place in places]
+    def _abstracts(self, limit: int) -> list[str]:
+        if limit not in self._abstracts_by_limit:
+            # In a long issue only the first abstracts are ever complete.
+            few = limit == FULL_ABSTRACT and len(self._entries) > SHORT_ISSUE_PAPERS
+            indexes = range(UNCUT_ABSTRACTS if few else len(self._entries))
+            excerpts = [(str(index + 1), *self.excerpt(index, limit)) for index in indexes]
             column = str(self._macros.abstracts(excerpts, self._url))
-            self._under_cap[cap] = column.split(CUT)[:-1]
-        return self._under_cap[cap]
+            self._abstracts_by_limit[limit] = column.split(SEPARATOR)[:-1]
+        return self._abstracts_by_limit[limit]
 
     @property
     def sizes(self) -> PartSizes:
         return PartSizes(
-            contents=lambda: list(map(weight, self._contents)),
+            contents=lambda: list(map(size, self._contents)),
             card=lambda: [
-                weight(top) + weight(links)
-                for top, links in zip(self._tops, self._links, strict=True)
+                size(top) + size(links)
+                for top, links in zip(self._card_tops, self._card_links, strict=True)
             ],
-            abstracts=lambda cap: list(map(weight, self._abstracts(cap))),
-            line=lambda: list(map(weight, self._lines)),
-            short_line=lambda: list(map(weight, self._short_lines)),
-            headings=self._weigh_headings,
-            rest=lambda cards, named: sum(map(weight, self._around_lines(cards, named))),
+            abstracts=lambda limit: list(map(size, self._abstracts(limit))),
+            line=lambda: list(map(size, self._lines)),
+            short_line=lambda: list(map(size, self._short_lines)),
+            headings=self._headings_size,
+            rest=lambda cards, listed: sum(map(size, self._lines_frame(cards, listed))),
         )
 
-    def _weigh_headings(self, cards: int) -> int:
-        if cards not in self._headings:
-            bare = self._contents_list(cards, items=False) + self._cards(cards, None)
-            self._headings[cards] = sum(map(weight, bare))
-        return self._headings[cards]
+    def _headings_size(self, cards: int) -> int:
+        if cards not in self._heading_sizes:
+            headings = self._contents_list(cards, items=False) + self._cards(cards, None)
+            self._heading_sizes[cards] = sum(map(size, headings))
+        return self._heading_sizes[cards]
 
     def html(self, plan: SizePlan) -> str:
-        """The contents, the cards and the lines of `plan`."""
-        before, after = self._around_lines(plan.cards, plan.named)
+        """The table of contents, the cards and the lines of `plan`."""
+        before, after = self._lines_frame(plan.cards, plan.listed)
         lines: list[str] = []
-        if plan.named > plan.cards:
-            lines = (self._short_lines if plan.short else self._lines)[plan.cards : plan.named]
-        listed = self._contents_list(plan.cards, items=True)
-        return "".join([*listed, *self._cards(plan.cards, plan), before, *lines, after])
+        if plan.listed > plan.cards:
+            lines = (self._short_lines if plan.short else self._lines)[plan.cards : plan.listed]
+        contents = self._contents_list(plan.cards, items=True)
+        return "".join([*contents, *self._cards(plan.cards, plan), before, *lines, after])
 
     def _contents_list(self, cards: int, *, items: bool) -> list[str]:
         if not cards:
             return []
-        pieces = [self._macros.contents_top()]
-        for name, run in groups(self._entries[:cards]):
-            pieces.append(self._macros.contents_group(name, run[0].number))
+        parts = [self._macros.contents_start()]
+        for name, group in groups(self._entries[:cards]):
+            parts.append(self._macros.contents_group(name, group[0].number))
             if items:
-                pieces += self._contents[run[0].number - 1 : run[-1].number]
-            pieces.append(self._macros.list_end())
-        return pieces
+                parts += self._contents[group[0].number - 1 : group[-1].number]
+            parts.append(self._macros.list_end())
+        return parts
 
     def _cards(self, cards: int, plan: SizePlan | None) -> list[str]:
-        """The cards under their headings; without a plan only the headings."""
-        pieces: list[str] = []
-        for name, run in groups(self._entries[:cards]):
-            pieces.append(self._macros.group(name, plural(len(run), "paper")))
+        """The cards under their group headings; without a plan only the headings."""
+        parts: list[str] = []
+        for name, group in groups(self._entries[:cards]):
+            parts.append(self._macros.group_heading(name, plural(len(group), "paper")))
             if plan:
-                for entry in run:
-                    pieces += self._card(entry.number - 1, plan)
-        return pieces
+                for entry in group:
+                    parts += self._card(entry.number - 1, plan)
+        return parts
 
-    def _card(self, place: int, plan: SizePlan) -> list[str]:
-        cap = plan.cap_of(place)
-        abstract = self._abstracts(cap)[place] if cap else ""
-        return [self._tops[place], abstract, self._links[place]]
+    def _card(self, index: int, plan: SizePlan) -> list[str]:
+        limit = plan.abstract_limit(index)
+        abstract = self._abstracts(limit)[index] if limit else ""
+        return [self._card_tops[index], abstract, self._card_links[index]]
 
-    def _around_lines(self, cards: int, named: int) -> tuple[str, str]:
-        """What stands before and behind the one-line papers."""
+    def _lines_frame(self, cards: int, listed: int) -> tuple[str, str]:
+        """The HTML before and after the one-line papers."""
         before = after = ""
-        if named > cards:
-            name = self._also if cards else "Papers"
-            count = plural(named - cards, "paper")
-            before = self._macros.lines_top(name, count, cards + 1)
+        if listed > cards:
+            name = self._lines_heading if cards else "Papers"
+            count = plural(listed - cards, "paper")
+            before = self._macros.lines_start(name, count, cards + 1)
             after = self._macros.list_end()
-        if named < len(self._entries):
-            count = plural(len(self._entries) - named, "paper")
+        if listed < len(self._entries):
+            count = plural(len(self._entries) - listed, "paper")
             after += self._macros.omitted(count, self._url)
         return before, after
 
 
 @lru_cache(maxsize=8192)
-def readable(abstract: str) -> str:
-    return to_unicode(clean(abstract)[:LONGEST_RAW_ABSTRACT])
+def abstract_text(abstract: str) -> str:
+    return to_unicode(clean(abstract)[:MAX_RAW_ABSTRACT])
 
 
-def weight(piece: str) -> int:
-    return len(piece.encode())
+def size(html: str) -> int:
+    """Length in UTF-8 bytes."""
+    return len(html.encode())

@@ -1,4 +1,7 @@
-"""Paragraphs of the text part: hard wrapped at 72 columns, links whole (pure)."""
+"""Wraps the text part at 72 columns; URLs stay whole (pure).
+
+No format=flowed (RFC 3676): Gmail and Outlook ignore it, and SendGrid refuses the parameter.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import re
 import textwrap
 
 COLUMNS = 72
-LONGEST_WORD = 60
+MAX_WORD = 60
 LONG_LINE = 60
-ITEM = re.compile(r"\s*(?:[-*+#>|`\[]|\d+[.)])")
+LIST_ITEM = re.compile(r"\s*(?:[-*+#>|`\[]|\d+[.)])")
 
 
-def flow(text: str, indent: int = 0, hang: int = 0) -> str:
-    """`text` as lines of at most 72 columns. A link is never broken; another endless word is."""
+def wrap(text: str, indent: int = 0, hang: int = 0) -> str:
+    """`text` in lines of at most 72 columns. A URL is never broken; another long word is."""
     first, rest = " " * indent, " " * (indent + hang)
     lines = textwrap.wrap(
-        " ".join(piece for word in text.split() for piece in _pieces(word)),
+        " ".join(part for word in text.split() for part in _split_long(word)),
         COLUMNS,
         initial_indent=first,
         subsequent_indent=rest,
@@ -25,42 +28,42 @@ def flow(text: str, indent: int = 0, hang: int = 0) -> str:
     return "\n".join(lines)
 
 
-def unwrapped(text: str) -> str:
-    """`text` without the line ends of an author's editor: a long line goes on in the next one.
+def join_wrapped_lines(text: str) -> str:
+    """`text` with the lines joined that an editor wrapped: a long line continues in the next one.
 
-    Blank lines, list items, headings and quotations start anew.
+    Blank lines, list items, headings and quotations start a new line.
     """
-    out: list[str] = []
-    before = 0
+    lines: list[str] = []
+    previous_length = 0
     for line in text.splitlines():
-        if before >= LONG_LINE and line.strip() and not ITEM.match(line):
-            out[-1] = f"{out[-1]} {line.strip()}"
+        if previous_length >= LONG_LINE and line.strip() and not LIST_ITEM.match(line):
+            lines[-1] = f"{lines[-1]} {line.strip()}"
         else:
-            out.append(line.rstrip())
-        before = len(line)
-    return "\n".join(out)
+            lines.append(line.rstrip())
+        previous_length = len(line)
+    return "\n".join(lines)
 
 
-def _pieces(word: str) -> list[str]:
-    if len(word) <= LONGEST_WORD or "://" in word:
+def _split_long(word: str) -> list[str]:
+    if len(word) <= MAX_WORD or "://" in word:
         return [word]
-    return [word[at : at + LONGEST_WORD] for at in range(0, len(word), LONGEST_WORD)]
+    return [word[start : start + MAX_WORD] for start in range(0, len(word), MAX_WORD)]
 
 
-def rows(text: str, indent: int = 0) -> str:
-    """Many lines, each wrapped for itself."""
-    return "\n".join(flow(line, indent) for line in text.splitlines())
+def wrap_lines(text: str, indent: int = 0) -> str:
+    """Each line of `text` wrapped on its own."""
+    return "\n".join(wrap(line, indent) for line in text.splitlines())
 
 
-def untagged(text: str) -> str:
-    """`<b>` as `< b>`: it reads the same, and no client can take it for markup."""
+def break_tags(text: str) -> str:
+    """`<b>` as `< b>`: readable, and no mail client takes it for markup."""
     return re.sub(r"<(?=[A-Za-z/!])", "< ", text)
 
 
 def tidy(text: str) -> str:
-    """One blank line at most, no trailing blanks, a line end at the end, and nothing like a tag."""
-    text = untagged(text)
+    """At most one blank line in a row, no trailing blanks, one final line end, no tags."""
+    text = break_tags(text)
     text = re.sub(r"[ \t]+\n", "\n", text)
-    # Clients hide what follows "-- " as a signature; a line of dashes is none.
+    # A line "-- " starts a signature (RFC 3676, section 4.3), which many clients hide.
     text = re.sub(r"^--\s*$", "—", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"

@@ -1,8 +1,9 @@
-"""Which papers get a card, an abstract or one line, so that no mail client cuts the mail (pure).
+"""Email size budget: which papers get a card, an abstract or one line (pure).
 
-Gmail hides what passes 102,400 bytes, the unsubscribe link first. The ladder below is descended
-until the issue fits; papers stand in rank order, so what is shortened is always the least relevant.
-Sizes are counted on the rendered pieces, never estimated.
+Gmail clips HTML above 102,400 bytes and hides the rest, the unsubscribe link included
+(https://github.com/hteumeuleu/email-bugs/issues/41). Plans are tried in order, the richest first,
+until one fits. Papers are in rank order, so the least relevant ones are shortened first. Sizes are
+measured on the rendered HTML, not estimated.
 """
 
 from __future__ import annotations
@@ -12,50 +13,54 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-TARGET = 94_000
-LIMIT = 100_000
-READ_FULL = 20
-READ_CAP = 600
-LEAD = 5
-WHOLE = 4_000
-CAPS = (WHOLE, 1400, 1200, 1050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360)
-LEAST_CAP = CAPS[-1]
-BRIEF_CAP = 300
-LEAST_ABSTRACTS = 12
-LEAST_CARDS_WITH_ABSTRACT = 8
+TARGET_BYTES = 94_000
+MAX_BYTES = 100_000
+FULL_ABSTRACT = 4_000
+"""Characters: longer than any abstract that arXiv accepts (1,920)."""
+ABSTRACT_LIMITS = (
+    FULL_ABSTRACT, 1400, 1200, 1050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360,
+)  # fmt: skip
+BRIEF_LIMIT = 300
+SHORT_ISSUE_PAPERS = 20
+LONG_ISSUE_LIMIT = 600
+"""Characters of an abstract if there are more than 20 papers: an email must stay readable."""
+UNCUT_ABSTRACTS = 5
+MIN_ABSTRACTS = 12
+MIN_CARDS_WITH_ABSTRACT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SizePlan:
-    """The first `cards` papers are cards, the first `abstracts` of them with an abstract.
+    """What each paper gets, by its rank.
 
-    The first `lead` abstracts are whole, the others have at most `cap` characters. The papers
-    behind the cards are lines, `short` ones or not; only the first `named` papers are shown at all.
+    The first `cards` papers are cards, the first `abstracts` of them with an abstract. The first
+    `uncut` abstracts are complete, the others have at most `limit` characters. The papers after
+    the cards are lines, shorter ones if `short`. Only the first `listed` papers are in the email.
     """
 
     cards: int
     abstracts: int
-    cap: int
-    named: int
-    lead: int = 0
+    limit: int
+    listed: int
+    uncut: int = 0
     short: bool = False
 
-    def cap_of(self, place: int) -> int:
-        """How many characters of abstract the paper at `place` (from 0) gets; 0 for none."""
-        if place >= self.abstracts:
+    def abstract_limit(self, index: int) -> int:
+        """Maximum characters of the abstract of the paper at `index` (from 0); 0 for none."""
+        if index >= self.abstracts:
             return 0
-        return WHOLE if place < self.lead else self.cap
+        return FULL_ABSTRACT if index < self.uncut else self.limit
 
 
 Column = Callable[[], Sequence[int]]
 
 
 class PartSizes:
-    """UTF-8 bytes of every piece. Columns are asked for once, and only if a plan needs them.
+    """UTF-8 bytes of every part. A column is computed once, and only if a plan needs it.
 
-    `abstracts` takes a cap and gives the column of abstracts under it;
-    `headings` and `rest` take the number of cards: the headings of the groups that these cards
-    fall into, and what stands around the lines.
+    `abstracts` takes a limit and returns the column of abstracts under it. `headings` takes the
+    number of cards and returns the bytes of their group headings; `rest` takes the numbers of
+    cards and of listed papers and returns the bytes before and after the lines.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class PartSizes:
         self._sums: dict[str | int, list[int]] = {}
 
     def _sum(self, kind: str | int, start: int, end: int) -> int:
-        """The bytes from `start` to `end` of a column, or of the abstracts under a cap."""
+        """Bytes from `start` to `end` of a column, or of the abstracts under a limit."""
         if end <= start:
             return 0
         if kind not in self._sums:
@@ -81,56 +86,57 @@ class PartSizes:
             self._sums[kind] = list(accumulate(each, initial=0))
         return self._sums[kind][end] - self._sums[kind][start]
 
-    def weigh(self, plan: SizePlan) -> int:
+    def total(self, plan: SizePlan) -> int:
         """The bytes of all papers under `plan`."""
-        lead = min(plan.lead, plan.abstracts)
+        uncut = min(plan.uncut, plan.abstracts)
         return (
             self._sum("contents", 0, plan.cards)
             + self._sum("card", 0, plan.cards)
-            + self._sum(WHOLE, 0, lead)
-            + self._sum(plan.cap, lead, plan.abstracts)
-            + self._sum("short" if plan.short else "line", plan.cards, plan.named)
+            + self._sum(FULL_ABSTRACT, 0, uncut)
+            + self._sum(plan.limit, uncut, plan.abstracts)
+            + self._sum("short" if plan.short else "line", plan.cards, plan.listed)
             + self._headings(plan.cards)
-            + self._rest(plan.cards, plan.named)
+            + self._rest(plan.cards, plan.listed)
         )
 
 
-def ladder(papers: int) -> Iterator[SizePlan]:
-    """Every plan for `papers` papers, the richest first."""
-    caps = CAPS if papers <= READ_FULL else tuple(cap for cap in CAPS if cap <= READ_CAP)
-    every = SizePlan(cards=papers, abstracts=papers, cap=LEAST_CAP, named=papers, lead=LEAD)
-    for cap in caps[:-1]:
-        yield replace(every, cap=cap)
-    yield from shortened(every)
+def full_plans(papers: int) -> Iterator[SizePlan]:
+    """Every plan of the format `full` for `papers` papers, the richest first."""
+    limits: tuple[int, ...] = ABSTRACT_LIMITS
+    if papers > SHORT_ISSUE_PAPERS:
+        limits = tuple(limit for limit in limits if limit <= LONG_ISSUE_LIMIT)
+    for limit in limits[:-1]:
+        yield SizePlan(papers, papers, limit, papers, UNCUT_ABSTRACTS)
+    yield from _shorter_plans(SizePlan(papers, papers, limits[-1], papers, UNCUT_ABSTRACTS))
 
 
-def brief(papers: int) -> Iterator[SizePlan]:
-    """A short excerpt each; then as `ladder`."""
-    yield from shortened(SizePlan(papers, papers, BRIEF_CAP, papers))
+def brief_plans(papers: int) -> Iterator[SizePlan]:
+    """A short excerpt each; then as `full_plans`."""
+    yield from _shorter_plans(SizePlan(papers, papers, BRIEF_LIMIT, papers))
 
 
-def shortened(every: SizePlan) -> Iterator[SizePlan]:
-    """`every`, then abstracts taken away from the bottom, then cards."""
-    papers = every.named
-    yield every
-    fewest = min(papers, max(LEAST_ABSTRACTS, papers // 4))
-    for abstracts in range(papers - 1, fewest - 1, -1):
-        yield replace(every, abstracts=abstracts)
-    for cards in range(papers - 1, 0, -1):
-        abstracts = min(cards, fewest, max(LEAST_CARDS_WITH_ABSTRACT, cards // 3))
-        yield SizePlan(cards, abstracts, every.cap, papers)
-    yield from lines_only(papers)
-
-
-def lines_only(papers: int) -> Iterator[SizePlan]:
-    """One line a paper; then shorter lines; at the very last fewer of them."""
+def title_plans(papers: int) -> Iterator[SizePlan]:
+    """One line for each paper; then shorter lines; then fewer of them."""
     yield SizePlan(0, 0, 0, papers)
-    for named in range(papers, -1, -1):
-        yield SizePlan(0, 0, 0, named, short=True)
+    for listed in range(papers, -1, -1):
+        yield SizePlan(0, 0, 0, listed, short=True)
 
 
-def choose(plans: Iterable[SizePlan], sizes: PartSizes, room: int) -> SizePlan:
-    """The first plan that fits into `room` bytes, else the last; each is smaller than before."""
-    every = list(plans)
-    first = bisect_left(every, x=True, key=lambda plan: sizes.weigh(plan) <= room)
-    return every[min(first, len(every) - 1)]
+def _shorter_plans(start: SizePlan) -> Iterator[SizePlan]:
+    """`start`, then plans with fewer abstracts, then with fewer cards, then with lines only."""
+    papers = start.listed
+    yield start
+    fewest = min(papers, max(MIN_ABSTRACTS, papers // 4))
+    for abstracts in range(papers - 1, fewest - 1, -1):
+        yield replace(start, abstracts=abstracts)
+    for cards in range(papers - 1, 0, -1):
+        abstracts = min(cards, fewest, max(MIN_CARDS_WITH_ABSTRACT, cards // 3))
+        yield SizePlan(cards, abstracts, start.limit, papers)
+    yield from title_plans(papers)
+
+
+def choose_plan(plans: Iterable[SizePlan], sizes: PartSizes, available: int) -> SizePlan:
+    """The first plan within `available` bytes, or the last one. Plans come in falling size."""
+    candidates = list(plans)
+    first = bisect_left(candidates, x=True, key=lambda plan: sizes.total(plan) <= available)
+    return candidates[min(first, len(candidates) - 1)]

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - typography is meant: dashes and quotation marks as a reader expects them
-"""What stands around the papers: subject, totals, cost, coverage, what was looked for (pure)."""
+# ruff: noqa: RUF001 - typographic dashes and quotation marks are intended
+"""Subject, totals, cost, coverage, criteria and notices of a digest, as text (pure)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from newsletter.domain.formatting import dollars, long_date, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.domain.sanitize import clean
-from newsletter.render.text import shown
+from newsletter.render.text import one_line
 from newsletter.render.truncate import clip_words
 
 if TYPE_CHECKING:
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
     from newsletter.render import Navigation
     from newsletter.render.paper_view import PaperEntry
 
-LONGEST_RUBRIC_TITLE = 80
+MAX_RUBRIC_TITLE = 80
 CENT = NANOS_PER_DOLLAR // 100
-UNREAD_SHOWN = 20
+MAX_NOT_READ = 20
 LOCAL = "ranked locally, not read by a model; novelty not judged"
 LOCAL_CAPTION = f"{LOCAL[0].upper()}{LOCAL[1:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """A row of the cost table; the cells are prompt, completion, total."""
+    """A row of the cost table; the cells are prompt, completion and total."""
 
     label: str
     cells: tuple[str, str, str]
 
 
 def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
-    """Tokens and cost of each model, and of all when there are several."""
-    digits = 4 if _needs_more_than_cents(usage) else 2
-    rows = [row for each in usage for row in _rows(each, len(usage) > 1, digits)]
+    """Tokens and cost of each model, and of all models if there are several."""
+    digits = 4 if _needs_four_digits(usage) else 2
+    rows = [row for each in usage for row in _rows(each, digits, with_model=len(usage) > 1)]
     if len(usage) != 1:
-        rows += _rows(_sum(usage), bool(usage), digits)
+        rows += _rows(_sum(usage), digits, with_model=bool(usage))
     uncertain = sum(each.uncertain_nanos for each in usage)
     if uncertain:
         rows.append(CostRow("Uncertain, at most", ("", "", dollars(uncertain, digits))))
     return rows
 
 
-def _needs_more_than_cents(usage: Sequence[Usage]) -> bool:
-    """Whether cents would show something that was paid as nothing, or a cheap issue too roughly."""
+def _needs_four_digits(usage: Sequence[Usage]) -> bool:
+    """Whether in cents an amount above zero would be $0.00, or a cheap issue would be imprecise."""
     paid = [nanos for each in usage for nanos in (each.input_nanos, each.output_nanos)]
     paid += [each.uncertain_nanos for each in usage]
-    least = min((nanos for nanos in paid if nanos), default=CENT)
-    return bool(sum(paid)) and (sum(paid) < 10 * CENT or least < CENT // 2)
+    smallest = min((nanos for nanos in paid if nanos), default=CENT)
+    return bool(sum(paid)) and (sum(paid) < 10 * CENT or smallest < CENT // 2)
 
 
 def _sum(usage: Sequence[Usage]) -> Usage:
@@ -64,24 +64,24 @@ def _sum(usage: Sequence[Usage]) -> Usage:
     )
 
 
-def _rows(usage: Usage, named: bool, digits: int) -> list[CostRow]:  # noqa: FBT001 - see cost_rows
+def _rows(usage: Usage, digits: int, *, with_model: bool) -> list[CostRow]:
     tokens = (usage.prompt_tokens, usage.output_tokens, usage.total_tokens)
     nanos = (usage.input_nanos, usage.output_nanos, usage.total_nanos)
-    prefix = f"{clean(usage.model)}: " if named else ""
+    prefix = f"{clean(usage.model)}: " if with_model else ""
     prompt, completion, total = (f"{count:,}" for count in tokens)
     paid = tuple(dollars(amount, digits) for amount in nanos)
     return [
-        CostRow(f"{prefix}tokens" if named else "Tokens", (prompt, completion, total)),
-        CostRow(f"{prefix}cost" if named else "Cost", (paid[0], paid[1], paid[2])),
+        CostRow(f"{prefix}tokens" if with_model else "Tokens", (prompt, completion, total)),
+        CostRow(f"{prefix}cost" if with_model else "Cost", (paid[0], paid[1], paid[2])),
     ]
 
 
-def models(usage: Sequence[Usage]) -> str:
+def model_names(usage: Sequence[Usage]) -> str:
     return " and ".join(clean(each.model) for each in usage)
 
 
 def receipt(coverage: Coverage, *, judged: bool) -> list[tuple[str, int]]:
-    """The lines that add up to the announced papers; what is nought is left out."""
+    """Label and count of each outcome; they add up to the announced papers. Zeros are omitted."""
     names = {
         Outcome.SCORED: "Read and scored" if judged else "Ranked by text similarity",
         Outcome.REFUSED: "Refused by the model",
@@ -102,20 +102,20 @@ def by_category(coverage: Coverage) -> str:
     return ", ".join(f"{clean(name)} {count:,}" for name, count in coverage.by_category.items())
 
 
-def unread(coverage: Coverage) -> str:
-    kept = ", ".join(clean(paper_id) for paper_id in coverage.unread[:UNREAD_SHOWN])
-    more = len(coverage.unread) - UNREAD_SHOWN
-    return f"{kept} and {more} more" if more > 0 else kept
+def not_read(coverage: Coverage) -> str:
+    ids = ", ".join(clean(paper_id) for paper_id in coverage.unread[:MAX_NOT_READ])
+    more = len(coverage.unread) - MAX_NOT_READ
+    return f"{ids} and {more} more" if more > 0 else ids
 
 
-def subject(digest: Digest, shown_papers: int) -> str:
-    """20 to 60 characters with count and date, so that no two issues become one thread."""
+def subject(digest: Digest, listed_papers: int) -> str:
+    """20 to 60 characters with count and date: equal subjects would become one thread."""
     day = short_dates(digest.first_date, digest.date)
     picked = len(digest.picks)
     count = plural(picked, "paper")
-    if shown_papers != picked:
-        count = f"{shown_papers} of {count}"
-    what = {
+    if listed_papers != picked:
+        count = f"{listed_papers} of {count}"
+    result = {
         DayKind.NORMAL: count,
         DayKind.NOTHING_MET: f"{plural(digest.coverage.scanned, 'paper')}, not ranked"
         if digest.not_compared
@@ -124,31 +124,31 @@ def subject(digest: Digest, shown_papers: int) -> str:
         DayKind.BATCH_LATE: "arXiv is late, your issue will follow",
         DayKind.SCORING_FAILED: "not scored yet, it will follow",
     }[digest.kind]
-    tail = f"{what} · {day}"
-    name = " ".join(shown(digest.rubric.title, LONGEST_RUBRIC_TITLE).split())
-    room = 60 - len(tail) - 2
-    named = f"{clip_words(name, room)}: {tail}" if name and room >= 8 else tail  # noqa: PLR2004
-    return named if len(named) >= 20 else f"arXiv digest: {tail}"  # noqa: PLR2004
+    tail = f"{result} · {day}"
+    title = " ".join(one_line(digest.rubric.title, MAX_RUBRIC_TITLE).split())
+    available = 60 - len(tail) - 2
+    full = f"{clip_words(title, available)}: {tail}" if title and available >= 8 else tail  # noqa: PLR2004
+    return full if len(full) >= 20 else f"arXiv digest: {tail}"  # noqa: PLR2004
 
 
-def preheader(digest: Digest, listed: Sequence[PaperEntry]) -> str:
-    """40 to 100 characters, the best first: what an inbox shows behind the subject."""
+def preheader(digest: Digest, entries: Sequence[PaperEntry]) -> str:
+    """The preview text after the subject in an inbox: best paper, counts; 40 to 100 characters."""
     coverage = digest.coverage
     announced = f"{coverage.announced:,} announced"
     if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE, DayKind.SCORING_FAILED):
-        # What was read or found that day is not known, so it is not said.
+        # How many papers were read or selected is not known.
         return f"{announced} so far for {long_date(digest.date)}: no issue yet."
-    how = "read" if digest.judged else "ranked"
-    scanned = f" and {how}"
+    verb = "read" if digest.judged else "ranked"
+    scanned = f" and {verb}"
     if coverage.scanned != coverage.announced:
-        scanned = f", {coverage.scanned:,} {how}"
+        scanned = f", {coverage.scanned:,} {verb}"
     tail = f"{announced}{scanned}, {len(digest.picks):,} for you"
-    if not listed:
-        return clip_words(f"{tail} {_on(digest)}", 100)
-    return f"{clip_words(listed[0].title, 97 - len(tail))} · {tail}"
+    if not entries:
+        return clip_words(f"{tail} {_period(digest)}", 100)
+    return f"{clip_words(entries[0].title, 97 - len(tail))} · {tail}"
 
 
-def _on(digest: Digest) -> str:
+def _period(digest: Digest) -> str:
     return f"{'from' if digest.since else 'on'} {long_dates(digest.first_date, digest.date)}"
 
 
@@ -159,7 +159,7 @@ class Figure:
 
 
 def figures(digest: Digest) -> list[Figure]:
-    """The totals on top. A day that could not be scored shows no "0 relevant": it is not known."""
+    """The totals at the top. After failed scoring there is no "0 relevant": it is not known."""
     coverage = digest.coverage
     announced = Figure(f"{coverage.announced:,}", "announced")
     if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE):
@@ -167,14 +167,14 @@ def figures(digest: Digest) -> list[Figure]:
     if digest.kind is DayKind.SCORING_FAILED:
         return [announced]
     picked = Figure(f"{len(digest.picks):,}", "relevant" if digest.judged else "closest")
-    how = "scanned" if digest.judged else "ranked"
+    verb = "scanned" if digest.judged else "ranked"
     if coverage.scanned == coverage.announced:
-        return [picked, Figure(announced.number, f"announced and {how}")]
-    return [picked, Figure(f"{coverage.scanned:,}", how), announced]
+        return [picked, Figure(announced.number, f"announced and {verb}")]
+    return [picked, Figure(f"{coverage.scanned:,}", verb), announced]
 
 
-def notices(digest: Digest, shown_papers: int) -> list[str]:
-    """What the reader must know before the first paper."""
+def notices(digest: Digest, listed_papers: int) -> list[str]:
+    """The notices above the first paper."""
     coverage, rubric = digest.coverage, digest.rubric
     kinds = {
         DayKind.NOTHING_MET: f"No paper of the {coverage.scanned:,} read reached your bar: "
@@ -185,8 +185,8 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         DayKind.SCORING_FAILED: f"The {plural(coverage.announced, 'announced paper')} could not be "
         "scored. Nothing is lost: the issue follows when scoring works again.",
     }
-    left_out = len(digest.picks) - shown_papers
-    found = [
+    left_out = len(digest.picks) - listed_papers
+    lines = [
         f"The best of what arXiv announced from {long_dates(digest.first_date, digest.date)}. "
         "On the web each day has an issue of its own."
         if digest.since
@@ -196,19 +196,19 @@ def notices(digest: Digest, shown_papers: int) -> list[str]:
         if digest.judged or digest.not_compared
         else f"These papers were {LOCAL}. No score is given.",
         f"{plural(left_out, 'more paper')} met your bar and can be read on the web: "
-        f"you asked for at most {shown_papers} in a mail."
+        f"you asked for at most {listed_papers} in a mail."
         if left_out > 0
         else "",
         f"{plural(digest.beyond, 'more paper')} met the bar: this rubric takes at most "
         f"{rubric.max_papers} {'in one issue' if digest.since else 'a day'}."
         if digest.beyond
         else "",
-        _unread_by_budget(coverage.count(Outcome.UNSCORED_BUDGET), digest.kind),
+        _not_read_for_budget(coverage.count(Outcome.UNSCORED_BUDGET), digest.kind),
         ""
         if coverage.adds_up
         else "The figures of this issue do not add up; the operator was told.",
     ]
-    return [notice for notice in found if notice]
+    return [line for line in lines if line]
 
 
 def _not_compared(papers: int) -> str:
@@ -219,7 +219,7 @@ def _not_compared(papers: int) -> str:
     )
 
 
-def _unread_by_budget(papers: int, kind: DayKind) -> str:
+def _not_read_for_budget(papers: int, kind: DayKind) -> str:
     if not papers or kind is DayKind.SCORING_FAILED:
         return ""
     return (
@@ -228,27 +228,28 @@ def _unread_by_budget(papers: int, kind: DayKind) -> str:
     )
 
 
-def bar(rubric: Rubric) -> str:
-    """What the near misses did not reach: said once above them all."""
+def thresholds(rubric: Rubric) -> str:
+    """The scores that near misses did not reach, for the heading above them."""
     return f"your bar: relevance {rubric.relevance}, novelty {rubric.novelty}"
 
 
-def sought(digest: Digest) -> str:
+def criteria_intro(digest: Digest) -> str:
+    """The sentence before the list of criteria."""
     rubric = digest.rubric
-    where = ", ".join(clean(name) for name in rubric.categories)
-    bar = f", with relevance {rubric.relevance} and novelty {rubric.novelty} or more of 10"
-    by = ", by these criteria:" if rubric.criteria else "."
-    return f"New papers in {where}{bar if digest.judged else ''}{by}"
+    categories = ", ".join(clean(name) for name in rubric.categories)
+    minimum = f", with relevance {rubric.relevance} and novelty {rubric.novelty} or more of 10"
+    end = ", by these criteria:" if rubric.criteria else "."
+    return f"New papers in {categories}{minimum if digest.judged else ''}{end}"
 
 
 def disclaimer(digest: Digest) -> str:
     if not digest.judged:
         return "The order comes from text similarity to your rubric; no model has read the papers."
-    author = models(digest.usage) or "a language model"
+    author = model_names(digest.usage) or "a language model"
     return f"Scores and “why it matched” notes are written by {author} and can be wrong."
 
 
-def links(nav: Navigation) -> list[tuple[str, str]]:
-    """Label and address of the neighbours that exist, in the order of time."""
-    named = (("← {}", nav.previous), ("{} overview", nav.month), ("{} →", nav.next))
-    return [(form.format(clean(link[0])), link[1]) for form, link in named if link]
+def navigation_links(nav: Navigation) -> list[tuple[str, str]]:
+    """Label and URL of the previous issue, the month and the next issue, if they exist."""
+    links = (("← {}", nav.previous), ("{} overview", nav.month), ("{} →", nav.next))
+    return [(label.format(clean(link[0])), link[1]) for label, link in links if link]

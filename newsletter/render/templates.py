@@ -1,4 +1,4 @@
-"""The template folder, read and compiled once: a folder a mail, each a trio over `_base/`."""
+"""Loads and compiles the email templates (Jinja and MJML): one folder for each email."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from newsletter.domain.sanitize import clean
 from newsletter.render.mjml import compile_mjml
-from newsletter.render.plain_text import flow, rows, tidy
+from newsletter.render.plain_text import tidy, wrap, wrap_lines
 from newsletter.render.truncate import clip_words
 
 
@@ -22,14 +22,15 @@ def template_folder(name: str) -> Path:
 
 FOLDER = template_folder("email")
 INLINE = "_base/inline.css"
-LONGEST_SUBJECT = 150
+MAX_SUBJECT = 150
 
 
 class Templates:
-    """Every mail of `folder`, ready to be filled. Raises BuildError for a template that is broken.
+    """The compiled templates of `folder`. Raises BuildError for a broken template.
 
-    Two Jinja languages meet in an MJML file: `[% %]` is run here, while building (which base, which
-    style sheet); `{{ }}` is filled for each mail.
+    An email is `subject.txt`, `body.mjml` and `body.txt`, which extend `_base/`. An MJML file holds
+    two Jinja syntaxes: `[% %]` runs once, here (base template, style sheets); `{{ }}` and `{% %}`
+    run for each email.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -43,19 +44,19 @@ class Templates:
             comment_start_string="[#",
             comment_end_string="#]",
             undefined=StrictUndefined,
-            autoescape=False,  # noqa: S701 - it only joins our own files; values come later
+            autoescape=False,  # noqa: S701 - joins our own files only, no values
         )
         self._filling = Environment(
             loader=loader,
             undefined=StrictUndefined,
             autoescape=_is_html,  # noqa: S701 - only text parts are not escaped
-            finalize=_seen,
+            finalize=_sanitize,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._filling.filters.update(flow=flow, rows=rows)
-        # Papers are cleaned once, when they become entries, and not again in each of their pieces.
-        self._cleaned = self._filling.overlay(finalize=None)
+        self._filling.filters.update(wrap=wrap, wrap_lines=wrap_lines)
+        # Papers are sanitized once, in paper_view.py, not again in each macro.
+        self._presanitized = self._filling.overlay(finalize=None)
         names = sorted(path.parent.name for path in folder.glob("*/body.mjml"))
         css = (folder / INLINE).read_text(encoding="utf-8")
         self._html = {
@@ -67,7 +68,7 @@ class Templates:
         return tuple(self._html)
 
     def mjml(self, name: str) -> str:
-        """The whole MJML of one mail, its Jinja tags not yet filled."""
+        """The complete MJML of one email, with its `{{ }}` tags."""
         return self._building.get_template(f"{name}/body.mjml").render()
 
     def html(self, name: str, values: dict[str, Any]) -> str:
@@ -77,22 +78,22 @@ class Templates:
         return tidy(self._filling.get_template(f"{name}/body.txt").render(values))
 
     def subject(self, name: str, values: dict[str, Any]) -> str:
-        """One line: what could break a header is gone."""
+        """One line: line breaks would end the header (RFC 5322)."""
         subject = self._filling.get_template(f"{name}/subject.txt").render(values)
-        return clip_words(" ".join(subject.split()), LONGEST_SUBJECT)
+        return clip_words(" ".join(subject.split()), MAX_SUBJECT)
 
     def macros(self, path: str) -> Any:  # noqa: ANN401 - a Jinja module: its names are the file's macros
-        return self._cleaned.get_template(path).module
+        return self._presanitized.get_template(path).module
 
     def template(self, name: str) -> Template:
         return self._html[name]
 
 
 def _is_html(name: str | None) -> bool:
-    """Everything but a text part is escaped."""
+    """Whether a template is escaped: all except text parts."""
     return name is None or not name.endswith(".txt")
 
 
-def _seen(value: object) -> object:
-    """Everything from outside passes here on its way into a template; our own Markup does not."""
+def _sanitize(value: object) -> object:
+    """Applied to each value that a template prints; Markup of our own passes unchanged."""
     return clean(value) if type(value) is str else value

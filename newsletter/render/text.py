@@ -1,4 +1,4 @@
-"""Outside text and figures as a reader sees them (pure)."""
+"""Sanitized text of at most one line, with TeX as Unicode (pure)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from newsletter.render.truncate import clip_words
 
 
 @lru_cache(maxsize=16384)
-def shown(text: str, longest: int) -> str:
-    """Outside text for one line: TeX as Unicode, at most `longest` characters."""
-    # What is far too long is cut before TeX is read: its meaning is lost either way.
-    return clip_words(to_unicode(clean(text)[: 4 * longest]), longest)
+def one_line(text: str, max_length: int) -> str:
+    """Untrusted text for one line: sanitized, TeX as Unicode, at most `max_length` characters."""
+    # Very long text is cut before its TeX is parsed, to bound the time.
+    return clip_words(to_unicode(clean(text)[: 4 * max_length]), max_length)

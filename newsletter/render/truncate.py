@@ -1,12 +1,12 @@
-"""Shortening text at places where a reader would (pure)."""
+"""Truncates text at sentence or word ends (pure)."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-# Where an abstract turns from background to what its authors did.
-CUE = re.compile(
+# The phrase with which an abstract turns from background to its contribution.
+CONTRIBUTION = re.compile(
     r"\b(?:in this (?:paper|work|study|letter|article|report)|here,? we|"
     r"we (?:propose|introduce|present|show|study|develop|prove|investigate|describe|report|"
     r"demonstrate|analy[sz]e|design|establish|derive|find|explore|address|consider|formulate|release)|"
@@ -18,11 +18,11 @@ SENTENCE_END = re.compile(r"(?<=[.!?])[\"”)]?\s+(?=[A-Z0-9(\"“])")
 ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|et al|etc|cf|vs|resp|approx|[Ff]igs?|[Ee]qs?|[Ss]ec|[Rr]efs?|Dr|[A-Z])\.$"
 )
-BACKGROUND = 0.25
+MAX_BACKGROUND_SHARE = 0.25
 
 
 def sentences(text: str) -> list[str]:
-    """`text` cut behind its sentences; `e.g. A` and `J. Doe` are no ends."""
+    """The sentences of `text`. `e.g. A` and `J. Doe` do not end one."""
     found: list[str] = []
     start = 0
     for end in SENTENCE_END.finditer(text):
@@ -34,19 +34,19 @@ def sentences(text: str) -> list[str]:
 
 @lru_cache(maxsize=8192)
 def clip_sentences(text: str, limit: int) -> tuple[str, bool]:
-    """At most `limit` characters of whole sentences, and whether any is missing.
+    """At most `limit` characters of whole sentences, and whether the text was shortened.
 
-    Where the background before the contribution would take more than a quarter of the room, the
-    excerpt starts at the contribution, with "… ".
+    If the background before the contribution is longer than a quarter of `limit`, the excerpt
+    starts with "… " at the contribution.
     """
     if len(text) <= limit:
         return text, False
     parts = sentences(text)
-    first = next((place for place, part in enumerate(parts) if CUE.search(part)), 0)
-    if sum(len(part) + 1 for part in parts[:first]) <= BACKGROUND * limit:
+    first = next((index for index, part in enumerate(parts) if CONTRIBUTION.search(part)), 0)
+    if sum(len(part) + 1 for part in parts[:first]) <= MAX_BACKGROUND_SHARE * limit:
         first = 0
     excerpt = _fill(parts[first:], limit - 2 * bool(first))
-    # What room is left belongs to the sentences that lead up to the contribution.
+    # Space that is left goes to the sentences before the contribution.
     while first and len(parts[first - 1]) + 1 + len(excerpt) + 2 * (first > 1) <= limit:
         first -= 1
         excerpt = f"{parts[first]} {excerpt}"
@@ -54,21 +54,21 @@ def clip_sentences(text: str, limit: int) -> tuple[str, bool]:
 
 
 def _fill(parts: list[str], limit: int) -> str:
-    taken = ""
+    text = ""
     for part in parts:
-        longer = f"{taken} {part}" if taken else part
+        longer = f"{text} {part}" if text else part
         if len(longer) > limit:
             break
-        taken = longer
-    return taken or clip_words(parts[0], limit)
+        text = longer
+    return text or clip_words(parts[0], limit)
 
 
 def clip_words(text: str, limit: int) -> str:
-    """At most `limit` characters, cut between words, with "…" where something is missing."""
+    """At most `limit` characters, cut between words, with "…" if shortened."""
     if len(text) <= limit:
         return text
     cut = text[: limit - 1]
     whole, _, rest = cut.rpartition(" ")
-    # One endless word is cut anywhere: it would leave nothing otherwise.
+    # A single very long word is cut inside, or nothing would be left.
     kept = whole if whole and len(rest) < limit // 2 else cut
     return f"{kept.rstrip(' ,;:-')}…"

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - typography is meant: dashes and quotation marks as a reader expects them
-"""How the day was made sure of, and what was withdrawn since, in a reader's words (pure)."""
+# ruff: noqa: RUF001 - typographic dashes and quotation marks are intended
+"""Provenance notes: how the papers of a day were verified, and what was withdrawn later (pure)."""
 
 from __future__ import annotations
 
@@ -8,112 +8,122 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.formatting import short_date
 from newsletter.domain.sanitize import clean
-from newsletter.render.text import shown
+from newsletter.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from newsletter.domain.model import Coverage, Crosscheck, Digest, Unproven, Withdrawal
 
-MOST_NAMED = 12
-MOST_WITHDRAWN = 5
-LONGEST_TITLE = 160
-LONGEST_REASON = 200
-STATES = {
+MAX_LISTED = 12
+MAX_WITHDRAWN = 5
+MAX_TITLE = 160
+MAX_REASON = 200
+FEED_STATE_TEXTS = {
     "early": "Made before arXiv’s own list of the day was out.",
     "stale": "arXiv’s own list still showed an earlier day, so it was not used.",
     "absent": "arXiv’s own list could not be read.",
     "empty": "arXiv’s own list named no new paper.",
 }
-APART = {
+MISMATCH_TEXTS = {
     "not in the API yet": "not in arXiv’s database yet, to follow when {} there",
     "submitted before the window": "held by arXiv since before this day’s deadline",
     "announced before, cross-listed now": "announced before and cross-listed now",
     "not in that category by the API": "not in that category by arXiv’s database",
 }
-HOW = {
-    "two looks": "two looks, ten minutes apart or more, saw the same papers",
-    "one look": "looked at once",
-    "a day": "looked at a day later",
-    "patience": "arXiv was still adding, or showed far less than usual; what comes later follows",
+COMPLETED_BY_TEXTS = {
+    "two looks": "two queries at least ten minutes apart found the same papers",
+    "one look": "queried once",
+    "a day": "queried a day later",
+    "patience": "arXiv was still adding papers, or listed far fewer than usual; late papers follow",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A withdrawn paper; `said` are its author's words, cut to a line."""
+class WithdrawnPaper:
+    """A withdrawn paper, the date of its digest, and the author's reason."""
 
     id: str
     title: str
     sent: str
-    said: str
+    reason: str
 
 
-def checked(coverage: Coverage) -> list[str]:
-    """The receipt's sentences; none where there was nothing to compare with."""
+def sentences(coverage: Coverage) -> list[str]:
+    """How the announcement was compared with arXiv's RSS feed; empty without a comparison."""
     check = coverage.crosscheck
     if check is None:
         return []
-    lines = [STATES.get(check.state, ""), _named(check), _apart(check), *_otherwise(check)]
-    lines += [_in_doubt(one) for one in check.unproven]
+    lines = [
+        FEED_STATE_TEXTS.get(check.state, ""),
+        _listed(check),
+        _mismatches(check),
+        *_completed_by(check),
+    ]
+    lines += [_unproven(days) for days in check.unproven]
     if check.missed:
-        days = ", ".join(short_date(day) for day in check.missed[:MOST_NAMED])
+        days = ", ".join(short_date(day) for day in check.missed[:MAX_LISTED])
         lines.append(f"arXiv announced nothing on {days}; what was due then is here.")
     return [line for line in lines if line]
 
 
-def withdrawn(digest: Digest, most: int = MOST_WITHDRAWN) -> list[Gone]:
-    return [_gone(one) for one in digest.withdrawn[:most]]
+def withdrawn(digest: Digest, max_papers: int = MAX_WITHDRAWN) -> list[WithdrawnPaper]:
+    return [_withdrawn_paper(each) for each in digest.withdrawn[:max_papers]]
 
 
 def more_withdrawn(digest: Digest) -> int:
-    return max(0, len(digest.withdrawn) - MOST_WITHDRAWN)
+    return max(0, len(digest.withdrawn) - MAX_WITHDRAWN)
 
 
-def _named(check: Crosscheck) -> str:
+def _listed(check: Crosscheck) -> str:
     counts = [
-        f"{clean(name)} {there:,} of {of:,}" for name, (there, of) in sorted(check.named.items())
+        f"{clean(category)} {found:,} of {listed:,}"
+        for category, (found, listed) in sorted(check.named.items())
     ]
-    return f"Checked against arXiv’s own list: {_few(counts)}." if counts else ""
+    return f"Checked against arXiv’s own list: {_shortened(counts)}." if counts else ""
 
 
-def _apart(check: Crosscheck) -> str:
-    """What the list names and the day does not have."""
+def _mismatches(check: Crosscheck) -> str:
+    """Papers on arXiv's list that are not in this digest's announcement, by reason."""
     parts = [
-        f"{count:,} {APART[why].format('it is' if count == 1 else 'they are')}"
-        for why, count in check.apart.items()
-        if why in APART
+        f"{count:,} {MISMATCH_TEXTS[reason].format('it is' if count == 1 else 'they are')}"
+        for reason, count in check.apart.items()
+        if reason in MISMATCH_TEXTS
     ]
     return f"Of these, {'; '.join(parts)}." if parts else ""
 
 
-def _otherwise(check: Crosscheck) -> list[str]:
-    """The categories that the list did not settle, by what did."""
-    by: dict[str, list[str]] = {}
-    for name, how in sorted(check.whole.items()):
-        by.setdefault(how, []).append(clean(name))
-    return [f"{_few(names)}: {HOW[how]}." for how, names in by.items() if how in HOW]
+def _completed_by(check: Crosscheck) -> list[str]:
+    """How completeness was decided for the categories that the list did not prove."""
+    categories: dict[str, list[str]] = {}
+    for category, method in sorted(check.whole.items()):
+        categories.setdefault(method, []).append(clean(category))
+    return [
+        f"{_shortened(names)}: {COMPLETED_BY_TEXTS[method]}."
+        for method, names in categories.items()
+        if method in COMPLETED_BY_TEXTS
+    ]
 
 
-def _in_doubt(one: Unproven) -> str:
-    """What a list that was missed leaves unproven."""
-    days = _few([short_date(day) for day in one.dates])
-    names = _few([clean(name) for name in one.categories])
+def _unproven(unread: Unproven) -> str:
+    """Papers that may be missing because arXiv's list was not read."""
+    days = _shortened([short_date(day) for day in unread.dates])
+    categories = _shortened([clean(category) for category in unread.categories])
     return (
-        f"arXiv’s own list of {days} was not read in {names}: a paper submitted before "
-        f"{short_date(one.before)} and first listed there then is not here."
+        f"arXiv’s own list of {days} was not read in {categories}: a paper submitted before "
+        f"{short_date(unread.before)} and first listed there then is not here."
     )
 
 
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _gone(one: Withdrawal) -> Gone:
-    return Gone(
-        id=clean(one.paper_id),
-        title=shown(one.title, LONGEST_TITLE) or "Untitled",
-        sent=short_date(one.sent),
-        said=shown(one.said, LONGEST_REASON),
+def _withdrawn_paper(withdrawal: Withdrawal) -> WithdrawnPaper:
+    return WithdrawnPaper(
+        id=clean(withdrawal.paper_id),
+        title=one_line(withdrawal.title, MAX_TITLE) or "Untitled",
+        sent=short_date(withdrawal.sent),
+        reason=one_line(withdrawal.said, MAX_REASON),
     )

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from newsletter.render.paper_view import entries
 from newsletter.render.summary import notices, subject
-from newsletter.render.text import shown
+from newsletter.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def feed(
     root = Element("feed", xmlns=ATOM)
     root.set("xml:lang", "en")
     _add(root, "id", home)
-    _add(root, "title", shown(rubric.title, LONGEST_TITLE))
+    _add(root, "title", one_line(rubric.title, LONGEST_TITLE))
     # A feed without entries must still bear a date; the epoch says that nothing came yet.
     newest = max(made.values(), default=None)
     _add(root, "updated", _stamp(newest))
@@ -60,8 +60,8 @@ def _content(digest: Digest, url: str) -> str:
     parts = [f"<p>{escape(notice)}</p>" for notice in notices(digest, len(digest.picks))]
     items = [
         f'<li><a href="{escape(url)}#p{entry.number}">{escape(entry.title)}</a><br>'
-        f"{escape(' · '.join((entry.few_authors, entry.summary, *entry.marks)))}"
-        f"<br>{escape(entry.why)}</li>"
+        f"{escape(' · '.join((entry.first_authors, entry.scores, *entry.notes)))}"
+        f"<br>{escape(entry.comment)}</li>"
         for entry in entries(digest.picks, judged=digest.judged)
     ]
     return "".join([*parts, "<ol>", *items, "</ol>"]) if items else "".join(parts)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import dollars
 from newsletter.render import verification
-from newsletter.render.paper_view import LONGEST_NAME, LONGEST_TITLE, entries, groups, misses
+from newsletter.render.paper_view import MAX_NAME, MAX_TITLE, entries, groups, near_misses
 from newsletter.render.summary import (
     LOCAL_CAPTION,
-    bar,
     by_category,
     cost_rows,
+    criteria_intro,
     disclaimer,
     figures,
-    models,
+    model_names,
     notices,
     receipt,
-    sought,
+    thresholds,
 )
-from newsletter.render.text import shown as one_line
+from newsletter.render.text import one_line
 from newsletter.web.mathml import with_formulas
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from newsletter.store.search import SearchHit
 
 LONGEST_ABSTRACT = 20_000
-LONGEST_RAW_TITLE = 4 * LONGEST_TITLE
+LONGEST_RAW_TITLE = 4 * MAX_TITLE
 MOST_AUTHORS = 1_000
 TOP_PAPERS = 10
 TITLES_A_DAY = 3
@@ -72,7 +72,7 @@ class TopPaper:
     url: str
     date: date
     authors: str
-    summary: str
+    scores: str
 
 
 def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -90,20 +90,20 @@ def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) ->
         "day": digest.date,
         "figures": figures(digest),
         "notices": notices(digest, len(digest.picks)),
-        "caption": models(digest.usage) if digest.judged else LOCAL_CAPTION,
+        "caption": model_names(digest.usage) if digest.judged else LOCAL_CAPTION,
         "costs": cost_rows(digest.usage),
         "groups": [(name, [cards[e.number] for e in run]) for name, run in groups(listed)],
-        "misses": misses(digest.near_misses),
-        "bar": bar(digest.rubric),
+        "near_misses": near_misses(digest.near_misses),
+        "thresholds": thresholds(digest.rubric),
         "receipt": receipt(digest.coverage, judged=digest.judged),
         "categories": by_category(digest.coverage),
-        "checked": verification.checked(digest.coverage),
-        "withdrawn": verification.withdrawn(digest, most=len(digest.withdrawn)),
+        "verification": verification.sentences(digest.coverage),
+        "withdrawn": verification.withdrawn(digest, max_papers=len(digest.withdrawn)),
         "gone": {
-            key: one_line(said, verification.LONGEST_REASON) or "no reason is given"
+            key: one_line(said, verification.MAX_REASON) or "no reason is given"
             for key, said in (withdrawn_reasons or {}).items()
         },
-        "sought": sought(digest),
+        "criteria_intro": criteria_intro(digest),
         "disclaimer": disclaimer(digest),
     }
 
@@ -117,7 +117,7 @@ def _title(paper: Paper) -> Markup:
 
 
 def _authors(paper: Paper) -> tuple[str, ...]:
-    return tuple(one_line(name, LONGEST_NAME) for name in paper.authors[:MOST_AUTHORS])
+    return tuple(one_line(name, MAX_NAME) for name in paper.authors[:MOST_AUTHORS])
 
 
 def _abstract(paper: Paper) -> Markup:
@@ -178,8 +178,8 @@ def _top(digest: Digest, number: int, url: str) -> TopPaper:
         title=_title(pick.paper),
         url=f"{url}#p{number}",
         date=digest.date,
-        authors=entry.few_authors,
-        summary=entry.summary,
+        authors=entry.first_authors,
+        scores=entry.scores,
     )
 
 

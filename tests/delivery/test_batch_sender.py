@@ -70,7 +70,7 @@ def test_everyone_gets_it_once_in_few_requests(town: Town, fake: FakeSendGrid):
         assert one.args["dg_group_id"] == by_email[one.to].group_id
 
 
-HOSTILE = "Ann <b>&amp; -dg-h-who- ; \x02who\x03 {{name}}"
+HOSTILE = "Ann <b>&amp; -dg-h-recipient- ; \x02recipient\x03 {{name}}"
 
 
 def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):

@@ -13,7 +13,7 @@ import pytest
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Digest, Listing, Outcome, Score
 from newsletter.render import summary
-from newsletter.render.paper_view import entries, misses
+from newsletter.render.paper_view import entries, near_misses
 from newsletter.scoring.triage import paper_identity, triage
 from newsletter.store import digests, search
 from newsletter.store.papers import keep
@@ -152,12 +152,12 @@ def test_a_day_of_duplicates_alone_is_no_failure() -> None:
 def test_pick_and_near_miss_show_both_ids_everywhere() -> None:
     made = shown_twice()
     first = next(entry for entry in entries(made.picks, judged=True) if entry.id == "2611.00001")
-    assert first.marks == (BOTH,)
+    assert first.notes == (BOTH,)
     cards = [card for _, run in page.shown(made)["groups"] for card in run]
     assert BOTH in [badge.label for card in cards for badge in card.entry.badges]
     feed = atom_feed.feed(RUBRIC, [made], {}, LINKS, "x").decode()
     assert feed.count(BOTH) == 1
-    near = misses(shown_twice(relevance=6).near_misses)
+    near = near_misses(shown_twice(relevance=6).near_misses)
     assert sorted(miss.reason for miss in near) == ["", BOTH]
 
 

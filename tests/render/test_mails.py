@@ -14,7 +14,7 @@ HOSTILE = "<script>alert(1)</script></mj-text>{{ 7*7 }}{% for %}\u202e\r\nBcc: a
 
 
 @pytest.mark.parametrize("name", MAILS)
-def test_every_mail_is_a_trio_that_says_why_it_came(name):
+def test_every_email_has_three_parts_and_states_why_it_was_sent(name):
     subject, html, text = RENDERER.mail(name, **MAILS[name])
     page = BeautifulSoup(html, "lxml")
     assert page.title.get_text() == subject
@@ -53,11 +53,11 @@ def test_untrusted_values_are_text_and_never_a_header(name):
     assert "<script>alert(1)</script></mj-text>{{ 7*7 }}{% for %} Bcc: a@b.c" in plain
 
 
-def test_a_missing_value_is_an_error_and_no_empty_place():
+def test_a_missing_template_value_is_an_error():
     with pytest.raises(UndefinedError, match="confirm_url"):
         RENDERER.mail("confirm", rubric="x", email="a@b.c")
 
 
-def test_a_mail_without_a_folder_is_an_error():
+def test_an_unknown_email_name_is_an_error():
     with pytest.raises(LookupError):
         RENDERER.mail("nonsense")

@@ -28,7 +28,7 @@ def filled(source: str, **values: object) -> BeautifulSoup:
     return BeautifulSoup(Environment(autoescape=True).from_string(source).render(values), "lxml")
 
 
-def test_loops_conditions_and_attributes_come_through():
+def test_loops_conditions_and_attributes_are_kept():
     source = compile_mjml(
         mjml(
             "<table><tbody>{% for row in rows %}"
@@ -51,7 +51,7 @@ def test_a_tag_that_mjml_drops_fails_the_build():
         compile_mjml(broken, CSS)
 
 
-def test_a_block_that_is_moved_or_doubled_fails_the_build():
+def test_a_moved_or_doubled_block_fails_the_build():
     doubled = mjml("x").replace("{{ title }}", "{% if a %}b{% endif %}")
     with pytest.raises(BuildError, match="moved or doubled"):
         compile_mjml(doubled, CSS)
@@ -62,7 +62,7 @@ def test_broken_mjml_fails_the_build():
         compile_mjml("<mjml><mj-body><p></mjml>", CSS)
 
 
-def test_important_media_queries_and_outlook_comments_survive():
+def test_important_media_queries_and_outlook_comments_are_kept():
     style = "<mj-style>@media (max-width: 9px) { p { color: red !important; } }</mj-style>"
     raw = "<mj-raw><!--[if mso]><style>p{color:blue}</style><![endif]--></mj-raw>"
     html = compile_mjml(mjml('<p class="lead">x</p>', head=style + raw), CSS)
@@ -76,7 +76,7 @@ def test_important_media_queries_and_outlook_comments_survive():
 def test_a_fill_equals_mjml_and_premailer_run_on_the_filled_mail(count):
     """What the peers do for every mail gives the same document."""
     templates = Templates()
-    reader = dict.fromkeys(("who", "since", "unsubscribe_url", "preferences_url"), "x")
+    reader = dict.fromkeys(("recipient", "since", "unsubscribe_url", "preferences_url"), "x")
     values = {**issues.frame_values(count), "prompt": "", "reader": reader}
     css = (FOLDER / INLINE).read_text(encoding="utf-8")
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -96,7 +96,7 @@ def outline(html: str) -> list[tuple[str, dict[str, str], str]]:
     return found
 
 
-def test_the_renderer_is_cheap_to_import():
+def test_importing_the_renderer_loads_no_mjml_jinja_or_lxml():
     """Neither MJML nor premailer nor pylatexenc may burden a command that renders nothing."""
     code = (
         "import sys, newsletter.render;"

@@ -18,7 +18,9 @@ MAILS = rendered()
 STATES = states()
 DIGESTS = tuple(STATES)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-ACTS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 SCORED = [name for name in DIGESTS if name not in {"ranked-locally", "marked"}]
 
 
@@ -67,11 +69,11 @@ def test_point_1_4_5_8_10_size_and_transport(name):
 
 
 @pytest.mark.parametrize("name", MAILS)
-def test_point_6_both_parts_are_utf_8_and_nothing_unseen_is_in_them(name):
+def test_point_6_both_parts_need_utf_8_and_have_no_invisible_characters(name):
     subject, html, text, _ = parts(name)
     assert any(ord(letter) > 0xFF for letter in html)
     assert any(ord(letter) > 0xFF for letter in text)
-    assert not ACTS.search(subject + html + text)
+    assert not INVISIBLE.search(subject + html + text)
 
 
 @pytest.mark.parametrize("name", DIGESTS)
@@ -122,7 +124,7 @@ def test_point_13_14_subject_and_preheader(name):
 
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_point_17_anchors_lead_somewhere(name):
+def test_point_17_anchors_exist(name):
     _, _, _, page = parts(name)
     names = {anchor["name"] for anchor in page.find_all("a", attrs={"name": True})}
     assert {a["href"][1:] for a in page.find_all("a", href=re.compile("^#"))} <= names
@@ -150,7 +152,7 @@ def test_point_19_cards_are_complete(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MAILS if name != "hostile"])
-def test_point_20_nothing_is_left_of_templates_or_tex(name):
+def test_point_20_no_template_or_tex_syntax_is_left(name):
     _, html, text, page = parts(name)
     for part in (page.get_text(), text):
         assert not re.search(r"\{\{|\{%|\[%|jx\d{4}xj|\bNone\b|\bnan\b|\bundefined\b", part)
@@ -160,7 +162,7 @@ def test_point_20_nothing_is_left_of_templates_or_tex(name):
 
 
 @pytest.mark.parametrize("name", MAILS)
-def test_point_20_30_35_links_are_safe_and_say_where_they_lead(name):
+def test_point_20_30_35_links_are_safe_and_descriptive(name):
     _, _, _, page = parts(name)
     vague = {"", "here", "click here", "more", "read more", "link", "this"}
     for link in page.find_all("a", href=True):
@@ -172,7 +174,7 @@ def test_point_20_30_35_links_are_safe_and_say_where_they_lead(name):
 
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_point_22_23_footer_and_links_survive_a_cut(name):
+def test_point_22_23_footer_and_web_link_near_the_top(name):
     _, html, _, page = parts(name)
     assert len(html[: html.index("Read this issue on the web")].encode()) <= 12_000
     footer = " ".join(page.find(class_="foot").get_text(" ").split())
@@ -214,7 +216,7 @@ def test_point_36_37_38_width_dark_palette_and_outlook(name):
 
 
 @pytest.mark.parametrize("name", MAILS)
-def test_point_39_the_text_part_is_made_for_reading(name):
+def test_point_39_text_part(name):
     _, html, text, _ = parts(name)
     wide = [line for line in text.splitlines() if len(line) > 78 and "://" not in line]
     assert not wide
@@ -236,7 +238,7 @@ def luminance(rgb):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_lightness_is_turned_round():
+def test_inverted_swaps_black_and_white():
     assert inverted((1, 1, 1)) == pytest.approx((0, 0, 0), abs=0.01)
     assert inverted((0, 0, 0)) == pytest.approx((1, 1, 1), abs=0.01)
 
@@ -299,7 +301,7 @@ def test_point_24_untrusted_text_is_shown_as_text():
     assert len(text.encode()) < 40_000
 
 
-def test_right_to_left_names_and_titles_are_there():
+def test_right_to_left_names_and_titles_are_shown():
     _, _, text, page = parts("right-to-left")
     for word in ("למידה", "فاطمة", "Ada Lovelace"):
         assert word in page.get_text()

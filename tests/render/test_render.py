@@ -40,19 +40,19 @@ def test_a_real_day_shows_every_paper_in_order_with_its_scores():
         assert each.paper.abs_url in text
 
 
-def test_the_subject_is_the_title_and_has_count_and_date():
+def test_the_subject_has_rubric_count_and_date():
     rendered, page, _ = show(digest((pick(1), pick(2))))
     assert rendered.subject == "Foundation models: 2 papers · 23 Sep 2025"
     assert page.title.get_text() == rendered.subject
 
 
-def test_one_paper_is_one_paper():
+def test_one_paper_is_singular():
     rendered, page, text = show(digest((pick(1),)))
     assert "1 paper ·" in rendered.subject
     assert "1 papers" not in words(page) + text
 
 
-def test_the_cost_table_adds_models_and_tells_what_is_uncertain():
+def test_the_cost_table_sums_models_and_shows_uncertain_cost():
     second = Usage("haiku", 10, 5, input_nanos=1_000_000_000, uncertain_nanos=20_000_000)
     _, page, text = show(digest((pick(1),), usage=(issues.USAGE, second)))
     table = page.find("caption", string=re.compile("Tokens and cost")).parent
@@ -76,7 +76,7 @@ def test_the_cost_table_adds_models_and_tells_what_is_uncertain():
         ((issues.USAGE,), ["$0.10", "$0.79", "$0.89"]),
     ],
 )  # fmt: skip
-def test_money_is_never_shown_as_nothing(usage, cells):
+def test_a_paid_amount_is_never_shown_as_zero(usage, cells):
     _, page, _ = show(digest((pick(1),), usage=usage))
     row = page.find("th", string="Cost").parent
     assert [cell.get_text() for cell in row.find_all("td")] == cells
@@ -103,7 +103,7 @@ def test_eight_authors_are_named_and_the_others_counted():
     assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 1 more"
 
 
-def test_what_was_ranked_locally_says_so_and_shows_no_score():
+def test_a_local_ranking_is_labelled_and_shows_no_scores():
     score = Score("2509.00001", "local", None, None, similarity=0.423)
     local = digest((Pick(paper(1), score),), judged=False, usage=())
     _, page, text = show(local)
@@ -125,7 +125,7 @@ def test_an_unread_paper_of_a_followed_author_has_no_score():
     assert "Not scored" in text
 
 
-def test_a_reader_who_wants_fewer_papers_is_told_about_the_others():
+def test_a_maximum_of_papers_shows_how_many_are_left_out():
     rendered, page, text = show(digest(tuple(pick(n) for n in range(1, 6))), max_papers=2)
     assert rendered.subject.startswith("Foundation models: 2 of 5 papers")
     assert len([h for h in page.find_all("h3") if h.a]) == 2
@@ -133,7 +133,7 @@ def test_a_reader_who_wants_fewer_papers_is_told_about_the_others():
 
 
 @pytest.mark.parametrize("fmt", list(Format))
-def test_every_format_names_every_paper_once(fmt):
+def test_every_format_lists_every_paper_once(fmt):
     picks = tuple(pick(n, abstract="We show it. " * 90) for n in range(1, 9))
     _, page, text = show(digest(picks), fmt)
     below = [a["href"] for a in page.find_all("a", href=re.compile("/abs/"))]
@@ -142,7 +142,7 @@ def test_every_format_names_every_paper_once(fmt):
     assert ("We show it." in words(page)) is (fmt is not Format.TITLES)
 
 
-def test_the_receipt_tells_what_became_of_every_paper():
+def test_the_receipt_has_the_outcome_of_every_paper():
     coverage = Coverage(
         announced=20,
         outcomes={Outcome.SCORED: 16, Outcome.REFUSED: 1, Outcome.UNSCORED_BUDGET: 3},
@@ -161,7 +161,7 @@ def test_the_receipt_tells_what_became_of_every_paper():
         assert "2509.1, 2509.2, 2509.3" in shown
 
 
-def test_near_misses_have_their_scores_under_a_bar_that_is_said_once():
+def test_near_misses_have_scores_and_one_line_of_thresholds():
     _, page, text = show(digest((pick(1),), near_misses=(near_miss(900), near_miss(901))))
     for shown in (words(page), " ".join(text.split())):
         assert shown.lower().count("your bar") == 1
@@ -179,7 +179,7 @@ def test_near_misses_have_their_scores_under_a_bar_that_is_said_once():
         (DayKind.SCORING_FAILED, "not scored yet", "could not be scored"),
     ],
 )
-def test_days_that_are_not_normal_say_which(kind, subject, sentence):
+def test_special_days_explain_themselves(kind, subject, sentence):
     rendered, page, text = show(digest((), kind=kind, near_misses=(near_miss(),)))
     assert subject in rendered.subject
     assert 20 <= len(rendered.subject) <= 60
@@ -190,12 +190,12 @@ def test_days_that_are_not_normal_say_which(kind, subject, sentence):
     assert ("961 read" in words(page)) is (kind is DayKind.NOTHING_MET)
 
 
-def test_figures_that_do_not_add_up_are_not_hidden():
+def test_figures_that_do_not_add_up_get_a_notice():
     _, page, _ = show(digest((pick(1),), coverage=Coverage(9, {Outcome.SCORED: 4})))
     assert "do not add up" in words(page)
 
 
-def test_the_prompt_stands_at_the_end_and_else_its_fingerprint():
+def test_the_prompt_is_at_the_end_or_else_its_fingerprint():
     _, page, text = show(digest((pick(1),), prompt="You are a reader.\n\n# Bands"))
     assert "You are a reader." in words(page)
     assert "You are a reader." in text
@@ -224,7 +224,7 @@ def test_a_first_issue_has_no_previous_day():
     assert "→" not in words(page)
 
 
-def test_a_copy_is_a_substitution_that_escapes():
+def test_reader_values_are_escaped():
     rendered = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL)
     reader = dataclasses.replace(
         READER, name="<b>Bo</b>", unsubscribe_url="https://n.example/u?a=1&b=2", since=None
@@ -236,7 +236,7 @@ def test_a_copy_is_a_substitution_that_escapes():
     assert "\x02" not in html + text
 
 
-def test_no_paper_can_forge_a_placeholder():
+def test_a_paper_cannot_contain_a_placeholder():
     forged = "\x02unsubscribe_url\x03 {{ reader.unsubscribe_url }}"
     _, page, text = show(digest((pick(1, title=forged, abstract=forged),)))
     token = READER.unsubscribe_url
@@ -262,7 +262,7 @@ def test_a_long_rubric_title_leaves_the_subject_readable():
     assert "\u202e" not in subject
 
 
-def test_a_reader_without_a_date_is_still_addressed():
+def test_a_reader_with_a_name_is_addressed_by_it():
     reader = RenderedReader(
         "bo@example.org", date(2025, 1, 2), "https://a.example", "https://b.example", "Bo"
     )
@@ -271,7 +271,7 @@ def test_a_reader_without_a_date_is_still_addressed():
     assert "Bo (bo@example.org)\nsubscribed on 2 January 2025 to\nFoundation models." in text
 
 
-def test_what_was_scanned_and_what_was_announced_is_one_figure_where_they_are_equal():
+def test_equal_scanned_and_announced_counts_are_one_figure():
     whole = Coverage(20, {Outcome.SCORED: 20})
     _, page, text = show(digest((pick(1),), coverage=whole))
     assert "20 announced and scanned" in words(page)
@@ -281,14 +281,14 @@ def test_what_was_scanned_and_what_was_announced_is_one_figure_where_they_are_eq
     assert "20 announced" in words(page)
 
 
-def test_rules_of_the_text_part_are_dashes():
+def test_separators_of_the_text_part_are_dashes():
     """72 equals signs are `=3D` each in quoted-printable."""
     _, _, text = show(digest((pick(1),)))
     assert "-" * 72 in text
     assert "==" not in text
 
 
-def test_figures_of_a_table_do_not_wrap():
+def test_numbers_in_a_table_do_not_wrap():
     """At 375 px a total was broken inside its number."""
     _, page, _ = show(digest((pick(1),)))
     styles = "".join(style.get_text() for style in page.find_all("style"))

@@ -12,23 +12,23 @@ from newsletter.render import Renderer
 from newsletter.render.digest_email import (
     PAPERS,
     PROMPT,
-    READER_BYTES,
+    RESERVED_BYTES,
     TooLongError,
-    around,
     render,
+    template_values,
 )
-from newsletter.render.paper_html import PaperPieces, weight
+from newsletter.render.paper_html import PaperParts, size
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import (
-    LIMIT,
-    TARGET,
-    WHOLE,
+    FULL_ABSTRACT,
+    MAX_BYTES,
+    TARGET_BYTES,
     PartSizes,
     SizePlan,
-    brief,
-    choose,
-    ladder,
-    lines_only,
+    brief_plans,
+    choose_plan,
+    full_plans,
+    title_plans,
 )
 from newsletter.render.truncate import clip_sentences, clip_words, sentences
 from tests.render.gallery import issues
@@ -45,67 +45,67 @@ def flat(papers: int) -> PartSizes:
     return PartSizes(
         contents=lambda: [168] * papers,
         card=lambda: [722] * papers,
-        abstracts=lambda cap: [min(cap, 1_400) + 7] * papers,
+        abstracts=lambda limit: [min(limit, 1_400) + 7] * papers,
         line=lambda: [204] * papers,
         short_line=lambda: [155] * papers,
         headings=lambda cards: 700 if cards else 0,
-        rest=lambda cards, named: 80 if named > cards else 0,
+        rest=lambda cards, listed: 80 if listed > cards else 0,
     )
 
 
 @pytest.mark.parametrize("papers", [0, 1, 2, 20, 21, 48, 60, 100, 180, 400, 900])
-def test_the_ladder_only_goes_down_and_loses_the_least_relevant(papers):
-    plans = list(ladder(papers))
-    weights = [flat(papers).weigh(plan) for plan in plans]
+def test_plans_get_smaller_and_shorten_the_least_relevant_first(papers):
+    plans = list(full_plans(papers))
+    weights = [flat(papers).total(plan) for plan in plans]
     # The step from cards to lines adds the heading of the lines, and nothing else may add.
     assert all(after <= before + 80 for before, after in pairwise(weights))
     for plan in plans:
-        caps = [plan.cap_of(place) for place in range(papers)]
+        caps = [plan.abstract_limit(place) for place in range(papers)]
         assert caps == sorted(caps, reverse=True)
-        assert 0 <= plan.abstracts <= plan.cards <= plan.named <= papers
+        assert 0 <= plan.abstracts <= plan.cards <= plan.listed <= papers
 
 
-@given(papers=st.integers(0, 400), app=st.integers(0, 200_000))
-def test_the_plan_fits_and_the_one_before_it_would_not(papers, app):
-    sizes, plans = flat(papers), list(ladder(papers))
-    plan = choose(plans, sizes, app)
-    fitting = [each for each in plans if sizes.weigh(each) <= app]
+@given(papers=st.integers(0, 400), available=st.integers(0, 200_000))
+def test_the_first_plan_that_fits_is_chosen(papers, available):
+    sizes, plans = flat(papers), list(full_plans(papers))
+    plan = choose_plan(plans, sizes, available)
+    fitting = [each for each in plans if sizes.total(each) <= available]
     assert plan == (fitting[0] if fitting else plans[-1])
 
 
-def test_a_short_issue_has_whole_abstracts_and_a_long_one_excerpts():
-    assert choose(ladder(20), flat(20), 78_000).cap == WHOLE
-    assert choose(ladder(48), flat(48), 78_000).cap <= 600
-    assert choose(brief(48), flat(48), 78_000) == SizePlan(48, 48, 300, 48)
-    assert choose(lines_only(48), flat(48), 78_000) == SizePlan(0, 0, 0, 48)
+def test_a_short_issue_has_full_abstracts_and_a_long_one_excerpts():
+    assert choose_plan(full_plans(20), flat(20), 78_000).limit == FULL_ABSTRACT
+    assert choose_plan(full_plans(48), flat(48), 78_000).limit <= 600
+    assert choose_plan(brief_plans(48), flat(48), 78_000) == SizePlan(48, 48, 300, 48)
+    assert choose_plan(title_plans(48), flat(48), 78_000) == SizePlan(0, 0, 0, 48)
 
 
-def test_the_five_best_keep_their_abstract_whole():
-    plan = choose(ladder(48), flat(48), 78_000)
-    assert [plan.cap_of(place) for place in (0, 4)] == [WHOLE, WHOLE]
-    assert plan.cap_of(5) == plan.cap < WHOLE
+def test_the_five_best_papers_keep_a_full_abstract():
+    plan = choose_plan(full_plans(48), flat(48), 78_000)
+    assert [plan.abstract_limit(place) for place in (0, 4)] == [FULL_ABSTRACT, FULL_ABSTRACT]
+    assert plan.abstract_limit(5) == plan.limit < FULL_ABSTRACT
 
 
 @needs_corpus
 @pytest.mark.parametrize("count", [1, 2, 3, 20, 21, 48, 60, 80, 100, 180, 250, 400])
-def test_the_weight_is_that_of_the_rendering(count):
+def test_computed_size_equals_rendered_size(count):
     """What the planner adds up is, to the byte, what is rendered."""
     picks = many(issues.corpus_picks("2025-09-23"), count)
     listed = entries(picks, judged=True)
-    pieces = PaperPieces(
+    parts = PaperParts(
         listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
     )
-    plan = choose(ladder(count), pieces.sizes, TARGET - 20_000)
-    assert pieces.sizes.weigh(plan) == weight(pieces.html(plan))
+    plan = choose_plan(full_plans(count), parts.sizes, TARGET_BYTES - 20_000)
+    assert parts.sizes.total(plan) == size(parts.html(plan))
 
 
 @needs_corpus
 @pytest.mark.parametrize("count", [1, 2, 20, 48, 60, 80, 100, 180, 400])
-def test_a_real_issue_is_never_cut_by_a_client(count):
+def test_a_real_issue_stays_below_the_target(count):
     issue = digest(many(issues.corpus_picks("2025-09-23"), count))
     html, text = RENDERER.digest(issue, NAV, Format.FULL).for_reader(READER)
-    assert weight(html) <= TARGET
-    assert weight(html) >= 75_000 or count < 48
+    assert size(html) <= TARGET_BYTES
+    assert size(html) >= 75_000 or count < 48
     for each in issue.picks:
         assert html.count(f'href="{each.paper.abs_url}"') in (1, 2)
         assert text.count(f"{each.paper.abs_url}\n") == 1
@@ -113,37 +113,37 @@ def test_a_real_issue_is_never_cut_by_a_client(count):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 13, 48, 97, 180, 301, 400])
 @pytest.mark.parametrize("fmt", list(Format))
-def test_the_longest_papers_fit_too(count, fmt):
+def test_the_longest_papers_stay_below_the_maximum(count, fmt):
     picks = tuple(
         pick(n, 1 + n % 10, title="Łong titles & “quotes” " * 9, abstract=LONGEST, authors=CROWD)
         for n in range(1, count + 1)
     )
     html, _ = RENDERER.digest(digest(picks), NAV, fmt).for_reader(READER)
-    assert weight(html) <= LIMIT
+    assert size(html) <= MAX_BYTES
     assert all(f'href="{each.paper.abs_url}"' in html for each in picks)
 
 
-def test_what_cannot_be_named_any_more_is_counted_and_not_dropped_in_silence():
+def test_papers_that_do_not_fit_are_counted():
     issue = digest(tuple(pick(n) for n in range(1, 2_001)))
     html, text = RENDERER.digest(issue, NAV, Format.FULL).for_reader(READER)
     named = html.count("/abs/")
-    assert weight(html) <= LIMIT
+    assert size(html) <= MAX_BYTES
     assert f"{2_000 - named:,} papers did not fit into this email" in html
     assert f"{2_000 - named} more did not fit into this email" in text
 
 
 @needs_corpus
-def test_the_parts_keep_to_their_budgets():
+def test_each_part_keeps_to_its_byte_budget():
     picks = issues.corpus_picks("2025-09-23")
     listed = entries(picks, judged=True)
-    pieces = PaperPieces(
+    parts = PaperParts(
         listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
     )
-    values = {**around(SITE, digest(picks), NAV, listed), "papers": "", "prompt": ""}
-    assert weight(RENDERER._templates.html("digest", values)) <= 14_500
-    assert sum(map(weight, pieces._tops + pieces._links)) / len(picks) <= 850
-    assert max(map(weight, pieces._contents)) <= 220
-    assert 2 * (len(READER.unsubscribe_url) + len(READER.preferences_url)) <= READER_BYTES
+    values = {**template_values(SITE, digest(picks), NAV, listed), "papers": "", "prompt": ""}
+    assert size(RENDERER._templates.html("digest", values)) <= 14_500
+    assert sum(map(size, parts._card_tops + parts._card_links)) / len(picks) <= 850
+    assert max(map(size, parts._contents)) <= 220
+    assert 2 * (len(READER.unsubscribe_url) + len(READER.preferences_url)) <= RESERVED_BYTES
 
 
 ABSTRACT = (
@@ -163,12 +163,12 @@ def test_an_abbreviation_ends_no_sentence():
     assert len(sentences(ABSTRACT)) == 5
 
 
-def test_room_that_is_left_goes_to_the_lead_in():
+def test_space_that_is_left_goes_to_the_sentences_before():
     excerpt, _ = clip_sentences(ABSTRACT, len(ABSTRACT) - 1)
     assert excerpt.startswith("… They are also slow, e.g. Transformers of J. Doe et al. have")
 
 
-def test_what_fits_is_not_touched():
+def test_text_that_fits_is_unchanged():
     assert clip_sentences(ABSTRACT, 1_000) == (ABSTRACT, False)
 
 
@@ -181,14 +181,16 @@ def test_an_excerpt_is_never_longer_than_its_limit(text, limit):
 
 
 def steps(papers: int, **fixed: int) -> list[SizePlan]:
-    return [plan for plan in ladder(papers) if all(getattr(plan, k) == v for k, v in fixed.items())]
+    return [
+        plan for plan in full_plans(papers) if all(getattr(plan, k) == v for k, v in fixed.items())
+    ]
 
 
-def test_the_ladder_shortens_abstracts_by_these_steps_first():
+def test_plans_first_shorten_abstracts():
     caps = [4_000, 1_400, 1_200, 1_050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360]
-    assert [plan.cap for plan in steps(20, abstracts=20)] == caps
-    assert [plan.cap for plan in steps(21, abstracts=21)] == caps[8:]
-    assert {plan.lead for plan in steps(20, abstracts=20)} == {5}
+    assert [plan.limit for plan in steps(20, abstracts=20)] == caps
+    assert [plan.limit for plan in steps(21, abstracts=21)] == caps[8:]
+    assert {plan.uncut for plan in steps(20, abstracts=20)} == {5}
 
 
 @pytest.mark.parametrize(
@@ -201,46 +203,53 @@ def test_the_ladder_shortens_abstracts_by_these_steps_first():
         (100, 25, [*range(99, 24, -1)]),
     ],
 )
-def test_then_it_takes_abstracts_from_the_bottom(papers, fewest, cards):
-    whole = steps(papers, cards=papers, cap=360)
+def test_plans_then_remove_abstracts_from_the_end(papers, fewest, cards):
+    whole = steps(papers, cards=papers, limit=360)
     assert [plan.abstracts for plan in whole] == [papers, *cards]
     assert whole[-1].abstracts == fewest
 
 
-def test_then_cards_become_lines_and_keep_an_abstract_for_one_in_three():
-    plans = [plan for plan in ladder(100) if 0 < plan.cards < 100]
+def test_plans_then_turn_cards_into_lines_and_keep_one_abstract_in_three():
+    plans = [plan for plan in full_plans(100) if 0 < plan.cards < 100]
     assert [plan.cards for plan in plans] == list(range(99, 0, -1))
-    assert {plan.named for plan in plans} == {100}
+    assert {plan.listed for plan in plans} == {100}
     kept = {plan.cards: plan.abstracts for plan in plans}
     assert [kept[n] for n in (99, 75, 74, 60, 27, 24, 23, 9, 8, 7, 1)] == [
         25, 25, 24, 20, 9, 8, 8, 8, 8, 7, 1,
     ]  # fmt: skip
-    assert {(plan.lead, plan.cap, plan.short) for plan in plans} == {(0, 360, False)}
+    assert {(plan.uncut, plan.limit, plan.short) for plan in plans} == {(0, 360, False)}
 
 
-def test_at_last_there_are_lines_short_lines_and_fewer_of_them():
+def test_plans_end_with_lines_then_short_lines_then_fewer_lines():
     lines = [SizePlan(0, 0, 0, 3)]
     short = [SizePlan(0, 0, 0, named, short=True) for named in (3, 2, 1, 0)]
-    assert list(lines_only(3)) == lines + short
-    assert list(ladder(3))[-5:] == lines + short
-    assert next(brief(3)) == SizePlan(3, 3, 300, 3, lead=0, short=False)
+    assert list(title_plans(3)) == lines + short
+    assert list(full_plans(3))[-5:] == lines + short
+    assert next(brief_plans(3)) == SizePlan(3, 3, 300, 3, uncut=0, short=False)
 
 
-def test_what_has_no_abstract_gets_no_letter_of_one():
-    plan = SizePlan(cards=9, abstracts=7, cap=500, named=9, lead=5)
-    assert [plan.cap_of(place) for place in (0, 4, 5, 6, 7, 8)] == [4_000, 4_000, 500, 500, 0, 0]
+def test_abstract_limits_by_index():
+    plan = SizePlan(cards=9, abstracts=7, limit=500, listed=9, uncut=5)
+    assert [plan.abstract_limit(place) for place in (0, 4, 5, 6, 7, 8)] == [
+        4_000,
+        4_000,
+        500,
+        500,
+        0,
+        0,
+    ]
 
 
 def counted(**changes) -> PartSizes:
-    """Columns whose sums tell by their digits which pieces were weighed."""
+    """Columns whose sums tell by their digits which parts were weighed."""
     columns = {
         "contents": lambda: [1] * 9,
         "card": lambda: [10] * 9,
-        "abstracts": lambda cap: [100 if cap == WHOLE else 1_000] * 9,
+        "abstracts": lambda limit: [100 if limit == FULL_ABSTRACT else 1_000] * 9,
         "line": lambda: [10_000] * 9,
         "short_line": lambda: [100_000] * 9,
         "headings": lambda cards: 1_000_000 * cards,
-        "rest": lambda cards, named: 10_000_000 * (named - cards),
+        "rest": lambda cards, listed: 10_000_000 * (listed - cards),
     }
     return PartSizes(**(columns | changes))
 
@@ -248,40 +257,40 @@ def counted(**changes) -> PartSizes:
 @pytest.mark.parametrize(
     ("plan", "weight"),
     [
-        (SizePlan(9, 9, 500, 9, lead=5), 9_004_599),
-        (SizePlan(9, 3, 500, 9, lead=5), 9_000_399),
-        (SizePlan(9, 9, WHOLE, 9, lead=5), 9_000_999),
+        (SizePlan(9, 9, 500, 9, uncut=5), 9_004_599),
+        (SizePlan(9, 3, 500, 9, uncut=5), 9_000_399),
+        (SizePlan(9, 9, FULL_ABSTRACT, 9, uncut=5), 9_000_999),
         (SizePlan(5, 2, 500, 8), 35_032_055),
         (SizePlan(0, 0, 0, 4, short=True), 40_400_000),
         (SizePlan(0, 0, 0, 0, short=True), 0),
     ],
 )
-def test_every_piece_of_a_plan_is_weighed_once(plan, weight):
-    assert counted().weigh(plan) == weight
+def test_every_part_of_a_plan_is_counted_once(plan, weight):
+    assert counted().total(plan) == weight
 
 
-def test_a_column_is_asked_for_once_and_only_where_it_is_needed():
+def test_a_column_is_computed_once_and_only_if_needed():
     asked = []
     sizes = counted(card=lambda: asked.append("card") or [10] * 9)
-    sizes.weigh(SizePlan(0, 0, 0, 4, short=True))
+    sizes.total(SizePlan(0, 0, 0, 4, short=True))
     assert asked == []
-    sizes.weigh(SizePlan(9, 9, 500, 9))
-    sizes.weigh(SizePlan(8, 8, 500, 9))
+    sizes.total(SizePlan(9, 9, 500, 9))
+    sizes.total(SizePlan(8, 8, 500, 9))
     assert asked == ["card"]
 
 
 @pytest.mark.parametrize("papers", [3, 20, 48])
-def test_a_plan_is_taken_up_to_its_last_byte(papers):
-    sizes, plans = flat(papers), list(ladder(papers))
-    smaller = [p for b, p in pairwise(plans) if sizes.weigh(p) < sizes.weigh(b)]
+def test_a_plan_is_chosen_up_to_its_last_byte(papers):
+    sizes, plans = flat(papers), list(full_plans(papers))
+    smaller = [p for b, p in pairwise(plans) if sizes.total(p) < sizes.total(b)]
     assert len(smaller) > papers
     for plan in smaller:
-        assert choose(plans, sizes, sizes.weigh(plan)) == plan
-        assert choose(plans, sizes, sizes.weigh(plan) - 1) != plan or plan.named == 0
-    assert choose(plans, sizes, -1) == plans[-1]
+        assert choose_plan(plans, sizes, sizes.total(plan)) == plan
+        assert choose_plan(plans, sizes, sizes.total(plan) - 1) != plan or plan.listed == 0
+    assert choose_plan(plans, sizes, -1) == plans[-1]
 
 
-MARKS = weight(PAPERS) + weight(PROMPT)
+MARKS = size(PAPERS) + size(PROMPT)
 """Two marks stand in the frame while it is weighed, and are gone from the mail."""
 
 
@@ -289,21 +298,21 @@ def rendered(issue, site=SITE) -> str:
     return render(RENDERER._templates, site, issue, NAV, Format.FULL, None)[1]
 
 
-def test_a_prompt_is_shown_up_to_the_very_edge_of_the_target():
+def test_the_prompt_is_included_up_to_the_target():
     issue = digest((pick(1), pick(2)))
-    frame = weight(rendered(replace(issue, prompt="x" * 100))) - 100
-    app = TARGET - READER_BYTES - MARKS - frame
-    whole = rendered(replace(issue, prompt="x" * app))
-    assert weight(whole) + READER_BYTES + MARKS == TARGET == 94_000
-    assert "x" * app in whole
-    assert "xx" not in rendered(replace(issue, prompt="x" * (app + 1)))
+    frame = size(rendered(replace(issue, prompt="x" * 100))) - 100
+    available = TARGET_BYTES - RESERVED_BYTES - MARKS - frame
+    whole = rendered(replace(issue, prompt="x" * available))
+    assert size(whole) + RESERVED_BYTES + MARKS == TARGET_BYTES == 94_000
+    assert "x" * available in whole
+    assert "xx" not in rendered(replace(issue, prompt="x" * (available + 1)))
 
 
-def test_a_mail_is_sent_up_to_the_very_edge_of_the_limit_and_no_further():
+def test_an_email_above_the_maximum_is_refused():
     def of(letters: int) -> str:
         return rendered(digest(), replace(SITE, postal_address="x" * letters))
 
-    app = LIMIT - READER_BYTES - (weight(of(80_000)) - 80_000)
-    assert weight(of(app)) + READER_BYTES == LIMIT == 100_000
+    available = MAX_BYTES - RESERVED_BYTES - (size(of(80_000)) - 80_000)
+    assert size(of(available)) + RESERVED_BYTES == MAX_BYTES == 100_000
     with pytest.raises(TooLongError, match="98,001 bytes"):
-        of(app + 1)
+        of(available + 1)

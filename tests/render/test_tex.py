@@ -99,7 +99,7 @@ def test_a_group_may_hold_a_formula(tex, shown):
         ("B.~D.~O.~Anderson", "B. D. O. Anderson"),
     ],
 )
-def test_a_tie_in_a_name_is_a_blank(name, shown):
+def test_a_tie_in_a_name_becomes_a_blank(name, shown):
     assert to_unicode(name) == shown
 
 
@@ -113,11 +113,11 @@ def test_a_tie_in_a_name_is_a_blank(name, shown):
         "naïve café, 𝒪(n²), λ",
     ],
 )
-def test_what_is_no_tex_means_itself(plain):
+def test_plain_text_is_unchanged(plain):
     assert to_unicode(plain) == plain
 
 
-def test_a_percent_sign_loses_nothing_behind_it():
+def test_a_percent_sign_does_not_start_a_comment():
     assert (
         to_unicode(r"50% of \textbf{all} and 96.4\% of the rest")
         == "50% of all and 96.4% of the rest"
@@ -131,12 +131,12 @@ def test_broken_tex_is_no_error(broken):
     assert isinstance(to_unicode(broken), str)
 
 
-def test_a_text_that_would_nearly_vanish_is_shown_as_it_came():
+def test_text_is_unchanged_if_most_of_it_would_be_lost():
     tex = r"\footnote{all of the text is in a footnote, which is not shown}"
     assert to_unicode(tex) == tex
 
 
-def test_private_code_points_from_outside_are_dropped():
+def test_private_code_points_in_the_input_are_removed():
     assert to_unicode("a\ue000b\ue010c") == "abc"
 
 
@@ -147,13 +147,13 @@ def test_deep_nesting_is_no_error(deep, times):
     assert to_unicode(f"{deep * times}a and so on")
 
 
-def test_deep_nesting_and_many_dollars_end_soon():
+def test_deep_nesting_and_many_dollars_are_fast():
     assert to_unicode("{" * 5_000 + r"\alpha" + "}" * 5_000)
     assert to_unicode(r"\(" * 2_000 + "$" * 2_001)
 
 
 @given(st.text(alphabet=r"\${}^_~%&# abfrac12λ'`-", max_size=60))
-def test_no_text_is_an_error(text):
+def test_any_text_is_accepted(text):
     assert to_unicode(to_unicode(text)) is not None
 
 

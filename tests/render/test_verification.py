@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - typography is meant
-"""The receipt's words on how a day was made sure of, and the notice of a withdrawal."""
+# ruff: noqa: RUF001 - typographic characters are intended
+"""The verification sentences under the receipt, and the list of withdrawn papers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from newsletter.domain.completeness import CompletedBy
 from newsletter.domain.mail import Format
 from newsletter.domain.model import Crosscheck, Withdrawal
 from newsletter.render import Renderer
-from newsletter.render.verification import APART, HOW, MOST_WITHDRAWN, STATES, checked
+from newsletter.render.verification import (
+    COMPLETED_BY_TEXTS,
+    FEED_STATE_TEXTS,
+    MAX_WITHDRAWN,
+    MISMATCH_TEXTS,
+    sentences,
+)
 from tests.render.gallery import issues
 from tests.render.gallery.issues import NAV, READER, SITE
 
 RENDERER = Renderer(SITE)
-GONE = Withdrawal("2509.00001", "On <b>graphs</b> & $k$", date(2025, 9, 1), "Error in Lemma 2")
+WITHDRAWAL = Withdrawal(
+    "2509.00001", "On <b>graphs</b> & $k$", date(2025, 9, 1), "Error in Lemma 2"
+)
 FULL = Crosscheck(
     "fresh",
     {"cs.LG": (401, 402), "cs.AI": (287, 287)},
@@ -28,7 +36,7 @@ FULL = Crosscheck(
 )
 
 
-def of(check=None, **changed):
+def digest_with(check=None, **changed):
     made = issues.digest((issues.pick(1),), **changed)
     return replace(made, coverage=replace(made.coverage, crosscheck=check))
 
@@ -39,44 +47,44 @@ def shown(digest):
     return page, " ".join(text.split())
 
 
-def test_the_receipt_says_in_plain_words_what_was_compared():
+def test_the_comparison_with_the_feed_is_described():
     wanted = (
         "Checked against arXiv’s own list: cs.AI 287 of 287, cs.LG 401 of 402. "
         "Of these, 1 not in arXiv’s database yet, to follow when it is there; "
         "2 held by arXiv since before this day’s deadline. "
-        "hep-lat: two looks, ten minutes apart or more, saw the same papers. "
+        "hep-lat: two queries at least ten minutes apart found the same papers. "
         "arXiv announced nothing on 22 Sep 2025; what was due then is here."
     )
-    assert " ".join(checked(of(FULL).coverage)) == wanted
-    for part in shown(of(FULL)):
+    assert " ".join(sentences(digest_with(FULL).coverage)) == wanted
+    for part in shown(digest_with(FULL)):
         assert wanted in part
 
 
-@pytest.mark.parametrize("state", sorted(STATES))
-def test_a_list_that_was_no_use_is_said_to_be(state):
+@pytest.mark.parametrize("state", sorted(FEED_STATE_TEXTS))
+def test_an_unusable_feed_is_named(state):
     check = Crosscheck(state, whole={"cs.LG": "two looks"})
-    first, second = checked(of(check).coverage)
-    assert first == STATES[state]
-    assert second.startswith("cs.LG: two looks")
+    first, second = sentences(digest_with(check).coverage)
+    assert first == FEED_STATE_TEXTS[state]
+    assert second.startswith("cs.LG: two queries")
 
 
-def test_where_there_was_nothing_to_compare_nothing_is_said():
-    assert checked(of(None).coverage) == []
-    for part in shown(of(None)):
+def test_without_a_comparison_there_is_no_sentence():
+    assert sentences(digest_with(None).coverage) == []
+    for part in shown(digest_with(None)):
         assert "own list" not in part
         assert "Withdrawn" not in part
 
 
-def test_every_reason_has_words():
+def test_every_enum_value_has_a_text():
     from newsletter.ingest.feed_check import FeedState, MismatchReason
 
-    assert set(APART) == set(MismatchReason)
-    assert set(STATES) == set(FeedState) - {FeedState.FRESH}
-    assert set(HOW) == set(CompletedBy) - {CompletedBy.FEED, CompletedBy.NOTHING}
+    assert set(MISMATCH_TEXTS) == set(MismatchReason)
+    assert set(FEED_STATE_TEXTS) == set(FeedState) - {FeedState.FRESH}
+    assert set(COMPLETED_BY_TEXTS) == set(CompletedBy) - {CompletedBy.FEED, CompletedBy.NOTHING}
 
 
-def test_a_withdrawal_is_told_in_mail_and_text():
-    page, text = shown(of(withdrawn=(GONE,)))
+def test_a_withdrawn_paper_is_listed_in_html_and_text():
+    page, text = shown(digest_with(withdrawn=(WITHDRAWAL,)))
     for part in (page, text):
         assert "withdrawn since we sent them to you" in part.lower()
         assert "sent 1 Sep 2025 · Error in Lemma 2" in part
@@ -84,16 +92,16 @@ def test_a_withdrawal_is_told_in_mail_and_text():
     assert "https://arxiv.org/abs/2509.00001" in text
 
 
-def test_many_withdrawals_take_little_room():
-    many = tuple(replace(GONE, paper_id=f"2509.{n:05d}") for n in range(MOST_WITHDRAWN + 3))
-    page, text = shown(of(withdrawn=many))
+def test_a_long_list_of_withdrawn_papers_is_shortened():
+    many = tuple(replace(WITHDRAWAL, paper_id=f"2509.{n:05d}") for n in range(MAX_WITHDRAWN + 3))
+    page, text = shown(digest_with(withdrawn=many))
     for part in (page, text):
-        assert part.count("Error in Lemma 2") == MOST_WITHDRAWN
+        assert part.count("Error in Lemma 2") == MAX_WITHDRAWN
         assert "And 3 more on the web." in part
 
 
-def test_hundreds_of_categories_do_not_fill_the_receipt():
+def test_a_long_list_of_categories_is_shortened():
     names = {f"x.{n:03d}": (1, 1) for n in range(170)}
-    line = checked(of(Crosscheck("fresh", names)).coverage)[0]
+    line = sentences(digest_with(Crosscheck("fresh", names)).coverage)[0]
     assert line.endswith("and 158 more.")
     assert len(line) < 400

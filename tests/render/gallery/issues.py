@@ -212,8 +212,8 @@ def frame_values(count: int) -> dict[str, Any]:
     """What the digest's own template is filled with, around `count` papers of the corpus."""
     from markupsafe import Markup
 
-    from newsletter.render.digest_email import around
-    from newsletter.render.paper_html import PaperPieces
+    from newsletter.render.digest_email import template_values
+    from newsletter.render.paper_html import PaperParts
     from newsletter.render.paper_view import entries
     from newsletter.render.templates import Templates
 
@@ -221,8 +221,8 @@ def frame_values(count: int) -> dict[str, Any]:
     picks = picks or tuple(pick(number) for number in range(1, count + 1))
     listed = entries(picks[:count], judged=True)
     macros = Templates().macros("digest/pieces.html")
-    html = PaperPieces(listed, macros, NAV.issue_url, "Also").html(
+    html = PaperParts(listed, macros, NAV.issue_url, "Also").html(
         SizePlan(count, count, 600, count, 5)
     )
     issue = digest(picks[:count], near_misses=(near_miss(),))
-    return {**around(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros
+    return {**template_values(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros
