@@ -146,7 +146,7 @@ class Renderer:
         return Rendered(*render(self._templates, self._site, digest, nav, fmt, max_papers))
 
     def mail(self, name: str, **values: Any) -> tuple[str, str, str]:  # noqa: ANN401 - what a template shows
-        """Subject, HTML and text of the email in `templates/email/NAME/` (`confirm`, `alert`)."""
+        """Subject, HTML and text of the email with that template folder (`confirm`, `alert`)."""
         values = {"site": self._site, **values}
         subject = self._templates.subject(name, values)
         values["subject"] = subject
