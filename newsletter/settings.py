@@ -23,12 +23,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newsletter import env_file
 from newsletter.domain.model import NANOS_PER_DOLLAR
-from newsletter.domain.zone_names import fault_of
+from newsletter.domain.preferences import parse_clock, parse_zone
 from newsletter.env_file import PREFIX
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -58,18 +58,23 @@ def _address(value: str) -> str:
     return value
 
 
-def _zone(value: str) -> str:
-    if fault := fault_of(value):
-        # The message must not show the value: it may be a secret in the wrong setting.
-        raise ValueError(fault.removeprefix(f"{value!r} "))
-    return value
+def _without_value(parse: Callable[[str], object]) -> Callable[[object], object]:
+    """`parse` for a setting.
 
+    Its message leaves out the value, which may be a misplaced secret, and the example, which is in
+    the description of the setting.
+    """
 
-def _clock(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        message = "not a time of day"
-        raise ValueError(message)
-    return value
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse(value)
+        except ValueError as error:
+            message = str(error).removeprefix(f"{value!r} ").partition("; write it like ")[0]
+            raise ValueError(message) from None
+
+    return check
 
 
 def _proxy_header(value: str) -> str:
@@ -85,8 +90,8 @@ def _proxy_header(value: str) -> str:
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Address = Annotated[str, AfterValidator(_address)]
 ProxyHeader = Annotated[str, AfterValidator(_proxy_header)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Clock = Annotated[time, BeforeValidator(_clock)]
+Zone = Annotated[str, AfterValidator(_without_value(parse_zone))]
+Clock = Annotated[time, BeforeValidator(_without_value(parse_clock))]
 
 DEFAULT_PUBLIC_URL = "http://localhost:8000"
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"

@@ -27,7 +27,6 @@ from newsletter.store.mail_batches import (
     MailBatch,
     MailBatchState,
     RenderingKey,
-    SendHour,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from newsletter.delivery.send_run import Tally
     from newsletter.domain.mail import BatchEmail
     from newsletter.domain.progress import Progress
+    from newsletter.domain.segments import DeliverySchedule
     from newsletter.mailers import BatchMailer
     from newsletter.store import Store
 
@@ -99,7 +99,7 @@ STALE_AFTER = timedelta(seconds=60)
 MIN_LEAD = CANCEL_DEADLINE + timedelta(minutes=1)
 """With less lead time a scheduled mail could not be cancelled."""
 BUSY_WAIT_SECONDS = 1.0
-MAX_HOURS = 200
+MAX_SCHEDULES = 200
 """Schedules named in one statement."""
 FIRST_BACKOFF = 2.0
 MAX_UNKNOWN = 3
@@ -113,8 +113,8 @@ class _BatchSender:
     run: SendRun
     mailer: BatchMailer
     compose: Callable[[MailBatch], BatchEmail]
-    due: Callable[[SendHour], datetime | None]
-    hours: dict[SendHour, datetime | None] = field(default_factory=dict)
+    due: Callable[[DeliverySchedule], datetime | None]
+    due_at: dict[DeliverySchedule, datetime | None] = field(default_factory=dict)
 
     def step(self) -> float | None:
         """Send one request. Seconds to wait before the next; None when nothing is left to do."""
@@ -145,19 +145,19 @@ class _BatchSender:
         self, first: RenderingKey, now: datetime
     ) -> tuple[RenderingKey, datetime | None]:
         """The readers with the send time of the first one, and that time; None is now."""
-        [hour] = first.hours
-        if hour not in self.hours:
+        [schedule] = first.schedules
+        if schedule not in self.due_at:
             with self.run.store.read() as tx:
-                known = mail_batches.pending_hours(tx, self.run.digest_id)[:MAX_HOURS]
-            self.hours = {one: self.due(one) for one in {*known, hour}}
+                known = mail_batches.pending_schedules(tx, self.run.digest_id)[:MAX_SCHEDULES]
+            self.due_at = {one: self.due(one) for one in {*known, schedule}}
 
-        def instant(one: SendHour) -> datetime | None:
-            at = self.hours[one]
+        def instant(one: DeliverySchedule) -> datetime | None:
+            at = self.due_at[one]
             return at if at and at > now else None
 
-        send_at = instant(hour)
-        key = tuple(one for one in self.hours if instant(one) == send_at)
-        return first._replace(hours=key), send_at
+        send_at = instant(schedule)
+        alike = tuple(one for one in self.due_at if instant(one) == send_at)
+        return first._replace(schedules=alike), send_at
 
     def _claim(
         self, key: RenderingKey, batch_id: str, send_at: datetime | None
@@ -266,7 +266,7 @@ def deliver_batches(
     digest_id: int,
     compose: Callable[[MailBatch], BatchEmail],
     *,
-    due: Callable[[SendHour], datetime | None],
+    due: Callable[[DeliverySchedule], datetime | None],
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     progress: Progress = lambda _done, _total: None,

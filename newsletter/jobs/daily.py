@@ -32,7 +32,7 @@ from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
 from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.workload import new_listings
-from newsletter.store import claims, deliveries, digests, monitoring, subscribers
+from newsletter.store import audience, claims, deliveries, digests, subscribers
 from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
@@ -154,10 +154,10 @@ def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime 
     """The earliest send time of a digest that is not made yet; None without readers."""
     with_no_digest = missing_digests(app, rubrics, day)
     with app.store.read() as tx:
-        preferences = [
-            one for rubric in with_no_digest for one in monitoring.send_preferences(tx, rubric.slug)
+        readers = [
+            one for rubric in with_no_digest for one in audience.first_readers(tx, rubric.slug)
         ]
-    return first_due(day, preferences, app.settings.zone, app.settings.send_at)
+    return first_due(day, readers, app.settings.zone, app.settings.send_at)
 
 
 # Fetch

@@ -12,12 +12,10 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from datetime import time as clock_time
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo
 
 from newsletter.delivery.batch_sender import SCHEDULE_AHEAD, deliver_batches
 from newsletter.delivery.personalize import Personalizer
@@ -25,7 +23,7 @@ from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.digest import compose, usual_share
 from newsletter.domain.formatting import plural
 from newsletter.domain.model import DayKind, Digest, Outcome, Rubric
-from newsletter.domain.send_times import due_at
+from newsletter.domain.send_times import due_of
 from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
@@ -50,9 +48,9 @@ if TYPE_CHECKING:
     from newsletter.delivery.sender import Tally
     from newsletter.domain.model import Listing
     from newsletter.domain.progress import Progress, StageProgress
+    from newsletter.domain.segments import DeliverySchedule
     from newsletter.scoring.rubric_job import RubricScores
     from newsletter.scoring.triage import Triage
-    from newsletter.store.mail_batches import SendHour
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +144,7 @@ def _send(
             app.batch_mailer,
             digest_id,
             personalizer.batch_email,
-            due=_hours(app, digest.date),
+            due=_send_times(app, digest.date),
             clock=app.clock,
             sleep=time.sleep,
             progress=progress,
@@ -174,14 +172,12 @@ def in_batches(app: App, slug: str) -> bool:
         return count_readers(tx, slug) > app.settings.group_audience
 
 
-def _hours(app: App, day: date) -> Callable[[SendHour], datetime | None]:
-    """When mail of `day` is due at an hour that is near; None where it is to leave at once."""
+def _send_times(app: App, day: date) -> Callable[[DeliverySchedule], datetime | None]:
+    """When mail of `day` is due for a schedule, if that is soon; None: send it at once."""
     soon = app.clock() + SCHEDULE_AHEAD
 
-    def due(hour: SendHour) -> datetime | None:
-        zone = ZoneInfo(hour.timezone) if hour.timezone else app.settings.zone
-        local = clock_time.fromisoformat(hour.send_at) if hour.send_at else app.settings.send_at
-        at = due_at(day, zone, local)
+    def due(schedule: DeliverySchedule) -> datetime | None:
+        at = due_of(day, schedule.reader, app.settings.zone, app.settings.send_at)
         return at if at <= soon else None
 
     return due

@@ -39,7 +39,7 @@ from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import HOUR, find
 from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
-from newsletter.store import Store, StoreError, alerts, monitoring, subscribers
+from newsletter.store import Store, StoreError, alerts, audience, monitoring, subscribers
 from newsletter.store.polls import polls_of
 
 if TYPE_CHECKING:
@@ -219,9 +219,8 @@ def _missed(
             idle = day == newest and not asked and not there
             if (slug, day) in made or not (idle or there.keys() >= set(rubric.categories)):
                 continue
-            due = first_due(
-                day, monitoring.send_preferences(tx, slug), settings.zone, settings.send_at
-            )
+            readers = audience.first_readers(tx, slug)
+            due = first_due(day, readers, settings.zone, settings.send_at)
             if due:
                 ready = max(
                     (there[name] for name in rubric.categories if name in there), default=due

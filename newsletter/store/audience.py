@@ -6,6 +6,7 @@ planning does not grow with the number of readers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -38,10 +39,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from newsletter.domain.mail import Subscriber
+
 PAGE = 100
 """Schedules per statement: their OR conditions are nested that deep."""
 CACHED_STATEMENTS = 64
 """Cached statements of each kind: building one costs more than running it for few readers."""
+SCHEDULE = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
+"""The columns of a DeliverySchedule."""
 ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +73,23 @@ def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[Deliv
     """
     rows = tx.execute(_SCHEDULES, {"of_rubric": rubric, "covered": list(covered)})
     return [DeliverySchedule(*row) for row in rows]
+
+
+def first_readers(tx: Connection, rubric: str) -> list[Subscriber]:
+    """The mailable reader of each schedule who joined first, without name and address."""
+    return [
+        replace(DeliverySchedule(*schedule).reader, rubric=rubric, since=since)
+        for *schedule, since in tx.execute(_FIRST_READERS, {"of_rubric": rubric})
+    ]
+
+
+def has_schedule(schedule: DeliverySchedule) -> ColumnElement[bool]:
+    """Condition: the subscriber has this schedule."""
+    return (
+        subscriber.c.timezone.is_not_distinct_from(schedule.timezone)
+        & subscriber.c.send_at.is_not_distinct_from(schedule.send_at)
+        & (literal(schedule.days) == DAYS)
+    )
 
 
 def lagging(
@@ -196,9 +218,9 @@ def _lagging_query(dates: int) -> Select[Any]:
     served = [_received(_ids(f"ids{number}")) for number in range(dates)]
     later = [(when, literal(number)) for number, when in enumerate(served) if number]
     place = case(*later, else_=literal(dates)) if later else literal(dates)
-    shown = (subscriber.c.rubric, *_SCHEDULE, place.label("place"))
+    shown = (subscriber.c.rubric, *SCHEDULE, place.label("place"))
     query = select(*shown).select_from(MAILABLE).where(MAY_BE_MAILED, ~served[0])
-    return query.group_by(subscriber.c.rubric, *_SCHEDULE, "place")
+    return query.group_by(subscriber.c.rubric, *SCHEDULE, "place")
 
 
 def _ids(name: str) -> BindParameter[Sequence[int]]:
@@ -211,14 +233,19 @@ _MAILED = (
     delivery.c.subscriber_id == subscriber.c.id,
     delivery.c.state != DeliveryState.SKIPPED.value,
 )
-_SCHEDULE = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
+_FIRST_READERS = (
+    select(*SCHEDULE, func.min(subscriber.c.since, type_=subscriber.c.since.type))
+    .select_from(MAILABLE)
+    .where(subscriber.c.rubric == bindparam("of_rubric"), MAY_BE_MAILED)
+    .group_by(*SCHEDULE)
+)
 _SCHEDULES = (
-    select(*_SCHEDULE)
+    select(*SCHEDULE)
     .select_from(MAILABLE)
     .where(
         subscriber.c.rubric == bindparam("of_rubric"),
         MAY_BE_MAILED,
         ~_received(_ids("covered")),
     )
-    .group_by(*_SCHEDULE)
+    .group_by(*SCHEDULE)
 )

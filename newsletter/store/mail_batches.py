@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import func, insert, literal, or_, select, update
 
 from newsletter.domain.mail import Delivery, DeliveryState, Format, SubscriberState
+from newsletter.domain.segments import DeliverySchedule
 from newsletter.store import claims
+from newsletter.store.audience import SCHEDULE, has_schedule
 from newsletter.store.tables import delivery, digest, mail_group, subscriber
 
 if TYPE_CHECKING:
@@ -49,22 +51,15 @@ _HELD = (mail_group.c.state == MailBatchState.CANCELLED.value) & mail_group.c.ba
 """The provider still holds these cancelled batches, and counts them."""
 
 
-class SendHour(NamedTuple):
-    """Zone and hour of a reader, as stored."""
-
-    timezone: str | None
-    send_at: str | None
-
-
 class RenderingKey(NamedTuple):
     """What readers of one request have in common.
 
-    Their hours may have different names and be the same instant.
+    Their schedules may differ if they are due at the same instant.
     """
 
     format: Format
     max_papers: int | None
-    hours: tuple[SendHour, ...]
+    schedules: tuple[DeliverySchedule, ...]
 
     @property
     def rendering(self) -> str:
@@ -95,29 +90,24 @@ def count_readers(tx: Connection, rubric: str) -> int:
 def next_rendering_key(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
     """The rendering of the first reader who may be mailed now; None where nobody is left."""
     row = tx.execute(
-        select(
-            subscriber.c.format,
-            subscriber.c.max_papers,
-            subscriber.c.timezone,
-            subscriber.c.send_at,
-        )
+        select(subscriber.c.format, subscriber.c.max_papers, *SCHEDULE)
         .join_from(delivery, subscriber)
         .where(_is_due(digest_id, now))
         .order_by(delivery.c.id)
         .limit(1)
     ).one_or_none()
-    return RenderingKey(Format(row[0]), row[1], (SendHour(*row[2:]),)) if row else None
+    return RenderingKey(Format(row[0]), row[1], (DeliverySchedule(*row[2:]),)) if row else None
 
 
-def pending_hours(tx: Connection, digest_id: int) -> list[SendHour]:
-    """The hours of readers with pending mail."""
+def pending_schedules(tx: Connection, digest_id: int) -> list[DeliverySchedule]:
+    """The delivery schedules of readers with pending mail."""
     query = (
-        select(subscriber.c.timezone, subscriber.c.send_at)
+        select(*SCHEDULE)
         .distinct()
         .join_from(delivery, subscriber)
         .where(delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING.value)
     )
-    return [SendHour(*row) for row in tx.execute(query)]
+    return [DeliverySchedule(*row) for row in tx.execute(query)]
 
 
 def has_room(tx: Connection, *, fenced: bool) -> bool:
@@ -154,18 +144,7 @@ def begin(
     Readers who left, paused or were suppressed are skipped in the same transaction. Commit
     before the request leaves. None where nobody is left.
     """
-    mine = (
-        (subscriber.c.format == alike.format.value)
-        & subscriber.c.max_papers.is_not_distinct_from(alike.max_papers)
-        & or_(
-            *(
-                subscriber.c.timezone.is_not_distinct_from(hour.timezone)
-                & subscriber.c.send_at.is_not_distinct_from(hour.send_at)
-                for hour in alike.hours
-            )
-        )
-    )
-    readers, skipped = claims.select_pending(tx, digest_id, now, most, mine)
+    readers, skipped = claims.select_pending(tx, digest_id, now, most, _of_rendering(alike))
     if not readers:
         return None, skipped
     tx.execute(
@@ -230,6 +209,15 @@ def _is_due(digest_id: int, now: datetime) -> ColumnElement[bool]:
             delivery.c.not_before.is_(None),
             delivery.c.not_before <= literal(now, delivery.c.not_before.type),
         )
+    )
+
+
+def _of_rendering(key: RenderingKey) -> ColumnElement[bool]:
+    """Condition: the subscriber gets this rendering, and is due with its other readers."""
+    return (
+        (subscriber.c.format == key.format.value)
+        & subscriber.c.max_papers.is_not_distinct_from(key.max_papers)
+        & or_(*(has_schedule(schedule) for schedule in key.schedules))
     )
 
 

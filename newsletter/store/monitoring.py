@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, literal, select
 
 from newsletter.domain.alerts import Incident, ServiceState
 from newsletter.domain.formatting import month_start
-from newsletter.domain.mail import DeliveryState, Subscriber
+from newsletter.domain.mail import DeliveryState
 from newsletter.domain.model import DayKind
 from newsletter.store import deliveries, events, incidents
-from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED
 from newsletter.store.inbound import InboundState
 from newsletter.store.incidents import IncidentKind
 from newsletter.store.ledger import CallState
-from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing, subscriber
+from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -126,29 +124,6 @@ def fetched_at(tx: Connection, day: date) -> dict[str, datetime]:
     """When each category's announcement of a date was fetched."""
     rows = tx.execute(select(fetched.c.category, fetched.c.at).where(fetched.c.date == day))
     return {row.category: row.at for row in rows}
-
-
-def send_preferences(tx: Connection, slug: str) -> list[Subscriber]:
-    """One reader for each zone, hour and days that readers chose.
-
-    Each stands for the one of them who joined first; names and addresses are left out.
-    """
-    first = func.min(subscriber.c.since, type_=subscriber.c.since.type)
-    alike = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
-    mine = (subscriber.c.rubric == slug) & MAY_BE_MAILED
-    query = select(*alike, first).select_from(MAILABLE).where(mine).group_by(*alike)
-    return [
-        Subscriber(
-            id="",
-            email="",
-            rubric=slug,
-            timezone=zone,
-            send_at=time.fromisoformat(at) if at else None,
-            days=tuple(json.loads(days)),
-            since=since,
-        )
-        for zone, at, days, since in tx.execute(query)
-    ]
 
 
 def count_mails(tx: Connection, day: date) -> tuple[int, int]:

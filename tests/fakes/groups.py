@@ -19,8 +19,9 @@ from tests.fakes.mail import LINKS, SENDER, settings
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from newsletter.domain.segments import DeliverySchedule
     from newsletter.store import Store
-    from newsletter.store.mail_batches import MailBatch, SendHour
+    from newsletter.store.mail_batches import MailBatch
     from tests.fakes.mail import Town
     from tests.fakes.sendgrid import FakeSendGrid
 
@@ -65,14 +66,14 @@ def message(group: MailBatch) -> BatchEmail:
     )
 
 
-def at_once(_hour: SendHour) -> datetime | None:
+def at_once(_schedule: DeliverySchedule) -> datetime | None:
     return None
 
 
 def ahead(town: Town, lead: timedelta = LEAD) -> Any:
     """Everybody's hour is a while after the clock's beginning."""
     at = town.clock.now() + lead
-    return lambda _hour: at
+    return lambda _schedule: at
 
 
 def run(town: Town, fake: FakeSendGrid, **options: Any) -> Tally:
