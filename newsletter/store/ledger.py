@@ -83,33 +83,38 @@ def reserve(
     ids = {paper.id for paper in call.request.papers}
     if taken := ids & _in_flight(tx, account, call.request.pass_number, call.at):
         raise ReservationRefused(taken=frozenset(taken))
-    left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
-    if budget.month_nanos is not None:
-        month = month_start(call.at)
-        left = min(left, budget.month_nanos - _reserved_nanos(tx, calls.c.started_at >= month))
-    if call.upper_nanos > max(left, 0):
+    if call.upper_nanos > max(_nanos_left(tx, account, budget, call.at), 0):
         raise ReservationRefused
-    call_id = uuid4().hex
-    tx.execute(
-        insert(calls).values(
-            id=call_id,
-            rubric=account.rubric,
-            fingerprint=account.fingerprint,
-            scorer=account.scorer,
-            date=account.day,
-            reading=call.request.pass_number,
-            model=call.model,
-            request_hash=sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest(),
-            papers={slot: paper.id for slot, paper in call.request.slots.items()},
-            state=CallState.INTENT,
-            upper_nanos=call.upper_nanos,
-            owner=account.owner,
-            lease_until=lease_until,
-            batch_id=batch_id,
-            started_at=call.at,
-        )
-    )
-    return call_id
+    intent = _intent(account, call)
+    tx.execute(insert(calls).values(**intent, lease_until=lease_until, batch_id=batch_id))
+    return str(intent["id"])
+
+
+def _nanos_left(tx: Connection, account: Account, budget: Budget, now: datetime) -> int:
+    """What is left of the rubric's day and of the service's month: the smaller of the two."""
+    left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
+    if budget.month_nanos is None:
+        return left
+    month = month_start(now)
+    return min(left, budget.month_nanos - _reserved_nanos(tx, calls.c.started_at >= month))
+
+
+def _intent(account: Account, call: ScoringCall) -> dict[str, object]:
+    return {
+        "id": uuid4().hex,
+        "rubric": account.rubric,
+        "fingerprint": account.fingerprint,
+        "scorer": account.scorer,
+        "date": account.day,
+        "reading": call.request.pass_number,
+        "model": call.model,
+        "request_hash": sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest(),
+        "papers": {slot: paper.id for slot, paper in call.request.slots.items()},
+        "state": CallState.INTENT,
+        "upper_nanos": call.upper_nanos,
+        "owner": account.owner,
+        "started_at": call.at,
+    }
 
 
 def answered(tx: Connection, call_id: str, raw: bytes, usage: Usage | None, at: datetime) -> None:
