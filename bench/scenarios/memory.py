@@ -55,13 +55,13 @@ def live() -> None:
     from newsletter.jobs.scheduler import DailyScheduler
     from newsletter.settings import read_settings
     from newsletter.web import metrics
-    from newsletter.web.server import site_of
+    from newsletter.web.context import Site
 
     app = bootstrap.build_app(read_settings())
     clock = _Clock()
     # Nobody's suppression list is on loopback.
     app = replace(app, clock=clock.now, suppression_lists=None)
-    desk = site_of(app)
+    site = Site(app)
     daily_scheduler = DailyScheduler(app)
     held: dict[str, float] = {}
 
@@ -72,7 +72,7 @@ def live() -> None:
     note("begun", lambda: None)
     note("made and mailed", daily_scheduler.build)
     note("alerts and inbox", lambda: run_frequent(app))
-    note("metrics", lambda: metrics.show(desk, None))  # type: ignore[arg-type]
+    note("metrics", lambda: metrics.show(site, None))  # type: ignore[arg-type]
     note("another wake-up", daily_scheduler.send_due)
     clock.ahead += LATER
     note("a night's tidying", lambda: run_nightly(app))

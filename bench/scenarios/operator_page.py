@@ -18,8 +18,9 @@ from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, STARS, THURSDAY, make_site, reader
+from tests.fakes.pages import NOW, STARS, THURSDAY, application, reader
 from tests.simulations.busy import row
 
 RUBRICS, DAYS, READERS, EACH, IN_DOUBT = 40, 250, 200, 20, 5
@@ -54,10 +55,9 @@ def measure(url: str) -> None:
     store = Store(url)
     store.migrate()
     rubrics = {f"rubric-{n}": replace(STARS, slug=f"rubric-{n}") for n in range(RUBRICS)}
-    work = make_site(store)
-    settings = work.settings.model_copy(update={"operator_header": HEADER})
     # The application reads digests for its search when it starts: these have nothing to read.
-    app = create_app(replace(work, rubrics=rubrics, settings=settings))
+    site = Site(replace(application(store, operator_header=HEADER), rubrics=rubrics))
+    app = create_app(site)
     started = time.perf_counter()
     fill(store)
     print(f"filled in {time.perf_counter() - started:.0f} s")

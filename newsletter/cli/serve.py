@@ -19,7 +19,8 @@ from newsletter.operations.doctor.local import keys_found
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_app
-from newsletter.web.server import listen, site_of
+from newsletter.web.context import Site
+from newsletter.web.server import listen
 from newsletter.web.server import serve as serve_http
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _working(app: App) -> AbstractContextManager[None]:
 
 def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:
     """Serve web pages until a signal, or until the scheduler ends."""
-    pages = create_app(site_of(app, watchdog.problem if watchdog else str))
+    pages = create_app(Site(app, watchdog.problem if watchdog else str))
     host, port = listener.getsockname()[:2]
     log.info("web pages at http://%s:%s, links use %s", host, port, app.links.public_url)
     serve_http(pages, listener, app.stop, *([watchdog.ended] if watchdog else []))

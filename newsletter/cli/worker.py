@@ -17,7 +17,8 @@ from newsletter.jobs.daily import handle_task
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_monitoring_app
-from newsletter.web.server import listen, site_of
+from newsletter.web.context import Site
+from newsletter.web.server import listen
 from newsletter.web.server import serve as serve_http
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     with _listener(host, port) as listener, app.engine.worker(do, app.stop, name):
         log.info("worker %s started; health pages at port %d", name, listener.getsockname()[1])
         try:
-            serve_http(create_monitoring_app(site_of(app)), listener, app.stop)
+            serve_http(create_monitoring_app(Site(app)), listener, app.stop)
         finally:
             app.stop.set()
     log.info("worker %s stopped", name)

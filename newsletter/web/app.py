@@ -80,7 +80,7 @@ WEBHOOKS = {
 
 def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The web application; `more` are routes of other rooms. Raises StoreError."""
-    with site.store.begin() as tx:
+    with site.app.store.begin() as tx:
         search.prepare(tx)
     return Starlette(
         routes=[
@@ -106,7 +106,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
         ],
         middleware=[
             Middleware(TrustedProxies),
-            Middleware(SecurityHeaders, secure=site.settings.public_url.startswith("https:")),
+            Middleware(SecurityHeaders, secure=site.app.settings.public_url.startswith("https:")),
             Middleware(GZipMiddleware, minimum_size=2_000),
         ],
         exception_handlers={
@@ -130,7 +130,7 @@ def _page(site: Site, answer: Callable[..., Response]) -> Callable[..., Response
     """A page with the rubrics as their files are when it is asked for."""
 
     def page(request: Request, *form: object) -> Response:
-        reread(site.rubrics)
+        reread(site.app.rubrics)
         return answer(site, request, *form)
 
     return page

@@ -33,13 +33,15 @@ MAX_DAYS_AHEAD = timedelta(days=10)
 
 def show_days(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         editions = digests.summaries(tx, ALL_DAYS, rubric.slug)
     months = [
         {
             "first": month[0].date.replace(day=1),
-            "url": site.local_path(site.links.month_url(rubric, month[0].date)),
-            "editions": [(e, site.local_path(site.links.issue_url(rubric, e.date))) for e in month],
+            "url": site.local_path(site.app.links.month_url(rubric, month[0].date)),
+            "editions": [
+                (e, site.local_path(site.app.links.issue_url(rubric, e.date))) for e in month
+            ],
         }
         for month in (
             list(run) for _, run in groupby(editions, key=lambda e: (e.date.year, e.date.month))
@@ -66,14 +68,14 @@ def _date(site: Site, text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise HTTPException(404) from None
-    if not FIRST_DAY.replace(day=1) <= day <= site.clock().date() + MAX_DAYS_AHEAD:
+    if not FIRST_DAY.replace(day=1) <= day <= site.app.clock().date() + MAX_DAYS_AHEAD:
         raise HTTPException(404)
     return day
 
 
 def _month(site: Site, rubric: Rubric, first: date) -> Response:
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         stored = digests.between(tx, rubric.slug, first, last)
         dates = digests.dates(tx, rubric.slug)
     if not stored:
@@ -94,11 +96,11 @@ def _month(site: Site, rubric: Rubric, first: date) -> Response:
 
 
 def _month_link(site: Site, rubric: Rubric, day: date | None) -> tuple[str, str] | None:
-    return (f"{day:%B %Y}", site.local_path(site.links.month_url(rubric, day))) if day else None
+    return (f"{day:%B %Y}", site.local_path(site.app.links.month_url(rubric, day))) if day else None
 
 
 def _issue(site: Site, rubric: Rubric, day: date) -> Response:
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         stored = digests.load(tx, rubric.slug, day)
         withdrawn = paper_versions.withdrawn_of(tx, stored[0]) if stored else {}
         dates = digests.dates(tx, rubric.slug)
@@ -109,7 +111,7 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
     neighbours = {
         "previous": (before, _url(site, rubric, before)) if before else None,
         "next": (after, _url(site, rubric, after)) if after else None,
-        "month": site.local_path(site.links.month_url(rubric, day)) if stored else "",
+        "month": site.local_path(site.app.links.month_url(rubric, day)) if stored else "",
     }
     if stored:
         return _page(
@@ -117,7 +119,7 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
         )
     if (
         not is_announced(day)
-        or day > site.clock().date() + MAX_DAYS_AHEAD
+        or day > site.app.clock().date() + MAX_DAYS_AHEAD
         or (dates and day < dates[0])
     ):
         raise HTTPException(404)
@@ -127,12 +129,12 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
 
 def feed(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         newest = digests.newest(tx, rubric.slug, FEED_ENTRIES)
         stored_at = {
             edition.date: edition.at for edition in digests.summaries(tx, FEED_ENTRIES, rubric.slug)
         }
-    body = atom_feed.feed(rubric, newest, stored_at, site.links, site.settings.from_name)
+    body = atom_feed.feed(rubric, newest, stored_at, site.app.links, site.app.settings.from_name)
     headers = {"Cache-Control": CACHE_PUBLIC if rubric.public else CACHE_PRIVATE}
     if not rubric.public:
         headers["X-Robots-Tag"] = "noindex"
@@ -142,13 +144,13 @@ def feed(site: Site, request: Request) -> Response:
 def search_rubric(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
     return _search_page(
-        site, request, [rubric], site.local_path(site.links.rubric_url(rubric)) + "search"
+        site, request, [rubric], site.local_path(site.app.links.rubric_url(rubric)) + "search"
     )
 
 
 def search_all(site: Site, request: Request) -> Response:
     """All public rubrics at once."""
-    return _search_page(site, request, site.public, f"{site.prefix}/search")
+    return _search_page(site, request, site.public_rubrics, f"{site.prefix}/search")
 
 
 def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str) -> Response:
@@ -156,7 +158,7 @@ def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str)
     given = request.query_params.get("page", "1")
     page = min(int(given), MAX_PAGE) if re.fullmatch(r"[1-9]\d{0,3}", given) else 1
     by_slug = {rubric.slug: rubric for rubric in rubrics}
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         skip = (page - 1) * RESULTS_PER_PAGE
         hits = search.find(tx, list(by_slug), query, limit=RESULTS_PER_PAGE + 1, skip=skip)
     only = rubrics[0] if len(rubrics) == 1 else None
@@ -173,12 +175,12 @@ def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str)
         more=len(hits) > RESULTS_PER_PAGE and page < MAX_PAGE,
         here=here,
         rubric=only,
-        archive=site.local_path(site.links.rubric_url(only)) if only else "",
+        archive=site.local_path(site.app.links.rubric_url(only)) if only else "",
     )
 
 
 def _url(site: Site, rubric: Rubric, day: date) -> str:
-    return site.local_path(site.links.issue_url(rubric, day))
+    return site.local_path(site.app.links.issue_url(rubric, day))
 
 
 def _page(site: Site, rubric: Rubric, template: str, **values: Any) -> Response:  # noqa: ANN401 - what a template shows
@@ -187,7 +189,7 @@ def _page(site: Site, rubric: Rubric, template: str, **values: Any) -> Response:
         cache=CACHE_PUBLIC if rubric.public else CACHE_PRIVATE,
         indexed=rubric.public,
         rubric=rubric,
-        archive=site.local_path(site.links.rubric_url(rubric)),
-        feed=site.local_path(site.links.feed_url(rubric)),
+        archive=site.local_path(site.app.links.rubric_url(rubric)),
+        feed=site.local_path(site.app.links.feed_url(rubric)),
         **values,
     )

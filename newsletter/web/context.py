@@ -1,4 +1,4 @@
-"""What every page works with, and how a page is written."""
+"""`Site`: the application context of the web pages, and page rendering."""
 
 from __future__ import annotations
 
@@ -20,19 +20,12 @@ from newsletter.web.health import DatabaseProbe
 from newsletter.web.rate_limit import SignupLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
     from newsletter.context import App
-    from newsletter.domain.links import Links
-    from newsletter.domain.mail import Sender
     from newsletter.domain.model import Rubric
-    from newsletter.mailers import Mailer
-    from newsletter.render import Renderer
-    from newsletter.settings import Settings
-    from newsletter.store import Store
 
 FOLDER = template_folder("web")
 CACHE_PUBLIC = "public, max-age=300"
@@ -42,72 +35,63 @@ NO_STORE = "no-store"
 
 @dataclass(frozen=True)
 class Site:
-    """Everything the pages need; made once, where the program starts."""
+    """The application context, with what only the web pages need. Made once at start."""
 
     app: App
-    store: Store
-    links: Links
-    rubrics: Mapping[str, Rubric]
-    settings: Settings
-    mailer: Mailer
-    renderer: Renderer
-    sender: Sender
-    clock: Callable[[], datetime]
     scheduler_problem: Callable[[], str] = str
-    """What is wrong with the scheduler of this process; empty where all is well or it has none."""
+    """The problem of this process's scheduler; empty if it has none, or no scheduler."""
 
     @cached_property
     def metric_counts(self) -> MetricCounts:
-        """The counts of the database, of which what is old is counted once."""
         return MetricCounts()
 
     @cached_property
     def database_probe(self) -> DatabaseProbe:
-        """Whether the database answers."""
-        return DatabaseProbe(self.store)
+        return DatabaseProbe(self.app.store)
 
     @cached_property
     def signup_limiter(self) -> SignupLimiter:
-        """Who signed up from where, as far as this process saw it."""
         return SignupLimiter()
 
     @cached_property
     def prefix(self) -> str:
-        """The path under which a proxy shows us, empty for the root."""
-        return urlsplit(self.settings.public_url).path.rstrip("/")
+        """The path of the public URL, which the proxy strips; empty for the root."""
+        return urlsplit(self.app.settings.public_url).path.rstrip("/")
 
     @cached_property
     def _templates(self) -> Environment:
-        made = Environment(
+        environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
             undefined=StrictUndefined,
-            finalize=_cleaned,
+            finalize=_sanitize,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        made.filters.update(
+        environment.filters.update(
             long_date=long_date, short_date=short_date, plural=plural, local_path=self.local_path
         )
-        made.globals.update(
-            prefix=self.prefix, site=self.settings.from_name, postal=self.settings.postal_address
+        environment.globals.update(
+            prefix=self.prefix,
+            site=self.app.settings.from_name,
+            postal=self.app.settings.postal_address,
         )
-        return made
+        return environment
 
     def local_path(self, url: str) -> str:
-        """One of our own addresses as a path, so that a page works under any host name."""
+        """The path of one of our URLs, so that links work under any host name."""
         return urlsplit(url).path
 
     @property
-    def public(self) -> list[Rubric]:
-        found = (rubric for rubric in self.rubrics.values() if rubric.public)
-        return sorted(found, key=lambda rubric: rubric.title.casefold())
+    def public_rubrics(self) -> list[Rubric]:
+        rubrics = (rubric for rubric in self.app.rubrics.values() if rubric.public)
+        return sorted(rubrics, key=lambda rubric: rubric.title.casefold())
 
     def requested_rubric(self, request: Request) -> Rubric:
-        """The rubric an archive address names. Nothing tells a wrong guess from a private one."""
+        """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too."""
         segment = request.path_params["rubric"]
-        for rubric in self.rubrics.values():
-            if self.links.opens(rubric, segment):
+        for rubric in self.app.rubrics.values():
+            if self.app.links.opens(rubric, segment):
                 return rubric
         raise HTTPException(404)
 
@@ -120,18 +104,18 @@ class Site:
         indexed: bool = False,
         **values: Any,  # noqa: ANN401 - what a template shows
     ) -> HTMLResponse:
-        """A filled template. Search engines are sent away unless the page is `listed`."""
+        """A rendered template. Search engines may index it only if `indexed`."""
         headers = {"Cache-Control": cache}
         if not indexed:
             headers["X-Robots-Tag"] = "noindex, nofollow"
-        shown = self._templates.get_template(template).render(indexed=indexed, **values)
-        return HTMLResponse(shown, status, headers)
+        html = self._templates.get_template(template).render(indexed=indexed, **values)
+        return HTMLResponse(html, status, headers)
 
     def notice(self, title: str, *lines: str, status: int = 200) -> HTMLResponse:
-        """A page that only says something."""
+        """A page with a title and a few sentences."""
         return self.page("notice.html", status=status, title=title, lines=lines)
 
 
-def _cleaned(value: object) -> object:
-    """Everything from outside passes here on its way into a page; our own Markup does not."""
+def _sanitize(value: object) -> object:
+    """Applied to each value that a template prints; Markup of our own passes unchanged."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value

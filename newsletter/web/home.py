@@ -25,19 +25,21 @@ def front(
     site: Site, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
 ) -> Response:
     """What this is, the public rubrics with their newest issue, and the form."""
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         newest = {
             rubric.slug: next(iter(digests.summaries(tx, 1, rubric.slug)), None)
-            for rubric in site.public
+            for rubric in site.public_rubrics
         }
     rows = [
         {
             "rubric": rubric,
-            "archive": site.local_path(site.links.rubric_url(rubric)),
+            "archive": site.local_path(site.app.links.rubric_url(rubric)),
             "edition": (edition := newest[rubric.slug]),
-            "issue": site.local_path(site.links.issue_url(rubric, edition.date)) if edition else "",
+            "issue": site.local_path(site.app.links.issue_url(rubric, edition.date))
+            if edition
+            else "",
         }
-        for rubric in site.public
+        for rubric in site.public_rubrics
     ]
     cache = CACHE_PUBLIC if status == 200 and not email else "no-store"  # noqa: PLR2004 - HTTP's own number
     return site.page(

@@ -75,8 +75,8 @@ DAY = timedelta(hours=24)
 
 
 def show(site: Site, _request: Request) -> Response:
-    now = site.clock()
-    with site.store.read() as tx:
+    now = site.app.clock()
+    with site.app.store.read() as tx:
         families = [
             single_value("build_info", "The running release", 1)._replace(
                 label="version", values={__version__: 1}
@@ -115,7 +115,7 @@ def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamil
         ),
     ):
         yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)
-    settings = site.settings
+    settings = site.app.settings
     yield single_value(
         "budget_day_dollars", "May be spent on a rubric's day", float(settings.budget_usd)
     )
@@ -167,7 +167,7 @@ def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
 def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
     """Nobody waits for an edition that nobody reads."""
     made = digests.summaries(tx, 1)
-    day = newest_expected(now, timedelta(hours=site.settings.late_hours))
+    day = newest_expected(now, timedelta(hours=site.app.settings.late_hours))
     return int(bool(made and made[0].date < day and subscribers.count_by_rubric(tx)))
 
 

@@ -59,16 +59,16 @@ def show(site: Site, request: Request) -> Response:
     if who is None:
         return operator_auth.login_page(site)
     newest, last = shown_days(site)
-    with site.store.read() as tx:
-        found = operator_views.since(tx, list(site.rubrics), last - timedelta(days=DAYS - 1))
+    with site.app.store.read() as tx:
+        found = operator_views.since(tx, list(site.app.rubrics), last - timedelta(days=DAYS - 1))
         replies = operator_views.replies(tx, MAX_SHOWN)
         uncertain = operator_views.unknown_deliveries(tx, MAX_SHOWN)
         open_alerts = alerts.open_alerts(tx)
         read = subscribers.count_by_rubric(tx)
         cleared = [
-            each for each in alerts.open_since(tx, site.clock() - SHOWN_FOR) if each.cleared_at
+            each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
         ]
-    shown: MonthSummary = summary(found, list(site.rubrics.values()), newest, last, DAYS)
+    shown: MonthSummary = summary(found, list(site.app.rubrics.values()), newest, last, DAYS)
     said = DECISIONS.get(request.query_params.get("said", ""), "")
     return site.page(
         "operator.html",
@@ -95,24 +95,24 @@ def shown_days(site: Site) -> tuple[date, date]:
 
     At a weekend there is nothing to be made, and Friday's digests are still today's.
     """
-    now = site.clock()
+    now = site.app.clock()
     newest = announcements.newest(now)
-    return newest, max(newest, now.astimezone(site.settings.zone).date())
+    return newest, max(newest, now.astimezone(site.app.settings.zone).date())
 
 
 def answer_reply(site: Site, request: Request, form: Form) -> Response:
     operator_auth.require_csrf_token(site, request, form)
     unsubscribe = _pressed_button(form, "done", "unsubscribe") == "unsubscribe"
-    with site.store.begin() as tx:
-        done = review.answer_reply(tx, first(form, "id"), site.clock(), unsubscribe=unsubscribe)
+    with site.app.store.begin() as tx:
+        done = review.answer_reply(tx, first(form, "id"), site.app.clock(), unsubscribe=unsubscribe)
     return _redirect(site, done)
 
 
 def resolve_mail(site: Site, request: Request, form: Form) -> Response:
     operator_auth.require_csrf_token(site, request, form)
     sent = _pressed_button(form, "sent", "resend") == "sent"
-    with site.store.begin() as tx:
-        done = review.resolve_mail(tx, first(form, "id"), site.clock(), sent=sent)
+    with site.app.store.begin() as tx:
+        done = review.resolve_mail(tx, first(form, "id"), site.app.clock(), sent=sent)
     return _redirect(site, done)
 
 
@@ -121,7 +121,7 @@ def preview(site: Site, request: Request) -> Response:
     if operator_auth.session(site, request) is None:
         return operator_auth.login_page(site)
     rubric = _requested_rubric(site, request)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         newest = next(iter(digests.summaries(tx, 1, rubric.slug)), None)
     page = site.page(
         "operator_preview.html",
@@ -138,15 +138,15 @@ def preview_mail(site: Site, request: Request) -> Response:
     """The mail itself, as a reader gets it, with links that change nothing."""
     operator_auth.require(site, request)
     rubric = _requested_rubric(site, request)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         found = digests.latest(tx, rubric.slug)
         before = digests.date_before(tx, rubric.slug, found[1].date) if found else None
     if found is None:
         raise HTTPException(404)
-    nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.clock())
-    copy = Personalizer(site.renderer, site.links, site.sender, found[1], before).personalize(
-        nobody
-    )
+    nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock())
+    copy = Personalizer(
+        site.app.renderer, site.app.links, site.app.sender, found[1], before
+    ).personalize(nobody)
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",
@@ -159,14 +159,14 @@ def preview_mail(site: Site, request: Request) -> Response:
 
 
 def _requested_rubric(site: Site, request: Request) -> Rubric:
-    found = site.rubrics.get(request.path_params["rubric"])
+    found = site.app.rubrics.get(request.path_params["rubric"])
     if found is None:
         raise HTTPException(404)
     return found
 
 
 def _by_title(site: Site) -> list[Rubric]:
-    return sorted(site.rubrics.values(), key=lambda rubric: rubric.title.casefold())
+    return sorted(site.app.rubrics.values(), key=lambda rubric: rubric.title.casefold())
 
 
 def _pressed_button(form: Form, *known: str) -> str:

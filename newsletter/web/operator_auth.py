@@ -71,7 +71,7 @@ class OperatorSession:
 
 def session(site: Site, request: Request) -> OperatorSession | None:
     """Who asks, if he may. Raises HTTPException 404 where the page is off."""
-    password, header = _password(site), site.settings.operator_header
+    password, header = _password(site), site.app.settings.operator_header
     if not password and not header:
         raise HTTPException(404)
     if header and by_proxy(request) and (named := request.headers.get(header, "").strip()):
@@ -91,21 +91,23 @@ def require_csrf_token(site: Site, request: Request, form: Form) -> OperatorSess
     found = require(site, request)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise HTTPException(403)
-    given, today = first(form, "token"), site.clock().date()
+    given, today = first(form, "token"), site.app.clock().date()
     # A page may have been open at midnight.
     days = (today, today - timedelta(days=1))
-    if not any(site.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days):
+    if not any(
+        site.app.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days
+    ):
         raise HTTPException(403)
     return found
 
 
 def csrf_token(site: Site, current: OperatorSession) -> str:
-    return site.links.seal("operator form", f"{current.name} {site.clock().date()}")
+    return site.app.links.seal("operator form", f"{current.name} {site.app.clock().date()}")
 
 
 def log_in(site: Site, request: Request, form: Form) -> Response:
     """Take the password. Raises HTTPException 404 where there is none to give."""
-    password, now = _password(site), site.clock()
+    password, now = _password(site), site.app.clock()
     if not password:
         raise HTTPException(404)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
@@ -127,8 +129,8 @@ def log_out(site: Site, request: Request, form: Form) -> Response:
     """End the session, for whoever else may have its cookie too."""
     current = require_csrf_token(site, request, form)
     if current.by_cookie:
-        with site.store.begin() as tx:
-            operator_sessions.end(tx, current.name, site.clock(), SESSION_LENGTH)
+        with site.app.store.begin() as tx:
+            operator_sessions.end(tx, current.name, site.app.clock(), SESSION_LENGTH)
     response = RedirectResponse(f"{site.prefix}/operator", 303)
     response.delete_cookie(COOKIE, path=f"{site.prefix}/operator")
     return response
@@ -146,10 +148,10 @@ def _start_session(site: Site, password: str, now: datetime) -> Response:
     response = RedirectResponse(f"{site.prefix}/operator", 303, {"Cache-Control": "no-store"})
     response.set_cookie(
         COOKIE,
-        f"{name}.{site.links.seal('operator session', _sealed(name, password))}",
+        f"{name}.{site.app.links.seal('operator session', _sealed(name, password))}",
         max_age=int(SESSION_LENGTH.total_seconds()),
         path=f"{site.prefix}/operator",
-        secure=site.settings.public_url.startswith("https:"),
+        secure=site.app.settings.public_url.startswith("https:"),
         httponly=True,
         samesite="strict",
     )
@@ -160,11 +162,11 @@ def _by_cookie(site: Site, value: str) -> OperatorSession | None:
     name, _, seal = value.rpartition(".")
     end, _, _ = name.partition(".")
     wanted = _sealed(name, _password(site))
-    if not site.links.is_sealed("operator session", wanted, seal):
+    if not site.app.links.is_sealed("operator session", wanted, seal):
         return None
-    if int(end) <= site.clock().timestamp():
+    if int(end) <= site.app.clock().timestamp():
         return None
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         return None if operator_sessions.is_ended(tx, name) else OperatorSession(name)
 
 
@@ -178,7 +180,7 @@ def _digest(text: str) -> bytes:
 
 
 def _password(site: Site) -> str:
-    return site.settings.operator_password.get_secret_value()
+    return site.app.settings.operator_password.get_secret_value()
 
 
 def _login_limiter(request: Request) -> LoginLimiter:

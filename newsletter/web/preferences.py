@@ -63,10 +63,10 @@ def change(site: Site, request: Request, form: Form) -> Response:
 
 
 def _subscriber(site: Site, request: Request) -> Subscriber | None:
-    subscriber_id = site.links.read(Purpose.PREFERENCES, request.path_params["token"])
+    subscriber_id = site.app.links.read(Purpose.PREFERENCES, request.path_params["token"])
     if subscriber_id in (None, TEST_READER):
         return None
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return known if known and known.email else None
 
@@ -80,8 +80,8 @@ def _form_page(
     errors: dict[str, str] | None = None,
 ) -> Response:
     """The page with what is known, or with what was typed and what is wrong with it."""
-    mine = site.rubrics.get(known.rubric)
-    choices = site.public if mine is None or mine.public else [mine, *site.public]
+    mine = site.app.rubrics.get(known.rubric)
+    choices = site.public_rubrics if mine is None or mine.public else [mine, *site.public_rubrics]
     values = {
         "timezone": known.timezone or "",
         "send_at": f"{known.send_at:%H:%M}" if known.send_at else "",
@@ -100,9 +100,9 @@ def _form_page(
         weekly=known.days == WEEKLY,
         formats=FORMATS,
         zones=offered(),
-        usual_zone=site.settings.timezone,
-        usual_hour=f"{site.settings.send_at:%H:%M}",
-        unsubscribe=site.local_path(site.links.unsubscribe_url(known.id)),
+        usual_zone=site.app.settings.timezone,
+        usual_hour=f"{site.app.settings.send_at:%H:%M}",
+        unsubscribe=site.local_path(site.app.links.unsubscribe_url(known.id)),
         stopped=STOPPED_REASONS.get(known.state, ""),
         waiting=known.state is SubscriberState.PENDING,
         gone=known.state is SubscriberState.UNSUBSCRIBED,
@@ -134,15 +134,17 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
     if not changes["days"]:
         errors["days"] = "choose at least one day, or pause the digest below"
     slug = first(form, "rubric")
-    allowed = {rubric.slug for rubric in site.public} | {known.rubric}
+    allowed = {rubric.slug for rubric in site.public_rubrics} | {known.rubric}
     if slug not in allowed:
         errors["rubric"] = "choose one of the topics"
     if errors:
         entered = {name: first(form, name) for name in ("timezone", "send_at", "max_papers")}
         return _form_page(site, known, entered=entered, errors=errors)
     changes["format"] = changes["format"] or known.format
-    with site.store.begin() as tx:
-        kept = subscribers.set_preferences(tx, known.id, {"rubric": slug, **changes}, site.clock())
+    with site.app.store.begin() as tx:
+        kept = subscribers.set_preferences(
+            tx, known.id, {"rubric": slug, **changes}, site.app.clock()
+        )
     # Who left in another window has this form still open: nothing is kept of it.
     done = kept is not subscribers.SubscriberChange.SUPPRESSED
     return _stored_page(
@@ -151,22 +153,22 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
 
 
 def _pause(site: Site, known: Subscriber, _form: Form) -> Response:
-    with site.store.begin() as tx:
-        subscribers.pause(tx, known.id, "preferences page", site.clock())
+    with site.app.store.begin() as tx:
+        subscribers.pause(tx, known.id, "preferences page", site.app.clock())
     message = "Paused. You receive no digests until you resume here."
     return _state_page(site, known, SubscriberState.PAUSED, message)
 
 
 def _resume(site: Site, known: Subscriber, _form: Form) -> Response:
-    with site.store.begin() as tx:
-        subscribers.resume(tx, known.id, "preferences page", site.clock())
+    with site.app.store.begin() as tx:
+        subscribers.resume(tx, known.id, "preferences page", site.app.clock())
     message = "Resumed. The next issue includes the best papers that you missed."
     return _state_page(site, known, SubscriberState.ACTIVE, message)
 
 
 def _resubscribe(site: Site, known: Subscriber, _form: Form) -> Response:
-    with site.store.begin() as tx:
-        subscribers.restore(tx, known.id, "preferences page", site.clock())
+    with site.app.store.begin() as tx:
+        subscribers.restore(tx, known.id, "preferences page", site.app.clock())
     message = "Welcome back. You will receive the next issue."
     late = "Unsubscribing can be undone for 30 days. Please subscribe again on the front page."
     return _state_page(site, known, SubscriberState.ACTIVE, message, late)
@@ -176,8 +178,8 @@ def _erase(site: Site, known: Subscriber, form: Form) -> Response:
     if first(form, "sure") != "yes":
         errors = {"sure": "tick the box to confirm the deletion"}
         return _form_page(site, known, errors=errors)
-    with site.store.begin() as tx:
-        subscribers.erase(tx, known.id, site.clock())
+    with site.app.store.begin() as tx:
+        subscribers.erase(tx, known.id, site.app.clock())
     return site.notice(
         "Your data was deleted",
         "Your email address, name and preferences are deleted. This link no longer works.",
@@ -193,14 +195,14 @@ def _state_page(
     otherwise: str = UNCHANGED,
 ) -> Response:
     """What was wished for is told as done where it is so now, also at a second press."""
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         now = subscribers.get(tx, known.id) or known
     return _form_page(site, now, message=message if now.state is wanted else otherwise)
 
 
 def _stored_page(site: Site, known: Subscriber, message: str) -> Response:
     """The page anew, with what is stored now."""
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         now = subscribers.get(tx, known.id)
     return _form_page(site, now or known, message=message)
 

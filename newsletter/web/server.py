@@ -1,4 +1,4 @@
-"""Answer the web until the process is to end."""
+"""Runs uvicorn until the process stops."""
 
 from __future__ import annotations
 
@@ -7,32 +7,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from newsletter.errors import OperatorError
-from newsletter.web.context import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import uvicorn
     from starlette.applications import Starlette
 
-    from newsletter.context import App
 
 GRACE_SECONDS = 30
-
-
-def site_of(app: App, scheduler_problem: Callable[[], str] = str) -> Site:
-    return Site(
-        app=app,
-        store=app.store,
-        links=app.links,
-        rubrics=app.rubrics,
-        settings=app.settings,
-        mailer=app.mailer,
-        renderer=app.renderer,
-        sender=app.sender,
-        clock=app.clock,
-        scheduler_problem=scheduler_problem,
-    )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -45,13 +26,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def uvicorn_config(app: Starlette) -> uvicorn.Config:
-    """How uvicorn serves our pages, each connection within its limits."""
+    """Uvicorn's configuration, with the limits of `connection_limits.py`."""
     import uvicorn
 
     from newsletter.web.connection_limits import Connection
 
-    # Of whom `X-Forwarded-For` is believed is said in `web/middleware.py`, which has to see the
-    # peer.
+    # web/middleware.py decides which proxies are trusted: it must see the peer's address.
     return uvicorn.Config(
         app,
         http=Connection,
@@ -64,7 +44,7 @@ def uvicorn_config(app: Starlette) -> uvicorn.Config:
 
 
 def serve(app: Starlette, listener: socket.socket, *stop_events: threading.Event) -> None:
-    """Until a signal, or until one of `ended`: a signal may come before uvicorn listens for it."""
+    """Serve until a signal or one of `stop_events`: a signal may come before uvicorn handles it."""
     import uvicorn
 
     server = uvicorn.Server(uvicorn_config(app))
@@ -73,6 +53,6 @@ def serve(app: Starlette, listener: socket.socket, *stop_events: threading.Event
     server.run(sockets=[listener])
 
 
-def _stop_with(stop_events: threading.Event, server: uvicorn.Server) -> None:
-    stop_events.wait()
+def _stop_with(event: threading.Event, server: uvicorn.Server) -> None:
+    event.wait()
     server.should_exit = True

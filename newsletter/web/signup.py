@@ -45,7 +45,7 @@ BLOCKED_REASONS = (
 
 def subscribe(site: Site, request: Request, form: Form) -> Response:
     typed, slug = first(form, "email"), first(form, "rubric")
-    rubric = next((rubric for rubric in site.public if rubric.slug == slug), None)
+    rubric = next((rubric for rubric in site.public_rubrics if rubric.slug == slug), None)
     try:
         email = parse_address(typed)
     except ValueError as error:
@@ -72,7 +72,7 @@ def _refuse_excess(site: Site, caller: str) -> Response | None:
 
     It depends on nobody's address. The operator is told, once for each hour of a network.
     """
-    now = site.clock()
+    now = site.app.clock()
     number = site.signup_limiter.count(caller, now)
     if number > site.signup_limiter.limit:
         reason = (
@@ -84,7 +84,7 @@ def _refuse_excess(site: Site, caller: str) -> Response | None:
         return _try_again_later(
             site, 429, "Too many sign-ups from your network", "People on your network"
         )
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         full = signups.is_full(tx, now)
     if not full:
         return None
@@ -106,28 +106,30 @@ def _try_again_later(site: Site, status: int, title: str, who: str) -> Response:
 
 def _record_incident(site: Site, what: str, reason: str) -> None:
     """Keep for the operator that people could not sign up, and why."""
-    now = site.clock()
+    now = site.app.clock()
     if site.signup_limiter.count(f"told of {what}", now) > 1:
         return  # Once an hour is enough: a flood must not become as many writes.
     log.warning("sign-ups are held back: %s", reason)
-    with site.store.begin() as tx:
+    with site.app.store.begin() as tx:
         incidents.record_incident(tx, IncidentKind.SIGNUP, what, now.date(), reason, now)
 
 
 def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
     """Mail the link to confirm with, to whoever may be mailed and was not in the last hour."""
-    now = site.clock()
-    with site.store.begin() as tx:
+    now = site.app.clock()
+    with site.app.store.begin() as tx:
         subscriber = _record_request(tx, email, rubric, now)
     if subscriber is None:
         return
-    mail = invitation(site.renderer, site.links, site.sender, subscriber, rubric.title, now)
+    mail = invitation(
+        site.app.renderer, site.app.links, site.app.sender, subscriber, rubric.title, now
+    )
     try:
-        site.mailer.send(mail)
+        site.app.mailer.send(mail)
     except SendError as error:
         _record_incident(site, "the mailer", f"A mail to confirm with was not sent: {error}")
         if error.verdict is not Verdict.UNKNOWN:
-            with site.store.begin() as tx:
+            with site.app.store.begin() as tx:
                 signups.mark_not_sent(tx, email, now)
 
 
@@ -151,10 +153,10 @@ def show_confirm(site: Site, request: Request) -> Response:
     known = _subscriber(site, request)
     if known is None:
         return _link_expired(site)
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         pending = signups.pending_request(tx, known.email)
     slug = pending.rubric if pending else known.rubric
-    rubric = site.rubrics.get(slug)
+    rubric = site.app.rubrics.get(slug)
     title = rubric.title if rubric else slug
     return site.page(
         "confirm.html", title="Confirm your subscription", email=known.email, rubric=title
@@ -162,19 +164,19 @@ def show_confirm(site: Site, request: Request) -> Response:
 
 
 def _subscriber(site: Site, request: Request) -> Subscriber | None:
-    subscriber_id = site.links.read(Purpose.CONFIRM, request.path_params["token"])
+    subscriber_id = site.app.links.read(Purpose.CONFIRM, request.path_params["token"])
     if subscriber_id is None:
         return None
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return known if known and known.email else None
 
 
 def confirm(site: Site, request: Request, _form: Form) -> Response:
-    known, now = _subscriber(site, request), site.clock()
+    known, now = _subscriber(site, request), site.app.clock()
     if known is None:
         return _link_expired(site)
-    with site.store.begin() as tx:
+    with site.app.store.begin() as tx:
         slug = _activate(tx, known, now)
     if not slug:
         return _link_expired(site)
@@ -182,11 +184,11 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
         "confirmed.html",
         title="You are subscribed",
         email=known.email,
-        rubric=site.rubrics[slug].title if slug in site.rubrics else slug,
-        archive=site.local_path(site.links.rubric_url(site.rubrics[slug]))
-        if slug in site.rubrics
+        rubric=site.app.rubrics[slug].title if slug in site.app.rubrics else slug,
+        archive=site.local_path(site.app.links.rubric_url(site.app.rubrics[slug]))
+        if slug in site.app.rubrics
         else "",
-        preferences=site.local_path(site.links.preferences_url(known.id)),
+        preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 
 

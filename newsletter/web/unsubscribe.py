@@ -29,13 +29,13 @@ def show_unsubscribe(site: Site, request: Request) -> Response:
         return _unknown_link(site)
     if known.state is SubscriberState.UNSUBSCRIBED:
         return _unsubscribed_page(site, known)
-    rubric = site.rubrics.get(known.rubric)
+    rubric = site.app.rubrics.get(known.rubric)
     return site.page(
         "unsubscribe.html",
         title="Unsubscribe",
         email=known.email,
         rubric=rubric.title if rubric else known.rubric,
-        preferences=site.local_path(site.links.preferences_url(known.id)),
+        preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 
 
@@ -49,37 +49,37 @@ def unsubscribe(site: Site, request: Request, form: Form) -> Response:
     if known is None:
         return _unknown_link(site)
     one_click = first(form, "List-Unsubscribe") == "One-Click"
-    with site.store.begin() as tx:
+    with site.app.store.begin() as tx:
         if first(form, "undo"):
             # A second press finds its reader back already.
             restored = (
-                subscribers.restore(tx, known.id, "undone on the web", site.clock())
+                subscribers.restore(tx, known.id, "undone on the web", site.app.clock())
                 or known.state is SubscriberState.ACTIVE
             )
         else:
             subscribers.unsubscribe(
-                tx, known.id, "one-click" if one_click else "web page", site.clock()
+                tx, known.id, "one-click" if one_click else "web page", site.app.clock()
             )
             return _unsubscribed_page(site, known)
     return _restored_page(site, known, restored=restored)
 
 
 def _subscriber(site: Site, request: Request) -> tuple[str | None, Subscriber | None]:
-    subscriber_id = site.links.read(Purpose.UNSUBSCRIBE, request.path_params["token"])
+    subscriber_id = site.app.links.read(Purpose.UNSUBSCRIBE, request.path_params["token"])
     if subscriber_id is None:
         return None, None
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     return subscriber_id, known if known and known.email else None
 
 
 def _blocked_subscriber(site: Site, request: Request) -> str | None:
     """Who came by the link of a mail to confirm with, to refuse any more of them."""
-    return site.links.read(Purpose.REFUSE, request.path_params["token"])
+    return site.app.links.read(Purpose.REFUSE, request.path_params["token"])
 
 
 def _show_block(site: Site, subscriber_id: str) -> Response:
-    with site.store.read() as tx:
+    with site.app.store.read() as tx:
         known = subscribers.get(tx, subscriber_id)
     if known is None or not known.email:
         return _blocked_page(site)
@@ -87,8 +87,8 @@ def _show_block(site: Site, subscriber_id: str) -> Response:
 
 
 def _block(site: Site, subscriber_id: str) -> Response:
-    with site.store.begin() as tx:
-        signups.refuse(tx, subscriber_id, site.clock())
+    with site.app.store.begin() as tx:
+        signups.refuse(tx, subscriber_id, site.app.clock())
     return _blocked_page(site)
 
 
@@ -115,7 +115,7 @@ def _restored_page(site: Site, known: Subscriber, *, restored: bool) -> Response
         "resubscribed.html",
         title="Welcome back",
         email=known.email,
-        preferences=site.local_path(site.links.preferences_url(known.id)),
+        preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 
 

@@ -46,7 +46,10 @@ def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
     large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def endpoint(request: Request) -> Response:
-        keys, (signature, timestamp) = site.settings.sendgrid_event_key, _signature_headers(request)
+        keys, (signature, timestamp) = (
+            site.app.settings.sendgrid_event_key,
+            _signature_headers(request),
+        )
         if not keys.strip():
             return _response(Receipt(404))
         if not sendgrid_webhooks.has_signature_headers(signature, timestamp):
@@ -57,12 +60,12 @@ def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
                 body += piece
             receipt = await run_in_threadpool(
                 sendgrid_webhooks.receive_events,
-                site.store,
+                site.app.store,
                 keys,
                 signature,
                 timestamp,
                 bytes(body),
-                site.clock(),
+                site.app.clock(),
             )
         return _response(receipt)
 
@@ -92,7 +95,7 @@ def inbound(site: Site) -> Callable[[Request], Awaitable[Response]]:
         receipt = await run_in_threadpool(_receive_mail, site, request, fields, digest.digest())
         response = _response(receipt)
         if receipt.status == 200 and receipt.new_events:  # noqa: PLR2004 - HTTP's own number
-            response.background = BackgroundTask(processor.process_new, site.app, site.clock())
+            response.background = BackgroundTask(processor.process_new, site.app, site.app.clock())
         return response
 
     return endpoint
@@ -121,7 +124,7 @@ def _signature_headers(request: Request) -> tuple[str, str]:
 
 
 def _has_valid_secret(site: Site, request: Request) -> bool:
-    secret = site.settings.inbound_secret.get_secret_value()
+    secret = site.app.settings.inbound_secret.get_secret_value()
     given = request.path_params["secret"].encode(errors="replace")
     return bool(secret) and hmac.compare_digest(given, secret.encode())
 
@@ -129,14 +132,14 @@ def _has_valid_secret(site: Site, request: Request) -> bool:
 def _receive_mail(
     site: Site, request: Request, fields: Mapping[str, bytes], digest: bytes
 ) -> Receipt:
-    now = site.clock()
-    if keys := site.settings.sendgrid_inbound_key.strip():
+    now = site.app.clock()
+    if keys := site.app.settings.sendgrid_inbound_key.strip():
         found = sendgrid_webhooks.verify_hash(
             keys.split(","), *_signature_headers(request), digest, now
         )
         if found is not Signature.VALID:
             return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
-    return sendgrid_webhooks.receive_mail(site.store, site.links, fields, now)
+    return sendgrid_webhooks.receive_mail(site.app.store, site.app.links, fields, now)
 
 
 def _response(receipt: Receipt) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
 from urllib.parse import urlencode
@@ -40,10 +39,9 @@ def mailbox():
 
 
 def hooked(store: Store, mailbox: Mailbox):
-    """A site with both doors open."""
-    work = make_site(store, mailbox)
+    """A site with both webhooks enabled."""
     keys = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SecretStr(SECRET)}
-    return replace(work, settings=work.settings.model_copy(update=keys))
+    return make_site(store, mailbox, **keys)
 
 
 @pytest.fixture

@@ -17,14 +17,13 @@ from newsletter.render import Renderer, SiteInfo
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
-from newsletter.web.server import site_of
+from newsletter.web.context import Site
 from tests.fakes.app import app_of
 
 if TYPE_CHECKING:
     from newsletter.context import App
     from newsletter.domain.mail import Email
     from newsletter.store import Store
-    from newsletter.web.context import Site
 
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)
 TUESDAY, WEDNESDAY, THURSDAY = date(2025, 9, 23), date(2025, 9, 24), date(2025, 9, 25)
@@ -62,16 +61,21 @@ class Clock:
         return self.at
 
 
-def make_site(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> Site:
-    return site_of(application(store, mailbox, clock))
+def make_site(
+    store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None, **settings: object
+) -> Site:
+    """The site with SETTINGS, some of them changed."""
+    return Site(application(store, mailbox, clock, **settings))
 
 
-def application(store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None) -> App:
+def application(
+    store: Store, mailbox: Mailbox | None = None, clock: Clock | None = None, **settings: object
+) -> App:
     return app_of(
         store,
         links=LINKS,
         rubrics={rubric.slug: rubric for rubric in (STARS, MODELS, SECRET)},
-        settings=SETTINGS,
+        settings=SETTINGS.model_copy(update=settings),
         mailer=mailbox or Mailbox(),
         renderer=RENDERER,
         sender=Sender("digest@example.org", "arXiv digest"),

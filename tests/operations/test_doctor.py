@@ -26,6 +26,7 @@ from newsletter.settings import Settings
 from newsletter.store import Store, papers
 from newsletter.store.diagnostics import DatabaseDiagnostics
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv
@@ -33,7 +34,7 @@ from tests.fakes.browser import served
 from tests.fakes.dns import FakeDns
 from tests.fakes.imap import FakeImap
 from tests.fakes.installation import Installation
-from tests.fakes.pages import NOW, make_site, paper, reader
+from tests.fakes.pages import MODELS, NOW, STARS, application, make_site, paper, reader
 from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.tls import make_certificate
@@ -414,9 +415,9 @@ def test_without_an_operator_no_mail_is_tried(outside):
 
 
 def test_our_own_pages_turn_away_what_nobody_signed(store):
-    work = make_site(store)
     given = {"sendgrid_event_key": SIGNER.public, "inbound_secret": SECRET}
-    with served(create_app(replace(work, settings=settings(**given)))) as web:
+    app = replace(application(store), settings=settings(**given))
+    with served(create_app(Site(app))) as web:
         asking = settings(**given, public_url=f"http://127.0.0.1:{web.port}")
         found = by_check(endpoints.check(asking, 5).findings)
     assert {name: one.state for name, one in found.items()} == {
@@ -581,7 +582,7 @@ def test_a_category_that_arxiv_has_not_is_told(tmp_path):
 
 
 def test_readers_of_a_rubric_without_a_file_are_a_failure():
-    rubrics = {"stars": make_site(None).rubrics["stars"], "idle": make_site(None).rubrics["models"]}
+    rubrics = {"stars": STARS, "idle": MODELS}
     assert local.readers_found(rubrics, {"stars": 3}).state is FindingState.OK
     assert local.readers_found(rubrics, {}).state is FindingState.WARN
     found = local.readers_found(rubrics, {"stars": 3, "gone": 2, "lost": 1})

@@ -16,6 +16,7 @@ from newsletter.rubrics.folder import RubricFolder, why_missing
 from newsletter.store import digests
 from newsletter.store.tasks import Task, TaskKind
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from tests.fakes import pages
 from tests.fakes.browser import served
 from tests.fakes.installation import Installation
@@ -177,7 +178,7 @@ def test_a_worker_makes_the_digests_of_the_rubrics_that_it_can_read(
 def test_a_page_shows_a_new_file_and_does_without_a_bad_one(store: Store, tmp_path: Path) -> None:
     put(tmp_path, "first")
     folder = RubricFolder(tmp_path)
-    with served(create_app(replace(pages.make_site(store), rubrics=folder))) as web:
+    with served(create_app(Site(replace(pages.application(store), rubrics=folder)))) as web:
         assert "First" in web.get("/").text
         put(tmp_path, "second")
         put(tmp_path, "bad", TYPO)

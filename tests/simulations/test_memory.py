@@ -19,7 +19,7 @@ from newsletter.jobs.housekeeping import run_frequent, run_nightly
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import delivery, subscriber
 from newsletter.web import metrics
-from newsletter.web.server import site_of
+from newsletter.web.context import Site
 from tests.conftest import BACKENDS
 from tests.fakes.mail import reader
 from tests.fakes.service_room import Service
@@ -107,14 +107,14 @@ class House:
         """What a service does of itself, but for the mail."""
         app = self.service.app
         tomorrow = self.service.now.date() + timedelta(days=1)
-        desk = site_of(app)
+        site = Site(app)
         return {
             "by when": lambda: first_send_time(app, app.rubrics.values(), tomorrow),
             "plan": self.plan,
             "run": self.run,
             "round": lambda: run_frequent(app),
             "night": lambda: run_nightly(app),
-            "metrics": lambda: metrics.show(desk, None),  # type: ignore[arg-type]
+            "metrics": lambda: metrics.show(site, None),  # type: ignore[arg-type]
         }
 
 

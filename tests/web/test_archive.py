@@ -17,6 +17,7 @@ from newsletter.domain.digest import compose
 from newsletter.domain.mail import SubscriberState
 from newsletter.store import digests
 from newsletter.web.app import create_app
+from newsletter.web.context import Site
 from newsletter.web.mathml import with_formulas
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import (
@@ -27,6 +28,7 @@ from tests.fakes.pages import (
     THURSDAY,
     TUESDAY,
     WEDNESDAY,
+    application,
     issue,
     make_site,
     paper,
@@ -229,8 +231,8 @@ def test_untrusted_text_is_text_everywhere(store):
     rubric = replace(STARS, title=HOSTILE[:60])
     bad = paper("9", HOSTILE, HOSTILE + "$<script>x</script>$" + "y" * 100_000, (HOSTILE,))
     issue(store, rubric, TUESDAY, [bad, paper("8", HOSTILE)], comment=HOSTILE)
-    work = make_site(store)
-    with served(create_app(replace(work, rubrics={"stars": rubric}))) as web:
+    site = Site(replace(application(store), rubrics={"stars": rubric}))
+    with served(create_app(site)) as web:
         pages = [
             web.get(path)
             for path in ("/", DAY, "/archive/stars/", "/archive/stars/2025-09/",
@@ -348,10 +350,7 @@ def test_pages_travel_compressed(web: Browser):
 
 
 def test_a_path_prefix_of_a_proxy_is_kept(store):
-    work = make_site(store)
-    settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})
-    app = create_app(replace(work, settings=settings))
-    with served(app) as web:
+    with served(create_app(make_site(store, public_url="https://example.org/digest"))) as web:
         page = web.get("/")
     assert page.soup.find("link", rel="stylesheet")["href"] == "/digest/style.css"
     assert page.headers["strict-transport-security"]
@@ -359,9 +358,7 @@ def test_a_path_prefix_of_a_proxy_is_kept(store):
 
 def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store):
     """By a path alone: our own name, scheme and root are not those that readers know."""
-    work = make_site(store)
-    settings = work.settings.model_copy(update={"public_url": "https://example.org/digest"})
-    with served(create_app(replace(work, settings=settings))) as web:
+    with served(create_app(make_site(store, public_url="https://example.org/digest"))) as web:
         few, many = web.get("/archive/models?page=2"), web.get("/search/?q=a")
         assert web.get("/archive//").status == 404
     assert (few.status, few.headers["location"]) == (307, "/digest/archive/models/?page=2")

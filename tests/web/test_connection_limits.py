@@ -6,7 +6,6 @@ import logging
 import socket
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -135,16 +134,13 @@ def head(path: str, size: int, more: str = "") -> str:
     ],
 )
 def test_a_hook_refuses_before_the_body_is_sent(store, given, path, status):
-    work = make_site(store)
-    app = create_app(replace(work, settings=work.settings.model_copy(update=given)))
+    app = create_app(make_site(store, **given))
     with served(app) as web, closing(line_to(web.port, head(path, 10**9))) as line:
         assert status in line.recv(65536).splitlines()[0]
 
 
 def test_few_large_bodies_are_read_at_once_and_small_ones_pass(store):
-    work = make_site(store)
-    given = {"inbound_secret": SecretStr("right")}
-    app = create_app(replace(work, settings=work.settings.model_copy(update=given)))
+    app = create_app(make_site(store, inbound_secret=SecretStr("right")))
     path, large = "/hooks/sendgrid/inbound/right", 2 * SMALL_BODY
     with served(app) as web:
         slow = [line_to(web.port, head(path, large)) for _ in range(MAX_LARGE_BODIES)]

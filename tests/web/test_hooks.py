@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,7 +16,7 @@ from newsletter.store import suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
-from tests.fakes.pages import NOW, make_site, reader, stored
+from tests.fakes.pages import LINKS, NOW, make_site, reader, stored
 from tests.fakes.waiting import becomes
 
 PATH = "/hooks/sendgrid/events"
@@ -46,9 +45,7 @@ def complaint(email):
 
 @pytest.fixture
 def web(store):
-    work = make_site(store)
-    settings = work.settings.model_copy(update={"sendgrid_event_key": PUBLIC})
-    with served(create_app(replace(work, settings=settings))) as browser:
+    with served(create_app(make_site(store, sendgrid_event_key=PUBLIC))) as browser:
         yield browser
 
 
@@ -89,13 +86,10 @@ INBOUND = f"/hooks/sendgrid/inbound/{SECRET.replace(' ', '%20')}"
 
 
 @pytest.fixture
-def site_with_hooks(store):
-    """The application with an inbound secret, and its site."""
-    work = make_site(store)
-    settings = work.settings.model_copy(update={"inbound_secret": SecretStr(SECRET)})
-    work = replace(work, settings=settings)
-    with served(create_app(work)) as browser:
-        yield browser, work
+def web_with_inbound(store):
+    """A browser of the application with an inbound secret."""
+    with served(create_app(make_site(store, inbound_secret=SecretStr(SECRET)))) as browser:
+        yield browser
 
 
 def brought(mail, to):
@@ -119,10 +113,10 @@ def settles(store, person, state):
     return becomes(lambda: stored(store, person).state == state)
 
 
-def test_a_reader_leaves_by_replying(site_with_hooks, store):
-    browser, work = site_with_hooks
+def test_a_reader_leaves_by_replying(web_with_inbound, store):
+    browser = web_with_inbound
     person = reader(store)
-    to = work.links.reply_address(person.id)
+    to = LINKS.reply_address(person.id)
     body, kind = brought(reply(to), to)
     page = browser.ask("POST", INBOUND, body, {"Content-Type": kind})
     assert (page.status, page.body) == (200, b"")
@@ -130,20 +124,20 @@ def test_a_reader_leaves_by_replying(site_with_hooks, store):
     assert reason(store, person) == Reason.UNSUBSCRIBED
 
 
-def test_14_a_mail_of_thirty_megabytes_comes_through(site_with_hooks, store):
-    browser, work = site_with_hooks
+def test_14_a_mail_of_thirty_megabytes_comes_through(web_with_inbound, store):
+    browser = web_with_inbound
     person = reader(store)
-    to = work.links.unsub_address(person.id)
+    to = LINKS.unsub_address(person.id)
     body, kind = brought(reply(to, rest=b"x" * 76 + b"\r\n" * 15 * 2**20), to)
     assert len(body) > 30 * 10**6
     assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200
     assert settles(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(site_with_hooks, store):
-    browser, work = site_with_hooks
+def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(web_with_inbound, store):
+    browser = web_with_inbound
     person = reader(store)
-    to = work.links.reply_address(person.id)
+    to = LINKS.reply_address(person.id)
     body, kind = brought(reply(to), to)
     wrong = INBOUND.replace("twenty", "eighty")
     assert browser.ask("POST", wrong, body, {"Content-Type": kind}).status == 503
@@ -154,20 +148,18 @@ def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(site_with_ho
 
 
 def test_14_once_its_key_is_set_inbound_mail_must_be_signed(store):
-    work = make_site(store)
-    given = {"inbound_secret": SecretStr(SECRET), "sendgrid_inbound_key": PUBLIC}
-    work = replace(work, settings=work.settings.model_copy(update=given))
+    site = make_site(store, inbound_secret=SecretStr(SECRET), sendgrid_inbound_key=PUBLIC)
     person = reader(store)
-    to = work.links.reply_address(person.id)
+    to = LINKS.reply_address(person.id)
     body, kind = brought(reply(to), to)
-    with served(create_app(work)) as browser:
+    with served(create_app(site)) as browser:
         assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
         headers = {**signed(body), "Content-Type": kind}
         assert browser.ask("POST", INBOUND, body, headers).status == 200
         assert settles(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_a_post_that_is_no_mail_is_taken_and_dropped(site_with_hooks):
-    browser, _ = site_with_hooks
+def test_a_post_that_is_no_mail_is_taken_and_dropped(web_with_inbound):
+    browser = web_with_inbound
     for body, kind in ((b"", ""), (b"x" * 99, "multipart/form-data"), (b"a=1", "text/plain")):
         assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -45,9 +44,7 @@ ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
 
 def opened(store, clock=None, public_url="http://127.0.0.1", **given):
     """The application with these settings of the operator's page."""
-    work = make_site(store, clock=clock or Clock())
-    changes = typed(given) | {"public_url": public_url}
-    return create_app(replace(work, settings=work.settings.model_copy(update=changes)))
+    return create_app(make_site(store, None, clock, public_url=public_url, **typed(given)))
 
 
 def typed(given):

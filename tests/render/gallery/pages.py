@@ -113,9 +113,8 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     }
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
-    work = make_site(store, clock=clock)
-    settings = work.settings.model_copy(update={"operator_header": OPERATOR})
-    with served(Vouched(create_app(dataclasses.replace(work, settings=settings)))) as web:
+    site = make_site(store, clock=clock, operator_header=OPERATOR)
+    with served(Vouched(create_app(site))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
     store.close()
 
