@@ -30,7 +30,7 @@ from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.render import Renderer
 from newsletter.store import Store, deliveries
 from newsletter.store.tables import delivery
-from tests.fakes.mail import LINKS, SENDER, Town, settings
+from tests.fakes.mail import LINKS, SENDER, DeliveryScenario, settings
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
     store = Store(database)
     store.migrate()
     people(store, number)
-    town = Town(store)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.make_digest()
     digest = issues.digest(tuple(issues.pick(n) for n in range(1, PAPERS + 1)))
     copies = Personalizer(Renderer(issues.SITE), LINKS, SENDER, digest, None)
     given = settings(sendgrid_api_key="SG.bench", sendgrid_url=url)
@@ -115,7 +115,7 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
         deliver_batches(
             store,
             SendGridBatches(given),
-            town.digest_id,
+            scenario.digest_id,
             copies.batch_email,
             due=lambda _hour: None,
             clock=now,
@@ -126,13 +126,13 @@ def measure(number: int, alone: int, threads: int, url: str, database: str) -> d
         with ThreadPoolExecutor(LANES) as hands:
             list(hands.map(lane, range(LANES)))
         with store.read() as tx:
-            return deliveries.count(tx, town.digest_id)[DeliveryState.ACCEPTED]
+            return deliveries.count(tx, scenario.digest_id)[DeliveryState.ACCEPTED]
 
     def single() -> int:
         done = deliver(
             store,
             SendGridMailer(given),
-            town.digest_id,
+            scenario.digest_id,
             lambda owed: copies.email(owed.subscriber, owed.id, now()),
             clock=now,
             sleep=time.sleep,

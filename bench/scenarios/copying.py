@@ -18,7 +18,7 @@ from bench.scenarios.daily_run import database
 from bench.scenarios.deliver import people
 from newsletter.store import Store, copy
 from newsletter.store.tables import digest
-from tests.fakes.mail import Town
+from tests.fakes.mail import DeliveryScenario
 
 
 def copied(source: Store, target: Store) -> tuple[int, float]:
@@ -43,8 +43,8 @@ def main() -> None:
         last = Store(f"sqlite:///{folder}/last.db")
         first.migrate()
         people(first, given.readers)
-        town = Town(first)
-        town.announce()
+        scenario = DeliveryScenario(first)
+        scenario.make_digest()
         with first.begin() as tx:
             tx.execute(update(digest).values(picks=0))  # Its body is no digest that is searched.
         print("| | rows | s | rows/s |\n|---|---:|---:|---:|")

@@ -30,7 +30,7 @@ from newsletter.domain.mail import WEEKDAYS, Delivery, Email
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.store import Store
 from newsletter.store.tables import subscriber
-from tests.fakes.mail import RUBRIC, START, Town, email, settings
+from tests.fakes.mail import RUBRIC, START, DeliveryScenario, email, settings
 
 CEILING_MAILS = 4000
 PAGE = 5000
@@ -108,8 +108,8 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
     store.migrate()
     people(store, number)
     started = time.perf_counter()
-    town = Town(store)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.make_digest()
     figures["seconds to freeze the audience"] = round(time.perf_counter() - started, 2)
     memory: dict[int, float] = {}
 
@@ -125,7 +125,7 @@ def measure(number: int, threads: int, size: int, url: str, database: str) -> di
     tally = deliver(
         store,
         mailer,
-        town.digest_id,
+        scenario.digest_id,
         written,
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,

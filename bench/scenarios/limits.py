@@ -32,7 +32,7 @@ from newsletter.store import Store
 from newsletter.store.rate_limits import SharedRequestQueue as Turns
 from tests.fakes import anthropic_rules, scoring
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import Town, settings, written
+from tests.fakes.mail import DeliveryScenario, settings, written
 
 ALLOWED, WHEN_BUSY = 1.15, 1.5
 """Times the limit in the worst second; without a common limit it would be three times. Mails, which
@@ -165,13 +165,15 @@ def worst(times: list[float], span: float) -> int:
     return most
 
 
-def measure_mail(processes: int, seconds: float, database: str, town: Town) -> dict[str, Any]:
+def measure_mail(
+    processes: int, seconds: float, database: str, scenario: DeliveryScenario
+) -> dict[str, Any]:
     many = int(MAILS_PER_SECOND * seconds)
-    town.settle(many)
-    town.announce()
+    scenario.add_readers(many)
+    scenario.make_digest()
     sink = Sink(LATENCY, complains_at=many // 2)
     together(
-        "mail", processes, {"database": database, "url": sink.url, "digest_id": town.digest_id}
+        "mail", processes, {"database": database, "url": sink.url, "digest_id": scenario.digest_id}
     )
     rest = [t for t in sink.times if sink.complained + 0.5 < t < sink.complained + REST]
     busy = max(sink.times) - min(sink.times) - REST
@@ -216,7 +218,7 @@ def measure(processes: int, seconds: float, database: str) -> dict[str, Any]:
     store.migrate()
     figures = {
         "processes": processes,
-        "mail": measure_mail(processes, seconds, database, Town(store)),
+        "mail": measure_mail(processes, seconds, database, DeliveryScenario(store)),
         "scoring": measure_scoring(processes, seconds, database),
         "arxiv": measure_arxiv(processes, seconds, database),
     }

@@ -22,7 +22,7 @@ from newsletter.render import Renderer, SiteInfo
 from newsletter.store import Store
 from newsletter.store.tables import event, subscriber, suppression
 from tests.fakes.app import app_of
-from tests.fakes.mail import RUBRIC, SENDER, START, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, SENDER, START, DeliveryScenario, FakeMailer
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "bounces"
 RENDERER = Renderer(SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://digest.example.org"))
@@ -62,13 +62,13 @@ def judge(folder: Path = CORPUS) -> list[Verdict]:
     with tempfile.TemporaryDirectory() as place:
         store = Store(f"sqlite:///{place}/mail.db")
         store.migrate()
-        town = Town(store)
-        town.settle(len(names))
-        town.announce()
-        town.send(FakeMailer())
+        scenario = DeliveryScenario(store)
+        scenario.add_readers(len(names))
+        scenario.make_digest()
+        scenario.send(FakeMailer())
         rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
         post = app_of(store, rubrics={RUBRIC: rubric})
-        rows = dict(zip(names, town.rows(), strict=True))
+        rows = dict(zip(names, scenario.rows(), strict=True))
         for number, (name, row) in enumerate(rows.items()):
             raw = plant((folder / name).read_bytes(), f"<{row.id}@{SENDER.domain}>")
             # Each to an address of its own: some of the collected mails have one Message-ID.

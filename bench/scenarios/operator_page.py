@@ -20,8 +20,8 @@ from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes.browser import served
+from tests.fakes.operator_data import row
 from tests.fakes.pages import NOW, STARS, THURSDAY, application, reader
-from tests.simulations.busy import row
 
 RUBRICS, DAYS, READERS, EACH, IN_DOUBT = 40, 250, 200, 20, 5
 HEADER = "X-Operator"

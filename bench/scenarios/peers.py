@@ -22,7 +22,7 @@ from bench.scenarios.deliver import people
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.store import Store
-from tests.fakes.mail import Town, email, settings
+from tests.fakes.mail import DeliveryScenario, email, settings
 
 if TYPE_CHECKING:
     from newsletter.domain.mail import Delivery, Email
@@ -56,8 +56,8 @@ def delivered(url: str, mails: int, body: str, threads: int) -> float:
         store.migrate()
         people(store, mails)
         began = time.perf_counter()
-        town = Town(store)
-        town.announce()
+        scenario = DeliveryScenario(store)
+        scenario.make_digest()
 
         def written(owed: Delivery) -> Email:
             return email(owed.subscriber, owed.id, html=body)
@@ -65,7 +65,7 @@ def delivered(url: str, mails: int, body: str, threads: int) -> float:
         tally = deliver(
             store,
             SendGridMailer(settings(sendgrid_api_key="SG.bench", sendgrid_url=url)),
-            town.digest_id,
+            scenario.digest_id,
             written,
             clock=lambda: datetime.now(UTC),
             sleep=time.sleep,

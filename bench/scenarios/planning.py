@@ -24,7 +24,7 @@ from bench.scenarios.deliver import people
 from newsletter.delivery import planner
 from newsletter.store import Store, audience, deliveries
 from newsletter.store.tables import delivery, digest, subscriber
-from tests.fakes.mail import RUBRIC, START, Town
+from tests.fakes.mail import RUBRIC, START, DeliveryScenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,8 @@ def measure(number: int, database: str) -> dict[str, Any]:
     store = Store(database)
     store.migrate()
     people(store, number)
-    town = Town(store)
-    first = town.announce(date(2025, 9, 22), rubric="of nobody")
+    scenario = DeliveryScenario(store)
+    first = scenario.make_digest(date(2025, 9, 22), rubric="of nobody")
     with store.begin() as tx:
         tx.execute(update(digest).where(digest.c.id == first).values(rubric=RUBRIC))
     rows = same_rows(store, first)

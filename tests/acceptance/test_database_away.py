@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from newsletter.delivery.sender import SendLimits
-from tests.fakes.services import Town, town_on, wait_for
+from tests.fakes.services import Deployment, deployment_on, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,28 +45,30 @@ def refused(url: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("engine", WAYS)
 def test_a_database_that_goes_away_costs_no_mail_and_doubles_none(tmp_path: Path, engine: str):
-    with town_on(POSTGRES, tmp_path, NEWSLETTER_ENGINE=engine) as town:
+    with deployment_on(POSTGRES, tmp_path, NEWSLETTER_ENGINE=engine) as deployment:
         for number in range(READERS):
-            town.join(f"reader{number}", "one")
+            deployment.add_reader(f"reader{number}", "one")
         for words in WAYS[engine]:
-            town.start(*words)
-        wait_for(lambda: len(town.post.messages) > READERS // 4)
-        with refused(town.installation.environment["NEWSLETTER_DATABASE_URL"]):
+            deployment.start(*words)
+        wait_for(lambda: len(deployment.sendgrid.messages) > READERS // 4)
+        with refused(deployment.installation.environment["NEWSLETTER_DATABASE_URL"]):
             time.sleep(AWAY_SECONDS)
-        assert len(town.post.messages) < READERS, "it went too late for this test"
-        wait_for(lambda: settled(town))
-        assert {process.poll() for process in town.services.values()} == {None}, town.log()
-        for pid in reversed(town.services):
-            assert town.end(pid) == 0, town.log()
+        assert len(deployment.sendgrid.messages) < READERS, "it went too late for this test"
+        wait_for(lambda: settled(deployment))
+        assert {process.poll() for process in deployment.services.values()} == {None}, (
+            deployment.log()
+        )
+        for pid in reversed(deployment.services):
+            assert deployment.end(pid) == 0, deployment.log()
 
-        states, taken = town.states(), Counter(town.post.addresses)
+        states, taken = deployment.states(), Counter(deployment.sendgrid.addresses)
         doubtful = {email for email, state in states.items() if state == "unknown"}
         assert (len(states), max(taken.values())) == (READERS, 1)
         assert taken.keys() | doubtful == states.keys()
         assert len(doubtful) <= SendLimits().threads
-        assert town.editions() == [("one", 1)]
+        assert deployment.digests_made() == [("one", 1)]
 
 
-def settled(town: Town) -> bool:
-    found = town.states().values()
+def settled(deployment: Deployment) -> bool:
+    found = deployment.states().values()
     return bool(found) and not {"pending", "sending"} & set(found)

@@ -13,7 +13,7 @@ from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import due_at
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import Store, StoreError, claims
-from tests.fakes.mail import FakeMailer, Town
+from tests.fakes.mail import DeliveryScenario, FakeMailer
 
 if TYPE_CHECKING:
     from newsletter.domain.mail import Email
@@ -22,10 +22,10 @@ READERS = 12
 
 
 @pytest.fixture
-def town(store: Store) -> Town:
-    made = Town(store)
-    made.settle(READERS)
-    made.announce()
+def scenario(store: Store) -> DeliveryScenario:
+    made = DeliveryScenario(store)
+    made.add_readers(READERS)
+    made.make_digest()
     return made
 
 
@@ -34,27 +34,31 @@ def addresses(mailer: FakeMailer) -> list[str]:
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-2), timedelta(days=1)], ids=["back", "forward"])
-def test_23_a_jump_of_the_clock_while_mail_goes_out_costs_nothing(town: Town, jump: timedelta):
+def test_23_a_jump_of_the_clock_while_mail_goes_out_costs_nothing(
+    scenario: DeliveryScenario, jump: timedelta
+):
     def leap(_email: Email) -> None:
         if len(mailer.taken) == 3:
-            town.clock.at += jump
+            scenario.clock.at += jump
 
     mailer = FakeMailer(before=leap)
-    tally = town.send(mailer)
+    tally = scenario.send(mailer)
     assert (tally.accepted, tally.unknown, tally.pending) == (READERS, 0, 0)
     assert len(addresses(mailer)) == len(set(addresses(mailer))) == READERS
 
 
-def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twice(town: Town):
+def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twice(
+    scenario: DeliveryScenario,
+):
     def leap(_email: Email) -> None:
         if len(mailer.taken) == 3:
-            town.clock.at += timedelta(days=1)
-            with town.store.begin() as tx:
-                seen.append(claims.expire_leases(tx, town.clock.now(), lambda _owner: False))
+            scenario.clock.at += timedelta(days=1)
+            with scenario.store.begin() as tx:
+                seen.append(claims.expire_leases(tx, scenario.clock.now(), lambda _owner: False))
 
     seen: list[int] = []
     mailer = FakeMailer(before=leap)
-    tally = town.send(mailer)
+    tally = scenario.send(mailer)
     assert max(seen) >= 1
     # What had left is proven by its late answer; what had not left did not leave any more.
     assert (tally.accepted, tally.pending) == (len(mailer.taken), 0)
@@ -63,18 +67,20 @@ def test_23_who_was_given_up_for_a_jump_is_in_doubt_at_most_and_never_mailed_twi
     assert len(addresses(mailer)) == len(set(addresses(mailer)))
 
 
-def test_23_a_clock_set_back_neither_loops_nor_loses_who_waits_for_another_try(town: Town):
+def test_23_a_clock_set_back_neither_loops_nor_loses_who_waits_for_another_try(
+    scenario: DeliveryScenario,
+):
     def fail_once(email: Email) -> None:
-        if email.to_email == "reader1@example.org" and town.clock.at >= start:
-            town.clock.at -= timedelta(hours=2)
+        if email.to_email == "reader1@example.org" and scenario.clock.at >= start:
+            scenario.clock.at -= timedelta(hours=2)
             raise SendError(Verdict.UNSENT, "refused")
 
-    start = town.clock.at
+    start = scenario.clock.at
     mailer = FakeMailer(before=fail_once)
-    town.send(mailer)
-    assert len(town.clock.naps) < 10
-    assert town.send(mailer).accepted == READERS
-    assert sorted(addresses(mailer)) == sorted(town.states())
+    scenario.send(mailer)
+    assert len(scenario.clock.naps) < 10
+    assert scenario.send(mailer).accepted == READERS
+    assert sorted(addresses(mailer)) == sorted(scenario.states())
 
 
 def test_23_a_leap_day_is_a_day():
@@ -107,11 +113,13 @@ def come_back(store: Store) -> None:
             tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
 
 
-def test_25_a_database_that_goes_away_in_the_middle_loses_and_doubles_nobody(town: Town):
+def test_25_a_database_that_goes_away_in_the_middle_loses_and_doubles_nobody(
+    scenario: DeliveryScenario,
+):
     """PostgreSQL is reached by connections of one name, so that no other test's are cut."""
-    store = town.store
+    store = scenario.store
     if not store.is_sqlite:
-        town.store = Store(
+        scenario.store = Store(
             store.url.update_query_dict({"application_name": "newsletter-jolt"}).render_as_string(
                 hide_password=False
             )
@@ -125,19 +133,19 @@ def test_25_a_database_that_goes_away_in_the_middle_loses_and_doubles_nobody(tow
 
     mailer = FakeMailer(before=cut)
     try:
-        first = town.send(mailer)
+        first = scenario.send(mailer)
         assert first.accepted == READERS
     except StoreError:
         assert len(mailer.taken) < READERS
     come_back(store)
-    marked = {email for email, state in town.states().items() if state != DeliveryState.PENDING}
+    marked = {email for email, state in scenario.states().items() if state != DeliveryState.PENDING}
     assert set(addresses(mailer)) <= marked
-    town.clock.at += timedelta(hours=1)
-    last = town.send(mailer)
+    scenario.clock.at += timedelta(hours=1)
+    last = scenario.send(mailer)
     assert last.total == READERS
     assert (last.pending, last.sending) == (0, 0)
     assert last.unknown <= 2
     assert len(addresses(mailer)) == len(set(addresses(mailer)))
     assert last.accepted + last.unknown == READERS
-    if town.store is not store:
-        town.store.close()
+    if scenario.store is not store:
+        scenario.store.close()

@@ -13,7 +13,7 @@ import pytest
 
 from newsletter.delivery.sender import SendLimits
 from tests.fakes.installation import Installation
-from tests.fakes.services import RUBRIC, Town, town_on, wait_for
+from tests.fakes.services import RUBRIC, Deployment, deployment_on, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,35 +24,37 @@ READERS = 40
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
     if not POSTGRES:
         pytest.skip("two services need PostgreSQL; name one in NEWSLETTER_TEST_DATABASE_URL")
-    with town_on(POSTGRES, tmp_path) as made:
+    with deployment_on(POSTGRES, tmp_path) as made:
         yield made
 
 
-def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(town: Town):
+def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(
+    deployment: Deployment,
+):
     for number in range(READERS):
-        town.join(f"reader{number}", "one")
-    both = {town.start(), town.start()}
-    wait_for(lambda: len(town.post.messages) > READERS // 4)
-    wait_for(lambda: town.live_processes() == both)
-    first = town.leader()
+        deployment.add_reader(f"reader{number}", "one")
+    both = {deployment.start(), deployment.start()}
+    wait_for(lambda: len(deployment.sendgrid.messages) > READERS // 4)
+    wait_for(lambda: deployment.live_processes() == both)
+    first = deployment.leader()
     os.kill(first, signal.SIGKILL)
-    town.services[first].wait()
-    in_doubt = len(town.post.messages)
+    deployment.services[first].wait()
+    in_doubt = len(deployment.sendgrid.messages)
     assert in_doubt < READERS, "it was killed too late for this test"
 
     # A rubric that nobody read so far: its edition is the other's to make.
-    town.join("late", "two")
-    wait_for(lambda: "late@example.org" in town.post.addresses, 120)
+    deployment.add_reader("late", "two")
+    wait_for(lambda: "late@example.org" in deployment.sendgrid.addresses, 120)
     [second] = both - {first}
-    assert town.leader() == second
-    wait_for(lambda: not {"pending", "sending"} & set(town.states().values()))
-    assert town.end(second) == 0, town.log()
+    assert deployment.leader() == second
+    wait_for(lambda: not {"pending", "sending"} & set(deployment.states().values()))
+    assert deployment.end(second) == 0, deployment.log()
 
-    assert town.editions() == [("one", 1), ("two", 1)]
-    states, taken = town.states(), Counter(town.post.addresses)
+    assert deployment.digests_made() == [("one", 1), ("two", 1)]
+    states, taken = deployment.states(), Counter(deployment.sendgrid.addresses)
     assert len(states) == READERS + 1
     assert set(states.values()) <= {"accepted", "unknown"}
     assert max(taken.values()) == 1
@@ -61,23 +63,25 @@ def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(to
     assert taken.keys() | doubtful == states.keys()
 
 
-def test_each_ends_in_order_in_the_middle_of_its_mail_and_leaves_nothing_in_hand(town: Town):
+def test_each_ends_in_order_in_the_middle_of_its_mail_and_leaves_nothing_in_hand(
+    deployment: Deployment,
+):
     for number in range(READERS):
-        town.join(f"reader{number}", "one")
-    both = {town.start(), town.start()}
-    wait_for(lambda: len(town.post.messages) > 2)
-    wait_for(lambda: town.live_processes() == both)
-    first = town.leader()
-    assert town.end(first) == 0, town.log()
-    assert first not in town.live_processes()
-    assert "unknown" not in town.states().values()
+        deployment.add_reader(f"reader{number}", "one")
+    both = {deployment.start(), deployment.start()}
+    wait_for(lambda: len(deployment.sendgrid.messages) > 2)
+    wait_for(lambda: deployment.live_processes() == both)
+    first = deployment.leader()
+    assert deployment.end(first) == 0, deployment.log()
+    assert first not in deployment.live_processes()
+    assert "unknown" not in deployment.states().values()
     [second] = both - {first}
-    wait_for(lambda: set(town.states().values()) == {"accepted"})
-    assert town.leader() == second
-    assert town.end(second) == 0, town.log()
-    assert town.live_processes() == set()
-    assert Counter(Counter(town.post.addresses).values()) == {1: READERS}
-    assert town.editions() == [("one", 1)]
+    wait_for(lambda: set(deployment.states().values()) == {"accepted"})
+    assert deployment.leader() == second
+    assert deployment.end(second) == 0, deployment.log()
+    assert deployment.live_processes() == set()
+    assert Counter(Counter(deployment.sendgrid.addresses).values()) == {1: READERS}
+    assert deployment.digests_made() == [("one", 1)]
 
 
 def test_on_sqlite_the_second_is_told_why_it_does_not_start(tmp_path: Path):

@@ -13,7 +13,7 @@ from newsletter.store import subscribers, suppressions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, subscriber, suppression
-from tests.fakes.mail import RUBRIC, START, Town, reader
+from tests.fakes.mail import RUBRIC, START, DeliveryScenario, reader
 
 if TYPE_CHECKING:
     from newsletter.store import Store
@@ -186,9 +186,9 @@ def test_double_opt_in_lets_in_once_and_lifts_an_earlier_departure(store: Store)
 
 
 def test_erasure_leaves_only_a_hash(store: Store):
-    town = Town(store)
-    [person] = town.settle(1)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    [person] = scenario.add_readers(1)
+    scenario.make_digest()
     with store.begin() as tx:
         assert subscribers.erase(tx, person.id, LATER)
         assert not subscribers.erase(tx, person.id, LATER)

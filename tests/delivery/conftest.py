@@ -1,4 +1,4 @@
-"""Fixtures of the delivery tests: a town of subscribers, and SendGrid on loopback."""
+"""Fixtures of the delivery tests: subscribers with a digest to send, and SendGrid on loopback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes.mail import Town
+from tests.fakes.mail import DeliveryScenario
 from tests.fakes.sendgrid import FakeSendGrid
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def town(store: Store) -> Town:
-    return Town(store)
+def scenario(store: Store) -> DeliveryScenario:
+    return DeliveryScenario(store)
 
 
 @pytest.fixture

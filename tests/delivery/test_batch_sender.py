@@ -32,7 +32,16 @@ from newsletter.store.tasks import Task, TaskKind
 from tests.fakes.app import app_of
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.installation import Installation
-from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, Clock, FakeMailer, Town, settings
+from tests.fakes.mail import (
+    LINKS,
+    RUBRIC,
+    SENDER,
+    START,
+    Clock,
+    DeliveryScenario,
+    FakeMailer,
+    settings,
+)
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
 from tests.render.gallery import issues
 
@@ -42,28 +51,28 @@ if TYPE_CHECKING:
 ONE_BY_ONE = ("Message-ID",)
 
 
-def settled(town: Town, people: int) -> Town:
-    town.settle(people)
-    town.announce()
-    return town
+def settled(scenario: DeliveryScenario, people: int) -> DeliveryScenario:
+    scenario.add_readers(people)
+    scenario.make_digest()
+    return scenario
 
 
-def test_everyone_gets_it_once_in_few_requests(town: Town, fake: FakeSendGrid):
-    settled(town, 25)
+def test_everyone_gets_it_once_in_few_requests(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 25)
     seen = []
 
-    tally = run(town, fake, progress=lambda done, total: seen.append((done, total)))
+    tally = run(scenario, fake, progress=lambda done, total: seen.append((done, total)))
 
     assert tally == Tally(accepted=25)
     assert (tally.sent, seen[-1]) == (25, (25, 25))
     assert [len(m["personalizations"]) for m in fake.messages] == [10, 10, 5]
-    assert sorted(fake.addresses) == sorted(row.email for row in town.rows())
-    assert run(town, fake) == Tally(accepted=25)
+    assert sorted(fake.addresses) == sorted(row.email for row in scenario.rows())
+    assert run(scenario, fake) == Tally(accepted=25)
     assert len(fake.requests) == 3
-    assert {row.provider_id for row in town.rows()} == {"fake-1", "fake-2", "fake-3"}
-    assert {(row.attempt, row.content_hash) for row in town.rows()} == {(1, "0" * 64)}
+    assert {row.provider_id for row in scenario.rows()} == {"fake-1", "fake-2", "fake-3"}
+    assert {(row.attempt, row.content_hash) for row in scenario.rows()} == {(1, "0" * 64)}
     # The words of each reader, and the ids by which events find the row.
-    by_email = {row.email: row for row in town.rows()}
+    by_email = {row.email: row for row in scenario.rows()}
     for one in fake.received:
         assert one.text == f"One paper for {one.name}.\n"
         assert one.args["dg_delivery_id"] == by_email[one.to].id
@@ -75,12 +84,12 @@ HOSTILE = "Ann <b>&amp; -dg-h-recipient- ; \x02recipient\x03 {{name}}"
 
 def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
     """But for Message-ID and Reply-To, which can't be each reader's own there."""
-    town = Town(store)
+    scenario = DeliveryScenario(store)
     given: list[dict[str, Any]] = [{}, {"name": HOSTILE}, {"name": ""}, {"format": Format.BRIEF}]
     given += [{"format": Format.TITLES, "max_papers": 1}, {"max_papers": 1}, {"since": None}]
     for number, changes in enumerate(given):
-        town.settle(1, **{"email": f"r{number}@example.org", **changes})
-    town.announce()
+        scenario.add_readers(1, **{"email": f"r{number}@example.org", **changes})
+    scenario.make_digest()
     paper = replace(issues.paper(1), title="100 % -dg- <script> & {{x}} \\x02")
     digest = issues.digest((issues.pick(1), replace(issues.pick(2), paper=paper)))
     copies = Personalizer(Renderer(issues.SITE), LINKS, SENDER, digest, None)
@@ -90,11 +99,11 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
         return deliver_batches(
             store,
             sender,
-            town.digest_id,
+            scenario.digest_id,
             copies.batch_email,
             due=lambda _schedule: None,
-            clock=town.clock.now,
-            sleep=town.clock.sleep,
+            clock=scenario.clock.now,
+            sleep=scenario.clock.sleep,
         )
 
     assert both(fake.url) == Tally(accepted=7)
@@ -104,10 +113,10 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
     deliver(
         store,
         alone,
-        town.digest_id,
-        lambda owed: copies.email(owed.subscriber, owed.id, town.clock.now()),
-        clock=town.clock.now,
-        sleep=town.clock.sleep,
+        scenario.digest_id,
+        lambda owed: copies.email(owed.subscriber, owed.id, scenario.clock.now()),
+        clock=scenario.clock.now,
+        sleep=scenario.clock.sleep,
     )
 
     expected = {mail.to_email: mail for mail in alone.taken}
@@ -122,16 +131,16 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
 
 
 def test_readers_of_one_instant_leave_together_whatever_it_is_called(
-    town: Town, fake: FakeSendGrid
+    scenario: DeliveryScenario, fake: FakeSendGrid
 ):
-    town.settle(2, timezone="Europe/Berlin", send_at=time(8))
+    scenario.add_readers(2, timezone="Europe/Berlin", send_at=time(8))
     for number, zone in ((3, "Europe/Paris"), (4, "UTC"), (5, None)):
-        town.settle(1, email=f"reader{number}@example.org", timezone=zone, send_at=time(8))
-    town.announce()
+        scenario.add_readers(1, email=f"reader{number}@example.org", timezone=zone, send_at=time(8))
+    scenario.make_digest()
     hours = {"Europe/Berlin": LEAD, "Europe/Paris": LEAD, "UTC": 2 * LEAD, None: -LEAD}
-    start = town.clock.now()
+    start = scenario.clock.now()
 
-    tally = run(town, fake, due=lambda schedule: start + hours[schedule.timezone])
+    tally = run(scenario, fake, due=lambda schedule: start + hours[schedule.timezone])
 
     assert tally == Tally(accepted=5)
     sizes = {m.get("send_at"): len(m["personalizations"]) for m in fake.messages}
@@ -140,66 +149,73 @@ def test_readers_of_one_instant_leave_together_whatever_it_is_called(
     assert all(("batch_id" in m) == ("send_at" in m) for m in fake.messages)
 
 
-def test_below_the_lead_a_mail_is_scheduled_and_not_revocable(town: Town, fake: FakeSendGrid):
-    settled(town, 1)
-    assert run(town, fake, due=ahead(town, timedelta(minutes=5))) == Tally(accepted=1)
+def test_below_the_lead_a_mail_is_scheduled_and_not_revocable(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 1)
+    assert run(scenario, fake, due=ahead(scenario, timedelta(minutes=5))) == Tally(accepted=1)
     [message_] = fake.messages
     assert message_["send_at"] == int(START.timestamp()) + 300
     assert "batch_id" not in message_
 
 
-def test_10_who_left_before_the_claim_is_left_out(town: Town, fake: FakeSendGrid):
-    people = town.settle(3)
-    town.announce()
-    with town.store.begin() as tx:
-        subscribers.unsubscribe(tx, people[0].id, "one-click", town.clock.now())
-        subscribers.pause(tx, people[1].id, "page", town.clock.now())
+def test_10_who_left_before_the_claim_is_left_out(scenario: DeliveryScenario, fake: FakeSendGrid):
+    people = scenario.add_readers(3)
+    scenario.make_digest()
+    with scenario.store.begin() as tx:
+        subscribers.unsubscribe(tx, people[0].id, "one-click", scenario.clock.now())
+        subscribers.pause(tx, people[1].id, "page", scenario.clock.now())
 
-    assert run(town, fake) == Tally(accepted=1, skipped=2)
+    assert run(scenario, fake) == Tally(accepted=1, skipped=2)
     assert fake.addresses == [people[2].email]
 
 
-def test_the_group_is_written_down_before_the_request_leaves(town: Town, fake: FakeSendGrid):
-    settled(town, 3)
+def test_the_group_is_written_down_before_the_request_leaves(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 3)
     seen = []
 
     def look(_payload: object) -> Fault | None:
-        seen.append((states(town.store), set(town.states().values())))
+        seen.append((states(scenario.store), set(scenario.states().values())))
         return None
 
     fake.fault_for = look
-    run(town, fake)
+    run(scenario, fake)
     assert seen == [([MailBatchState.STARTED], {DeliveryState.SENDING})]
 
 
 @pytest.mark.parametrize("act", ["stall", "reset", "garbage", "truncate"])
 @pytest.mark.parametrize("accepts", [True, False])
 def test_a_lost_answer_behind_the_fence_is_withdrawn_and_sent_anew(
-    town: Town, fake: FakeSendGrid, act: str, *, accepts: bool
+    scenario: DeliveryScenario, fake: FakeSendGrid, act: str, *, accepts: bool
 ):
-    settled(town, 15)
+    settled(scenario, 15)
     fake.faults.append(Fault(act=act, accepts=accepts))
 
-    tally = run(town, fake, due=ahead(town), mailer=mailer(fake, timeout=0.4))
+    tally = run(scenario, fake, due=ahead(scenario), mailer=mailer(fake, timeout=0.4))
 
     assert tally == Tally(accepted=15)
     assert max(Counter(fake.addresses).values()) == 1
     assert len(fake.addresses) == 15
-    assert Counter(states(town.store)) == {MailBatchState.CANCELLED: 1, MailBatchState.ACCEPTED: 2}
+    assert Counter(states(scenario.store)) == {
+        MailBatchState.CANCELLED: 1,
+        MailBatchState.ACCEPTED: 2,
+    }
     batches = [m["batch_id"] for m in fake.messages]
     assert len(set(batches)) == len(batches)
 
 
 def test_without_a_fence_a_lost_answer_leaves_the_whole_group_in_doubt(
-    town: Town, fake: FakeSendGrid
+    scenario: DeliveryScenario, fake: FakeSendGrid
 ):
-    settled(town, 15)
+    settled(scenario, 15)
     fake.faults.append(Fault(act="reset", accepts=True))
 
-    assert run(town, fake) == Tally(accepted=5, unknown=10)
-    assert run(town, fake) == Tally(accepted=5, unknown=10)
+    assert run(scenario, fake) == Tally(accepted=5, unknown=10)
+    assert run(scenario, fake) == Tally(accepted=5, unknown=10)
     assert max(Counter(fake.addresses).values()) == 1
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         [doubt] = mail_batches.unknown_batches(tx)
     assert (doubt.readers, doubt.rubric) == (10, "cold-stars")
 
@@ -216,80 +232,90 @@ def event_of(row: Any, **changes: Any) -> Event:
     return Event(**{**given, **changes})
 
 
-def test_one_event_of_one_reader_proves_the_whole_group(town: Town, fake: FakeSendGrid):
-    settled(town, 15)
+def test_one_event_of_one_reader_proves_the_whole_group(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 15)
     fake.faults.append(Fault(act="reset", accepts=True))
-    run(town, fake)
-    row = next(row for row in town.rows() if row.state == DeliveryState.UNKNOWN)
+    run(scenario, fake)
+    row = next(row for row in scenario.rows() if row.state == DeliveryState.UNKNOWN)
 
-    with town.store.begin() as tx:
-        events.apply(tx, [event_of(row)], town.clock.now())
+    with scenario.store.begin() as tx:
+        events.apply(tx, [event_of(row)], scenario.clock.now())
 
-    assert set(town.states().values()) == {DeliveryState.ACCEPTED}
-    assert states(town.store) == [MailBatchState.ACCEPTED] * 2
-    named = {one.email: one.message_id for one in town.rows() if one.message_id}
+    assert set(scenario.states().values()) == {DeliveryState.ACCEPTED}
+    assert states(scenario.store) == [MailBatchState.ACCEPTED] * 2
+    named = {one.email: one.message_id for one in scenario.rows() if one.message_id}
     assert named == {row.email: f"{row.id}@geopod"}
 
 
 def test_an_event_of_a_batch_that_was_withdrawn_keeps_its_reader_from_a_second_copy(
-    town: Town, fake: FakeSendGrid
+    scenario: DeliveryScenario, fake: FakeSendGrid
 ):
-    settled(town, 2)
+    settled(scenario, 2)
     fake.faults.append(Fault(act="reset", accepts=True))
-    run(town, fake, due=ahead(town), stop=iter([False, True, True]).__next__)
-    assert set(town.states().values()) == {DeliveryState.PENDING}
+    run(scenario, fake, due=ahead(scenario), stop=iter([False, True, True]).__next__)
+    assert set(scenario.states().values()) == {DeliveryState.PENDING}
 
-    with town.store.begin() as tx:
-        events.apply(tx, [event_of(town.rows()[0])], town.clock.now())
+    with scenario.store.begin() as tx:
+        events.apply(tx, [event_of(scenario.rows()[0])], scenario.clock.now())
     fake.batches.withdrawn.clear()
-    run(town, fake)
+    run(scenario, fake)
 
     # It says whose mail went out all the same, and the other's may have: that is in the log.
-    assert Counter(fake.addresses)[town.rows()[0].email] == 1
+    assert Counter(fake.addresses)[scenario.rows()[0].email] == 1
 
 
 @pytest.mark.parametrize("sent", [True, False])
-def test_the_operator_decides_on_a_group_in_doubt(town: Town, fake: FakeSendGrid, *, sent: bool):
-    settled(town, 10)
+def test_the_operator_decides_on_a_group_in_doubt(
+    scenario: DeliveryScenario, fake: FakeSendGrid, *, sent: bool
+):
+    settled(scenario, 10)
     fake.faults.append(Fault(act="reset", accepts=sent))
-    run(town, fake)
-    with town.store.begin() as tx:
+    run(scenario, fake)
+    with scenario.store.begin() as tx:
         [doubt] = mail_batches.unknown_batches(tx)
-        assert mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
-        assert not mail_batches.resolve(tx, doubt.id, town.clock.now(), sent=sent)
+        assert mail_batches.resolve(tx, doubt.id, scenario.clock.now(), sent=sent)
+        assert not mail_batches.resolve(tx, doubt.id, scenario.clock.now(), sent=sent)
 
-    assert run(town, fake) == Tally(accepted=10)
-    assert Counter(fake.addresses) == Counter(row.email for row in town.rows())
+    assert run(scenario, fake) == Tally(accepted=10)
+    assert Counter(fake.addresses) == Counter(row.email for row in scenario.rows())
 
 
 def test_a_group_in_doubt_is_one_line_and_decided_on_as_one(tmp_path: Path, fake: FakeSendGrid):
     installation = Installation(tmp_path)
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
-    town = settled(Town(store), 10)
+    scenario = settled(DeliveryScenario(store), 10)
     fake.faults.append(Fault(act="reset"))
-    run(town, fake)
+    run(scenario, fake)
 
     [line] = json.loads(installation.newsletter("deliveries", "list", "--json").out)
     assert line["email"] == "a batch of 10"
     done = installation.newsletter("deliveries", "resolve", line["id"], "--sent")
     assert done.status == 0, done.err
-    assert set(town.states().values()) == {DeliveryState.ACCEPTED}
+    assert set(scenario.states().values()) == {DeliveryState.ACCEPTED}
     assert installation.newsletter("deliveries", "resolve", line["id"], "--sent").status == 2
     store.close()
 
 
-def begun(town: Town, fake: FakeSendGrid, *, lead: timedelta | None, owner: str = "host/1/x"):
+def begun(
+    scenario: DeliveryScenario,
+    fake: FakeSendGrid,
+    *,
+    lead: timedelta | None,
+    owner: str = "host/1/x",
+):
     """A process that died right after its claim was committed; its request never left."""
-    now = town.clock.now()
-    fake.batches.clock = lambda: town.clock.now().timestamp()
+    now = scenario.clock.now()
+    fake.batches.clock = lambda: scenario.clock.now().timestamp()
     batch_id = mailer(fake).new_batch() if lead else ""
-    with town.store.begin() as tx:
-        alike = mail_batches.next_rendering_key(tx, town.digest_id, now)
+    with scenario.store.begin() as tx:
+        alike = mail_batches.next_rendering_key(tx, scenario.digest_id, now)
         group, _ = mail_batches.begin(
             tx,
             "a" * 32,
-            town.digest_id,
+            scenario.digest_id,
             alike,
             owner,
             now=now,
@@ -302,62 +328,64 @@ def begun(town: Town, fake: FakeSendGrid, *, lead: timedelta | None, owner: str 
 
 
 def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
-    town: Town, fake: FakeSendGrid
+    scenario: DeliveryScenario, fake: FakeSendGrid
 ):
-    settled(town, 10)
-    group = begun(town, fake, lead=LEAD)
-    due = ahead(town)
+    settled(scenario, 10)
+    group = begun(scenario, fake, lead=LEAD)
+    due = ahead(scenario)
 
     # Claims of single mails have nothing to say about it.
-    with town.store.begin() as tx:
-        assert claims.expire_leases(tx, town.clock.now(), lambda _owner: True) == 0
-    assert run(town, fake, due=due).sending == 10
-    town.clock.sleep(121)
-    assert run(town, fake, due=due) == Tally(accepted=10)
+    with scenario.store.begin() as tx:
+        assert claims.expire_leases(tx, scenario.clock.now(), lambda _owner: True) == 0
+    assert run(scenario, fake, due=due).sending == 10
+    scenario.clock.sleep(121)
+    assert run(scenario, fake, due=due) == Tally(accepted=10)
 
     # It wakes up: what it sends belongs to a batch that is held back, what it writes finds no row.
     mailer(fake).send_group(message(group))
-    with town.store.begin() as tx:
-        assert not mail_batches.accept(tx, group.id, town.clock.now(), provider_id="late")
+    with scenario.store.begin() as tx:
+        assert not mail_batches.accept(tx, group.id, scenario.clock.now(), provider_id="late")
     assert max(Counter(fake.addresses).values()) == 1
 
 
-def test_too_late_for_the_fence_it_is_in_doubt(town: Town, fake: FakeSendGrid):
-    settled(town, 10)
-    begun(town, fake, lead=LEAD)
-    town.clock.sleep(6 * 60)
+def test_too_late_for_the_fence_it_is_in_doubt(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 10)
+    begun(scenario, fake, lead=LEAD)
+    scenario.clock.sleep(6 * 60)
 
-    assert run(town, fake) == Tally(unknown=10)
+    assert run(scenario, fake) == Tally(unknown=10)
     assert fake.messages == []
 
 
 def test_while_the_provider_is_away_a_lost_group_waits_for_the_fence(
-    town: Town, fake: FakeSendGrid
+    scenario: DeliveryScenario, fake: FakeSendGrid
 ):
-    settled(town, 10)
-    begun(town, fake, lead=LEAD)
-    town.clock.sleep(121)
+    settled(scenario, 10)
+    begun(scenario, fake, lead=LEAD)
+    scenario.clock.sleep(121)
     fake.batch_fault = lambda _path: Fault(503)
     sender = mailer(fake)
 
-    assert recover_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [MailBatchState.STARTED]
+    assert recover_lost(scenario.store, sender, scenario.clock.now) == 1
+    assert states(scenario.store) == [MailBatchState.STARTED]
     fake.batch_fault = lambda _path: None
-    assert recover_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [MailBatchState.CANCELLED]
-    assert recover_lost(town.store, sender, town.clock.now) == 0
+    assert recover_lost(scenario.store, sender, scenario.clock.now) == 1
+    assert states(scenario.store) == [MailBatchState.CANCELLED]
+    assert recover_lost(scenario.store, sender, scenario.clock.now) == 0
 
 
-def test_a_withdrawal_that_is_refused_leaves_a_doubt(town: Town, fake: FakeSendGrid):
-    settled(town, 10)
-    begun(town, fake, lead=LEAD)
+def test_a_withdrawal_that_is_refused_leaves_a_doubt(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 10)
+    begun(scenario, fake, lead=LEAD)
     sender = mailer(fake)
     assert all(sender.withdraw(sender.new_batch()) for _ in range(10))
-    town.clock.sleep(121)
+    scenario.clock.sleep(121)
 
-    assert recover_lost(town.store, sender, town.clock.now) == 1
-    assert states(town.store) == [MailBatchState.UNKNOWN]
-    assert set(town.states().values()) == {DeliveryState.UNKNOWN}
+    assert recover_lost(scenario.store, sender, scenario.clock.now) == 1
+    assert states(scenario.store) == [MailBatchState.UNKNOWN]
+    assert set(scenario.states().values()) == {DeliveryState.UNKNOWN}
 
 
 def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
@@ -368,27 +396,29 @@ def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
     assert not sender.withdraw("f" * 32)
 
 
-def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(town: Town, fake: FakeSendGrid):
-    settled(town, 10)
+def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 10)
     fake.faults.append(Fault(act="reset", accepts=True))
-    assert run(town, fake, due=ahead(town)) == Tally(accepted=10)
+    assert run(scenario, fake, due=ahead(scenario)) == Tally(accepted=10)
     assert len(fake.batches.withdrawn) == 1
-    town.clock.sleep(24 * 60)
-    recover_lost(town.store, mailer(fake), town.clock.now)
+    scenario.clock.sleep(24 * 60)
+    recover_lost(scenario.store, mailer(fake), scenario.clock.now)
     assert len(fake.batches.withdrawn) == 1
-    town.clock.sleep(2 * 60)
-    recover_lost(town.store, mailer(fake), town.clock.now)
-    recover_lost(town.store, mailer(fake), town.clock.now)
+    scenario.clock.sleep(2 * 60)
+    recover_lost(scenario.store, mailer(fake), scenario.clock.now)
+    recover_lost(scenario.store, mailer(fake), scenario.clock.now)
 
     assert fake.batches.withdrawn == {}
     assert sum("scheduled_sends/" in path for path, _, _ in fake.requests) == 1
     assert max(Counter(fake.addresses).values()) == 1
 
 
-def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
-    settled(town, 10)
-    now = town.clock.now()
-    row = {"digest_id": town.digest_id, "rendering": "x", "readers": 1, "lease_owner": "o"}
+def test_no_more_are_begun_than_can_be_withdrawn(scenario: DeliveryScenario):
+    settled(scenario, 10)
+    now = scenario.clock.now()
+    row = {"digest_id": scenario.digest_id, "rendering": "x", "readers": 1, "lease_owner": "o"}
     row |= {"lease_until": now, "started_at": now, "changed_at": now, "reason": ""}
 
     def add(tx, number: int, state: MailBatchState, send_at=None):
@@ -396,7 +426,7 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
         values["batch_id"] = f"batch {number}"
         tx.execute(mail_group.insert().values(**row, **values))
 
-    with town.store.begin() as tx:
+    with scenario.store.begin() as tx:
         for number in range(7):
             add(tx, number, MailBatchState.STARTED)
         assert mail_batches.has_room(tx, fenced=True)
@@ -413,8 +443,10 @@ def test_no_more_are_begun_than_can_be_withdrawn(town: Town):
         assert not mail_batches.has_room(tx, fenced=False)
 
 
-def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(town: Town, fake: FakeSendGrid):
-    settled(town, 12)
+def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 12)
 
     def refuse(payload: dict) -> Fault | None:
         for place, person in enumerate(payload["personalizations"]):
@@ -423,7 +455,7 @@ def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(town: Town, fake:
         return None
 
     fake.fault_for = refuse
-    assert run(town, fake) == Tally(accepted=10, rejected=2)
+    assert run(scenario, fake) == Tally(accepted=10, rejected=2)
     assert len(fake.addresses) == 10
 
 
@@ -438,87 +470,95 @@ def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(town: Town, fake:
     ],
 )
 def test_06_what_is_wrong_with_all_stops_the_run_and_loses_nobody(
-    town: Town, fake: FakeSendGrid, fault: Fault
+    scenario: DeliveryScenario, fake: FakeSendGrid, fault: Fault
 ):
-    settled(town, 25)
+    settled(scenario, 25)
     fake.faults.append(fault)
 
-    tally = run(town, fake)
+    tally = run(scenario, fake)
 
     assert (tally.pending, tally.accepted) == (25, 0)
     assert "SendGrid answered" in tally.halted_reason
     assert len(fake.requests) == 1
-    assert run(town, fake) == Tally(accepted=25)
+    assert run(scenario, fake) == Tally(accepted=25)
 
 
-def test_05_a_429_makes_all_rest_and_costs_nobody_anything(town: Town, fake: FakeSendGrid):
-    settled(town, 25)
+def test_05_a_429_makes_all_rest_and_costs_nobody_anything(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 25)
     fake.faults.append(refusal(429, "too many", Retry_After="7"))
 
-    assert run(town, fake) == Tally(accepted=25)
-    assert 7 <= sum(town.clock.naps) < 10
-    assert sum(row.failures for row in town.rows()) == 0
+    assert run(scenario, fake) == Tally(accepted=25)
+    assert 7 <= sum(scenario.clock.naps) < 10
+    assert sum(row.failures for row in scenario.rows()) == 0
 
 
-def test_04_a_provider_that_cannot_be_reached_ends_the_run_early(town: Town, fake: FakeSendGrid):
-    settled(town, 25)
+def test_04_a_provider_that_cannot_be_reached_ends_the_run_early(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 25)
     sender = SmallGroups(settings(sendgrid_api_key="SG.x", sendgrid_url="http://127.0.0.1:9"))
 
-    tally = run(town, fake, mailer=sender, due=ahead(town))
+    tally = run(scenario, fake, mailer=sender, due=ahead(scenario))
 
     assert tally.pending == 25
     assert "in a row" in tally.halted_reason
-    assert 60 <= sum(town.clock.naps) < 90
+    assert 60 <= sum(scenario.clock.naps) < 90
 
 
-def test_04_a_provider_that_comes_back_within_a_minute_ends_no_run(town: Town, fake: FakeSendGrid):
-    settled(town, 25)
-    back = town.clock.now() + timedelta(seconds=55)
+def test_04_a_provider_that_comes_back_within_a_minute_ends_no_run(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 25)
+    back = scenario.clock.now() + timedelta(seconds=55)
 
     class Away(SmallGroups):
         def post(self, request: dict[str, Any]) -> str:
-            if town.clock.now() < back:
+            if scenario.clock.now() < back:
                 raise SendError(Verdict.UNSENT, "connection refused")
             return super().post(request)
 
     sender = Away(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
 
-    assert run(town, fake, mailer=sender) == Tally(accepted=25)
+    assert run(scenario, fake, mailer=sender) == Tally(accepted=25)
 
     assert len(fake.messages) == 3
 
 
-def test_three_groups_in_doubt_are_enough(town: Town, fake: FakeSendGrid):
-    settled(town, 60)
+def test_three_groups_in_doubt_are_enough(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 60)
     fake.fault_for = lambda _payload: Fault(500)
 
-    tally = run(town, fake)
+    tally = run(scenario, fake)
 
     assert (tally.unknown, tally.pending) == (30, 30)
     assert "3 in a row" in tally.halted_reason
 
 
-def test_a_limit_counts_a_group_as_one_request(town: Town, fake: FakeSendGrid):
-    settled(town, 50)
-    assert run(town, fake, limits=SendLimits(per_second=2)) == Tally(accepted=50)
-    assert 1.9 <= sum(town.clock.naps) <= 3
+def test_a_limit_counts_a_group_as_one_request(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 50)
+    assert run(scenario, fake, limits=SendLimits(per_second=2)) == Tally(accepted=50)
+    assert 1.9 <= sum(scenario.clock.naps) <= 3
 
 
-def test_what_does_not_fit_leaves_with_the_next_request(town: Town, fake: FakeSendGrid):
-    settled(town, 20)
+def test_what_does_not_fit_leaves_with_the_next_request(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 20)
 
     class Narrow(SmallGroups):
         def fitting(self, group: BatchEmail) -> int:
             return min(4, super().fitting(group))
 
     sender = Narrow(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
-    assert run(town, fake, mailer=sender) == Tally(accepted=20)
+    assert run(scenario, fake, mailer=sender) == Tally(accepted=20)
     assert {len(m["personalizations"]) for m in fake.messages} == {4}
-    assert sorted(fake.addresses) == sorted(row.email for row in town.rows())
+    assert sorted(fake.addresses) == sorted(row.email for row in scenario.rows())
 
 
-def test_words_that_no_request_takes_stop_the_run(town: Town, fake: FakeSendGrid):
-    settled(town, 3)
+def test_words_that_no_request_takes_stop_the_run(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 3)
     sender = mailer(fake)
 
     def long(group: mail_batches.MailBatch) -> BatchEmail:
@@ -527,83 +567,87 @@ def test_words_that_no_request_takes_stop_the_run(town: Town, fake: FakeSendGrid
         return replace(plain, readers=tuple(replace(one, words=words) for one in plain.readers))
 
     tally = deliver_batches(
-        town.store,
+        scenario.store,
         sender,
-        town.digest_id,
+        scenario.digest_id,
         long,
         due=lambda _schedule: None,
-        clock=town.clock.now,
-        sleep=town.clock.sleep,
+        clock=scenario.clock.now,
+        sleep=scenario.clock.sleep,
     )
     assert tally.pending == 3
     assert "longer than the provider takes" in tally.halted_reason
     assert fake.requests == []
 
 
-def test_a_large_request_is_cut_by_its_bytes(town: Town, fake: FakeSendGrid):
-    settled(town, 10)
-    group = begun(town, fake, lead=None)
+def test_a_large_request_is_cut_by_its_bytes(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 10)
+    group = begun(scenario, fake, lead=None)
     plain = message(group)
     assert mailer(fake).fitting(plain) == 10
     heavy = replace(plain, html="x" * (25 * 10**6 - 4000))
     assert 1 <= mailer(fake).fitting(heavy) < 10
 
 
-def test_a_fault_of_the_program_frees_the_group(town: Town, fake: FakeSendGrid):
-    settled(town, 3)
+def test_a_fault_of_the_program_frees_the_group(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 3)
 
     def broken(_group: object) -> BatchEmail:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         deliver_batches(
-            town.store,
+            scenario.store,
             mailer(fake),
-            town.digest_id,
+            scenario.digest_id,
             broken,
             due=lambda _schedule: None,
-            clock=town.clock.now,
-            sleep=town.clock.sleep,
+            clock=scenario.clock.now,
+            sleep=scenario.clock.sleep,
         )
-    assert set(town.states().values()) == {DeliveryState.PENDING}
-    assert run(town, fake) == Tally(accepted=3)
+    assert set(scenario.states().values()) == {DeliveryState.PENDING}
+    assert run(scenario, fake) == Tally(accepted=3)
 
 
-def test_who_slept_too_long_after_the_claim_sends_nothing(town: Town, fake: FakeSendGrid):
-    settled(town, 3)
+def test_who_slept_too_long_after_the_claim_sends_nothing(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 3)
 
     def slow(group: mail_batches.MailBatch) -> BatchEmail:
-        if len(states(town.store)) == 1:
-            town.clock.sleep(61)
+        if len(states(scenario.store)) == 1:
+            scenario.clock.sleep(61)
         return message(group)
 
     tally = deliver_batches(
-        town.store,
+        scenario.store,
         mailer(fake),
-        town.digest_id,
+        scenario.digest_id,
         slow,
         due=lambda _schedule: None,
-        clock=town.clock.now,
-        sleep=town.clock.sleep,
+        clock=scenario.clock.now,
+        sleep=scenario.clock.sleep,
     )
     assert tally == Tally(accepted=3)
-    assert states(town.store) == [MailBatchState.UNSENT, MailBatchState.ACCEPTED]
+    assert states(scenario.store) == [MailBatchState.UNSENT, MailBatchState.ACCEPTED]
     assert len(fake.addresses) == 3
 
 
-def test_a_stop_ends_between_two_requests(town: Town, fake: FakeSendGrid):
-    settled(town, 25)
+def test_a_stop_ends_between_two_requests(scenario: DeliveryScenario, fake: FakeSendGrid):
+    settled(scenario, 25)
     stops = iter([False, True])
-    tally = run(town, fake, stop=lambda: next(stops, True))
+    tally = run(scenario, fake, stop=lambda: next(stops, True))
     assert (tally.accepted, tally.pending, tally.sending) == (10, 15, 0)
 
 
-def test_a_single_mail_after_a_group_belongs_to_no_group(town: Town, fake: FakeSendGrid):
-    settled(town, 2)
+def test_a_single_mail_after_a_group_belongs_to_no_group(
+    scenario: DeliveryScenario, fake: FakeSendGrid
+):
+    settled(scenario, 2)
     fake.faults.append(refusal(401, "no"))
-    run(town, fake)
-    town.send(FakeMailer())
-    with town.store.read() as tx:
+    run(scenario, fake)
+    scenario.send(FakeMailer())
+    with scenario.store.read() as tx:
         assert set(tx.scalars(select(delivery.c.group_id))) == {None}
     assert date(2025, 9, 23) == START.date()
 
@@ -618,14 +662,14 @@ def test_a_single_mail_after_a_group_belongs_to_no_group(town: Town, fake: FakeS
     ],
 )
 def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
-    town: Town, fake: FakeSendGrid, author: str, *, aligned: bool, leaves: bool
+    scenario: DeliveryScenario, fake: FakeSendGrid, author: str, *, aligned: bool, leaves: bool
 ):
     """Only the authenticated reader may leave; after any other sender the reader gets the link."""
-    settled(town, 2)
-    run(town, fake)
-    first = town.rows()[0]
-    now = town.clock.now()
-    with town.store.begin() as tx:
+    settled(scenario, 2)
+    run(scenario, fake)
+    first = scenario.rows()[0]
+    now = scenario.clock.now()
+    with scenario.store.begin() as tx:
         events.apply(tx, [event_of(first)], now)
     named = f"<other@x> <{first.id}@geopod>"
     raw = b"".join(
@@ -633,12 +677,12 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
         for line in (f"From: {author}", "Subject: Re: x", f"References: {named}", "", "unsubscribe")
     )
     sent = FakeMailer()
-    post = app_of(town.store, mailer=sent)
+    post = app_of(scenario.store, mailer=sent)
 
-    store_mail(town.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
+    store_mail(scenario.store, raw, author, [LINKS.common_reply_address], now, aligned=aligned)
     process_new(post, now)
 
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         person = subscribers.get(tx, first.subscriber_id)
     assert (person.state is SubscriberState.UNSUBSCRIBED) is leaves
     [mail] = sent.taken
@@ -677,21 +721,21 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
         timezone="UTC",
         send_at="07:00",
     )
-    town = Town(store, Clock(datetime(2025, 9, 23, 6, 45, tzinfo=UTC)))
-    fake.batches.clock = lambda: town.clock.now().timestamp()
-    town.settle(2)
-    town.settle(1, email="reader3@example.org", days=("tue", "thu"))
+    scenario = DeliveryScenario(store, Clock(datetime(2025, 9, 23, 6, 45, tzinfo=UTC)))
+    fake.batches.clock = lambda: scenario.clock.now().timestamp()
+    scenario.add_readers(2)
+    scenario.add_readers(1, email="reader3@example.org", days=("tue", "thu"))
     with store.begin() as tx:
         digest_id = digests.save(
             tx, issues.digest((issues.pick(1),), rubric=replace(issues.RUBRIC, slug=RUBRIC)), START
         )
-    town.plan(issues.DAY)
+    scenario.plan(issues.DAY)
     app = app_of(
         store,
         mailer=SendGridMailer(given),
         renderer=Renderer(issues.SITE),
         settings=given,
-        clock=town.clock.now,
+        clock=scenario.clock.now,
         batch_mailer=SendGridBatches(given),
     )
 
@@ -699,12 +743,12 @@ def test_a_large_audience_leaves_in_groups_and_a_small_one_by_one(
     assert len(fake.messages) == requests
     assert sorted(fake.addresses) == [f"reader{n}@example.org" for n in (1, 2, 3)]
     hours = {message_.get("send_at") for message_ in fake.messages}
-    assert hours == ({int(town.clock.now().timestamp()) + 900} if requests == 1 else {None})
+    assert hours == ({int(scenario.clock.now().timestamp()) + 900} if requests == 1 else {None})
 
 
 def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
-    town = Town(store)
-    town.settle(2, since=START - timedelta(days=9))
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(2, since=START - timedelta(days=9))
     slug = replace(issues.RUBRIC, slug=RUBRIC)
     with store.begin() as tx:
         made = START - timedelta(hours=3)
@@ -713,8 +757,8 @@ def test_mail_that_is_scheduled_is_owed_a_little_before_its_hour(store: Store):
 
     [some] = rubrics_with_mail_due(store, at)
     plan_due(store, some, at, zone, time(7))
-    assert town.rows() == []
+    assert scenario.rows() == []
     plan_due(store, some, at - timedelta(minutes=6), zone, time(7), SCHEDULE_AHEAD)
-    assert town.rows() == []
+    assert scenario.rows() == []
     plan_due(store, some, at, zone, time(7), SCHEDULE_AHEAD)
-    assert len(town.rows()) == 2
+    assert len(scenario.rows()) == 2

@@ -10,15 +10,15 @@ from sqlalchemy import event
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, claims
 from newsletter.store.claims import SendOutcome
-from tests.fakes.mail import START, Town
+from tests.fakes.mail import START, DeliveryScenario
 
 
 def test_every_statement_of_a_claim_finds_its_rows_by_their_ids(tmp_path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'newsletter.db'}")
     store.migrate()
-    town = Town(store)
-    town.settle(12)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(12)
+    scenario.make_digest()
     plans: list[str] = []
 
     def note(_c: Any, cursor: Any, statement: str, given: Any, _x: Any, many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's order
@@ -31,7 +31,7 @@ def test_every_statement_of_a_claim_finds_its_rows_by_their_ids(tmp_path) -> Non
     event.listen(store.engine, "before_cursor_execute", note)
     with store.begin() as tx:
         until = START + timedelta(hours=1)
-        mine, _ = claims.claim(tx, town.digest_id, "me", now=START, until=until, limit=4)
+        mine, _ = claims.claim(tx, scenario.digest_id, "me", now=START, until=until, limit=4)
         claims.record(tx, [SendOutcome(mine[0], DeliveryState.ACCEPTED)], START)
     store.close()
     assert len(mine) == 4

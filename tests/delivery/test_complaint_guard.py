@@ -22,7 +22,7 @@ from newsletter.store.events import Event
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
 from tests.fakes.installation import Installation
-from tests.fakes.mail import RUBRIC, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, DeliveryScenario, FakeMailer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,20 +35,20 @@ BOUNDS = Thresholds(timedelta(hours=3), 0, None, 0)
 ALLOW = f"newsletter deliveries allow --date {DAY} --rubric {RUBRIC}"
 
 
-def alerts(town: Town) -> list[Alert]:
-    with town.store.read() as tx:
-        return find(monitoring.read_mail_state(tx, town.clock.now()), BOUNDS)
+def alerts(scenario: DeliveryScenario) -> list[Alert]:
+    with scenario.store.read() as tx:
+        return find(monitoring.read_mail_state(tx, scenario.clock.now()), BOUNDS)
 
 
-def imported(store: Store, people: int, known: int = 0) -> Town:
-    """A town in which some are known readers and the others were imported, and had no mail yet."""
-    town = Town(store)
-    everybody = town.settle(people + known)
+def imported(store: Store, people: int, known: int = 0) -> DeliveryScenario:
+    """Some are known readers; the others were imported and had no mail yet."""
+    scenario = DeliveryScenario(store)
+    everybody = scenario.add_readers(people + known)
     hashes = [one.email for one in everybody[known:]]
     with store.begin() as tx:
-        first_mails.add_imported(tx, [fingerprint(one) for one in hashes], town.clock.now())
-    town.announce(DAY)
-    return town
+        first_mails.add_imported(tx, [fingerprint(one) for one in hashes], scenario.clock.now())
+    scenario.make_digest(DAY)
+    return scenario
 
 
 def test_first_mails_double_each_hour() -> None:
@@ -68,14 +68,14 @@ def test_a_run_stops_above_five_percent_of_its_first_mails(gone: int, readers: i
 
 
 def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wait(store: Store):
-    town = imported(store, 350, known=30)
+    scenario = imported(store, 350, known=30)
     mailer = FakeMailer()
     counts = []
     for _ in range(3):
-        town.send(mailer, limits=SendLimits(threads=8))
+        scenario.send(mailer, limits=SendLimits(threads=8))
         counts.append(len(mailer.taken))
-        assert town.send(mailer, limits=SendLimits(threads=8)).sent == 0
-        town.clock.at += timedelta(hours=1, seconds=1)
+        assert scenario.send(mailer, limits=SendLimits(threads=8)).sent == 0
+        scenario.clock.at += timedelta(hours=1, seconds=1)
     assert counts == [130, 330, 380]
     assert {f"reader{n}@example.org" for n in range(1, 31)} <= {
         one.to_email for one in mailer.taken[:130]
@@ -83,11 +83,11 @@ def test_first_mails_to_imported_addresses_go_slowly_and_known_readers_do_not_wa
 
 
 def test_rivals_let_no_more_first_mails_go_together(store: Store):
-    town = imported(store, 400)
+    scenario = imported(store, 400)
     mailer = FakeMailer()
 
     def run(_: int) -> Tally:
-        return town.send(mailer, limits=SendLimits(threads=8))
+        return scenario.send(mailer, limits=SendLimits(threads=8))
 
     with ThreadPoolExecutor(4) as rivals:
         tallies = list(rivals.map(run, range(4)))
@@ -95,28 +95,28 @@ def test_rivals_let_no_more_first_mails_go_together(store: Store):
 
 
 def test_a_small_list_does_not_notice(store: Store):
-    town = imported(store, 99)
-    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 99
-    assert alerts(town) == []
+    scenario = imported(store, 99)
+    assert scenario.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 99
+    assert alerts(scenario) == []
 
 
 def test_what_goes_to_files_goes_at_once(store: Store):
-    town = imported(store, 101)
+    scenario = imported(store, 101)
     limits = SendLimits(threads=8, first_mails_slowly=False)
-    assert town.send(FakeMailer(), limits=limits).sent == 101
+    assert scenario.send(FakeMailer(), limits=limits).sent == 101
 
 
 def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
-    town = imported(store, 120)
-    town.send(FakeMailer(), limits=SendLimits(threads=8))
-    town.clock.at += timedelta(minutes=50)
-    [alert] = alerts(town)
+    scenario = imported(store, 120)
+    scenario.send(FakeMailer(), limits=SendLimits(threads=8))
+    scenario.clock.at += timedelta(minutes=50)
+    [alert] = alerts(scenario)
     assert (alert.title, alert.command) == ("First mails go slowly", ALLOW)
     assert "20 first mails" in alert.what
     with store.begin() as tx:
         assert first_mails.lift_limits(tx, RUBRIC, DAY) == 1
-    assert alerts(town) == []
-    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 20
+    assert alerts(scenario) == []
+    assert scenario.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 20
 
 
 def no_such_user(mail: Email, every: int = 10) -> None:
@@ -127,44 +127,44 @@ def no_such_user(mail: Email, every: int = 10) -> None:
 
 
 def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store: Store):
-    town = Town(store)
-    town.settle(240)
-    town.announce(DAY)
-    tally = town.send(FakeMailer(before=no_such_user), limits=SendLimits(threads=4))
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(240)
+    scenario.make_digest(DAY)
+    tally = scenario.send(FakeMailer(before=no_such_user), limits=SendLimits(threads=4))
     assert (tally.rejected in range(11, 15), tally.pending > 0) == (True, True)
     assert "of the first 200 mails went to addresses that do not exist" in tally.halted_reason
-    assert town.send(FakeMailer(), limits=SendLimits(threads=4)).sent == 0
-    [alert] = alerts(town)
+    assert scenario.send(FakeMailer(), limits=SendLimits(threads=4)).sent == 0
+    [alert] = alerts(scenario)
     assert (alert.title, alert.command) == ("Too many addresses are gone", ALLOW)
     with store.begin() as tx:
         first_mails.lift_limits(tx, RUBRIC, DAY)
-    rest = town.send(FakeMailer(), limits=SendLimits(threads=4))
+    rest = scenario.send(FakeMailer(), limits=SendLimits(threads=4))
     assert (rest.pending, rest.halted_reason) == (0, "")
-    assert alerts(town) == []
+    assert alerts(scenario) == []
 
 
 def test_bounces_that_the_provider_tells_stop_the_rest_of_a_run(store: Store):
-    town = Town(store)
-    town.settle(150)
-    town.announce(DAY)
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(150)
+    scenario.make_digest(DAY)
     mailer = FakeMailer()
-    town.send(mailer, limits=SendLimits(threads=4), stop=lambda: len(mailer.taken) >= 100)
-    taken = [row for row in town.rows() if row.state == DeliveryState.ACCEPTED][:11]
-    now = town.clock.now()
+    scenario.send(mailer, limits=SendLimits(threads=4), stop=lambda: len(mailer.taken) >= 100)
+    taken = [row for row in scenario.rows() if row.state == DeliveryState.ACCEPTED][:11]
+    now = scenario.clock.now()
     with store.begin() as tx:
         for row in taken:
             events.apply(tx, [Event(EventKind.HARD_BOUNCE, row.email, now, row.id)], now)
-    tally = town.send(FakeMailer(), limits=SendLimits(threads=4))
+    tally = scenario.send(FakeMailer(), limits=SendLimits(threads=4))
     assert tally.sent == 0
     assert "11 of the first 200" in tally.halted_reason
 
 
 def test_few_readers_are_no_share(store: Store):
-    town = Town(store)
-    town.settle(60)
-    town.announce(DAY)
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(60)
+    scenario.make_digest(DAY)
 
-    tally = town.send(
+    tally = scenario.send(
         FakeMailer(before=partial(no_such_user, every=2)), limits=SendLimits(threads=1)
     )
     assert (tally.rejected, tally.accepted, tally.halted_reason) == (30, 30, "")
@@ -174,8 +174,8 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     installation = Installation(tmp_path)
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     store.migrate()
-    town = imported(store, 101)
-    town.send(FakeMailer(), limits=SendLimits(threads=8))
+    scenario = imported(store, 101)
+    scenario.send(FakeMailer(), limits=SendLimits(threads=8))
     now = datetime.now(UTC)
     with store.begin() as tx:
         raw, who = b"Subject: Failure\r\n\r\nIt failed.", "postmaster@x.example"
@@ -188,5 +188,5 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     assert installation.newsletter(*words, "tomorrow").status == 2
     assert installation.newsletter(*words, "1999-01-01").status == 2
     assert "waiting mails are sent" in installation.newsletter(*words, str(DAY)).out
-    assert town.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
+    assert scenario.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
     store.close()

@@ -12,7 +12,7 @@ from newsletter.domain.mail import DeliveryState
 from newsletter.mailers.outbox import OutboxMailer
 from newsletter.store import Store, claims, deliveries, subscribers
 from tests.fakes.database import upgraded
-from tests.fakes.mail import START, FakeMailer, Town, outbox_settings
+from tests.fakes.mail import START, DeliveryScenario, FakeMailer, outbox_settings
 from tests.fakes.smtp import FakeSmtp
 from tests.jobs.test_daily_run import small_installation
 
@@ -72,12 +72,12 @@ def test_the_newest_digest_is_mailed_to_those_who_have_it_in_files(
 
 
 def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store, tmp_path: Path):
-    town = Town(store)
-    town.settle(3)
-    old = town.announce(date(2025, 9, 22))
-    town.send(OutboxMailer(outbox_settings(tmp_path)))
-    new = town.announce(date(2025, 9, 23))
-    town.send(OutboxMailer(outbox_settings(tmp_path)))
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(3)
+    old = scenario.make_digest(date(2025, 9, 22))
+    scenario.send(OutboxMailer(outbox_settings(tmp_path)))
+    new = scenario.make_digest(date(2025, 9, 23))
+    scenario.send(OutboxMailer(outbox_settings(tmp_path)))
     with store.begin() as tx:
         known = subscribers.find(tx, "reader3@example.org")
         assert known
@@ -90,12 +90,12 @@ def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store
         assert claims.count_outbox_only(tx, [old]) == 2
         assert deliveries.count(tx, old) == {DeliveryState.ACCEPTED: 3}
     mailer = FakeMailer()
-    town.send(mailer)
+    scenario.send(mailer)
     assert sorted(mail.to_email for mail in mailer.taken) == [
         "reader1@example.org",
         "reader2@example.org",
     ]
-    assert {(row.digest_id, row.mailer) for row in town.rows()} == {
+    assert {(row.digest_id, row.mailer) for row in scenario.rows()} == {
         (old, "outbox"),
         (new, ""),
         (new, "outbox"),

@@ -68,7 +68,7 @@ def daily(day: date, *scores: int, of: Rubric | None = None) -> Digest:
 
 
 @dataclass
-class House:
+class PlannedService:
     """A service whose digests are frozen at half past one in the morning."""
 
     store: Store
@@ -85,7 +85,7 @@ class House:
                         tx.execute(insert(paper_table).values(row))
                 digests.save(tx, made, at)
 
-    def join(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
+    def add_reader(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
         given = Subscriber(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
         with self.store.begin() as tx:
             subscribers.save(tx, self._with(given, wishes), at)
@@ -94,7 +94,7 @@ class House:
         return Subscriber(given.id, given.email, given.rubric, **wishes)
 
     def wishes(self, name: str, at: datetime, **wishes) -> None:
-        self.join(name, at, **wishes)
+        self.add_reader(name, at, **wishes)
 
     def pause(self, name: str, at: datetime) -> None:
         with self.store.begin() as tx:
@@ -135,56 +135,56 @@ class House:
 
 
 @pytest.fixture
-def house(store):
-    return House(store)
+def service(store):
+    return PlannedService(store)
 
 
-def test_a_run_on_a_weekend_serves_who_asked_for_it(house):
-    house.join("a", days=("sat",))
-    house.join("b", days=("sun", "fri"))
-    house.made(THU, FRI)
-    assert house.run(THU) == []
-    assert house.run(FRI) == ["b 06-06"]
-    assert house.run(FRI, FRI + timedelta(days=1)) == ["a 06-06"]
-    assert house.run(FRI, FRI + timedelta(days=2)) == []
+def test_a_run_on_a_weekend_serves_who_asked_for_it(service):
+    service.add_reader("a", days=("sat",))
+    service.add_reader("b", days=("sun", "fri"))
+    service.made(THU, FRI)
+    assert service.run(THU) == []
+    assert service.run(FRI) == ["b 06-06"]
+    assert service.run(FRI, FRI + timedelta(days=1)) == ["a 06-06"]
+    assert service.run(FRI, FRI + timedelta(days=2)) == []
 
 
-def test_a_daily_reader_gets_each_day_and_none_twice(house):
-    house.join("a")
+def test_a_daily_reader_gets_each_day_and_none_twice(service):
+    service.add_reader("a")
     for day in (MON, TUE, WED):
-        house.made(day)
-        assert house.wake(day, 6) == []
-        assert house.wake(day, 7) == [f"a {day:%d}-{day:%d}"]
-        assert house.wake(day, 9) == []
+        service.made(day)
+        assert service.wake(day, 6) == []
+        assert service.wake(day, 7) == [f"a {day:%d}-{day:%d}"]
+        assert service.wake(day, 9) == []
 
 
-def test_a_wake_up_at_which_nobody_lacks_anything_writes_nothing(house):
-    house.join("a", timezone="Asia/Tokyo")
-    house.join("b", timezone="America/New_York")
+def test_a_wake_up_at_which_nobody_lacks_anything_writes_nothing(service):
+    service.add_reader("a", timezone="Asia/Tokyo")
+    service.add_reader("b", timezone="America/New_York")
     for day in (MON, TUE):
-        house.made(day)
-        house.wake(day, 23)
-    house.made(WED)
+        service.made(day)
+        service.wake(day, 23)
+    service.made(WED)
     written = []
     note = written.append
-    event.listen(house.store.engine, "commit", note)
-    house.plan(datetime.combine(WED, time(2), UTC))
-    event.remove(house.store.engine, "commit", note)
+    event.listen(service.store.engine, "commit", note)
+    service.plan(datetime.combine(WED, time(2), UTC))
+    event.remove(service.store.engine, "commit", note)
     assert written == []
 
 
-def test_a_weekly_reader_gets_the_week_with_its_last_announcement(house):
-    house.join("a", days=WEEKLY)
-    house.join("b", days=WEEKLY, send_at=time(9, 0))
+def test_a_weekly_reader_gets_the_week_with_its_last_announcement(service):
+    service.add_reader("a", days=WEEKLY)
+    service.add_reader("b", days=WEEKLY, send_at=time(9, 0))
     for day in (MON, TUE, WED, THU):
-        house.made(day)
-        assert house.wake(day) == []
-    house.made(FRI)
-    assert house.wake(FRI, 8) == ["a 02-06"]
-    assert house.wake(FRI, 9) == ["b 02-06"]
-    house.made(NEXT_MON)
-    assert house.wake(NEXT_MON) == []
-    with house.store.read() as tx:
+        service.made(day)
+        assert service.wake(day) == []
+    service.made(FRI)
+    assert service.wake(FRI, 8) == ["a 02-06"]
+    assert service.wake(FRI, 9) == ["b 02-06"]
+    service.made(NEXT_MON)
+    assert service.wake(NEXT_MON) == []
+    with service.store.read() as tx:
         rows = tx.execute(select(digest_table).where(digest_table.c.since == MON)).all()
     # The week is one row for both, costs nothing once more, and its days are untouched.
     assert [(row.date, row.announced, row.cost_nanos) for row in rows if row.date == FRI] == [
@@ -192,114 +192,114 @@ def test_a_weekly_reader_gets_the_week_with_its_last_announcement(house):
     ]
 
 
-def test_a_week_whose_friday_is_missing_comes_with_the_next_digest(house):
-    house.join("a", days=WEEKLY)
-    house.made(MON, TUE, THU)
-    assert house.wake(FRI) == []
-    house.made(NEXT_MON)
-    assert house.wake(NEXT_MON) == ["a 02-05"]
-    house.made(NEXT_TUE)
-    assert house.wake(NEXT_TUE) == []
+def test_a_week_whose_friday_is_missing_comes_with_the_next_digest(service):
+    service.add_reader("a", days=WEEKLY)
+    service.made(MON, TUE, THU)
+    assert service.wake(FRI) == []
+    service.made(NEXT_MON)
+    assert service.wake(NEXT_MON) == ["a 02-05"]
+    service.made(NEXT_TUE)
+    assert service.wake(NEXT_TUE) == []
 
 
-def test_a_week_ends_before_a_holiday(house):
+def test_a_week_ends_before_a_holiday(service):
     # After Thanksgiving arXiv announces nothing on the Friday.
-    house.join("a", days=WEEKLY, at=datetime(2026, 11, 1, tzinfo=UTC))
-    house.made(*(date(2026, 11, day) for day in (23, 24, 25)))
-    assert house.wake(date(2026, 11, 25)) == []
-    house.made(date(2026, 11, 26))
-    assert house.wake(date(2026, 11, 26)) == ["a 23-26"]
+    service.add_reader("a", days=WEEKLY, at=datetime(2026, 11, 1, tzinfo=UTC))
+    service.made(*(date(2026, 11, day) for day in (23, 24, 25)))
+    assert service.wake(date(2026, 11, 25)) == []
+    service.made(date(2026, 11, 26))
+    assert service.wake(date(2026, 11, 26)) == ["a 23-26"]
 
 
-def test_days_between_the_chosen_ones_come_along(house):
-    house.join("a", days=("mon", "thu"))
-    house.made(LAST_FRI, MON)
-    assert house.wake(MON) == ["a 02-02"]
-    house.made(TUE)
-    assert house.wake(TUE) == []
-    house.made(WED, THU)
-    assert house.wake(THU) == ["a 03-05"]
+def test_days_between_the_chosen_ones_come_along(service):
+    service.add_reader("a", days=("mon", "thu"))
+    service.made(LAST_FRI, MON)
+    assert service.wake(MON) == ["a 02-02"]
+    service.made(TUE)
+    assert service.wake(TUE) == []
+    service.made(WED, THU)
+    assert service.wake(THU) == ["a 03-05"]
 
 
 @pytest.mark.parametrize(("zone", "hour"), [("Asia/Tokyo", 22), ("Pacific/Auckland", 18)])
-def test_who_waits_for_a_weekday_is_sent_what_gathered(house, zone, hour):
+def test_who_waits_for_a_weekday_is_sent_what_gathered(service, zone, hour):
     """Seven on Mondays there is Sunday in UTC, and before Monday's announcement."""
-    house.join("a", timezone=zone, days=("mon",))
-    house.join("b", timezone=zone, days=("mon",), at=datetime(2026, 3, 5, 12, tzinfo=UTC))
-    house.made(LAST_FRI)
-    assert house.wake(date(2026, 3, 1), hour) == ["a 27-27"]
+    service.add_reader("a", timezone=zone, days=("mon",))
+    service.add_reader("b", timezone=zone, days=("mon",), at=datetime(2026, 3, 5, 12, tzinfo=UTC))
+    service.made(LAST_FRI)
+    assert service.wake(date(2026, 3, 1), hour) == ["a 27-27"]
     for day in (MON, TUE, WED, THU, FRI):
-        house.made(day)
-        assert house.wake(day, 23) == []
+        service.made(day)
+        assert service.wake(day, 23) == []
     sunday = date(2026, 3, 8)
-    assert house.wake(sunday, hour - 1) == []
+    assert service.wake(sunday, hour - 1) == []
     # The second came on Thursday; what was public by then is no news of his.
-    assert house.wake(sunday, hour) == ["a 02-06", "b 06-06"]
-    assert house.wake(sunday, hour + 1) == []
+    assert service.wake(sunday, hour) == ["a 02-06", "b 06-06"]
+    assert service.wake(sunday, hour + 1) == []
 
 
-def test_what_is_due_with_a_late_announcement_waits_for_it_for_a_day(house):
-    house.join("a", days=("mon", "thu"))
-    house.made(LAST_FRI, MON)
-    assert house.wake(MON) == ["a 02-02"]
-    house.made(TUE, WED)
-    assert house.wake(THU, 23) == []
-    assert house.wake(FRI, 6) == []
-    assert house.wake(FRI, 7) == ["a 03-04"]
-    house.made(THU)
-    assert house.wake(FRI, 8) == ["a 05-05"]
-    house.made(FRI, NEXT_MON)
-    assert house.wake(NEXT_MON) == ["a 06-09"]
+def test_what_is_due_with_a_late_announcement_waits_for_it_for_a_day(service):
+    service.add_reader("a", days=("mon", "thu"))
+    service.made(LAST_FRI, MON)
+    assert service.wake(MON) == ["a 02-02"]
+    service.made(TUE, WED)
+    assert service.wake(THU, 23) == []
+    assert service.wake(FRI, 6) == []
+    assert service.wake(FRI, 7) == ["a 03-04"]
+    service.made(THU)
+    assert service.wake(FRI, 8) == ["a 05-05"]
+    service.made(FRI, NEXT_MON)
+    assert service.wake(NEXT_MON) == ["a 06-09"]
 
 
-def test_a_pause_ends_with_one_mail_of_what_was_missed(house):
-    house.join("a")
-    house.join("b")
-    house.made(MON)
-    assert house.wake(MON) == ["a 02-02", "b 02-02"]
-    house.pause("a", datetime(2026, 3, 2, 12, tzinfo=UTC))
+def test_a_pause_ends_with_one_mail_of_what_was_missed(service):
+    service.add_reader("a")
+    service.add_reader("b")
+    service.made(MON)
+    assert service.wake(MON) == ["a 02-02", "b 02-02"]
+    service.pause("a", datetime(2026, 3, 2, 12, tzinfo=UTC))
     for day in (TUE, WED, THU):
-        house.made(day)
-        assert house.wake(day) == [f"b {day:%d}-{day:%d}"]
-    house.resume("a", datetime(2026, 3, 5, 10, tzinfo=UTC))
-    assert house.wake(THU, 11) == []
-    house.made(FRI)
-    assert house.wake(FRI) == ["a 03-06", "b 06-06"]
-    house.made(NEXT_MON)
-    assert house.wake(NEXT_MON) == ["a 09-09", "b 09-09"]
+        service.made(day)
+        assert service.wake(day) == [f"b {day:%d}-{day:%d}"]
+    service.resume("a", datetime(2026, 3, 5, 10, tzinfo=UTC))
+    assert service.wake(THU, 11) == []
+    service.made(FRI)
+    assert service.wake(FRI) == ["a 03-06", "b 06-06"]
+    service.made(NEXT_MON)
+    assert service.wake(NEXT_MON) == ["a 09-09", "b 09-09"]
 
 
-def test_a_long_pause_is_made_up_for_thirty_days(house):
-    house.join("a")
+def test_a_long_pause_is_made_up_for_thirty_days(service):
+    service.add_reader("a")
     start = date(2026, 1, 26)
-    house.made(start)
-    assert house.wake(start) == ["a 26-26"]
-    house.pause("a", datetime(2026, 1, 26, 12, tzinfo=UTC))
-    house.made(*(day for n in range(1, 37) if (day := start + timedelta(n)).weekday() < 5))
-    house.resume("a", datetime(2026, 3, 3, 12, tzinfo=UTC))
-    house.made(WED)
-    assert house.wake(WED) == ["a 03-04"]
-    with house.store.read() as tx:
+    service.made(start)
+    assert service.wake(start) == ["a 26-26"]
+    service.pause("a", datetime(2026, 1, 26, 12, tzinfo=UTC))
+    service.made(*(day for n in range(1, 37) if (day := start + timedelta(n)).weekday() < 5))
+    service.resume("a", datetime(2026, 3, 3, 12, tzinfo=UTC))
+    service.made(WED)
+    assert service.wake(WED) == ["a 03-04"]
+    with service.store.read() as tx:
         rows = tx.execute(select(digest_table).where(digest_table.c.since != digest_table.c.date))
         [row] = rows
     assert (row.since, row.date) == (date(2026, 2, 3), WED)
 
 
-def test_a_mail_skipped_by_a_pause_comes_with_the_next(house):
-    house.join("a")
-    house.made(LAST_FRI)
-    assert house.wake(LAST_FRI) == ["a 27-27"]
-    house.made(MON)
+def test_a_mail_skipped_by_a_pause_comes_with_the_next(service):
+    service.add_reader("a")
+    service.made(LAST_FRI)
+    assert service.wake(LAST_FRI) == ["a 27-27"]
+    service.made(MON)
     now = datetime(2026, 3, 2, 7, tzinfo=UTC)
-    house.plan(now)
-    with house.store.begin() as tx:
+    service.plan(now)
+    with service.store.begin() as tx:
         waits = delivery.c.state == DeliveryState.PENDING.value
         tx.execute(update(delivery).where(waits).values(state=DeliveryState.SKIPPED.value))
-    house.pause("a", now)
-    house.resume("a", now + timedelta(minutes=5))
-    assert house.wake(MON, 9) == []
-    house.made(TUE)
-    assert house.wake(TUE) == ["a 02-03"]
+    service.pause("a", now)
+    service.resume("a", now + timedelta(minutes=5))
+    assert service.wake(MON, 9) == []
+    service.made(TUE)
+    assert service.wake(TUE) == ["a 02-03"]
 
 
 @pytest.mark.parametrize(
@@ -315,112 +315,112 @@ def test_a_mail_skipped_by_a_pause_comes_with_the_next(house):
         ({}, {"timezone": "America/New_York"}, WED, {WED: [], THU: ["a 05-05"]}),
     ],
 )
-def test_changed_wishes_repeat_nothing_and_lose_nothing(house, before, after, when, expected):
-    house.join("a", **before)
-    house.made(LAST_FRI)
-    house.wake(LAST_FRI)
+def test_changed_wishes_repeat_nothing_and_lose_nothing(service, before, after, when, expected):
+    service.add_reader("a", **before)
+    service.made(LAST_FRI)
+    service.wake(LAST_FRI)
     for day in (MON, TUE, WED, THU, FRI):
-        house.made(day)
+        service.made(day)
         if day == when:
-            house.wake(day, 8)
-            house.wishes("a", datetime.combine(day, time(12), UTC), **after)
-        found = house.wake(day, 13)
+            service.wake(day, 8)
+            service.wishes("a", datetime.combine(day, time(12), UTC), **after)
+        found = service.wake(day, 13)
         if day in expected:
             assert found == expected[day]
 
 
-def test_another_rubric_floods_nobody(house):
-    house.join("a")
+def test_another_rubric_floods_nobody(service):
+    service.add_reader("a")
     for day in (MON, TUE):
-        house.made(day)
-        house.made(day, slug="stars")
-        assert house.wake(day) == [f"a {day:%d}-{day:%d}"]
-    house.wishes("a", datetime(2026, 3, 3, 12, tzinfo=UTC), rubric="stars")
-    assert house.wake(TUE, 13, slug="stars") == []
-    house.made(WED, slug="stars")
-    assert house.wake(WED, slug="stars") == ["a 04-04"]
+        service.made(day)
+        service.made(day, slug="stars")
+        assert service.wake(day) == [f"a {day:%d}-{day:%d}"]
+    service.wishes("a", datetime(2026, 3, 3, 12, tzinfo=UTC), rubric="stars")
+    assert service.wake(TUE, 13, slug="stars") == []
+    service.made(WED, slug="stars")
+    assert service.wake(WED, slug="stars") == ["a 04-04"]
 
 
-def test_who_confirms_late_gets_nothing_of_before(house):
+def test_who_confirms_late_gets_nothing_of_before(service):
     person = Subscriber("a" * 32, "a@example.org", "models")
     waits = Subscriber(**{**_fields(person), "state": "pending"})
-    with house.store.begin() as tx:
+    with service.store.begin() as tx:
         subscribers.save(tx, waits, LONG_AGO)
-    house.made(MON, TUE)
-    with house.store.begin() as tx:
+    service.made(MON, TUE)
+    with service.store.begin() as tx:
         assert subscribers.activate(tx, "a" * 32, "yes", datetime(2026, 3, 3, 9, tzinfo=UTC))
-    assert house.wake(TUE, 10) == []
-    house.made(WED)
-    assert house.wake(WED) == ["a 04-04"]
+    assert service.wake(TUE, 10) == []
+    service.made(WED)
+    assert service.wake(WED) == ["a 04-04"]
 
 
-def test_a_new_weekly_reader_gets_the_week_he_came_in(house):
-    house.made(LAST_FRI, MON, TUE)
-    house.join("a", days=WEEKLY, at=datetime(2026, 3, 3, 12, tzinfo=UTC))
-    house.join("b", days=WEEKLY, at=datetime(2026, 3, 7, 12, tzinfo=UTC))
-    house.made(WED, THU, FRI)
-    assert house.wake(FRI) == ["a 02-06"]
-    house.made(NEXT_MON)
-    assert house.wake(NEXT_MON) == []
+def test_a_new_weekly_reader_gets_the_week_he_came_in(service):
+    service.made(LAST_FRI, MON, TUE)
+    service.add_reader("a", days=WEEKLY, at=datetime(2026, 3, 3, 12, tzinfo=UTC))
+    service.add_reader("b", days=WEEKLY, at=datetime(2026, 3, 7, 12, tzinfo=UTC))
+    service.made(WED, THU, FRI)
+    assert service.wake(FRI) == ["a 02-06"]
+    service.made(NEXT_MON)
+    assert service.wake(NEXT_MON) == []
 
 
-def test_a_batch_that_came_late_is_mailed_once_it_is_made(house):
-    house.join("a")
+def test_a_batch_that_came_late_is_mailed_once_it_is_made(service):
+    service.add_reader("a")
     # He came after the hour, but before there was anything he could have missed.
-    house.join("b", at=datetime(2026, 3, 2, 9, tzinfo=UTC))
-    assert house.wake(MON, 12) == []
-    with house.store.begin() as tx:
+    service.add_reader("b", at=datetime(2026, 3, 2, 9, tzinfo=UTC))
+    assert service.wake(MON, 12) == []
+    with service.store.begin() as tx:
         tx.execute(insert(paper_table).values(asdict(paper("0302-9"))))
         digests.save(tx, daily(MON, 9), datetime(2026, 3, 2, 13, tzinfo=UTC))
-    assert house.wake(MON, 13) == ["a 02-02", "b 02-02"]
+    assert service.wake(MON, 13) == ["a 02-02", "b 02-02"]
 
 
-def test_a_day_without_announcement_is_passed_over(house):
-    house.join("a")
-    house.join("w", days=WEEKLY)
-    house.made(MON)
-    assert house.wake(MON) == ["a 02-02"]
-    house.made(TUE, scores=())
-    assert house.wake(TUE) == []
-    house.made(WED, THU)
-    house.wake(THU)
-    house.made(FRI, scores=())
-    assert house.wake(FRI) == ["w 02-05"]
+def test_a_day_without_announcement_is_passed_over(service):
+    service.add_reader("a")
+    service.add_reader("w", days=WEEKLY)
+    service.made(MON)
+    assert service.wake(MON) == ["a 02-02"]
+    service.made(TUE, scores=())
+    assert service.wake(TUE) == []
+    service.made(WED, THU)
+    service.wake(THU)
+    service.made(FRI, scores=())
+    assert service.wake(FRI) == ["w 02-05"]
 
 
-def test_run_serves_everybody_whatever_the_hour(house):
-    house.join("a", send_at=time(23, 0))
-    house.join("m", days=("mon",))
-    house.join("w", days=WEEKLY)
-    house.made(MON, TUE)
-    assert house.run(MON) == ["a 02-02", "m 02-02"]
-    assert house.run(TUE) == ["a 03-03"]
-    assert house.run(TUE) == []
-    house.made(LAST_FRI)
+def test_run_serves_everybody_whatever_the_hour(service):
+    service.add_reader("a", send_at=time(23, 0))
+    service.add_reader("m", days=("mon",))
+    service.add_reader("w", days=WEEKLY)
+    service.made(MON, TUE)
+    assert service.run(MON) == ["a 02-02", "m 02-02"]
+    assert service.run(TUE) == ["a 03-03"]
+    assert service.run(TUE) == []
+    service.made(LAST_FRI)
     # A date from before the last mail: who has not had it gets it by itself.
-    assert house.run(LAST_FRI) == ["a 27-27", "w 27-27"]
+    assert service.run(LAST_FRI) == ["a 27-27", "w 27-27"]
 
 
-def test_two_planners_at_once_put_each_reader_in_one_place(house):
+def test_two_planners_at_once_put_each_reader_in_one_place(service):
     """Whoever plans second sees what the first has planned."""
     for number in range(6):
-        house.join("abcdef"[number], days=WEEKLY if number % 2 else ("mon", "fri"))
-    house.made(MON)
-    house.wake(MON)
-    house.made(TUE, WED, THU, FRI)
+        service.add_reader("abcdef"[number], days=WEEKLY if number % 2 else ("mon", "fri"))
+    service.made(MON)
+    service.wake(MON)
+    service.made(TUE, WED, THU, FRI)
     start = Barrier(2)
 
     def plan() -> None:
         start.wait()
         now = datetime(2026, 3, 6, 8, tzinfo=UTC)
-        house.plan(now)
+        service.plan(now)
 
     threads = [Thread(target=plan) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert house.sent() == ["a 03-06", "b 02-06", "c 03-06", "d 02-06", "e 03-06", "f 02-06"]
+    assert service.sent() == ["a 03-06", "b 02-06", "c 03-06", "d 02-06", "e 03-06", "f 02-06"]
 
 
 def test_a_sum_has_the_best_of_its_days_and_a_receipt_that_adds_up():

@@ -15,7 +15,7 @@ from newsletter.domain.completeness import (
     next_poll,
     next_poll_at,
 )
-from tests.fakes.sky import utc
+from tests.fakes.arxiv_timeline import utc
 
 PUBLIC = utc("2025-09-23 00:00")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

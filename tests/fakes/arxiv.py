@@ -3,7 +3,8 @@
 Queries are parsed as the API's manual documents them, and what that refuses is refused
 (`tests.fakes.arxiv_query`): status 400 with an error entry.
 Its feed is there when `feed` is set: a function of the categories asked for that answers lines
-like those of `line`, or None where arXiv answers 404. `tests.fakes.sky` fills both by the clock.
+like those of `line`, or None where arXiv answers 404. `tests.fakes.arxiv_timeline` fills both by
+the clock.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from newsletter.domain.segments import DeliverySchedule
     from newsletter.store import Store
     from newsletter.store.mail_batches import MailBatch
-    from tests.fakes.mail import Town
+    from tests.fakes.mail import DeliveryScenario
     from tests.fakes.sendgrid import FakeSendGrid
 
 LEAD = timedelta(minutes=15)
@@ -70,22 +70,24 @@ def at_once(_schedule: DeliverySchedule) -> datetime | None:
     return None
 
 
-def ahead(town: Town, lead: timedelta = LEAD) -> Any:
+def ahead(scenario: DeliveryScenario, lead: timedelta = LEAD) -> Any:
     """Everybody's hour is a while after the clock's beginning."""
-    at = town.clock.now() + lead
+    at = scenario.clock.now() + lead
     return lambda _schedule: at
 
 
-def run(town: Town, fake: FakeSendGrid, **options: Any) -> Tally:
-    fake.batches.clock = lambda: town.clock.now().timestamp()
+def run(scenario: DeliveryScenario, fake: FakeSendGrid, **options: Any) -> Tally:
+    fake.batches.clock = lambda: scenario.clock.now().timestamp()
     given: dict[str, Any] = {
         "due": at_once,
-        "clock": town.clock.now,
-        "sleep": town.clock.sleep,
+        "clock": scenario.clock.now,
+        "sleep": scenario.clock.sleep,
         "limits": SendLimits(),
     }
     sender = options.pop("mailer", None) or mailer(fake)
-    return deliver_batches(town.store, sender, town.digest_id, message, **{**given, **options})
+    return deliver_batches(
+        scenario.store, sender, scenario.digest_id, message, **{**given, **options}
+    )
 
 
 def states(store: Store) -> list[MailBatchState]:

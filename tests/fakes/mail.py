@@ -1,4 +1,4 @@
-"""A small town of subscribers with a digest to send, and a clock that passes when one sleeps."""
+"""Subscribers with a digest to send, and a clock that advances when one sleeps."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ class Clock:
 
 
 @dataclass
-class Town:
+class DeliveryScenario:
     """A store with subscribers and one frozen digest; `send` is one run over it."""
 
     store: Store
     clock: Clock = field(default_factory=Clock)
     digest_id: int = 0
 
-    def settle(self, people: int, **changes: Any) -> list[Subscriber]:
+    def add_readers(self, people: int, **changes: Any) -> list[Subscriber]:
         arrived = [reader(n, **changes) for n in range(1, people + 1)]
         with self.store.begin() as tx:
             for person in arrived:
                 subscribers.save(tx, person, self.clock.now())
         return arrived
 
-    def announce(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> int:
+    def make_digest(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> int:
         """A digest of nothing in particular, and its audience."""
         with self.store.begin() as tx:
             row = {

@@ -23,7 +23,7 @@ from newsletter.scoring.workload import new_listings
 from newsletter.sources import ListingKind
 from newsletter.store import digests
 from newsletter.store import papers as shelf
-from tests.fakes.sky import Clock, Sky, SkySource, Submission
+from tests.fakes.arxiv_timeline import ArxivTimeline, Clock, Submission, TimelineSource
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _recorded(row: Mapping[str, str]) -> Recorded:
 
 
 def submission(one: Recorded) -> Submission:
-    """A recorded paper as the sky takes it: in its first categories, then in the others."""
+    """A recorded paper as the timeline takes it: in its first categories, then in the others."""
     first = min(one.announced.values())
     now = tuple(sorted(name for name, day in one.announced.items() if day == first))
     later = sorted((day, name) for name, day in one.announced.items() if day > first)
@@ -112,20 +112,20 @@ class Service:
 
     def __post_init__(self) -> None:
         self.clock = Clock(announcement(self.span.first).public_from)
-        self.sky = Sky(self.clock)
+        self.timeline = ArxivTimeline(self.clock)
         day = self.span.first
         while day <= self._end:
-            self.sky.delays[day] = self.delay
+            self.timeline.delays[day] = self.delay
             day = following(day)
-        self.sky.feedless |= set(self.feedless)
+        self.timeline.feedless |= set(self.feedless)
         names = set(self.span.categories)
         self.papers = [
             one
             for one in self.papers
             if names & one.announced.keys() and min(one.announced.values()) >= self.span.first
         ]
-        self.sky.add(*map(submission, self.papers))
-        self.source = SkySource(self.sky)
+        self.timeline.add(*map(submission, self.papers))
+        self.source = TimelineSource(self.timeline)
         self.rubrics = [
             replace(issues.RUBRIC, slug=slug, categories=categories)
             for slug, categories in [

@@ -40,13 +40,13 @@ categories: [{category}]
 """
 
 
-class Town:
+class Deployment:
     """A database, an arXiv and a SendGrid, and the services that were started over them."""
 
     def __init__(
-        self, folder: Path, database: str, arxiv: FakeArxiv, post: FakeSendGrid, **more: str
+        self, folder: Path, database: str, arxiv: FakeArxiv, sendgrid: FakeSendGrid, **more: str
     ) -> None:
-        self.post = post
+        self.sendgrid = sendgrid
         self.store = Store(database)
         self.store.migrate()
         self.services: dict[int, subprocess.Popen[str]] = {}
@@ -56,7 +56,7 @@ class Town:
             NEWSLETTER_ARXIV_API_URL=arxiv.url,
             NEWSLETTER_ARXIV_RSS_URL=arxiv.rss_url,
             NEWSLETTER_SCORER="local",
-            **sendgrid_environment(post.url),
+            **sendgrid_environment(sendgrid.url),
             PYTHONPATH=str(ROOT),
             **more,
         )
@@ -64,8 +64,8 @@ class Town:
             text = RUBRIC.format(title=title, category=category)
             (self.installation.rubrics / f"{title}.md").write_text(text, encoding="utf-8")
 
-    def join(self, name: str, rubric: str) -> None:
-        """Somebody whose hour came when arXiv announced."""
+    def add_reader(self, name: str, rubric: str) -> None:
+        """Add a reader whose send time is the hour of the announcement."""
         now = datetime.now(UTC)
         hour = announcement(newest(now)).public_from.time()
         given = Subscriber(uuid4().hex, f"{name}@example.org", rubric, send_at=hour)
@@ -73,7 +73,7 @@ class Town:
             subscribers.save(tx, given, now - timedelta(days=20))
 
     def start(self, *words: str) -> int:
-        """A `serve`, or whatever else the words say."""
+        """Start `serve`, or the command that the words name; return its process id."""
         with (self.installation.folder / "log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.quick_serve", *(words or ("--no-web",))],
@@ -96,11 +96,13 @@ class Town:
             return {int(one.owner.split("/")[1]) for one in leases.workers(tx)}
 
     def states(self) -> dict[str, str]:
-        query = select(subscriber.c.email, delivery.c.state).select_from(delivery.join(subscriber))
+        query = select(subscriber.c.email, delivery.c.state).select_from(
+            delivery.add_reader(subscriber)
+        )
         with self.store.read() as tx:
             return {email: str(state) for email, state in tx.execute(query)}
 
-    def editions(self) -> list[tuple[str, int]]:
+    def digests_made(self) -> list[tuple[str, int]]:
         query = select(digest.c.rubric, func.count()).group_by(digest.c.rubric)
         with self.store.read() as tx:
             return sorted((rubric, number) for rubric, number in tx.execute(query))
@@ -121,8 +123,8 @@ def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
 
 
 @contextmanager
-def town_on(postgres: str, folder: Path, **more: str) -> Iterator[Town]:
-    """One whose arXiv announced eight papers, with a database of its own."""
+def deployment_on(postgres: str, folder: Path, **more: str) -> Iterator[Deployment]:
+    """A deployment whose arXiv announced eight papers, with a database of its own."""
     rows = []
     day = newest(datetime.now(UTC))
     # Should arXiv's hour come while the test runs, the next day has papers as well.
@@ -135,8 +137,8 @@ def town_on(postgres: str, folder: Path, **more: str) -> Iterator[Town]:
         database = stack.enter_context(own_database(postgres))
         feed = [line(each) for each in rows[:8]]
         arxiv = stack.enter_context(FakeArxiv(rows, feed=lambda _names: feed))
-        post = stack.enter_context(FakeSendGrid(delay=0.1))
-        made = Town(folder, database, arxiv, post, **more)
+        sendgrid = stack.enter_context(FakeSendGrid(delay=0.1))
+        made = Deployment(folder, database, arxiv, sendgrid, **more)
         stack.callback(made.store.close)
         yield made
         for process in made.services.values():

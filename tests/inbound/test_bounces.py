@@ -23,7 +23,7 @@ from newsletter.store.inbound import InboundState
 from newsletter.store.tables import delivery, event, subscriber
 from newsletter.store.tables import inbound as table
 from tests.fakes.app import app_of
-from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, FakeMailer, Town
+from tests.fakes.mail import LINKS, RUBRIC, SENDER, START, DeliveryScenario, FakeMailer
 
 if TYPE_CHECKING:
     from newsletter.context import App
@@ -34,17 +34,17 @@ GONE = "5.1.1 (no such user)"
 
 
 @pytest.fixture
-def town(store: Store) -> Town:
-    made = Town(store)
-    made.settle(2)
-    made.announce()
+def scenario(store: Store) -> DeliveryScenario:
+    made = DeliveryScenario(store)
+    made.add_readers(2)
+    made.make_digest()
     made.send(FakeMailer())
     return made
 
 
-def app_for(town: Town) -> App:
+def app_for(scenario: DeliveryScenario) -> App:
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
-    return app_of(town.store, rubrics={RUBRIC: rubric})
+    return app_of(scenario.store, rubrics={RUBRIC: rubric})
 
 
 def report(
@@ -77,78 +77,78 @@ def message_id(row) -> str:
     return f"Message-ID: <{row.id}@mail.example.org>\r\n"
 
 
-def arrive(town: Town, raw: bytes, to: str = SENDER.email) -> None:
-    store_mail(town.store, raw, "", [to], START)
-    process_new(app_for(town), START)
+def arrive(scenario: DeliveryScenario, raw: bytes, to: str = SENDER.email) -> None:
+    store_mail(scenario.store, raw, "", [to], START)
+    process_new(app_for(scenario), START)
 
 
-def states(town: Town) -> dict[str, str]:
-    with town.store.read() as tx:
+def states(scenario: DeliveryScenario) -> dict[str, str]:
+    with scenario.store.read() as tx:
         rows = tx.execute(select(subscriber.c.email, subscriber.c.state))
         return {row.email: row.state for row in rows}
 
 
-def events_told(town: Town) -> list[str]:
-    with town.store.read() as tx:
+def events_told(scenario: DeliveryScenario) -> list[str]:
+    with scenario.store.read() as tx:
         return list(tx.scalars(select(event.c.kind)))
 
 
-def test_13_a_bounce_by_mail_ends_the_subscription_it_is_about(town: Town):
-    first, second = town.rows()
-    arrive(town, report("an.alias@elsewhere.example", ours=message_id(first)))
-    assert states(town) == {
+def test_13_a_bounce_by_mail_ends_the_subscription_it_is_about(scenario: DeliveryScenario):
+    first, second = scenario.rows()
+    arrive(scenario, report("an.alias@elsewhere.example", ours=message_id(first)))
+    assert states(scenario) == {
         first.email: SubscriberState.BOUNCED,
         second.email: SubscriberState.ACTIVE,
     }
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, first.email) is suppressions.Reason.UNSUBSCRIBED
-    assert town.rows()[0].fate == "reported bounce"
+    assert scenario.rows()[0].fate == "reported bounce"
 
 
-def test_13_a_report_to_the_bounce_address_is_about_that_delivery(town: Town):
-    row = town.rows()[0]
-    arrive(town, report("an.alias@elsewhere.example"), LINKS.bounce_address(row.id).upper())
-    assert states(town)[row.email] == SubscriberState.BOUNCED
-    with town.store.read() as tx:
+def test_13_a_report_to_the_bounce_address_is_about_that_delivery(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
+    arrive(scenario, report("an.alias@elsewhere.example"), LINKS.bounce_address(row.id).upper())
+    assert states(scenario)[row.email] == SubscriberState.BOUNCED
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is suppressions.Reason.BOUNCED
-    assert town.rows()[0].fate == "hard bounce"
+    assert scenario.rows()[0].fate == "hard bounce"
 
 
-def test_13_a_mail_in_doubt_that_bounces_had_been_taken(town: Town):
-    row = town.rows()[0]
-    with town.store.begin() as tx:
+def test_13_a_mail_in_doubt_that_bounces_had_been_taken(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
+    with scenario.store.begin() as tx:
         tx.execute(delivery.update().values(state=DeliveryState.UNKNOWN))
-    arrive(town, report(row.email, status="4.2.2", ours=message_id(row)))
-    assert town.states()[row.email] is DeliveryState.ACCEPTED
-    assert states(town)[row.email] == SubscriberState.ACTIVE
+    arrive(scenario, report(row.email, status="4.2.2", ours=message_id(row)))
+    assert scenario.states()[row.email] is DeliveryState.ACCEPTED
+    assert states(scenario)[row.email] == SubscriberState.ACTIVE
 
 
-def test_12_a_report_that_comes_twice_counts_once(town: Town):
-    row = town.rows()[0]
+def test_12_a_report_that_comes_twice_counts_once(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
     for to in (SENDER.email, "postmaster@mail.example.org"):
-        arrive(town, report(row.email, status="4.2.2", ours=message_id(row)), to)
-    arrive(town, report(row.email, status="4.2.2 still", ours=message_id(row)))
-    assert events_told(town) == ["soft bounce"]
+        arrive(scenario, report(row.email, status="4.2.2", ours=message_id(row)), to)
+    arrive(scenario, report(row.email, status="4.2.2 still", ours=message_id(row)))
+    assert events_told(scenario) == ["soft bounce"]
 
 
-def test_17_a_token_of_a_forwarded_digest_ends_nothing_for_good(town: Town):
-    row = town.rows()[0]
+def test_17_a_token_of_a_forwarded_digest_ends_nothing_for_good(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
     header = f"Reply-To: {LINKS.reply_address(row.subscriber_id).upper()}\r\n"
-    arrive(town, report("x@y.example", ours=header))
-    assert states(town)[row.email] == SubscriberState.BOUNCED
-    assert events_told(town) == ["reported bounce"]
-    with town.store.read() as tx:
+    arrive(scenario, report("x@y.example", ours=header))
+    assert states(scenario)[row.email] == SubscriberState.BOUNCED
+    assert events_told(scenario) == ["reported bounce"]
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is suppressions.Reason.UNSUBSCRIBED
 
 
-def test_18_an_address_alone_proves_nothing(town: Town):
-    row = town.rows()[0]
-    arrive(town, report(row.email))
-    arrive(town, report(row.email, ours=f"Message-ID: <{'0' * 32}@mail.example.org>\r\n"))
-    arrive(town, report(row.email, kind="arf"))
-    assert states(town)[row.email] == SubscriberState.ACTIVE
-    assert events_told(town) == ["soft bounce"]
-    with town.store.read() as tx:
+def test_18_an_address_alone_proves_nothing(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
+    arrive(scenario, report(row.email))
+    arrive(scenario, report(row.email, ours=f"Message-ID: <{'0' * 32}@mail.example.org>\r\n"))
+    arrive(scenario, report(row.email, kind="arf"))
+    assert states(scenario)[row.email] == SubscriberState.ACTIVE
+    assert events_told(scenario) == ["soft bounce"]
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
         assert [one.state for one in inbound.review_queue(tx)] == [InboundState.LETTER]
 
@@ -156,9 +156,9 @@ def test_18_an_address_alone_proves_nothing(town: Town):
 @pytest.mark.parametrize("subtype", ["report", "mixed"])
 @pytest.mark.parametrize("feedback", ["abuse", "fraud", "Abuse"])
 def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
-    town: Town, feedback: str, subtype: str
+    scenario: DeliveryScenario, feedback: str, subtype: str
 ):
-    row = town.rows()[0]
+    row = scenario.rows()[0]
     ours = f"List-Unsubscribe: <mailto:{LINKS.unsub_address(row.subscriber_id)}>\r\n"
     for _ in range(2):
         told = report(
@@ -168,9 +168,9 @@ def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
             feedback=feedback,
             subtype=subtype,
         )
-        arrive(town, told, LINKS.bounce_address(row.id))
-    assert states(town)[row.email] == SubscriberState.COMPLAINED
-    assert events_told(town) == ["complaint"]
+        arrive(scenario, told, LINKS.bounce_address(row.id))
+    assert states(scenario)[row.email] == SubscriberState.COMPLAINED
+    assert events_told(scenario) == ["complaint"]
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,19 @@ def test_17_a_feedback_report_is_a_complaint_and_counts_as_one(
 )
 @pytest.mark.parametrize("by_token", [False, True])
 def test_17_what_a_forwarded_digest_shows_proves_no_more_than_the_wish_to_leave(
-    town: Town, feedback: str, state: SubscriberState, told: list[str], *, by_token: bool
+    scenario: DeliveryScenario,
+    feedback: str,
+    state: SubscriberState,
+    told: list[str],
+    *,
+    by_token: bool,
 ):
-    row = town.rows()[0]
+    row = scenario.rows()[0]
     token = f"List-Unsubscribe: <mailto:{LINKS.unsub_address(row.subscriber_id)}>\r\n"
     ours = message_id(row) + (token if by_token else "")
     to = LINKS.reply_address(row.subscriber_id) if by_token else SENDER.email
-    arrive(town, report("redacted", kind="arf", ours=ours, feedback=feedback), to)
-    assert (states(town)[row.email], events_told(town)) == (state, told)
+    arrive(scenario, report("redacted", kind="arf", ours=ours, feedback=feedback), to)
+    assert (states(scenario)[row.email], events_told(scenario)) == (state, told)
 
 
 VACATION = (
@@ -211,52 +216,54 @@ STRANGE = (
     ("raw", "told", "states_of"), [(VACATION, [], "done"), (STRANGE, ["soft bounce"], "done")]
 )
 def test_13_what_comes_to_a_bounce_address_is_about_that_mail_whatever_it_says(
-    town: Town, raw: bytes, told: list[str], states_of: str
+    scenario: DeliveryScenario, raw: bytes, told: list[str], states_of: str
 ):
-    row = town.rows()[0]
-    arrive(town, raw, LINKS.bounce_address(row.id))
-    assert (events_told(town), states(town)[row.email]) == (told, SubscriberState.ACTIVE)
-    assert town.rows()[0].fate == (told[0] if told else "")
-    with town.store.read() as tx:
+    row = scenario.rows()[0]
+    arrive(scenario, raw, LINKS.bounce_address(row.id))
+    assert (events_told(scenario), states(scenario)[row.email]) == (told, SubscriberState.ACTIVE)
+    assert scenario.rows()[0].fate == (told[0] if told else "")
+    with scenario.store.read() as tx:
         assert list(tx.scalars(select(table.c.state))) == [states_of]
 
 
-def test_18_a_reader_who_forwards_a_report_is_no_bounce(town: Town):
-    row = town.rows()[0]
+def test_18_a_reader_who_forwards_a_report_is_no_bounce(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
     raw = report("friend@elsewhere.example").replace(
         b"From: MAILER-DAEMON@mx.example.com", b"From: reader1@example.org"
     )
     raw = raw.replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed")
-    store_mail(town.store, raw, row.email, [LINKS.reply_address(row.subscriber_id)], START)
-    process_new(app_for(town), START)
-    assert (events_told(town), states(town)[row.email]) == ([], SubscriberState.ACTIVE)
+    store_mail(scenario.store, raw, row.email, [LINKS.reply_address(row.subscriber_id)], START)
+    process_new(app_for(scenario), START)
+    assert (events_told(scenario), states(scenario)[row.email]) == ([], SubscriberState.ACTIVE)
 
 
-def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(town: Town):
-    arrive(town, report("stranger@elsewhere.example"))
-    arrive(town, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")
-    with town.store.read() as tx:
+def test_14_a_report_that_nobody_can_read_is_counted_and_never_dropped(scenario: DeliveryScenario):
+    arrive(scenario, report("stranger@elsewhere.example"))
+    arrive(scenario, b"From: MAILER-DAEMON@mx.example.com\r\nMessage-ID: <1@x>\r\n\r\n?\r\n")
+    with scenario.store.read() as tx:
         assert operator_views.unreadable(tx, START) == 2
-    assert events_told(town) == []
+    assert events_told(scenario) == []
 
 
 @pytest.mark.parametrize(
     ("action", "told"), [("delayed", ["deferred"]), ("delivered", ["processed"])]
 )
-def test_13_a_delay_is_no_bounce(town: Town, action: str, told: list[str]):
-    row = town.rows()[0]
-    arrive(town, report(row.email, action=action, status="4.4.1", ours=message_id(row)))
-    assert (events_told(town), states(town)[row.email]) == (told, SubscriberState.ACTIVE)
+def test_13_a_delay_is_no_bounce(scenario: DeliveryScenario, action: str, told: list[str]):
+    row = scenario.rows()[0]
+    arrive(scenario, report(row.email, action=action, status="4.4.1", ours=message_id(row)))
+    assert (events_told(scenario), states(scenario)[row.email]) == (told, SubscriberState.ACTIVE)
 
 
-def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(town: Town):
-    row = town.rows()[0]
+def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
     for week in range(6):
         at = START + timedelta(days=7 * week)
-        store_mail(town.store, report(row.email, status=f"5.1.1 {week}"), "", [SENDER.email], at)
-        process_new(app_for(town), at)
-    assert states(town)[row.email] == SubscriberState.BOUNCED
-    with town.store.read() as tx:
+        store_mail(
+            scenario.store, report(row.email, status=f"5.1.1 {week}"), "", [SENDER.email], at
+        )
+        process_new(app_for(scenario), at)
+    assert states(scenario)[row.email] == SubscriberState.BOUNCED
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, row.email) is None
 
 
@@ -285,9 +292,11 @@ class Breaking:
         return RENDERER.mail(name, **given)
 
 
-def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: Town):
-    first, second = town.rows()
-    with town.store.begin() as tx:
+def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(
+    scenario: DeliveryScenario,
+):
+    first, second = scenario.rows()
+    with scenario.store.begin() as tx:
         tx.execute(
             subscriber.update()
             .where(subscriber.c.id == first.subscriber_id)
@@ -295,39 +304,39 @@ def test_14_a_mail_that_breaks_us_is_left_to_a_person_and_stops_no_other(town: T
         )
     for number, row in enumerate((first, second)):
         to = LINKS.reply_address(row.subscriber_id)
-        store_mail(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
-    assert process_new(app_for(town), START) == 2
-    assert states(town)[second.email] == SubscriberState.UNSUBSCRIBED
-    with town.store.read() as tx:
+        store_mail(scenario.store, reply("unsubscribe", number), "a@example.com", [to], START)
+    assert process_new(app_for(scenario), START) == 2
+    assert states(scenario)[second.email] == SubscriberState.UNSUBSCRIBED
+    with scenario.store.read() as tx:
         [waiting] = inbound.review_queue(tx)
     assert (waiting.state, "log" in waiting.said) == (InboundState.REVIEW, True)
-    assert process_new(app_for(town), START) == 0
+    assert process_new(app_for(scenario), START) == 0
 
 
-def test_14_an_answer_that_cannot_be_made_stops_no_other_mail(town: Town):
-    first, second = town.rows()
-    broken = replace(app_for(town), renderer=Breaking(first.email))
+def test_14_an_answer_that_cannot_be_made_stops_no_other_mail(scenario: DeliveryScenario):
+    first, second = scenario.rows()
+    broken = replace(app_for(scenario), renderer=Breaking(first.email))
     for number, row in enumerate((first, second)):
         to = LINKS.reply_address(row.subscriber_id)
-        store_mail(town.store, reply("unsubscribe", number), "a@example.com", [to], START)
+        store_mail(scenario.store, reply("unsubscribe", number), "a@example.com", [to], START)
     assert process_new(broken, START) == 2
-    assert set(states(town).values()) == {SubscriberState.UNSUBSCRIBED}
+    assert set(states(scenario).values()) == {SubscriberState.UNSUBSCRIBED}
     assert [mail.to_email for mail in broken.mailer.taken] == [second.email]
 
 
-def test_14_a_database_that_is_away_blames_no_mail(town: Town):
-    row = town.rows()[0]
+def test_14_a_database_that_is_away_blames_no_mail(scenario: DeliveryScenario):
+    row = scenario.rows()[0]
     to = LINKS.reply_address(row.subscriber_id)
-    store_mail(town.store, reply("unsubscribe", 1), "a@example.com", [to], START)
-    with town.store.begin() as tx:
+    store_mail(scenario.store, reply("unsubscribe", 1), "a@example.com", [to], START)
+    with scenario.store.begin() as tx:
         tx.execute(text("ALTER TABLE suppression RENAME TO hidden"))
     try:
         with pytest.raises(StoreError):
-            process_new(app_for(town), START)
+            process_new(app_for(scenario), START)
     finally:
-        with town.store.begin() as tx:
+        with scenario.store.begin() as tx:
             tx.execute(text("ALTER TABLE hidden RENAME TO suppression"))
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         assert list(tx.scalars(select(table.c.state))) == [InboundState.NEW]
         assert subscribers.get(tx, row.subscriber_id)
-    assert process_new(app_for(town), START) == 1
+    assert process_new(app_for(scenario), START) == 1

@@ -29,7 +29,7 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.store import events, subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, inbound, inbound_body, subscriber, suppression
-from tests.fakes.mail import LINKS, START, FakeMailer, Town, reader
+from tests.fakes.mail import LINKS, START, DeliveryScenario, FakeMailer, reader
 from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told
 
@@ -42,25 +42,25 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-def town(store: Store) -> Town:
-    return Town(store)
+def scenario(store: Store) -> DeliveryScenario:
+    return DeliveryScenario(store)
 
 
-def post(town: Town, *told_events: Any) -> Receipt:
+def post(scenario: DeliveryScenario, *told_events: Any) -> Receipt:
     raw = body(*told_events)
-    return receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    return receive_events(scenario.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
 
 
-def state_of(town: Town, number: int = 1) -> SubscriberState:
-    with town.store.read() as tx:
+def state_of(scenario: DeliveryScenario, number: int = 1) -> SubscriberState:
+    with scenario.store.read() as tx:
         found = subscribers.find(tx, f"reader{number}@example.org")
     assert found is not None
     return found.state
 
 
-def everything(town: Town) -> list[Any]:
+def everything(scenario: DeliveryScenario) -> list[Any]:
     """All that an event may move, without times."""
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         moved = [
             tx.execute(select(subscriber.c.email_key, subscriber.c.state)).all(),
             tx.execute(select(subscriber.c.email_key, subscriber.c.soft_bounces)).all(),
@@ -98,21 +98,23 @@ GOOD = SIGNER.sign(RAW, STAMP)
     ids=range(15),
 )
 def test_11_what_is_not_signed_changes_nothing(
-    town: Town, signature: str, timestamp: str, raw: bytes
+    scenario: DeliveryScenario, signature: str, timestamp: str, raw: bytes
 ):
-    town.settle(1)
-    before = everything(town)
+    scenario.add_readers(1)
+    before = everything(scenario)
 
-    receipt = receive_events(town.store, SIGNER.public, signature, timestamp, raw, START)
+    receipt = receive_events(scenario.store, SIGNER.public, signature, timestamp, raw, START)
 
     assert receipt == Receipt(403)
-    assert everything(town) == before
+    assert everything(scenario) == before
 
 
-def test_11_a_trailing_line_end_that_was_signed_is_taken(town: Town):
-    town.settle(1)
+def test_11_a_trailing_line_end_that_was_signed_is_taken(scenario: DeliveryScenario):
+    scenario.add_readers(1)
     raw = RAW + b"\r\n"
-    receipt = receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+    receipt = receive_events(
+        scenario.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START
+    )
     assert receipt == Receipt(200, 1)
 
 
@@ -135,18 +137,20 @@ def test_11_a_trailing_line_end_that_was_signed_is_taken(town: Town):
         body(told("a new kind")),
     ],
 )
-def test_11_signed_nonsense_is_taken_and_dropped(town: Town, raw: bytes):
-    receipt = receive_events(town.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START)
+def test_11_signed_nonsense_is_taken_and_dropped(scenario: DeliveryScenario, raw: bytes):
+    receipt = receive_events(
+        scenario.store, SIGNER.public, SIGNER.sign(raw, STAMP), STAMP, raw, START
+    )
     assert receipt == Receipt(200, 0)
 
 
-def test_11_a_body_beyond_the_limit_is_not_even_verified(town: Town):
+def test_11_a_body_beyond_the_limit_is_not_even_verified(scenario: DeliveryScenario):
     raw = b" " * (MAX_BODY + 1)
-    assert receive_events(town.store, SIGNER.public, "", "", raw, START).status == 413
+    assert receive_events(scenario.store, SIGNER.public, "", "", raw, START).status == 413
 
 
-def test_without_a_key_the_hook_is_off(town: Town):
-    assert receive_events(town.store, "", GOOD, STAMP, RAW, START).status == 404
+def test_without_a_key_the_hook_is_off(scenario: DeliveryScenario):
+    assert receive_events(scenario.store, "", GOOD, STAMP, RAW, START).status == 404
 
 
 @pytest.mark.parametrize("keys", ["!", "AAAA", "not a key", "é"])
@@ -154,18 +158,20 @@ def test_a_key_that_is_none_believes_nobody(keys: str):
     assert verify([keys], GOOD, STAMP, RAW, START) is Signature.INVALID
 
 
-def test_two_keys_are_believed_while_they_are_changed(town: Town):
-    town.settle(1)
+def test_two_keys_are_believed_while_they_are_changed(scenario: DeliveryScenario):
+    scenario.add_readers(1)
     keys = f"{Signer().public}, {SIGNER.public}"
-    assert receive_events(town.store, keys, GOOD, STAMP, RAW, START) == Receipt(200, 1)
+    assert receive_events(scenario.store, keys, GOOD, STAMP, RAW, START) == Receipt(200, 1)
 
 
 @pytest.mark.parametrize(
     ("hours", "status"), [(-0.2, 403), (-0.1, 200), (0, 200), (23, 200), (26, 403)]
 )
-def test_12_the_clock_is_bounded_on_both_sides(town: Town, hours: float, status: int):
+def test_12_the_clock_is_bounded_on_both_sides(
+    scenario: DeliveryScenario, hours: float, status: int
+):
     now = START + timedelta(hours=hours)
-    receipt = receive_events(town.store, SIGNER.public, GOOD, STAMP, RAW, now)
+    receipt = receive_events(scenario.store, SIGNER.public, GOOD, STAMP, RAW, now)
     assert receipt.status == status
     assert bool(receipt.alert) == (status == 403)
 
@@ -191,20 +197,20 @@ def test_11_no_shape_of_event_makes_reading_fail(shapes: list[dict[str, Any]]):
         events.identity(found)
 
 
-def test_12_the_same_batch_many_times_is_one_batch(town: Town):
-    town.settle(3)
+def test_12_the_same_batch_many_times_is_one_batch(scenario: DeliveryScenario):
+    scenario.add_readers(3)
     batch = [told("bounce", n, type="bounce", status="4.2.2", reason="full") for n in (1, 2, 3)]
-    assert post(town, *batch).new_events == 3
-    before = everything(town)
+    assert post(scenario, *batch).new_events == 3
+    before = everything(scenario)
 
     for copy in range(46):
         renamed = [{**one, "sg_event_id": f"again-{copy}"} for one in batch]
-        assert post(town, *renamed).new_events == 0
+        assert post(scenario, *renamed).new_events == 0
 
-    assert everything(town) == before
+    assert everything(scenario) == before
 
 
-def test_12_order_never_matters(town: Town):
+def test_12_order_never_matters(scenario: DeliveryScenario):
     batch = [
         told("processed", timestamp=SECOND),
         told("bounce", timestamp=SECOND + 1, type="blocked", reason="a"),
@@ -225,35 +231,37 @@ def test_12_order_never_matters(town: Town):
     for _ in range(8):
         shuffled = [*batch, *dice.sample(batch, 4)]
         dice.shuffle(shuffled)
-        ends.append(_end_of(town, shuffled))
+        ends.append(_end_of(scenario, shuffled))
     assert all(end == ends[0] for end in ends)
 
 
-def _end_of(town: Town, batch: list[dict[str, Any]]) -> list[Any]:
-    with town.store.begin() as tx:
+def _end_of(scenario: DeliveryScenario, batch: list[dict[str, Any]]) -> list[Any]:
+    with scenario.store.begin() as tx:
         for table in (event, subscriber, suppression):
             tx.execute(table.delete())
-    town.settle(3)
+    scenario.add_readers(3)
     for one in batch:
-        post(town, one)
-    return everything(town)
+        post(scenario, one)
+    return everything(scenario)
 
 
-def test_12_a_late_delivery_between_soft_bounces_lets_the_reader_back_in(town: Town):
-    town.settle(1)
+def test_12_a_late_delivery_between_soft_bounces_lets_the_reader_back_in(
+    scenario: DeliveryScenario,
+):
+    scenario.add_readers(1)
     for n in range(5):
-        post(town, told("bounce", type="blocked", timestamp=SECOND - (16 - 4 * n) * DAY))
-    assert state_of(town) is SubscriberState.BOUNCED
-    post(town, told("delivered", timestamp=SECOND - 5 * DAY))
-    assert state_of(town) is SubscriberState.ACTIVE
+        post(scenario, told("bounce", type="blocked", timestamp=SECOND - (16 - 4 * n) * DAY))
+    assert state_of(scenario) is SubscriberState.BOUNCED
+    post(scenario, told("delivered", timestamp=SECOND - 5 * DAY))
+    assert state_of(scenario) is SubscriberState.ACTIVE
 
 
-def test_12_delivered_after_a_hard_bounce_lifts_nothing(town: Town):
-    town.settle(1)
-    post(town, told("bounce", type="bounce", status="5.1.1"))
-    post(town, told("delivered", timestamp=SECOND + 60))
-    assert state_of(town) is SubscriberState.BOUNCED
-    with town.store.read() as tx:
+def test_12_delivered_after_a_hard_bounce_lifts_nothing(scenario: DeliveryScenario):
+    scenario.add_readers(1)
+    post(scenario, told("bounce", type="bounce", status="5.1.1"))
+    post(scenario, told("delivered", timestamp=SECOND + 60))
+    assert state_of(scenario) is SubscriberState.BOUNCED
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, "reader1@example.org") is Reason.BOUNCED
 
 
@@ -290,138 +298,142 @@ def test_13_only_a_wrong_address_is_a_hard_bounce(bounce: dict[str, Any], kind: 
         ("", SubscriberState.ACTIVE),
     ],
 )
-def test_13_a_drop_brings_our_list_into_step(town: Town, reason: str, end: SubscriberState):
-    town.settle(1)
-    post(town, told("dropped", reason=reason))
-    assert state_of(town) is end
+def test_13_a_drop_brings_our_list_into_step(
+    scenario: DeliveryScenario, reason: str, end: SubscriberState
+):
+    scenario.add_readers(1)
+    post(scenario, told("dropped", reason=reason))
+    assert state_of(scenario) is end
 
 
-def test_13_a_late_bounce_without_ids_finds_its_reader_by_the_address(town: Town):
-    town.settle(2)
+def test_13_a_late_bounce_without_ids_finds_its_reader_by_the_address(scenario: DeliveryScenario):
+    scenario.add_readers(2)
     late = told("bounce", type="bounce", status="5.1.1", email="READER2@Example.ORG")
     for name in ("sg_message_id", "sg_event_id", "category"):
         del late[name]
-    assert post(town, late).new_events == 1
-    assert (state_of(town, 1), state_of(town, 2)) == (
+    assert post(scenario, late).new_events == 1
+    assert (state_of(scenario, 1), state_of(scenario, 2)) == (
         SubscriberState.ACTIVE,
         SubscriberState.BOUNCED,
     )
 
 
-def test_13_soft_bounces_in_a_row_rest_a_reader_but_suppress_nobody(town: Town):
-    town.settle(1)
+def test_13_soft_bounces_in_a_row_rest_a_reader_but_suppress_nobody(scenario: DeliveryScenario):
+    scenario.add_readers(1)
     for n in range(15):
-        assert state_of(town) is SubscriberState.ACTIVE
-        post(town, told("bounce", type="blocked", timestamp=SECOND - (14 - n) * DAY))
-    assert state_of(town) is SubscriberState.BOUNCED
-    with town.store.read() as tx:
+        assert state_of(scenario) is SubscriberState.ACTIVE
+        post(scenario, told("bounce", type="blocked", timestamp=SECOND - (14 - n) * DAY))
+    assert state_of(scenario) is SubscriberState.BOUNCED
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, "reader1@example.org") is None
 
 
-def test_13_a_delivery_between_resets_the_count(town: Town):
-    town.settle(1)
+def test_13_a_delivery_between_resets_the_count(scenario: DeliveryScenario):
+    scenario.add_readers(1)
     for n in range(8):
-        post(town, told("bounce", type="blocked", timestamp=SECOND + 2 * n))
-        post(town, told("delivered", timestamp=SECOND + 2 * n + 1))
-    assert state_of(town) is SubscriberState.ACTIVE
+        post(scenario, told("bounce", type="blocked", timestamp=SECOND + 2 * n))
+        post(scenario, told("delivered", timestamp=SECOND + 2 * n + 1))
+    assert state_of(scenario) is SubscriberState.ACTIVE
 
 
-def test_a_complaint_about_somebody_unknown_is_remembered(town: Town):
-    post(town, told("spamreport", 9))
-    with town.store.begin() as tx:
+def test_a_complaint_about_somebody_unknown_is_remembered(scenario: DeliveryScenario):
+    post(scenario, told("spamreport", 9))
+    with scenario.store.begin() as tx:
         change = subscribers.save(tx, reader(9), START)
     assert change is subscribers.SubscriberChange.SUPPRESSED
 
 
-def test_03_an_event_proves_what_an_answer_did_not(town: Town):
-    town.settle(2)
-    town.announce()
+def test_03_an_event_proves_what_an_answer_did_not(scenario: DeliveryScenario):
+    scenario.add_readers(2)
+    scenario.make_digest()
 
     def fall_silent(_email: object) -> None:
         raise SendError(Verdict.UNKNOWN, "no answer")
 
-    assert town.send(FakeMailer(before=fall_silent)) == Tally(unknown=2)
-    [first, second] = town.rows()
+    assert scenario.send(FakeMailer(before=fall_silent)) == Tally(unknown=2)
+    [first, second] = scenario.rows()
     for name in ("processed", "delivered"):
-        post(town, told(name, 1, dg_delivery_id=first.id))
+        post(scenario, told(name, 1, dg_delivery_id=first.id))
 
-    [proven, still] = town.rows()
+    [proven, still] = scenario.rows()
     assert (proven.state, proven.fate) == (DeliveryState.ACCEPTED, "delivered")
     assert (still.id, still.state) == (second.id, DeliveryState.UNKNOWN)
-    assert town.send(FakeMailer()) == Tally(accepted=1, unknown=1)
+    assert scenario.send(FakeMailer()) == Tally(accepted=1, unknown=1)
 
 
-def test_an_event_moves_no_row_that_was_never_sent(town: Town):
-    town.settle(1)
-    town.announce()
-    [row] = town.rows()
-    post(town, told("delivered", dg_delivery_id=row.id))
-    assert set(town.states().values()) == {DeliveryState.PENDING}
+def test_an_event_moves_no_row_that_was_never_sent(scenario: DeliveryScenario):
+    scenario.add_readers(1)
+    scenario.make_digest()
+    [row] = scenario.rows()
+    post(scenario, told("delivered", dg_delivery_id=row.id))
+    assert set(scenario.states().values()) == {DeliveryState.PENDING}
 
 
-def test_the_gravest_news_is_a_mails_fate_in_any_order(town: Town):
-    town.settle(1)
-    town.announce()
-    town.send(FakeMailer())
-    [row] = town.rows()
+def test_the_gravest_news_is_a_mails_fate_in_any_order(scenario: DeliveryScenario):
+    scenario.add_readers(1)
+    scenario.make_digest()
+    scenario.send(FakeMailer())
+    [row] = scenario.rows()
     news = [told(name, dg_delivery_id=row.id) for name in ("processed", "delivered", "deferred")]
     news.append(told("bounce", type="bounce", status="5.1.1", dg_delivery_id=row.id))
     for order in itertools.islice(itertools.permutations(news), 0, None, 5):
-        with town.store.begin() as tx:
+        with scenario.store.begin() as tx:
             tx.execute(event.delete())
         for one in order:
-            post(town, one)
-        assert town.rows()[0].fate == "hard bounce"
+            post(scenario, one)
+        assert scenario.rows()[0].fate == "hard bounce"
 
 
-def test_too_many_complaints_stop_the_next_run(town: Town):
-    town.settle(30)
-    town.announce()
-    town.send(FakeMailer())
+def test_too_many_complaints_stop_the_next_run(scenario: DeliveryScenario):
+    scenario.add_readers(30)
+    scenario.make_digest()
+    scenario.send(FakeMailer())
     for number in (1, 2):
-        post(town, told("spamreport", number))
-    town.announce(day=START.date() + timedelta(days=1))
-    assert town.send(FakeMailer(), limits=SendLimits(threads=2)).halted_reason == ""
-    post(town, told("spamreport", 3))
-    town.clock.sleep(2 * 24 * 3600)
-    town.settle(31)
-    town.announce(day=START.date() + timedelta(days=2))
+        post(scenario, told("spamreport", number))
+    scenario.make_digest(day=START.date() + timedelta(days=1))
+    assert scenario.send(FakeMailer(), limits=SendLimits(threads=2)).halted_reason == ""
+    post(scenario, told("spamreport", 3))
+    scenario.clock.sleep(2 * 24 * 3600)
+    scenario.add_readers(31)
+    scenario.make_digest(day=START.date() + timedelta(days=2))
     mailer = FakeMailer()
 
-    tally = town.send(mailer)
+    tally = scenario.send(mailer)
 
     assert "3 readers complained" in tally.halted_reason
     assert mailer.taken == []
     assert tally.pending == 28
 
 
-def test_one_who_reports_all_his_mails_stops_nobody_elses(town: Town):
-    town.settle(30)
+def test_one_who_reports_all_his_mails_stops_nobody_elses(scenario: DeliveryScenario):
+    scenario.add_readers(30)
     for days in range(4):
-        town.announce(day=START.date() + timedelta(days=days))
-        town.send(FakeMailer())
+        scenario.make_digest(day=START.date() + timedelta(days=days))
+        scenario.send(FakeMailer())
     for minute in range(4):
-        post(town, told("spamreport", 1, timestamp=SECOND + 60 * minute))
-    town.announce(day=START.date() + timedelta(days=5))
-    tally = town.send(FakeMailer())
+        post(scenario, told("spamreport", 1, timestamp=SECOND + 60 * minute))
+    scenario.make_digest(day=START.date() + timedelta(days=5))
+    tally = scenario.send(FakeMailer())
     assert (tally.halted_reason, tally.accepted) == ("", 29)
 
 
-def test_old_events_are_forgotten(town: Town):
-    post(town, told("delivered"))
+def test_old_events_are_forgotten(scenario: DeliveryScenario):
+    post(scenario, told("delivered"))
     for days, left in ((89, 1), (91, 0)):
-        with town.store.begin() as tx:
+        with scenario.store.begin() as tx:
             events.delete_old_page(tx, EventKind.DELIVERED, START + timedelta(days=days))
             assert tx.scalar(select(func.count()).select_from(event)) == left
 
 
-def test_many_events_are_taken_by_pages_and_one_delivery_is_counted_once_in_each(town: Town):
+def test_many_events_are_taken_by_pages_and_one_delivery_is_counted_once_in_each(
+    scenario: DeliveryScenario,
+):
     """9,000 events of one delivery took three minutes in one transaction, in which nobody else
     could write.
     """
     asked: list[str] = []
     commits: list[Any] = []
-    engine = town.store.engine
+    engine = scenario.store.engine
     sa_event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     sa_event.listen(engine, "commit", commits.append)
     kinds = itertools.cycle(("delivered", "deferred"))
@@ -429,27 +441,27 @@ def test_many_events_are_taken_by_pages_and_one_delivery_is_counted_once_in_each
         told(next(kinds), dg_delivery_id="d" * 32, timestamp=SECOND + number)
         for number in range(2 * events.TOLD + 1)
     ]
-    assert post(town, *many).new_events == len(many)
+    assert post(scenario, *many).new_events == len(many)
     assert sum(one.startswith("UPDATE delivery") for one in asked) == 3 * 3
     assert sum(one.startswith("INSERT INTO event") for one in asked) == len(many)
     assert len(commits) == 3
 
 
-def parsed(town: Town, **fields: str | bytes) -> Receipt:
+def parsed(scenario: DeliveryScenario, **fields: str | bytes) -> Receipt:
     given = {n: v if isinstance(v, bytes) else v.encode() for n, v in fields.items()}
-    return receive_mail(town.store, LINKS, given, START)
+    return receive_mail(scenario.store, LINKS, given, START)
 
 
-def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(town: Town):
+def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(scenario: DeliveryScenario):
     ours = sorted(LINKS.reply_address(f"{n:032x}") for n in (1, 2))
     envelope = json.dumps({"from": "ann@example.com", "to": [*ours, "b@x.example"]})
     mail = message("unsubscribe", Message_ID="<1@example.com>")
     given = {"envelope": envelope, "dkim": "{@example.com : pass}", "email": mail}
 
-    assert parsed(town, **given) == Receipt(200, 2)
-    assert parsed(town, **given) == Receipt(200, 0)
+    assert parsed(scenario, **given) == Receipt(200, 2)
+    assert parsed(scenario, **given) == Receipt(200, 0)
 
-    with town.store.read() as tx:
+    with scenario.store.read() as tx:
         rows = tx.execute(select(inbound).order_by(inbound.c.envelope_to)).all()
         bodies = tx.execute(select(inbound_body)).all()
     assert [row.envelope_to for row in rows] == ours
@@ -457,21 +469,21 @@ def test_14_a_post_of_inbound_parse_is_stored_for_each_recipient(town: Town):
     assert all(row.aligned and row.body_id == bodies[0].id for row in rows)
 
 
-def test_a_mail_to_strangers_at_our_domain_is_kept_once(town: Town):
+def test_a_mail_to_strangers_at_our_domain_is_kept_once(scenario: DeliveryScenario):
     to = ["x@elsewhere.example", *(f"{n}@in.example.org" for n in range(50))]
     envelope = json.dumps({"from": "ann@example.com", "to": to})
-    assert parsed(town, envelope=envelope, email=message("hello")) == Receipt(200, 1)
-    with town.store.read() as tx:
+    assert parsed(scenario, envelope=envelope, email=message("hello")) == Receipt(200, 1)
+    with scenario.store.read() as tx:
         assert tx.execute(select(inbound)).one().envelope_to == "0@in.example.org"
 
 
-def test_one_mail_to_a_hundred_readers_adds_less_than_a_megabyte(town: Town):
+def test_one_mail_to_a_hundred_readers_adds_less_than_a_megabyte(scenario: DeliveryScenario):
     to = [LINKS.reply_address(f"{n:032x}") for n in range(100)]
     envelope = json.dumps({"from": "ann@example.com", "to": to})
     mail = message("hello") + b"x" * (3 * 2**20)
-    before = size(town.store)
-    assert parsed(town, envelope=envelope, email=mail) == Receipt(200, 100)
-    assert size(town.store) - before < 2**20
+    before = size(scenario.store)
+    assert parsed(scenario, envelope=envelope, email=mail) == Receipt(200, 100)
+    assert size(scenario.store) - before < 2**20
 
 
 def size(store: Store) -> int:
@@ -486,13 +498,13 @@ def size(store: Store) -> int:
 @pytest.mark.parametrize(
     "envelope", [b"", b"{}", b"null", b"[" * 50_000, b'{"to": 7}', b'{"to": [7]}', b"\xff"]
 )
-def test_14_a_broken_envelope_is_kept_by_the_header(town: Town, envelope: bytes):
-    assert parsed(town, envelope=envelope, email=message("hello")) == Receipt(200, 1)
-    with town.store.read() as tx:
+def test_14_a_broken_envelope_is_kept_by_the_header(scenario: DeliveryScenario, envelope: bytes):
+    assert parsed(scenario, envelope=envelope, email=message("hello")) == Receipt(200, 1)
+    with scenario.store.read() as tx:
         assert "in.example.org" in tx.execute(select(inbound)).one().envelope_to
 
 
-def test_14_a_post_without_a_mail_is_taken_and_said(town: Town):
-    receipt = parsed(town, text="unsubscribe")
+def test_14_a_post_without_a_mail_is_taken_and_said(scenario: DeliveryScenario):
+    receipt = parsed(scenario, text="unsubscribe")
     assert (receipt.status, receipt.new_events) == (200, 0)
     assert "send_raw" in receipt.alert

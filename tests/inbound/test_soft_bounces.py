@@ -13,7 +13,7 @@ from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.store import deliveries, events, signups, soft_bounces, subscribers, suppressions
 from newsletter.store.events import Event
 from newsletter.store.tables import subscriber
-from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, START, DeliveryScenario, FakeMailer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def test_13_there_is_one_try_a_week_for_a_month() -> None:
     assert (tries, over[0]) == ([21, 28, 35, 42], 49)
 
 
-class PlainTown(Town):
+class PlainScenario(DeliveryScenario):
     """Everybody is owed each digest by itself, and not what was missed with it."""
 
     def plan(self, _day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
@@ -72,151 +72,151 @@ class PlainTown(Town):
 
 
 @pytest.fixture
-def town(store: Store) -> Town:
-    made = PlainTown(store)
-    made.settle(1)
+def scenario(store: Store) -> DeliveryScenario:
+    made = PlainScenario(store)
+    made.add_readers(1)
     return made
 
 
-def tell(town: Town, kind: EventKind, at: datetime, delivery_id: str = "") -> None:
-    with town.store.begin() as tx:
+def tell(scenario: DeliveryScenario, kind: EventKind, at: datetime, delivery_id: str = "") -> None:
+    with scenario.store.begin() as tx:
         events.apply(tx, [Event(kind, READER, at, delivery_id)], at)
 
 
-def state(town: Town) -> SubscriberState:
-    with town.store.read() as tx:
+def state(scenario: DeliveryScenario) -> SubscriberState:
+    with scenario.store.read() as tx:
         known = subscribers.find(tx, READER)
     assert known is not None
     return known.state
 
 
-def newest(town: Town) -> str:
-    return max(town.rows(), key=lambda row: row.created_at).id
+def newest(scenario: DeliveryScenario) -> str:
+    return max(scenario.rows(), key=lambda row: row.created_at).id
 
 
-def review(town: Town) -> None:
-    with town.store.begin() as tx:
-        soft_bounces.review_page(tx, town.clock.now(), "")
+def review(scenario: DeliveryScenario) -> None:
+    with scenario.store.begin() as tx:
+        soft_bounces.review_page(tx, scenario.clock.now(), "")
 
 
-def end_softly(town: Town) -> None:
+def end_softly(scenario: DeliveryScenario) -> None:
     for at in days(0, 4, 8, 12, 14):
-        tell(town, EventKind.SOFT_BOUNCE, at)
-    [town.clock.at] = days(14)
-    assert state(town) is SubscriberState.BOUNCED
+        tell(scenario, EventKind.SOFT_BOUNCE, at)
+    [scenario.clock.at] = days(14)
+    assert state(scenario) is SubscriberState.BOUNCED
 
 
-def mail(town: Town) -> int:
+def mail(scenario: DeliveryScenario) -> int:
     """One day's digest: how many mails left."""
-    town.announce(town.clock.now().date() - timedelta(days=1))
+    scenario.make_digest(scenario.clock.now().date() - timedelta(days=1))
     mailer = FakeMailer()
-    town.send(mailer)
+    scenario.send(mailer)
     return len(mailer.taken)
 
 
-def test_13_the_operator_sees_what_the_mail_server_said(town: Town):
-    end_softly(town)
+def test_13_the_operator_sees_what_the_mail_server_said(scenario: DeliveryScenario):
+    end_softly(scenario)
     said = "5.2.2 smtp; 552 5.2.2 the mailbox is full"
-    with town.store.begin() as tx:
+    with scenario.store.begin() as tx:
         told = Event(EventKind.SOFT_BOUNCE, READER, days(15)[0], reason=said)
         events.apply(tx, [told], days(15)[0])
         assert list(subscribers.bounced_because(tx).values()) == [f"soft bounces: {said}"]
 
 
-def test_13_a_try_is_one_mail_and_only_a_bounce_ends_it_again(town: Town):
-    end_softly(town)
-    review(town)
-    assert mail(town) == 0
-    town.clock.at += timedelta(days=7)
-    review(town)
-    assert (mail(town), state(town)) == (1, SubscriberState.BOUNCED)
-    town.clock.at += timedelta(days=1)
-    review(town)
-    assert mail(town) == 0
-    [row] = town.rows()
-    tell(town, EventKind.SOFT_BOUNCE, town.clock.now(), row.id)
-    town.clock.at += timedelta(days=6)
-    review(town)
-    assert mail(town) == 1
+def test_13_a_try_is_one_mail_and_only_a_bounce_ends_it_again(scenario: DeliveryScenario):
+    end_softly(scenario)
+    review(scenario)
+    assert mail(scenario) == 0
+    scenario.clock.at += timedelta(days=7)
+    review(scenario)
+    assert (mail(scenario), state(scenario)) == (1, SubscriberState.BOUNCED)
+    scenario.clock.at += timedelta(days=1)
+    review(scenario)
+    assert mail(scenario) == 0
+    [row] = scenario.rows()
+    tell(scenario, EventKind.SOFT_BOUNCE, scenario.clock.now(), row.id)
+    scenario.clock.at += timedelta(days=6)
+    review(scenario)
+    assert mail(scenario) == 1
 
 
-def test_13_a_try_that_arrives_brings_the_reader_back(town: Town):
-    end_softly(town)
-    town.clock.at += timedelta(days=7)
-    review(town)
-    assert mail(town) == 1
-    tell(town, EventKind.DELIVERED, town.clock.now(), newest(town))
-    assert state(town) is SubscriberState.ACTIVE
+def test_13_a_try_that_arrives_brings_the_reader_back(scenario: DeliveryScenario):
+    end_softly(scenario)
+    scenario.clock.at += timedelta(days=7)
+    review(scenario)
+    assert mail(scenario) == 1
+    tell(scenario, EventKind.DELIVERED, scenario.clock.now(), newest(scenario))
+    assert state(scenario) is SubscriberState.ACTIVE
 
 
-def test_13_by_smtp_a_try_of_which_nothing_is_heard_has_arrived(town: Town):
-    end_softly(town)
-    town.clock.at += timedelta(days=7)
-    review(town)
-    assert mail(town) == 1
-    town.clock.at += timedelta(days=5)
-    review(town)
-    assert state(town) is SubscriberState.BOUNCED
-    town.clock.at += timedelta(days=1)
-    review(town)
-    assert state(town) is SubscriberState.ACTIVE
+def test_13_by_smtp_a_try_of_which_nothing_is_heard_has_arrived(scenario: DeliveryScenario):
+    end_softly(scenario)
+    scenario.clock.at += timedelta(days=7)
+    review(scenario)
+    assert mail(scenario) == 1
+    scenario.clock.at += timedelta(days=5)
+    review(scenario)
+    assert state(scenario) is SubscriberState.BOUNCED
+    scenario.clock.at += timedelta(days=1)
+    review(scenario)
+    assert state(scenario) is SubscriberState.ACTIVE
 
 
-def test_13_whose_bounces_are_long_forgotten_is_not_mailed_again(town: Town):
+def test_13_whose_bounces_are_long_forgotten_is_not_mailed_again(scenario: DeliveryScenario):
     """As after a release that ended readers and never tried them again, or a year without us."""
-    end_softly(town)
-    town.clock.at += timedelta(days=100)
-    with town.store.begin() as tx:
+    end_softly(scenario)
+    scenario.clock.at += timedelta(days=100)
+    with scenario.store.begin() as tx:
         for kind in EventKind:
-            events.delete_old_page(tx, kind=kind, now=town.clock.now())
-    review(town)
-    assert state(town) is SubscriberState.BOUNCED
-    assert mail(town) == 0
+            events.delete_old_page(tx, kind=kind, now=scenario.clock.now())
+    review(scenario)
+    assert state(scenario) is SubscriberState.BOUNCED
+    assert mail(scenario) == 0
 
 
-def test_13_a_step_that_was_decided_does_not_undo_a_departure(town: Town):
-    end_softly(town)
-    later = town.clock.now() + timedelta(days=7)
-    with town.store.begin() as tx:
+def test_13_a_step_that_was_decided_does_not_undo_a_departure(scenario: DeliveryScenario):
+    end_softly(scenario)
+    later = scenario.clock.now() + timedelta(days=7)
+    with scenario.store.begin() as tx:
         known = subscribers.find(tx, READER)
         assert known is not None
-        subscribers.unsubscribe(tx, known.id, "page", town.clock.now())
-        soft_bounces._take_step(tx, known.id, town.clock.now(), later)
-    assert state(town) is SubscriberState.UNSUBSCRIBED
+        subscribers.unsubscribe(tx, known.id, "page", scenario.clock.now())
+        soft_bounces._take_step(tx, known.id, scenario.clock.now(), later)
+    assert state(scenario) is SubscriberState.UNSUBSCRIBED
 
 
-def test_13_after_a_month_of_tries_it_is_final_and_nobody_is_suppressed(town: Town):
-    end_softly(town)
+def test_13_after_a_month_of_tries_it_is_final_and_nobody_is_suppressed(scenario: DeliveryScenario):
+    end_softly(scenario)
     for _ in range(60):
-        town.clock.at += timedelta(days=1)
-        review(town)
-        if state(town) is SubscriberState.ACTIVE:
-            assert mail(town) == 1
-            tell(town, EventKind.SOFT_BOUNCE, town.clock.now(), newest(town))
-    assert len(town.rows()) == 4
-    assert state(town) is SubscriberState.BOUNCED
-    with town.store.read() as tx:
+        scenario.clock.at += timedelta(days=1)
+        review(scenario)
+        if state(scenario) is SubscriberState.ACTIVE:
+            assert mail(scenario) == 1
+            tell(scenario, EventKind.SOFT_BOUNCE, scenario.clock.now(), newest(scenario))
+    assert len(scenario.rows()) == 4
+    assert state(scenario) is SubscriberState.BOUNCED
+    with scenario.store.read() as tx:
         assert suppressions.reason_for(tx, READER) is None
 
 
-def test_19_who_confirms_again_is_let_in_and_old_bounces_count_no_more(town: Town):
-    end_softly(town)
-    with town.store.begin() as tx:
+def test_19_who_confirms_again_is_let_in_and_old_bounces_count_no_more(scenario: DeliveryScenario):
+    end_softly(scenario)
+    with scenario.store.begin() as tx:
         known = subscribers.find(tx, READER)
         assert known
-        assert signups.rejoin(tx, known.id, READER, known.rubric, "web form", town.clock.now())
-    assert state(town) is SubscriberState.ACTIVE
-    tell(town, EventKind.SOFT_BOUNCE, days(15)[0])
-    assert state(town) is SubscriberState.ACTIVE
+        assert signups.rejoin(tx, known.id, READER, known.rubric, "web form", scenario.clock.now())
+    assert state(scenario) is SubscriberState.ACTIVE
+    tell(scenario, EventKind.SOFT_BOUNCE, days(15)[0])
+    assert state(scenario) is SubscriberState.ACTIVE
 
 
-def test_12_soft_bounces_and_deliveries_end_alike_in_any_order(town: Town):
+def test_12_soft_bounces_and_deliveries_end_alike_in_any_order(scenario: DeliveryScenario):
     bounced = [Event(EventKind.SOFT_BOUNCE, READER, at) for at in days(0, 5, 9, 13, 15)]
     batch = [*bounced, Event(EventKind.DELIVERED, READER, days(3)[0])]
     [now] = days(20)
     ends = set()
     for order in list(permutations(batch))[::48]:
-        with town.store.begin() as tx:
+        with scenario.store.begin() as tx:
             trial = tx.begin_nested()
             for one in order:
                 events.apply(tx, [one], now)
@@ -227,9 +227,9 @@ def test_12_soft_bounces_and_deliveries_end_alike_in_any_order(town: Town):
     assert ends == {SubscriberState.ACTIVE}
 
 
-def test_13_by_smtp_mails_that_arrived_in_between_break_the_row(town: Town):
-    town.announce(date(2025, 9, 22))
-    town.send(FakeMailer())
+def test_13_by_smtp_mails_that_arrived_in_between_break_the_row(scenario: DeliveryScenario):
+    scenario.make_digest(date(2025, 9, 22))
+    scenario.send(FakeMailer())
     for at in days(-4, -3, -2, -1, 14):
-        tell(town, EventKind.SOFT_BOUNCE, at)
-    assert state(town) is SubscriberState.ACTIVE
+        tell(scenario, EventKind.SOFT_BOUNCE, at)
+    assert state(scenario) is SubscriberState.ACTIVE

@@ -14,8 +14,8 @@ from newsletter.domain.announcements import announcement, following
 from newsletter.domain.model import DayKind
 from newsletter.scoring.workload import new_listings
 from newsletter.store import digests
-from tests.fakes.sky import Submission, Version, withdrawal
-from tests.ingest.test_poll import HOUR, House
+from tests.fakes.arxiv_timeline import Submission, Version, withdrawal
+from tests.ingest.test_poll import HOUR, FetchService
 from tests.render.gallery import issues
 
 FIRST = date(2025, 10, 20)
@@ -52,56 +52,56 @@ def submission(rng, number, index, days):
     return made
 
 
-def build(house, rng, days):
+def build(service, rng, days):
     """Trouble on most days."""
-    sky = house.sky
-    sky.feedless.clear()
-    sky.holidays.add(days[9])
-    sky.delays |= {days[4]: 6 * HOUR, days[17]: 30 * HOUR}
+    timeline = service.timeline
+    timeline.feedless.clear()
+    timeline.holidays.add(days[9])
+    timeline.delays |= {days[4]: 6 * HOUR, days[17]: 30 * HOUR}
     for day in rng.sample(days, 6):
-        sky.stale |= {(day, name) for name in rng.sample(NAMES, 2)}
-    sky.feedless |= set(rng.sample(days, 3))
+        timeline.stale |= {(day, name) for name in rng.sample(NAMES, 2)}
+    timeline.feedless |= set(rng.sample(days, 3))
     for index in range(len(days)):
         for number in range(index * 10, index * 10 + 10):
-            sky.add(submission(rng, number, index, days))
+            timeline.add(submission(rng, number, index, days))
 
 
-def freeze(house, rubric, day):
-    found = new_listings(SimpleNamespace(store=house.store), rubric, day)
+def freeze(service, rubric, day):
+    found = new_listings(SimpleNamespace(store=service.store), rubric, day)
     made = issues.digest(tuple(issues.Pick(one.paper, None, late=one.late) for one in found))
     coverage = replace(made.coverage, papers=tuple(one.paper.id for one in found))
     kind = DayKind.NORMAL if found else DayKind.NOTHING_ANNOUNCED
-    with house.store.begin() as tx:
+    with service.store.begin() as tx:
         made = replace(made, date=day, kind=kind, coverage=coverage, rubric=rubric)
-        digests.save(tx, made, house.clock())
+        digests.save(tx, made, service.clock())
     return [one.paper.id for one in found]
 
 
-def live(house, day, sent):
+def live(service, day, sent):
     """A day of the service: the wide digest at once, the other at ten o'clock, looks in between."""
-    house.clock.now = max(house.clock.now, announcement(day).public_from)
+    service.clock.now = max(service.clock.now, announcement(day).public_from)
     end = announcement(following(day)).public_from
     whole = False
-    while house.clock.now < end and not whole:
-        whole = try_once(house, day)
+    while service.clock.now < end and not whole:
+        whole = try_once(service, day)
     if not whole:
         return
-    sent["wide"] += freeze(house, WIDE, day)
+    sent["wide"] += freeze(service, WIDE, day)
     for hours in (1, 4, 5, 9, 13, 20):
-        if house.clock.now + hours * HOUR < end:
-            house.clock.now += hours * HOUR
-            house.again()
+        if service.clock.now + hours * HOUR < end:
+            service.clock.now += hours * HOUR
+            service.again()
         if hours == 5:
-            sent["narrow"] += freeze(house, NARROW, day)
+            sent["narrow"] += freeze(service, NARROW, day)
 
 
-def try_once(house, day):
-    assert house.source.newest(house.clock()) == day
-    before = house.clock.now
+def try_once(service, day):
+    assert service.source.newest(service.clock()) == day
+    before = service.clock.now
     try:
-        house.fetch()
-    except house.waits as wait:
-        house.clock.now = max(wait.retry_at, before + timedelta(minutes=1))
+        service.fetch()
+    except service.waits as wait:
+        service.clock.now = max(wait.retry_at, before + timedelta(minutes=1))
         return False
     return True
 
@@ -109,18 +109,18 @@ def try_once(house, day):
 @pytest.mark.parametrize("seed", [3])
 def test_every_paper_is_in_one_digest_of_each_rubric(store, seed):
     rng = random.Random(seed)  # noqa: S311 - a fixed course of events, no secret
-    house = House(store, *NAMES, since=FIRST)
+    service = FetchService(store, *NAMES, since=FIRST)
     days = calendar(26)
-    build(house, rng, days)
+    build(service, rng, days)
     sent = {"wide": [], "narrow": []}
     for day in days:
-        live(house, day, sent)
+        live(service, day, sent)
     settled = announcement(days[-8]).start
     for name, categories in (("wide", NAMES), ("narrow", ("cs.CL",))):
         due = {
             one.id
-            for one in house.sky.submissions
-            if house.sky.mailing(one) < days[-7]
+            for one in service.timeline.submissions
+            if service.timeline.mailing(one) < days[-7]
             and one.submitted < settled
             and set(one.categories) & set(categories)
         }

@@ -12,8 +12,8 @@ from newsletter.domain.announcements import FetchRecord, announcement, following
 from newsletter.domain.model import Unproven
 from newsletter.ingest.late_papers import MIN_TO_SPLIT, coverage_starts
 from newsletter.ingest.status import crosscheck
-from tests.fakes.sky import Submission
-from tests.ingest.test_poll import FRIDAY, HOUR, MONDAY, TUESDAY, WEDNESDAY, House
+from tests.fakes.arxiv_timeline import Submission
+from tests.ingest.test_poll import FRIDAY, HOUR, MONDAY, TUESDAY, WEDNESDAY, FetchService
 from tests.render.gallery import issues
 
 WEEK = timedelta(days=7)
@@ -22,108 +22,110 @@ LATE = date(2025, 10, 13)
 
 
 @pytest.fixture
-def house(store):
-    return House(store, "cs.AI", "cs.LG", since=MONDAY)
+def service(store):
+    return FetchService(store, "cs.AI", "cs.LG", since=MONDAY)
 
 
-def live_until(house, last):
+def live_until(service, last):
     """Evening by evening, one paper a day in each category; the feed is there from midnight on."""
-    day = house.source.newest(house.clock())
-    if house.source.asked:
+    day = service.source.newest(service.clock())
+    if service.source.asked:
         day = following(day)
     while day <= last:
         number = day.toordinal() % 400
-        house.put(number + 100, day, "cs.AI")
-        house.put(number + 500, day, "cs.LG")
-        house.clock.now = announcement(day).public_from
-        house.until_whole()
-        house.clock.on(hours=5)
-        house.again()
+        service.put(number + 100, day, "cs.AI")
+        service.put(number + 500, day, "cs.LG")
+        service.clock.now = announcement(day).public_from
+        service.until_whole()
+        service.clock.on(hours=5)
+        service.again()
         day = following(day)
 
 
-def listed(house, day, *categories):
-    return {one for one in house.on(day, *categories) if one.endswith("*")}
+def listed(service, day, *categories):
+    return {one for one in service.on(day, *categories) if one.endswith("*")}
 
 
-def test_a_cross_list_between_two_fetched_categories_is_found_without_the_list(house):
+def test_a_cross_list_between_two_fetched_categories_is_found_without_the_list(service):
     """Counted together, the paper was known in one of the two and not missed in the other."""
     first = announcement(MONDAY).end - HOUR
-    house.sky.add(Submission("2509.00001", first, ("cs.LG",), crosses=((LATE, "cs.AI"),)))
-    live_until(house, LATE)
-    assert listed(house, LATE, "cs.AI") == {"01*"}
+    service.timeline.add(Submission("2509.00001", first, ("cs.LG",), crosses=((LATE, "cs.AI"),)))
+    live_until(service, LATE)
+    assert listed(service, LATE, "cs.AI") == {"01*"}
 
 
 @pytest.mark.parametrize("days", [20, 65])
-def test_a_long_hold_comes_on_its_day_whether_the_list_is_there_or_not(house, days):
+def test_a_long_hold_comes_on_its_day_whether_the_list_is_there_or_not(service, days):
     """The list of the day is out four hours after the digest is made."""
-    house.sky.feedless.clear()
+    service.timeline.feedless.clear()
     late = MONDAY + timedelta(days=days)
-    while late.weekday() > 3 or announcement(late).public_from < house.clock():
+    while late.weekday() > 3 or announcement(late).public_from < service.clock():
         late += timedelta(days=1)
     held = Submission("2509.00001", announcement(MONDAY).end - HOUR, ("cs.AI",), announced=late)
-    house.sky.add(held)
-    live_until(house, late)
-    house.clock.now = announcement(following(late)).public_from
-    assert listed(house, late, "cs.AI") == {"01*"}
-    with house.store.read() as tx:
+    service.timeline.add(held)
+    live_until(service, late)
+    service.clock.now = announcement(following(late)).public_from
+    assert listed(service, late, "cs.AI") == {"01*"}
+    with service.store.read() as tx:
         check = crosscheck(tx, issues.RUBRIC, late, WEEK)
     assert check is not None
     assert check.unproven == ()
 
 
-def test_an_evening_costs_one_count_a_category(house):
-    live_until(house, LATE)
-    asked = Counter(at.date() for what, at in house.source.asked if what == "count")
+def test_an_evening_costs_one_count_a_category(service):
+    live_until(service, LATE)
+    asked = Counter(at.date() for what, at in service.source.asked if what == "count")
     assert asked[LATE - timedelta(days=1)] == 0
     assert asked[LATE] == 2
 
 
-def test_a_paper_that_left_hides_no_other_one(house):
+def test_a_paper_that_left_hides_no_other_one(service):
     """Their counts are equal: one left the category, another one came."""
     first = announcement(MONDAY).end - HOUR
-    house.sky.add(Submission("2509.00001", first, ("cs.AI", "cs.LG")))
-    live_until(house, LATE - timedelta(days=4))
-    left = replace(house.sky.by_id["2509.00001"], categories=("cs.LG",))
-    house.sky.submissions = [left if one.id == left.id else one for one in house.sky.submissions]
-    house.sky.by_id[left.id] = left
-    live_until(house, LATE - timedelta(days=3))
+    service.timeline.add(Submission("2509.00001", first, ("cs.AI", "cs.LG")))
+    live_until(service, LATE - timedelta(days=4))
+    left = replace(service.timeline.by_id["2509.00001"], categories=("cs.LG",))
+    service.timeline.submissions = [
+        left if one.id == left.id else one for one in service.timeline.submissions
+    ]
+    service.timeline.by_id[left.id] = left
+    live_until(service, LATE - timedelta(days=3))
     held = Submission("2509.00002", first, ("cs.AI",), announced=LATE)
-    house.sky.add(held)
-    live_until(house, LATE)
-    assert listed(house, LATE, "cs.AI") == {"02*"}
+    service.timeline.add(held)
+    live_until(service, LATE)
+    assert listed(service, LATE, "cs.AI") == {"02*"}
 
 
 def test_a_busy_category_is_halved_until_few_are_left(store):
-    house = House(store, "cs.LG", since=MONDAY)
+    service = FetchService(store, "cs.LG", since=MONDAY)
     window = announcement(MONDAY)
     step = (window.end - window.start) / (MIN_TO_SPLIT + 10)
     times = [(window.start + step * number).replace(second=0) for number in range(MIN_TO_SPLIT + 5)]
-    house.sky.add(
+    service.timeline.add(
         *(
             Submission(f"2509.{10_000 + number}", at.replace(microsecond=0), ("cs.LG",))
             for number, at in enumerate(times)
         )
     )
     missing = (window.start + 3 * step).replace(second=0, microsecond=0)
-    house.sky.add(Submission("2509.00001", missing, ("cs.LG",), announced=LATE))
-    live_until(house, LATE - timedelta(days=1))
-    asked = len(house.source.asked)
-    live_until(house, LATE)
-    assert listed(house, LATE) == {"01*"}
-    counts = [what for what, _ in house.source.asked[asked:] if what == "count"]
+    service.timeline.add(Submission("2509.00001", missing, ("cs.LG",), announced=LATE))
+    live_until(service, LATE - timedelta(days=1))
+    asked = len(service.source.asked)
+    live_until(service, LATE)
+    assert listed(service, LATE) == {"01*"}
+    counts = [what for what, _ in service.source.asked[asked:] if what == "count"]
     assert len(counts) == 5
 
 
-def test_what_a_missed_list_leaves_unproven_is_said_once(house):
+def test_what_a_missed_list_leaves_unproven_is_said_once(service):
     """A paper of before the service that is cross-listed is known by the list alone."""
-    house.sky.feedless -= {one for one in house.sky.feedless if one != TUESDAY}
+    service.timeline.feedless -= {one for one in service.timeline.feedless if one != TUESDAY}
     old = Submission("2501.00001", announcement(MONDAY).start - 200 * WEEK, ("cs.AI",), TUESDAY)
-    house.sky.add(old)
-    live_until(house, FRIDAY)
+    service.timeline.add(old)
+    live_until(service, FRIDAY)
     said = {}
     for day in (MONDAY, TUESDAY, WEDNESDAY, FRIDAY):
-        with house.store.read() as tx:
+        with service.store.read() as tx:
             check = crosscheck(tx, replace(issues.RUBRIC, categories=("cs.AI",)), day, WEEK)
         assert check is not None
         said[day] = check.unproven

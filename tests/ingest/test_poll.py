@@ -20,14 +20,14 @@ from newsletter.ingest.status import AnnouncementState, announcement_status, is_
 from newsletter.sources import SourceError
 from newsletter.store import papers as shelf
 from newsletter.store import polls as seen
-from tests.fakes.sky import Clock, Sky, SkySource, Submission
+from tests.fakes.arxiv_timeline import ArxivTimeline, Clock, Submission, TimelineSource
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2025, 9, day) for day in range(22, 27))
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
-class House:
-    """A service that looks at a sky, with its own clock."""
+class FetchService:
+    """A service that fetches from a timeline, with its own clock."""
 
     waits = (AnnouncementIncomplete, AnnouncementLate)
 
@@ -35,15 +35,15 @@ class House:
         self.store = store
         self.categories = categories or ("cs.LG",)
         self.clock = Clock(announcement(since).public_from)
-        self.sky = Sky(self.clock)
-        self.sky.feedless |= {date(2025, 9, 1) + timedelta(days=n) for n in range(120)}
-        self.source = SkySource(self.sky)
+        self.timeline = ArxivTimeline(self.clock)
+        self.timeline.feedless |= {date(2025, 9, 1) + timedelta(days=n) for n in range(120)}
+        self.source = TimelineSource(self.timeline)
 
     def put(self, number, day, *categories, **more):
         """A paper submitted in the window of the announcement of `day`."""
         submitted = announcement(day).end - HOUR - number * MINUTE
         one = Submission(f"2509.{number:05d}", submitted, categories or self.categories[:1], **more)
-        self.sky.add(one)
+        self.timeline.add(one)
 
     def fetch(self, day=None, *, wait_until_complete=True) -> FetchResult:
         return fetch(
@@ -91,270 +91,270 @@ class House:
 
 
 @pytest.fixture
-def house(store):
-    return House(store)
+def service(store):
+    return FetchService(store)
 
 
-def test_a_batch_is_whole_when_two_looks_agree(house):
-    house.put(1, TUESDAY)
+def test_a_batch_is_whole_when_two_looks_agree(service):
+    service.put(1, TUESDAY)
     with pytest.raises(AnnouncementIncomplete) as caught:
-        house.fetch()
-    assert caught.value.retry_at == house.clock.now + 10 * MINUTE
+        service.fetch()
+    assert caught.value.retry_at == service.clock.now + 10 * MINUTE
     assert caught.value.categories == ("cs.LG",)
-    assert house.standing().state is AnnouncementState.INCOMPLETE
-    house.clock.on(minutes=10)
-    assert house.fetch() == FetchResult(TUESDAY, 1, 0, already=False)
-    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
-    assert house.standing().state is AnnouncementState.COMPLETE
+    assert service.standing().state is AnnouncementState.INCOMPLETE
+    service.clock.on(minutes=10)
+    assert service.fetch() == FetchResult(TUESDAY, 1, 0, already=False)
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
+    assert service.standing().state is AnnouncementState.COMPLETE
 
 
-def test_nobody_is_asked_sooner_whoever_comes(house):
-    house.put(1, TUESDAY)
+def test_nobody_is_asked_sooner_whoever_comes(service):
+    service.put(1, TUESDAY)
     for _ in range(5):
         with pytest.raises(AnnouncementIncomplete):
-            house.fetch()
-        house.clock.on(minutes=1)
-    assert [what for what, _ in house.source.asked] == ["submitted", "named"]
+            service.fetch()
+        service.clock.on(minutes=1)
+    assert [what for what, _ in service.source.asked] == ["submitted", "named"]
 
 
-def test_23_a_look_by_a_clock_that_was_a_day_ahead_keeps_nobody_waiting(house):
-    house.clock.on(hours=10)
-    house.put(1, WEDNESDAY)
-    house.sky.clock = lambda: house.clock.now - 24 * HOUR * ahead
+def test_23_a_look_by_a_clock_that_was_a_day_ahead_keeps_nobody_waiting(service):
+    service.clock.on(hours=10)
+    service.put(1, WEDNESDAY)
+    service.timeline.clock = lambda: service.clock.now - 24 * HOUR * ahead
     ahead = True
-    house.clock.on(hours=24)
+    service.clock.on(hours=24)
     with pytest.raises(AnnouncementLate):
-        house.fetch()
+        service.fetch()
     # The clock is right again, and arXiv's hour comes long before that of the look.
     ahead = False
-    house.clock.now = announcement(WEDNESDAY).public_from
-    assert house.standing().state is AnnouncementState.WAITING
+    service.clock.now = announcement(WEDNESDAY).public_from
+    assert service.standing().state is AnnouncementState.WAITING
     with pytest.raises(AnnouncementIncomplete):
-        house.fetch()
-    house.clock.on(minutes=10)
-    assert house.fetch() == FetchResult(WEDNESDAY, 1, 0, already=False)
+        service.fetch()
+    service.clock.on(minutes=10)
+    assert service.fetch() == FetchResult(WEDNESDAY, 1, 0, already=False)
 
 
-def test_a_batch_that_grows_is_taken_when_it_stops(house):
-    house.put(1, TUESDAY)
-    house.put(2, TUESDAY, lag=5 * MINUTE)
-    house.put(3, TUESDAY, lag=15 * MINUTE)
-    assert house.until_whole() == FetchResult(TUESDAY, 3, 0, already=False)
-    assert house.clock.now == announcement(TUESDAY).public_from + 30 * MINUTE
+def test_a_batch_that_grows_is_taken_when_it_stops(service):
+    service.put(1, TUESDAY)
+    service.put(2, TUESDAY, lag=5 * MINUTE)
+    service.put(3, TUESDAY, lag=15 * MINUTE)
+    assert service.until_whole() == FetchResult(TUESDAY, 3, 0, already=False)
+    assert service.clock.now == announcement(TUESDAY).public_from + 30 * MINUTE
 
 
-def test_a_batch_six_hours_late_is_there_at_the_next_hour(house):
-    house.sky.delays[TUESDAY] = 6 * HOUR
-    house.put(1, TUESDAY)
-    assert house.until_whole() == FetchResult(TUESDAY, 1, 0, already=False)
-    waited = house.clock.now - announcement(TUESDAY).public_from
+def test_a_batch_six_hours_late_is_there_at_the_next_hour(service):
+    service.timeline.delays[TUESDAY] = 6 * HOUR
+    service.put(1, TUESDAY)
+    assert service.until_whole() == FetchResult(TUESDAY, 1, 0, already=False)
+    waited = service.clock.now - announcement(TUESDAY).public_from
     assert 6 * HOUR <= waited <= 7 * HOUR + 10 * MINUTE
-    looks = [at for what, at in house.source.asked if what == "submitted"]
+    looks = [at for what, at in service.source.asked if what == "submitted"]
     assert len(looks) <= 25
     assert all(10 * MINUTE <= b - a <= HOUR for a, b in pairwise(looks))
 
 
-def test_a_late_batch_is_late_until_it_is_there(house):
+def test_a_late_batch_is_late_until_it_is_there(service):
     public = announcement(TUESDAY).public_from
-    assert house.standing().state is AnnouncementState.WAITING
+    assert service.standing().state is AnnouncementState.WAITING
     with pytest.raises(AnnouncementLate) as caught:
-        house.fetch()
+        service.fetch()
     assert caught.value.since == public
-    house.clock.on(hours=5)
-    assert house.standing().state is AnnouncementState.LATE
-    house.put(1, TUESDAY)
-    house.until_whole()
-    assert house.standing().state is AnnouncementState.COMPLETE
+    service.clock.on(hours=5)
+    assert service.standing().state is AnnouncementState.LATE
+    service.put(1, TUESDAY)
+    service.until_whole()
+    assert service.standing().state is AnnouncementState.COMPLETE
 
 
-def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(house):
-    house.put(1, TUESDAY)
-    house.until_whole()
-    house.put(2, TUESDAY, lag=2 * HOUR)
-    house.clock.on(minutes=59)
-    assert house.again() == 0
-    before = len(house.source.asked)
-    house.clock.on(minutes=70)
-    assert house.again() == 1
-    assert house.on(TUESDAY) == ["01", "02"]
-    assert house.again() == 0
-    assert len(house.source.asked) == before + 2
-    assert house.fetch().already
+def test_what_comes_after_the_batch_was_whole_is_found_within_the_hour(service):
+    service.put(1, TUESDAY)
+    service.until_whole()
+    service.put(2, TUESDAY, lag=2 * HOUR)
+    service.clock.on(minutes=59)
+    assert service.again() == 0
+    before = len(service.source.asked)
+    service.clock.on(minutes=70)
+    assert service.again() == 1
+    assert service.on(TUESDAY) == ["01", "02"]
+    assert service.again() == 0
+    assert len(service.source.asked) == before + 2
+    assert service.fetch().already
 
 
-def test_the_hourly_looks_end_with_the_day(house):
-    house.put(1, FRIDAY)
-    house.clock.now = announcement(FRIDAY).public_from
-    house.until_whole()
-    house.clock.on(hours=23)
-    house.again()
-    looks = len(house.source.asked)
-    house.clock.on(hours=2)
-    assert house.again() == 0
-    assert len(house.source.asked) == looks
+def test_the_hourly_looks_end_with_the_day(service):
+    service.put(1, FRIDAY)
+    service.clock.now = announcement(FRIDAY).public_from
+    service.until_whole()
+    service.clock.on(hours=23)
+    service.again()
+    looks = len(service.source.asked)
+    service.clock.on(hours=2)
+    assert service.again() == 0
+    assert len(service.source.asked) == looks
 
 
-def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(house):
-    house.put(1, TUESDAY)
+def test_a_source_that_fails_is_asked_again_and_nothing_is_kept(service):
+    service.put(1, TUESDAY)
 
-    class Broken(SkySource):
+    class Broken(TimelineSource):
         def submitted(self, *_):
             message = "arXiv is down"
             raise SourceError(message)
 
-    good, house.source = house.source, Broken(house.sky)
+    good, service.source = service.source, Broken(service.timeline)
     with pytest.raises(SourceError):
-        house.fetch()
-    assert house.standing().state is AnnouncementState.WAITING
-    house.source = good
-    assert house.until_whole().papers == 1
+        service.fetch()
+    assert service.standing().state is AnnouncementState.WAITING
+    service.source = good
+    assert service.until_whole().papers == 1
 
 
-def test_a_restart_goes_on_where_the_looks_were(house):
-    house.put(1, TUESDAY)
+def test_a_restart_goes_on_where_the_looks_were(service):
+    service.put(1, TUESDAY)
     with pytest.raises(AnnouncementIncomplete):
-        house.fetch()
-    house.clock.on(minutes=10)
-    house.source = SkySource(house.sky)
-    assert house.fetch().papers == 1
+        service.fetch()
+    service.clock.on(minutes=10)
+    service.source = TimelineSource(service.timeline)
+    assert service.fetch().papers == 1
 
 
-def test_by_hand_one_look_is_enough_and_the_service_goes_on(house):
-    house.put(1, TUESDAY)
-    assert house.fetch(wait_until_complete=False) == FetchResult(
+def test_by_hand_one_look_is_enough_and_the_service_goes_on(service):
+    service.put(1, TUESDAY)
+    assert service.fetch(wait_until_complete=False) == FetchResult(
         TUESDAY, 1, 0, already=False, incomplete=("cs.LG",)
     )
-    assert not is_complete(house.store, ("cs.LG",), TUESDAY)
-    house.put(2, TUESDAY, lag=5 * MINUTE)
-    assert house.until_whole().papers == 2
+    assert not is_complete(service.store, ("cs.LG",), TUESDAY)
+    service.put(2, TUESDAY, lag=5 * MINUTE)
+    assert service.until_whole().papers == 2
 
 
-def test_a_date_that_is_named_is_answered_by_one_look(house):
-    house.put(1, TUESDAY)
-    assert house.fetch(TUESDAY, wait_until_complete=False) == FetchResult(
+def test_a_date_that_is_named_is_answered_by_one_look(service):
+    service.put(1, TUESDAY)
+    assert service.fetch(TUESDAY, wait_until_complete=False) == FetchResult(
         TUESDAY, 1, 0, already=False
     )
-    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.ONCE}
-    assert house.fetch(TUESDAY, wait_until_complete=False).already
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.ONCE}
+    assert service.fetch(TUESDAY, wait_until_complete=False).already
 
 
 def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
-    house = House(store, "hep-lat")
+    service = FetchService(store, "hep-lat")
     with pytest.raises(AnnouncementLate):
-        house.fetch()
-    house.sky.add(Submission("2509.00009", announcement(TUESDAY).end - HOUR, ("cs.LG",)))
-    house.clock.on(minutes=10)
-    assert house.until_whole() == FetchResult(TUESDAY, 0, 0, already=False)
-    assert house.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
-    assert house.how(TUESDAY) == {"hep-lat": CompletedBy.LOOKS}
+        service.fetch()
+    service.timeline.add(Submission("2509.00009", announcement(TUESDAY).end - HOUR, ("cs.LG",)))
+    service.clock.on(minutes=10)
+    assert service.until_whole() == FetchResult(TUESDAY, 0, 0, already=False)
+    assert service.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
+    assert service.how(TUESDAY) == {"hep-lat": CompletedBy.LOOKS}
 
 
 def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
-    house = House(store, "cs.AI", "cs.LG", since=date(2025, 9, 15))
+    service = FetchService(store, "cs.AI", "cs.LG", since=date(2025, 9, 15))
     day, number = date(2025, 9, 15), 0
     while day < TUESDAY:
-        for name in house.categories:
+        for name in service.categories:
             number += 1
-            house.put(number, day, name)
-        house.clock.now = announcement(day).public_from
-        house.until_whole()
+            service.put(number, day, name)
+        service.clock.now = announcement(day).public_from
+        service.until_whole()
         day = following(day)
-    house.clock.now = announcement(TUESDAY).public_from
-    house.put(90, TUESDAY, "cs.LG")
-    house.put(91, TUESDAY, "cs.AI", lag=8 * HOUR)
+    service.clock.now = announcement(TUESDAY).public_from
+    service.put(90, TUESDAY, "cs.LG")
+    service.put(91, TUESDAY, "cs.AI", lag=8 * HOUR)
     with pytest.raises(AnnouncementIncomplete):
-        house.fetch()
-    house.clock.on(minutes=10)
+        service.fetch()
+    service.clock.on(minutes=10)
     with pytest.raises(AnnouncementIncomplete) as caught:
-        house.fetch()
+        service.fetch()
     assert caught.value.categories == ("cs.AI",)
     assert is_complete(store, ("cs.LG",), TUESDAY)
-    house.until_whole()
-    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS, "cs.AI": CompletedBy.PATIENCE}
-    house.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
-    assert house.again() == 1
-    assert house.on(TUESDAY, "cs.AI") == ["91"]
+    service.until_whole()
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS, "cs.AI": CompletedBy.PATIENCE}
+    service.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
+    assert service.again() == 1
+    assert service.on(TUESDAY, "cs.AI") == ["91"]
 
 
 def test_a_trickle_is_not_taken_for_the_whole(store):
     """Of 40 papers, as on every day, one is shown at arXiv's hour and 39 an hour later."""
-    house = House(store, "cs.LG", since=date(2025, 9, 15))
+    service = FetchService(store, "cs.LG", since=date(2025, 9, 15))
     day, number = date(2025, 9, 15), 0
     while day <= TUESDAY:
         for place in range(40):
             number += 1
-            house.put(number, day, lag=HOUR if day == TUESDAY and place else 0 * HOUR)
-        house.clock.now = announcement(day).public_from
-        assert house.until_whole().papers == 40
+            service.put(number, day, lag=HOUR if day == TUESDAY and place else 0 * HOUR)
+        service.clock.now = announcement(day).public_from
+        assert service.until_whole().papers == 40
         day = following(day)
-    assert house.clock.now == announcement(TUESDAY).public_from + 70 * MINUTE
-    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
+    assert service.clock.now == announcement(TUESDAY).public_from + 70 * MINUTE
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
 
 
 def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
-    house = House(store, "cs.LG", since=date(2025, 9, 15))
+    service = FetchService(store, "cs.LG", since=date(2025, 9, 15))
     day, number = date(2025, 9, 15), 0
     while day <= TUESDAY:
         for _ in range(3 if day == TUESDAY else 12):
             number += 1
-            house.put(number, day)
-        house.clock.now = announcement(day).public_from
-        house.until_whole()
+            service.put(number, day)
+        service.clock.now = announcement(day).public_from
+        service.until_whole()
         day = following(day)
-    assert house.clock.now == announcement(TUESDAY).public_from + 3 * HOUR
-    assert house.how(TUESDAY) == {"cs.LG": CompletedBy.PATIENCE}
+    assert service.clock.now == announcement(TUESDAY).public_from + 3 * HOUR
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.PATIENCE}
 
 
-def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(house):
-    house.put(1, MONDAY)
-    house.clock.now = announcement(MONDAY).public_from
-    house.until_whole()
-    house.sky.holidays.add(TUESDAY)
-    house.put(2, TUESDAY)
-    house.put(3, WEDNESDAY)
-    house.clock.now = announcement(TUESDAY).public_from
+def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(service):
+    service.put(1, MONDAY)
+    service.clock.now = announcement(MONDAY).public_from
+    service.until_whole()
+    service.timeline.holidays.add(TUESDAY)
+    service.put(2, TUESDAY)
+    service.put(3, WEDNESDAY)
+    service.clock.now = announcement(TUESDAY).public_from
     with pytest.raises(AnnouncementLate):
-        house.fetch()
-    house.clock.now = announcement(WEDNESDAY).public_from
-    assert house.until_whole() == FetchResult(WEDNESDAY, 2, 0, already=False)
-    assert house.on(TUESDAY) == []
-    assert house.on(WEDNESDAY) == ["02", "03"]
-    assert house.standing().state is AnnouncementState.COMPLETE
+        service.fetch()
+    service.clock.now = announcement(WEDNESDAY).public_from
+    assert service.until_whole() == FetchResult(WEDNESDAY, 2, 0, already=False)
+    assert service.on(TUESDAY) == []
+    assert service.on(WEDNESDAY) == ["02", "03"]
+    assert service.standing().state is AnnouncementState.COMPLETE
 
 
-def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(house):
-    house.sky.holidays.add(FRIDAY)
-    house.clock.now = announcement(FRIDAY).public_from
-    house.put(1, FRIDAY)
-    assert house.until_whole() == FetchResult(FRIDAY, 0, 0, already=False)
-    assert house.how(FRIDAY) == {"cs.LG": CompletedBy.NOTHING}
-    assert house.standing().state is AnnouncementState.NOTHING
-    assert house.clock.now - announcement(FRIDAY).public_from <= 25 * HOUR
+def test_over_a_weekend_an_unknown_holiday_becomes_a_quiet_day(service):
+    service.timeline.holidays.add(FRIDAY)
+    service.clock.now = announcement(FRIDAY).public_from
+    service.put(1, FRIDAY)
+    assert service.until_whole() == FetchResult(FRIDAY, 0, 0, already=False)
+    assert service.how(FRIDAY) == {"cs.LG": CompletedBy.NOTHING}
+    assert service.standing().state is AnnouncementState.NOTHING
+    assert service.clock.now - announcement(FRIDAY).public_from <= 25 * HOUR
     monday = following(FRIDAY)
-    house.clock.now = announcement(monday).public_from
-    assert house.until_whole() == FetchResult(monday, 1, 0, already=False)
+    service.clock.now = announcement(monday).public_from
+    assert service.until_whole() == FetchResult(monday, 1, 0, already=False)
 
 
 def test_a_known_holiday_is_no_date_and_no_paper_is_lost(store):
     thursday, holiday, monday = date(2025, 11, 27), date(2025, 11, 28), date(2025, 12, 1)
-    house = House(store, since=thursday)
-    house.put(1, thursday)
-    house.until_whole()
-    house.clock.now = announcement(holiday).public_from
-    assert house.source.newest(house.clock()) == thursday
-    assert house.fetch().already
+    service = FetchService(store, since=thursday)
+    service.put(1, thursday)
+    service.until_whole()
+    service.clock.now = announcement(holiday).public_from
+    assert service.source.newest(service.clock()) == thursday
+    assert service.fetch().already
     eve = announcement(monday).start + HOUR
-    house.sky.add(Submission("2511.00002", eve, ("cs.LG",)))
-    house.put(3, monday)
-    house.clock.now = announcement(monday).public_from
-    assert house.until_whole() == FetchResult(monday, 2, 0, already=False)
+    service.timeline.add(Submission("2511.00002", eve, ("cs.LG",)))
+    service.put(3, monday)
+    service.clock.now = announcement(monday).public_from
+    assert service.until_whole() == FetchResult(monday, 2, 0, already=False)
     assert previous(monday) == thursday
 
 
-def test_what_two_looks_saw_stands_in_the_database(house):
-    house.put(1, TUESDAY)
-    house.until_whole()
-    with house.store.read() as tx:
+def test_what_two_looks_saw_stands_in_the_database(service):
+    service.put(1, TUESDAY)
+    service.until_whole()
+    with service.store.read() as tx:
         looks = seen.polls_of(tx, TUESDAY)
     assert looks["cs.LG"].looks == 2
     assert looks["cs.LG"].papers == 1

@@ -54,7 +54,7 @@ def lists() -> Iterator[FakeLists]:
         yield running
 
 
-class House:
+class HousekeptService:
     """A service with its own clock and one reader."""
 
     def __init__(self, store: Store, folder: Path, **given: Any) -> None:
@@ -96,66 +96,66 @@ class House:
 
 
 @pytest.fixture
-def house(store: Store, tmp_path: Path) -> Iterator[House]:
-    made = House(store, tmp_path)
+def service(store: Store, tmp_path: Path) -> Iterator[HousekeptService]:
+    made = HousekeptService(store, tmp_path)
     yield made
     made.app.store.close()
 
 
 def test_a_reply_in_the_mailbox_is_obeyed(store: Store, tmp_path: Path, imap: FakeImap):
-    house = House(store, tmp_path, imap_url=imap.url)
-    mail = imap.put(house.reply)
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
+    mail = imap.put(service.reply)
 
-    run_frequent(house.app)
+    run_frequent(service.app)
 
-    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert service.state() is SubscriberState.UNSUBSCRIBED
     assert mail.flags == {"\\Seen"}
     assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
-    house.app.store.close()
+    service.app.store.close()
 
 
 def test_18_a_from_without_a_token_proves_nothing(store: Store, tmp_path: Path, imap: FakeImap):
-    house = House(store, tmp_path, imap_url=imap.url)
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
     forged = message("unsubscribe", Authentication_Results="mx.example.org; dkim=pass")
     forged = forged.replace(TO.encode(), b"digest@example.org")
-    imap.put(forged.replace(b"ann@example.com", house.ann.email.encode()))
+    imap.put(forged.replace(b"ann@example.com", service.ann.email.encode()))
 
-    run_frequent(house.app)
+    run_frequent(service.app)
 
-    assert house.state() is SubscriberState.ACTIVE
-    assert house.count(inbound) == 1
-    house.app.store.close()
+    assert service.state() is SubscriberState.ACTIVE
+    assert service.count(inbound) == 1
+    service.app.store.close()
 
 
-def test_14_what_a_dead_process_had_stored_is_worked_off(house: House):
-    to = house.app.links.reply_address(house.ann.id)
-    store_mail(house.app.store, house.reply, "ann@example.com", [to], NOW)
+def test_14_what_a_dead_process_had_stored_is_worked_off(service: HousekeptService):
+    to = service.app.links.reply_address(service.ann.id)
+    store_mail(service.app.store, service.reply, "ann@example.com", [to], NOW)
 
-    run_frequent(house.app)
+    run_frequent(service.app)
 
-    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert service.state() is SubscriberState.UNSUBSCRIBED
 
 
 def test_a_mailbox_that_is_away_holds_up_nothing(
     store: Store, tmp_path: Path, imap: FakeImap, caplog: pytest.LogCaptureFixture
 ):
-    house = House(store, tmp_path, imap_url=imap.url)
-    mail = imap.put(house.reply)
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
+    mail = imap.put(service.reply)
     imap.answers["LOGIN"] = "NO not today"
-    to = house.app.links.unsub_address(house.ann.id)
-    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+    to = service.app.links.unsub_address(service.ann.id)
+    store_mail(service.app.store, message("leave"), "ann@example.com", [to], NOW)
 
-    run_frequent(house.app)
+    run_frequent(service.app)
 
     assert "read mailbox" in caplog.text
     assert "secret" not in caplog.text
-    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert service.state() is SubscriberState.UNSUBSCRIBED
     assert mail.flags == set()
 
     del imap.answers["LOGIN"]
-    run_frequent(house.app)
+    run_frequent(service.app)
     assert mail.flags == {"\\Seen"}
-    house.app.store.close()
+    service.app.store.close()
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ def test_a_mailbox_that_is_away_holds_up_nothing(
 def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
     store: Store, tmp_path: Path, imap: FakeImap, verb: str, told: str, reason: str
 ):
-    house = House(store, tmp_path, imap_url=imap.url)
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
     imap.answers[verb] = told
 
     def open_alerts(minutes: int) -> list[str]:
         for _ in range(minutes // 5):
-            run_frequent(house.app)
-            house.now += timedelta(minutes=5)
+            run_frequent(service.app)
+            service.now += timedelta(minutes=5)
         with store.read() as tx:
             found = [one.alert for one in alerts.open_alerts(tx)]
         return [one.what for one in found if one.kind is AlertKind.MAILBOX]
@@ -182,7 +182,7 @@ def test_a_mailbox_that_cannot_be_read_for_an_hour_is_an_alert(
     assert reason in said
     del imap.answers[verb]
     assert open_alerts(20) == []
-    house.app.store.close()
+    service.app.store.close()
 
 
 @dataclass
@@ -194,31 +194,31 @@ class FaultyMailbox:
 
 
 def test_a_fault_in_one_duty_keeps_no_other_from_being_done(
-    house: House, caplog: pytest.LogCaptureFixture
+    service: HousekeptService, caplog: pytest.LogCaptureFixture
 ):
-    to = house.app.links.unsub_address(house.ann.id)
-    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+    to = service.app.links.unsub_address(service.ann.id)
+    store_mail(service.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     broken = FaultyMailbox(ZeroDivisionError("a mistake of ours"))
-    run_frequent(replace(house.app, mailbox=broken))  # type: ignore[arg-type]
+    run_frequent(replace(service.app, mailbox=broken))  # type: ignore[arg-type]
 
-    assert house.state() is SubscriberState.UNSUBSCRIBED
+    assert service.state() is SubscriberState.UNSUBSCRIBED
     assert "read mailbox failed" in caplog.text
     assert "a mistake of ours" in caplog.text
 
 
-def test_a_stop_in_the_middle_of_a_duty_ends_the_round(house: House):
-    to = house.app.links.unsub_address(house.ann.id)
-    store_mail(house.app.store, message("leave"), "ann@example.com", [to], NOW)
+def test_a_stop_in_the_middle_of_a_duty_ends_the_round(service: HousekeptService):
+    to = service.app.links.unsub_address(service.ann.id)
+    store_mail(service.app.store, message("leave"), "ann@example.com", [to], NOW)
 
     stopping = FaultyMailbox(Stopped("asked to end"))
-    run_frequent(replace(house.app, mailbox=stopping))  # type: ignore[arg-type]
+    run_frequent(replace(service.app, mailbox=stopping))  # type: ignore[arg-type]
 
-    assert house.state() is SubscriberState.ACTIVE
+    assert service.state() is SubscriberState.ACTIVE
 
 
-def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
-    store = house.app.store
+def test_a_night_forgets_what_is_old_and_nothing_else(service: HousekeptService):
+    store = service.app.store
     with store.begin() as tx:
         for days, email in ((91, "old@example.org"), (89, "new@example.org")):
             then = NOW - timedelta(days=days)
@@ -227,37 +227,37 @@ def test_a_night_forgets_what_is_old_and_nothing_else(house: House):
         signups.request(tx, "new@example.org", "foundation-models", NOW - timedelta(days=29))
     for days in (31, 29):
         then = NOW - timedelta(days=days)
-        to = house.app.links.reply_address(reader().id)
+        to = service.app.links.reply_address(reader().id)
         auto = message(f"away {days}", Auto_Submitted="auto-replied")
         store_mail(store, auto, f"a{days}@example.com", [to], then)
-    run_frequent(house.app)
+    run_frequent(service.app)
 
-    run_nightly(house.app)
+    run_nightly(service.app)
 
-    assert (house.count(event), house.count(signup)) == (1, 1)
+    assert (service.count(event), service.count(signup)) == (1, 1)
     with store.read() as tx:
         kept = tx.scalars(select(inbound.c.envelope_from).where(inbound.c.state == "done"))
         assert set(kept) == {"", "a29@example.com"}
-    assert house.state() is SubscriberState.ACTIVE
+    assert service.state() is SubscriberState.ACTIVE
 
 
 def test_a_night_compares_the_lists_of_sendgrid(store: Store, tmp_path: Path, lists: FakeLists):
-    house = House(
+    service = HousekeptService(
         store, tmp_path, mailer="sendgrid", sendgrid_api_key="SG.key", sendgrid_url=lists.url
     )
-    lists.put("spam_reports", house.ann.email)
+    lists.put("spam_reports", service.ann.email)
 
-    run_nightly(house.app)
+    run_nightly(service.app)
 
-    assert house.state() is SubscriberState.COMPLAINED
-    assert lists.emails("unsubscribes") == [house.ann.email]
-    house.app.store.close()
+    assert service.state() is SubscriberState.COMPLAINED
+    assert lists.emails("unsubscribes") == [service.ann.email]
+    service.app.store.close()
 
 
 def test_lists_in_trouble_are_logged_and_the_rest_is_done(
     store: Store, tmp_path: Path, lists: FakeLists, caplog: pytest.LogCaptureFixture
 ):
-    house = House(
+    service = HousekeptService(
         store, tmp_path, mailer="sendgrid", sendgrid_api_key="SG.key", sendgrid_url=lists.url
     )
     lists.faults["spam_reports"] = 500
@@ -266,28 +266,28 @@ def test_lists_in_trouble_are_logged_and_the_rest_is_done(
         events.apply(tx, [Event(EventKind.DELIVERED, "old@example.org", then)], then)
 
     with caplog.at_level(logging.WARNING):
-        run_nightly(house.app)
+        run_nightly(service.app)
 
     assert "sync suppressions: SendGrid answered 500" in caplog.text
-    assert house.count(event) == 0
-    house.app.store.close()
+    assert service.count(event) == 0
+    service.app.store.close()
 
 
 def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeImap):
-    house = House(store, tmp_path, imap_url=imap.url)
-    house.app.stop.set()
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
+    service.app.stop.set()
 
-    run_frequent(house.app)
-    run_nightly(house.app)
+    run_frequent(service.app)
+    run_nightly(service.app)
 
     assert imap.commands == []
-    house.app.store.close()
+    service.app.store.close()
 
 
-def test_both_jobs_come_again_and_one_at_a_time(house: House):
-    house.now = datetime.now(UTC)
+def test_both_jobs_come_again_and_one_at_a_time(service: HousekeptService):
+    service.now = datetime.now(UTC)
     made = BackgroundScheduler(timezone=UTC)
-    add_to(made, house.app, SchedulerWatchdog())
+    add_to(made, service.app, SchedulerWatchdog())
     made.start(paused=True)
     jobs = {job.id: job for job in made.get_jobs()}
     made.shutdown()
@@ -295,7 +295,7 @@ def test_both_jobs_come_again_and_one_at_a_time(house: House):
     assert set(jobs) == {"round", "night"}
     assert all(job.max_instances == 2 and job.coalesce for job in jobs.values())
     assert all(job.misfire_grace_time is None for job in jobs.values())
-    assert jobs["night"].next_run_time - house.now == timedelta(minutes=10)
+    assert jobs["night"].next_run_time - service.now == timedelta(minutes=10)
     later = jobs["night"].trigger.get_next_fire_time(None, NOW)
     assert (later.hour, later.minute) == (3, 20)
 
@@ -304,9 +304,9 @@ def test_a_round_that_comes_while_one_runs_does_nothing(
     store: Store, tmp_path: Path, imap: FakeImap
 ):
     """At a start, when becoming leader wakes all jobs: no warning."""
-    house = House(store, tmp_path, imap_url=imap.url)
+    service = HousekeptService(store, tmp_path, imap_url=imap.url)
     made = BackgroundScheduler(timezone=UTC)
-    add_to(made, house.app, SchedulerWatchdog())
+    add_to(made, service.app, SchedulerWatchdog())
     made.start(paused=True)
     job = made.get_job("round")
     made.shutdown()
@@ -315,7 +315,7 @@ def test_a_round_that_comes_while_one_runs_does_nothing(
     assert imap.commands == []
     job.func(*job.args)
     assert imap.commands
-    house.app.store.close()
+    service.app.store.close()
 
 
 def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):

@@ -23,7 +23,7 @@ RUBRICS = Path(__file__).parents[2] / "templates" / "rubrics"
 BEFORE = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
 
 
-class House:
+class ScheduledService:
     """A service with its own clock."""
 
     def __init__(self, folder: Path, **more) -> None:
@@ -63,86 +63,88 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = House(tmp_path)
+def service(tmp_path):
+    made = ScheduledService(tmp_path)
     yield made
     made.app.store.close()
 
 
-def test_each_is_served_once_at_his_own_hour(house):
-    house.join("ada@example.org", timezone="Europe/Berlin")
-    house.join("bob@example.org")
-    house.join("cho@example.org", timezone="Asia/Tokyo")
-    assert house.served("18T05:59") == []
-    assert house.served("18T06:00") == ["a"]
-    assert house.served("18T07:04") == ["a", "b"]
-    assert house.served("18T07:05") == ["a", "b"]
-    assert house.served("18T22:00") == ["a", "b", "c"]
+def test_each_is_served_once_at_his_own_hour(service):
+    service.join("ada@example.org", timezone="Europe/Berlin")
+    service.join("bob@example.org")
+    service.join("cho@example.org", timezone="Asia/Tokyo")
+    assert service.served("18T05:59") == []
+    assert service.served("18T06:00") == ["a"]
+    assert service.served("18T07:04") == ["a", "b"]
+    assert service.served("18T07:05") == ["a", "b"]
+    assert service.served("18T22:00") == ["a", "b", "c"]
 
 
 def test_09_a_sleep_past_the_hour_is_made_up_once(tmp_path, store):
-    house = House(tmp_path, database_url=store.url.render_as_string(hide_password=False))
-    house.join("ada@example.org")
-    assert house.served("18T06:00") == []
-    assert house.served("20T15:00") == ["a"]
-    assert house.served("20T15:05") == ["a"]
-    house.app.store.close()
-
-
-def test_who_joins_after_the_hour_waits_for_the_next(house):
-    house.join("ada@example.org")
-    house.served("18T07:01")
-    given = Subscriber("b" * 32, "bob@example.org", "foundation-models")
-    with house.app.store.begin() as tx:
-        subscribers.save(tx, given, house.now)
-    assert house.served("18T09:00") == ["a"]
-
-
-def test_nobody_is_mailed_on_a_weekday_not_asked_for(house):
-    house.join("ada@example.org", days=("wed",))
-    assert house.served("18T12:00") == []
-
-
-def test_nothing_begins_once_a_stop_was_asked_for(house):
-    house.join("ada@example.org")
-    house.app.stop.set()
-    assert house.served("18T12:00") == []
-
-
-def test_mail_that_was_not_taken_is_offered_at_the_next_wake_up(house):
-    house.join("ada@example.org")
-    house.outbox.write_text("a file where a folder should be")
-    house.served("18T07:00")
-    house.outbox.unlink()
-    assert house.served("18T07:05") == ["a"]
-
-
-def test_of_two_services_one_runs_the_mornings_until_it_ends(house):
-    house.join("ada@example.org")
-    rival = DailyScheduler(
-        house.app, LeaderElection(house.app.store, house.app.clock, owner="afar/1/x")
+    service = ScheduledService(
+        tmp_path, database_url=store.url.render_as_string(hide_password=False)
     )
-    assert house.served("18T02:00") == []
-    house.at("18T07:00")
+    service.join("ada@example.org")
+    assert service.served("18T06:00") == []
+    assert service.served("20T15:00") == ["a"]
+    assert service.served("20T15:05") == ["a"]
+    service.app.store.close()
+
+
+def test_who_joins_after_the_hour_waits_for_the_next(service):
+    service.join("ada@example.org")
+    service.served("18T07:01")
+    given = Subscriber("b" * 32, "bob@example.org", "foundation-models")
+    with service.app.store.begin() as tx:
+        subscribers.save(tx, given, service.now)
+    assert service.served("18T09:00") == ["a"]
+
+
+def test_nobody_is_mailed_on_a_weekday_not_asked_for(service):
+    service.join("ada@example.org", days=("wed",))
+    assert service.served("18T12:00") == []
+
+
+def test_nothing_begins_once_a_stop_was_asked_for(service):
+    service.join("ada@example.org")
+    service.app.stop.set()
+    assert service.served("18T12:00") == []
+
+
+def test_mail_that_was_not_taken_is_offered_at_the_next_wake_up(service):
+    service.join("ada@example.org")
+    service.outbox.write_text("a file where a folder should be")
+    service.served("18T07:00")
+    service.outbox.unlink()
+    assert service.served("18T07:05") == ["a"]
+
+
+def test_of_two_services_one_runs_the_mornings_until_it_ends(service):
+    service.join("ada@example.org")
+    rival = DailyScheduler(
+        service.app, LeaderElection(service.app.store, service.app.clock, owner="afar/1/x")
+    )
+    assert service.served("18T02:00") == []
+    service.at("18T07:00")
     rival.build()
-    assert house.mailed() == []
-    house.daily_scheduler.leader.step_down()
+    assert service.mailed() == []
+    service.daily_scheduler.leader.step_down()
     rival.send_due()
-    assert house.mailed() == ["a"]
-    house.daily_scheduler.send_due()
-    assert house.mailed() == ["a"]
+    assert service.mailed() == ["a"]
+    service.daily_scheduler.send_due()
+    assert service.mailed() == ["a"]
 
 
-def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
+def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(service):
     """Of a leader that died in mid-mail; the next wake-up may be five minutes away."""
     rival = DailyScheduler(
-        house.app, LeaderElection(house.app.store, house.app.clock, owner="afar/1/x")
+        service.app, LeaderElection(service.app.store, service.app.clock, owner="afar/1/x")
     )
-    house.daily_scheduler.renew_leadership()
+    service.daily_scheduler.renew_leadership()
     rival.renew_leadership()
-    assert house.daily_scheduler.watchdog.wake_requested.is_set()
+    assert service.daily_scheduler.watchdog.wake_requested.is_set()
     assert not rival.watchdog.wake_requested.is_set()
-    house.daily_scheduler.leader.step_down()
+    service.daily_scheduler.leader.step_down()
     rival.renew_leadership()
     assert rival.watchdog.wake_requested.is_set()
     rival.watchdog.wake_requested.clear()
@@ -150,9 +152,9 @@ def test_09_who_takes_the_mornings_over_looks_at_once_for_what_was_left(house):
     assert not rival.watchdog.wake_requested.is_set()
 
 
-def test_09_the_scheduler_drops_no_late_wake_up(house):
-    house.app.stop.set()
-    made = scheduler(house.daily_scheduler)
+def test_09_the_scheduler_drops_no_late_wake_up(service):
+    service.app.stop.set()
+    made = scheduler(service.daily_scheduler)
     thread = threading.Thread(target=made.start)
     thread.start()
     while not made.running:
@@ -169,12 +171,12 @@ def test_09_the_scheduler_drops_no_late_wake_up(house):
 
 
 def test_a_database_that_is_away_is_named_and_not_a_generators_fault(tmp_path, caplog):
-    house = House(tmp_path)
-    house.join("ada@example.org")
-    file = house.app.store.file
+    service = ScheduledService(tmp_path)
+    service.join("ada@example.org")
+    file = service.app.store.file
     file.rename(file.with_name("elsewhere.db"))
     with caplog.at_level(logging.WARNING):
-        assert house.served("18T08:00") == []
+        assert service.served("18T08:00") == []
     assert f"database {file}: the file was removed" in caplog.text
     file.with_name("elsewhere.db").rename(file)
-    assert len(house.served("18T09:00")) == 1
+    assert len(service.served("18T09:00")) == 1

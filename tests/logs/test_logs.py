@@ -28,7 +28,7 @@ from newsletter.store import Store, subscribers
 from newsletter.store.tasks import Task, TaskKind, TaskResult
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
-from tests.fakes.mail import Town, settings
+from tests.fakes.mail import DeliveryScenario, settings
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid
 
@@ -337,11 +337,11 @@ class TalkingMailer:
 
 
 def test_what_a_mailer_logs_in_its_threads_bears_edition_and_rubric(store: Store):
-    town = Town(store)
-    town.settle(3)
-    town.announce(date(2025, 9, 23))
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(3)
+    scenario.make_digest(date(2025, 9, 23))
     with logging_to(io.StringIO()) as stream, logs.bound(edition="2025-09-23", rubric="stars"):
-        town.send(TalkingMailer())
+        scenario.send(TalkingMailer())
     said = [line for line in lines(stream) if line["event"] == "handed over"]
     assert [(line["edition"], line["rubric"]) for line in said] == [("2025-09-23", "stars")] * 3
 

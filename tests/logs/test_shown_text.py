@@ -22,9 +22,9 @@ from newsletter.store.tables import delivery, inbound, subscriber
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.installation import Installation
+from tests.fakes.operator_data import alert, doubt, reply
 from tests.fakes.pages import LINKS, NOW, RENDERER, STARS, THURSDAY, issue, make_site, paper, reader
 from tests.render.gallery.issues import NAV, READER
-from tests.simulations.busy import alert, doubt, reply
 
 if TYPE_CHECKING:
     from pathlib import Path

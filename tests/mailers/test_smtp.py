@@ -23,7 +23,7 @@ from newsletter.settings import SettingsError
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import event
-from tests.fakes.mail import LINKS, SENDER, Town, email, reader, settings
+from tests.fakes.mail import LINKS, SENDER, DeliveryScenario, email, reader, settings
 from tests.fakes.smtp import FakeSmtp
 
 if TYPE_CHECKING:
@@ -233,16 +233,16 @@ def test_a_refusal_of_a_recipient_is_the_same_news_as_a_report_by_mail(
     fate: str,
 ):
     server = trusted(answers={step: answer})
-    town = Town(store)
-    [person] = town.settle(1)
-    town.announce()
-    assert town.send(mailer(server.url)).rejected == 1
+    scenario = DeliveryScenario(store)
+    [person] = scenario.add_readers(1)
+    scenario.make_digest()
+    assert scenario.send(mailer(server.url)).rejected == 1
     with store.read() as tx:
         known = subscribers.get(tx, person.id)
         assert known
         assert (known.state, suppressions.reason_for(tx, person.email)) == (state, shut)
         assert answer in tx.scalar(select(event.c.reason))
-    assert [row.fate for row in town.rows()] == [fate]
+    assert [row.fate for row in scenario.rows()] == [fate]
 
 
 def test_a_relay_on_this_machine_needs_no_tls_and_gets_no_password(

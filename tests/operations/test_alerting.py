@@ -26,7 +26,7 @@ from newsletter.store.tables import delivery
 from newsletter.store.tables import digest as digests
 from newsletter.store.tables import inbound as letters
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import Clock, Town, settings
+from tests.fakes.mail import Clock, DeliveryScenario, settings
 from tests.fakes.scoring import honest
 from tests.fakes.service_room import OPERATOR, START, TUESDAY, Service
 
@@ -279,12 +279,12 @@ def test_what_failed_is_not_told_as_missed_too(service: Service, model: FakeAnth
     assert open_kinds(service) == {"scoring"}
 
 
-def town_of(service: Service, people: int = 2) -> Town:
+def town_of(service: Service, people: int = 2) -> DeliveryScenario:
     """Readers of a digest that is frozen; nobody reads the rubrics of the daily_scheduler."""
-    town = Town(service.app.store, Clock(service.now))
-    town.settle(people, since=START - timedelta(days=9))
-    town.announce(TUESDAY)
-    return town
+    scenario = DeliveryScenario(service.app.store, Clock(service.now))
+    scenario.add_readers(people, since=START - timedelta(days=9))
+    scenario.make_digest(TUESDAY)
+    return scenario
 
 
 def all_to(state: str, service: Service) -> None:
@@ -293,7 +293,7 @@ def all_to(state: str, service: Service) -> None:
 
 
 def test_mail_that_is_overdue(service: Service):
-    town = town_of(service)
+    scenario = town_of(service)
     assert service.round(59) == []
 
     def wait_for_mail() -> None:
@@ -306,7 +306,7 @@ def test_mail_that_is_overdue(service: Service):
     is_told_once(
         service,
         wait_for_mail,
-        lambda: town.send(service.postman),
+        lambda: scenario.send(service.postman),
         "Mail is overdue: cold-stars of 2025-11-18",
         "2 mails due since 2025-11-18 02:00 UTC",
         "newsletter run --date 2025-11-18 --rubric cold-stars",
@@ -383,18 +383,18 @@ def test_mail_that_waits_and_mail_that_nobody_planned_are_one_alert(service: Ser
 
 
 def test_a_run_that_was_halted(service: Service):
-    town = town_of(service, 1)
+    scenario = town_of(service, 1)
 
     def halt() -> None:
         all_to("pending", service)
         service.postman.fault = SendError(Verdict.HALT, "SendGrid answered 401: the key is wrong")
-        town.send(service.postman)
+        scenario.send(service.postman)
         service.postman.fault = None
 
     is_told_once(
         service,
         halt,
-        lambda: town.send(service.postman),
+        lambda: scenario.send(service.postman),
         "Mailing was stopped: cold-stars of 2025-11-18",
         "SendGrid answered 401: the key is wrong",
         "newsletter run --date 2025-11-18 --rubric cold-stars",
@@ -402,13 +402,13 @@ def test_a_run_that_was_halted(service: Service):
 
 
 def test_mails_in_doubt(service: Service):
-    town = town_of(service)
+    scenario = town_of(service)
 
     def doubt() -> None:
         all_to("pending", service)
         service.postman.fault = SendError(Verdict.UNKNOWN, "no answer")
-        town.clock.at = service.now
-        town.send(service.postman)
+        scenario.clock.at = service.now
+        scenario.send(service.postman)
         service.postman.fault = None
         told = len(service.told)
         service.round(30)
@@ -438,7 +438,7 @@ def test_mails_in_doubt(service: Service):
     ],
 )
 def test_complaints(service: Service, readers: int, title: str, share: str):
-    town = town_of(service, readers)
+    scenario = town_of(service, readers)
     all_to("accepted", service)
 
     def complain() -> None:
@@ -458,7 +458,7 @@ def test_complaints(service: Service, readers: int, title: str, share: str):
     def a_month_passes() -> None:
         service.now += timedelta(days=31)
 
-    assert len(town.rows()) == readers
+    assert len(scenario.rows()) == readers
     said = f"3 readers reported mail as spam, of {readers:,} mails"
     is_told_once(service, complain, a_month_passes, title, said, share)
 

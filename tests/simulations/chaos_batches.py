@@ -23,7 +23,7 @@ from newsletter.delivery.batch_sender import deliver_batches
 from newsletter.domain.mail import BatchEmail, DeliveryState
 from newsletter.store import Store, mail_batches
 from tests.fakes.groups import SmallGroups, message
-from tests.fakes.mail import Town, settings
+from tests.fakes.mail import DeliveryScenario, settings
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.crash import (
     ForkServer,
@@ -33,7 +33,7 @@ from tests.simulations.crash import (
     broken_promises,
     kill_at_each_step,
 )
-from tests.simulations.trap import Trap, TrappedStore
+from tests.simulations.kill_point import KillPoint, KillPointStore
 
 IN_A_GROUP = 10
 LANES = 2
@@ -55,24 +55,24 @@ HURRY = 20
 """The service's clock runs so much faster, so that batches lapse while it is watched."""
 
 
-class TrappedMailer(SmallGroups):
+class KillPointMailer(SmallGroups):
     most = IN_A_GROUP
-    trap = Trap()
+    kill_point = KillPoint()
 
     def new_batch(self) -> str:
-        self.trap.pass_by("before a batch")
+        self.kill_point.reach("before a batch")
         return super().new_batch()
 
     def send_group(self, group: BatchEmail) -> str:
-        self.trap.pass_by("before a request")
+        self.kill_point.reach("before a request")
         answer = super().send_group(group)
-        self.trap.pass_by("after an answer")
+        self.kill_point.reach("after an answer")
         return answer
 
     def withdraw(self, batch_id: str) -> bool:
-        self.trap.pass_by("before a withdrawal")
+        self.kill_point.reach("before a withdrawal")
         done = super().withdraw(batch_id)
-        self.trap.pass_by("after a withdrawal")
+        self.kill_point.reach("after a withdrawal")
         return done
 
 
@@ -81,17 +81,17 @@ def hurried(born: float) -> datetime:
 
 
 def live(order: dict[str, Any]) -> None:
-    """One life of a sender: until its trap, until it is killed, or until all is sent."""
-    trap = Trap(order["step"], order["times"])
-    mailer = TrappedMailer(settings(sendgrid_api_key="SG.chaos", sendgrid_url=order["url"]))
-    mailer.trap = trap
+    """Run a sender to its kill point, until it is killed, or until all is sent."""
+    kill_point = KillPoint(order["step"], order["times"])
+    mailer = KillPointMailer(settings(sendgrid_api_key="SG.chaos", sendgrid_url=order["url"]))
+    mailer.kill_point = kill_point
 
     def clock() -> datetime:
         return hurried(order["born"])
 
     hour = clock() + LEAD
     deliver_batches(
-        TrappedStore(order["database"], trap),
+        KillPointStore(order["database"], kill_point),
         mailer,
         order["digest_id"],
         message,
@@ -110,42 +110,42 @@ def chaos(
     server = ForkServer(live)
     store = Store(database)
     store.migrate()
-    town = Town(store)
-    town.settle(groups * IN_A_GROUP)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(groups * IN_A_GROUP)
+    scenario.make_digest()
     store.close()
     lost = LostAnswers(dice, LOST_IN_PERCENT)
     born = time.time()
     with FakeSendGrid(delay=0.03) as fake:
         fake.fault_for = lost
         fake.batches.clock = lambda: hurried(born).timestamp()
-        order = {"database": database, "url": fake.url, "digest_id": town.digest_id}
+        order = {"database": database, "url": fake.url, "digest_id": scenario.digest_id}
         order |= {"born": born, "bare": bare, "step": "", "times": 0}
         killed = kill_at_each_step(server, order, STEPS, TIMES[:times])
         killed += RandomKills(kills, (0.0, 0.08), LANES).run(server, order, dice)
-        ended = _undisturbed(server, order, town)
-        figures = _figures(town, fake)
+        ended = _undisturbed(server, order, scenario)
+        figures = _figures(scenario, fake)
     server.close()
     figures |= {"kills": killed, "answers lost": len(lost.taken), "ended": ended}
     return figures | {"seconds": round(time.time() - born, 1)}
 
 
-def _undisturbed(server: ForkServer, order: dict[str, Any], town: Town) -> int:
+def _undisturbed(server: ForkServer, order: dict[str, Any], scenario: DeliveryScenario) -> int:
     """Until all is sent, and once more: then there is nothing to do. The worst exit code."""
     open_ones = {DeliveryState.PENDING, DeliveryState.SENDING}
     statuses = []
     for _ in range(MOST_LIVES):
         statuses.append(server.wait(server.begin(order)))
-        if not open_ones & set(town.states().values()):
+        if not open_ones & set(scenario.states().values()):
             break
     return max(*statuses, server.wait(server.begin(order)))
 
 
-def _figures(town: Town, fake: FakeSendGrid) -> dict[str, Any]:
-    with town.store.read() as tx:
+def _figures(scenario: DeliveryScenario, fake: FakeSendGrid) -> dict[str, Any]:
+    with scenario.store.read() as tx:
         doubts = mail_batches.unknown_batches(tx)
     return {
-        **account(town.states(), fake.addresses),
+        **account(scenario.states(), fake.addresses),
         "requests to send": sum(path.endswith("/mail/send") for path, _, _ in fake.requests),
         "batches withdrawn": len(fake.batches.withdrawn),
         "withdrawals refused": fake.batches.refused,

@@ -28,7 +28,7 @@ from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.mail import DeliveryState, Email
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.store import Store
-from tests.fakes.mail import Town, settings, written
+from tests.fakes.mail import DeliveryScenario, settings, written
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.crash import (
     ForkServer,
@@ -38,7 +38,7 @@ from tests.simulations.crash import (
     broken_promises,
     kill_at_each_step,
 )
-from tests.simulations.trap import Trap, TrappedStore
+from tests.simulations.kill_point import KillPoint, KillPointStore
 
 THREADS = 4
 STEPS = ("before a commit", "after a commit", "before a request", "after an answer")
@@ -48,22 +48,22 @@ LOST_IN_PERCENT = 2
 STOPS = 5
 
 
-class TrappedMailer(SendGridMailer):
-    trap = Trap()
+class KillPointMailer(SendGridMailer):
+    kill_point = KillPoint()
 
     def send(self, email: Email) -> str:
-        self.trap.pass_by("before a request")
+        self.kill_point.reach("before a request")
         answer = super().send(email)
-        self.trap.pass_by("after an answer")
+        self.kill_point.reach("after an answer")
         return answer
 
 
 def live(order: dict[str, Any]) -> None:
-    """One life of the sender: until its trap, until it is killed, or until all is sent."""
-    trap = Trap(order["step"], order["times"])
-    store = TrappedStore(order["database"], trap)
-    mailer = TrappedMailer(settings(sendgrid_api_key="SG.chaos", sendgrid_url=order["url"]))
-    mailer.trap = trap
+    """Run the sender to its kill point, until it is killed, or until all is sent."""
+    kill_point = KillPoint(order["step"], order["times"])
+    store = KillPointStore(order["database"], kill_point)
+    mailer = KillPointMailer(settings(sendgrid_api_key="SG.chaos", sendgrid_url=order["url"]))
+    mailer.kill_point = kill_point
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: asked.set())
     deliver(
@@ -83,25 +83,25 @@ def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, An
     server = ForkServer(live)
     store = Store(database)
     store.migrate()
-    town = Town(store)
-    town.settle(deliveries)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(deliveries)
+    scenario.make_digest()
     store.close()
     lost = LostAnswers(dice, LOST_IN_PERCENT)
     with FakeSendGrid(delay=0.05) as fake:
         fake.fault_for = lost
-        order = {"database": database, "url": fake.url, "digest_id": town.digest_id}
+        order = {"database": database, "url": fake.url, "digest_id": scenario.digest_id}
         order |= {"step": "", "times": 0}
         started = time.monotonic()
         killed = kill_at_each_step(server, order, STEPS, TIMES)
         killed += RandomKills(kills, (0.01, 0.2)).run(server, order, dice)
-        left = _asked_to_stop(server, order, town, dice)
+        left = _asked_to_stop(server, order, scenario, dice)
         # The second finds nothing to do.
         ended = max(server.wait(server.begin(order)) for _ in range(2))
         seconds = time.monotonic() - started
     server.close()
     return {
-        **account(town.states(), fake.addresses),
+        **account(scenario.states(), fake.addresses),
         "requests": len(fake.requests),
         "kills": killed,
         "left sending by a stop": left,
@@ -113,7 +113,7 @@ def chaos(deliveries: int, kills: int, database: str, seed: int) -> dict[str, An
 
 
 def _asked_to_stop(
-    server: ForkServer, order: dict[str, Any], town: Town, dice: random.Random
+    server: ForkServer, order: dict[str, Any], scenario: DeliveryScenario, dice: random.Random
 ) -> int:
     """Send SIGTERM several times; how many rows were left `sending` by that."""
     left = 0
@@ -123,7 +123,7 @@ def _asked_to_stop(
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
         if server.wait(child) == 0:
-            left += Counter(town.states().values())[DeliveryState.SENDING]
+            left += Counter(scenario.states().values())[DeliveryState.SENDING]
     return left
 
 

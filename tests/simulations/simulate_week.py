@@ -278,11 +278,11 @@ class Fate:
 
     def _disturb(self) -> None:
         chosen = self.dice.choices(
-            (self._trap, self._kill, self._suspend, self._end), (45, 25, 20, 10)
+            (self._kill_at_step, self._kill, self._suspend, self._end), (45, 25, 20, 10)
         )
         chosen[0]()
 
-    def _trap(self) -> None:
+    def _kill_at_step(self) -> None:
         """Set a trap; it may be this wake-up or a later one that comes to it."""
         number = signal.SIGSTOP if self.dice.random() < 0.25 else signal.SIGKILL
         times = self.dice.choice((1, 1, 2, 3, 5, 9))
@@ -332,7 +332,7 @@ def _moments(week: Week) -> list[datetime]:
     """Wake-ups of the five-minute grid at which something may be due, and one in three hours."""
     found = {SUNDAY + timedelta(hours=hours) for hours in range(0, 24 * week.days + 12, 3)}
     for day in week.announced:
-        shown = week.sky.public(day)
+        shown = week.timeline.public(day)
         found |= {_on_grid(shown) + GRID * step for step in (0, 1, 3, 4)}
         found |= {_on_grid(announcement(day).public_from) + timedelta(hours=n) for n in (0, 3)}
         hours = {due_at(day, ZoneInfo(one.zone), one.hour) for one in week.readers}
@@ -415,11 +415,11 @@ def _faults_of_papers(week: Week, ended: Outcome) -> list[str]:
             if rubric == slug
             for paper in all_of
         )
-        for one in week.sky.submissions:
+        for one in week.timeline.submissions:
             names = {*one.categories, *(name for day, name in one.crosses if day < days[-1])}
             if not names & set(categories) or one.submitted < began:
                 continue
-            if week.sky.mailing(one) < days[-1] and seen[one.id] != 1:
+            if week.timeline.mailing(one) < days[-1] and seen[one.id] != 1:
                 wrong.append(f"{one.id} is in {seen[one.id]} digests of {slug}")
     return wrong
 
@@ -451,7 +451,7 @@ def faults(week: Week, calm: Outcome, ended: Outcome, fate: Fate) -> list[str]:
     What moderation held is shown by arXiv's list alone, some hours after the batch: it may be in
     the digest of its day or in the next, as the service looked later or sooner.
     """
-    held = {one.id for one in week.sky.submissions if one.announced}
+    held = {one.id for one in week.timeline.submissions if one.announced}
     wrong = _faults_of_mails(ended, fate.done["kills"] * THREADS) + _faults_of_papers(week, ended)
     for key in sorted(calm.digests.keys() | ended.digests.keys()):
         there, here = (one.digests.get(key) for one in (calm, ended))
@@ -573,7 +573,7 @@ def disturbed(
     delay, which = latest(calm, ended)
     figures = {
         "announcements": len(week.announced),
-        "papers": len(week.sky.submissions),
+        "papers": len(week.timeline.submissions),
         "readers": len(week.readers),
         "mails": sum(map(len, ended.mails.values())),
         **fate.done,

@@ -66,7 +66,7 @@ def simulate(year: Year, folder: Path, *, every_wake: bool = False, http: bool =
     """Live through the year, waking where something may be due; or at every five minutes."""
     with arxiv_of(year) if http else nullcontext() as fake:
         service = Service(year, folder, fake)
-        service.settle()
+        service.add_readers()
         live(year, service, every_wake=every_wake)
         return service
 
@@ -75,7 +75,7 @@ def live(year: Year, service: Service, *, every_wake: bool) -> None:
     hours = _moments(year)
     todo = events_of(year)
     year.clock.now = announcement(year.days[0]).public_from
-    # The town ends there: what is announced after it has only cross-lists and versions.
+    # The input ends there: what is announced after it has only cross-lists and versions.
     end = announcement(following(year.last)).public_from
     night = year.clock.now
     while year.clock.now < end:
@@ -232,8 +232,8 @@ def _check_papers(year: Year, service: Service, found: Findings) -> None:
     for slug, days in made.items():
         categories = RUBRICS[slug]
         seen = Counter(paper for day in days.values() for paper in day.papers)
-        for one in year.sky.submissions:
-            mailing = year.sky.mailing(one)
+        for one in year.timeline.submissions:
+            mailing = year.timeline.mailing(one)
             names = {*one.categories, *(name for day, name in one.crosses if day < last)}
             ours = names & set(categories) and one.submitted >= began
             if not ours or not year.first <= mailing < last:
@@ -255,7 +255,7 @@ def _check_papers(year: Year, service: Service, found: Findings) -> None:
 def _check_days(year: Year, made: dict[str, dict[date, Made]], found: Findings) -> None:
     for slug, days in made.items():
         for day in year.real_days:
-            shown = year.sky.public(day)
+            shown = year.timeline.public(day)
             at = days[day].at if day in days else None
             found.check(
                 "a digest is made soon after arXiv shows the batch",
@@ -280,7 +280,7 @@ def _check_daily(
         by_day.setdefault(mail.last, []).append(mail)
     for day in year.real_days:
         mails = by_day.pop(day, [])
-        public = year.sky.public(day) - year.sky.delays.get(day, timedelta(0))
+        public = year.timeline.public(day) - year.timeline.delays.get(day, timedelta(0))
         due = wall_clock(reader.zone, reader.hour, public)
         if day not in days:
             continue
@@ -301,12 +301,12 @@ def _check_chosen(
     """One mail on a weekday asked for, with all that was announced since the one before."""
     groups: dict[datetime, list[date]] = {}
     for day in year.days:
-        public = year.sky.public(day) - year.sky.delays.get(day, timedelta(0))
+        public = year.timeline.public(day) - year.timeline.delays.get(day, timedelta(0))
         due = due_by_clock(reader.zone, reader.hour, reader.days, public)
         groups.setdefault(due, []).append(day)
     end = announcement(following(year.last)).public_from
     for due, dates in groups.items():
-        real = [day for day in dates if day not in year.sky.holidays]
+        real = [day for day in dates if day not in year.timeline.holidays]
         if due >= end or not real or dates[-1] not in days:
             continue
         wanted = max(due, days[dates[-1]].at)
@@ -335,7 +335,7 @@ def _check_weekly(
         mails = [mail for mail in box if mail.last in dates]
         case = f"{reader.name}, week to {last}: {len(mails)} mails"
         found.check("one mail for a week", case, holds=len(mails) == 1)
-        due = wall_clock(reader.zone, reader.hour, year.sky.public(last))
+        due = wall_clock(reader.zone, reader.hour, year.timeline.public(last))
         wanted = max(due, days[last].at)
         for mail in mails:
             picks = {paper for day in dates if day in days for paper in days[day].picks}
@@ -420,7 +420,7 @@ def live_through(stretch: Stretch) -> Lived:
         found = check(year, service)
         service.close()
     mails = sum(map(len, year.post.boxes.values()))
-    counts = Counter(papers=len(year.sky.submissions), mails=mails, wakes=service.wakes)
+    counts = Counter(papers=len(year.timeline.submissions), mails=mails, wakes=service.wakes)
     troubles = [(day, name) for name, day in year.troubles.items()]
     took = stopwatch.process_time()
     return Lived(set(year.real_days), troubles, len(year.readers), counts, found, took)

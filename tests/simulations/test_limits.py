@@ -22,7 +22,7 @@ from newsletter.store.rate_limits import SharedRequestQueue as Turns
 from tests.conftest import BACKENDS
 from tests.fakes import arxiv, scoring
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import START, Clock, FakeMailer, Town, settings
+from tests.fakes.mail import START, Clock, DeliveryScenario, FakeMailer, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault
 
 if TYPE_CHECKING:
@@ -65,29 +65,29 @@ def test_mails_are_let_go_a_little_below_the_limit(store: Store):
 
 
 def test_what_one_process_hears_of_sendgrid_makes_another_rest(store: Store):
-    town = Town(store)
-    town.settle(2)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(2)
+    scenario.make_digest()
     with FakeSendGrid() as fake:
         fake.faults.append(Fault(429, headers={"Retry-After": "40"}))
         mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
         ended = iter([False, True, True])
-        town.send(mailer, stop=lambda: next(ended, True))
-    other = Town(store, Clock(), town.digest_id)
+        scenario.send(mailer, stop=lambda: next(ended, True))
+    other = DeliveryScenario(store, Clock(), scenario.digest_id)
 
     assert other.send(FakeMailer()).accepted == 2
     assert 40 <= sum(other.clock.naps) <= 50
 
 
 def test_what_sendgrid_has_left_is_spread_over_all(store: Store):
-    town = Town(store)
-    town.settle(20)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(20)
+    scenario.make_digest()
     with FakeSendGrid() as fake:
         fake.faults.append(Fault(202, headers=SOON))
         mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
-        town.send(mailer)
-    assert sum(town.clock.naps) >= 10
+        scenario.send(mailer)
+    assert sum(scenario.clock.naps) >= 10
 
     other = MailRateLimiter()
     with store.begin() as tx:

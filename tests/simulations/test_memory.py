@@ -60,7 +60,7 @@ class Provider:
         self.told.append(len(emails))
 
 
-class House:
+class LargeService:
     """A service whose readers are many, and who all read one rubric."""
 
     def __init__(self, store: Store) -> None:
@@ -70,7 +70,7 @@ class House:
         self.service.app = replace(self.service.app, suppression_lists=self.provider)
         self.number = 0
 
-    def settle(self, number: int) -> None:
+    def add_readers(self, number: int) -> None:
         came = datetime(2025, 9, 1, tzinfo=UTC)
         rows = []
         for n in range(self.number, number):
@@ -88,7 +88,7 @@ class House:
         with self.store.begin() as tx:
             tx.execute(insert(subscriber), rows)
 
-    def announce(self, day: date) -> None:
+    def make_digest(self, day: date) -> None:
         rubric = self.service.app.rubrics["stars"]
         made = issues.digest((issues.pick(1),), rubric=rubric, date=day)
         self.service.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -120,18 +120,18 @@ class House:
 
 @pytest.mark.parametrize("store", BACKENDS[:1], indirect=True)
 def test_no_duty_takes_more_memory_for_ten_times_the_readers(store: Store):
-    house = House(store)
+    large = LargeService(store)
     peaks: list[dict[str, int]] = []
     # The first time fills what is kept once for all: templates, compiled statements.
     for number, day in zip((30, FEW, MANY), DAYS, strict=True):
-        house.settle(number)
-        house.announce(day)
-        peaks.append({name: peak_of(act) for name, act in house.duties().items()})
+        large.add_readers(number)
+        large.make_digest(day)
+        peaks.append({name: peak_of(act) for name, act in large.duties().items()})
     _, few, many = peaks
     grown = {name: many[name] - few[name] for name in many if many[name] - few[name] > MORE_BYTES}
     assert grown == {}
     assert planned(store) == sum(n - -(-n // LEAVES) for n in (30, FEW, MANY))
-    assert sum(house.provider.told) >= MANY // LEAVES
+    assert sum(large.provider.told) >= MANY // LEAVES
 
 
 def peak_of(act: Callable[[], object]) -> int:
@@ -145,11 +145,11 @@ def peak_of(act: Callable[[], object]) -> int:
 @pytest.mark.parametrize("store", BACKENDS[1:], indirect=True)
 def test_no_statement_answers_more_readers_than_a_page(store: Store):
     """PostgreSQL's driver holds all that a statement answers, before the first row is looked at."""
-    house = House(store)
-    house.settle(MANY)
-    house.announce(DAYS[0])
+    large = LargeService(store)
+    large.add_readers(MANY)
+    large.make_digest(DAYS[0])
     with largest_answer(store) as answers:
-        for act in house.duties().values():
+        for act in large.duties().values():
             act()
         with store.read() as tx:
             assert sum(1 for _ in subscribers.mailable(tx)) == MANY - MANY // LEAVES

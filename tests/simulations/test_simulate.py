@@ -1,7 +1,7 @@
 """A short stretch of the simulated year, with all its troubles; and that it finds what is broken.
 
-Each fault takes the place of one function of the product for a few days of a small town, and the
-simulation must say what came of it, in the words of the check that a reader would use.
+Each fault takes the place of one function of the product for a few days of a small installation,
+and the simulation must report it, in the words of the check that a reader would use.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Fault(NamedTuple):
     def year(self) -> Year:
         made = Year(FIRST, FIRST + timedelta(days=self.days), papers_a_day=self.papers_a_day)
         made.readers = [one for one in made.readers if one.name in self.readers]
-        made.sky.feedless |= set(self.feedless)
+        made.timeline.feedless |= set(self.feedless)
         return made
 
 

@@ -16,7 +16,7 @@ from newsletter.scoring.session import ScoringSession
 from newsletter.store import Store, claims, ledger
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import Town, settings, written
+from tests.fakes.mail import DeliveryScenario, settings, written
 from tests.fakes.scoring import DAY, DOLLAR, RUBRIC, claude, honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.suspended_worker import READERS, suspended_worker
@@ -36,24 +36,26 @@ needs_postgres = pytest.mark.skipif(
 
 def test_after_its_lease_no_request_leaves(store: Store) -> None:
     """The operator was told meanwhile, and said to send it again."""
-    town = Town(store)
-    town.settle(1)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(1)
+    scenario.make_digest()
 
     def asleep(given: Delivery) -> Email:
-        town.clock.sleep(11 * 60)
+        scenario.clock.sleep(11 * 60)
         with store.begin() as tx:
-            assert claims.expire_leases(tx, town.clock.now(), lambda _owner: False) == 1
-            assert claims.resolve(tx, given.id, town.clock.now(), sent=False)
+            assert claims.expire_leases(tx, scenario.clock.now(), lambda _owner: False) == 1
+            assert claims.resolve(tx, given.id, scenario.clock.now(), sent=False)
         return written(given)
 
     with FakeSendGrid() as fake:
         mailer = SendGridMailer(settings(sendgrid_api_key="SG.x", sendgrid_url=fake.url))
-        clock, told = town.clock, {"stop": lambda: bool(town.clock.naps)}
-        deliver(store, mailer, town.digest_id, asleep, clock=clock.now, sleep=clock.sleep, **told)
+        clock, told = scenario.clock, {"stop": lambda: bool(scenario.clock.naps)}
+        deliver(
+            store, mailer, scenario.digest_id, asleep, clock=clock.now, sleep=clock.sleep, **told
+        )
         assert fake.requests == []
-        assert list(town.states().values()) == [DeliveryState.PENDING]
-        town.send(mailer)
+        assert list(scenario.states().values()) == [DeliveryState.PENDING]
+        scenario.send(mailer)
         assert len(fake.addresses) == 1
 
 
@@ -87,10 +89,10 @@ def test_a_sleeping_sender_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """Both hold lanes of one digest; the one that is put to sleep has mails under way."""
-    with suspended_worker(server, POSTGRES, tmp_path) as house:
-        assert house.overtaken("mail", lambda: len(house.mail.requests) >= READERS // 4)
+    with suspended_worker(server, POSTGRES, tmp_path) as suspended:
+        assert suspended.overtaken("mail", lambda: len(suspended.mail.requests) >= READERS // 4)
         # What it had under way came to its end: the answer after the lease is still proof.
-        assert set(house.mails().values()) == {"accepted"}
+        assert set(suspended.mails().values()) == {"accepted"}
 
 
 @needs_postgres
@@ -98,6 +100,6 @@ def test_a_sleeping_reader_is_overtaken_and_wakes_to_nothing(
     server: WorkerForkServer, tmp_path: Path
 ):
     """It sleeps between a call and its answer, which is paid and comes when others have asked."""
-    with suspended_worker(server, POSTGRES, tmp_path) as house:
-        assert house.overtaken("score", lambda: len(house.model.requests) > 0)
-        assert set(house.mails().values()) == {"accepted"}
+    with suspended_worker(server, POSTGRES, tmp_path) as suspended:
+        assert suspended.overtaken("score", lambda: len(suspended.model.requests) > 0)
+        assert set(suspended.mails().values()) == {"accepted"}

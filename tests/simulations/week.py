@@ -32,8 +32,8 @@ from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.settings import Settings
 from newsletter.store import Store, subscribers
-from tests.fakes.sky import Sky, SkySource, Submission, Version
-from tests.simulations.trap import Trap, TrappedStore
+from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource, Version
+from tests.simulations.kill_point import KillPoint, KillPointStore
 from tests.simulations.year import RUBRICS, ZONES, Judge, Plain, Reader
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ class Post:
 
     path: Path
     clocks: Clocks
-    trap: Trap = field(default_factory=Trap)
+    kill_point: KillPoint = field(default_factory=KillPoint)
 
     def send(self, email: Email) -> str:
-        self.trap.pass_by("before a request")
+        self.kill_point.reach("before a request")
         stopwatch.sleep(SEND_SECONDS)
         rubric, first, last, *papers = email.text.split()
         taken = {
@@ -126,30 +126,30 @@ class Post:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(handle, (json.dumps(taken) + "\n").encode())
         os.close(handle)
-        if self.trap.step == ON_THE_WAY:
+        if self.kill_point.step == ON_THE_WAY:
             stopwatch.sleep(HELD_SECONDS)
-            self.trap.pass_by(ON_THE_WAY)
+            self.kill_point.reach(ON_THE_WAY)
         stopwatch.sleep(SEND_SECONDS)
-        self.trap.pass_by("after an answer")
+        self.kill_point.reach("after an answer")
         return f"taken-{email.delivery_id}"
 
 
-class TrappedSky(SkySource):
-    def __init__(self, sky: Sky, trap: Trap) -> None:
-        super().__init__(sky)
-        self.trap = trap
+class KillPointSource(TimelineSource):
+    def __init__(self, timeline: ArxivTimeline, kill_point: KillPoint) -> None:
+        super().__init__(timeline)
+        self.kill_point = kill_point
 
     def submitted(self, categories, start, end, progress) -> list:
         found = super().submitted(categories, start, end, progress)
-        self.trap.pass_by("before arXiv answers")
+        self.kill_point.reach("before arXiv answers")
         return found
 
 
-class TrappedJudge(Judge):
-    trap = Trap()
+class KillPointScorer(Judge):
+    kill_point = KillPoint()
 
     def ask(self, call: ScoringCall) -> CallResponse:
-        self.trap.pass_by("before the model answers")
+        self.kill_point.reach("before the model answers")
         return super().ask(call)
 
 
@@ -173,9 +173,9 @@ class Week:
 
     def __post_init__(self) -> None:
         self.end = SUNDAY + timedelta(days=self.days, hours=11, minutes=55)
-        self.sky = Sky(self.clocks.true)
+        self.timeline = ArxivTimeline(self.clocks.true)
         day, late = LATE
-        self.sky.delays[day] = late
+        self.timeline.delays[day] = late
         self.box = self.folder / "taken.jsonl"
         self._fill()
         self._settle()
@@ -199,7 +199,7 @@ class Week:
             for place in range(PAPERS_A_DAY):
                 number += 1
                 at = (window.start + step * (place + 0.5)).replace(second=0, microsecond=0)
-                self.sky.add(_paper(number, at, day, dice))
+                self.timeline.add(_paper(number, at, day, dice))
             day = following(day)
 
     def _settle(self) -> None:
@@ -279,19 +279,19 @@ def live(week: Week, orders: int, answers: int) -> None:
     An order is a step, a number of times and a signal: the trap to be set; a calm one sets none.
     """
     assert week.app
-    trap = Trap()
-    judge = TrappedJudge()
-    judge.trap = trap
-    store = TrappedStore(week.database, trap)
+    kill_point = KillPoint()
+    judge = KillPointScorer()
+    judge.kill_point = kill_point
+    store = KillPointStore(week.database, kill_point)
     store.require_schema()
     store.require_home()
     app = replace(
         week.app,
         store=store,
-        source=TrappedSky(week.sky, trap),
+        source=KillPointSource(week.timeline, kill_point),
         scorer=judge,
         renderer=Plain(),
-        mailer=Post(week.box, week.clocks, trap),
+        mailer=Post(week.box, week.clocks, kill_point),
         clock=week.clocks.machine,
     )
     leader = LeaderElection(app.store, app.clock, monotonic=week.clocks.steady)
@@ -308,7 +308,7 @@ def live(week: Week, orders: int, answers: int) -> None:
             for line in read:
                 step, times, number = json.loads(line)
                 if step != CALM:
-                    trap.step, trap.times, trap.number = step, times, number
+                    kill_point.step, kill_point.times, kill_point.number = step, times, number
                 for done in [pool.submit(job) for job in jobs]:
                     done.result()
                 if app.stop.is_set():

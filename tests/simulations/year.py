@@ -26,7 +26,14 @@ from newsletter.scorers import CallResponse, ScoredPapers, ScoringCall
 from newsletter.settings import Settings
 from newsletter.store import subscribers
 from tests.fakes.arxiv import FakeArxiv, empty_page
-from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version, withdrawal
+from tests.fakes.arxiv_timeline import (
+    ArxivTimeline,
+    Clock,
+    Submission,
+    TimelineSource,
+    Version,
+    withdrawal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,7 +146,7 @@ class Post:
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody of the town. `changes` are wishes or acts by moment."""
+    """A subscriber. `changes` are wishes or acts by moment."""
 
     name: str
     rubric: str
@@ -167,7 +174,7 @@ class Year:
     seed: int = 1
     papers_a_day: int = 24
     clock: Clock = field(init=False)
-    sky: Sky = field(init=False)
+    timeline: ArxivTimeline = field(init=False)
     post: Post = field(init=False)
     readers: list[Reader] = field(default_factory=list)
     troubles: dict[str, date] = field(default_factory=dict)
@@ -176,7 +183,7 @@ class Year:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation
         self.clock = Clock(datetime.combine(self.first, time(12), UTC) - JOINED)
-        self.sky = Sky(self.clock)
+        self.timeline = ArxivTimeline(self.clock)
         self.post = Post(self.clock)
         self._fill()
         self._settle()
@@ -192,7 +199,7 @@ class Year:
 
     @property
     def real_days(self) -> list[date]:
-        return [day for day in self.days if day not in self.sky.holidays]
+        return [day for day in self.days if day not in self.timeline.holidays]
 
     @property
     def spoils(self) -> bool:
@@ -208,11 +215,11 @@ class Year:
 
     def _fill(self) -> None:
         """A year's papers; each trouble on a date of its own."""
-        self.sky.holidays.add(self._pick("a holiday nobody knew of", 2, 0.2))
-        self.sky.delays[self._pick("a batch six hours late", 3, 0.35)] = timedelta(hours=6)
+        self.timeline.holidays.add(self._pick("a holiday nobody knew of", 2, 0.2))
+        self.timeline.delays[self._pick("a batch six hours late", 3, 0.35)] = timedelta(hours=6)
         for name in ("cs.LG", "math.ST"):
-            self.sky.stale.add((self._pick("a stale feed", 1, 0.5), name))
-        self.sky.feedless.add(self._pick("no feed", 0, 0.6))
+            self.timeline.stale.add((self._pick("a stale feed", 1, 0.5), name))
+        self.timeline.feedless.add(self._pick("no feed", 0, 0.6))
         slow = self._pick("a batch that fills in slowly", 4, 0.8)
         late = self._pick("an empty first page", 3, 0.7)
         self.empty_pages = [announcement(late).public_from]
@@ -225,7 +232,7 @@ class Year:
                 number += 1
                 one = self._paper(number, window.start + step * (place + 0.5), day)
                 slowly = day == slow and number % 2 and one.announced is None
-                self.sky.add(replace(one, lag=FILLED_IN) if slowly else one)
+                self.timeline.add(replace(one, lag=FILLED_IN) if slowly else one)
             day = following(day)
 
     def _paper(self, number: int, submitted: datetime, day: date) -> Submission:
@@ -312,11 +319,11 @@ class Year:
         return (self.last - self.first).days > 100
 
 
-class Spoilt(SkySource):
+class Spoilt(TimelineSource):
     """arXiv in memory, with the year's empty first pages."""
 
     def __init__(self, year: Year) -> None:
-        super().__init__(year.sky)
+        super().__init__(year.timeline)
         self.year = year
 
     def submitted(self, categories, start, end, progress) -> list:
@@ -361,8 +368,8 @@ class Service:
         self.wakes = 0
         self.whole: date | None = None
 
-    def settle(self) -> None:
-        """Everybody of the town subscribes."""
+    def add_readers(self) -> None:
+        """All readers subscribe."""
         for reader in self.year.readers:
             given = Subscriber(
                 f"{self.year.readers.index(reader):032x}",
@@ -415,7 +422,7 @@ def _write_rubrics(folder: Path) -> None:
 @contextmanager
 def arxiv_of(year: Year) -> Iterator[FakeArxiv]:
     """The year's arXiv over HTTP; at some hours its first page is empty."""
-    with FakeArxiv(year.sky.find, feed=year.sky.feed) as fake:
+    with FakeArxiv(year.timeline.find, feed=year.timeline.feed) as fake:
         spoil = empty_page(0)
 
         def fault(request, reply):

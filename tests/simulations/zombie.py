@@ -21,12 +21,12 @@ from tests.simulations import workers
 from tests.simulations.suspended_worker import READERS, SuspendedWorker, suspended_worker
 
 
-def is_sending(house: SuspendedWorker) -> bool:
-    return len(house.mail.requests) >= READERS // 4
+def is_sending(suspended: SuspendedWorker) -> bool:
+    return len(suspended.mail.requests) >= READERS // 4
 
 
-def is_reading(house: SuspendedWorker) -> bool:
-    return len(house.model.requests) > 0
+def is_reading(suspended: SuspendedWorker) -> bool:
+    return len(suspended.model.requests) > 0
 
 
 def main() -> int:
@@ -41,10 +41,10 @@ def main() -> int:
     for kind, at_work in (("mail", is_sending), ("score", is_reading)):
         with (
             tempfile.TemporaryDirectory() as folder,
-            suspended_worker(server, given.database, Path(folder)) as house,
+            suspended_worker(server, given.database, Path(folder)) as suspended,
         ):
-            overtaken = house.overtaken(kind, lambda: at_work(house))  # noqa: B023 - called here
-            found[kind] = {"overtaken": overtaken, "seconds asleep": round(house.slept, 1)}
+            overtaken = suspended.overtaken(kind, lambda: at_work(suspended))  # noqa: B023 - called here
+            found[kind] = {"overtaken": overtaken, "seconds asleep": round(suspended.slept, 1)}
     server.close()
     print(json.dumps(found, indent=1))
     silent = workers.RHYTHM.stalled_after.total_seconds()

@@ -13,7 +13,7 @@ import pytest
 from newsletter.sources.arxiv.source import query
 from tests.fakes.arxiv import row
 from tests.fakes.arxiv_query import RefusedError, parameters, parse
-from tests.fakes.sky import utc
+from tests.fakes.arxiv_timeline import utc
 
 AT = utc("2025-09-22 12:30")
 PAPER = row("2509.00001v2", AT, ("cs.LG", "stat.ML"), comment="12 pages")

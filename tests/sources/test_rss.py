@@ -14,7 +14,7 @@ from newsletter.sources.arxiv.source import IDS_AT_ONCE, ArxivSource, feed_addre
 from newsletter.sources.arxiv.transport import RefusedError
 from tests.fakes import arxiv as fake_arxiv
 from tests.fakes.arxiv import FakeArxiv, line, row
-from tests.fakes.sky import Clock, Sky, SkySource, Submission, Version
+from tests.fakes.arxiv_timeline import ArxivTimeline, Clock, Submission, TimelineSource, Version
 
 TUESDAY = date(2025, 9, 23)
 WINDOW = announcement(TUESDAY)
@@ -110,16 +110,16 @@ def test_whether_arxiv_shows_anything_is_one_small_request(rows, shown):
 
 def test_over_http_and_in_memory_the_sky_is_the_same():
     clock = Clock(WINDOW.public_from)
-    sky = Sky(clock)
+    timeline = ArxivTimeline(clock)
     later = date(2025, 9, 24)
     start = WINDOW.start
-    sky.add(
+    timeline.add(
         Submission("2509.00001", start, ("cs.LG",), versions=(Version(later, 2),)),
         Submission("2509.00002", start, ("cs.CL",), crosses=((later, "cs.LG"),)),
         Submission("2509.00003", start, ("cs.LG",), announced=later),
     )
-    quick = SkySource(sky)
-    with FakeArxiv(sky.find, feed=sky.feed) as fake:
+    quick = TimelineSource(timeline)
+    with FakeArxiv(timeline.find, feed=timeline.feed) as fake:
         real = source(fake)
         for hours in (0, 5, 24, 30):
             clock.now = WINDOW.public_from

@@ -30,7 +30,7 @@ from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
 from tests.fakes.installation import Installation
-from tests.fakes.mail import RUBRIC, Clock, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, Clock, DeliveryScenario, FakeMailer
 from tests.fakes.rows import everything, fill
 
 TAKEN = datetime(2025, 9, 23, 6, 10, tzinfo=UTC)
@@ -61,9 +61,9 @@ def own_database():
 
 def saved_in_mid_run(store, file):
     """A run over six readers, saved when the third mail left, and gone on to its end."""
-    town = Town(store)
-    town.settle(6)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(6)
+    scenario.make_digest()
     with store.begin() as tx:
         tx.execute(update(digest).values(picks=0))  # It has no words to be searched.
     mailer = FakeMailer()
@@ -76,8 +76,8 @@ def saved_in_mid_run(store, file):
                     backup.save(store, file, TAKEN)
 
     mailer.before = before
-    assert town.send(mailer).accepted == 6
-    return town, mailer
+    assert scenario.send(mailer).accepted == 6
+    return scenario, mailer
 
 
 def lost_and_put_back(store, file):
@@ -94,23 +94,23 @@ def states(store) -> dict[str, str]:
 
 
 def test_what_waited_in_the_backup_is_held_and_nobody_is_mailed_twice(live, tmp_path):
-    town, mailer = saved_in_mid_run(live, tmp_path / "saved.db")
+    scenario, mailer = saved_in_mid_run(live, tmp_path / "saved.db")
     store, _ = lost_and_put_back(live, tmp_path / "saved.db")
     held = backup.activate(store, None, RESTORED, hold=True)
     assert 3 <= held <= 5
     assert set(states(store).values()) == {"accepted", "unknown"}
-    town.store = store
+    scenario.store = store
     before = len(mailer.taken)
-    town.send(mailer)
+    scenario.send(mailer)
     assert len(mailer.taken) == before
     with store.begin() as tx:
         assert restore_holds.count_held(tx) == held
-        [one, *_] = [row for row in town.rows() if row.state == "unknown"]
+        [one, *_] = [row for row in scenario.rows() if row.state == "unknown"]
         news = events.Event(EventKind.DELIVERED, one.email, LATER, one.id)
         events.apply(tx, [news], LATER)
         assert restore_holds.count_held(tx) == held - 1
         assert restore_holds.release(tx, LATER, sent=False) == held - 1
-    town.send(mailer)
+    scenario.send(mailer)
     assert set(states(store).values()) == {"accepted"}
     assert len(mailer.taken) == before + held - 1
     store.close()
@@ -136,37 +136,37 @@ def test_the_old_file_is_kept_beside_it(live, tmp_path):
 
 
 def test_a_mail_planned_later_is_held_if_it_was_due_before(store):
-    town = Town(store)
-    town.settle(2)
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(2)
     with store.begin() as tx:
         restore_holds.hold_all(tx, TAKEN, RESTORED)
-    town.announce(date(2025, 9, 23))
-    assert set(town.states().values()) == {DeliveryState.UNKNOWN}
+    scenario.make_digest(date(2025, 9, 23))
+    assert set(scenario.states().values()) == {DeliveryState.UNKNOWN}
     mailer = FakeMailer()
-    town.send(mailer)
+    scenario.send(mailer)
     assert not mailer.taken
-    town.announce(date(2025, 9, 24))
-    assert town.send(mailer).accepted == 2
+    scenario.make_digest(date(2025, 9, 24))
+    assert scenario.send(mailer).accepted == 2
 
 
 @pytest.mark.parametrize(("due", "state"), [(RESTORED, "unknown"), (LATER, "pending")])
 def test_who_is_due_after_the_restore_is_served(store, due, state):
-    town = Town(store)
-    town.announce()
-    town.settle(1)
+    scenario = DeliveryScenario(store)
+    scenario.make_digest()
+    scenario.add_readers(1)
     with store.begin() as tx:
         restore_holds.hold_all(tx, TAKEN, RESTORED)
         everyone = subscriber.c.rubric == RUBRIC
-        deliveries.create_rows(tx, town.digest_id, everyone, LATER, due)
+        deliveries.create_rows(tx, scenario.digest_id, everyone, LATER, due)
     assert list(states(store).values()) == [state]
 
 
 def test_who_came_after_the_restore_got_nothing_before_it(store):
-    town = Town(store, Clock(LATER))
-    town.settle(1)
+    scenario = DeliveryScenario(store, Clock(LATER))
+    scenario.add_readers(1)
     with store.begin() as tx:
         restore_holds.hold_all(tx, TAKEN, RESTORED)
-    town.announce()
+    scenario.make_digest()
     assert list(states(store).values()) == ["pending"]
 
 

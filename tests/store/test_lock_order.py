@@ -16,7 +16,7 @@ from newsletter.domain.mail import Delivery, DeliveryState, EventKind
 from newsletter.store import Store, claims, events
 from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
-from tests.fakes.mail import START, Town
+from tests.fakes.mail import START, DeliveryScenario
 from tests.fakes.waiting import becomes
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def sent(store: Store) -> list[Delivery]:
     """Two mails that are being sent, by their ids."""
     if store.is_sqlite:
         pytest.skip("needs PostgreSQL")
-    town = Town(store)
-    town.settle(2)
-    town.announce()
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(2)
+    scenario.make_digest()
     with store.begin() as tx:
         until = START + timedelta(minutes=10)
-        mine, _ = claims.claim(tx, town.digest_id, "me", now=START, until=until, limit=2)
+        mine, _ = claims.claim(tx, scenario.digest_id, "me", now=START, until=until, limit=2)
     return sorted(mine, key=lambda one: one.id)
 
 

@@ -24,7 +24,7 @@ from newsletter.store.tables import (
 )
 from tests.fakes import scoring
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.mail import RUBRIC, START, FakeMailer, Town
+from tests.fakes.mail import RUBRIC, START, DeliveryScenario, FakeMailer
 from tests.fakes.rows import value
 from tests.render.gallery import issues
 
@@ -37,38 +37,38 @@ def number(store, table=delivery) -> int:
         return tx.scalar(select(func.count()).select_from(table)) or 0
 
 
-def mailed(store) -> Town:
-    town = Town(store)
-    town.settle(3)
-    town.announce()
-    town.send(FakeMailer())
-    return town
+def mailed(store) -> DeliveryScenario:
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(3)
+    scenario.make_digest()
+    scenario.send(FakeMailer())
+    return scenario
 
 
 def test_rows_go_after_ninety_days_and_their_groups_with_them(store):
-    town = mailed(store)
+    scenario = mailed(store)
     group = {column.name: value(column, 0) for column in mail_group.columns}
     with store.begin() as tx:
-        tx.execute(insert(mail_group).values(**group | {"digest_id": town.digest_id}))
+        tx.execute(insert(mail_group).values(**group | {"digest_id": scenario.digest_id}))
         assert retention.expired_digests(tx, OLD - timedelta(days=2)) == []
-        assert retention.expired_digests(tx, OLD) == [town.digest_id]
-        assert not retention.delete_page(tx, town.digest_id)
+        assert retention.expired_digests(tx, OLD) == [scenario.digest_id]
+        assert not retention.delete_page(tx, scenario.digest_id)
         assert retention.expired_digests(tx, OLD) == []
     assert (number(store), number(store, mail_group)) == (0, 0)
 
 
 def test_who_lost_his_row_is_not_mailed_again(store):
-    town = mailed(store)
+    scenario = mailed(store)
     with store.begin() as tx:
-        retention.delete_page(tx, town.digest_id)
+        retention.delete_page(tx, scenario.digest_id)
     planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 0
 
 
 def test_a_past_day_that_is_made_only_now_is_mailed(store):
-    town = mailed(store)
+    scenario = mailed(store)
     with store.begin() as tx:
-        retention.delete_page(tx, town.digest_id)
+        retention.delete_page(tx, scenario.digest_id)
         tx.execute(update(digest).values(at=OLD))
     planner.plan_all(store, RUBRIC, DAY, OLD)
     assert number(store) == 3
@@ -83,10 +83,10 @@ def test_the_night_drops_more_rows_than_one_page(store):
         more = [{**reader, "id": name, "email_key": name} for name in names]
         tx.execute(insert(subscriber), more)
         tx.execute(insert(delivery), [{**old, "id": n, "subscriber_id": n} for n in names])
-    house = SimpleNamespace(store=store, stop=threading.Event())
-    delete_old_mails(house, OLD - timedelta(days=2))
+    app = SimpleNamespace(store=store, stop=threading.Event())
+    delete_old_mails(app, OLD - timedelta(days=2))
     assert number(store) == retention.PAGE + 3
-    delete_old_mails(house, OLD)
+    delete_old_mails(app, OLD)
     assert number(store) == 0
 
 
@@ -107,10 +107,10 @@ def read_day(store, fake, picked: int, count: int = 4) -> int:
 
 
 def night(store, days: int) -> None:
-    house = SimpleNamespace(
+    app = SimpleNamespace(
         store=store, stop=threading.Event(), settings=SimpleNamespace(scores_kept_days=180)
     )
-    delete_old_scores(house, scoring.MORNING + timedelta(days=days))
+    delete_old_scores(app, scoring.MORNING + timedelta(days=days))
 
 
 def kept(store) -> tuple[list[str], int, int]:

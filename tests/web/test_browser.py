@@ -36,7 +36,7 @@ WIDE_FORMULA = (
 MAGNET = "unbreakable" * 30
 
 
-class House:
+class ServedSite:
     def __init__(self, store: Store, port: int, mailbox: Mailbox, tab: Tab) -> None:
         self.store, self.mailbox, self.tab = store, mailbox, tab
         self.home = f"http://127.0.0.1:{port}"
@@ -52,7 +52,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def house(tmp_path, browser):
+def site(tmp_path, browser):
     store, mailbox = Store(f"sqlite:///{tmp_path / 'n.db'}"), Mailbox()
     store.migrate()
     odd = paper("2", f"A title $E=mc^2$ {MAGNET}", WIDE_FORMULA, (MAGNET, "محمد الأمين"))
@@ -61,24 +61,24 @@ def house(tmp_path, browser):
     issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
     with served(create_app(make_site(store, mailbox, Clock()))) as web:
         tab = Tab(browser)
-        yield House(store, web.port, mailbox, tab)
+        yield ServedSite(store, web.port, mailbox, tab)
         assert tab.errors == []
         assert tab.hosts == {f"127.0.0.1:{web.port}"}
     store.close()
 
 
-def test_subscribe_confirm_change_pause_leave_and_return(house: House):
-    tab = house.tab
-    house.open("/")
+def test_subscribe_confirm_change_pause_leave_and_return(site: ServedSite):
+    tab = site.tab
+    site.open("/")
     tab.type("#email", "ada@example.org")
     tab.choose("#rubric-stars")
     tab.press("form[method=post] button")
     assert "Check your inbox" in tab.words
-    assert becomes(lambda: house.mailbox.mails)
-    house.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", house.mailbox.mails[0].text)[1])
+    assert becomes(lambda: site.mailbox.mails)
+    site.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", site.mailbox.mails[0].text)[1])
     tab.press("form button")
     assert "You are subscribed" in tab.words
-    with house.store.read() as tx:
+    with site.store.read() as tx:
         person = subscribers.find(tx, "ada@example.org")
     tab.press("main a")
     tab.choose("#rubric-models")
@@ -88,39 +88,39 @@ def test_subscribe_confirm_change_pause_leave_and_return(house: House):
     tab.type("#timezone", "Europe/Berlin")
     tab.press("button[value=save]")
     assert "Saved" in tab.words
-    saved = stored(house.store, person)
+    saved = stored(site.store, person)
     assert (saved.rubric, saved.format, saved.timezone) == ("models", "titles", "Europe/Berlin")
     assert "sat" not in saved.days
     tab.press("button[value=pause]")
-    assert stored(house.store, person).state == SubscriberState.PAUSED
+    assert stored(site.store, person).state == SubscriberState.PAUSED
     tab.press("button[value=resume]")
-    house.open(LINKS.unsubscribe_url(person.id))
+    site.open(LINKS.unsubscribe_url(person.id))
     tab.press("form button")
-    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
     tab.press("form button")
     assert "Welcome back" in tab.words
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_01_a_scanner_that_runs_scripts_changes_nothing(house: House):
-    waits = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
-    reads = reader(house.store)
+def test_01_a_scanner_that_runs_scripts_changes_nothing(site: ServedSite):
+    waits = reader(site.store, email="w@example.org", state=SubscriberState.PENDING)
+    reads = reader(site.store)
     pages = (
         LINKS.confirm_url(waits.id),
         LINKS.unsubscribe_url(reads.id),
         LINKS.preferences_url(reads.id),
     )
-    before = (stored(house.store, waits), stored(house.store, reads))
+    before = (stored(site.store, waits), stored(site.store, reads))
     for page in pages:
         for _ in range(10):
-            house.open(page)
-            assert house.tab.run("document.forms.length") > 0
-    assert (stored(house.store, waits), stored(house.store, reads)) == before
+            site.open(page)
+            assert site.tab.run("document.forms.length") > 0
+    assert (stored(site.store, waits), stored(site.store, reads)) == before
 
 
-def test_from_a_day_to_the_month_to_the_next_day_and_on(house: House):
-    tab = house.tab
-    house.open("/archive/stars/2025-09-23/")
+def test_from_a_day_to_the_month_to_the_next_day_and_on(site: ServedSite):
+    tab = site.tab
+    site.open("/archive/stars/2025-09-23/")
     tab.press(".around a[href$='/2025-09/']")
     assert tab.run("document.querySelector('h1').innerText") == "September 2025"
     tab.press("table a[href$='/2025-09-25/']")
@@ -131,9 +131,9 @@ def test_from_a_day_to_the_month_to_the_next_day_and_on(house: House):
     assert tab.address == "/archive/stars/2025-09-25/"
 
 
-def test_search_leads_to_the_paper_itself(house: House):
-    tab = house.tab
-    house.open("/archive/stars/")
+def test_search_leads_to_the_paper_itself(site: ServedSite):
+    tab = site.tab
+    site.open("/archive/stars/")
     tab.type("#q", "cold dwarfs")
     tab.press(".find button")
     assert tab.address == "/archive/stars/search?q=cold+dwarfs"
@@ -142,10 +142,10 @@ def test_search_leads_to_the_paper_itself(house: House):
     assert tab.run("document.querySelector(':target h3').innerText") == "1. Cold dwarfs"
 
 
-def every_page(house: House) -> list[str]:
-    person = reader(house.store, email="grace@example.org")
-    gone = reader(house.store, email="gone@example.org")
-    with house.store.begin() as tx:
+def every_page(site: ServedSite) -> list[str]:
+    person = reader(site.store, email="grace@example.org")
+    gone = reader(site.store, email="gone@example.org")
+    with site.store.begin() as tx:
         subscribers.unsubscribe(tx, gone.id, "reply", NOW)
     return [
         "/",
@@ -178,25 +178,25 @@ def test_every_page_fits_every_width(tmp_path, browser):
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make check-email does it")
-def test_axe_finds_nothing_in_the_light_and_in_the_dark(house: House):
+def test_axe_finds_nothing_in_the_light_and_in_the_dark(site: ServedSite):
     found = []
-    for path in every_page(house):
+    for path in every_page(site):
         for scheme in ("light", "dark"):
-            house.tab.look(375, scheme)
-            house.open(path)
-            found += [(path, scheme, barrier) for barrier in house.tab.barriers()]
+            site.tab.look(375, scheme)
+            site.open(path)
+            found += [(path, scheme, barrier) for barrier in site.tab.barriers()]
     assert not found
 
 
-def test_all_of_it_works_with_scripts_switched_off(house: House):
-    house.tab.forbid_scripts()
-    house.open("/archive/stars/2025-09-23/")
-    assert "The abstract of 1." in house.tab.words
+def test_all_of_it_works_with_scripts_switched_off(site: ServedSite):
+    site.tab.forbid_scripts()
+    site.open("/archive/stars/2025-09-23/")
+    assert "The abstract of 1." in site.tab.words
 
 
-def test_the_keyboard_reaches_the_content_first(house: House):
-    house.open("/archive/stars/")
-    skip = house.tab.run(
+def test_the_keyboard_reaches_the_content_first(site: ServedSite):
+    site.open("/archive/stars/")
+    skip = site.tab.run(
         "(() => { const a = document.querySelector('a'); a.focus();"
         "return [a.getAttribute('href'), a.getBoundingClientRect().left > 0] })()"
     )

@@ -18,7 +18,7 @@ from newsletter.store.tables import call, delivery
 from newsletter.web.app import create_app
 from newsletter.web.metrics import MetricFamily, exposition, show
 from tests.fakes.browser import served
-from tests.fakes.mail import Clock, Town
+from tests.fakes.mail import Clock, DeliveryScenario
 from tests.fakes.pages import NOW, STARS, TUESDAY, issue, make_site, paper, reader
 from tests.fakes.prometheus import parse
 from tests.fakes.service_room import Service
@@ -106,11 +106,11 @@ def test_papers_money_and_people_are_those_of_the_tables(store: Store):
 
 
 def test_queues_ages_and_alerts(store: Store):
-    town = Town(store, Clock(NOW - timedelta(hours=3)))
-    town.settle(3)
-    town.announce(TUESDAY)
+    scenario = DeliveryScenario(store, Clock(NOW - timedelta(hours=3)))
+    scenario.add_readers(3)
+    scenario.make_digest(TUESDAY)
     with store.begin() as tx:
-        first, second, _ = (row.id for row in town.rows())
+        first, second, _ = (row.id for row in scenario.rows())
         for key, state in ((first, "unknown"), (second, "accepted")):
             values = {"state": state, "changed_at": NOW - timedelta(hours=2)}
             tx.execute(update(delivery).where(delivery.c.id == key).values(values))
@@ -149,13 +149,13 @@ def test_queues_ages_and_alerts(store: Store):
 def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
     """The sums of a process that looks every day are those of one that looks for the first time."""
     kept, service = MetricCounts(), Service(store)
-    town = Town(store, Clock(NOW))
-    town.settle(2)
+    scenario = DeliveryScenario(store, Clock(NOW))
+    scenario.add_readers(2)
     announced = TUESDAY
     for day in range(20):
         now = service.now = NOW + timedelta(days=day)
         service.pay("stars", 1000 + day)
-        town.announce(announced)
+        scenario.make_digest(announced)
         announced = following(announced)
         with store.read() as tx:
             for name in ("calls", "mails"):

@@ -18,6 +18,7 @@ from newsletter.web.app import create_app
 from newsletter.web.charts import chart
 from newsletter.web.operator import masked
 from newsletter.web.operator_auth import MAX_GUESSES, SESSION_LENGTH, LoginLimiter
+from tests.fakes import operator_data
 from tests.fakes.browser import Browser, served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import (
@@ -33,7 +34,6 @@ from tests.fakes.pages import (
     reader,
     stored,
 )
-from tests.simulations import busy
 
 PASSWORD = "correct horse battery"
 HEADER = "X-Forwarded-User"
@@ -79,7 +79,7 @@ class Operator:
 
 @pytest.fixture
 def operator(store):
-    busy.month(store, 6)
+    operator_data.month(store, 6)
     with served(opened(store, operator_password=PASSWORD)) as web:
         yield Operator(web)
 
@@ -93,8 +93,8 @@ def test_it_is_not_there_unless_it_is_switched_on(store):
 
 
 def test_without_the_password_nothing_is_shown(store):
-    busy.month(store, 4)
-    busy.reply(store)
+    operator_data.month(store, 4)
+    operator_data.reply(store)
     with served(opened(store, operator_password=PASSWORD)) as web:
         for path in PLACES[:2]:
             page = web.get(path, **{HEADER: "ada"})
@@ -172,8 +172,8 @@ def test_guesses_grow_back_and_no_further():
 
 
 def test_a_proxy_names_the_operator(store):
-    busy.month(store, 3)
-    letter = busy.reply(store)
+    operator_data.month(store, 3)
+    letter = operator_data.reply(store)
     with served(opened(store, operator_header=HEADER)) as web:
         assert web.get("/operator").status == 403
         assert web.get("/operator", **{HEADER: " "}).status == 403
@@ -252,13 +252,13 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
 
 
 def test_a_reply_is_dealt_with(operator: Operator, store):
-    person = reader(store, email=busy.LEAVING)
-    letter, wish = busy.reply(store), busy.reply(store, person)
+    person = reader(store, email=operator_data.LEAVING)
+    letter, wish = operator_data.reply(store), operator_data.reply(store, person)
     page = operator.get()
     assert "w…@example.com" in page.text
     assert "b…@example.net" in page.text
     assert "&lt;b&gt;Thanks" in page.text
-    for address in (busy.LEAVING, busy.LETTER, "bo@example.net"):
+    for address in (operator_data.LEAVING, operator_data.LETTER, "bo@example.net"):
         assert address not in page.text
     done = operator.press("/operator/replies", id=letter, action="done")
     assert (done.status, done.headers["location"]) == (303, "/operator?said=done")
@@ -272,7 +272,7 @@ def test_a_reply_is_dealt_with(operator: Operator, store):
 
 
 def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, store):
-    letter = busy.reply(store)
+    letter = operator_data.reply(store)
     done = operator.press("/operator/replies", id=letter, action="unsubscribe")
     assert done.headers["location"].endswith("said=nobody")
     with store.read() as tx:
@@ -280,7 +280,9 @@ def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, 
 
 
 def test_a_mail_in_doubt_is_resolved(operator: Operator, store):
-    sent, lost = (busy.doubt(store, reader(store, email=f"d{n}@example.org")) for n in (1, 2))
+    sent, lost = (
+        operator_data.doubt(store, reader(store, email=f"d{n}@example.org")) for n in (1, 2)
+    )
     page = operator.get()
     assert "d…@example.org" in page.text
     assert "reader5@example.org" not in page.text
@@ -294,7 +296,7 @@ def test_a_mail_in_doubt_is_resolved(operator: Operator, store):
 
 
 def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
-    busy.alert(store, what="it <broke> for reader@example.org")
+    operator_data.alert(store, what="it <broke> for reader@example.org")
     page = operator.get()
     assert "Mailing was stopped" in page.text
     assert "check SENDGRID_API_KEY" in page.text
@@ -303,7 +305,7 @@ def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
 
 
 def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
-    busy.alert(store, subject="stars of 2025-09-24")
+    operator_data.alert(store, subject="stars of 2025-09-24")
     with store.begin() as tx:
         alerts.record(tx, [], NOW + timedelta(hours=1))
     section = operator.get().soup.find(id="alerts").find_parent("section")
@@ -313,7 +315,7 @@ def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
 
 
 def test_a_get_changes_nothing_and_a_form_of_others_is_refused(operator: Operator, store):
-    doubt = busy.doubt(store, reader(store, email="d@example.org"))
+    doubt = operator_data.doubt(store, reader(store, email="d@example.org"))
     good = form_token(operator.get())
     path, fields = "/operator/deliveries", {"id": doubt, "action": "resend"}
 
@@ -349,7 +351,7 @@ def test_a_form_that_was_open_at_midnight_still_counts_and_not_two_days_later(st
 
 
 def form_token_of_header(web, store):
-    busy.reply(store)
+    operator_data.reply(store)
     return form_token(web.get("/operator", **{HEADER: "a"}))
 
 
@@ -410,8 +412,8 @@ def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
 
 
 def test_it_is_as_strict_as_the_other_pages(operator: Operator, store):
-    busy.reply(store, reader(store, email=busy.LEAVING))
-    busy.doubt(store, reader(store, email="d@example.org"))
+    operator_data.reply(store, reader(store, email=operator_data.LEAVING))
+    operator_data.doubt(store, reader(store, email="d@example.org"))
     for path in (*PLACES[:2], "/operator?said=<script>", "/operator?said=DONE"):
         page = operator.get(path)
         assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -487,10 +489,10 @@ def test_the_figures_are_found_by_the_indexes(store):
 def test_in_a_real_browser_without_scripts(tmp_path):
     store = Store(f"sqlite:///{tmp_path / 'n.db'}")
     store.migrate()
-    people = busy.month(store)
-    busy.reply(store, people[0])
-    busy.doubt(store, reader(store, email="d@example.org"))
-    busy.alert(store)
+    people = operator_data.month(store)
+    operator_data.reply(store, people[0])
+    operator_data.doubt(store, reader(store, email="d@example.org"))
+    operator_data.alert(store)
     with (
         served(opened(store, operator_password=PASSWORD)) as web,
         chromium(tmp_path / "profile") as pipe,

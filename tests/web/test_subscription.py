@@ -38,7 +38,7 @@ from tests.fakes.waiting import becomes
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
 
-class House:
+class ServedSite:
     """A served application with its mailbox, clock and store."""
 
     def __init__(self, store, web: Browser, mailbox: Mailbox, clock: Clock) -> None:
@@ -63,144 +63,144 @@ class House:
 
 
 @pytest.fixture
-def house(store):
+def site(store):
     mailbox, clock = Mailbox(), Clock()
     with served(create_app(make_site(store, mailbox, clock))) as web:
-        yield House(store, web, mailbox, clock)
+        yield ServedSite(store, web, mailbox, clock)
 
 
 def link_in(mail):
     return re.search(r"http://127\.0\.0\.1(/\S+/[a-z2-7]{48})", mail.text)[1]
 
 
-def settled(house):
+def settled(site):
     """Wait until background work had time to show."""
     time.sleep(0.3)
-    return house.mailbox.mails
+    return site.mailbox.mails
 
 
-def test_19_subscribe_confirm_and_choose(house: House):
-    page, mail = house.subscribe()
+def test_19_subscribe_confirm_and_choose(site: ServedSite):
+    page, mail = site.subscribe()
     assert (page.status, "Check your inbox" in page.words) == (200, True)
     letter = mail()
     assert letter.to_email == "ada@example.org"
     assert "Stars" in letter.subject
-    assert house.find().state == SubscriberState.PENDING
+    assert site.find().state == SubscriberState.PENDING
     path = link_in(letter)
-    asked = house.web.get(path)
+    asked = site.web.get(path)
     assert "Stars" in asked.words
     assert asked.soup.find("form", method="post") is not None
-    assert house.find().state == SubscriberState.PENDING
-    done = house.web.post(path)
+    assert site.find().state == SubscriberState.PENDING
+    done = site.web.post(path)
     assert "ada@example.org receives “Stars”" in done.words
-    person = house.find()
+    person = site.find()
     assert person.state == SubscriberState.ACTIVE
     assert person.consent.startswith("web form of 2025-09-25 06:00 UTC, confirmed 2025-09-25")
-    assert house.web.post(path).status == 200
-    assert house.find().state == SubscriberState.ACTIVE
+    assert site.web.post(path).status == 200
+    assert site.find().state == SubscriberState.ACTIVE
 
 
-def test_01_scanners_that_open_every_link_change_nothing(house: House):
-    _, mail = house.subscribe()
-    person = reader(house.store, email="bo@example.org")
+def test_01_scanners_that_open_every_link_change_nothing(site: ServedSite):
+    _, mail = site.subscribe()
+    person = reader(site.store, email="bo@example.org")
     paths = [link_in(mail())]
     paths += [
         LINKS.unsubscribe_url(person.id).removeprefix("http://127.0.0.1"),
         LINKS.preferences_url(person.id).removeprefix("http://127.0.0.1"),
     ]
-    before = (house.find(), stored(house.store, person))
+    before = (site.find(), stored(site.store, person))
     for path in paths:
         for _ in range(50):
-            assert house.web.get(path).status == 200
-            assert house.web.head(path).status == 200
-    assert (house.find(), stored(house.store, person)) == before
+            assert site.web.get(path).status == 200
+            assert site.web.head(path).status == 200
+    assert (site.find(), stored(site.store, person)) == before
 
 
-def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(house: House):
-    reader(house.store, email="known@example.org")
-    gone = reader(house.store, email="gone@example.org")
-    bad = reader(house.store, email="bad@example.org")
-    with house.store.begin() as tx:
+def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(site: ServedSite):
+    reader(site.store, email="known@example.org")
+    gone = reader(site.store, email="gone@example.org")
+    bad = reader(site.store, email="bad@example.org")
+    with site.store.begin() as tx:
         subscribers.unsubscribe(tx, gone.id, "reply", NOW)
         suppressions.suppress(tx, bad.email, Reason.COMPLAINED, "event", NOW)
     names = ("known", "gone", "bad", "new")
-    pages = [house.subscribe(f"{name}@example.org")[0] for name in names]
+    pages = [site.subscribe(f"{name}@example.org")[0] for name in names]
     bodies = {page.text.replace(name, "x") for page, name in zip(pages, names, strict=True)}
     assert len(bodies) == 1
     assert {page.status for page in pages} == {200}
-    assert becomes(lambda: len(house.mailbox.mails) == 3)
-    assert sorted(mail.to_email for mail in settled(house)) == [
+    assert becomes(lambda: len(site.mailbox.mails) == 3)
+    assert sorted(mail.to_email for mail in settled(site)) == [
         "gone@example.org",
         "known@example.org",
         "new@example.org",
     ]
-    subjects = {mail.subject for mail in house.mailbox.mails}
+    subjects = {mail.subject for mail in site.mailbox.mails}
     assert len(subjects) == 1
-    assert house.find("gone@example.org").state == SubscriberState.UNSUBSCRIBED
-    assert house.find("known@example.org").rubric == "stars"
+    assert site.find("gone@example.org").state == SubscriberState.UNSUBSCRIBED
+    assert site.find("known@example.org").rubric == "stars"
 
 
-def test_an_active_reader_changes_rubric_only_by_the_link(house: House):
-    reader(house.store)
-    _, mail = house.subscribe(rubric="models")
+def test_an_active_reader_changes_rubric_only_by_the_link(site: ServedSite):
+    reader(site.store)
+    _, mail = site.subscribe(rubric="models")
     letter = mail()
-    assert house.find().rubric == "stars"
-    assert "“Models”" in house.web.post(link_in(letter)).words
-    assert (house.find().rubric, house.find().state) == ("models", SubscriberState.ACTIVE)
+    assert site.find().rubric == "stars"
+    assert "“Models”" in site.web.post(link_in(letter)).words
+    assert (site.find().rubric, site.find().state) == ("models", SubscriberState.ACTIVE)
 
 
-def test_19_who_left_comes_back_by_the_link_even_after_months(house: House):
-    person = reader(house.store)
-    with house.store.begin() as tx:
+def test_19_who_left_comes_back_by_the_link_even_after_months(site: ServedSite):
+    person = reader(site.store)
+    with site.store.begin() as tx:
         subscribers.unsubscribe(tx, person.id, "reply", NOW - timedelta(days=200))
-    _, mail = house.subscribe(rubric="models")
-    assert "“Models”" in house.web.post(link_in(mail())).words
-    assert (house.find().state, house.find().rubric) == (SubscriberState.ACTIVE, "models")
-    assert house.reason() is None
+    _, mail = site.subscribe(rubric="models")
+    assert "“Models”" in site.web.post(link_in(mail())).words
+    assert (site.find().state, site.find().rubric) == (SubscriberState.ACTIVE, "models")
+    assert site.reason() is None
 
 
-def test_19_a_complaint_is_never_taken_back_by_a_form(house: House):
-    person = reader(house.store)
-    with house.store.begin() as tx:
+def test_19_a_complaint_is_never_taken_back_by_a_form(site: ServedSite):
+    person = reader(site.store)
+    with site.store.begin() as tx:
         signups.request(tx, person.email, "stars", NOW)
         suppressions.suppress(tx, person.email, Reason.COMPLAINED, "event", NOW)
         subscribers.unsubscribe(tx, person.id, "reply", NOW)
     path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
-    assert "no longer works" in house.web.post(path).words
-    assert house.reason() == Reason.COMPLAINED
-    assert house.find().state == SubscriberState.UNSUBSCRIBED
+    assert "no longer works" in site.web.post(path).words
+    assert site.reason() == Reason.COMPLAINED
+    assert site.find().state == SubscriberState.UNSUBSCRIBED
 
 
 @pytest.mark.parametrize("kind", [EventKind.REPORTED_BOUNCE, EventKind.UNSUBSCRIBE])
 def test_19_a_report_that_only_a_message_id_proves_is_undone_by_the_form(
-    house: House, kind: EventKind
+    site: ServedSite, kind: EventKind
 ):
-    reader(house.store)
-    with house.store.begin() as tx:
+    reader(site.store)
+    with site.store.begin() as tx:
         events.apply(tx, [Event(kind, "ada@example.org", NOW, reason="5.1.1")], NOW)
-    assert house.find().state in {SubscriberState.BOUNCED, SubscriberState.UNSUBSCRIBED}
-    _, mail = house.subscribe()
-    house.web.post(link_in(mail()))
-    assert house.find().state == SubscriberState.ACTIVE
-    assert house.reason() is None
+    assert site.find().state in {SubscriberState.BOUNCED, SubscriberState.UNSUBSCRIBED}
+    _, mail = site.subscribe()
+    site.web.post(link_in(mail()))
+    assert site.find().state == SubscriberState.ACTIVE
+    assert site.reason() is None
 
 
-def test_19_an_address_that_is_gone_gets_no_mail_of_the_form(house: House):
-    reader(house.store)
-    with house.store.begin() as tx:
+def test_19_an_address_that_is_gone_gets_no_mail_of_the_form(site: ServedSite):
+    reader(site.store)
+    with site.store.begin() as tx:
         events.apply(tx, [Event(EventKind.HARD_BOUNCE, "ada@example.org", NOW)], NOW)
-    house.subscribe()
-    assert settled(house) == []
+    site.subscribe()
+    assert settled(site) == []
 
 
-def test_19_one_address_gets_one_mail_an_hour(house: House):
-    _, first = house.subscribe()
+def test_19_one_address_gets_one_mail_an_hour(site: ServedSite):
+    _, first = site.subscribe()
     assert first() is not None
     for _ in range(5):
-        house.subscribe()
-    assert len(settled(house)) == 1
-    house.clock.at += timedelta(hours=1)
-    _, again = house.subscribe()
+        site.subscribe()
+    assert len(settled(site)) == 1
+    site.clock.at += timedelta(hours=1)
+    _, again = site.subscribe()
     assert again() is not None
 
 
@@ -216,45 +216,45 @@ def test_19_one_victim_is_mailed_less_and_less(store):
     assert len(mailed) <= 6 + 12
 
 
-def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(house: House):
-    with house.store.begin() as tx:
+def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(site: ServedSite):
+    with site.store.begin() as tx:
         sent = [signups.request(tx, f"{n}@x.org", "stars", NOW) for n in range(MAILS_AN_HOUR + 5)]
     assert sent.count(True) == MAILS_AN_HOUR
-    page, _ = house.subscribe("late@example.org")
+    page, _ = site.subscribe("late@example.org")
     assert (page.status, page.headers["retry-after"]) == (503, "3600")
     assert "No email was sent to you" in page.words
-    assert "sign-ups are held back" in alerted(house)
-    assert f"{MAILS_AN_HOUR} mails" in alerted(house)
-    house.clock.at += timedelta(hours=2)
-    page, mail = house.subscribe("late@example.org")
+    assert "sign-ups are held back" in alerted(site)
+    assert f"{MAILS_AN_HOUR} mails" in alerted(site)
+    site.clock.at += timedelta(hours=2)
+    page, mail = site.subscribe("late@example.org")
     assert (page.status, mail() is not None) == (200, True)
 
 
-def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(house: House):
+def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(site: ServedSite):
     for number in range(MAX_SIGNUPS):
-        assert house.subscribe(f"{number}@example.org")[0].status == 200
+        assert site.subscribe(f"{number}@example.org")[0].status == 200
     for email in ("known@example.org", "new@example.org"):
-        reader(house.store, email="known@example.org")
-        page, _ = house.subscribe(email)
+        reader(site.store, email="known@example.org")
+        page, _ = site.subscribe(email)
         assert (page.status, "No email was sent to you" in page.words) == (429, True)
         assert email not in page.text
-    assert f"more than {MAX_SIGNUPS} sign-ups" in alerted(house)
-    house.clock.at += timedelta(hours=25)
-    assert alerted(house) == ""
-    assert house.subscribe("new@example.org")[0].status == 200
+    assert f"more than {MAX_SIGNUPS} sign-ups" in alerted(site)
+    site.clock.at += timedelta(hours=25)
+    assert alerted(site) == ""
+    assert site.subscribe("new@example.org")[0].status == 200
 
 
-def test_19_a_mail_that_cannot_leave_is_told_to_the_operator(house: House):
-    house.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
-    assert house.subscribe()[0].status == 200
-    assert becomes(lambda: "the key is wrong" in alerted(house))
+def test_19_a_mail_that_cannot_leave_is_told_to_the_operator(site: ServedSite):
+    site.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
+    assert site.subscribe()[0].status == 200
+    assert becomes(lambda: "the key is wrong" in alerted(site))
 
 
-def alerted(house: House) -> str:
+def alerted(site: ServedSite) -> str:
     """What the operator is told about sign-ups now."""
     bounds = Thresholds(timedelta(hours=3), 1, None, 0)
-    with house.store.read() as tx:
-        seen = monitoring.read_mail_state(tx, house.clock.at)
+    with site.store.read() as tx:
+        seen = monitoring.read_mail_state(tx, site.clock.at)
     return " ".join(
         f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is AlertKind.SIGNUPS
     )
@@ -272,53 +272,53 @@ def refuse_path(mail) -> str:
     return path[1]
 
 
-def test_19_a_victim_refuses_for_good_by_the_mail_itself(house: House):
-    _, mail = house.subscribe()
+def test_19_a_victim_refuses_for_good_by_the_mail_itself(site: ServedSite):
+    _, mail = site.subscribe()
     letter = mail()
     path = refuse_path(letter)
     for _ in range(3):
-        assert house.web.get(path).status == 200
-    assert house.find().state == SubscriberState.PENDING
+        assert site.web.get(path).status == 200
+    assert site.find().state == SubscriberState.PENDING
     for _ in range(2):
-        page = house.web.post(path, {"List-Unsubscribe": "One-Click"})
+        page = site.web.post(path, {"List-Unsubscribe": "One-Click"})
         assert (page.status, "No more confirmation emails" in page.words) == (200, True)
         assert "location" not in page.headers
-    assert house.find() is None
-    assert house.reason() == Reason.UNSUBSCRIBED
-    assert "no longer works" in house.web.post(link_in(letter)).words
+    assert site.find() is None
+    assert site.reason() == Reason.UNSUBSCRIBED
+    assert "no longer works" in site.web.post(link_in(letter)).words
     for days in (1, 100, 1000):
-        house.clock.at = NOW + timedelta(days=days)
-        with house.store.begin() as tx:
-            signups.purge(tx, house.clock.at)
-        assert house.subscribe()[0].status == 200
-    assert len(settled(house)) == 1
-    with house.store.begin() as tx:
-        assert restore_subscriber.restore(tx, "ada@example.org", "wrote", house.clock.at)
-    _, mail = house.subscribe()
+        site.clock.at = NOW + timedelta(days=days)
+        with site.store.begin() as tx:
+            signups.purge(tx, site.clock.at)
+        assert site.subscribe()[0].status == 200
+    assert len(settled(site)) == 1
+    with site.store.begin() as tx:
+        assert restore_subscriber.restore(tx, "ada@example.org", "wrote", site.clock.at)
+    _, mail = site.subscribe()
     assert mail() is not None
 
 
-def test_19_a_reader_who_refuses_such_mails_keeps_the_digest(house: House):
-    reader(house.store)
-    _, mail = house.subscribe(rubric="models")
+def test_19_a_reader_who_refuses_such_mails_keeps_the_digest(site: ServedSite):
+    reader(site.store)
+    _, mail = site.subscribe(rubric="models")
     letter = mail()
-    assert house.web.post(refuse_path(letter)).status == 200
-    assert (house.find().state, house.find().rubric) == (SubscriberState.ACTIVE, "stars")
-    assert house.reason() is None
-    house.clock.at += timedelta(days=10)
-    house.subscribe(rubric="models")
-    assert len(settled(house)) == 1
-    house.web.post(link_in(letter))
-    assert house.find().rubric == "stars"
+    assert site.web.post(refuse_path(letter)).status == 200
+    assert (site.find().state, site.find().rubric) == (SubscriberState.ACTIVE, "stars")
+    assert site.reason() is None
+    site.clock.at += timedelta(days=10)
+    site.subscribe(rubric="models")
+    assert len(settled(site)) == 1
+    site.web.post(link_in(letter))
+    assert site.find().rubric == "stars"
 
 
-def test_19_the_mail_says_what_is_kept_and_that_is_so(house: House):
-    _, mail = house.subscribe()
+def test_19_the_mail_says_what_is_kept_and_that_is_so(site: ServedSite):
+    _, mail = site.subscribe()
     letter = mail()
     assert "no other note" not in letter.text + letter.html
     assert "delete this request after 30 days" in " ".join(letter.text.split())
     for days, kept in ((29, True), (31, True), (91, False)):
-        with house.store.begin() as tx:
+        with site.store.begin() as tx:
             signups.purge(tx, NOW + timedelta(days=days))
             rows = tx.execute(select(signup)).all()
             everything = repr((rows, tx.execute(select(subscriber)).all()))
@@ -326,32 +326,32 @@ def test_19_the_mail_says_what_is_kept_and_that_is_so(house: House):
         assert bool(rows) is kept
 
 
-def test_a_mail_that_did_not_leave_may_be_asked_for_again(house: House):
-    house.mailbox.fault = SendError(Verdict.UNSENT, "no route")
-    page, _ = house.subscribe()
+def test_a_mail_that_did_not_leave_may_be_asked_for_again(site: ServedSite):
+    site.mailbox.fault = SendError(Verdict.UNSENT, "no route")
+    page, _ = site.subscribe()
     assert page.status == 200
-    assert settled(house) == []
-    house.mailbox.fault = None
-    _, mail = house.subscribe()
+    assert settled(site) == []
+    site.mailbox.fault = None
+    _, mail = site.subscribe()
     assert mail() is not None
 
 
-def test_19_a_link_older_than_a_week_does_nothing(house: House):
-    _, mail = house.subscribe()
+def test_19_a_link_older_than_a_week_does_nothing(site: ServedSite):
+    _, mail = site.subscribe()
     path = link_in(mail())
-    house.clock.at += timedelta(days=8)
-    assert "no longer works" in house.web.post(path).words
-    assert house.find().state == SubscriberState.PENDING
+    site.clock.at += timedelta(days=8)
+    assert "no longer works" in site.web.post(path).words
+    assert site.find().state == SubscriberState.PENDING
 
 
-def test_an_imported_pending_reader_confirms_without_a_form(house: House):
-    person = reader(house.store, state=SubscriberState.PENDING)
+def test_an_imported_pending_reader_confirms_without_a_form(site: ServedSite):
+    person = reader(site.store, state=SubscriberState.PENDING)
     path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
-    assert "You are subscribed" in house.web.post(path).words
-    assert house.find().state == SubscriberState.ACTIVE
+    assert "You are subscribed" in site.web.post(path).words
+    assert site.find().state == SubscriberState.ACTIVE
 
 
-def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
+def test_a_form_with_faults_says_so_and_keeps_what_was_typed(site: ServedSite):
     for email, rubric, words in (
         ("nonsense", "stars", "is not an address"),
         ("", "stars", "missing"),
@@ -360,10 +360,10 @@ def test_a_form_with_faults_says_so_and_keeps_what_was_typed(house: House):
         ("ada@example.org\r\nBcc: x@y.org", "stars", "is not an address"),
         ("<script>@x.org", "stars", "is not an address"),
     ):
-        page = house.subscribe(email, rubric)[0]
+        page = site.subscribe(email, rubric)[0]
         assert (page.status, words in page.words) == (422, True)
         assert "<script" not in page.text
-    assert settled(house) == []
+    assert settled(site) == []
 
 
 def test_19_the_never_confirmed_are_forgotten(store):
@@ -387,7 +387,7 @@ def unsubscribe_path(person):
     return LINKS.unsubscribe_url(person.id).removeprefix("http://127.0.0.1")
 
 
-def test_01_one_click_in_both_encodings_without_cookie_or_redirect(house: House):
+def test_01_one_click_in_both_encodings_without_cookie_or_redirect(site: ServedSite):
     head = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\n'
     multipart = head + b"One-Click\r\n--b--\r\n"
     bodies = {
@@ -397,42 +397,42 @@ def test_01_one_click_in_both_encodings_without_cookie_or_redirect(house: House)
         "garbage": (b"\xff\x00--b--", "multipart/form-data; boundary=" + "x" * 200),
     }
     for name, (body, kind) in bodies.items():
-        person = reader(house.store, email=f"{name}@example.org")
+        person = reader(site.store, email=f"{name}@example.org")
         path = unsubscribe_path(person)
         for _ in range(2):
-            page = house.web.ask("POST", path, body, {"Content-Type": kind})
+            page = site.web.ask("POST", path, body, {"Content-Type": kind})
             assert (name, page.status) == (name, 200)
             assert "set-cookie" not in page.headers
             assert "location" not in page.headers
-        assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
-        assert house.reason(person.email) == Reason.UNSUBSCRIBED
+        assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
+        assert site.reason(person.email) == Reason.UNSUBSCRIBED
 
 
-def test_leaving_by_the_button_and_coming_back(house: House):
-    person = reader(house.store)
+def test_leaving_by_the_button_and_coming_back(site: ServedSite):
+    person = reader(site.store)
     path = unsubscribe_path(person)
-    asked = house.web.get(path)
+    asked = site.web.get(path)
     assert "ada@example.org" in asked.words
     assert asked.soup.find("button") is not None
-    assert "You are unsubscribed" in house.web.post(path).words
-    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
-    assert "You are unsubscribed" in house.web.get(path).words
-    assert "Welcome back" in house.web.post(path, {"undo": "1"}).words
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
-    assert house.reason() is None
+    assert "You are unsubscribed" in site.web.post(path).words
+    assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "You are unsubscribed" in site.web.get(path).words
+    assert "Welcome back" in site.web.post(path, {"undo": "1"}).words
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
+    assert site.reason() is None
 
 
-def test_after_thirty_days_a_departure_stands(house: House):
-    person = reader(house.store)
-    house.web.post(unsubscribe_path(person))
-    house.clock.at += timedelta(days=31)
-    page = house.web.post(unsubscribe_path(person), {"undo": "1"})
+def test_after_thirty_days_a_departure_stands(site: ServedSite):
+    person = reader(site.store)
+    site.web.post(unsubscribe_path(person))
+    site.clock.at += timedelta(days=31)
+    page = site.web.post(unsubscribe_path(person), {"undo": "1"})
     assert "can no longer be undone" in page.words
-    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
 
 
-def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(house: House):
-    person = reader(house.store)
+def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(site: ServedSite):
+    person = reader(site.store)
     token = LINKS.token(Purpose.UNSUBSCRIBE, person.id)
     bad = [
         token[:-1],
@@ -443,20 +443,20 @@ def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(house: House
         "%00",
     ]
     for method in ("GET", "POST"):
-        pages = [house.web.ask(method, f"/unsubscribe/{each}", b"", {}) for each in bad]
+        pages = [site.web.ask(method, f"/unsubscribe/{each}", b"", {}) for each in bad]
         assert {page.status for page in pages} == {200}
         assert len({page.text for page in pages}) == 1
-    assert house.web.get(f"/preferences/{token}").words == house.web.get("/preferences/x").words
-    assert house.web.post(f"/confirm/{token}").status == 200
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert site.web.get(f"/preferences/{token}").words == site.web.get("/preferences/x").words
+    assert site.web.post(f"/confirm/{token}").status == 200
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_the_links_of_a_test_mail_change_nothing(house: House):
+def test_the_links_of_a_test_mail_change_nothing(site: ServedSite):
     path = LINKS.unsubscribe_url(TEST_READER).removeprefix("http://127.0.0.1")
-    assert "test email" in house.web.get(path).words
-    assert "test email" in house.web.post(path, {"List-Unsubscribe": "One-Click"}).words
+    assert "test email" in site.web.get(path).words
+    assert "test email" in site.web.post(path, {"List-Unsubscribe": "One-Click"}).words
     path = LINKS.preferences_url(TEST_READER).removeprefix("http://127.0.0.1")
-    assert "does not work" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
+    assert "does not work" in site.web.post(path, {"action": "erase", "sure": "yes"}).words
 
 
 def preferences_path(person):
@@ -476,10 +476,10 @@ def wishes(**changes):
     return {**given, **changes}
 
 
-def test_preferences_are_shown_and_saved(house: House):
-    person = reader(house.store)
+def test_preferences_are_shown_and_saved(site: ServedSite):
+    person = reader(site.store)
     path = preferences_path(person)
-    page = house.web.get(path)
+    page = site.web.get(path)
     checked = {box["id"] for box in page.soup.find_all("input", checked=True)}
     assert checked == {
         "rubric-stars",
@@ -487,9 +487,9 @@ def test_preferences_are_shown_and_saved(house: House):
         "often-days",
         *(f"day-{day}" for day in WEEKDAYS),
     }
-    saved = house.web.post(path, wishes())
+    saved = site.web.post(path, wishes())
     assert "Saved" in saved.words
-    person = stored(house.store, person)
+    person = stored(site.store, person)
     assert (person.rubric, person.days, person.send_at) == (
         "models",
         ("mon", "fri"),
@@ -502,24 +502,24 @@ def test_preferences_are_shown_and_saved(house: House):
     )
     assert saved.soup.find("input", id="send_at")["value"] == "06:30"
     assert person.chosen == ("timezone", "send_at", "days", "max_papers", "format")
-    house.web.post(path, wishes(send_at="", timezone="", max_papers=""))
-    person = stored(house.store, person)
+    site.web.post(path, wishes(send_at="", timezone="", max_papers=""))
+    person = stored(site.store, person)
     assert (person.send_at, person.timezone, person.max_papers) == (None, None, None)
 
 
-def test_only_what_was_changed_counts_as_chosen(house: House):
-    person = reader(house.store, timezone="EST")
+def test_only_what_was_changed_counts_as_chosen(site: ServedSite):
+    person = reader(site.store, timezone="EST")
     asked = {**wishes(rubric="stars", days=[*WEEKDAYS], send_at="", max_papers="", format="full")}
-    house.web.post(preferences_path(person), {**asked, "timezone": "EST", "send_at": "09:00"})
-    kept = stored(house.store, person)
+    site.web.post(preferences_path(person), {**asked, "timezone": "EST", "send_at": "09:00"})
+    kept = stored(site.store, person)
     assert (kept.timezone, kept.send_at, kept.chosen) == ("EST", clock_time(9), ("send_at",))
-    page = house.web.post(preferences_path(person), {**asked, "timezone": "PST"})
+    page = site.web.post(preferences_path(person), {**asked, "timezone": "PST"})
     assert "America/Los_Angeles" in page.words
 
 
-def test_faulty_preferences_change_nothing_and_say_why(house: House):
-    person = reader(house.store)
-    path, before = preferences_path(person), stored(house.store, person)
+def test_faulty_preferences_change_nothing_and_say_why(site: ServedSite):
+    person = reader(site.store)
+    path, before = preferences_path(person), stored(site.store, person)
     for changes, words in (
         ({"timezone": "Mars/Base"}, "is not a zone"),
         ({"send_at": "25:00"}, "is not a time of day"),
@@ -529,123 +529,123 @@ def test_faulty_preferences_change_nothing_and_say_why(house: House):
         ({"rubric": "secret"}, "choose one of the topics"),
         ({"timezone": "<script>"}, "is not a zone"),
     ):
-        page = house.web.post(path, wishes(**changes))
+        page = site.web.post(path, wishes(**changes))
         assert (page.status, words in page.words) == (422, True)
         assert "<script" not in page.text
-    assert stored(house.store, person) == before
+    assert stored(site.store, person) == before
 
 
-def test_the_reader_of_a_private_rubric_keeps_it_among_the_choices(house: House):
-    person = reader(house.store, rubric="secret")
-    page = house.web.get(preferences_path(person))
+def test_the_reader_of_a_private_rubric_keeps_it_among_the_choices(site: ServedSite):
+    person = reader(site.store, rubric="secret")
+    page = site.web.get(preferences_path(person))
     values = {box["value"] for box in page.soup.find_all("input", attrs={"name": "rubric"})}
     assert values == {"secret", "stars", "models"}
-    house.web.post(preferences_path(person), wishes(rubric="secret"))
-    assert stored(house.store, person).rubric == "secret"
+    site.web.post(preferences_path(person), wishes(rubric="secret"))
+    assert stored(site.store, person).rubric == "secret"
 
 
-def test_pause_and_resume(house: House):
-    person = reader(house.store)
+def test_pause_and_resume(site: ServedSite):
+    person = reader(site.store)
     path = preferences_path(person)
-    assert "Paused" in house.web.post(path, {"action": "pause"}).words
-    assert stored(house.store, person).state == SubscriberState.PAUSED
-    house.web.post(path, wishes())
-    assert stored(house.store, person).state == SubscriberState.PAUSED
-    assert "Resumed" in house.web.post(path, {"action": "resume"}).words
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert "Paused" in site.web.post(path, {"action": "pause"}).words
+    assert stored(site.store, person).state == SubscriberState.PAUSED
+    site.web.post(path, wishes())
+    assert stored(site.store, person).state == SubscriberState.PAUSED
+    assert "Resumed" in site.web.post(path, {"action": "resume"}).words
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_who_left_can_come_back_from_the_preferences(house: House):
-    person = reader(house.store)
-    house.web.post(unsubscribe_path(person))
+def test_who_left_can_come_back_from_the_preferences(site: ServedSite):
+    person = reader(site.store)
+    site.web.post(unsubscribe_path(person))
     path = preferences_path(person)
-    assert "You are unsubscribed" in house.web.get(path).words
-    house.web.post(path, wishes())
-    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
-    assert "Welcome back" in house.web.post(path, {"action": "back"}).words
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert "You are unsubscribed" in site.web.get(path).words
+    site.web.post(path, wishes())
+    assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "Welcome back" in site.web.post(path, {"action": "back"}).words
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_a_second_press_of_a_way_back_is_no_complaint(house: House):
-    person = reader(house.store)
-    house.web.post(unsubscribe_path(person))
+def test_a_second_press_of_a_way_back_is_no_complaint(site: ServedSite):
+    person = reader(site.store)
+    site.web.post(unsubscribe_path(person))
     for _ in range(2):
-        assert "Welcome back" in house.web.post(unsubscribe_path(person), {"undo": "1"}).words
-    house.web.post(unsubscribe_path(person))
+        assert "Welcome back" in site.web.post(unsubscribe_path(person), {"undo": "1"}).words
+    site.web.post(unsubscribe_path(person))
     for _ in range(2):
-        page = house.web.post(preferences_path(person), {"action": "back"})
+        page = site.web.post(preferences_path(person), {"action": "back"})
         assert "Welcome back" in page.words
     for action, said in (("pause", "Paused."), ("resume", "Resumed.")):
         for _ in range(2):
-            page = house.web.post(preferences_path(person), {"action": action})
+            page = site.web.post(preferences_path(person), {"action": action})
             assert said in page.words
 
 
 @pytest.mark.parametrize("action", ["save", "pause", "resume"])
 @pytest.mark.parametrize("end", [SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED])
-def test_a_form_left_open_in_another_window_claims_nothing(house: House, action: str, end):
-    person = reader(house.store)
-    with house.store.begin() as tx:
+def test_a_form_left_open_in_another_window_claims_nothing(site: ServedSite, action: str, end):
+    person = reader(site.store)
+    with site.store.begin() as tx:
         subscribers.end_subscription(tx, person.id, end, "reply", NOW)
-    page = house.web.post(preferences_path(person), wishes(action=action))
+    page = site.web.post(preferences_path(person), wishes(action=action))
     assert "Nothing was changed" in page.words
     assert not any(word in page.words for word in ("Saved", "Paused", "The Resumed"))
-    kept = stored(house.store, person)
+    kept = stored(site.store, person)
     assert (kept.state, kept.rubric) == (end, "stars")
 
 
-def test_erasing_needs_the_tick_and_leaves_only_the_suppression(house: House):
-    person = reader(house.store)
+def test_erasing_needs_the_tick_and_leaves_only_the_suppression(site: ServedSite):
+    person = reader(site.store)
     path = preferences_path(person)
-    assert house.web.post(path, {"action": "erase"}).status == 422
-    assert house.find() is not None
-    assert "Your data was deleted" in house.web.post(path, {"action": "erase", "sure": "yes"}).words
-    assert house.find() is None
-    assert house.reason() == Reason.ERASED
-    assert "does not work" in house.web.get(path).words
-    house.subscribe()
-    assert settled(house) == []
+    assert site.web.post(path, {"action": "erase"}).status == 422
+    assert site.find() is not None
+    assert "Your data was deleted" in site.web.post(path, {"action": "erase", "sure": "yes"}).words
+    assert site.find() is None
+    assert site.reason() == Reason.ERASED
+    assert "does not work" in site.web.get(path).words
+    site.subscribe()
+    assert settled(site) == []
 
 
-def test_a_bounced_or_waiting_reader_is_told_what_holds(house: House):
-    bounced = reader(house.store, email="b@example.org", state=SubscriberState.BOUNCED)
-    waiting = reader(house.store, email="w@example.org", state=SubscriberState.PENDING)
-    assert "an email to it bounced" in house.web.get(preferences_path(bounced)).words
-    assert "confirmation email" in house.web.get(preferences_path(waiting)).words
+def test_a_bounced_or_waiting_reader_is_told_what_holds(site: ServedSite):
+    bounced = reader(site.store, email="b@example.org", state=SubscriberState.BOUNCED)
+    waiting = reader(site.store, email="w@example.org", state=SubscriberState.PENDING)
+    assert "an email to it bounced" in site.web.get(preferences_path(bounced)).words
+    assert "confirmation email" in site.web.get(preferences_path(waiting)).words
     for person in (bounced, waiting):
         for action in ("resume", "pause", "back"):
-            before = stored(house.store, person)
-            house.web.post(preferences_path(person), {"action": action})
-            assert stored(house.store, person) == before
+            before = stored(site.store, person)
+            site.web.post(preferences_path(person), {"action": action})
+            assert stored(site.store, person) == before
 
 
-def test_an_unknown_action_only_shows_the_page(house: House):
-    person = reader(house.store)
-    assert house.web.post(preferences_path(person), {"action": "drop"}).status == 200
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+def test_an_unknown_action_only_shows_the_page(site: ServedSite):
+    person = reader(site.store)
+    assert site.web.post(preferences_path(person), {"action": "drop"}).status == 200
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_pages_with_tokens_are_kept_and_found_by_nobody(house: House):
-    person = reader(house.store)
+def test_pages_with_tokens_are_kept_and_found_by_nobody(site: ServedSite):
+    person = reader(site.store)
     for path in (unsubscribe_path(person), preferences_path(person)):
-        headers = house.web.get(path).headers
+        headers = site.web.get(path).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-robots-tag"] == "noindex, nofollow"
         assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_a_body_that_is_too_long_is_refused_and_changes_nothing(house: House):
-    person = reader(house.store)
+def test_a_body_that_is_too_long_is_refused_and_changes_nothing(site: ServedSite):
+    person = reader(site.store)
     body = b"x" * (70 * 1024)
-    page = house.web.ask("POST", unsubscribe_path(person), body, {"Content-Type": "text/plain"})
+    page = site.web.ask("POST", unsubscribe_path(person), body, {"Content-Type": "text/plain"})
     assert page.status == 413
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_untrusted_names_and_rubrics_are_text(house: House):
-    person = reader(house.store, name="<script>x</script>{{7*7}}", rubric="<b>gone</b>")
+def test_untrusted_names_and_rubrics_are_text(site: ServedSite):
+    person = reader(site.store, name="<script>x</script>{{7*7}}", rubric="<b>gone</b>")
     for path in (unsubscribe_path(person), preferences_path(person)):
-        text = house.web.get(path).text
+        text = site.web.get(path).text
         assert "<script" not in text
         assert "<b>gone" not in text
 
@@ -665,9 +665,9 @@ def test_bodies_are_read_without_trouble(kind, body, expected):
     assert read_form(kind, body) == expected
 
 
-def test_no_request_breaks_a_page(house: House):
+def test_no_request_breaks_a_page(site: ServedSite):
     dice = random.Random(8)  # noqa: S311 - rolls to repeat, no secrets
-    person = reader(house.store)
+    person = reader(site.store)
     paths = ["/subscribe", "/", "/search", "/archive/stars/2025-09-23/", "/hooks/sendgrid/events"]
     paths += [preferences_path(person), unsubscribe_path(person), "/confirm/x", "/archive/%00/"]
     kinds = ["", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "x" * 999]
@@ -675,21 +675,21 @@ def test_no_request_breaks_a_page(house: House):
         body = dice.randbytes(dice.choice([0, 10, 500])).replace(b"\x01", b"--b\r\n\r\n")
         path = dice.choice(paths) + dice.choice(["", "?q=%ff%00", "?page=99999999999", "%2e%2e/"])
         method = dice.choice(["GET", "POST", "POST", "HEAD", "PUT"])
-        page = house.web.ask(method, path, body, {"Content-Type": dice.choice(kinds)})
+        page = site.web.ask(method, path, body, {"Content-Type": dice.choice(kinds)})
         assert page.status < 500, (method, path, body)
 
 
-def test_the_address_of_the_form_leads_to_the_form(house: House):
-    page = house.web.get("/subscribe")
+def test_the_address_of_the_form_leads_to_the_form(site: ServedSite):
+    page = site.web.get("/subscribe")
     assert (page.status, page.headers["location"]) == (303, "/#subscribe")
 
 
-def test_the_preferences_page_leads_to_unsubscribing(house: House):
-    person = reader(house.store)
-    page = house.web.get(preferences_path(person))
+def test_the_preferences_page_leads_to_unsubscribing(site: ServedSite):
+    person = reader(site.store)
+    page = site.web.get(preferences_path(person))
     path = re.search(r'href="(/unsubscribe/[^"]+)"', page.text)[1]
-    assert "Unsubscribe" in house.web.get(path).words
-    assert stored(house.store, person).state == SubscriberState.ACTIVE
-    house.web.post(path)
-    assert stored(house.store, person).state == SubscriberState.UNSUBSCRIBED
-    assert "/unsubscribe/" not in house.web.get(preferences_path(person)).text
+    assert "Unsubscribe" in site.web.get(path).words
+    assert stored(site.store, person).state == SubscriberState.ACTIVE
+    site.web.post(path)
+    assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
+    assert "/unsubscribe/" not in site.web.get(preferences_path(person)).text

@@ -17,11 +17,11 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
 from newsletter.store import Store, digests, subscribers
 from newsletter.web.app import create_app
+from tests.fakes import operator_data
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import LINKS, NOW, SECRET, STARS, Clock, issue, make_site, paper, reader
 from tests.render.gallery.mails import HOSTILE, states
-from tests.simulations import busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,10 @@ def people(store: Store) -> dict[str, str]:
 def troubles(store: Store) -> None:
     """What waits for the operator."""
     person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
-    busy.doubt(store, person)
+    operator_data.doubt(store, person)
     for who in (person, None):
-        busy.reply(store, who, HOSTILE)
-    busy.alert(store, what=HOSTILE, command="newsletter status")
+        operator_data.reply(store, who, HOSTILE)
+    operator_data.alert(store, what=HOSTILE, command="newsletter status")
 
 
 class Vouched:

@@ -1,4 +1,4 @@
-"""A process that ends itself at a chosen step, as a kill at that very moment would end it."""
+"""Kill points: a process kills itself at a chosen step, as a kill at that moment would."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Trap:
+class KillPoint:
     """Sends this process a signal the `times`-th time it comes to `step`, once."""
 
     step: str = ""
     times: int = 1
     number: int = signal.SIGKILL
 
-    def pass_by(self, step: str) -> None:
+    def reach(self, step: str) -> None:
         if step == self.step:
             self.times -= 1
             if self.times <= 0:
@@ -32,14 +32,14 @@ class Trap:
                 os.kill(os.getpid(), self.number)
 
 
-class TrappedStore(Store):
-    def __init__(self, url: str, trap: Trap) -> None:
+class KillPointStore(Store):
+    def __init__(self, url: str, kill_point: KillPoint) -> None:
         super().__init__(url)
-        self.trap = trap
+        self.kill_point = kill_point
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         with super().begin() as tx:
             yield tx
-            self.trap.pass_by("before a commit")
-        self.trap.pass_by("after a commit")
+            self.kill_point.reach("before a commit")
+        self.kill_point.reach("after a commit")

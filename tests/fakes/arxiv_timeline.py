@@ -1,15 +1,16 @@
 """arXiv through time: what its API shows and its feed names at any moment of a clock.
 
-    sky = Sky(clock)
-    sky.add(Submission("2609.00001", submitted, ("cs.LG",)))
-    with FakeArxiv(sky.find, feed=sky.feed) as fake: ...     over HTTP
-    SkySource(sky)                                           in memory, for a whole year
+    timeline = ArxivTimeline(clock)
+    timeline.add(Submission("2609.00001", submitted, ("cs.LG",)))
+    with FakeArxiv(timeline.find, feed=timeline.feed) as fake: ...     over HTTP
+    TimelineSource(timeline)                                           in memory, for a whole year
 
-A submission is announced in the mailing whose window it is in, or in the one it names (a hold). The
-API shows it from that mailing's hour on; `sky.delays[day]` makes a whole batch late, `lag` one
-paper. `sky.holidays` are dates that bear no announcement although our calendar says so: what was
-due there is announced with the next one. The feed is rebuilt at midnight Eastern of each mailing;
-`sky.stale` names categories and dates on which it stays as it was, `sky.feedless` dates without it.
+A submission is announced in the mailing whose window it is in, or in the one it names (a hold).
+The API shows it from that mailing's hour on; `timeline.delays[day]` makes a whole batch late, `lag`
+one paper. On the dates in `timeline.holidays` nothing is announced although our calendar says so:
+those papers are announced with the next batch. The feed is rebuilt at midnight Eastern of each
+mailing; `timeline.stale` names categories and dates on which it stays as it was,
+`timeline.feedless` dates without it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def withdrawal(day: date, number: int = 2) -> Version:
     return Version(day, number, {"comment": said, "abstract": f"{said}."})
 
 
-class Sky:
+class ArxivTimeline:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock
         self.submissions: list[Submission] = []
@@ -169,11 +170,11 @@ class Sky:
         return found
 
 
-class SkySource:
-    """The sky as a source, without HTTP: what `Arxiv` answers, a thousand times as fast."""
+class TimelineSource:
+    """The timeline as a source, without HTTP: what `Arxiv` answers, a thousand times as fast."""
 
-    def __init__(self, sky: Sky) -> None:
-        self.sky = sky
+    def __init__(self, timeline: ArxivTimeline) -> None:
+        self.timeline = timeline
         self.asked: list[tuple[str, datetime]] = []
         self._papers: dict[tuple[str, tuple[str, ...]], Paper] = {}
 
@@ -181,9 +182,9 @@ class SkySource:
         return announcements.newest(now)
 
     def submitted(self, categories, start, end, progress) -> list[Paper]:
-        self.asked.append(("submitted", self.sky.clock()))
+        self.asked.append(("submitted", self.timeline.clock()))
         wanted = set(categories)
-        rows = self.sky.between(start, end)
+        rows = self.timeline.between(start, end)
         found = sorted(map(self._paper, rows), key=lambda paper: paper.id)
         kept = [paper for paper in found if wanted & set(paper.categories)]
         progress(len(kept), len(kept))
@@ -197,8 +198,8 @@ class SkySource:
         return self._papers[key]
 
     def listing(self, categories) -> list[ListedPaper] | None:
-        self.asked.append(("named", self.sky.clock()))
-        lines = self.sky.feed(categories)
+        self.asked.append(("named", self.timeline.clock()))
+        lines = self.timeline.feed(categories)
         if lines is None:
             return None
         return [
@@ -209,17 +210,19 @@ class SkySource:
         ]
 
     def by_id(self, ids) -> list[Paper]:
-        self.asked.append(("by_id", self.sky.clock()))
-        return sorted(map(self._paper, self.sky.named_ids(ids)), key=lambda paper: paper.id)
+        self.asked.append(("by_id", self.timeline.clock()))
+        return sorted(map(self._paper, self.timeline.named_ids(ids)), key=lambda paper: paper.id)
 
     def count(self, categories, start, end) -> int:
-        self.asked.append(("count", self.sky.clock()))
+        self.asked.append(("count", self.timeline.clock()))
         wanted = set(categories)
-        return sum(bool(wanted & set(each["categories"])) for each in self.sky.between(start, end))
+        return sum(
+            bool(wanted & set(each["categories"])) for each in self.timeline.between(start, end)
+        )
 
     def shows_any(self, start, end) -> bool:
-        self.asked.append(("shows_any", self.sky.clock()))
-        return bool(self.sky.between(start, end))
+        self.asked.append(("shows_any", self.timeline.clock()))
+        return bool(self.timeline.between(start, end))
 
 
 @dataclass
