@@ -209,7 +209,7 @@ def test_one_file_imports_dbos():
 
 
 def test_the_command_line_does_not_pay_for_vendor_libraries():
-    heavy = ["anthropic", "premailer", "sendgrid", "sklearn", "mjml", "sqlalchemy", "arxiv"]
+    heavy = ["anthropic", "premailer", "sendgrid", "numpy", "mjml", "sqlalchemy", "arxiv"]
     loaded = "newsletter.cli.app, newsletter.cli.groups"
     code = f"import sys, {loaded}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(

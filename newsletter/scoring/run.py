@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Outcome
+from newsletter.domain.similarity import count_words
 from newsletter.scoring import batches, chunks
 from newsletter.scoring.executor import CallExecutor, ScoringFailed, ScoringLimits
 from newsletter.scoring.rubric_job import RubricJob, RubricScores
 from newsletter.scoring.session import ScoringSession
-from newsletter.scoring.triage import MAX_EXAMPLES, order
+from newsletter.scoring.triage import order
 from newsletter.store import ledger
 from newsletter.store.ledger import Account, Budget
+from newsletter.store.papers import by_ids
 from newsletter.store.scores import known, training_papers
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.model import Paper, Rubric
+    from newsletter.domain.tfidf import WordCounts
     from newsletter.scorers import ScoredPapers, Scorer
     from newsletter.scoring.executor import PendingCall
     from newsletter.store import Store
@@ -46,6 +49,8 @@ __all__ = [
 ]
 
 
+MAX_EXAMPLES = 12_000
+"""Only the latest papers are learned from: interests drift, and training takes time."""
 UNUSABLE = "the model answered without usable scores for them"
 
 
@@ -58,20 +63,31 @@ class ScoringTarget:
 
 
 def sort_by_likelihood(
-    store: Store, scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper]
+    store: Store,
+    scorer: Scorer,
+    rubric: Rubric,
+    day: date,
+    papers: Sequence[Paper],
+    words: WordCounts | None = None,
 ) -> list[Paper]:
     """Order the papers by likelihood, learned from the rubric's past scores.
 
-    Learning takes seconds; it is skipped when all papers are scored already.
+    Learning takes time; it is skipped when all papers are scored already. `words` are counts that
+    the rubrics of a day share.
     """
+    from newsletter.domain.tfidf import WordCounts
+
     account = Account(rubric.slug, rubric.fingerprint, scorer.name, day, "")
     with store.read() as tx:
         read = known(tx, account, [paper.id for paper in papers])[1]
         if all(paper.id in read for paper in papers):
             return list(papers)
-        past, wanted = training_papers(tx, account, rubric.relevance, rubric.novelty, MAX_EXAMPLES)
-    today = {paper.id for paper in papers}
-    return order(rubric, papers, [paper for paper in past if paper.id not in today], wanted)
+        past = training_papers(tx, account, rubric.relevance, rubric.novelty, MAX_EXAMPLES)
+        for paper in papers:
+            past.pop(paper.id, None)
+        words = WordCounts() if words is None else words
+        count_words(words, by_ids(tx, [paper_id for paper_id in past if paper_id not in words]))
+    return order(rubric, papers, past, words)
 
 
 def score(

@@ -14,52 +14,50 @@ from typing import TYPE_CHECKING
 from newsletter.domain.authors import followed_author
 from newsletter.domain.model import Outcome
 from newsletter.domain.sanitize import strip_invisible
-from newsletter.domain.similarity import paper_words, similarities
+from newsletter.domain.similarity import count_words, similarities
 from newsletter.domain.withdrawals import is_withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from newsletter.domain.model import Paper, Rubric
+    from newsletter.domain.tfidf import WordCounts
 
     PaperIdentity = tuple[str, tuple[str, ...]]
 
 MIN_EXAMPLES = 10
 """With fewer relevant papers, similarity to the rubric's text orders better."""
 MAX_FEATURES = 20_000
-MAX_EXAMPLES = 12_000
-"""Only the latest papers are learned from: interests drift, and training takes time."""
+MIN_TEXTS = 2
+"""A word of one paper only teaches nothing about others."""
+STRENGTH = 3.0
+"""Of the examples against the penalty on large coefficients."""
 
 
 def likelihoods(
-    rubric: Rubric, papers: Sequence[Paper], past: Sequence[Paper], wanted: Collection[str]
+    rubric: Rubric,
+    papers: Sequence[Paper],
+    past: Mapping[str, bool] | None = None,
+    words: WordCounts | None = None,
 ) -> list[float]:
     """Likelihood of being picked for each of `papers`, 0 to 1; only the order is meaningful.
 
-    `past` are scored papers, oldest first; `wanted` the ids that met the cut-offs.
+    `past` says of scored papers, by id, whether they met the cut-offs; their words are in `words`,
+    which several rubrics share.
     """
-    past = past[-MAX_EXAMPLES:]
-    hits = [paper.id in wanted for paper in past]
-    if sum(hits) < MIN_EXAMPLES or all(hits) or not papers:
-        return similarities(rubric, papers)
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    hits = list(past.values()) if past else []
+    if not past or not words or sum(hits) < MIN_EXAMPLES or all(hits) or not papers:
+        return similarities(rubric, papers, words)
+    from newsletter.domain import logistic_regression, tfidf
 
-    vectorizer = TfidfVectorizer(  # type: ignore[no-untyped-call]
-        stop_words="english", sublinear_tf=True, min_df=2, max_features=MAX_FEATURES
+    count_words(words, papers)
+    counts = words.matrix(past)
+    weights = tfidf.fit(
+        counts, words.words, max_words=MAX_FEATURES, min_texts=MIN_TEXTS, sublinear=True
     )
-    known = vectorizer.fit_transform(  # type: ignore[no-untyped-call]
-        [paper_words(paper) for paper in past]
-    )
-    model = LogisticRegression(  # type: ignore[no-untyped-call]
-        C=3.0, class_weight="balanced", solver="liblinear"
-    )
-    model.fit(known, hits)
-    fresh = vectorizer.transform(  # type: ignore[no-untyped-call]
-        [paper_words(paper) for paper in papers]
-    )
-    probabilities = model.predict_proba(fresh)[:, 1]  # type: ignore[no-untyped-call]
-    return [round(float(value), 6) for value in probabilities]
+    model = logistic_regression.fit(weights.vectors(counts), hits, STRENGTH)
+    fresh = weights.vectors(words.matrix(paper.id for paper in papers))
+    return [round(value, 6) for value in model.probabilities(fresh).tolist()]
 
 
 QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u00ab\u00bb")
@@ -70,14 +68,14 @@ CONSONANT_Y = re.compile(r"[^\Waeiou\d_]y\Z")
 def order(
     rubric: Rubric,
     papers: Sequence[Paper],
-    past: Sequence[Paper] = (),
-    wanted: Collection[str] = (),
+    past: Mapping[str, bool] | None = None,
+    words: WordCounts | None = None,
 ) -> list[Paper]:
     """Order papers by likelihood; papers of followed authors come first.
 
-    `past` are papers scored on earlier days, oldest first; `wanted` the ids that met the cut-offs.
+    For `past` and `words` see `likelihoods`.
     """
-    probabilities = likelihoods(rubric, papers, past, wanted)
+    probabilities = likelihoods(rubric, papers, past, words)
     likelihood = dict(zip((p.id for p in papers), probabilities, strict=True))
 
     def rank(paper: Paper) -> tuple[bool, float, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from newsletter.context import App
     from newsletter.domain.progress import StageProgress
+    from newsletter.domain.tfidf import WordCounts
 
 LATE_WINDOW = timedelta(days=14)
 """How far back papers that arrived after their day's digest go into the next digest."""
@@ -67,10 +68,16 @@ def triage_day(app: App, rubric: Rubric, day: date, listings: Sequence[Listing])
     return triage(rubric, [listing.paper for listing in listings], picked)
 
 
-def triage_in_order(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
-    """Triage of a day, with the likeliest papers first."""
+def triage_in_order(
+    app: App,
+    rubric: Rubric,
+    day: date,
+    listings: Sequence[Listing],
+    words: WordCounts | None = None,
+) -> Triage:
+    """Triage of a day, with the likeliest papers first. Rubrics of a day may share `words`."""
     found = triage_day(app, rubric, day, listings)
-    likeliest = sort_by_likelihood(app.store, app.scorer, rubric, day, found.to_read)
+    likeliest = sort_by_likelihood(app.store, app.scorer, rubric, day, found.to_read, words)
     return replace(found, to_read=likeliest)
 
 
@@ -87,9 +94,12 @@ def score_jointly(
     in_batch = batches.wanted(limits, app.scorer.batcher, len(unmade), app.clock())
     if len(unmade) < (2 if in_batch else MIN_SHARING_RUBRICS) or not app.scorer.judges:
         return
+    from newsletter.domain.tfidf import WordCounts
+
+    words = WordCounts()
     wants = [
         ScoringTarget(
-            rubric, triage_in_order(app, rubric, day, new_listings(app, rubric, day)).to_read
+            rubric, triage_in_order(app, rubric, day, new_listings(app, rubric, day), words).to_read
         )
         for rubric in unmade
     ]

@@ -16,7 +16,7 @@ from newsletter.store.tables import digest, digest_paper, fetched, listing, pape
 from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
     from typing import Any
 
@@ -97,6 +97,12 @@ def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing
     for row in rows:
         found.setdefault(row.id, Listing(paper_of(row), late=row.late))
     return [found[key] for key in sorted(found)]
+
+
+def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
+    for start in range(0, len(ids), CHUNK):
+        for row in tx.execute(select(paper).where(paper.c.id.in_(ids[start : start + CHUNK]))):
+            yield paper_of(row)
 
 
 def count_between(tx: Connection, category: str, start: datetime, end: datetime) -> int:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from newsletter.domain.model import Outcome, Score
-from newsletter.store.papers import paper_of
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
 from newsletter.store.upsert import insert
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.model import Paper
     from newsletter.store.ledger import Account
 
 PAGE = 500
@@ -87,10 +85,10 @@ def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
 
 def training_papers(
     tx: Connection, account: Account, relevance: int, novelty: int, most: int
-) -> tuple[list[Paper], set[str]]:
-    """The papers scored for this rubric before, oldest first, and the ids that met the bar."""
+) -> dict[str, bool]:
+    """The papers scored for this rubric before, oldest first, and whether each met the bar."""
     rows = tx.execute(
-        select(papers, scores.c.relevance, scores.c.novelty)
+        select(papers.c.id, scores.c.relevance, scores.c.novelty)
         .join(scores, scores.c.paper_id == papers.c.id)
         .where(
             scores.c.fingerprint == account.fingerprint,
@@ -101,11 +99,10 @@ def training_papers(
         .order_by(papers.c.published.desc(), papers.c.id)
         .limit(most)
     ).all()
-    met = {row.id for row in rows if row.relevance >= relevance and (row.novelty or 0) >= novelty}
+    met = [row.relevance >= relevance and (row.novelty or 0) >= novelty for row in rows]
     # Of long ago only picks are kept (`retention.py`): they would bias it towards old ones.
-    last = max((place for place, row in enumerate(rows) if row.id not in met), default=len(rows))
-    rows = rows[: last + 1]
-    return [paper_of(row) for row in reversed(rows)], met & {row.id for row in rows}
+    last = max((place for place, hit in enumerate(met) if not hit), default=len(rows))
+    return {row.id: hit for row, hit in reversed(list(zip(rows, met, strict=True))[: last + 1])}
 
 
 def _insert(

@@ -5,12 +5,20 @@ from dataclasses import replace
 import pytest
 
 from newsletter.domain.model import Criterion
+from newsletter.domain.similarity import count_words
+from newsletter.domain.tfidf import WordCounts
 from newsletter.scoring.triage import order, split_excluded
 from tests.fakes.scoring import RUBRIC, paper
 
 
 def about(number: int, words: str, *authors: str):
     return replace(paper(number), title=words, abstract=words, authors=authors or ("Ada A.",))
+
+
+def counted(papers):
+    words = WordCounts()
+    count_words(words, papers)
+    return words
 
 
 def test_papers_like_the_rubric_come_first() -> None:
@@ -90,13 +98,14 @@ def test_past_scores_teach_the_order() -> None:
     """The rubric's words say pruning; its readers' papers were all about galaxies."""
     past = [about(n, f"pruning networks {n}") for n in range(100, 140)]
     past += [about(n, f"galaxies and haloes {n}") for n in range(140, 160)]
-    wanted = {p.id for p in past if "galaxies" in p.title}
+    wanted = {p.id: "galaxies" in p.title for p in past}
     day = [about(1, "pruning networks again"), about(2, "galaxies and haloes again")]
     assert [p.id[-1] for p in order(RUBRIC, day)] == ["1", "2"]
-    assert [p.id[-1] for p in order(RUBRIC, day, past, wanted)] == ["2", "1"]
+    assert [p.id[-1] for p in order(RUBRIC, day, wanted, counted(past))] == ["2", "1"]
 
 
 def test_a_few_past_scores_teach_nothing_yet() -> None:
     past = [about(n, f"galaxies and haloes {n}") for n in range(140, 149)]
     day = [about(1, "pruning networks again"), about(2, "galaxies and haloes again")]
-    assert order(RUBRIC, day, past, {p.id for p in past[:5]}) == order(RUBRIC, day)
+    wanted = {p.id: place < 5 for place, p in enumerate(past)}
+    assert order(RUBRIC, day, wanted, counted(past)) == order(RUBRIC, day)

@@ -54,8 +54,7 @@ if TYPE_CHECKING:
 LOADED = (
     "alembic.command",
     "alembic.config",
-    "sklearn.feature_extraction.text",
-    "sklearn.linear_model",
+    "newsletter.domain.logistic_regression",
 )
 """Loaded once, before any process is forked."""
 GRID = timedelta(minutes=5)

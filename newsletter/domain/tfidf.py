@@ -1,0 +1,167 @@
+"""TF-IDF: texts as weighted word vectors, equal to scikit-learn's `TfidfVectorizer` (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from newsletter.domain.stop_words import STOP_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.intp]
+
+WORD = re.compile(r"\b\w\w+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class SparseMatrix:
+    """The non-zero values of a matrix, row by row (CSR).
+
+    Row i is `values[starts[i]:starts[i + 1]]`, in the columns at the same places of `columns`.
+    """
+
+    starts: Integers
+    columns: Integers
+    values: Floats
+    width: int
+
+    @property
+    def height(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> Integers:
+        """The row of each value."""
+        return np.repeat(np.arange(self.height), np.diff(self.starts))
+
+    def dot(self, vector: Floats) -> Floats:
+        return self.row_sums(self.values * vector[self.columns])
+
+    def row_sums(self, values: Floats) -> Floats:
+        """Sums by row of values that stand at the places of `self.values`."""
+        # The added zero gives an empty last row a place; reduceat returns a value for empty rows.
+        sums = np.add.reduceat(np.append(values, 0.0), self.starts[:-1])
+        sums[self.starts[:-1] == self.starts[1:]] = 0.0
+        return sums
+
+    def transposed(self) -> SparseMatrix:
+        order = np.argsort(self.columns, kind="stable")
+        lengths = np.bincount(self.columns, minlength=self.width)
+        return SparseMatrix(_starts(lengths), self.rows[order], self.values[order], self.height)
+
+    def dense_row(self, row: int) -> Floats:
+        dense = np.zeros(self.width)
+        place = slice(self.starts[row], self.starts[row + 1])
+        dense[self.columns[place]] = self.values[place]
+        return dense
+
+
+class WordCounts:
+    """How often each word occurs in each text, without stop words. Each text is tokenized once.
+
+    Matrices have one row for each text, one column for each word.
+    """
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self._columns: dict[str, int] = {}
+        self._texts: dict[str, _Counts] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._texts
+
+    def add(self, key: str, text: str) -> None:
+        """Count the words of a text, unless a text with this key is known."""
+        if key not in self._texts:
+            self._texts[key] = self._counts(text)
+
+    def matrix(self, keys: Iterable[str], texts: Iterable[str] = ()) -> SparseMatrix:
+        """The counts of known texts, then of further `texts`, which are not kept."""
+        rows = [*(self._texts[key] for key in keys), *(self._counts(text) for text in texts)]
+        empty = np.zeros(0)
+        return SparseMatrix(
+            _starts([len(row.columns) for row in rows]),
+            np.concatenate([empty, *(row.columns for row in rows)]).astype(np.intp),
+            np.concatenate([empty, *(row.counts for row in rows)]),
+            len(self.words),
+        )
+
+    def _counts(self, text: str) -> _Counts:
+        counted = Counter(WORD.findall(text.lower()))
+        # By alphabet, so that rounding does not depend on the texts counted before.
+        words = sorted(counted.keys() - STOP_WORDS)
+        for word in words:
+            if word not in self._columns:
+                self._columns[word] = len(self.words)
+                self.words.append(word)
+        return _Counts(
+            np.array([self._columns[word] for word in words], dtype=np.int32),
+            np.array([counted[word] for word in words], dtype=np.int32),
+        )
+
+
+class _Counts(NamedTuple):
+    columns: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class TfidfWeights:
+    """The words that count, by alphabet, and the inverse document frequency of each.
+
+    `columns` maps the column of a word in the counts to its place, -1 for words left out.
+    """
+
+    columns: Integers
+    idf: Floats
+    sublinear: bool
+
+    def vectors(self, counts: SparseMatrix) -> SparseMatrix:
+        """A vector of length 1 for each row; zero for a text without known words."""
+        # Words counted after the weights were made have no column.
+        known = np.append(self.columns, np.full(counts.width - len(self.columns), -1))
+        places = known[counts.columns]
+        kept = places >= 0
+        columns, values = places[kept], counts.values[kept]
+        weighted = self.idf[columns] * (1.0 + np.log(values) if self.sublinear else values)
+        lengths = np.bincount(counts.rows[kept], minlength=counts.height)
+        matrix = SparseMatrix(_starts(lengths), columns, weighted, len(self.idf))
+        norms = np.sqrt(matrix.row_sums(weighted * weighted))
+        return replace(matrix, values=weighted / np.repeat(norms, lengths))
+
+
+def fit(
+    counts: SparseMatrix,
+    words: Sequence[str],
+    *,
+    max_words: int,
+    min_texts: int = 1,
+    sublinear: bool = False,
+) -> TfidfWeights:
+    """Weights of the words that are in at least `min_texts` rows, the most frequent `max_words`.
+
+    Of equally frequent words the first by alphabet count.
+    """
+    texts_with = np.bincount(counts.columns, minlength=counts.width)
+    kept = np.flatnonzero(texts_with >= min_texts)
+    kept = np.array(sorted(kept.tolist(), key=words.__getitem__), dtype=np.intp)
+    if len(kept) > max_words:
+        totals = np.bincount(counts.columns, counts.values, counts.width)[kept]
+        kept = kept[np.sort(np.argsort(-totals, kind="stable")[:max_words])]
+    columns = np.full(counts.width, -1)
+    columns[kept] = np.arange(len(kept))
+    idf = np.log((1 + counts.height) / (1 + texts_with[kept])) + 1
+    return TfidfWeights(columns, idf, sublinear)
+
+
+def _starts(lengths: Sequence[int] | Integers) -> Integers:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
