@@ -219,7 +219,7 @@ def morning() -> None:
     from newsletter.settings import read_settings
 
     app = bootstrap.build_app(read_settings())
-    rubrics = daily.rubrics_to_run(app, None)
+    state = daily.read_day(app, DAY)
     figures: dict[str, Any] = {}
 
     def timed(phase: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it answers
@@ -230,8 +230,8 @@ def morning() -> None:
         figures[f"{phase}, MB held"] = _held()
         return result
 
-    timed("fetch", lambda: daily.fetch_papers(app, rubrics, DAY, _quiet))
-    made = timed("score and make", lambda: daily.score_and_compose(app, rubrics, DAY, _quiet))
+    timed("fetch", lambda: daily.fetch_papers(app, state, DAY, _quiet))
+    made = timed("score and make", lambda: daily.score_and_compose(app, state, _quiet))
     sent = timed("mail", lambda: daily.render_and_deliver(app, made, _quiet))
     figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
     if troubles := {one.problem for one in sent if one.problem}:

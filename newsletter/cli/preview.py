@@ -14,7 +14,7 @@ from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscriber
 from newsletter.domain.preferences import parse_address
 from newsletter.errors import OperatorError
-from newsletter.jobs.daily import fetch_papers
+from newsletter.jobs.daily import fetch_papers, read_day
 from newsletter.jobs.edited_rubric import fresh_digest
 from newsletter.jobs.tasks import make_digest
 from newsletter.mailers import SendError
@@ -95,11 +95,12 @@ def _refuse_suppressed(app: App, to: str) -> None:
 
 def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Digest:
     check_slug(app, slug)
-    rubric = app.rubrics[slug]
     make = fresh_digest if fresh else make_digest
     with progress(screen(errors=True)) as report:
-        fetched = fetch_papers(app, [rubric], day, report)
-        digest, trouble = make(app, rubric, fetched.date, report)
+        state = read_day(app, day, slug)
+        fetch_papers(app, state, day, report)
+        [rubric] = state.rubrics
+        digest, trouble = make(app, rubric, state.date, report)
     if trouble:
         message = f"{slug}: no digest to show: {trouble}"
         raise OperatorError(message)

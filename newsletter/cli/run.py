@@ -23,7 +23,6 @@ from newsletter.jobs.daily import (
     UnservedRubric,
     handle_task,
     run_daily,
-    unserved_rubrics,
 )
 from newsletter.jobs.dry_run import preview_cost
 from newsletter.jobs.edited_rubric import older_version
@@ -89,15 +88,15 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     app = bootstrap.build_app(read_settings())
     check_slug(app, rubric)
     with progress(screen(errors=as_json)) as report:
-        date_of, plans = preview_cost(app, day, rubric, report)
-    _say_held(() if rubric else unserved_rubrics(app))
+        state, plans = preview_cost(app, day, rubric, report)
+    _say_held(state.unserved)
     if as_json:
-        print_json({"date": date_of.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
+        print_json({"date": state.date.isoformat(), "rubrics": [plan._asdict() for plan in plans]})
         return 0
     rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in plans]
     headings = ("rubric", "announced", "to read", "costs at most", "readers")
     console = screen()
-    console.print(table(f"{date_of}: what a run would do", headings, rows))
+    console.print(table(f"{state.date}: what a run would do", headings, rows))
     number, _, newest = _in_files(app, day, rubric)
     if number:
         console.print(_said_of_files(number, newest, app.settings))

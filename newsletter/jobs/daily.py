@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,8 +25,7 @@ from newsletter.delivery.sender import Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import first_due
 from newsletter.errors import run_guarded
-from newsletter.ingest.fetch import AnnouncementIncomplete, FetchResult, fetch
-from newsletter.ingest.status import is_complete
+from newsletter.ingest.fetch import AnnouncementIncomplete, fetch
 from newsletter.jobs import tasks
 from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
@@ -36,7 +35,7 @@ from newsletter.store import audience, claims, deliveries, digests, subscribers
 from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from newsletter.context import App
@@ -54,29 +53,48 @@ def run_daily(app: App, day: date | None, only: str | None, report: StageProgres
     readers whose weekday it is. A rubric that fails does not stop the others. Raises what stops all
     of them: SourceError, AnnouncementLate, AnnouncementIncomplete, StoreError, Stopped.
     """
-    rubrics = rubrics_to_run(app, only)
-    unserved = () if only else unserved_rubrics(app)
-    if not rubrics:
-        return DailyRun(day or app.source.newest(app.clock()), (), unserved)
-    announced = fetch_papers(app, rubrics, day, report).date
-    composed = score_and_compose(app, rubrics, announced, report)
+    state = read_day(app, day, only)
+    fetch_papers(app, state, day, report)
+    composed = score_and_compose(app, state, report)
     results = render_and_deliver(app, composed, report)
-    return DailyRun(announced, tuple(results), unserved)
+    return DailyRun(state.date, tuple(results), state.unserved)
 
 
-def build_digests(app: App, report: StageProgress) -> DailyRun:
+def build_digests(app: App, state: DayState, report: StageProgress) -> DailyRun:
     """Freeze the digests of the newest announcement for every rubric with readers; mail nothing.
 
     The first send time is the deadline for the scores. Raises as `run_daily` does;
     AnnouncementIncomplete while no rubric's categories are complete.
     """
-    rubrics = rubrics_to_run(app, None)
-    if not rubrics:
-        return DailyRun(app.source.newest(app.clock()), (), unserved_rubrics(app))
-    announced, rubrics = fetch_complete_rubrics(app, rubrics, report)
-    deadline = first_send_time(app, rubrics, announced)
-    composed = score_and_compose(app, rubrics, announced, report, deadline)
-    return DailyRun(announced, tuple(composed), unserved_rubrics(app))
+    complete = fetch_complete_rubrics(app, state, report)
+    deadline = first_send_time(app, complete.missing, state.date)
+    composed = score_and_compose(app, complete, report, deadline)
+    return DailyRun(state.date, tuple(composed), state.unserved)
+
+
+@dataclass(frozen=True, slots=True)
+class DayState:
+    """The state of one date, read from the database once for each run.
+
+    `rubrics` have readers, or one of them was asked for; `made` are those with a digest of the
+    date. `as_of` is the time of reading, which decided the newest date.
+    """
+
+    date: date
+    as_of: datetime
+    rubrics: tuple[Rubric, ...]
+    made: frozenset[str]
+    readers: Mapping[str, int]
+    unserved: tuple[UnservedRubric, ...] = ()
+
+    @property
+    def missing(self) -> list[Rubric]:
+        """The rubrics without a digest of the date."""
+        return [rubric for rubric in self.rubrics if rubric.slug not in self.made]
+
+    @property
+    def categories(self) -> list[str]:
+        return sorted({category for rubric in self.rubrics for category in rubric.categories})
 
 
 class RubricResult(NamedTuple):
@@ -120,43 +138,40 @@ class DailyRun(NamedTuple):
         return bool(self.unserved) or any(result.problem for result in self.results)
 
 
-# Which rubrics
+# State of the day
 
 
-def rubrics_to_run(app: App, only: str | None) -> list[Rubric]:
-    """The rubrics that have readers, as their files are now. Others cost nothing."""
+def read_day(app: App, day: date | None = None, only: str | None = None) -> DayState:
+    """Read the state of `day`, or of the newest announcement.
+
+    Takes the rubrics that have readers, as their files are now, or the rubric `only`.
+    """
     reread(app.rubrics)
-    if only is not None:
-        return [app.rubrics[only]]
-    with app.store.read() as tx:
-        with_readers = subscribers.count_by_rubric(tx).keys()
-    return [rubric for slug, rubric in sorted(app.rubrics.items()) if slug in with_readers]
-
-
-def unserved_rubrics(app: App) -> tuple[UnservedRubric, ...]:
-    """The rubrics with readers that are missing or can't be read. All others are served."""
+    now = app.clock()
+    of = day or app.source.newest(now)
     with app.store.read() as tx:
         readers = subscribers.count_by_rubric(tx)
-    missing = sorted(readers.keys() - app.rubrics.keys())
+        made = frozenset(digests.rubrics_with_digest(tx, of))
+    if only is not None:
+        return DayState(of, now, (app.rubrics[only],), made, readers)
+    chosen = tuple(rubric for slug, rubric in sorted(app.rubrics.items()) if slug in readers)
+    return DayState(of, now, chosen, made, readers, unserved_rubrics(app.rubrics, readers))
+
+
+def unserved_rubrics(
+    rubrics: Mapping[str, Rubric], readers: Mapping[str, int]
+) -> tuple[UnservedRubric, ...]:
+    """The rubrics with readers that are missing or can't be read. All others are served."""
     return tuple(
-        UnservedRubric(slug, readers[slug], why_missing(app.rubrics, slug)) for slug in missing
+        UnservedRubric(slug, readers[slug], why_missing(rubrics, slug))
+        for slug in sorted(readers.keys() - rubrics.keys())
     )
 
 
-def missing_digests(app: App, rubrics: Iterable[Rubric], day: date) -> list[Rubric]:
-    """The rubrics that have no digest of that day."""
-    with app.store.read() as tx:
-        made = digests.rubrics_with_digest(tx, day)
-    return [rubric for rubric in rubrics if rubric.slug not in made]
-
-
 def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime | None:
-    """The earliest send time of a digest that is not made yet; None without readers."""
-    with_no_digest = missing_digests(app, rubrics, day)
+    """The earliest send time of the rubrics' digests of `day`; None without readers."""
     with app.store.read() as tx:
-        readers = [
-            one for rubric in with_no_digest for one in audience.first_readers(tx, rubric.slug)
-        ]
+        readers = [one for rubric in rubrics for one in audience.first_readers(tx, rubric.slug)]
     return first_due(day, readers, app.settings.zone, app.settings.send_at)
 
 
@@ -165,68 +180,60 @@ def first_send_time(app: App, rubrics: Iterable[Rubric], day: date) -> datetime 
 
 def fetch_papers(
     app: App,
-    rubrics: list[Rubric],
+    state: DayState,
     day: date | None,
     report: StageProgress,
     *,
     wait_until_complete: bool = False,
-) -> FetchResult:
+) -> None:
     """Store the papers of an announcement in all categories of the rubrics."""
+    if not state.rubrics:
+        return
     with timed_step(app, "fetch", day, keep=True) as fields:
         done = fetch(
             app.store,
             app.source,
-            sorted({category for rubric in rubrics for category in rubric.categories}),
+            state.categories,
             day,
-            app.clock(),
+            state.as_of,
             lookback_days=app.settings.lookback_days,
             progress=lambda done, total: report("Fetching", done, total),
             wait_until_complete=wait_until_complete,
         )
         fields.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
-    return done
 
 
-def fetch_complete_rubrics(
-    app: App, rubrics: list[Rubric], report: StageProgress
-) -> tuple[date, list[Rubric]]:
-    """Fetch the newest announcement; its date, and the rubrics whose categories are complete."""
+def fetch_complete_rubrics(app: App, state: DayState, report: StageProgress) -> DayState:
+    """Fetch the newest announcement; the state of the rubrics whose categories are complete."""
     try:
-        return fetch_papers(app, rubrics, None, report, wait_until_complete=True).date, rubrics
+        fetch_papers(app, state, None, report, wait_until_complete=True)
     except AnnouncementIncomplete as incomplete:
-        complete = [
-            one for one in rubrics if is_complete(app.store, one.categories, incomplete.date)
-        ]
+        growing = set(incomplete.categories)
+        complete = tuple(one for one in state.rubrics if growing.isdisjoint(one.categories))
         if not complete:
             raise
-        return incomplete.date, complete
+        return replace(state, rubrics=complete)
+    return state
 
 
 # Triage, score, compose
 
 
 def score_and_compose(
-    app: App,
-    rubrics: list[Rubric],
-    day: date,
-    report: StageProgress,
-    deadline: datetime | None = None,
+    app: App, state: DayState, report: StageProgress, deadline: datetime | None = None
 ) -> list[RubricResult]:
     """Score what has no score yet and freeze each rubric's digest; or why that failed."""
+    day, missing = state.date, state.missing
     with timed_step(app, "score", day, keep=True) as fields:
-        missing = missing_digests(app, rubrics, day)
         # A failure here is met again, and reported, when each rubric's digest is composed.
         scored = dispatch(app, tasks.scoring_groups(missing, day, deadline), report)
         fields["idle"] = not scored
-        composing = [
-            Task(TaskKind.DIGEST, day, (rubric.slug,), deadline)
-            for rubric in missing_digests(app, rubrics, day)
-        ]
+        composing = [Task(TaskKind.DIGEST, day, (rubric.slug,), deadline) for rubric in missing]
         done = zip(composing, dispatch(app, composing, report), strict=True)
         by_slug = {task.ids[0]: result for task, result in done}
     results = [
         _composed_result(app, rubric, day, by_slug.get(rubric.slug, TaskResult()))
-        for rubric in rubrics
+        for rubric in state.rubrics
     ]
     record_results(app, day, [(one.rubric.slug, one.digest, one.problem) for one in results])
     return results
@@ -234,7 +241,7 @@ def score_and_compose(
 
 def _composed_result(app: App, rubric: Rubric, day: date, result: TaskResult) -> RubricResult:
     if result.problem:
-        announced = len(new_listings(app, rubric, day))
+        announced = 0 if result.digest else len(new_listings(app, rubric, day))
         return RubricResult(rubric, result.digest, problem=result.problem, announced=announced)
     if result.digest:
         return RubricResult(rubric, result.digest, digest_id=result.digest_id)

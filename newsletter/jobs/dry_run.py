@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.jobs.daily import fetch_papers, rubrics_to_run
+from newsletter.jobs.daily import DayState, fetch_papers, read_day
 from newsletter.scoring.cost import price
 from newsletter.scoring.workload import new_listings, scoring_limits, triage_day
-from newsletter.store import digests, subscribers
+from newsletter.store import digests
 
 if TYPE_CHECKING:
     from datetime import date
@@ -29,21 +29,19 @@ class CostPreview(NamedTuple):
 
 def preview_cost(
     app: App, day: date | None, only: str | None, report: StageProgress
-) -> tuple[date, list[CostPreview]]:
-    """Fetches, and does nothing else."""
-    rubrics = rubrics_to_run(app, only)
-    if not rubrics:
-        return day or app.source.newest(app.clock()), []
-    fetched = fetch_papers(app, rubrics, day, report)
-    return fetched.date, [_quote(app, rubric, fetched.date) for rubric in rubrics]
+) -> tuple[DayState, list[CostPreview]]:
+    """Fetch the papers, and preview each rubric's cost. Nothing is scored."""
+    state = read_day(app, day, only)
+    fetch_papers(app, state, day, report)
+    return state, [_preview(app, state, rubric) for rubric in state.rubrics]
 
 
-def _quote(app: App, rubric: Rubric, day: date) -> CostPreview:
-    with app.store.read() as tx:
-        stored = digests.load(tx, rubric.slug, day)
-        readers = subscribers.count_by_rubric(tx).get(rubric.slug, 0)
-    if stored:
-        return CostPreview(rubric.slug, stored[1].coverage.announced, 0, 0, readers)
+def _preview(app: App, state: DayState, rubric: Rubric) -> CostPreview:
+    day, readers = state.date, state.readers.get(rubric.slug, 0)
+    if rubric.slug in state.made:
+        with app.store.read() as tx:
+            announced = digests.announced(tx, rubric.slug, day)
+        return CostPreview(rubric.slug, announced, 0, 0, readers)
     listings = new_listings(app, rubric, day)
     to_read = triage_day(app, rubric, day, listings).to_read
     missing, upper = price(app, rubric, day, to_read)

@@ -24,7 +24,7 @@ from newsletter.delivery.plan_rules import CATCH_UP
 from newsletter.delivery.planner import AT_THE_HOUR, PlannedDigest, plan_due, rubrics_with_mail_due
 from newsletter.errors import OperatorError, Stopped, run_guarded
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, poll_again
-from newsletter.jobs.daily import build_digests, missing_digests, rubrics_to_run, send_deliveries
+from newsletter.jobs.daily import DayState, build_digests, read_day, send_deliveries
 from newsletter.jobs.instrumentation import daily_run_log
 from newsletter.jobs.leader import RENEW_SECONDS, LeaderElection
 from newsletter.jobs.tasks import in_batches
@@ -98,12 +98,13 @@ class DailyScheduler:
             day = self._app.source.newest(now)
             if may_run and not self._backoff.is_waiting(day, now):
                 with daily_run_log(self._app):
-                    if self._has_missing_digests(day):
+                    state = read_day(self._app)
+                    if state.missing:
                         self._backoff.record(day, now)
                         made = True
-                        self._build_newest()
+                        self._build_newest(state)
                     else:
-                        self._poll_late_papers(now)
+                        self._poll_late_papers(state)
         if made:
             self.send_due()
 
@@ -138,13 +139,9 @@ class DailyScheduler:
             log.warning("%s", trouble)
             return False
 
-    def _has_missing_digests(self, day: date) -> bool:
-        """Whether a rubric with readers has no digest of the announcement."""
-        return bool(missing_digests(self._app, rubrics_to_run(self._app, None), day))
-
-    def _build_newest(self) -> None:
+    def _build_newest(self, state: DayState) -> None:
         try:
-            daily_run = build_digests(self._app, self._progress("build"))
+            daily_run = build_digests(self._app, state, self._progress("build"))
         except AnnouncementLate as late:
             log.info("%s", late)
             return
@@ -159,20 +156,19 @@ class DailyScheduler:
                 named = {"edition": daily_run.date.isoformat(), "rubric": issue.rubric.slug}
                 log.warning("%s: %s", issue.rubric.slug, issue.problem, extra=named)
 
-    def _poll_late_papers(self, now: datetime) -> None:
+    def _poll_late_papers(self, state: DayState) -> None:
         """Store papers that join an announcement after its digests were made, once an hour.
 
         An error of arXiv is only logged: the digests are made.
         """
         app = self._app
-        names = {name for rubric in rubrics_to_run(app, None) for name in rubric.categories}
         report = self._progress("build")
         try:
             found = poll_again(
                 app.store,
                 app.source,
-                sorted(names),
-                now,
+                state.categories,
+                state.as_of,
                 progress=lambda done, total: report("Fetching", done, total),
             )
         except SourceError as error:

@@ -86,13 +86,12 @@ def score_jointly(
 ) -> None:
     """Score for several rubrics at once, so that they share the cost of common papers.
 
-    With the Batch API they share the wait as well. `by` is when the scores are needed.
+    With the Batch API they share the wait as well. `by` is when the scores are needed. A rubric
+    that has its digest of the day is no special case: its papers are covered, so none is left.
     """
-    with app.store.read() as tx:
-        unmade = [rubric for rubric in rubrics if not digests.load(tx, rubric.slug, day)]
     limits = scoring_limits(app, by)
-    in_batch = batches.wanted(limits, app.scorer.batcher, len(unmade), app.clock())
-    if len(unmade) < (2 if in_batch else MIN_SHARING_RUBRICS) or not app.scorer.judges:
+    in_batch = batches.wanted(limits, app.scorer.batcher, len(rubrics), app.clock())
+    if len(rubrics) < (2 if in_batch else MIN_SHARING_RUBRICS) or not app.scorer.judges:
         return
     from newsletter.domain.tfidf import WordCounts
 
@@ -101,7 +100,7 @@ def score_jointly(
         ScoringTarget(
             rubric, triage_in_order(app, rubric, day, new_listings(app, rubric, day), words).to_read
         )
-        for rubric in unmade
+        for rubric in rubrics
     ]
     score_all(
         app.store,

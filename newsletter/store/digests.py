@@ -178,6 +178,12 @@ def date_before(tx: Connection, slug: str, day: date) -> date | None:
     return tx.scalars(query.order_by(digest_table.c.date.desc()).limit(1)).first()
 
 
+def announced(tx: Connection, slug: str, day: date) -> int:
+    """How many papers a rubric's digest of that date covers."""
+    query = select(digest_table.c.announced).where(digest_table.c.rubric == slug)
+    return int(tx.execute(query.where(digest_table.c.date == day, _OF_ONE_DATE)).scalar_one())
+
+
 def rubrics_with_digest(tx: Connection, day: date) -> set[str]:
     """The rubrics that have their digest of a date."""
     query = select(digest_table.c.rubric).where(digest_table.c.date == day, _OF_ONE_DATE)

@@ -209,14 +209,14 @@ def test_a_fault_of_the_program_is_a_units_trouble_too(app, caplog):
 
 def test_a_digest_is_made_once_however_often_its_unit_is_done(app):
     wanted = Task(TaskKind.DIGEST, DAY, ("foundation-models",))
-    daily.fetch_papers(app, list(app.rubrics.values()), DAY, no_progress)
+    daily.fetch_papers(app, daily.read_day(app, DAY, "foundation-models"), DAY, no_progress)
     first, second = (tasks.run_task(app, wanted, no_progress) for _ in range(2))
     assert first.digest_id
     assert (first.digest_id, first.digest) == (second.digest_id, second.digest)
 
 
 def test_a_lane_that_was_asked_to_stop_is_not_at_its_end(app):
-    daily.fetch_papers(app, list(app.rubrics.values()), DAY, no_progress)
+    daily.fetch_papers(app, daily.read_day(app, DAY, "foundation-models"), DAY, no_progress)
     made = tasks.run_task(app, Task(TaskKind.DIGEST, DAY, ("foundation-models",)), no_progress)
     app.stop.set()
     with pytest.raises(Stopped):

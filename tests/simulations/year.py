@@ -19,6 +19,7 @@ from newsletter.domain.announcements import announcement, following, is_announce
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
 from newsletter.domain.model import Criterion, Rubric, Score, Usage
 from newsletter.jobs import housekeeping
+from newsletter.jobs.daily import read_day
 from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.render import Rendered
@@ -401,7 +402,7 @@ class Service:
     def lacking(self) -> bool:
         """Whether something announced is not made yet. What is made stays made."""
         day = self.app.source.newest(self.clock())
-        if day != self.whole and not self.daily_scheduler._has_missing_digests(day):
+        if day != self.whole and not read_day(self.app, day).missing:
             self.whole = day
         return day != self.whole
 
