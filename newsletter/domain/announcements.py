@@ -1,13 +1,13 @@
-"""arXiv's calendar: which submissions an announcement holds, and when it is public (pure).
+"""arXiv's calendar: the submission window of an announcement, and when it is public (pure).
 
-Times follow US Eastern by the zone database, never a fixed offset
+Times are US Eastern by the zone database, never a fixed offset
 (info.arxiv.org/help/availability.html). On a deferred evening nothing is announced; the next
-announcement then holds the submissions of both.
+announcement contains the submissions of both.
 
-DEFERRED_EVENINGS is copied by hand, once a year, from the section "On Deferred Mailings" of
-info.arxiv.org/help/availability.html; status.arxiv.org announces others. A missing evening costs no
-paper: polling finds it (docs/ingest.md). No Friday has an announcement; a Friday that arXiv lists
-defers the one on Sunday evening.
+DEFERRED_EVENINGS is copied by hand, once a year, from the section "On Deferred Mailings" of that
+page; status.arxiv.org reports others. An evening that is missing here loses no paper: polling finds
+it (docs/ingest.md). There is no announcement on Friday evenings; a Friday that arXiv lists defers
+the one on Sunday evening.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from newsletter.domain.model import Announcement
 
 FIRST_DAY = date(1991, 8, 14)
-"""arXiv's first day."""
+"""Date of arXiv's first paper."""
 EASTERN = ZoneInfo("America/New_York")
 DEADLINE = time(14, 0)
 PUBLISHED = time(20, 0)
@@ -29,12 +29,12 @@ DAY = timedelta(days=1)
 
 
 def is_announced(day: date) -> bool:
-    """True for the dates an announcement can bear: Monday to Friday, but for known holidays."""
+    """Whether an announcement has this date: Monday to Friday, except known holidays."""
     return _is_weekday(day) and not holiday_name(day)
 
 
 def holiday_name(day: date) -> str:
-    """Why no announcement bears the weekday `day`; the empty string where one does, as known."""
+    """Name of the holiday for which a weekday has no announcement; empty where it has one."""
     return deferral_reason(day - DAY)
 
 
@@ -54,11 +54,11 @@ def following(day: date) -> date:
     return day
 
 
-@lru_cache(maxsize=1024)  # A wake-up asks for the same few days again and again.
+@lru_cache(maxsize=1024)  # Each wake-up asks for the same few days many times.
 def announcement(day: date) -> Announcement:
     """The announcement dated `day`. Raises ValueError on a Saturday or Sunday.
 
-    A known holiday has one as well: what was stored before it was known stays readable.
+    A known holiday has one too: papers stored before the holiday was known stay readable.
     """
     if not _is_weekday(day):
         message = f"{day} is a {day:%A}: arXiv announces Monday to Friday"
@@ -72,7 +72,7 @@ def announcement(day: date) -> Announcement:
 
 
 def feed_from(day: date) -> datetime:
-    """When arXiv's feed is that of `day`: midnight Eastern (info.arxiv.org/help/rss.html)."""
+    """When arXiv rebuilds its feed for `day`: midnight Eastern (info.arxiv.org/help/rss.html)."""
     return _eastern(day, time(0))
 
 
@@ -89,7 +89,7 @@ def _is_weekday(day: date) -> bool:
 
 
 def _deadline(day: date) -> datetime:
-    """Until when what the announcement of `day` holds could be submitted: the weekday before."""
+    """Submission deadline of the announcement of `day`: on the weekday before."""
     day -= DAY
     while not _is_weekday(day):
         day -= DAY
@@ -129,12 +129,12 @@ DEFERRED_EVENINGS: dict[date, str] = {
     date(2026, 12, 29): "winter holidays",
     date(2026, 12, 31): "New Year's Eve",
 }
-"""US Eastern dates as arXiv lists them, and what they are."""
+"""US Eastern dates as arXiv lists them, and their names."""
 FRIDAY, SUNDAY = 4, 6
 
 
 def deferral_reason(evening: date) -> str:
-    """Why arXiv sends nothing on an evening; the empty string where nothing is known of that."""
+    """Why arXiv announces nothing on an evening; empty where no reason is known."""
     if evening.weekday() == SUNDAY:
         return DEFERRED_EVENINGS.get(evening) or DEFERRED_EVENINGS.get(
             evening - timedelta(days=2), ""
@@ -143,14 +143,14 @@ def deferral_reason(evening: date) -> str:
 
 
 class ListingEntry(NamedTuple):
-    """A line to be written: this paper is listed in this category."""
+    """One paper in one of the categories that list it."""
 
     category: str
     paper_id: str
 
 
 class FetchRecord(NamedTuple):
-    """One announcement that was fetched for one category: when, with how many papers on time.
+    """A completely fetched announcement in one category: when, and how many papers were on time.
 
     `how` is a `completeness.CompletedBy`, or empty in old rows.
     """

@@ -233,13 +233,13 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class Crosscheck:
-    """How we made sure that an announcement was whole.
+    """How an announcement was verified. The field names are keys of stored digests.
 
-    `state` is that of arXiv's own list of the day (`crosscheck.State`); `named` has for each
-    category it is of that day in how many of the papers it names were there, and how many it names;
-    `apart` counts the papers it names elsewise, by reason (`crosscheck.Why`); `whole` has what made
-    us take a category as whole (`settling.How`); `missed` are dates whose papers are here because
-    arXiv announced nothing on them; `unproven` is what earlier announcements left in doubt.
+    `state`: `feed_check.FeedState`. `named`, by category: how many of the papers in arXiv's feed
+    the API has, and how many the feed lists. `apart` counts the other listed papers by
+    `feed_check.MismatchReason`. `whole`, by category: the `completeness.CompletedBy`. `missed` are
+    dates without an announcement, whose papers are in this one. `unproven` is what missed feeds of
+    earlier announcements leave unverified.
     """
 
     state: str

@@ -1,29 +1,27 @@
-"""Cross-check the API's papers against arXiv's feed (its list of the day).
+"""Compare the API's papers with arXiv's feed, which lists the papers of the day (pure).
 
 The feed's dates are not trusted: it is of the day in a category when most papers that it calls new
-there were not announced before. Papers that only the feed has are looked up by id and explained. A
+there were not announced before. Listed papers that the API did not return are looked up by id. A
 missing or stale feed never delays a digest.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.announcements import ListingEntry
+from newsletter.domain.announcements import ListingEntry, feed_from
 from newsletter.domain.completeness import FeedCheck, is_filling
-from newsletter.sources import ListingKind, SourceError
+from newsletter.sources import ListingKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from newsletter.domain.model import Announcement, Paper
-    from newsletter.sources import IncrementalSource, ListedPaper
-
-log = logging.getLogger(__name__)
+    from newsletter.sources import ListedPaper
 
 MIN_LISTED = 5
 """New papers a feed must list in a category before it counts as stale for having no known one."""
@@ -41,7 +39,7 @@ class FeedState(StrEnum):
 
 
 class MismatchReason(StrEnum):
-    """Why a paper of the feed is not among the API's papers of the day."""
+    """Why a listed paper is not among the API's papers of the day."""
 
     WAITING = "not in the API yet"
     HELD = "submitted before the window"
@@ -72,35 +70,43 @@ class FeedComparison:
 
     def listed_count(self, category: str) -> int | None:
         """Number of papers the feed lists in a category; None where it is not of the day."""
-        if self.check.state != FeedState.FRESH:
-            return None
-        return self.check.named.get(category, (0, 0))[1] if category in self.check.named else None
+        counts = self.check.listed.get(category)
+        return counts[1] if counts else None
 
     @property
     def is_waiting(self) -> bool:
-        return any(why == MismatchReason.WAITING for _, _, why in self.check.apart)
+        return any(reason == MismatchReason.WAITING for _, _, reason in self.check.mismatches)
 
     @property
     def is_filling(self) -> bool:
-        """Whether the API lacks many of the papers of some category."""
-        names = self.check.named
+        """Whether the API lacks many of the listed papers of some category."""
+        names = self.check.listed
         return any(is_filling(self.listed_count(name), self.waiting(name)) for name in names)
 
     def waiting(self, category: str) -> int:
         return sum(
-            name == category and why == MismatchReason.WAITING for _, name, why in self.check.apart
+            name == category and reason == MismatchReason.WAITING
+            for _, name, reason in self.check.mismatches
         )
 
 
-@dataclass
-class _Day:
-    """Working data of one comparison."""
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The feed, with what it is compared with.
 
+    `found` are the API's papers of the window, `looked_up` the listed ones that were asked by id.
+    """
+
+    lines: Sequence[ListedPaper]
     categories: Sequence[str]
     found: Mapping[str, Paper]
     known: KnownListings
     window: Announcement
-    looked_up: dict[str, Paper] = field(default_factory=dict)
+    looked_up: Mapping[str, Paper] = field(default_factory=dict)
+
+    @property
+    def new_lines(self) -> list[ListedPaper]:
+        return [line for line in self.lines if line.kind in NEW_HERE]
 
     def shows(self, category: str) -> bool:
         return any(category in paper.categories for paper in self.found.values())
@@ -118,99 +124,85 @@ class _Day:
         return early or entry in self.known.before or entry in self.known.late
 
 
-def compare(
-    source: IncrementalSource,
-    categories: Sequence[str],
-    found: Mapping[str, Paper],
-    known: Callable[[Sequence[str]], KnownListings],
-    window: Announcement,
-) -> FeedComparison:
-    """Compare the feed with `found`, the API's papers of the window."""
-    try:
-        lines = source.listing(categories)
-        if lines is not None:
-            stored = known(sorted({line.id for line in lines if line.kind in NEW_HERE}))
-            return _compare_lines(source, _Day(categories, found, stored, window), lines)
-    except SourceError as error:
-        log.info("arXiv's feed of %s is not used: %s", window.date, error)
-    return FeedComparison(FeedCheck(FeedState.ABSENT))
+def unknown_ids(feed: Feed) -> list[str]:
+    """The listed papers to look up by id, before the feed is compared."""
+    fresh = _fresh(feed)
+    missing = {line.id for line in feed.new_lines if _missing_categories(feed, line, fresh)}
+    return sorted(missing - feed.found.keys())
 
 
-def _compare_lines(
-    source: IncrementalSource, day: _Day, lines: Sequence[ListedPaper]
-) -> FeedComparison:
-    replaced = tuple(line for line in lines if line.kind not in NEW_HERE)
-    lines = [line for line in lines if line.kind in NEW_HERE]
-    if not lines:
-        return FeedComparison(FeedCheck(FeedState.EMPTY), replaced=replaced)
-    fresh = _fresh(day, day.categories, lines)
-    unknown = {
-        line.id
-        for line in lines
-        if _missing_categories(day, line, fresh) and line.id not in day.found
-    }
-    if unknown:
-        day.looked_up = {paper.id: paper for paper in source.by_id(sorted(unknown))}
-        fresh = _fresh(day, fresh, lines)
-    if not fresh:
-        return FeedComparison(FeedCheck(FeedState.STALE), replaced=replaced)
-    return _classify(day, fresh, lines, replaced)
+def compare(feed: Feed, now: datetime) -> FeedComparison:
+    """Compare the feed with the API's papers of the window."""
+    replaced = tuple(line for line in feed.lines if line.kind not in NEW_HERE)
+    if fresh := _fresh(feed):
+        return _classify(feed, fresh, replaced)
+    state = FeedState.STALE if feed.new_lines else FeedState.EMPTY
+    if now < feed_from(feed.window.date):
+        state = FeedState.EARLY
+    return FeedComparison(FeedCheck(state), replaced=replaced)
 
 
-def _fresh(day: _Day, categories: Sequence[str], lines: Sequence[ListedPaper]) -> list[str]:
+def _fresh(feed: Feed) -> list[str]:
     """The categories in which the feed is of this day."""
-    here = {name: [line for line in lines if name in line.categories] for name in categories}
-    fresh = {name for name in categories if here[name] and _is_fresh(day, name, here[name])}
-    empty = {name for name in categories if not here[name] and not day.shows(name)}
-    return [name for name in categories if fresh and name in fresh | empty]
+    lines = feed.new_lines
+    here = {name: [line for line in lines if name in line.categories] for name in feed.categories}
+    fresh = {name for name in here if here[name] and _is_fresh(feed, name, here[name])}
+    empty = {name for name in here if not here[name] and not feed.shows(name)}
+    return [name for name in feed.categories if fresh and name in fresh | empty]
 
 
-def _is_fresh(day: _Day, category: str, lines: Sequence[ListedPaper]) -> bool:
+def _is_fresh(feed: Feed, category: str, lines: Sequence[ListedPaper]) -> bool:
     """Whether most papers the feed calls new in a category were not announced before."""
     new = [line for line in lines if line.kind is ListingKind.NEW] or lines
-    none_there = not any(day.is_there(line.id, category) for line in new)
-    if len(new) >= MIN_LISTED and day.shows(category) and none_there:
+    none_there = not any(feed.is_there(line.id, category) for line in new)
+    if len(new) >= MIN_LISTED and feed.shows(category) and none_there:
         return False
-    return 2 * sum(day.is_old(line.id, category) for line in new) <= len(new)
+    return 2 * sum(feed.is_old(line.id, category) for line in new) <= len(new)
 
 
-def _missing_categories(day: _Day, line: ListedPaper, fresh: Sequence[str]) -> list[str]:
+def _missing_categories(feed: Feed, line: ListedPaper, fresh: Sequence[str]) -> list[str]:
     """The categories in which a listed paper is missing."""
-    wanted = [name for name in line.categories if name in fresh]
     return [
         name
-        for name in wanted
-        if not day.is_there(line.id, name) and ListingEntry(name, line.id) not in day.known.before
+        for name in line.categories
+        if name in fresh
+        and not feed.is_there(line.id, name)
+        and ListingEntry(name, line.id) not in feed.known.before
     ]
 
 
 def _classify(
-    day: _Day, fresh: Sequence[str], lines: Sequence[ListedPaper], replaced: tuple[ListedPaper, ...]
+    feed: Feed, fresh: Sequence[str], replaced: tuple[ListedPaper, ...]
 ) -> FeedComparison:
-    apart: list[tuple[str, str, str]] = []
+    mismatches: list[tuple[str, str, str]] = []
     found_by_id: dict[str, Paper] = {}
     late: dict[str, tuple[Paper, tuple[str, ...]]] = {}
-    for line in lines:
-        missing = _missing_categories(day, line, fresh)
-        paper = day.looked_up.get(line.id) or day.found.get(line.id)
+    for line in feed.new_lines:
+        missing = _missing_categories(feed, line, fresh)
+        paper = feed.looked_up.get(line.id) or feed.found.get(line.id)
         known = [name for name in missing if paper and name in paper.categories]
-        if paper and known and paper.published < day.window.start:
+        if paper and known and paper.published < feed.window.start:
             late[paper.id] = (paper, tuple(known))
-        elif paper and known and paper.published < day.window.end:
+        elif paper and known and paper.published < feed.window.end:
             found_by_id[paper.id] = paper
             missing = [name for name in missing if name not in known]
-        apart += [(line.id, name, _mismatch_reason(line, paper, name)) for name in missing]
-    lacking = {(paper_id, name) for paper_id, name, why in apart if why in _NOT_THERE}
-    counts = {}
-    for name in fresh:
-        named = {line.id for line in lines if name in line.categories}
-        there = sum((paper_id, name) not in lacking for paper_id in named)
-        counts[name] = (there, len(named))
-    check = FeedCheck(FeedState.FRESH, counts, tuple(apart))
+        mismatches += [(line.id, name, _mismatch_reason(line, paper, name)) for name in missing]
+    check = FeedCheck(FeedState.FRESH, _counts(feed, fresh, mismatches), tuple(mismatches))
     return FeedComparison(check, tuple(found_by_id.values()), tuple(late.values()), replaced)
 
 
-_NOT_THERE = (MismatchReason.WAITING, MismatchReason.ELSEWHERE)
+def _counts(
+    feed: Feed, fresh: Sequence[str], mismatches: Iterable[tuple[str, str, str]]
+) -> dict[str, tuple[int, int]]:
+    """For each category: how many listed papers the API has there, and how many are listed."""
+    lines = feed.new_lines
+    absent = (MismatchReason.WAITING, MismatchReason.ELSEWHERE)
+    lacking = {(paper_id, name) for paper_id, name, reason in mismatches if reason in absent}
+    counts = {}
+    for name in fresh:
+        listed = {line.id for line in lines if name in line.categories}
+        counts[name] = (sum((paper_id, name) not in lacking for paper_id in listed), len(listed))
+    return counts
 
 
 def _mismatch_reason(line: ListedPaper, paper: Paper | None, category: str) -> MismatchReason:

@@ -1,12 +1,13 @@
-"""Fetch an announcement, once for all rubrics, and store it.
+"""Fetch an announcement, once for all rubrics. Each poll passes three stations:
 
-    window      papers submitted in the announcement's window are listed under its date
-    late        papers of earlier windows that no earlier fetch saw (held by moderation,
-                cross-listed later, or announced while the service was down) are listed as late
-    poll again  a source that shows its announcement incrementally is polled until each category is
-                complete (domain/completeness.py), cross-checked with its feed (feed_check.py)
+    observe     all questions to the source (observe.py)
+    decide      what is complete, what is late, when to poll again; pure (decide.py)
+    apply       one transaction (store/polls.py)
 
-A paper is listed only once in each category. Each poll is stored in one transaction.
+Papers submitted in the announcement's window are listed under its date; papers of earlier windows
+that no earlier poll found (held by moderation, cross-listed later, announced while the service was
+down) are late. A paper is listed only once in each category. A source that fills in its
+announcement is polled until each category is complete.
 """
 
 from __future__ import annotations
@@ -15,30 +16,20 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, holiday_name
-from newsletter.domain.completeness import DAY, HOUR, POLL_INTERVAL, next_poll_at
+from newsletter.domain.completeness import DAY, HOUR, next_poll_at
 from newsletter.errors import OperatorError
-from newsletter.ingest.late_papers import (
-    fetch_replaced,
-    find_held_papers,
-    recheck_sent,
-    store_versions,
-)
-from newsletter.ingest.poll import (
-    PollRequest,
-    PollResult,
-    late_cutoffs,
-    listing_entries,
-    poll_once,
-    request_for,
-    store_result,
-)
+from newsletter.ingest.decide import PollMode, decide
+from newsletter.ingest.observe import observe
+from newsletter.ingest.request import read_request
 from newsletter.sources import IncrementalSource
-from newsletter.store import papers as paper_store
+from newsletter.store import papers, polls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from newsletter.domain.completeness import Decision
     from newsletter.domain.progress import Progress
+    from newsletter.ingest.decide import PollRequest
     from newsletter.sources import PaperSource
     from newsletter.store import Store
 
@@ -46,11 +37,11 @@ if TYPE_CHECKING:
 class AnnouncementLate(OperatorError):
     """arXiv shows no paper of the newest announcement, although it is public since `since`."""
 
-    def __init__(self, day: date, retry_at: datetime | None = None) -> None:
+    def __init__(self, day: date, retry_at: datetime) -> None:
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
         self.since = announcement(day).public_from
-        self.retry_at = retry_at or self.since + POLL_INTERVAL
+        self.retry_at = retry_at
 
 
 class AnnouncementIncomplete(OperatorError):
@@ -108,27 +99,22 @@ def fetch(
 
     Raises AnnouncementLate, AnnouncementIncomplete, NotAnnouncedError and SourceError.
     """
-    newest = source.newest(now)
-    chosen = newest if day is None else _require_public(day, now)
+    chosen = source.newest(now) if day is None else _require_public(day, now)
     missing = _missing(store, categories, chosen)
     incomplete: tuple[str, ...] = ()
     if missing:
-        with_feed = isinstance(source, IncrementalSource) and chosen == newest
-        may_wait = with_feed and (wait_until_complete or day is None)
-        request = request_for(store, missing, chosen, now, with_feed=with_feed, may_wait=may_wait)
-        if wait_until_complete and with_feed:
-            _raise_if_too_early(request, now)
-        result = _poll_and_store(
-            store, source, request, now, timedelta(days=lookback_days), progress
-        )
-        incomplete = tuple(name for name in missing if name not in result.complete)
-        _raise_if_incomplete(request, result, incomplete, wait_until_complete=wait_until_complete)
+        mode = PollMode.ACCEPT if day is None else PollMode.FINAL
+        mode = PollMode.WAIT if wait_until_complete else mode
+        lookback = timedelta(days=lookback_days)
+        request = read_request(store, source, missing, chosen, mode, now, lookback)
+        _raise_if_too_early(request)
+        decision, _ = _poll(store, source, request, progress)
+        _raise_if_incomplete(decision)
+        incomplete = decision.incomplete
     with store.read() as tx:
-        listings = paper_store.listed(tx, categories, chosen)
+        listings = papers.listed(tx, categories, chosen)
     late_count = sum(listing.late for listing in listings)
-    return FetchResult(
-        chosen, len(listings), late_count, already=not missing, incomplete=incomplete
-    )
+    return FetchResult(chosen, len(listings), late_count, not missing, incomplete)
 
 
 def poll_again(
@@ -146,22 +132,30 @@ def poll_again(
     was made go into the next digest, as late. Raises SourceError.
     """
     day = source.newest(now)
-    done = sorted(set(categories) - set(_missing(store, categories, day)))
-    if not (done and isinstance(source, IncrementalSource)):
+    complete = sorted(set(categories) - set(_missing(store, categories, day)))
+    if not (complete and isinstance(source, IncrementalSource)):
         return 0
-    request = request_for(store, done, day, now, with_feed=True, may_wait=True)
-    over = now - request.window.public_from >= DAY
-    if over or any(now < last.at + HOUR for last in request.asked):
+    request = read_request(store, source, complete, day, PollMode.RECHECK, now)
+    is_over = now - request.window.public_from >= DAY
+    if is_over or any(now < poll.at + HOUR for poll in request.past_polls):
         return 0
-    result = poll_once(store, source, request, now, progress)
-    new = store_result(store, day, now, result._replace(complete={}))
-    _store_new_versions(store, source, result, now)
+    _, new = _poll(store, source, request, progress)
     return new
 
 
-def _missing(store: Store, categories: Sequence[str], day: date) -> tuple[str, ...]:
+def _poll(
+    store: Store, source: PaperSource, request: PollRequest, progress: Progress
+) -> tuple[Decision, int]:
+    """One poll; what it decided, and how many papers are new."""
+    observation = observe(store, source, request, progress)
+    decision = decide(observation, request)
+    with store.begin() as tx:
+        return decision, polls.apply(tx, decision)
+
+
+def _missing(store: Store, categories: Sequence[str], day: date) -> list[str]:
     with store.read() as tx:
-        return tuple(sorted(paper_store.unfetched(tx, categories, day)))
+        return sorted(papers.unfetched(tx, categories, day))
 
 
 def _require_public(day: date, now: datetime) -> date:
@@ -179,64 +173,19 @@ def _require_public(day: date, now: datetime) -> date:
     return day
 
 
-def _raise_if_too_early(request: PollRequest, now: datetime) -> None:
+def _raise_if_too_early(request: PollRequest) -> None:
     """Raise unless the next poll is due, whichever process made the last one."""
-    due = next_poll_at(request.asked, request.window.public_from)
-    if now >= due:
+    due = next_poll_at(request.past_polls, request.window.public_from)
+    if not request.with_feed or request.mode is not PollMode.WAIT or request.now >= due:
         return
-    if any(last.out_at for last in request.asked):
+    if any(poll.out_at for poll in request.past_polls):
         raise AnnouncementIncomplete(request.window.date, due, request.categories)
     raise AnnouncementLate(request.window.date, due)
 
 
-def _poll_and_store(
-    store: Store,
-    source: PaperSource,
-    request: PollRequest,
-    now: datetime,
-    lookback: timedelta,
-    progress: Progress,
-) -> PollResult:
-    """Poll once, with the late papers of complete categories, and store the result."""
-    result = poll_once(store, source, request, now, progress)
-    since = late_cutoffs(request.window, sorted(result.complete), request.history, now, lookback)
-    if since:
-        first = min(since.values())
-        late_papers = source.submitted(sorted(since), first, request.window.start, progress)
-        if request.with_feed and isinstance(source, IncrementalSource):
-            held, began = find_held_papers(store, source, since, lookback)
-            late_papers, since = [*late_papers, *held], since | began
-        papers = {**result.papers, **{paper.id: paper for paper in late_papers}}
-        late = [*result.late, *listing_entries(late_papers, since)]
-        result = result._replace(papers=papers, late=late)
-    store_result(store, request.window.date, now, result)
-    if isinstance(source, IncrementalSource):
-        _store_new_versions(store, source, result, now)
-        if request.with_feed and result.complete:
-            recheck_sent(store, source, request.window.date, request.categories, now)
-    return result
-
-
-def _store_new_versions(
-    store: Store, source: IncrementalSource, result: PollResult, now: datetime
-) -> None:
-    """Store new versions of known papers: those in the result, and those the feed lists."""
-    store_versions(store, result.papers.values(), now)
-    if result.comparison:
-        fetch_replaced(store, source, result.comparison.replaced, now)
-
-
-def _raise_if_incomplete(
-    request: PollRequest,
-    result: PollResult,
-    incomplete: Sequence[str],
-    *,
-    wait_until_complete: bool,
-) -> None:
+def _raise_if_incomplete(decision: Decision) -> None:
     """Raise AnnouncementLate or AnnouncementIncomplete, as documented in `fetch`."""
-    polls_by_category = result.polls_by_category.values()
-    due = next_poll_at(polls_by_category, request.window.public_from)
-    if incomplete and not any(last.out_at for last in polls_by_category):
-        raise AnnouncementLate(request.window.date, due)
-    if incomplete and (wait_until_complete or (result.comparison and result.comparison.is_filling)):
-        raise AnnouncementIncomplete(request.window.date, due, incomplete)
+    if decision.incomplete and not decision.is_out:
+        raise AnnouncementLate(decision.date, decision.retry_at)
+    if decision.must_wait:
+        raise AnnouncementIncomplete(decision.date, decision.retry_at, decision.incomplete)

@@ -1,48 +1,37 @@
-"""Late papers and new versions.
+"""Find late papers that were submitted before the lookback.
 
-Late papers were held by moderation or cross-listed later, longer ago than the lookback. On each
-announcement the API's count of a category since the service began is compared with ours; where they
-differ, the papers are found by bisection. Papers submitted before that are found by the feed only.
-
-New versions come from the feed's list of replacements. Without the feed, papers that were mailed
-lately are looked up instead: a withdrawal must be noticed.
+They were held by moderation or cross-listed much later. On each announcement the API's count of a
+category since the service began is compared with ours; where they differ, the papers are found by
+bisection. Papers submitted before the service began are found by the feed only.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.announcements import announcement, following
 from newsletter.domain.model import Unproven
-from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.ingest.feed_check import FeedState
-from newsletter.sources import SourceError
-from newsletter.store import paper_versions, polls
 from newsletter.store import papers as paper_store
+from newsletter.store import polls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
 
     from newsletter.domain.announcements import FetchRecord
     from newsletter.domain.model import Paper
-    from newsletter.sources import IncrementalSource, ListedPaper
+    from newsletter.sources import IncrementalSource
     from newsletter.store import Store
 
 MIN_TO_SPLIT = 1_000
 """Up to this many papers are fetched, in one request, instead of counted again."""
 MINUTE = timedelta(minutes=1)
-
-
-def categories_without_feed(tx: Connection, before: date, categories: Iterable[str]) -> list[str]:
-    """The categories without a usable feed for the announcement before `before`."""
-    return sorted(set(categories) - _categories_with_feed(tx, previous(before)))
 
 
 def find_held_papers(
@@ -91,7 +80,7 @@ def unproven(
     for name, start in began.items():
         last = max(one.date for one in history if one.category == name)
         missed = tuple(
-            one for one in _dates(last, day) if name not in _categories_with_feed(tx, one)
+            one for one in _dates(last, day) if name not in categories_with_feed(tx, one)
         )
         if missed and not _has_gap(last, day, lookback):
             groups[missed, start.date()].append(name)
@@ -99,6 +88,12 @@ def unproven(
         Unproven(tuple(sorted(names)), missed, before)
         for (missed, before), names in sorted(groups.items())
     )
+
+
+def categories_with_feed(tx: Connection, day: date) -> set[str]:
+    """The categories for which the feed of `day` was usable."""
+    check = polls.check_of(tx, day)
+    return set(check.listed) if check and check.state == FeedState.FRESH else set()
 
 
 def _unbroken_since(days: Sequence[date], lookback: timedelta) -> date:
@@ -123,12 +118,6 @@ def _dates(first: date, end: date) -> list[date]:
         found.append(first)
         first = following(first)
     return found
-
-
-def _categories_with_feed(tx: Connection, day: date) -> set[str]:
-    """The categories for which the feed of `day` was usable."""
-    check = polls.check_of(tx, day)
-    return set(check.named) if check and check.state == FeedState.FRESH else set()
 
 
 def _search_by_halves(
@@ -158,54 +147,3 @@ def _differing_papers(
         known = paper_store.ids_between(tx, name, start, end)
     gone = sorted(known - {paper.id for paper in found})
     return [*found, *(source.by_id(gone) if gone else ())]
-
-
-log = logging.getLogger(__name__)
-
-RECHECK_WINDOW = timedelta(days=30)
-MOST = 1_000
-"""Papers looked up at once: ten requests."""
-
-
-def fetch_replaced(
-    store: Store, source: IncrementalSource, replaced: Iterable[ListedPaper], now: datetime
-) -> int:
-    """Fetch and store the listed versions that are not stored; return their count.
-
-    A SourceError is only logged: new versions never delay a digest, and are retried.
-    """
-    named = {one.id: one.version for one in replaced}
-    with store.read() as tx:
-        have = paper_versions.known(tx, sorted(named))
-    return _look_up(store, source, [key for key in have if have[key] < named[key]], now)
-
-
-def recheck_sent(
-    store: Store, source: IncrementalSource, before: date, categories: Sequence[str], now: datetime
-) -> int:
-    """Look up papers that were mailed lately, if the feed before `before` was missed."""
-    with store.read() as tx:
-        if not categories_without_feed(tx, before, categories):
-            return 0
-        sent = paper_versions.sent_since(tx, before - RECHECK_WINDOW, MOST)
-    return _look_up(store, source, sent, now)
-
-
-def store_versions(store: Store, papers: Iterable[Paper], now: datetime) -> int:
-    """Store the papers whose version is newer than the stored one; return their count."""
-    later = [paper for paper in papers if paper.version > 1]
-    gone = {paper.id for paper in later if is_withdrawn(paper)}
-    if not later:
-        return 0
-    with store.begin() as tx:
-        return paper_versions.keep(tx, later, gone, now)
-
-
-def _look_up(store: Store, source: IncrementalSource, ids: Sequence[str], now: datetime) -> int:
-    if not ids:
-        return 0
-    try:
-        return store_versions(store, source.by_id(ids), now)
-    except SourceError as error:
-        log.warning("looking up new versions of %d papers failed: %s", len(ids), error)
-        return 0

@@ -1,6 +1,6 @@
-"""Provenance note of a digest, and status of the newest announcement (from stored data only).
+"""Status of the newest announcement, and the provenance note of a digest; asks no source.
 
-The provenance note says how the day was verified and which papers were withdrawn.
+The provenance note says how the announcement was verified, and which papers were withdrawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from newsletter.domain.completeness import CompletedBy
 from newsletter.domain.digest import MAILED_KINDS
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
-from newsletter.ingest.poll import window_of
+from newsletter.ingest.request import window_of
 from newsletter.store import paper_versions
 from newsletter.store import papers as paper_store
 from newsletter.store import polls as poll_store
@@ -52,7 +52,7 @@ def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -
     if check is None:
         return None
     wanted = set(rubric.categories)
-    apart = {(paper_id, why) for paper_id, name, why in check.apart if name in wanted}
+    mismatches = {(one, reason) for one, name, reason in check.mismatches if name in wanted}
     fetched = paper_store.fetches(tx, rubric.categories)
     start = window_of(tx, day, rubric.categories).start
     missed, before = [], previous(day)
@@ -61,8 +61,8 @@ def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -
         before = previous(before)
     return Crosscheck(
         state=check.state,
-        named={name: counts for name, counts in check.named.items() if name in wanted},
-        apart=dict(sorted(Counter(why for _, why in apart).items())),
+        named={name: counts for name, counts in check.listed.items() if name in wanted},
+        apart=dict(sorted(Counter(reason for _, reason in mismatches).items())),
         whole={one.category: one.how for one in fetched if one.date == day and one.how},
         missed=tuple(reversed(missed)),
         unproven=unproven(tx, day, rubric.categories, lookback),
@@ -74,8 +74,8 @@ class AnnouncementState(StrEnum):
 
     WAITING = "waiting"
     LATE = "late"
-    INCOMPLETE = "growing"
-    COMPLETE = "whole"
+    INCOMPLETE = "incomplete"
+    COMPLETE = "complete"
     NOTHING = "nothing announced"
 
 

@@ -1,4 +1,4 @@
-"""Sources: the ports that papers come from. A source is one file here and one line in SOURCES."""
+"""Sources of papers. A source is one file here and one line in SOURCES."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Sample source: sixty invented papers of one day, for the demo and for trying out offline.
+"""Sample source: sixty invented papers of one day, for the demo and for use offline.
 
-Their ids cannot collide with real ones: they begin at 90,001, and arXiv has never reached 40,000
-papers in a month.
+Their ids do not collide with real ones: their numbers begin at 90,001, and arXiv has never reached
+40,000 papers in a month.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, exists, func, select
 
 from newsletter.domain.model import Withdrawal
+from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.store.tables import digest, digest_paper, notice, paper, paper_version
 from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
     from typing import Any
 
@@ -23,7 +24,7 @@ CHUNK = 500
 
 
 def known(tx: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """The newest version that is stored of each of the papers, where one is."""
+    """The newest stored version of each paper; unknown papers are absent."""
     found: dict[str, int] = {}
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -36,13 +37,10 @@ def known(tx: Connection, ids: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], now: datetime) -> int:
-    """Store versions newer than the stored ones; return how many.
-
-    `withdrawn` are the ids of those that say so.
-    """
-    later = {one.id: one for one in papers if one.version > 1}
-    have = known(tx, sorted(later))
+def keep(tx: Connection, papers: Iterable[Paper], now: datetime) -> int:
+    """Store the versions that are newer than the stored ones; return their number."""
+    later = {(one.id, one.version): one for one in papers if one.version > 1}
+    have = known(tx, sorted({paper_id for paper_id, _ in later}))
     rows = [
         {
             "paper_id": one.id,
@@ -51,7 +49,7 @@ def keep(tx: Connection, papers: Iterable[Paper], withdrawn: Collection[str], no
             "abstract": one.abstract,
             "comment": one.comment,
             "updated": one.updated,
-            "withdrawn": one.id in withdrawn,
+            "withdrawn": is_withdrawn(one),
             "seen_at": now,
         }
         for one in later.values()
@@ -76,7 +74,7 @@ def unreported_withdrawals(tx: Connection, slug: str) -> list[Withdrawal]:
 
 
 def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
-    """The picks of a digest that are withdrawn by now, with their authors' words."""
+    """The withdrawn picks of a digest, with their authors' comments."""
     query = _withdrawn().where(digest_paper.c.digest_id == digest_id, digest_paper.c.picked)
     return {row.id: row.comment for row in tx.execute(query)}
 
@@ -90,9 +88,9 @@ def record_notices(tx: Connection, slug: str, digest_id: int, papers: Iterable[W
 def picked_between(
     tx: Connection, slug: str, first: date, before: date
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """Title and authors of what a rubric's digests picked on dates from `first`, before `before`.
+    """Title and authors of a rubric's picks on dates from `first` to before `before`.
 
-    Papers that are withdrawn by now are left out: their authors may announce them anew.
+    Withdrawn papers are left out: their authors may submit them again.
     """
     gone = _withdrawn().where(digest_paper.c.rubric == slug, digest_paper.c.picked)
     query = (
@@ -108,7 +106,7 @@ def picked_between(
 
 
 def sent_since(tx: Connection, first: date, most: int) -> list[str]:
-    """Papers that digests of dates from `first` on picked, the newest digests' first."""
+    """Picks of digests from the date `first` on, those of the newest digests first."""
     picked = (
         select(digest_paper.c.paper_id, func.max(digest.c.date).label("sent"))
         .join(digest, digest.c.id == digest_paper.c.digest_id)
@@ -120,7 +118,7 @@ def sent_since(tx: Connection, first: date, most: int) -> list[str]:
 
 
 def _withdrawn() -> Select[Any]:
-    """Covered papers whose newest version is a withdrawal; who takes a paper back may return it."""
+    """Papers in digests whose newest version is a withdrawal; a later version may undo it."""
     later = paper_version.alias("later")
     superseded = exists().where(
         and_(

@@ -1,6 +1,6 @@
-"""Papers, their listings by category and date, and which announcements were fetched whole.
+"""Papers, their listings by category and date, and which announcements are complete.
 
-A paper keeps the text of its first listing: its score was given to that text.
+A paper keeps the text of its first listing, because that text was scored.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from newsletter.store.tables import digest, digest_paper, fetched, listing, pape
 from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
     from typing import Any
 
     from sqlalchemy import ColumnElement, Connection
 
-# Both databases bound the parameters of one statement, SQLite by 32,766.
 CHUNK = 500
+"""Rows in one statement: both databases limit its parameters, SQLite to 32,766."""
 FIELDS = tuple(field.name for field in fields(Paper))
 
 
@@ -43,14 +43,14 @@ def keep(tx: Connection, papers: Sequence[Paper]) -> None:
 
 
 def list_papers(tx: Connection, day: date, entries: Iterable[ListingEntry], *, late: bool) -> None:
-    """List papers under `day`; an entry that stands under any date already stays as it is."""
+    """List papers under `day`; an entry that is already listed, under any date, stays as it is."""
     rows = [{**entry._asdict(), "date": day, "late": late} for entry in entries]
     for start in range(0, len(rows), CHUNK):
         insert_new(tx, listing, rows[start : start + CHUNK])
 
 
 def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[ListingEntry]:
-    """Those of the papers that are listed in any of the categories, under whatever date."""
+    """The listings of these papers in any of the categories, under any date."""
     found: set[ListingEntry] = set()
     for start in range(0, len(ids), CHUNK):
         chosen = select(listing.c.category, listing.c.paper_id).where(
@@ -63,7 +63,7 @@ def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) ->
 def dated_entries(
     tx: Connection, categories: Sequence[str], ids: Sequence[str]
 ) -> dict[ListingEntry, tuple[date, bool]]:
-    """Those of the papers that are listed in any of the categories: date, and whether late."""
+    """The listings of these papers in any of the categories: date, and whether late."""
     columns = listing.c.category, listing.c.paper_id, listing.c.date, listing.c.late
     found: dict[ListingEntry, tuple[date, bool]] = {}
     for start in range(0, len(ids), CHUNK):
@@ -78,7 +78,7 @@ def dated_entries(
 
 
 def listed(tx: Connection, categories: Sequence[str], day: date) -> list[Listing]:
-    """The papers whose first listing among these categories bears `day`, by id."""
+    """The papers whose first listing among these categories has the date `day`, by id."""
     earlier = listing.alias("earlier")
     first = ~exists().where(
         and_(
@@ -106,7 +106,7 @@ def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
 
 
 def count_between(tx: Connection, category: str, start: datetime, end: datetime) -> int:
-    """How many papers submitted in [start, end) are listed in a category, and still are of it."""
+    """Number of papers submitted in [start, end) that are listed in a category and still in it."""
     query = select(func.count()).select_from(paper).where(_between(category, start, end))
     return int(tx.execute(query).scalar_one())
 
@@ -147,7 +147,7 @@ def uncovered_between(
 
 
 def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
-    """The last dates that have papers in any of the categories, the newest first."""
+    """The newest `most` dates that have papers in any of the categories, newest first."""
     query = select(listing.c.date).where(listing.c.category.in_(categories)).distinct()
     return list(tx.scalars(query.order_by(listing.c.date.desc()).limit(most)))
 
@@ -155,9 +155,9 @@ def dates(tx: Connection, categories: Sequence[str], most: int) -> list[date]:
 def fetches(
     tx: Connection, categories: Sequence[str], since: date | None = None
 ) -> list[FetchRecord]:
-    """The announcements fetched for any of the categories, the earliest date first.
+    """The complete announcements of the categories, the earliest first.
 
-    With `since` those from that date on, and the first of each category.
+    With `since`: those from that date on, and the first one of each category.
     """
     columns = [fetched.c[name] for name in FetchRecord._fields]
     chosen = select(*columns).where(fetched.c.category.in_(categories))
@@ -170,12 +170,12 @@ def fetches(
 
 
 def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
-    """Whether the announcement of `day` was fetched whole for every category."""
+    """Whether the announcement of `day` is complete in every category."""
     return not unfetched(tx, categories, day)
 
 
 def unfetched(tx: Connection, categories: Sequence[str], day: date) -> set[str]:
-    """The categories for which the announcement of `day` was not fetched whole."""
+    """The categories in which the announcement of `day` is not complete."""
     chosen = select(fetched.c.category).where(
         fetched.c.category.in_(categories), fetched.c.date == day
     )
@@ -183,25 +183,14 @@ def unfetched(tx: Connection, categories: Sequence[str], day: date) -> set[str]:
 
 
 def has_papers(tx: Connection, day: date) -> bool:
-    """Whether some category has papers of `day`: then arXiv shows that announcement."""
+    """Whether a complete category has papers of `day`: then arXiv shows that announcement."""
     chosen = select(fetched.c.date).where(fetched.c.date == day, fetched.c.papers > 0).limit(1)
     return tx.execute(chosen).first() is not None
 
 
-def mark_fetched(
-    tx: Connection,
-    day: date,
-    papers: Mapping[str, int],
-    now: datetime,
-    how: Mapping[str, str] | None = None,
-) -> None:
-    """Record that `day` is fetched whole for the categories, with how many papers each."""
-    known = how or {}
-    rows = [
-        {"category": name, "date": day, "papers": count, "at": now, "how": known.get(name, "")}
-        for name, count in papers.items()
-    ]
-    insert_new(tx, fetched, rows)
+def mark_fetched(tx: Connection, records: Iterable[FetchRecord]) -> None:
+    """Record which categories of an announcement are complete; an existing record stays."""
+    insert_new(tx, fetched, [record._asdict() for record in records])
 
 
 def _row(found: Paper) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Polls of announcements, and their comparison with arXiv's RSS feed."""
+"""Polls of announcements and feed checks; `apply` stores what one poll changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from newsletter.domain.completeness import FeedCheck, Poll
+from newsletter.store import paper_versions, papers
 from newsletter.store.tables import crosscheck, look
 from newsletter.store.upsert import insert
 
@@ -15,7 +16,34 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from typing import Any
 
-    from sqlalchemy import Connection, Select, Table
+    from sqlalchemy import Connection, Table
+
+    from newsletter.domain.completeness import Decision
+
+FRESH = "fresh"
+"""`FeedState.FRESH`: the feed is of that day in some category."""
+
+
+def apply(tx: Connection, decision: Decision) -> int:
+    """Store the result of one poll; return the number of papers that are new in some category.
+
+    What another process has stored in the meantime stays as it is.
+    """
+    known = papers.entries_of(tx, sorted(decision.polls), list(decision.papers))
+    on_time = [entry for entry in decision.on_time if entry not in known]
+    late = [entry for entry in decision.late if entry not in known]
+    new = {entry.paper_id for entry in [*on_time, *late]}
+    # Known papers too: one that left a category must not be counted there (late_papers.py).
+    stored = new | {entry.paper_id for entry in known}
+    papers.keep(tx, [decision.papers[key] for key in sorted(stored)])
+    papers.list_papers(tx, decision.date, on_time, late=False)
+    papers.list_papers(tx, decision.date, late, late=True)
+    papers.mark_fetched(tx, decision.completed)
+    keep_polls(tx, decision.date, decision.polls)
+    if decision.check:
+        keep_check(tx, decision.date, decision.check, decision.at)
+    paper_versions.keep(tx, decision.versions, decision.at)
+    return len(new)
 
 
 def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str, Poll]:
@@ -23,54 +51,58 @@ def polls_of(tx: Connection, day: date, now: datetime | None = None) -> dict[str
 
     A poll in the future comes from a clock that was set back, and is ignored.
     """
-    columns = look.c.category, *(look.c[name] for name in Poll._fields)
+    columns = look.c.category, look.c.papers, look.c.since, look.c.at, look.c.looks, look.c.out_at
     query = select(*columns).where(look.c.date == day)
     rows = tx.execute(query if now is None else query.where(look.c.at <= now))
     return {row[0]: Poll(*row[1:]) for row in rows}
 
 
-def keep_polls(tx: Connection, day: date, looks: Mapping[str, Poll]) -> None:
+def keep_polls(tx: Connection, day: date, polls: Mapping[str, Poll]) -> None:
     """Store the last poll of each category."""
-    keys = ("date", "category")
-    _upsert(
-        tx, look, keys, [{"date": day, "category": n} | looks[n]._asdict() for n in sorted(looks)]
-    )
+    rows = []
+    for category, poll in sorted(polls.items()):
+        row = poll._asdict()
+        row["looks"] = row.pop("polls")
+        rows.append({"date": day, "category": category, **row})
+    _upsert(tx, look, ("date", "category"), rows)
 
 
 def polled_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
     """Whether all categories were polled for `day` and no poll found a paper."""
-    seen = polls_of(tx, day)
-    return set(categories) <= seen.keys() and not any(one.out_at for one in seen.values())
+    polls = polls_of(tx, day)
+    return set(categories) <= polls.keys() and not any(poll.out_at for poll in polls.values())
 
 
 def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> None:
-    """Store the last feed check of a day; an empty one does not replace one with counts."""
-    if not check.named and tx.execute(_named_check(day)).first():
+    """Store the last feed check of a day; one without counts does not replace one with counts."""
+    is_fresh = crosscheck.c.state == FRESH
+    fresh = select(crosscheck.c.date).where(crosscheck.c.date == day, is_fresh)
+    if not check.listed and tx.execute(fresh).first():
         return
-    apart = [list(one) for one in check.apart]
-    given = {"state": check.state, "named": check.named, "apart": apart, "at": now}
-    _upsert(tx, crosscheck, ("date",), [{"date": day} | given])
-
-
-def _upsert(
-    tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]
-) -> None:
-    """Write rows over those with their keys."""
-    if not rows:
-        return
-    query = insert(tx, table)
-    anew = {name: query.excluded[name] for name in rows[0] if name not in keys}
-    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=anew), rows)
-
-
-def _named_check(day: date) -> Select[date]:
-    fresh = crosscheck.c.state == "fresh"
-    return select(crosscheck.c.date).where(crosscheck.c.date == day, fresh)
+    row = {
+        "date": day,
+        "state": check.state,
+        "named": check.listed,
+        "apart": [list(one) for one in check.mismatches],
+        "at": now,
+    }
+    _upsert(tx, crosscheck, ("date",), [row])
 
 
 def check_of(tx: Connection, day: date) -> FeedCheck | None:
     row = tx.execute(select(crosscheck).where(crosscheck.c.date == day)).first()
     if row is None:
         return None
-    named = {name: (there, of) for name, (there, of) in row.named.items()}
-    return FeedCheck(row.state, named, tuple((one[0], one[1], one[2]) for one in row.apart))
+    listed = {name: (there, of) for name, (there, of) in row.named.items()}
+    return FeedCheck(row.state, listed, tuple((one[0], one[1], one[2]) for one in row.apart))
+
+
+def _upsert(
+    tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Insert rows, or update those that have the same keys."""
+    if not rows:
+        return
+    query = insert(tx, table)
+    changed = {name: query.excluded[name] for name in rows[0] if name not in keys}
+    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)

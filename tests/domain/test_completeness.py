@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from newsletter.domain.completeness import (
+    CategoryObservation,
     CompletedBy,
-    Observation,
     Poll,
     assess,
     is_low,
@@ -28,7 +28,7 @@ def judged(*looks, **more):
         now = PUBLIC + minutes * MINUTE
         look = next_poll(look, papers, now, out=True)
     assert look is not None
-    return assess(look, Observation(papers, **more), PUBLIC, now)
+    return assess(look, CategoryObservation(papers, **more), PUBLIC, now)
 
 
 def test_one_poll_is_not_enough():
@@ -37,63 +37,63 @@ def test_one_poll_is_not_enough():
 
 def test_two_equal_polls_complete_if_far_enough_apart():
     assert judged((5, 400), (14, 400)) is None
-    assert judged((5, 400), (15, 400)) is CompletedBy.LOOKS
+    assert judged((5, 400), (15, 400)) is CompletedBy.TWO_POLLS
 
 
 def test_a_first_poll_hours_later_is_enough():
     assert judged((179, 400)) is None
-    assert judged((180, 400)) is CompletedBy.ONCE
+    assert judged((180, 400)) is CompletedBy.ONE_POLL
     assert judged((5, 0), (180, 400)) is None
-    assert judged((180, 360), named=400, waiting=40) is None
+    assert judged((180, 360), listed=400, waiting=40) is None
     assert judged((180, 0), low=True) is None
 
 
 def test_a_batch_that_grows_is_waited_for():
     assert judged((5, 100), (15, 250), (25, 400)) is None
-    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.LOOKS
+    assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.TWO_POLLS
 
 
 def test_no_batch_grows_for_ever():
     looks = [(10 * n, n) for n in range(1, 40)]
     assert judged(*looks[:36]) is None
-    assert judged(*looks) is CompletedBy.PATIENCE
+    assert judged(*looks) is CompletedBy.TIMEOUT
 
 
 def test_arxivs_own_list_is_enough_at_once():
-    assert judged((5, 400), named=400) is CompletedBy.FEED
-    assert judged((5, 0), named=0) is CompletedBy.FEED
+    assert judged((5, 400), listed=400) is CompletedBy.FEED
+    assert judged((5, 0), listed=0) is CompletedBy.FEED
 
 
 def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
-    assert judged((5, 3), named=0) is None
+    assert judged((5, 3), listed=0) is None
 
 
 def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
-    assert judged((5, 360), (15, 360), named=400, waiting=40) is None
-    assert judged((5, 360), (124, 360), named=400, waiting=40) is None
-    assert judged((5, 360), (125, 360), named=400, waiting=40) is CompletedBy.LOOKS
+    assert judged((5, 360), (15, 360), listed=400, waiting=40) is None
+    assert judged((5, 360), (124, 360), listed=400, waiting=40) is None
+    assert judged((5, 360), (125, 360), listed=400, waiting=40) is CompletedBy.TWO_POLLS
 
 
 def test_a_small_share_of_missing_papers_is_not_waited_for():
-    assert judged((5, 380), named=400, waiting=20) is None
-    assert judged((5, 380), (15, 380), named=400, waiting=20) is CompletedBy.LOOKS
-    assert judged((5, 379), (15, 379), named=400, waiting=21) is None
+    assert judged((5, 380), listed=400, waiting=20) is None
+    assert judged((5, 380), (15, 380), listed=400, waiting=20) is CompletedBy.TWO_POLLS
+    assert judged((5, 379), (15, 379), listed=400, waiting=21) is None
 
 
 def test_an_empty_category_is_believed_unless_it_never_is_empty():
-    assert judged((5, 0), (15, 0)) is CompletedBy.LOOKS
+    assert judged((5, 0), (15, 0)) is CompletedBy.TWO_POLLS
     assert judged((5, 0), (15, 0), low=True) is None
-    assert judged((5, 0), (180, 0), low=True) is CompletedBy.PATIENCE
-    assert judged((5, 0), (15, 0), low=True, named=0) is CompletedBy.FEED
+    assert judged((5, 0), (180, 0), low=True) is CompletedBy.TIMEOUT
+    assert judged((5, 0), (15, 0), low=True, listed=0) is CompletedBy.FEED
 
 
 def test_far_fewer_than_usual_are_as_suspicious_as_none():
     assert judged((5, 1), (15, 1), low=True) is None
     assert judged((5, 1), (179, 1), low=True) is None
-    assert judged((5, 1), (180, 1), low=True) is CompletedBy.PATIENCE
+    assert judged((5, 1), (180, 1), low=True) is CompletedBy.TIMEOUT
     assert judged((175, 1), (180, 2), low=True) is None
-    assert judged((5, 1), (400, 1), low=True) is CompletedBy.PATIENCE
-    assert judged((5, 1), (15, 1), low=True, named=1) is CompletedBy.FEED
+    assert judged((5, 1), (400, 1), low=True) is CompletedBy.TIMEOUT
+    assert judged((5, 1), (15, 1), low=True, listed=1) is CompletedBy.FEED
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_what_is_far_fewer_than_usual(papers, past, low):
 def test_one_poll_is_enough_after_a_day():
     assert judged((24 * 60 - 5, 100), (24 * 60 - 1, 400)) is None
     assert judged((24 * 60 - 5, 100), (24 * 60, 400)) is CompletedBy.DAY
-    assert judged((24 * 60, 0)) is CompletedBy.PATIENCE
-    assert judged((24 * 60, 0), named=400, waiting=400) is None
+    assert judged((24 * 60, 0)) is CompletedBy.TIMEOUT
+    assert judged((24 * 60, 0), listed=400, waiting=400) is None
 
 
 def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():
@@ -152,5 +152,5 @@ def test_a_poll_keeps_since_when_the_count_is_unchanged(papers, since):
 
 def test_a_batch_that_is_named_and_wholly_absent_is_waited_for():
     now = PUBLIC + 4 * HOUR
-    sight = Observation(0, named=5, waiting=5, low=True)
+    sight = CategoryObservation(0, listed=5, waiting=5, low=True)
     assert assess(Poll(0, PUBLIC, now, 9), sight, PUBLIC, now) is None

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.announcements import announcement, following, is_announced
+from newsletter.domain.announcements import FetchRecord, announcement, following, is_announced
 from newsletter.domain.model import DayKind
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, fetch, poll_again
 from newsletter.ingest.status import is_complete, with_provenance
@@ -147,7 +147,8 @@ class Service:
             while day < self.span.first:
                 if is_announced(day):
                     at = announcement(day).public_from
-                    shelf.mark_fetched(tx, day, dict.fromkeys(self.span.categories, 0), at)
+                    records = [FetchRecord(name, day, at) for name in self.span.categories]
+                    shelf.mark_fetched(tx, records)
                 day += timedelta(days=1)
 
     def live(self) -> None:

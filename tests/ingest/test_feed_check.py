@@ -46,7 +46,9 @@ def check(service, day):
 
 
 def whys(service, day):
-    return sorted((paper_id[-2:], name, why) for paper_id, name, why in check(service, day).apart)
+    return sorted(
+        (paper_id[-2:], name, why) for paper_id, name, why in check(service, day).mismatches
+    )
 
 
 def test_one_look_is_enough_when_the_list_agrees(service):
@@ -54,7 +56,7 @@ def test_one_look_is_enough_when_the_list_agrees(service):
     service.put(2, MONDAY, "cs.LG", "cs.AI")
     assert morning(service, MONDAY).papers == 2
     assert service.how(MONDAY) == {"cs.AI": CompletedBy.FEED, "cs.LG": CompletedBy.FEED}
-    assert check(service, MONDAY).named == {"cs.AI": (2, 2), "cs.LG": (1, 1)}
+    assert check(service, MONDAY).listed == {"cs.AI": (2, 2), "cs.LG": (1, 1)}
     assert [what for what, _ in service.source.asked] == ["submitted", "named"]
 
 
@@ -65,7 +67,7 @@ def test_before_midnight_the_list_is_of_yesterday_and_is_not_used(service):
     morning(service, MONDAY)
     assert morning(service, TUESDAY, after=MINUTE).papers == 1
     assert check(service, TUESDAY).state == FeedState.EARLY
-    assert service.how(TUESDAY)["cs.AI"] == CompletedBy.LOOKS
+    assert service.how(TUESDAY)["cs.AI"] == CompletedBy.TWO_POLLS
     assert service.on(TUESDAY) == ["07"]
 
 
@@ -102,7 +104,7 @@ def test_a_list_of_yesterday_is_stale_when_it_should_not_be(service):
     service.timeline.stale |= {(TUESDAY, "cs.AI"), (TUESDAY, "cs.LG")}
     assert morning(service, TUESDAY).papers == 1
     assert check(service, TUESDAY).state == FeedState.STALE
-    assert service.how(TUESDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.ONCE}
+    assert service.how(TUESDAY) == {"cs.AI": CompletedBy.ONE_POLL, "cs.LG": CompletedBy.ONE_POLL}
 
 
 def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(service):
@@ -113,8 +115,8 @@ def test_a_list_that_is_stale_in_one_category_still_speaks_for_the_other(service
     morning(service, MONDAY)
     service.timeline.stale.add((TUESDAY, "cs.AI"))
     assert morning(service, TUESDAY).papers == 12
-    assert service.how(TUESDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.FEED}
-    assert check(service, TUESDAY).named == {"cs.LG": (6, 6)}
+    assert service.how(TUESDAY) == {"cs.AI": CompletedBy.ONE_POLL, "cs.LG": CompletedBy.FEED}
+    assert check(service, TUESDAY).listed == {"cs.LG": (6, 6)}
 
 
 def test_papers_the_api_lacks_are_waited_for_and_looked_up(service):
@@ -223,7 +225,7 @@ def test_without_a_list_nothing_is_lost(service):
     service.put(1, MONDAY)
     assert morning(service, MONDAY).papers == 1
     assert check(service, MONDAY).state == FeedState.ABSENT
-    assert service.how(MONDAY) == {"cs.AI": CompletedBy.ONCE, "cs.LG": CompletedBy.ONCE}
+    assert service.how(MONDAY) == {"cs.AI": CompletedBy.ONE_POLL, "cs.LG": CompletedBy.ONE_POLL}
 
 
 def test_an_absent_list_does_not_wipe_out_what_it_said_before(service):

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from newsletter.domain import announcements
-from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.announcements import FetchRecord, announcement, following, previous
 from newsletter.domain.model import Paper
 from newsletter.ingest.fetch import AnnouncementLate, FetchResult, NotAnnouncedError, fetch
 from newsletter.sources import SourceError
@@ -461,7 +461,7 @@ def test_the_first_fetch_is_remembered_beside_the_latest(store):
     days = [date(2025, 1, 6), date(2025, 6, 2), date(2026, 1, 5)]
     with store.begin() as tx:
         for day in days:
-            shelf.mark_fetched(tx, day, {"cs.LG": 3}, datetime(2026, 1, 5, tzinfo=UTC))
+            shelf.mark_fetched(tx, [FetchRecord("cs.LG", day, datetime(2026, 1, 5, tzinfo=UTC), 3)])
         found = shelf.fetches(tx, ["cs.LG"], date(2025, 12, 1))
         assert [one.date for one in found] == [days[0], days[2]]
         assert [one.date for one in shelf.fetches(tx, ["cs.LG"])] == days

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.model import DayKind, Withdrawal
@@ -16,7 +16,7 @@ from newsletter.ingest.status import with_provenance
 from newsletter.store import digests, paper_versions
 from newsletter.store import papers as shelf
 from newsletter.store.tables import paper, paper_version
-from tests.fakes.arxiv_timeline import Version, withdrawal
+from tests.fakes.arxiv_timeline import TimelineSource, Version, withdrawal
 from tests.ingest.test_feed_check import morning
 from tests.ingest.test_poll import MONDAY, TUESDAY, WEDNESDAY, FetchService
 from tests.render.gallery import issues
@@ -66,6 +66,51 @@ def test_a_replacement_is_a_version_and_no_new_paper(service):
     with service.store.read() as tx:
         assert tx.scalar(select(paper.c.title).where(paper.c.id == "2509.00001")) != "Better"
         assert tx.scalar(select(paper_version.c.title)) == "Better"
+
+
+def test_a_poll_with_a_new_version_is_one_transaction(service):
+    service.put(1, MONDAY, versions=(Version(TUESDAY, 2),))
+    service.put(2, TUESDAY)
+    morning(service, MONDAY)
+    commits = []
+    event.listen(service.store.engine, "commit", commits.append)
+    morning(service, TUESDAY)
+    assert stored(service) == [("2509.00001", 2, False)]
+    assert len(commits) == 1
+
+
+def test_a_poll_that_is_killed_between_its_questions_stores_nothing(service):
+    days = weeks()
+    late = days[9]
+    service.put(1, MONDAY, versions=(Version(late, 2),))
+    for number, day in enumerate(days[1:10], 2):
+        service.put(number, day)
+    for day in days[:9]:
+        morning(service, day)
+
+    class Killed(TimelineSource):
+        def by_id(self, _ids):
+            raise KeyboardInterrupt
+
+    good, service.source = service.source, Killed(service.timeline)
+    with pytest.raises(KeyboardInterrupt):
+        morning(service, late)
+    assert (service.on(late), service.how(late)) == ([], {})
+    service.source = good
+    assert morning(service, late).papers == 1
+    assert stored(service) == [("2509.00001", 2, False)]
+
+
+def test_of_two_newer_versions_both_are_kept_and_the_newest_counts(service):
+    service.put(1, MONDAY)
+    morning(service, MONDAY)
+    with service.store.begin() as tx:
+        [listed] = shelf.listed(tx, service.categories, MONDAY)
+        back = replace(listed.paper, version=3)
+        gone = replace(listed.paper, version=2, comment=REASON)
+        assert paper_versions.keep(tx, [gone, back, gone], service.clock()) == 2
+        assert paper_versions.keep(tx, [gone, back], service.clock()) == 0
+    assert stored(service) == [("2509.00001", 2, True), ("2509.00001", 3, False)]
 
 
 def test_versions_of_papers_we_never_listed_are_nothing_to_us(service):

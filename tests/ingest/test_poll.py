@@ -104,7 +104,7 @@ def test_a_batch_is_whole_when_two_looks_agree(service):
     assert service.standing().state is AnnouncementState.INCOMPLETE
     service.clock.on(minutes=10)
     assert service.fetch() == FetchResult(TUESDAY, 1, 0, already=False)
-    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.TWO_POLLS}
     assert service.standing().state is AnnouncementState.COMPLETE
 
 
@@ -234,7 +234,7 @@ def test_a_date_that_is_named_is_answered_by_one_look(service):
     assert service.fetch(TUESDAY, wait_until_complete=False) == FetchResult(
         TUESDAY, 1, 0, already=False
     )
-    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.ONCE}
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.ONE_POLL}
     assert service.fetch(TUESDAY, wait_until_complete=False).already
 
 
@@ -246,7 +246,7 @@ def test_a_small_category_holds_nobody_and_is_told_from_a_late_batch(store):
     service.clock.on(minutes=10)
     assert service.until_whole() == FetchResult(TUESDAY, 0, 0, already=False)
     assert service.clock.now == announcement(TUESDAY).public_from + 10 * MINUTE
-    assert service.how(TUESDAY) == {"hep-lat": CompletedBy.LOOKS}
+    assert service.how(TUESDAY) == {"hep-lat": CompletedBy.TWO_POLLS}
 
 
 def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
@@ -270,7 +270,7 @@ def test_a_category_that_is_never_empty_holds_its_own_rubrics_only(store):
     assert caught.value.categories == ("cs.AI",)
     assert is_complete(store, ("cs.LG",), TUESDAY)
     service.until_whole()
-    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS, "cs.AI": CompletedBy.PATIENCE}
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.TWO_POLLS, "cs.AI": CompletedBy.TIMEOUT}
     service.clock.now = announcement(TUESDAY).public_from + 9 * HOUR
     assert service.again() == 1
     assert service.on(TUESDAY, "cs.AI") == ["91"]
@@ -288,7 +288,7 @@ def test_a_trickle_is_not_taken_for_the_whole(store):
         assert service.until_whole().papers == 40
         day = following(day)
     assert service.clock.now == announcement(TUESDAY).public_from + 70 * MINUTE
-    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.LOOKS}
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.TWO_POLLS}
 
 
 def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
@@ -302,7 +302,7 @@ def test_a_day_that_really_is_small_is_whole_after_three_hours(store):
         service.until_whole()
         day = following(day)
     assert service.clock.now == announcement(TUESDAY).public_from + 3 * HOUR
-    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.PATIENCE}
+    assert service.how(TUESDAY) == {"cs.LG": CompletedBy.TIMEOUT}
 
 
 def test_a_holiday_nobody_told_us_of_is_found_by_what_is_shown(service):
@@ -356,5 +356,5 @@ def test_what_two_looks_saw_stands_in_the_database(service):
     service.until_whole()
     with service.store.read() as tx:
         looks = seen.polls_of(tx, TUESDAY)
-    assert looks["cs.LG"].looks == 2
+    assert looks["cs.LG"].polls == 2
     assert looks["cs.LG"].papers == 1

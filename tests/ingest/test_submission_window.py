@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.domain.announcements import announcement, following, previous
 from newsletter.domain.completeness import Poll
-from newsletter.ingest.poll import window_of
+from newsletter.ingest.request import window_of
 from newsletter.store import polls
 
 if TYPE_CHECKING:

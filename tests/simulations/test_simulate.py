@@ -17,8 +17,8 @@ from newsletter.domain import send_times
 from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import WEEKDAYS
 from newsletter.domain.send_times import due_at
-from newsletter.ingest import feed_check, fetch
-from newsletter.ingest.poll import late_cutoffs
+from newsletter.ingest import feed_check, observe
+from newsletter.ingest.decide import late_cutoffs
 from newsletter.store import digests
 from tests.simulations.simulate_year import check, simulate
 from tests.simulations.year import Year
@@ -78,14 +78,13 @@ def by_a_fixed_offset(day: date, zone, hour: time, weekdays=WEEKDAYS) -> datetim
     return at if at >= public else at + timedelta(days=1)
 
 
-def without_lookback(window, categories, history, now, lookback):
-    del lookback
-    return late_cutoffs(window, categories, history, now, timedelta(0))
+def without_lookback(request, categories):
+    return late_cutoffs(request._replace(lookback=timedelta(0)), categories)
 
 
 FAULTS = {
     "the lookback is cut to nothing": Fault(
-        ((fetch, "late_cutoffs"),),
+        ((observe, "late_cutoffs"),),
         without_lookback,
         "a paper is in one digest of a rubric",
         days=11,

@@ -341,7 +341,7 @@ def test_an_answer_without_end_is_broken_off():
         fake.always = fake_arxiv.stall(0.01)
         arxiv = source(fake)
         arxiv.transport.clock = lambda: float(next(clock))
-        with pytest.raises(UnreachableError, match="without end"):
+        with pytest.raises(UnreachableError, match="too large or too slow"):
             ask(arxiv)
 
 
@@ -350,7 +350,9 @@ def test_nobody_there_says_so():
         arxiv = source(fake)
     naps: list[float] = []
     arxiv.transport.sleep = naps.append
-    with pytest.raises(UnreachableError, match=r"nobody takes the connection \(ConnectionError\)"):
+    with pytest.raises(
+        UnreachableError, match=r"connection refused or no route \(ConnectionError\)"
+    ):
         ask(arxiv)
     assert len(naps) == 2, "one pause, and the one that arXiv asks for between requests"
 
@@ -415,8 +417,6 @@ def test_recorded_announcement_feeds_are_read_whole_or_refused(feed):
     assert len(items) == feed["entries"]
     for item in items:
         assert item.kind in (rss.ListingKind.NEW, rss.ListingKind.CROSS)
-        assert item.abstract
-        assert not item.abstract.startswith(("arXiv:", "Abstract"))
         assert "cs.AI" in item.categories
 
 
@@ -433,15 +433,8 @@ Abstract: As seen.</description><guid isPermaLink="false">oai:arXiv.org:2509.133
 
 def test_an_rss_item_says_what_kind_it_is():
     (item,) = rss.read(RSS.encode())
-    assert item == rss.FeedItem(
-        id="2509.13332",
-        version=2,
-        kind=rss.ListingKind.REPLACE_CROSS,
-        title="A paper & more",
-        authors="Ada Author, Émile Writer",
-        abstract="As seen.",
-        categories=("cs.CL", "cs.AI"),
-    )
+    kind = rss.ListingKind.REPLACE_CROSS
+    assert item == rss.ListedPaper("2509.13332", 2, kind, ("cs.CL", "cs.AI"))
 
 
 @pytest.mark.parametrize(
@@ -449,7 +442,6 @@ def test_an_rss_item_says_what_kind_it_is():
     [
         RSS.replace("oai:arXiv.org:2509.13332v2", ""),
         RSS.replace("type>replace-cross<", "type>novel<"),
-        RSS.replace("A paper &amp; more", " "),
         "<html><body>later</body></html>",
         "<rss></rss>",
         "",

@@ -69,7 +69,7 @@ def test_a_list_that_cannot_be_read_is_asked_for_once(fault):
 
 def test_a_list_as_long_as_arxiv_makes_them_may_lack_some():
     lines = [line(paper(number)) for number in range(MAX_ITEMS)]
-    with FakeArxiv(feed=lambda _: lines) as fake, pytest.raises(SourceError, match="cut off"):
+    with FakeArxiv(feed=lambda _: lines) as fake, pytest.raises(SourceError, match="truncated"):
         source(fake).listing(["cs.LG"])
 
 

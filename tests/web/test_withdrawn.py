@@ -20,7 +20,7 @@ REASON = "Withdrawn: <b>error</b> in Lemma 2"
 def withdraw(store, one):
     later = replace(one, version=2, comment=REASON, updated=NOW + timedelta(days=1))
     with store.begin() as tx:
-        paper_versions.keep(tx, [later], {one.id}, NOW + timedelta(days=1))
+        paper_versions.keep(tx, [later], NOW + timedelta(days=1))
 
 
 def test_the_day_it_was_sent_says_so_at_its_card(store):

@@ -27,20 +27,20 @@ def total_results(body: bytes, start: int) -> int:
     """
     root = well_formed(body)
     if root.tag != f"{ATOM}feed":
-        message = f"arXiv sent <{_local(root.tag)}> where a feed was asked for"
+        message = f"arXiv sent <{_local(root.tag)}> instead of an Atom feed"
         raise InvalidResponseError(message)
     entries = root.findall(f"{ATOM}entry")
     for entry in entries:
         _require_fields(entry)
     total = (root.findtext(f"{OPENSEARCH}totalResults") or "").strip()
     if not (total.isascii() and total.isdigit()):
-        message = "arXiv sent a page that does not say how many papers there are"
+        message = "arXiv sent a page without a valid totalResults"
         raise InvalidResponseError(message)
     if not entries and (start or int(total)):
         message = f"arXiv sent an empty page at paper {start} of {total}"
         raise InvalidResponseError(message)
     if start + len(entries) > int(total):
-        message = f"arXiv sent {start + len(entries)} papers and says there are {total}"
+        message = f"arXiv sent {start + len(entries)} papers, but totalResults is {total}"
         raise InvalidResponseError(message)
     return int(total)
 
@@ -49,7 +49,7 @@ def identity(entry_id: str) -> tuple[str, int]:
     """Id without version, and version, from an entry's URL. Raises InvalidResponseError."""
     named = ENTRY_ID.fullmatch(entry_id.strip())
     if named is None:
-        message = f"arXiv sent an entry with an unknown kind of id: {entry_id.strip() or 'none'}"
+        message = f"arXiv sent an entry with an invalid id: {entry_id.strip() or 'none'}"
         raise InvalidResponseError(message)
     return named[1], int(named[2] or 1)
 
@@ -70,7 +70,7 @@ def well_formed(body: bytes) -> Any:  # noqa: ANN401 - lxml has no types
         if b"rate exceeded" in body[:2000].lower():
             message = "arXiv answered 'rate exceeded'"
             raise ThrottledError(message) from error
-        message = f"arXiv sent no whole XML document ({len(body)} bytes): {error.msg}"
+        message = f"arXiv sent an invalid XML document ({len(body)} bytes): {error.msg}"
         raise InvalidResponseError(message) from error
 
 
@@ -87,7 +87,7 @@ def _require_fields(entry: Any) -> None:  # noqa: ANN401 - lxml has no types
     missing += [name for name in ("published", "updated") if not _is_moment(entry, name)]
     if missing:
         lacking = missing[0].rpartition("}")[2]
-        message = f"arXiv sent an entry ({paper}) that lacks its {lacking}"
+        message = f"arXiv sent an entry ({paper}) without {lacking}"
         raise InvalidResponseError(message)
 
 

@@ -69,7 +69,7 @@ class ArxivSource:
     def listing(self, categories: Sequence[str]) -> list[ListedPaper] | None:
         if not self.rss_url:
             return None
-        items: list[rss.FeedItem] = []
+        items: list[ListedPaper] = []
 
         def check(body: bytes) -> None:
             items[:] = rss.read(body)
@@ -77,9 +77,9 @@ class ArxivSource:
         # No retry: the feed is only a cross-check, and a digest must not wait for it.
         self.transport.ask(f"{self.rss_url}/{'+'.join(sorted(set(categories)))}", check, attempts=1)
         if len(items) >= rss.MAX_ITEMS:
-            message = f"arXiv's feed is cut off at {len(items)} items"
+            message = f"arXiv's feed may be truncated: {len(items)} items"
             raise PartialError(message)
-        return [ListedPaper(item.id, item.version, item.kind, item.categories) for item in items]
+        return items
 
     def by_id(self, ids: Sequence[str]) -> list[Paper]:
         # One malformed id would fail the whole request.
@@ -131,7 +131,7 @@ class ArxivSource:
                 if len(found) % 100 == 0:
                     progress(len(found), pages.total)
         if len(found) < pages.total:
-            message = f"arXiv gave {len(found)} of {pages.total} papers; try again later"
+            message = f"arXiv returned {len(found)} of {pages.total} papers; try again later"
             raise PartialError(message)
         progress(len(found), pages.total)
         return found

@@ -150,7 +150,7 @@ class ArxivTransport:
                 )
                 raise NoConnectionError(message) from error
             message = (
-                f"arXiv ({host}) gave no whole answer: {type(error).__name__}; try again later"
+                f"arXiv ({host}): incomplete response ({type(error).__name__}); try again later"
             )
             raise UnreachableError(message) from error
 
@@ -161,7 +161,7 @@ class ArxivTransport:
         while piece := raw.read1(2**16, decode_content=True):
             body += piece
             if self.clock() > deadline or len(body) > MAX_RESPONSE_BYTES:
-                message = f"arXiv ({host}) sends without end; try again later"
+                message = f"arXiv ({host}): response too large or too slow; try again later"
                 raise UnreachableError(message)
         return bytes(body)
 
@@ -175,9 +175,9 @@ def _no_connection(error: Exception) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_TIMEOUT_SECONDS:.0f} s"
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return "its name is not known here"
+        return "unknown host name"
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return "nobody takes the connection"
+        return "connection refused or no route"
     return ""
 
 
@@ -188,10 +188,10 @@ def _check_status(status: int, retry_after: str | None, host: str) -> None:
     if status in THROTTLING:
         # The sources' only wall clock: Retry-After may be a date.
         wait = http_headers.retry_after(retry_after, datetime.now(UTC)) or 0.0
-        message += f": it asks for {wait:.0f} s of patience" if wait else ": it asks for patience"
+        message += f" (throttled, retry after {wait:.0f} s)" if wait else " (throttled)"
         raise ThrottledError(message, wait)
     if status in TRANSIENT:
-        message += "; try again later, or look at status.arxiv.org"
+        message += "; try again later, or see status.arxiv.org"
         raise UnreachableError(message)
     message += "; check NEWSLETTER_ARXIV_API_URL and the categories of the rubrics"
     raise RefusedError(message)

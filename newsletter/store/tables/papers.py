@@ -32,7 +32,7 @@ listing = Table(
     Index(None, "date", "category"),
 )
 
-# An announcement that was fetched whole for a category, and how we know: `settling.How`.
+# An announcement that is complete in a category. `how`: `completeness.CompletedBy`.
 fetched = Table(
     "fetched",
     metadata,
@@ -43,8 +43,7 @@ fetched = Table(
     Column("how", String(16), nullable=False, server_default=""),
 )
 
-# What arXiv showed of an announcement in a category, look by look: `since` is the first look that
-# saw as many papers as the last one.
+# The last poll of an announcement in a category (`completeness.Poll`); `looks` counts the polls.
 look = Table(
     "look",
     metadata,
@@ -57,7 +56,8 @@ look = Table(
     Column("out_at", Moment),
 )
 
-# What arXiv's own list of an announcement (its feed) said, and how it and the papers went together.
+# The last check of an announcement against arXiv's feed (`completeness.FeedCheck`): `named` are the
+# listed papers by category, `apart` the mismatches.
 crosscheck = Table(
     "crosscheck",
     metadata,
