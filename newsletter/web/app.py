@@ -1,4 +1,4 @@
-"""The web application: every address and who answers it."""
+"""The Starlette application: all routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ WEBHOOKS = {
 
 
 def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The web application; `more` are routes of other rooms. Raises StoreError."""
+    """The web application; `extra_routes` are for tests. Raises StoreError."""
     with site.app.store.begin() as tx:
         search.prepare(tx)
     return Starlette(
@@ -92,7 +92,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
                 if path != "/"
             ),
             *(
-                # Who posts follows no redirect: a slash too many must not lead to one.
+                # A mail program that posts does not follow a redirect to the other slash.
                 Route(f"{path}{slash}", with_form(_page(site, answer)), methods=["POST"])
                 for path, answer in FORMS.items()
                 for slash in ("", "/")
@@ -119,7 +119,7 @@ def create_app(site: Site, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
 
 
 def create_monitoring_app(site: Site) -> Starlette:
-    """Only what tells how the process is, for one that has no pages."""
+    """Health and metrics only, for a process without pages."""
     return Starlette(
         routes=[Route(path, partial(answer, site)) for path, answer in MONITORING.items()],
         exception_handlers={StoreError: partial(errors.store_error, site)},
@@ -127,7 +127,7 @@ def create_monitoring_app(site: Site) -> Starlette:
 
 
 def _page(site: Site, answer: Callable[..., Response]) -> Callable[..., Response]:
-    """A page with the rubrics as their files are when it is asked for."""
+    """`answer` after changed rubric files are read again."""
 
     def page(request: Request, *form: object) -> Response:
         reread(site.app.rubrics)
@@ -137,5 +137,5 @@ def _page(site: Site, answer: Callable[..., Response]) -> Callable[..., Response
 
 
 def _with_other_slash(path: str) -> str:
-    """The same page's path with a last slash too many, or without the one it has."""
+    """The path with its trailing slash removed, or with one added."""
     return path[:-1] if path.endswith("/") else f"{path}/"

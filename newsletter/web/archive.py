@@ -1,4 +1,4 @@
-"""The archive of a rubric: all days, a month, an issue, the feed, and the search over it."""
+"""Archive pages of a rubric: list of issues, month, issue, Atom feed and search."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESULTS_PER_PAGE = 20
 MAX_QUERY = 200
 MAX_PAGE = 50
 MAX_DAYS_AHEAD = timedelta(days=10)
-"""How far a link in a mail may point before its issue is there: over a weekend with holidays."""
+"""How far ahead the link to the next issue may point: a weekend with holidays."""
 
 
 def show_days(site: Site, request: Request) -> Response:
@@ -59,8 +59,8 @@ def show_issue_or_month(site: Site, request: Request) -> Response:
 
 
 def _date(site: Site, text: str) -> date:
-    """The date in an address. Raises HTTPException 404, also where there was or will be no issue:
-    before arXiv began, and further on than the link to the next day leads.
+    """The date in a URL. Raises HTTPException 404, also for dates before arXiv began or more than
+    MAX_DAYS_AHEAD in the future.
     """
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise HTTPException(404)
@@ -123,7 +123,7 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
         or (dates and day < dates[0])
     ):
         raise HTTPException(404)
-    # Mails link to the next day for ever: it answers, whether its issue comes or never will.
+    # Old emails link to the next day: this page answers even if that issue never comes.
     return _page(site, rubric, "no_issue.html", day=day, passed=after is not None, **neighbours)
 
 
@@ -149,7 +149,7 @@ def search_rubric(site: Site, request: Request) -> Response:
 
 
 def search_all(site: Site, request: Request) -> Response:
-    """All public rubrics at once."""
+    """Search in all public rubrics."""
     return _search_page(site, request, site.public_rubrics, f"{site.prefix}/search")
 
 

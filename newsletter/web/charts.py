@@ -1,7 +1,4 @@
-"""Bars by day, as places in a drawing of fixed size (pure); the template draws them.
-
-Thirty days of figures as rows and charts (pure).
-"""
+"""Figures of the last 30 days as table rows and bar charts (pure). The template draws the SVG."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 600.0, 100.0
 BAR_SHARE = 0.7
-"""Of the room a day has, the part its bar takes."""
+"""Width of a bar as a share of its day's slot."""
 
 
 class Bar(NamedTuple):
-    """A rectangle, the words for it, and which series it belongs to."""
+    """A rectangle in the SVG, its series and its label."""
 
     x: str
     y: str
@@ -37,7 +34,7 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`name` is its id on the page; `series` are the labels by name, in the order they stand."""
+    """`name` is its id on the page; `series` has the label of each series, from bottom to top."""
 
     name: str
     title: str
@@ -55,7 +52,7 @@ def chart(
     series: Mapping[str, str],
     shown: Callable[[int], str],
 ) -> Chart:
-    """Bars of each day on top of each other, by series; `shown` writes a value."""
+    """A stacked bar for each day; `shown` formats a value."""
     totals = [sum(column) for column in zip(*values.values(), strict=True)]
     highest = max(totals, default=0)
     bars = []
@@ -78,21 +75,21 @@ def _bar(
     slot = WIDTH / days
     height = HEIGHT * value / highest
     top = HEIGHT * (1 - below / highest) - height
-    places = (index * slot + slot * (1 - BAR_SHARE) / 2, top, slot * BAR_SHARE, height)
-    left, upper, wide, high = (f"{number:.2f}" for number in places)
-    return Bar(left, upper, wide, high, series, label)
+    numbers = (index * slot + slot * (1 - BAR_SHARE) / 2, top, slot * BAR_SHARE, height)
+    x, y, bar_width, bar_height = (f"{number:.2f}" for number in numbers)
+    return Bar(x, y, bar_width, bar_height, series, label)
 
 
 def _description(days: Sequence[date], totals: Sequence[int], shown: Callable[[int], str]) -> str:
-    """What somebody who can't see the bars should know of them."""
+    """A text alternative for the chart (WCAG 1.1.1)."""
     if not any(totals):
         return "No data for these days."
     highest = max(totals)
-    best = days[totals.index(highest)]
+    best_day = days[totals.index(highest)]
     nonzero_days = sum(1 for total in totals if total)
     return (
         f"{shown(sum(totals))} in total, on {nonzero_days} of {len(days)} days. Maximum: "
-        f"{shown(highest)} on {short_date(best)}. The table below lists every day."
+        f"{shown(highest)} on {short_date(best_day)}. The table below lists every day."
     )
 
 
@@ -112,7 +109,7 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """One line of a table: what was read, what it cost, what was sent, what went wrong."""
+    """A table row: papers, cost, emails sent and problems."""
 
     name: str
     title: str

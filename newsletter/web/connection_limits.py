@@ -1,6 +1,6 @@
-"""What a connection may take of us: so much time for a request, and one of so many places.
+"""Connection limits of the web server: timeouts for a request, and a maximum of connections.
 
-Uvicorn waits for ever for the rest of a request and counts no connection that has not sent one.
+Uvicorn has no timeout for an incomplete request, and its limit ignores connections without one.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUTS = {"head": 15.0, "body": 120.0, "answer": 60.0}
-"""For the head of a request and for its body, from their first byte to the last; and how long
-whoever asked may leave our answer unread.
-"""
+"""Seconds for the request head, for its body, and for the client to read the response."""
 MAX_CONNECTIONS = 400
 WARN_EVERY_SECONDS = 60.0
 
 
 class Connection(H11Protocol):
-    """A connection that is ended when its request, or the reading of the answer, takes too long."""
+    """A connection with timeouts for its request and for the reading of the response."""
 
     timeouts = TIMEOUTS
     max_connections = MAX_CONNECTIONS
@@ -39,7 +37,7 @@ class Connection(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is we who wait: for the rest of a request, or for the next one."""
+        """Whether the server waits for the rest of a request, or for the next one."""
         return not self.cycle or self.cycle.response_complete or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -66,7 +64,7 @@ class Connection(H11Protocol):
         self._stop_timer("answer")
 
     def _watch_phase(self) -> None:
-        """Start the clock of what is awaited, unless it runs already."""
+        """Start the timer of the current phase, unless it runs already."""
         state = self.conn.their_state
         phase = {h11.IDLE: "head", h11.SEND_BODY: "body"}.get(state, "")
         if self._phase_started == (phase, self.cycle):
@@ -86,19 +84,21 @@ class Connection(H11Protocol):
             timer.cancel()
 
     def _time_out(self, phase: str) -> None:
-        log.info("a connection was ended: its %s took over %g s", phase, self.timeouts[phase])
+        log.info("connection closed: its %s took more than %g s", phase, self.timeouts[phase])
         self.transport.abort()
 
     def _evict_one(self) -> None:
-        """End the one that has kept us waiting longest; where all are being answered, this one."""
+        """Close the connection that has been waiting longest; if none is, close this one."""
         waiting = [
-            one for one in self.connections if isinstance(one, Connection) and one.is_waiting
+            other
+            for other in self.connections
+            if isinstance(other, Connection) and other.is_waiting
         ]
-        longest = min(waiting, key=lambda one: (bool(one.cycle), one.since), default=self)
+        longest = min(waiting, key=lambda other: (bool(other.cycle), other.since), default=self)
         kind = type(self)
         if self.loop.time() - kind.warned_at > WARN_EVERY_SECONDS:
             kind.warned_at = self.loop.time()
             log.warning(
-                "%d connections at once: those that wait longest are ended", self.max_connections
+                "%d connections open: the one that waits longest is closed", self.max_connections
             )
         longest.transport.abort()

@@ -1,4 +1,4 @@
-"""What a reader sees when a page can't be shown. Starlette logs the cause."""
+"""Error pages. Starlette logs the cause."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def server_error(site: Site, _request: Request, _error: Exception) -> Response:
 
 
 async def client_disconnected(request: Request, _error: Exception) -> Response:
-    """The connection ended before the request did. Nobody is there to be told."""
-    log.info("a %s request ended before all of it was sent", request.method)
+    """The client closed the connection before the request was complete."""
+    log.info("client disconnected during a %s request", request.method)
     return PlainTextResponse("", 400)

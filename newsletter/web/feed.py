@@ -1,4 +1,4 @@
-"""The Atom feed of a rubric (RFC 4287): one entry for an issue, its papers inside (pure)."""
+"""The Atom feed of a rubric (RFC 4287): one entry for each issue (pure)."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ LONGEST_TITLE = 200
 def feed(
     rubric: Rubric,
     digests: Sequence[Digest],
-    made: Mapping[date, datetime],
+    stored_at: Mapping[date, datetime],
     links: Links,
     author: str,
 ) -> bytes:
-    """The issues, newest first; `made` says when each was frozen."""
+    """The feed of `digests`, newest first; `stored_at` has the time each was stored."""
     home = links.rubric_url(rubric)
     root = Element("feed", xmlns=ATOM)
     root.set("xml:lang", "en")
     _add(root, "id", home)
     _add(root, "title", one_line(rubric.title, LONGEST_TITLE))
-    # A feed without entries must still bear a date; the epoch says that nothing came yet.
-    newest = max(made.values(), default=None)
+    # RFC 4287 requires `updated`; a feed without entries has the epoch.
+    newest = max(stored_at.values(), default=None)
     _add(root, "updated", _stamp(newest))
     SubElement(root, "link", rel="self", href=links.feed_url(rubric), type="application/atom+xml")
     SubElement(root, "link", rel="alternate", href=home, type="text/html")
     _add(SubElement(root, "author"), "name", author)
     for digest in digests:
-        _entry(root, digest, links.issue_url(rubric, digest.date), made.get(digest.date))
+        _entry(root, digest, links.issue_url(rubric, digest.date), stored_at.get(digest.date))
     body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return body
 
@@ -56,7 +56,7 @@ def _entry(root: Element, digest: Digest, url: str, at: datetime | None) -> None
 
 
 def _content(digest: Digest, url: str) -> str:
-    """The papers as a list, escaped as HTML; ElementTree escapes the whole once more as XML."""
+    """The papers as an HTML list. ElementTree escapes it once more, as XML."""
     parts = [f"<p>{escape(notice)}</p>" for notice in notices(digest, len(digest.picks))]
     items = [
         f'<li><a href="{escape(url)}#p{entry.number}">{escape(entry.title)}</a><br>'

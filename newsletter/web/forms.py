@@ -1,4 +1,4 @@
-"""Forms as people and mail programs send them: urlencoded or multipart, small, never trusted."""
+"""Parses form bodies, urlencoded or multipart, with limits on size and number of fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_FIELDS = 100
 def with_form(
     answer: Callable[[Request, Form], Response],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Read the body here, where waiting is cheap, and answer in the thread pool."""
+    """Read the body in the event loop and run `answer` in the thread pool."""
 
     async def endpoint(request: Request) -> Response:
         body = await read_body(request, MAX_BODY)
@@ -35,26 +35,26 @@ def with_form(
     return endpoint
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The whole body. Raises HTTPException 413 as soon as it is known to be longer than `most`."""
-    return b"".join([piece async for piece in pieces(request, most)])
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The complete body. Raises HTTPException 413 if it is longer than `max_bytes`."""
+    return b"".join([piece async for piece in pieces(request, max_bytes)])
 
 
-async def pieces(request: Request, most: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises HTTPException 413 as soon as it is known to be too long."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said[:20]) > most:
+async def pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces. Raises HTTPException 413 once it is longer than `max_bytes`."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > max_bytes:
         raise HTTPException(413)
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        if size > most:
+        if size > max_bytes:
             raise HTTPException(413)
         yield piece
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """The fields of a body; none where it is no form. Never raises: leaving must always work."""
+    """The fields of a body; none if it is not a form. Never raises: one-click must always work."""
     if content_type.lower().startswith("multipart/form-data"):
         pairs = [
             (name, value.decode("utf-8", "replace"))
@@ -69,7 +69,7 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 
 def first(form: Form, name: str) -> str:
-    """The first value of a field, without space around it; empty where there is none."""
+    """The first value of a field, stripped; empty if missing."""
     return next(iter(form.get(name, ())), "").strip()
 
 
@@ -82,9 +82,9 @@ def _urlencoded(body: bytes) -> list[tuple[str, str]]:
 
 
 def multipart(content_type: str, body: bytes) -> list[tuple[str, bytes]]:
-    """The fields of a multipart body, byte for byte; only those before its fault, if it has one.
+    """The fields of a multipart body; in a malformed body, those before the error.
 
-    Starlette's own reader answers 400 to a field above a megabyte: a whole mail is longer.
+    Starlette's parser refuses fields above 1 MB, and Inbound Parse posts whole emails.
     """
     parts = Parts(content_type, len(body))
     parts.write(body)
@@ -98,36 +98,33 @@ def _boundary(content_type: str) -> bytes:
 
 
 class Parts:
-    """The fields of a multipart body that is written to it piece by piece.
+    """Incremental parser of a multipart body. Keeps at most `max_field` bytes of each field."""
 
-    Of each field no more than `longest` bytes are kept.
-    """
-
-    def __init__(self, content_type: str, longest: int) -> None:
+    def __init__(self, content_type: str, max_field: int) -> None:
         from python_multipart.exceptions import FormParserError
         from python_multipart.multipart import MultipartParser
 
         self.fields: list[tuple[str, bytes]] = []
-        self._longest = longest
+        self._max_field = max_field
         self._name = b""
         self._header = self._value = b""
         self._data = bytearray()
         self._parser: MultipartParser | None = None
-        self._faults = (FormParserError, ValueError)
-        with suppress(*self._faults):
+        self._errors = (FormParserError, ValueError)
+        with suppress(*self._errors):
             self._parser = MultipartParser(_boundary(content_type), self.callbacks())
 
     def write(self, piece: bytes) -> None:
-        """What follows a fault is not read."""
+        """Parse one piece. After an error the rest is ignored."""
         if self._parser:
             try:
                 self._parser.write(piece)
-            except self._faults:
+            except self._errors:
                 self._parser = None
 
     def end(self) -> list[tuple[str, bytes]]:
         if self._parser:
-            with suppress(*self._faults):
+            with suppress(*self._errors):
                 self._parser.finalize()
         return self.fields
 
@@ -159,7 +156,7 @@ class Parts:
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if len(self.fields) < MAX_FIELDS:
-            self._data += data[start : min(end, start + self._longest - len(self._data))]
+            self._data += data[start : min(end, start + self._max_field - len(self._data))]
 
     def _end(self) -> None:
         if self._name and len(self.fields) < MAX_FIELDS:

@@ -1,4 +1,4 @@
-"""For whoever watches the process. Neither answer waits for one of the threads that make pages."""
+"""Health checks `/healthz` (alive) and `/readyz` (ready); both run outside the thread pool."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ async def healthz(_site: Site, _request: Request) -> Response:
 
 
 async def readyz(site: Site, _request: Request) -> Response:
-    """200 when this process can serve: the database answers and the scheduler lives, if it has one;
-    else 503 with the reason.
+    """200 if the database answers and the scheduler of this process, if any, runs; else 503.
 
-    An old edition is an alert and a figure of /metrics: a balancer that took the process out for it
-    would take the pages of unsubscribing away as well.
+    A late digest is no reason: it is an alert and a metric. A load balancer would take the
+    unsubscribe pages away too.
     """
     reason = site.scheduler_problem() or await site.database_probe.problem()
     if reason:
@@ -42,7 +41,7 @@ async def readyz(site: Site, _request: Request) -> Response:
 
 
 class DatabaseProbe:
-    """Asks the database whether it answers: in a thread of its own, one question at a time."""
+    """Checks whether the database answers, in its own thread, one check at a time."""
 
     def __init__(self, store: Store, timeout: float = TIMEOUT_SECONDS) -> None:
         self._store = store
@@ -50,7 +49,7 @@ class DatabaseProbe:
         self._check: asyncio.Future[str] | None = None
 
     async def problem(self) -> str:
-        """What is wrong with the database; empty where it answers."""
+        """Why the database is not ready; empty if it is."""
         if self._check is None or self._check.done():
             self._check = asyncio.get_running_loop().create_future()
             thread = threading.Thread(target=self._ask_database, args=(self._check,), daemon=True)
@@ -64,8 +63,8 @@ class DatabaseProbe:
         reason = ""
         try:
             self._store.require_answer()
-        except StoreError as fault:
-            log.warning("not ready: %s", fault)
+        except StoreError as error:
+            log.warning("not ready: %s", error)
             reason = "the database does not answer"
         loop = check.get_loop()
         if not loop.is_closed():

@@ -1,4 +1,4 @@
-"""The front page, and the two files every browser and robot asks for."""
+"""Front page, style sheet and robots.txt."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def show(site: Site, request: Request) -> Response:
 
 
 def front(
-    site: Site, *, chosen: str = "", email: str = "", fault: str = "", status: int = 200
+    site: Site, *, chosen: str = "", email: str = "", error: str = "", status: int = 200
 ) -> Response:
-    """What this is, the public rubrics with their newest issue, and the form."""
+    """The front page: public rubrics with their newest issue, and the sign-up form."""
     with site.app.store.read() as tx:
         newest = {
             rubric.slug: next(iter(digests.summaries(tx, 1, rubric.slug)), None)
@@ -50,19 +50,19 @@ def front(
         rows=rows,
         chosen=chosen,
         email=email,
-        fault=fault,
+        error=error,
     )
 
 
 def redirect_to_form(site: Site, _request: Request) -> Response:
-    """Who comes to the form's own address, by reload or by hand, is led to the form."""
+    """GET on the address that the form posts to."""
     return RedirectResponse(f"{site.prefix}/#subscribe", 303)
 
 
 def redirect_slash(site: Site, request: Request) -> Response:
-    """Who forgot a page's last slash, or wrote one too many, is led to it.
+    """Redirect to the path with or without its trailing slash.
 
-    By a path alone: a proxy's own name, scheme and prefix need not be those that we are asked by.
+    The Location has no host: behind a proxy, readers use another name, scheme and prefix.
     """
     path = request.scope["path"]
     path = path[:-1] if path.endswith("/") else f"{path}/"
@@ -85,7 +85,7 @@ def style(_site: Site, request: Request) -> Response:
 
 
 def robots(site: Site, _request: Request) -> Response:
-    """Private archives are not named here: a list of secrets would be none. They say noindex."""
+    """Private archives are not listed, as robots.txt is public; their pages have `noindex`."""
     paths = ("subscribe", "confirm", "unsubscribe", "preferences", "search")
     lines = ["User-agent: *", *(f"Disallow: {site.prefix}/{path}" for path in paths)]
     return PlainTextResponse("\n".join(lines) + "\n", headers={"Cache-Control": CACHE_PUBLIC})

@@ -1,4 +1,4 @@
-"""A digest as the page shows it: whole abstracts, every author, formulas as MathML (pure)."""
+"""View model of the issue and month pages: full abstracts, all authors, MathML (pure)."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 LONGEST_ABSTRACT = 20_000
 LONGEST_RAW_TITLE = 4 * MAX_TITLE
-MOST_AUTHORS = 1_000
+MAX_AUTHORS = 1_000
 TOP_PAPERS = 10
-TITLES_A_DAY = 3
+TITLES_PER_DAY = 3
 """From ten cents on, cents say enough."""
 
 
@@ -52,7 +52,7 @@ class IssueCard:
 
 @dataclass(frozen=True, slots=True)
 class IssueRow:
-    """A day in the month's table; `titles` are its best papers with their addresses."""
+    """A day in the month table; `titles` has its best papers with their URLs."""
 
     date: date
     url: str
@@ -76,9 +76,9 @@ class TopPaper:
 
 
 def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """All that the issue's template fills in, but for the ways to other days.
+    """The values of the issue template, except the links to other days.
 
-    `gone` has the papers that were withdrawn since, and what their authors say.
+    `withdrawn_reasons` has the authors' reasons for papers of this issue that were withdrawn later.
     """
     listed = entries(digest.picks, judged=digest.judged)
     cards = {
@@ -99,9 +99,9 @@ def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) ->
         "categories": by_category(digest.coverage),
         "verification": verification.sentences(digest.coverage),
         "withdrawn": verification.withdrawn(digest, max_papers=len(digest.withdrawn)),
-        "gone": {
-            key: one_line(said, verification.MAX_REASON) or "no reason is given"
-            for key, said in (withdrawn_reasons or {}).items()
+        "withdrawn_later": {
+            paper_id: one_line(reason, verification.MAX_REASON) or "no reason is given"
+            for paper_id, reason in (withdrawn_reasons or {}).items()
         },
         "criteria_intro": criteria_intro(digest),
         "disclaimer": disclaimer(digest),
@@ -117,7 +117,7 @@ def _title(paper: Paper) -> Markup:
 
 
 def _authors(paper: Paper) -> tuple[str, ...]:
-    return tuple(one_line(name, MAX_NAME) for name in paper.authors[:MOST_AUTHORS])
+    return tuple(one_line(name, MAX_NAME) for name in paper.authors[:MAX_AUTHORS])
 
 
 def _abstract(paper: Paper) -> Markup:
@@ -125,7 +125,7 @@ def _abstract(paper: Paper) -> Markup:
 
 
 def row(digest: Digest, url: str) -> IssueRow:
-    listed = entries(digest.picks[:TITLES_A_DAY], judged=digest.judged)
+    listed = entries(digest.picks[:TITLES_PER_DAY], judged=digest.judged)
     return IssueRow(
         date=digest.date,
         url=url,
@@ -153,7 +153,7 @@ def total(digests: Sequence[Digest]) -> dict[str, object]:
 
 
 def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[TopPaper]:
-    """The month's papers of the highest scores; a ranking without scores names none."""
+    """The papers of the month with the highest scores; none if no model scored them."""
     scored = [
         (digest, number, pick)
         for digest in digests

@@ -1,7 +1,7 @@
 """Abstracts and titles as HTML: prose as Unicode, formulas as MathML (pure).
 
-latex2mathml's own `convert` unescapes what it made, so that a formula could smuggle markup into a
-page. Its element tree is written out here instead, with tags and attributes known to be harmless.
+latex2mathml's `convert` unescapes its output, so a formula could inject markup into the page.
+This module serializes its element tree instead, with allowed tags and attributes only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VALUE = re.compile(r"[\w.+% -]{1,60}")
 
 
 def with_formulas(text: str) -> Markup:
-    """The text, safe to stand in a page. A formula that can't be read stands as its source."""
+    """`text` as safe HTML. A formula that cannot be converted is shown as its source."""
     text = clean(text)
     pieces: list[str] = []
     end = 0
@@ -57,28 +57,28 @@ def _source(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _formula(body: str) -> str:
-    """MathML, or the empty string where the formula can't be read whole."""
+    """MathML, or the empty string if the formula cannot be converted completely."""
     from latex2mathml.converter import convert_to_element
 
     if len(body) > LONGEST_FORMULA:
         return ""
     try:
-        return _written(convert_to_element(body.strip()))
-    except _unreadable():
+        return _serialize(convert_to_element(body.strip()))
+    except _conversion_errors():
         return ""
 
 
-def _unreadable() -> tuple[type[Exception], ...]:
-    """What the library raises: its own exceptions, which share no class, and what slips through."""
+def _conversion_errors() -> tuple[type[Exception], ...]:
+    """Exceptions of latex2mathml, which share no base class, and built-in ones that it raises."""
     from latex2mathml import exceptions
 
     found = [value for value in vars(exceptions).values() if isinstance(value, type)]
-    own = [kind for kind in found if issubclass(kind, Exception)]
-    return (*own, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+    declared = [kind for kind in found if issubclass(kind, Exception)]
+    return (*declared, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
-def _written(element: Element) -> str:
-    """One element as HTML. Raises ValueError for what a formula has no need of."""
+def _serialize(element: Element) -> str:
+    """One element as HTML. Raises ValueError for a tag that is not allowed."""
     text = html.unescape(element.text or "")
     if not TAGS.fullmatch(element.tag) or "\\" in text:
         raise ValueError(element.tag)
@@ -88,6 +88,6 @@ def _written(element: Element) -> str:
         if ATTRIBUTES.fullmatch(name) and VALUE.fullmatch(value)
     )
     inner = "".join(
-        _written(child) + str(escape(html.unescape(child.tail or ""))) for child in element
+        _serialize(child) + str(escape(html.unescape(child.tail or ""))) for child in element
     )
     return f"<{element.tag}{attributes}>{escape(text)}{inner}</{element.tag}>"

@@ -1,11 +1,9 @@
-"""The text that Prometheus reads (pure).
+"""`/metrics` in the Prometheus text format: counts only, no addresses.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 
-Figures for whoever watches the service, as Prometheus reads them. Counts only: nobody is named.
-
-Our own few lines instead of a client library: all values are read from the database when somebody
-asks, so that every process answers alike; there is nothing to register, to add up or to keep.
+Without a client library: every value is read from the database on each request, so all processes
+report the same, and no metric is registered or kept in memory.
 """
 
 from __future__ import annotations
@@ -37,10 +35,9 @@ PREFIX = "newsletter_"
 
 
 class MetricFamily(NamedTuple):
-    """One measure: its name without our prefix, what it is, and a value for each label value.
+    """A metric: its name without prefix, its help text, and a value for each label value.
 
-    `label` is empty where there is only one value, whose key is then of no matter. What only ever
-    grows bears a name that ends in `_total`.
+    A metric without `label` has one value, with any key. Counters have names that end in `_total`.
     """
 
     name: str
@@ -96,83 +93,89 @@ def _papers(tx: Connection) -> Iterator[MetricFamily]:
     yield single_value(
         "papers_announced_total", "Papers of all digests, once for each rubric", sum(found.values())
     )
-    yield MetricFamily("papers_total", "Papers by what became of them", known | found, "outcome")
+    yield MetricFamily("papers_total", "Papers by outcome", known | found, "outcome")
 
 
 def _spending(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     calls = site.metric_counts.calls(tx, now)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     tokens = {name.removesuffix("_tokens"): calls.get(name, 0) for name in metrics.TOKENS}
-    yield MetricFamily("tokens_total", "Tokens that the model's vendor counted", tokens, "kind")
+    yield MetricFamily("tokens_total", "Tokens as counted by the model provider", tokens, "kind")
     for name, help_text, nanos in (
-        ("spent_dollars_total", "Paid to the model's vendor", calls.get("cost", 0)),
-        ("uncertain_dollars", "Perhaps paid besides, at most", calls.get("uncertain", 0)),
-        ("spent_day_dollars", "Paid since midnight UTC", metrics.spent_since(tx, day)),
+        ("spent_dollars_total", "Dollars paid to the model provider", calls.get("cost", 0)),
+        (
+            "uncertain_dollars",
+            "Upper bound of cost that may have been charged in addition",
+            calls.get("uncertain", 0),
+        ),
+        ("spent_day_dollars", "Dollars paid since midnight UTC", metrics.spent_since(tx, day)),
         (
             "spent_month_dollars",
-            "Paid since the month began",
+            "Dollars paid since the start of the month",
             metrics.spent_since(tx, month_start(now)),
         ),
     ):
         yield single_value(name, help_text, nanos / NANOS_PER_DOLLAR)
     settings = site.app.settings
     yield single_value(
-        "budget_day_dollars", "May be spent on a rubric's day", float(settings.budget_usd)
+        "budget_day_dollars", "Daily budget of a rubric in dollars", float(settings.budget_usd)
     )
     if settings.monthly_budget_usd is not None:
         month = float(settings.monthly_budget_usd)
-        yield single_value("budget_month_dollars", "May be spent in a month", month)
+        yield single_value("budget_month_dollars", "Monthly budget in dollars", month)
 
 
 def _mails(site: Site, tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     mails = {state.value: 0 for state in DeliveryState} | site.metric_counts.mails(tx, now)
     people = {state.value: 0 for state in SubscriberState} | site.metric_counts.people(tx, now)
-    yield MetricFamily("deliveries", "Mails by what is known of them", mails, "state")
+    yield MetricFamily("deliveries", "Digest emails by delivery state", mails, "state")
     yield MetricFamily("subscribers", "Subscribers by state", people, "state")
     yield single_value(
-        "halted_digests", "Digests whose mailing was stopped", len(deliveries.halted(tx))
+        "halted_digests", "Digests whose delivery was stopped", len(deliveries.halted(tx))
     )
     ages = site.metric_counts.ages(tx, now)
     for name, help_text, since in (
-        ("pending_age_seconds", "How long the oldest mail waits to be sent", ages.pending),
-        ("unknown_age_seconds", "How long the oldest mail is in doubt", ages.unknown),
-        ("reply_age_seconds", "How long the oldest reply waits for a person", ages.reply),
+        ("pending_age_seconds", "Age of the oldest queued email", ages.pending),
+        ("unknown_age_seconds", "Age of the oldest delivery with unknown outcome", ages.unknown),
+        ("reply_age_seconds", "Age of the oldest reply to review", ages.reply),
     ):
         yield single_value(f"oldest_{name}", help_text, _age(now, since))
-    yield single_value("replies_waiting", "Replies that wait for a person", ages.replies)
+    yield single_value("replies_waiting", "Replies to review", ages.replies)
     if ages.newest_digest:
         age = _age(now, ages.newest_digest)
-        yield single_value("newest_digest_age_seconds", "Since the newest digest was made", age)
-    help_text = "1 where the newest edition is older than the calendar allows"
+        yield single_value("newest_digest_age_seconds", "Age of the newest digest", age)
+    help_text = "1 if the newest digest is older than the calendar allows"
     yield single_value("edition_overdue", help_text, _is_overdue(site, tx, now))
 
 
 def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
     open_alerts = alerts.count_open(tx)
     by_kind = {kind.label: open_alerts.get(kind.label, 0) for kind in AlertKind}
-    yield MetricFamily("alerts", "What is wrong now, by kind", by_kind, "kind")
+    yield MetricFamily("alerts", "Open alerts by kind", by_kind, "kind")
     durations: Mapping[str, float] = incidents.durations(tx)
     if durations:
         yield MetricFamily(
-            "step_duration_seconds", "How long a step took the last time", durations, "step"
+            "step_duration_seconds", "Duration of the last run of a step", durations, "step"
         )
     alive = metrics.processes(tx)
     if alive:
         seen = {role: _age(now, max(times)) for role, times in alive.items()}
-        yield MetricFamily("heartbeat_age_seconds", "Since a process was last alive", seen, "role")
+        yield MetricFamily(
+            "heartbeat_age_seconds", "Time since the last heartbeat, by role", seen, "role"
+        )
         count = {role: len(times) for role, times in alive.items()}
-        yield MetricFamily("processes", "Processes that did not say goodbye", count, "role")
+        yield MetricFamily("processes", "Processes that have not stopped cleanly", count, "role")
 
 
 def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
-    """Nobody waits for an edition that nobody reads."""
+    """A rubric without subscribers is never overdue."""
     made = digests.summaries(tx, 1)
     day = newest_expected(now, timedelta(hours=site.app.settings.late_hours))
     return int(bool(made and made[0].date < day and subscribers.count_by_rubric(tx)))
 
 
 def newest_expected(now: datetime, late: timedelta) -> date:
-    """The newest announcement that is more than a day and `late` old: arXiv may be late itself."""
+    """The newest announcement whose digest must exist now: older than a day and `late`."""
     day = newest(now)
     while announcement(day).public_from + DAY + late > now:
         day = previous(day)
@@ -180,5 +183,5 @@ def newest_expected(now: datetime, late: timedelta) -> date:
 
 
 def _age(now: datetime, since: datetime | None) -> float:
-    """Seconds; 0 where nothing waits, and where the clocks of two machines differ."""
+    """Seconds; 0 without a time, and if clocks differ between machines."""
     return max(0.0, (now - since).total_seconds()) if since else 0.0

@@ -1,9 +1,7 @@
-"""The headers every answer bears: what a browser may load, and what it may tell others.
+"""ASGI middleware: security headers, and trust in proxies.
 
-Whose word counts about who asks: the proxies that FORWARDED_ALLOW_IPS names, or 127.0.0.1.
-
-From anybody else neither `X-Forwarded-For` nor the operator's header is believed, even where the
-service can be reached around its proxy.
+`X-Forwarded-For` and the operator's header are accepted only from the proxies that the environment
+variable FORWARDED_ALLOW_IPS lists (default 127.0.0.1).
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Tokens stand in our addresses: no other site may learn them from a link that was followed.
+    # URLs contain tokens: no other site may see them as a referrer.
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -36,7 +34,7 @@ A_YEAR = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """ASGI middleware. `secure` when readers reach us by https."""
+    """Adds the security headers. `secure` if the public URL is https."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
@@ -54,23 +52,23 @@ class SecurityHeaders:
 
 
 TRUSTED = "FORWARDED_ALLOW_IPS"
-OURSELVES = "127.0.0.1"
-MARK = "newsletter.by_proxy"
+LOCALHOST = "127.0.0.1"
+BY_PROXY_KEY = "newsletter.by_proxy"
 
 
 class TrustedProxies:
-    """Notes whether a trusted proxy passed a request on, before its peer becomes who asked it."""
+    """Records whether a trusted proxy forwarded the request, then applies X-Forwarded-For."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._named = ProxyHeadersMiddleware(app, os.environ.get(TRUSTED) or OURSELVES)  # type: ignore[arg-type]
+        self._proxy_headers = ProxyHeadersMiddleware(app, os.environ.get(TRUSTED) or LOCALHOST)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             peer = scope.get("client")
-            scope[MARK] = bool(peer and peer[0] in self._named.trusted_hosts)
-        await self._named(scope, receive, send)  # type: ignore[arg-type]
+            scope[BY_PROXY_KEY] = bool(peer and peer[0] in self._proxy_headers.trusted_hosts)
+        await self._proxy_headers(scope, receive, send)  # type: ignore[arg-type]
 
 
 def by_proxy(request: Request) -> bool:
-    """Whether a proxy of ours passed this on."""
-    return bool(request.scope.get(MARK))
+    """Whether a trusted proxy forwarded this request."""
+    return bool(request.scope.get(BY_PROXY_KEY))

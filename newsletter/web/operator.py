@@ -1,4 +1,4 @@
-"""The operator's page: today, the last thirty days, what waits for a person, a look at any digest.
+"""The operator page: alerts, figures of 30 days, review queues, previews of digests.
 
 Off unless NEWSLETTER_OPERATOR_PASSWORD or NEWSLETTER_OPERATOR_HEADER is set (operator_auth.py).
 """
@@ -42,21 +42,21 @@ if TYPE_CHECKING:
 DAYS = 30
 SHOWN_FOR = timedelta(days=DAYS)
 MAX_SHOWN = 25
-"""Of each queue, so many are shown; the rest come up as these are dealt with."""
+"""Maximum rows of each queue; the others follow as these are resolved."""
 ADDRESS = re.compile(r"([^\s<>@\",;:]{1,64})@([^\s<>@\",;:]{1,255})")
 FRAME_POLICY = POLICY + "; frame-src 'self'"
-# The mail brings its own styles; the sandbox keeps whatever else it might hold from acting.
+# The email has inline styles. The sandbox disables scripts, forms and links to this site.
 MAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
 DECISIONS = {each.name.lower(): each for each in ReviewDecision}
-REPLY_KINDS = {"review": "possible unsubscribe request", "letter": "a letter"}
+REPLY_KINDS = {"review": "possible unsubscribe request", "letter": "message"}
 
 
 def show(site: Site, request: Request) -> Response:
-    who = operator_auth.session(site, request)
-    if who is None:
+    session = operator_auth.session(site, request)
+    if session is None:
         return operator_auth.login_page(site)
     newest, last = shown_days(site)
     with site.app.store.read() as tx:
@@ -85,15 +85,15 @@ def show(site: Site, request: Request) -> Response:
         uncertain=[_uncertain_mail(each) for each in uncertain[1]],
         uncertain_count=uncertain[0],
         read=read,
-        token=operator_auth.csrf_token(site, who),
-        by_cookie=who.by_cookie,
+        token=operator_auth.csrf_token(site, session),
+        by_cookie=session.by_cookie,
     )
 
 
 def shown_days(site: Site) -> tuple[date, date]:
     """The date of the newest announcement, and the last day of the charts: that or today.
 
-    At a weekend there is nothing to be made, and Friday's digests are still today's.
+    At a weekend the newest announcement is Friday's.
     """
     now = site.app.clock()
     newest = announcements.newest(now)
@@ -117,7 +117,7 @@ def resolve_mail(site: Site, request: Request, form: Form) -> Response:
 
 
 def preview(site: Site, request: Request) -> Response:
-    """A page around the newest digest's mail."""
+    """A page with the email of the newest digest in a frame."""
     if operator_auth.session(site, request) is None:
         return operator_auth.login_page(site)
     rubric = _requested_rubric(site, request)
@@ -135,7 +135,7 @@ def preview(site: Site, request: Request) -> Response:
 
 
 def preview_mail(site: Site, request: Request) -> Response:
-    """The mail itself, as a reader gets it, with links that change nothing."""
+    """The email itself. Its links belong to the test reader and change nothing."""
     operator_auth.require(site, request)
     rubric = _requested_rubric(site, request)
     with site.app.store.read() as tx:
@@ -143,14 +143,14 @@ def preview_mail(site: Site, request: Request) -> Response:
         before = digests.date_before(tx, rubric.slug, found[1].date) if found else None
     if found is None:
         raise HTTPException(404)
-    nobody = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock())
+    test_reader = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock())
     copy = Personalizer(
         site.app.renderer, site.app.links, site.app.sender, found[1], before
-    ).personalize(nobody)
+    ).personalize(test_reader)
     headers = {
         "Content-Security-Policy": MAIL_POLICY,
         "X-Frame-Options": "SAMEORIGIN",
-        # Opened by itself, a sandboxed page must not claim a window of its own.
+        # Browsers refuse a sandboxed top-level page with another value (HTML standard).
         "Cross-Origin-Opener-Policy": "unsafe-none",
         "Cache-Control": NO_STORE,
         "X-Robots-Tag": "noindex, nofollow",
@@ -170,7 +170,7 @@ def _by_title(site: Site) -> list[Rubric]:
 
 
 def _pressed_button(form: Form, *known: str) -> str:
-    """Which button was pressed. Raises HTTPException 400 for none of ours."""
+    """The value of the pressed button. Raises HTTPException 400 if unknown."""
     pressed = first(form, "action")
     if pressed not in known:
         raise HTTPException(400)
@@ -217,5 +217,5 @@ def _uncertain_mail(mail: UnknownDelivery) -> dict[str, Any]:
 
 
 def masked(text: str) -> str:
-    """Addresses with their first letter and their domain alone: enough to know whose it is."""
+    """`text` with each email address reduced to its first letter and domain."""
     return ADDRESS.sub(lambda found: f"{found[1][0]}…@{found[2]}", text)

@@ -1,8 +1,8 @@
-"""Who may see the operator's page: by password, or by a header that a proxy vouches for.
+"""Login to the operator page: by password, or by a header that a trusted proxy sets.
 
-Without either setting there is no such page. The cookie of who gave the password holds no secret:
-an end, a chance word, and our seal over both and over the password, so that another password ends
-all sessions. A form bears a token that is sealed for its session and day.
+Without either setting the page does not exist (404). The session cookie contains an expiry time, a
+random value and an HMAC over both and the password: a changed password ends all sessions. Forms
+have a CSRF token, an HMAC over the session and the date.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ log = logging.getLogger(__name__)
 COOKIE = "newsletter_operator"
 SESSION_LENGTH = timedelta(hours=12)
 MAX_GUESSES, GUESS_REFILL = 10, timedelta(seconds=6)
-"""So many wrong passwords at once, and one more after each such time, from whomever."""
+"""Wrong passwords at once, and the time until one more is allowed; all clients together."""
 OWN_SITE = {"same-origin", "none"}
 LOGIN_TITLE = "Operator login"
 
 
 @dataclass
 class LoginLimiter:
-    """How many wrong passwords this process may still hear. Counted for all, as whoever guesses
-    has many addresses, and behind a proxy everybody has the same one.
+    """Token bucket for wrong passwords, shared by all clients: an attacker has many addresses, and
+    behind a proxy all clients may have the same one.
     """
 
     tokens: float = MAX_GUESSES
@@ -63,14 +63,14 @@ class LoginLimiter:
 
 @dataclass(frozen=True, slots=True)
 class OperatorSession:
-    """Somebody who may see the page. `name` tells this session from others."""
+    """A logged-in operator; `name` identifies the session."""
 
     name: str
     by_cookie: bool = True
 
 
 def session(site: Site, request: Request) -> OperatorSession | None:
-    """Who asks, if he may. Raises HTTPException 404 where the page is off."""
+    """The operator's session, if any. Raises HTTPException 404 if the page is off."""
     password, header = _password(site), site.app.settings.operator_header
     if not password and not header:
         raise HTTPException(404)
@@ -87,12 +87,12 @@ def require(site: Site, request: Request) -> OperatorSession:
 
 
 def require_csrf_token(site: Site, request: Request, form: Form) -> OperatorSession:
-    """The session that a form was made for. Raises HTTPException 403: another page sent it."""
+    """The session of a form. Raises HTTPException 403 if another site or session sent it."""
     found = require(site, request)
     if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
         raise HTTPException(403)
     given, today = first(form, "token"), site.app.clock().date()
-    # A page may have been open at midnight.
+    # The page may have been opened before midnight.
     days = (today, today - timedelta(days=1))
     if not any(
         site.app.links.is_sealed("operator form", f"{found.name} {day}", given) for day in days
@@ -106,7 +106,7 @@ def csrf_token(site: Site, current: OperatorSession) -> str:
 
 
 def log_in(site: Site, request: Request, form: Form) -> Response:
-    """Take the password. Raises HTTPException 404 where there is none to give."""
+    """Check the password and start a session. Raises HTTPException 404 if none is set."""
     password, now = _password(site), site.app.clock()
     if not password:
         raise HTTPException(404)
@@ -120,13 +120,13 @@ def log_in(site: Site, request: Request, form: Form) -> Response:
     given = next(iter(form.get("password", ())), "")
     if not hmac.compare_digest(_digest(given), _digest(password)):
         limiter.record_failure()
-        log.warning("a wrong password for the operator's page")
+        log.warning("operator page: wrong password")
         return login_page(site, "Wrong password.", 403)
     return _start_session(site, password, now)
 
 
 def log_out(site: Site, request: Request, form: Form) -> Response:
-    """End the session, for whoever else may have its cookie too."""
+    """End the session on the server, so that copies of its cookie are invalid too."""
     current = require_csrf_token(site, request, form)
     if current.by_cookie:
         with site.app.store.begin() as tx:
@@ -137,7 +137,7 @@ def log_out(site: Site, request: Request, form: Form) -> Response:
 
 
 def login_page(site: Site, fault: str = "", status: int = 200) -> Response:
-    """The page with the password's field; where only a proxy lets people in, 403."""
+    """The login form. Raises HTTPException 403 if only a proxy can log in."""
     if not _password(site):
         raise HTTPException(403)
     return site.page("operator_login.html", title=LOGIN_TITLE, fault=fault, status=status)
@@ -175,7 +175,7 @@ def _sealed(name: str, password: str) -> str:
 
 
 def _digest(text: str) -> bytes:
-    """Of one length, so that comparing tells nothing of how long the password is."""
+    """A fixed length, so that comparing does not reveal the length of the password."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
 

@@ -1,4 +1,4 @@
-"""What a reader may change: rubric, hour, days, length, a pause; and being forgotten."""
+"""Preferences page: topic, days, time, format, pause, and deletion of personal data."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ DAY_NAMES = dict(
     )
 )
 FORMATS = {
-    Format.FULL: "Full abstracts, shortened where the email would get too long",
-    Format.BRIEF: "Reason for the match and first sentences of the abstract",
+    Format.FULL: "Full abstracts (shortened if the email would get too long)",
+    Format.BRIEF: "Short excerpts: why it matched and a few sentences of the abstract",
     Format.TITLES: "Titles only",
 }
 
@@ -79,7 +79,7 @@ def _form_page(
     entered: dict[str, str] | None = None,
     errors: dict[str, str] | None = None,
 ) -> Response:
-    """The page with what is known, or with what was typed and what is wrong with it."""
+    """The page with the stored values, or with the entered values and their errors."""
     mine = site.app.rubrics.get(known.rubric)
     choices = site.public_rubrics if mine is None or mine.public else [mine, *site.public_rubrics]
     values = {
@@ -105,7 +105,7 @@ def _form_page(
         unsubscribe=site.local_path(site.app.links.unsubscribe_url(known.id)),
         stopped=STOPPED_REASONS.get(known.state, ""),
         waiting=known.state is SubscriberState.PENDING,
-        gone=known.state is SubscriberState.UNSUBSCRIBED,
+        unsubscribed=known.state is SubscriberState.UNSUBSCRIBED,
         paused=known.state is SubscriberState.PAUSED,
     )
 
@@ -122,7 +122,7 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
     for name, check in checks.items():
         try:
             text = first(form, name)
-            # What stands already may have been taken under older rules: it may stay.
+            # A stored time zone may be one that is no longer accepted.
             same = name == "timezone" and text == known.timezone
             changes[name] = text if same else check(text) if text else None
         except ValueError as error:
@@ -145,7 +145,7 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
         kept = subscribers.set_preferences(
             tx, known.id, {"rubric": slug, **changes}, site.app.clock()
         )
-    # Who left in another window has this form still open: nothing is kept of it.
+    # The reader may have unsubscribed in another window; then nothing is stored.
     done = kept is not subscribers.SubscriberChange.SUPPRESSED
     return _stored_page(
         site, known, "Saved. The changes apply from the next issue on." if done else UNCHANGED
@@ -194,14 +194,14 @@ def _state_page(
     message: str,
     otherwise: str = UNCHANGED,
 ) -> Response:
-    """What was wished for is told as done where it is so now, also at a second press."""
+    """The page with `message` if the state is now as wanted, also after a second press."""
     with site.app.store.read() as tx:
         now = subscribers.get(tx, known.id) or known
     return _form_page(site, now, message=message if now.state is wanted else otherwise)
 
 
 def _stored_page(site: Site, known: Subscriber, message: str) -> Response:
-    """The page anew, with what is stored now."""
+    """The page with the values stored now."""
     with site.app.store.read() as tx:
         now = subscribers.get(tx, known.id)
     return _form_page(site, now or known, message=message)

@@ -1,4 +1,4 @@
-"""How often each network address asked within an hour. No address is kept, and little at all."""
+"""Limits sign-ups per network address and hour, without storing addresses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 
 WINDOW = timedelta(hours=1)
 MAX_SIGNUPS = 50
-"""A lecture hall behind one address signs up; one machine cannot write to hundreds."""
+"""Enough for a lecture hall behind one address, too few to flood other people's inboxes."""
 MAX_NETWORKS = 10_000
 IPV6_PREFIX_BITS = 64
-"""One subscriber to the network has a whole IPv6 prefix of this length."""
+"""One internet connection usually gets an IPv6 prefix of this length."""
 
 
 @dataclass
 class SignupLimiter:
-    """Counts by a hash under a key that dies with the process: it tells nobody who called."""
+    """Counts by a keyed hash of the network address. The key exists only in this process."""
 
     limit: int = MAX_SIGNUPS
     capacity: int = MAX_NETWORKS
@@ -32,25 +32,25 @@ class SignupLimiter:
         return len(self._seen)
 
     def count(self, host: str, now: datetime) -> int:
-        """Count one more ask from the network of `host`; how many it were within its hour."""
+        """Count a request from the network of `host`. Returns the count of its hour."""
         name = hashlib.blake2b(
             _network(host).encode("utf-8", "backslashreplace"), key=self._key, digest_size=16
         ).digest()
         with self._lock:
             since, count_so_far = self._seen.pop(name, (now, 0))
-            # A clock that was set back must not shut anybody out for longer than the window.
+            # After the clock was set back, nobody is blocked for longer than the window.
             if abs(now - since) >= WINDOW:
                 since, count_so_far = now, 0
             self._seen[name] = (since, count_so_far + 1)
             if len(self._seen) > self.capacity:
-                # Who asked longest ago goes: whoever has this many addresses still meets the
-                # limit of the whole form, which is kept in the database.
+                # Drop the network that asked longest ago. An attacker with this many addresses
+                # still meets the limit of the whole form, which is in the database.
                 self._seen.popitem(last=False)
         return count_so_far + 1
 
 
 def _network(host: str) -> str:
-    """What one caller has: an IPv4 address, or the prefix of an IPv6 one."""
+    """An IPv4 address, or the prefix of an IPv6 address."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Double opt-in: the form notes a wish and mails a link, and only its owner's click fulfils it.
+"""Sign-up with double opt-in: the form sends a link, and the button behind it subscribes.
 
-The answer to the form is the same for every address, and so is the mail: nobody learns here who
-reads what.
+The response and the email are the same for every address, so that nobody can find out who is
+subscribed.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def subscribe(site: Site, request: Request, form: Form) -> Response:
     try:
         email = parse_address(typed)
     except ValueError as error:
-        return front(site, chosen=slug, email=typed, fault=str(error), status=422)
+        return front(site, chosen=slug, email=typed, error=str(error), status=422)
     if rubric is None:
-        return front(site, email=typed, fault="Please choose a topic.", status=422)
+        return front(site, email=typed, error="Please choose a topic.", status=422)
     caller = request.client.host if request.client else ""
     if refusal := _refuse_excess(site, caller):
         return refusal
@@ -62,21 +62,21 @@ def subscribe(site: Site, request: Request, form: Form) -> Response:
         "your spam folder, then try again. Each unanswered confirmation email lengthens the wait "
         "before the next one.",
     )
-    # The mail goes after the answer, so that its time tells nothing about the address either.
+    # The email is sent after the response, so that the response time reveals nothing either.
     response.background = BackgroundTask(_send_confirmation, site, email, rubric)
     return response
 
 
 def _refuse_excess(site: Site, caller: str) -> Response | None:
-    """The answer to one ask too many of a network, or of all; None where a mail may go.
+    """An error page if one network or the whole form has reached its limit; else None.
 
-    It depends on nobody's address. The operator is told, once for each hour of a network.
+    It does not depend on the email address. An alert tells the operator, at most once an hour.
     """
     now = site.app.clock()
     number = site.signup_limiter.count(caller, now)
     if number > site.signup_limiter.limit:
         reason = (
-            f"One network asked for more than {site.signup_limiter.limit} sign-ups within an hour"
+            f"One network requested more than {site.signup_limiter.limit} sign-ups within an hour"
         )
         _record_incident(
             site, "one network", f"{reason}, the last time at {now:%Y-%m-%d %H:%M} UTC."
@@ -105,17 +105,17 @@ def _try_again_later(site: Site, status: int, title: str, who: str) -> Response:
 
 
 def _record_incident(site: Site, what: str, reason: str) -> None:
-    """Keep for the operator that people could not sign up, and why."""
+    """Record an incident, from which an alert for the operator is made."""
     now = site.app.clock()
-    if site.signup_limiter.count(f"told of {what}", now) > 1:
-        return  # Once an hour is enough: a flood must not become as many writes.
+    if site.signup_limiter.count(f"incident of {what}", now) > 1:
+        return  # At most one write an hour, however many requests arrive.
     log.warning("sign-ups are held back: %s", reason)
     with site.app.store.begin() as tx:
         incidents.record_incident(tx, IncidentKind.SIGNUP, what, now.date(), reason, now)
 
 
 def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
-    """Mail the link to confirm with, to whoever may be mailed and was not in the last hour."""
+    """Send the confirmation link, unless the address is blocked or had one within the hour."""
     now = site.app.clock()
     with site.app.store.begin() as tx:
         subscriber = _record_request(tx, email, rubric, now)
@@ -134,7 +134,7 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
 
 
 def _record_request(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
-    """Note the wish. The subscriber to mail; None where no mail may go."""
+    """Store the request. Returns the subscriber to mail; None if no mail may be sent."""
     if suppressions.reason_for(tx, email) in BLOCKED_REASONS:
         return None
     if not signups.request(tx, email, rubric.slug, now):
@@ -193,7 +193,7 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
 
 
 def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
-    """Do what was asked for; the rubric now read, or the empty string where the link is too old."""
+    """Subscribe as requested. Returns the rubric; the empty string if the link is too old."""
     pending = signups.pending_request(tx, known.email)
     if pending is None:
         return _activate_without_request(tx, known, now)
@@ -217,7 +217,7 @@ def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
 
 
 def _activate_without_request(tx: Connection, known: Subscriber, now: datetime) -> str:
-    """Imported without consent and mailed by the operator; or a link that was used before."""
+    """For a reader who was imported without consent, or a link that was used before."""
     if known.state is SubscriberState.PENDING:
         subscribers.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
         return known.rubric

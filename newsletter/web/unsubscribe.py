@@ -1,4 +1,4 @@
-"""Unsubscribing: a button for people, one POST for mail programs (RFC 8058), a way back."""
+"""Unsubscribe page: a button, one-click POST for mail programs (RFC 8058), and undo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show_unsubscribe(site: Site, request: Request) -> Response:
-    """Who would leave what, and the button. Opening this page changes nothing."""
+    """The page with the button. Opening it changes nothing."""
     if blocked_id := _blocked_subscriber(site, request):
         return _show_block(site, blocked_id)
     subscriber_id, known = _subscriber(site, request)
@@ -40,7 +40,7 @@ def show_unsubscribe(site: Site, request: Request) -> Response:
 
 
 def unsubscribe(site: Site, request: Request, form: Form) -> Response:
-    """Leave at once, whatever the body says, unless it is our own form taking it back."""
+    """Unsubscribe with any body, except that of the undo form."""
     if blocked_id := _blocked_subscriber(site, request):
         return _block(site, blocked_id)
     subscriber_id, known = _subscriber(site, request)
@@ -51,7 +51,7 @@ def unsubscribe(site: Site, request: Request, form: Form) -> Response:
     one_click = first(form, "List-Unsubscribe") == "One-Click"
     with site.app.store.begin() as tx:
         if first(form, "undo"):
-            # A second press finds its reader back already.
+            # At a second press the reader is already subscribed again.
             restored = (
                 subscribers.restore(tx, known.id, "undone on the web", site.app.clock())
                 or known.state is SubscriberState.ACTIVE
@@ -74,7 +74,7 @@ def _subscriber(site: Site, request: Request) -> tuple[str | None, Subscriber | 
 
 
 def _blocked_subscriber(site: Site, request: Request) -> str | None:
-    """Who came by the link of a mail to confirm with, to refuse any more of them."""
+    """The subscriber of a link that stops confirmation emails."""
     return site.app.links.read(Purpose.REFUSE, request.path_params["token"])
 
 
@@ -93,7 +93,7 @@ def _block(site: Site, subscriber_id: str) -> Response:
 
 
 def _blocked_page(site: Site) -> Response:
-    """The same at a second press, when the address is forgotten."""
+    """The same page at a second press, when the address is deleted."""
     return site.notice(
         "No more confirmation emails",
         "If someone enters this address on our site, we send no confirmation email.",
@@ -127,9 +127,9 @@ def _test_link(site: Site) -> Response:
 
 
 def _unknown_link(site: Site) -> Response:
-    """The same for a broken link, a stranger's and an erased one's: no address is confirmed."""
+    """The same page for a broken, unknown or deleted address, so that it reveals nothing."""
     return site.notice(
-        "You receive no emails through this link",
+        "This link does not work",
         "Your address was already deleted, or the link was copied incompletely.",
         "If a digest still arrives, reply to it with the word “unsubscribe”. That always works.",
     )

@@ -1,7 +1,10 @@
-"""Where SendGrid reports what became of a mail, and brings what readers reply.
+"""SendGrid's Event Webhook and Inbound Parse endpoints.
 
-The rules are in inbound/sendgrid_webhooks.py and inbound/processor.py. What the head of a request
-shows is checked before its body is read, and few large bodies are read at once.
+https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/inbound-email
+
+The rules are in inbound/sendgrid_webhooks.py and inbound/processor.py. The headers are checked
+before the body is read, and only few large bodies are read at once.
 """
 
 from __future__ import annotations
@@ -35,10 +38,10 @@ log = logging.getLogger(__name__)
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 MAX_MAIL_BYTES = 40 * 2**20
-"""Inbound Parse takes mails of up to 30 MB."""
+"""Inbound Parse accepts emails of up to 30 MB."""
 SMALL_BODY = 256 * 1024
 MAX_LARGE_BODIES = 4
-"""Bodies above `SMALL` that are read at once at each door; others wait where they are."""
+"""Bodies above SMALL_BODY that each endpoint reads at once; further ones wait."""
 
 
 def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
@@ -73,11 +76,10 @@ def events(site: Site) -> Callable[[Request], Awaitable[Response]]:
 
 
 def inbound(site: Site) -> Callable[[Request], Awaitable[Response]]:
-    """Mail that came in, by Inbound Parse: stored, answered, and worked off afterwards.
+    """Inbound Parse: the email is stored, acknowledged, and processed afterwards.
 
-    Whatever is wrong with the secret or the signature is answered 503: SendGrid repeats that
-    for
-    three days, but drops a mail for good, and in silence, on 4xx.
+    A wrong secret or signature is answered 503: SendGrid retries that for three days, and drops
+    the email without notice on 4xx.
     """
     large_bodies = asyncio.Semaphore(MAX_LARGE_BODIES)
 
@@ -104,8 +106,8 @@ def inbound(site: Site) -> Callable[[Request], Awaitable[Response]]:
 async def _batches(
     request: Request, max_bytes: int, large_bodies: asyncio.Semaphore, stack: AsyncExitStack
 ) -> AsyncIterator[bytes]:
-    """The body in pieces of some `SMALL` bytes; from the second on it is one of the large ones,
-    until `stack` ends.
+    """The body in pieces of about SMALL_BODY bytes. From the second piece on it takes one of the
+    places for large bodies, until `stack` ends.
     """
     batch, first = bytearray(), True
     async for piece in pieces(request, max_bytes):
@@ -119,7 +121,7 @@ async def _batches(
 
 
 def _signature_headers(request: Request) -> tuple[str, str]:
-    """Signature and timestamp of SendGrid's, empty where there are none."""
+    """Signature and timestamp headers of SendGrid, empty if missing."""
     return request.headers.get(SIGNATURE, ""), request.headers.get(TIMESTAMP, "")
 
 
@@ -138,7 +140,7 @@ def _receive_mail(
             keys.split(","), *_signature_headers(request), digest, now
         )
         if found is not Signature.VALID:
-            return Receipt(503, alert=f"inbound mail with an {found} signature was not taken")
+            return Receipt(503, alert=f"inbound mail with an {found} signature was refused")
     return sendgrid_webhooks.receive_mail(site.app.store, site.app.links, fields, now)
 
 

@@ -51,7 +51,7 @@ def web(store):
         yield browser
 
 
-def test_the_front_page_offers_what_is_public(web: Browser):
+def test_the_front_page_lists_public_rubrics_only(web: Browser):
     page = web.get("/")
     assert page.status == 200
     assert "Stars" in page.words
@@ -60,7 +60,7 @@ def test_the_front_page_offers_what_is_public(web: Browser):
     assert "/archive/models/" in page.links()
 
 
-def test_a_day_has_whole_abstracts_under_the_anchors_of_the_mail(web: Browser):
+def test_an_issue_has_full_abstracts_and_the_anchors_of_the_email(web: Browser):
     soup = web.get(DAY).soup
     assert soup.h1.get_text(strip=True) == "Tuesday, 23 September 2025"
     for number, paper_id in ((1, "1"), (2, "2")):
@@ -83,7 +83,7 @@ def test_a_day_has_whole_abstracts_under_the_anchors_of_the_mail(web: Browser):
     assert "Read <all>." in soup.find(id="prompt").get_text()
 
 
-def test_the_ways_to_other_days_pass_over_days_without_issue(web: Browser):
+def test_links_to_other_days_skip_days_without_issue(web: Browser):
     tuesday, thursday = web.get(DAY), web.get("/archive/stars/2025-09-25/")
     assert tuesday.soup.find("link", rel="next")["href"] == "/archive/stars/2025-09-25/"
     assert thursday.soup.find("link", rel="prev")["href"] == DAY
@@ -91,7 +91,7 @@ def test_the_ways_to_other_days_pass_over_days_without_issue(web: Browser):
     assert "/archive/stars/2025-09/" in tuesday.links()
 
 
-def test_tomorrow_is_not_out_yet(web: Browser):
+def test_the_next_issue_is_not_out_yet(web: Browser):
     last = web.get("/archive/stars/2025-09-25/")
     (coming,) = {str(link["href"]) for link in last.soup.find_all("a", rel="next")}
     assert coming == "/archive/stars/2025-09-26/"
@@ -115,7 +115,7 @@ def test_days_without_issue(web: Browser):
     assert "not out yet" in web.get("/archive/stars/2025-09-29/").words
 
 
-def test_what_is_not_there_is_said_politely(web: Browser):
+def test_unknown_addresses_are_not_found(web: Browser):
     stars = ("2025-13", "2025-02-30", "2025-9-23", "x", "2024-01")
     stars += ("0001-01-01", "0001-01", "9999-12", "9999-12-31", "1991-07-31")
     paths = [f"/archive/stars/{when}/" for when in stars]
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_said_politely(web: Browser):
         assert "no page at this address" in page.words
 
 
-def test_the_month_has_a_table_with_counts_and_cost_and_its_best(web: Browser):
+def test_the_month_page_has_counts_cost_and_top_papers(web: Browser):
     page = web.get("/archive/stars/2025-09/")
     cells = [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])]
              for row in page.soup.table.find_all("tr")]  # fmt: skip
@@ -153,7 +153,7 @@ def test_months_are_linked_over_gaps(store):
         assert f"/archive/stars/{day:%Y-%m}/" in everything.links()
 
 
-def test_a_private_rubric_opens_only_by_its_own_link(web: Browser):
+def test_a_private_rubric_opens_only_by_its_secret_link(web: Browser):
     path = LINKS.issue_url(SECRET, TUESDAY).removeprefix("http://127.0.0.1")
     page = web.get(path)
     assert page.status == 200
@@ -168,7 +168,7 @@ def test_a_private_rubric_opens_only_by_its_own_link(web: Browser):
     assert web.get(wrong).status == 404
 
 
-def test_a_public_page_may_be_found(web: Browser):
+def test_a_public_page_may_be_indexed(web: Browser):
     page = web.get(DAY)
     assert "x-robots-tag" not in page.headers
     assert page.soup.find("meta", attrs={"name": "robots"}) is None
@@ -204,7 +204,7 @@ def test_search_finds_and_its_links_lead_to_the_paper(web: Browser):
     assert "Hidden thing" in web.get(f"/archive/{segment}/search?q=hidden").words
 
 
-def test_search_leafs_through_many(store):
+def test_search_has_pages(store):
     many = [paper(f"{n:04}", f"Star number {n}") for n in range(46)]
     issue(store, STARS, TUESDAY, many)
     with served(create_app(make_site(store))) as web:
@@ -222,12 +222,12 @@ def test_search_leafs_through_many(store):
     )
 
 
-def test_strange_searches_are_answered(web: Browser):
+def test_malformed_searches_are_answered(web: Browser):
     for query in ("", "%22", "q=" + "a" * 5000, "q=%00&page=0", "q=a&page=-1", "q=%ff", "page=x"):
         assert web.get(f"/search?{query}").status == 200
 
 
-def test_untrusted_text_is_text_everywhere(store):
+def test_untrusted_text_is_escaped_on_every_page(store):
     rubric = replace(STARS, title=HOSTILE[:60])
     bad = paper("9", HOSTILE, HOSTILE + "$<script>x</script>$" + "y" * 100_000, (HOSTILE,))
     issue(store, rubric, TUESDAY, [bad, paper("8", HOSTILE)], comment=HOSTILE)
@@ -251,7 +251,7 @@ def test_untrusted_text_is_text_everywhere(store):
     assert "<script" not in content
 
 
-def test_every_answer_bears_the_guarding_headers(web: Browser):
+def test_every_response_has_the_security_headers(web: Browser):
     for path in ("/", DAY, "/style.css", "/nowhere", "/healthz", "/archive/stars/feed.xml"):
         headers = web.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -262,7 +262,7 @@ def test_every_answer_bears_the_guarding_headers(web: Browser):
         assert "strict-transport-security" not in headers
 
 
-def test_pages_load_nothing_from_elsewhere_and_run_nothing(web: Browser):
+def test_pages_have_no_scripts_and_load_nothing_from_other_sites(web: Browser):
     for path in ("/", DAY, "/archive/stars/", "/archive/stars/2025-09/", "/search?q=cold"):
         soup = web.get(path).soup
         assert not soup.find_all(["script", "iframe", "img", "object", "style"])
@@ -287,13 +287,13 @@ def test_every_page_is_built_for_keyboard_and_screen_reader(web: Browser):
             assert link["href"][1:] in ids
 
 
-def test_head_answers_like_get_without_a_body(web: Browser):
+def test_head_has_the_status_of_get_and_no_body(web: Browser):
     for path in ("/", DAY, "/healthz", "/style.css"):
         page = web.head(path)
         assert (page.status, page.body) == (200, b"")
 
 
-def test_nothing_but_get_and_head_reaches_the_archive(web: Browser):
+def test_the_archive_allows_only_get_and_head(web: Browser):
     assert web.post(DAY).status == 405
     assert web.ask("DELETE", "/", b"", {}).status == 405
 
@@ -317,7 +317,7 @@ def test_metrics_are_counts_that_prometheus_reads(web: Browser, store):
     assert "example.org" not in page.text
 
 
-def test_without_its_database_it_is_alive_and_not_ready(tmp_path):
+def test_without_database_the_process_is_alive_but_not_ready(tmp_path):
     from newsletter.store import Store
 
     path = tmp_path / "gone.db"
@@ -337,13 +337,13 @@ def test_without_its_database_it_is_alive_and_not_ready(tmp_path):
     assert str(tmp_path) not in page.text
 
 
-def test_the_style_sheet_is_kept_by_browsers(web: Browser):
+def test_the_style_sheet_is_cached_by_etag(web: Browser):
     first = web.get("/style.css")
     again = web.get("/style.css", **{"If-None-Match": first.headers["etag"]})
     assert (first.status, again.status, again.body) == (200, 304, b"")
 
 
-def test_pages_travel_compressed(web: Browser):
+def test_pages_are_compressed(web: Browser):
     page, packed = web.get(DAY), web.get(DAY, **{"Accept-Encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed.body) == page.body
@@ -356,7 +356,7 @@ def test_a_path_prefix_of_a_proxy_is_kept(store):
     assert page.headers["strict-transport-security"]
 
 
-def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store):
+def test_a_missing_or_extra_slash_is_redirected_without_host(store):
     """By a path alone: our own name, scheme and root are not those that readers know."""
     with served(create_app(make_site(store, public_url="https://example.org/digest"))) as web:
         few, many = web.get("/archive/models?page=2"), web.get("/search/?q=a")
@@ -365,7 +365,7 @@ def test_a_slash_forgotten_or_too_many_leads_to_the_page_behind_any_proxy(store)
     assert (many.status, many.headers["location"]) == (307, "/digest/search?q=a")
 
 
-def test_a_day_of_every_kind_can_be_read(store):
+def test_days_without_papers_or_matches_are_explained(store):
     empty = compose(STARS, TUESDAY, [], {}, {}, [], judged=True, prompt="")
     with store.begin() as tx:
         digests.save(tx, empty, NOW)
@@ -379,7 +379,7 @@ def test_a_day_of_every_kind_can_be_read(store):
     assert "arXiv announced nothing" in month.words
 
 
-def test_what_the_limit_of_a_rubric_left_out_is_counted(store):
+def test_papers_above_the_rubric_limit_are_counted(store):
     few = replace(STARS, max_papers=2)
     issue(store, few, TUESDAY, [paper(str(number)) for number in range(6)])
     with served(create_app(make_site(store))) as web:
@@ -388,7 +388,7 @@ def test_what_the_limit_of_a_rubric_left_out_is_counted(store):
     assert len(page.soup.find_all("article")) == 2
 
 
-def test_thirty_issues_make_a_month_in_reasonable_time(store):
+def test_a_month_of_twenty_issues_is_complete(store):
     for number in range(20):
         day = date(2025, 9, 1) + timedelta(days=number)
         issue(store, STARS, day, [paper(f"{number}-{n}") for n in range(40)])
@@ -396,7 +396,7 @@ def test_thirty_issues_make_a_month_in_reasonable_time(store):
         assert len(web.get("/archive/stars/2025-09/").soup.table.find_all("tr")) == 22
 
 
-def test_formulas_become_mathml_and_the_rest_stays_source():
+def test_formulas_become_mathml_or_their_source():
     assert "<mfrac>" in with_formulas(r"a $\frac{1}{2}$ b")
     assert with_formulas(r"a $\ownmacro x$ b") == r"a <code>$\ownmacro x$</code> b"
     assert with_formulas("costs $5 and $6") == "costs $5 and $6"
@@ -409,7 +409,7 @@ def test_formulas_become_mathml_and_the_rest_stays_source():
     [r"\text{<script>alert(1)</script>}", r"\href{javascript:alert(1)}{x}", "<img src=x>=1",
      r"\class{x}{y}", r"\style{color:red}{x}", "&lt;script&gt;=1", r"\color{red\"onload=1}{x}"],
 )  # fmt: skip
-def test_a_formula_carries_no_markup_into_the_page(formula):
+def test_a_formula_cannot_inject_markup(formula):
     shown = with_formulas(f"${formula}$")
     tags = set(re.findall(r"<([a-z]+)", shown))
     assert tags <= {"math", "mrow", "mi", "mo", "mn", "mtext", "mstyle", "mspace", "code"}

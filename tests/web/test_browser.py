@@ -1,4 +1,4 @@
-"""The pages in a real browser: every way a reader goes, at every width, without a script."""
+"""The pages in Chromium: the reader's steps, all widths, no JavaScript."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
 WIDE_FORMULA = (
     r"It holds that $\sum_{i=1}^{n} \frac{x_i^2 + y_i^2 + z_i^2}{a+b+c+d+e+f+g+h+i+j+k+l+m} = 1$."
 )
-MAGNET = "unbreakable" * 30
+LONG_WORD = "unbreakable" * 30
 
 
 class ServedSite:
@@ -55,8 +55,8 @@ def browser(tmp_path_factory):
 def site(tmp_path, browser):
     store, mailbox = Store(f"sqlite:///{tmp_path / 'n.db'}"), Mailbox()
     store.migrate()
-    odd = paper("2", f"A title $E=mc^2$ {MAGNET}", WIDE_FORMULA, (MAGNET, "محمد الأمين"))
-    issue(store, STARS, TUESDAY, [paper("1"), odd, paper("3")], comment=f"Cold stars: {MAGNET}")
+    odd = paper("2", f"A title $E=mc^2$ {LONG_WORD}", WIDE_FORMULA, (LONG_WORD, "محمد الأمين"))
+    issue(store, STARS, TUESDAY, [paper("1"), odd, paper("3")], comment=f"Cold stars: {LONG_WORD}")
     issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")])
     issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
     with served(create_app(make_site(store, mailbox, Clock()))) as web:
@@ -67,7 +67,7 @@ def site(tmp_path, browser):
     store.close()
 
 
-def test_subscribe_confirm_change_pause_leave_and_return(site: ServedSite):
+def test_subscribe_confirm_change_pause_unsubscribe_and_undo(site: ServedSite):
     tab = site.tab
     site.open("/")
     tab.type("#email", "ada@example.org")
@@ -102,7 +102,7 @@ def test_subscribe_confirm_change_pause_leave_and_return(site: ServedSite):
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_01_a_scanner_that_runs_scripts_changes_nothing(site: ServedSite):
+def test_01_a_link_scanner_that_runs_scripts_changes_nothing(site: ServedSite):
     waits = reader(site.store, email="w@example.org", state=SubscriberState.PENDING)
     reads = reader(site.store)
     pages = (
@@ -118,7 +118,7 @@ def test_01_a_scanner_that_runs_scripts_changes_nothing(site: ServedSite):
     assert (stored(site.store, waits), stored(site.store, reads)) == before
 
 
-def test_from_a_day_to_the_month_to_the_next_day_and_on(site: ServedSite):
+def test_links_between_issues_and_months(site: ServedSite):
     tab = site.tab
     site.open("/archive/stars/2025-09-23/")
     tab.press(".around a[href$='/2025-09/']")
@@ -131,7 +131,7 @@ def test_from_a_day_to_the_month_to_the_next_day_and_on(site: ServedSite):
     assert tab.address == "/archive/stars/2025-09-25/"
 
 
-def test_search_leads_to_the_paper_itself(site: ServedSite):
+def test_a_search_result_opens_the_paper(site: ServedSite):
     tab = site.tab
     site.open("/archive/stars/")
     tab.type("#q", "cold dwarfs")
@@ -178,7 +178,7 @@ def test_every_page_fits_every_width(tmp_path, browser):
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make check-email does it")
-def test_axe_finds_nothing_in_the_light_and_in_the_dark(site: ServedSite):
+def test_axe_finds_no_problem_in_light_and_dark_mode(site: ServedSite):
     found = []
     for path in every_page(site):
         for scheme in ("light", "dark"):
@@ -188,13 +188,13 @@ def test_axe_finds_nothing_in_the_light_and_in_the_dark(site: ServedSite):
     assert not found
 
 
-def test_all_of_it_works_with_scripts_switched_off(site: ServedSite):
+def test_pages_work_without_javascript(site: ServedSite):
     site.tab.forbid_scripts()
     site.open("/archive/stars/2025-09-23/")
     assert "The abstract of 1." in site.tab.words
 
 
-def test_the_keyboard_reaches_the_content_first(site: ServedSite):
+def test_the_first_link_skips_to_the_content(site: ServedSite):
     site.open("/archive/stars/")
     skip = site.tab.run(
         "(() => { const a = document.querySelector('a'); a.focus();"

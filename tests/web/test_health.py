@@ -1,4 +1,4 @@
-"""What `/readyz` says, and when."""
+"""`/healthz`, `/readyz` and the metric of an overdue digest."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ LATE = timedelta(hours=3)
         ("2025-09-29T12:00", date(2025, 9, 26)),
     ],
 )
-def test_an_edition_is_overdue_by_the_calendar(now, day):
+def test_the_newest_expected_announcement(now, day):
     assert newest_expected(datetime.fromisoformat(now).replace(tzinfo=UTC), LATE) == day
 
 
-def test_an_old_edition_is_a_figure_and_no_reason_to_take_the_pages_away(store):
+def test_an_overdue_digest_is_a_metric_and_the_process_stays_ready(store):
     clock = Clock()
     issue(store, STARS, newest(clock()), [])
     reader(store)
@@ -51,7 +51,7 @@ def test_an_old_edition_is_a_figure_and_no_reason_to_take_the_pages_away(store):
         assert "newsletter_edition_overdue 1" in web.get("/metrics").text.splitlines()
 
 
-def test_neither_sign_waits_for_a_thread_that_makes_pages(store):
+def test_health_checks_do_not_wait_for_the_thread_pool(store):
     """Every one of Starlette's forty threads hangs, as they do while a database hangs."""
     free, held = threading.Event(), threading.Barrier(41)
 
@@ -71,7 +71,7 @@ def test_neither_sign_waits_for_a_thread_that_makes_pages(store):
             thread.join(10)
 
 
-def test_a_database_that_hangs_makes_it_not_ready_in_time():
+def test_a_hanging_database_is_not_ready_after_a_timeout():
     asked = threading.Event()
 
     class Hanging:
@@ -89,11 +89,11 @@ def test_a_database_that_hangs_makes_it_not_ready_in_time():
     assert asyncio.run(ask_twice()) == [said, said, ""]
 
 
-def test_a_scheduler_that_hangs_makes_it_not_ready(store):
-    ill = replace(
+def test_a_hanging_scheduler_is_not_ready(store):
+    site = replace(
         make_site(store), scheduler_problem=lambda: "the scheduler has not woken for 3 minutes"
     )
-    with served(create_app(ill)) as web:
+    with served(create_app(site)) as web:
         page = web.get("/readyz")
         assert page.status == 503
         assert page.text == "not ready: the scheduler has not woken for 3 minutes\n"

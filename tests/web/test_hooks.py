@@ -1,4 +1,4 @@
-"""The door of the Event Webhook, over real HTTP; its rules are proved in test_webhooks.py."""
+"""SendGrid's webhooks over HTTP. Their rules are tested in tests/inbound/."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def reason(store, person):
         return suppressions.reason_for(tx, person.email)
 
 
-def test_a_signed_complaint_is_believed(web, store):
+def test_a_signed_complaint_is_applied(web, store):
     person = reader(store)
     body = complaint(person.email)
     page = web.ask("POST", PATH, body, signed(body))
@@ -62,7 +62,7 @@ def test_a_signed_complaint_is_believed(web, store):
     assert reason(store, person) == Reason.COMPLAINED
 
 
-def test_11_a_forged_one_is_not(web, store):
+def test_11_a_forged_signature_is_refused(web, store):
     person = reader(store)
     body = complaint(person.email)
     assert web.ask("POST", PATH, body + b" ", signed(body)).status == 403
@@ -70,12 +70,12 @@ def test_11_a_forged_one_is_not(web, store):
     assert reason(store, person) is None
 
 
-def test_without_its_key_the_door_is_shut(store):
+def test_without_key_the_event_webhook_is_off(store):
     with served(create_app(make_site(store))) as shut:
         assert shut.ask("POST", PATH, b"[]", signed(b"[]")).status == 404
 
 
-def test_a_body_beyond_measure_and_a_get_are_refused(web):
+def test_a_large_body_and_a_get_are_refused(web):
     body = b"[" + b" " * (10 * 2**20) + b"]"
     assert web.ask("POST", PATH, body, signed(body)).status == 413
     assert web.get(PATH).status == 405
@@ -92,7 +92,7 @@ def web_with_inbound(store):
         yield browser
 
 
-def brought(mail, to):
+def parse_post(mail, to):
     """A post of Inbound Parse with `send_raw`, and its content type."""
     envelope = json.dumps({"to": [to], "from": "ada@example.org"}).encode()
     parts = {"envelope": envelope, "email": mail, "dkim": b"none", "SPF": b"none"}
@@ -108,37 +108,37 @@ def reply(to, words="unsubscribe", rest=b""):
     return head.encode() + words.encode() + b"\r\n" + rest
 
 
-def settles(store, person, state):
+def becomes_state(store, person, state):
     """Whether the reader's state becomes that one: the mail is worked off after the answer."""
     return becomes(lambda: stored(store, person).state == state)
 
 
-def test_a_reader_leaves_by_replying(web_with_inbound, store):
+def test_a_reply_unsubscribes(web_with_inbound, store):
     browser = web_with_inbound
     person = reader(store)
     to = LINKS.reply_address(person.id)
-    body, kind = brought(reply(to), to)
+    body, kind = parse_post(reply(to), to)
     page = browser.ask("POST", INBOUND, body, {"Content-Type": kind})
     assert (page.status, page.body) == (200, b"")
-    assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+    assert becomes_state(store, person, SubscriberState.UNSUBSCRIBED)
     assert reason(store, person) == Reason.UNSUBSCRIBED
 
 
-def test_14_a_mail_of_thirty_megabytes_comes_through(web_with_inbound, store):
+def test_14_an_email_of_30_megabytes_is_accepted(web_with_inbound, store):
     browser = web_with_inbound
     person = reader(store)
     to = LINKS.unsub_address(person.id)
-    body, kind = brought(reply(to, rest=b"x" * 76 + b"\r\n" * 15 * 2**20), to)
+    body, kind = parse_post(reply(to, rest=b"x" * 76 + b"\r\n" * 15 * 2**20), to)
     assert len(body) > 30 * 10**6
     assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200
-    assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+    assert becomes_state(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(web_with_inbound, store):
+def test_14_a_wrong_secret_is_answered_503_so_that_sendgrid_retries(web_with_inbound, store):
     browser = web_with_inbound
     person = reader(store)
     to = LINKS.reply_address(person.id)
-    body, kind = brought(reply(to), to)
+    body, kind = parse_post(reply(to), to)
     wrong = INBOUND.replace("twenty", "eighty")
     assert browser.ask("POST", wrong, body, {"Content-Type": kind}).status == 503
     with served(create_app(make_site(store))) as shut:
@@ -147,19 +147,19 @@ def test_14_a_wrong_secret_is_answered_so_that_sendgrid_tries_again(web_with_inb
     assert stored(store, person).state == SubscriberState.ACTIVE
 
 
-def test_14_once_its_key_is_set_inbound_mail_must_be_signed(store):
+def test_14_with_a_key_inbound_mail_must_be_signed(store):
     site = make_site(store, inbound_secret=SecretStr(SECRET), sendgrid_inbound_key=PUBLIC)
     person = reader(store)
     to = LINKS.reply_address(person.id)
-    body, kind = brought(reply(to), to)
+    body, kind = parse_post(reply(to), to)
     with served(create_app(site)) as browser:
         assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 503
         headers = {**signed(body), "Content-Type": kind}
         assert browser.ask("POST", INBOUND, body, headers).status == 200
-        assert settles(store, person, SubscriberState.UNSUBSCRIBED)
+        assert becomes_state(store, person, SubscriberState.UNSUBSCRIBED)
 
 
-def test_a_post_that_is_no_mail_is_taken_and_dropped(web_with_inbound):
+def test_a_post_without_email_is_accepted_and_dropped(web_with_inbound):
     browser = web_with_inbound
     for body, kind in ((b"", ""), (b"x" * 99, "multipart/form-data"), (b"a=1", "text/plain")):
         assert browser.ask("POST", INBOUND, body, {"Content-Type": kind}).status == 200

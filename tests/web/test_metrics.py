@@ -1,4 +1,4 @@
-"""What Prometheus reads: right by its format, right by the tables, and cheap."""
+"""`/metrics`: format and values."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_the_reader_is_strict(text: str):
+def test_the_parser_of_these_tests_is_strict(text: str):
     with pytest.raises(AssertionError):
         parse(text)
 
 
-def test_whatever_a_label_holds_stays_one_value():
+def test_label_values_are_escaped():
     hostile = 'a"b\\c\nd{e="f"} 9'
     text = exposition([MetricFamily("things", "Of\nall \\ kinds", {hostile: 2, "": 1}, "name")])
     assert parse(text) == {
@@ -63,7 +63,7 @@ def scraped(at: Site) -> dict[str, float]:
     return parse(bytes(show(at, None).body).decode())  # type: ignore[arg-type]
 
 
-def test_an_empty_service_has_all_its_measures(store: Store):
+def test_an_empty_database_has_all_metrics(store: Store):
     with served(create_app(make_site(store))) as web:
         page = web.get("/metrics")
     assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -75,7 +75,7 @@ def test_an_empty_service_has_all_its_measures(store: Store):
     assert found["newsletter_budget_day_dollars"] == 0.15
 
 
-def test_papers_money_and_people_are_those_of_the_tables(store: Store):
+def test_papers_cost_and_subscribers_equal_the_tables(store: Store):
     made = issue(store, STARS, TUESDAY, [paper("1"), paper("2"), paper("3")])
     assert made
     reader(store)
@@ -146,8 +146,8 @@ def test_queues_ages_and_alerts(store: Store):
         }
 
 
-def test_what_is_old_is_counted_once_and_what_is_new_each_time(store: Store):
-    """The sums of a process that looks every day are those of one that looks for the first time."""
+def test_incremental_counts_equal_full_counts(store: Store):
+    """A process that counts daily gets the same sums as one that counts for the first time."""
     kept, service = MetricCounts(), Service(store)
     scenario = DeliveryScenario(store, Clock(NOW))
     scenario.add_readers(2)

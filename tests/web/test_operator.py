@@ -1,4 +1,4 @@
-"""The operator's page over real HTTP: who may see it, what it shows, what its buttons do."""
+"""The operator page over HTTP: login, content and buttons."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from tests.fakes.pages import (
 PASSWORD = "correct horse battery"
 HEADER = "X-Forwarded-User"
 FRIDAY = THURSDAY + timedelta(days=1)
-PLACES = ("/operator", "/operator/preview/stars", "/operator/preview/stars/mail")
+PAGES = ("/operator", "/operator/preview/stars", "/operator/preview/stars/mail")
 ACTIONS = ("/operator/logout", "/operator/replies", "/operator/deliveries")
 
 
-def opened(store, clock=None, public_url="http://127.0.0.1", **given):
-    """The application with these settings of the operator's page."""
+def operator_app(store, clock=None, public_url="http://127.0.0.1", **given):
+    """The application with these settings of the operator page."""
     return create_app(make_site(store, None, clock, public_url=public_url, **typed(given)))
 
 
@@ -55,7 +55,7 @@ def cookie(page):
     return page.headers["set-cookie"].partition(";")[0]
 
 
-def enter(web: Browser, password=PASSWORD, **headers):
+def log_in(web: Browser, password=PASSWORD, **headers):
     return web.post("/operator/login", {"password": password}, **headers)
 
 
@@ -64,11 +64,11 @@ def form_token(page):
 
 
 class Operator:
-    """Somebody who gave the password."""
+    """A logged-in operator."""
 
     def __init__(self, web: Browser) -> None:
         self.web = web
-        self.headers = {"Cookie": cookie(enter(web))}
+        self.headers = {"Cookie": cookie(log_in(web))}
 
     def get(self, path="/operator"):
         return self.web.get(path, **self.headers)
@@ -80,13 +80,13 @@ class Operator:
 @pytest.fixture
 def operator(store):
     operator_data.month(store, 6)
-    with served(opened(store, operator_password=PASSWORD)) as web:
+    with served(operator_app(store, operator_password=PASSWORD)) as web:
         yield Operator(web)
 
 
-def test_it_is_not_there_unless_it_is_switched_on(store):
-    with served(opened(store)) as web:
-        for path in PLACES:
+def test_without_settings_the_page_is_not_found(store):
+    with served(operator_app(store)) as web:
+        for path in PAGES:
             assert web.get(path, **{HEADER: "ada"}).status == 404
         for path in (*ACTIONS, "/operator/login"):
             assert web.post(path, {"password": ""}).status == 404
@@ -95,20 +95,20 @@ def test_it_is_not_there_unless_it_is_switched_on(store):
 def test_without_the_password_nothing_is_shown(store):
     operator_data.month(store, 4)
     operator_data.reply(store)
-    with served(opened(store, operator_password=PASSWORD)) as web:
-        for path in PLACES[:2]:
+    with served(operator_app(store, operator_password=PASSWORD)) as web:
+        for path in PAGES[:2]:
             page = web.get(path, **{HEADER: "ada"})
             assert page.soup.find("input", attrs={"type": "password"})
             assert "Stars" not in page.text
             assert "$" not in page.text
-        assert web.get(PLACES[2]).status == 403
+        assert web.get(PAGES[2]).status == 403
         for path in ACTIONS:
             assert web.post(path, {"action": "done"}).status == 403
 
 
-def test_the_password_opens_it_and_the_cookie_is_guarded(store):
-    with served(opened(store, operator_password=PASSWORD)) as web:
-        page = enter(web)
+def test_login_sets_a_protected_cookie(store):
+    with served(operator_app(store, operator_password=PASSWORD)) as web:
+        page = log_in(web)
         assert (page.status, page.headers["location"]) == (303, "/operator")
         words = page.headers["set-cookie"].lower()
         assert "httponly" in words
@@ -117,47 +117,47 @@ def test_the_password_opens_it_and_the_cookie_is_guarded(store):
         assert "secure" not in words.replace("httponly", "")
         assert PASSWORD not in words
         assert web.get("/operator", Cookie=cookie(page)).soup.h1.get_text() == "Operator"
-    behind = opened(store, operator_password=PASSWORD, public_url="https://x.example.org/d")
+    behind = operator_app(store, operator_password=PASSWORD, public_url="https://x.example.org/d")
     with served(behind) as web:
-        words = enter(web).headers["set-cookie"].lower()
+        words = log_in(web).headers["set-cookie"].lower()
         assert "secure" in words
         assert "path=/d/operator" in words
 
 
-def test_a_cookie_ends_and_cannot_be_made_or_carried_over(store):
+def test_a_cookie_expires_and_cannot_be_forged_or_reused_with_another_password(store):
     clock = Clock()
-    with served(opened(store, clock, operator_password=PASSWORD)) as web:
-        good = cookie(enter(web))
+    with served(operator_app(store, clock, operator_password=PASSWORD)) as web:
+        good = cookie(log_in(web))
         name, _, value = good.partition("=")
         end, chance, seal = value.split(".")
         later = f"{int(end) + 9999}.{chance}.{seal}"
         flipped = f"{end}.{chance}.{seal[:-1]}{'0' if seal[-1] != '0' else '1'}"
         for forged in (later, flipped, "", "a.b.c", ".", f"{end}..", "é" * 9, f"{chance}.{seal}"):
             headers = {"Cookie": f"{name}={forged}".encode().decode("latin-1")}
-            assert web.get(PLACES[2], **headers).status == 403
+            assert web.get(PAGES[2], **headers).status == 403
         assert web.get("/operator", Cookie=good).soup.h1.get_text() == "Operator"
         clock.at = NOW + timedelta(hours=12, seconds=1)
         assert web.get("/operator", Cookie=good).soup.h1.get_text() != "Operator"
-    with served(opened(store, operator_password="another password")) as web:
+    with served(operator_app(store, operator_password="another password")) as web:
         assert web.get("/operator", Cookie=good).soup.h1.get_text() != "Operator"
 
 
-def test_guesses_are_few_whoever_makes_them(store, caplog):
+def test_wrong_passwords_are_limited_for_all_clients(store, caplog):
     clock = Clock()
-    with served(opened(store, clock, operator_password=PASSWORD)) as web:
-        guesses = [enter(web, f"guess number {n}").status for n in range(MAX_GUESSES + 3)]
+    with served(operator_app(store, clock, operator_password=PASSWORD)) as web:
+        guesses = [log_in(web, f"guess number {n}").status for n in range(MAX_GUESSES + 3)]
         assert guesses == [403] * MAX_GUESSES + [429] * 3
-        late = enter(web)
+        late = log_in(web)
         assert (late.status, late.headers["retry-after"]) == (429, "60")
         assert "set-cookie" not in late.headers
         clock.at += timedelta(minutes=1)
-        assert enter(web).status == 303
+        assert log_in(web).status == 303
         for odd in ("", PASSWORD + " ", PASSWORD.upper(), "\ud800", "x" * 60_000):
-            assert enter(web, odd.encode("utf-8", "replace")).status == 403
+            assert log_in(web, odd.encode("utf-8", "replace")).status == 403
     assert "guess number" not in caplog.text
 
 
-def test_guesses_grow_back_and_no_further():
+def test_the_login_limiter_refills_to_its_maximum():
     guesses = LoginLimiter()
     assert guesses.is_allowed(NOW)
     for _ in range(MAX_GUESSES):
@@ -171,34 +171,34 @@ def test_guesses_grow_back_and_no_further():
     assert guesses.tokens == MAX_GUESSES
 
 
-def test_a_proxy_names_the_operator(store):
+def test_a_proxy_header_logs_in(store):
     operator_data.month(store, 3)
     letter = operator_data.reply(store)
-    with served(opened(store, operator_header=HEADER)) as web:
+    with served(operator_app(store, operator_header=HEADER)) as web:
         assert web.get("/operator").status == 403
         assert web.get("/operator", **{HEADER: " "}).status == 403
         page = web.get("/operator", **{HEADER: "ada"})
         assert page.soup.h1.get_text() == "Operator"
         assert "/operator/logout" not in page.text
-        assert enter(web, "").status == 404
+        assert log_in(web, "").status == 404
         fields = {"token": form_token(page), "id": letter, "action": "done"}
         assert web.post("/operator/replies", fields, **{HEADER: "eve"}).status == 403
         assert web.post("/operator/replies", fields, **{HEADER: "ada"}).status == 303
 
 
-def test_only_the_proxy_may_name_the_operator(store, monkeypatch):
+def test_the_header_counts_only_from_a_trusted_proxy(store, monkeypatch):
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7")
-    with served(opened(store, operator_header=HEADER)) as web:
+    with served(operator_app(store, operator_header=HEADER)) as web:
         assert web.get("/operator", **{HEADER: "ada"}).status == 403
         claimed = {HEADER: "ada", "X-Forwarded-For": "192.0.2.7"}
         assert web.get("/operator", **claimed).status == 403
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.7, 127.0.0.0/8")
-    with served(opened(store, operator_header=HEADER)) as web:
+    with served(operator_app(store, operator_header=HEADER)) as web:
         passed_on = {HEADER: "ada", "X-Forwarded-For": "203.0.113.9"}
         assert web.get("/operator", **passed_on).status == 200
 
 
-def test_what_it_shows(operator: Operator):
+def test_figures_and_charts(operator: Operator):
     page = operator.get()
     assert (page.status, page.headers["cache-control"]) == (200, "no-store")
     today = page.soup.find(id="today").find_parent("section")
@@ -220,9 +220,9 @@ def test_what_it_shows(operator: Operator):
     assert " 36 " in total
 
 
-def test_a_digest_that_somebody_waits_for_is_not_made_yet(store):
+def test_a_rubric_with_subscribers_is_not_made_yet(store):
     reader(store)
-    with served(opened(store, operator_header=HEADER)) as web:
+    with served(operator_app(store, operator_header=HEADER)) as web:
         page = web.get("/operator", **{HEADER: "ada"})
     assert "not made yet" in page.soup.find(id="today").find_parent("section").get_text()
 
@@ -230,13 +230,13 @@ def test_a_digest_that_somebody_waits_for_is_not_made_yet(store):
 def test_at_a_weekend_the_last_digests_are_still_shown(store):
     issue(store, STARS, FRIDAY, [paper("1"), paper("2")])
     clock = Clock(NOW + timedelta(days=3))
-    with served(opened(store, clock, operator_header=HEADER)) as web:
+    with served(operator_app(store, clock, operator_header=HEADER)) as web:
         section = web.get("/operator", **{HEADER: "a"}).soup.find(id="today").find_parent("section")
     assert section.h2.get_text() == "Latest day Friday, 26 September 2025"
     assert section.find_all("tr")[-1].find_all("td")[0].get_text() == "2"
 
 
-def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
+def test_weekly_digests_count_their_emails_but_not_their_papers_again(store):
     issue(store, STARS, TUESDAY, [paper("1"), paper("2")])
     with store.begin() as tx:
         one = tx.execute(select(digest)).one()._mapping
@@ -246,12 +246,12 @@ def test_weekly_digests_count_their_mails_and_not_their_papers_again(store):
         assert len(operator_views.since(tx, ["stars"], TUESDAY + timedelta(days=1))) == 1
         assert operator_views.since(tx, ["models"], TUESDAY) == []
     assert [(each.date, each.whole) for each in found] == [(TUESDAY, True), (THURSDAY, False)]
-    with served(opened(store, operator_header=HEADER)) as web:
+    with served(operator_app(store, operator_header=HEADER)) as web:
         words = web.get("/operator", **{HEADER: "a"}).soup.find("tfoot").get_text(" ")
     assert words.split() == ["Total", "2", "2", "1", "$0.15", "0", "0"]
 
 
-def test_a_reply_is_dealt_with(operator: Operator, store):
+def test_replies_are_answered(operator: Operator, store):
     person = reader(store, email=operator_data.LEAVING)
     letter, wish = operator_data.reply(store), operator_data.reply(store, person)
     page = operator.get()
@@ -271,7 +271,7 @@ def test_a_reply_is_dealt_with(operator: Operator, store):
     assert again.headers["location"].endswith("said=not_waiting")
 
 
-def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, store):
+def test_a_request_of_an_unknown_sender_stays_in_the_queue(operator: Operator, store):
     letter = operator_data.reply(store)
     done = operator.press("/operator/replies", id=letter, action="unsubscribe")
     assert done.headers["location"].endswith("said=nobody")
@@ -279,7 +279,7 @@ def test_the_wish_of_an_unknown_sender_is_kept_in_the_queue(operator: Operator, 
         assert operator_views.replies(tx, 9)[0] == 1
 
 
-def test_a_mail_in_doubt_is_resolved(operator: Operator, store):
+def test_uncertain_deliveries_are_resolved(operator: Operator, store):
     sent, lost = (
         operator_data.doubt(store, reader(store, email=f"d{n}@example.org")) for n in (1, 2)
     )
@@ -304,7 +304,7 @@ def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
     assert "reader@example.org" not in page.text
 
 
-def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
+def test_resolved_alerts_are_listed_separately(operator: Operator, store):
     operator_data.alert(store, subject="stars of 2025-09-24")
     with store.begin() as tx:
         alerts.record(tx, [], NOW + timedelta(hours=1))
@@ -314,7 +314,7 @@ def test_alerts_that_are_over_are_told_apart(operator: Operator, store):
     assert "None." in section.get_text()
 
 
-def test_a_get_changes_nothing_and_a_form_of_others_is_refused(operator: Operator, store):
+def test_a_get_changes_nothing_and_a_wrong_csrf_token_is_refused(operator: Operator, store):
     doubt = operator_data.doubt(store, reader(store, email="d@example.org"))
     good = form_token(operator.get())
     path, fields = "/operator/deliveries", {"id": doubt, "action": "resend"}
@@ -340,9 +340,9 @@ def test_a_get_changes_nothing_and_a_form_of_others_is_refused(operator: Operato
     assert state() == DeliveryState.PENDING
 
 
-def test_a_form_that_was_open_at_midnight_still_counts_and_not_two_days_later(store):
+def test_a_csrf_token_is_valid_over_midnight_but_not_two_days_later(store):
     clock = Clock()
-    with served(opened(store, clock, operator_header=HEADER)) as web:
+    with served(operator_app(store, clock, operator_header=HEADER)) as web:
         token = form_token_of_header(web, store)
         for days, status in ((1, 303), (2, 403)):
             clock.at = NOW + timedelta(days=days)
@@ -355,19 +355,19 @@ def form_token_of_header(web, store):
     return form_token(web.get("/operator", **{HEADER: "a"}))
 
 
-def test_leaving_takes_the_cookie_away(operator: Operator):
+def test_logging_out_deletes_the_cookie(operator: Operator):
     page = operator.press("/operator/logout")
     assert page.status == 303
     assert 'newsletter_operator=""' in page.headers["set-cookie"]
     assert "Max-Age=0" in page.headers["set-cookie"]
 
 
-def test_a_cookie_that_was_kept_is_worth_nothing_after_leaving(operator: Operator, store):
+def test_a_copied_cookie_is_invalid_after_logging_out(operator: Operator, store):
     other = Operator(operator.web)
     assert 'action="/operator/logout"' in operator.get().text
     operator.press("/operator/logout")
     assert 'action="/operator/logout"' not in operator.get().text
-    with served(opened(store, operator_password=PASSWORD)) as another_process:
+    with served(operator_app(store, operator_password=PASSWORD)) as another_process:
         assert "/operator/logout" not in another_process.get("/operator", **operator.headers).text
     assert 'action="/operator/logout"' in other.get().text
 
@@ -384,7 +384,7 @@ def test_two_logouts_of_one_session_at_once_both_succeed(operator: Operator, sto
         assert second.result().status == 303
 
 
-def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
+def test_the_preview_is_sandboxed(operator: Operator, store):
     page = operator.get("/operator/preview/stars")
     frame = page.soup.find("iframe")
     assert frame["sandbox"] == []
@@ -411,10 +411,10 @@ def test_a_preview_is_the_mail_in_a_sandbox(operator: Operator, store):
     assert operator.get("/operator/preview/nobody").status == 404
 
 
-def test_it_is_as_strict_as_the_other_pages(operator: Operator, store):
+def test_security_headers_and_markup(operator: Operator, store):
     operator_data.reply(store, reader(store, email=operator_data.LEAVING))
     operator_data.doubt(store, reader(store, email="d@example.org"))
-    for path in (*PLACES[:2], "/operator?said=<script>", "/operator?said=DONE"):
+    for path in (*PAGES[:2], "/operator?said=<script>", "/operator?said=DONE"):
         page = operator.get(path)
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert page.headers["x-frame-options"] == "DENY"
@@ -434,11 +434,11 @@ def test_it_is_as_strict_as_the_other_pages(operator: Operator, store):
             assert button["type"] == "submit"
 
 
-def test_without_a_database_it_says_so(tmp_path):
+def test_without_database_it_answers_503(tmp_path):
     path = tmp_path / "gone.db"
     store = Store(f"sqlite:///{path}")
     store.migrate()
-    app = opened(store, operator_header=HEADER)
+    app = operator_app(store, operator_header=HEADER)
     store.close()
     for each in tmp_path.glob("gone.db*"):
         each.unlink()
@@ -454,7 +454,7 @@ def test_addresses_are_masked():
     assert masked("no address @ all") == "no address @ all"
 
 
-def test_bars_stand_on_each_other_and_never_leave_the_drawing():
+def test_bars_are_stacked_within_the_chart():
     days = [TUESDAY, THURSDAY]
     made = chart("n", "T", days, {"a": [3, 0], "b": [1, 2]}, {"a": "A", "b": "B"}, str)
     assert [(bar.series, bar.y, bar.height) for bar in made.bars] == [
@@ -466,7 +466,7 @@ def test_bars_stand_on_each_other_and_never_leave_the_drawing():
     assert (empty.bars, empty.description) == ((), "No data for these days.")
 
 
-def test_the_figures_are_found_by_the_indexes(store):
+def test_queries_use_indexes(store):
     if not store.is_sqlite:
         pytest.skip("the plan of a small table says nothing there")
     asked = []
@@ -494,7 +494,7 @@ def test_in_a_real_browser_without_scripts(tmp_path):
     operator_data.doubt(store, reader(store, email="d@example.org"))
     operator_data.alert(store)
     with (
-        served(opened(store, operator_password=PASSWORD)) as web,
+        served(operator_app(store, operator_password=PASSWORD)) as web,
         chromium(tmp_path / "profile") as pipe,
     ):
         tab, home = Tab(pipe), f"http://127.0.0.1:{web.port}"
@@ -503,7 +503,7 @@ def test_in_a_real_browser_without_scripts(tmp_path):
         tab.press("main form button")
         assert tab.address == "/operator"
         found = []
-        for path in PLACES[:2]:
+        for path in PAGES[:2]:
             for width, scheme in ((375, "light"), (375, "dark"), (1280, "light"), (1280, "dark")):
                 tab.look(width, scheme)
                 tab.open(home + path)

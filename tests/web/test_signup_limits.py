@@ -1,4 +1,4 @@
-"""One network address asks so often, others are not hindered, and little is remembered."""
+"""Sign-ups per network address and hour."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from newsletter.web.rate_limit import SignupLimiter
 NOW = datetime(2025, 9, 25, 6, 0, tzinfo=UTC)
 
 
-def asked(limiter: SignupLimiter, host: str, times: int, now: datetime = NOW) -> int:
-    """How many of so many asks are within what one may ask."""
+def allowed(limiter: SignupLimiter, host: str, times: int, now: datetime = NOW) -> int:
+    """How many of `times` requests are within the limit."""
     return sum(limiter.count(host, now) <= limiter.limit for _ in range(times))
 
 
-def test_19_a_caller_may_ask_again_after_an_hour():
+def test_19_a_network_may_sign_up_again_after_an_hour():
     limiter = SignupLimiter(limit=3)
-    assert asked(limiter, "192.0.2.1", 5) == 3
-    assert asked(limiter, "192.0.2.2", 5) == 3
-    assert asked(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=59)) == 0
-    assert asked(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=60)) == 3
+    assert allowed(limiter, "192.0.2.1", 5) == 3
+    assert allowed(limiter, "192.0.2.2", 5) == 3
+    assert allowed(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=59)) == 0
+    assert allowed(limiter, "192.0.2.1", 5, NOW + timedelta(minutes=60)) == 3
 
 
-def test_19_a_clock_that_was_set_back_shuts_nobody_out():
+def test_19_a_clock_set_back_blocks_nobody():
     limiter = SignupLimiter(limit=3)
-    assert asked(limiter, "192.0.2.1", 5) == 3
-    assert asked(limiter, "192.0.2.1", 5, NOW - timedelta(hours=2)) == 3
+    assert allowed(limiter, "192.0.2.1", 5) == 3
+    assert allowed(limiter, "192.0.2.1", 5, NOW - timedelta(hours=2)) == 3
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_19_a_clock_that_was_set_back_shuts_nobody_out():
         ("fe80::1%eth0", "fe80::2%eth1"),
     ],
 )
-def test_19_spellings_of_one_caller_count_together(one: str, other: str):
+def test_19_addresses_of_one_network_count_together(one: str, other: str):
     limiter = SignupLimiter(limit=3)
-    assert asked(limiter, one, 2) + asked(limiter, other, 2) == 3
+    assert allowed(limiter, one, 2) + allowed(limiter, other, 2) == 3
 
 
 @pytest.mark.parametrize("host", ["", "unix:", "not an address", "x" * 10_000, "\udcff"])
-def test_19_whatever_a_caller_is_called_it_is_counted(host: str):
-    assert asked(SignupLimiter(limit=3), host, 5) == 3
+def test_19_any_client_host_is_counted(host: str):
+    assert allowed(SignupLimiter(limit=3), host, 5) == 3
 
 
-def test_19_what_is_kept_is_bounded_and_no_address():
+def test_19_memory_is_bounded_and_holds_no_address():
     limiter = SignupLimiter(capacity=100)
     for number in range(1_000):
         limiter.count(f"192.0.2.{number}", NOW)

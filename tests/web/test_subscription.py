@@ -1,4 +1,4 @@
-"""Joining, changing and leaving over real HTTP: nothing by a GET, the same answer for everyone."""
+"""Sign-up, preferences and unsubscribe over HTTP."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def link_in(mail):
     return re.search(r"http://127\.0\.0\.1(/\S+/[a-z2-7]{48})", mail.text)[1]
 
 
-def settled(site):
+def sent_after_a_moment(site):
     """Wait until background work had time to show."""
     time.sleep(0.3)
     return site.mailbox.mails
@@ -100,7 +100,7 @@ def test_19_subscribe_confirm_and_choose(site: ServedSite):
     assert site.find().state == SubscriberState.ACTIVE
 
 
-def test_01_scanners_that_open_every_link_change_nothing(site: ServedSite):
+def test_01_link_scanners_change_nothing(site: ServedSite):
     _, mail = site.subscribe()
     person = reader(site.store, email="bo@example.org")
     paths = [link_in(mail())]
@@ -116,7 +116,7 @@ def test_01_scanners_that_open_every_link_change_nothing(site: ServedSite):
     assert (site.find(), stored(site.store, person)) == before
 
 
-def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(site: ServedSite):
+def test_19_the_response_is_the_same_for_known_and_unknown_addresses(site: ServedSite):
     reader(site.store, email="known@example.org")
     gone = reader(site.store, email="gone@example.org")
     bad = reader(site.store, email="bad@example.org")
@@ -129,7 +129,7 @@ def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(site: ServedS
     assert len(bodies) == 1
     assert {page.status for page in pages} == {200}
     assert becomes(lambda: len(site.mailbox.mails) == 3)
-    assert sorted(mail.to_email for mail in settled(site)) == [
+    assert sorted(mail.to_email for mail in sent_after_a_moment(site)) == [
         "gone@example.org",
         "known@example.org",
         "new@example.org",
@@ -140,7 +140,7 @@ def test_19_the_answer_is_the_same_for_known_and_unknown_addresses(site: ServedS
     assert site.find("known@example.org").rubric == "stars"
 
 
-def test_an_active_reader_changes_rubric_only_by_the_link(site: ServedSite):
+def test_an_active_reader_changes_rubric_only_by_the_confirmation_link(site: ServedSite):
     reader(site.store)
     _, mail = site.subscribe(rubric="models")
     letter = mail()
@@ -149,7 +149,7 @@ def test_an_active_reader_changes_rubric_only_by_the_link(site: ServedSite):
     assert (site.find().rubric, site.find().state) == ("models", SubscriberState.ACTIVE)
 
 
-def test_19_who_left_comes_back_by_the_link_even_after_months(site: ServedSite):
+def test_19_a_former_reader_resubscribes_by_the_link_after_months(site: ServedSite):
     person = reader(site.store)
     with site.store.begin() as tx:
         subscribers.unsubscribe(tx, person.id, "reply", NOW - timedelta(days=200))
@@ -159,7 +159,7 @@ def test_19_who_left_comes_back_by_the_link_even_after_months(site: ServedSite):
     assert site.reason() is None
 
 
-def test_19_a_complaint_is_never_taken_back_by_a_form(site: ServedSite):
+def test_19_the_form_does_not_lift_a_complaint(site: ServedSite):
     person = reader(site.store)
     with site.store.begin() as tx:
         signups.request(tx, person.email, "stars", NOW)
@@ -172,9 +172,7 @@ def test_19_a_complaint_is_never_taken_back_by_a_form(site: ServedSite):
 
 
 @pytest.mark.parametrize("kind", [EventKind.REPORTED_BOUNCE, EventKind.UNSUBSCRIBE])
-def test_19_a_report_that_only_a_message_id_proves_is_undone_by_the_form(
-    site: ServedSite, kind: EventKind
-):
+def test_19_the_form_lifts_a_report_proved_only_by_a_message_id(site: ServedSite, kind: EventKind):
     reader(site.store)
     with site.store.begin() as tx:
         events.apply(tx, [Event(kind, "ada@example.org", NOW, reason="5.1.1")], NOW)
@@ -185,12 +183,12 @@ def test_19_a_report_that_only_a_message_id_proves_is_undone_by_the_form(
     assert site.reason() is None
 
 
-def test_19_an_address_that_is_gone_gets_no_mail_of_the_form(site: ServedSite):
+def test_19_a_hard_bounced_address_gets_no_confirmation_email(site: ServedSite):
     reader(site.store)
     with site.store.begin() as tx:
         events.apply(tx, [Event(EventKind.HARD_BOUNCE, "ada@example.org", NOW)], NOW)
     site.subscribe()
-    assert settled(site) == []
+    assert sent_after_a_moment(site) == []
 
 
 def test_19_one_address_gets_one_mail_an_hour(site: ServedSite):
@@ -198,13 +196,13 @@ def test_19_one_address_gets_one_mail_an_hour(site: ServedSite):
     assert first() is not None
     for _ in range(5):
         site.subscribe()
-    assert len(settled(site)) == 1
+    assert len(sent_after_a_moment(site)) == 1
     site.clock.at += timedelta(hours=1)
     _, again = site.subscribe()
     assert again() is not None
 
 
-def test_19_one_victim_is_mailed_less_and_less(store):
+def test_19_the_wait_between_unanswered_confirmation_emails_grows(store):
     mailed = []
     with store.begin() as tx:
         for hour in range(24 * 365):
@@ -216,7 +214,7 @@ def test_19_one_victim_is_mailed_less_and_less(store):
     assert len(mailed) <= 6 + 12
 
 
-def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(site: ServedSite):
+def test_19_the_form_has_an_hourly_limit(site: ServedSite):
     with site.store.begin() as tx:
         sent = [signups.request(tx, f"{n}@x.org", "stars", NOW) for n in range(MAILS_AN_HOUR + 5)]
     assert sent.count(True) == MAILS_AN_HOUR
@@ -230,7 +228,7 @@ def test_19_the_whole_form_sends_so_many_mails_an_hour_and_says_so(site: ServedS
     assert (page.status, mail() is not None) == (200, True)
 
 
-def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(site: ServedSite):
+def test_19_a_network_over_its_limit_gets_429_and_the_operator_an_alert(site: ServedSite):
     for number in range(MAX_SIGNUPS):
         assert site.subscribe(f"{number}@example.org")[0].status == 200
     for email in ("known@example.org", "new@example.org"):
@@ -244,14 +242,14 @@ def test_19_a_network_that_asks_too_often_is_told_so_and_the_operator_too(site: 
     assert site.subscribe("new@example.org")[0].status == 200
 
 
-def test_19_a_mail_that_cannot_leave_is_told_to_the_operator(site: ServedSite):
+def test_19_a_failed_confirmation_email_raises_an_alert(site: ServedSite):
     site.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
     assert site.subscribe()[0].status == 200
     assert becomes(lambda: "the key is wrong" in alerted(site))
 
 
 def alerted(site: ServedSite) -> str:
-    """What the operator is told about sign-ups now."""
+    """The text of the current alerts about sign-ups."""
     bounds = Thresholds(timedelta(hours=3), 1, None, 0)
     with site.store.read() as tx:
         seen = monitoring.read_mail_state(tx, site.clock.at)
@@ -261,7 +259,7 @@ def alerted(site: ServedSite) -> str:
 
 
 def refuse_path(mail) -> str:
-    """Where the mail itself says that it can be refused by one POST (RFC 8058)."""
+    """The path of the one-click POST in the email's headers (RFC 8058)."""
     said = dict(mail.headers)
     assert said["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     path = re.fullmatch(
@@ -272,7 +270,7 @@ def refuse_path(mail) -> str:
     return path[1]
 
 
-def test_19_a_victim_refuses_for_good_by_the_mail_itself(site: ServedSite):
+def test_19_confirmation_emails_can_be_stopped_for_good(site: ServedSite):
     _, mail = site.subscribe()
     letter = mail()
     path = refuse_path(letter)
@@ -291,14 +289,14 @@ def test_19_a_victim_refuses_for_good_by_the_mail_itself(site: ServedSite):
         with site.store.begin() as tx:
             signups.purge(tx, site.clock.at)
         assert site.subscribe()[0].status == 200
-    assert len(settled(site)) == 1
+    assert len(sent_after_a_moment(site)) == 1
     with site.store.begin() as tx:
         assert restore_subscriber.restore(tx, "ada@example.org", "wrote", site.clock.at)
     _, mail = site.subscribe()
     assert mail() is not None
 
 
-def test_19_a_reader_who_refuses_such_mails_keeps_the_digest(site: ServedSite):
+def test_19_a_reader_who_stops_confirmation_emails_stays_subscribed(site: ServedSite):
     reader(site.store)
     _, mail = site.subscribe(rubric="models")
     letter = mail()
@@ -307,12 +305,12 @@ def test_19_a_reader_who_refuses_such_mails_keeps_the_digest(site: ServedSite):
     assert site.reason() is None
     site.clock.at += timedelta(days=10)
     site.subscribe(rubric="models")
-    assert len(settled(site)) == 1
+    assert len(sent_after_a_moment(site)) == 1
     site.web.post(link_in(letter))
     assert site.find().rubric == "stars"
 
 
-def test_19_the_mail_says_what_is_kept_and_that_is_so(site: ServedSite):
+def test_19_stored_data_is_deleted_as_the_email_states(site: ServedSite):
     _, mail = site.subscribe()
     letter = mail()
     assert "no other note" not in letter.text + letter.html
@@ -326,11 +324,11 @@ def test_19_the_mail_says_what_is_kept_and_that_is_so(site: ServedSite):
         assert bool(rows) is kept
 
 
-def test_a_mail_that_did_not_leave_may_be_asked_for_again(site: ServedSite):
+def test_an_unsent_confirmation_email_can_be_requested_again(site: ServedSite):
     site.mailbox.fault = SendError(Verdict.UNSENT, "no route")
     page, _ = site.subscribe()
     assert page.status == 200
-    assert settled(site) == []
+    assert sent_after_a_moment(site) == []
     site.mailbox.fault = None
     _, mail = site.subscribe()
     assert mail() is not None
@@ -351,7 +349,7 @@ def test_an_imported_pending_reader_confirms_without_a_form(site: ServedSite):
     assert site.find().state == SubscriberState.ACTIVE
 
 
-def test_a_form_with_faults_says_so_and_keeps_what_was_typed(site: ServedSite):
+def test_invalid_sign_ups_show_an_error(site: ServedSite):
     for email, rubric, words in (
         ("nonsense", "stars", "is not an address"),
         ("", "stars", "missing"),
@@ -363,10 +361,10 @@ def test_a_form_with_faults_says_so_and_keeps_what_was_typed(site: ServedSite):
         page = site.subscribe(email, rubric)[0]
         assert (page.status, words in page.words) == (422, True)
         assert "<script" not in page.text
-    assert settled(site) == []
+    assert sent_after_a_moment(site) == []
 
 
-def test_19_the_never_confirmed_are_forgotten(store):
+def test_19_unconfirmed_subscribers_are_deleted(store):
     with store.begin() as tx:
         signups.request(tx, "old@example.org", "stars", NOW - timedelta(days=40))
         signups.request(tx, "active@example.org", "models", NOW - timedelta(days=40))
@@ -408,7 +406,7 @@ def test_01_one_click_in_both_encodings_without_cookie_or_redirect(site: ServedS
         assert site.reason(person.email) == Reason.UNSUBSCRIBED
 
 
-def test_leaving_by_the_button_and_coming_back(site: ServedSite):
+def test_unsubscribe_by_the_button_and_undo(site: ServedSite):
     person = reader(site.store)
     path = unsubscribe_path(person)
     asked = site.web.get(path)
@@ -422,7 +420,7 @@ def test_leaving_by_the_button_and_coming_back(site: ServedSite):
     assert site.reason() is None
 
 
-def test_after_thirty_days_a_departure_stands(site: ServedSite):
+def test_after_thirty_days_undo_is_refused(site: ServedSite):
     person = reader(site.store)
     site.web.post(unsubscribe_path(person))
     site.clock.at += timedelta(days=31)
@@ -431,7 +429,7 @@ def test_after_thirty_days_a_departure_stands(site: ServedSite):
     assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
 
 
-def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(site: ServedSite):
+def test_18_invalid_tokens_get_the_same_page(site: ServedSite):
     person = reader(site.store)
     token = LINKS.token(Purpose.UNSUBSCRIBE, person.id)
     bad = [
@@ -451,7 +449,7 @@ def test_18_dead_and_foreign_tokens_are_answered_politely_and_alike(site: Served
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_the_links_of_a_test_mail_change_nothing(site: ServedSite):
+def test_links_of_a_test_email_change_nothing(site: ServedSite):
     path = LINKS.unsubscribe_url(TEST_READER).removeprefix("http://127.0.0.1")
     assert "test email" in site.web.get(path).words
     assert "test email" in site.web.post(path, {"List-Unsubscribe": "One-Click"}).words
@@ -463,7 +461,7 @@ def preferences_path(person):
     return LINKS.preferences_url(person.id).removeprefix("http://127.0.0.1")
 
 
-def wishes(**changes):
+def preferences(**changes):
     given = {
         "action": "save",
         "rubric": "models",
@@ -487,7 +485,7 @@ def test_preferences_are_shown_and_saved(site: ServedSite):
         "often-days",
         *(f"day-{day}" for day in WEEKDAYS),
     }
-    saved = site.web.post(path, wishes())
+    saved = site.web.post(path, preferences())
     assert "Saved" in saved.words
     person = stored(site.store, person)
     assert (person.rubric, person.days, person.send_at) == (
@@ -502,14 +500,16 @@ def test_preferences_are_shown_and_saved(site: ServedSite):
     )
     assert saved.soup.find("input", id="send_at")["value"] == "06:30"
     assert person.chosen == ("timezone", "send_at", "days", "max_papers", "format")
-    site.web.post(path, wishes(send_at="", timezone="", max_papers=""))
+    site.web.post(path, preferences(send_at="", timezone="", max_papers=""))
     person = stored(site.store, person)
     assert (person.send_at, person.timezone, person.max_papers) == (None, None, None)
 
 
-def test_only_what_was_changed_counts_as_chosen(site: ServedSite):
+def test_only_changed_preferences_are_marked_as_chosen(site: ServedSite):
     person = reader(site.store, timezone="EST")
-    asked = {**wishes(rubric="stars", days=[*WEEKDAYS], send_at="", max_papers="", format="full")}
+    asked = {
+        **preferences(rubric="stars", days=[*WEEKDAYS], send_at="", max_papers="", format="full")
+    }
     site.web.post(preferences_path(person), {**asked, "timezone": "EST", "send_at": "09:00"})
     kept = stored(site.store, person)
     assert (kept.timezone, kept.send_at, kept.chosen) == ("EST", clock_time(9), ("send_at",))
@@ -517,7 +517,7 @@ def test_only_what_was_changed_counts_as_chosen(site: ServedSite):
     assert "America/Los_Angeles" in page.words
 
 
-def test_faulty_preferences_change_nothing_and_say_why(site: ServedSite):
+def test_invalid_preferences_change_nothing_and_show_errors(site: ServedSite):
     person = reader(site.store)
     path, before = preferences_path(person), stored(site.store, person)
     for changes, words in (
@@ -529,7 +529,7 @@ def test_faulty_preferences_change_nothing_and_say_why(site: ServedSite):
         ({"rubric": "secret"}, "choose one of the topics"),
         ({"timezone": "<script>"}, "is not a zone"),
     ):
-        page = site.web.post(path, wishes(**changes))
+        page = site.web.post(path, preferences(**changes))
         assert (page.status, words in page.words) == (422, True)
         assert "<script" not in page.text
     assert stored(site.store, person) == before
@@ -540,7 +540,7 @@ def test_the_reader_of_a_private_rubric_keeps_it_among_the_choices(site: ServedS
     page = site.web.get(preferences_path(person))
     values = {box["value"] for box in page.soup.find_all("input", attrs={"name": "rubric"})}
     assert values == {"secret", "stars", "models"}
-    site.web.post(preferences_path(person), wishes(rubric="secret"))
+    site.web.post(preferences_path(person), preferences(rubric="secret"))
     assert stored(site.store, person).rubric == "secret"
 
 
@@ -549,24 +549,24 @@ def test_pause_and_resume(site: ServedSite):
     path = preferences_path(person)
     assert "Paused" in site.web.post(path, {"action": "pause"}).words
     assert stored(site.store, person).state == SubscriberState.PAUSED
-    site.web.post(path, wishes())
+    site.web.post(path, preferences())
     assert stored(site.store, person).state == SubscriberState.PAUSED
     assert "Resumed" in site.web.post(path, {"action": "resume"}).words
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_who_left_can_come_back_from_the_preferences(site: ServedSite):
+def test_a_former_reader_can_resubscribe_on_the_preferences_page(site: ServedSite):
     person = reader(site.store)
     site.web.post(unsubscribe_path(person))
     path = preferences_path(person)
     assert "You are unsubscribed" in site.web.get(path).words
-    site.web.post(path, wishes())
+    site.web.post(path, preferences())
     assert stored(site.store, person).state == SubscriberState.UNSUBSCRIBED
     assert "Welcome back" in site.web.post(path, {"action": "back"}).words
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_a_second_press_of_a_way_back_is_no_complaint(site: ServedSite):
+def test_pressing_a_button_twice_shows_the_same_message(site: ServedSite):
     person = reader(site.store)
     site.web.post(unsubscribe_path(person))
     for _ in range(2):
@@ -583,18 +583,18 @@ def test_a_second_press_of_a_way_back_is_no_complaint(site: ServedSite):
 
 @pytest.mark.parametrize("action", ["save", "pause", "resume"])
 @pytest.mark.parametrize("end", [SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED])
-def test_a_form_left_open_in_another_window_claims_nothing(site: ServedSite, action: str, end):
+def test_an_outdated_form_changes_nothing(site: ServedSite, action: str, end):
     person = reader(site.store)
     with site.store.begin() as tx:
         subscribers.end_subscription(tx, person.id, end, "reply", NOW)
-    page = site.web.post(preferences_path(person), wishes(action=action))
+    page = site.web.post(preferences_path(person), preferences(action=action))
     assert "Nothing was changed" in page.words
-    assert not any(word in page.words for word in ("Saved", "Paused", "The Resumed"))
+    assert not any(word in page.words for word in ("Saved", "Paused", "Resumed"))
     kept = stored(site.store, person)
     assert (kept.state, kept.rubric) == (end, "stars")
 
 
-def test_erasing_needs_the_tick_and_leaves_only_the_suppression(site: ServedSite):
+def test_deletion_needs_the_checkbox_and_keeps_only_the_suppression(site: ServedSite):
     person = reader(site.store)
     path = preferences_path(person)
     assert site.web.post(path, {"action": "erase"}).status == 422
@@ -604,10 +604,10 @@ def test_erasing_needs_the_tick_and_leaves_only_the_suppression(site: ServedSite
     assert site.reason() == Reason.ERASED
     assert "does not work" in site.web.get(path).words
     site.subscribe()
-    assert settled(site) == []
+    assert sent_after_a_moment(site) == []
 
 
-def test_a_bounced_or_waiting_reader_is_told_what_holds(site: ServedSite):
+def test_bounced_and_pending_readers_see_their_state(site: ServedSite):
     bounced = reader(site.store, email="b@example.org", state=SubscriberState.BOUNCED)
     waiting = reader(site.store, email="w@example.org", state=SubscriberState.PENDING)
     assert "an email to it bounced" in site.web.get(preferences_path(bounced)).words
@@ -625,7 +625,7 @@ def test_an_unknown_action_only_shows_the_page(site: ServedSite):
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_pages_with_tokens_are_kept_and_found_by_nobody(site: ServedSite):
+def test_pages_with_tokens_are_neither_cached_nor_indexed(site: ServedSite):
     person = reader(site.store)
     for path in (unsubscribe_path(person), preferences_path(person)):
         headers = site.web.get(path).headers
@@ -634,7 +634,7 @@ def test_pages_with_tokens_are_kept_and_found_by_nobody(site: ServedSite):
         assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_a_body_that_is_too_long_is_refused_and_changes_nothing(site: ServedSite):
+def test_a_body_above_the_limit_is_refused(site: ServedSite):
     person = reader(site.store)
     body = b"x" * (70 * 1024)
     page = site.web.ask("POST", unsubscribe_path(person), body, {"Content-Type": "text/plain"})
@@ -642,7 +642,7 @@ def test_a_body_that_is_too_long_is_refused_and_changes_nothing(site: ServedSite
     assert stored(site.store, person).state == SubscriberState.ACTIVE
 
 
-def test_untrusted_names_and_rubrics_are_text(site: ServedSite):
+def test_untrusted_names_and_rubrics_are_escaped(site: ServedSite):
     person = reader(site.store, name="<script>x</script>{{7*7}}", rubric="<b>gone</b>")
     for path in (unsubscribe_path(person), preferences_path(person)):
         text = site.web.get(path).text
@@ -661,11 +661,11 @@ def test_untrusted_names_and_rubrics_are_text(site: ServedSite):
         ("", b"List-Unsubscribe=One-Click", {"List-Unsubscribe": ("One-Click",)}),
     ],
 )
-def test_bodies_are_read_without_trouble(kind, body, expected):
+def test_form_bodies_are_parsed_without_errors(kind, body, expected):
     assert read_form(kind, body) == expected
 
 
-def test_no_request_breaks_a_page(site: ServedSite):
+def test_random_requests_cause_no_server_error(site: ServedSite):
     dice = random.Random(8)  # noqa: S311 - rolls to repeat, no secrets
     person = reader(site.store)
     paths = ["/subscribe", "/", "/search", "/archive/stars/2025-09-23/", "/hooks/sendgrid/events"]
@@ -679,12 +679,12 @@ def test_no_request_breaks_a_page(site: ServedSite):
         assert page.status < 500, (method, path, body)
 
 
-def test_the_address_of_the_form_leads_to_the_form(site: ServedSite):
+def test_a_get_of_the_form_address_redirects_to_the_form(site: ServedSite):
     page = site.web.get("/subscribe")
     assert (page.status, page.headers["location"]) == (303, "/#subscribe")
 
 
-def test_the_preferences_page_leads_to_unsubscribing(site: ServedSite):
+def test_the_preferences_page_links_to_unsubscribe(site: ServedSite):
     person = reader(site.store)
     page = site.web.get(preferences_path(person))
     path = re.search(r'href="(/unsubscribe/[^"]+)"', page.text)[1]

@@ -1,4 +1,4 @@
-"""A paper that was withdrawn after it was sent, on the pages of both days, over real HTTP."""
+"""A paper that was withdrawn after it was sent, on the pages of both issues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def withdraw(store, one):
         paper_versions.keep(tx, [later], NOW + timedelta(days=1))
 
 
-def test_the_day_it_was_sent_says_so_at_its_card(store):
+def test_the_issue_that_sent_it_shows_the_withdrawal_on_its_card(store):
     first = paper("1")
     issue(store, STARS, TUESDAY, [first, paper("2"), paper("3")])
     with served(create_app(make_site(store))) as web:
@@ -35,7 +35,7 @@ def test_the_day_it_was_sent_says_so_at_its_card(store):
     assert soup.find("b", string="error") is None
 
 
-def test_the_day_that_tells_of_it_has_the_notice_and_the_receipt(store):
+def test_the_later_issue_lists_the_withdrawn_paper(store):
     issue(store, STARS, THURSDAY, [paper("4")])
     told = (Withdrawal("1", "On <dwarfs>", TUESDAY, REASON),)
     check = Crosscheck("fresh", {"astro-ph.SR": (4, 4)})
