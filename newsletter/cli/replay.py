@@ -12,7 +12,7 @@ from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.errors import OperatorError
 from newsletter.rubrics.file import load
-from newsletter.scoring.cost import price
+from newsletter.scoring.cost import preview_cost, unscored
 from newsletter.scoring.replay import (
     RepeatScorer,
     Replayed,
@@ -63,7 +63,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
             _mailed_rubric(app, rubric.slug),
             rubric,
             found,
-            scoring_limits(app),
+            scoring_limits(app.settings, app.stop),
             clock=app.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
@@ -115,7 +115,7 @@ def _scored(app: App, scorer: Scorer, rubric: Rubric, day: StoredDay) -> RubricS
             scorer,
             rubric,
             day,
-            scoring_limits(app),
+            scoring_limits(app.settings, app.stop),
             clock=app.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
@@ -162,9 +162,13 @@ def _mailed_rubric(app: App, slug: str) -> Rubric | None:
 
 
 def _price(app: App, rubric: Rubric, days: Iterable[StoredDay]) -> int:
-    cap = scoring_limits(app).budget_nanos
-    bounds = (price(app, rubric, day.date, triage(rubric, day.papers).to_read)[1] for day in days)
-    return sum(min(bound, cap) for bound in bounds)
+    total = 0
+    for day in days:
+        to_read = triage(rubric, day.papers).to_read
+        missing = unscored(app.store, app.scorer, rubric, day.date, to_read)
+        bound = preview_cost(app.scorer, rubric, day.date, missing, app.clock()).upper_nanos
+        total += min(bound, app.settings.budget_nanos)
+    return total
 
 
 def _cost(usage: Iterable[Usage]) -> int:

@@ -24,7 +24,7 @@ from newsletter.jobs.daily import (
     handle_task,
     run_daily,
 )
-from newsletter.jobs.dry_run import preview_cost
+from newsletter.jobs.dry_run import preview_run
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import retry_soft_bounced
 from newsletter.operations.healthcheck_ping import Owed, sign_if_well
@@ -88,7 +88,7 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     app = bootstrap.build_app(read_settings())
     check_slug(app, rubric)
     with progress(screen(errors=as_json)) as report:
-        state, plans = preview_cost(app, day, rubric, report)
+        state, plans = preview_run(app, day, rubric, report)
     _say_held(state.unserved)
     if as_json:
         print_json({"date": state.date.isoformat(), "rubrics": [plan._asdict() for plan in plans]})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, print_raw, screen, table
-from newsletter.delivery.confirmation import InvitedCount, invite_pending
+from newsletter.delivery.confirmation import InvitedCount, invitation, invite_pending
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.formatting import plural
 from newsletter.domain.mail import SubscriberState
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.context import App
+    from newsletter.domain.mail import Email, Subscriber
     from newsletter.store.subscribers import ImportResult
 
 LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
@@ -101,7 +103,15 @@ def _keep(
             trial.commit()
     _say_changes(done, options, listed=listed)
     if app:
-        _say_invited(invite_pending(app, (row.email for row in rows), bootstrap.now()))
+        emails = (row.email for row in rows)
+        invite = partial(_invitation, app)
+        _say_invited(invite_pending(app.store, app.mailer, emails, invite, app.clock()))
+
+
+def _invitation(app: App, person: Subscriber) -> Email:
+    rubric = app.rubrics.get(person.rubric)
+    title = rubric.title if rubric else person.rubric
+    return invitation(app.renderer, app.links, app.sender, person, title, app.clock())
 
 
 def _refuse_moves(done: ImportResult, options: ImportOptions) -> None:

@@ -11,12 +11,12 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups, subscribers, suppressions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from newsletter.context import App
     from newsletter.domain.links import Links
     from newsletter.domain.mail import Email, Sender, Subscriber
+    from newsletter.mailers import Mailer
     from newsletter.render import Renderer
     from newsletter.store import Store
 
@@ -61,11 +61,17 @@ def invitation(
     )
 
 
-def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCount:
+def invite_pending(
+    store: Store,
+    mailer: Mailer,
+    emails: Iterable[str],
+    invite: Callable[[Subscriber], Email],
+    now: datetime,
+) -> InvitedCount:
     """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest."""
     sent = 0
     for email in emails:
-        with app.store.begin() as tx:
+        with store.begin() as tx:
             person = subscribers.find(tx, email)
             if person is None or person.state is not SubscriberState.PENDING:
                 continue
@@ -73,13 +79,10 @@ def invite_pending(app: App, emails: Iterable[str], now: datetime) -> InvitedCou
                 continue
             if not signups.request(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
                 return InvitedCount(sent, "the hourly limit is reached in this hour")
-        rubric = app.rubrics.get(person.rubric)
-        title = rubric.title if rubric else person.rubric
-        mail = invitation(app.renderer, app.links, app.sender, person, title, now)
         try:
-            app.mailer.send(mail)
+            mailer.send(invite(person))
         except SendError as error:
-            if trouble := _undo(app.store, email, error):
+            if trouble := _undo(store, email, error):
                 return InvitedCount(sent, trouble)
             continue
         sent += 1

@@ -197,7 +197,7 @@ def fetch_papers(
             day,
             state.as_of,
             lookback_days=app.settings.lookback_days,
-            progress=lambda done, total: report("Fetching", done, total),
+            progress=partial(report, "Fetching"),
             wait_until_complete=wait_until_complete,
         )
         fields.update(idle=done.already, edition=done.date, papers=done.papers, late=done.late)
@@ -241,7 +241,7 @@ def score_and_compose(
 
 def _composed_result(app: App, rubric: Rubric, day: date, result: TaskResult) -> RubricResult:
     if result.problem:
-        announced = 0 if result.digest else len(new_listings(app, rubric, day))
+        announced = 0 if result.digest else len(new_listings(app.store, rubric, day))
         return RubricResult(rubric, result.digest, problem=result.problem, announced=announced)
     if result.digest:
         return RubricResult(rubric, result.digest, digest_id=result.digest_id)

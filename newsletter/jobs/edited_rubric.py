@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.jobs.tasks import ComposedDigest, compose_digest
@@ -45,15 +46,15 @@ def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> 
     frozen, and no digest's cost changes.
     """
     listings = _announced(app, rubric, day)
-    found = triage_day(app, rubric, day, listings)
+    found = triage_day(app.store, rubric, day, listings)
     scored = rescore(
         app.store,
         app.scorer,
         rubric,
         StoredDay(day, found.to_read),
-        scoring_limits(app),
+        scoring_limits(app.settings, app.stop),
         clock=app.clock,
-        progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
+        progress=partial(report, f"Scoring {rubric.slug}"),
     )
     return compose_digest(app, rubric, day, listings, found, scored)
 

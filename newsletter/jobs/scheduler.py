@@ -169,7 +169,7 @@ class DailyScheduler:
                 app.source,
                 state.categories,
                 state.as_of,
-                progress=lambda done, total: report("Fetching", done, total),
+                progress=partial(report, "Fetching"),
             )
         except SourceError as error:
             log.info("late-paper check failed: %s", error)

@@ -89,7 +89,15 @@ def _score(app: App, task: Task, report: StageProgress) -> TaskResult:
     reread(app.rubrics)
     # One that is missing here is told where its own digest is to be made.
     there = [app.rubrics[slug] for slug in task.ids if slug in app.rubrics]
-    score_jointly(app, there, task.day, report, task.wanted_by)
+    score_jointly(
+        app.store,
+        app.scorer,
+        there,
+        task.day,
+        scoring_limits(app.settings, app.stop, task.wanted_by),
+        clock=app.clock,
+        progress=partial(report, "Scoring for all"),
+    )
     return TaskResult()
 
 
@@ -210,17 +218,17 @@ def make_digest(
     with app.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
             return ComposedDigest(stored[1])
-    listings = new_listings(app, rubric, day)
-    found = triage_in_order(app, rubric, day, listings)
+    listings = new_listings(app.store, rubric, day)
+    found = triage_in_order(app.store, app.scorer, rubric, day, listings)
     scored = score(
         app.store,
         app.scorer,
         rubric,
         day,
         found.to_read,
-        scoring_limits(app, by),
+        scoring_limits(app.settings, app.stop, by),
         clock=app.clock,
-        progress=lambda done, total: report(f"Scoring {rubric.slug}", done, total),
+        progress=partial(report, f"Scoring {rubric.slug}"),
     )
     return compose_digest(app, rubric, day, listings, found, scored)
 

@@ -1,4 +1,4 @@
-"""Cost estimates for scoring a rubric's day."""
+"""Cost of scoring, before anything is paid: upper bounds, and estimates by counted tokens."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 from newsletter.scorers import ScoringRequest
 from newsletter.scoring import chunks, second_opinion
-from newsletter.scoring.session import ScoringSession
 from newsletter.store import scores
-from newsletter.store.ledger import Budget
+from newsletter.store.ledger import Account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from newsletter.context import App
     from newsletter.domain.model import Paper, Rubric
     from newsletter.scorers import Scorer
+    from newsletter.store import Store
 
 SECOND_PASS_SHARE = 0.12
 """Share of a day's papers in the second pass: at most 64 of 548 on the corpus."""
@@ -61,17 +60,44 @@ def estimate(
     return Estimate(len(papers), *total) if papers else None
 
 
-def price(app: App, rubric: Rubric, day: date, papers: Sequence[Paper]) -> tuple[int, int]:
-    """Number of unscored papers, and the upper bound of the first pass over them.
+@dataclass(frozen=True, slots=True)
+class CostPreview:
+    """The most that the first pass over a rubric's papers costs, in nano-dollars.
 
     The second pass is not included.
     """
-    scorer = app.scorer
-    session = ScoringSession(app.store, scorer, rubric, day, Budget(0), app.clock)
-    with app.store.read() as tx:
-        known = scores.known(tx, session.account, [paper.id for paper in papers])[1]
-    missing = [paper for paper in papers if paper.id not in known]
-    pieces = chunks.shuffled_chunks(missing, scorer.sizes, day, pass_number=1)
-    now = app.clock()
+
+    rubric: Rubric
+    day: date
+    papers: Sequence[Paper]
+    upper_nanos: int
+
+
+def preview_cost(
+    scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper], now: datetime
+) -> CostPreview:
+    pieces = chunks.shuffled_chunks(papers, scorer.sizes, day, pass_number=1)
     calls = (scorer.call(ScoringRequest(rubric, piece), now) for piece in pieces)
-    return len(missing), sum(call.upper_nanos for call in calls)
+    return CostPreview(rubric, day, papers, sum(call.upper_nanos for call in calls))
+
+
+def unscored(
+    store: Store, scorer: Scorer, rubric: Rubric, day: date, papers: Sequence[Paper]
+) -> list[Paper]:
+    """The papers without a stored score of this rubric and scorer."""
+    account = Account(rubric.slug, rubric.fingerprint, scorer.name, day, "")
+    with store.read() as tx:
+        known = scores.known(tx, account, [paper.id for paper in papers])[1]
+    return [paper for paper in papers if paper.id not in known]
+
+
+def expected_share(scorer: Scorer, previews: Sequence[CostPreview], now: datetime) -> float:
+    """Expected cost as a share of the upper bounds; 0 for a free scorer. Raises ScorerError.
+
+    The tokens of the largest preview are counted, and stand for the others.
+    """
+    largest = max(previews, key=lambda preview: preview.upper_nanos)
+    if not largest.upper_nanos:
+        return 0.0
+    counted = estimate(scorer, largest.rubric, largest.papers, largest.day, now)
+    return counted.nanos / largest.upper_nanos if counted else 0.0

@@ -16,14 +16,17 @@ from newsletter.scoring.triage import Triage, paper_identity, triage
 from newsletter.store import digests, paper_versions, papers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
 
-    from newsletter.context import App
-    from newsletter.domain.progress import StageProgress
+    from newsletter.domain.progress import Progress
     from newsletter.domain.tfidf import WordCounts
+    from newsletter.scorers import Scorer
+    from newsletter.settings import Settings
+    from newsletter.store import Store
 
 LATE_WINDOW = timedelta(days=14)
 """How far back papers that arrived after their day's digest go into the next digest."""
@@ -31,9 +34,9 @@ DUPLICATE_WINDOW = timedelta(days=60)
 """How long a picked paper is not shown again under another id."""
 
 
-def new_listings(app: App, rubric: Rubric, day: date) -> list[Listing]:
+def new_listings(store: Store, rubric: Rubric, day: date) -> list[Listing]:
     """The papers for this rubric's digest of `day`: announced, and in no earlier digest of it."""
-    with app.store.read() as tx:
+    with store.read() as tx:
         listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
     return [listing for listing in listings if listing.paper.id in open_ids]
@@ -59,9 +62,9 @@ def late_listings(tx: Connection, rubric: Rubric, day: date) -> list[Listing]:
     return list(found.values())
 
 
-def triage_day(app: App, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
+def triage_day(store: Store, rubric: Rubric, day: date, listings: Sequence[Listing]) -> Triage:
     """Triage of a day, without the papers that earlier digests showed."""
-    with app.store.read() as tx:
+    with store.read() as tx:
         shown = paper_versions.picked_between(tx, rubric.slug, day - DUPLICATE_WINDOW, day)
     keys = (paper_identity(title, authors) for title, authors in shown)
     picked = [key for key in keys if key]
@@ -69,52 +72,52 @@ def triage_day(app: App, rubric: Rubric, day: date, listings: Sequence[Listing])
 
 
 def triage_in_order(
-    app: App,
+    store: Store,
+    scorer: Scorer,
     rubric: Rubric,
     day: date,
     listings: Sequence[Listing],
     words: WordCounts | None = None,
 ) -> Triage:
     """Triage of a day, with the likeliest papers first. Rubrics of a day may share `words`."""
-    found = triage_day(app, rubric, day, listings)
-    likeliest = sort_by_likelihood(app.store, app.scorer, rubric, day, found.to_read, words)
+    found = triage_day(store, rubric, day, listings)
+    likeliest = sort_by_likelihood(store, scorer, rubric, day, found.to_read, words)
     return replace(found, to_read=likeliest)
 
 
 def score_jointly(
-    app: App, rubrics: list[Rubric], day: date, report: StageProgress, by: datetime | None = None
+    store: Store,
+    scorer: Scorer,
+    rubrics: Sequence[Rubric],
+    day: date,
+    limits: ScoringLimits,
+    *,
+    clock: Callable[[], datetime],
+    progress: Progress,
 ) -> None:
     """Score for several rubrics at once, so that they share the cost of common papers.
 
-    With the Batch API they share the wait as well. `by` is when the scores are needed. A rubric
-    that has its digest of the day is no special case: its papers are covered, so none is left.
+    With the Batch API they share the wait as well. A rubric that has its digest of the day needs
+    no exception: its papers are covered, so none is left to score.
     """
-    limits = scoring_limits(app, by)
-    in_batch = batches.wanted(limits, app.scorer.batcher, len(rubrics), app.clock())
-    if len(rubrics) < (2 if in_batch else MIN_SHARING_RUBRICS) or not app.scorer.judges:
+    in_batch = batches.wanted(limits, scorer.batcher, len(rubrics), clock())
+    if len(rubrics) < (2 if in_batch else MIN_SHARING_RUBRICS) or not scorer.judges:
         return
     from newsletter.domain.tfidf import WordCounts
 
     words = WordCounts()
-    wants = [
-        ScoringTarget(
-            rubric, triage_in_order(app, rubric, day, new_listings(app, rubric, day), words).to_read
-        )
-        for rubric in rubrics
-    ]
-    score_all(
-        app.store,
-        app.scorer,
-        day,
-        wants,
-        limits,
-        clock=app.clock,
-        progress=lambda done, total: report("Scoring for all", done, total),
-    )
+    targets = []
+    for rubric in rubrics:
+        listings = new_listings(store, rubric, day)
+        found = triage_in_order(store, scorer, rubric, day, listings, words)
+        targets.append(ScoringTarget(rubric, found.to_read))
+    score_all(store, scorer, day, targets, limits, clock=clock, progress=progress)
 
 
-def scoring_limits(app: App, wanted_by: datetime | None = None) -> ScoringLimits:
-    settings = app.settings
+def scoring_limits(
+    settings: Settings, stop: threading.Event, wanted_by: datetime | None = None
+) -> ScoringLimits:
+    """The operator's limits. `wanted_by` is when the scores are needed; None means now."""
     return ScoringLimits(
         budget_nanos=settings.budget_nanos,
         month_budget_nanos=settings.monthly_budget_nanos,
@@ -124,7 +127,7 @@ def scoring_limits(app: App, wanted_by: datetime | None = None) -> ScoringLimits
         rate_limiter=ScoringRateLimiter(
             settings.scoring_requests_per_minute, settings.scoring_tokens_per_minute
         ),
-        stop=app.stop,
+        stop=stop,
     )
 
 

@@ -7,7 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from newsletter.delivery.confirmation import IMPORTED_AN_HOUR, InvitedCount, invite_pending
+from newsletter.delivery.confirmation import (
+    IMPORTED_AN_HOUR,
+    InvitedCount,
+    invitation,
+    invite_pending,
+)
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import signups
@@ -89,14 +94,21 @@ def waiting(store, number):
     return [person.email for person in people]
 
 
+def invited(app, emails, now=NOW) -> InvitedCount:
+    def invite(person):
+        return invitation(app.renderer, app.links, app.sender, person, "Cold stars", now)
+
+    return invite_pending(app.store, app.mailer, emails, invite, now)
+
+
 def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
     mailbox = Mailbox()
     work, emails = application(store, mailbox), waiting(store, IMPORTED_AN_HOUR + 5)
-    first = invite_pending(work, emails, NOW)
+    first = invited(work, emails)
     assert (first.sent, "this hour" in first.trouble) == (IMPORTED_AN_HOUR, True)
     with store.begin() as tx:
         assert signups.request(tx, "web@example.org", "stars", NOW)
-    assert invite_pending(work, emails, NOW + timedelta(hours=2)) == InvitedCount(5)
+    assert invited(work, emails, NOW + timedelta(hours=2)) == InvitedCount(5)
     assert len({mail.to_email for mail in mailbox.mails}) == IMPORTED_AN_HOUR + 5
 
 
@@ -106,9 +118,9 @@ def test_a_long_list_is_asked_in_parts_and_leaves_room_for_the_form(store):
 def test_what_may_have_left_is_never_sent_again(store, verdict, later):
     mailbox = Mailbox(fault=SendError(verdict, "no answer"))
     work, emails = application(store, mailbox), waiting(store, 2)
-    assert invite_pending(work, emails, NOW).sent == 0
+    assert invited(work, emails).sent == 0
     mailbox.fault = None
-    assert invite_pending(work, emails, NOW).sent == later
+    assert invited(work, emails).sent == later
 
 
 def test_nobody_else_is_asked(store):
@@ -119,5 +131,5 @@ def test_nobody_else_is_asked(store):
         if state is not SubscriberState.PENDING
     ]
     app = application(store, mailbox)
-    assert invite_pending(app, [*emails, "no@example.org"], NOW) == InvitedCount()
+    assert invited(app, [*emails, "no@example.org"]) == InvitedCount()
     assert mailbox.mails == []

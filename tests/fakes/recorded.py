@@ -12,7 +12,6 @@ import gzip
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import FetchRecord, announcement, following, is_announced
@@ -200,7 +199,7 @@ class Service:
         poll_again(self.store, self.source, names, self.clock(), progress=lambda *_: None)
 
     def _freeze(self, rubric: Rubric, day: date) -> None:
-        found = new_listings(SimpleNamespace(store=self.store), rubric, day)
+        found = new_listings(self.store, rubric, day)
         ids = tuple(one.paper.id for one in found)
         made = issues.digest(())
         made = replace(

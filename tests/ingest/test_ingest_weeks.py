@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +66,7 @@ def build(service, rng, days):
 
 
 def freeze(service, rubric, day):
-    found = new_listings(SimpleNamespace(store=service.store), rubric, day)
+    found = new_listings(service.store, rubric, day)
     made = issues.digest(tuple(issues.Pick(one.paper, None, late=one.late) for one in found))
     coverage = replace(made.coverage, papers=tuple(one.paper.id for one in found))
     kind = DayKind.NORMAL if found else DayKind.NOTHING_ANNOUNCED

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from newsletter.context import no_progress
 from newsletter.jobs.daily import read_day, run_daily
-from newsletter.jobs.dry_run import preview_cost
+from newsletter.jobs.dry_run import preview_run
 from tests.fakes.service_room import RUBRICS, TUESDAY, Service
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def build(service: Service) -> None:
 
 
 def dry_run(service: Service) -> None:
-    state, previews = preview_cost(service.app, None, None, no_progress)
+    state, previews = preview_run(service.app, None, None, no_progress)
     assert (state.date, len(previews)) == (TUESDAY, len(RUBRICS))
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter.scorers.local import LocalScorer
-from newsletter.scoring.cost import estimate
+from newsletter.scoring.cost import estimate, expected_share, preview_cost, unscored
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import DAY, MORNING, RUBRIC, billed, claude, honest, papers, scored
 
@@ -37,3 +37,28 @@ def test_nothing_is_estimated_where_nothing_is_paid() -> None:
     assert estimate(LocalScorer(), RUBRIC, papers(5), DAY, MORNING) is None
     with FakeAnthropic(honest) as fake:
         assert estimate(claude(fake), RUBRIC, [], DAY, MORNING) is None
+
+
+def test_the_preview_is_an_upper_bound_of_what_is_not_scored_yet(store: Store) -> None:
+    day = papers(40)
+    with FakeAnthropic(honest) as fake:
+        scorer = claude(fake)
+        assert unscored(store, scorer, RUBRIC, DAY, day) == day
+        at_most = preview_cost(scorer, RUBRIC, DAY, day, MORNING).upper_nanos
+        assert fake.requests == []
+        real = scored(store, scorer, day)
+        left = unscored(store, scorer, RUBRIC, DAY, [*day, *papers(41)[40:]])
+    assert 0 < billed(real) <= at_most
+    assert left == papers(41)[40:]
+
+
+def test_the_expected_share_is_below_the_upper_bound_and_nothing_for_a_free_scorer() -> None:
+    with FakeAnthropic(honest) as fake:
+        scorer = claude(fake)
+        days = [preview_cost(scorer, RUBRIC, DAY, papers(n), MORNING) for n in (3, 40)]
+        assert 0 < expected_share(scorer, days, MORNING) < 1
+        counted = len(fake.requests)
+        expected_share(scorer, days[1:], MORNING)
+        assert len(fake.requests) == 2 * counted, "only the largest is counted"
+    free = preview_cost(LocalScorer(), RUBRIC, DAY, papers(3), MORNING)
+    assert (free.upper_nanos, expected_share(LocalScorer(), [free], MORNING)) == (0, 0.0)

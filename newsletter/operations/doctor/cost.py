@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import dollars, plural
-from newsletter.scorers import ScorerError, ScoringRequest
-from newsletter.scoring import chunks
-from newsletter.scoring.cost import estimate
+from newsletter.scorers import ScorerError
+from newsletter.scoring.cost import CostPreview, expected_share, preview_cost
 from newsletter.scoring.triage import triage
 from newsletter.store import papers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
-    from newsletter.domain.model import Paper, Rubric
+    from newsletter.domain.model import Rubric
     from newsletter.scorers import Scorer
     from newsletter.settings import Settings
     from newsletter.store import Store
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
 CHECK = "price"
 MORNINGS = 21
 """In a month, on average."""
-
-
-class _Bill(NamedTuple):
-    """A rubric's papers of one day, and the most that their first reading can cost."""
-
-    rubric: Rubric
-    day: date
-    papers: list[Paper]
-    at_most: int
 
 
 def forecast(
@@ -44,42 +34,41 @@ def forecast(
     *,
     offline: bool,
 ) -> Finding:
-    """One rubric's tokens are counted by the other side, for nothing; the rest in proportion."""
-    bills = [bill for rubric in rubrics if (bill := _bill(store, scorer, rubric, now))]
-    if not bills:
+    """Forecast from upper bounds; unless `offline`, the vendor counts one rubric's tokens, free."""
+    previews = [
+        preview for rubric in rubrics if (preview := _newest_day(store, scorer, rubric, now))
+    ]
+    if not previews:
         said = "no announcement is stored for the rubrics that have readers: no price yet"
         return warn(CHECK, said, "newsletter run --dry-run says it")
-    largest = max(bills, key=lambda bill: bill.at_most)
-    if not largest.at_most:
+    if not any(preview.upper_nanos for preview in previews):
         return ok(CHECK, "nothing: papers are ranked on this machine")
     if offline:
-        return _judged(bills, 1.0, settings, "at most")
+        return _judged(previews, 1.0, settings, "at most")
     try:
-        counted = estimate(scorer, largest.rubric, largest.papers, largest.day, now)
+        share = expected_share(scorer, previews, now)
     except ScorerError as error:
         return fail(CHECK, f"the tokens could not be counted: {error}", "see: anthropic key")
-    share = counted.nanos / largest.at_most if counted else 0.0
-    return _judged(bills, share, settings, "about")
+    return _judged(previews, share, settings, "about")
 
 
-def _bill(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> _Bill | None:
+def _newest_day(store: Store, scorer: Scorer, rubric: Rubric, now: datetime) -> CostPreview | None:
+    """The cost of the newest stored day, as if nothing of it was scored; None without papers."""
     with store.read() as tx:
         days = papers.dates(tx, rubric.categories, 1)
         found = papers.listed(tx, rubric.categories, days[0]) if days else []
     to_read = triage(rubric, [listing.paper for listing in found]).to_read
-    if not to_read:
-        return None
-    pieces = chunks.shuffled_chunks(to_read, scorer.sizes, days[0], pass_number=1)
-    upper = sum(scorer.call(ScoringRequest(rubric, piece), now).upper_nanos for piece in pieces)
-    return _Bill(rubric, days[0], list(to_read), upper)
+    return preview_cost(scorer, rubric, days[0], to_read, now) if to_read else None
 
 
-def _judged(bills: Sequence[_Bill], share: float, settings: Settings, word: str) -> Finding:
-    price = {bill.rubric.slug: round(bill.at_most * share) for bill in bills}
-    total, count = sum(price.values()), sum(len(bill.papers) for bill in bills)
+def _judged(
+    previews: Sequence[CostPreview], share: float, settings: Settings, word: str
+) -> Finding:
+    price = {one.rubric.slug: round(one.upper_nanos * share) for one in previews}
+    total, count = sum(price.values()), sum(len(one.papers) for one in previews)
     over = [slug for slug, nanos in price.items() if nanos > settings.budget_nanos]
     said = f"{word} {dollars(total)} for {plural(count, 'paper')} under "
-    said += f"{plural(len(bills), 'rubric')}, as on {max(bill.day for bill in bills)}"
+    said += f"{plural(len(previews), 'rubric')}, as on {max(one.day for one in previews)}"
     if over:
         fix = "raise NEWSLETTER_BUDGET_USD, or narrow the rubric: papers would stay unread"
         return warn(CHECK, f"{said}; over the budget: {', '.join(over)}", fix)
