@@ -27,7 +27,7 @@ from newsletter.jobs.daily import (
 from newsletter.jobs.dry_run import preview_run
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import retry_soft_bounced
-from newsletter.operations.healthcheck_ping import Owed, sign_if_well
+from newsletter.operations.healthcheck_ping import MailCounts, ping_if_delivered
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of, why_missing
 from newsletter.settings import Settings, SettingsError, read_settings
@@ -65,7 +65,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     _mail_files(app, day, rubric, as_json=as_json)
     edition = _run(app, day, rubric, as_json=as_json)
     if not edition.has_problems and day is None and rubric is None:
-        sign_if_well(app, _owed(edition), app.clock())
+        ping_if_delivered(app, _mail_counts(edition), app.clock())
     if as_json:
         print_json(_as_dict(edition))
     else:
@@ -76,11 +76,11 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     return _complain(edition)
 
 
-def _owed(edition: DailyRun) -> Owed:
+def _mail_counts(edition: DailyRun) -> MailCounts:
     tallies = [issue.tally for issue in edition.results]
-    return Owed(
-        mails=sum(tally.total - tally.skipped for tally in tallies),
-        arrived=sum(tally.accepted for tally in tallies),
+    return MailCounts(
+        planned=sum(tally.total - tally.skipped for tally in tallies),
+        accepted=sum(tally.accepted for tally in tallies),
     )
 
 

@@ -9,8 +9,8 @@ from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars, month_start
-from newsletter.operations.alert_rules import find
-from newsletter.operations.alerting import bounds, collect_state
+from newsletter.operations.alert_rules import find_alerts
+from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.settings import Settings, read_settings
 from newsletter.store import (
@@ -69,7 +69,7 @@ def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
     now = bootstrap.now()
     rubrics = RubricFolder(settings.rubrics_dir)
     seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
-    found = find(seen, bounds(settings))
+    found = find_alerts(seen, thresholds(settings))
     with store.read() as tx:
         known = {one.alert.key: one for one in alerts.open_alerts(tx)}
     return [replace(known.get(one.key) or OpenAlert(0, one, now, now), alert=one) for one in found]

@@ -1,9 +1,9 @@
 """Alerts for the operator: kinds, when each is due, grouping into one mail (pure).
 
-    open ──due_to_tell──> those to be told now ──grouped──> the sections of one mail
+    open alerts ──due_to_report──> alerts to mail now ──grouped──> sections of one mail
 
-An alert is told once for each time that it begins, and again after a week if it is still open.
-`operations/alert_rules.py` has the rules that raise them.
+An alert is mailed once each time it is raised, and again after a week if it is still open.
+The rules that raise alerts are in `operations/alert_rules.py`.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ MAX_SUBJECTS = 20
 
 
 class AlertKind(StrEnum):
-    """What can be wrong; the value is the title that the operator reads."""
+    """The value is the title that the operator reads. The name is stored."""
 
-    LATE = "arXiv's batch is late"
-    RUBRIC = "a rubric can't be read"
+    LATE = "arXiv's announcement is late"
+    RUBRIC = "a rubric file is invalid or missing"
     SCORING = "scoring failed"
-    MORNING = "the morning fails"
-    MISSED = "a morning was missed"
+    MORNING = "the daily run fails"
+    MISSED = "a digest is missing"
     OVERDUE = "mail is overdue"
-    HALTED = "mailing was stopped"
-    BOUNCES = "too many addresses are gone"
-    FIRST_MAILS = "first mails go slowly"
-    UNKNOWN = "mails in doubt"
-    COMPLAINTS_NEAR = "readers complain"
-    COMPLAINTS = "too many complaints"
+    HALTED = "sending was stopped"
+    BOUNCES = "too many hard bounces"
+    FIRST_MAILS = "first mails are sent slowly"
+    UNKNOWN = "mails with unknown outcome"
+    COMPLAINTS_NEAR = "spam complaints"
+    COMPLAINTS = "too many spam complaints"
     BUDGET_NEAR = "a budget is nearly spent"
     BUDGET = "a budget is spent"
     DISK = "the disk is nearly full"
-    DATABASE = "the database is in trouble"
-    MAILBOX = "the mailbox of replies can't be read"
-    REPLIES = "replies wait for you"
-    SIGNUPS = "sign-ups are held back"
+    DATABASE = "the database fails"
+    MAILBOX = "the reply mailbox can't be read"
+    REPLIES = "replies need review"
+    SIGNUPS = "sign-ups are refused"
 
     @property
     def label(self) -> str:
-        """For metrics and keys."""
+        """Name in metrics, JSON and the table."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`subject` tells it from others of its kind; `command` is one to run, where there is one."""
+    """`subject` distinguishes alerts of one kind; `command`, if any, is the one to run."""
 
     kind: AlertKind
     subject: str
@@ -78,13 +78,12 @@ class Alert:
 
 
 def database_alert(reason: str) -> Alert:
-    """Alert for a database that fails."""
     return Alert(
         AlertKind.DATABASE,
         "",
         reason,
-        "Until that is mended no digest is made and no mail is sent. Check the disk, the "
-        "permissions and that the database server runs; then ask it:",
+        "Until this is fixed no digest is made and no mail is sent. Check the disk, the "
+        "permissions and that the database server runs; then:",
         "newsletter doctor",
     )
 
@@ -103,10 +102,10 @@ class OpenAlert:
 
 
 def due_to_report(opened: Iterable[OpenAlert], now: datetime) -> list[OpenAlert]:
-    """What a mail of now must say: what is new, and what is open since the last week's reminder.
+    """Alerts to mail now: new ones, and those whose weekly reminder is due.
 
-    Where a cause was told within the last hour, more of the same waits until that is over: many
-    rubrics that fail one after the other are one mail, or two.
+    If a cause was mailed within the last hour, further alerts of that cause wait until the hour is
+    over: many rubrics that fail one after another cause one or two mails.
     """
     waiting = list(opened)
     recent = {
@@ -122,7 +121,7 @@ def due_to_report(opened: Iterable[OpenAlert], now: datetime) -> list[OpenAlert]
 
 
 class Section(NamedTuple):
-    """Alerts of one cause in words, as a template shows them."""
+    """Alerts of one cause, as a template shows them."""
 
     title: str
     about: str
@@ -154,7 +153,7 @@ def _section(same: Sequence[OpenAlert]) -> Section:
 
 
 def headline(sections: Sequence[Section]) -> str:
-    """`Scoring failed: stars of 2025-09-23`, or how many things there are."""
+    """`Scoring failed: stars of 2025-09-23`, or the number of alerts."""
     if len(sections) != 1:
         return f"{len(sections)} alerts"
     one = sections[0]
@@ -163,12 +162,12 @@ def headline(sections: Sequence[Section]) -> str:
 
 MAX_COMPLAINT_SHARE = 0.003
 MIN_COMPLAINTS = 3
-"""Below this number in a month their share says nothing."""
+"""Fewer complaints in a month prove nothing, whatever their share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One thing that was seen: of a rubric's day (or of all rubrics), since when, how many, why."""
+    """One observation about the digest of a rubric and date; an empty rubric means all of them."""
 
     rubric: str
     day: date
@@ -189,43 +188,42 @@ class DiskSpace:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """The state of the service at one moment. Money in nano-dollars.
-
-    `late` are batches that arXiv has not shown; `unreadable` rubric files that are wrong, with how
-    many readers wait, `gone` those that are not there and have readers, `place` where they lie;
-    `failed`, `unread` and `morning` what was noted of the last week's mornings; `missed` digests
-    that are not made, since their first mail was due; `owed` and `doubts` mails late by an hour,
-    planned or not; `halted` with as many hard bounces as stopped it; `slowed` first mails to new
-    addresses that wait; `spent` each rubric's last days.
-    """
+    """The state of the service at one moment. Money in nano-dollars."""
 
     now: datetime
-    late: tuple[Incident, ...] = ()
-    unreadable: tuple[Incident, ...] = ()
-    gone: tuple[Incident, ...] = ()
-    failed: tuple[Incident, ...] = ()
-    unread: tuple[Incident, ...] = ()
-    morning: tuple[Incident, ...] = ()
-    missed: tuple[Incident, ...] = ()
-    owed: tuple[Incident, ...] = ()
-    halted: tuple[Incident, ...] = ()
-    slowed: tuple[Incident, ...] = ()
-    doubts: tuple[Incident, ...] = ()
-    spent: tuple[Incident, ...] = ()
+    late_announcements: tuple[Incident, ...] = ()
+    rubrics_dir: str = ""
+    invalid_rubrics: tuple[Incident, ...] = ()
+    missing_rubrics: tuple[Incident, ...] = ()
+    """Rubrics that have readers but no file."""
+    run_failures: tuple[Incident, ...] = ()
+    scoring_failures: tuple[Incident, ...] = ()
+    budget_shortfalls: tuple[Incident, ...] = ()
+    """Digests in which papers were not scored because the budget was spent."""
+    missing_digests: tuple[Incident, ...] = ()
+    """Digests that do not exist, since their first mail was due."""
+    overdue_mail: tuple[Incident, ...] = ()
+    """Mail due for more than an hour, whether or not it is planned."""
+    unknown_mail: tuple[Incident, ...] = ()
+    """Mail whose outcome is unknown for more than an hour."""
+    halted_digests: tuple[Incident, ...] = ()
+    """`number` is the count of hard bounces, if they are the reason."""
+    held_first_mails: tuple[Incident, ...] = ()
+    """First mails to imported addresses that wait for the hourly limit."""
+    rubric_spending: tuple[Incident, ...] = ()
     month_nanos: int = 0
-    complained: int = 0
-    accepted: int = 0
-    signups: tuple[Incident, ...] = ()
-    mailbox: tuple[Incident, ...] = ()
-    replies: int = 0
-    replies_since: datetime | None = None
+    complaints: int = 0
+    accepted_mails: int = 0
+    refused_signups: tuple[Incident, ...] = ()
+    mailbox_failures: tuple[Incident, ...] = ()
+    waiting_replies: int = 0
+    oldest_reply: datetime | None = None
     disks: tuple[DiskSpace, ...] = ()
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on it matters."""
+    """Limits from which on the state raises alerts."""
 
     late: timedelta
     day_nanos: int
@@ -233,13 +231,13 @@ class Thresholds:
     disk_bytes: int
 
 
-def complaint_share(complained: int, accepted: int) -> float:
-    """Readers who complained, by the mails they are measured by; nothing where they are few."""
-    if complained < MIN_COMPLAINTS:
+def complaint_share(complaints: int, accepted: int) -> float:
+    """Readers who complained, per accepted mail; 0 if they are fewer than MIN_COMPLAINTS."""
+    if complaints < MIN_COMPLAINTS:
         return 0.0
-    return complained / accepted if accepted else 1.0
+    return complaints / accepted if accepted else 1.0
 
 
-def stops_mail(complained: int, accepted: int) -> bool:
-    """Whether so many readers complained that nothing more may be mailed."""
-    return complaint_share(complained, accepted) > MAX_COMPLAINT_SHARE
+def stops_mail(complaints: int, accepted: int) -> bool:
+    """Whether so many readers complained that no digest may be mailed."""
+    return complaint_share(complaints, accepted) > MAX_COMPLAINT_SHARE

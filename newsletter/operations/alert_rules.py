@@ -24,300 +24,300 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 NEAR_BUDGET = 0.8
-ALL_BUT = 0.99
-"""Of a budget that counts as spent: the next call must fit as well, so the last cents never go."""
-# Mailbox providers ask for less than the first and block above the second.
+SPENT_BUDGET = 0.99
+"""Share at which a budget counts as spent: the last cents rarely suffice for another call."""
 NEAR_COMPLAINTS = 0.001
+"""Mailbox providers ask for a share below this, and block above MAX_COMPLAINT_SHARE."""
 
 
-def find(seen: ServiceState, bounds: Thresholds) -> list[Alert]:
-    """Everything that is wrong now, the gravest kinds first."""
-    return [alert for rule in RULES for alert in rule(seen, bounds)]
+def find_alerts(state: ServiceState, limits: Thresholds) -> list[Alert]:
+    """The alerts of this state, the most severe kinds first."""
+    return [alert for rule in RULES for alert in rule(state, limits)]
 
 
-def _late(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.late:
-        if seen.now - case.since >= bounds.late:
+def _late_announcements(state: ServiceState, limits: Thresholds) -> Iterator[Alert]:
+    for one in state.late_announcements:
+        if state.now - one.since >= limits.late:
             yield Alert(
                 AlertKind.LATE,
-                case.subject,
-                case.reason,
-                "It is polled until it is complete, and mailed then. Check "
+                one.subject,
+                one.reason,
+                "It is polled until it is complete; then digests are mailed. Check "
                 "https://status.arxiv.org, and whether this machine reaches arXiv.",
             )
 
 
-def _morning(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.morning:
-        if seen.now - case.since >= HOUR:  # A single failed request is not worth an alert.
+def _run_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.run_failures:
+        if state.now - one.since >= HOUR:  # A single failed request is not worth an alert.
             yield Alert(
                 AlertKind.MORNING,
-                case.subject,
-                f"Since {_time(case.since)} no digest can be made: {case.reason}",
-                "It is retried every 15 minutes. To check everything that it needs:",
+                one.subject,
+                f"Since {_utc(one.since)} no digest can be made: {one.reason}",
+                "It is retried every 15 minutes. To check everything it needs:",
                 "newsletter doctor",
             )
 
 
-def _rubrics(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.unreadable:
+def _rubric_files(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.invalid_rubrics:
         yield Alert(
             AlertKind.RUBRIC,
-            case.rubric,
-            f"{case.reason}. Held until it is mended: the digests of "
-            f"{plural(case.number, 'reader')}.",
-            "All other rubrics are served. Mend the file, or take it out of the folder where it is "
-            "no rubric; it is read again at the next run. What is wrong is said by:",
-            f"newsletter rubrics check {seen.place}/{case.rubric}.md",
+            one.rubric,
+            f"{one.reason}. The digests of {plural(one.number, 'reader')} are held until the file "
+            "is fixed.",
+            "All other rubrics are served. Fix the file, or remove it from the folder if it is no "
+            "rubric; it is read again at the next run. To see its faults:",
+            f"newsletter rubrics check {state.rubrics_dir}/{one.rubric}.md",
         )
-    for case in seen.gone:
+    for one in state.missing_rubrics:
         yield Alert(
             AlertKind.RUBRIC,
-            case.rubric,
-            # The same words for each: where the folder itself is away, all of them are one alert.
-            f"There is no file of it in {seen.place}. Held until it is there: the digests of "
-            f"{plural(case.number, 'reader')}.",
-            "All other rubrics are served. Put the file back, or give its readers another rubric "
-            "with `newsletter subscribers import FILE --overwrite`. Who they are is said by:",
+            one.rubric,
+            # The same words for every rubric: if the whole folder is missing, it is one alert.
+            f"It has no file in {state.rubrics_dir}. The digests of "
+            f"{plural(one.number, 'reader')} are held until there is one.",
+            "All other rubrics are served. Restore the file, or give its readers another rubric "
+            "with `newsletter subscribers import FILE --overwrite`. To list them:",
             "newsletter subscribers list",
         )
 
 
-def _scoring(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.failed:
-        again = RUN_AGAIN in case.reason
+def _scoring_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.scoring_failures:
+        again = RUN_AGAIN in one.reason
         yield Alert(
             AlertKind.SCORING,
-            case.subject,
-            case.reason,
-            "The digest is held back and what was paid for is kept. `newsletter serve` tries it "
-            "again every quarter of an hour until the next announcement; after that, or to mail "
-            f"everybody at once{'' if again else ', once doctor finds nothing wrong'}:",
-            f"{'' if again else 'newsletter doctor && '}newsletter run --date {case.day}",
+            one.subject,
+            one.reason,
+            "The digest is held; paid answers are kept. `newsletter serve` retries every 15 "
+            "minutes until the next announcement; after that, or to mail "
+            f"everybody at once{'' if again else ', once doctor passes'}:",
+            f"{'' if again else 'newsletter doctor && '}newsletter run --date {one.day}",
         )
 
 
-def _missed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    explained = {(case.rubric, case.day) for case in seen.failed}
-    explained |= {("", case.day) for case in seen.morning}
-    for case in seen.missed:
-        known = (case.rubric, case.day) in explained or ("", case.day) in explained
-        if not known and seen.now - case.since >= HOUR:
+def _missing_digests(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    explained = {(one.rubric, one.day) for one in state.scoring_failures}
+    explained |= {("", one.day) for one in state.run_failures}
+    for one in state.missing_digests:
+        known = (one.rubric, one.day) in explained or ("", one.day) in explained
+        if not known and state.now - one.since >= HOUR:
             yield Alert(
                 AlertKind.MISSED,
-                case.subject,
-                f"{case.reason or 'The papers are there'}, its first reader was due at "
-                f"{_time(case.since)}, and there is no digest.",
+                one.subject,
+                f"{one.reason or 'The papers are stored'}, the first mail was due at "
+                f"{_utc(one.since)}, and there is no digest.",
                 "Find the cause in the log, then make the digest:",
-                f"newsletter run --date {case.day}",
+                f"newsletter run --date {one.day}",
             )
 
 
-def _overdue(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    stopped = {(case.rubric, case.day) for case in seen.halted}
-    for case in seen.owed:
-        if (case.rubric, case.day) not in stopped:
+def _overdue_mail(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    stopped = {(one.rubric, one.day) for one in state.halted_digests}
+    for one in state.overdue_mail:
+        if (one.rubric, one.day) not in stopped:
             yield Alert(
                 AlertKind.OVERDUE,
-                case.subject,
-                f"{plural(case.number, 'mail')} due since {_time(case.since)} were not sent.",
+                one.subject,
+                f"{plural(one.number, 'mail')} due since {_utc(one.since)} were not sent.",
                 "Find in the log what stops the service from sending. To mail everybody at once:",
-                f"newsletter run --date {case.day} --rubric {case.rubric}",
+                f"newsletter run --date {one.day} --rubric {one.rubric}",
             )
 
 
-def _halted(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.halted:
-        if case.number:
+def _halted_digests(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.halted_digests:
+        if one.number:
             yield Alert(
                 AlertKind.BOUNCES,
-                case.subject,
-                case.reason,
+                one.subject,
+                one.reason,
                 "Those addresses get no more mail; the other mails wait. Find out where the list "
-                "comes from, and how old it is. To mail the others anyway:",
-                f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
+                "of addresses comes from and how old it is. To send the other mails anyway:",
+                f"newsletter deliveries allow --date {one.day} --rubric {one.rubric}",
             )
             continue
         yield Alert(
             AlertKind.HALTED,
-            case.subject,
-            case.reason,
+            one.subject,
+            one.reason,
             "Fix the cause above. The remaining mails are retried every five minutes; to mail "
             "everybody at once:",
-            f"newsletter run --date {case.day} --rubric {case.rubric}",
+            f"newsletter run --date {one.day} --rubric {one.rubric}",
         )
 
 
-def _slowed(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.slowed:
+def _held_first_mails(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.held_first_mails:
         yield Alert(
             AlertKind.FIRST_MAILS,
-            case.subject,
-            f"{plural(case.number, 'first mail')} to imported addresses "
-            f"wait{'s' if case.number == 1 else ''}: {FIRST_AN_HOUR} leave in the first hour, and "
-            "twice as many in each that follows.",
-            "Dead addresses of an old list must show before they harm the sender's reputation. "
-            "It goes on while `newsletter serve` runs, and with each `newsletter run`. "
-            "If you know that the list is good, send all at once:",
-            f"newsletter deliveries allow --date {case.day} --rubric {case.rubric}",
+            one.subject,
+            f"{plural(one.number, 'first mail')} to imported addresses "
+            f"wait{'s' if one.number == 1 else ''}: {FIRST_AN_HOUR} are sent in the first hour, "
+            "and twice as many in each hour after it.",
+            "An old list has addresses that bounce, and many bounces at once harm the sender's "
+            "reputation. Sending goes on while `newsletter serve` runs, and with each `newsletter "
+            "run`. If you know that the list is good, send all at once:",
+            f"newsletter deliveries allow --date {one.day} --rubric {one.rubric}",
         )
 
 
-def _doubts(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.doubts:
+def _unknown_mail(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.unknown_mail:
         yield Alert(
             AlertKind.UNKNOWN,
-            case.subject,
-            f"{plural(case.number, 'mail')} in doubt since {_time(case.since)}: the "
+            one.subject,
+            f"The outcome of {plural(one.number, 'mail')} is unknown since {_utc(one.since)}: the "
             "provider may have accepted them.",
-            "They are not sent again automatically: that could be a second copy. Look them up in "
-            "the provider's activity log, and record the outcome of each with `newsletter "
+            "They are not sent again automatically: readers could get a second copy. Look them up "
+            "in the provider's activity log, and record the outcome of each with `newsletter "
             "deliveries resolve`:",
             "newsletter deliveries list",
         )
 
 
-def _complaints(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    share = complaint_share(seen.complained, seen.accepted)
+def _complaints(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    share = complaint_share(state.complaints, state.accepted_mails)
     if share <= NEAR_COMPLAINTS:
         return
-    blocked = stops_mail(seen.complained, seen.accepted)
+    blocked = stops_mail(state.complaints, state.accepted_mails)
     yield Alert(
         AlertKind.COMPLAINTS if blocked else AlertKind.COMPLAINTS_NEAR,
         "",
-        f"{seen.complained} readers reported mail as spam, of {seen.accepted:,} mails of 30 days: "
-        f"{share:.2%}.",
+        f"{state.complaints} readers reported mail as spam, of {state.accepted_mails:,} mails of "
+        f"30 days: {share:.2%}.",
         f"Above {MAX_COMPLAINT_SHARE:.1%} mailbox providers block a sender, and no digest is "
         "mailed until the share has fallen; they ask for less than "
-        f"{NEAR_COMPLAINTS:.1%}. Find out which readers did not ask for mail: how were the last "
-        "imported, and do they know the sender's name? "
+        f"{NEAR_COMPLAINTS:.1%}. Find out which readers did not ask for mail: where do the last "
+        "imported addresses come from, and do their owners know the sender's name? "
         "Readers who complained get no more mail:",
         "newsletter subscribers list",
     )
 
 
-def _budgets(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
-    reached = {case.rubric for case in seen.unread}
-    for case in _latest(seen.unread):
+def _budgets(state: ServiceState, limits: Thresholds) -> Iterator[Alert]:
+    reached = {one.rubric for one in state.budget_shortfalls}
+    for one in _latest(state.budget_shortfalls):
         yield Alert(
             AlertKind.BUDGET,
-            case.rubric,
-            f"{case.reason} (digest of {case.day}).",
-            "The likeliest papers were scored first, and the digest names the rest. Raise "
-            "NEWSLETTER_BUDGET_USD (or NEWSLETTER_MONTHLY_BUDGET_USD), or narrow the rubric; what "
-            "a day needs is said by:",
+            one.rubric,
+            f"{one.reason} (digest of {one.day}).",
+            "The most promising papers were scored first, and the digest lists the others. Raise "
+            "NEWSLETTER_BUDGET_USD (or NEWSLETTER_MONTHLY_BUDGET_USD), or narrow the rubric. To "
+            "estimate the cost of a day:",
             "newsletter run --dry-run",
         )
-    near = [case for case in seen.spent if case.number >= NEAR_BUDGET * bounds.day_nanos]
-    for case in _latest(near):
-        if bounds.day_nanos and case.rubric not in reached:
+    near = [one for one in state.rubric_spending if one.number >= NEAR_BUDGET * limits.day_nanos]
+    for one in _latest(near):
+        if limits.day_nanos and one.rubric not in reached:
             yield Alert(
                 AlertKind.BUDGET_NEAR,
-                case.rubric,
-                f"{dollars(case.number)} of the {dollars(bounds.day_nanos)} of its day went "
-                f"into the digest of {case.day}.",
-                "A larger day would leave papers unread. Raise NEWSLETTER_BUDGET_USD if that must "
-                "not happen; what a day needs is said by:",
+                one.rubric,
+                f"The digest of {one.day} cost {dollars(one.number)} of the daily budget of "
+                f"{dollars(limits.day_nanos)}.",
+                "On a day with more papers some would not be scored. To prevent that, raise "
+                "NEWSLETTER_BUDGET_USD. To estimate the cost of a day:",
                 "newsletter run --dry-run",
             )
-    yield from _month(seen, bounds)
+    yield from _monthly_budget(state, limits)
 
 
-def _month(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
-    if not bounds.month_nanos or seen.month_nanos < NEAR_BUDGET * bounds.month_nanos:
+def _monthly_budget(state: ServiceState, limits: Thresholds) -> Iterator[Alert]:
+    if not limits.month_nanos or state.month_nanos < NEAR_BUDGET * limits.month_nanos:
         return
-    spent = seen.month_nanos >= ALL_BUT * bounds.month_nanos
+    spent = state.month_nanos >= SPENT_BUDGET * limits.month_nanos
     yield Alert(
         AlertKind.BUDGET if spent else AlertKind.BUDGET_NEAR,
-        f"month of {seen.now:%Y-%m}",
-        f"{dollars(seen.month_nanos)} of the {dollars(bounds.month_nanos)} of the month are "
-        "spent or reserved.",
-        "Once it is gone papers stay unread and digests are held until the month ends. Raise "
-        "NEWSLETTER_MONTHLY_BUDGET_USD if that must not happen; what was spent is said by:",
+        f"month of {state.now:%Y-%m}",
+        f"{dollars(state.month_nanos)} of the monthly budget of {dollars(limits.month_nanos)} "
+        "are spent or reserved.",
+        "When it is spent, no papers are scored and digests are held until the month ends. To "
+        "prevent that, raise NEWSLETTER_MONTHLY_BUDGET_USD. To see what was spent:",
         "newsletter status",
     )
 
 
-def _disks(seen: ServiceState, bounds: Thresholds) -> Iterator[Alert]:
-    for disk in seen.disks:
-        if disk.free_bytes < bounds.disk_bytes:
+def _disks(state: ServiceState, limits: Thresholds) -> Iterator[Alert]:
+    for disk in state.disks:
+        if disk.free_bytes < limits.disk_bytes:
             yield Alert(
                 AlertKind.DISK,
                 disk.place,
-                f"{disk.free_bytes / 1e9:.1f} GB are free where {disk.place} lies.",
+                f"{disk.free_bytes / 1e9:.1f} GB are free on the disk of {disk.place}.",
                 "On a full disk the database can't be written: no digest is made and no mail is "
                 "sent. Free some space; to see what uses it:",
                 f"du -xh --max-depth=1 {disk.place}",
             )
 
 
-def _mailbox(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    for case in seen.mailbox:
-        if seen.now - case.since >= HOUR:  # A restart of the server is not worth an alert.
+def _mailbox_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.mailbox_failures:
+        if state.now - one.since >= HOUR:  # A restart of the server is not worth an alert.
             yield Alert(
                 AlertKind.MAILBOX,
                 "",
-                f"Since {_time(case.since)} replies can't be read: {case.reason}",
-                "Requests to unsubscribe wait there unread until this is fixed. Check "
+                f"Since {_utc(one.since)} replies can't be read: {one.reason}",
+                "Requests to unsubscribe stay unread until this is fixed. Check "
                 "the user, the password and the folder in NEWSLETTER_IMAP_URL, then:",
                 "newsletter doctor",
             )
 
 
-def _replies(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    if seen.replies and seen.replies_since:
+def _waiting_replies(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    if state.waiting_replies and state.oldest_reply:
         yield Alert(
             AlertKind.REPLIES,
             "",
-            f"{plural(seen.replies, 'reply', 'replies')} for you to read, not understood or "
-            f"meant for you; the oldest came at {_time(seen.replies_since)}.",
+            f"{plural(state.waiting_replies, 'reply', 'replies')} to read, not understood or "
+            f"addressed to you; the oldest came at {_utc(state.oldest_reply)}.",
             "One may be a request to unsubscribe. Read them, and close each with `newsletter "
             "replies answer`:",
             "newsletter replies list",
         )
 
 
-def _signups(seen: ServiceState, _bounds: Thresholds) -> Iterator[Alert]:
-    newest: dict[str, Incident] = {case.rubric: case for case in seen.signups}
-    for case in newest.values():
+def _refused_signups(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    newest: dict[str, Incident] = {one.rubric: one for one in state.refused_signups}
+    for one in newest.values():
         yield Alert(
             AlertKind.SIGNUPS,
-            case.rubric,
-            case.reason,
-            "Those who asked were told to try again later. If it is a flood, let the proxy refuse "
-            "it; if all of them seem to come from your own proxy, name it in FORWARDED_ALLOW_IPS. "
-            "What a proxy and the mailer look like from here is said by:",
+            one.rubric,
+            one.reason,
+            "People who signed up were told to try again later. If it is an attack, let the proxy "
+            "refuse it; if all requests seem to come from your own proxy, name it in "
+            "FORWARDED_ALLOW_IPS. To check the proxy and the mailer:",
             "newsletter doctor",
         )
 
 
 RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
-    _late,
-    _morning,
-    _rubrics,
-    _scoring,
-    _missed,
-    _overdue,
-    _halted,
-    _slowed,
-    _doubts,
+    _late_announcements,
+    _run_failures,
+    _rubric_files,
+    _scoring_failures,
+    _missing_digests,
+    _overdue_mail,
+    _halted_digests,
+    _held_first_mails,
+    _unknown_mail,
     _complaints,
     _budgets,
     _disks,
-    _mailbox,
-    _replies,
-    _signups,
+    _mailbox_failures,
+    _waiting_replies,
+    _refused_signups,
 )
 
 
-def _latest(cases: Iterable[Incident]) -> list[Incident]:
-    """The newest day of each rubric."""
+def _latest(incidents: Iterable[Incident]) -> list[Incident]:
+    """The newest date of each rubric."""
     newest: dict[str, Incident] = {}
-    for case in cases:
-        if case.rubric not in newest or case.day > newest[case.rubric].day:
-            newest[case.rubric] = case
+    for one in incidents:
+        if one.rubric not in newest or one.day > newest[one.rubric].day:
+            newest[one.rubric] = one
     return [newest[rubric] for rubric in sorted(newest)]
 
 
-def _time(at: datetime) -> str:
+def _utc(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"

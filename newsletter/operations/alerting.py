@@ -37,7 +37,7 @@ from newsletter.domain.announcements import previous
 from newsletter.domain.send_times import first_due
 from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
-from newsletter.operations.alert_rules import HOUR, find
+from newsletter.operations.alert_rules import HOUR, find_alerts
 from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
 from newsletter.store import Store, StoreError, alerts, audience, monitoring, subscribers
 from newsletter.store.polls import polls_of
@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DOUBTFUL_REST = timedelta(hours=1)
-"""Before a mail is tried again that may have gone out, or whose sender died."""
+"""Wait before a report is sent again that may have been sent, or whose sender died."""
 OUTAGE_ROUNDS = 2
-"""Rounds in a row without the database until it is told: a long import also locks it for a while.
+"""Rounds in a row without the database before it is reported: a long import also locks it.
 """
 
 
@@ -71,9 +71,9 @@ class DatabaseOutage:
 
 
 _outages: WeakKeyDictionary[Store, DatabaseOutage] = WeakKeyDictionary()
-UNASKED = "arXiv was not asked for its papers"
+NOT_POLLED = "arXiv was not polled"
 _seen_last_round: WeakKeyDictionary[Store, set[tuple[str, str, date]]] = WeakKeyDictionary()
-"""Of which digests the papers were not asked for, or mail was overdue, at the last round."""
+"""Digests for which arXiv was not polled, or mail was overdue, in the last round."""
 
 
 def report_alerts(app: App, now: datetime) -> None:
@@ -81,10 +81,10 @@ def report_alerts(app: App, now: datetime) -> None:
     try:
         _require_file(app.store)
         reread(app.rubrics)
-        seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
-        seen = _confirmed(app.store, seen)
+        state = collect_state(app.store, app.settings, app.rubrics, app.source, now)
+        state = _confirmed(app.store, state)
         with app.store.begin() as tx:
-            fresh, over = alerts.record(tx, find(seen, bounds(app.settings)), now)
+            fresh, over = alerts.record(tx, find_alerts(state, thresholds(app.settings)), now)
         _log(fresh, over)
         if app.settings.operator_email:
             _mail_new(app, now)
@@ -100,8 +100,8 @@ def _require_file(store: Store) -> None:
     path = Path(store.url.database or "")
     if store.is_sqlite and not path.exists():
         message = (
-            f"database {path}: the file is not there any more, and what is written now is lost "
-            "with it; stop the service and put the file back"
+            f"database {path}: the file was removed, and what is written now is lost; stop the "
+            "service and put the file back"
         )
         raise StoreError(message)
 
@@ -113,61 +113,61 @@ def collect_state(
     source: PaperSource,
     now: datetime,
 ) -> ServiceState:
-    """The whole state, from the database, the calendar and the disk."""
+    """Read the state from the database, the calendar and the disk."""
     with store.read() as tx:
         known = monitoring.read_mail_state(tx, now)
         readers = subscribers.count_by_rubric(tx)
         read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
-        missed = _missed(tx, settings, read, source.newest(now), now)
-        forgotten = unplanned_mail(tx, now - HOUR, settings.zone, settings.send_at)
-    owed = merge_incidents((*known.owed, *forgotten))
-    late = _late(store, source, read, now)
-    unreadable, gone = _lacking(rubrics, readers, now)
+        missing_digests = _missing_digests(tx, settings, read, source.newest(now), now)
+        unplanned = unplanned_mail(tx, now - HOUR, settings.zone, settings.send_at)
+    invalid, missing = _rubric_faults(rubrics, readers, now)
     return replace(
         known,
-        late=late,
-        unreadable=unreadable,
-        gone=gone,
-        missed=missed,
-        owed=owed,
+        late_announcements=_late_announcements(store, source, read, now),
+        invalid_rubrics=invalid,
+        missing_rubrics=missing,
+        rubrics_dir=str(settings.rubrics_dir),
+        missing_digests=missing_digests,
+        overdue_mail=merge_incidents((*known.overdue_mail, *unplanned)),
         disks=_disks(settings),
-        place=str(settings.rubrics_dir),
     )
 
 
-def _lacking(
+def _rubric_faults(
     rubrics: Mapping[str, Rubric], readers: Mapping[str, int], now: datetime
 ) -> tuple[tuple[Incident, ...], tuple[Incident, ...]]:
-    """The rubric files that are wrong, and the rubrics with readers that have no file."""
-    unreadable, gone = (
+    """Rubric files that are invalid, and rubrics with readers that have no file."""
+    invalid, missing = (
         tuple(
             Incident(slug, now.date(), now, readers.get(slug, 0), why_missing(rubrics, slug))
             for slug in sorted(slugs)
         )
         for slugs in (faults_of(rubrics), without_file(rubrics, readers))
     )
-    return unreadable, gone
+    return invalid, missing
 
 
-def _confirmed(store: Store, seen: ServiceState) -> ServiceState:
+def _confirmed(store: Store, state: ServiceState) -> ServiceState:
     """Leave out overdue mail and announcements not polled until they are seen in two rounds.
 
     A service that was just started, or woke from sleep, does both at once.
     """
-    asked = {("asked", case.rubric, case.day) for case in seen.missed if case.reason}
-    mailed = {("mailed", case.rubric, case.day) for case in seen.owed}
-    unconfirmed = (asked | mailed) - _seen_last_round.get(store, set())
-    _seen_last_round[store] = asked | mailed
+    not_polled = {("poll", one.rubric, one.day) for one in state.missing_digests if one.reason}
+    overdue = {("mail", one.rubric, one.day) for one in state.overdue_mail}
+    unconfirmed = (not_polled | overdue) - _seen_last_round.get(store, set())
+    _seen_last_round[store] = not_polled | overdue
     return replace(
-        seen,
-        missed=tuple(
-            one for one in seen.missed if ("asked", one.rubric, one.day) not in unconfirmed
+        state,
+        missing_digests=tuple(
+            one for one in state.missing_digests if ("poll", one.rubric, one.day) not in unconfirmed
         ),
-        owed=tuple(one for one in seen.owed if ("mailed", one.rubric, one.day) not in unconfirmed),
+        overdue_mail=tuple(
+            one for one in state.overdue_mail if ("mail", one.rubric, one.day) not in unconfirmed
+        ),
     )
 
 
-def bounds(settings: Settings) -> Thresholds:
+def thresholds(settings: Settings) -> Thresholds:
     return Thresholds(
         late=timedelta(hours=settings.late_hours),
         day_nanos=settings.budget_nanos,
@@ -176,61 +176,64 @@ def bounds(settings: Settings) -> Thresholds:
     )
 
 
-def _late(
+def _late_announcements(
     store: Store, source: PaperSource, read: Mapping[str, Rubric], now: datetime
 ) -> tuple[Incident, ...]:
-    """The newest batch, where somebody looked for it and has not seen the whole of it.
+    """The newest announcement, if it was polled and is not complete.
 
-    A service that was down when it came knows nothing of it until its first look; what has begun
-    to come is late from then on that it began.
+    A service that was down knows nothing of an announcement until its first poll. An incomplete
+    announcement counts as late from the time its first part appeared.
     """
     wanted = sorted({name for rubric in read.values() for name in rubric.categories})
-    stands = announcement_status(store, source, wanted, now)
-    if stands.state not in {AnnouncementState.LATE, AnnouncementState.INCOMPLETE}:
+    status = announcement_status(store, source, wanted, now)
+    if status.state not in {AnnouncementState.LATE, AnnouncementState.INCOMPLETE}:
         return ()
-    since = stands.public_from
-    if stands.state is AnnouncementState.INCOMPLETE:
+    since = status.public_from
+    if status.state is AnnouncementState.INCOMPLETE:
         with store.read() as tx:
-            looks = polls_of(tx, stands.date, now)
-        # The look may have been made anew since: then it is later than this moment, and not seen.
-        since = max((one.out_at for one in looks.values() if one.out_at), default=now)
+            polls = polls_of(tx, status.date, now)
+        # A poll may have been repeated since; then it is later than `now` and not read.
+        since = max((one.out_at for one in polls.values() if one.out_at), default=now)
     reason = (
-        f"Of arXiv's announcement of {stands.date}, public from {stands.public_from:%Y-%m-%d %H:%M}"
-        f" UTC on, this is not all there: {', '.join(stands.missing)}."
+        f"Of arXiv's announcement of {status.date}, public from {status.public_from:%Y-%m-%d %H:%M}"
+        f" UTC, these categories are incomplete: {', '.join(status.missing)}."
     )
-    return (Incident("", stands.date, max(since, stands.public_from), reason=reason),)
+    return (Incident("", status.date, max(since, status.public_from), reason=reason),)
 
 
-def _missed(
+def _missing_digests(
     tx: Connection, settings: Settings, read: Mapping[str, Rubric], newest: date, now: datetime
 ) -> tuple[Incident, ...]:
-    """Digests of the last two announcements whose papers are there, or were never asked for, and
-    when their first mail was due.
+    """Digests of the last two announcements that do not exist, and when their first mail was due.
 
-    Whether it is due by now is for the rules to say: a batch in bulk may take until then.
+    Their papers are stored, or arXiv was not polled. The rules decide whether they are overdue.
     """
     days = (previous(newest), newest)
-    made = monitoring.digests_of(tx, days)
-    asked = bool(polls_of(tx, newest, now))
+    existing = monitoring.digests_of(tx, days)
+    polled = bool(polls_of(tx, newest, now))
     found = []
     for day in days:
-        there = monitoring.fetched_at(tx, day)
+        fetched = monitoring.fetched_at(tx, day)
         for slug, rubric in read.items():
-            idle = day == newest and not asked and not there
-            if (slug, day) in made or not (idle or there.keys() >= set(rubric.categories)):
+            not_polled = day == newest and not polled and not fetched
+            if (slug, day) in existing or not (
+                not_polled or fetched.keys() >= set(rubric.categories)
+            ):
                 continue
             readers = audience.first_readers(tx, slug)
             due = first_due(day, readers, settings.zone, settings.send_at)
             if due:
                 ready = max(
-                    (there[name] for name in rubric.categories if name in there), default=due
+                    (fetched[name] for name in rubric.categories if name in fetched), default=due
                 )
-                found.append(Incident(slug, day, max(due, ready), reason=UNASKED if idle else ""))
+                found.append(
+                    Incident(slug, day, max(due, ready), reason=NOT_POLLED if not_polled else "")
+                )
     return tuple(found)
 
 
 def _disks(settings: Settings) -> tuple[DiskSpace, ...]:
-    """Where the database and the outbox lie; two places on one disk are one."""
+    """The disks of the database and the outbox, each once."""
     url = settings.database_url.get_secret_value()
     places = [Path(url.partition(":///")[2])] if url.startswith("sqlite") else []
     if settings.mailer_name == "outbox":

@@ -1,6 +1,6 @@
-"""Healthcheck ping: one HTTP request each good day to an external monitor (healthchecks.io).
+"""Healthcheck ping: one HTTP request a day to an external monitor such as healthchecks.io.
 
-A missing ping ("dead man's switch") reports what no alert can: that the service does not run.
+The monitor reports a missing ping, which means that the service does not run: no alert can.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.alerts import AlertKind
-from newsletter.operations.alert_rules import find
-from newsletter.operations.alerting import bounds, collect_state
+from newsletter.operations.alert_rules import find_alerts
+from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.store import alerts, monitoring, subscribers
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
-LATELY = timedelta(days=8)
-AFTER_THE_HOUR = timedelta(hours=1)
-SPOILS = {
+RECENTLY = timedelta(days=8)
+SEND_TIME_DELAY = timedelta(hours=1)
+PING_BLOCKERS = {
     *(AlertKind.LATE, AlertKind.MORNING, AlertKind.SCORING, AlertKind.MISSED),
     *(AlertKind.OVERDUE, AlertKind.HALTED, AlertKind.DATABASE),
 }
@@ -33,47 +33,47 @@ SPOILS = {
 
 
 def ping(app: App, now: datetime) -> None:
-    """Ping once a day, an hour after the usual send time, if all digests are made and sent.
+    """Ping once a day, an hour after the default send time, if all digests are made and sent.
 
-    On a day without an announcement the last one counts, so that the monitor may expect one ping
-    each day.
+    On a day without an announcement the previous one counts, so the monitor can expect a ping
+    every day.
     """
     here = now.astimezone(app.settings.zone)
-    hour = datetime.combine(here.date(), app.settings.send_at, app.settings.zone)
-    if not app.settings.ping_url or now < hour + AFTER_THE_HOUR:
+    send_at = datetime.combine(here.date(), app.settings.send_at, app.settings.zone)
+    if not app.settings.ping_url or now < send_at + SEND_TIME_DELAY:
         return
     with app.store.read() as tx:
         if alerts.has_ping(tx, here.date()):
             return
     newest = app.source.newest(now)
     with app.store.read() as tx:
-        owed = Owed(*monitoring.count_mails(tx, newest))
+        mails = MailCounts(*monitoring.count_mails(tx, newest))
     if _went_well(app, newest, now):
-        sign_if_well(app, owed, now)
+        ping_if_delivered(app, mails, now)
 
 
-class Owed(NamedTuple):
-    """The mails of the newest announcement, and how many the provider accepted."""
+class MailCounts(NamedTuple):
+    """Mails of the newest announcement."""
 
-    mails: int
-    arrived: int
+    planned: int
+    accepted: int
 
 
-def sign_if_well(app: App, owed: Owed, now: datetime) -> None:
-    """Ping if mail was due and has arrived.
+def ping_if_delivered(app: App, mails: MailCounts, now: datetime) -> None:
+    """Ping if mail was due and accepted.
 
-    On a day without due mail, mail of the last days must show that there are readers at all: an
-    empty database has none.
+    On a day without due mail, recent mail must prove that there are readers: an empty database
+    has none.
     """
     with app.store.read() as tx:
-        lately = monitoring.accepted_since(tx, now - LATELY)
+        recent = monitoring.accepted_since(tx, now - RECENTLY)
         nothing = monitoring.announced_nothing(tx, app.source.newest(now))
-    if owed.arrived or (not owed.mails and (lately or nothing)):
-        ping_due(app, now)
+    if mails.accepted or (not mails.planned and (recent or nothing)):
+        send_ping(app, now)
 
 
-def ping_due(app: App, now: datetime) -> None:
-    """Send the ping now. A failure is logged and retried in the next round."""
+def send_ping(app: App, now: datetime) -> None:
+    """Send the ping. A failure is logged and retried in the next round."""
     if not app.settings.ping_url:
         return
     request = urllib.request.Request(  # noqa: S310 - the setting takes http(s) only
@@ -93,9 +93,9 @@ def ping_due(app: App, now: datetime) -> None:
 
 
 def _went_well(app: App, newest: date, now: datetime) -> bool:
-    seen = collect_state(app.store, app.settings, app.rubrics, app.source, now)
+    state = collect_state(app.store, app.settings, app.rubrics, app.source, now)
     with app.store.read() as tx:
         made = monitoring.digests_of(tx, (newest,))
         read = set(subscribers.count_by_rubric(tx))
-    wrong = {alert.kind for alert in find(seen, bounds(app.settings))}
-    return bool(read) and not wrong & SPOILS and all((slug, newest) in made for slug in read)
+    kinds = {alert.kind for alert in find_alerts(state, thresholds(app.settings))}
+    return bool(read) and not kinds & PING_BLOCKERS and all((slug, newest) in made for slug in read)

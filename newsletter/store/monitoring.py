@@ -36,25 +36,25 @@ DAY = timedelta(days=1)
 def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
     """The state that the database knows; the caller adds late announcements and disks."""
     month = month_start(now)
-    complained, accepted = events.complaints(tx, now - MONTH)
+    complaints, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
     return ServiceState(
         now=now,
-        failed=incidents.open_incidents(tx, IncidentKind.SCORING, now),
-        unread=incidents.open_incidents(tx, IncidentKind.BUDGET, now),
-        morning=incidents.open_incidents(tx, IncidentKind.MORNING, now),
-        mailbox=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, GRACE_PERIOD),
-        signups=incidents.open_incidents(tx, IncidentKind.SIGNUP, now, DAY),
-        owed=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
-        slowed=_held_first_mails(tx, now),
-        doubts=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
-        halted=_halted(tx, now),
-        spent=spent_by_rubric(tx, now - SPENT_DAYS),
+        scoring_failures=incidents.open_incidents(tx, IncidentKind.SCORING, now),
+        budget_shortfalls=incidents.open_incidents(tx, IncidentKind.BUDGET, now),
+        run_failures=incidents.open_incidents(tx, IncidentKind.MORNING, now),
+        mailbox_failures=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, GRACE_PERIOD),
+        refused_signups=incidents.open_incidents(tx, IncidentKind.SIGNUP, now, DAY),
+        overdue_mail=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),
+        held_first_mails=_held_first_mails(tx, now),
+        unknown_mail=_mails(tx, DeliveryState.UNKNOWN, delivery.c.changed_at, now, None),
+        halted_digests=_halted(tx, now),
+        rubric_spending=spent_by_rubric(tx, now - SPENT_DAYS),
         month_nanos=sum(spent_since(tx, month)),
-        complained=complained,
-        accepted=accepted,
-        replies=replies,
-        replies_since=oldest,
+        complaints=complaints,
+        accepted_mails=accepted,
+        waiting_replies=replies,
+        oldest_reply=oldest,
     )
 
 

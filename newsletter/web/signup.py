@@ -109,7 +109,7 @@ def _record_incident(site: Site, what: str, reason: str) -> None:
     now = site.app.clock()
     if site.signup_limiter.count(f"incident of {what}", now) > 1:
         return  # At most one write an hour, however many requests arrive.
-    log.warning("sign-ups are held back: %s", reason)
+    log.warning("sign-ups are refused: %s", reason)
     with site.app.store.begin() as tx:
         incidents.record_incident(tx, IncidentKind.SIGNUP, what, now.date(), reason, now)
 

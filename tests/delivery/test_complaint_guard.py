@@ -16,7 +16,7 @@ from newsletter.domain.alerts import Thresholds
 from newsletter.domain.bounce_codes import first_mails_left, too_many_gone
 from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.mailers import SendError, Verdict
-from newsletter.operations.alert_rules import find
+from newsletter.operations.alert_rules import find_alerts
 from newsletter.store import Store, events, first_mails, inbound, monitoring
 from newsletter.store.events import Event
 from newsletter.store.inbound import InboundState
@@ -37,7 +37,7 @@ ALLOW = f"newsletter deliveries allow --date {DAY} --rubric {RUBRIC}"
 
 def alerts(scenario: DeliveryScenario) -> list[Alert]:
     with scenario.store.read() as tx:
-        return find(monitoring.read_mail_state(tx, scenario.clock.now()), BOUNDS)
+        return find_alerts(monitoring.read_mail_state(tx, scenario.clock.now()), BOUNDS)
 
 
 def imported(store: Store, people: int, known: int = 0) -> DeliveryScenario:
@@ -111,7 +111,7 @@ def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
     scenario.send(FakeMailer(), limits=SendLimits(threads=8))
     scenario.clock.at += timedelta(minutes=50)
     [alert] = alerts(scenario)
-    assert (alert.title, alert.command) == ("First mails go slowly", ALLOW)
+    assert (alert.title, alert.command) == ("First mails are sent slowly", ALLOW)
     assert "20 first mails" in alert.what
     with store.begin() as tx:
         assert first_mails.lift_limits(tx, RUBRIC, DAY) == 1
@@ -135,7 +135,7 @@ def test_a_run_stops_itself_at_an_old_list_and_goes_on_when_it_is_allowed(store:
     assert "of the first 200 mails went to addresses that do not exist" in tally.halted_reason
     assert scenario.send(FakeMailer(), limits=SendLimits(threads=4)).sent == 0
     [alert] = alerts(scenario)
-    assert (alert.title, alert.command) == ("Too many addresses are gone", ALLOW)
+    assert (alert.title, alert.command) == ("Too many hard bounces", ALLOW)
     with store.begin() as tx:
         first_mails.lift_limits(tx, RUBRIC, DAY)
     rest = scenario.send(FakeMailer(), limits=SendLimits(threads=4))

@@ -1,4 +1,4 @@
-"""`newsletter status`: what is wrong comes first, with the fix; and the watchdog's sign of life."""
+"""`newsletter status` begins with the alerts; the healthcheck ping."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
-from newsletter.operations.healthcheck_ping import Owed, ping, sign_if_well
+from newsletter.operations.healthcheck_ping import MailCounts, ping, ping_if_delivered
 from newsletter.store import Store, alerts, inbound
 from newsletter.store.tables import delivery, digest
 from tests.fakes.installation import Installation
-from tests.fakes.service_room import START, Service
+from tests.fakes.simulated_service import START, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
 
 
-def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
+def test_status_begins_with_the_alerts(tmp_path: Path):
     installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
     (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     assert "!" not in installation.newsletter("status").out
@@ -40,7 +40,7 @@ def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
         inbound.set_state(tx, letter.id, inbound.InboundState.REVIEW)
     store.close()
     shown = installation.newsletter("status").out
-    assert shown.startswith("! Replies wait for you: 1 reply")
+    assert shown.startswith("! Replies need review: 1 reply")
     assert "\n    newsletter replies list\n" in shown
     told = json.loads(installation.newsletter("status", "--json").out)["alerts"]
     assert [one["kind"] for one in told] == ["replies"]
@@ -48,7 +48,7 @@ def test_status_begins_with_what_is_wrong_and_its_fix(tmp_path: Path):
     assert told[0]["told"] is None
 
 
-class Watchdog(ThreadingHTTPServer):
+class HealthcheckServer(ThreadingHTTPServer):
     """Counts who asks for `/ping/token`; answers with `status`."""
 
     status = 200
@@ -63,7 +63,7 @@ class Watchdog(ThreadingHTTPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: Watchdog
+    server: HealthcheckServer
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
@@ -75,8 +75,8 @@ class _Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def watchdog() -> Iterator[Watchdog]:
-    with Watchdog() as server:
+def healthcheck_server() -> Iterator[HealthcheckServer]:
+    with HealthcheckServer() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -87,8 +87,8 @@ def watchdog() -> Iterator[Watchdog]:
 
 
 @pytest.fixture
-def dog() -> Iterator[Watchdog]:
-    with watchdog() as running:
+def monitor() -> Iterator[HealthcheckServer]:
+    with healthcheck_server() as running:
         yield running
 
 
@@ -103,84 +103,88 @@ def at(service: Service, hours: float) -> None:
     ping(service.app, service.now)
 
 
-def test_one_sign_a_day_an_hour_after_the_mail_is_due(store: Store, dog: Watchdog):
-    service = Service(store, ping_url=dog.url)
+def test_one_ping_a_day_an_hour_after_the_mail_is_due(store: Store, monitor: HealthcheckServer):
+    service = Service(store, ping_url=monitor.url)
     service.join()
-    service.morning()
+    service.build_digests()
     plan(service, START + timedelta(hours=5.1))
     with store.begin() as tx:
         tx.execute(update(delivery).values(state="accepted"))
     at(service, 5.9)
-    assert dog.asked == []
+    assert monitor.asked == []
     at(service, 6)
     at(service, 7)
-    assert dog.asked == ["/ping/token"]
+    assert monitor.asked == ["/ping/token"]
     at(service, 24)
-    service.dawn()
-    service.dawn()
-    service.morning()
+    service.next_announcement()
+    service.next_announcement()
+    service.build_digests()
     service.now = START + timedelta(hours=29.1)
     service.plan()
     at(service, 30)
-    assert dog.asked == ["/ping/token"] * 2
+    assert monitor.asked == ["/ping/token"] * 2
 
 
-def test_no_sign_where_something_keeps_the_morning_from_being_whole(store: Store, dog: Watchdog):
-    service = Service(store, ping_url=dog.url)
+def test_no_ping_while_an_alert_blocks_it(store: Store, monitor: HealthcheckServer):
+    service = Service(store, ping_url=monitor.url)
     service.join()
     at(service, 8)
-    assert dog.asked == []
+    assert monitor.asked == []
     mailed(service)
     at(service, 8)
-    assert dog.asked == ["/ping/token"]
+    assert monitor.asked == ["/ping/token"]
 
 
 def mailed(service: Service, state: str = "accepted") -> None:
     """This morning's digest is made, and its mail was offered."""
-    service.morning()
+    service.build_digests()
     plan(service, START + timedelta(hours=5.1))
     with service.app.store.begin() as tx:
         tx.execute(update(delivery).values(state=state))
 
 
-def test_no_sign_where_nobody_has_mail(store: Store, dog: Watchdog):
+def test_no_ping_if_no_mail_was_accepted(store: Store, monitor: HealthcheckServer):
     """A database that was lost and made anew has no readers: that is no good morning."""
-    service = Service(store, ping_url=dog.url)
+    service = Service(store, ping_url=monitor.url)
     at(service, 8)
     service.join()
     mailed(service, "rejected")
     at(service, 8)
-    assert dog.asked == []
+    assert monitor.asked == []
 
 
 @pytest.mark.parametrize(("days", "asked"), [(7, 1), (9, 0)])
-def test_on_a_day_without_mail_that_of_the_last_days_counts(
-    store: Store, dog: Watchdog, days: int, asked: int
+def test_on_a_day_without_mail_recent_mail_counts(
+    store: Store, monitor: HealthcheckServer, days: int, asked: int
 ):
-    service = Service(store, ping_url=dog.url)
+    service = Service(store, ping_url=monitor.url)
     service.join()
     mailed(service)
-    sign_if_well(service.app, Owed(0, 0), START + timedelta(days=days))
-    sign_if_well(service.app, Owed(1, 0), START + timedelta(days=days))
-    assert len(dog.asked) == asked
+    ping_if_delivered(service.app, MailCounts(0, 0), START + timedelta(days=days))
+    ping_if_delivered(service.app, MailCounts(1, 0), START + timedelta(days=days))
+    assert len(monitor.asked) == asked
 
 
 @pytest.mark.parametrize(("kind", "asked"), [("arXiv announced nothing", 1), ("batch late", 0)])
-def test_the_sign_is_given_where_nothing_was_announced(
-    store: Store, dog: Watchdog, kind: str, asked: int
+def test_a_ping_if_nothing_was_announced(
+    store: Store, monitor: HealthcheckServer, kind: str, asked: int
 ):
-    service = Service(store, ping_url=dog.url)
+    service = Service(store, ping_url=monitor.url)
     service.join()
-    service.morning()
+    service.build_digests()
     with store.begin() as tx:
         tx.execute(update(digest).values(kind=kind))
-    sign_if_well(service.app, Owed(0, 0), service.now)
-    assert len(dog.asked) == asked
+    ping_if_delivered(service.app, MailCounts(0, 0), service.now)
+    assert len(monitor.asked) == asked
 
 
-def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: Path, dog: Watchdog):
+def test_a_run_without_a_database_fails_creates_none_and_sends_no_ping(
+    tmp_path: Path, monitor: HealthcheckServer
+):
     """As on a machine whose volume is not mounted: this was silence for ever."""
-    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_PING_URL=dog.url)
+    installation = Installation(
+        tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_PING_URL=monitor.url
+    )
     (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     file = tmp_path / "newsletter.db"
     for empty in (False, True):
@@ -192,13 +196,13 @@ def test_a_run_without_a_database_fails_makes_none_and_gives_no_sign(tmp_path: P
         assert "newsletter run --create" in done.err
     assert file.stat().st_size == 0
     done = installation.newsletter("run", "--create")
-    assert (done.status, dog.asked) == (0, [])
+    assert (done.status, monitor.asked) == (0, [])
     assert "No subscribers" in done.out
     assert installation.newsletter("run").status == 0
-    assert dog.asked == []
+    assert monitor.asked == []
 
 
-def test_commands_that_only_look_create_no_database(tmp_path: Path):
+def test_read_only_commands_create_no_database(tmp_path: Path):
     """A database made by `status` would let the next `run` pass over a volume not mounted."""
     installation = Installation(tmp_path)
     (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
@@ -218,51 +222,51 @@ def test_commands_that_only_look_create_no_database(tmp_path: Path):
     assert not file.exists()
 
 
-def test_no_sign_while_mail_is_overdue(store: Store, dog: Watchdog):
-    service = Service(store, ping_url=dog.url)
+def test_no_ping_while_mail_is_overdue(store: Store, monitor: HealthcheckServer):
+    service = Service(store, ping_url=monitor.url)
     service.join()
-    service.morning()
+    service.build_digests()
     plan(service, START + timedelta(hours=5.1))
     at(service, 7)
-    assert dog.asked == []
+    assert monitor.asked == []
 
 
-def test_a_watchdog_that_fails_is_logged_without_its_address_and_asked_again(
-    store: Store, dog: Watchdog, caplog: pytest.LogCaptureFixture
+def test_a_failed_ping_is_logged_without_the_address_and_retried(
+    store: Store, monitor: HealthcheckServer, caplog: pytest.LogCaptureFixture
 ):
-    service = Service(store, ping_url=dog.url)
+    service = Service(store, ping_url=monitor.url)
     service.join()
     mailed(service)
-    dog.status = 500
+    monitor.status = 500
     with caplog.at_level(logging.WARNING):
         at(service, 8)
     assert "healthcheck ping failed: 500" in caplog.text
     assert "token" not in caplog.text
-    dog.status = 200
+    monitor.status = 200
     at(service, 8.1)
     at(service, 8.2)
-    assert len(dog.asked) == 2
+    assert len(monitor.asked) == 2
 
 
-def test_without_an_address_nobody_is_asked(store: Store):
+def test_no_ping_without_an_address(store: Store):
     service = Service(store)
     at(service, 8)
     with store.read() as tx:
         assert not alerts.has_ping(tx, START.date())
 
 
-def test_a_good_run_by_hand_gives_the_sign_too(tmp_path: Path, dog: Watchdog):
+def test_a_complete_run_by_hand_pings_too(tmp_path: Path, monitor: HealthcheckServer):
     installation = Installation(
         tmp_path,
         NEWSLETTER_SOURCE="sample",
         NEWSLETTER_SCORER="local",
-        NEWSLETTER_PING_URL=dog.url,
+        NEWSLETTER_PING_URL=monitor.url,
     )
     (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
     installation.subscribe("ann@example.org,one")
     installation.outbox.write_text("a file where a folder should be")
     assert installation.newsletter("run").status == 1
-    assert dog.asked == []
+    assert monitor.asked == []
     installation.outbox.unlink()
     assert installation.newsletter("run").status == 0
-    assert dog.asked == ["/ping/token"]
+    assert monitor.asked == ["/ping/token"]

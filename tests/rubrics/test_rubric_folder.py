@@ -20,7 +20,7 @@ from newsletter.web.context import Site
 from tests.fakes import pages
 from tests.fakes.browser import served
 from tests.fakes.installation import Installation
-from tests.fakes.service_room import TUESDAY, Service
+from tests.fakes.simulated_service import TUESDAY, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ def test_run_serves_the_others_and_tells_file_and_line(installation: Installatio
     assert "gone.md is not there" in done.err
     assert [mail["To"] for mail in installation.mails()] == ["ada@example.org"]
     status = installation.newsletter("status").out
-    assert status.count("A rubric can't be read") == 3
+    assert status.count("A rubric file is invalid or missing") == 3
     assert f"newsletter rubrics check {installation.rubrics}/bad.md" in status
     put(installation.rubrics, "bad")
     assert "ben@example.org" not in installation.newsletter("run").err
@@ -151,15 +151,15 @@ def test_a_service_holds_tells_and_takes_the_mended_file_up(store: Store, tmp_pa
     service.join("stars")
     service.join("models")
     put(tmp_path, "models", TYPO)
-    service.morning()
+    service.build_digests()
     [mail] = service.round()
     words = " ".join(mail.text.split())
-    assert mail.subject == "[arXiv digest] A rubric can't be read: models"
+    assert mail.subject == "[arXiv digest] A rubric file is invalid or missing: models"
     assert "models.md line 4: relevanse" in words
-    assert "Held until it is mended: the digests of 1 reader." in words
+    assert "The digests of 1 reader are held until the file is fixed." in words
     assert made(service) == {"stars"}
     put(tmp_path, "models")
-    service.morning(16)
+    service.build_digests(16)
     assert made(service) == {"stars", "models"}
 
 

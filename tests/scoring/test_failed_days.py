@@ -13,7 +13,7 @@ from newsletter.scorers.claude.scorer import ClaudeScorer
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
 from tests.fakes.mail import settings
-from tests.fakes.service_room import Service
+from tests.fakes.simulated_service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_the_alert_and_the_log_tell_the_last_cause(
         service.app = replace(service.app, scorer=ClaudeScorer(chosen))
         service.join()
         with caplog.at_level(logging.WARNING):
-            service.morning()
+            service.build_digests()
             [mail] = service.round()
     said = "27 of 27 papers could not be scored (the model answered without usable scores"
     assert said in " ".join(mail.text.split())

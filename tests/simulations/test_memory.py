@@ -22,7 +22,7 @@ from newsletter.web import metrics
 from newsletter.web.context import Site
 from tests.conftest import BACKENDS
 from tests.fakes.mail import reader
-from tests.fakes.service_room import Service
+from tests.fakes.simulated_service import Service
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.fakes.browser import served
 from tests.fakes.mail import Clock, DeliveryScenario
 from tests.fakes.pages import NOW, STARS, TUESDAY, issue, make_site, paper, reader
 from tests.fakes.prometheus import parse
-from tests.fakes.service_room import Service
+from tests.fakes.simulated_service import Service
 
 if TYPE_CHECKING:
     from newsletter.web.context import Site

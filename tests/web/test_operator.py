@@ -298,7 +298,7 @@ def test_uncertain_deliveries_are_resolved(operator: Operator, store):
 def test_open_alerts_are_shown_with_their_fix(operator: Operator, store):
     operator_data.alert(store, what="it <broke> for reader@example.org")
     page = operator.get()
-    assert "Mailing was stopped" in page.text
+    assert "Sending was stopped" in page.text
     assert "check SENDGRID_API_KEY" in page.text
     assert "&lt;broke&gt;" in page.text
     assert "reader@example.org" not in page.text

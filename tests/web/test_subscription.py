@@ -15,7 +15,7 @@ from newsletter.domain.alerts import AlertKind, Thresholds
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
-from newsletter.operations.alert_rules import find
+from newsletter.operations.alert_rules import find_alerts
 from newsletter.store import (
     events,
     monitoring,
@@ -221,7 +221,7 @@ def test_19_the_form_has_an_hourly_limit(site: ServedSite):
     page, _ = site.subscribe("late@example.org")
     assert (page.status, page.headers["retry-after"]) == (503, "3600")
     assert "No email was sent to you" in page.words
-    assert "sign-ups are held back" in alerted(site)
+    assert "sign-ups are refused" in alerted(site)
     assert f"{MAILS_AN_HOUR} mails" in alerted(site)
     site.clock.at += timedelta(hours=2)
     page, mail = site.subscribe("late@example.org")
@@ -254,7 +254,9 @@ def alerted(site: ServedSite) -> str:
     with site.store.read() as tx:
         seen = monitoring.read_mail_state(tx, site.clock.at)
     return " ".join(
-        f"{one.kind}: {one.what}" for one in find(seen, bounds) if one.kind is AlertKind.SIGNUPS
+        f"{one.kind}: {one.what}"
+        for one in find_alerts(seen, bounds)
+        if one.kind is AlertKind.SIGNUPS
     )
 
 

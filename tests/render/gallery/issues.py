@@ -203,7 +203,7 @@ MAILS: dict[str, dict[str, Any]] = {
                 "2025-09-22 21:40 UTC",
             ),
         ],
-        "ended": ["Replies wait for you"],
+        "ended": ["Replies need review"],
     },
 }
 

@@ -1,4 +1,4 @@
-"""A service of its own clock whose operator has a mailbox; rounds are made when a test asks."""
+"""A service with its own clock: tests advance it, run rounds of alerting, and read the mail."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ RUBRICS = {
 
 
 @dataclass
-class Postman:
-    """Takes mail in memory, in `pause` seconds; `fault` is raised instead while it is set."""
+class MemoryMailer:
+    """Keeps mail in memory, after `pause` seconds; raises `fault` instead while it is set."""
 
     taken: list[Email] = field(default_factory=list)
     fault: SendError | None = None
@@ -61,8 +61,8 @@ class Postman:
 
 
 @dataclass
-class Archive:
-    """arXiv by the calendar; its batch of the sample day is there unless `late` is set."""
+class CalendarSource:
+    """arXiv by its calendar; announces the papers of the sample day unless `late` is set."""
 
     late: bool = False
     fault: Exception | None = None
@@ -78,7 +78,7 @@ class Archive:
             raise self.fault
         if self.late:
             return []
-        # On each day the papers of the sample are submitted anew, under other numbers.
+        # Each day announces the papers of the sample under new ids.
         shift = start - announcement(TUESDAY).start
         found = [
             replace(paper, id=f"{start:%m%d}.{paper.id[-5:]}", published=paper.published + shift)
@@ -89,7 +89,7 @@ class Archive:
 
 
 class Service:
-    """What an operator has running, without the waiting."""
+    """A running service without its scheduler: the tests call its steps."""
 
     def __init__(self, store: Store, **given: Any) -> None:
         self.options = {
@@ -102,17 +102,17 @@ class Service:
             **given,
         }
         self.now = START
-        self.dawns = 0
+        self.announcements = 0
         self.planning = True
-        self.postman = Postman()
-        self.archive = Archive()
+        self.mailer = MemoryMailer()
+        self.source = CalendarSource()
         chosen = settings(**self.options)
         self.app = App(
             store=store,
-            source=self.archive,
+            source=self.source,
             scorer=LocalScorer(chosen),
             engine=LocalEngine(),
-            mailer=self.postman,
+            mailer=self.mailer,
             renderer=RENDERER,
             links=LINKS,
             sender=SENDER,
@@ -122,30 +122,30 @@ class Service:
         )
 
     def set(self, **changes: Any) -> None:
-        """Start again with other settings."""
+        """Restart with changed settings."""
         self.options |= changes
         self.app = replace(self.app, settings=settings(**self.options))
 
-    def dawn(self) -> None:
-        """An hour after the next announcement is public; the first is that of the Tuesday."""
-        self.now = START + timedelta(days=self.dawns)
-        self.dawns += 1
+    def next_announcement(self) -> None:
+        """Advance to an hour after the next announcement; the first is that of TUESDAY."""
+        self.now = START + timedelta(days=self.announcements)
+        self.announcements += 1
 
-    def join(self, rubric: str = "stars", number: int = 0, **wishes: Any) -> Subscriber:
-        person = reader(number or len(rubric), rubric=rubric, **wishes)
+    def join(self, rubric: str = "stars", number: int = 0, **preferences: Any) -> Subscriber:
+        person = reader(number or len(rubric), rubric=rubric, **preferences)
         with self.app.store.begin() as tx:
             subscribers.save(tx, person, START - timedelta(days=100))
         return person
 
-    def morning(self, minutes: int = 0) -> None:
-        """A wake-up that makes what can be made, and mails nobody."""
+    def build_digests(self, minutes: int = 0) -> None:
+        """Run the scheduler once, without sending."""
         self.now += timedelta(minutes=minutes)
         daily_scheduler = DailyScheduler(replace(self.app))
         daily_scheduler.send_due = lambda: None  # type: ignore[method-assign]
         daily_scheduler.build()
 
     def plan(self) -> None:
-        """Whose hour has come is owed mail, and has it in an instant."""
+        """Plan the mail that is due and mark it accepted."""
         chosen = self.app.settings
         for some in rubrics_with_mail_due(self.app.store, self.now):
             plan_due(self.app.store, some, self.now, chosen.zone, chosen.send_at)
@@ -155,20 +155,20 @@ class Service:
             tx.execute(update(delivery).where(waits).values(state="accepted", changed_at=self.now))
 
     def round(self, minutes: int = 5) -> list[Email]:
-        """One look at the service, so much later; the mails that the operator has by now."""
+        """Run a round of alerting after `minutes`; return all alert mails so far."""
         self.now += timedelta(minutes=minutes)
         if self.planning:
             with suppress(StoreError):
                 self.plan()
         report_alerts(self.app, self.now)
-        return self.told
+        return self.alert_mails
 
     @property
-    def told(self) -> list[Email]:
-        return [mail for mail in self.postman.taken if mail.to_email == OPERATOR]
+    def alert_mails(self) -> list[Email]:
+        return [mail for mail in self.mailer.taken if mail.to_email == OPERATOR]
 
     def pay(self, rubric: str, nanos: int, day: date = TUESDAY) -> None:
-        """A call that was answered and cost so much."""
+        """Store a paid call with this cost."""
         row = {
             "id": uuid4().hex,
             "rubric": rubric,
