@@ -123,7 +123,6 @@ def template_values(
         "preheader": summary.preheader(digest, entries),
         "title": one_line(rubric.title, summary.MAX_RUBRIC_TITLE),
         "day": long_dates(digest.first_date, digest.date),
-        "judged": digest.judged,
         "nothing_met": digest.kind is DayKind.NOTHING_MET,
         "figures": summary.figures(digest),
         "notices": summary.notices(digest, len(entries)),

@@ -1,7 +1,7 @@
 """Compiles an MJML template to an HTML template, once at start.
 
 MJML and the CSS inliner never see a paper. They would move, quote or drop some Jinja tags, so each
-tag is replaced by a token meanwhile; every token must come back exactly once, or the build fails.
+tag is replaced by a token first. Every token must come back exactly once, or the build fails.
 """
 
 from __future__ import annotations

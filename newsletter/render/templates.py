@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from newsletter.domain.sanitize import clean
 from newsletter.render.mjml import compile_mjml
@@ -63,10 +63,6 @@ class Templates:
             name: self._filling.from_string(compile_mjml(self.mjml(name), css)) for name in names
         }
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._html)
-
     def mjml(self, name: str) -> str:
         """The complete MJML of one email, with its `{{ }}` tags."""
         return self._building.get_template(f"{name}/body.mjml").render()
@@ -84,9 +80,6 @@ class Templates:
 
     def macros(self, path: str) -> Any:  # noqa: ANN401 - a Jinja module: its names are the file's macros
         return self._presanitized.get_template(path).module
-
-    def template(self, name: str) -> Template:
-        return self._html[name]
 
 
 def _is_html(name: str | None) -> bool:

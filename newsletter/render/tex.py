@@ -96,7 +96,7 @@ UP, DOWN, OPEN, CLOSE = "\ue000", "\ue001", "\ue002", "\ue003"
 FRACTION_START, FRACTION_END = "\ue004", "\ue005"
 """Around a fraction until its neighbours are known."""
 FORMULA_MARKS = range(0xF0000, 0xFFFFE)
-"""One stands for each formula while the prose around it is converted."""
+"""Placeholders of formulas while the prose around them is converted."""
 LITERALS = "%&#^_$~-"
 PROTECTED = {ord(letter): 0xE010 + index for index, letter in enumerate(LITERALS)}
 UNPROTECTED = {code: letter for letter, code in PROTECTED.items()}

@@ -87,9 +87,9 @@ def _month(site: Site, rubric: Rubric, first: date) -> Response:
         rubric,
         "month.html",
         first=first,
-        rows=[issue_view.row(digest, _url(site, rubric, digest.date)) for digest in stored],
-        total=issue_view.total(stored),
-        top=issue_view.best(stored, lambda day: _url(site, rubric, day)),
+        rows=[issue_view.issue_row(digest, _url(site, rubric, digest.date)) for digest in stored],
+        total=issue_view.month_totals(stored),
+        top=issue_view.top_papers(stored, lambda day: _url(site, rubric, day)),
         previous=_month_link(site, rubric, before),
         next=_month_link(site, rubric, after),
     )
@@ -115,7 +115,11 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
     }
     if stored:
         return _page(
-            site, rubric, "issue.html", **issue_view.shown(stored[1], withdrawn), **neighbours
+            site,
+            rubric,
+            "issue.html",
+            **issue_view.issue_values(stored[1], withdrawn),
+            **neighbours,
         )
     if (
         not is_announced(day)
@@ -168,7 +172,7 @@ def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str)
         query=query,
         terms=search.terms(query),
         hits=[
-            issue_view.hit(h, by_slug[h.rubric], _url(site, by_slug[h.rubric], h.date))
+            issue_view.search_result(h, by_slug[h.rubric], _url(site, by_slug[h.rubric], h.date))
             for h in hits[:RESULTS_PER_PAGE]
         ],
         page=page,

@@ -75,7 +75,9 @@ class TopPaper:
     scores: str
 
 
-def shown(digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None) -> dict[str, Any]:
+def issue_values(
+    digest: Digest, withdrawn_reasons: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The values of the issue template, except the links to other days.
 
     `withdrawn_reasons` has the authors' reasons for papers of this issue that were withdrawn later.
@@ -124,7 +126,7 @@ def _abstract(paper: Paper) -> Markup:
     return with_formulas(paper.abstract[:LONGEST_ABSTRACT])
 
 
-def row(digest: Digest, url: str) -> IssueRow:
+def issue_row(digest: Digest, url: str) -> IssueRow:
     listed = entries(digest.picks[:TITLES_PER_DAY], judged=digest.judged)
     return IssueRow(
         date=digest.date,
@@ -142,7 +144,7 @@ def _cost(*digests: Digest) -> str:
     return dollars(sum(usage.total_nanos for digest in digests for usage in digest.usage))
 
 
-def total(digests: Sequence[Digest]) -> dict[str, object]:
+def month_totals(digests: Sequence[Digest]) -> dict[str, object]:
     """The sums of the month."""
     return {
         "picks": sum(len(digest.picks) for digest in digests),
@@ -152,7 +154,7 @@ def total(digests: Sequence[Digest]) -> dict[str, object]:
     }
 
 
-def best(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[TopPaper]:
+def top_papers(digests: Sequence[Digest], url_of: Callable[[date], str]) -> list[TopPaper]:
     """The papers of the month with the highest scores; none if no model scored them."""
     scored = [
         (digest, number, pick)
@@ -183,8 +185,8 @@ def _top(digest: Digest, number: int, url: str) -> TopPaper:
     )
 
 
-def hit(found: SearchHit, rubric: Rubric, url: str) -> dict[str, Any]:
-    """A search result."""
+def search_result(found: SearchHit, rubric: Rubric, url: str) -> dict[str, Any]:
+    """The template values of a search result."""
     return {
         "title": with_formulas(found.title[:LONGEST_RAW_TITLE]),
         "url": f"{url}#p{found.number}",

@@ -153,7 +153,7 @@ def test_pick_and_near_miss_show_both_ids_everywhere() -> None:
     made = shown_twice()
     first = next(entry for entry in entries(made.picks, judged=True) if entry.id == "2611.00001")
     assert first.notes == (BOTH,)
-    cards = [card for _, run in page.shown(made)["groups"] for card in run]
+    cards = [card for _, run in page.issue_values(made)["groups"] for card in run]
     assert BOTH in [badge.label for card in cards for badge in card.entry.badges]
     feed = atom_feed.feed(RUBRIC, [made], {}, LINKS, "x").decode()
     assert feed.count(BOTH) == 1

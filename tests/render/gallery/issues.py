@@ -1,4 +1,4 @@
-"""Digests to render: a day of the corpus with its labels, or as many papers as a test wants."""
+"""Digests for tests: a day of the corpus with its labels, or any number of invented papers."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ MAILS: dict[str, dict[str, Any]] = {
                 "Scoring failed",
                 "foundation-models of 2025-09-23, stars of 2025-09-23",
                 "Anthropic answered 401: check ANTHROPIC_API_KEY",
-                "The digest is held back and what was paid for is kept. It is tried again.",
+                "The digest is held back and paid answers are kept. The run is retried.",
                 ["newsletter run --date 2025-09-23"],
                 "2025-09-23 00:05 UTC",
             ),
@@ -209,7 +209,7 @@ MAILS: dict[str, dict[str, Any]] = {
 
 
 def frame_values(count: int) -> dict[str, Any]:
-    """What the digest's own template is filled with, around `count` papers of the corpus."""
+    """The values of the digest template for `count` papers of the corpus."""
     from markupsafe import Markup
 
     from newsletter.render.digest_email import template_values

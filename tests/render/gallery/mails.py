@@ -1,5 +1,7 @@
-"""Every mail in every state, as files and one page to look at:
-`python -m tests.render.gallery.mails FOLDER`."""
+"""Every email in every state as files, with an overview page.
+
+`python -m tests.render.gallery.mails FOLDER`
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ State = tuple[Digest, Format, int | None]
 
 
 def picks(count: int) -> tuple[Pick, ...]:
-    """Papers of a real day where the corpus is at hand, invented ones elsewhere."""
+    """Papers of a real day if the corpus is available, else invented ones."""
     if not count:
         return ()
     real = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(pick(n) for n in range(1, 49))
@@ -50,13 +52,13 @@ def local(count: int) -> Digest:
 
 
 def untrusted_digest() -> Digest:
-    """Every place that shows outside text, poisoned."""
-    bad = paper(7, title=HOSTILE, authors=(HOSTILE, HOSTILE), abstract=HOSTILE * 40)
+    """A digest with hostile text in every field."""
+    hostile = paper(7, title=HOSTILE, authors=(HOSTILE, HOSTILE), abstract=HOSTILE * 40)
     long = paper(8, title="W" * 100_000, authors=("W" * 100_000,), abstract="W" * 100_000)
-    score = Score(bad.id, "m", 9, 8, comment=HOSTILE)
+    score = Score(hostile.id, "m", 9, 8, comment=HOSTILE)
     rubric = dataclasses.replace(RUBRIC, title=HOSTILE, categories=(HOSTILE,))
     both = (
-        Pick(bad, score, followed=HOSTILE),
+        Pick(hostile, score, followed=HOSTILE),
         Pick(long, dataclasses.replace(score, comment="W" * 999)),
     )
     return digest(both, rubric=rubric, near_misses=(near_miss(),), prompt=HOSTILE)

@@ -1,4 +1,4 @@
-"""Every page in every state, served and pictured: `python -m tests.render.gallery.pages FOLDER`."""
+"""Pictures of every page in every state: `python -m tests.render.gallery.pages FOLDER`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST = date(2025, 8, 4)
-HELD = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
+WITHOUT_ISSUE = (DayKind.BATCH_LATE, DayKind.SCORING_FAILED)
 OPERATOR = "X-Operator"
-LOOKS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
+VIEWS = [(width, scheme) for width in (320, 1000) for scheme in ("light", "dark")]
 
 
 def issues(store: Store) -> dict[str, date]:
     """One digest for each state of the mail gallery, on days that follow each other."""
     day, days = FIRST, {}
     for name, (made, _, _) in states().items():
-        if made.kind in HELD or name.startswith(("format", "at-most")):
+        if made.kind in WITHOUT_ISSUE or name.startswith(("format", "at-most")):
             continue
         rubric = dataclasses.replace(made.rubric, slug=STARS.slug, public=True)
         with store.begin() as tx:
@@ -45,8 +45,8 @@ def issues(store: Store) -> dict[str, date]:
     return days
 
 
-def people(store: Store) -> dict[str, str]:
-    """The pages that belong to one reader, by name."""
+def reader_pages(store: Store) -> dict[str, str]:
+    """The pages of one reader in every state, by name."""
     found = {}
     for number, state in enumerate(SubscriberState):
         person = reader(store, email=f"{state}@example.org", id=f"{number + 1:032x}", state=state)
@@ -63,17 +63,17 @@ def people(store: Store) -> dict[str, str]:
     return found
 
 
-def troubles(store: Store) -> None:
-    """What waits for the operator."""
+def add_review_items(store: Store) -> None:
+    """An uncertain delivery, two replies and an alert for the operator page."""
     person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
     operator_data.doubt(store, person)
-    for who in (person, None):
-        operator_data.reply(store, who, HOSTILE)
+    for sender in (person, None):
+        operator_data.reply(store, sender, HOSTILE)
     operator_data.alert(store, what=HOSTILE, command="newsletter status")
 
 
-class Vouched:
-    """The application behind a proxy that names its user."""
+class BehindProxy:
+    """The application behind a proxy that sets the operator header."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -85,12 +85,12 @@ class Vouched:
 
 @contextmanager
 def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A served archive: its address, and the path of every page by name."""
+    """A served site: its URL, and the path of every page by name."""
     store = Store(f"sqlite:///{folder / 'gallery.db'}")
     store.migrate()
     days = issues(store)
     issue(store, SECRET, days["picks-048"], [paper("secret", "A private matter")])
-    troubles(store)
+    add_review_items(store)
     last = max(days.values())
     pages = {
         "home": "/",
@@ -104,7 +104,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "search-empty": "/search",
         "search-nothing": "/search?q=%3Cscript%3E",
         "not-found": "/archive/nowhere/",
-        **people(store),
+        **reader_pages(store),
         "leave-unknown": "/unsubscribe/nobody",
         "confirm-unknown": "/confirm/nobody",
         "operator": "/operator?said=resent",
@@ -114,37 +114,37 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     pages = {name: url.removeprefix("http://127.0.0.1") for name, url in pages.items()}
     clock = Clock(NOW + timedelta(days=1))
     site = make_site(store, clock=clock, operator_header=OPERATOR)
-    with served(Vouched(create_app(site))) as web:
+    with served(BehindProxy(create_app(site))) as web:
         yield f"http://127.0.0.1:{web.port}", pages
     store.close()
 
 
 def write(folder: Path) -> list[str]:
-    """Picture every page; the faults found on the way: too wide, or a barrier axe-core knows."""
+    """Take pictures of every page. Returns problems: too wide, or found by axe-core."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows, faults = [], []
+    rows, problems = [], []
     with (
-        tempfile.TemporaryDirectory() as spare,
-        gallery(Path(spare)) as (home, pages),
-        chromium(Path(spare) / "profile") as pipe,
+        tempfile.TemporaryDirectory() as scratch,
+        gallery(Path(scratch)) as (home, pages),
+        chromium(Path(scratch) / "profile") as pipe,
     ):
         tab = Tab(pipe)
         for name, path in pages.items():
             shots = []
-            for width, scheme in LOOKS:
+            for width, scheme in VIEWS:
                 file = f"page-{name}-{width}-{scheme}.png"
                 tab.look(width, scheme)
                 tab.open(home + path)
                 if tab.too_wide:
-                    faults.append(f"{file}: {tab.too_wide} px too wide")
+                    problems.append(f"{file}: {tab.too_wide} px too wide")
                 if AXE.is_file():
-                    faults += [f"{file}: {barrier}" for barrier in tab.barriers()]
+                    problems += [f"{file}: {barrier}" for barrier in tab.barriers()]
                 (folder / file).write_bytes(tab.picture())
                 shots.append(f'<a href="{file}"><img src="{file}" height="300" alt=""></a>')
             rows.append(f"<h2>{escape(name)}</h2><p>{' '.join(shots)}</p>")
     head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pages</title>'
     (folder / "pages.html").write_text(head + "".join(rows), encoding="utf-8")
-    return faults
+    return problems
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// axe and measured type, in every width and scheme, and once more without any style sheet.
+// axe-core and measured font sizes, at every width and colour scheme, and once without style sheets.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { open } from './browser.mjs';
@@ -7,7 +7,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const STANDARD = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 const VIEWS = [320, 375, 700].flatMap((width) => ['light', 'dark'].map((scheme) => ({ width, scheme })));
 
-// A mail stands inside a client's page: it has no landmarks of its own.
+// An email is shown inside a client's page, so it needs no landmarks.
 const audit = (tags) => window.axe.run(document, {
   resultTypes: ['violations'],
   runOnly: { type: 'tag', values: tags },
@@ -43,23 +43,23 @@ function typeFaults({ lines, overflow }) {
   return faults;
 }
 
-async function look(browser, source, view, point) {
+async function check(browser, source, view, point) {
   const { page, requests } = await open(browser, source, view);
   await page.evaluate(axe);
   const found = await page.evaluate(audit, [...STANDARD, 'best-practice']);
-  const grave = found.filter(({ of, impact }) => of.some((tag) => STANDARD.includes(tag)) || /serious|critical/.test(impact));
-  const faults = grave.map(({ id, nodes, html }) => `${point} ${id}, ${nodes} times: ${html}`);
+  const serious = found.filter(({ of, impact }) => of.some((tag) => STANDARD.includes(tag)) || /serious|critical/.test(impact));
+  const faults = serious.map(({ id, nodes, html }) => `${point} ${id}, ${nodes} times: ${html}`);
   if (point === 25) faults.push(...typeFaults(await page.evaluate(measure)));
   if (requests.length) faults.push(`35 the page asks for ${requests[0]}`);
   await page.close();
   return faults.map((fault) => `${fault} [${view.width} ${view.scheme}]`);
 }
 
-// `brief` looks at the narrowest dark and the widest light view only, which differ most.
+// `brief` checks only the narrowest dark and the widest light view, which differ most.
 export async function accessibility(browser, file, html, brief) {
   const bare = html.replace(/<style\b[^>]*>[^]*?<\/style>/g, '');
   const views = brief ? [VIEWS[1], VIEWS[4]] : VIEWS;
-  const looks = views.map((view) => look(browser, { file }, view, 25));
-  looks.push(look(browser, { html: bare }, { width: 500, scheme: 'light' }, 31));
-  return (await Promise.all(looks)).flat();
+  const checks = views.map((view) => check(browser, { file }, view, 25));
+  checks.push(check(browser, { html: bare }, { width: 500, scheme: 'light' }, 31));
+  return (await Promise.all(checks)).flat();
 }

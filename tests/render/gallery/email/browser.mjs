@@ -1,4 +1,4 @@
-// Debian's Chromium without a network: a page at one width in one colour scheme.
+// Chromium without network: a page at one width and colour scheme.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -31,7 +31,7 @@ export async function withBrowser(work) {
   }
 }
 
-// `requests` fills with every address that the page asks for; none is answered.
+// `requests` receives every URL that the page requests; none is answered.
 export async function open(browser, { file, html }, { width, scheme, height = 900, scale = 1 }) {
   const page = await browser.newPage();
   const requests = [];

@@ -1,4 +1,4 @@
-// node check.mjs FOLDER: every .html in it, by the points of docs/email.md. Exit 1 when one fails.
+// node check.mjs FOLDER: checks every .html file by the points of docs/email.md. Exit 1 if one fails.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { HtmlValidate } from 'html-validate';
@@ -8,7 +8,7 @@ import { clients } from './clients.mjs';
 
 const validator = new HtmlValidate({
   extends: ['html-validate:recommended'],
-  // Mail clients need inline styles, `align`, `<a name>` and Outlook's comments.
+  // Mail clients need inline styles, `align`, `<a name>` and conditional comments.
   rules: {
     'no-inline-style': 'off', 'no-deprecated-attr': 'off', 'no-conditional-comment': 'off', 'void-style': 'error',
     'doctype-style': 'off', 'long-title': 'off', 'attribute-boolean-style': 'off', 'no-trailing-whitespace': 'off',
@@ -23,7 +23,7 @@ async function markup(html) {
     .map(({ ruleId, line, message }) => `34 ${ruleId}, line ${line}: ${message}`);
 }
 
-// These hold nothing that another mail does not hold too.
+// These emails have no element that another one does not have.
 const LIKE_OTHERS = /^(picks-(001|020|400)|at-most|format)/;
 const folder = resolve(process.argv[2]);
 const files = readdirSync(folder).filter((name) => name.endsWith('.html') && name !== 'index.html').sort();

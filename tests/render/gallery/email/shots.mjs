@@ -1,4 +1,4 @@
-// node shots.mjs FOLDER [--height H]: a picture of every .html at 375 and 700 px, light and dark.
+// node shots.mjs FOLDER [--height H]: pictures of every .html file at 375 and 700 px, light and dark.
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { open, withBrowser } from './browser.mjs';
