@@ -1,12 +1,10 @@
-"""How requests leave: through which proxy, and which certificate authorities are believed.
-
-One rule for arXiv, Anthropic and SendGrid, whatever library asks:
+"""Proxies and certificate authorities, the same for arXiv, Anthropic and SendGrid.
 
     HTTPS_PROXY, HTTP_PROXY, ALL_PROXY   http://HOST:PORT or http://USER:PASSWORD@HOST:PORT
-    NO_PROXY                             host names reached without it; a domain covers its hosts
-    SSL_CERT_FILE, SSL_CERT_DIR          what is believed instead of the system's authorities
+    NO_PROXY                             hosts reached without a proxy; a domain covers its hosts
+    SSL_CERT_FILE, SSL_CERT_DIR          trusted instead of the system's certificate authorities
 
-Names in small letters count as well, and before the others.
+Lower-case names take precedence.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ ALL = "all"
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that a request for this address goes through; None where it goes by itself.
+    """The proxy for a request to this address, or None.
 
-    Raises SettingsError for a proxy of a kind that not every library here speaks.
+    Raises SettingsError for a kind of proxy that not every library here supports.
     """
     address, proxies = urlsplit(url), getproxies()
     kind = address.scheme if proxies.get(address.scheme) else ALL
@@ -49,15 +47,14 @@ def proxy_for(url: str) -> str | None:
 
 
 def authorities() -> str:
-    """A file, or a directory, of the certificate authorities that are believed.
+    """Path of the trusted certificate authorities: a file or a directory.
 
-    Where the system has none, those that come with `certifi`. Raises SettingsError for a path that
-    is not there.
+    If the system has none, those of `certifi`. Raises SettingsError if the path does not exist.
     """
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         if path := os.environ.get(name):
             if not Path(path).exists():
-                message = f"{name}: nothing is at this path; set it to what is there, or unset it"
+                message = f"{name}: nothing exists at this path; correct or unset it"
                 raise SettingsError(message)
             return path
     found = ssl.get_default_verify_paths()
@@ -71,7 +68,7 @@ def authorities() -> str:
 
 
 def tls_context() -> ssl.SSLContext:
-    """To be made once and kept: it reads all of the authorities, which takes some 30 ms.
+    """Create one and keep it: reading all certificate authorities takes about 30 ms.
 
     Raises SettingsError.
     """
@@ -87,7 +84,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def session(url: str) -> requests.Session:
-    """For requests to the host of this address."""
+    """A session for requests to the host of this address. Raises SettingsError."""
     import requests
 
     made = requests.Session()

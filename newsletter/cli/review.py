@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
+from newsletter.domain.formatting import plural
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
 from newsletter.settings import SettingsError, read_settings
@@ -67,13 +68,16 @@ def show_allow(rubric: str, day: str) -> int:
         message = f"--date {day}: write it as 2025-09-25"
         raise SettingsError(message) from None
     with bootstrap.open_store(read_settings()).begin() as tx:
-        done = first_mails.lift_limits(tx, rubric, of_day)
-    if not done:
+        waiting = first_mails.lift_limits(tx, rubric, of_day)
+    if waiting is None:
         message = f"no digest of {rubric} for {day} was mailed; see: newsletter status"
         raise SettingsError(message)
+    if not waiting:
+        screen().print(f"{rubric} of {day}: no mail is waiting")
+        return 0
     screen().print(
-        f"{rubric} of {day}: all waiting mails are sent, within five minutes by "
-        f"`newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
+        f"{rubric} of {day}: {plural(waiting, 'waiting mail')} will be sent, within five "
+        f"minutes by `newsletter serve`, or by: newsletter run --date {day} --rubric {rubric}"
     )
     return 0
 

@@ -20,7 +20,7 @@ from newsletter import process
 from newsletter.delivery.limits import SendLimits, too_many_hard_bounces
 from newsletter.delivery.send_run import SendRun
 from newsletter.domain.mail import DeliveryState
-from newsletter.mailers import RefusedReadersError, SendError, Verdict, name_of
+from newsletter.mailers import RejectedReadersError, SendError, Verdict, name_of
 from newsletter.store import mail_batches
 from newsletter.store.mail_batches import (
     LostBatch,
@@ -56,7 +56,7 @@ def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime
         over = mail_batches.expired_cancelled(tx, clock() - RELEASE_AFTER)
     for batch_id in over:
         with suppress(SendError):
-            mailer.let_go(batch_id)
+            mailer.release(batch_id)
             with store.begin() as tx:
                 mail_batches.release_batch(tx, batch_id)
     for one in found:
@@ -73,7 +73,7 @@ def recover(
     """
     if lost.batch_id and lost.send_at and lost.send_at - clock() > CANCEL_DEADLINE + CLOCK_MARGIN:
         try:
-            withdrawn = mailer.withdraw(lost.batch_id)
+            withdrawn = mailer.cancel(lost.batch_id)
         except SendError as error:
             log.warning("batch not cancelled yet: %s", error)
             return MailBatchState.STARTED
@@ -130,7 +130,7 @@ class _BatchSender:
             return None if delay is None else max(delay, BUSY_WAIT_SECONDS)
         key, send_at = self._same_send_time(first, now)
         try:
-            batch_id = self.mailer.new_batch() if send_at and send_at - now >= MIN_LEAD else ""
+            batch_id = self.mailer.new_batch_id() if send_at and send_at - now >= MIN_LEAD else ""
         except SendError as error:
             self.run.record_failure(error, now)
             with self.run.store.begin() as tx:
@@ -179,7 +179,7 @@ class _BatchSender:
                 self.run.owner,
                 now=now,
                 until=now + LEASE,
-                most=self.mailer.most,
+                most=self.mailer.max_readers,
                 batch_id=batch_id,
                 send_at=send_at,
                 mailer=name_of(self.mailer),
@@ -195,7 +195,7 @@ class _BatchSender:
             if mail is None:
                 return
             left = True
-            provider_id = self.mailer.send_group(mail)
+            provider_id = self.mailer.send_batch(mail)
         except SendError as error:
             self._handle_failure(batch, error)
             return
@@ -241,9 +241,9 @@ class _BatchSender:
             self.run.record_failure(error, now)
             return
         self.run.record_failure(error, now)
-        if isinstance(error, RefusedReadersError):
+        if isinstance(error, RejectedReadersError):
             refused = [
-                one.id for place, one in enumerate(batch.deliveries) if place in error.places
+                one.id for place, one in enumerate(batch.deliveries) if place in error.positions
             ]
             with self.run.store.begin() as tx:
                 mail_batches.remove_deliveries(

@@ -1,6 +1,7 @@
-"""Who carries mail. A mailer is one file here and one line in MAILERS.
+"""Mailers: the extension point for sending email. One file here, and one line in MAILERS.
 
-A provider that keeps lists of whom it will not mail has a second file, and a line in LISTS.
+Optional, each with a table of its own: batches of mail, the provider's suppression lists, checks
+for `newsletter doctor`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What an unsuccessful hand-over proves about the message."""
+    """What a failed attempt proves about the message."""
 
     UNSENT = "unsent"
-    """Provably not accepted: may be tried again."""
+    """Provably not accepted: it may be tried again."""
     THROTTLED = "throttled"
-    """Not accepted because too much came at once: everyone waits, then it is tried again."""
+    """Not accepted because of a rate limit: all senders wait, then it is tried again."""
     REFUSED = "refused"
     """Not accepted, and this address or message never will be."""
     HALT = "halt"
@@ -36,10 +37,10 @@ class Verdict(StrEnum):
 
 
 class SendError(Exception):
-    """A message was not handed over. `verdict` says what that proves; the text is for a person.
+    """A message was not sent, or may not have been. Its text is for the operator.
 
-    `retry_after` is in seconds, where the provider named a time; None else. `diagnostic` is what
-    a mail server said of this recipient, as it would stand in a delivery report.
+    `retry_after` is the provider's Retry-After in seconds, or None. `diagnostic` is the server's
+    answer about this recipient, as in the Diagnostic-Code of a delivery report.
     """
 
     def __init__(
@@ -55,25 +56,25 @@ class SendError(Exception):
         self.diagnostic = diagnostic
 
 
-class RefusedReadersError(SendError):
-    """A group was not accepted because of some of its readers, at these places in it."""
+class RejectedReadersError(SendError):
+    """A batch was not accepted because of the readers at these positions."""
 
-    def __init__(self, places: frozenset[int], reason: str) -> None:
+    def __init__(self, positions: frozenset[int], reason: str) -> None:
         super().__init__(Verdict.REFUSED, reason)
-        self.places = places
+        self.positions = positions
 
 
 class Mailer(Protocol):
     def send(self, email: Email) -> str:
-        """Hand over one email and return the provider's id for it. Raises SendError."""
+        """Send one email and return the provider's id of it. Raises SendError. Thread-safe."""
 
 
 @runtime_checkable
 class Metered(Protocol):
-    """A mailer whose provider says how much it still takes."""
+    """A mailer whose provider reports its rate limit."""
 
     allowance: RateLimitStatus | None
-    """What its last answer said; None where it said nothing."""
+    """As in the last response; None if it had no such headers."""
 
 
 MAILERS = {
@@ -84,37 +85,42 @@ MAILERS = {
 
 
 class BatchMailer(Protocol):
-    """Whoever takes one message for many readers in one request. All raise SendError."""
+    """Sends one message to many readers in one request. All methods raise SendError."""
 
-    most: int
+    max_readers: int
     """Readers in one request."""
 
-    def fitting(self, group: BatchEmail) -> int:
-        """How many of its readers, from the first one on, fit into one request."""
+    def fitting(self, batch: BatchEmail) -> int:
+        """How many of the readers, from the first on, fit into one request."""
 
-    def send_group(self, group: BatchEmail) -> str:
-        """Hand over a group and return the provider's id for it.
+    def send_batch(self, batch: BatchEmail) -> str:
+        """Send a batch and return the provider's id of it.
 
-        It is taken as a whole or not at all. Raises RefusedReadersError where readers are at fault.
+        It is accepted as a whole or not at all. Raises RejectedReadersError if readers are at
+        fault.
         """
 
-    def new_batch(self) -> str:
-        """A name under which a scheduled group can be withdrawn."""
+    def new_batch_id(self) -> str:
+        """An id by which a scheduled batch can be cancelled."""
 
-    def withdraw(self, batch_id: str) -> bool:
-        """Make sure that nothing of a batch is sent, whether it was taken, is under way or never
-        left. False where that is not granted; may be asked again.
+    def cancel(self, batch_id: str) -> bool:
+        """Cancel a batch, whether its request was accepted, is under way or never left.
+
+        False if the provider does not cancel it. Idempotent.
         """
 
-    def let_go(self, batch_id: str) -> None:
-        """Forget that a batch was withdrawn, once its time is long over: only so many are held."""
+    def release(self, batch_id: str) -> None:
+        """Delete the cancellation of a batch whose send time has passed: their number is limited.
+
+        Idempotent.
+        """
 
 
 BATCH_MAILERS = {"sendgrid": "newsletter.mailers.sendgrid.batch:SendGridBatches"}
 
 
 def name_of(mailer: Mailer | BatchMailer) -> str:
-    """The name of a mailer in these tables, as it is kept with each delivery; empty for others."""
+    """The name of a mailer in these tables, as stored with each delivery; empty for others."""
     made = f"{type(mailer).__module__}:{type(mailer).__qualname__}"
     return next(
         (name for name, path in (*MAILERS.items(), *BATCH_MAILERS.items()) if path == made), ""
@@ -122,7 +128,7 @@ def name_of(mailer: Mailer | BatchMailer) -> str:
 
 
 class ListName(StrEnum):
-    """Why a provider will not mail an address."""
+    """A provider's suppression list."""
 
     SPAM_REPORTS = "spam_reports"
     BOUNCES = "bounces"
@@ -133,7 +139,7 @@ class ListName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedAddress:
-    """An address on a provider's list; `reason` is what the receiving server said, if it did."""
+    """An address on a provider's list; `reason` is the receiving server's answer, if known."""
 
     email: str
     at: datetime
@@ -141,47 +147,49 @@ class ListedAddress:
 
 
 class SuppressionListsError(OperatorError):
-    """A provider's list can't be read or changed now."""
+    """A provider's list cannot be read or changed now."""
 
 
 class SuppressionLists(Protocol):
-    """What a provider remembers of whom not to mail. All methods raise SuppressionListsError."""
+    """A provider's suppression lists. All methods raise SuppressionListsError; all changes are
+    idempotent.
+    """
 
     def read(self, name: ListName) -> Iterator[list[ListedAddress]]:
-        """Everything on a list, page by page."""
+        """A whole list, page by page."""
 
     def add(self, emails: Sequence[str]) -> None:
-        """Put addresses among the unsubscribed; those that are there already do no harm."""
+        """Add addresses to the unsubscribes."""
 
     def remove(self, email: str) -> None:
-        """Take an address off the unsubscribed; one that is not there does no harm."""
+        """Remove an address from the unsubscribes."""
 
     def free(self, email: str) -> None:
-        """Take an address off every list but that of complaints; where it is on none, no harm."""
+        """Remove an address from every list except complaints."""
 
     def erase(self, emails: Sequence[str]) -> None:
-        """Have the provider forget all it knows of these people; twice does no harm."""
+        """Delete all that the provider stores about these people."""
 
 
 SUPPRESSION_LISTS = {"sendgrid": "newsletter.mailers.sendgrid.suppressions:SendGridSuppressions"}
 
 
 class MailCheck(Protocol):
-    """What a carrier of mail tells for nothing. Every method changes nothing there."""
+    """Free checks of a provider for `newsletter doctor`. No method changes anything there."""
 
     def account(self) -> CheckResult:
-        """Whether the key or the login holds, and what it may do."""
+        """Check the key or login, and its permissions."""
 
     def would_take(self, email: Email) -> CheckResult:
-        """Whether it takes a mail as a morning sends it. Nothing is delivered."""
+        """Check that a mail like the daily one would be accepted. Nothing is delivered."""
 
     def hooks(self) -> CheckResult:
-        """Whether it reports events and replies to us."""
+        """Check that events and replies are reported to our webhooks."""
 
     def records(self) -> Sequence[DnsRecord]:
-        """The records it wants for the From domain; none where it does not know that domain.
+        """The DNS records that the provider wants for the From domain; none if it has none.
 
-        Raises CheckError where it does not tell.
+        Raises CheckError if it does not answer.
         """
 
 
@@ -189,4 +197,4 @@ CHECKS = {
     "smtp": "newsletter.mailers.smtp:SmtpCheck",
     "sendgrid": "newsletter.mailers.sendgrid.check:SendGridCheck",
 }
-"""Whom `newsletter doctor` asks: a `MailCheck`, made of settings and a timeout."""
+"""Classes that implement `MailCheck`, made of settings and a timeout."""

@@ -1,7 +1,7 @@
-"""The mailbox that replies reach where mail goes out by SMTP, read over IMAP (RFC 9051).
+"""Read replies from a mailbox over IMAP (RFC 9051), where mail is sent by SMTP.
 
-Only mail to one of our addresses is touched: as much of it as is kept is handed over, and it is
-marked as seen after it was taken. Whatever else lies there stays as it was, unread.
+Only mail to one of our addresses is read: up to the stored size, and marked as seen after it was
+stored. All other mail stays unread and unchanged.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 PORT = 993
 NEWEST = 500
-"""Unseen mails looked at in one round: strangers' mail that nobody reads must not hold up ours."""
-MOST_FOUND = 5000
-"""Older ones of which the server says that they are to one of our addresses."""
-BIGGEST = 40 * 2**20
+"""Unseen mails read in one round, so that unread mail to other addresses does not delay ours."""
+MAX_FOUND = 5000
+"""Older mails to one of our addresses, by the server's search."""
+MAX_BYTES = 40 * 2**20
 HEAD_BYTES = 64 * 1024
 HEADER_LENGTH = 2000
-MOST_RECIPIENTS = 10
-WHERE = ("Delivered-To", "X-Original-To", "To", "Cc")
+MAX_RECIPIENTS = 10
+RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "To", "Cc")
 LOCAL_PARTS = ("reply", "unsub", "bounce")
 OURS = re.compile(rf"({'|'.join(LOCAL_PARTS)})[+=-].*")
 SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 class MailboxError(OperatorError):
-    """The mailbox can't be read now. What was not taken is still unseen."""
+    """The mailbox cannot be read now. Mail that was not stored is still unseen."""
 
 
 class ImapMailbox:
@@ -78,21 +78,22 @@ class ImapMailbox:
         self._newest = newest
 
     def collect(self, take: Take, links: Links, stop: threading.Event) -> int:
-        """Hand over each unseen mail to us, oldest first; how many. Raises MailboxError.
+        """Pass each unseen mail to one of our addresses to `take`, oldest first; return how many.
 
-        `take` must have stored the mail when it returns; what it raises ends the round.
+        `take` must have stored the mail when it returns; its exceptions end the round. Raises
+        MailboxError.
         """
         taken = 0
         with self._opened() as box:
             for uid in self._unseen(box):
                 if stop.is_set():
                     break
-                taken += self._hand_over(box, uid, take, links)
+                taken += self._read_one(box, uid, take, links)
         return taken
 
     def _unseen(self, box: BaseMailBox) -> list[str]:
-        """What is to be looked at, oldest first: the newest unseen mails, and of those behind them
-        what the server finds by recipient.
+        """Ids of the mails to read, oldest first: the newest unseen ones, and older ones that the
+        server finds by recipient.
         """
         from imap_tools.errors import ImapToolsError
 
@@ -101,28 +102,30 @@ class ImapMailbox:
         if not older:
             return newest
         try:
-            found = set(box.uids(_to_us(self._from), charset=None))
+            found = set(box.uids(_search(self._from), charset=None))
         except imaplib.IMAP4.abort:
             raise
         except (imaplib.IMAP4.error, ImapToolsError) as error:
-            log.warning("%s does not search by recipient: %s", self._host, str(error)[:200])
+            log.warning(
+                "IMAP server %s cannot search by recipient: %s", self._host, str(error)[:200]
+            )
             return newest
-        return [uid for uid in older if uid in found][-MOST_FOUND:] + newest
+        return [uid for uid in older if uid in found][-MAX_FOUND:] + newest
 
     def greet(self) -> str:
-        """Log in, open the folder and leave; the server's name. Raises MailboxError."""
+        """Log in, open the folder and log out; return host and port. Raises MailboxError."""
         with self._opened():
             return f"{self._host}:{self._port}"
 
-    def _hand_over(self, box: BaseMailBox, uid: str, take: Take, links: Links) -> bool:
-        told, head = _fetch(box, uid, "(RFC822.SIZE BODY.PEEK[HEADER])")
+    def _read_one(self, box: BaseMailBox, uid: str, take: Take, links: Links) -> bool:
+        attributes, head = _fetch(box, uid, "(RFC822.SIZE BODY.PEEK[HEADER])")
         message = BytesHeaderParser(policy=compat32).parsebytes(head[:HEAD_BYTES])
         recipients = addressed(message, links, self._from)
         if not recipients:
             return False
-        size = SIZE.search(told)
-        if size and int(size[1]) > BIGGEST:
-            # A person can find it by its flag; fetched again at each round it would only hold up.
+        size = SIZE.search(attributes)
+        if size and int(size[1]) > MAX_BYTES:
+            # Flagged for a person to find; fetching it in each round would delay other mail.
             _mark(box, uid, r"(\Seen \Flagged)")
             return False
         _, raw = _fetch(box, uid, f"(BODY.PEEK[]<0.{READ_BYTES}>)")
@@ -134,13 +137,13 @@ class ImapMailbox:
 
     @contextmanager
     def _opened(self) -> Iterator[BaseMailBox]:
-        """The folder, over TLS, logged in. What goes wrong in it becomes a MailboxError."""
+        """Open the folder over TLS. Raises MailboxError, also for failures inside the block."""
         from imap_tools import MailBox
         from imap_tools.errors import ImapToolsError, MailboxFolderSelectError
 
         where = f"{self._host}:{self._port}"
         try:
-            # Without a context of its own the library would believe any certificate.
+            # Without a context the library would accept any certificate.
             context = ssl.create_default_context()
             box = MailBox(self._host, self._port, timeout=self._timeout, ssl_context=context)
             try:
@@ -175,34 +178,34 @@ class ImapMailbox:
         except imaplib.IMAP4.abort:
             raise
         except (imaplib.IMAP4.error, MailboxLoginError):
-            # The server's words are left out: some repeat the line they refuse, password and all.
+            # The server's text is left out: some repeat the rejected line with the password.
             message = f"{self._host}:{self._port} refused the login; check NEWSLETTER_IMAP_URL"
             raise MailboxError(message) from None
         box.folder.set(self._folder)
 
 
-def _to_us(from_email: str) -> str:
-    """An IMAP search for unseen mail to one of our addresses.
+def _search(from_email: str) -> str:
+    """An IMAP search for unseen mail that may be to one of our addresses.
 
-    What delivered it here may have left the token in one header alone, and not the domain; whether
-    it is really to us is seen in its head.
+    The delivering server may have left the token in one header only, without our domain;
+    `addressed` decides by the header.
     """
     ours = [*LOCAL_PARTS, *re.findall(r"[\w.+-]+@[\w.-]+", canonical(from_email), re.ASCII)]
-    keys = [f'HEADER {name} "{part}"' for name in WHERE for part in ours]
+    keys = [f'HEADER {name} "{part}"' for name in RECIPIENT_HEADERS for part in ours]
     return "UNSEEN " + "OR " * (len(keys) - 1) + " ".join(keys)
 
 
 def addressed(head: Message, links: Links, from_email: str) -> list[str]:
-    """To which of our addresses a mail came: those with a token in the first header that has one.
+    """Our addresses that a mail was sent to: those with a token, of the first header that has one.
 
-    What delivered it here says more than what its author wrote, who may name other readers too.
-    Neither proves anything beyond the tokens themselves.
+    Headers of the delivering server come before those of the author, who may name other readers.
+    Neither proves more than the tokens themselves.
     """
-    told = {name: _addresses(head, name) for name in WHERE}
-    for found in told.values():
+    by_header = {name: _addresses(head, name) for name in RECIPIENT_HEADERS}
+    for found in by_header.values():
         if tokens := [address for address in found if links.read_address(address)]:
-            return tokens[:MOST_RECIPIENTS]
-    everywhere = [address for found in told.values() for address in found]
+            return tokens[:MAX_RECIPIENTS]
+    everywhere = [address for found in by_header.values() for address in found]
     return [address for address in everywhere if _is_ours(address, links, from_email)][:1]
 
 
@@ -213,7 +216,7 @@ def _addresses(head: Message, name: str) -> list[str]:
 
 
 def _is_ours(address: str, links: Links, from_email: str) -> bool:
-    """The sender's own address, or one whose token was damaged on its way."""
+    """Whether it is the From address, or one of ours with a damaged token."""
     local, _, domain = canonical(address).partition("@")
     if canonical(address) == canonical(from_email):
         return True
@@ -221,17 +224,17 @@ def _is_ours(address: str, links: Links, from_email: str) -> bool:
 
 
 def _sender(head: Message) -> str:
-    """The envelope's sender, as the server that delivered noted it; `<>` is a machine's.
+    """The envelope sender by Return-Path; `<>` is a bounce.
 
-    Without that note the From stands in, because an empty sender would say "a bounce".
+    Without Return-Path the From, because an empty sender would mean a bounce.
     """
     return str(head.get("Return-Path") or head.get("From") or "unknown")[:500].strip()
 
 
 def _fetch(box: BaseMailBox, uid: str, what: str) -> tuple[bytes, bytes]:
-    """What the server says about a mail, and the bytes asked for; empty where it is gone.
+    """The attributes of a mail and the requested bytes; both empty if the mail is gone.
 
-    The library's own `fetch` would parse mail that nobody has vetted.
+    The library's own `fetch` would parse untrusted mail.
     """
     status, answer = box.client.uid("FETCH", uid, what)
     if status != "OK":
@@ -244,7 +247,7 @@ def _fetch(box: BaseMailBox, uid: str, what: str) -> tuple[bytes, bytes]:
 
 
 def _mark(box: BaseMailBox, uid: str, flags: str) -> None:
-    """The library's own `flag` would expunge what its owner has marked as deleted."""
+    """The library's own `flag` would expunge mail that the owner has marked as deleted."""
     status, _ = box.client.uid("STORE", uid, "+FLAGS.SILENT", flags)
     if status != "OK":
         message = f"STORE was answered {status}"

@@ -1,4 +1,4 @@
-"""An Email as the bytes that travel (RFC 5322, 2045), for SMTP and for files (pure)."""
+"""Serialize an Email as MIME (RFC 5322, 2045), for SMTP and for files (pure)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 
 class _Unfolded(EmailPolicy):
-    """Python would write a long address in List-Unsubscribe as an encoded word, which no mailbox
-    provider reads as an address: these headers are folded between addresses only.
+    """Folds headers that hold addresses or ids between addresses only.
+
+    Python would write a long address in List-Unsubscribe as an encoded word, which no mailbox
+    provider understands.
     """
 
-    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401 - as the class above has it
+    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401 - as in EmailPolicy
         if name.lower().startswith(("list-", "message-id", "feedback-id", "reply-to")):
             return f"{name}: {str(value).replace('>, <', '>,' + self.linesep + ' <')}{self.linesep}"
         return str(super().fold(name, value))
 
-    def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401 - as above
+    def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401 - as in EmailPolicy
         return self.fold(name, value).encode("utf-8", "surrogateescape")
 
 
@@ -32,7 +34,7 @@ POLICY = _Unfolded(linesep=SMTP.linesep)
 
 
 def to_bytes(email: Email, *, utf8: bool = False) -> bytes:
-    """The whole message, lines ending in CRLF. `utf8`: addresses may be written as they are."""
+    """The message with CRLF line ends. With `utf8`, addresses are not encoded (SMTPUTF8)."""
     message = EmailMessage(policy=POLICY.clone(utf8=utf8))
     message["From"] = _address(email.from_email, email.from_name)
     message["To"] = _address(email.to_email, email.to_name)

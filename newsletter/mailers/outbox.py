@@ -1,6 +1,6 @@
-"""Mail into a folder: for the demo, for trying things out, and for whoever carries it elsewhere.
+"""Mail written to a folder: for the demo, for tests, and for another program that sends it.
 
-One `.eml` per mail, with its `.html` to look at beside it, and an `index.html` that lists all.
+One `.eml` and one `.html` file for each mail, and an `index.html` that lists all.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Email
     from newsletter.settings import Settings
 
-# Every mail is one appended paragraph, whose end tag HTML lets one leave out: so two processes can
-# write one list without a lock. The newest is shown first by the style alone.
+# Each mail is one appended paragraph without an end tag, which HTML allows: two processes can write
+# one list without a lock. CSS alone shows the newest first.
 INDEX_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Outbox</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -39,7 +39,7 @@ class OutboxMailer:
         self.folder = settings.outbox_dir
 
     def send(self, email: Email) -> str:
-        """Write the mail and return its file name. The same mail again replaces itself."""
+        """Write the mail and return its file name. The same mail replaces its files."""
         name = file_name(email)
         target = self.folder / name
         try:
@@ -75,14 +75,14 @@ class OutboxMailer:
 
 
 def file_name(email: Email) -> str:
-    """`alice-example.org-<delivery>.eml`: one name per delivery, harmless whatever the address."""
+    """`alice-example.org-<delivery>.eml`: one safe name for each delivery, whatever the address."""
     address = re.sub(r"[^a-z0-9.]+", "-", email.to_email.lower()).strip(".-")[:60]
     stem = email.delivery_id or hashlib.sha256(email.message_id.encode()).hexdigest()[:32]
     return f"{address}-{stem}.eml"
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Put `content` at `target`: whole or not at all, and durable when this returns."""
+    """Write `content` to `target` atomically and durably (fsync)."""
     scratch = _scratch(target, content)
     try:
         scratch.replace(target)
@@ -97,7 +97,7 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _create(target: Path, content: bytes) -> None:
-    """Like `_write`, but leaves a file alone that another process made meanwhile."""
+    """Like `_write`, but keep a file that another process has created meanwhile."""
     scratch = _scratch(target, content)
     with contextlib.suppress(FileExistsError):
         os.link(scratch, target)

@@ -2,7 +2,7 @@
 addresses before they ruin the sender's name. Known readers are not slowed down.
 
 An address stands here from its import until a day after its first mail. The rows of the last two
-hours say how many more may leave (`bounces.first_mails_left`), for all processes together.
+hours say how many more may leave (`bounce_codes.first_mails_left`), for all processes together.
 """
 
 from __future__ import annotations
@@ -77,21 +77,18 @@ def postpone(tx: Connection, digest_id: int, now: datetime) -> None:
     tx.execute(update(delivery).where(delivery.c.id.in_(free)).values(not_before=found + HOUR))
 
 
-def lift_limits(tx: Connection, rubric: str, day: date) -> int:
-    """Lift the limits of a rubric's date by the operator's decision; return how many digests."""
+def lift_limits(tx: Connection, rubric: str, day: date) -> int | None:
+    """Lift the limits of a rubric's date by the operator's decision.
+
+    Returns how many mails are waiting; None where no digest of that date has deliveries.
+    """
     chosen = select(digest.c.id).where(digest.c.rubric == rubric, digest.c.date == day)
-    tx.execute(
-        update(delivery)
-        .where(
-            delivery.c.digest_id.in_(chosen),
-            delivery.c.state == DeliveryState.PENDING,
-            delivery.c.failures == 0,
-        )
-        .values(not_before=None)
-    )
-    return tx.execute(
-        update(mailing).where(mailing.c.digest_id.in_(chosen)).values(unrestrained=True, halted="")
-    ).rowcount
+    lifted = update(mailing).where(mailing.c.digest_id.in_(chosen))
+    if not tx.execute(lifted.values(unrestrained=True, halted="")).rowcount:
+        return None
+    waiting = delivery.c.digest_id.in_(chosen) & (delivery.c.state == DeliveryState.PENDING)
+    tx.execute(update(delivery).where(waiting, delivery.c.failures == 0).values(not_before=None))
+    return tx.scalar(select(func.count()).where(waiting)) or 0
 
 
 def delete_old(tx: Connection, now: datetime) -> None:

@@ -119,7 +119,7 @@ def test_a_provider_that_refuses_keeps_everything_as_it_is(
     fake.faults["remove"] = 403
     done = restore(installation)
     assert (done.status, ada(installation)["state"]) == (1, "unsubscribed")
-    assert "right Suppressions" in done.err
+    assert "permission Suppressions" in done.err
 
 
 def test_an_address_that_is_only_suppressed_may_be_added_again(installation: Installation):

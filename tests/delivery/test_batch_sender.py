@@ -309,7 +309,7 @@ def begun(
     """A process that died right after its claim was committed; its request never left."""
     now = scenario.clock.now()
     fake.batches.clock = lambda: scenario.clock.now().timestamp()
-    batch_id = mailer(fake).new_batch() if lead else ""
+    batch_id = mailer(fake).new_batch_id() if lead else ""
     with scenario.store.begin() as tx:
         alike = mail_batches.next_rendering_key(tx, scenario.digest_id, now)
         group, _ = mail_batches.begin(
@@ -342,7 +342,7 @@ def test_a_dead_process_is_found_by_its_lease_and_its_group_withdrawn(
     assert run(scenario, fake, due=due) == Tally(accepted=10)
 
     # It wakes up: what it sends belongs to a batch that is held back, what it writes finds no row.
-    mailer(fake).send_group(message(group))
+    mailer(fake).send_batch(message(group))
     with scenario.store.begin() as tx:
         assert not mail_batches.accept(tx, group.id, scenario.clock.now(), provider_id="late")
     assert max(Counter(fake.addresses).values()) == 1
@@ -380,7 +380,7 @@ def test_a_withdrawal_that_is_refused_leaves_a_doubt(
     settled(scenario, 10)
     begun(scenario, fake, lead=LEAD)
     sender = mailer(fake)
-    assert all(sender.withdraw(sender.new_batch()) for _ in range(10))
+    assert all(sender.cancel(sender.new_batch_id()) for _ in range(10))
     scenario.clock.sleep(121)
 
     assert recover_lost(scenario.store, sender, scenario.clock.now) == 1
@@ -390,10 +390,10 @@ def test_a_withdrawal_that_is_refused_leaves_a_doubt(
 
 def test_a_second_wish_to_withdraw_is_granted_as_the_first(fake: FakeSendGrid):
     sender = mailer(fake)
-    batch = sender.new_batch()
-    assert sender.withdraw(batch)
-    assert sender.withdraw(batch)
-    assert not sender.withdraw("f" * 32)
+    batch = sender.new_batch_id()
+    assert sender.cancel(batch)
+    assert sender.cancel(batch)
+    assert not sender.cancel("f" * 32)
 
 
 def test_a_withdrawn_batch_is_let_go_when_its_time_is_long_over(

@@ -114,7 +114,7 @@ def test_the_operator_is_told_how_to_let_first_mails_go(store: Store):
     assert (alert.title, alert.command) == ("First mails are sent slowly", ALLOW)
     assert "20 first mails" in alert.what
     with store.begin() as tx:
-        assert first_mails.lift_limits(tx, RUBRIC, DAY) == 1
+        assert first_mails.lift_limits(tx, RUBRIC, DAY) == 20
     assert alerts(scenario) == []
     assert scenario.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 20
 
@@ -187,6 +187,7 @@ def test_the_commands_let_a_digest_go_and_show_what_nobody_can_read(tmp_path: Pa
     words = ("deliveries", "allow", "--rubric", RUBRIC, "--date")
     assert installation.newsletter(*words, "tomorrow").status == 2
     assert installation.newsletter(*words, "1999-01-01").status == 2
-    assert "waiting mails are sent" in installation.newsletter(*words, str(DAY)).out
+    assert "1 waiting mail will be sent" in installation.newsletter(*words, str(DAY)).out
     assert scenario.send(FakeMailer(), limits=SendLimits(threads=8)).sent == 1
+    assert "no mail is waiting" in installation.newsletter(*words, str(DAY)).out
     store.close()

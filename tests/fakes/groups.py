@@ -31,7 +31,7 @@ LEAD = timedelta(minutes=15)
 class SmallGroups(SendGridBatches):
     """Ten readers a request are as good as a thousand."""
 
-    most = 10
+    max_readers = 10
 
 
 def mailer(fake: FakeSendGrid, timeout: float = 5.0) -> SmallGroups:

@@ -190,14 +190,14 @@ def test_a_stop_changes_nothing_more(store: Store, fake: FakeLists):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (401, "right Suppressions"),
-        (403, "right Suppressions"),
+        (401, "permission Suppressions"),
+        (403, "permission Suppressions"),
         (404, "answered 404"),
         (429, "answered 429"),
         (500, "answered 500"),
         (302, "answered 302"),
-        (b'{"errors": []}', "no list"),
-        (b"<html>", "no list"),
+        (b'{"errors": []}', "not a JSON list"),
+        (b"<html>", "not a JSON list"),
         ("stall", "cannot be reached"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_run_ends_with_202s_alone(vendor: Prism, tmp_path: Path):
 
 
 def test_what_is_no_mail_is_answered_as_described(vendor: Prism):
-    """Red (400) when `new_batch` sent an empty object: it is described without a body."""
+    """Red (400) when `new_batch_id` sent an empty object: it is described without a body."""
     given = settings(
         sendgrid_api_key="SG.key",
         sendgrid_url=vendor.url,
@@ -70,9 +70,9 @@ def test_what_is_no_mail_is_answered_as_described(vendor: Prism):
     )
     groups, lists = SendGridBatches(given), SendGridSuppressions(given)
     check = SendGridCheck(given, timeout=20.0)
-    batch = groups.new_batch()
-    assert groups.withdraw(batch)
-    groups.let_go(batch)
+    batch = groups.new_batch_id()
+    assert groups.cancel(batch)
+    groups.release(batch)
     for name in ListName:
         assert list(lists.read(name))
     lists.add(["ann@example.org", "bob@example.org"])

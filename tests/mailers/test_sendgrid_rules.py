@@ -204,7 +204,7 @@ def test_as_many_readers_as_fit_leave_in_a_request_that_is_taken(
     sender = SendGridBatches(settings(sendgrid_api_key="SG.key", sendgrid_url=fake.url))
     fitting = sender.fitting(crowd)
     assert least <= fitting < len(crowd.readers)
-    assert sender.send_group(replace(crowd, readers=crowd.readers[:fitting])) == "fake-1"
+    assert sender.send_batch(replace(crowd, readers=crowd.readers[:fitting])) == "fake-1"
 
 
 def whole() -> Any:

@@ -379,7 +379,7 @@ def test_a_mail_server_that_takes_the_login_but_not_our_mail(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("answer", "state", "said"),
     [
-        (200, FindingState.OK, "200, taken; nothing was delivered"),
+        (200, FindingState.OK, "200, accepted; nothing was delivered"),
         (202, FindingState.WARN, "may have been sent"),
         (
             (403, {"errors": [{"message": "not a verified Sender Identity"}]}),

@@ -208,7 +208,7 @@ def test_authorities_that_are_not_there_or_are_none_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
-    with pytest.raises(SettingsError, match="SSL_CERT_FILE: nothing is at this path"):
+    with pytest.raises(SettingsError, match="SSL_CERT_FILE: nothing exists at this path"):
         network.tls_context()
     (tmp_path / "absent.pem").write_text("no certificate")
     with pytest.raises(SettingsError, match=r"absent\.pem: it holds no certificate"):

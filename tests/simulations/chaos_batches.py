@@ -56,22 +56,22 @@ HURRY = 20
 
 
 class KillPointMailer(SmallGroups):
-    most = IN_A_GROUP
+    max_readers = IN_A_GROUP
     kill_point = KillPoint()
 
-    def new_batch(self) -> str:
+    def new_batch_id(self) -> str:
         self.kill_point.reach("before a batch")
-        return super().new_batch()
+        return super().new_batch_id()
 
-    def send_group(self, group: BatchEmail) -> str:
+    def send_batch(self, group: BatchEmail) -> str:
         self.kill_point.reach("before a request")
-        answer = super().send_group(group)
+        answer = super().send_batch(group)
         self.kill_point.reach("after an answer")
         return answer
 
-    def withdraw(self, batch_id: str) -> bool:
+    def cancel(self, batch_id: str) -> bool:
         self.kill_point.reach("before a withdrawal")
-        done = super().withdraw(batch_id)
+        done = super().cancel(batch_id)
         self.kill_point.reach("after a withdrawal")
         return done
 

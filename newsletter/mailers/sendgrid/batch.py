@@ -1,9 +1,9 @@
-"""Many readers in one request, and requests that can be taken back.
+"""Batches by SendGrid: many readers in one request, which can be cancelled until its send time.
 
 twilio.com/docs/sendgrid/api-reference: mail-send (personalizations, substitutions, send_at),
-`POST /v3/mail/batch`, `POST /v3/user/scheduled_sends`. The key needs the right "Scheduled sends"
-besides "Mail Send". Not seen on a live account: that a batch which was cancelled also holds back
-what is accepted for it afterwards.
+`POST /v3/mail/batch`, `POST /v3/user/scheduled_sends`. The key needs the permission "Scheduled
+sends" besides "Mail Send". Not verified on a live account: that cancelling a batch also stops
+requests that are accepted for it afterwards.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from newsletter.mailers import BatchMailer, RefusedReadersError, SendError, Verdict
+from newsletter.mailers import BatchMailer, RejectedReadersError, SendError, Verdict
 from newsletter.mailers.sendgrid.mailer import NO_TRACKING, SendGridMailer
 
 if TYPE_CHECKING:
@@ -26,121 +26,119 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 40.0
-MOST_BYTES = 25 * 10**6
-"""SendGrid takes less than 30 MB; our count of bytes leaves out some commas."""
-MOST_WORDS, MOST_ARGS = 10_000, 10_000
-"""Bytes of one reader's substitutions and custom arguments."""
-PLACE = re.compile(r"personalizations\.(\d+)\b")
+MAX_BYTES = 25 * 10**6
+"""SendGrid's limit is 30 MB; our count leaves out some commas."""
+MAX_SUBSTITUTION_BYTES, MAX_CUSTOM_ARGS_BYTES = 10_000, 10_000
+"""Limits for one reader."""
+POSITION = re.compile(r"personalizations\.(\d+)\b")
 CREATED = 201
 
 
 class SendGridBatches(SendGridMailer):
-    most = 1000
+    max_readers = 1000
 
     def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
         super().__init__(settings, timeout=timeout)
 
-    def fitting(self, group: BatchEmail) -> int:
-        room = MOST_BYTES - len(_common(group).encode())
-        for place, reader in enumerate(group.readers[: self.most]):
+    def fitting(self, batch: BatchEmail) -> int:
+        room = MAX_BYTES - len(_common(batch).encode())
+        for position, reader in enumerate(batch.readers[: self.max_readers]):
             words = sum(len(tag.encode()) + len(word.encode()) for tag, word in reader.words)
-            own = personalization(group, reader)
+            own = personalization(batch, reader)
+            custom_args = len(json.dumps(own["custom_args"]))
             room -= len(json.dumps(own)) + 2
-            if room < 0 or words > MOST_WORDS or len(json.dumps(own["custom_args"])) > MOST_ARGS:
-                return place
-        return min(len(group.readers), self.most)
+            if room < 0 or words > MAX_SUBSTITUTION_BYTES or custom_args > MAX_CUSTOM_ARGS_BYTES:
+                return position
+        return min(len(batch.readers), self.max_readers)
 
-    def send_group(self, group: BatchEmail) -> str:
-        return self.post(batch_payload(group))
+    def send_batch(self, batch: BatchEmail) -> str:
+        return self.post(batch_payload(batch))
 
     def refused(self, errors: list[dict[str, Any]], reason: str) -> SendError:
-        places = [PLACE.match(str(error.get("field") or "")) for error in errors]
-        if not all(places):
-            # Somebody of a thousand is at fault, and it does not say who.
+        found = [POSITION.match(str(error.get("field") or "")) for error in errors]
+        if not all(found):
+            # A reader is at fault, but the error does not say which.
             return SendError(Verdict.HALT, reason)
-        return RefusedReadersError(frozenset(int(place[1]) for place in places if place), reason)
+        return RejectedReadersError(frozenset(int(one[1]) for one in found if one), reason)
 
-    def new_batch(self) -> str:
+    def new_batch_id(self) -> str:
         answer = self._ask(self._client.client.mail.batch.post)
         try:
             return str(json.loads(answer.body)["batch_id"])
         except (ValueError, KeyError, TypeError):
-            message = "SendGrid named no batch; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGrid returned no batch id; check NEWSLETTER_SENDGRID_URL"
             raise SendError(Verdict.HALT, message) from None
 
-    def withdraw(self, batch_id: str) -> bool:
-        wish = {"batch_id": batch_id, "status": "cancel"}
+    def cancel(self, batch_id: str) -> bool:
+        cancellation = {"batch_id": batch_id, "status": "cancel"}
         scheduled = self._client.client.user.scheduled_sends
         try:
             return bool(
-                self._ask(partial(scheduled.post, request_body=wish)).status_code == CREATED
+                self._ask(partial(scheduled.post, request_body=cancellation)).status_code == CREATED
             )
         except SendError as error:
             if error.verdict is not Verdict.HALT:
                 raise
-        # Too late, too many at once, or a wish that was granted before: only the list knows.
-        return self._is_withdrawn(self._ask(scheduled._(quote(batch_id, safe="")).get).body)
+        # Too late, too many cancelled, or cancelled before: only the list tells these apart.
+        return _is_cancelled(self._ask(scheduled._(quote(batch_id, safe="")).get).body)
 
-    def let_go(self, batch_id: str) -> None:
+    def release(self, batch_id: str) -> None:
         try:
             self._ask(self._client.client.user.scheduled_sends._(quote(batch_id, safe="")).delete)
         except SendError as error:
-            # Refused is as good as done: it does not know the batch any more.
+            # An error means that SendGrid does not know the batch any more.
             if error.verdict is not Verdict.HALT:
                 raise
 
-    @staticmethod
-    def _is_withdrawn(body: bytes) -> bool:
-        try:
-            found = json.loads(body)
-        except ValueError:
-            return False
-        return isinstance(found, list) and any(
-            isinstance(one, dict) and one.get("status") == "cancel" for one in found
-        )
-
     def _ask(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - the library is untyped
-        """What is no mail may be asked twice: whatever goes wrong proves that it is to be asked
-        again, or that it is refused.
-        """
+        """Make a request that sends no mail. It may be repeated: its outcome is never unknown."""
         from python_http_client.exceptions import HTTPError
 
         try:
             return ask()
         except HTTPError as error:
-            judged = self.judge(error.status_code, error.body or b"", error.headers)
-            if judged.verdict is Verdict.UNKNOWN:
-                raise SendError(Verdict.UNSENT, str(judged)) from None
-            raise judged from None
+            mapped = self.error_for(error.status_code, error.body or b"", error.headers)
+            if mapped.verdict is Verdict.UNKNOWN:
+                raise SendError(Verdict.UNSENT, str(mapped)) from None
+            raise mapped from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
             message = f"SendGrid cannot be reached: {reason}"
             raise SendError(Verdict.UNSENT, message) from None
 
 
-def batch_payload(group: BatchEmail) -> dict[str, Any]:
-    """The request for a group."""
+def _is_cancelled(body: bytes) -> bool:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(found, list) and any(
+        isinstance(one, dict) and one.get("status") == "cancel" for one in found
+    )
+
+
+def batch_payload(batch: BatchEmail) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "personalizations": [personalization(group, reader) for reader in group.readers],
-        "from": {"email": group.from_email, "name": group.from_name or group.from_email},
-        "reply_to": {"email": group.reply_to},
-        "subject": group.subject,
+        "personalizations": [personalization(batch, reader) for reader in batch.readers],
+        "from": {"email": batch.from_email, "name": batch.from_name or batch.from_email},
+        "reply_to": {"email": batch.reply_to},
+        "subject": batch.subject,
         "content": [
-            {"type": "text/plain", "value": group.text},
-            {"type": "text/html", "value": group.html},
+            {"type": "text/plain", "value": batch.text},
+            {"type": "text/html", "value": batch.html},
         ],
         "tracking_settings": NO_TRACKING,
     }
-    if group.batch_id:
-        request["batch_id"] = group.batch_id
-    if group.send_at:
-        request["send_at"] = int(group.send_at.timestamp())
+    if batch.batch_id:
+        request["batch_id"] = batch.batch_id
+    if batch.send_at:
+        request["send_at"] = int(batch.send_at.timestamp())
     return request
 
 
-def personalization(group: BatchEmail, reader: Addressee) -> dict[str, Any]:
-    """What is one reader's. All headers stand here: whether those of the request are added to it
-    or replaced by it is not written anywhere.
+def personalization(batch: BatchEmail, reader: Addressee) -> dict[str, Any]:
+    """The part of one reader, with all headers: it is not documented whether headers of the
+    request are merged with these.
     """
     recipient = {"email": reader.to_email}
     if reader.to_name:
@@ -149,12 +147,12 @@ def personalization(group: BatchEmail, reader: Addressee) -> dict[str, Any]:
         "to": [recipient],
         "headers": dict(reader.headers),
         "substitutions": dict(reader.words),
-        "custom_args": {"dg_delivery_id": reader.delivery_id, "dg_group_id": group.id},
+        "custom_args": {"dg_delivery_id": reader.delivery_id, "dg_group_id": batch.id},
     }
 
 
-def _common(group: BatchEmail) -> str:
-    return json.dumps([group.subject, group.text, group.html])
+def _common(batch: BatchEmail) -> str:
+    return json.dumps([batch.subject, batch.text, batch.html])
 
 
 _: type[BatchMailer] = SendGridBatches

@@ -1,6 +1,6 @@
-"""What SendGrid tells about key, mail, domain and webhooks. Free and harmless: questions
-(GET), and
-one mail in sandbox mode, which nobody gets.
+"""Check key, mail, domain and webhooks at SendGrid, for `newsletter doctor`.
+
+Free, and changes nothing: GET requests, and one mail in sandbox mode, which is not delivered.
 
 twilio.com/docs/sendgrid/api-reference: scopes, domain-authentication, webhooks,
 settings-inbound-parse.
@@ -18,7 +18,7 @@ from newsletter.domain.findings import CheckError, CheckResult, DnsRecord, Findi
 from newsletter.domain.http_headers import http_date
 from newsletter.mailers import MailCheck, SendError
 from newsletter.mailers.sendgrid.client import client
-from newsletter.mailers.sendgrid.mailer import JUDGED, SendGridMailer
+from newsletter.mailers.sendgrid.mailer import VALIDATED, SendGridMailer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 UNAUTHORIZED, FORBIDDEN, OK = 401, 403, 200
 SEND = "mail.send"
 LISTS = "suppression"
-FENCES = "user.scheduled_sends"
-"""With a dot behind it, or alone, the beginning of every right to the suppression lists."""
-TOLD = ("delivered", "bounce", "dropped", "deferred", "spam_report", "unsubscribe")
-"""What must be reported: a lost complaint or bounce is an address mailed for ever."""
+SCHEDULED_SENDS = "user.scheduled_sends"
+"""Permissions begin with these names, alone or followed by a dot."""
+REPORTED = ("delivered", "bounce", "dropped", "deferred", "spam_report", "unsubscribe")
+"""Events that must be reported: an address with an unreported bounce is mailed for ever."""
 EVENTS, INBOUND = "/hooks/sendgrid/events", "/hooks/sendgrid/inbound/"
 SHOWN_INBOUND = f"{INBOUND}<NEWSLETTER_INBOUND_SECRET>"
 
 
 class _NotAllowedError(CheckError):
-    """The key may not ask this; that says nothing about mailing."""
+    """The key lacks the permission to read this; that does not prevent sending."""
 
 
 class SendGridCheck:
@@ -60,19 +60,19 @@ class SendGridCheck:
                 (fail("sendgrid key", str(error), "check SENDGRID_API_KEY"),), self._date
             )
         scopes = [str(one) for one in _list(found, "scopes")]
-        return CheckResult((_rights(scopes),), self._date)
+        return CheckResult((_permissions(scopes),), self._date)
 
     def would_take(self, email: Email) -> CheckResult:
         check, asked = "sendgrid mail", "POST /v3/mail/send in sandbox mode, to the operator"
         try:
             status = self._mailer.try_out(email)
         except SendError as error:
-            fix = "mend it before the morning: no digest would leave either"
+            fix = "fix this before the next digest: it would not be sent either"
             return CheckResult((fail(check, f"{asked}: {error}", fix),))
-        if status != JUDGED:
-            said = f"{asked}: {status}, not {JUDGED}; this mail may have been sent"
+        if status != VALIDATED:
+            said = f"{asked}: {status}, not {VALIDATED}; this mail may have been sent"
             return CheckResult((warn(check, said, "see NEWSLETTER_SENDGRID_URL"),))
-        return CheckResult((ok(check, f"{asked}: {status}, taken; nothing was delivered"),))
+        return CheckResult((ok(check, f"{asked}: {status}, accepted; nothing was delivered"),))
 
     def records(self) -> Sequence[DnsRecord]:
         domain = self._settings.from_email.rpartition("@")[2].lower()
@@ -93,32 +93,34 @@ class SendGridCheck:
     def _events(self) -> Iterator[Finding]:
         check, url = "event webhook", f"{self._settings.public_url}{EVENTS}"
         try:
-            told = self._ask("user", "webhooks", "event", "settings", "all")
+            settings = self._ask("user", "webhooks", "event", "settings", "all")
         except CheckError as error:
             yield _unseen(check, error, f"Event Webhook to {url}, signed")
             return
-        ours = [row for row in _list(told, "webhooks") if _url(row) == url and row.get("enabled")]
+        ours = [
+            row for row in _list(settings, "webhooks") if _url(row) == url and row.get("enabled")
+        ]
         if not ours:
             fix = (
                 f"Settings > Mail Settings > Event Webhook: add {url}, with Signature Verification"
             )
-            yield fail(check, "SendGrid reports to no address of ours", fix)
+            yield fail(check, "SendGrid reports events to none of our addresses", fix)
             return
         yield self._event_settings(check, ours[0])
 
     def _event_settings(self, check: str, row: dict[str, Any]) -> Finding:
-        if missing := [name for name in TOLD if row.get(name) is not True]:
-            fix = "switch these events on in Settings > Mail Settings > Event Webhook"
+        if missing := [name for name in REPORTED if row.get(name) is not True]:
+            fix = "turn these events on in Settings > Mail Settings > Event Webhook"
             return warn(check, f"SendGrid does not report {', '.join(missing)}", fix)
         key = str(row.get("public_key") or "")
         ours = [one.strip() for one in self._settings.sendgrid_event_key.split(",")]
         if not key:
-            fix = "switch Signature Verification on and set NEWSLETTER_SENDGRID_EVENT_KEY"
-            return warn(check, "SendGrid does not say that it signs", fix)
+            fix = "turn Signature Verification on and set NEWSLETTER_SENDGRID_EVENT_KEY"
+            return warn(check, "SendGrid does not sign events", fix)
         if key not in ours:
             fix = "copy the key SendGrid shows to NEWSLETTER_SENDGRID_EVENT_KEY"
-            return fail(check, "SendGrid signs with another key than the one set here", fix)
-        return ok(check, "SendGrid reports to us, signed with our key")
+            return fail(check, "SendGrid signs with a key that is not set here", fix)
+        return ok(check, "SendGrid reports events to us, signed with our key")
 
     def _inbound(self) -> Iterator[Finding]:
         secret = self._settings.inbound_secret.get_secret_value()
@@ -128,22 +130,22 @@ class SendGridCheck:
         shown = f"{self._settings.public_url}{SHOWN_INBOUND}"
         right = f"Settings > Inbound Parse: host {host}, URL {shown}, POST the raw message"
         try:
-            told = self._ask("user", "webhooks", "parse", "settings")
+            settings = self._ask("user", "webhooks", "parse", "settings")
         except CheckError as error:
             yield _unseen(check, error, right)
             return
-        rows = [row for row in _list(told, "result") if row.get("hostname") == host]
+        rows = [row for row in _list(settings, "result") if row.get("hostname") == host]
         if not rows:
-            yield fail(check, f"SendGrid takes no mail for {host}", right)
+            yield fail(check, f"SendGrid receives no mail for {host}", right)
         elif _url(rows[0]) != f"{self._settings.public_url}{INBOUND}{secret}":
-            yield fail(check, f"mail for {host} goes to another address than ours", right)
+            yield fail(check, f"mail for {host} is posted to another address", right)
         elif rows[0].get("send_raw") is not True:
-            yield fail(check, f"mail for {host} does not come raw", right)
+            yield fail(check, f"mail for {host} is not posted raw", right)
         else:
-            yield ok(check, f"mail for {host} comes to us, raw")
+            yield ok(check, f"mail for {host} is posted to us, raw")
 
     def _ask(self, *path: str) -> Any:  # noqa: ANN401 - JSON
-        """The JSON at a path. Raises CheckError."""
+        """GET a path and parse its JSON. Raises CheckError."""
         from python_http_client.exceptions import HTTPError
 
         endpoint = self._client
@@ -152,49 +154,49 @@ class SendGridCheck:
         try:
             answer = endpoint.get()
         except HTTPError as error:
-            self._note(error.headers or {})
+            self._keep_date(error.headers or {})
             raise _refused(error.status_code) from None
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else repr(error)
             message = f"SendGrid cannot be reached: {reason}"
             raise CheckError(message) from None
-        self._note(answer.headers)
+        self._keep_date(answer.headers)
         if answer.status_code != OK:
             raise _refused(answer.status_code)
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            message = "SendGrid's answer is no JSON; check NEWSLETTER_SENDGRID_URL"
+            message = "SendGrid's response is not JSON; check NEWSLETTER_SENDGRID_URL"
             raise CheckError(message) from None
 
-    def _note(self, headers: Any) -> None:  # noqa: ANN401 - the library is untyped
+    def _keep_date(self, headers: Any) -> None:  # noqa: ANN401 - the library is untyped
         self._date = http_date(headers.get("Date"))
 
 
-def _rights(scopes: Sequence[str]) -> Finding:
+def _permissions(scopes: Sequence[str]) -> Finding:
     check = "sendgrid key"
     if SEND not in scopes:
-        fix = "give SENDGRID_API_KEY the right Mail Send"
-        return fail(check, "it holds, but may not send mail", fix)
+        fix = "give SENDGRID_API_KEY the permission Mail Send"
+        return fail(check, "key is valid but lacks the Mail Send permission", fix)
     if not any(scope == LISTS or scope.startswith(f"{LISTS}.") for scope in scopes):
-        fix = "give SENDGRID_API_KEY the right Suppressions: the nightly comparison needs it"
-        return warn(check, "it may send mail, but not read the suppression lists", fix)
-    if not any(scope.startswith(FENCES) for scope in scopes):
-        fix = "give SENDGRID_API_KEY the right Scheduled Sends, or let no audience grow that large"
-        return warn(check, "it may not call back mail of NEWSLETTER_GROUP_AUDIENCE readers", fix)
-    return ok(check, "it may send mail, call it back, and read the suppression lists")
+        fix = "give SENDGRID_API_KEY the permission Suppressions: the nightly comparison needs it"
+        return warn(check, "key may send mail, but not read the suppression lists", fix)
+    if not any(scope.startswith(SCHEDULED_SENDS) for scope in scopes):
+        fix = "give SENDGRID_API_KEY the permission Scheduled Sends, needed above that many readers"
+        return warn(check, "key may not cancel batches (above NEWSLETTER_GROUP_AUDIENCE)", fix)
+    return ok(check, "key may send mail, cancel batches, and read the suppression lists")
 
 
 def _refused(status: int) -> CheckError:
     if status == UNAUTHORIZED:
         return CheckError("SendGrid refused the key (401)")
     if status == FORBIDDEN:
-        return _NotAllowedError("the key has not the right to look there (403)")
+        return _NotAllowedError("the key lacks the permission to read this (403)")
     return CheckError(f"SendGrid answered {status}")
 
 
 def _unseen(check: str, error: CheckError, right: str) -> Finding:
-    return warn(check, f"not looked at: {error}", f"compare by hand: {right}")
+    return warn(check, f"not checked: {error}", f"compare by hand: {right}")
 
 
 def _covers(row: dict[str, Any], domain: str) -> bool:
@@ -217,7 +219,9 @@ def _url(row: dict[str, Any]) -> str:
 
 
 def _list(found: Any, name: str) -> list[Any]:  # noqa: ANN401 - JSON
-    """The list of objects or texts under a name, or the answer itself without one."""
+    """The list under a name, or the response itself without one; entries of the wrong type are
+    dropped.
+    """
     inside = found.get(name) if name and isinstance(found, dict) else found
     rows = inside if isinstance(inside, list) else []
     return [row for row in rows if isinstance(row, str if name == "scopes" else dict)]

@@ -25,12 +25,13 @@ def retry_after(headers: HTTPMessage, now: float) -> float | None:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
-        """Follow nowhere: urllib would take the key along, and call the answer a success."""
+        """Follow no redirect: urllib would send the key to the new host and report success."""
 
 
 def _opener(host: str) -> urllib.request.OpenerDirector:
-    """To be made once: it reads the environment and all certificate authorities. Open to many
-    threads. Raises SettingsError.
+    """Create one and keep it: it reads the environment and all certificate authorities.
+
+    Thread-safe. Raises SettingsError.
     """
     context, proxy = tls_context(), proxy_for(host)
     context.set_alpn_protocols(["http/1.1"])
@@ -42,17 +43,15 @@ def _opener(host: str) -> urllib.request.OpenerDirector:
 
 
 def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the library is untyped
-    """SendGrid's client with a time limit and without redirects. It is given neither by
-    itself.
-    """
+    """SendGrid's own client, with a timeout and without redirects, which it does not offer."""
     from python_http_client.client import Client, Response
     from sendgrid.sendgrid import SendGridAPIClient
 
-    quiet = _opener(host)
+    opener = _opener(host)
 
-    class Still(Client):
-        def _build_client(self, name: str | None = None) -> Still:
-            return Still(  # type: ignore[no-untyped-call]
+    class BoundedClient(Client):
+        def _build_client(self, name: str | None = None) -> BoundedClient:
+            return BoundedClient(  # type: ignore[no-untyped-call]
                 host=self.host,
                 version=self._version,
                 request_headers=self.request_headers,
@@ -61,30 +60,29 @@ def client(key: str, host: str, timeout: float) -> Any:  # noqa: ANN401 - the li
             )
 
         def post(self, request_body: object = None) -> Response:
-            """As the library's own, which makes an opener and prints the payload for each mail,
-            whether anybody logs it or not: that takes longer than everything else here.
+            """Like the library's, which builds an opener and formats the payload for a log line
+            for each mail: most of the time of a mail.
             """
             address = self._build_url(None)  # type: ignore[no-untyped-call]
-            request = _posted(address, self.request_headers, request_body)
+            request = _post_request(address, self.request_headers, request_body)
             return Response(self._make_request(None, request))  # type: ignore[no-untyped-call]
 
         def _make_request(
-            self, opener: object, request: urllib.request.Request, timeout: float | None = None
+            self, _own: object, request: urllib.request.Request, timeout: float | None = None
         ) -> Any:  # noqa: ANN401 - the library is untyped
-            del opener
             return super()._make_request(  # type: ignore[no-untyped-call]
-                quiet, request, timeout
+                opener, request, timeout
             )
 
     api: Any = SendGridAPIClient(key, host=host)  # type: ignore[no-untyped-call]
-    api.client = Still(  # type: ignore[no-untyped-call]
+    api.client = BoundedClient(  # type: ignore[no-untyped-call]
         host=host, request_headers=api.client.request_headers, version=3, timeout=timeout
     )
     return api
 
 
-def _posted(address: str, headers: dict[str, str], body: object) -> urllib.request.Request:
-    """Without a body it says nothing of its type."""
+def _post_request(address: str, headers: dict[str, str], body: object) -> urllib.request.Request:
+    """Without a body there is no Content-Type."""
     data = None if body is None else json.dumps(body).encode()
     typed = {} if body is None else {"Content-Type": "application/json"}
     return urllib.request.Request(  # noqa: S310 - the operator's own setting

@@ -1,7 +1,7 @@
 """Mail through SendGrid's Web API v3 (docs.sendgrid.com/api-reference/mail-send).
 
-Which failure proves what is in `docs/delivery.md`. The one fact behind it: urllib wraps what goes
-wrong until the request is wholly written in URLError; what goes wrong later comes as it is.
+`docs/delivery.md` has the table of outcomes. It relies on urllib: errors until the request is
+completely written are wrapped in URLError, so nothing was sent; later errors are not wrapped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
-JUDGED, ACCEPTED = 200, 202
+VALIDATED, ACCEPTED = 200, 202
 BAD_REQUEST = 400
 TOO_MANY = 429
 SERVER_ERROR = 500
@@ -45,8 +45,8 @@ SANDBOX = {"sandbox_mode": {"enable": True}}
 FIXES = {
     200: "nothing was sent (sandbox mode, or a proxy answered); check NEWSLETTER_SENDGRID_URL",
     401: "check SENDGRID_API_KEY and the credits of the account",
-    403: "check the rights of SENDGRID_API_KEY and that NEWSLETTER_FROM_EMAIL is a verified sender",
-    413: "the digest is too big; lower max_papers in the rubric",
+    403: "check the permissions of SENDGRID_API_KEY and that NEWSLETTER_FROM_EMAIL is verified",
+    413: "the digest is too large; lower max_papers in the rubric",
 }
 
 
@@ -67,24 +67,24 @@ class SendGridMailer:
         self.allowance: RateLimitStatus | None = None
 
     def send(self, email: Email) -> str:
-        """Hand over one email and return SendGrid's X-Message-Id."""
+        """Send one email and return SendGrid's X-Message-Id."""
         return self.post(payload(email))
 
     def post(self, request: dict[str, Any]) -> str:
-        """Hand over what may be for one reader or for many. Raises SendError."""
+        """Post a mail/send request, for one reader or many. Raises SendError."""
         response = self._answer(request)
         if response.status_code != ACCEPTED:
-            raise self.judge(response.status_code, response.body, response.headers)
+            raise self.error_for(response.status_code, response.body, response.headers)
         return str(response.headers.get("X-Message-Id", ""))
 
     def try_out(self, email: Email) -> int:
-        """Have a mail judged in sandbox mode: nothing is delivered, counted or paid for.
+        """Validate a mail in sandbox mode: nothing is delivered, counted or billed.
 
-        The status: 200, or 202 of somebody who knows no sandbox. Raises SendError.
+        Returns the status: 200, or 202 if the server does not know the sandbox. Raises SendError.
         """
         response = self._answer(payload(email) | {"mail_settings": SANDBOX})
-        if response.status_code not in {JUDGED, ACCEPTED}:
-            raise self.judge(response.status_code, response.body, response.headers)
+        if response.status_code not in {VALIDATED, ACCEPTED}:
+            raise self.error_for(response.status_code, response.body, response.headers)
         return int(response.status_code)
 
     def _answer(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - the library is untyped
@@ -95,20 +95,20 @@ class SendGridMailer:
         except HTTPError as error:
             body, headers = error.body or b"", error.headers
             self.allowance = http_headers.read_rate_limit(headers, *RATE_HEADERS) or self.allowance
-            raise self.judge(error.status_code, body, headers) from None
+            raise self.error_for(error.status_code, body, headers) from None
         except urllib.error.URLError as error:
             message = f"SendGrid cannot be reached: {error.reason}"
             raise SendError(Verdict.UNSENT, message) from None
         except (OSError, HTTPException) as error:
-            message = f"no whole answer from SendGrid: {error!r}"
+            message = f"incomplete response from SendGrid: {error!r}"
             raise SendError(Verdict.UNKNOWN, message) from None
         self.allowance = (
             http_headers.read_rate_limit(response.headers, *RATE_HEADERS) or self.allowance
         )
         return response
 
-    def judge(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
-        """What an answer that is not 202 proves."""
+    def error_for(self, status: int, body: bytes, headers: HTTPMessage) -> SendError:
+        """The error for a response other than 202, with what it proves."""
         errors = _errors(body)
         said = "; ".join(str(error.get("message", "")) for error in errors)[:300]
         reason = f"SendGrid answered {status}" + (f": {said}" if said else "")
@@ -122,15 +122,15 @@ class SendGridMailer:
         return SendError(Verdict.HALT, f"{reason}; {fix}")
 
     def refused(self, _errors: list[dict[str, Any]], reason: str) -> SendError:
-        """What it means that only recipients are at fault."""
+        """The error for a response that blames recipients only."""
         return SendError(Verdict.REFUSED, reason)
 
 
 def payload(email: Email) -> dict[str, Any]:
-    """The request for one email. Its trail is our delivery id: never an address or a name.
+    """The request for one email. Custom arguments hold the delivery id, never an address or name.
 
-    Custom arguments stand with the reader: those of the message are objects to the service and to
-    its libraries, but have been described as text (twilio/sendgrid-oai).
+    They are in the personalization: at message level twilio/sendgrid-oai has described them as
+    text, while the service and its libraries want an object.
     """
     recipient = {"email": email.to_email}
     if email.to_name:
@@ -162,7 +162,7 @@ def _errors(body: bytes) -> list[dict[str, Any]]:
 
 
 def _names_recipient(error: dict[str, Any]) -> bool:
-    """True when only this address is at fault; a fault of the sender or the text stops the run."""
+    """Whether the error is about this recipient only, not about the sender or the content."""
     return bool(THIS_RECIPIENT.fullmatch(str(error.get("field") or "")))
 
 

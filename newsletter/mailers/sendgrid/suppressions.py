@@ -1,7 +1,7 @@
 """SendGrid's suppression lists: bounces, blocks, complaints, invalid addresses, unsubscribes.
 
 twilio.com/docs/sendgrid/api-reference: `GET /v3/suppression/...` with limit and offset,
-`/v3/asm/suppressions/global`. The key needs the right "Suppressions" besides "Mail Send".
+`/v3/asm/suppressions/global`. The key needs the permission "Suppressions" besides "Mail Send".
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 30.0
 PAGE = 500
-MOST_PAGES = 2000
-"""A million addresses: whoever answers with more repeats itself."""
-AT_ONCE = 500
+MAX_PAGES = 2000
+"""A million addresses: a longer list repeats itself."""
+ADDRESSES_PER_REQUEST = 500
 LATEST_SECOND = 4_102_444_800
 NOT_THERE = 404
 FORBIDDEN = (401, 403)
@@ -43,43 +43,41 @@ class SendGridSuppressions:
 
     def read(self, name: ListName) -> Iterator[list[ListedAddress]]:
         endpoint = self._client.suppression._(name.value)
-        for page in range(MOST_PAGES):
+        for page in range(MAX_PAGES):
             asked = {"limit": PAGE, "offset": page * PAGE}
-            found = _rows(_answered(partial(endpoint.get, query_params=asked)))
+            found = _rows(_body(partial(endpoint.get, query_params=asked)))
             yield [one for row in found if (one := _listed(row))]
             if len(found) < PAGE:
                 return
 
     def add(self, emails: Sequence[str]) -> None:
-        for start in range(0, len(emails), AT_ONCE):
-            asked = {"recipient_emails": list(emails[start : start + AT_ONCE])}
-            _answered(partial(self._unsubscribed.post, request_body=asked))
+        for start in range(0, len(emails), ADDRESSES_PER_REQUEST):
+            asked = {"recipient_emails": list(emails[start : start + ADDRESSES_PER_REQUEST])}
+            _body(partial(self._unsubscribed.post, request_body=asked))
 
     def remove(self, email: str) -> None:
-        _answered(self._unsubscribed._(quote(email, safe="@")).delete, gone=True)
+        _body(self._unsubscribed._(quote(email, safe="@")).delete, gone=True)
 
     def free(self, email: str) -> None:
         self.remove(email)
         for name in (ListName.BOUNCES, ListName.BLOCKS, ListName.INVALID):
             one = self._client.suppression._(name.value)._(quote(email, safe="@"))
-            _answered(one.delete, gone=True)
+            _body(one.delete, gone=True)
 
     def erase(self, emails: Sequence[str]) -> None:
-        """Twilio's Recipients' Data Erasure API; the key needs the right "erasejob"."""
+        """Twilio's Recipients' Data Erasure API; the key needs the permission "erasejob"."""
         endpoint = self._client.recipients.erasejob
-        for start in range(0, len(emails), AT_ONCE):
-            asked = {"email_addresses": list(emails[start : start + AT_ONCE])}
-            _answered(partial(endpoint.post, request_body=asked))
+        for start in range(0, len(emails), ADDRESSES_PER_REQUEST):
+            asked = {"email_addresses": list(emails[start : start + ADDRESSES_PER_REQUEST])}
+            _body(partial(endpoint.post, request_body=asked))
 
     @property
     def _unsubscribed(self) -> Any:  # noqa: ANN401 - the library is untyped
         return self._client.asm.suppressions._("global")
 
 
-def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
-    """The body of a success. Raises SuppressionListsError; `gone` says that "not found" is one
-    too.
-    """
+def _body(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
+    """The body of a successful response; with `gone`, 404 is one. Raises SuppressionListsError."""
     from python_http_client.exceptions import HTTPError
 
     try:
@@ -87,7 +85,9 @@ def _answered(ask: Callable[[], Any], *, gone: bool = False) -> bytes:
     except HTTPError as error:
         if gone and error.status_code == NOT_THERE:
             return b""
-        hint = "; give SENDGRID_API_KEY the right Suppressions" * (error.status_code in FORBIDDEN)
+        hint = "; give SENDGRID_API_KEY the permission Suppressions" * (
+            error.status_code in FORBIDDEN
+        )
         message = f"SendGrid answered {error.status_code} about its suppression lists{hint}"
         raise SuppressionListsError(message) from None
     except (OSError, HTTPException) as error:
@@ -106,13 +106,13 @@ def _rows(body: bytes) -> list[Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
-        message = "SendGrid's suppression list is no list; check NEWSLETTER_SENDGRID_URL"
+        message = "SendGrid's suppression list is not a JSON list; check NEWSLETTER_SENDGRID_URL"
         raise SuppressionListsError(message)
     return found
 
 
 def _listed(row: object) -> ListedAddress | None:
-    """None for what bears no address or no time."""
+    """None for a row without an address or a time."""
     if not isinstance(row, dict):
         return None
     email, second = row.get("email"), row.get("created")
@@ -120,9 +120,9 @@ def _listed(row: object) -> ListedAddress | None:
         return None
     if email.count("@") != 1 or not 0 < second < LATEST_SECOND:
         return None
-    told = f"{row.get('status') or ''} {row.get('reason') or ''}".strip()
+    reason = f"{row.get('status') or ''} {row.get('reason') or ''}".strip()
     email = email.replace("\0", "")
-    return ListedAddress(email, datetime.fromtimestamp(second, UTC), told.replace("\0", "")[:500])
+    return ListedAddress(email, datetime.fromtimestamp(second, UTC), reason.replace("\0", "")[:500])
 
 
 _: type[SuppressionLists] = SendGridSuppressions
