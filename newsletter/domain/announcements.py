@@ -24,7 +24,7 @@ FIRST_DAY = date(1991, 8, 14)
 EASTERN = ZoneInfo("America/New_York")
 DEADLINE = time(14, 0)
 PUBLISHED = time(20, 0)
-SATURDAY = 5
+FRIDAY, SATURDAY, SUNDAY = 4, 5, 6
 DAY = timedelta(days=1)
 
 
@@ -35,7 +35,11 @@ def is_announced(day: date) -> bool:
 
 def holiday_name(day: date) -> str:
     """Name of the holiday for which a weekday has no announcement; empty where it has one."""
-    return deferral_reason(day - DAY)
+    evening = day - DAY
+    if evening.weekday() == SUNDAY:
+        friday = evening - 2 * DAY
+        return DEFERRED_EVENINGS.get(evening) or DEFERRED_EVENINGS.get(friday, "")
+    return "" if evening.weekday() == FRIDAY else DEFERRED_EVENINGS.get(evening, "")
 
 
 def previous(day: date) -> date:
@@ -130,16 +134,6 @@ DEFERRED_EVENINGS: dict[date, str] = {
     date(2026, 12, 31): "New Year's Eve",
 }
 """US Eastern dates as arXiv lists them, and their names."""
-FRIDAY, SUNDAY = 4, 6
-
-
-def deferral_reason(evening: date) -> str:
-    """Why arXiv announces nothing on an evening; empty where no reason is known."""
-    if evening.weekday() == SUNDAY:
-        return DEFERRED_EVENINGS.get(evening) or DEFERRED_EVENINGS.get(
-            evening - timedelta(days=2), ""
-        )
-    return "" if evening.weekday() == FRIDAY else DEFERRED_EVENINGS.get(evening, "")
 
 
 class ListingEntry(NamedTuple):

@@ -144,13 +144,18 @@ def is_filling(listed: int | None, waiting: int) -> bool:
     return waiting > MISSING_TOLERATED * (listed or 0)
 
 
+def is_shown(polls: Iterable[Poll]) -> bool:
+    """Whether a poll found a paper of the announcement in any category."""
+    return any(poll.out_at for poll in polls)
+
+
 def next_poll_at(polls: Iterable[Poll], public_from: datetime) -> datetime:
     """When an incomplete announcement is polled next."""
     past = list(polls)
     if not past:
         return public_from
     last = max(poll.at for poll in past)
-    hourly = not any(poll.out_at for poll in past) and last - public_from >= FREQUENT_UNTIL
+    hourly = not is_shown(past) and last - public_from >= FREQUENT_UNTIL
     return last + (HOUR if hourly else POLL_INTERVAL)
 
 
@@ -174,8 +179,8 @@ class Decision:
 
     `papers` holds those of `on_time` and `late`, and known ones whose categories may have changed.
     `completed` are the categories that are complete by this poll, `incomplete` those that are not.
-    `versions` may be newer than what is stored. `is_out`: arXiv shows the announcement.
-    `must_wait`: no digest may be made of the incomplete categories; poll again at `retry_at`.
+    `versions` may be newer than what is stored. `must_wait`: no digest may be made of the
+    incomplete categories; poll again at `retry_at`.
     """
 
     date: date
@@ -188,6 +193,5 @@ class Decision:
     incomplete: tuple[str, ...]
     check: FeedCheck | None
     versions: Sequence[Paper]
-    is_out: bool
     must_wait: bool
     retry_at: datetime

@@ -50,8 +50,9 @@ class PollMode(Enum):
 class PollRequest(NamedTuple):
     """One announcement to poll in some categories, and what earlier polls stored of it.
 
-    `history` are past announcements of the categories. `is_out`: some category has papers of this
-    one. `with_feed`: it is the newest announcement of an incremental source, so the feed is of it.
+    The `window` includes those of preceding announcements that did not take place. `history` are
+    past announcements of the categories. `is_out`: some category has papers of this one.
+    `with_feed`: it is the newest announcement of an incremental source, so the feed is of it.
     """
 
     window: Announcement
@@ -121,7 +122,6 @@ def decide(observation: Observation, request: PollRequest) -> Decision:
         incomplete=incomplete,
         check=comparison.check if comparison else None,
         versions=[*papers.values(), *observation.versions],
-        is_out=any(poll.out_at for poll in polls.values()),
         must_wait=bool(incomplete) and (request.mode is PollMode.WAIT or is_behind),
         retry_at=next_poll_at(polls.values(), request.window.public_from),
     )

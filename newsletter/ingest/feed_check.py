@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from newsletter.domain.announcements import ListingEntry, feed_from
 from newsletter.domain.completeness import FeedCheck, is_filling
@@ -17,8 +17,7 @@ from newsletter.sources import ListingKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-    from datetime import datetime
+    from datetime import date, datetime
 
     from newsletter.domain.model import Announcement, Paper
     from newsletter.sources import ListedPaper
@@ -45,14 +44,6 @@ class MismatchReason(StrEnum):
     HELD = "submitted before the window"
     CROSSED = "announced before, cross-listed now"
     ELSEWHERE = "not in that category by the API"
-
-
-class KnownListings(NamedTuple):
-    """Stored listings: of earlier dates, of the day itself, and the late ones among them."""
-
-    before: AbstractSet[ListingEntry]
-    today: AbstractSet[ListingEntry]
-    late: AbstractSet[ListingEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +86,13 @@ class Feed:
     """The feed, with what it is compared with.
 
     `found` are the API's papers of the window, `looked_up` the listed ones that were asked by id.
+    `known` are the stored listings: date, and whether late.
     """
 
     lines: Sequence[ListedPaper]
     categories: Sequence[str]
     found: Mapping[str, Paper]
-    known: KnownListings
+    known: Mapping[ListingEntry, tuple[date, bool]]
     window: Announcement
     looked_up: Mapping[str, Paper] = field(default_factory=dict)
 
@@ -111,17 +103,21 @@ class Feed:
     def shows(self, category: str) -> bool:
         return any(category in paper.categories for paper in self.found.values())
 
-    def is_there(self, paper_id: str, category: str) -> bool:
+    def is_found(self, paper_id: str, category: str) -> bool:
         paper = self.found.get(paper_id)
-        shown = paper is not None and category in paper.categories
-        return shown or ListingEntry(category, paper_id) in self.known.today
+        return paper is not None and category in paper.categories
+
+    def is_there(self, paper_id: str, category: str) -> bool:
+        """Whether the API or an earlier poll of this announcement has it."""
+        known = self.known.get(ListingEntry(category, paper_id))
+        return self.is_found(paper_id, category) or bool(known and known[0] >= self.window.date)
 
     def is_old(self, paper_id: str, category: str) -> bool:
         """Whether it was announced before, or was submitted before the window."""
         paper = self.looked_up.get(paper_id)
         early = paper is not None and paper.published < self.window.start
-        entry = ListingEntry(category, paper_id)
-        return early or entry in self.known.before or entry in self.known.late
+        day, is_late = self.known.get(ListingEntry(category, paper_id), (self.window.date, False))
+        return early or is_late or day < self.window.date
 
 
 def unknown_ids(feed: Feed) -> list[str]:
@@ -166,8 +162,8 @@ def _missing_categories(feed: Feed, line: ListedPaper, fresh: Sequence[str]) -> 
         name
         for name in line.categories
         if name in fresh
-        and not feed.is_there(line.id, name)
-        and ListingEntry(name, line.id) not in feed.known.before
+        and not feed.is_found(line.id, name)
+        and ListingEntry(name, line.id) not in feed.known
     ]
 
 

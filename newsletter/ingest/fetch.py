@@ -12,15 +12,15 @@ announcement is polled until each category is complete.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.announcements import announcement, holiday_name
-from newsletter.domain.completeness import DAY, HOUR, next_poll_at
+from newsletter.domain.completeness import DAY, HOUR, is_shown, next_poll_at
 from newsletter.errors import OperatorError
-from newsletter.ingest.decide import PollMode, decide
+from newsletter.ingest.decide import PollMode, PollRequest, decide
 from newsletter.ingest.observe import observe
-from newsletter.ingest.request import read_request
 from newsletter.sources import IncrementalSource
 from newsletter.store import papers, polls
 
@@ -29,18 +29,20 @@ if TYPE_CHECKING:
 
     from newsletter.domain.completeness import Decision
     from newsletter.domain.progress import Progress
-    from newsletter.ingest.decide import PollRequest
     from newsletter.sources import PaperSource
     from newsletter.store import Store
 
 
+HISTORY = timedelta(days=90)
+"""Length of the fetch history: longer than the lookback and than a category may stay empty."""
+
+
 class AnnouncementLate(OperatorError):
-    """arXiv shows no paper of the newest announcement, although it is public since `since`."""
+    """arXiv shows no paper of the newest announcement, although it should be public."""
 
     def __init__(self, day: date, retry_at: datetime) -> None:
         super().__init__(f"arXiv does not show its announcement of {day} yet; it is asked again")
         self.date = day
-        self.since = announcement(day).public_from
         self.retry_at = retry_at
 
 
@@ -106,7 +108,7 @@ def fetch(
         mode = PollMode.ACCEPT if day is None else PollMode.FINAL
         mode = PollMode.WAIT if wait_until_complete else mode
         lookback = timedelta(days=lookback_days)
-        request = read_request(store, source, missing, chosen, mode, now, lookback)
+        request = _request(store, source, missing, chosen, mode, now, lookback)
         _raise_if_too_early(request)
         decision, _ = _poll(store, source, request, progress)
         _raise_if_incomplete(decision)
@@ -135,7 +137,7 @@ def poll_again(
     complete = sorted(set(categories) - set(_missing(store, categories, day)))
     if not (complete and isinstance(source, IncrementalSource)):
         return 0
-    request = read_request(store, source, complete, day, PollMode.RECHECK, now)
+    request = _request(store, source, complete, day, PollMode.RECHECK, now)
     is_over = now - request.window.public_from >= DAY
     if is_over or any(now < poll.at + HOUR for poll in request.past_polls):
         return 0
@@ -151,6 +153,32 @@ def _poll(
     decision = decide(observation, request)
     with store.begin() as tx:
         return decision, polls.apply(tx, decision)
+
+
+def _request(
+    store: Store,
+    source: PaperSource,
+    categories: Sequence[str],
+    day: date,
+    mode: PollMode,
+    now: datetime,
+    lookback: timedelta = timedelta(0),
+) -> PollRequest:
+    """The poll to make, with what earlier polls stored of the announcement."""
+    with store.read() as tx:
+        missed = polls.missed_before(tx, day, categories)
+        start = announcement(missed[-1] if missed else day).start
+        return PollRequest(
+            window=replace(announcement(day), start=start),
+            categories=tuple(categories),
+            mode=mode,
+            now=now,
+            lookback=lookback,
+            with_feed=isinstance(source, IncrementalSource) and day == source.newest(now),
+            history=papers.fetches(tx, categories, day - HISTORY),
+            polls=polls.polls_of(tx, day, now),
+            is_out=papers.has_papers(tx, day),
+        )
 
 
 def _missing(store: Store, categories: Sequence[str], day: date) -> list[str]:
@@ -178,14 +206,14 @@ def _raise_if_too_early(request: PollRequest) -> None:
     due = next_poll_at(request.past_polls, request.window.public_from)
     if not request.with_feed or request.mode is not PollMode.WAIT or request.now >= due:
         return
-    if any(poll.out_at for poll in request.past_polls):
+    if is_shown(request.past_polls):
         raise AnnouncementIncomplete(request.window.date, due, request.categories)
     raise AnnouncementLate(request.window.date, due)
 
 
 def _raise_if_incomplete(decision: Decision) -> None:
     """Raise AnnouncementLate or AnnouncementIncomplete, as documented in `fetch`."""
-    if decision.incomplete and not decision.is_out:
+    if decision.incomplete and not is_shown(decision.polls.values()):
         raise AnnouncementLate(decision.date, decision.retry_at)
     if decision.must_wait:
         raise AnnouncementIncomplete(decision.date, decision.retry_at, decision.incomplete)

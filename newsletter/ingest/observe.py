@@ -24,7 +24,6 @@ from newsletter.ingest.feed_check import (
     Feed,
     FeedComparison,
     FeedState,
-    KnownListings,
     compare,
     unknown_ids,
 )
@@ -33,12 +32,12 @@ from newsletter.sources import IncrementalSource, SourceError
 from newsletter.store import paper_versions, papers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from newsletter.domain.model import Paper
     from newsletter.domain.progress import Progress
     from newsletter.ingest.decide import PollRequest
-    from newsletter.sources import ListedPaper, PaperSource
+    from newsletter.sources import PaperSource
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
@@ -89,7 +88,9 @@ def _ask_feed(
     try:
         lines = source.listing(request.categories)
         if lines is not None:
-            known = _known_listings(store, request, lines)
+            ids = sorted({line.id for line in lines if line.kind in NEW_HERE})
+            with store.read() as tx:
+                known = papers.dated_entries(tx, request.categories, ids)
             feed = Feed(lines, request.categories, found, known, request.window)
             if unknown := unknown_ids(feed):
                 looked_up = {paper.id: paper for paper in source.by_id(unknown)}
@@ -98,17 +99,6 @@ def _ask_feed(
     except SourceError as error:
         log.info("arXiv's feed of %s is not used: %s", request.window.date, error)
     return FeedComparison(FeedCheck(FeedState.ABSENT))
-
-
-def _known_listings(
-    store: Store, request: PollRequest, lines: Iterable[ListedPaper]
-) -> KnownListings:
-    ids = sorted({line.id for line in lines if line.kind in NEW_HERE})
-    with store.read() as tx:
-        dated = papers.dated_entries(tx, request.categories, ids)
-    before = {entry for entry, (day, _) in dated.items() if day < request.window.date}
-    late = {entry for entry, (_, is_late) in dated.items() if is_late}
-    return KnownListings(before, dated.keys() - before, late - before)
 
 
 def _observe_late_papers(

@@ -10,12 +10,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.announcements import announcement, previous
-from newsletter.domain.completeness import CompletedBy
+from newsletter.domain.announcements import announcement
+from newsletter.domain.completeness import CompletedBy, is_shown
 from newsletter.domain.digest import MAILED_KINDS
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
-from newsletter.ingest.request import window_of
 from newsletter.store import paper_versions
 from newsletter.store import papers as paper_store
 from newsletter.store import polls as poll_store
@@ -53,18 +52,13 @@ def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -
         return None
     wanted = set(rubric.categories)
     mismatches = {(one, reason) for one, name, reason in check.mismatches if name in wanted}
-    fetched = paper_store.fetches(tx, rubric.categories)
-    start = window_of(tx, day, rubric.categories).start
-    missed, before = [], previous(day)
-    while announcement(before).start >= start:
-        missed.append(before)
-        before = previous(before)
+    fetched = paper_store.fetches(tx, rubric.categories, day)
     return Crosscheck(
         state=check.state,
         named={name: counts for name, counts in check.listed.items() if name in wanted},
         apart=dict(sorted(Counter(reason for _, reason in mismatches).items())),
         whole={one.category: one.how for one in fetched if one.date == day and one.how},
-        missed=tuple(reversed(missed)),
+        missed=tuple(sorted(poll_store.missed_before(tx, day, rubric.categories))),
         unproven=unproven(tx, day, rubric.categories, lookback),
     )
 
@@ -95,25 +89,17 @@ def announcement_status(
     day = source.newest(now)
     public_from = announcement(day).public_from
     with store.read() as tx:
-        found = poll_store.polls_of(tx, day, now)
-        done = {one.category: one for one in paper_store.fetches(tx, categories) if one.date == day}
-    polls_by_category = {name: one for name, one in found.items() if name in categories}
-    missing = tuple(sorted(set(categories) - done.keys()))
-    if missing:
-        state = (
-            AnnouncementState.INCOMPLETE
-            if any(one.out_at for one in polls_by_category.values())
-            else AnnouncementState.LATE
-        )
-        if not polls_by_category:
-            state = AnnouncementState.WAITING
-    else:
-        quiet = all(one.how == CompletedBy.NOTHING for one in done.values())
+        polls = [
+            one for name, one in poll_store.polls_of(tx, day, now).items() if name in categories
+        ]
+        records = paper_store.fetches(tx, categories, day)
+    how = {one.category: one.how for one in records if one.date == day}
+    missing = tuple(sorted(set(categories) - how.keys()))
+    if not missing:
+        quiet = all(one == CompletedBy.NOTHING for one in how.values())
         state = AnnouncementState.NOTHING if quiet else AnnouncementState.COMPLETE
+    elif not polls:
+        state = AnnouncementState.WAITING
+    else:
+        state = AnnouncementState.INCOMPLETE if is_shown(polls) else AnnouncementState.LATE
     return AnnouncementStatus(day, public_from, state, missing)
-
-
-def is_complete(store: Store, categories: Sequence[str], day: date) -> bool:
-    """Whether these categories are complete for `day`, so that digests may be made."""
-    with store.read() as tx:
-        return paper_store.is_fetched(tx, categories, day)

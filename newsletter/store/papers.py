@@ -49,17 +49,6 @@ def list_papers(tx: Connection, day: date, entries: Iterable[ListingEntry], *, l
         insert_new(tx, listing, rows[start : start + CHUNK])
 
 
-def entries_of(tx: Connection, categories: Sequence[str], ids: Sequence[str]) -> set[ListingEntry]:
-    """The listings of these papers in any of the categories, under any date."""
-    found: set[ListingEntry] = set()
-    for start in range(0, len(ids), CHUNK):
-        chosen = select(listing.c.category, listing.c.paper_id).where(
-            listing.c.category.in_(categories), listing.c.paper_id.in_(ids[start : start + CHUNK])
-        )
-        found.update(ListingEntry(*row) for row in tx.execute(chosen))
-    return found
-
-
 def dated_entries(
     tx: Connection, categories: Sequence[str], ids: Sequence[str]
 ) -> dict[ListingEntry, tuple[date, bool]]:
@@ -167,11 +156,6 @@ def fetches(
         first = select(func.min(other.c.date)).where(of_same).scalar_subquery()
         chosen = chosen.where((fetched.c.date >= since) | (fetched.c.date == first))
     return [FetchRecord(*row) for row in tx.execute(chosen.order_by(fetched.c.date))]
-
-
-def is_fetched(tx: Connection, categories: Sequence[str], day: date) -> bool:
-    """Whether the announcement of `day` is complete in every category."""
-    return not unfetched(tx, categories, day)
 
 
 def unfetched(tx: Connection, categories: Sequence[str], day: date) -> set[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from newsletter.domain.completeness import FeedCheck, Poll
+from newsletter.domain.announcements import previous
+from newsletter.domain.completeness import FeedCheck, Poll, is_shown
 from newsletter.store import paper_versions, papers
 from newsletter.store.tables import crosscheck, look
 from newsletter.store.upsert import insert
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from newsletter.domain.completeness import Decision
 
+MAX_MISSED = 3
+"""Most consecutive announcements that did not take place: arXiv's year-end break."""
 FRESH = "fresh"
 """`FeedState.FRESH`: the feed is of that day in some category."""
 
@@ -29,7 +32,7 @@ def apply(tx: Connection, decision: Decision) -> int:
 
     What another process has stored in the meantime stays as it is.
     """
-    known = papers.entries_of(tx, sorted(decision.polls), list(decision.papers))
+    known = papers.dated_entries(tx, sorted(decision.polls), list(decision.papers))
     on_time = [entry for entry in decision.on_time if entry not in known]
     late = [entry for entry in decision.late if entry not in known]
     new = {entry.paper_id for entry in [*on_time, *late]}
@@ -64,13 +67,22 @@ def keep_polls(tx: Connection, day: date, polls: Mapping[str, Poll]) -> None:
         row = poll._asdict()
         row["looks"] = row.pop("polls")
         rows.append({"date": day, "category": category, **row})
-    _upsert(tx, look, ("date", "category"), rows)
+    _upsert(tx, look, rows)
 
 
-def polled_empty(tx: Connection, day: date, categories: Iterable[str]) -> bool:
-    """Whether all categories were polled for `day` and no poll found a paper."""
-    polls = polls_of(tx, day)
-    return set(categories) <= polls.keys() and not any(poll.out_at for poll in polls.values())
+def missed_before(tx: Connection, day: date, categories: Iterable[str]) -> list[date]:
+    """The announcements right before `day` that did not take place, the newest first.
+
+    An unknown holiday is recognized by this: all categories were polled, and no poll found a paper.
+    """
+    missed: list[date] = []
+    for _ in range(MAX_MISSED):
+        before = previous(missed[-1] if missed else day)
+        polls = polls_of(tx, before)
+        if not set(categories) <= polls.keys() or is_shown(polls.values()):
+            break
+        missed.append(before)
+    return missed
 
 
 def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> None:
@@ -86,7 +98,7 @@ def keep_check(tx: Connection, day: date, check: FeedCheck, now: datetime) -> No
         "apart": [list(one) for one in check.mismatches],
         "at": now,
     }
-    _upsert(tx, crosscheck, ("date",), [row])
+    _upsert(tx, crosscheck, [row])
 
 
 def check_of(tx: Connection, day: date) -> FeedCheck | None:
@@ -97,12 +109,10 @@ def check_of(tx: Connection, day: date) -> FeedCheck | None:
     return FeedCheck(row.state, listed, tuple((one[0], one[1], one[2]) for one in row.apart))
 
 
-def _upsert(
-    tx: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, Any]]
-) -> None:
-    """Insert rows, or update those that have the same keys."""
-    if not rows:
-        return
-    query = insert(tx, table)
-    changed = {name: query.excluded[name] for name in rows[0] if name not in keys}
-    tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)
+def _upsert(tx: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, or update those that have the same primary key."""
+    if rows:
+        query = insert(tx, table)
+        keys = table.primary_key.columns
+        changed = {name: query.excluded[name] for name in rows[0] if name not in keys}
+        tx.execute(query.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.announcements import FetchRecord, announcement, following, is_announced
 from newsletter.domain.model import DayKind
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, fetch, poll_again
-from newsletter.ingest.status import is_complete, with_provenance
+from newsletter.ingest.status import with_provenance
 from newsletter.scoring.workload import new_listings
 from newsletter.sources import ListingKind
 from newsletter.store import digests
@@ -166,7 +166,9 @@ class Service:
         waiting = list(self.rubrics)
         while waiting and self.clock.now < end:
             retry_at = self._fetch()
-            ready = [one for one in waiting if is_complete(self.store, one.categories, day)]
+            with self.store.read() as tx:
+                missing = shelf.unfetched(tx, self.span.categories, day)
+            ready = [one for one in waiting if missing.isdisjoint(one.categories)]
             for rubric in ready:
                 self._freeze(rubric, day)
                 waiting.remove(rubric)

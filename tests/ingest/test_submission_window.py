@@ -1,4 +1,4 @@
-"""What an announcement holds of dates before it that never came."""
+"""Announcements that did not take place: the next one includes their submissions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.domain.announcements import announcement, following, previous
+from newsletter.domain.announcements import announcement, previous
 from newsletter.domain.completeness import Poll
-from newsletter.ingest.request import window_of
 from newsletter.store import polls
 
 if TYPE_CHECKING:
@@ -29,39 +28,34 @@ def before(many: int) -> date:
 def see(
     store: Store, day: date, *, papers: int = 0, categories: tuple[str, ...] = CATEGORIES
 ) -> None:
-    """A look in vain, or at some papers."""
+    """Store a poll that found some papers, or none."""
     at = announcement(day).public_from + timedelta(hours=1)
     seen = Poll(papers, at, at, out_at=at if papers else None)
     with store.begin() as tx:
         polls.keep_polls(tx, day, dict.fromkeys(categories, seen))
 
 
-@pytest.mark.parametrize(("missed", "held"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3)])
-def test_up_to_three_missed_announcements_on_end_go_with_the_next(
-    store: Store, missed: int, held: int
-) -> None:
+@pytest.mark.parametrize("missed", range(6))
+def test_up_to_three_consecutive_announcements_are_missed(store: Store, missed: int) -> None:
     for number in range(1, missed + 1):
         see(store, before(number))
     with store.read() as tx:
-        window = window_of(tx, DAY, CATEGORIES)
-    own = announcement(DAY)
-    assert (window.date, window.end, window.public_from) == (DAY, own.end, own.public_from)
-    assert window.start == announcement(before(held)).start
-    assert window.start == announcement(following(before(held + 1))).start
+        found = polls.missed_before(tx, DAY, CATEGORIES)
+    assert found == [before(number) for number in range(1, min(missed, 3) + 1)]
 
 
-def test_one_that_came_ends_the_row_of_those_that_did_not(store: Store) -> None:
+def test_one_that_took_place_ends_the_series(store: Store) -> None:
     see(store, before(1))
     see(store, before(2), papers=4)
     see(store, before(3))
     with store.read() as tx:
-        assert window_of(tx, DAY, CATEGORIES).start == announcement(before(1)).start
+        assert polls.missed_before(tx, DAY, CATEGORIES) == [before(1)]
 
 
-def test_one_that_was_not_looked_at_in_all_categories_is_not_known_to_be_missing(
+def test_one_that_was_not_polled_in_all_categories_is_not_known_to_be_missed(
     store: Store,
 ) -> None:
     see(store, before(1), categories=CATEGORIES[:1])
     with store.read() as tx:
-        assert window_of(tx, DAY, CATEGORIES).start == announcement(DAY).start
-        assert window_of(tx, DAY, CATEGORIES[:1]).start == announcement(before(1)).start
+        assert polls.missed_before(tx, DAY, CATEGORIES) == []
+        assert polls.missed_before(tx, DAY, CATEGORIES[:1]) == [before(1)]

@@ -27,7 +27,7 @@ def total_results(body: bytes, start: int) -> int:
     """
     root = well_formed(body)
     if root.tag != f"{ATOM}feed":
-        message = f"arXiv sent <{_local(root.tag)}> instead of an Atom feed"
+        message = f"arXiv sent <{root.tag.rpartition('}')[2]}> instead of an Atom feed"
         raise InvalidResponseError(message)
     entries = root.findall(f"{ATOM}entry")
     for entry in entries:
@@ -97,7 +97,3 @@ def _is_moment(entry: Any, name: str) -> bool:  # noqa: ANN401 - lxml has no typ
     except ValueError:
         return False
     return True
-
-
-def _local(tag: object) -> str:
-    return str(tag).rpartition("}")[2]

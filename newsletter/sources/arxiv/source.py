@@ -86,7 +86,7 @@ class ArxivSource:
         wanted = sorted({one for one in ids if is_id(one)})
         found: dict[str, Paper] = {}
         for start in range(0, len(wanted), IDS_AT_ONCE):
-            found |= self._fetch_all("", _no_progress, wanted[start : start + IDS_AT_ONCE])
+            found |= self._fetch_all("", lambda *_: None, wanted[start : start + IDS_AT_ONCE])
         return [found[key] for key in sorted(found)]
 
     def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
@@ -195,10 +195,6 @@ def _merge(found: dict[str, Paper], paper: Paper) -> None:
     known = found.get(paper.id)
     if known is None or known.version < paper.version:
         found[paper.id] = paper
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    """Ignores progress."""
 
 
 def _one_line(text: str) -> str:
