@@ -153,26 +153,44 @@ def _identified(
     identified = [call for call in waiting if call.batch_id != SUBMITTING]
     if not unidentified:
         return identified
-    ids = [call.call_id for call in unidentified]
-    since = min(call.since for call in unidentified)
+    batch_id = _find_batch(session, unidentified, polls, now, urgent=urgent)
+    found = unidentified if batch_id else []
+    return identified + [replace(call, batch_id=batch_id) for call in found]
+
+
+def _find_batch(
+    session: ScoringSession,
+    calls: list[BatchedCall],
+    polls: _BatchPolls,
+    now: datetime,
+    *,
+    urgent: bool,
+) -> str:
+    """Search the provider's batches for these calls. Returns the batch id, or an empty string.
+
+    Calls that no batch can hold are freed; when the scores are urgent, calls that a running batch
+    may hold are given up.
+    """
+    ids = [call.call_id for call in calls]
+    since = min(call.since for call in calls)
     try:
         found = _batcher(session).find(ids, since, session.batches(since - SEARCH_BACK))
     except ScorerError as error:
         _raise_if_fatal(error)
-        return identified
+        return ""
     if found.batch_id:
         session.submitted(ids, found.batch_id)
-        return identified + [replace(call, batch_id=found.batch_id) for call in unidentified]
+        return found.batch_id
     if found.maybe_running:
         # It can't be cancelled: it may belong to another installation.
         if urgent and now - since >= UNKNOWN_GRACE:
             _give_up_calls(session, polls, ids, "a batch that may hold them has not ended")
-        return identified
+        return ""
     # The provider's batch list may lag as well.
     polls.unknown[SUBMITTING] += 1
     if polls.unknown[SUBMITTING] >= MAX_UNKNOWN_POLLS:
         session.free(ids, "never submitted")
-    return identified
+    return ""
 
 
 def _is_being_submitted(call: BatchedCall, now: datetime) -> bool:

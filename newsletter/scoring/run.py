@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric
     from newsletter.domain.tfidf import WordCounts
     from newsletter.scorers import ScoredPapers, Scorer
-    from newsletter.scoring.executor import PendingCall
+    from newsletter.scoring.executor import PendingCall, ResultHandler
     from newsletter.store import Store
 
 __all__ = [
@@ -123,7 +123,7 @@ def score_all(
     store: Store,
     scorer: Scorer,
     day: date,
-    wants: Sequence[ScoringTarget],
+    targets: Sequence[ScoringTarget],
     limits: ScoringLimits,
     *,
     clock: Callable[[], datetime],
@@ -135,17 +135,7 @@ def score_all(
     Returns one result for each target, in order. `limits.budget_nanos` is for each rubric. Raises
     ScoringFailed: a fatal failure of one rubric's calls stops all.
     """
-    budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
-    rate_limiter = replace(limits.rate_limiter, max_backoff=limits.max_backoff)
-    shared = (threading.Lock(), limits.stop.is_set, threading.Event())
-    jobs = [
-        RubricJob(
-            ScoringSession(store, scorer, want.rubric, day, budget, clock, rate_limiter, *shared),
-            list(want.papers),
-            salt,
-        )
-        for want in wants
-    ]
+    jobs = _rubric_jobs(store, scorer, day, targets, limits, clock, salt)
     executor = CallExecutor(limits, clock)
     batching = batches.wanted(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
@@ -154,16 +144,7 @@ def score_all(
         job.second_pass_in_batch = batching
     kept = _run_batch(jobs, limits, pass_number=1, batching=batching)
     _queue_first_pass(executor, jobs, scorer.sizes, day, sharing=not batching)
-    by_desk = {id(job.session): job for job in jobs}
-    total = sum(len(job.papers) for job in jobs)
-    progress(sum(job.known for job in jobs), total)
-
-    def on_result(
-        executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
-    ) -> None:
-        by_desk[id(pending.session)].on_result(executor, pending, ending)
-        progress(sum(job.known for job in jobs), total)
-
+    on_result = _result_handler(jobs, progress)
     executor.run(on_result)
     if batching:
         # The time left may be too short for another batch, or the first batch was lost.
@@ -173,6 +154,49 @@ def score_all(
             job.queue_second_pass(executor)
         executor.run(on_result)
     return [_with_cause(store, job) for job in jobs]
+
+
+def _rubric_jobs(
+    store: Store,
+    scorer: Scorer,
+    day: date,
+    targets: Sequence[ScoringTarget],
+    limits: ScoringLimits,
+    clock: Callable[[], datetime],
+    salt: str,
+) -> list[RubricJob]:
+    """One job for each target; they share the write lock and the rate limiter."""
+    budget = Budget(limits.budget_nanos, limits.month_budget_nanos)
+    rate_limiter = replace(limits.rate_limiter, max_backoff=limits.max_backoff)
+    shared = (threading.Lock(), limits.stop.is_set, threading.Event())
+    return [
+        RubricJob(
+            ScoringSession(store, scorer, target.rubric, day, budget, clock, rate_limiter, *shared),
+            list(target.papers),
+            salt,
+        )
+        for target in targets
+    ]
+
+
+def _result_handler(
+    jobs: Sequence[RubricJob], progress: Callable[[int, int], None]
+) -> ResultHandler:
+    """Passes each result to its rubric's job and reports how many papers are done."""
+    by_session = {id(job.session): job for job in jobs}
+    total = sum(len(job.papers) for job in jobs)
+
+    def report() -> None:
+        progress(sum(job.known for job in jobs), total)
+
+    def on_result(
+        executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
+    ) -> None:
+        by_session[id(pending.session)].on_result(executor, pending, ending)
+        report()
+
+    report()
+    return on_result
 
 
 def _with_cause(store: Store, job: RubricJob) -> RubricScores:
