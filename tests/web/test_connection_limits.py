@@ -28,15 +28,15 @@ class ShortTimeouts(Connection):
 
 
 def connect(port: int, text: str = "") -> socket.socket:
-    line = socket.create_connection(("127.0.0.1", port), 5)
-    line.sendall(text.encode())
-    return line
+    client = socket.create_connection(("127.0.0.1", port), 5)
+    client.sendall(text.encode())
+    return client
 
 
-def is_closed(line: socket.socket, seconds: float = 5) -> bool:
-    line.settimeout(seconds)
+def is_closed(client: socket.socket, seconds: float = 5) -> bool:
+    client.settimeout(seconds)
     try:
-        return line.recv(65536) == b""
+        return client.recv(65536) == b""
     except ConnectionResetError:
         return True
     except TimeoutError:
@@ -48,10 +48,10 @@ def test_an_incomplete_request_is_closed_after_its_timeout(store, sent: str, cap
     caplog.set_level(logging.INFO)
     with (
         served(create_app(make_site(store)), ShortTimeouts) as web,
-        closing(connect(web.port, sent)) as line,
+        closing(connect(web.port, sent)) as client,
     ):
-        assert not is_closed(line, 0.1)
-        assert is_closed(line)
+        assert not is_closed(client, 0.1)
+        assert is_closed(client)
         assert web.get("/healthz").status == 200
     assert "connection closed: its" in caplog.text
     assert not [one for one in caplog.records if one.exc_info]
@@ -60,28 +60,28 @@ def test_an_incomplete_request_is_closed_after_its_timeout(store, sent: str, cap
 def test_a_slow_request_head_does_not_extend_its_timeout(store):
     with (
         served(create_app(make_site(store)), ShortTimeouts) as web,
-        closing(connect(web.port, "GET ")) as line,
+        closing(connect(web.port, "GET ")) as client,
     ):
         for _ in range(3):
             time.sleep(0.05)
-            line.sendall(b"/")
-        assert is_closed(line, 0.3)
+            client.sendall(b"/")
+        assert is_closed(client, 0.3)
 
 
 def test_each_request_of_a_keep_alive_connection_has_its_own_timeout(store):
     whole = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
         served(create_app(make_site(store)), ShortTimeouts) as web,
-        closing(connect(web.port)) as line,
+        closing(connect(web.port)) as client,
     ):
         for _ in range(4):
-            line.sendall(whole.encode())
+            client.sendall(whole.encode())
             answer = b""
             while not answer.endswith(b"ok\n"):
-                answer += line.recv(65536)
+                answer += client.recv(65536)
             time.sleep(0.1)
-        line.sendall(b"GET /healthz")
-        assert is_closed(line)
+        client.sendall(b"GET /healthz")
+        assert is_closed(client)
 
 
 def test_a_client_that_does_not_read_the_response_is_closed(store, caplog):
@@ -89,11 +89,11 @@ def test_a_client_that_does_not_read_the_response_is_closed(store, caplog):
     long = Route("/long", lambda _request: Response(b"x" * 20 * 2**20))
     with served(create_app(make_site(store), [long]), ShortTimeouts) as web:
         ask = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n"
-        with closing(connect(web.port, ask)) as line:
+        with closing(connect(web.port, ask)) as client:
             assert becomes(lambda: "its answer took" in caplog.text)
             read = 0
             with pytest.raises(ConnectionResetError):
-                while piece := line.recv(2**20):
+                while piece := client.recv(2**20):
                     read += len(piece)
                 raise ConnectionResetError
     assert read < 20 * 2**20
@@ -114,11 +114,11 @@ def test_too_many_connections_close_the_oldest(store, caplog):
         """Has not warned yet: a class warns once a minute."""
 
     with served(create_app(make_site(store)), Silent) as web:
-        lines = [connect(web.port) for _ in range(ShortTimeouts.max_connections)]
+        clients = [connect(web.port) for _ in range(ShortTimeouts.max_connections)]
         assert web.get("/healthz").status == 200
-        assert is_closed(lines[0], 0.1)
-        for line in lines:
-            line.close()
+        assert is_closed(clients[0], 0.1)
+        for client in clients:
+            client.close()
     assert "5 connections open" in caplog.text
 
 
@@ -139,8 +139,8 @@ def head(path: str, size: int, more: str = "") -> str:
 )
 def test_requests_are_refused_before_the_body_is_sent(store, given, path, status):
     app = create_app(make_site(store, **given))
-    with served(app) as web, closing(connect(web.port, head(path, 10**9))) as line:
-        assert status in line.recv(65536).splitlines()[0]
+    with served(app) as web, closing(connect(web.port, head(path, 10**9))) as client:
+        assert status in client.recv(65536).splitlines()[0]
 
 
 def test_few_large_bodies_are_read_at_once_and_small_ones_are_not_delayed(store):
@@ -148,8 +148,8 @@ def test_few_large_bodies_are_read_at_once_and_small_ones_are_not_delayed(store)
     path, large = "/hooks/sendgrid/inbound/right", 2 * SMALL_BODY
     with served(app) as web:
         slow = [connect(web.port, head(path, large)) for _ in range(MAX_LARGE_BODIES)]
-        for line in slow:
-            line.sendall(b"x" * (large - 1))
+        for client in slow:
+            client.sendall(b"x" * (large - 1))
         time.sleep(0.1)
         with closing(connect(web.port, head(path, large))) as late:
             late.sendall(b"x" * large)
@@ -160,5 +160,5 @@ def test_few_large_bodies_are_read_at_once_and_small_ones_are_not_delayed(store)
             slow[0].sendall(b"x")
             late.settimeout(5)
             assert late.recv(65536).startswith(b"HTTP/1.1 200")
-        for line in slow:
-            line.close()
+        for client in slow:
+            client.close()

@@ -173,7 +173,7 @@ def test_the_login_limiter_refills_to_its_maximum():
 
 def test_a_proxy_header_logs_in(store):
     operator_data.month(store, 3)
-    letter = operator_data.reply(store)
+    message = operator_data.reply(store)
     with served(operator_app(store, operator_header=HEADER)) as web:
         assert web.get("/operator").status == 403
         assert web.get("/operator", **{HEADER: " "}).status == 403
@@ -181,7 +181,7 @@ def test_a_proxy_header_logs_in(store):
         assert page.soup.h1.get_text() == "Operator"
         assert "/operator/logout" not in page.text
         assert log_in(web, "").status == 404
-        fields = {"token": form_token(page), "id": letter, "action": "done"}
+        fields = {"token": form_token(page), "id": message, "action": "done"}
         assert web.post("/operator/replies", fields, **{HEADER: "eve"}).status == 403
         assert web.post("/operator/replies", fields, **{HEADER: "ada"}).status == 303
 
@@ -253,27 +253,27 @@ def test_weekly_digests_count_their_emails_but_not_their_papers_again(store):
 
 def test_replies_are_answered(operator: Operator, store):
     person = reader(store, email=operator_data.LEAVING)
-    letter, wish = operator_data.reply(store), operator_data.reply(store, person)
+    message, leaving = operator_data.reply(store), operator_data.reply(store, person)
     page = operator.get()
     assert "w…@example.com" in page.text
     assert "b…@example.net" in page.text
     assert "&lt;b&gt;Thanks" in page.text
     for address in (operator_data.LEAVING, operator_data.LETTER, "bo@example.net"):
         assert address not in page.text
-    done = operator.press("/operator/replies", id=letter, action="done")
+    done = operator.press("/operator/replies", id=message, action="done")
     assert (done.status, done.headers["location"]) == (303, "/operator?said=done")
     assert stored(store, person).state is SubscriberState.ACTIVE
-    done = operator.press("/operator/replies", id=wish, action="unsubscribe")
+    done = operator.press("/operator/replies", id=leaving, action="unsubscribe")
     assert stored(store, person).state is SubscriberState.UNSUBSCRIBED
     assert "Unsubscribed." in operator.get(done.headers["location"]).words
     assert operator.get().soup.find(id="r1") is None
-    again = operator.press("/operator/replies", id=wish, action="unsubscribe")
+    again = operator.press("/operator/replies", id=leaving, action="unsubscribe")
     assert again.headers["location"].endswith("said=not_waiting")
 
 
 def test_a_request_of_an_unknown_sender_stays_in_the_queue(operator: Operator, store):
-    letter = operator_data.reply(store)
-    done = operator.press("/operator/replies", id=letter, action="unsubscribe")
+    message = operator_data.reply(store)
+    done = operator.press("/operator/replies", id=message, action="unsubscribe")
     assert done.headers["location"].endswith("said=nobody")
     with store.read() as tx:
         assert operator_views.replies(tx, 9)[0] == 1

@@ -82,11 +82,11 @@ def sent_after_a_moment(site):
 def test_19_subscribe_confirm_and_choose(site: ServedSite):
     page, mail = site.subscribe()
     assert (page.status, "Check your inbox" in page.words) == (200, True)
-    letter = mail()
-    assert letter.to_email == "ada@example.org"
-    assert "Stars" in letter.subject
+    sent = mail()
+    assert sent.to_email == "ada@example.org"
+    assert "Stars" in sent.subject
     assert site.find().state == SubscriberState.PENDING
-    path = link_in(letter)
+    path = link_in(sent)
     asked = site.web.get(path)
     assert "Stars" in asked.words
     assert asked.soup.find("form", method="post") is not None
@@ -143,9 +143,9 @@ def test_19_the_response_is_the_same_for_known_and_unknown_addresses(site: Serve
 def test_an_active_reader_changes_rubric_only_by_the_confirmation_link(site: ServedSite):
     reader(site.store)
     _, mail = site.subscribe(rubric="models")
-    letter = mail()
+    sent = mail()
     assert site.find().rubric == "stars"
-    assert "“Models”" in site.web.post(link_in(letter)).words
+    assert "“Models”" in site.web.post(link_in(sent)).words
     assert (site.find().rubric, site.find().state) == ("models", SubscriberState.ACTIVE)
 
 
@@ -274,8 +274,8 @@ def refuse_path(mail) -> str:
 
 def test_19_confirmation_emails_can_be_stopped_for_good(site: ServedSite):
     _, mail = site.subscribe()
-    letter = mail()
-    path = refuse_path(letter)
+    sent = mail()
+    path = refuse_path(sent)
     for _ in range(3):
         assert site.web.get(path).status == 200
     assert site.find().state == SubscriberState.PENDING
@@ -285,7 +285,7 @@ def test_19_confirmation_emails_can_be_stopped_for_good(site: ServedSite):
         assert "location" not in page.headers
     assert site.find() is None
     assert site.reason() == Reason.UNSUBSCRIBED
-    assert "no longer works" in site.web.post(link_in(letter)).words
+    assert "no longer works" in site.web.post(link_in(sent)).words
     for days in (1, 100, 1000):
         site.clock.at = NOW + timedelta(days=days)
         with site.store.begin() as tx:
@@ -301,22 +301,22 @@ def test_19_confirmation_emails_can_be_stopped_for_good(site: ServedSite):
 def test_19_a_reader_who_stops_confirmation_emails_stays_subscribed(site: ServedSite):
     reader(site.store)
     _, mail = site.subscribe(rubric="models")
-    letter = mail()
-    assert site.web.post(refuse_path(letter)).status == 200
+    sent = mail()
+    assert site.web.post(refuse_path(sent)).status == 200
     assert (site.find().state, site.find().rubric) == (SubscriberState.ACTIVE, "stars")
     assert site.reason() is None
     site.clock.at += timedelta(days=10)
     site.subscribe(rubric="models")
     assert len(sent_after_a_moment(site)) == 1
-    site.web.post(link_in(letter))
+    site.web.post(link_in(sent))
     assert site.find().rubric == "stars"
 
 
 def test_19_stored_data_is_deleted_as_the_email_states(site: ServedSite):
     _, mail = site.subscribe()
-    letter = mail()
-    assert "no other note" not in letter.text + letter.html
-    assert "delete this request after 30 days" in " ".join(letter.text.split())
+    sent = mail()
+    assert "no other note" not in sent.text + sent.html
+    assert "delete this request after 30 days" in " ".join(sent.text.split())
     for days, kept in ((29, True), (31, True), (91, False)):
         with site.store.begin() as tx:
             signups.purge(tx, NOW + timedelta(days=days))
