@@ -1,4 +1,4 @@
-"""Settings become the real things here, and only here."""
+"""Build the App from the settings. Adapters, engine and store are chosen here and nowhere else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NoDatabaseError(OperatorError):
 
 
 def open_store(settings: Settings, *, create: bool = False) -> Store:
-    """The database with its schema in place. Raises StoreError.
+    """Open the database and check its schema. Raises StoreError.
 
     Without `create` raises NoDatabaseError where the SQLite file does not exist yet.
     """
@@ -42,22 +42,22 @@ def open_store(settings: Settings, *, create: bool = False) -> Store:
 
 
 def build_calendar(settings: Settings) -> PaperSource:
-    """The source, to be asked for dates; whoever asks it for papers takes the queue of `build`."""
+    """The paper source for dates only: papers are fetched through `build_source`, at its pace."""
     source: PaperSource = resolve_name(SOURCES[settings.source])(settings)
     return source
 
 
 def open_live_store(settings: Settings, *, create: bool) -> Store:
-    """The database that mail may leave from. Raises StoreError where it was copied away."""
+    """Open a database that may send mail. Raises StoreError for a copy or a moved one."""
     store = open_store(settings, create=create)
     store.require_home()
     return store
 
 
 def build_app(settings: Settings, *, create: bool = True) -> App:
-    """Everything a morning needs. Raises SettingsError, RubricError or StoreError.
+    """Build the App. Raises SettingsError, RubricError or StoreError.
 
-    Without `create` also for a database that is not there yet.
+    Without `create` raises NoDatabaseError where the SQLite file does not exist yet.
     """
     refuse_half_set(settings)
     for one in doubtful(settings):
@@ -65,8 +65,8 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
     # Checked before a database file is created.
     if faults := list(dbos_faults(settings)):
         raise SettingsError(*faults)
-    many = BATCH_MAILERS.get(settings.mailer_name)
-    found = rubrics(settings)
+    batch_mailer = BATCH_MAILERS.get(settings.mailer_name)
+    folder = rubrics(settings)
     store = open_live_store(settings, create=create)
     return App(
         store=store,
@@ -76,12 +76,12 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         renderer=Renderer(site_info(settings)),
         links=links(settings),
         sender=identity.sender_of(settings),
-        rubrics=found,
+        rubrics=folder,
         settings=settings,
         clock=now,
         mailbox=ImapMailbox(settings) if settings.imap_url.get_secret_value() else None,
         suppression_lists=suppression_lists(settings),
-        batch_mailer=resolve_name(many)(settings) if many else None,
+        batch_mailer=resolve_name(batch_mailer)(settings) if batch_mailer else None,
         engine=DbosEngine(store, now) if settings.engine == "dbos" else LocalEngine(),
     )
 
@@ -103,17 +103,17 @@ def require_database(store: Store) -> None:
 
 
 def rubrics(settings: Settings) -> RubricFolder:
-    """The rubrics of the folder; one that can't be read holds nobody up but its own readers.
+    """The rubric folder. A file that can't be read affects its own readers only.
 
-    Raises RubricError where the folder holds none at all.
+    Raises RubricError for a folder without any rubric file.
     """
-    found = RubricFolder(settings.rubrics_dir)
-    found.require_any()
-    return found
+    folder = RubricFolder(settings.rubrics_dir)
+    folder.require_any()
+    return folder
 
 
 def build_source(settings: Settings, store: Store) -> PaperSource:
-    """Where papers come from, at the pace that all machines keep together."""
+    """The paper source, with the request rate limit that all machines share."""
     made: PaperSource = resolve_name(SOURCES[settings.source])(settings)
     if isinstance(made, SharesRequestQueue) and settings.arxiv_delay_seconds:
         made.use_queue(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
@@ -121,7 +121,7 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
 
 
 def suppression_lists(settings: Settings) -> SuppressionLists | None:
-    """What the provider remembers of whom not to mail; None where it keeps nothing of that."""
+    """The provider's suppression lists; None for a provider without any."""
     known = SUPPRESSION_LISTS.get(settings.mailer_name)
     made: SuppressionLists | None = resolve_name(known)(settings) if known else None
     return made

@@ -100,9 +100,9 @@ def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Di
         state = read_day(app, day, slug)
         fetch_papers(app, state, day, report)
         [rubric] = state.rubrics
-        digest, trouble = make(app, rubric, state.date, report)
-    if trouble:
-        message = f"{slug}: no digest to show: {trouble}"
+        digest, problem = make(app, rubric, state.date, report)
+    if problem:
+        message = f"{slug}: no digest to show: {problem}"
         raise OperatorError(message)
     say_older(app, rubric, digest)
     return digest

@@ -1,4 +1,4 @@
-"""A rubric that was edited after the digest of the day was made: to be said, and to be tried."""
+"""A rubric edited after the day's digest was made: the notice, and a fresh digest."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SHOWN = 12
 
 
 def older_version(digest: Digest, rubric: Rubric, file: str) -> str:
-    """What to say where a digest was made from an older version of the rubric; empty elsewhere.
+    """The notice that a digest was made from an older version of the rubric; empty if it was not.
 
-    Whether it is public is no matter of the digest: that holds at once.
+    `public` is not compared: it applies at once.
     """
     if replace(digest.rubric, public=rubric.public) == rubric:
         return ""
@@ -40,10 +40,10 @@ def older_version(digest: Digest, rubric: Rubric, file: str) -> str:
 
 
 def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> ComposedDigest:
-    """What the rubric would give as it stands now, whether or not the day has its digest.
+    """The digest of the rubric as it is now, whether or not the day has its digest.
 
-    It is scored under the account of replays, within a budget of this call's own; nothing is
-    frozen, and no digest's cost changes.
+    Calls are booked under the slug of replays, with a budget of their own. Nothing is stored as a
+    digest, and no digest's cost changes.
     """
     listings = _announced(app, rubric, day)
     found = triage_day(app.store, rubric, day, listings)
@@ -60,7 +60,7 @@ def fresh_digest(app: App, rubric: Rubric, day: date, report: StageProgress) -> 
 
 
 def _announced(app: App, rubric: Rubric, day: date) -> list[Listing]:
-    """The papers of the day but those of the rubric's other digests."""
+    """The papers of the day without those in the rubric's other digests."""
     with app.store.read() as tx:
         listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         stored = digests.load(tx, rubric.slug, day)

@@ -42,7 +42,7 @@ class LocalEngine:
         if threads == 1 or len(todo) == 1:
             # In the caller's own thread, where Ctrl-C is heard.
             return [handle(task) for task in todo]
-        with ThreadPoolExecutor(threads, thread_name_prefix="unit") as pool:
+        with ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
             runs = [logs.carried(handle) for _ in todo]
             return list(pool.map(lambda run, task: run(task), runs, todo))
 

@@ -95,11 +95,11 @@ def add_to(scheduler: BaseScheduler, app: App, watchdog: SchedulerWatchdog) -> N
 
 def run_frequent(app: App) -> None:
     # Alerts first, before anything else can fail.
-    told = (report_alerts, ping)
     _run(
         app,
         (
-            *told,
+            report_alerts,
+            ping,
             recover_batches,
             read_mailbox,
             process_inbound,
@@ -110,17 +110,20 @@ def run_frequent(app: App) -> None:
 
 
 def run_nightly(app: App) -> None:
-    forget = (
-        delete_old_signups,
-        delete_old_events,
-        delete_old_mails,
-        delete_old_scores,
-        delete_old_inbound,
-    )
-    # Readers are retried before the bounce events that ended them are deleted.
     _run(
         app,
-        (retry_soft_bounced, *forget, delete_old_incidents, delete_old_tasks, sync_suppressions),
+        (
+            # Before the bounce events that ended these subscriptions are deleted.
+            retry_soft_bounced,
+            delete_old_signups,
+            delete_old_events,
+            delete_old_mails,
+            delete_old_scores,
+            delete_old_inbound,
+            delete_old_incidents,
+            delete_old_tasks,
+            sync_suppressions,
+        ),
     )
 
 
@@ -130,11 +133,11 @@ def _run(app: App, jobs: Sequence[Job]) -> None:
             return
         name = job.__name__.replace("_", " ")
         try:
-            _, trouble = run_guarded(name, partial(job, app, app.clock()))
+            _, problem = run_guarded(name, partial(job, app, app.clock()))
         except Stopped:
             return
-        if trouble:
-            log.warning("%s: %s", name, trouble)
+        if problem:
+            log.warning("%s: %s", name, problem)
 
 
 def recover_batches(app: App, _now: datetime) -> None:
@@ -177,8 +180,8 @@ def lift_suppressions(app: App, now: datetime) -> None:
 
 
 def erase_at_provider(app: App, now: datetime) -> None:
-    if told := forward_erasures(app.store, app.suppression_lists, now):
-        log.info("%d erasures passed on", told)
+    if done := forward_erasures(app.store, app.suppression_lists, now):
+        log.info("%d erasures forwarded to the provider", done)
 
 
 def retry_soft_bounced(app: App, now: datetime) -> None:
@@ -220,12 +223,12 @@ def delete_old_scores(app: App, now: datetime) -> None:
             _in_pages(app, partial(retention.delete_scores_page, digest_id=last))
 
 
-def _in_pages(app: App, forget: Callable[[Connection], bool]) -> None:
+def _in_pages(app: App, delete_page: Callable[[Connection], bool]) -> None:
     """Delete page by page, each in a transaction of its own, until nothing is left."""
     more = True
     while more and not app.stop.is_set():
         with app.store.begin() as tx:
-            more = forget(tx)
+            more = delete_page(tx)
 
 
 def delete_old_inbound(app: App, now: datetime) -> None:

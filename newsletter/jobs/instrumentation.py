@@ -56,24 +56,24 @@ def daily_run_log(app: App) -> Iterator[None]:
         yield
     except (Stopped, StoreError):
         raise
-    except OperatorError as trouble:
+    except OperatorError as error:
         day = app.source.newest(app.clock())
         with app.store.begin() as tx:
             incidents.record_incident(
-                tx, IncidentKind.MORNING, ALL_RUBRICS, day, str(trouble), app.clock()
+                tx, IncidentKind.MORNING, ALL_RUBRICS, day, str(error), app.clock()
             )
         raise
     with app.store.begin() as tx:
         incidents.resolve_incident(tx, IncidentKind.MORNING, ALL_RUBRICS)
 
 
-def record_results(app: App, day: date, issues: Iterable[tuple[str, Digest | None, str]]) -> None:
+def record_results(app: App, day: date, results: Iterable[tuple[str, Digest | None, str]]) -> None:
     """Record or resolve the incidents of each rubric, from (slug, digest, problem)."""
     now = app.clock()
     with app.store.begin() as tx:
-        for slug, digest, trouble in issues:
-            if trouble:
-                incidents.record_incident(tx, IncidentKind.SCORING, slug, day, trouble, now)
+        for slug, digest, problem in results:
+            if problem:
+                incidents.record_incident(tx, IncidentKind.SCORING, slug, day, problem, now)
                 continue
             incidents.resolve_incident(tx, IncidentKind.SCORING, slug, day)
             left = digest.coverage.count(Outcome.UNSCORED_BUDGET) if digest else 0

@@ -81,8 +81,8 @@ class DailyScheduler:
         with self.watchdog.job("renew_leadership"):
             try:
                 self._was_leader = self.leader.renew()
-            except OperatorError as trouble:
-                log.warning("%s", trouble)
+            except OperatorError as error:
+                log.warning("%s", error)
         if self._was_leader and not was_leader:
             self.watchdog.wake_requested.set()
 
@@ -135,8 +135,8 @@ class DailyScheduler:
         """Whether this process leads. False, with a log line, if the database does not answer."""
         try:
             return self.leader.is_leader()
-        except StoreError as trouble:
-            log.warning("%s", trouble)
+        except StoreError as error:
+            log.warning("%s", error)
             return False
 
     def _build_newest(self, state: DayState) -> None:
@@ -151,10 +151,10 @@ class DailyScheduler:
             return
         for one in daily_run.unserved:
             log.warning("%s: %s", one.slug, one.reason, extra={"rubric": one.slug})
-        for issue in daily_run.results:
-            if issue.problem:
-                named = {"edition": daily_run.date.isoformat(), "rubric": issue.rubric.slug}
-                log.warning("%s: %s", issue.rubric.slug, issue.problem, extra=named)
+        for result in daily_run.results:
+            if result.problem:
+                named = {"edition": daily_run.date.isoformat(), "rubric": result.rubric.slug}
+                log.warning("%s: %s", result.rubric.slug, result.problem, extra=named)
 
     def _poll_late_papers(self, state: DayState) -> None:
         """Store papers that join an announcement after its digests were made, once an hour.
@@ -184,11 +184,11 @@ class DailyScheduler:
         for some in rubrics_with_mail_due(app.store, now):
             slug = some.stored.slug
             ahead = SCHEDULE_AHEAD if in_batches(app, slug) else AT_THE_HOUR
-            _, trouble = run_guarded(
+            _, problem = run_guarded(
                 slug, partial(plan_due, app.store, some, now, zone, hour, ahead)
             )
-            if trouble:
-                log.warning("%s: %s", slug, trouble)
+            if problem:
+                log.warning("%s: %s", slug, problem)
 
     def _send_planned(self) -> None:
         """Send all planned mail. What the provider defers is retried at the next wake-up."""

@@ -60,9 +60,9 @@ SHARD_SIZE = 1000
 """Mails for which one more shard is worth its rendering."""
 MAX_SHARDS = 16
 LIMITS = SendLimits()
-"""Of one shard."""
+"""Limits of one shard."""
 PAST_DIGESTS = 20
-"""So many digests tell how many papers a rubric usually picks."""
+"""Number of past digests from which the usual share of picks is computed."""
 
 
 def scoring_groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Task]:
@@ -75,7 +75,7 @@ def scoring_groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) ->
 
 
 def shards(digest_id: int, day: date, pending: int) -> list[Task]:
-    """The shards of a digest's pending mails. A shard owns no row: each claims what is pending."""
+    """Mail tasks of a digest. A shard owns no rows: each claims what is pending."""
     number = min(-(-pending // SHARD_SIZE), MAX_SHARDS)
     return [Task(TaskKind.MAIL, day, (str(digest_id), str(shard))) for shard in range(number)]
 
@@ -87,7 +87,7 @@ def run_task(app: App, task: Task, report: StageProgress) -> TaskResult:
 
 def _score(app: App, task: Task, report: StageProgress) -> TaskResult:
     reread(app.rubrics)
-    # One that is missing here is told where its own digest is to be made.
+    # A rubric that is missing here is reported by its digest task.
     there = [app.rubrics[slug] for slug in task.ids if slug in app.rubrics]
     score_jointly(
         app.store,
@@ -105,10 +105,10 @@ def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
     [slug] = task.ids
     rubric = _rubric(app, slug)
     with timed_step(app, "digest", task.day, rubric.slug) as fields:
-        digest, trouble = make_digest(app, rubric, task.day, report, task.wanted_by)
+        digest, problem = make_digest(app, rubric, task.day, report, task.wanted_by)
         fields.update(figures(digest))
-    if trouble:
-        return TaskResult(trouble, digest=digest)
+    if problem:
+        return TaskResult(problem, digest=digest)
     with app.store.begin() as tx:
         digest_id = digests.save(tx, digest, app.clock())
     return TaskResult(digest=digest, digest_id=digest_id)
@@ -125,8 +125,8 @@ def _mail(app: App, task: Task, report: StageProgress) -> TaskResult:
         raise OperatorError(message)
     personalizer = Personalizer(app.renderer, app.links, app.sender, digest, before)
     if first:
-        # Before the first claim: mails that were let go at their pace and then waited for it would
-        # leave all at once.
+        # Rendered before the first claim: mails that got their turn from the rate limiter and then
+        # waited for the rendering would be sent all at once.
         personalizer.rendering(first.format, first.max_papers)
     stage = f"Sending {digest.rubric.slug}" + (f", shard {shard + 1}" if shard else "")
     with timed_step(app, "mail", task.day, digest.rubric.slug) as fields:
@@ -195,7 +195,7 @@ HANDLERS = {TaskKind.SCORE: _score, TaskKind.DIGEST: _digest, TaskKind.MAIL: _ma
 
 
 def _rubric(app: App, slug: str) -> Rubric:
-    """Raises OperatorError where this machine has it not, or can't read it."""
+    """The rubric. Raises OperatorError if its file is missing or unreadable on this machine."""
     reread(app.rubrics)
     if slug not in app.rubrics:
         why = why_missing(app.rubrics, slug)
@@ -205,16 +205,16 @@ def _rubric(app: App, slug: str) -> Rubric:
 
 
 class ComposedDigest(NamedTuple):
-    """A digest, and why it must be held where it must."""
+    """A digest, and why it is held; empty if it is not."""
 
     digest: Digest
-    trouble: str = ""
+    problem: str = ""
 
 
 def make_digest(
     app: App, rubric: Rubric, day: date, report: StageProgress, by: datetime | None = None
 ) -> ComposedDigest:
-    """The frozen digest; or what would be frozen now, with what is not scored yet scored."""
+    """The stored digest of the day; if there is none, score the papers and compose it."""
     with app.store.read() as tx:
         if stored := digests.load(tx, rubric.slug, day):
             return ComposedDigest(stored[1])
@@ -241,7 +241,7 @@ def compose_digest(
     found: Triage,
     scored: RubricScores,
 ) -> ComposedDigest:
-    """What was scored as a digest, or why it must be held."""
+    """Compose the scored papers into a digest, or say why it is held."""
     with app.store.read() as tx:
         past_digests = digests.judged_days(tx, rubric.slug, PAST_DIGESTS)
     digest = compose(
