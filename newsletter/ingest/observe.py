@@ -55,10 +55,9 @@ def observe(
     complete = complete_categories(seen, request)
     seen = _observe_late_papers(store, source, request, seen, complete, progress)
     if isinstance(source, IncrementalSource):
-        versions = _newer_versions(store, source, seen)
-        if request.with_feed and complete:
-            versions += _recheck_sent(store, source, request)
-        seen = replace(seen, versions=versions)
+        newer = _newer_versions(store, source, seen)
+        sent = _recheck_sent(store, source, request) if request.with_feed and complete else []
+        seen = replace(seen, versions=[*newer, *sent])
     return seen
 
 

@@ -1,4 +1,4 @@
-"""When a category of an announcement is taken as whole, and when arXiv is asked again."""
+"""When a category of an announcement is complete, and when it is polled again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PUBLIC = utc("2025-09-23 00:00")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
-def judged(*looks, **more):
-    """The verdict behind looks of (minutes after arXiv's hour, papers)."""
-    look = None
-    for minutes, papers in looks:
+def judged(*polls, **more):
+    """The result after polls of (minutes after publication, papers)."""
+    poll = None
+    for minutes, papers in polls:
         now = PUBLIC + minutes * MINUTE
-        look = next_poll(look, papers, now, out=True)
-    assert look is not None
-    return assess(look, CategoryObservation(papers, **more), PUBLIC, now)
+        poll = next_poll(poll, papers, now, out=True)
+    assert poll is not None
+    return assess(poll, CategoryObservation(papers, **more), PUBLIC, now)
 
 
 def test_one_poll_is_not_enough():
@@ -48,27 +48,27 @@ def test_a_first_poll_hours_later_is_enough():
     assert judged((180, 0), low=True) is None
 
 
-def test_a_batch_that_grows_is_waited_for():
+def test_an_announcement_that_grows_is_waited_for():
     assert judged((5, 100), (15, 250), (25, 400)) is None
     assert judged((5, 100), (15, 250), (25, 400), (35, 400)) is CompletedBy.TWO_POLLS
 
 
-def test_no_batch_grows_for_ever():
-    looks = [(10 * n, n) for n in range(1, 40)]
-    assert judged(*looks[:36]) is None
-    assert judged(*looks) is CompletedBy.TIMEOUT
+def test_growth_has_a_timeout():
+    polls = [(10 * n, n) for n in range(1, 40)]
+    assert judged(*polls[:36]) is None
+    assert judged(*polls) is CompletedBy.TIMEOUT
 
 
-def test_arxivs_own_list_is_enough_at_once():
+def test_a_feed_that_agrees_completes_at_once():
     assert judged((5, 400), listed=400) is CompletedBy.FEED
     assert judged((5, 0), listed=0) is CompletedBy.FEED
 
 
-def test_a_list_that_names_nothing_where_papers_are_proves_nothing():
+def test_an_empty_feed_beside_papers_completes_nothing():
     assert judged((5, 3), listed=0) is None
 
 
-def test_what_the_list_names_and_the_api_lacks_is_waited_for_a_while():
+def test_listed_papers_that_the_api_lacks_are_waited_for():
     assert judged((5, 360), (15, 360), listed=400, waiting=40) is None
     assert judged((5, 360), (124, 360), listed=400, waiting=40) is None
     assert judged((5, 360), (125, 360), listed=400, waiting=40) is CompletedBy.TWO_POLLS
@@ -127,7 +127,7 @@ def test_one_poll_is_enough_after_a_day():
     assert judged((24 * 60, 0), listed=400, waiting=400) is None
 
 
-def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():
+def test_a_missing_announcement_is_polled_every_ten_minutes_then_every_hour():
     def missing(at):
         return Poll(0, PUBLIC, at)
 
@@ -136,7 +136,7 @@ def test_a_missing_batch_is_asked_for_every_ten_minutes_then_every_hour():
     assert next_poll_at([missing(PUBLIC + 3 * HOUR)], PUBLIC) == PUBLIC + 4 * HOUR
 
 
-def test_a_batch_of_which_some_is_there_is_asked_for_every_ten_minutes():
+def test_an_incomplete_announcement_is_polled_every_ten_minutes():
     late = PUBLIC + 7 * HOUR
     assert next_poll_at([Poll(3, late, late, 9, late)], PUBLIC) == late + 10 * MINUTE
 
@@ -150,7 +150,7 @@ def test_a_poll_keeps_since_when_the_count_is_unchanged(papers, since):
     )
 
 
-def test_a_batch_that_is_named_and_wholly_absent_is_waited_for():
+def test_papers_that_are_listed_and_all_absent_are_waited_for():
     now = PUBLIC + 4 * HOUR
-    sight = CategoryObservation(0, listed=5, waiting=5, low=True)
-    assert assess(Poll(0, PUBLIC, now, 9), sight, PUBLIC, now) is None
+    found = CategoryObservation(0, listed=5, waiting=5, low=True)
+    assert assess(Poll(0, PUBLIC, now, 9), found, PUBLIC, now) is None

@@ -1,4 +1,4 @@
-"""arXiv's own list of the day against its API: believed by content, explained, never waited for."""
+"""Cross-check with the feed: trusted by content, mismatches explained, never waited for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def service(store):
 def morning(service, day, after=MIDNIGHT):
     """A service that was down until the feed was there."""
     service.clock.now = announcement(day).public_from + after
-    return service.until_whole()
+    return service.until_complete()
 
 
 def check(service, day):
@@ -45,13 +45,13 @@ def check(service, day):
         return polls.check_of(tx, day)
 
 
-def whys(service, day):
+def mismatches(service, day):
     return sorted(
         (paper_id[-2:], name, why) for paper_id, name, why in check(service, day).mismatches
     )
 
 
-def test_one_look_is_enough_when_the_list_agrees(service):
+def test_one_poll_is_enough_when_the_feed_agrees(service):
     service.put(1, MONDAY)
     service.put(2, MONDAY, "cs.LG", "cs.AI")
     assert morning(service, MONDAY).papers == 2
@@ -125,13 +125,13 @@ def test_papers_the_api_lacks_are_waited_for_and_looked_up(service):
     service.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
     with pytest.raises(AnnouncementIncomplete):
         service.fetch()
-    assert whys(service, TUESDAY) == [("02", "cs.AI", MismatchReason.WAITING)]
-    assert service.until_whole().papers == 2
+    assert mismatches(service, TUESDAY) == [("02", "cs.AI", MismatchReason.WAITING)]
+    assert service.until_complete().papers == 2
     assert service.clock.now == announcement(TUESDAY).public_from + MIDNIGHT + 30 * MINUTE
-    assert whys(service, TUESDAY) == []
+    assert mismatches(service, TUESDAY) == []
 
 
-def test_nobody_waits_for_ever_for_one_paper(service):
+def test_waiting_for_one_paper_has_a_timeout(service):
     service.put(1, TUESDAY)
     service.put(2, TUESDAY, lag=12 * HOUR)
     assert morning(service, TUESDAY).papers == 1
@@ -150,13 +150,13 @@ def test_by_hand_a_list_that_names_more_says_so_and_a_date_takes_what_is_there(s
     assert service.fetch(TUESDAY, wait_until_complete=False).papers == 1
 
 
-def test_by_hand_nobody_is_sent_away_for_one_paper_of_many(service):
+def test_by_hand_one_missing_paper_of_many_is_accepted(service):
     for number in range(1, 30):
         service.put(number, TUESDAY)
     service.put(30, TUESDAY, lag=12 * HOUR)
     service.clock.now = announcement(TUESDAY).public_from + MIDNIGHT
     assert service.fetch(wait_until_complete=False).papers == 29
-    assert whys(service, TUESDAY) == [("30", "cs.AI", MismatchReason.WAITING)]
+    assert mismatches(service, TUESDAY) == [("30", "cs.AI", MismatchReason.WAITING)]
 
 
 def test_an_api_that_shows_nothing_is_not_believed_when_the_list_names_papers(service):
@@ -180,7 +180,7 @@ def test_a_hold_of_nine_days_is_found_by_the_list_and_listed_once(service):
         day = following(day)
     assert service.on(following(FRIDAY)) == ["01*", "16", "66"]
     assert service.on(following(following(FRIDAY))) == ["17", "67"]
-    assert whys(service, following(FRIDAY)) == [("01", "cs.AI", MismatchReason.HELD)]
+    assert mismatches(service, following(FRIDAY)) == [("01", "cs.AI", MismatchReason.HELD)]
 
 
 def test_a_hold_longer_than_the_lookback_needs_the_list(service):

@@ -36,7 +36,7 @@ def live_until(service, last):
         service.put(number + 100, day, "cs.AI")
         service.put(number + 500, day, "cs.LG")
         service.clock.now = announcement(day).public_from
-        service.until_whole()
+        service.until_complete()
         service.clock.on(hours=5)
         service.again()
         day = following(day)
