@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ReviewDecision(StrEnum):
-    """What came of it, in words for the operator."""
+    """The outcome, as the operator page and the commands show it."""
 
     DONE = "done"
     UNSUBSCRIBED = "unsubscribed"
-    SENT = "counted as sent"
-    RESENT = "it goes out with the next run"
-    NOT_WAITING = "it does not wait any more"
-    NOBODY = "its sender is no subscriber that we know; use: newsletter subscribers remove"
+    SENT = "marked as sent"
+    RESENT = "queued again for the next run"
+    NOT_WAITING = "already resolved"
+    NOBODY = "the sender is not a known subscriber; use: newsletter subscribers remove"
 
 
 def answer_reply(

@@ -168,7 +168,7 @@ def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
 
 
 def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
-    """A rubric without subscribers is never overdue."""
+    """1 if the newest digest is too old; 0 without subscribers."""
     made = digests.summaries(tx, 1)
     day = newest_expected(now, timedelta(hours=site.app.settings.late_hours))
     return int(bool(made and made[0].date < day and subscribers.count_by_rubric(tx)))
