@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from newsletter.delivery.message import notification
 from newsletter.domain.mail import SubscriberState
-from newsletter.mailers import SendError, Verdict
+from newsletter.mailers import SendError, Verdict, connections_kept
 from newsletter.store import signups, subscribers, suppressions
 
 if TYPE_CHECKING:
@@ -69,6 +69,17 @@ def invite_pending(
     now: datetime,
 ) -> InvitedCount:
     """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest."""
+    with connections_kept(mailer):
+        return _invite_all(store, mailer, emails, invite, now)
+
+
+def _invite_all(
+    store: Store,
+    mailer: Mailer,
+    emails: Iterable[str],
+    invite: Callable[[Subscriber], Email],
+    now: datetime,
+) -> InvitedCount:
     sent = 0
     for email in emails:
         with store.begin() as tx:

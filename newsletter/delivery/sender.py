@@ -21,7 +21,7 @@ from newsletter.delivery.message import content_hash
 from newsletter.delivery.send_run import SendRun, Tally
 from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
 from newsletter.domain.mail import Delivery, DeliveryState, Email, EventKind
-from newsletter.mailers import Mailer, SendError, Verdict, name_of
+from newsletter.mailers import Mailer, SendError, Verdict, connections_kept, name_of
 from newsletter.store import claims, events
 from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
@@ -74,7 +74,10 @@ def _send_all(
     sender: _Sender, sleep: Callable[[float], None], progress: Progress, stop: Callable[[], bool]
 ) -> None:
     run = sender.run
-    with ThreadPoolExecutor(run.limits.threads, thread_name_prefix="send") as pool:
+    with (
+        connections_kept(sender.mailer),
+        ThreadPoolExecutor(run.limits.threads, thread_name_prefix="send") as pool,
+    ):
         try:
             while True:
                 progressed = sender.step(pool, claiming=not stop())

@@ -6,6 +6,7 @@ for `newsletter doctor`.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from newsletter.domain.findings import CheckResult, DnsRecord
@@ -75,6 +77,19 @@ class Metered(Protocol):
 
     allowance: RateLimitStatus | None
     """As in the last response; None if it had no such headers."""
+
+
+@runtime_checkable
+class KeepsConnections(Protocol):
+    """A mailer that can use a connection for many mails."""
+
+    def connections_kept(self) -> AbstractContextManager[None]:
+        """Keep connections between mails inside the block; close them at its end."""
+
+
+def connections_kept(mailer: Mailer) -> AbstractContextManager[None]:
+    """For a run of mails: keep the mailer's connections inside the block, if it can."""
+    return mailer.connections_kept() if isinstance(mailer, KeepsConnections) else nullcontext()
 
 
 MAILERS = {

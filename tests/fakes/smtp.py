@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
+import time
 from dataclasses import dataclass, field
 from socketserver import StreamRequestHandler
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 class FakeSmtp(Loopback):
     """`answers` overrides the reply to a verb; the value "drop" closes the connection instead.
 
-    Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA and, for the message itself, END.
+    Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA, RSET and, for the message itself, END.
+    `later` overrides `answers` on a connection that has taken a mail. After `idle_seconds` without
+    a command a connection ends with 421, as in Postfix; a message is answered after `delay`.
     """
 
     kind = TcpServer
@@ -30,6 +33,10 @@ class FakeSmtp(Loopback):
     smtputf8: bool = True
     login: bool = True
     answers: dict[str, str] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
+    idle_seconds: float | None = None
+    delay: float = 0.0
+    connections: int = 0
     messages: list[bytes] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     in_clear: list[str] = field(default_factory=list)
@@ -48,23 +55,38 @@ class _Handler(StreamRequestHandler):
 
     def handle(self) -> None:
         self.fake, self.secure = self.server.fake, False
-        self.known, self.said = not self.fake.login, []
+        self.known, self.said, self.taken = not self.fake.login, [], 0
+        self.fake.connections += 1
         with contextlib.suppress(OSError, ssl.SSLError):
             if self.fake.implicit:
                 self._encrypt()
             self._say("220 fake.example ESMTP")
-            while (line := self.rfile.readline()) and self._obey(line.decode().rstrip("\r\n")):
+            while (line := self._line()) and self._obey(line.decode().rstrip("\r\n")):
                 pass
         with contextlib.suppress(OSError):
             self.connection.close()
+
+    def _line(self) -> bytes:
+        self.connection.settimeout(self.fake.idle_seconds)
+        try:
+            return self.rfile.readline()
+        except TimeoutError:
+            self._say("421 4.4.2 fake.example Error: timeout exceeded")
+            return b""
+        finally:
+            self.connection.settimeout(None)
+
+    def _answer_to(self, verb: str) -> str:
+        later = self.fake.later.get(verb, "") if self.taken else ""
+        return later or self.fake.answers.get(verb, "")
 
     def _obey(self, line: str) -> bool:
         verb = line.split(" ", maxsplit=1)[0].upper()
         told = self._out_of_turn(verb, line)
         (self.fake.commands if self.secure else self.fake.in_clear).append(line)
-        told = told or self.fake.answers.get(verb, "")
+        told = told or self._answer_to(verb)
         if told:
-            return told != "drop" and self._say(told)
+            return told != "drop" and self._say(told) and not told.startswith("421")
         if verb == "EHLO":
             return self._say(*self._keywords())
         if verb == "STARTTLS":
@@ -78,7 +100,9 @@ class _Handler(StreamRequestHandler):
         if verb == "DATA":
             self._say("354 go ahead")
             return self._take()
-        return self._say("221 bye" if verb == "QUIT" else "250 fine")
+        ending = verb == "QUIT"
+        self._say("221 bye" if ending else "250 fine")
+        return not ending
 
     def _out_of_turn(self, verb: str, line: str) -> str:
         """What a server says to a command that it does not take now (RFC 5321, 4.1.4; 4954, 6)."""
@@ -107,9 +131,11 @@ class _Handler(StreamRequestHandler):
         lines = []
         while (line := self.rfile.readline()) not in {b".\r\n", b""}:
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        told = self.fake.answers.get("END", "250 queued as 1")
+        told = self._answer_to("END") or "250 queued as 1"
+        time.sleep(self.fake.delay)
         if told.startswith("250") or told == "drop":
             self.fake.messages.append(b"".join(lines))
+        self.taken += 1
         return told != "drop" and self._say(told)
 
     def _say(self, *lines: str) -> bool:

@@ -100,6 +100,11 @@ def test_a_day_with_real_mail_servers(
     assert issue["sent"] == len(READERS)
     assert becomes(lambda: len(post.mails("replies")) == len(BAD))
     assert [len(post.mails(one)) for one in GOOD] == [1] * len(GOOD)
+    sessions = post.sessions()
+    log.info("SMTP sessions: %s", sessions)
+    # Connections since the restart: kept for many mails, reset between them, closed with QUIT.
+    assert max(one["data"] for one in sessions) > len(READERS) // 4
+    assert all(one["rset"] == one["data"] - 1 and one["quit"] == 1 for one in sessions)
     seconds = time.monotonic() - begun
     log.info("%d mails in %.0f s, %d before the restart", len(READERS), seconds, before)
 

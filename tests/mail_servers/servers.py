@@ -7,6 +7,7 @@ which Dovecot serves by IMAP over TLS. Debian: apt-get install postfix dovecot-i
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -132,6 +133,16 @@ class MailServers:
         """As `systemctl stop` does: what it is in the middle of is brought to its end."""
         with suppress(subprocess.CalledProcessError):
             self._run("postfix", "-c", str(self._postfix), "stop")
+
+    def sessions(self) -> list[dict[str, int]]:
+        """Counts of SMTP commands in each ended session with a login, from Postfix's log."""
+        ended = re.findall(r"disconnect from \S+ (.*)", self.log.read_text(encoding="utf-8"))
+        counts = [dict(re.findall(r"(\w+)=(\d+)", line)) for line in ended]
+        return [
+            {command: int(number) for command, number in one.items()}
+            for one in counts
+            if "auth" in one
+        ]
 
     def mails(self, address: str) -> list[bytes]:
         """What lies in a mailbox."""

@@ -18,7 +18,8 @@ from sqlalchemy import select
 
 from newsletter.domain.links import LOCAL_PART_OCTETS, Purpose
 from newsletter.mailers import SendError, Verdict
-from newsletter.mailers.smtp import SmtpMailer, is_loopback
+from newsletter.mailers.smtp import SmtpMailer
+from newsletter.mailers.smtp_connection import is_loopback
 from newsletter.settings import SettingsError
 from newsletter.store import subscribers, suppressions
 from newsletter.store.suppressions import Reason
@@ -103,7 +104,7 @@ def test_without_starttls_nothing_is_said_in_the_clear(trusted: Callable[..., Fa
     error = refused(server)
 
     assert error.verdict is Verdict.HALT
-    assert "never goes unencrypted" in str(error)
+    assert "never sent unencrypted" in str(error)
     assert [line.split(" ")[0].upper() for line in server.in_clear] == ["EHLO"]
     assert server.messages == []
 
