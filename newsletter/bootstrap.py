@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pkgutil import resolve_name
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from newsletter.context import App
 from newsletter.delivery import identity
@@ -12,7 +17,13 @@ from newsletter.delivery.identity import links, site_info
 from newsletter.errors import OperatorError
 from newsletter.jobs.dbos_engine import DbosEngine
 from newsletter.jobs.engine import LocalEngine
-from newsletter.mailers import BATCH_MAILERS, MAILERS, SUPPRESSION_LISTS, SuppressionLists
+from newsletter.mailers import (
+    BATCH_MAILERS,
+    MAILERS,
+    SUPPRESSION_LISTS,
+    Mailer,
+    SuppressionLists,
+)
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubrics.folder import RubricFolder
@@ -21,6 +32,9 @@ from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, 
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store
 from newsletter.store.rate_limits import SharedRequestQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +68,38 @@ def open_live_store(settings: Settings, *, create: bool) -> Store:
     return store
 
 
-def build_app(settings: Settings, *, create: bool = True) -> App:
-    """Build the App. Raises SettingsError, RubricError or StoreError.
+@contextmanager
+def temporary_database(settings: Settings) -> Iterator[Settings]:
+    """The settings with a temporary database in place of an SQLite file that does not exist.
 
-    Without `create` raises NoDatabaseError where the SQLite file does not exist yet.
+    For commands that show what would happen: they work before the first run and create no file.
     """
+    store = Store(settings.database_url.get_secret_value())
+    missing = store.is_sqlite and store.is_new()
+    store.close()
+    if not missing:
+        yield settings
+        return
+    with TemporaryDirectory() as folder:
+        url = SecretStr(f"sqlite:///{folder}/newsletter.db")
+        yield settings.model_copy(update={"database_url": url})
+
+
+def build_mailer(settings: Settings) -> Mailer:
+    """The mailer. Raises SettingsError if settings that it needs are missing."""
     refuse_half_set(settings)
     for one in doubtful(settings):
         log.warning("%s", one)
+    mailer: Mailer = resolve_name(MAILERS[settings.mailer_name])(settings)
+    return mailer
+
+
+def build_app(settings: Settings, *, create: bool = True) -> App:
+    """Build the application context. Raises SettingsError, RubricError or StoreError.
+
+    Without `create` raises NoDatabaseError if the SQLite file does not exist yet.
+    """
+    mailer = build_mailer(settings)
     # Checked before a database file is created.
     if faults := list(dbos_faults(settings)):
         raise SettingsError(*faults)
@@ -72,7 +110,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
         store=store,
         source=build_source(settings, store),
         scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
-        mailer=resolve_name(MAILERS[settings.mailer_name])(settings),
+        mailer=mailer,
         renderer=Renderer(site_info(settings)),
         links=links(settings),
         sender=identity.sender_of(settings),
@@ -96,8 +134,8 @@ def require_database(store: Store) -> None:
         store.close()
         message = (
             f"there is no database at {store.file}, and none was created: check that its volume "
-            "is mounted. `newsletter subscribers import` or `add` creates the first one, and so "
-            "does `newsletter run --create`"
+            "is mounted. To create the first one: `newsletter migrate`, `newsletter subscribers "
+            "import` or `add`, or `newsletter run --create`"
         )
         raise NoDatabaseError(message)
 

@@ -31,8 +31,19 @@ if TYPE_CHECKING:
 
 def show_preview(rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool) -> int:
     settings = read_settings()
+    if settings.scorer_name != "local":
+        # Paid scores are kept, so they need a database that stays.
+        return _preview(
+            bootstrap.build_app(settings, create=False), rubric, day, out, reader, fresh=fresh
+        )
+    with bootstrap.temporary_database(settings) as trial:
+        return _preview(bootstrap.build_app(trial), rubric, day, out, reader, fresh=fresh)
+
+
+def _preview(
+    app: App, rubric: str, day: date | None, out: Path, reader: str, *, fresh: bool
+) -> int:
     text = _text_path(out)
-    app = bootstrap.build_app(settings)
     digest = _digest(app, rubric, day, fresh=fresh)
     copy = _personalizer(app, digest).personalize(_reader(app, rubric, reader))
     try:

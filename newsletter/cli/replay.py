@@ -45,7 +45,7 @@ VERSION = re.compile(r"v\d+$")
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
     """Score the last stored days with the rubric of `file`. Sends and stores no digest."""
-    app = bootstrap.build_app(read_settings())
+    app = bootstrap.build_app(read_settings(), create=False)
     rubric = load(file)
     found = stored_days(app.store, rubric, days)
     at_most = _price(app, rubric, found)
@@ -77,7 +77,7 @@ def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
 
 def show_again(file: Path, *, as_json: bool) -> int:
     """Score the newest stored day again and compare the two runs."""
-    app = bootstrap.build_app(read_settings())
+    app = bootstrap.build_app(read_settings(), create=False)
     rubric = load(file)
     [day] = stored_days(app.store, rubric, 1)
     before = stored(app.store, app.scorer, rubric, day, app.clock)
@@ -92,7 +92,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
 
 def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
     """Score the stored day that the labels belong to and compare with them."""
-    app = bootstrap.build_app(read_settings())
+    app = bootstrap.build_app(read_settings(), create=False)
     rubric = load(file)
     known = read_labels(labels)
     day = next(

@@ -108,8 +108,8 @@ def _say_price(rubric: Rubric) -> None:
     if settings.scorer_name == "local":
         _say_not_compared(settings, rubric)
         return
-    app = bootstrap.build_app(settings)
     try:
+        app = bootstrap.build_app(settings, create=False)
         [day] = stored_days(app.store, rubric, 1)
         now = app.clock()
         guess = estimate(app.scorer, rubric, day.papers, day.date, now)

@@ -85,7 +85,11 @@ def _mail_counts(edition: DailyRun) -> MailCounts:
 
 
 def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
-    app = bootstrap.build_app(read_settings())
+    with bootstrap.temporary_database(read_settings()) as settings:
+        return _show_price(bootstrap.build_app(settings), day, rubric, as_json=as_json)
+
+
+def _show_price(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> int:
     check_slug(app, rubric)
     with progress(screen(errors=as_json)) as report:
         state, plans = preview_run(app, day, rubric, report)
@@ -96,6 +100,12 @@ def show_price(day: date | None, rubric: str | None, *, as_json: bool) -> int:
     rows = [(p.rubric, p.announced, p.to_read, dollars(p.at_most_nanos), p.readers) for p in plans]
     headings = ("rubric", "announced", "to read", "costs at most", "readers")
     console = screen()
+    if not plans and not state.unserved:
+        console.print(
+            "No subscribers (nobody is active), so a run would fetch and send nothing. "
+            "To see what one rubric would cost: newsletter run --dry-run --rubric SLUG"
+        )
+        return 0
     console.print(table(f"{state.date}: what a run would do", headings, rows))
     number, _, newest = _in_files(app, day, rubric)
     if number:

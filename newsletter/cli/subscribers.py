@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, print_raw, screen, table
+from newsletter.delivery import identity
 from newsletter.delivery.confirmation import InvitedCount, invitation, invite_pending
 from newsletter.domain.csv_header import COLUMNS, Columns
 from newsletter.domain.formatting import plural
@@ -22,16 +22,16 @@ from newsletter.domain.subscriber_csv import (
     write_subscribers,
 )
 from newsletter.errors import OperatorError
+from newsletter.render import Renderer
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import restore_subscriber, subscribers, suppressions
 from newsletter.store.subscribers import SubscriberChange
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from newsletter.context import App
     from newsletter.domain.mail import Email, Subscriber
     from newsletter.store.subscribers import ImportResult
 
@@ -63,7 +63,11 @@ def show_import(file: Path, options: ImportOptions, columns: Columns) -> int:
         count = plural(len(csv_file.faults), "fault")
         message = f"{count} in {file} and no valid line, nothing was imported"
         raise OperatorError(message)
-    _keep(settings, csv_file.rows, options, listed=options.dry_run)
+    if options.dry_run:
+        with bootstrap.temporary_database(settings) as trial:
+            _keep(trial, csv_file.rows, options, listed=True)
+    else:
+        _keep(settings, csv_file.rows, options, listed=False)
     return 0
 
 
@@ -87,10 +91,13 @@ def _keep(
     settings: Settings, rows: Sequence[SubscriberRow], options: ImportOptions, *, listed: bool
 ) -> None:
     """Save the rows, then send confirmation mails to new subscribers without consent."""
-    # Built before anything is stored: a fault here leaves no subscriber without their mail.
-    asked = not options.consent.strip() and not options.dry_run
-    app = bootstrap.build_app(settings) if asked else None
-    store = app.store if app else bootstrap.open_store(settings, create=True)
+    invites = not options.consent.strip() and not options.dry_run
+    if invites:
+        # Built before anything is stored: a fault here leaves no subscriber without their mail.
+        mailer, invite = bootstrap.build_mailer(settings), _invitation(settings)
+        store = bootstrap.open_live_store(settings, create=True)
+    else:
+        store = bootstrap.open_store(settings, create=True)
     with store.begin() as tx:
         trial = tx.begin_nested()
         done = subscribers.save_all(
@@ -102,16 +109,22 @@ def _keep(
         else:
             trial.commit()
     _say_changes(done, options, listed=listed)
-    if app:
+    if invites:
         emails = (row.email for row in rows)
-        invite = partial(_invitation, app)
-        _say_invited(invite_pending(app.store, app.mailer, emails, invite, app.clock()))
+        _say_invited(invite_pending(store, mailer, emails, invite, bootstrap.now()))
 
 
-def _invitation(app: App, person: Subscriber) -> Email:
-    rubric = app.rubrics.get(person.rubric)
-    title = rubric.title if rubric else person.rubric
-    return invitation(app.renderer, app.links, app.sender, person, title, app.clock())
+def _invitation(settings: Settings) -> Callable[[Subscriber], Email]:
+    """Builds the confirmation mail of a subscriber."""
+    rubrics, renderer = bootstrap.rubrics(settings), Renderer(identity.site_info(settings))
+    links, sender = identity.links(settings), identity.sender_of(settings)
+
+    def invite(person: Subscriber) -> Email:
+        rubric = rubrics.get(person.rubric)
+        title = rubric.title if rubric else person.rubric
+        return invitation(renderer, links, sender, person, title, bootstrap.now())
+
+    return invite
 
 
 def _refuse_moves(done: ImportResult, options: ImportOptions) -> None:

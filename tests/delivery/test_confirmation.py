@@ -65,6 +65,11 @@ def test_one_who_is_added_is_asked_as_well(installation):
     assert mail["To"] == "cy@example.org"
 
 
+def test_an_import_needs_no_scorer(installation):
+    assert imported(installation, NEWSLETTER_SCORER="claude").status == 0
+    assert len(installation.mails()) > 0
+
+
 def test_who_agreed_before_and_who_is_only_rehearsed_is_not_asked(installation):
     assert imported(installation, "--dry-run").status == 0
     assert imported(installation, "--consent", "on paper").status == 0

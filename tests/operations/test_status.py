@@ -211,15 +211,35 @@ def test_read_only_commands_create_no_database(tmp_path: Path):
         *("status", "subscribers list", "subscribers export -", "replies list"),
         *("deliveries list", "subscribers pause a@example.org"),
         *(f"db backup {tmp_path / 'saved'}", "db reopen"),
+        f"rubrics replay {installation.rubrics / 'one.md'}",
     ):
         done = installation.newsletter(*command.split())
         assert (done.status, done.out) == (1, ""), command
         assert f"there is no database at {file}" in done.err
         assert "newsletter subscribers import" in done.err
-    # Without readers these have something to say.
+    # These have something to show without a database.
     assert "one" in installation.newsletter("rubrics", "list").out
     installation.newsletter("doctor", "--offline")
     assert not file.exists()
+
+
+def test_previews_without_a_database_create_none(tmp_path: Path):
+    installation = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
+    (installation.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    (tmp_path / "readers.csv").write_text("email,rubric\nann@example.org,one\n", encoding="utf-8")
+    nobody = installation.newsletter("run", "--dry-run")
+    assert (nobody.status, "No subscribers" in nobody.out) == (0, True), nobody.err
+    assert "announced" not in nobody.out
+    priced = installation.newsletter("run", "--dry-run", "--rubric", "one")
+    assert "costs at most" in priced.out, priced.err
+    shown = installation.newsletter("preview", "--rubric", "one", "--out", "shown.html")
+    assert (shown.status, (tmp_path / "shown.html").is_file()) == (0, True), shown.err
+    tried = installation.newsletter("subscribers", "import", "readers.csv", "--dry-run")
+    assert (tried.status, "1" in tried.out) == (0, True), tried.err
+    # Paid scores would be lost with a temporary database.
+    paid = installation.newsletter("preview", "--rubric", "one", ANTHROPIC_API_KEY="sk-test")
+    assert (paid.status, "newsletter migrate" in paid.err) == (1, True)
+    assert not list(tmp_path.glob("newsletter.db*"))
 
 
 def test_no_ping_while_mail_is_overdue(store: Store, monitor: HealthcheckServer):
