@@ -64,7 +64,7 @@ class ScoringLimits:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PendingCall:
     """Papers queued for one call.
 

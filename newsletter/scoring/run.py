@@ -185,14 +185,18 @@ def _result_handler(
     """Passes each result to its rubric's job and reports how many papers are done."""
     by_session = {id(job.session): job for job in jobs}
     total = sum(len(job.papers) for job in jobs)
+    # To count the papers of all jobs after each result would take longer, the more rubrics.
+    known = {key: job.known for key, job in by_session.items()}
 
     def report() -> None:
-        progress(sum(job.known for job in jobs), total)
+        progress(sum(known.values()), total)
 
     def on_result(
         executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
     ) -> None:
-        by_session[id(pending.session)].on_result(executor, pending, ending)
+        key = id(pending.session)
+        by_session[key].on_result(executor, pending, ending)
+        known[key] = by_session[key].known
         report()
 
     report()

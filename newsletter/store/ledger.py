@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 
 from newsletter.domain.formatting import month_start
 from newsletter.domain.model import Usage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import date, datetime
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Select
 
     from newsletter.scorers import ScoringCall
 
@@ -37,6 +37,31 @@ class CallState(StrEnum):
     DONE = "done"
     FREE = "free"
     LOST = "lost"
+
+
+# A call of the model takes several of these statements: to build them anew each time would cost
+# more than to execute them.
+
+
+def _reserved_nanos(where: ColumnElement[bool]) -> Select[int]:
+    """Cost of the calls; unconfirmed ones count with their upper bound."""
+    open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
+    amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
+    return select(func.coalesce(func.sum(amount), 0)).where(where)
+
+
+_RESERVED_OF_DAY = _reserved_nanos(
+    (calls.c.rubric == bindparam("rubric")) & (calls.c.date == bindparam("day"))
+)
+_RESERVED_SINCE = _reserved_nanos(calls.c.started_at >= bindparam("start"))
+_IN_FLIGHT = select(calls.c.papers).where(
+    calls.c.fingerprint == bindparam("fingerprint"),
+    calls.c.scorer == bindparam("scorer"),
+    calls.c.state.in_([CallState.INTENT, CallState.ANSWERED]),
+    calls.c.reading == bindparam("reading"),
+    calls.c.lease_until > bindparam("now"),
+)
+_CALL = update(calls).where(calls.c.id == bindparam("call_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +111,17 @@ def reserve(
     if call.upper_nanos > max(_nanos_left(tx, account, budget, call.at), 0):
         raise ReservationRefused
     intent = _intent(account, call)
-    tx.execute(insert(calls).values(**intent, lease_until=lease_until, batch_id=batch_id))
+    tx.execute(insert(calls), intent | {"lease_until": lease_until, "batch_id": batch_id})
     return str(intent["id"])
 
 
 def _nanos_left(tx: Connection, account: Account, budget: Budget, now: datetime) -> int:
     """What is left of the rubric's day and of the service's month: the smaller of the two."""
-    left = budget.day_nanos - _reserved_nanos(tx, _of_day(account.rubric, account.day))
+    left = budget.day_nanos - spent(tx, account.rubric, account.day)
     if budget.month_nanos is None:
         return left
-    month = month_start(now)
-    return min(left, budget.month_nanos - _reserved_nanos(tx, calls.c.started_at >= month))
+    of_month = tx.execute(_RESERVED_SINCE, {"start": month_start(now)}).scalar_one()
+    return min(left, budget.month_nanos - int(of_month))
 
 
 def _intent(account: Account, call: ScoringCall) -> dict[str, object]:
@@ -133,7 +158,7 @@ def recover_answer(
 
 
 def done(tx: Connection, call_id: str) -> None:
-    tx.execute(update(calls).where(calls.c.id == call_id).values(state=CallState.DONE))
+    tx.execute(_CALL, {"call_id": call_id, "state": CallState.DONE})
 
 
 def free(tx: Connection, call_id: str, reason: str, at: datetime) -> None:
@@ -253,7 +278,7 @@ def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> st
 
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
-    return _reserved_nanos(tx, _of_day(rubric, day))
+    return int(tx.execute(_RESERVED_OF_DAY, {"rubric": rubric, "day": day}).scalar_one())
 
 
 def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
@@ -276,21 +301,15 @@ def usage(tx: Connection, rubric: str, day: date) -> tuple[Usage, ...]:
 def _in_flight(tx: Connection, account: Account, reading: int, now: datetime) -> set[str]:
     """Papers of other calls whose lease is running."""
     rows = tx.execute(
-        select(calls.c.papers).where(
-            *_of_account(account),
-            calls.c.state.in_([CallState.INTENT, CallState.ANSWERED]),
-            calls.c.reading == reading,
-            calls.c.lease_until > now,
-        )
+        _IN_FLIGHT,
+        {
+            "fingerprint": account.fingerprint,
+            "scorer": account.scorer,
+            "reading": reading,
+            "now": now,
+        },
     )
     return {paper_id for row in rows for paper_id in row.papers.values()}
-
-
-def _reserved_nanos(tx: Connection, where: ColumnElement[bool]) -> int:
-    """Cost of the calls; unconfirmed ones count with their upper bound."""
-    open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
-    amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
-    return int(tx.execute(select(func.coalesce(func.sum(amount), 0)).where(where)).scalar_one())
 
 
 def _of_day(rubric: str, day: date) -> ColumnElement[bool]:
@@ -302,9 +321,7 @@ def _of_account(account: Account) -> Collection[ColumnElement[bool]]:
 
 
 def _end(tx: Connection, call_id: str, state: CallState, at: datetime, **values: object) -> None:
-    tx.execute(
-        update(calls).where(calls.c.id == call_id).values(state=state, ended_at=at, **values)
-    )
+    tx.execute(_CALL, {"call_id": call_id, "state": state, "ended_at": at, **values})
 
 
 def _usage_columns(usage: Usage | None) -> dict[str, object] | None:

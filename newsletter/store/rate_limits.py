@@ -19,7 +19,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from newsletter.store.tables import pace
 from newsletter.store.upsert import insert
@@ -166,7 +166,7 @@ def apply_provider_limit(tx: Connection, name: str, now: datetime, left: RateLim
 
 def wait_time(tx: Connection, name: str, now: datetime, per_second: float | None = None) -> float:
     """Seconds until one may start, with jitter."""
-    found = tx.execute(_ROW.where(pace.c.name == name)).first()
+    found = tx.execute(_ROW, {"name": name}).first()
     if found is None:
         return 0.0
     row, second = _row(*found), now.timestamp()
@@ -178,15 +178,18 @@ def wait_time(tx: Connection, name: str, now: datetime, per_second: float | None
     return left * (1 + random.random() / 10)  # noqa: S311 - jitter
 
 
-_ROW = select(pace.c.due, pace.c.not_before, pace.c.slow_rate, pace.c.slow_until)
+_ROW = select(pace.c.due, pace.c.not_before, pace.c.slow_rate, pace.c.slow_until).where(
+    pace.c.name == bindparam("name")
+)
+_ROW_FOR_UPDATE = _ROW.with_for_update()
 
 
 def _locked(tx: Connection, name: str, *, make: bool) -> _Row | None:
     """The row, ours until the commit; None where there is none and none is to be made."""
-    found = tx.execute(_ROW.where(pace.c.name == name).with_for_update()).first()
+    found = tx.execute(_ROW_FOR_UPDATE, {"name": name}).first()
     if found is None and make:
         tx.execute(insert(tx, pace).values(name=name, due=0.0).on_conflict_do_nothing())
-        found = tx.execute(_ROW.where(pace.c.name == name).with_for_update()).first()
+        found = tx.execute(_ROW_FOR_UPDATE, {"name": name}).first()
     return _row(*found) if found else None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from newsletter.domain.model import Outcome, Score
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
-from newsletter.store.upsert import insert
+from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 PAGE = 500
 """Ids in one query: both databases allow many more, but not any number."""
 
+_KNOWN = select(scores).where(
+    scores.c.fingerprint == bindparam("fingerprint"),
+    scores.c.scorer == bindparam("scorer"),
+    scores.c.paper_id.in_(bindparam("ids", expanding=True)),
+)
+
 KnownScores = dict[int, dict[str, Score | Outcome]]
 """By reading (1, 2), by paper id: its score, or why there will be none."""
 
@@ -29,40 +35,42 @@ def keep(
     tx: Connection, account: Account, reading: int, found: Iterable[Score], call_id: str | None
 ) -> None:
     """Store scores. Of a paper scored before, the first score stands."""
-    for score in found:
-        _insert(
-            tx,
-            account,
-            reading,
-            score.paper_id,
-            outcome=Outcome.SCORED,
-            model=score.model,
-            relevance=score.relevance,
-            novelty=score.novelty,
-            fine=score.fine,
-            criterion=score.criterion,
-            comment=score.comment,
-            similarity=score.similarity,
-            call_id=call_id,
-        )
+    rows = [
+        {
+            **_key(account, reading, score.paper_id),
+            "outcome": Outcome.SCORED,
+            "model": score.model,
+            "relevance": score.relevance,
+            "novelty": score.novelty,
+            "fine": score.fine,
+            "criterion": score.criterion,
+            "comment": score.comment,
+            "similarity": score.similarity,
+            "call_id": call_id,
+        }
+        for score in found
+    ]
+    insert_new(tx, scores, rows)
 
 
 def keep_outcome(
     tx: Connection, account: Account, reading: int, paper_id: str, outcome: Outcome, model: str
 ) -> None:
     """Store why a paper gets no score, so that it is not asked about again."""
-    _insert(tx, account, reading, paper_id, outcome=outcome, model=model)
+    key = _key(account, reading, paper_id)
+    insert_new(tx, scores, [{**key, "outcome": outcome, "model": model}])
 
 
 def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
     found: KnownScores = {1: {}, 2: {}}
     for start in range(0, len(ids), PAGE):
         rows = tx.execute(
-            select(scores).where(
-                scores.c.fingerprint == account.fingerprint,
-                scores.c.scorer == account.scorer,
-                scores.c.paper_id.in_(ids[start : start + PAGE]),
-            )
+            _KNOWN,
+            {
+                "fingerprint": account.fingerprint,
+                "scorer": account.scorer,
+                "ids": ids[start : start + PAGE],
+            },
         )
         for row in rows:
             judged = row.outcome == Outcome.SCORED
@@ -105,17 +113,10 @@ def training_papers(
     return {row.id: hit for row, hit in reversed(list(zip(rows, met, strict=True))[: last + 1])}
 
 
-def _insert(
-    tx: Connection, account: Account, reading: int, paper_id: str, **values: object
-) -> None:
-    tx.execute(
-        insert(tx, scores)
-        .values(
-            fingerprint=account.fingerprint,
-            scorer=account.scorer,
-            paper_id=paper_id,
-            reading=reading,
-            **values,
-        )
-        .on_conflict_do_nothing()
-    )
+def _key(account: Account, reading: int, paper_id: str) -> dict[str, object]:
+    return {
+        "fingerprint": account.fingerprint,
+        "scorer": account.scorer,
+        "paper_id": paper_id,
+        "reading": reading,
+    }

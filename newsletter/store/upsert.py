@@ -5,6 +5,7 @@ SQLAlchemy has them only in its dialects, not in `sqlalchemy.insert`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,4 +30,9 @@ def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 def insert_new(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows whose key is not stored yet; the others change nothing."""
     if rows:
-        tx.execute(insert(tx, table).on_conflict_do_nothing(), rows)
+        tx.execute(_insert_new(tx.dialect.name, table), rows)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return insert_for(dialect, table).on_conflict_do_nothing()
