@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from newsletter.domain.mail import Sender
     from newsletter.domain.model import Rubric
     from newsletter.domain.progress import StageProgress
+    from newsletter.domain.tasks import Task, TaskResult
     from newsletter.mailers import BatchMailer, Mailer, SuppressionLists
     from newsletter.mailers.imap import ImapMailbox
     from newsletter.render import Renderer
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
     from newsletter.sources import PaperSource
     from newsletter.store import Store
-    from newsletter.store.tasks import Task, TaskResult
 
     RunTask = Callable[[Task], TaskResult]
-    """Runs one task. Raises nothing but Stopped."""
+    """Runs one task. Raises nothing but Stopped, and StoreError in an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ def no_progress(_stage: str, _done: int, _total: int) -> None:
 
 class Engine(Protocol):
     """Runs tasks: in this process, or on workers that share the database."""
+
+    def workers(self) -> int:
+        """How many processes run tasks now."""
 
     def run(
         self, todo: Sequence[Task], handle: RunTask, report: StageProgress, stop: threading.Event

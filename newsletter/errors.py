@@ -23,11 +23,18 @@ class OperatorError(Exception):
 T = TypeVar("T")
 
 
-def run_guarded(what: str, act: Callable[[], T]) -> tuple[T | None, str]:
-    """The result of `act`, or None and its trouble in words: the others must go on."""
+def run_guarded(
+    what: str, act: Callable[[], T], passing: type[OperatorError] | tuple[()] = ()
+) -> tuple[T | None, str]:
+    """The result of `act`, or None and its trouble in words: the others must go on.
+
+    Raises Stopped, and errors of the type `passing`.
+    """
     try:
         return act(), ""
     except Stopped:
+        raise
+    except passing:
         raise
     except OperatorError as trouble:
         return None, str(trouble)

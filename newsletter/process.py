@@ -27,6 +27,11 @@ def process_id() -> str:
     return f"{socket.gethostname()[:64]}/{os.getpid()}/{_BIRTH}"
 
 
+def of_owner(owner: str) -> str:
+    """The process id in an owner id, which may name the work in the process, too."""
+    return "/".join(owner.split("/")[:3])
+
+
 def is_dead(owner: str) -> bool:
     """True when `owner` certainly runs no more. Of other hosts nothing is certain but the lease."""
     host, _, rest = owner.partition("/")

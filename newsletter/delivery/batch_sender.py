@@ -16,12 +16,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from newsletter import process
 from newsletter.delivery.limits import SendLimits, too_many_hard_bounces
 from newsletter.delivery.send_run import SendRun
 from newsletter.domain.mail import DeliveryState
 from newsletter.mailers import RejectedReadersError, SendError, Verdict, name_of
-from newsletter.store import mail_batches
+from newsletter.store import leases, mail_batches
 from newsletter.store.mail_batches import (
     LostBatch,
     MailBatch,
@@ -52,7 +51,8 @@ RELEASE_AFTER = timedelta(minutes=10)
 def recover_lost(store: Store, mailer: BatchMailer, clock: Callable[[], datetime]) -> int:
     """Recover the batches of dead processes; return how many there were. Idempotent."""
     with store.read() as tx:
-        found = mail_batches.lost_batches(tx, clock(), process.is_dead)
+        now = clock()
+        found = mail_batches.lost_batches(tx, now, leases.dead_owner_test(tx, now))
         over = mail_batches.expired_cancelled(tx, clock() - RELEASE_AFTER)
     for batch_id in over:
         with suppress(SendError):

@@ -19,7 +19,7 @@ from newsletter.delivery.limits import (
     too_many_hard_bounces,
 )
 from newsletter.domain.mail import DeliveryState
-from newsletter.store import claims, deliveries
+from newsletter.store import claims, deliveries, leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,8 @@ class SendRun:
     ) -> Self:
         """Expire the leases of dead processes, resume the digest and count its rows."""
         with store.begin() as tx:
-            claims.expire_leases(tx, clock(), process.is_dead)
+            now = clock()
+            claims.expire_leases(tx, now, leases.dead_owner_test(tx, now))
             deliveries.resume(tx, digest_id)
             counts = deliveries.count(tx, digest_id)
             halt_reason = complaint_reason(tx, clock()) or too_many_hard_bounces(tx, digest_id)

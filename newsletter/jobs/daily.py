@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter import logs, process
+from newsletter import logs
 from newsletter.delivery import planner
 from newsletter.delivery.sender import Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.send_times import first_due
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import run_guarded
 from newsletter.ingest.fetch import AnnouncementIncomplete, fetch
 from newsletter.jobs import tasks
@@ -31,8 +32,7 @@ from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
 from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.workload import new_listings
-from newsletter.store import audience, claims, deliveries, digests, subscribers
-from newsletter.store.tasks import Task, TaskKind, TaskResult
+from newsletter.store import StoreError, audience, claims, deliveries, digests, leases, subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -226,7 +226,8 @@ def score_and_compose(
     day, missing = state.date, state.missing
     with timed_step(app, "score", day, keep=True) as fields:
         # A failure here is met again, and reported, when each rubric's digest is composed.
-        scored = dispatch(app, tasks.scoring_groups(missing, day, deadline), report)
+        groups = tasks.scoring_groups(missing, day, deadline, app.engine.workers())
+        scored = dispatch(app, groups, report)
         fields["idle"] = not scored
         composing = [Task(TaskKind.DIGEST, day, (rubric.slug,), deadline) for rubric in missing]
         done = zip(composing, dispatch(app, composing, report), strict=True)
@@ -292,7 +293,8 @@ def send_deliveries(
     A digest that fails does not stop the others: its tally says why.
     """
     with app.store.begin() as tx:
-        claims.expire_leases(tx, app.clock(), process.is_dead)
+        now = app.clock()
+        claims.expire_leases(tx, now, leases.dead_owner_test(tx, now))
         counts = {one.digest_id: deliveries.count(tx, one.digest_id) for one in planned}
     if not planned:
         return {}
@@ -329,10 +331,11 @@ def dispatch(app: App, todo: Sequence[Task], report: StageProgress) -> list[Task
 
 
 def handle_task(app: App, report: StageProgress, task: Task) -> TaskResult:
-    """Run one task in this process. Raises nothing but Stopped."""
+    """Run one task in this process. Raises nothing but Stopped, and StoreError in an outage."""
     fields = {"edition": task.day.isoformat()}
     if task.kind is TaskKind.DIGEST:
         fields["rubric"] = task.ids[0]
     with logs.bound(**fields):
-        result, problem = run_guarded(str(task), partial(tasks.run_task, app, task, report))
+        act = partial(tasks.run_task, app, task, report)
+        result, problem = run_guarded(str(task), act, StoreError)
     return result or TaskResult(problem)

@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import logs
-from newsletter.store.tasks import Task, TaskKind, TaskResult
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
+from newsletter.store import StoreError
 
 if TYPE_CHECKING:
     import threading
@@ -34,10 +36,14 @@ AT_ONCE = {TaskKind.MAIL: 4}
 class LocalEngine:
     """Threads of this process. What each task has done is in its own tables."""
 
+    def workers(self) -> int:
+        return 1
+
     def run(
         self, todo: Sequence[Task], handle: RunTask, report: StageProgress, stop: threading.Event
     ) -> list[TaskResult]:
         del report, stop
+        handle = partial(_or_problem, handle)
         threads = min((AT_ONCE.get(task.kind, 1) for task in todo), default=1)
         if threads == 1 or len(todo) == 1:
             # In the caller's own thread, where Ctrl-C is heard.
@@ -54,6 +60,14 @@ class LocalEngine:
 
     def delete_old_tasks(self, now: datetime) -> None:
         """Nothing to delete."""
+
+
+def _or_problem(handle: RunTask, task: Task) -> TaskResult:
+    """Run a task; a database error is its problem, and the others go on."""
+    try:
+        return handle(task)
+    except StoreError as problem:
+        return TaskResult(str(problem))
 
 
 _: type[Engine] = LocalEngine

@@ -1,11 +1,10 @@
-"""Re-queue the tasks of dead workers.
+"""Heartbeats of workers, and what dead processes left.
 
     heartbeat   each worker records that it is alive
-    reap        open tasks whose worker is dead, or that no worker claimed, are queued again with
-                the next generation number
+    reap        every worker looks for dead ones: their calls count as lost, their mails as unknown,
+                and their tasks are queued again by the engine
 
-Every worker reaps. A worker that only slept finds that its task has a newer generation and changes
-nothing.
+A worker that only slept finds its calls, mails and tasks in another state and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,36 +14,51 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsletter import process
 from newsletter.errors import OperatorError
-from newsletter.store import leases, tasks
+from newsletter.store import claims, leases, ledger
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from newsletter.store import Store
-    from newsletter.store.tasks import OpenTask, TaskAttempt
-
-log = logging.getLogger(__name__)
 
 ROLE = "worker"
+LOG_SECONDS = 60
+
+
+class OncePerMinute(logging.Filter):
+    """Pass one warning a minute: in an outage many threads warn several times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        if 0 <= record.created - self._last < LOG_SECONDS:
+            return False
+        self._last = record.created
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+        return True
+
+
+ONCE_PER_MINUTE = OncePerMinute()
+outage_log = logging.getLogger(f"{__name__}.outage")
+outage_log.addFilter(ONCE_PER_MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatConfig:
-    """A worker without heartbeat for `stalled_after` counts as dead; clocks may differ by less.
-
-    A task that no worker claimed for `unclaimed_after` is looked for.
-    """
+    """A worker without heartbeat for `silent_after` counts as dead; clocks may differ by less."""
 
     heartbeat_interval: timedelta = timedelta(seconds=10)
-    reap_interval: timedelta = timedelta(seconds=30)
-    stalled_after: timedelta = timedelta(seconds=60)
-    unclaimed_after: timedelta = timedelta(seconds=60)
+    reap_interval: timedelta = timedelta(seconds=10)
+    silent_after: timedelta = leases.SILENT_AFTER
 
 
 def worker_name(owner: str) -> str:
@@ -52,73 +66,35 @@ def worker_name(owner: str) -> str:
     return owner.split("/", 3)[-1]
 
 
-def live_workers_of(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[str]:
+def live_workers(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[str]:
     """Owner ids of the workers with a recent heartbeat that are not known to be dead."""
-    since = now - config.stalled_after
-    found = (
-        worker for worker in leases.workers(tx) if worker.role == ROLE and worker.seen >= since
-    )
-    return {worker.owner for worker in found if not process.is_dead(worker.owner)}
+    is_dead = leases.dead_owner_test(tx, now, config.silent_after)
+    return {one.owner for one in leases.workers(tx) if one.role == ROLE and not is_dead(one.owner)}
 
 
 def register_worker(tx: Connection, owner: str, now: datetime, config: HeartbeatConfig) -> None:
-    """Register a worker; replaces a dead one. Raises OperatorError if its name is in use.
+    """Register a worker. Raises OperatorError if its name is in use.
 
-    Of two workers with one name, each would take the other's tasks for lost.
+    A dead worker of the same name stays registered: its silence is what shows that it is dead.
     """
     name = worker_name(owner)
-    if any(worker_name(other) == name for other in live_workers_of(tx, now, config)):
+    if any(worker_name(other) == name for other in live_workers(tx, now, config)):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
         raise OperatorError(message)
-    for worker in leases.workers(tx):
-        if worker.role == ROLE and worker_name(worker.owner) == name:
-            leases.deregister(tx, worker.owner)
     leases.heartbeat(tx, owner, ROLE, now)
 
 
-def stalled(
-    found: Sequence[OpenTask],
-    live_workers: Collection[str],
-    waiting: Callable[[Sequence[TaskAttempt]], Collection[str]],
-    before: datetime,
-) -> list[OpenTask]:
-    """Open tasks without a live worker. `waiting` returns those still queued in the engine."""
-    orphans = [one for one in found if one.owner and one.owner not in live_workers]
-    untaken = [one for one in found if not one.owner and one.updated_at < before]
-    known = waiting([one.attempt for one in untaken]) if untaken else ()
-    return orphans + [one for one in untaken if one.attempt.id not in known]
-
-
-def reap(
-    store: Store,
-    waiting: Callable[[Sequence[TaskAttempt], Collection[str]], Collection[str]],
-    place: Callable[[Connection, Sequence[TaskAttempt]], None],
-    now: datetime,
-    config: HeartbeatConfig,
-) -> int:
-    """Queue stalled tasks again; returns how many."""
-    with store.read() as tx:
-        found = tasks.open_tasks(tx)
-        live_workers = live_workers_of(tx, now, config)
-    lost = stalled(
-        found, live_workers, lambda some: waiting(some, live_workers), now - config.unclaimed_after
-    )
-    placed = 0
-    for one in lost:
-        with store.begin() as tx:
-            later = tasks.retry(tx, one.attempt.id, one.attempt.number, now, lost=bool(one.owner))
-            if later:
-                place(tx, [later])
-                placed += 1
-    if placed:
-        log.warning("re-queued %d tasks of dead workers", placed)
-    return placed
+def give_up_dead(tx: Connection, now: datetime, config: HeartbeatConfig) -> None:
+    """Mark the calls of dead processes as lost, and the mails that they were sending as unknown."""
+    is_dead = leases.dead_owner_test(tx, now, config.silent_after)
+    claims.expire_leases(tx, now, is_dead)
+    ledger.mark_dead_calls_lost(tx, None, now, is_dead)
 
 
 def heartbeat_loop(
     store: Store,
     owner: str,
-    reap_once: Callable[[], object],
+    reap: Callable[[], object],
     clock: Callable[[], datetime],
     config: HeartbeatConfig,
     done: threading.Event,
@@ -126,13 +102,14 @@ def heartbeat_loop(
     """Send heartbeats and reap until `done`. A database error is retried at the next heartbeat."""
     reaped = None
     while True:
+        now = clock()
         try:
             with store.begin() as tx:
-                leases.heartbeat(tx, owner, ROLE, clock())
-            if reaped is None or clock() - reaped >= config.reap_interval:
-                reaped = clock()
-                reap_once()
+                leases.heartbeat(tx, owner, ROLE, now)
+            if reaped is None or now - reaped >= config.reap_interval:
+                reaped = now
+                reap()
         except OperatorError as trouble:
-            log.warning("%s", trouble)
+            outage_log.warning("%s", trouble)
         if done.wait(config.heartbeat_interval.total_seconds()):
             return

@@ -31,6 +31,7 @@ from newsletter.jobs.tasks import in_batches
 from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.sources import SourceError
 from newsletter.store import StoreError, deliveries
+from newsletter.store.retry import is_outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +127,10 @@ class DailyScheduler:
                 yield self._is_leader()
         except Stopped:
             log.info("stopped on request")
+        except StoreError as trouble:
+            log.warning("%s", trouble)
+            # The next renewal finds a new leader, and so wakes all jobs.
+            self._was_leader = not is_outage(trouble)
         except OperatorError as trouble:
             log.warning("%s", trouble)
         finally:
@@ -142,6 +147,9 @@ class DailyScheduler:
     def _build_newest(self, state: DayState) -> None:
         try:
             daily_run = build_digests(self._app, state, self._progress("build"))
+        except StoreError:
+            self._backoff.not_before(self._app.clock())
+            raise
         except AnnouncementLate as late:
             log.info("%s", late)
             return

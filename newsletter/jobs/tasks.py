@@ -24,10 +24,12 @@ from newsletter.domain.digest import compose, usual_share
 from newsletter.domain.formatting import plural
 from newsletter.domain.model import DayKind, Digest, Outcome, Rubric
 from newsletter.domain.send_times import due_of
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
 from newsletter.rubrics.folder import reread, why_missing
+from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
     hold_reason,
@@ -38,7 +40,6 @@ from newsletter.scoring.workload import (
 )
 from newsletter.store import digests
 from newsletter.store.mail_batches import count_readers, next_rendering_key
-from newsletter.store.tasks import Task, TaskKind, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 
 SCORING_GROUP_SIZE = 50
 """Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
+SMALLEST_SCORING_GROUP = MIN_SHARING_RUBRICS
+"""With fewer no papers are shared, and each rubric pays for all of its papers."""
 SHARD_SIZE = 1000
 """Mails for which one more shard is worth its rendering."""
 MAX_SHARDS = 16
@@ -65,10 +68,16 @@ PAST_DIGESTS = 20
 """Number of past digests from which the usual share of picks is computed."""
 
 
-def scoring_groups(rubrics: Iterable[Rubric], day: date, by: datetime | None) -> list[Task]:
-    """Rubrics in groups of about one size; those of the same categories stand together."""
+def scoring_groups(
+    rubrics: Iterable[Rubric], day: date, by: datetime | None, workers: int = 1
+) -> list[Task]:
+    """Rubrics in groups of about one size; those of the same categories stand together.
+
+    So few groups that papers are shared by many, and at least one for each worker.
+    """
     alike = sorted(rubrics, key=lambda rubric: (sorted(rubric.categories), rubric.slug))
     number = -(-len(alike) // SCORING_GROUP_SIZE)
+    number = max(number, min(workers, len(alike) // SMALLEST_SCORING_GROUP))
     cuts = [len(alike) * place // number for place in range(number + 1)] if number else [0]
     pieces = [alike[start:end] for start, end in pairwise(cuts)]
     return [Task(TaskKind.SCORE, day, tuple(one.slug for one in piece), by) for piece in pieces]

@@ -18,6 +18,7 @@ from newsletter.errors import Stopped
 from newsletter.scorers import CallFailure, ScorerError
 from newsletter.scoring.executor import FATAL_FAILURES, STOPPED, ScoringFailed
 from newsletter.scoring.session import LEASE, AlreadyScored
+from newsletter.store import leases
 from newsletter.store.ledger import SUBMITTING, ReservationRefused
 
 if TYPE_CHECKING:
@@ -145,11 +146,10 @@ def _identified(
     Where a process died between submitting a batch and storing its id, the batch is searched for.
     Calls that another running process is submitting are left to it.
     """
-    unidentified = [
-        call
-        for call in waiting
-        if call.batch_id == SUBMITTING and not _is_being_submitted(call, now)
-    ]
+    unidentified = [call for call in waiting if call.batch_id == SUBMITTING]
+    if unidentified:
+        theirs = _being_submitted(session, unidentified, now)
+        unidentified = [call for call in unidentified if call.call_id not in theirs]
     identified = [call for call in waiting if call.batch_id != SUBMITTING]
     if not unidentified:
         return identified
@@ -193,9 +193,19 @@ def _find_batch(
     return ""
 
 
-def _is_being_submitted(call: BatchedCall, now: datetime) -> bool:
-    others = call.owner != process.process_id() and not process.is_dead(call.owner)
-    return others and now < call.since + LEASE
+def _being_submitted(
+    session: ScoringSession, waiting: list[BatchedCall], now: datetime
+) -> set[str]:
+    """Ids of the calls that another living process is submitting."""
+    with session.store.read() as tx:
+        is_dead = leases.dead_owner_test(tx, now)
+    return {
+        call.call_id
+        for call in waiting
+        if call.owner != process.process_id()
+        and now < call.since + LEASE
+        and not is_dead(call.owner)
+    }
 
 
 def _poll(

@@ -194,6 +194,8 @@ class CallExecutor:
 
     def _postpone(self, pending: PendingCall, refusal: ReservationRefused) -> bool:
         if refusal.taken:
+            # The process that scores them may have died meanwhile.
+            pending.session.recover(pending.papers)
             later = self._clock() + timedelta(seconds=IN_FLIGHT_POLL_SECONDS)
             self._queue.append(replace(pending, not_before=later))
             return True

@@ -25,7 +25,7 @@ from newsletter.scorers import (
     ScoringRequest,
 )
 from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
-from newsletter.store import ledger, scores
+from newsletter.store import leases, ledger, scores
 from newsletter.store.answer_file import AnswerFile, SavedAnswer
 from newsletter.store.retry import retry_while_unavailable
 
@@ -99,7 +99,9 @@ class ScoringSession:
         by_id = {paper.id: paper for paper in papers}
         self._store_spared_answers()
         with self._write_tx() as tx:
-            ledger.mark_dead_calls_lost(tx, self.account, self.clock(), process.is_dead)
+            now = self.clock()
+            is_dead = leases.dead_owner_test(tx, now)
+            ledger.mark_dead_calls_lost(tx, self.account, now, is_dead)
             for row in ledger.unparsed_answers(tx, self.account):
                 if all(paper_id in by_id for paper_id in row.papers.values()):
                     request = self.rebuild_request(row.papers, by_id, row.reading)

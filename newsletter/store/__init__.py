@@ -30,6 +30,16 @@ CONNECTIONS = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_rec
 """Of one process to a server. More threads than that wait for one another, for 30 s at most:
 docs/operating.md counts them together.
 """
+TCP = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""A server that vanished is noticed within a minute, not in the kernel's quarter of an hour."""
+IDLE_TRANSACTION = "SET idle_in_transaction_session_timeout = '30s'"
+"""A machine that vanished inside a transaction must not keep its locks: others wait for them."""
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -73,7 +83,7 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction, committed at the end. On SQLite it takes the write lock at once."""
-        with self._translated(), self._turn, ExitStack() as stack:
+        with self.translated(), self._turn, ExitStack() as stack:
             with self._next_writer():
                 self._require_same_file()
                 connection = stack.enter_context(self.engine.begin())
@@ -96,7 +106,7 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """Read one consistent state; takes no write lock."""
         self._require_same_file()
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             yield connection.execution_options(newsletter_read=True)
 
     def migrate(self) -> None:
@@ -112,7 +122,7 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self._translated(), self.engine.begin() as connection:
+        with self.translated(), self.engine.begin() as connection:
             _refuse_newer(current_revision(connection), newest_revision())
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -180,7 +190,7 @@ class Store:
             raise StoreError(message)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """Translate database errors into a StoreError of one line for the operator."""
         try:
             yield
@@ -255,7 +265,9 @@ def current_revision(connection: Connection) -> str:
 
 def _engine(url: URL, file: DatabaseFile) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, **CONNECTIONS)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=TCP, **CONNECTIONS)
+        event.listen(engine, "connect", _limit_idle_transactions)
+        return engine
 
     try:
         file.make_folder()
@@ -286,6 +298,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _limit_idle_transactions(connection: Any, _record: object) -> None:  # noqa: ANN401 - as above
+    connection.execute(IDLE_TRANSACTION)
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

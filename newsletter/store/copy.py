@@ -121,9 +121,10 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
 
 
 def _use_one_snapshot(tx: Connection) -> None:
-    """Read from one snapshot. SQLite always does."""
+    """Read from one snapshot, however long the other side takes. SQLite always does."""
     if tx.dialect.name == "postgresql":
         tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _copy_table(
@@ -159,6 +160,7 @@ def _verify(
     copied = []
     with source.read() as snapshot, target.read() as copy:
         _use_one_snapshot(snapshot)
+        _use_one_snapshot(copy)
         for place, table in enumerate(tables, 1):
             wanted = _sum(_rows(snapshot, select(table)))
             found = _sum(_rows(copy, select(table)))

@@ -8,17 +8,24 @@ leads for a moment; that costs duplicate work only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
+from newsletter import process
 from newsletter.store.tables import lease, life
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+SILENT_AFTER = timedelta(seconds=60)
+"""A process without a heartbeat for so long counts as dead; clocks may differ by less."""
+REAPER_LOCK = 0x726561706572
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,30 @@ def workers(tx: Connection) -> list[WorkerHeartbeat]:
     """Registered processes, the latest heartbeat first."""
     query = select(life).order_by(life.c.seen.desc(), life.c.owner)
     return [WorkerHeartbeat(row.owner, row.role, row.seen) for row in tx.execute(query)]
+
+
+def dead_owner_test(
+    tx: Connection, now: datetime, silent_after: timedelta | None = None
+) -> Callable[[str], bool]:
+    """Return a test of owner ids: is its process dead?
+
+    A process is dead when it was killed on this machine, or its heartbeat stopped. A process that
+    sends no heartbeat (`newsletter run`) on another machine is judged by its leases alone.
+    """
+    since = now - (silent_after or SILENT_AFTER)
+    last: dict[str, datetime] = {}
+    for worker in workers(tx):
+        last.setdefault(process.of_owner(worker.owner), worker.seen)
+
+    def is_dead(owner: str) -> bool:
+        return process.is_dead(owner) or last.get(process.of_owner(owner), now) < since
+
+    return is_dead
+
+
+def lock_reaper(tx: Connection) -> None:
+    """Wait until no other transaction reaps. PostgreSQL only."""
+    tx.execute(select(func.pg_advisory_xact_lock(REAPER_LOCK)))
 
 
 def deregister(tx: Connection, owner: str) -> None:

@@ -9,7 +9,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 
 from newsletter.store import StoreError
 
@@ -52,6 +58,11 @@ def retry_while_unavailable(
             if tries == 1:
                 log.warning("%s; retrying the write until the database is back", error)
         sleep(PAUSE_SECONDS)
+
+
+def is_outage(error: StoreError) -> bool:
+    """Whether the connection failed: it will do again once the database is back."""
+    return isinstance(error.__cause__, (OperationalError, InterfaceError, InternalError))
 
 
 def is_unavailable(error: StoreError) -> bool:

@@ -17,6 +17,7 @@ from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.planner import plan_due, rubrics_with_mail_due
 from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.mail import BatchEmail, DeliveryState, EventKind, Format, SubscriberState
+from newsletter.domain.tasks import Task, TaskKind
 from newsletter.inbound.processor import process_new, store_mail
 from newsletter.inbound.sendgrid_webhooks import read_events
 from newsletter.jobs import tasks
@@ -28,7 +29,6 @@ from newsletter.store import Store, claims, digests, events, mail_batches, subsc
 from newsletter.store.events import Event
 from newsletter.store.mail_batches import MailBatchState
 from newsletter.store.tables import delivery, mail_group
-from newsletter.store.tasks import Task, TaskKind
 from tests.fakes.app import app_of
 from tests.fakes.groups import LEAD, SmallGroups, ahead, mailer, message, run, states
 from tests.fakes.installation import Installation

@@ -25,7 +25,7 @@ from newsletter.jobs.reaper import HeartbeatConfig
 if TYPE_CHECKING:
     from newsletter.context import App
 
-QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20, 10)]
+QUICK = [timedelta(seconds=seconds) for seconds in (1, 1, 20)]
 
 
 def hang_round(_room: App) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -12,26 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from newsletter import process
 from newsletter.context import no_progress
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
-from newsletter.jobs.dbos_engine import DbosEngine
+from newsletter.jobs.dbos_engine import MAX_LOST_WORKERS, DbosEngine
 from newsletter.jobs.engine import LocalEngine
 from newsletter.jobs.reaper import HeartbeatConfig
-from newsletter.store import Store, tasks
-from newsletter.store.tasks import Task, TaskKind, TaskResult, TaskState
+from newsletter.store import Store, StoreError, leases
 from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 needs_postgres = pytest.mark.skipif(
     not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL"
 )
 DAY = date(2025, 11, 18)
-QUICK = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.1, 0.1, 1.0, 0.5)))
+NOON = datetime(2025, 11, 18, 12, 0, tzinfo=UTC)
+QUICK = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.1, 0.1, 1.0)))
 
 
 def mails(count: int) -> list[Task]:
@@ -113,7 +117,7 @@ def cluster() -> Iterator[Store]:
 def shared(cluster: Store) -> Iterator[Store]:
     yield cluster
     with cluster.begin() as tx:
-        tx.execute(text("TRUNCATE unit, life"))
+        tx.execute(text("TRUNCATE life"))
         tx.execute(text("TRUNCATE dbos.workflow_status CASCADE"))
 
 
@@ -126,53 +130,65 @@ def working(engine: DbosEngine, hands: Any, name: str = "w1") -> Iterator[thread
 
 def states(store: Store) -> dict[str, int]:
     with store.read() as tx:
-        return {state.value: number for state, number in tasks.count(tx).items()}
+        rows = tx.execute(text("SELECT status, count(*) FROM dbos.workflow_status GROUP BY 1"))
+        return {row.status: row.count for row in rows}
 
 
-def flows(store: Store) -> list[Any]:
-    with store.read() as tx:
-        query = "SELECT status, serialization FROM dbos.workflow_status ORDER BY 1"
-        return list(tx.execute(text(query)).all())
+def enqueue(engine: DbosEngine, tasks: list[Task], holder: str = "") -> None:
+    """Enqueue; with a holder, as DBOS hands them out to an executor."""
+    for task in tasks:
+        engine._enqueue(task)
+        if holder:
+            with engine._store.begin() as tx:
+                tx.execute(
+                    text(
+                        "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :holder"
+                        " WHERE workflow_uuid = :id"
+                    ),
+                    {"holder": holder, "id": str(task)},
+                )
 
 
 @needs_postgres
-def test_a_workers_life_from_first_unit_to_last(shared: Store) -> None:
+def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
     """One launch of DBOS serves for what needs one: it takes two seconds."""
     engine, hands = DbosEngine(shared, now, QUICK), Hands()
     with working(engine, hands) as stop:
-        endings = run(engine, mails(20), hands)
-        assert [one.sent for one in endings] == [*range(13), 0, *range(14, 20)]
-        assert endings[13].problem == "unlucky"
+        results = run(engine, mails(20), hands)
+        assert [one.sent for one in results] == [*range(13), 0, *range(14, 20)]
+        assert results[13].problem == "unlucky"
         assert hands.most_at_once == 4
         assert len(hands.done) == 20
-        # Planned again, it is done again; only ids are ever given away.
+        # Mail is sent again whenever it is planned; what was scored is not scored again.
         run(engine, mails(2), hands)
         assert len(hands.done) == 22
-        told = engine._client.list_workflows(load_input=True)[0]
-        assert told.input == {"args": (told.workflow_id.split(":")[0], 1), "kwargs": {}}
-        assert (told.app_version, told.executor_id) == ("1", f"{process.process_id()}/w1")
-        assert {one.serialization for one in flows(shared)} == {"portable_json"}
+        score = Task(TaskKind.SCORE, DAY, ("5", "b"), NOON)
+        assert [run(engine, [score], hands)[0].sent for _ in range(2)] == [5, 5]
+        assert hands.done[22:] == [score]
+        unlucky = Task(TaskKind.SCORE, DAY, ("13",))
+        assert [run(engine, [unlucky], hands)[0].problem for _ in range(2)] == ["unlucky"] * 2
+        assert len(hands.done) == 25
+        told = engine._client.list_workflows(workflow_ids=[str(score)])[0]
+        assert told.input["args"] == ("score", "2025-11-18", ["5", "b"], NOON.isoformat())
+        assert (told.app_version, told.executor_id) == ("2", f"{process.process_id()}/w1")
         with (
             pytest.raises(OperatorError, match="w1 is alive already"),
             working(DbosEngine(shared, now), hands),
         ):
             pass
-        # Somebody else's unit, whose machine was lost, and one that DBOS has forgotten.
-        with shared.begin() as tx:
-            _, lost = tasks.plan(tx, mails(2), now() - timedelta(seconds=5))
-            assert tasks.claim(tx, lost[0].id, lost[0].number, "gone/1/a/w9", now())
-        until(lambda: states(shared) == {"done": 19, "failed": 1})
+        # What a dead machine held; and what DBOS handed to this process and never began.
+        enqueue(engine, mails(1), "gone/1/a/w9")
+        enqueue(engine, [Task(TaskKind.MAIL, DAY, ("21", "0"))], f"{process.process_id()}/w1")
+        until(lambda: states(shared) == {"SUCCESS": 23})
         stop.set()
-        with shared.begin() as tx:
-            engine._enqueue(tx, tasks.plan(tx, mails(1), now())[1])
-    # Taken or not, whoever comes next finds it in the queue.
-    assert states(shared)["open"] == 1
-    assert [one.status for one in flows(shared)].count("ENQUEUED") == 1
+        enqueue(engine, [Task(TaskKind.MAIL, DAY, ("22", "0"))])
+    # Taken or not, the next worker finds it in the queue.
+    assert states(shared) == {"SUCCESS": 23, "ENQUEUED": 1}
     with shared.read() as tx:
         assert tx.execute(text("SELECT count(*) FROM life")).scalar() == 0
 
 
-def until(true) -> None:
+def until(true: Callable[[], bool]) -> None:
     for _ in range(200):
         if true():
             return
@@ -180,33 +196,102 @@ def until(true) -> None:
     pytest.fail("it did not come to pass")
 
 
+def outage() -> StoreError:
+    error = StoreError("the database is away")
+    error.__cause__ = OperationalError("SELECT 1", {}, Exception())
+    return error
+
+
 @needs_postgres
-def test_a_plan_that_is_rolled_back_leaves_no_ghost(shared: Store) -> None:
+def test_a_task_that_is_stopped_or_meets_an_outage_has_no_result_and_is_run_again(shared: Store):
+    engine = DbosEngine(shared, now, QUICK)
+    raised: list[Exception] = [Stopped(), outage()]
+
+    def hands(_task: Task) -> TaskResult:
+        if raised:
+            raise raised.pop()
+        return TaskResult(sent=3)
+
+    with working(engine, hands):
+        assert run(engine, mails(1), hands)[0].sent == 3
+    assert raised == []
+
+
+@needs_postgres
+def test_only_the_tasks_of_dead_workers_are_queued_again(shared: Store) -> None:
     engine = DbosEngine(shared, now)
-    with pytest.raises(ZeroDivisionError), shared.begin() as tx:
-        engine._enqueue(tx, tasks.plan(tx, mails(3), now())[1])
-        _ = 1 / 0
-    assert (states(shared), flows(shared)) == ({}, [])
+    with shared.begin() as tx:
+        leases.heartbeat(tx, "there/1/a/w1", "worker", now())
+        leases.heartbeat(tx, "there/2/b/w2", "worker", now() - timedelta(seconds=61))
+    for task, holder in zip(mails(3), ["there/1/a/w1", "there/2/b/w2", ""], strict=True):
+        enqueue(engine, [task], holder)
+    engine._reap("there/1/a/w1")
+    assert states(shared) == {"PENDING": 1, "ENQUEUED": 2}
 
 
 @needs_postgres
-def test_who_waits_can_be_stopped_and_the_units_stay_placed(shared: Store) -> None:
+def test_a_task_over_which_many_workers_died_ends_and_says_so(shared: Store) -> None:
+    engine = DbosEngine(shared, now)
+    for _ in range(MAX_LOST_WORKERS):
+        enqueue(engine, mails(1), "gone/1/a/w9")
+        engine._reap("here")
+    assert states(shared) == {"CANCELLED": 1}
+    found = engine._look({str(task): task for task in mails(1)})
+    assert [one.problem for one in found.values()] == [
+        "25 workers died while running it; their logs may say why"
+    ]
+
+
+@needs_postgres
+def test_a_planner_that_is_stopped_leaves_the_tasks_in_the_queue(shared: Store) -> None:
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(Stopped, match="the workers go on"):
         DbosEngine(shared, now).run(mails(2), Hands(), no_progress, stop)
-    assert states(shared) == {"open": 2}
-    assert [one.status for one in flows(shared)] == ["ENQUEUED"] * 2
+    assert states(shared) == {"ENQUEUED": 2}
 
 
 @needs_postgres
-def test_old_workflows_are_purged_with_their_units(shared: Store) -> None:
+def test_tasks_that_dbos_has_forgotten_are_enqueued_again(shared: Store) -> None:
+    stop = threading.Event()
+
+    def forget() -> None:
+        until(lambda: states(shared) == {"ENQUEUED": 2})
+        with shared.begin() as tx:
+            tx.execute(text("TRUNCATE dbos.workflow_status CASCADE"))
+        until(lambda: states(shared) == {"ENQUEUED": 2})
+        stop.set()
+
+    watch = threading.Thread(target=forget)
+    watch.start()
+    with pytest.raises(Stopped):
+        DbosEngine(shared, now).run(mails(2), Hands(), no_progress, stop)
+    watch.join()
+    assert states(shared) == {"ENQUEUED": 2}
+
+
+@needs_postgres
+def test_ended_tasks_are_deleted_after_a_week_and_those_of_earlier_versions_at_once(shared: Store):
     engine = DbosEngine(shared, now)
+    enqueue(engine, mails(3))
     with shared.begin() as tx:
-        ids, fresh = tasks.plan(tx, mails(2), now())
-        engine._enqueue(tx, fresh)
-        tx.execute(text("UPDATE unit SET state = 'done' WHERE id = :id"), {"id": ids[0]})
+        over = "UPDATE dbos.workflow_status SET status = 'SUCCESS', completed_at = :at"
+        at = {"at": int(now().timestamp() * 1000), "id": str(mails(1)[0])}
+        tx.execute(text(f"{over} WHERE workflow_uuid = :id"), at)
+        old = "UPDATE dbos.workflow_status SET application_version = '1' WHERE workflow_uuid = :id"
+        tx.execute(text(old), {"id": str(mails(2)[1])})
     engine.delete_old_tasks(now() + timedelta(days=6))
-    assert len(flows(shared)) == 2
+    assert states(shared) == {"SUCCESS": 1, "ENQUEUED": 1}
     engine.delete_old_tasks(now() + timedelta(days=8))
-    assert (flows(shared), states(shared)) == ([], {TaskState.OPEN.value: 1})
+    assert states(shared) == {"ENQUEUED": 1}
+
+
+@needs_postgres
+def test_dbos_is_imported_before_any_thread_can_start() -> None:
+    """Two threads that import SQLAlchemy's ORM at once can fail."""
+    program = (
+        "import sys; from newsletter.jobs.dbos_engine import MAX_LOST_WORKERS, DbosEngine;"
+        "from newsletter.store import Store; assert 'dbos' not in sys.modules;"
+        f"DbosEngine(Store({POSTGRES!r}), None); assert 'sqlalchemy.orm.exc' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

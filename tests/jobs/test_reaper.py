@@ -1,59 +1,31 @@
-"""Whose worker is gone is placed again, and nobody else's."""
+"""Workers are alive while they say so; what an outage says is logged once a minute."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+import logging
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from newsletter import process
+from newsletter.domain.mail import DeliveryState
 from newsletter.errors import OperatorError
 from newsletter.jobs import reaper
 from newsletter.jobs.reaper import ROLE, HeartbeatConfig
-from newsletter.store import leases, tasks
-from newsletter.store.tasks import OpenTask, Task, TaskAttempt, TaskKind
+from newsletter.scorers import ScoringCall, ScoringRequest
+from newsletter.store import claims, leases, ledger, tables
+from tests.fakes.mail import DeliveryScenario
+from tests.fakes.scoring import DAY, RUBRIC, papers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from newsletter.store import Store
 
 NOW = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
 RHYTHM = HeartbeatConfig()
 HERE = f"{process.process_id()}/w1"
 ELSEWHERE = "another-machine/77/abc/w2"
-
-
-def one(owner: str = "", minutes: float = 0.0, name: str = "u") -> OpenTask:
-    touched = NOW - timedelta(minutes=minutes)
-    return OpenTask(TaskAttempt(name, 1, TaskKind.MAIL), owner, touched)
-
-
-def known(_some: Sequence[TaskAttempt]) -> Collection[str]:
-    return ["u"]
-
-
-def unknown(_some: Sequence[TaskAttempt]) -> Collection[str]:
-    return []
-
-
-def drifts(found: OpenTask, waiting=unknown) -> bool:
-    return bool(reaper.stalled([found], [HERE], waiting, NOW - RHYTHM.unclaimed_after))
-
-
-def test_what_a_living_worker_holds_is_left_to_it_however_long_it_takes() -> None:
-    assert not drifts(one(HERE, minutes=600))
-
-
-def test_what_a_silent_worker_holds_is_adrift_at_once() -> None:
-    assert drifts(one(ELSEWHERE), known)
-
-
-def test_what_nobody_took_is_adrift_when_the_engine_has_lost_it() -> None:
-    assert not drifts(one(minutes=0.9))
-    assert drifts(one(minutes=1.1))
-    assert not drifts(one(minutes=600), known)
 
 
 def beat(store: Store, owner: str, seconds_ago: float = 0.0, role: str = ROLE) -> None:
@@ -63,7 +35,7 @@ def beat(store: Store, owner: str, seconds_ago: float = 0.0, role: str = ROLE) -
 
 def alive(store: Store) -> set[str]:
     with store.read() as tx:
-        return reaper.live_workers_of(tx, NOW, RHYTHM)
+        return reaper.live_workers(tx, NOW, RHYTHM)
 
 
 def test_alive_is_who_said_so_within_a_minute(store: Store) -> None:
@@ -96,28 +68,52 @@ def test_a_worker_name_is_taken_while_its_process_is_alive(store: Store) -> None
         reaper.register_worker(tx, "third-machine/5/def/w3", NOW, RHYTHM)
 
 
-def test_a_dead_ones_name_is_free_and_its_work_adrift(store: Store) -> None:
+def test_a_dead_workers_name_is_free_and_its_row_stays_to_show_that_it_is_silent(store: Store):
     beat(store, ELSEWHERE, 70)
     heir = "third-machine/5/def/w2"
     with store.begin() as tx:
         reaper.register_worker(tx, heir, NOW, RHYTHM)
+        assert leases.dead_owner_test(tx, NOW)(ELSEWHERE)
     assert alive(store) == {heir}
 
 
-def test_a_sweep_places_each_lost_unit_once(store: Store) -> None:
-    placed: list[TaskAttempt] = []
-
-    def sweep() -> int:
-        return reaper.reap(
-            store, lambda _some, _living: [], lambda _tx, more: placed.extend(more), NOW, RHYTHM
-        )
-
-    wanted = [Task(TaskKind.MAIL, date(2025, 11, 18), ("7", str(lane))) for lane in range(3)]
+def test_the_calls_and_mails_of_a_silent_worker_are_given_up_before_their_leases_end(store: Store):
+    """Of another machine nothing but the heartbeat tells."""
+    scenario = DeliveryScenario(store)
+    scenario.add_readers(2)
+    scenario.make_digest()
+    afar, later = NOW + timedelta(days=1), NOW + timedelta(hours=1)
+    asked = ScoringRequest(RUBRIC, tuple(papers(1)))
     with store.begin() as tx:
-        ids, _ = tasks.plan(tx, wanted, NOW)
-        tasks.claim(tx, ids[0], 1, HERE, NOW)
-        tasks.claim(tx, ids[1], 1, ELSEWHERE, NOW)
-    beat(store, HERE)
-    assert sweep() == 1
-    assert placed == [TaskAttempt(ids[1], 2, TaskKind.MAIL)]
-    assert sweep() == 0
+        for owner in (ELSEWHERE, "another-machine/78/def/w3"):
+            claims.claim(tx, scenario.digest_id, f"{owner}/1", now=afar, until=later, limit=1)
+            account = ledger.Account("r", owner, "claude", DAY, owner)
+            call = ScoringCall(asked, "m", {}, 5, NOW)
+            ledger.reserve(tx, account, call, ledger.Budget(100), later)
+    beat(store, ELSEWHERE, 59)
+    beat(store, "another-machine/78/def/w3", 61)
+    with store.begin() as tx:
+        reaper.give_up_dead(tx, NOW, RHYTHM)
+        states = {row.owner: row.state for row in tx.execute(select(tables.call))}
+    assert states == {ELSEWHERE: "intent", "another-machine/78/def/w3": "lost"}
+    assert sorted(scenario.states().values()) == [DeliveryState.SENDING, DeliveryState.UNKNOWN]
+
+
+def test_a_process_without_heartbeat_is_judged_by_its_leases_alone(store: Store) -> None:
+    """`newsletter run` sends none."""
+    with store.read() as tx:
+        assert not leases.dead_owner_test(tx, NOW)("another-machine/5/abc")
+
+
+def test_an_outage_is_logged_once_a_minute_and_in_one_line() -> None:
+    told = reaper.OncePerMinute()
+
+    def passes(at: float, level: int = logging.WARNING) -> str:
+        record = logging.LogRecord("dbos", level, "", 1, "no answer: %s\nSQL: SELECT", ("x",), None)
+        record.created = at
+        return record.getMessage() if told.filter(record) else ""
+
+    assert passes(1000.0) == "no answer: x"
+    assert [passes(1000.0 + n) for n in range(1, 60)] == [""] * 59
+    assert passes(1060.0) == "no answer: x"
+    assert passes(1061.0, logging.ERROR) == "no answer: x\nSQL: SELECT"

@@ -180,3 +180,23 @@ def test_a_database_that_is_away_is_named_and_not_a_generators_fault(tmp_path, c
     assert f"database {file}: the file was removed" in caplog.text
     file.with_name("elsewhere.db").rename(file)
     assert len(service.served("18T09:00")) == 1
+
+
+def test_after_an_outage_the_next_renewal_wakes_all_jobs_and_no_pause_is_kept(service):
+    """Not after the five minutes to the next wake-up, nor the fifteen between two tries."""
+    service.join("ada@example.org")
+    service.at("18T06:00")
+    service.daily_scheduler.renew_leadership()
+    wakes = service.daily_scheduler.watchdog.wake_requested
+    wakes.clear()
+    with service.app.store.begin() as tx:
+        tx.exec_driver_sql("ALTER TABLE fetched RENAME TO away")
+    service.daily_scheduler.build()
+    assert service.mailed() == []
+    assert not wakes.is_set()
+    with service.app.store.begin() as tx:
+        tx.exec_driver_sql("ALTER TABLE away RENAME TO fetched")
+    service.daily_scheduler.renew_leadership()
+    assert wakes.is_set()
+    service.daily_scheduler.build()
+    assert service.served("18T07:00") == ["a"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,11 @@ from newsletter.context import no_progress
 from newsletter.delivery import planner
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.model import Criterion, Rubric
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs import daily, tasks
 from newsletter.settings import Settings
 from newsletter.store import deliveries, digests, subscribers
-from newsletter.store import tasks as shelf
-from newsletter.store.tasks import Task, TaskKind, TaskResult, TaskState
 from tests.fakes.mail import reader
 from tests.render.gallery import issues
 
@@ -37,26 +36,6 @@ def rubric(number: int, *categories: str) -> Rubric:
     )
 
 
-def planned(store, *wanted: Task) -> tuple[list[str], list[shelf.TaskAttempt]]:
-    with store.begin() as tx:
-        return shelf.plan(tx, wanted, NOW)
-
-
-def took(store, unit_id: str, gen: int, owner: str = "me") -> Task | None:
-    with store.begin() as tx:
-        return shelf.claim(tx, unit_id, gen, owner, NOW)
-
-
-def ended(store, unit_id: str, gen: int, owner: str = "me", **said) -> bool:
-    with store.begin() as tx:
-        return shelf.finish(tx, unit_id, gen, owner, TaskResult(**said), NOW)
-
-
-def ending(store, unit_id: str) -> TaskResult | None:
-    with store.read() as tx:
-        return shelf.results(tx, [unit_id]).get(unit_id)
-
-
 def test_rubrics_are_scored_in_groups_of_about_one_size_by_category():
     many = [rubric(n, "cs.LG" if n % 2 else "cs.CL") for n in range(120)]
     cut = tasks.scoring_groups(many, DAY, None)
@@ -64,6 +43,24 @@ def test_rubrics_are_scored_in_groups_of_about_one_size_by_category():
     assert sorted(slug for unit in cut for slug in unit.ids) == sorted(one.slug for one in many)
     assert all(int(slug[1:]) % 2 == 0 for slug in cut[0].ids)
     assert tasks.scoring_groups([], DAY, None) == []
+
+
+@pytest.mark.parametrize(
+    ("rubrics", "workers", "sizes"),
+    [
+        (10, 1, [10]),
+        (10, 3, [3, 3, 4]),
+        (10, 9, [3, 3, 4]),
+        (5, 3, [5]),
+        (120, 4, [30] * 4),
+        (120, 0, [40] * 3),
+    ],
+)
+def test_each_worker_has_a_group_to_score_as_long_as_groups_share_their_papers(
+    rubrics, workers, sizes
+):
+    some = [rubric(n, "cs.LG") for n in range(rubrics)]
+    assert [len(one.ids) for one in tasks.scoring_groups(some, DAY, None, workers)] == sizes
 
 
 @pytest.mark.parametrize(
@@ -79,94 +76,6 @@ def test_names_of_units_fit_their_column_and_tell_them_apart():
     assert {len(one.subject) for one in long} == {64}
     assert long[0].subject != long[1].subject
     assert MAIL.subject == "7/0"
-
-
-def test_planning_twice_opens_once(store):
-    ids, fresh = planned(store, MAIL, Task(TaskKind.MAIL, DAY, ("7", "1")))
-    assert [(one.id, one.number) for one in fresh] == [(ids[0], 1), (ids[1], 1)]
-    again, later = planned(store, MAIL)
-    assert (again, later) == (ids[:1], [])
-
-
-def test_a_unit_comes_back_as_it_was_planned(store):
-    wanted = Task(TaskKind.SCORE, DAY, ("a", "b"), NOW + timedelta(hours=3))
-    ids, _ = planned(store, wanted)
-    assert took(store, ids[0], 1) == wanted
-
-
-def test_what_has_ended_is_opened_anew_one_generation_later(store):
-    ids, _ = planned(store, MAIL)
-    took(store, ids[0], 1)
-    assert ended(store, ids[0], 1, problem="no key", sent=3)
-    assert ending(store, ids[0]) == TaskResult("no key", 3)
-    _, fresh = planned(store, MAIL)
-    assert [one.number for one in fresh] == [2]
-    assert ending(store, ids[0]) is None
-
-
-def test_what_was_read_is_not_read_again_but_what_failed_is(store):
-    wanted = Task(TaskKind.SCORE, DAY, ("a", "b", "c"))
-    ids, _ = planned(store, wanted)
-    took(store, ids[0], 1)
-    ended(store, ids[0], 1, problem="no key")
-    _, fresh = planned(store, wanted)
-    assert [one.number for one in fresh] == [2]
-    took(store, ids[0], 2)
-    ended(store, ids[0], 2)
-    assert planned(store, wanted) == (ids, [])
-    assert ending(store, ids[0]) == TaskResult()
-
-
-def test_only_one_may_take_a_generation(store):
-    ids, _ = planned(store, MAIL)
-    assert took(store, ids[0], 1, "one") == MAIL
-    assert took(store, ids[0], 1, "two") is None
-    assert took(store, ids[0], 1, "one") is None
-    assert took(store, ids[0], 2, "two") is None
-
-
-def test_who_was_overtaken_ends_nothing(store):
-    ids, _ = planned(store, MAIL)
-    took(store, ids[0], 1, "zombie")
-    with store.begin() as tx:
-        assert shelf.retry(tx, ids[0], 1, NOW, lost=True) == shelf.TaskAttempt(
-            ids[0], 2, TaskKind.MAIL
-        )
-        assert shelf.retry(tx, ids[0], 1, NOW, lost=True) is None
-    took(store, ids[0], 2, "heir")
-    assert not ended(store, ids[0], 1, "zombie", sent=9)
-    assert not ended(store, ids[0], 2, "zombie", sent=9)
-    assert ended(store, ids[0], 2, "heir", sent=1)
-    assert ending(store, ids[0]) == TaskResult("", 1)
-
-
-def test_a_unit_that_kills_its_workers_fails_in_the_end(store):
-    ids, _ = planned(store, MAIL)
-    with store.begin() as tx:
-        for gen in range(1, shelf.MAX_LOST_WORKERS):
-            assert shelf.retry(tx, ids[0], gen, NOW, lost=True)
-        assert shelf.retry(tx, ids[0], shelf.MAX_LOST_WORKERS, NOW, lost=True) is None
-        assert shelf.count(tx) == {TaskState.FAILED: 1}
-    said = ending(store, ids[0])
-    assert said
-    assert "workers died" in said.problem
-
-
-def test_handing_back_is_no_death(store):
-    ids, _ = planned(store, MAIL)
-    with store.begin() as tx:
-        for gen in range(1, 2 * shelf.MAX_LOST_WORKERS):
-            assert shelf.retry(tx, ids[0], gen, NOW)
-
-
-def test_old_ended_ones_are_forgotten_and_open_ones_never(store):
-    ids, _ = planned(store, MAIL, Task(TaskKind.MAIL, DAY, ("7", "1")))
-    took(store, ids[0], 1)
-    ended(store, ids[0], 1)
-    with store.begin() as tx:
-        assert shelf.delete_finished(tx, NOW) == 0
-        assert shelf.delete_finished(tx, NOW + timedelta(seconds=1)) == 1
-        assert [one.attempt.id for one in shelf.open_tasks(tx)] == [ids[1]]
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ import pytest
 from newsletter import logs
 from newsletter.context import no_progress
 from newsletter.domain.links import Links
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.jobs import daily
 from newsletter.jobs.engine import LocalEngine
 from newsletter.store import Store, subscribers
-from newsletter.store.tasks import Task, TaskKind, TaskResult
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
 from tests.fakes.mail import DeliveryScenario, settings

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsletter.context import no_progress
+from newsletter.domain.tasks import Task, TaskKind
 from newsletter.jobs.daily import handle_task
 from newsletter.rubrics.file import RubricError
 from newsletter.rubrics.folder import RubricFolder, why_missing
 from newsletter.store import digests
-from newsletter.store.tasks import Task, TaskKind
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes import pages

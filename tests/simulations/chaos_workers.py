@@ -19,22 +19,31 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
 
+from newsletter.errors import OperatorError
 from newsletter.store import Store
 from newsletter.store.ledger import CallState
-from newsletter.store.tables import call, delivery, digest, score, unit
+from newsletter.store.tables import call, delivery, digest, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
+from tests.fakes.postgres_server import PostgresServer, postgres_server
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid, Fault
-from tests.simulations.workers import Order, WorkerForkServer, settle
+from tests.fakes.tcp_proxy import TcpProxy
+from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUP = 3
 """Rubrics of a scoring unit: the fewest that share their papers."""
@@ -43,11 +52,12 @@ LOST_IN_PERCENT = 1
 MODEL_SECONDS, MAIL_SECONDS = 0.8, 0.15
 ELSEWHERE = "another-machine"
 WORKERS = ("w1", "w2", "w3")
+CUT_OFF = "w2"
+PARTITION_SECONDS = 90
 PATIENCE = 900
 A_KILL = 8.0
 """Seconds that one takes at the longest: to be waited for, and to be got over."""
 HANDS = (
-    (unit, "open", unit.c.owner),
     (delivery, "sending", delivery.c.lease_owner),
     (call, CallState.INTENT, call.c.owner),
 )
@@ -64,9 +74,12 @@ class Siege:
     dice: random.Random
     longest_catch: float
     longest_leave: float
+    proxy: TcpProxy | None = None
     alive: dict[str, int] = field(default_factory=dict)
+    healed_at: float = 0.0
     buried: set[str] = field(default_factory=set)
     killed: Counter[str] = field(default_factory=Counter)
+    in_hand_at_cuts: Counter[tuple[str, str]] = field(default_factory=Counter)
     mails_in_hand: int = 0
     calls_in_hand: int = 0
     idle_kills: int = 0
@@ -86,6 +99,8 @@ class Siege:
 
     def kill_one(self) -> None:
         living = [n for n, pid in self.alive.items() if self.server.status(pid) is None]
+        if self.healed_at:
+            living = [name for name in living if name != CUT_OFF]
         if not living:
             return
         workers = [name for name in living if name != "plan"]
@@ -138,6 +153,31 @@ class Siege:
         self.buried.add(name)
         self._end(name)
 
+    def cut_off(self) -> bool:
+        """Part a worker from the database while it works; False where it does not live now."""
+        assert self.proxy
+        if self.healed_at or self.server.status(self.alive[CUT_OFF]) is not None:
+            return False
+        self.catch_at_work(CUT_OFF)
+        self.proxy.cut()
+        self.healed_at = time.monotonic() + PARTITION_SECONDS
+        mails, calls = self._held(CUT_OFF)
+        self.mails_in_hand += mails
+        self.calls_in_hand += calls
+        with self.store.read() as tx:
+            mine = select(call.c.fingerprint, call.c.papers).where(
+                call.c.state == CallState.INTENT, call.c.owner.like(self._owner(CUT_OFF))
+            )
+            for row in tx.execute(mine):
+                self.in_hand_at_cuts.update((row.fingerprint, one) for one in row.papers.values())
+        return True
+
+    def heal(self) -> None:
+        if self.healed_at and time.monotonic() > self.healed_at:
+            assert self.proxy
+            self.proxy.heal()
+            self.healed_at = 0.0
+
     def _end(self, name: str) -> None:
         """Stop it, see what it has in hand, kill it: of a dead one others write it down at once."""
         with suppress(ProcessLookupError):
@@ -150,17 +190,49 @@ class Siege:
             self.idle_kills += not any(held)
 
 
+class Incident(NamedTuple):
+    """What happens, besides, after a share of the kills; it returns False to be tried again."""
+
+    share: float
+    happens: Callable[[], bool]
+
+
+@dataclass
+class Standstill:
+    """The longest time in which no call was answered, no digest made and no mail taken."""
+
+    count: Callable[[], int]
+    longest: float = 0.0
+    began_at: float = 0.0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        started = last = time.monotonic()
+        done = self.count()
+        while not self.over.wait(0.5):
+            now = time.monotonic()
+            with suppress(OperatorError):
+                if (more := self.count()) != done:
+                    if now - last > self.longest:
+                        self.longest, self.began_at = now - last, last - started
+                    done, last = more, now
+
+
 def _number(table: Any) -> Any:
     return select(func.count()).select_from(table)
 
 
-def torment(siege: Siege, kills: int) -> float:
+def torment(siege: Siege, kills: int, incidents: list[Incident]) -> float:
     """Kill so many, half of them before the first mail; the seconds until all came to its end."""
     started = time.monotonic()
     while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * A_KILL:
         siege.keep_alive()
+        siege.heal()
         time.sleep(siege.dice.uniform(0.1, 0.6))
         done = sum(siege.killed.values())
+        if incidents and done >= incidents[0].share * kills and incidents[0].happens():
+            del incidents[0]
+            continue
         if done >= kills or (2 * done >= kills and not siege.mails()):
             continue
         if 4 * done >= 3 * kills and "w3" in siege.orders and "w3" not in siege.buried:
@@ -172,6 +244,10 @@ def torment(siege: Siege, kills: int) -> float:
 
 def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str, Any]:
     taken = Counter(mail.addresses)
+    tasks: Counter[str] = Counter()
+    if not siege.store.is_sqlite:
+        found = all_tasks(siege.store).items()
+        tasks.update(f"{name.split()[0]} {status}" for name, (status, _) in found)
     with siege.store.read() as tx:
         mails = {row.email: row.state for row in tx.execute(select(delivery))}
         unnamed = tx.scalar(
@@ -179,8 +255,6 @@ def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str,
         )
         calls = tx.execute(select(call.c.fingerprint, call.c.state, call.c.papers)).all()
         scores = tx.execute(select(score)).all()
-        units = Counter(map(tuple, tx.execute(select(unit.c.kind, unit.c.state))))
-        later = tx.scalar(select(func.max(unit.c.gen)))
         digests = tx.scalar(_number(digest).where(digest.c.announced == digest.c.scanned))
     bought = Counter(
         (one.fingerprint, paper)
@@ -196,8 +270,7 @@ def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str,
     return {
         "kills": dict(siege.killed),
         "kills of idle ones": siege.idle_kills,
-        "units": {f"{kind} {state}": number for (kind, state), number in units.items()},
-        "most generations of a unit": later,
+        "tasks": dict(tasks),
         "mails": dict(Counter(mails.values())),
         "addresses mailed twice": sum(number > 1 for number in taken.values()),
         "taken but neither accepted nor unknown": sum(
@@ -210,7 +283,10 @@ def figures(siege: Siege, mail: FakeSendGrid, model: FakeAnthropic) -> dict[str,
         "mails in hand at kills": siege.mails_in_hand,
         "scores": len(scores),
         "right scores": right,
-        "papers bought twice": sum(number > 1 for number in bought.values()),
+        "papers bought twice": sum(
+            number > 1 + siege.in_hand_at_cuts[key] for key, number in bought.items()
+        ),
+        "papers in hand at cuts": siege.in_hand_at_cuts.total(),
         "calls paid": len(model.answered),
         "calls lost": sum(one.state == CallState.LOST for one in calls),
         "calls in hand at kills": siege.calls_in_hand,
@@ -232,18 +308,21 @@ def faults(found: dict[str, Any], lost_answers: int, deliveries: int, rubrics: i
         > found["mails in hand at kills"] + lost_answers,
         "a score is missing": found["scores"] != rubrics * PAPERS,
         "a score is wrong": found["right scores"] != found["scores"],
-        "a paper was bought twice": found["papers bought twice"] > 0,
+        "a paper was bought twice that was not in hand at a cut": found["papers bought twice"] > 0,
         "more calls are lost than were in hand": found["calls lost"]
         > found["calls in hand at kills"],
         "a digest is missing, or not of all papers": found["whole digests"] != rubrics,
-        "a unit is still open": any("open" in name for name in found["units"]),
+        "work stood still for more than two minutes": found["longest standstill, s"] > 120,
+        "a task did not end": any("SUCCESS" not in name for name in found["tasks"]),
     }
     return [promise for promise, broken in checks.items() if broken]
 
 
-def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, Any]:
+def chaos(
+    given: argparse.Namespace, database: str, folder: str, server: PostgresServer | None = None
+) -> dict[str, Any]:
     dice = random.Random(given.seed)  # noqa: S311 - a reproducible play, no secret
-    server = WorkerForkServer()
+    forks = WorkerForkServer()
     lost: list[bool] = []
 
     def lose(_payload: object) -> Fault | None:
@@ -254,12 +333,13 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
 
     rubrics = given.units * GROUP
     with (
+        ExitStack() as stack,
         FakeSendGrid(delay=MAIL_SECONDS) as mail,
         FakeAnthropic(honest, latency=MODEL_SECONDS) as model,
     ):
         mail.fault_for = lose
         base = Order("plan", database, folder, mail.url, model.url, papers=PAPERS, group=GROUP)
-        base = replace(base, mails_per_second=given.rate, lease=given.lease)
+        base = replace(base, mails_per_second=given.rate, lease=given.lease, quick=not given.slow)
         settle(base, rubrics, given.deliveries)
         orders = {"plan": base}
         if given.engine == "local":
@@ -267,17 +347,47 @@ def chaos(given: argparse.Namespace, database: str, folder: str) -> dict[str, An
         else:
             orders |= {name: replace(base, role="work", name=name) for name in WORKERS}
             orders["w3"] = replace(orders["w3"], host=ELSEWHERE)
-        siege = Siege(server, orders, Store(database), dice, given.catch, given.leave)
-        seconds = torment(siege, given.kills)
+        siege = Siege(forks, orders, Store(database), dice, given.catch, given.leave)
+        incidents: list[Incident] = []
+        if server:
+            siege.proxy = stack.enter_context(TcpProxy(server.port))
+            through = make_url(database).set(port=siege.proxy.port)
+            orders[CUT_OFF] = replace(
+                orders[CUT_OFF], database=through.render_as_string(hide_password=False)
+            )
+            incidents = [
+                Incident(0.15, lambda: restarted(server, "fast")),
+                Incident(0.3, siege.cut_off),
+                Incident(0.6, lambda: restarted(server, "immediate")),
+                Incident(0.7, siege.cut_off),
+            ]
+        standstill = Standstill(
+            lambda: len(mail.addresses) + len(model.answered) + all_digests(siege.store)
+        )
+        watch = threading.Thread(target=standstill.watch)
+        watch.start()
+        try:
+            seconds = torment(siege, given.kills, incidents)
+        finally:
+            standstill.over.set()
+            watch.join()
         found = figures(siege, mail, model)
+        found["longest standstill, s"] = round(standstill.longest, 1)
+        found["it began after, s"] = round(standstill.began_at)
+        found["incidents left out"] = len(incidents)
         found["answers lost"] = len(lost)
         found["ended"] = siege.is_over()
         for pid in siege.alive.values():
-            server.kill(pid)
+            forks.kill(pid)
         siege.store.close()
-    server.close()
+    forks.close()
     broken = faults(found, len(lost), given.deliveries, rubrics)
     return found | {"seconds": round(seconds, 1), "broken": broken}
+
+
+def restarted(server: PostgresServer, mode: str) -> bool:
+    server.restart(mode)
+    return True
 
 
 def main() -> int:
@@ -290,19 +400,31 @@ def main() -> int:
     parser.add_argument("--lease", type=float, default=15.0)
     parser.add_argument("--catch", type=float, default=6.0, help="s, to find one at work")
     parser.add_argument("--leave", type=float, default=2.5, help="s, to let it work on then")
+    parser.add_argument("--slow", action="store_true", help="with the heartbeats of the product")
+    parser.add_argument(
+        "--server",
+        action="store_true",
+        help="on a cluster of its own, which is restarted twice; a worker is cut off from it twice",
+    )
     parser.add_argument("--engine", choices=("dbos", "local"), default="dbos")
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     given = parser.parse_args()
-    if given.engine == "dbos" and not given.database.startswith("postgresql"):
-        parser.error("dbos needs PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
+    postgres = given.server or given.database.startswith("postgresql")
+    if given.engine == "dbos" and not postgres:
+        parser.error("dbos needs PostgreSQL: give --server, or --database")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        if given.database.startswith("postgresql"):
+        server = None
+        if given.server:
+            cluster = stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp"))
+            server = stack.enter_context(postgres_server(Path(cluster)))
+            database = server.url
+        elif given.database.startswith("postgresql"):
             database = stack.enter_context(own_database(given.database))
         else:
             database = given.database or f"sqlite:///{folder}/chaos.db"
-        found = chaos(given, database, folder)
+        found = chaos(given, database, folder, server)
     print(json.dumps(found, indent=1))
     enough = sum(found["kills"].values()) >= given.kills
     return 0 if enough and not found["broken"] else 1

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from newsletter.store import Store
-from newsletter.store.tables import delivery, score, unit
+from newsletter.store.tables import delivery, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest, papers
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.simulations.workers import Order, WorkerForkServer, all_digests, settle
+from tests.simulations.workers import Order, WorkerForkServer, all_digests, all_tasks, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,14 +30,14 @@ PATIENCE = 300
 
 @contextmanager
 def suspended_worker(
-    server: WorkerForkServer, postgres: str, folder: Path
+    server: WorkerForkServer, postgres: str, folder: Path, lease: float = 5.0
 ) -> Iterator[SuspendedWorker]:
     with (
         own_database(postgres) as url,
         FakeSendGrid(delay=0.3) as mail,
         FakeAnthropic(honest, latency=0.8) as model,
     ):
-        told = {"papers": PAPERS, "threads": 2, "lease": 5.0}
+        told = {"papers": PAPERS, "threads": 2, "lease": lease}
         plan = Order("plan", url, str(folder), mail.url, model.url, **told)
         settle(plan, rubrics=RUBRICS, readers=READERS)
         store = Store(url)
@@ -59,7 +59,7 @@ class SuspendedWorker:
     slept: float = 0.0
 
     def overtaken(self, kind: str, at_work: Callable[[], bool]) -> bool:
-        """Whether its unit is another's when it wakes, and stays so. All is checked but that."""
+        """Whether its task is another's when it wakes, and stays so. All is checked but that."""
         # Only the sleeper is there at first, on another machine as far as anyone can tell.
         sleeper = self.server.begin(replace(self.plan, role="work", name="z", host="asleep"))
         planner = self.server.begin(self.plan)
@@ -69,7 +69,7 @@ class SuspendedWorker:
         asleep = self.held(kind)
         heir = self.server.begin(replace(self.plan, role="work", name="heir"))
         until(lambda: self.server.status(planner) == 0)
-        over, digests = self.units(), all_digests(self.store)
+        over, digests = all_tasks(self.store), all_digests(self.store)
         os.kill(sleeper, signal.SIGCONT)
         self.slept = time.monotonic() - began
         for pid in (sleeper, heir):
@@ -78,19 +78,19 @@ class SuspendedWorker:
         assert set(Counter(self.mail.addresses).values()) == {1}
         assert len(self.mail.addresses) == len(self.mails()) == READERS
         assert self.wrong_scores() == []
-        assert (self.units(), all_digests(self.store)) == (over, digests)
-        return bool(asleep) and all(over[one] == (2, "done") for one in asleep)
+        assert (all_tasks(self.store), all_digests(self.store)) == (over, digests)
+        return bool(asleep) and all(
+            over[one][0] == "SUCCESS" and over[one][1] != sleeper_id
+            for one, sleeper_id in asleep.items()
+        )
 
-    def held(self, kind: str) -> list[str]:
-        """The units of a kind that somebody works on."""
-        with self.store.read() as tx:
-            taken = select(unit.c.id).where(unit.c.kind == kind, unit.c.owner != "")
-            return list(tx.scalars(taken))
-
-    def units(self) -> dict[str, tuple[int, str]]:
-        with self.store.read() as tx:
-            rows = tx.execute(select(unit.c.id, unit.c.gen, unit.c.state))
-            return {row.id: (row.gen, row.state) for row in rows}
+    def held(self, kind: str) -> dict[str, str]:
+        """The tasks of a kind that a worker runs, and that worker."""
+        return {
+            name: worker
+            for name, (status, worker) in all_tasks(self.store).items()
+            if status == "PENDING" and name.startswith(kind)
+        }
 
     def mails(self) -> dict[str, str]:
         with self.store.read() as tx:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
+from sqlalchemy import column, select, table
 
 from newsletter import bootstrap
 from newsletter.context import no_progress
 from newsletter.delivery.sender import SendLimits
+from newsletter.domain.tasks import TaskResult
 from newsletter.errors import OperatorError
 from newsletter.jobs import daily, tasks
 from newsletter.jobs.dbos_engine import DbosEngine
@@ -27,8 +29,7 @@ from newsletter.jobs.engine import LocalEngine
 from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.scoring import session
 from newsletter.settings import Settings
-from newsletter.store import Store, deliveries, digests, subscribers
-from newsletter.store.tasks import TaskResult
+from newsletter.store import Store, deliveries, digests, leases, subscribers
 from tests.fakes.mail import reader
 from tests.fakes.scoring import papers
 from tests.simulations.crash import ForkServer
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 DAY = date(2025, 11, 18)
 SUBMITTED = datetime(2025, 11, 17, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
-RHYTHM = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0, 4.0)))
+RHYTHM = HeartbeatConfig(*(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 4.0)))
 LOADED = (
     "anthropic",
     "dbos",
@@ -56,6 +57,14 @@ LOADED = (
     "newsletter.domain.logistic_regression",
 )
 """What a life would load by and by: under load that takes longer than most lives last."""
+WORKFLOWS = table(
+    "workflow_status",
+    column("workflow_uuid"),
+    column("status"),
+    column("executor_id"),
+    schema="dbos",
+)
+"""DBOS's own table of tasks."""
 BUSY = 3
 """The exit status of a worker whose name is still another's."""
 RUBRIC = """---
@@ -107,6 +116,7 @@ class Order:
     threads: int = 4
     lease: float = LEASE.total_seconds()
     mails_per_second: float | None = None
+    quick: bool = True
 
     def app(self) -> App:
         settings = Settings(
@@ -127,8 +137,9 @@ class Order:
             mails_per_second=self.mails_per_second,
         )
         app = bootstrap.build_app(settings)
+        rhythm = RHYTHM if self.quick else HeartbeatConfig()
         engine = (
-            LocalEngine() if self.role == "local" else DbosEngine(app.store, bootstrap.now, RHYTHM)
+            LocalEngine() if self.role == "local" else DbosEngine(app.store, bootstrap.now, rhythm)
         )
         return replace(app, source=Press(self.papers), engine=engine)
 
@@ -156,6 +167,8 @@ def live(order: Order) -> int:
     if order.host:
         socket.gethostname = lambda: order.host
     session.LEASE = timedelta(seconds=order.lease)
+    if order.quick:
+        leases.SILENT_AFTER = RHYTHM.silent_after
     tasks.SCORING_GROUP_SIZE = order.group
     tasks.LIMITS = SendLimits(threads=order.threads, lease=timedelta(seconds=order.lease))
     app = order.app()
@@ -192,6 +205,13 @@ class WorkerForkServer(ForkServer):
 
     def begin(self, order: Order) -> int:
         return super().begin(asdict(order))
+
+
+def all_tasks(store: Store) -> dict[str, tuple[str, str]]:
+    """The status of each task, and the worker that had it last."""
+    with store.read() as tx:
+        rows = tx.execute(select(WORKFLOWS))
+        return {row.workflow_uuid: (row.status, row.executor_id or "") for row in rows}
 
 
 def all_mails(store: Store) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The tables, declared once: a file for each family of them."""
 
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
-from newsletter.store.tables.jobs import ended_session, lease, life, unit
+from newsletter.store.tables.jobs import ended_session, lease, life
 from newsletter.store.tables.mail import (
     delivery,
     event,
@@ -68,5 +68,4 @@ __all__ = [
     "subscriber",
     "suppression",
     "trouble",
-    "unit",
 ]

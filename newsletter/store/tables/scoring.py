@@ -15,9 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from newsletter.store.tables.types import Moment, metadata
+
+WAITING = text("state = 'intent'")
 
 # One request that may cost money: committed as `intent` before it leaves, its raw answer before it
 # is parsed. The states are drawn in `store/ledger.py`.
@@ -47,6 +50,7 @@ call = Table(
     Index(None, "rubric", "date"),
     Index(None, "fingerprint", "scorer", "state"),
     Index(None, "started_at"),
+    Index("ix_call_intent", "owner", sqlite_where=WAITING, postgresql_where=WAITING),
 )
 
 # What one reading of a paper under a rubric came to, for ever: rubrics of one fingerprint share it.
