@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.postgres_server import found_binaries
+
 ROOT = Path(__file__).parents[2]
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
 
@@ -29,6 +31,17 @@ def swept(*more: str) -> dict:
     # It says 1 also where all was over before the last kill; a slow machine may make it so.
     assert done.stdout, done.stderr
     return dict(json.loads(done.stdout))
+
+
+@pytest.mark.skipif(not found_binaries(), reason="needs PostgreSQL's own initdb and pg_ctl")
+def test_02_nor_restarts_of_postgresql_nor_a_worker_cut_off_from_it() -> None:
+    """Leases are those of the product, ten minutes: heartbeats tell which worker is dead."""
+    figures = swept(
+        "--server", "--partition", "8", "--units", "6", "--kills", "8", "--lease", "600"
+    )
+    assert figures["broken"] == []
+    assert figures["incidents left out"] <= 1
+    assert sum(figures["mails"].values()) == 40
 
 
 @pytest.mark.skipif(not POSTGRES, reason="needs PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
