@@ -97,7 +97,7 @@ class Deployment:
 
     def states(self) -> dict[str, str]:
         query = select(subscriber.c.email, delivery.c.state).select_from(
-            delivery.add_reader(subscriber)
+            delivery.join(subscriber)
         )
         with self.store.read() as tx:
             return {email: str(state) for email, state in tx.execute(query)}
