@@ -152,9 +152,11 @@ class DbosEngine:
         known = (self._store, owner, reap, self._clock, self._heartbeat_config, ended)
         watch = threading.Thread(target=reaper.heartbeat_loop, args=known, name="reaper")
         try:
-            self._launch(owner, partial(self._do, handle, stop))
+            with self._store.translated():
+                self._client  # noqa: B018 - it makes the tables, which waits for all transactions
             watch.start()
             try:
+                self._launch(owner, partial(self._do, handle, stop))
                 yield
             finally:
                 stop.set()
@@ -179,7 +181,6 @@ class DbosEngine:
             self._delete_all(app_version=EARLIER_VERSIONS)
 
     def _delete_all(self, **where: object) -> None:
-        """No page is read twice, so that a workflow that can't be deleted ends the loop."""
         while page := self._client.list_workflows(
             limit=PAGE, load_input=False, load_output=False, **where
         ):
@@ -209,8 +210,6 @@ class DbosEngine:
 
     def _launch(self, owner: str, run: Callable[[Task], TaskResult]) -> None:
         library = self._library
-        with self._store.translated():
-            self._client  # noqa: B018 - it makes the tables, which waits for all transactions
         library.DBOS(
             config={
                 "name": APPLICATION,

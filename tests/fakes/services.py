@@ -96,9 +96,7 @@ class Deployment:
             return {int(one.owner.split("/")[1]) for one in leases.workers(tx)}
 
     def states(self) -> dict[str, str]:
-        query = select(subscriber.c.email, delivery.c.state).select_from(
-            delivery.join(subscriber)
-        )
+        query = select(subscriber.c.email, delivery.c.state).select_from(delivery.join(subscriber))
         with self.store.read() as tx:
             return {email: str(state) for email, state in tx.execute(query)}
 

@@ -102,8 +102,6 @@ class Siege:
 
     def kill_one(self) -> None:
         living = [n for n, pid in self.alive.items() if self.server.status(pid) is None]
-        if self.healed_at:
-            living = [name for name in living if name != CUT_OFF]
         if not living:
             return
         workers = [name for name in living if name != "plan"]
@@ -157,7 +155,7 @@ class Siege:
         self._end(name)
 
     def cut_off(self) -> bool:
-        """Part a worker from the database while it works; False where it does not live now."""
+        """Part a worker from the database while it works; False where it holds nothing now."""
         assert self.proxy
         if self.healed_at or self.server.status(self.alive[CUT_OFF]) is not None:
             return False
@@ -165,6 +163,9 @@ class Siege:
         self.proxy.cut()
         self.healed_at = time.monotonic() + self.partition
         mails, calls = self._held(CUT_OFF)
+        if not mails + calls:
+            self.heal(at=self.healed_at)
+            return False
         self.mails_in_hand += mails
         self.calls_in_hand += calls
         with self.store.read() as tx:
@@ -175,8 +176,8 @@ class Siege:
                 self.in_hand_at_cuts.update((row.fingerprint, one) for one in row.papers.values())
         return True
 
-    def heal(self) -> None:
-        if self.healed_at and time.monotonic() > self.healed_at:
+    def heal(self, at: float) -> None:
+        if self.healed_at and at >= self.healed_at:
             assert self.proxy
             self.proxy.heal()
             self.healed_at = 0.0
@@ -230,13 +231,14 @@ def torment(siege: Siege, kills: int, incidents: list[Incident]) -> float:
     started = time.monotonic()
     while not siege.is_over() and time.monotonic() - started < PATIENCE + kills * A_KILL:
         siege.keep_alive()
-        siege.heal()
+        siege.heal(time.monotonic())
         time.sleep(siege.dice.uniform(0.1, 0.6))
         done = sum(siege.killed.values())
         if incidents and done >= incidents[0].share * kills and incidents[0].happens():
             del incidents[0]
             continue
-        if done >= kills or (2 * done >= kills and not siege.mails()):
+        # Nobody is killed during a cut: the one who is left would never get to work.
+        if siege.healed_at or done >= kills or (2 * done >= kills and not siege.mails()):
             continue
         if 4 * done >= 3 * kills and "w3" in siege.orders and "w3" not in siege.buried:
             siege.begin_no_more("w3")
