@@ -14,7 +14,6 @@ import threading
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import cached_property, partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from newsletter import process
@@ -317,7 +316,9 @@ def _import_dbos() -> Any:  # noqa: ANN401 - a module
     if not chatty.handlers:
         chatty.addHandler(logging.NullHandler())
     chatty.addFilter(reaper.ONCE_PER_MINUTE)
-    return import_module("dbos")
+    import dbos
+
+    return dbos
 
 
 _: type[Engine] = DbosEngine
