@@ -17,11 +17,11 @@ from newsletter.scoring.replay import (
     RepeatScorer,
     Replayed,
     StoredDay,
-    against,
     agreement,
+    compare_with_labels,
     replay,
     rescore,
-    stored,
+    stored_scores,
     unread_reason,
 )
 from newsletter.scoring.triage import triage
@@ -80,7 +80,7 @@ def show_again(file: Path, *, as_json: bool) -> int:
     app = bootstrap.build_app(read_settings(), create=False)
     rubric = load(file)
     [day] = stored_days(app.store, rubric, 1)
-    before = stored(app.store, app.scorer, rubric, day, app.clock)
+    before = stored_scores(app.store, app.scorer, rubric, day)
     if not before:
         message = f"{rubric.slug} has no scores of {day.date} to compare with; run that day first"
         raise OperatorError(message)
@@ -104,7 +104,7 @@ def show_labels(file: Path, labels: Path, *, as_json: bool) -> int:
         raise OperatorError(message)
     scored = _scored(app, app.scorer, rubric, day)
     return _show_figures(
-        asdict(against(rubric, known, scored.scores)), day, scored, as_json=as_json
+        asdict(compare_with_labels(rubric, known, scored.scores)), day, scored, as_json=as_json
     )
 
 

@@ -46,7 +46,9 @@ MAX_BATCH_RUBRICS = 2
 """From three on, sharing cached papers saves more than the batch discount."""
 
 
-def wanted(limits: ScoringLimits, batcher: BatchScorer | None, rubrics: int, now: datetime) -> bool:
+def should_use(
+    limits: ScoringLimits, batcher: BatchScorer | None, rubrics: int, now: datetime
+) -> bool:
     """Whether the calls of this run should use the Batch API."""
     if batcher is None or limits.mode == "now":
         return False
@@ -66,10 +68,10 @@ def submit(session: ScoringSession, requests: Sequence[ScoringRequest]) -> None:
     except ScorerError as error:
         # A batch that may have arrived stays reserved; `collect` searches for it.
         if error.failure is not CallFailure.LOST:
-            session.free(list(calls), str(error))
+            session.release_calls(list(calls), str(error))
         _raise_if_fatal(error)
         return
-    session.submitted(list(calls), batch_id)
+    session.set_batch_id(list(calls), batch_id)
 
 
 def _reserve_all(
@@ -113,7 +115,7 @@ def collect(session: ScoringSession, papers: Sequence[Paper], limits: ScoringLim
     """
     by_id = {paper.id: paper for paper in papers}
     polls = _BatchPolls()
-    while waiting := [call for call in session.in_batches() if _is_ours(call, by_id)]:
+    while waiting := [call for call in session.batched_calls() if _is_ours(call, by_id)]:
         now = session.clock()
         urgent = _is_urgent(limits, now)
         identified = _identified(session, waiting, polls, now, urgent=urgent)
@@ -126,7 +128,7 @@ def collect(session: ScoringSession, papers: Sequence[Paper], limits: ScoringLim
                 with suppress(ScorerError):
                     _batcher(session).cancel(batch_id, now)
                     polls.cancelled.add(batch_id)
-        if (limits.deadline and now >= limits.deadline) or not session.in_batches():
+        if (limits.deadline and now >= limits.deadline) or not session.batched_calls():
             break
         if limits.stop.wait(limits.batch_poll_seconds):
             raise Stopped(STOPPED)
@@ -174,12 +176,12 @@ def _find_batch(
     ids = [call.call_id for call in calls]
     since = min(call.since for call in calls)
     try:
-        found = _batcher(session).find(ids, since, session.batches(since - SEARCH_BACK))
+        found = _batcher(session).find(ids, since, session.known_batch_ids(since - SEARCH_BACK))
     except ScorerError as error:
         _raise_if_fatal(error)
         return ""
     if found.batch_id:
-        session.submitted(ids, found.batch_id)
+        session.set_batch_id(ids, found.batch_id)
         return found.batch_id
     if found.maybe_running:
         # It can't be cancelled: it may belong to another installation.
@@ -189,7 +191,7 @@ def _find_batch(
     # The provider's batch list may lag as well.
     polls.unknown[SUBMITTING] += 1
     if polls.unknown[SUBMITTING] >= MAX_UNKNOWN_POLLS:
-        session.free(ids, "never submitted")
+        session.release_calls(ids, "never submitted")
     return ""
 
 
@@ -245,7 +247,7 @@ def _give_up_calls(
         len(ids),
         reason,
     )
-    session.lose(ids, reason)
+    session.mark_lost(ids, reason)
     polls.lost.update(ids)
 
 
@@ -264,7 +266,7 @@ def _store_answers(
             continue
         answer = batch.answers[call.call_id]
         if answer is None:
-            session.free([call.call_id], "not answered by the batch")
+            session.release_calls([call.call_id], "not answered by the batch")
             continue
         request = session.rebuild_request(call.papers, by_id, call.reading)
         with suppress(ScorerError):

@@ -43,7 +43,11 @@ def estimate(
     passes = [list(papers)]
     if scorer.second_opinion:
         passes.append(
-            list(papers[: min(second_opinion.MOST, round(SECOND_PASS_SHARE * len(papers)))])
+            list(
+                papers[
+                    : min(second_opinion.MAX_SECOND_PASS, round(SECOND_PASS_SHARE * len(papers)))
+                ]
+            )
         )
     total = [0, 0, 0, 0]
     for pass_number, part in enumerate(passes, 1):

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.digest import closest
-from newsletter.domain.model import Outcome
+from newsletter.domain.model import Outcome, Score
 from newsletter.scoring.run import score, sort_by_likelihood
-from newsletter.scoring.session import ScoringSession
+from newsletter.scoring.second_opinion import merge_all_scores
 from newsletter.scoring.triage import triage
 from newsletter.store import ledger, scores
-from newsletter.store.ledger import Budget
+from newsletter.store.ledger import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
-    from newsletter.domain.model import Paper, Rubric, Score, Usage
+    from newsletter.domain.model import Paper, Rubric, Usage
     from newsletter.scorers import Scorer
     from newsletter.scoring.run import RubricScores, ScoringLimits
     from newsletter.store import Store
@@ -92,10 +92,10 @@ def agreement(rubric: Rubric, first: Mapping[str, Score], second: Mapping[str, S
     )
 
 
-def against(
+def compare_with_labels(
     rubric: Rubric, labels: Mapping[str, tuple[int, int]], scores: Mapping[str, Score]
 ) -> Fidelity:
-    """Compare with labels: (relevance, novelty) by id. Papers without a label are not compared."""
+    """Compare scores with labels, (relevance, novelty) by id; other papers are not compared."""
     ranked = sorted(scores.values(), key=_rank)
     best = {score.paper_id for score in ranked[: len(labels)]}
     both = sorted(labels.keys() & scores.keys())
@@ -190,7 +190,7 @@ def replay(
     choose = picked if scorer.judges else closest
     for day in days:
         found = rescore(store, scorer, new, day, limits, clock=clock, progress=progress)
-        before = stored(store, scorer, old, day, clock) if old else {}
+        before = stored_scores(store, scorer, old, day) if old else {}
         now = choose(new, found.scores)
         picked_before = (choose(old, before) if old else set()) - (
             found.outcomes.keys() - found.scores
@@ -246,18 +246,13 @@ def rescore(
     return replace(found, usage=tuple(u for u in fresh if u.total_tokens or u.uncertain_nanos))
 
 
-def stored(
-    store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay, clock: Callable[[], datetime]
-) -> dict[str, Score]:
+def stored_scores(store: Store, scorer: Scorer, rubric: Rubric, day: StoredDay) -> dict[str, Score]:
     """The stored final scores of a day; makes no call."""
-    from newsletter.domain.model import Score as Found
-    from newsletter.scoring.second_opinion import merge_all_scores
-
-    session = ScoringSession(store, scorer, rubric, day.date, Budget(0), clock)
+    account = Account(rubric.slug, rubric.fingerprint, scorer.name, day.date, "")
     with store.read() as tx:
-        known = scores.known(tx, session.account, [paper.id for paper in day.papers])
+        known = scores.known(tx, account, [paper.id for paper in day.papers])
     first, second = (
-        {key: one for key, one in known[pass_number].items() if isinstance(one, Found)}
+        {key: one for key, one in known[pass_number].items() if isinstance(one, Score)}
         for pass_number in (1, 2)
     )
     return merge_all_scores(day.papers, first, second)

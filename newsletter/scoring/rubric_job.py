@@ -247,7 +247,7 @@ class RubricJob:
             )
             self._queue(executor, [again])
             return
-        self.session.refuse(pending.pass_number, pending.papers[0], Outcome.REFUSED)
+        self.session.store_outcome(pending.pass_number, pending.papers[0], Outcome.REFUSED)
         self._give_up(pending, Outcome.REFUSED)
 
     def _give_up(self, pending: PendingCall, outcome: Outcome) -> None:

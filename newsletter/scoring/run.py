@@ -137,7 +137,7 @@ def score_all(
     """
     jobs = _rubric_jobs(store, scorer, day, targets, limits, clock, salt)
     executor = CallExecutor(limits, clock)
-    batching = batches.wanted(limits, scorer.batcher, len(jobs), clock())
+    batching = batches.should_use(limits, scorer.batcher, len(jobs), clock())
     for job in jobs:
         job.session.preallocate_answer_file()
         job.recover()
@@ -148,7 +148,7 @@ def score_all(
     executor.run(on_result)
     if batching:
         # The time left may be too short for another batch, or the first batch was lost.
-        still = kept and batches.wanted(limits, scorer.batcher, len(jobs), clock())
+        still = kept and batches.should_use(limits, scorer.batcher, len(jobs), clock())
         _run_batch(jobs, limits, pass_number=2, batching=still)
         for job in jobs:
             job.queue_second_pass(executor)
@@ -224,10 +224,10 @@ def _run_batch(
     """
     kept = True
     for job in jobs:
-        left_over = job.session.in_batches()
+        left_over = job.session.batched_calls()
         if batching and not left_over:
             batches.submit(job.session, job.requests(pass_number))
-            left_over = job.session.in_batches()
+            left_over = job.session.batched_calls()
         job.in_batch = bool(left_over)
     for job in [job for job in jobs if job.in_batch]:
         kept = batches.collect(job.session, job.papers, limits) and kept

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper, Rubric, Score
 
-MOST = 64
+MAX_SECOND_PASS = 64
 """Four calls: more would cost more than the whole first pass."""
 RELEVANT, NOVEL = 6, 5
 """From these first scores on a paper may be picked, so its rank matters."""
@@ -27,14 +27,14 @@ MIN_SPREAD = 2
 def select_for_second_pass(
     rubric: Rubric, papers: Sequence[Paper], first: Mapping[str, Score]
 ) -> list[Paper]:
-    """The papers that may be picked or just miss the cut-off: at most MOST.
+    """The papers that may be picked or just miss the cut-off: at most MAX_SECOND_PASS.
 
     The nearest to the cut-off come first: far from it one pass is enough.
     """
     cut = rubric.relevance + rubric.novelty
     near = [paper for paper in papers if paper.id in first and _may_be_picked(first[paper.id], cut)]
     near.sort(key=lambda paper: (abs(first[paper.id].total - cut), paper.id))
-    return near[:MOST]
+    return near[:MAX_SECOND_PASS]
 
 
 def _may_be_picked(score: Score, cut: int) -> bool:

@@ -214,25 +214,25 @@ class ScoringSession:
             if asked:
                 self.rate_limiter.record_answer(tx, asked, answer, self.clock())
 
-    def in_batches(self) -> list[ledger.BatchedCall]:
+    def batched_calls(self) -> list[ledger.BatchedCall]:
         with self.store.read() as tx:
             return ledger.batched_calls(tx, self.account)
 
-    def submitted(self, call_ids: Sequence[str], batch_id: str) -> None:
+    def set_batch_id(self, call_ids: Sequence[str], batch_id: str) -> None:
         with self._write_tx() as tx:
             ledger.set_batch_id(tx, call_ids, batch_id)
 
-    def free(self, call_ids: Sequence[str], reason: str) -> None:
+    def release_calls(self, call_ids: Sequence[str], reason: str) -> None:
         with self._write_tx() as tx:
             for call_id in call_ids:
                 ledger.free(tx, call_id, reason, self.clock())
 
-    def lose(self, call_ids: Sequence[str], reason: str) -> None:
+    def mark_lost(self, call_ids: Sequence[str], reason: str) -> None:
         with self._write_tx() as tx:
             for call_id in call_ids:
                 ledger.lost(tx, call_id, reason, self.clock())
 
-    def batches(self, since: datetime) -> set[str]:
+    def known_batch_ids(self, since: datetime) -> set[str]:
         """Ids of all batches in the ledger since `since`."""
         with self.store.read() as tx:
             return ledger.known_batch_ids(tx, since)
@@ -242,7 +242,7 @@ class ScoringSession:
         with self._write_tx() as tx:
             scores.keep(tx, self.account, pass_number, found.values(), None)
 
-    def refuse(self, pass_number: int, paper: Paper, outcome: Outcome) -> None:
+    def store_outcome(self, pass_number: int, paper: Paper, outcome: Outcome) -> None:
         with self._write_tx() as tx:
             scores.keep_outcome(tx, self.account, pass_number, paper.id, outcome, self.scorer.name)
 

@@ -100,7 +100,7 @@ def score_jointly(
     With the Batch API they share the wait as well. A rubric that has its digest of the day needs
     no exception: its papers are covered, so none is left to score.
     """
-    in_batch = batches.wanted(limits, scorer.batcher, len(rubrics), clock())
+    in_batch = batches.should_use(limits, scorer.batcher, len(rubrics), clock())
     if len(rubrics) < (2 if in_batch else MIN_SHARING_RUBRICS) or not scorer.judges:
         return
     from newsletter.domain.tfidf import WordCounts

@@ -10,12 +10,12 @@ from newsletter.domain.model import Score
 from newsletter.scoring.replay import (
     RepeatScorer,
     StoredDay,
-    against,
     agreement,
+    compare_with_labels,
     jaccard,
     replay,
     rescore,
-    stored,
+    stored_scores,
 )
 from tests.fakes.scoring import (
     DAY,
@@ -115,7 +115,7 @@ def test_again_asks_again_and_changes_nothing(store: Store, fake: FakeAnthropic)
     )
     assert len(fake.requests) == 2 * asked
     assert second.scores == first.scores
-    assert stored(store, claude(fake), RUBRIC, TODAY, wall_clock) == first.scores
+    assert stored_scores(store, claude(fake), RUBRIC, TODAY) == first.scores
     found = agreement(RUBRIC, first.scores, second.scores)
     assert (found.papers, found.jaccard, found.same) == (32, 1.0, 1.0)
 
@@ -142,14 +142,14 @@ def test_agreement_is_measured() -> None:
 
 def test_fidelity_to_labels_is_measured_at_equal_size() -> None:
     labels = {paper(0).id: (9, 9), paper(1).id: (8, 9), paper(2).id: (7, 7)}
-    found = against(RUBRIC, labels, scores((9, 8), (4, 4), (7, 7), (8, 8), (1, 1)))
+    found = compare_with_labels(RUBRIC, labels, scores((9, 8), (4, 4), (7, 7), (8, 8), (1, 1)))
     assert found.labels == 3
     assert found.jaccard == 0.5
     assert found.recall_high == 0.5
     assert found.relevance_apart == pytest.approx(4 / 3)
     assert (found.jaccard_at_bar, found.recall, found.precision) == (0.5, 2 / 3, 2 / 3)
     assert (found.relevance_drift, found.novelty_drift) == (-4 / 3, pytest.approx(-2))
-    empty = against(RUBRIC, {}, {})
+    empty = compare_with_labels(RUBRIC, {}, {})
     assert (empty.recall_high, empty.recall, empty.precision) == (None, None, None)
 
 
@@ -157,7 +157,7 @@ def test_a_model_that_scores_everything_lower_does_not_look_perfect() -> None:
     """At equal size only the order counts; the rubric's own bar and the drift show the rest."""
     given = [(10, 9), (9, 9), (8, 8), (4, 4), (3, 3)]
     labels = {paper(n).id: pair for n, pair in enumerate(given[:3])}
-    found = against(RUBRIC, labels, scores(*[(r - 3, n - 3) for r, n in given]))
+    found = compare_with_labels(RUBRIC, labels, scores(*[(r - 3, n - 3) for r, n in given]))
     assert (found.jaccard, found.recall_high) == (1.0, 1.0)
     assert (found.recall, found.precision, found.jaccard_at_bar) == (0.0, None, 0.0)
     assert (found.relevance_drift, found.novelty_drift) == (-3.0, -3.0)

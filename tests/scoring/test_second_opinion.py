@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from newsletter.domain.model import Score
 from newsletter.scoring.second_opinion import (
-    MOST,
+    MAX_SECOND_PASS,
     merge_all_scores,
     merge_scores,
     select_for_second_pass,
@@ -35,7 +35,7 @@ def test_the_nearest_to_the_cut_are_read_again_when_there_are_too_many() -> None
     many = [paper(n) for n in range(200)]
     first = {p.id: score(7 + n % 3, 7, n) for n, p in enumerate(many)}
     chosen = select_for_second_pass(RUBRIC, many, first)
-    assert len(chosen) == MOST
+    assert len(chosen) == MAX_SECOND_PASS
     assert {first[p.id].relevance for p in chosen} == {7}
 
 
@@ -110,7 +110,7 @@ def test_the_band_has_edges_on_both_sides() -> None:
 def test_the_first_sixty_four_near_the_cut_are_read_again_in_order_of_their_ids() -> None:
     many = [paper(n) for n in range(70)][::-1]
     chosen = select_for_second_pass(RUBRIC, many, {p.id: score(7, 7) for p in many})
-    assert [p.id for p in chosen] == sorted(p.id for p in many)[:MOST]
+    assert [p.id for p in chosen] == sorted(p.id for p in many)[:MAX_SECOND_PASS]
 
 
 def test_papers_without_a_first_reading_are_left_out_of_both() -> None:
