@@ -1,4 +1,4 @@
-"""What an operator can mend, said in one line."""
+"""Errors that an operator can fix, and `run_guarded`, which keeps one fault from ending a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUN_AGAIN = "run again"
-"""In a reason: nothing but time, or what the reason itself names, has to be mended before."""
+"""Part of a reason: running again is enough, once the fault in the reason is fixed."""
 
 
 class OperatorError(Exception):
-    """The message says what went wrong and what to do; the command line prints it and ends."""
+    """The message says what went wrong and what to do; the command line prints it and exits."""
 
     exit_status = 1
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def run_guarded(
     what: str, act: Callable[[], T], passing: type[OperatorError] | tuple[()] = ()
 ) -> tuple[T | None, str]:
-    """The result of `act`, or None and its trouble in words: the others must go on.
+    """The result of `act`, or None and the reason why it failed. Other work goes on.
 
     Raises Stopped, and errors of the type `passing`.
     """
@@ -36,12 +36,12 @@ def run_guarded(
         raise
     except passing:
         raise
-    except OperatorError as trouble:
-        return None, str(trouble)
+    except OperatorError as error:
+        return None, str(error)
     except Exception as fault:
         log.exception("%s failed", what)
         return None, f"unexpected {type(fault).__name__}; the log has the traceback"
 
 
 class Stopped(OperatorError):
-    """Mailing or scoring was stopped on request; our tables say what became of each."""
+    """Sending or scoring was stopped on request; the tables hold the state of each item."""

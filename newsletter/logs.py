@@ -1,7 +1,7 @@
-"""The log: a JSON line for each event, or words on a terminal; no secret and no address in it.
+"""Logging: a JSON line for each event, or plain text on a terminal; secrets are redacted.
 
-Every logger of this process, ours and the libraries', passes here; what it says is cleaned once,
-at the end, when it is text: message, fields and tracebacks alike.
+The loggers of this package and of all libraries are formatted here. Redaction is the last step,
+on text: message, fields and tracebacks alike.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 3
-"""Anything shorter would hide letters of every word."""
-CHATTY = (
+"""Redacting shorter ones would hide parts of ordinary words."""
+NOISY_LIBRARIES = (
     "apscheduler",
     "alembic",
     "httpx",
@@ -42,14 +42,14 @@ CHATTY = (
     "httpcore2",
     "python_http_client",
 )
-"""Libraries that tell of each step at INFO."""
-# The port of a driver's address, and `user@host`, stay readable; what is before the @ does not.
+"""They log each step at INFO."""
+# Of `user@host` the host stays readable, and of the user the first letter.
 ADDRESS = re.compile(
     r"(?P<first>[^\s@<>()\[\]{},;:\"'`\\/=|&?!#$%*^~])"
     r"(?P<rest>[^\s@<>()\[\]{},;:\"`\\/=&?]{0,100})"
     r"(?P<at>@|%40)(?P<host>[\w-]+(?:\.[\w-]+)*)"
 )
-# Of links.py: a whole token, and the secret part of a private archive.
+# As domain/links.py makes them: tokens, and the secret part of a private archive's address.
 TOKEN = re.compile(r"(?<![a-z0-9])[a-z2-7]{48}(?![a-z0-9])", re.IGNORECASE)
 ARCHIVE = re.compile(r"(/archive/[\w.%-]*?-)[a-z2-7]{24}\b", re.IGNORECASE)
 USERINFO = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
@@ -89,7 +89,7 @@ class Redactor:
         return ARCHIVE.sub(rf"\1{HIDDEN}", TOKEN.sub(HIDDEN, text))
 
     def value(self, value: object) -> object:
-        """Figures stay figures; everything else becomes text, or is made of it."""
+        """Numbers stay numbers; everything else becomes redacted text."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
@@ -99,12 +99,12 @@ class Redactor:
         return self.text(value if isinstance(value, str) else _repr(value))
 
     def event(self, event: MutableMapping[str, Any]) -> dict[str, object]:
-        """All fields of a line, but for the one in which Uvicorn repeats it in colours."""
+        """All fields of an event, except the coloured copy of the message that Uvicorn adds."""
         return {k: self.value(v) for k, v in event.items() if k != "color_message"}
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret that a setting holds, and the passwords inside of addresses."""
+    """Every secret of the settings, and the passwords in URLs."""
     found = []
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -115,25 +115,25 @@ def secrets_of(settings: Settings) -> list[str]:
         else:
             found += [secret, *(part.strip() for part in secret.split(","))]
     if settings.ping_url:
-        # Who knows a watchdog's address can keep it quiet.
+        # Whoever knows the healthcheck address can ping it while the service is down.
         found.append(urlsplit(settings.ping_url).path.strip("/"))
     return found
 
 
 def _passwords(url: str) -> list[str]:
-    """What stands between the user's name and the host."""
+    """The password of a URL, as it is, decoded, and as SMTP sends it."""
     before, at, _ = url.partition("://")[2].rpartition("@")
     user, colon, password = before.partition(":")
     if not at or not colon:
         return []
     plain = f"{unquote(user)}\0{unquote(password)}"
-    # SMTP says it so when it logs in (RFC 4616).
+    # The PLAIN mechanism of SMTP logins (RFC 4616).
     said = base64.b64encode(f"\0{plain}".encode()).decode()
     return [password, unquote(password), said]
 
 
 def _spellings(secret: str) -> set[str]:
-    """As it is, in JSON, in a repr, in an address, in base64."""
+    """The secret as it is, and as JSON, `repr`, URLs and base64 write it."""
     return {
         secret,
         json.dumps(secret)[1:-1],
@@ -148,18 +148,18 @@ def _repr(value: object) -> str:
 
 
 _known = {"redactor": Redactor([])}
-"""Of this process; until its settings are read it knows only what secrets look like."""
+"""The redactor of this process; before the settings are read it knows only forms of secrets."""
 
 
 def clean(text: str) -> str:
-    """Text for standard error that does not come by way of a logger."""
+    """Redact text for standard error that no logger handles."""
     return _known["redactor"].text(text)
 
 
 def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None:
-    """Send all that is logged to `stream` (standard error), from NEWSLETTER_LOG_LEVEL on.
+    """Log to `stream` (default: standard error) from NEWSLETTER_LOG_LEVEL on.
 
-    `usual` is the level where that is not set. JSON where the stream is no terminal.
+    `usual` is the level if that is not set. JSON unless the stream is a terminal.
     """
     import structlog
 
@@ -182,10 +182,10 @@ def set_up(settings: Settings, usual: str, stream: TextIO | None = None) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING if level != "DEBUG" else logging.DEBUG)
+    for name in NOISY_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING if level != "DEBUG" else logging.DEBUG)
     logging.captureWarnings(capture=True)
-    # What a thread dies of would be printed as it is, past everything here.
+    # Without this, an uncaught exception of a thread would be printed without redaction.
     threading.excepthook = _thread_died
 
 
@@ -215,7 +215,7 @@ def _thread_died(died: threading.ExceptHookArgs) -> None:
 
 @contextmanager
 def bound(**fields: object) -> Iterator[None]:
-    """Every line logged inside bears these fields: `edition`, `rubric`."""
+    """Add these fields to every line logged inside: `edition`, `rubric`."""
     import structlog
 
     with structlog.contextvars.bound_contextvars(**fields):
@@ -223,9 +223,9 @@ def bound(**fields: object) -> Iterator[None]:
 
 
 def carried(act: Callable[P, T], **fields: object) -> Callable[P, T]:
-    """`act` for a thread of a pool: what it logs bears what is bound here and now, and `fields`.
+    """`act` for a thread pool, with the log fields bound here and `fields`. To be called once.
 
-    A pool's threads know nothing of whoever gave them their work. To be called once.
+    Threads of a pool do not inherit context variables.
     """
     context = contextvars.copy_context()
 

@@ -1,6 +1,6 @@
-"""Which life of the program a row belongs to, so that what a dead one left can be taken up.
+"""Process identity and liveness, so that work of dead processes is recovered; stop signals.
 
-SIGTERM and Ctrl-C: what is under way is ended, nothing new begins.
+On SIGTERM and Ctrl-C running work is finished and no new work begins.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-_BIRTH = uuid4().hex[:12]
+_RANDOM_PART = uuid4().hex[:12]
 
 
 def process_id() -> str:
-    """The running process: host, process id, and a mark no later process of that id has."""
-    return f"{socket.gethostname()[:64]}/{os.getpid()}/{_BIRTH}"
+    """Host, process id, and a random part, because the system reuses process ids."""
+    return f"{socket.gethostname()[:64]}/{os.getpid()}/{_RANDOM_PART}"
 
 
 def of_owner(owner: str) -> str:
@@ -33,11 +33,11 @@ def of_owner(owner: str) -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """True when `owner` certainly runs no more. Of other hosts nothing is certain but the lease."""
+    """True if `owner` certainly does not run. Unknown for other hosts: only their lease tells."""
     host, _, rest = owner.partition("/")
-    pid, _, _birth = rest.partition("/")
+    pid, _, _random = rest.partition("/")
     mine_host, _, mine = process_id().partition("/")
-    # A row may name the work in the process, too: `.../birth/work`.
+    # An owner may also name the worker in the process: `.../random/worker`.
     if host != mine_host or f"{rest}/".startswith(f"{mine}/"):
         return False
     if pid == str(os.getpid()):
@@ -56,9 +56,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stop_on_signal(stop: threading.Event) -> Iterator[None]:
-    """Turn the signals into `stop` for a while. Raises Stopped at the end if `stop` was set.
+    """Set `stop` on a signal. Raises Stopped at the end if `stop` was set.
 
-    Only the main thread can receive signals; elsewhere `stop` is set by whoever started it.
+    Only the main thread can receive signals; in another thread its caller sets `stop`.
     """
     main = threading.current_thread() is threading.main_thread()
 

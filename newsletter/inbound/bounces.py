@@ -44,18 +44,18 @@ if TYPE_CHECKING:
     from newsletter.store.inbound import InboundMail
 
 DUPLICATE_WINDOW = timedelta(hours=1)
-"""Two reports without an id, this near to each other, are taken for one."""
+"""Two reports without an id within this time count as one."""
 COMPLAINTS = frozenset({"abuse", "fraud"})
 OPT_OUTS = frozenset({"opt-out", "opt-out-list"})
 RECEIPT = "disposition-notification"
-"""That a mail was read or deleted: no report of its delivery."""
+"""Report that a mail was read or deleted; it says nothing about delivery."""
 
 
 class Proof(NamedTuple):
-    """Whose mail a report is recipient.
+    """Proof of the mail that a report is about.
 
-    `by_mail`: who wrote it has seen that mail. `by_bounce_address`: it came to where the servers
-    that carried that mail send their reports.
+    `by_mail`: the report quotes an id that only that mail has. `by_bounce_address`: it was sent to
+    the mail's bounce address, which only mail servers use.
     """
 
     email: str = ""
@@ -66,7 +66,7 @@ class Proof(NamedTuple):
 
 
 def is_report(mail: ParsedMail, found: InboundMail, links: Links) -> bool:
-    """Whether a mail server wrote it, even where neither its type nor its sender says so."""
+    """Whether a mail server wrote it, even if neither its type nor its sender says so."""
     token = links.read_address(found.envelope_to)
     if mail.report_type == RECEIPT:
         return False
@@ -77,7 +77,7 @@ def is_report(mail: ParsedMail, found: InboundMail, links: Links) -> bool:
 def record_report(
     tx: Connection, links: Links, found: InboundMail, mail: ParsedMail, now: datetime
 ) -> InboundState:
-    """Take a delivery or feedback report as news of the mail that it is recipient."""
+    """Record a delivery or feedback report as an event of the mail that it is about."""
     report = parse_report(found.raw)
     proof = _find_proof(tx, links, found, report)
     if proof.test or mail.report_type == RECEIPT:
@@ -120,7 +120,7 @@ def _find_proof(tx: Connection, links: Links, found: InboundMail, report: Parsed
 def _record_feedback(
     tx: Connection, report: ParsedReport, proof: Proof, found: InboundMail, now: datetime
 ) -> InboundState:
-    """A complaint, a wish to leave, or neither (RFC 5965 and RFC 6430 name the types)."""
+    """A complaint, an unsubscribe request, or neither (types of RFC 5965 and RFC 6430)."""
     complaint = report.feedback in COMPLAINTS
     if report.feedback and not complaint and report.feedback not in OPT_OUTS:
         return InboundState.DONE
@@ -132,7 +132,7 @@ def _record_feedback(
 
 
 def _event_kind(recipient: ReportedRecipient, proof: Proof) -> EventKind | None:
-    """By hearsay no bounce is hard, or anybody could end a subscription."""
+    """Without proof no bounce is hard: anybody could forge one to end a subscription."""
     if recipient.action == "failed":
         if not (recipient.is_gone and proof.by_mail):
             return EventKind.SOFT_BOUNCE
@@ -151,7 +151,7 @@ def _record(
 
 MAX_BYTES = 256 * 1024
 MAX_TEXT = 16 * 1024
-"""Of what a server wrote above the mail that it returns."""
+"""Length limit for the text above the returned mail."""
 MAX_PARTS = 60
 MAX_CODES = 5
 MAX_PATTERN_BYTES = 64 * 1024
@@ -179,12 +179,12 @@ FEEDBACK = "text/x-feedback-report"
 STATUS = {"text/x-delivery-status", "text/x-global-delivery-status"}
 QUOTED = {"text/x-rfc822", "text/x-global", "text/x-global-headers", "text/rfc822-headers"}
 ACTIONS = {"5": "failed", "4": "delayed", "2": "delivered"}
-"""By the status, where a report does not say what was done."""
+"""The action that a status implies, if the report names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedRecipient:
-    """What became of one recipient: `action` is RFC 3464's (failed, delayed, delivered, ...)."""
+    """The outcome for one recipient; `action` as in RFC 3464 (failed, delayed, delivered, ...)."""
 
     address: str = ""
     original: str = ""
@@ -202,26 +202,24 @@ class ReportedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
-    """`delivery_id` and `token_address` are proof of whose mail it was; recipients are hearsay.
+    """`delivery_id` and `token_address` prove which mail it is about; recipients prove nothing.
 
-    `feedback` is the Feedback-Type, and None where it is no feedback report.
+    `feedback` is the Feedback-Type; None if it is no feedback report.
     """
 
     delivery_id: str = ""
     token_address: str = ""
     recipients: tuple[ReportedRecipient, ...] = ()
     feedback: str | None = None
-    complainant: str = ""
-    """Whom a feedback report names."""
 
     @property
     def is_report(self) -> bool:
         return self.feedback is not None or bool(self.recipients)
 
     def recipient_for(self, email: str = "") -> ReportedRecipient:
-        """What is said of a reader: of several recipients the one named so, else the least grave.
+        """The outcome for a reader: the recipient of that name, else the least severe outcome.
 
-        An alias may lead to several mailboxes: it is gone only where all of them are.
+        An alias may have several mailboxes: it is gone only if all of them are.
         """
         named = [one for one in self.recipients if email and one.is_of(email)]
         known = named or self.recipients or [ReportedRecipient()]
@@ -254,7 +252,6 @@ def parse_report(raw: bytes) -> ParsedReport:
         token_address=token[0] if token else "",
         recipients=tuple(recipients),
         feedback=None if feedback is None else _word(feedback.get("feedback-type", "")),
-        complainant=_address(feedback.get("original-rcpt-to", "")) if feedback else "",
     )
 
 
@@ -374,7 +371,7 @@ def _failures(raw: bytes) -> tuple[set[str], set[str]]:
         return set(), set()
     from flufl.bounce import all_failures
 
-    # It logs what its patterns do not fit, with a traceback.
+    # flufl.bounce logs mails that match no pattern, with a traceback.
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
     try:
         found = all_failures(BytesParser(policy=compat32).parsebytes(raw[:MAX_PATTERN_BYTES]))

@@ -1,8 +1,7 @@
-"""What SendGrid tells about sent mail: checked, understood, kept (its Event Webhook).
+"""SendGrid's webhooks: verify the signature, parse and store events and inbound mail.
 
-Events come late, twice, in any order and under changing ids; what they do is therefore decided
-from the set of all that is known of a mail or an address, never from the order of arrival
-(docs/delivery.md).
+Events arrive late, repeatedly, in any order and with changing ids. Their effects therefore follow
+from the set of all events of a mail or an address, never from their order (docs/delivery.md).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 MAX_AGE = timedelta(hours=25)
-"""SendGrid repeats for 24 hours what was not taken, and says nowhere that it signs anew."""
+"""SendGrid retries for 24 hours, and does not document that it signs a retry again."""
 MAX_CLOCK_SKEW = timedelta(minutes=10)
 MAX_BODY = 10 * 2**20
 LATEST_SECOND = 4_102_444_800
@@ -52,17 +51,17 @@ DROP_REASONS = {
 
 
 class Signature(Enum):
-    """What a webhook's signature is worth."""
+    """Result of verifying a signature."""
 
     VALID = "valid"
     INVALID = "invalid"
     TOO_OLD = "too old"
-    """Genuine, but from another day: a replay, or a queue that stood still. Worth an alert."""
+    """Valid, but old: a replay, or a delayed queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to give, and what was new in a request."""
+    """Status of the response, and the number of new events."""
 
     status: int
     new_events: int = 0
@@ -72,11 +71,11 @@ class Receipt:
 def receive_events(
     store: Store, keys: str, signature: str, timestamp: str, raw: bytes, now: datetime
 ) -> Receipt:
-    """Take one request of the Event Webhook. Raises StoreError; answer 503 then.
+    """Store the events of one request of the Event Webhook. On StoreError respond with 503.
 
-    `keys` is the setting: one public key, or two with a comma while they are changed. Without a key
-    the hook is off (404). What is signed but makes no sense is taken and dropped: asking for it
-    again would bring the same bytes.
+    `keys` is the setting: one public key, or two with a comma during a change of keys. Without a
+    key the webhook is off (404). A signed body that cannot be parsed is accepted and dropped: a
+    retry would bring the same bytes.
     """
     if not keys.strip():
         return Receipt(404)
@@ -108,7 +107,7 @@ def verify(
 def verify_hash(
     keys: Sequence[str], signature: str, timestamp: str, hashed: bytes, now: datetime
 ) -> Signature:
-    """The same for a body of which only the SHA-256 is there, after the timestamp's."""
+    """The same, given the SHA-256 of the timestamp and the body."""
     signed = _signature(signature)
     if not is_unix_time(timestamp) or not signed:
         return Signature.INVALID
@@ -119,7 +118,7 @@ def verify_hash(
 
 
 def has_signature_headers(signature: str, timestamp: str) -> bool:
-    """Whether the headers of a request can be those of a signed one, before its body is read."""
+    """Whether the headers may belong to a signed request; checked before the body is read."""
     return is_unix_time(timestamp) and bool(_signature(signature))
 
 
@@ -128,7 +127,7 @@ def is_unix_time(timestamp: str) -> bool:
 
 
 def _signature(text: str) -> bytes:
-    """The signature that a header holds, empty where it holds none."""
+    """The decoded signature; empty if it is not base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -136,7 +135,7 @@ def _signature(text: str) -> bytes:
 
 
 def read_events(raw: bytes) -> list[Event]:
-    """The events in a body that we know what to do with; nothing else raises or counts."""
+    """The known events of a body; everything else is skipped."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
@@ -183,7 +182,7 @@ def _bounce_kind(fields: dict[str, Any]) -> EventKind:
 
 
 def _reason(fields: dict[str, Any]) -> str:
-    """All that the receiving server said."""
+    """The whole response of the receiving server."""
     reason, status = _string(fields, "reason"), _string(fields, "status")
     said = reason if status in reason else f"{status} {reason}".strip()
     return said[:DIAGNOSTIC_LENGTH]
@@ -250,7 +249,7 @@ def receive_mail(store: Store, links: Links, fields: Mapping[str, bytes], now: d
 
 
 def _envelope(raw: bytes) -> tuple[str, list[str]]:
-    """Sender and recipients, as SendGrid's mail server heard them."""
+    """Envelope sender and recipients, as SendGrid's mail server received them."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

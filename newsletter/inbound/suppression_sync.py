@@ -41,15 +41,15 @@ END_STATES = {
     ListName.UNSUBSCRIBES: SubscriberState.UNSUBSCRIBED,
 }
 RECENT = timedelta(days=7)
-"""Older blocks say nothing about tomorrow's mail."""
+"""Older blocks say nothing about the next mail."""
 SAME_BOUNCE = timedelta(hours=1)
-"""A block this near to a bounce we know of is that bounce."""
+"""A block within this time of a stored bounce is that bounce."""
 RETURN_WINDOW = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What a night brought: addresses learned, told to the provider, taken off its list."""
+    """Numbers of addresses imported, exported to the provider, and removed from its list."""
 
     imported: int = 0
     exported: int = 0
@@ -57,11 +57,9 @@ class SyncResult:
 
 
 def sync(store: Store, lists: SuppressionLists, now: datetime, stop: threading.Event) -> SyncResult:
-    """Pull and push everything. Twice is the same as once. Raises SuppressionListsError,
-    StoreError.
-    """
+    """Import and export all suppressions (idempotent). Raises SuppressionListsError, StoreError."""
     done = SyncResult()
-    # Of everybody who ever left: eight bytes each.
+    # Eight bytes for each address that was ever suppressed.
     provider_hashes = array("Q")
     returned: list[str] = []
     for name in ListName:
@@ -86,8 +84,8 @@ def sync(store: Store, lists: SuppressionLists, now: datetime, stop: threading.E
 def _push(
     store: Store, lists: SuppressionLists, provider_hashes: array[int], stop: threading.Event
 ) -> int:
-    """Tell the provider of those it does not know of, given the marks of all it knows; how many."""
-    told, last = 0, ""
+    """Export the addresses whose hash the provider does not have; return their number."""
+    exported, last = 0, ""
     while not stop.is_set():
         with store.read() as tx:
             page = events.departed_addresses(tx, last)
@@ -98,8 +96,8 @@ def _push(
             email for email in page if not _contains(provider_hashes, _address_hash(email))
         ]:
             lists.add(missing)
-            told += len(missing)
-    return told
+            exported += len(missing)
+    return exported
 
 
 def _address_hash(email: str) -> int:
@@ -112,7 +110,7 @@ def _contains(hashes: array[int], wanted: int) -> bool:
 
 
 def remove_returned(store: Store, lists: SuppressionLists, now: datetime) -> int:
-    """Take those who came back a moment ago off the provider's list, before their next mail."""
+    """Remove readers who have just returned from the provider's list, before their next mail."""
     with store.read() as tx:
         returned = events.returning_addresses(tx, now - RETURN_WINDOW)
     for email in returned:
@@ -121,10 +119,9 @@ def remove_returned(store: Store, lists: SuppressionLists, now: datetime) -> int
 
 
 def forward_erasures(store: Store, lists: SuppressionLists | None, now: datetime) -> int:
-    """Tell the provider whom to forget, and forget the address here as well. How many.
+    """Ask the provider to erase addresses, then delete them here; return their number.
 
-    Where no provider keeps anything there is nobody to tell. Raises SuppressionListsError,
-    StoreError.
+    Without a provider they are only deleted. Raises SuppressionListsError, StoreError.
     """
     with store.begin() as tx:
         if lists is not None and suppressions.drop_old_erasures(tx, now):
@@ -147,7 +144,7 @@ def _has_returned(tx: Connection, name: ListName, listed: ListedAddress) -> bool
 
 
 def _import_entry(tx: Connection, name: ListName, listed: ListedAddress, now: datetime) -> bool:
-    """Draw the consequence of one entry. False where it was known, or means nothing."""
+    """Apply one entry of a list. False if it was known or has no effect."""
     if name is ListName.BLOCKS or (name is ListName.BOUNCES and not says_gone(listed.reason)):
         return _record_block(tx, listed, now)
     end = END_STATES[name]
@@ -163,7 +160,7 @@ def _import_entry(tx: Connection, name: ListName, listed: ListedAddress, now: da
 
 
 def _record_block(tx: Connection, listed: ListedAddress, now: datetime) -> bool:
-    """A block is about us, and may pass: it counts among the soft bounces, and no further."""
+    """Record a block as a soft bounce: it concerns the sender, and may be temporary."""
     if listed.at < now - RECENT or events.has_bounced(tx, listed.email, listed.at, SAME_BOUNCE):
         return False
     told = Event(EventKind.SOFT_BOUNCE, listed.email, listed.at, reason=listed.reason)

@@ -53,7 +53,7 @@ def logging_to(stream: io.StringIO, usual: str = "info", **given: Any) -> Iterat
     """What `set_up` does to this process, undone afterwards."""
     root, hook = logging.getLogger(), threading.excepthook
     handlers, level = root.handlers[:], root.level
-    chatty = {name: logging.getLogger(name).level for name in logs.CHATTY}
+    levels = {name: logging.getLogger(name).level for name in logs.NOISY_LIBRARIES}
     try:
         logs.set_up(settings(**given), usual, stream)
         yield stream
@@ -61,7 +61,7 @@ def logging_to(stream: io.StringIO, usual: str = "info", **given: Any) -> Iterat
         root.handlers[:], threading.excepthook = handlers, hook
         root.setLevel(level)
         logging.captureWarnings(capture=False)
-        for name, before in chatty.items():
+        for name, before in levels.items():
             logging.getLogger(name).setLevel(before)
 
 

@@ -1,4 +1,4 @@
-"""The tables, declared once: a file for each family of them."""
+"""All tables, one file for each subject."""
 
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
 from newsletter.store.tables.jobs import ended_session, lease, life

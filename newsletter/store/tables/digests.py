@@ -1,4 +1,4 @@
-"""Digests, and their words for the search."""
+"""Digests, and the full-text index of their papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from newsletter.store.tables.types import Moment, metadata
 
-# One announcement (`since` is `date`), or all from `since` to `date` for whom that is one mail.
+# Covers one announcement (`since` equals `date`), or all from `since` to `date` in one mail.
 digest = Table(
     "digest",
     metadata,
@@ -36,7 +36,7 @@ digest = Table(
     UniqueConstraint("rubric", "date", "since"),
 )
 
-# Which digest of a rubric covered a paper: at most one, whatever happens.
+# Which digest of a rubric covered a paper: at most one.
 digest_paper = Table(
     "digest_paper",
     metadata,
@@ -46,7 +46,7 @@ digest_paper = Table(
     Column("picked", Boolean, nullable=False),
 )
 
-# The words of every picked paper, to be searched; `number` is its place in its digest.
+# Full text of every picked paper, for the search; `number` is its position in the digest.
 archive_text = Table(
     "archive_text",
     metadata,

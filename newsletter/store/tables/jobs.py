@@ -1,4 +1,4 @@
-"""The processes of the service: who leads, and who is alive."""
+"""Leader lease, heartbeats of processes, and ended operator sessions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from sqlalchemy import Column, Integer, String, Table
 
 from newsletter.store.tables.types import Moment, metadata
 
-# Who does what only one process should do. `turn` counts the holder's renewals: a rival judges by
-# whether it moves, never by comparing clocks; `until` is for people who look.
+# The leader lease. `turn` counts the owner's renewals: other processes check whether it grows and
+# never compare clocks; `until` is only information for people.
 lease = Table(
     "lease",
     metadata,
@@ -17,7 +17,7 @@ lease = Table(
     Column("until", Moment, nullable=False),
 )
 
-# One row for each running process of the service, and when it last said so.
+# One row for each running process, with its last heartbeat.
 life = Table(
     "life",
     metadata,
@@ -26,7 +26,7 @@ life = Table(
     Column("seen", Moment, nullable=False),
 )
 
-# The operator's sessions that were ended by logging out; `id` is the hash of the session's name.
+# Operator sessions ended by a logout; `id` is the hash of the session's name.
 ended_session = Table(
     "ended_session",
     metadata,

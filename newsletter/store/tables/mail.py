@@ -1,7 +1,4 @@
-"""Mails that leave in one request.
-
-Mail that goes out, what became of it, and mail that comes in.
-"""
+"""Deliveries, batches of mail, provider events, inbound mail, and shared rate limits."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from sqlalchemy import (
 
 from newsletter.store.tables.types import Moment, metadata
 
-# One request for many readers of one rendering. A second try is a new row, with a batch of its own.
+# One request for many readers of one rendering. A retry is a new row with a new batch.
 mail_group = Table(
     "mail_group",
     metadata,
@@ -61,16 +58,16 @@ delivery = Table(
     Column("provider_id", String(128)),
     Column("reason", Text, nullable=False, default=""),
     Column("fate", String(16), nullable=False, default="", server_default=""),
-    # The mail_group of its last try; no foreign key, as SQLite can't add one to a table it has.
+    # The mail_group of the last attempt; SQLite can't add a foreign key to an existing table.
     Column("group_id", String(32)),
-    # Which mailer it was handed to, by its name in the settings.
+    # The mailer that sent it, by its name in the settings.
     Column("mailer", String(16), nullable=False, default="", server_default=""),
-    # As SendGrid named it: replies to a grouped mail bear no token, only this.
+    # The message id that SendGrid gave: replies to a batched mail have only this, no token.
     Column("message_id", String(200)),
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     UniqueConstraint("digest_id", "subscriber_id"),
-    # Claims walk along it: without the id each one would sort all that is still to be sent.
+    # For claims, in this order: without the id each claim would sort all pending mail.
     Index(None, "digest_id", "state", "id"),
     *(
         Index(None, name, sqlite_where=text(named), postgresql_where=text(named))
@@ -81,7 +78,7 @@ delivery = Table(
     ),
 )
 
-# How the audience of a digest was counted, and why its sending stopped, if it did.
+# The audience of a digest, and why its sending stopped, if it did.
 mailing = Table(
     "mailing",
     metadata,
@@ -90,11 +87,11 @@ mailing = Table(
     Column("excluded", JSON, nullable=False),
     Column("halted", Text, nullable=False, default=""),
     Column("at", Moment, nullable=False),
-    # By the operator: neither hard bounces nor new addresses hold it back.
+    # Set by the operator: neither hard bounces nor first mails stop sending.
     Column("unrestrained", Boolean, nullable=False, default=False, server_default=false()),
 )
 
-# What the provider told about mails. `id` is the hash of the news: told twice, it is one row.
+# Provider events. `id` is the hash of the event: a repeated event is one row.
 event = Table(
     "event",
     metadata,
@@ -109,8 +106,8 @@ event = Table(
     Index(None, "kind", "at"),
 )
 
-# Mail that came in, kept raw before anything is made of it. `id` is the hash of what it is.
-# What was read of a mail, once, however many of our addresses it came to.
+# Inbound mail, stored raw before it is processed. `id` is the hash of what was read of it: one
+# row, however many of our addresses it was sent to.
 inbound_body = Table(
     "inbound_body",
     metadata,
@@ -134,7 +131,7 @@ inbound = Table(
     Index(None, "state", "received_at"),
 )
 
-# A limit shared by all machines; what the columns mean is told in `store/rate_limits.py`.
+# A rate limit shared by all processes; `store/rate_limits.py` explains the columns.
 pace = Table(
     "pace",
     metadata,

@@ -1,7 +1,4 @@
-"""What the operator has to know, and was told; and how the last steps of the work went.
-
-Where this database comes from and where it went.
-"""
+"""Alerts, incidents, step durations, digest figures, healthcheck pings, and the database's role."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ from newsletter.store.tables.types import Moment, metadata
 
 OPEN = text("cleared_at IS NULL")
 
-# One row for each time that something was wrong, from when it was first seen until it was over.
-# `not_before`: the mail about it may have gone out, it is not tried again before then.
+# One row each time an alert is raised, from first seen until cleared. `not_before`: its mail may
+# have been sent, and is not retried earlier.
 alert = Table(
     "alert",
     metadata,
@@ -39,11 +36,12 @@ alert = Table(
     Column("told_at", Moment),
     Column("not_before", Moment),
     Column("cleared_at", Moment, index=True),
-    # Two processes that find the same at once make one row of it.
+    # Two processes that raise the same alert at once share one row.
     Index("uq_alert_open", "key", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
-# What kept a rubric's digest of a date from being made, or whole; without a rubric, all of them.
+# Incidents: why the digest of a rubric and date was not made, or lacks papers. An empty rubric
+# means all of them.
 trouble = Table(
     "trouble",
     metadata,
@@ -55,7 +53,7 @@ trouble = Table(
     Column("at", Moment, nullable=False),
 )
 
-# How long the last fetch, scoring, rendering and sending took.
+# Duration of the last fetch, scoring, rendering and sending.
 duration = Table(
     "duration",
     metadata,
@@ -64,7 +62,7 @@ duration = Table(
     Column("at", Moment, nullable=False),
 )
 
-# The receipt of each digest in numbers, so that nobody has to open them all to count.
+# Figures of each digest, so that counting parses no digest.
 digest_outcome = Table(
     "digest_outcome",
     metadata,
@@ -73,7 +71,7 @@ digest_outcome = Table(
     Column("papers", Integer, nullable=False),
 )
 
-# The days on which the service gave its sign of life.
+# Days on which the healthcheck was pinged.
 ping = Table(
     "ping",
     metadata,
@@ -81,9 +79,8 @@ ping = Table(
     Column("at", Moment, nullable=False),
 )
 
-# A row for each fact; `kind` is one of `store/database_role.py`. They belong to this place: a copy
-# of the
-# database elsewhere takes none of them along.
+# Facts about the role of this database; `kind` is one of `store/database_role.py`. `db copy` does
+# not copy them.
 origin = Table(
     "origin",
     metadata,

@@ -1,4 +1,4 @@
-"""What arXiv announced."""
+"""Papers, their listings and versions, announcements and polls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ paper = Table(
     Column("comment", Text, nullable=False),
 )
 
-# A paper is listed once for ever in each of its categories: the date it was new there.
+# A paper is listed once in each of its categories, on the date it was new there.
 listing = Table(
     "listing",
     metadata,
@@ -68,7 +68,7 @@ crosscheck = Table(
     Column("at", Moment, nullable=False),
 )
 
-# A later version of a paper that is known; `paper` keeps the words it was first listed with.
+# Later versions of stored papers; `paper` keeps the text of the first listing.
 paper_version = Table(
     "paper_version",
     metadata,
@@ -83,7 +83,7 @@ paper_version = Table(
     Index(None, "withdrawn"),
 )
 
-# The readers of a rubric were told of a paper's withdrawal, once, in this digest.
+# The digest that informed a rubric's readers of a paper's withdrawal, once.
 notice = Table(
     "notice",
     metadata,

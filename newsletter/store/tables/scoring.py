@@ -1,4 +1,4 @@
-"""What was asked of the model, and what it said."""
+"""Calls to the model, and scores."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from newsletter.store.tables.types import Moment, metadata
 
 WAITING = text("state = 'intent'")
 
-# One request that may cost money: committed as `intent` before it leaves, its raw answer before it
-# is parsed. The states are drawn in `store/ledger.py`.
+# One request that may cost money: committed as `intent` before it is sent, with its raw answer
+# before that is parsed. `store/ledger.py` draws the states.
 call = Table(
     "call",
     metadata,
@@ -53,7 +53,7 @@ call = Table(
     Index("ix_call_intent", "owner", sqlite_where=WAITING, postgresql_where=WAITING),
 )
 
-# What one reading of a paper under a rubric came to, for ever: rubrics of one fingerprint share it.
+# The score of a paper in one pass, shared by all rubrics with the same fingerprint.
 score = Table(
     "score",
     metadata,

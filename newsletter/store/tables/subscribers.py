@@ -1,4 +1,4 @@
-"""Who gets mail, and who must not."""
+"""Subscribers, suppressions, sign-ups, first mails, and pending erasures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ subscriber = Table(
     Column("soft_bounces", Integer, nullable=False, default=0),
     Column("consent", Text, nullable=False),
     Column("since", Moment, nullable=False),
-    # Names of the preferences that the reader set, and that no file changes.
+    # Names of the preferences that the reader set; no import changes them.
     Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
     Index(None, "rubric", "state"),
 )
 
-# Addresses that must never be mailed again; outlives the subscriber.
+# Addresses that must never be mailed again; rows outlive the subscriber.
 suppression = Table(
     "suppression",
     metadata,
@@ -41,7 +41,7 @@ suppression = Table(
     Column("at", Moment, nullable=False),
 )
 
-# Who asked on the web to get mail. The address itself stands with the pending subscriber alone.
+# Sign-ups on the web. The address itself is stored only with the pending subscriber.
 signup = Table(
     "signup",
     metadata,
@@ -49,7 +49,7 @@ signup = Table(
     Column("rubric", String(64), nullable=False),
     Column("asked_at", Moment, nullable=False, index=True),
     Column("mailed_at", Moment, nullable=False, index=True),
-    # Mails without an answer; and when the owner of the address refused any more of them.
+    # Confirmation mails without an answer; and when the recipient refused further ones.
     Column("mails", Integer, nullable=False, default=1, server_default="1"),
     Column("refused_at", Moment),
 )
@@ -63,7 +63,7 @@ first_mail = Table(
     Column("mailed_at", Moment, index=True),
 )
 
-# Addresses whose erasure the provider is still to be told of; a row is deleted when it was.
+# Addresses that the provider must still erase; a row is deleted when it was asked to.
 erasure = Table(
     "erasure",
     metadata,

@@ -1,4 +1,4 @@
-"""What all tables are made of. Times are UTC; money is integer nano-dollars."""
+"""Metadata and column types of all tables. Times are UTC; money is integer nano-dollars."""
 
 from __future__ import annotations
 
