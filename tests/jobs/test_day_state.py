@@ -11,7 +11,7 @@ from sqlalchemy import event
 from newsletter.context import no_progress
 from newsletter.jobs.daily import read_day, run_daily
 from newsletter.jobs.dry_run import preview_run
-from tests.fakes.service_room import RUBRICS, TUESDAY, Service
+from tests.fakes.simulated_service import RUBRICS, TUESDAY, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def service(store: Store) -> Service:
     made = Service(store)
     for slug in RUBRICS:
         made.join(slug)
-    made.dawn()
+    made.next_announcement()
     return made
 
 
@@ -59,7 +59,7 @@ def run(service: Service) -> None:
 
 
 def build(service: Service) -> None:
-    service.morning()
+    service.build_digests()
 
 
 def dry_run(service: Service) -> None:
