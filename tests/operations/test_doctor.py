@@ -257,7 +257,7 @@ def test_what_fails_outside_is_told_with_its_fix_and_without_secrets(asked, outs
     # What could not be looked at is neither well nor broken.
     unseen = {checks[name].state for name in ("event webhook", "spf", "arxiv feed")}
     assert unseen == {FindingState.WARN}
-    assert "led elsewhere (301)" in checks["inbound hook"].said
+    assert "redirected (301)" in checks["inbound hook"].said
     assert all(checks[name].fix for name in failed)
     assert KEY not in str(checks)
     assert "sk-ant" not in str(checks)

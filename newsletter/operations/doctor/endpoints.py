@@ -1,4 +1,4 @@
-"""Whether our pages and hooks answer at the address readers and SendGrid reach them by."""
+"""Checks that pages and webhooks answer at the public address."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EVENTS, INBOUND = "/hooks/sendgrid/events", "/hooks/sendgrid/inbound/"
 WRONG_SECRET = "the-doctor-asks"  # noqa: S105 - nobody's: it must be refused
 ALIVE, REFUSED, NOT_TAKEN, NOT_THERE = 200, 403, 503, 404
 REDIRECTS = range(300, 400)
-UP = "start newsletter serve, and let the proxy lead this address to it"
+UP = "start newsletter serve, and let the proxy pass this address to it"
 
 
-class _SilentError(OperatorError):
-    """Nobody answered."""
+class _NoResponseError(OperatorError):
+    """The address did not respond."""
 
 
 def check(settings: Settings, timeout: float) -> CheckResult:
@@ -35,7 +35,7 @@ def _check(settings: Settings, timeout: float) -> Iterator[Finding]:
         yield pages
         if pages.state == "ok" or settings.public_url.startswith("https:"):
             yield from _hooks(settings, timeout)
-    except _SilentError as silent:
+    except _NoResponseError as silent:
         tried_out = settings.mailer_name == "outbox"
         yield (warn if tried_out else fail)("pages", f"{settings.public_url}: {silent}", UP)
 
@@ -43,7 +43,7 @@ def _check(settings: Settings, timeout: float) -> Iterator[Finding]:
 def _pages(settings: Settings, timeout: float) -> Finding:
     url, real = settings.public_url, settings.mailer_name != "outbox"
     if real and url == DEFAULT_PUBLIC_URL:
-        return fail("pages", f"{url} is nobody's address but yours", "set NEWSLETTER_PUBLIC_URL")
+        return fail("pages", f"{url} is not reachable by readers", "set NEWSLETTER_PUBLIC_URL")
     if real and not url.startswith("https:"):
         fix = "set NEWSLETTER_PUBLIC_URL to an https address: one-click unsubscribe needs it"
         return fail("pages", f"{url} is not https", fix)
@@ -51,8 +51,8 @@ def _pages(settings: Settings, timeout: float) -> Finding:
     if status == ALIVE:
         return ok("pages", f"{url} answers")
     if status in REDIRECTS:
-        fix = "set NEWSLETTER_PUBLIC_URL to the address that it leads to"
-        return fail("pages", f"{url} leads elsewhere ({status})", fix)
+        fix = "set NEWSLETTER_PUBLIC_URL to the address that it redirects to"
+        return fail("pages", f"{url} redirects ({status})", fix)
     return (fail if real else warn)("pages", f"{url}/healthz answers {status}", UP)
 
 
@@ -66,17 +66,17 @@ def _hooks(settings: Settings, timeout: float) -> Iterator[Finding]:
 
 
 def _hook(check: str, path: str, status: int, right: int) -> Finding:
-    """The answer to a post that nobody signed: it must be turned away, and by us."""
+    """Check the response to an unsigned request: this program must reject it."""
     if status == right:
-        return ok(check, f"{path} turns away what is not signed ({status})")
+        return ok(check, f"{path} rejects unsigned requests ({status})")
     if status in REDIRECTS:
-        said = f"{path} is led elsewhere ({status}), and SendGrid does not follow"
-        return fail(check, said, "let the proxy hand it on as it is")
+        said = f"{path} is redirected ({status}), and SendGrid does not follow"
+        return fail(check, said, "let the proxy pass it on without a redirect")
     if status == NOT_THERE:
         said = f"{path} is off in the service that runs (404)"
-        return fail(check, said, "start it again with the settings of this machine")
-    said = f"{path} answers {status} to a post that nobody signed, not {right}"
-    return fail(check, said, "let the proxy hand /hooks/ on to newsletter serve, without a login")
+        return fail(check, said, "restart it with the settings of this machine")
+    said = f"{path} answers {status} to an unsigned request, not {right}"
+    return fail(check, said, "let the proxy pass /hooks/ to newsletter serve, without a login")
 
 
 def _ask(method: str, url: str, timeout: float) -> int:
@@ -97,7 +97,7 @@ def _ask(method: str, url: str, timeout: float) -> int:
             return answer.status_code
     except requests.exceptions.SSLError as error:
         message = "its certificate is not valid"
-        raise _SilentError(message) from error
+        raise _NoResponseError(message) from error
     except (requests.RequestException, OSError) as error:
-        message = f"nobody answers there ({type(error).__name__})"
-        raise _SilentError(message) from error
+        message = f"no response ({type(error).__name__})"
+        raise _NoResponseError(message) from error

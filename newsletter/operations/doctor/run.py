@@ -1,16 +1,16 @@
-"""The examination: every check that says whether tomorrow's morning will go well.
+"""Run all checks of `newsletter doctor`.
 
-    settings ─ wrong? ─ say all of it and stop
+    settings ─ wrong? ─ report all faults and stop
     this machine    local.py
     outside, at once, each in its own thread
         provider of mail    mailers/*_check.py      key or login, a trial, webhooks, DNS
         model's vendor      scorers/claude/check.py
         arXiv               sources/arxiv/check.py
         name servers        dns.py
-        our own doors       endpoints.py
+        pages and webhooks  endpoints.py
         price               cost.py
 
-Nothing is changed anywhere, nothing is paid for, nothing is delivered.
+No check changes anything, costs anything, or delivers mail.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ if TYPE_CHECKING:
 
 SAMPLE = Rubric(slug="sample", title="Sample", categories=("cs.LG",), criteria=())
 ANSWER_SECONDS = 8.0
-"""For one answer from outside."""
+"""For one response from outside."""
 ALL_SECONDS = 30.0
-"""For all of them together: whoever is silent then is told as silent."""
+"""For all of them together; checks without a response by then fail."""
 
 
 class Question(NamedTuple):
-    """Something to ask outside; `check` names it where no answer comes."""
+    """A check that may wait for a response; `check` names it if none comes."""
 
     check: str
     ask: Callable[[], CheckResult]
@@ -75,7 +75,7 @@ class Question(NamedTuple):
 
 @dataclass
 class _Heard:
-    """What the questions brought, filled by their threads."""
+    """Results of the checks, filled by their threads."""
 
     told: dict[str, tuple[CheckResult, datetime]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -88,7 +88,7 @@ def examine(
     offline: bool,
     all_seconds: float = ALL_SECONDS,
 ) -> list[Finding]:
-    """Every finding, in the order in which a person mends them."""
+    """Every finding, in the order in which to fix them."""
     found = local.settings_found(settings)
     if any(one.state is FindingState.FAIL for one in found):
         return _clean(settings, found)
@@ -100,7 +100,7 @@ def examine(
     outside = [] if offline else list(_outside(settings, clock))
     questions = [*_stored(settings, store, clock, offline=offline), *outside]
     told, offsets = _ask_all(questions, clock, all_seconds)
-    # Our own pages are no clock to go by, and for a trial run there is nobody else.
+    # The pages of this service do not prove the time, and a trial run asks no other server.
     if any(question.check != "pages" for question in outside):
         found.append(local.clock_found(offsets))
     if store:
@@ -119,7 +119,7 @@ def _here(settings: Settings, now: datetime) -> Iterator[Finding]:
 def _stored(
     settings: Settings, store: Store | None, clock: Callable[[], datetime], *, offline: bool
 ) -> Iterator[Question]:
-    """What is asked of the database, which may be on a machine that is silent."""
+    """Checks of the database, which may be on a machine that does not respond."""
 
     def database() -> CheckResult:
         rubrics, _ = local.rubrics_found(settings)
@@ -236,7 +236,7 @@ def _ask_all(
     """The answers in the order of the questions, and by how many seconds our clock is ahead."""
     heard, threads = _Heard(), []
     for question in questions:
-        # Daemons: whoever never answers must not keep the command from ending.
+        # Daemon threads: a check without a response must not keep the command from ending.
         thread = threading.Thread(target=_ask, args=(question, clock, heard), daemon=True)
         thread.start()
         threads.append(thread)
@@ -267,7 +267,7 @@ def _silent(question: Question, heard: _Heard, seconds: float) -> CheckResult:
     if question.check in heard.ended:
         said, fix = "this check itself failed", "please report what NEWSLETTER_DEBUG=1 shows"
     else:
-        said, fix = f"no answer within {seconds:.0f} s", "try again; look at this machine's way out"
+        said, fix = f"no answer within {seconds:.0f} s", "try again; check outbound network access"
     return CheckResult((fail(question.check, said, fix),))
 
 
