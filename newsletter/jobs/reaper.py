@@ -109,7 +109,7 @@ def heartbeat_loop(
             if reaped is None or now - reaped >= config.reap_interval:
                 reaped = now
                 reap()
-        except OperatorError as trouble:
-            outage_log.warning("%s", trouble)
+        except OperatorError as error:
+            outage_log.warning("%s", error)
         if done.wait(config.heartbeat_interval.total_seconds()):
             return

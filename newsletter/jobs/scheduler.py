@@ -127,12 +127,12 @@ class DailyScheduler:
                 yield self._is_leader()
         except Stopped:
             log.info("stopped on request")
-        except StoreError as trouble:
-            log.warning("%s", trouble)
+        except StoreError as error:
+            log.warning("%s", error)
             # The next renewal finds a new leader, and so wakes all jobs.
-            self._was_leader = not is_outage(trouble)
-        except OperatorError as trouble:
-            log.warning("%s", trouble)
+            self._was_leader = not is_outage(error)
+        except OperatorError as error:
+            log.warning("%s", error)
         finally:
             lock.release()
 
