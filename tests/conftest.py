@@ -11,7 +11,11 @@ import pytest
 
 from newsletter.store import Store
 from tests.fakes.database import copied, emptied, fresh_schema
-from tests.suite_size import pytest_collection_finish, pytest_xdist_auto_num_workers  # noqa: F401
+from tests.suite_size import (  # noqa: F401
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

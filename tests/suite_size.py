@@ -1,4 +1,4 @@
-"""The size and the speed of the test suite. `tests/conftest.py` imports the pytest hooks from here.
+"""Size, order and speed of the test suite. `tests/conftest.py` imports the pytest hooks from here.
 
 By default a test uses about a hundred of what it counts. `make test-large` sets LARGE: the
 thousands that were promised, and twenty times as many Hypothesis examples.
@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import pytest
 
 LARGE = bool(os.environ.get("NEWSLETTER_TEST_LARGE"))
 
@@ -24,6 +28,22 @@ gc.disable()
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some tests wait for a lease or for a lock's timeout."""
     return (os.cpu_count() or 1) + 1
+
+
+WAITING = (
+    "test_25_locked_database",
+    "test_a_service_that_hangs_ends_by_itself_with_the_reason",
+    "test_09_",
+    "test_due_mail_that_did_not_leave",
+    "test_the_service_reads_its_mailbox",
+    "test_a_job_that_hangs_keeps_the_process",
+)
+"""Tests that wait for seconds, for example for SQLite's lock timeout of 30 s."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the waiting tests first: one that began last would be waited for alone."""
+    items.sort(key=lambda item: not item.name.startswith(WAITING))
 
 
 def pytest_collection_finish() -> None:

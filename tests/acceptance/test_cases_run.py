@@ -17,7 +17,7 @@ from newsletter.store.events import Event
 from newsletter.store.tables import delivery
 from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 READERS = [f"reader{number}@example.org,one" for number in range(12)]
@@ -52,7 +52,7 @@ def states(installation) -> list[str]:
 
 
 def wait_for_mail(fake) -> None:
-    assert becomes(lambda: fake.requests)
+    assert wait_until(lambda: fake.requests)
 
 
 def test_09_two_runs_in_one_second_send_each_mail_once(installation, fake):

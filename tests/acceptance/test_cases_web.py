@@ -22,7 +22,7 @@ from newsletter.web.app import create_app
 from newsletter.web.rate_limit import MAX_SIGNUPS
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Mailbox, make_site, reader, stored
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 from tests.fakes.webhook import Signer
 from tests.suite_size import LARGE
 
@@ -68,7 +68,7 @@ def reply(person, said: str = "unsubscribe", **more: bytes) -> bytes:
 
 def in_the_end(found, expected) -> bool:
     """Whether it becomes so: mail is worked off after the answer."""
-    return becomes(lambda: found() == expected)
+    return wait_until(lambda: found() == expected)
 
 
 def count(store: Store, table) -> int:

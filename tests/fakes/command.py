@@ -64,7 +64,7 @@ READY = b"ready\n"
 ROOT = Path(__file__).parents[2]
 
 
-class Begun:
+class RunningCommand:
     """A command under way: of `subprocess.Popen`, as much as tests need."""
 
     def __init__(self, line: socket.socket, out: TextIO, err: TextIO) -> None:
@@ -110,14 +110,14 @@ class Begun:
         self.send_signal(signal.SIGKILL)
 
 
-def begin(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Begun:
+def begin(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> RunningCommand:
     """Start a command; read what it says from the pipes."""
     assert not READ_AT_START & environment.keys()
     readers, writers = zip(os.pipe(), os.pipe(), strict=True)
-    begun = Begun(_ordered(words, folder, environment, writers), *map(_text, readers))
+    running = RunningCommand(_ordered(words, folder, environment, writers), *map(_text, readers))
     for each in writers:
         os.close(each)
-    return begun
+    return running
 
 
 def run(
@@ -131,8 +131,8 @@ def run(
         tempfile.TemporaryFile("w+") as err,
     ):
         line = _ordered(words, folder, environment, (out.fileno(), err.fileno()))
-        with Begun(line, out, err) as begun:
-            status = begun.wait(timeout)
+        with RunningCommand(line, out, err) as running:
+            status = running.wait(timeout)
             out.seek(0)
             err.seek(0)
             return status, out.read(), err.read()
@@ -143,7 +143,7 @@ def _ordered(
 ) -> socket.socket:
     """Where the new process's id is told, and how it ended."""
     line = socket.socket(socket.AF_UNIX)
-    line.connect(_nursery())
+    line.connect(_fork_server())
     order = json.dumps([list(words), str(folder), dict(environment)]).encode()
     socket.send_fds(line, [len(order).to_bytes(4)], list(files))
     line.sendall(order)
@@ -170,24 +170,24 @@ def _started(
 
 
 @functools.cache
-def _nursery() -> str:
+def _fork_server() -> str:
     """Where the process that has loaded everything listens; started at the first command."""
     folder = tempfile.mkdtemp(prefix="nl")
     place = str(Path(folder) / "s")
-    mother = subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.command", place],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
-    assert mother.stdout is not None
-    assert mother.stdout.readline() == READY
+    assert server.stdout is not None
+    assert server.stdout.readline() == READY
 
     def end() -> None:
-        mother.terminate()
-        mother.wait()
-        for handle in (mother.stdin, mother.stdout):
+        server.terminate()
+        server.wait()
+        for handle in (server.stdin, server.stdout):
             if handle:
                 handle.close()
         Path(place).unlink(missing_ok=True)
@@ -225,11 +225,11 @@ def serve(place: str) -> None:
             line, _ = door.accept()
             if os.fork() == 0:
                 door.close()
-                _accompany(line)
+                _supervise(line)
             line.close()
 
 
-def _accompany(line: socket.socket) -> None:
+def _supervise(line: socket.socket) -> None:
     """Fork once more for the command itself, and tell how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, (out, err), _, _ = socket.recv_fds(line, 4, 2)
@@ -247,14 +247,14 @@ def _accompany(line: socket.socket) -> None:
         os.dup2(err, 2)
         os.close(out)
         os.close(err)
-        _become(words, folder, environment)
+        _run_command(words, folder, environment)
     line.sendall(f"{child}\n".encode())
     _, status = os.waitpid(child, 0)
     line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
 
 
-def _become(words: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
+def _run_command(words: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
     from newsletter.__main__ import main
 
     os.chdir(folder)

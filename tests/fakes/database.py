@@ -71,12 +71,30 @@ def upgraded(url: str, revision: str) -> Iterator[Store]:
     store.close()
 
 
+class CompiledStatements(dict[Any, Any]):
+    """SQLAlchemy's cache of compiled statements, shared by the engines of all SQLite copies.
+
+    An engine's own cache starts empty: compiling took a quarter of the time of these tests. The
+    key begins with the engine's dialect, which is equal for all copies and therefore left out.
+    """
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        super().__setitem__(key[1:], compiled)
+
+
+COMPILED = CompiledStatements()
+
+
 @contextmanager
 def copied(template: Path, folder: Path) -> Iterator[Store]:
     """A copy of a migrated SQLite file."""
     path = folder / "newsletter.db"
     shutil.copy(template, path)
     store = Store(f"sqlite:///{path}")
+    store.engine.update_execution_options(compiled_cache=COMPILED)
     event.listen(store.engine, "connect", _without_waiting_for_the_disk)
     yield store
     store.close()

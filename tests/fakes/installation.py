@@ -62,9 +62,9 @@ class Installation:
         environment = self.environment | environment
         return CommandResult(*command.run(words, self.folder, environment, timeout=120))
 
-    def begin(self, *words: str) -> command.Begun:
+    def begin(self, *words: str, **environment: str) -> command.RunningCommand:
         """Start a command that runs beside the test; to be used in a `with` statement."""
-        return command.begin(words, self.folder, self.environment)
+        return command.begin(words, self.folder, self.environment | environment)
 
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
         """Import subscribers; the import must succeed."""

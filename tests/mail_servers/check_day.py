@@ -24,7 +24,7 @@ from newsletter.settings import Settings
 from newsletter.store import Store
 from newsletter.store.tables import delivery, event, subscriber
 from tests.fakes.installation import Installation
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 from tests.mail_servers import exim, servers
 from tests.mail_servers.exim import Exim
 from tests.mail_servers.servers import DOMAIN, PASSWORD, USER, MailServers
@@ -86,7 +86,7 @@ def test_a_day_with_real_mail_servers(
 ):
     begun = time.monotonic()
     with installation.begin("run", "--json") as run:
-        assert becomes(lambda: delivered(post) >= 10)
+        assert wait_until(lambda: delivered(post) >= 10)
         post.stop()
         before = delivered(post)
         time.sleep(5)
@@ -98,7 +98,7 @@ def test_a_day_with_real_mail_servers(
     assert any(row.failures for row in rows(installation, select(delivery)))
     [issue] = json.loads(out)["issues"]
     assert issue["sent"] == len(READERS)
-    assert becomes(lambda: len(post.mails("replies")) == len(BAD))
+    assert wait_until(lambda: len(post.mails("replies")) == len(BAD))
     assert [len(post.mails(one)) for one in GOOD] == [1] * len(GOOD)
     sessions = post.sessions()
     log.info("SMTP sessions: %s", sessions)
@@ -113,7 +113,7 @@ def test_a_day_with_real_mail_servers(
     answer(post, GOOD[0], "unsubscribe\n\n> {quote}")
     answer(post, GOOD[1], "On Tuesday the digest wrote:\n> {quote}\n\nunsubscribe")
     answer(post, GOOD[2], "Thank you, I like it.\n\n> {quote}")
-    assert becomes(lambda: len(post.mails("replies")) == len(BAD) + 3)
+    assert wait_until(lambda: len(post.mails("replies")) == len(BAD) + 3)
     app = bootstrap.build_app(Settings(_env_file=None))
     now = datetime.now(UTC)
     housekeeping.read_mailbox(app, now)

@@ -18,7 +18,7 @@ from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, score
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import claude, honest, limits, papers, scored
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def test_nothing_is_bought_while_the_disk_is_full_and_nothing_twice_afterwards(d
 
         scoring = threading.Thread(target=score_until_it_is_full)
         scoring.start()
-        assert becomes(lambda: disk.pages < ENOUGH)
+        assert wait_until(lambda: disk.pages < ENOUGH)
         time.sleep(0.5)
         bought = len(model.papers_paid)
         assert bought < COUNT

@@ -35,7 +35,7 @@ from tests.fakes.scoring import (
     uncertain,
     wall_clock,
 )
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric
@@ -86,7 +86,7 @@ def test_the_rubric_is_cached_by_its_first_call(
 
     def judge(title: str, said: str) -> dict[str, Any]:
         # On a busy machine the second call could come when the first has long been answered.
-        assert becomes(lambda: len(fake.requests) >= cold)
+        assert wait_until(lambda: len(fake.requests) >= cold)
         return answer(title, said)
 
     fake.judge = judge

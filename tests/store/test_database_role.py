@@ -17,7 +17,7 @@ from tests.conftest import POSTGRES
 from tests.fakes.database import fresh_schema
 from tests.fakes.installation import Installation, sendgrid_environment
 from tests.fakes.sendgrid import FakeSendGrid
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anything\n"
 READERS = [f"reader{number}@example.org,one" for number in range(24)]
@@ -48,7 +48,7 @@ def begun(installation, fake):
     """A run in the middle of its first mails; they are answered when `fake` is told to."""
     fake.delay = 30.0
     with installation.begin("run") as run:
-        assert becomes(lambda: len(fake.requests) > 2)
+        assert wait_until(lambda: len(fake.requests) > 2)
         yield run
 
 

@@ -17,7 +17,7 @@ from newsletter.store import Store, claims, events
 from newsletter.store.claims import SendOutcome
 from newsletter.store.events import Event
 from tests.fakes.mail import START, DeliveryScenario
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,7 +65,7 @@ def test_the_webhook_and_a_run_do_not_wait_for_each_other(
         first(tx, low)
         waits = hands.submit(other)
         with store.read() as look:
-            assert becomes(lambda: pids and look.scalar(WAITING, {"pid": pids[0]}))
+            assert wait_until(lambda: pids and look.scalar(WAITING, {"pid": pids[0]}))
         first(tx, high)
         tx.commit()
         waits.result(10)

@@ -26,7 +26,7 @@ from tests.fakes.pages import (
     reader,
     stored,
 )
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 from tests.render.gallery.pages import gallery
 
 pytestmark = pytest.mark.skipif(not FOUND, reason="there is no Chromium here")
@@ -74,7 +74,7 @@ def test_subscribe_confirm_change_pause_unsubscribe_and_undo(site: ServedSite):
     tab.choose("#rubric-stars")
     tab.press("form[method=post] button")
     assert "Check your inbox" in tab.words
-    assert becomes(lambda: site.mailbox.mails)
+    assert wait_until(lambda: site.mailbox.mails)
     site.open(re.search(r"http://127\.0\.0\.1(/confirm/\S+)", site.mailbox.mails[0].text)[1])
     tab.press("form button")
     assert "You are subscribed" in tab.words

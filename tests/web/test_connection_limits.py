@@ -17,7 +17,7 @@ from newsletter.web.connection_limits import Connection
 from newsletter.web.webhooks import MAX_LARGE_BODIES, SMALL_BODY
 from tests.fakes.browser import served
 from tests.fakes.pages import make_site
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 FORM = "POST /subscribe HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nemail="
 
@@ -90,7 +90,7 @@ def test_a_client_that_does_not_read_the_response_is_closed(store, caplog):
     with served(create_app(make_site(store), [long]), ShortTimeouts) as web:
         ask = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n"
         with closing(connect(web.port, ask)) as client:
-            assert becomes(lambda: "its answer took" in caplog.text)
+            assert wait_until(lambda: "its answer took" in caplog.text)
             read = 0
             with pytest.raises(ConnectionResetError):
                 while piece := client.recv(2**20):
@@ -103,7 +103,7 @@ def test_a_broken_off_post_logs_one_line_without_traceback(store, caplog):
     caplog.set_level(logging.INFO)
     with served(create_app(make_site(store))) as web:
         connect(web.port, FORM).close()
-        assert becomes(lambda: "client disconnected during a POST request" in caplog.text)
+        assert wait_until(lambda: "client disconnected during a POST request" in caplog.text)
     assert len([one for one in caplog.records if one.name.startswith("newsletter")]) == 1
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
     assert not [one for one in caplog.records if one.exc_info]

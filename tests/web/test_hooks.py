@@ -17,7 +17,7 @@ from newsletter.store.suppressions import Reason
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.pages import LINKS, NOW, make_site, reader, stored
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 PATH = "/hooks/sendgrid/events"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -110,7 +110,7 @@ def reply(to, words="unsubscribe", rest=b""):
 
 def becomes_state(store, person, state):
     """Whether the reader's state becomes that one: the mail is worked off after the answer."""
-    return becomes(lambda: stored(store, person).state == state)
+    return wait_until(lambda: stored(store, person).state == state)
 
 
 def test_a_reply_unsubscribes(web_with_inbound, store):

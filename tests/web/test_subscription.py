@@ -33,7 +33,7 @@ from newsletter.web.forms import read_form
 from newsletter.web.rate_limit import MAX_SIGNUPS
 from tests.fakes.browser import Browser, served
 from tests.fakes.pages import LINKS, NOW, Clock, Mailbox, make_site, reader, stored
-from tests.fakes.waiting import becomes
+from tests.fakes.waiting import wait_until
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
@@ -51,7 +51,9 @@ class ServedSite:
 
     def _mail(self, before):
         """The mail goes after the answer: wait for it."""
-        return self.mailbox.mails[before] if becomes(lambda: self.mailbox.mails[before:]) else None
+        return (
+            self.mailbox.mails[before] if wait_until(lambda: self.mailbox.mails[before:]) else None
+        )
 
     def find(self, email="ada@example.org"):
         with self.store.read() as tx:
@@ -128,7 +130,7 @@ def test_19_the_response_is_the_same_for_known_and_unknown_addresses(site: Serve
     bodies = {page.text.replace(name, "x") for page, name in zip(pages, names, strict=True)}
     assert len(bodies) == 1
     assert {page.status for page in pages} == {200}
-    assert becomes(lambda: len(site.mailbox.mails) == 3)
+    assert wait_until(lambda: len(site.mailbox.mails) == 3)
     assert sorted(mail.to_email for mail in sent_after_a_moment(site)) == [
         "gone@example.org",
         "known@example.org",
@@ -245,7 +247,7 @@ def test_19_a_network_over_its_limit_gets_429_and_the_operator_an_alert(site: Se
 def test_19_a_failed_confirmation_email_raises_an_alert(site: ServedSite):
     site.mailbox.fault = SendError(Verdict.HALT, "the key is wrong")
     assert site.subscribe()[0].status == 200
-    assert becomes(lambda: "the key is wrong" in alerted(site))
+    assert wait_until(lambda: "the key is wrong" in alerted(site))
 
 
 def alerted(site: ServedSite) -> str:
