@@ -141,16 +141,13 @@ class _Handler(HttpHandler):
     protocol_version = "HTTP/1.1"
 
     def get(self) -> None:
-        """What has happened so far, for a test in another process."""
         fake = self.server.fake
         if self._refused():
             return
         if "/batches" in self.path:
             self._send(*fake.batches.get(self.path))
-            return
-        with fake.lock:
-            counts = {"requests": len(fake.requests), "paid": len(fake.answered)}
-        self._send(200, json.dumps(counts | {"bill_nanos": fake.bill_nanos}).encode())
+        else:
+            self._error(404, {}, "not found")
 
     def post(self) -> None:
         fake = self.server.fake

@@ -9,20 +9,15 @@ the calls that were in flight at the kills.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import anthropic  # noqa: F401 - loaded once, before the forks
-import httpx2  # noqa: F401 - the same
 from sqlalchemy import func, select
 
 from newsletter.domain.model import Outcome
@@ -31,7 +26,9 @@ from newsletter.store.ledger import CallState
 from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import claude, honest, limits, papers, scored
+from tests.simulations.crash import ForkServer
 
+LOADED = ("anthropic", "httpx2")
 LATENCY = 0.05
 CONCURRENCY = 4
 RICH = 100.0
@@ -61,83 +58,41 @@ class Report:
         )
 
 
-def serve(pipe: int) -> None:
-    """The stand-in, in a process of its own; its port goes into the pipe."""
-    with FakeAnthropic(honest, latency=LATENCY) as fake:
-        os.write(pipe, fake.url.encode())
-        while True:
-            time.sleep(60)
-
-
-def look(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{url}/log", timeout=10) as answer:  # noqa: S310 - loopback
-        return dict(json.load(answer))
-
-
-class Away:
-    """Where the stand-in is, for building a scorer in a child."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-
-def score_day(url: str, database: str, count: int) -> None:
-    store = Store(database)
-    scored(
-        store,
-        claude(Away(url)),  # type: ignore[arg-type]
-        papers(count),
-        limits(RICH, concurrency=CONCURRENCY),
-    )
+def score_day(order: dict[str, Any]) -> None:
+    """Score in a child of the fork server; the stand-in is in the parent."""
+    store = Store(order["database"])
+    stand_in: Any = SimpleNamespace(url=order["url"])
+    some = papers(order["papers"])
+    scored(store, claude(stand_in), some, limits(RICH, concurrency=CONCURRENCY))
     store.close()
 
 
-def child(url: str, database: str, count: int) -> int:
-    """Fork, so that the libraries are loaded once; returns the process id."""
-    if pid := os.fork():
-        return pid
-    try:
-        score_day(url, database, count)
-        os._exit(0)
-    finally:
-        os._exit(1)
-
-
-def torment(url: str, database: str, count: int, kills: int, chance: random.Random) -> int:
-    """Let children score until one ends by itself; kill the others. Returns how many died."""
-    died = 0
-    while True:
-        before = look(url)["requests"]
-        pid = child(url, database, count)
-        if died >= kills:
-            _, status = os.waitpid(pid, 0)
-            assert status == 0, "the last child failed"
-            return died
-        while look(url)["requests"] == before:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
+def kill_again_and_again(
+    server: ForkServer, order: dict[str, Any], fake: FakeAnthropic, kills: int, dice: random.Random
+) -> int:
+    """Kill children that score until one ends by itself. Returns how many were killed."""
+    killed = 0
+    while killed < kills:
+        before = len(fake.requests)
+        child = server.begin(order)
+        while len(fake.requests) == before:
+            if (status := server.status(child)) is not None:
                 assert status == 0, "a child failed by itself"
-                return died
+                return killed
             time.sleep(0.002)
-        time.sleep(chance.uniform(0.0, 5 * LATENCY))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        died += 1
+        time.sleep(dice.uniform(0.0, 5 * LATENCY))
+        killed += server.kill(child)
+    assert server.wait(server.begin(order)) == 0, "the last child failed"
+    return killed
 
 
-def report(url: str, database: str, count: int, kills: int, undisturbed: int) -> Report:
+def report(fake: FakeAnthropic, database: str, count: int, kills: int, undisturbed: int) -> Report:
     store = Store(database)
-    result = scored(
-        store,
-        claude(Away(url)),  # type: ignore[arg-type]
-        papers(count),
-        limits(RICH),
-    )
+    result = scored(store, claude(fake), papers(count), limits(RICH))
     with store.read() as tx:
         lost = select(func.count()).select_from(calls).where(calls.c.state == CallState.LOST)
         in_flight = tx.execute(lost).scalar_one()
     store.close()
-    seen = look(url)
     right = 0
     for given in papers(count):
         wanted, got = honest(given.title, given.abstract), result.scores.get(given.id)
@@ -147,33 +102,31 @@ def report(url: str, database: str, count: int, kills: int, undisturbed: int) ->
         papers=count,
         scored=sum(outcome is Outcome.SCORED for outcome in result.outcomes.values()),
         right=right,
-        calls_paid=seen["paid"],
+        calls_paid=len(fake.answered),
         calls_undisturbed=undisturbed,
         in_flight_at_kills=in_flight,
-        bill_nanos=seen["bill_nanos"],
+        bill_nanos=fake.bill_nanos,
         booked_nanos=sum(usage.total_nanos for usage in result.usage),
         uncertain_nanos=sum(usage.uncertain_nanos for usage in result.usage),
     )
 
 
 def run(count: int, kills: int, seed: int) -> Report:
-    reader, writer = os.pipe()
-    server = os.fork()
-    if not server:
-        serve(writer)
-    url = os.read(reader, 100).decode()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            database = f"sqlite:///{Path(folder) / 'newsletter.db'}"
-            store = Store(database)
-            store.migrate()
-            store.close()
-            died = torment(url, database, count, kills, random.Random(seed))  # noqa: S311 - a test
-            sizes = [16] * (count // 16) + [4] * (count % 16 // 4) + [1] * (count % 4)
-            return report(url, database, count, died, len(sizes))
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
+    server = ForkServer(score_day, LOADED)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FakeAnthropic(honest, latency=LATENCY) as fake,
+    ):
+        database = f"sqlite:///{Path(folder) / 'newsletter.db'}"
+        store = Store(database)
+        store.migrate()
+        store.close()
+        order = {"database": database, "url": fake.url, "papers": count}
+        dice = random.Random(seed)  # noqa: S311 - a test
+        killed = kill_again_and_again(server, order, fake, kills, dice)
+        server.close()
+        sizes = [16] * (count // 16) + [4] * (count % 16 // 4) + [1] * (count % 4)
+        return report(fake, database, count, killed, len(sizes))
 
 
 def main() -> int:
