@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import ssl
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ from tests.fakes.arxiv import FakeArxiv, into_window, row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
 WORDS = (
     *("sparse", "attention", "quantized", "gradient", "kernel", "lattice", "diffusion"),
@@ -140,10 +142,18 @@ class _Sinks(ThreadingHTTPServer):
     lock = threading.Lock()
 
 
-def carry(line: Connection, latency: float) -> None:
+def carry(line: Connection, latency: float, certificate: Path | None = None) -> None:
+    """Serve as SendGrid does; over TLS if a certificate is given."""
     server = _Sinks(("127.0.0.1", 0), _Sink)
     server.latency = latency
+    scheme = "https" if certificate else "http"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    line.send({"sendgrid": f"http://127.0.0.1:{server.server_address[1]}"})
+    line.send({"sendgrid": f"{scheme}://127.0.0.1:{server.server_address[1]}"})
     while line.recv():
         line.send({"mail calls": server.calls, "mails": server.mails})

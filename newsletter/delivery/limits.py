@@ -8,8 +8,11 @@ pauses or ends a run after failures. Complaints and hard bounces stop sending.
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
+from statistics import median
 from typing import TYPE_CHECKING
 
 from newsletter.domain.alerts import MAX_COMPLAINT_SHARE, stops_mail
@@ -147,15 +150,52 @@ MONTH = timedelta(days=30)
 CHECK_INTERVAL = timedelta(seconds=5)
 
 
+TARGET_PER_SECOND = 200.0
+"""Mails per second that a run aims at if no limit is set: as 8 at once where each takes 40 ms."""
+RECENT_MAILS = 32
+
+
 @dataclass(frozen=True, slots=True)
 class SendLimits:
-    """Limits of one run."""
+    """Limits of one run.
+
+    It sends `threads` mails at once, and up to `max_threads` if the provider answers slowly.
+    """
 
     threads: int = 8
+    max_threads: int = 0
     per_second: float | None = None
     lease: timedelta = timedelta(minutes=10)
     first_mails_slowly: bool = True
     failure_limits: dict[Verdict, int] = field(default_factory=default_failure_limits)
+
+
+@dataclass(slots=True)
+class Concurrency:
+    """How many mails to send at once: the target rate times the seconds that a mail takes.
+
+    Starts with `threads`, and again after each failure that may be the provider's.
+    """
+
+    limits: SendLimits
+    _seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_MAILS))
+
+    @property
+    def most(self) -> int:
+        return max(self.limits.threads, self.limits.max_threads)
+
+    def record_success(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+
+    def record_failure(self) -> None:
+        self._seconds.clear()
+
+    def now(self) -> int:
+        threads = self.limits.threads
+        if len(self._seconds) < threads:
+            return threads
+        rate = min(self.limits.per_second or TARGET_PER_SECOND, TARGET_PER_SECOND)
+        return min(max(threads, ceil(rate * median(self._seconds))), self.most)
 
 
 def complaint_reason(tx: Connection, now: datetime) -> str:

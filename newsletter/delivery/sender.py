@@ -2,8 +2,8 @@
 
 Each subscriber gets a digest once, and none is left out. One thread talks to the database: in one
 transaction it records the outcomes of completed requests and claims as many rows as the thread
-pool has free threads. The pool then sends. So at most `threads` mails have an unknown outcome when
-the process dies, and one commit serves many mails.
+pool has free threads. The pool then sends. So at most as many mails have an unknown outcome when
+the process dies as are sent at once, and one commit serves many mails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from newsletter import logs
-from newsletter.delivery.limits import HardBounceGuard, SendLimits
+from newsletter.delivery.limits import Concurrency, HardBounceGuard, SendLimits
 from newsletter.delivery.message import content_hash
 from newsletter.delivery.send_run import SendRun, Tally
 from newsletter.domain.bounce_codes import DIAGNOSTIC_LENGTH, says_gone
@@ -76,7 +76,7 @@ def _send_all(
     run = sender.run
     with (
         connections_kept(sender.mailer),
-        ThreadPoolExecutor(run.limits.threads, thread_name_prefix="send") as pool,
+        ThreadPoolExecutor(sender.concurrency.most, thread_name_prefix="send") as pool,
     ):
         try:
             while True:
@@ -103,6 +103,7 @@ class _Attempt:
     until: datetime
     content_hash: str = ""
     started: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -115,16 +116,18 @@ class _Sender:
     in_flight: dict[Future[str], _Attempt] = field(default_factory=dict)
     results: SimpleQueue[Future[str]] = field(default_factory=SimpleQueue)
     bounce_guard: HardBounceGuard = field(init=False)
+    concurrency: Concurrency = field(init=False)
 
     def __post_init__(self) -> None:
         self.bounce_guard = HardBounceGuard(self.run.digest_id)
+        self.concurrency = Concurrency(self.run.limits)
 
     def step(self, pool: ThreadPoolExecutor, *, claiming: bool) -> bool:
         """Record completed requests; claim and start as many new ones as threads are free."""
         completed = self._collect()
         now = self.run.clock()
         outcomes = [self._outcome(future, now) for future in completed]
-        free = self.run.limits.threads - len(self.in_flight) + len(completed)
+        free = max(0, self.concurrency.now() - len(self.in_flight) + len(completed))
         if not claiming or self.run.breaker.halted or self.run.breaker.pause_left(now):
             free = 0
         if not outcomes and not free:
@@ -169,15 +172,16 @@ class _Sender:
     def _collect(self) -> list[Future[str]]:
         """The requests completed by now; waits up to `POLL_SECONDS` for the first.
 
-        Then waits up to `COLLECT_SECONDS` for more: one commit for half the threads costs as much
-        as a commit for one.
+        Then waits up to `COLLECT_SECONDS` for more: one commit for half of them costs as much as a
+        commit for one.
         """
         completed: list[Future[str]] = []
         timeout = POLL_SECONDS
         with suppress(Empty):
             while len(completed) < len(self.in_flight):
                 completed.append(self.results.get(timeout=timeout))
-                timeout = COLLECT_SECONDS if len(completed) * 2 < self.run.limits.threads else 0.0
+                few = len(completed) * 2 < len(self.in_flight)
+                timeout = COLLECT_SECONDS if few else 0.0
         return completed
 
     def _commit(
@@ -220,7 +224,10 @@ class _Sender:
             # The process was suspended: another one may have expired the row and alerted.
             raise SendError(Verdict.UNSENT, "the lease ended before the mail could leave")
         attempt.started = True
-        return self.mailer.send(email)
+        began = self.run.clock()
+        provider_id = self.mailer.send(email)
+        attempt.seconds = (self.run.clock() - began).total_seconds()
+        return provider_id
 
     def _outcome(self, future: Future[str], now: datetime) -> SendOutcome:
         """The outcome of one completed request. Any exception other than SendError is a program
@@ -232,6 +239,7 @@ class _Sender:
         except SendError as error:
             return self._failure_outcome(attempt.delivery, attempt.content_hash, error, now)
         self.run.breaker.record_success()
+        self.concurrency.record_success(attempt.seconds)
         self.run.sent += 1
         return SendOutcome(
             attempt.delivery, DeliveryState.ACCEPTED, "", provider_id, attempt.content_hash
@@ -241,6 +249,8 @@ class _Sender:
         self, delivery: Delivery, content: str, error: SendError, now: datetime
     ) -> SendOutcome:
         self.run.record_failure(error, now)
+        if error.verdict is not Verdict.REFUSED:
+            self.concurrency.record_failure()
         state = FINAL_STATES.get(error.verdict, DeliveryState.PENDING)
         outcome = SendOutcome(
             delivery, state, str(error), content_hash=content, diagnostic=error.diagnostic

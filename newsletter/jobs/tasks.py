@@ -28,6 +28,7 @@ from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.ingest.status import with_provenance
 from newsletter.jobs.instrumentation import figures, keep_duration, timed_step
+from newsletter.mailers import max_concurrent
 from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.run import score
@@ -154,7 +155,12 @@ def _send(
 ) -> Tally:
     # Mail written to files can't harm the sender's reputation.
     slowly = app.settings.mailer_name != "outbox"
-    limits = replace(LIMITS, per_second=app.settings.mails_per_second, first_mails_slowly=slowly)
+    limits = replace(
+        LIMITS,
+        max_threads=max_concurrent(app.mailer),
+        per_second=app.settings.mails_per_second,
+        first_mails_slowly=slowly,
+    )
     if app.batch_mailer and in_batches(app, digest.rubric.slug):
         return deliver_batches(
             app.store,

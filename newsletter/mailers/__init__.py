@@ -80,6 +80,18 @@ class Metered(Protocol):
 
 
 @runtime_checkable
+class TakesMany(Protocol):
+    """A mailer whose provider accepts many requests at once."""
+
+    max_concurrent: int
+
+
+def max_concurrent(mailer: Mailer) -> int:
+    """How many requests at once the provider is known to accept; 0 if that is not known."""
+    return mailer.max_concurrent if isinstance(mailer, TakesMany) else 0
+
+
+@runtime_checkable
 class KeepsConnections(Protocol):
     """A mailer that can use a connection for many mails."""
 

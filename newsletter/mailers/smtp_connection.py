@@ -94,6 +94,9 @@ class SmtpServer:
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=self.timeout)
         try:
+            if server.sock is not None:
+                # The last part of a message must not wait for the acknowledgement of the others.
+                server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server.ehlo_or_helo_if_needed()
             if not self._implicit_tls and not self._is_local_relay(server):
                 server.starttls(context=self._context)

@@ -28,6 +28,7 @@ class FakeSmtp(Loopback):
 
     kind = TcpServer
     folder: Path
+    certificate: Path | None = None
     implicit: bool = False
     starttls: bool = True
     smtputf8: bool = True
@@ -42,7 +43,7 @@ class FakeSmtp(Loopback):
     in_clear: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.certificate = make_certificate(self.folder)
+        self.certificate = self.certificate or make_certificate(self.folder)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate)
         self.bind(_Handler)
@@ -116,7 +117,11 @@ class _Handler(StreamRequestHandler):
             "MAIL": r"MAIL FROM:<[^<>\s]*>( SMTPUTF8)?",
             "RCPT": r"RCPT TO:<[^<>\s]+@[^<>\s]+>",
         }
-        return "" if re.fullmatch(forms.get(verb, ".*"), line) else "501 5.5.4 Syntax error"
+        return (
+            ""
+            if re.fullmatch(forms.get(verb, ".*"), line, re.IGNORECASE)
+            else "501 5.5.4 Syntax error"
+        )
 
     def _keywords(self) -> list[str]:
         words = ["fake.example"]

@@ -51,6 +51,9 @@ FIXES = {
 
 
 class SendGridMailer:
+    max_concurrent = 40
+    """By one run. SendGrid documents no limit of connections, and reports its rate limit."""
+
     def __init__(
         self,
         settings: Settings,
