@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -20,6 +22,10 @@ from tests.fakes.sendgrid import Fault
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+
+LOOKS_UNTIL_HUNG = 12_000
 
 
 class ForkServer:
@@ -112,6 +118,99 @@ def _fork(run: Callable[[Any], int | None], order: Any) -> int:
         for thread in threading.enumerate():
             if thread is not threading.main_thread() and not thread.daemon:
                 thread.join(5)
+        os._exit(status)
+
+
+class SimulationError(Exception):
+    """The service did what it must never do; the message names it."""
+
+
+class ControlledProcess:
+    """A forked process that takes orders one by one; it can be killed, suspended and terminated.
+
+    `run` gets two descriptors: of the orders, a JSON line each, and for an answer line each.
+    """
+
+    def __init__(self, run: Callable[[int, int], None], log: Path) -> None:
+        orders, self._orders = os.pipe()
+        self._answers, answers = os.pipe()
+        self.status: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._orders)
+            os.close(self._answers)
+            _run_logged(run, orders, answers, log)
+        os.close(orders)
+        os.close(answers)
+
+    def order(self, *order: object) -> None:
+        with suppress(BrokenPipeError):
+            os.write(self._orders, (json.dumps(order) + "\n").encode())
+
+    def wait_for_answer(self) -> str:
+        """Wait until the order is done: "done", "stopped" by a signal, or "ended"."""
+        # Looks are counted, not seconds: while the whole machine is paused no process hangs.
+        for _ in range(LOOKS_UNTIL_HUNG):
+            if select.select([self._answers], [], [], 0.01)[0]:
+                if os.read(self._answers, 64):
+                    return "done"
+                time.sleep(0.01)
+            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if pid and os.WIFSTOPPED(status):
+                return "stopped"
+            if pid:
+                return self._ended(status)
+        os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(1)
+        message = "the process hangs; its log shows where"
+        raise SimulationError(message)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self._ended(os.waitpid(self.pid, 0)[1])
+
+    def terminate(self) -> None:
+        """Send SIGTERM, whatever the process does, and wait for its end."""
+        os.kill(self.pid, signal.SIGTERM)
+        os.close(self._orders)
+        self._orders = -1
+        while (answer := self.wait_for_answer()) != "ended":
+            if answer == "stopped":
+                self.resume()
+
+    def suspend(self) -> bool:
+        """False where it has ended already."""
+        os.kill(self.pid, signal.SIGSTOP)
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            self._ended(status)
+        return os.WIFSTOPPED(status)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _ended(self, status: int) -> str:
+        self.status = os.waitstatus_to_exitcode(status)
+        for handle in {self._orders, self._answers} - {-1}:
+            os.close(handle)
+        # A process that is terminated before it has set its handlers ends as any process does.
+        if self.status not in {0, -signal.SIGKILL, -signal.SIGTERM}:
+            message = f"the process ended by itself with status {self.status}"
+            raise SimulationError(message)
+        return "ended"
+
+
+def _run_logged(run: Callable[[int, int], None], orders: int, answers: int, log: Path) -> NoReturn:
+    status = 1
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 2)
+        faulthandler.register(signal.SIGUSR1)
+        run(orders, answers)
+        status = 0
+    except BaseException:  # noqa: BLE001 - what an interpreter does at its end
+        traceback.print_exc()
+    finally:
         os._exit(status)
 
 

@@ -19,20 +19,18 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import argparse
-import faulthandler
 import importlib
 import json
 import random
-import select
 import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -45,6 +43,7 @@ from newsletter.jobs import tasks
 from newsletter.store import Store, digests
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.database import fresh_schema
+from tests.simulations.crash import ControlledProcess, SimulationError
 from tests.simulations.week import CALM, ON_THE_WAY, STEPS, SUNDAY, Week, live
 from tests.simulations.year import RUBRICS
 
@@ -60,7 +59,6 @@ LOADED = (
 GRID = timedelta(minutes=5)
 PATIENCE = 4
 """Undisturbed wake-ups within which what is owed must be mailed: arXiv may be looked at twice."""
-HUNG_GLANCES = 12_000
 BEGAN = time.monotonic()
 THREADS = tasks.LIMITS.threads
 BACK, AHEAD = -timedelta(hours=2), timedelta(days=1)
@@ -70,116 +68,25 @@ WEIGHTS = (1, 1, 3, 4, 3, 1, 1)
 CALM_ORDER = (CALM, 1, int(signal.SIGKILL))
 
 
-class Broken(Exception):
-    """The service did what it never may; the message names it."""
-
-
-class Life:
-    """One process of the service, from its fork to its end."""
-
-    def __init__(self, week: Week) -> None:
-        orders, self._orders = os.pipe()
-        self._answers, answers = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self._orders)
-            os.close(self._answers)
-            _be_born(week, orders, answers)
-        os.close(orders)
-        os.close(answers)
-        self.status: int | None = None
-
-    def order(self, step: str, times: int, number: int) -> None:
-        with suppress(BrokenPipeError):
-            os.write(self._orders, (json.dumps([step, times, number]) + "\n").encode())
-
-    def follow(self) -> str:
-        """Wait until the wake-up is over: done, dead or stopped."""
-        # Glances are counted: a machine that was paused as a whole let no process hang.
-        for _ in range(HUNG_GLANCES):
-            if select.select([self._answers], [], [], 0.01)[0]:
-                if os.read(self._answers, 64):
-                    return "done"
-                time.sleep(0.01)
-            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
-            if pid and os.WIFSTOPPED(status):
-                return "stopped"
-            if pid:
-                return self._over(status)
-        os.kill(self.pid, signal.SIGUSR1)
-        time.sleep(1)
-        message = "the process hangs; its log says where"
-        raise Broken(message)
-
-    def kill(self) -> str:
-        os.kill(self.pid, signal.SIGKILL)
-        return self._over(os.waitpid(self.pid, 0)[1])
-
-    def end(self) -> str:
-        """Ask it to end, in the middle of whatever it does."""
-        os.kill(self.pid, signal.SIGTERM)
-        os.close(self._orders)
-        self._orders = -1
-        while (said := self.follow()) != "over":
-            if said == "stopped":
-                self.go_on()
-        return said
-
-    def suspend(self) -> bool:
-        """False where it is over already."""
-        os.kill(self.pid, signal.SIGSTOP)
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        if not os.WIFSTOPPED(status):
-            self._over(status)
-        return os.WIFSTOPPED(status)
-
-    def go_on(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def _over(self, status: int) -> str:
-        self.status = os.waitstatus_to_exitcode(status)
-        for handle in {self._orders, self._answers} - {-1}:
-            os.close(handle)
-        # Asked to end before it had begun, it ends as any process does.
-        if self.status not in {0, -signal.SIGKILL, -signal.SIGTERM}:
-            message = f"the process ended by itself with status {self.status}"
-            raise Broken(message)
-        return "over"
-
-
-def _be_born(week: Week, orders: int, answers: int) -> None:
-    status = 1
-    try:
-        with (week.folder / "log").open("a", encoding="utf-8") as log:
-            os.dup2(log.fileno(), 2)
-        faulthandler.register(signal.SIGUSR1)
-        live(week, orders, answers)
-        status = 0
-    except BaseException:  # noqa: BLE001 - what an interpreter does at its end
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
 @dataclass
-class Fate:
+class Disturbances:
     """Drives one week: passes the time, and disturbs where dice say so."""
 
     week: Week
     dice: random.Random
     kills: int = 0
-    life: Life | None = None
+    process: ControlledProcess | None = None
     done: Counter[str] = field(default_factory=Counter)
     wrong_from: dict[timedelta, datetime] = field(default_factory=dict)
     wrong_spans: list[tuple[datetime, datetime]] = field(default_factory=list)
     quiet: list[datetime] = field(default_factory=list)
     """Wake-ups that nothing disturbed, with the right clock."""
-    lying_in_wait: bool = False
+    kill_on_the_way: bool = False
     """A trap is set that springs once a mail is taken, and nothing else may come before it."""
     days_waited: int = 0
     days_told: int = 0
 
-    def pass_by(self) -> None:
+    def run(self) -> None:
         """The whole week; more disturbances come where fewer than wanted were met."""
         todo = _moments(self.week)
         jumps = self._jumps(todo) if self.kills else {}
@@ -193,8 +100,8 @@ class Fate:
             self._set_clock(at, jumps)
             short = self.kills - self.done["kills"]
             if self.kills and at >= SUNDAY + timedelta(days=self.days_waited, hours=8):
-                self._lie_in_wait()
-            elif self.lying_in_wait:
+                self._kill_on_the_way()
+            elif self.kill_on_the_way:
                 pass
             elif short > 0 and self.dice.random() < 2.5 * short / (len(todo) + 1 + total // 20):
                 self._disturb()
@@ -203,9 +110,9 @@ class Fate:
             self.wrong_spans.append((max(self.wrong_from.values()), self.week.end))
             self.week.clocks.put_wrong(timedelta())
         self._wake()
-        if self.life is not None:
-            self.life.end()
-            self.life = None
+        if self.process is not None:
+            self.process.terminate()
+            self.process = None
 
     def _tell_day(self, at: datetime) -> None:
         if (at - SUNDAY).days > self.days_told:
@@ -233,17 +140,17 @@ class Fate:
                 self.done[f"clock set by {by.total_seconds() / 3600:+.0f} h"] += 1
                 return
 
-    def _alive(self) -> Life:
-        if self.life is None or self.life.status is not None:
-            self.life = Life(self.week)
+    def _running(self) -> ControlledProcess:
+        if self.process is None or self.process.status is not None:
+            self.process = ControlledProcess(partial(live, self.week), self.week.folder / "log")
             self.done["starts"] += 1
-        return self.life
+        return self.process
 
     def _wake(self) -> None:
         """A wake-up of whoever lives, with whatever trap is set in it still."""
         at, before = self.week.clocks.true(), self._troubles
-        self._alive().order(*CALM_ORDER)
-        self._see_through()
+        self._running().order(*CALM_ORDER)
+        self._follow()
         self.done["wake-ups"] += 1
         if before == self._troubles and not self.week.clocks.wrong:
             self.quiet.append(at)
@@ -252,26 +159,26 @@ class Fate:
     def _troubles(self) -> int:
         return self.done["kills"] + self.done["suspensions"]
 
-    def _see_through(self) -> None:
-        life = self._alive()
-        while (said := life.follow()) == "stopped":
+    def _follow(self) -> None:
+        process = self._running()
+        while (said := process.wait_for_answer()) == "stopped":
             self._sleep()
-            life.go_on()
-        if said == "over":
-            self._buried()
+            process.resume()
+        if said == "ended":
+            self._record_death()
 
-    def _buried(self) -> None:
+    def _record_death(self) -> None:
         """It died; the machine is off for a while, mostly none."""
         self.done["kills"] += 1
-        self.done["with answers on the way"] += self.lying_in_wait
-        self.lying_in_wait = False
-        self._go(self.dice.choice((0, 0, 0, 0, 1, 7, 60, 150)))
+        self.done["with answers on the way"] += self.kill_on_the_way
+        self.kill_on_the_way = False
+        self._pass_minutes(self.dice.choice((0, 0, 0, 0, 1, 7, 60, 150)))
 
     def _sleep(self) -> None:
         self.done["suspensions"] += 1
-        self._go(self.dice.choice((2, 12, 25, 90, 300)))
+        self._pass_minutes(self.dice.choice((2, 12, 25, 90, 300)))
 
-    def _go(self, minutes: int) -> None:
+    def _pass_minutes(self, minutes: int) -> None:
         last = self.week.end - GRID
         self.week.clocks.set(min(self.week.clocks.true() + minutes * GRID / 5, last))
 
@@ -286,45 +193,45 @@ class Fate:
         number = signal.SIGSTOP if self.dice.random() < 0.25 else signal.SIGKILL
         times = self.dice.choice((1, 1, 2, 3, 5, 9))
         [step] = self.dice.choices(STEPS, WEIGHTS)
-        self._alive().order(step, times, int(number))
-        self._see_through()
+        self._running().order(step, times, int(number))
+        self._follow()
 
-    def _lie_in_wait(self) -> None:
+    def _kill_on_the_way(self) -> None:
         """Once a day it dies with mails that are taken and whose answers are still on the way."""
         self.days_waited += 1
-        self.lying_in_wait = True
-        self._alive().order(ON_THE_WAY, 1, int(signal.SIGKILL))
-        self._see_through()
+        self.kill_on_the_way = True
+        self._running().order(ON_THE_WAY, 1, int(signal.SIGKILL))
+        self._follow()
 
     def _kill(self) -> None:
-        life = self._alive()
-        life.order(*CALM_ORDER)
+        process = self._running()
+        process.order(*CALM_ORDER)
         time.sleep(self.dice.uniform(0, 0.12))
-        life.kill()
-        self._buried()
+        process.kill()
+        self._record_death()
 
     def _suspend(self) -> None:
-        life = self._alive()
-        life.order(*CALM_ORDER)
+        process = self._running()
+        process.order(*CALM_ORDER)
         time.sleep(self.dice.uniform(0, 0.08))
-        if life.suspend():
+        if process.suspend():
             self._sleep()
-            life.go_on()
-            self._see_through()
+            process.resume()
+            self._follow()
         else:
-            self._buried()
+            self._record_death()
 
     def _end(self) -> None:
-        life = self._alive()
-        life.order(*CALM_ORDER)
+        process = self._running()
+        process.order(*CALM_ORDER)
         time.sleep(self.dice.uniform(0, 0.08))
-        life.end()
+        process.terminate()
         self.done["asked to end"] += 1
-        if life.status == -signal.SIGKILL:
+        if process.status == -signal.SIGKILL:
             self.done["kills"] += 1
-        elif left := _in_hand(self.week, life.pid):
+        elif left := _in_hand(self.week, process.pid):
             message = f"asked to end it left {left} mails in hand"
-            raise Broken(message)
+            raise SimulationError(message)
 
 
 def _moments(week: Week) -> list[datetime]:
@@ -444,21 +351,23 @@ def _faults_of_mails(ended: Outcome, allowed: int) -> list[str]:
     return wrong
 
 
-def faults(week: Week, calm: Outcome, ended: Outcome, fate: Fate) -> list[str]:
+def faults(week: Week, calm: Outcome, ended: Outcome, disturbances: Disturbances) -> list[str]:
     """Where the disturbed week came to another end than the calm one.
 
     What moderation held is shown by arXiv's list alone, some hours after the batch: it may be in
     the digest of its day or in the next, as the service looked later or sooner.
     """
     held = {one.id for one in week.timeline.submissions if one.announced}
-    wrong = _faults_of_mails(ended, fate.done["kills"] * THREADS) + _faults_of_papers(week, ended)
+    wrong = _faults_of_mails(ended, disturbances.done["kills"] * THREADS) + _faults_of_papers(
+        week, ended
+    )
     for key in sorted(calm.digests.keys() | ended.digests.keys()):
         there, here = (one.digests.get(key) for one in (calm, ended))
         if there is None or here is None:
             wrong.append(f"the digest {key} was made in one of the weeks alone")
         elif apart := _apart(there[1], here[1], held) or _apart(there[0], here[0], held):
             wrong.append(f"the digest {key} has other papers or picks: {apart}")
-    differently = _served_differently(calm, ended, fate)
+    differently = _served_differently(calm, ended, disturbances)
     lacking = calm.states.keys() - ended.states.keys()
     wrong += [f"{key} got no mail" for key in sorted(lacking) if key[0] not in differently]
     many = ended.states.keys() - calm.states.keys()
@@ -466,7 +375,7 @@ def faults(week: Week, calm: Outcome, ended: Outcome, fate: Fate) -> list[str]:
     for key in sorted(calm.mails.keys() & ended.mails.keys()):
         if _apart(calm.mails[key][0]["papers"], ended.mails[key][0]["papers"], held):
             wrong.append(f"{key} was sent other papers")
-        wrong += _faults_of_time(key, calm, ended, fate)
+        wrong += _faults_of_time(key, calm, ended, disturbances)
     return wrong
 
 
@@ -474,7 +383,7 @@ def _apart(there: Iterable[str], here: Iterable[str], held: set[str]) -> list[st
     return sorted((set(there) ^ set(here)) - held)
 
 
-def _served_differently(calm: Outcome, ended: Outcome, fate: Fate) -> set[str]:
+def _served_differently(calm: Outcome, ended: Outcome, disturbances: Disturbances) -> set[str]:
     """Readers whom a wrong clock served the same dates in other mails.
 
     A service that takes Monday for Tuesday mails whoever reads on Mondays what there is by then.
@@ -485,7 +394,7 @@ def _served_differently(calm: Outcome, ended: Outcome, fate: Fate) -> set[str]:
         times = [
             datetime.fromisoformat(one["at"]) for key in mine for one in ended.mails.get(key, ())
         ]
-        wrongly = any(start <= at <= end for start, end in fate.wrong_spans for at in times)
+        wrongly = any(start <= at <= end for start, end in disturbances.wrong_spans for at in times)
         if wrongly and _dates(mine) == _dates(key for key in calm.states if key[0] == reader):
             found.add(reader)
     return found
@@ -502,13 +411,15 @@ def _dates(keys: Iterable[tuple[str, ...]]) -> list[str]:
     return sorted(held)
 
 
-def _faults_of_time(key: tuple[str, ...], calm: Outcome, ended: Outcome, fate: Fate) -> list[str]:
+def _faults_of_time(
+    key: tuple[str, ...], calm: Outcome, ended: Outcome, disturbances: Disturbances
+) -> list[str]:
     wrong = []
     at, promised = _first(ended, key), _first(calm, key)
-    excused = any(start <= at <= end for start, end in fate.wrong_spans)
+    excused = any(start <= at <= end for start, end in disturbances.wrong_spans)
     if at < promised - GRID and not excused:
         wrong.append(f"{key} came at {at}, before {promised}")
-    after = [one for one in fate.quiet if one >= promised]
+    after = [one for one in disturbances.quiet if one >= promised]
     if after[PATIENCE:] and at > after[PATIENCE] + GRID:
         wrong.append(f"{key} came at {at}, not at {promised} nor soon after {after[0]}")
     return wrong
@@ -545,7 +456,7 @@ def play(given: argparse.Namespace, seed: int) -> Iterator[tuple[dict[str, Any],
     """The figures of one seed, and what was wrong, for each database."""
     with a_week(given, seed, "") as week:
         say(f"seed {seed}: {week.days} days for {len(week.readers)} readers, undisturbed")
-        Fate(week, random.Random(seed)).pass_by()  # noqa: S311 - a simulation
+        Disturbances(week, random.Random(seed)).run()  # noqa: S311 - a simulation
         calm = outcome_of(week)
         wrong = [f"undisturbed: {case}" for case in faults_of_calm(week, calm)]
     for database in given.database or [""]:
@@ -558,16 +469,16 @@ def play(given: argparse.Namespace, seed: int) -> Iterator[tuple[dict[str, Any],
 def disturbed(
     week: Week, calm: Outcome, dice: random.Random, kills: int
 ) -> tuple[dict[str, Any], list[str]]:
-    fate = Fate(week, dice, kills)
+    disturbances = Disturbances(week, dice, kills)
     try:
-        fate.pass_by()
+        disturbances.run()
         ended = outcome_of(week)
-    except Broken as broken:
+    except SimulationError as error:
         print(_tail(week), file=sys.stderr)
-        return dict(fate.done), [str(broken)]
+        return dict(disturbances.done), [str(error)]
     finally:
-        if fate.life and fate.life.status is None:
-            fate.life.kill()
+        if disturbances.process and disturbances.process.status is None:
+            disturbances.process.kill()
     unknown = ended.named("unknown")
     delay, which = latest(calm, ended)
     figures = {
@@ -575,16 +486,18 @@ def disturbed(
         "papers": len(week.timeline.submissions),
         "readers": len(week.readers),
         "mails": sum(map(len, ended.mails.values())),
-        **fate.done,
+        **disturbances.done,
         "unknown": len(unknown),
         "unknown and mailed": len(set(unknown) & ended.mails.keys()),
         "unknown and not mailed": len(set(unknown) - ended.mails.keys()),
-        "unknown allowed": fate.done["kills"] * THREADS,
+        "unknown allowed": disturbances.done["kills"] * THREADS,
         "latest mail, in minutes": delay / timedelta(minutes=1),
         "latest": which,
-        "clock wrong": [f"{start:%d %H:%M}-{end:%d %H:%M}" for start, end in fate.wrong_spans],
+        "clock wrong": [
+            f"{start:%d %H:%M}-{end:%d %H:%M}" for start, end in disturbances.wrong_spans
+        ],
     }
-    return figures, faults(week, calm, ended, fate) + _tracebacks(week)
+    return figures, faults(week, calm, ended, disturbances) + _tracebacks(week)
 
 
 def _tracebacks(week: Week) -> list[str]:

@@ -274,9 +274,9 @@ def _paper(number: int, at: datetime, day: date, dice: random.Random) -> Submiss
 
 
 def live(week: Week, orders: int, answers: int) -> None:
-    """One life of the service: at each order a wake-up of all its jobs, until it is asked to end.
+    """Run the service: at each order all its jobs once, until it is asked to end.
 
-    An order is a step, a number of times and a signal: the trap to be set; a calm one sets none.
+    An order is a step, a number of times and a signal: the kill point to set; CALM sets none.
     """
     assert week.app
     kill_point = KillPoint()
