@@ -21,6 +21,7 @@ from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import Stopped
 from newsletter.jobs import reaper
 from newsletter.jobs.engine import AT_ONCE
+from newsletter.jobs.outages import ONCE_PER_MINUTE, outage_log
 from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.store import StoreError, leases
 from newsletter.store.retry import is_outage
@@ -99,7 +100,7 @@ class DbosEngine:
             except StoreError as problem:
                 if not is_outage(problem):
                     raise
-                reaper.outage_log.warning("%s", problem)
+                outage_log.warning("%s", problem)
             report(STAGES[todo[0].kind] if todo else "", len(results), len(by_id))
             if reopened and len(results) == len(by_id):
                 return [results[str(task)] for task in todo]
@@ -315,7 +316,7 @@ def _import_dbos() -> Any:  # noqa: ANN401 - a module
     chatty.setLevel(logging.WARNING)
     if not chatty.handlers:
         chatty.addHandler(logging.NullHandler())
-    chatty.addFilter(reaper.ONCE_PER_MINUTE)
+    chatty.addFilter(ONCE_PER_MINUTE)
     import dbos
 
     return dbos

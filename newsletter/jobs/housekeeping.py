@@ -21,10 +21,12 @@ from newsletter.domain.mail import EventKind
 from newsletter.errors import Stopped, run_guarded
 from newsletter.inbound import processor
 from newsletter.inbound.suppression_sync import forward_erasures, remove_returned, sync
+from newsletter.jobs.outages import log_problem
 from newsletter.mailers.imap import MailboxError
 from newsletter.operations.alerting import report_alerts
 from newsletter.operations.healthcheck_ping import ping
 from newsletter.store import (
+    StoreError,
     events,
     first_mails,
     inbound,
@@ -133,9 +135,12 @@ def _run(app: App, jobs: Sequence[Job]) -> None:
             return
         name = job.__name__.replace("_", " ")
         try:
-            _, problem = run_guarded(name, partial(job, app, app.clock()))
+            _, problem = run_guarded(name, partial(job, app, app.clock()), StoreError)
         except Stopped:
             return
+        except StoreError as error:
+            log_problem(log, error, name)
+            continue
         if problem:
             log.warning("%s: %s", name, problem)
 

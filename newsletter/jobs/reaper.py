@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.errors import OperatorError
+from newsletter.jobs.outages import log_problem
 from newsletter.store import claims, leases, ledger
 
 if TYPE_CHECKING:
@@ -26,30 +27,8 @@ if TYPE_CHECKING:
 
     from newsletter.store import Store
 
+log = logging.getLogger(__name__)
 ROLE = "worker"
-LOG_SECONDS = 60
-
-
-class OncePerMinute(logging.Filter):
-    """Pass one warning a minute: in an outage many threads warn several times a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last = 0.0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno != logging.WARNING:
-            return True
-        if 0 <= record.created - self._last < LOG_SECONDS:
-            return False
-        self._last = record.created
-        record.msg, record.args = record.getMessage().partition("\n")[0], ()
-        return True
-
-
-ONCE_PER_MINUTE = OncePerMinute()
-outage_log = logging.getLogger(f"{__name__}.outage")
-outage_log.addFilter(ONCE_PER_MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +89,6 @@ def heartbeat_loop(
                 reaped = now
                 reap()
         except OperatorError as error:
-            outage_log.warning("%s", error)
+            log_problem(log, error)
         if done.wait(config.heartbeat_interval.total_seconds()):
             return

@@ -27,6 +27,7 @@ from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate, po
 from newsletter.jobs.daily import DayState, build_digests, read_day, send_deliveries
 from newsletter.jobs.instrumentation import daily_run_log
 from newsletter.jobs.leader import RENEW_SECONDS, LeaderElection
+from newsletter.jobs.outages import log_problem
 from newsletter.jobs.tasks import in_batches
 from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.sources import SourceError
@@ -83,7 +84,7 @@ class DailyScheduler:
             try:
                 self._was_leader = self.leader.renew()
             except OperatorError as error:
-                log.warning("%s", error)
+                log_problem(log, error)
         if self._was_leader and not was_leader:
             self.watchdog.wake_requested.set()
 
@@ -128,11 +129,11 @@ class DailyScheduler:
         except Stopped:
             log.info("stopped on request")
         except StoreError as error:
-            log.warning("%s", error)
+            log_problem(log, error)
             # The next renewal finds a new leader, and so wakes all jobs.
             self._was_leader = not is_outage(error)
         except OperatorError as error:
-            log.warning("%s", error)
+            log_problem(log, error)
         finally:
             lock.release()
 
@@ -141,7 +142,7 @@ class DailyScheduler:
         try:
             return self.leader.is_leader()
         except StoreError as error:
-            log.warning("%s", error)
+            log_problem(log, error)
             return False
 
     def _build_newest(self, state: DayState) -> None:

@@ -113,7 +113,14 @@ class Siege:
         self._end(chosen)
 
     def catch_at_work(self, name: str) -> None:
-        """Wait until it has something in hand, but not for ever; a fifth die whenever it is."""
+        """Wait until it has something in hand, but not for ever; a fifth do not wait.
+
+        Then let it work on for a while.
+        """
+        self.wait_for_work(name)
+        time.sleep(self.dice.uniform(0.0, self.longest_leave))
+
+    def wait_for_work(self, name: str) -> None:
         late = time.monotonic() + (self.dice.random() < 0.8) * self.longest_catch
         mine = self._owner(name)
         while time.monotonic() < late and self.server.status(self.alive[name]) is None:
@@ -123,8 +130,7 @@ class Siege:
                     for table, state, column in HANDS
                 ):
                     break
-            time.sleep(0.05)
-        time.sleep(self.dice.uniform(0.0, self.longest_leave))
+            time.sleep(0.02)
 
     def _owner(self, name: str) -> str:
         """The rows of this life begin so."""
@@ -159,7 +165,7 @@ class Siege:
         assert self.proxy
         if self.healed_at or self.server.status(self.alive[CUT_OFF]) is not None:
             return False
-        self.catch_at_work(CUT_OFF)
+        self.wait_for_work(CUT_OFF)
         self.proxy.cut()
         self.healed_at = time.monotonic() + self.partition
         mails, calls = self._held(CUT_OFF)
