@@ -202,6 +202,8 @@ def measure(
             for name in TABLES:
                 count = select(func.count()).select_from(metadata.tables[name])
                 figures[f"rows of {name}"] = tx.scalar(count)
+    spent = figures["score and make, s of processor"]
+    figures["ms of processor a scoring call"] = round(1000 * spent / counted["scoring calls"], 1)
     return figures | counted, counted["mails"] == readers
 
 
@@ -233,7 +235,11 @@ def morning() -> None:
     timed("fetch", lambda: daily.fetch_papers(app, state, DAY, _quiet))
     made = timed("score and make", lambda: daily.score_and_compose(app, state, _quiet))
     sent = timed("mail", lambda: daily.render_and_deliver(app, made, _quiet))
-    figures["whole morning, s"] = round(sum(v for k, v in figures.items() if k.endswith(", s")), 2)
+    for unit in ("s", "s of processor"):
+        spent = sum(value for name, value in figures.items() if name.endswith(f", {unit}"))
+        figures[f"whole morning, {unit}"] = round(spent, 2)
+    figures["with imports, s of processor"] = round(time.process_time(), 2)
+    figures["MB at most"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     if troubles := {one.problem for one in sent if one.problem}:
         sys.exit("; ".join(troubles))
     timed("again, when all is done", lambda: daily.run_daily(app, DAY, None, _quiet))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from newsletter.domain.model import Paper
     from newsletter.domain.progress import Progress
     from newsletter.domain.tfidf import WordCounts
     from newsletter.scorers import Scorer
@@ -34,10 +35,29 @@ DUPLICATE_WINDOW = timedelta(days=60)
 """How long a picked paper is not shown again under another id."""
 
 
-def new_listings(store: Store, rubric: Rubric, day: date) -> list[Listing]:
+class ListingCache:
+    """The listings of a day, read once for each choice of categories. Rubrics share the papers."""
+
+    def __init__(self) -> None:
+        self._listings: dict[tuple[str, ...], list[Listing]] = {}
+        self._papers: dict[str, Paper] = {}
+
+    def listed(self, tx: Connection, categories: tuple[str, ...], day: date) -> list[Listing]:
+        if categories not in self._listings:
+            self._listings[categories] = [
+                Listing(self._papers.setdefault(one.paper.id, one.paper), one.late)
+                for one in papers.listed(tx, categories, day)
+            ]
+        return self._listings[categories]
+
+
+def new_listings(
+    store: Store, rubric: Rubric, day: date, cache: ListingCache | None = None
+) -> list[Listing]:
     """The papers for this rubric's digest of `day`: announced, and in no earlier digest of it."""
+    cache = ListingCache() if cache is None else cache
     with store.read() as tx:
-        listings = [*papers.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
+        listings = [*cache.listed(tx, rubric.categories, day), *late_listings(tx, rubric, day)]
         open_ids = set(digests.uncovered(tx, rubric.slug, [one.paper.id for one in listings]))
     return [listing for listing in listings if listing.paper.id in open_ids]
 
@@ -105,10 +125,10 @@ def score_jointly(
         return
     from newsletter.domain.tfidf import WordCounts
 
-    words = WordCounts()
+    words, cache = WordCounts(), ListingCache()
     targets = []
     for rubric in rubrics:
-        listings = new_listings(store, rubric, day)
+        listings = new_listings(store, rubric, day, cache)
         found = triage_in_order(store, scorer, rubric, day, listings, words)
         targets.append(ScoringTarget(rubric, found.to_read))
     score_all(store, scorer, day, targets, limits, clock=clock, progress=progress)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from newsletter.domain.model import Outcome
 from newsletter.scorers import ScoringRequest
@@ -248,6 +249,30 @@ def test_three_rubrics_pay_for_the_papers_once(store: Store, fake: FakeAnthropic
     assert all(text.startswith("<rubric>") for text in last)
     kinds = fake.till.kinds
     assert kinds["cache_read_input_tokens"] == 3 * kinds["cache_creation_input_tokens"]
+
+
+def test_a_call_takes_the_same_few_statements_however_many_rubrics_and_papers(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    scorer = claude(fake)
+    scorer.second_opinion = False
+    said: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    with store.begin() as tx:
+        keep(tx, papers(64))
+
+    def statements(count: int, size: int) -> int:
+        given = [replace(one, preface=f"{one.preface} {count} {size}") for one in rubrics(count)]
+        wants = [ScoringTarget(rubric, papers(size)) for rubric in given]
+        said.clear()
+        score_all(store, scorer, DAY, wants, limits(), clock=wall_clock)
+        return len(said)
+
+    one_call = statements(1, 16)
+    assert statements(1, 4) == one_call
+    a_call = (statements(1, 64) - one_call) / 3
+    assert a_call <= 12
+    assert statements(6, 64) - statements(6, 16) == 6 * 3 * a_call
 
 
 def test_two_rubrics_each_keep_their_own_cache(store: Store, fake: FakeAnthropic) -> None:
