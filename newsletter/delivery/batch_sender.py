@@ -73,14 +73,14 @@ def recover(
     """
     if lost.batch_id and lost.send_at and lost.send_at - clock() > CANCEL_DEADLINE + CLOCK_MARGIN:
         try:
-            withdrawn = mailer.cancel(lost.batch_id)
+            cancelled = mailer.cancel(lost.batch_id)
         except SendError as error:
             log.warning("batch not cancelled yet: %s", error)
             return MailBatchState.STARTED
-        if withdrawn:
+        if cancelled:
             with store.begin() as tx:
                 mail_batches.release(
-                    tx, lost.id, MailBatchState.CANCELLED, f"withdrawn: {reason}", clock()
+                    tx, lost.id, MailBatchState.CANCELLED, f"cancelled: {reason}", clock()
                 )
             return MailBatchState.CANCELLED
     with store.begin() as tx:
@@ -167,7 +167,7 @@ class _BatchSender:
             if reason := too_many_hard_bounces(tx, self.run.digest_id):
                 self.run.breaker.halted = reason
                 return None, 0.0
-            if not mail_batches.has_room(tx, fenced=bool(batch_id)):
+            if not mail_batches.has_room(tx, cancellable=bool(batch_id)):
                 return None, BUSY_WAIT_SECONDS
             if not self.run.rate_limiter.acquire(tx, now, 1):
                 return None, min(BUSY_WAIT_SECONDS, 1 / (self.run.limits.per_second or 1.0))
@@ -218,7 +218,7 @@ class _BatchSender:
         """The mail cut to the readers that fit one request; None when it must not be sent."""
         fitting = self.mailer.fitting(mail)
         if not fitting:
-            message = "a reader's links are longer than the provider takes in a group"
+            message = "the links of one reader are longer than a batch allows"
             self.run.record_failure(SendError(Verdict.HALT, message), self.run.clock())
             return None
         if surplus := [one.delivery_id for one in mail.readers[fitting:]]:
@@ -237,7 +237,7 @@ class _BatchSender:
             lost = LostBatch(batch.id, batch.batch_id, batch.send_at)
             state = recover(self.run.store, self.mailer, lost, self.run.clock, str(error))
             if state is MailBatchState.CANCELLED:
-                error = SendError(Verdict.UNSENT, f"withdrawn: {error}")
+                error = SendError(Verdict.UNSENT, f"cancelled: {error}")
             self.run.record_failure(error, now)
             return
         self.run.record_failure(error, now)

@@ -110,7 +110,7 @@ def pending_schedules(tx: Connection, digest_id: int) -> list[DeliverySchedule]:
     return [DeliverySchedule(*row) for row in tx.execute(query)]
 
 
-def has_room(tx: Connection, *, fenced: bool) -> bool:
+def has_room(tx: Connection, *, cancellable: bool) -> bool:
     """Whether one more batch may start in this transaction; holds a lock until it ends.
 
     With a batch id, no more than SendGrid can still cancel.
@@ -119,7 +119,7 @@ def has_room(tx: Connection, *, fenced: bool) -> bool:
         tx.execute(select(func.pg_advisory_xact_lock(BATCH_LOCK)))
     started = mail_group.c.state == MailBatchState.STARTED.value
     under_way = _count(tx, started)
-    if not fenced:
+    if not cancellable:
         return under_way < MAX_IN_FLIGHT
     held = _count(tx, _HELD)
     return under_way < min(MAX_IN_FLIGHT, MAX_CANCELLED - held)

@@ -429,18 +429,18 @@ def test_no_more_are_begun_than_can_be_withdrawn(scenario: DeliveryScenario):
     with scenario.store.begin() as tx:
         for number in range(7):
             add(tx, number, MailBatchState.STARTED)
-        assert mail_batches.has_room(tx, fenced=True)
+        assert mail_batches.has_room(tx, cancellable=True)
         for number in range(7, 10):
             add(tx, number, MailBatchState.CANCELLED, now + LEAD)
-        assert not mail_batches.has_room(tx, fenced=True)
-        assert mail_batches.has_room(tx, fenced=False)
+        assert not mail_batches.has_room(tx, cancellable=True)
+        assert mail_batches.has_room(tx, cancellable=False)
         assert mail_batches.expired_cancelled(tx, now + LEAD) == []
         assert len(mail_batches.expired_cancelled(tx, now + 2 * LEAD)) == 3
         mail_batches.release_batch(tx, "batch 7")
         assert len(mail_batches.expired_cancelled(tx, now + 2 * LEAD)) == 2
-        assert mail_batches.has_room(tx, fenced=True)
+        assert mail_batches.has_room(tx, cancellable=True)
         add(tx, 10, MailBatchState.STARTED)
-        assert not mail_batches.has_room(tx, fenced=False)
+        assert not mail_batches.has_room(tx, cancellable=False)
 
 
 def test_07_one_bad_reader_is_rejected_and_the_others_are_sent(
@@ -576,7 +576,7 @@ def test_words_that_no_request_takes_stop_the_run(scenario: DeliveryScenario, fa
         sleep=scenario.clock.sleep,
     )
     assert tally.pending == 3
-    assert "longer than the provider takes" in tally.halted_reason
+    assert "longer than a batch allows" in tally.halted_reason
     assert fake.requests == []
 
 
