@@ -32,6 +32,12 @@ def of_owner(owner: str) -> str:
     return "/".join(owner.split("/")[:3])
 
 
+def name_of(owner: str) -> str:
+    """The name for people in an owner id: that of the worker, else host and process id."""
+    parts = owner.split("/", 3)
+    return parts[3] if len(parts) > 3 else "/".join(parts[:2])  # noqa: PLR2004 - host, pid, mark
+
+
 def is_dead(owner: str) -> bool:
     """True if `owner` certainly does not run. Unknown for other hosts: only their lease tells."""
     host, _, rest = owner.partition("/")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,12 @@ from newsletter.jobs.daily import (
     DailyRun,
     RubricResult,
     UnservedRubric,
-    handle_task,
     run_daily,
 )
 from newsletter.jobs.dry_run import preview_run
 from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import retry_soft_bounced
+from newsletter.jobs.worker import become_planner, run_worker
 from newsletter.operations.healthcheck_ping import MailCounts, ping_if_delivered
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of, why_missing
@@ -60,6 +59,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     logs.set_up(settings, "warning")
     app = bootstrap.build_app(settings, create=create)
     check_slug(app, rubric)
+    become_planner(app)
     # With cron and no `serve`, nothing else retries them.
     retry_soft_bounced(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
@@ -205,7 +205,7 @@ def _run(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> Da
 def _working(app: App, report: StageProgress) -> AbstractContextManager[None]:
     """Run tasks in this process too, whether or not there are other workers."""
     name = f"run-{socket.gethostname()}-{os.getpid()}"
-    return app.engine.worker(partial(handle_task, app, report), app.stop, name)
+    return run_worker(app, name, report, must_agree=True)
 
 
 def _show(console: Console, edition: DailyRun, settings: Settings) -> None:

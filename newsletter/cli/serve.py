@@ -7,14 +7,13 @@ import os
 import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap, logs
 from newsletter.context import no_progress
 from newsletter.domain.findings import FindingState
-from newsletter.jobs import daily
 from newsletter.jobs.daemon import run_scheduler, single_instance
+from newsletter.jobs.worker import run_worker
 from newsletter.operations.doctor.local import keys_found
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
@@ -69,7 +68,7 @@ def _refuse_invalid_keys(settings: Settings) -> None:
 def _working(app: App) -> AbstractContextManager[None]:
     """Run tasks in this process too: a single `serve` needs no worker."""
     name = f"serve-{socket.gethostname()}-{os.getpid()}"
-    return app.engine.worker(partial(daily.handle_task, app, no_progress), app.stop, name)
+    return run_worker(app, name, no_progress)
 
 
 def _serve_pages(app: App, listener: socket.socket, watchdog: SchedulerWatchdog | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
 from newsletter.domain.formatting import dollars, month_start
+from newsletter.domain.shared_settings import list_names
+from newsletter.operations import shared_settings
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.rubrics.folder import RubricFolder
@@ -24,20 +26,38 @@ from newsletter.store import (
     subscribers,
 )
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SHOWN = 14
 
 
 def show_status(*, as_json: bool) -> int:
     settings = read_settings()
     store = bootstrap.open_store(settings)
-    wrong = _wrong(store, settings)
-    facts = {"alerts": [_alert_facts(one) for one in wrong], **_facts(store)}
+    rubrics = RubricFolder(settings.rubrics_dir)
+    wrong = _wrong(store, settings, rubrics)
+    facts = {
+        "alerts": [_alert_facts(one) for one in wrong],
+        **_facts(store),
+        "settings_differ": _differences(store, settings, rubrics),
+    }
     if as_json:
         print_json(facts)
         return 0
     console = screen()
     for section in grouped(wrong):
         console.print(_words(section))
+    _show_facts(console, facts)
+    if names := facts["settings_differ"]:
+        console.print(f"this machine: {shared_settings.differing(list_names(names))}")
+    if not wrong:
+        for line in facts["needs_a_hand"]:
+            console.print(f"action needed: {line}")
+    return 0
+
+
+def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     rows = [
         [*[*digest.values()][:-1], dollars(digest["cost_nanos"])] for digest in facts["digests"]
     ]
@@ -58,16 +78,18 @@ def show_status(*, as_json: bool) -> int:
             f"bounce reports of 30 days without a known mail: {number} "
             "(newsletter deliveries reports)"
         )
-    if not wrong:
-        for line in facts["needs_a_hand"]:
-            console.print(f"action needed: {line}")
-    return 0
 
 
-def _wrong(store: Store, settings: Settings) -> list[OpenAlert]:
+def _differences(store: Store, settings: Settings, rubrics: RubricFolder) -> list[str]:
+    """Settings of this machine that are not those of the process that plans."""
+    own = shared_settings.of_settings(settings, store, rubrics)
+    with store.read() as tx:
+        return (own.differences(tx) if own else None) or []
+
+
+def _wrong(store: Store, settings: Settings, rubrics: RubricFolder) -> list[OpenAlert]:
     """The alerts that hold now, whether or not the service has recorded them."""
     now = bootstrap.now()
-    rubrics = RubricFolder(settings.rubrics_dir)
     seen = collect_state(store, settings, rubrics, bootstrap.build_calendar(settings), now)
     found = find_alerts(seen, thresholds(settings))
     with store.read() as tx:

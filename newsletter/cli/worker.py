@@ -7,13 +7,12 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter import bootstrap, logs
 from newsletter.context import no_progress
 from newsletter.errors import OperatorError
-from newsletter.jobs.daily import handle_task
+from newsletter.jobs.worker import run_worker
 from newsletter.process import SIGNALS
 from newsletter.settings import SettingsError, read_settings
 from newsletter.web.app import create_monitoring_app
@@ -39,8 +38,7 @@ def show_worker(host: str, port: int | None, name: str) -> int:
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: app.stop.set())
-    do = partial(handle_task, app, no_progress)
-    with _listener(host, port) as listener, app.engine.worker(do, app.stop, name):
+    with _listener(host, port) as listener, run_worker(app, name, no_progress):
         log.info("worker %s started; health pages at port %d", name, listener.getsockname()[1])
         try:
             serve_http(create_monitoring_app(Site(app)), listener, app.stop)

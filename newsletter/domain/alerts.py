@@ -46,6 +46,7 @@ class AlertKind(StrEnum):
     MAILBOX = "the reply mailbox can't be read"
     REPLIES = "replies need review"
     SIGNUPS = "sign-ups are refused"
+    SETTINGS_DIFFER = "a process has other settings"
 
     @property
     def label(self) -> str:
@@ -187,6 +188,15 @@ class DiskSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class DifferingProcess:
+    """A live process whose settings are not the planner's; `settings` names them."""
+
+    name: str
+    role: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """The state of the service at one moment. Money in nano-dollars."""
 
@@ -219,6 +229,7 @@ class ServiceState:
     waiting_replies: int = 0
     oldest_reply: datetime | None = None
     disks: tuple[DiskSpace, ...] = ()
+    differing: tuple[DifferingProcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from sqlalchemy import Connection
+
     from newsletter.store import Store
     from newsletter.store.leases import Lease
 
@@ -30,7 +32,11 @@ STALE_AFTER = timedelta(days=1)
 
 
 class LeaderElection:
-    """One process in the election: its `owner` id, and the `role` of its heartbeat."""
+    """One process in the election: its `owner` id, and the `role` of its heartbeat.
+
+    `may_lead` is asked before the lease is taken or renewed, with whether no other process led
+    since this one started, or last led.
+    """
 
     def __init__(
         self,
@@ -40,12 +46,15 @@ class LeaderElection:
         owner: str = "",
         role: str = "serve",
         monotonic: Callable[[], float] = time.monotonic,
+        may_lead: Callable[[Connection, bool], bool] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner or process.process_id()
         self._role = role
         self._monotonic = monotonic
+        self._may_lead = may_lead
+        self._rival_led = False
         self._seen: tuple[Lease, float] | None = None
         self._renewed: float | None = None
         self._lock = threading.Lock()
@@ -72,7 +81,12 @@ class LeaderElection:
             leases.heartbeat(tx, self._owner, self._role, now)
             found = leases.holder(tx, DAILY_RUN_LEASE)
             ours = self._may_take(found)
-            return ours and leases.acquire(tx, DAILY_RUN_LEASE, self._owner, found, until)
+            if ours and self._may_lead and not self._may_lead(tx, not self._rival_led):
+                leases.release(tx, DAILY_RUN_LEASE, self._owner)
+                return False
+            ours = ours and leases.acquire(tx, DAILY_RUN_LEASE, self._owner, found, until)
+        self._rival_led = self._rival_led and not ours
+        return ours
 
     def step_down(self) -> None:
         """Release the lease, so that the next process need not wait. Raises StoreError."""
@@ -86,5 +100,7 @@ class LeaderElection:
         if found is None or found.owner == self._owner or process.is_dead(found.owner):
             return True
         if self._seen is None or self._seen[0] != found:
+            # A lease that was renewed has a holder that lives.
+            self._rival_led = self._rival_led or self._seen is not None
             self._seen = found, self._monotonic()
         return self._monotonic() - self._seen[1] >= LEASE_SECONDS

@@ -46,9 +46,13 @@ def worker_name(owner: str) -> str:
 
 
 def live_workers(tx: Connection, now: datetime, config: HeartbeatConfig) -> set[str]:
-    """Owner ids of the workers with a recent heartbeat that are not known to be dead."""
+    """Owner ids of the workers with a recent heartbeat that are not known to be dead.
+
+    Without those that take no task because their settings differ.
+    """
     is_dead = leases.dead_owner_test(tx, now, config.silent_after)
-    return {one.owner for one in leases.workers(tx) if one.role == ROLE and not is_dead(one.owner)}
+    working = [one.owner for one in leases.workers(tx) if one.role == ROLE and not one.differs]
+    return {owner for owner in working if not is_dead(owner)}
 
 
 def register_worker(tx: Connection, owner: str, now: datetime, config: HeartbeatConfig) -> None:
@@ -57,7 +61,8 @@ def register_worker(tx: Connection, owner: str, now: datetime, config: Heartbeat
     A dead worker of the same name stays registered: its silence is what shows that it is dead.
     """
     name = worker_name(owner)
-    if any(worker_name(other) == name for other in live_workers(tx, now, config)):
+    others = live_workers(tx, now, config) - {owner}
+    if any(worker_name(other) == name for other in others):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
         raise OperatorError(message)
     leases.heartbeat(tx, owner, ROLE, now)

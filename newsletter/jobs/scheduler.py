@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsletter import logs
+from newsletter import logs, process
 from newsletter.delivery.batch_sender import SCHEDULE_AHEAD
 from newsletter.delivery.plan_rules import CATCH_UP
 from newsletter.delivery.planner import AT_THE_HOUR, PlannedDigest, plan_due, rubrics_with_mail_due
@@ -30,6 +30,7 @@ from newsletter.jobs.leader import RENEW_SECONDS, LeaderElection
 from newsletter.jobs.outages import log_problem
 from newsletter.jobs.tasks import in_batches
 from newsletter.jobs.watchdog import SchedulerWatchdog
+from newsletter.operations import shared_settings
 from newsletter.sources import SourceError
 from newsletter.store import StoreError, deliveries
 from newsletter.store.retry import is_outage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from apscheduler.schedulers.base import BaseScheduler
     from apscheduler.schedulers.blocking import BlockingScheduler
+    from sqlalchemy import Connection
 
     from newsletter.context import App
     from newsletter.domain.progress import StageProgress
@@ -66,7 +68,8 @@ class DailyScheduler:
         watchdog: SchedulerWatchdog | None = None,
     ) -> None:
         self._app = app
-        self.leader = leader or LeaderElection(app.store, app.clock)
+        self._shared = shared_settings.of_app(app)
+        self.leader = leader or LeaderElection(app.store, app.clock, may_lead=self._may_plan)
         self.watchdog = watchdog or SchedulerWatchdog()
         self._backoff = _PollBackoff()
         self._build_lock = threading.Lock()
@@ -83,10 +86,21 @@ class DailyScheduler:
         with self.watchdog.job("renew_leadership"):
             try:
                 self._was_leader = self.leader.renew()
+                self._report_settings()
             except OperatorError as error:
                 log_problem(log, error)
         if self._was_leader and not was_leader:
             self.watchdog.wake_requested.set()
+
+    def _may_plan(self, tx: Connection, no_rival_led: bool) -> bool:  # noqa: FBT001 - a callback
+        """Whether our settings are the service's, or may replace them: those of a new start do."""
+        shared = self._shared
+        return shared is None or shared.may_plan(tx, replace=no_rival_led, now=self._app.clock())
+
+    def _report_settings(self) -> None:
+        if self._shared:
+            owner = process.process_id()
+            self._shared.report(self._app.store, owner, "serve", self._app.clock())
 
     def build(self) -> None:
         """Build the digests of the newest announcement. A failure is logged and retried later.

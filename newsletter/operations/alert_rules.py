@@ -291,6 +291,20 @@ def _refused_signups(state: ServiceState, _limits: Thresholds) -> Iterator[Alert
         )
 
 
+def _differing_processes(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    for one in state.differing:
+        yield Alert(
+            AlertKind.SETTINGS_DIFFER,
+            one.name,
+            f"The {one.role} {one.name} takes no task, because these are not the same as in the "
+            f"process that plans: {one.settings}.",
+            "Give every machine the same settings, rubric files and release, then start that "
+            "process again. If its settings are the new ones, start `newsletter serve` again with "
+            "them. To see on a machine what differs:",
+            "newsletter doctor",
+        )
+
+
 RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
     _late_announcements,
     _run_failures,
@@ -307,6 +321,7 @@ RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
     _mailbox_failures,
     _waiting_replies,
     _refused_signups,
+    _differing_processes,
 )
 
 

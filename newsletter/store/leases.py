@@ -43,11 +43,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHeartbeat:
-    """A process alive at `seen`, by its own clock. `owner` begins with `process.process_id()`."""
+    """A process alive at `seen`, by its own clock. `owner` begins with `process.process_id()`.
+
+    `differs` names its settings that are not the planner's.
+    """
 
     owner: str
     role: str
     seen: datetime
+    differs: str = ""
 
 
 def holder(tx: Connection, name: str) -> Lease | None:
@@ -83,7 +87,9 @@ def heartbeat(tx: Connection, owner: str, role: str, now: datetime) -> None:
 def workers(tx: Connection) -> list[WorkerHeartbeat]:
     """Registered processes, the latest heartbeat first."""
     query = select(life).order_by(life.c.seen.desc(), life.c.owner)
-    return [WorkerHeartbeat(row.owner, row.role, row.seen) for row in tx.execute(query)]
+    return [
+        WorkerHeartbeat(row.owner, row.role, row.seen, row.differs) for row in tx.execute(query)
+    ]
 
 
 def dead_owner_test(

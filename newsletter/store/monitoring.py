@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, literal, select
 
-from newsletter.domain.alerts import Incident, ServiceState
+from newsletter import process
+from newsletter.domain.alerts import DifferingProcess, Incident, ServiceState
 from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.model import DayKind
-from newsletter.store import deliveries, events, incidents
+from newsletter.store import deliveries, events, incidents, leases
 from newsletter.store.inbound import InboundState
 from newsletter.store.incidents import IncidentKind
 from newsletter.store.ledger import CallState
@@ -55,6 +56,16 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
         accepted_mails=accepted,
         waiting_replies=replies,
         oldest_reply=oldest,
+        differing=_differing(tx, now),
+    )
+
+
+def _differing(tx: Connection, now: datetime) -> tuple[DifferingProcess, ...]:
+    is_dead = leases.dead_owner_test(tx, now)
+    return tuple(
+        DifferingProcess(process.name_of(one.owner), one.role, one.differs)
+        for one in leases.workers(tx)
+        if one.differs and not is_dead(one.owner)
     )
 
 

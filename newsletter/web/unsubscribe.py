@@ -127,9 +127,15 @@ def _test_link(site: Site) -> Response:
 
 
 def _unknown_link(site: Site) -> Response:
-    """The same page for a broken, unknown or deleted address, so that it reveals nothing."""
+    """The same page for a broken, unknown or deleted address, so that it reveals nothing.
+
+    Not 200: a mail program that posted the link (RFC 8058) would show that it worked.
+    """
     return site.notice(
         "This link does not work",
-        "Your address was already deleted, or the link was copied incompletely.",
-        "If a digest still arrives, reply to it with the word “unsubscribe”. That always works.",
+        "Nothing was changed. The link was copied incompletely, was made with a key that this site "
+        "no longer has, or belongs to a deleted address.",
+        "To unsubscribe, reply to your newest digest with the word “unsubscribe”, or use the "
+        "preferences link at its end.",
+        status=404,
     )

@@ -123,3 +123,32 @@ def test_a_job_that_hangs_is_told_and_one_that_gets_on_is_not(times):
         assert not watchdog.wait_idle(0)
     assert watchdog.problem() == ""
     assert watchdog.wait_idle(0)
+
+
+def test_a_process_that_may_not_lead_leaves_the_lease_to_others(store, times):
+    asked = []
+
+    def refused(_tx, alone: object) -> bool:
+        asked.append(alone)
+        return False
+
+    def election(owner: str, may_lead=None) -> LeaderElection:
+        return LeaderElection(
+            store,
+            lambda: times.wall,
+            owner=owner,
+            monotonic=lambda: times.steady,
+            may_lead=may_lead,
+        )
+
+    first, waiting = election("elsewhere/1/a"), election("afar/1/b", refused)
+    assert not waiting.is_leader()
+    assert asked == [True], "no other leads"
+    for _ in range(3):
+        assert first.renew()
+        times.pass_by(RENEW_SECONDS)
+        assert not waiting.renew()
+    first.step_down()
+    assert not waiting.is_leader()
+    assert asked == [True, False], "another led since it started"
+    assert election("elsewhere/1/c").is_leader()

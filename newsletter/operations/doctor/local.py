@@ -14,9 +14,11 @@ from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.categories import doubts
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
+from newsletter.domain.shared_settings import list_names
 from newsletter.inbound.sendgrid_webhooks import is_public_key
 from newsletter.mailers import MAILERS
 from newsletter.mailers.imap import ImapMailbox
+from newsletter.operations import shared_settings
 from newsletter.rubrics.file import RubricError
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
@@ -91,6 +93,22 @@ def _faults(settings: Settings) -> Iterator[str]:
         except StoreAddressError as error:
             yield str(error)
     yield from dbos_faults(settings)
+
+
+def shared_settings_found(
+    settings: Settings, store: Store, rubrics: RubricFolder
+) -> Iterator[Finding]:
+    """Whether this machine has the settings of the process that plans."""
+    own = shared_settings.of_settings(settings, store, rubrics)
+    if own is None:
+        return
+    with store.read() as tx:
+        names = own.differences(tx)
+    if names:
+        said = f"not the same as in the process that plans: {list_names(names)}"
+        yield warn("shared settings", said, shared_settings.FIX)
+    elif names is not None:
+        yield ok("shared settings", "the same as those of the process that plans")
 
 
 def operator_found(settings: Settings) -> Iterator[Finding]:

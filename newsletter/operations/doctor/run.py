@@ -127,7 +127,8 @@ def _stored(
         if not (rubrics or rubrics.faults) or reading is None:
             return CheckResult((found,))
         files = {*rubrics, *rubrics.faults}
-        return CheckResult((found, local.readers_found(files, reading)))
+        shared = local.shared_settings_found(settings, store, rubrics) if store else ()
+        return CheckResult((found, local.readers_found(files, reading), *shared))
 
     yield Question("database", database)
     if store:

@@ -1,7 +1,7 @@
 """All tables, one file for each subject."""
 
 from newsletter.store.tables.digests import archive_text, digest, digest_paper
-from newsletter.store.tables.jobs import ended_session, lease, life
+from newsletter.store.tables.jobs import ended_session, lease, life, shared_settings
 from newsletter.store.tables.mail import (
     delivery,
     event,
@@ -64,6 +64,7 @@ __all__ = [
     "paper_version",
     "ping",
     "score",
+    "shared_settings",
     "signup",
     "subscriber",
     "suppression",
