@@ -61,8 +61,7 @@ def register_worker(tx: Connection, owner: str, now: datetime, config: Heartbeat
     A dead worker of the same name stays registered: its silence is what shows that it is dead.
     """
     name = worker_name(owner)
-    others = live_workers(tx, now, config) - {owner}
-    if any(worker_name(other) == name for other in others):
+    if any(worker_name(other) == name for other in live_workers(tx, now, config)):
         message = f"a worker {name} is alive already; choose another --id, or stop that one first"
         raise OperatorError(message)
     leases.heartbeat(tx, owner, ROLE, now)

@@ -114,10 +114,14 @@ class _Worker:
 
     def close(self) -> None:
         self._leave_queue()
+        self._deregister()
+
+    def _deregister(self) -> None:
         with self._app.store.begin() as tx:
             leases.deregister(tx, self._owner)
 
     def _join_queue(self) -> None:
+        self._deregister()  # The engine registers the name again.
         self._stop = threading.Event()
         stack = ExitStack()
         run = partial(self._run, replace(self._app, stop=self._stop))
