@@ -18,6 +18,7 @@ from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs import reaper
 from newsletter.jobs.daily import handle_task
 from newsletter.jobs.leader import DAILY_RUN_LEASE
+from newsletter.jobs.outages import outage_log
 from newsletter.operations import shared_settings
 from newsletter.store import StoreError, leases
 
@@ -94,7 +95,7 @@ class _Worker:
             try:
                 self.check()
             except StoreError as problem:
-                reaper.outage_log.warning("%s", problem)
+                outage_log.warning("%s", problem)
             except OperatorError as problem:
                 self.problem = problem
                 self._app.stop.set()
