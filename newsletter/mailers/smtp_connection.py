@@ -127,7 +127,8 @@ class ConnectionPool:
     Outside of a run none is kept. Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_idle: float = MAX_IDLE_SECONDS) -> None:
+        self._max_idle = max_idle
         self._idle: list[tuple[float, smtplib.SMTP]] = []
         self._runs = 0
         self._lock = threading.Lock()
@@ -150,7 +151,7 @@ class ConnectionPool:
         """The connection used last, if it was used a short while ago; older ones are closed."""
         with self._lock:
             since, server = self._idle.pop() if self._idle else (0.0, None)
-        if server is None or time.monotonic() - since < MAX_IDLE_SECONDS:
+        if server is None or time.monotonic() - since < self._max_idle:
             return server
         quit_(server)
         return self.take()

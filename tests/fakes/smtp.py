@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeSmtp(Loopback):
-    """`answers` overrides the reply to a verb; the value "drop" closes the connection instead.
+    """`answers` overrides the reply to a verb; "drop" closes the connection instead,
+    "stall" answers nothing.
 
     Verbs are EHLO's keywords, AUTH, MAIL, RCPT, DATA, RSET and, for the message itself, END.
     `later` overrides `answers` on a connection that has taken a mail. After `idle_seconds` without
@@ -87,7 +88,9 @@ class _Handler(StreamRequestHandler):
         (self.fake.commands if self.secure else self.fake.in_clear).append(line)
         told = told or self._answer_to(verb)
         if told:
-            return told != "drop" and self._say(told) and not told.startswith("421")
+            if told == "stall":
+                self.fake.closing.wait(5)
+            return told not in {"drop", "stall"} and self._say(told) and told[:3] != "421"
         if verb == "EHLO":
             return self._say(*self._keywords())
         if verb == "STARTTLS":

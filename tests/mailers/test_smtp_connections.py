@@ -11,6 +11,7 @@ from newsletter.delivery.sender import SendLimits, Tally
 from newsletter.domain.mail import DeliveryState
 from newsletter.mailers import SendError, Verdict, connections_kept
 from newsletter.mailers.smtp import SmtpMailer
+from newsletter.mailers.smtp_connection import ConnectionPool, SmtpServer
 from tests.fakes.mail import DeliveryScenario, email, reader, settings
 from tests.fakes.smtp import FakeSmtp
 
@@ -110,6 +111,30 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(serve: Callable[.
         sender.send(email(reader(1)))
         time.sleep(0.3)
         sender.send(email(reader(2)))
+    assert (server.connections, len(server.messages)) == (2, 2)
+
+
+def test_a_connection_that_was_idle_for_long_is_closed_and_not_tried(
+    serve: Callable[..., FakeSmtp],
+):
+    server = serve()
+    pool = ConnectionPool(max_idle=0.0)
+    with pool.kept():
+        pool.give_back(SmtpServer(settings(smtp_url=server.url), 5.0).connect())
+        assert pool.take() is None
+    assert ended(server)
+    assert "RSET" not in verbs(server)
+
+
+def test_a_reused_connection_has_the_short_timeout_again(serve: Callable[..., FakeSmtp]):
+    """The answer to a message may take long (2 s here), that to RSET may not."""
+    server = serve(later={"RSET": "stall"})
+    sender = mailer(server, timeout=0.3)
+    with connections_kept(sender):
+        sender.send(email(reader(1)))
+        began = time.monotonic()
+        sender.send(email(reader(2)))
+        assert time.monotonic() - began < 1.5
     assert (server.connections, len(server.messages)) == (2, 2)
 
 
