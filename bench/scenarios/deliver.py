@@ -4,26 +4,27 @@ The same number of threads first posts mail without any bookkeeping (the ceiling
 digest to all subscribers with claims, commits and records. Printed are both rates, their ratio, the
 memory at a tenth of the way and at its end, and the size of the database.
 
-    python -m bench deliver [--deliveries 100000] [--threads 32] [--size 20000] [--database URL]
+    python -m bench deliver [--deliveries 100000] [--threads 32] [--size 20000] [--latency 0]
+        [--database URL]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
+import os
 import resource
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import insert
 
+from bench.harness.mail_servers import mail_server
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import WEEKDAYS, Delivery, Email
@@ -34,25 +35,6 @@ from tests.fakes.mail import RUBRIC, START, DeliveryScenario, email, settings
 
 CEILING_MAILS = 4000
 PAGE = 5000
-
-
-class _Sink(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.wfile.write(b"HTTP/1.1 202 Accepted\r\nX-Message-Id: 1\r\nContent-Length: 0\r\n\r\n")
-
-    def log_message(self, *_: object) -> None:
-        """Printing each request would be measured with it."""
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 256
-
-
-def serve(port: Any) -> None:  # noqa: ANN401 - a pipe's end
-    server = _Server(("127.0.0.1", 0), _Sink)
-    port.send(server.server_address[1])
-    server.serve_forever()
 
 
 def people(store: Store, number: int) -> None:
@@ -151,17 +133,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--size", type=int, default=20_000)
     parser.add_argument("--database", default="")
+    parser.add_argument("--latency", type=float, default=0.0)
     given = parser.parse_args()
-    here, there = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{here.recv()}"
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mail_server("sendgrid", Path(folder), given.latency) as (url, trusted),
+    ):
+        os.environ["SSL_CERT_FILE"] = str(trusted)
         path = Path(folder) / "bench.db"
         database = given.database or f"sqlite:///{path}"
         figures = measure(given.deliveries, given.threads, given.size, url, database)
         if path.exists():
             figures["MB of database"] = round(path.stat().st_size / 2**20, 1)
-    server.terminate()
     print(json.dumps(figures, indent=1))
     return 0 if figures["accepted"] == given.deliveries else 1
