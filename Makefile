@@ -104,7 +104,7 @@ bench-mail: $(VENV)/dev.stamp ## Accuracy of the bounce and reply parsers: PARTS
 bench-prior: $(VENV)/dev.stamp ## How early the reading order puts the picks
 	$(BIN)/python -m bench triage
 
-bench-deliver: $(VENV)/dev.stamp ## Send 100,000 deliveries, compared with the loopback server's limit
+bench-deliver: $(VENV)/dev.stamp ## Send 100,000 deliveries over TLS, in batches and one by one
 	$(BIN)/python -m bench deliver
 
 SIZES ?= 20x500
@@ -171,9 +171,6 @@ chaos-batches: $(VENV)/dev.stamp ## Kill the batch sender over 60 requests and a
 	$(BIN)/python -m tests.simulations.chaos_batches
 	$(BIN)/python -m tests.simulations.chaos_batches --bare
 
-bench-batches: $(VENV)/dev.stamp ## Send 100,000 deliveries in batches, compared with one by one
-	$(BIN)/python -m bench batches
-
 kill-scoring: $(VENV)/dev.stamp ## Kill the scorer 50 times over a day and account for each paid call
 	$(BIN)/python -m tests.simulations.chaos_scoring --kills 50
 
@@ -201,4 +198,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-batches bench-copy bench-daily-run bench-deliver bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations
+.PHONY: bench-copy bench-daily-run bench-deliver bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

@@ -27,8 +27,7 @@ def mail_server(kind: str, folder: Path, latency: float) -> Iterator[tuple[str, 
     """The URL of a server ("sendgrid" or "smtp"), and the authorities that a client must trust."""
     serve: Callable[..., None] = serve_smtp if kind == "smtp" else carry
     certificate = make_certificate(folder)
-    trusted = folder / "authorities.pem"
-    trusted.write_bytes(_system_authorities() + certificate.read_bytes())
+    trusted = trusted_authorities(folder, certificate)
     here, there = multiprocessing.Pipe()
     process = multiprocessing.Process(target=serve, args=(there, latency, certificate), daemon=True)
     process.start()
@@ -44,6 +43,13 @@ def serve_smtp(line: Connection, latency: float, certificate: Path) -> None:
     with FakeSmtp(certificate.parent, certificate, delay=latency, messages=messages) as server:
         line.send({"smtp": server.url})
         line.recv()
+
+
+def trusted_authorities(folder: Path, certificate: Path) -> Path:
+    """For SSL_CERT_FILE: the system's authorities and the private one."""
+    path = folder / "authorities.pem"
+    path.write_bytes(_system_authorities() + certificate.read_bytes())
+    return path
 
 
 def _system_authorities() -> bytes:

@@ -113,7 +113,7 @@ def judge(title: str, abstract: str) -> dict[str, Any]:
 
 
 class _Sink(BaseHTTPRequestHandler):
-    """Takes mail as SendGrid does; counts calls and recipients."""
+    """Takes mail as SendGrid does; counts calls, recipients and bytes."""
 
     protocol_version = "HTTP/1.1"
     server: _Sinks
@@ -123,6 +123,7 @@ class _Sink(BaseHTTPRequestHandler):
         time.sleep(self.server.latency)
         with self.server.lock:
             self.server.calls += 1
+            self.server.taken += len(body)
             self.server.mails += len(json.loads(body)["personalizations"])
             number = self.server.calls
         self.wfile.write(
@@ -139,6 +140,7 @@ class _Sinks(ThreadingHTTPServer):
     latency = 0.0
     calls = 0
     mails = 0
+    taken = 0
     lock = threading.Lock()
 
 
@@ -156,4 +158,5 @@ def carry(line: Connection, latency: float, certificate: Path | None = None) -> 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     line.send({"sendgrid": f"{scheme}://127.0.0.1:{server.server_address[1]}"})
     while line.recv():
-        line.send({"mail calls": server.calls, "mails": server.mails})
+        counted = {"mail calls": server.calls, "mails": server.mails}
+        line.send(counted | {"bytes of mail": server.taken})

@@ -5,7 +5,6 @@ python -m bench copying [--readers 50000] --database URL of a PostgreSQL that ma
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -14,8 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from bench.harness.databases import add_subscribers
+from bench.harness.report import arguments
 from bench.scenarios.daily_run import database
-from bench.scenarios.deliver import people
 from newsletter.store import Store, copy
 from newsletter.store.tables import digest
 from tests.fakes.mail import DeliveryScenario
@@ -29,7 +29,7 @@ def copied(source: Store, target: Store) -> tuple[int, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--readers", type=int, default=50_000)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     given = parser.parse_args()
@@ -42,7 +42,7 @@ def main() -> None:
         first, server = Store(f"sqlite:///{folder}/first.db"), Store(url)
         last = Store(f"sqlite:///{folder}/last.db")
         first.migrate()
-        people(first, given.readers)
+        add_subscribers(first, given.readers)
         scenario = DeliveryScenario(first)
         scenario.make_digest()
         with first.begin() as tx:

@@ -1,149 +1,167 @@
-"""How fast deliveries go, against what the loopback itself can take.
+"""Send a digest to many readers over TLS, beside what the loopback server can take.
 
-The same number of threads first posts mail without any bookkeeping (the ceiling), then delivers a
-digest to all subscribers with claims, commits and records. Printed are both rates, their ratio, the
-memory at a tenth of the way and at its end, and the size of the database.
+The server is another process that takes everything. Three ways send the same digest of a sample
+day, rendered for real:
 
-    python -m bench deliver [--deliveries 100000] [--threads 32] [--size 20000] [--latency 0]
-        [--database URL]
+    ceiling      post the requests of single mails by the same threads, with nothing recorded;
+                 measured before and after, so that other work on the machine weighs on both
+    in batches   requests with up to a thousand readers each, by several shards
+    one by one   claim, commit, send and record each mail
+
+    python -m bench deliver [--deliveries 100000] [--single N] [--threads 8] [--latency 0]
+        [--database URL] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import resource
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
+from sqlalchemy import select, update
 
-from bench.harness.mail_servers import mail_server
+from bench.harness.databases import add_subscribers, migrated
+from bench.harness.mail_servers import trusted_authorities
+from bench.harness.processes import measured
+from bench.harness.report import arguments, show
+from bench.harness.vendors import Vendor, carry
+from newsletter.delivery.batch_sender import deliver_batches
+from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.sender import SendLimits, deliver
-from newsletter.domain.addresses import fingerprint
-from newsletter.domain.mail import WEEKDAYS, Delivery, Email
+from newsletter.domain.mail import DeliveryState
+from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
-from newsletter.store import Store
-from newsletter.store.tables import subscriber
-from tests.fakes.mail import RUBRIC, START, DeliveryScenario, email, settings
+from newsletter.render import Renderer
+from newsletter.store import deliveries
+from newsletter.store.tables import delivery
+from tests.fakes.mail import LINKS, SENDER, DeliveryScenario, reader, settings
+from tests.fakes.tls import make_certificate
+from tests.render.gallery import issues
 
-CEILING_MAILS = 4000
-PAGE = 5000
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    from newsletter.settings import Settings
+    from newsletter.store import Store
 
-def people(store: Store, number: int) -> None:
-    for start in range(0, number, PAGE):
-        with store.begin() as tx:
-            tx.execute(
-                insert(subscriber), [_row(n) for n in range(start, min(start + PAGE, number))]
-            )
-
-
-def _row(number: int) -> dict[str, Any]:
-    address = f"reader{number}@example.org"
-    return {
-        "id": uuid4().hex,
-        "email": address,
-        "email_key": address,
-        "email_hash": fingerprint(address),
-        "name": f"Reader {number}",
-        "rubric": RUBRIC,
-        "days": list(WEEKDAYS),
-        "format": "full",
-        "state": "active",
-        "state_at": START,
-        "consent": "",
-        "since": START,
-    }
+CEILING_MAILS = 2000
+PAPERS = 25
+SHARDS = 4
 
 
-def megabytes() -> float:
-    """Memory held now (Linux), else the most held so far."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    return round(pages * resource.getpagesize() / 2**20, 1)
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
-def ceiling(mailer: SendGridMailer, threads: int, body: str) -> float:
-    """Mails per second when the same threads post and nothing is written down."""
-    mails = [email(html=body) for _ in range(CEILING_MAILS)]
+def ceiling(given: Settings, copies: Personalizer, threads: int) -> float:
+    """Mails per second when the threads post and nothing is recorded."""
+    mailer = SendGridMailer(given)
+    mails = [copies.email(reader(n), f"{n:032}", now()) for n in range(CEILING_MAILS)]
     started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as hands:
-        list(hands.map(mailer.send, mails))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(mailer.send, mails))
     return CEILING_MAILS / (time.perf_counter() - started)
 
 
-def measure(number: int, threads: int, size: int, url: str, database: str) -> dict[str, Any]:
-    mailer = SendGridMailer(settings(sendgrid_api_key="SG.bench", sendgrid_url=url))
-    body = "<p>" + "x" * size + "</p>"
-    figures: dict[str, Any] = {"deliveries": number, "threads": threads, "bytes of HTML": size}
-    before = ceiling(mailer, threads, body)
-    store = Store(database)
-    store.migrate()
-    people(store, number)
+def in_batches(
+    scenario: DeliveryScenario, given: Settings, copies: Personalizer
+) -> Callable[[], int]:
+    def shard(_number: int) -> None:
+        deliver_batches(
+            scenario.store,
+            SendGridBatches(given),
+            scenario.digest_id,
+            copies.batch_email,
+            due=lambda _hour: None,
+            clock=now,
+            sleep=time.sleep,
+        )
+
+    def send() -> int:
+        with ThreadPoolExecutor(SHARDS) as pool:
+            list(pool.map(shard, range(SHARDS)))
+        with scenario.store.read() as tx:
+            return deliveries.count(tx, scenario.digest_id)[DeliveryState.ACCEPTED]
+
+    return send
+
+
+def one_by_one(
+    scenario: DeliveryScenario, given: Settings, copies: Personalizer, threads: int
+) -> Callable[[], int]:
+    def send() -> int:
+        done = deliver(
+            scenario.store,
+            SendGridMailer(given),
+            scenario.digest_id,
+            lambda owed: copies.email(owed.subscriber, owed.id, now()),
+            clock=now,
+            sleep=time.sleep,
+            limits=SendLimits(threads=threads),
+        )
+        return done.sent
+
+    return send
+
+
+def with_requests(act: Callable[[], int], server: Vendor) -> dict[str, Any]:
+    before = server.ask()
+    figures = measured(act)
+    sent = {name: number - before[name] for name, number in server.ask().items()}
+    return figures | {
+        "requests": sent["mail calls"],
+        "readers in them": sent["mails"],
+        "MB sent": round(sent["bytes of mail"] / 2**20, 1),
+    }
+
+
+def measure(store: Store, number: int, single: int, threads: int, server: Vendor) -> dict[str, Any]:
+    given = settings(sendgrid_api_key="SG.bench", sendgrid_url=server.url["sendgrid"])
+    digest = issues.digest(tuple(issues.pick(n) for n in range(1, PAPERS + 1)))
+    copies = Personalizer(Renderer(issues.SITE), LINKS, SENDER, digest, None)
+    before = ceiling(given, copies, threads)
+    add_subscribers(store, number)
     started = time.perf_counter()
     scenario = DeliveryScenario(store)
     scenario.make_digest()
-    figures["seconds to freeze the audience"] = round(time.perf_counter() - started, 2)
-    memory: dict[int, float] = {}
-
-    def written(owed: Delivery) -> Email:
-        return email(owed.subscriber, owed.id, html=body)
-
-    def look(done: int, total: int) -> None:
-        tenth = done * 10 // max(total, 1)
-        if tenth not in memory:
-            memory[tenth] = megabytes()
-
-    started = time.perf_counter()
-    tally = deliver(
-        store,
-        mailer,
-        scenario.digest_id,
-        written,
-        clock=lambda: datetime.now(UTC),
-        sleep=time.sleep,
-        progress=look,
-        limits=SendLimits(threads=threads),
-    )
-    rate = number / (time.perf_counter() - started)
-    # Measured on both sides of the run: other work on the machine then weighs on both.
-    most = (before + ceiling(mailer, threads, body)) / 2
+    figures: dict[str, Any] = {
+        "deliveries": number,
+        "threads": threads,
+        "seconds to plan": round(time.perf_counter() - started, 2),
+        "in batches": with_requests(in_batches(scenario, given, copies), server),
+    }
+    some = select(delivery.c.id).limit(single)
+    with store.begin() as tx:
+        again = update(delivery).where(delivery.c.id.in_(some))
+        tx.execute(again.values(state="pending", group_id=None))
+    alone = with_requests(one_by_one(scenario, given, copies, threads), server)
+    most = (before + ceiling(given, copies, threads)) / 2
+    ratio = round(alone["mails/s"] / most, 2)
     return figures | {
-        "accepted": tally.accepted,
+        "one by one": alone,
         "ceiling, mails/s": round(most),
-        "delivered, mails/s": round(rate),
-        "ratio": round(rate / most, 2),
-        "MB after a tenth": memory.get(1),
-        "MB at the end": memory.get(10),
+        "one by one, part of the ceiling": ratio,
     }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, as_json=True, database=True)
     parser.add_argument("--deliveries", type=int, default=100_000)
-    parser.add_argument("--threads", type=int, default=32)
-    parser.add_argument("--size", type=int, default=20_000)
-    parser.add_argument("--database", default="")
+    parser.add_argument("--single", type=int, default=0, help="one by one only so many")
+    parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--latency", type=float, default=0.0)
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mail_server("sendgrid", Path(folder), given.latency) as (url, trusted),
-    ):
-        os.environ["SSL_CERT_FILE"] = str(trusted)
-        path = Path(folder) / "bench.db"
-        database = given.database or f"sqlite:///{path}"
-        figures = measure(given.deliveries, given.threads, given.size, url, database)
-        if path.exists():
-            figures["MB of database"] = round(path.stat().st_size / 2**20, 1)
-    print(json.dumps(figures, indent=1))
-    return 0 if figures["accepted"] == given.deliveries else 1
+    single = given.single or given.deliveries
+    with tempfile.TemporaryDirectory() as folder, migrated(given.database) as store:
+        certificate = make_certificate(Path(folder))
+        os.environ["SSL_CERT_FILE"] = str(trusted_authorities(Path(folder), certificate))
+        server = Vendor(carry, given.latency, certificate)
+        figures = measure(store, given.deliveries, single, given.threads, server)
+        server.end()
+    show(figures, as_json=given.json)
+    done = figures["in batches"]["accepted"], figures["one by one"]["accepted"]
+    return 0 if done == (given.deliveries, single) else 1

@@ -8,7 +8,6 @@ Each import runs in a process of its own, so that the memory said is its own pea
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import subprocess
@@ -18,6 +17,8 @@ import time
 from multiprocessing import Pipe, Process
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.harness.report import arguments
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -61,7 +62,7 @@ def measured(words: list[str], environment: dict[str, str]) -> tuple[str, float,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--database", default="", help="an empty one; SQLite where none is named")
     asked = parser.parse_args()

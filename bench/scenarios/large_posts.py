@@ -8,7 +8,6 @@ with status 1 when the process grew by 40 MB or more, or when /healthz took over
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import subprocess
@@ -19,6 +18,8 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+
+from bench.harness.report import arguments
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = 40 * 2**20
@@ -71,7 +72,7 @@ def started(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
+    words = arguments(__doc__)
     words.add_argument("--connections", type=int, default=50)
     words.add_argument("--megabytes", type=int, default=38)
     given = words.parse_args()

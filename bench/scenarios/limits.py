@@ -11,8 +11,6 @@ Each part has its own loopback server that notes when a request came.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
 
+from bench.harness.report import arguments, show
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.scorers.claude.scorer import ClaudeScorer
@@ -244,15 +243,14 @@ def broken(figures: dict[str, Any], allowed: float) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, as_json=True, database=True)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--processes", type=int, default=3)
-    parser.add_argument("--database", default="")
     parser.add_argument("--busy", action="store_true", help="other work has the machine, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = given.database or f"sqlite:///{folder}/limits.db"
         figures = measure(given.processes, given.seconds, database)
     figures["broken"] = broken(figures, WHEN_BUSY if given.busy else ALLOWED)
-    print(json.dumps(figures, indent=1))
+    show(figures, as_json=given.json)
     return 1 if figures["broken"] else 0

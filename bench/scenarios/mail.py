@@ -9,14 +9,15 @@ A part is one line in PARTS: a module of this folder with a `main()` that prints
 
 from __future__ import annotations
 
-import argparse
 from importlib import import_module
+
+from bench.harness.report import arguments
 
 PARTS = {"bounces": "bench.scenarios.mail_bounces", "replies": "bench.scenarios.mail_replies"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     chosen = parser.parse_args().parts or list(PARTS)
     for name in chosen:

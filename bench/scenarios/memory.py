@@ -21,6 +21,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.harness.processes import megabytes
+from bench.harness.report import arguments
 from bench.harness.vendors import vendors
 from bench.scenarios.daily_run import (
     DAY,
@@ -31,7 +33,6 @@ from bench.scenarios.daily_run import (
     workers,
     write_rubrics,
 )
-from bench.scenarios.deliver import megabytes
 from newsletter.store import Store
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def grows(found: dict[int, dict[str, Any]]) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--readers", type=int, nargs="+", default=[500, 5_000, 50_000])
     parser.add_argument("--on", nargs="+", default=["sqlite"], choices=("sqlite", "dbos"))
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))

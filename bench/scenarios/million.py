@@ -8,7 +8,6 @@ taken as they are sent; each one's plan is asked for and printed if it walks a l
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, event, text
 
+from bench.harness.report import arguments
 from bench.scenarios.daily_run import database
 from newsletter.delivery import planner
 from newsletter.domain.mail import EventKind
@@ -85,7 +85,7 @@ def measure(store: Store, name: str, act: Callable[[Connection], object]) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--digests", type=int, default=500)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))

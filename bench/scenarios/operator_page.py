@@ -1,4 +1,4 @@
-"""How long the operator's page takes over a full database: `python -m bench operator_page [URL]`.
+"""How long the operator's page takes over a full database: `python -m bench operator_page`.
 
 10,000 digests of 40 rubrics with bodies of 10 kB, and 200,000 deliveries, a tenth of them of the
 last thirty days and a hundred in doubt; then the page by HTTP, cold and warm.
@@ -6,7 +6,6 @@ last thirty days and a hundred in doubt; then the page by HTTP, cold and warm.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -14,6 +13,7 @@ from datetime import timedelta
 
 from sqlalchemy import insert
 
+from bench.harness.report import arguments
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store
 from newsletter.store.tables import delivery, digest
@@ -71,5 +71,6 @@ def measure(url: str) -> None:
 
 
 def main() -> None:
+    given = arguments(__doc__, database=True).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/bench.db")
+        measure(given.database or f"sqlite:///{folder}/bench.db")

@@ -28,8 +28,8 @@ from threading import local
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from bench.harness.databases import add_subscribers
 from bench.harness.mail_servers import mail_server
-from bench.scenarios.deliver import people
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.mailers import MAILERS, connections_kept, max_concurrent
 from newsletter.mailers.mime import to_bytes
@@ -124,7 +124,7 @@ def delivered(kind: str, threads: int) -> Callable[[str, list[Email]], None]:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(f"sqlite:///{folder}/bench.db")
             store.migrate()
-            people(store, len(mails))
+            add_subscribers(store, len(mails))
             started = time.perf_counter(), time.process_time()
             scenario = DeliveryScenario(store)
             scenario.make_digest()

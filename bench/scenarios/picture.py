@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.harness.report import arguments
+
 WIDTH, HEIGHT = 700, 1500
 QUIET = [
     "--headless=new",
@@ -25,7 +27,11 @@ QUIET = [
 
 
 def main() -> int:
-    outbox, picture = map(Path, sys.argv[1:])
+    parser = arguments(__doc__)
+    parser.add_argument("outbox", type=Path)
+    parser.add_argument("picture", type=Path)
+    given = parser.parse_args()
+    outbox, picture = given.outbox, given.picture
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     mails = sorted(path for path in outbox.glob("*.html") if path.name != "index.html")
     if browser is None or not mails:

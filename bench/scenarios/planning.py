@@ -9,8 +9,6 @@ planning again and of a wake-up at which nothing is new.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from datetime import date
@@ -20,7 +18,8 @@ from uuid import uuid4
 
 from sqlalchemy import delete, insert, select, text, update
 
-from bench.scenarios.deliver import people
+from bench.harness.databases import add_subscribers
+from bench.harness.report import arguments, show
 from newsletter.delivery import planner
 from newsletter.store import Store, audience, deliveries
 from newsletter.store.tables import delivery, digest, subscriber
@@ -50,7 +49,7 @@ def same_rows(store: Store, digest_id: int) -> list[dict[str, Any]]:
 def measure(number: int, database: str) -> dict[str, Any]:
     store = Store(database)
     store.migrate()
-    people(store, number)
+    add_subscribers(store, number)
     scenario = DeliveryScenario(store)
     first = scenario.make_digest(date(2025, 9, 22), rubric="of nobody")
     with store.begin() as tx:
@@ -92,12 +91,12 @@ def measure(number: int, database: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, as_json=True)
     parser.add_argument("--deliveries", type=int, default=100_000)
     parser.add_argument("--database", default="", help="an empty one; a new SQLite file without it")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = given.database or f"sqlite:///{Path(folder) / 'bench.db'}"
         figures = measure(given.deliveries, database)
-    print(json.dumps(figures, indent=1))
+    show(figures, as_json=given.json)
     return 0 if figures["deliveries"] == given.deliveries else 1

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment
 from markupsafe import Markup
 
+from bench.harness.report import arguments
 from newsletter.domain.mail import Format
 from newsletter.render import Renderer
 from newsletter.render.digest_email import template_values
@@ -140,8 +141,10 @@ def hold(way: str) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        hold(sys.argv[1])
+    parser = arguments(__doc__)
+    parser.add_argument("way", nargs="?", help="print the peak memory of this way alone")
+    if way := parser.parse_args().way:
+        hold(way)
         return
     made = ways()
     times: dict[str, list[float]] = {way: [] for way in made}

@@ -8,7 +8,6 @@ page says where the answer's schema is billed: inside the cached beginning, or b
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from math import ceil
 from typing import Any
 
 from bench.harness import corpus
+from bench.harness.report import arguments
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all
@@ -181,7 +181,7 @@ def cases(count: int) -> list[Case]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--rubrics", type=int, nargs="*", default=[1, 10, 100])
     given = parser.parse_args()
     corpus.require()

@@ -13,13 +13,13 @@ is arithmetic: it says nothing of limits that are met only there.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import Any
 
 import numpy as np
 
+from bench.harness.report import arguments
 from bench.scenarios.daily_run import SETUPS, measure
 
 SIZES = (
@@ -70,7 +70,7 @@ def show(title: str, names: tuple[str, ...], features: Any, found: list[dict[str
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--on", default="sqlite", choices=SETUPS)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))

@@ -6,7 +6,6 @@ Nobody knows a macro that an author defined in the paper itself: its name is wha
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import re
@@ -14,6 +13,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.harness.report import arguments
 from newsletter.render.tex import formulas, to_unicode
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ SAME = re.compile(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--show", type=int, default=0, help="so many examples of each kind")
     given = parser.parse_args()

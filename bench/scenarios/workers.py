@@ -12,8 +12,6 @@ than 1.15 times the common pace.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,14 +19,18 @@ import time
 from collections import deque
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bench.harness.report import arguments, show
 from newsletter.store import Store
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
 from tests.fakes.scoring import honest
 from tests.fakes.sendgrid import FakeSendGrid
 from tests.simulations.workers import Order, WorkerForkServer, all_mails, settle
+
+if TYPE_CHECKING:
+    import argparse
 
 LATENCY = 0.2
 PAPERS = 16
@@ -101,7 +103,7 @@ def busiest_second(arrivals: list[float]) -> tuple[int, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, as_json=True)
     parser.add_argument("--readers", type=int, default=20_000)
     parser.add_argument("--rubrics", type=int, default=48)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
@@ -121,7 +123,7 @@ def main() -> int:
             round(run["busiest second"] / given.limit, 2) for run in runs
         ]
     figures["broken"] = broken(figures, given)
-    print(json.dumps(figures, indent=1))
+    show(figures, as_json=given.json)
     return 1 if figures["broken"] else 0
 
 

@@ -41,7 +41,7 @@ LOW = {
 # Where there are two databases, on the one that is made for several processes.
 @pytest.mark.parametrize("store_url", BACKENDS[-1:], indirect=True)
 def test_three_processes_keep_the_limits_together_and_rest_together(store_url: str):
-    script = [sys.executable, "-m", "bench", "limits"]
+    script = [sys.executable, "-m", "bench", "limits", "--json"]
     given = ["--seconds", "1.5", "--busy", "--database", store_url]
     done = subprocess.run(
         [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
