@@ -36,7 +36,7 @@ BORDERLINE = 45
 CONCURRENCY = 8
 BUDGET = 150_000_000
 MOST_IN_BULK = 10
-"""More rubrics cost less when they share the papers now."""
+"""Batches are measured for so many rubrics only: for many more, `auto` uses none."""
 HITS = (0.3, 0.5, 0.98)
 """How many of a batch's requests find the cache: the vendor says 30 to 98 %."""
 

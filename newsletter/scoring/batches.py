@@ -42,8 +42,10 @@ UNKNOWN_GRACE = timedelta(minutes=3)
 """A new batch may be unknown to the provider for this long."""
 MAX_UNKNOWN_POLLS = 2
 """Consecutive polls that must not find a batch before it counts as gone."""
-MAX_BATCH_RUBRICS = 2
-"""From three on, sharing cached papers saves more than the batch discount."""
+MAX_BATCH_RUBRICS = 24
+"""More may be scored in several groups (`jobs/tasks.py`), one after the other: while the first
+waits for its batch, the time of the others would pass. Of these few, eight calls at a time score
+all papers within CANCEL_BEFORE."""
 
 
 def should_use(

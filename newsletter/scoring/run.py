@@ -143,7 +143,7 @@ def score_all(
         job.recover()
         job.second_pass_in_batch = batching
     kept = _run_batch(jobs, limits, pass_number=1, batching=batching)
-    _queue_first_pass(executor, jobs, scorer.sizes, day, sharing=not batching)
+    _queue_first_pass(executor, jobs, scorer.sizes, day)
     on_result = _result_handler(jobs, progress)
     executor.run(on_result)
     if batching:
@@ -236,16 +236,11 @@ def _run_batch(
 
 
 def _queue_first_pass(
-    executor: CallExecutor,
-    jobs: Sequence[RubricJob],
-    sizes: Sequence[int],
-    day: date,
-    *,
-    sharing: bool,
+    executor: CallExecutor, jobs: Sequence[RubricJob], sizes: Sequence[int], day: date
 ) -> None:
     """Queue the first pass: shared chunks first, the remaining papers by rubric."""
     # Under a tight budget the likeliest papers go first, and each rubric has its own order.
-    together = [job for job in jobs if sharing and job.can_afford_all()]
+    together = [job for job in jobs if job.can_afford_all()]
     for chunk in chunks.shared_chunks([job.missing() for job in together], sizes, day):
         for place in chunk.rubrics:
             together[place].queue_shared_chunk(executor, chunk)

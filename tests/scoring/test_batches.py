@@ -18,9 +18,10 @@ from newsletter.domain.model import Outcome
 from newsletter.errors import Stopped
 from newsletter.scorers import CallFailure, ScorerError
 from newsletter.scoring import batches
-from newsletter.scoring.run import ScoringFailed
+from newsletter.scoring.run import ScoringFailed, ScoringTarget, score_all
 from newsletter.store import Store
 from newsletter.store.ledger import SUBMITTING
+from newsletter.store.papers import keep
 from tests.fakes.anthropic_rules import blocks
 from tests.fakes.scoring import (
     MORNING,
@@ -243,7 +244,8 @@ def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
     far = limits(deadline=MORNING + timedelta(hours=3))
     near = limits(deadline=MORNING + timedelta(hours=1))
     assert batches.should_use(far, scorer_batcher, 1, MORNING)
-    assert not batches.should_use(far, scorer_batcher, 3, MORNING)
+    assert batches.should_use(far, scorer_batcher, 24, MORNING)
+    assert not batches.should_use(far, scorer_batcher, 25, MORNING)
     assert not batches.should_use(near, scorer_batcher, 1, MORNING)
     assert batches.should_use(limits(wanted_by=far.deadline), scorer_batcher, 2, MORNING)
     assert not batches.should_use(limits(wanted_by=near.deadline), scorer_batcher, 1, MORNING)
@@ -251,6 +253,21 @@ def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
     assert not batches.should_use(limits(mode="now"), scorer_batcher, 1, MORNING)
     assert batches.should_use(limits(mode="batch"), scorer_batcher, 50, MORNING)
     assert not batches.should_use(limits(mode="batch"), None, 1, MORNING)
+
+
+def test_without_its_batch_a_day_of_several_rubrics_shares_the_papers(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    rubrics = [replace(RUBRIC, slug=f"r{n}", preface=f"Reader {n}.") for n in range(3)]
+    day = [replace(one, abstract=one.abstract + " More words." * 80) for one in papers(32)]
+    with store.begin() as tx:
+        keep(tx, day)
+    fake.batches.statuses = [503] * 6
+    targets = [ScoringTarget(rubric, day) for rubric in rubrics]
+    results = score_all(store, claude(fake), MORNING.date(), targets, in_batch(), clock=wall_clock)
+    assert [set(result.outcomes.values()) for result in results] == [{Outcome.SCORED}] * 3
+    first = [seen.body for seen in fake.requests if len(seen.titles) == 16][: 3 * 2]
+    assert all(body["messages"][0]["content"][-1]["text"].startswith("<rubric>") for body in first)
 
 
 class KilledError(Exception):
