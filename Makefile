@@ -188,7 +188,7 @@ docs-settings: $(VENV)/dev.stamp ## Write docs/settings.md from the settings the
 	@$(BIN)/python -m tests.docs.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 picture: demo ## Take the README's screenshot of the demo with headless Chromium
-	$(BIN)/python -m bench picture $(DEMO_OUT)/outbox docs/digest.png
+	$(BIN)/python -m bench picture $(DEMO_OUT)/index.html docs/digest.png
 
 lock: ## Update the lock files (needs pip-tools on the PATH)
 	pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --extra build -o requirements.lock pyproject.toml

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     )
     engine: Literal["local", "dbos"] = Field("local", description="use local or dbos")
     source: Literal["arxiv", "sample"] = Field("arxiv", description="use arxiv or sample")
-    scorer: Literal["", "claude", "local"] = Field("", description="use claude or local")
+    scorer: Literal["", "claude", "local", "sample"] = Field("", description="use claude or local")
     mailer: Literal["", "outbox", "smtp", "sendgrid"] = Field(
         "", description="use outbox, smtp or sendgrid"
     )

@@ -1,6 +1,6 @@
 """The README's picture: `make picture`.
 
-python -m bench picture OUTBOX FILE.png
+python -m bench picture PAGE.html FILE.png
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.harness.report import arguments
 
-WIDTH, HEIGHT = 700, 1500
+WIDTH, HEIGHT = 1280, 1080
 QUIET = [
     "--headless=new",
     "--no-sandbox",
@@ -28,14 +28,13 @@ QUIET = [
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("outbox", type=Path)
+    parser.add_argument("page", type=Path)
     parser.add_argument("picture", type=Path)
     given = parser.parse_args()
-    outbox, picture = given.outbox, given.picture
+    page, picture = given.page, given.picture
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    mails = sorted(path for path in outbox.glob("*.html") if path.name != "index.html")
-    if browser is None or not mails:
-        print(f"needs Chromium and a mail in {outbox}", file=sys.stderr)
+    if browser is None or not page.is_file():
+        print(f"needs Chromium and the page {page}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(  # noqa: S603 - our own arguments
@@ -45,7 +44,7 @@ def main() -> int:
                 f"--user-data-dir={profile}",
                 f"--window-size={WIDTH},{HEIGHT}",
                 f"--screenshot={picture.resolve()}",
-                mails[0].resolve().as_uri(),
+                page.resolve().as_uri(),
             ],
             check=True,
             capture_output=True,

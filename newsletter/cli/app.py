@@ -86,11 +86,17 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="output folder")] = Path(
         "demo-out"
     ),
+    local: Annotated[
+        bool, typer.Option("--local", help="rank the papers by their words, as without a key")
+    ] = False,
 ) -> None:
-    """Run everything on the bundled sample day: no key, no network, no service."""
-    from newsletter.cli.run import show_demo
+    """Run everything on the bundled sample day: no key, no network, no service.
 
-    raise typer.Exit(show_demo(out))
+    Papers, scores and reasons are samples, written by hand.
+    """
+    from newsletter.cli.demo import show_demo
+
+    raise typer.Exit(show_demo(out, local=local))
 
 
 @app.command()

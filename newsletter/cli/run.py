@@ -1,19 +1,15 @@
-"""`demo` and `run`."""
+"""`run`."""
 
 from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import SecretStr
 
 from newsletter import bootstrap, logs
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
 from newsletter.domain.model import Outcome
-from newsletter.domain.subscriber_csv import read_subscribers
 from newsletter.errors import OperatorError
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
 from newsletter.jobs.daily import (
@@ -27,10 +23,9 @@ from newsletter.jobs.edited_rubric import older_version
 from newsletter.jobs.housekeeping import retry_soft_bounced
 from newsletter.jobs.worker import become_planner, run_worker
 from newsletter.operations.healthcheck_ping import MailCounts, ping_if_delivered
-from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of, why_missing
-from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import claims, deliveries, subscribers
+from newsletter.settings import SettingsError, read_settings
+from newsletter.store import claims, deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,15 +37,12 @@ if TYPE_CHECKING:
     from newsletter.context import App
     from newsletter.domain.model import Digest, Rubric
     from newsletter.domain.progress import StageProgress
+    from newsletter.settings import Settings
 
 HEADINGS = (
     *("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost"),
     *("sent", "already"),
 )
-DEMO_SUBSCRIBERS = b"""email,rubric,name,timezone,send_at,days,max_papers,format
-ada@example.org,foundation-models,Ada,Europe/Berlin,07:00,mon-fri,,full
-henrietta@example.org,dwarf-galaxies,Henrietta,America/New_York,06:30,daily,20,brief
-"""
 
 
 def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: bool) -> int:
@@ -63,7 +55,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     # With cron and no `serve`, nothing else retries them.
     retry_soft_bounced(app, app.clock())
     _mail_files(app, day, rubric, as_json=as_json)
-    edition = _run(app, day, rubric, as_json=as_json)
+    edition = run_day(app, day, rubric, as_json=as_json)
     if not edition.has_problems and day is None and rubric is None:
         ping_if_delivered(app, _mail_counts(edition), app.clock())
     if as_json:
@@ -73,7 +65,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
     for issue in edition.results:
         if issue.digest and not issue.problem:
             say_older(app, issue.rubric, issue.digest)
-    return _complain(edition)
+    return report_failures(edition)
 
 
 def _mail_counts(edition: DailyRun) -> MailCounts:
@@ -112,28 +104,6 @@ def _show_price(app: App, day: date | None, rubric: str | None, *, as_json: bool
         console.print(_said_of_files(number, newest, app.settings))
     console.print("Nothing was scored and nothing was sent.")
     return 0
-
-
-def show_demo(out: Path) -> int:
-    """The sample day for two example subscribers, all in one folder."""
-    settings = Settings(
-        _env_file=None,
-        database_url=SecretStr(f"sqlite:///{out / 'newsletter.db'}"),
-        source="sample",
-        scorer="local",
-        mailer="outbox",
-        outbox_dir=out / "outbox",
-        rubrics_dir=template_folder("rubrics"),
-        from_email="digest@example.org",
-        postal_address="arXiv digest demo, 1 Example Street, 12345 Exampleton",
-    )
-    app = bootstrap.build_app(settings)
-    roster = read_subscribers(DEMO_SUBSCRIBERS, {*app.rubrics, *faults_of(app.rubrics)})
-    with app.store.begin() as tx:
-        subscribers.save_all(tx, roster.rows, "example subscribers of the demo", app.clock())
-    edition = _run(app, None, None, as_json=False)
-    _show(screen(), edition, settings)
-    return _complain(edition)
 
 
 def check_slug(app: App, rubric: str | None) -> None:
@@ -187,7 +157,7 @@ def say_older(app: App, rubric: Rubric, digest: Digest) -> None:
         screen(errors=True).print(f"newsletter: {rubric.slug}: {said}")
 
 
-def _run(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> DailyRun:
+def run_day(app: App, day: date | None, rubric: str | None, *, as_json: bool) -> DailyRun:
     try:
         with progress(screen(errors=as_json)) as report, _working(app, report):
             return run_daily(app, day, rubric, report)
@@ -262,7 +232,7 @@ def _waiting(issue: RubricResult) -> str:
 
 
 def _row(issue: RubricResult) -> tuple[Any, ...]:
-    facts = _facts(issue)
+    facts = facts_of(issue)
     known = [facts[name] for name in ("scanned", "picked", "near_misses", "tokens")]
     known.append(dollars(facts["cost_nanos"]))
     return (
@@ -275,7 +245,7 @@ def _row(issue: RubricResult) -> tuple[Any, ...]:
     )
 
 
-def _facts(issue: RubricResult) -> dict[str, Any]:
+def facts_of(issue: RubricResult) -> dict[str, Any]:
     digest, tally = issue.digest, issue.tally
     coverage = digest.coverage if digest else None
     return {
@@ -302,12 +272,12 @@ def _facts(issue: RubricResult) -> dict[str, Any]:
 def _as_dict(edition: DailyRun) -> dict[str, Any]:
     return {
         "date": edition.date.isoformat(),
-        "issues": [_facts(issue) for issue in edition.results],
+        "issues": [facts_of(issue) for issue in edition.results],
         "held": [one._asdict() for one in edition.unserved],
     }
 
 
-def _complain(edition: DailyRun) -> int:
+def report_failures(edition: DailyRun) -> int:
     """Print each failure once, with all rubrics that had it. Returns the exit status."""
     met: dict[str, list[str]] = {}
     for issue in edition.results:

@@ -200,6 +200,7 @@ class BatchScorer(Protocol):
 SCORERS = {
     "claude": "newsletter.scorers.claude.scorer:ClaudeScorer",
     "local": "newsletter.scorers.local:LocalScorer",
+    "sample": "newsletter.scorers.sample:SampleScorer",
 }
 
 CHECKS = {"claude": "newsletter.scorers.claude.check:check"}
