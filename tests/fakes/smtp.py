@@ -14,6 +14,7 @@ from tests.fakes.loopback import Loopback, TcpServer
 from tests.fakes.tls import make_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -38,6 +39,8 @@ class FakeSmtp(Loopback):
     later: dict[str, str] = field(default_factory=dict)
     idle_seconds: float | None = None
     delay: float = 0.0
+    loses_answer: Callable[[], bool | None] = lambda: None
+    """Whether a message is taken whose answer is lost; None: it is answered."""
     connections: int = 0
     messages: list[bytes] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -50,6 +53,11 @@ class FakeSmtp(Loopback):
         self.bind(_Handler)
         scheme = "smtps" if self.implicit else "smtp"
         self.url = f"{scheme}://reader:secret%40word@127.0.0.1:{self.port}"
+
+    @property
+    def addresses(self) -> list[str]:
+        """Recipients of the messages; twice if a message came twice."""
+        return [re.search(rb"(?m)^To: .*<(.+)>", one)[1].decode() for one in self.messages]
 
 
 class _Handler(StreamRequestHandler):
@@ -137,10 +145,15 @@ class _Handler(StreamRequestHandler):
 
     def _take(self) -> bool:
         lines = []
-        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+        while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                return False
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
         told = self._answer_to("END") or "250 queued as 1"
         time.sleep(self.fake.delay)
+        if (taken := self.fake.loses_answer()) is not None:
+            self.fake.messages += [b"".join(lines)] * taken
+            return False
         if told.startswith("250") or told == "drop":
             self.fake.messages.append(b"".join(lines))
         self.taken += 1

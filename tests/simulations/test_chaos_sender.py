@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str):
+@pytest.mark.parametrize("over", [[], ["--smtp"]], ids=["sendgrid", "smtp"])
+def test_02_killed_at_every_step_it_neither_loses_nor_doubles(store_url: str, over: list[str]):
     script = [sys.executable, "-m", "tests.simulations.chaos_sender"]
     given = ["--deliveries", "160", "--kills", "8", "--database", store_url]
     done = subprocess.run(
-        [*script, *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*script, *given, *over], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
