@@ -25,6 +25,7 @@ from newsletter.store import (
     operator_views,
     subscribers,
 )
+from newsletter.store.task_queue import is_working, read_queue
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,7 @@ def show_status(*, as_json: bool) -> int:
         "alerts": [_alert_facts(one) for one in wrong],
         **_facts(store),
         "settings_differ": _differences(store, settings, rubrics),
+        **_queue_facts(store),
     }
     if as_json:
         print_json(facts)
@@ -49,6 +51,7 @@ def show_status(*, as_json: bool) -> int:
     for section in grouped(wrong):
         console.print(_words(section))
     _show_facts(console, facts)
+    _show_queue(console, facts)
     if names := facts["settings_differ"]:
         console.print(f"this machine: {shared_settings.differing(list_names(names))}")
     if not wrong:
@@ -65,7 +68,8 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     if rows:
         console.print(table("Last digests", headings, rows))
     else:
-        console.print("No digests yet: newsletter run")
+        running = facts["run_in_progress"]
+        console.print(f"No digests yet: {'a run is in progress' if running else 'newsletter run'}")
     for name in ("subscribers", "deliveries"):
         counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
         console.print(f"{name}: {counts}")
@@ -78,6 +82,55 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
             f"bounce reports of 30 days without a known mail: {number} "
             "(newsletter deliveries reports)"
         )
+
+
+def _queue_facts(store: Store) -> dict[str, Any]:
+    now = bootstrap.now()
+    with store.read() as tx:
+        queue = read_queue(tx, now)
+        working = is_working(tx, now)
+    return {
+        "run_in_progress": working or bool(queue.tasks),
+        "workers": [
+            {
+                "name": one.name,
+                "host": one.host,
+                "state": one.state,
+                "seen": one.seen.isoformat(),
+                "holds": one.holds,
+                "settings_differ": one.differs,
+            }
+            for one in queue.workers
+        ],
+        "open_tasks": [
+            {
+                "kind": one.kind,
+                "number": one.number,
+                "held_by": one.holder,
+                "oldest": one.since.isoformat(),
+                "oldest_seconds": max(0, int((now - one.since).total_seconds())),
+            }
+            for one in queue.tasks
+        ],
+    }
+
+
+def _show_queue(console: Console, facts: dict[str, Any]) -> None:
+    if found := facts["workers"]:
+        workers = [
+            (one["name"], one["host"], one["state"], one["holds"], one["seen"][11:19])
+            for one in found
+        ]
+        headings = ("worker", "host", "state", "tasks", "last heartbeat, UTC")
+        console.print(table("Workers", headings, workers))
+    if found := facts["open_tasks"]:
+        tasks = [
+            (one["kind"], one["number"], one["held_by"] or "queued", one["oldest_seconds"] // 60)
+            for one in found
+        ]
+        console.print(table("Open tasks", ("kind", "number", "held by", "minutes"), tasks))
+    if facts["run_in_progress"]:
+        console.print("A run is in progress.")
 
 
 def _differences(store: Store, settings: Settings, rubrics: RubricFolder) -> list[str]:

@@ -47,6 +47,7 @@ class AlertKind(StrEnum):
     REPLIES = "replies need review"
     SIGNUPS = "sign-ups are refused"
     SETTINGS_DIFFER = "a process has other settings"
+    STANDSTILL = "tasks make no progress"
 
     @property
     def label(self) -> str:
@@ -230,6 +231,10 @@ class ServiceState:
     oldest_reply: datetime | None = None
     disks: tuple[DiskSpace, ...] = ()
     differing: tuple[DifferingProcess, ...] = ()
+    standstill: str = ""
+    """Why open tasks make no progress; empty where they do."""
+    running: bool = False
+    """A run is in progress."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,22 @@ NEAR_COMPLAINTS = 0.001
 
 def find_alerts(state: ServiceState, limits: Thresholds) -> list[Alert]:
     """The alerts of this state, the most severe kinds first."""
-    return [alert for rule in RULES for alert in rule(state, limits)]
+    found = [alert for rule in RULES for alert in rule(state, limits)]
+    return [_while_running(one) for one in found] if state.running else found
+
+
+WAIT_FIRST = {AlertKind.SCORING, AlertKind.MISSED, AlertKind.OVERDUE, AlertKind.MORNING}
+"""What a run that is in progress may end by itself."""
+
+
+def _while_running(alert: Alert) -> Alert:
+    if alert.kind not in WAIT_FIRST:
+        return alert
+    return replace(
+        alert,
+        fix="A run is in progress: wait until it ends. `newsletter status` shows how far it is. If "
+        f"this alert is still there then: {alert.fix}",
+    )
 
 
 def _late_announcements(state: ServiceState, limits: Thresholds) -> Iterator[Alert]:
@@ -305,6 +321,20 @@ def _differing_processes(state: ServiceState, _limits: Thresholds) -> Iterator[A
         )
 
 
+def _standstill(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
+    if state.standstill:
+        yield Alert(
+            AlertKind.STANDSTILL,
+            "",
+            f"{state.standstill[:1].upper()}{state.standstill[1:]}.",
+            "Tasks of a silent worker are queued again by any live worker within two minutes: "
+            "start one (`newsletter worker`, or `newsletter serve` without --no-work). A live "
+            "worker that holds tasks for so long hangs: its log may say why, start it again. To "
+            "see workers and tasks:",
+            "newsletter status",
+        )
+
+
 RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
     _late_announcements,
     _run_failures,
@@ -322,6 +352,7 @@ RULES: tuple[Callable[[ServiceState, Thresholds], Iterator[Alert]], ...] = (
     _waiting_replies,
     _refused_signups,
     _differing_processes,
+    _standstill,
 )
 
 

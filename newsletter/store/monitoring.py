@@ -12,11 +12,13 @@ from newsletter.domain.alerts import DifferingProcess, Incident, ServiceState
 from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.model import DayKind
+from newsletter.domain.task_queue import standstill
 from newsletter.store import deliveries, events, incidents, leases
 from newsletter.store.inbound import InboundState
 from newsletter.store.incidents import IncidentKind
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call, delivery, digest, fetched, inbound, mailing
+from newsletter.store.task_queue import is_working, read_queue
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,6 +41,8 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
     month = month_start(now)
     complaints, accepted = events.complaints(tx, now - MONTH)
     replies, oldest = _replies(tx)
+    queue = read_queue(tx, now)
+    why = standstill(queue, now)
     return ServiceState(
         now=now,
         scoring_failures=incidents.open_incidents(tx, IncidentKind.SCORING, now),
@@ -57,6 +61,8 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
         waiting_replies=replies,
         oldest_reply=oldest,
         differing=_differing(tx, now),
+        standstill=why,
+        running=not why and bool(queue.tasks or is_working(tx, now)),
     )
 
 

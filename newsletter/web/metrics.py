@@ -19,7 +19,10 @@ from newsletter.domain.announcements import announcement, newest, previous
 from newsletter.domain.formatting import month_start
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
+from newsletter.domain.task_queue import standstill
+from newsletter.domain.tasks import TaskKind
 from newsletter.store import alerts, deliveries, digests, incidents, metrics, subscribers
+from newsletter.store.task_queue import read_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -82,6 +85,7 @@ def show(site: Site, _request: Request) -> Response:
             *_spending(site, tx, now),
             *_mails(site, tx, now),
             *_state(tx, now),
+            *_queue(tx, now),
         ]
     text = exposition(families)
     return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)
@@ -165,6 +169,23 @@ def _state(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
         )
         count = {role: len(times) for role, times in alive.items()}
         yield MetricFamily("processes", "Processes that have not stopped cleanly", count, "role")
+
+
+def _queue(tx: Connection, now: datetime) -> Iterator[MetricFamily]:
+    """Workers and open tasks of the engine that shares tasks; zeros under the other."""
+    queue = read_queue(tx, now)
+    workers = {"alive": 0, "silent": 0, "other settings": 0}
+    for worker in queue.workers:
+        workers[worker.state] += 1
+    open_tasks = {kind.value: 0 for kind in TaskKind}
+    for tasks in queue.tasks:
+        open_tasks[tasks.kind] += tasks.number
+    yield MetricFamily("workers", "Workers by state", workers, "state")
+    yield MetricFamily("open_tasks", "Tasks queued or held by a worker", open_tasks, "kind")
+    oldest = min((one.since for one in queue.tasks), default=None)
+    yield single_value("oldest_task_age_seconds", "Age of the oldest open task", _age(now, oldest))
+    help_text = "1 if open tasks make no progress for five minutes"
+    yield single_value("standstill", help_text, int(bool(standstill(queue, now))))
 
 
 def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:

@@ -20,6 +20,7 @@ from newsletter.domain.sanitize import clean
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
 from newsletter.store import alerts, digests, operator_views, subscribers
+from newsletter.store.task_queue import read_queue
 from newsletter.web import operator_auth
 from newsletter.web.charts import MonthSummary, summary
 from newsletter.web.context import NO_STORE
@@ -64,6 +65,7 @@ def show(site: Site, request: Request) -> Response:
         replies = operator_views.replies(tx, MAX_SHOWN)
         uncertain = operator_views.unknown_deliveries(tx, MAX_SHOWN)
         open_alerts = alerts.open_alerts(tx)
+        queue = read_queue(tx, site.app.clock())
         read = subscribers.count_by_rubric(tx)
         cleared = [
             each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
@@ -79,6 +81,7 @@ def show(site: Site, request: Request) -> Response:
         first_day=last - timedelta(days=DAYS - 1),
         shown=shown,
         alerts=[_alert(each) for each in open_alerts],
+        queue=queue,
         cleared=[_alert(each) for each in reversed(cleared[-MAX_SHOWN:])],
         replies=[_reply(each) for each in replies[1]],
         reply_count=replies[0],

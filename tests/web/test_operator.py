@@ -12,7 +12,7 @@ from sqlalchemy import event, insert, select
 
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import DeliveryState, SubscriberState
-from newsletter.store import Store, alerts, deliveries, operator_sessions, operator_views
+from newsletter.store import Store, alerts, deliveries, leases, operator_sessions, operator_views
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart
@@ -519,3 +519,16 @@ def test_in_a_real_browser_without_scripts(tmp_path):
         assert stored(store, people[0]).state is SubscriberState.UNSUBSCRIBED
         assert tab.hosts == {f"127.0.0.1:{web.port}"}
     store.close()
+
+
+def test_workers_are_shown_with_their_state(store):
+    if store.is_sqlite:
+        pytest.skip("workers need PostgreSQL: set NEWSLETTER_TEST_DATABASE_URL")
+    with store.begin() as tx:
+        leases.heartbeat(tx, "afar/7/b/w2", "worker", NOW)
+        leases.heartbeat(tx, "here/8/c/w1", "worker", NOW - timedelta(minutes=8))
+    with served(operator_app(store, Clock(), operator_password=PASSWORD)) as web:
+        table = Operator(web).get().soup.find("section", attrs={"aria-labelledby": "workers"})
+    rows = [[cell.get_text(" ") for cell in row.find_all(("th", "td"))] for row in table("tr")][1:]
+    assert [(row[0], row[1]) for row in rows] == [("w2 afar", "alive"), ("w1 here", "silent")]
+    assert "No open tasks." in table.text
