@@ -74,9 +74,15 @@ def ways() -> dict[str, Callable[[], str]]:
     listed = entries(picks, judged=True)
     macros = templates.macros("digest/pieces.html")
     plan = choose_plan(
-        full_plans(48), PaperParts(listed, macros, NAV.issue_url, "").sizes, TARGET_BYTES - 18_000
+        full_plans(48),
+        PaperParts(listed, macros, NAV.issue_url, "Best", "").sizes,
+        TARGET_BYTES - 18_000,
     )
-    values = {**template_values(SITE, issue, NAV, listed), "reader": READER_WORDS, "prompt": ""}
+    values = {
+        **template_values(SITE, issue, NAV, listed),
+        "reader": READER_WORDS,
+        "offers_brief": True,
+    }
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         templates.mjml("digest")
     )
@@ -84,7 +90,7 @@ def ways() -> dict[str, Callable[[], str]]:
     rendered = renderer.digest(issue, NAV, Format.FULL)
 
     def papers() -> Markup:
-        return Markup(PaperParts(listed, macros, NAV.issue_url, "").html(plan))  # noqa: S704
+        return Markup(PaperParts(listed, macros, NAV.issue_url, "Best", "").html(plan))  # noqa: S704
 
     def per_mail() -> str:
         return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)

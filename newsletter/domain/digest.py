@@ -263,8 +263,10 @@ def _reason(rubric: Rubric, score: Score) -> str:
         ("relevance", score.relevance or 0, rubric.relevance),
         ("novelty", score.novelty or 0, rubric.novelty),
     ]
-    below = [(name, value, bar) for name, value, bar in sides if value < bar]
-    return " and ".join(f"{name} {value}, your bar is {bar}" for name, value, bar in below)
+    below = [(name, value, cutoff) for name, value, cutoff in sides if value < cutoff]
+    return " and ".join(
+        f"{name} {value}, your cut-off is {cutoff}" for name, value, cutoff in below
+    )
 
 
 MAILED_KINDS = (DayKind.NORMAL, DayKind.NOTHING_MET)

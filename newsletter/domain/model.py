@@ -207,7 +207,7 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A paper just below the line, and the reason in words (`novelty 6, your bar is 7`).
+    """A paper just below the line, and the reason in words (`novelty 6, your cut-off is 7`).
 
     `also` as of a pick.
     """
@@ -299,9 +299,9 @@ class Digest:
     """One rubric's issue for one announcement date. Made once, frozen, ids in reading order.
 
     `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
-    the papers that met the bar but not the rubric's `max_papers`. `since` is the first date of an
-    issue that sums up several, None for one of a single date. `withdrawn` are papers of earlier
-    issues.
+    the papers that reached the cut-offs but not the rubric's `max_papers`. `since` is the first
+    date of an issue that sums up several, None for one of a single date. `withdrawn` are papers of
+    earlier issues.
     """
 
     rubric: Rubric

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import plural
 from newsletter.domain.sanitize import clean
-from newsletter.render.paper_view import PaperEntry, groups
 from newsletter.render.size_budget import (
+    BEST_PAPERS,
+    EXCERPT_SENTENCES,
     FULL_ABSTRACT,
-    SHORT_ISSUE_PAPERS,
     UNCUT_ABSTRACTS,
     PartSizes,
     SizePlan,
+    best_papers,
 )
 from newsletter.render.tex import to_unicode
 from newsletter.render.truncate import clip_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from newsletter.render.paper_view import PaperEntry
 
 MAX_RAW_ABSTRACT = 2 * FULL_ABSTRACT
 ALSO_MATCHED = "Also matched"
@@ -35,29 +39,38 @@ class PaperParts:
         entries: Sequence[PaperEntry],
         macros: Any,  # noqa: ANN401 - a Jinja module
         issue_url: str,
+        best_heading: str,
         lines_heading: str,
     ) -> None:
         self._entries = entries
         self._macros = macros
         self._url = issue_url
+        self._best_heading = best_heading
         self._lines_heading = lines_heading
         self._abstracts_by_limit: dict[int, list[str]] = {}
-        self._heading_sizes: dict[int, int] = {}
 
     def excerpt(self, index: int, limit: int) -> tuple[str, bool]:
-        """The abstract at `index` in at most `limit` characters, and whether it was shortened."""
-        return clip_sentences(self._full_abstracts[index], limit)
+        """The abstract at `index`, or two sentences of it, and whether it was shortened."""
+        text = self._full_abstracts[index]
+        if limit == FULL_ABSTRACT:
+            return clip_sentences(text, limit)
+        return clip_sentences(text, limit, EXCERPT_SENTENCES)
 
     @cached_property
     def _full_abstracts(self) -> list[str]:
         return [abstract_text(entry.abstract) for entry in self._entries]
 
-    def _column(self, macro: str) -> list[str]:
-        return str(getattr(self._macros, macro)(self._entries)).split(SEPARATOR)[:-1]
+    def _column(self, macro: str, *values: object) -> list[str]:
+        return str(getattr(self._macros, macro)(self._entries, *values)).split(SEPARATOR)[:-1]
 
     @cached_property
     def _contents(self) -> list[str]:
-        return self._column("contents")
+        # The cards of so short an issue follow at once, with their reasons.
+        return self._column("contents", len(self._entries) > BEST_PAPERS)
+
+    @cached_property
+    def _best(self) -> str:
+        return str(self._macros.best(self._best_heading, self._entries[:BEST_PAPERS]))
 
     @cached_property
     def _card_tops(self) -> list[str]:
@@ -65,81 +78,88 @@ class PaperParts:
 
     @cached_property
     def _card_links(self) -> list[str]:
-        return self._column("card_links")
+        papers = len(self._entries)
+        all_papers = f"All {papers:,}" if papers > BEST_PAPERS else ""
+        return self._column("card_links", self._url, all_papers)
 
     @cached_property
-    def _lines(self) -> list[str]:
-        return self._column("lines")
+    def _lines_by_kind(self) -> dict[str, list[str]]:
+        return {}
 
-    @cached_property
-    def _short_lines(self) -> list[str]:
-        return self._column("short_lines")
+    def _lines(self, kind: str) -> list[str]:
+        if kind not in self._lines_by_kind:
+            self._lines_by_kind[kind] = self._column(f"{kind}_lines")
+        return self._lines_by_kind[kind]
 
     def _abstracts(self, limit: int) -> list[str]:
         if limit not in self._abstracts_by_limit:
-            # In a long issue only the first abstracts are ever complete.
-            few = limit == FULL_ABSTRACT and len(self._entries) > SHORT_ISSUE_PAPERS
-            indexes = range(UNCUT_ABSTRACTS if few else len(self._entries))
-            excerpts = [(str(index + 1), *self.excerpt(index, limit)) for index in indexes]
-            column = str(self._macros.abstracts(excerpts, self._url))
+            # Only the first abstracts are ever complete.
+            count = len(self._entries)
+            indexes = range(min(count, UNCUT_ABSTRACTS) if limit == FULL_ABSTRACT else count)
+            excerpts = [
+                (self._entries[n].phone_abstract, self.excerpt(n, limit)[0]) for n in indexes
+            ]
+            column = str(self._macros.abstracts(excerpts))
             self._abstracts_by_limit[limit] = column.split(SEPARATOR)[:-1]
         return self._abstracts_by_limit[limit]
 
     @property
     def sizes(self) -> PartSizes:
         return PartSizes(
-            contents=lambda: list(map(size, self._contents)),
-            card=lambda: [
-                size(top) + size(links)
-                for top, links in zip(self._card_tops, self._card_links, strict=True)
-            ],
+            columns={
+                "contents": lambda: list(map(size, self._contents)),
+                "card": lambda: [
+                    size(top) + size(links)
+                    for top, links in zip(self._card_tops, self._card_links, strict=True)
+                ],
+                "line": lambda: list(map(size, self._lines("line"))),
+                "title": lambda: list(map(size, self._lines("title"))),
+                "short": lambda: list(map(size, self._lines("short"))),
+            },
             abstracts=lambda limit: list(map(size, self._abstracts(limit))),
-            line=lambda: list(map(size, self._lines)),
-            short_line=lambda: list(map(size, self._short_lines)),
-            headings=self._headings_size,
-            rest=lambda cards, listed: sum(map(size, self._lines_frame(cards, listed))),
+            frame=self._frame_size,
         )
 
-    def _headings_size(self, cards: int) -> int:
-        if cards not in self._heading_sizes:
-            headings = self._contents_list(cards, items=False) + self._cards(cards, None)
-            self._heading_sizes[cards] = sum(map(size, headings))
-        return self._heading_sizes[cards]
+    def _frame_size(self, cards: int, listed: int) -> int:
+        around = (*self._contents_frame(cards, listed), *self._lines_frame(cards, listed))
+        return sum(map(size, (*around, *self._headings(cards).values())))
 
     def html(self, plan: SizePlan) -> str:
-        """The table of contents, the cards and the lines of `plan`."""
+        """The best papers, the table of contents, the cards and the lines of `plan`."""
+        start, end = self._contents_frame(plan.cards, plan.listed)
         before, after = self._lines_frame(plan.cards, plan.listed)
+        contents = self._contents[best_papers(plan.cards) : plan.cards]
         lines: list[str] = []
         if plan.listed > plan.cards:
-            lines = (self._short_lines if plan.short else self._lines)[plan.cards : plan.listed]
-        contents = self._contents_list(plan.cards, items=True)
-        return "".join([*contents, *self._cards(plan.cards, plan), before, *lines, after])
+            lines = self._lines(plan.line)[plan.cards : plan.listed]
+        return "".join([start, *contents, end, *self._cards(plan), before, *lines, after])
 
-    def _contents_list(self, cards: int, *, items: bool) -> list[str]:
+    def _contents_frame(self, cards: int, listed: int) -> tuple[str, str]:
+        """The HTML before and after the table of contents, the best papers included."""
         if not cards:
-            return []
-        parts = [self._macros.contents_start()]
-        for name, group in groups(self._entries[:cards]):
-            parts.append(self._macros.contents_group(name, group[0].number))
-            if items:
-                parts += self._contents[group[0].number - 1 : group[-1].number]
-            parts.append(self._macros.list_end())
-        return parts
+            return "", ""
+        best = best_papers(cards)
+        scored = any(entry.total for entry in self._entries)
+        start = self._macros.contents_start(len(self._entries), best, cards, listed, scored)
+        return (self._best if best else "") + str(start), str(self._macros.list_end())
 
-    def _cards(self, cards: int, plan: SizePlan | None) -> list[str]:
-        """The cards under their group headings; without a plan only the headings."""
+    def _headings(self, cards: int) -> dict[int, str]:
+        """The headings of the cards, each by the index of the card below it."""
+        found: dict[int, str] = {}
+        for name, group in groupby(self._entries[:cards], key=lambda entry: entry.group):
+            heading = self._macros.group_heading(name)
+            found[next(group).number - 1] = str(heading)
+        return found
+
+    def _cards(self, plan: SizePlan) -> list[str]:
+        headings = self._headings(plan.cards)
         parts: list[str] = []
-        for name, group in groups(self._entries[:cards]):
-            parts.append(self._macros.group_heading(name, plural(len(group), "paper")))
-            if plan:
-                for entry in group:
-                    parts += self._card(entry.number - 1, plan)
+        for index in range(plan.cards):
+            limit = plan.abstract_limit(index)
+            abstract = self._abstracts(limit)[index] if limit else ""
+            parts += [headings.get(index, ""), self._card_tops[index], abstract]
+            parts.append(self._card_links[index])
         return parts
-
-    def _card(self, index: int, plan: SizePlan) -> list[str]:
-        limit = plan.abstract_limit(index)
-        abstract = self._abstracts(limit)[index] if limit else ""
-        return [self._card_tops[index], abstract, self._card_links[index]]
 
     def _lines_frame(self, cards: int, listed: int) -> tuple[str, str]:
         """The HTML before and after the one-line papers."""

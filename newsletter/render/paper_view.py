@@ -20,10 +20,18 @@ if TYPE_CHECKING:
     from newsletter.domain.model import NearMiss, Paper, Pick, Score
 
 CARD_AUTHORS = 8
-CONTENTS_AUTHORS = 3
+FEW_AUTHORS = 3
+SHORT_ISSUE_PAPERS = 20
+"""A longer issue has compact cards from the fourth paper on, and a phone hides their abstracts."""
+COMPLETE_ABSTRACTS = 10
+PHONE_ABSTRACTS = 3
 MAX_TITLE = 300
 MAX_NAME = 80
 MAX_COMMENT = 600
+MAX_REASON = 90
+REASON_LINE = 93
+"""Characters of the reason and the first author in the table of contents: two lines on a phone."""
+MIN_REASON = 60
 SHORT_TITLE = 60
 
 
@@ -36,10 +44,13 @@ class Badge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PaperEntry:
-    """A pick as the email and the pages show it. `group` is the heading above it.
+    """A pick as the email and the pages show it. `group` is the heading above its card.
 
-    `number_text` and `numbered_title` are ready strings: Jinja escapes one string much faster than
-    a number and a string.
+    `comment` is the criterion and the model's sentence, `reason` the same in 90 characters. `total`
+    is the sum of both scores, empty without them. `first_author` is `Jin Xu +37`; a `compact` card
+    names no other. A phone shows the abstract if `phone_abstract`; a card links to it if
+    `abstract_link`. `number_text` and `numbered_title` are ready strings: Jinja escapes one string
+    much faster than a number and a string.
     """
 
     number: int
@@ -52,11 +63,16 @@ class PaperEntry:
     first_authors: str
     first_author: str
     comment: str
+    reason: str
+    total: str
     badges: tuple[Badge, ...]
     scores: str
     notes: tuple[str, ...]
     group: str
     abstract: str
+    compact: bool
+    phone_abstract: bool
+    abstract_link: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +95,29 @@ def authors(names: Sequence[str], count: int) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
-def entries(picks: Iterable[Pick], *, judged: bool) -> list[PaperEntry]:
-    return [_entry(number, pick, judged=judged) for number, pick in enumerate(picks, 1)]
+def first_author(names: Sequence[str]) -> str:
+    """`Jin Xu +37`, without a line break in it; one author as `Jin Xu`."""
+    more = f" +{len(names) - 1}" if len(names) > 1 else ""
+    return f"{authors(names[:1], 1)}{more}".replace(" ", "\xa0")
 
 
-def _entry(number: int, pick: Pick, *, judged: bool) -> PaperEntry:
+def entries(picks: Sequence[Pick], *, judged: bool) -> list[PaperEntry]:
+    """The view models of `picks`. In a long issue the later papers are shown shorter."""
+    long = len(picks) > SHORT_ISSUE_PAPERS
+    single = len(picks) == 1
+    return [
+        _entry(number, pick, judged=judged, long=long, single=single)
+        for number, pick in enumerate(picks, 1)
+    ]
+
+
+def _entry(number: int, pick: Pick, *, judged: bool, long: bool, single: bool) -> PaperEntry:
     paper, score = pick.paper, pick.score
     badges, notes = _score_badges(score, number, judged=judged), _notes(pick)
     title = one_line(paper.title, MAX_TITLE) or "Untitled"
+    named = first_author(paper.authors)
+    comment = one_line(score.comment, MAX_COMMENT) if score else ""
+    scored = judged and score is not None and score.relevance is not None
     return PaperEntry(
         number=number,
         number_text=str(number),
@@ -95,14 +126,19 @@ def _entry(number: int, pick: Pick, *, judged: bool) -> PaperEntry:
         numbered_title=f"{number}. {title}",
         short_title=clip_words(title, SHORT_TITLE),
         authors=authors(paper.authors, CARD_AUTHORS),
-        first_authors=authors(paper.authors, CONTENTS_AUTHORS),
-        first_author=authors(paper.authors, 1),
-        comment=one_line(score.comment, MAX_COMMENT) if score else "",
+        first_authors=authors(paper.authors, FEW_AUTHORS),
+        first_author=named,
+        comment=comment,
+        reason=clip_words(comment, min(MAX_REASON, max(MIN_REASON, REASON_LINE - len(named)))),
+        total=str(score.total) if scored and score else "",
         badges=(*badges, *(Badge(note, "k") for note in notes)),
         scores=_labels(badges),
         notes=notes,
-        group=_group(score, judged=judged),
+        group=_group(score, judged=judged, single=single),
         abstract=paper.abstract,
+        compact=long and number > PHONE_ABSTRACTS,
+        phone_abstract=not long or number <= PHONE_ABSTRACTS,
+        abstract_link=number > (PHONE_ABSTRACTS if long else COMPLETE_ABSTRACTS),
     )
 
 
@@ -122,12 +158,12 @@ def _both_ids(listed: Pick | NearMiss) -> str:
     return f"arXiv:{clean(listed.paper.id)}, also {', '.join(also)}" if also else ""
 
 
-def _group(score: Score | None, *, judged: bool) -> str:
+def _group(score: Score | None, *, judged: bool, single: bool) -> str:
     if not judged:
         return "Closest to your rubric"
     if score is None or score.relevance is None:
         return "By authors you follow"
-    return f"Relevance + novelty {score.total}/20"
+    return "The paper" if single else "The papers"
 
 
 def _score_badges(score: Score | None, number: int, *, judged: bool) -> tuple[Badge, ...]:
@@ -166,7 +202,7 @@ def _near_miss(near: NearMiss) -> NearMissView:
     return NearMissView(
         paper=near.paper,
         title=one_line(near.paper.title, MAX_TITLE) or "Untitled",
-        authors=authors(near.paper.authors, 1),
+        authors=first_author(near.paper.authors),
         scores=_labels(_score_badges(near.score, 0, judged=True)) if scored else "",
         reason=_reason(near),
     )

@@ -10,8 +10,6 @@ import textwrap
 
 COLUMNS = 72
 MAX_WORD = 60
-LONG_LINE = 60
-LIST_ITEM = re.compile(r"\s*(?:[-*+#>|`\[]|\d+[.)])")
 
 
 def wrap(text: str, indent: int = 0, hang: int = 0) -> str:
@@ -25,22 +23,6 @@ def wrap(text: str, indent: int = 0, hang: int = 0) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(lines)
-
-
-def join_wrapped_lines(text: str) -> str:
-    """`text` with the lines joined that an editor wrapped: a long line continues in the next one.
-
-    Blank lines, list items, headings and quotations start a new line.
-    """
-    lines: list[str] = []
-    previous_length = 0
-    for line in text.splitlines():
-        if previous_length >= LONG_LINE and line.strip() and not LIST_ITEM.match(line):
-            lines[-1] = f"{lines[-1]} {line.strip()}"
-        else:
-            lines.append(line.rstrip())
-        previous_length = len(line)
     return "\n".join(lines)
 
 

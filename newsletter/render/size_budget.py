@@ -17,16 +17,12 @@ TARGET_BYTES = 94_000
 MAX_BYTES = 100_000
 FULL_ABSTRACT = 4_000
 """Characters: longer than any abstract that arXiv accepts (1,920)."""
-ABSTRACT_LIMITS = (
-    FULL_ABSTRACT, 1400, 1200, 1050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360,
-)  # fmt: skip
+EXCERPT_LIMIT = 400
+EXCERPT_SENTENCES = 2
 BRIEF_LIMIT = 300
-SHORT_ISSUE_PAPERS = 20
-LONG_ISSUE_LIMIT = 600
-"""Characters of an abstract if there are more than 20 papers: an email must stay readable."""
-UNCUT_ABSTRACTS = 5
-MIN_ABSTRACTS = 12
-MIN_CARDS_WITH_ABSTRACT = 8
+UNCUT_ABSTRACTS = 10
+BEST_PAPERS = 3
+"""The papers that stand on top of the email. Their cards are the last to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +30,9 @@ class SizePlan:
     """What each paper gets, by its rank.
 
     The first `cards` papers are cards, the first `abstracts` of them with an abstract. The first
-    `uncut` abstracts are complete, the others have at most `limit` characters. The papers after
-    the cards are lines, shorter ones if `short`. Only the first `listed` papers are in the email.
+    `uncut` abstracts are complete, the others have two sentences of at most `limit` characters. The
+    papers after the cards are lines, without the reason unless `reasons`, and shorter ones if
+    `short`. Only the first `listed` papers are in the email.
     """
 
     cards: int
@@ -43,6 +40,7 @@ class SizePlan:
     limit: int
     listed: int
     uncut: int = 0
+    reasons: bool = True
     short: bool = False
 
     def abstract_limit(self, index: int) -> int:
@@ -51,30 +49,32 @@ class SizePlan:
             return 0
         return FULL_ABSTRACT if index < self.uncut else self.limit
 
+    @property
+    def line(self) -> str:
+        """The kind of line of the papers after the cards."""
+        return "short" if self.short else "line" if self.reasons else "title"
+
 
 Column = Callable[[], Sequence[int]]
+Plans = Iterator[list[SizePlan]]
+"""Lists of plans, each in falling size. A list is used if no plan of the one before it fits."""
 
 
 class PartSizes:
     """UTF-8 bytes of every part. A column is computed once, and only if a plan needs it.
 
-    `abstracts` takes a limit and returns the column of abstracts under it. `headings` takes the
-    number of cards and returns the bytes of their group headings; `rest` takes the numbers of
-    cards and of listed papers and returns the bytes before and after the lines.
+    `columns` has those of contents, cards and the three kinds of line. `abstracts` takes a limit
+    and returns the column of abstracts under it. `frame` takes the numbers of cards and of listed
+    papers and returns the bytes of the headings, of the best papers on top, and around the lists.
     """
 
     def __init__(
         self,
-        contents: Column,
-        card: Column,
+        columns: dict[str, Column],
         abstracts: Callable[[int], Sequence[int]],
-        line: Column,
-        short_line: Column,
-        headings: Callable[[int], int],
-        rest: Callable[[int, int], int],
+        frame: Callable[[int, int], int],
     ) -> None:
-        self._columns = {"contents": contents, "card": card, "line": line, "short": short_line}
-        self._abstracts, self._headings, self._rest = abstracts, headings, rest
+        self._columns, self._abstracts, self._frame = columns, abstracts, frame
         self._sums: dict[str | int, list[int]] = {}
 
     def _sum(self, kind: str | int, start: int, end: int) -> int:
@@ -90,53 +90,70 @@ class PartSizes:
         """The bytes of all papers under `plan`."""
         uncut = min(plan.uncut, plan.abstracts)
         return (
-            self._sum("contents", 0, plan.cards)
+            self._sum("contents", best_papers(plan.cards), plan.cards)
             + self._sum("card", 0, plan.cards)
             + self._sum(FULL_ABSTRACT, 0, uncut)
             + self._sum(plan.limit, uncut, plan.abstracts)
-            + self._sum("short" if plan.short else "line", plan.cards, plan.listed)
-            + self._headings(plan.cards)
-            + self._rest(plan.cards, plan.listed)
+            + self._sum(plan.line, plan.cards, plan.listed)
+            + self._frame(plan.cards, plan.listed)
         )
 
 
-def full_plans(papers: int) -> Iterator[SizePlan]:
+def best_papers(cards: int) -> int:
+    """How many papers stand on top. With no more cards than that, the cards are on top."""
+    return BEST_PAPERS if cards > BEST_PAPERS else 0
+
+
+def full_plans(papers: int) -> Plans:
     """Every plan of the format `full` for `papers` papers, the richest first."""
-    limits: tuple[int, ...] = ABSTRACT_LIMITS
-    if papers > SHORT_ISSUE_PAPERS:
-        limits = tuple(limit for limit in limits if limit <= LONG_ISSUE_LIMIT)
-    for limit in limits[:-1]:
-        yield SizePlan(papers, papers, limit, papers, UNCUT_ABSTRACTS)
-    yield from _shorter_plans(SizePlan(papers, papers, limits[-1], papers, UNCUT_ABSTRACTS))
+    uncut = min(papers, UNCUT_ABSTRACTS)
+    return _plans(SizePlan(papers, papers, EXCERPT_LIMIT, papers, uncut))
 
 
-def brief_plans(papers: int) -> Iterator[SizePlan]:
-    """A short excerpt each; then as `full_plans`."""
-    yield from _shorter_plans(SizePlan(papers, papers, BRIEF_LIMIT, papers))
+def brief_plans(papers: int) -> Plans:
+    """Two short sentences each; then as `full_plans`."""
+    return _plans(SizePlan(papers, papers, BRIEF_LIMIT, papers))
 
 
-def title_plans(papers: int) -> Iterator[SizePlan]:
+def title_plans(papers: int) -> Plans:
     """One line for each paper; then shorter lines; then fewer of them."""
-    yield SizePlan(0, 0, 0, papers)
-    for listed in range(papers, -1, -1):
-        yield SizePlan(0, 0, 0, listed, short=True)
+    line = SizePlan(0, 0, 0, papers, reasons=False)
+    yield [line, *(replace(line, listed=listed, short=True) for listed in range(papers, -1, -1))]
 
 
-def _shorter_plans(start: SizePlan) -> Iterator[SizePlan]:
-    """`start`, then plans with fewer abstracts, then with fewer cards, then with lines only."""
+def _plans(start: SizePlan) -> Plans:
+    """`start` with ever less; then without reasons in the lines; then with short lines."""
+    shorter = list(_shorter(start))
+    yield shorter
+    fewer = [plan for plan in shorter if plan.cards < start.listed]
+    yield [replace(plan, reasons=False) for plan in fewer]
+    yield [replace(plan, reasons=False, short=True) for plan in fewer]
+    yield from title_plans(start.listed)
+
+
+def _shorter(start: SizePlan) -> Iterator[SizePlan]:
+    """`start`, then fewer excerpts, fewer complete abstracts, and fewer cards, from the end."""
     papers = start.listed
     yield start
-    fewest = min(papers, max(MIN_ABSTRACTS, papers // 4))
+    fewest = min(papers, UNCUT_ABSTRACTS)
     for abstracts in range(papers - 1, fewest - 1, -1):
         yield replace(start, abstracts=abstracts)
-    for cards in range(papers - 1, 0, -1):
-        abstracts = min(cards, fewest, max(MIN_CARDS_WITH_ABSTRACT, cards // 3))
-        yield SizePlan(cards, abstracts, start.limit, papers)
-    yield from title_plans(papers)
+    for uncut in range(start.uncut - 1, BEST_PAPERS - 1, -1):
+        yield replace(start, abstracts=fewest, uncut=uncut)
+    uncut = min(start.uncut, BEST_PAPERS)
+    for cards in range(papers - 1, BEST_PAPERS - 1, -1):
+        yield SizePlan(cards, min(cards, fewest), start.limit, papers, uncut)
+    best = min(papers, BEST_PAPERS)
+    for abstracts in range(best - 1, -1, -1):
+        yield SizePlan(best, abstracts, start.limit, papers, min(uncut, abstracts))
 
 
-def choose_plan(plans: Iterable[SizePlan], sizes: PartSizes, available: int) -> SizePlan:
-    """The first plan within `available` bytes, or the last one. Plans come in falling size."""
-    candidates = list(plans)
-    first = bisect_left(candidates, x=True, key=lambda plan: sizes.total(plan) <= available)
-    return candidates[min(first, len(candidates) - 1)]
+def choose_plan(plans: Iterable[list[SizePlan]], sizes: PartSizes, available: int) -> SizePlan:
+    """The first plan within `available` bytes, or the last one."""
+    last = SizePlan(0, 0, 0, 0)
+    for falling in plans:
+        first = bisect_left(falling, x=True, key=lambda plan: sizes.total(plan) <= available)
+        if first < len(falling):
+            return falling[first]
+        last = falling[-1] if falling else last
+    return last

@@ -1,12 +1,12 @@
 # ruff: noqa: RUF001 - typographic dashes and quotation marks are intended
-"""Subject, totals, cost, coverage, criteria and notices of a digest, as text (pure)."""
+"""Subject, title, totals, cost, coverage, criteria and notices of a digest, as text (pure)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsletter.domain.formatting import dollars, long_date, long_dates, plural, short_dates
+from newsletter.domain.formatting import dollars, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.domain.sanitize import clean
 from newsletter.render.text import one_line
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from newsletter.render.paper_view import PaperEntry
 
 MAX_RUBRIC_TITLE = 80
+MAX_SUBJECT = 84
+MAX_SUBJECT_RUBRIC = 30
+MIN_PREHEADER = 40
+MAX_PREHEADER = 100
 CENT = NANOS_PER_DOLLAR // 100
 MAX_NOT_READ = 20
 LOCAL = "ranked locally, not read by a model; novelty not judged"
@@ -108,8 +112,42 @@ def not_read(coverage: Coverage) -> str:
     return f"{ids} and {more} more" if more > 0 else ids
 
 
-def subject(digest: Digest, listed_papers: int) -> str:
-    """20 to 60 characters with count and date: equal subjects would become one thread."""
+def subject(digest: Digest, entries: Sequence[PaperEntry]) -> str:
+    """The subject line: the best paper, how many more there are, and the rubric.
+
+    An issue without papers says why, with its date: equal subjects would become one thread.
+    """
+    rubric = clip_words(_rubric_title(digest), MAX_SUBJECT_RUBRIC)
+    end = f" · {rubric}" if rubric else ""
+    if not entries:
+        return f"{_without_papers(digest)}{end}"
+    if len(entries) > 1:
+        end = f" + {len(entries) - 1:,} more{end}"
+    dates = f"{short_dates(digest.first_date, digest.date)}: " if digest.since else ""
+    title = clip_words(entries[0].title, MAX_SUBJECT - len(dates) - len(end))
+    return f"{dates}{title}{end}"
+
+
+def _without_papers(digest: Digest) -> str:
+    day = short_dates(digest.first_date, digest.date)
+    papers = plural(digest.coverage.scanned, "paper")
+    return {
+        DayKind.NORMAL: f"No paper in this issue of {day}",
+        DayKind.NOTHING_MET: f"{papers} not ranked, {day}"
+        if digest.not_compared
+        else f"No match in {papers}, {day}",
+        DayKind.NOTHING_ANNOUNCED: f"arXiv announced nothing, {day}",
+        DayKind.BATCH_LATE: f"arXiv is late, your issue of {day} will follow",
+        DayKind.SCORING_FAILED: f"Not scored yet, your issue of {day} will follow",
+    }[digest.kind]
+
+
+def _rubric_title(digest: Digest) -> str:
+    return " ".join(one_line(digest.rubric.title, MAX_RUBRIC_TITLE).split())
+
+
+def issue_title(digest: Digest, listed_papers: int) -> str:
+    """The title of the document and of the feed entry: rubric, count and date."""
     day = short_dates(digest.first_date, digest.date)
     picked = len(digest.picks)
     count = plural(picked, "paper")
@@ -125,59 +163,68 @@ def subject(digest: Digest, listed_papers: int) -> str:
         DayKind.SCORING_FAILED: "not scored yet, it will follow",
     }[digest.kind]
     tail = f"{result} · {day}"
-    title = " ".join(one_line(digest.rubric.title, MAX_RUBRIC_TITLE).split())
+    title = _rubric_title(digest)
     available = 60 - len(tail) - 2
     full = f"{clip_words(title, available)}: {tail}" if title and available >= 8 else tail  # noqa: PLR2004
     return full if len(full) >= 20 else f"arXiv digest: {tail}"  # noqa: PLR2004
 
 
 def preheader(digest: Digest, entries: Sequence[PaperEntry]) -> str:
-    """The preview text after the subject in an inbox: best paper, counts; 40 to 100 characters."""
-    coverage = digest.coverage
-    announced = f"{coverage.announced:,} announced"
+    """The preview text after the subject in an inbox: the next two papers; 40 to 100 characters."""
+    day = long_dates(digest.first_date, digest.date)
     if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE, DayKind.SCORING_FAILED):
         # How many papers were read or selected is not known.
-        return f"{announced} so far for {long_date(digest.date)}: no issue yet."
-    verb = "read" if digest.judged else "ranked"
-    scanned = f" and {verb}"
-    if coverage.scanned != coverage.announced:
-        scanned = f", {coverage.scanned:,} {verb}"
-    tail = f"{announced}{scanned}, {len(digest.picks):,} for you"
-    if not entries:
-        return clip_words(f"{tail} {_period(digest)}", 100)
-    return f"{clip_words(entries[0].title, 97 - len(tail))} · {tail}"
+        return f"{digest.coverage.announced:,} announced so far for {day}: no issue yet."
+    text = _side_by_side([f"{entry.number}. {entry.title}" for entry in entries[1:3]])
+    if len(text) < MIN_PREHEADER:
+        total = figures(digest)
+        counts = f"{total.strong} {total.plain} ({day})".replace("\xa0", " ")
+        text = f"{text} · {counts}" if text else counts
+    return clip_words(text, MAX_PREHEADER)
 
 
-def _period(digest: Digest) -> str:
-    return f"{'from' if digest.since else 'on'} {long_dates(digest.first_date, digest.date)}"
+def _side_by_side(titles: Sequence[str]) -> str:
+    """Up to two titles in the preheader: each gets half, or what the other one leaves."""
+    room = MAX_PREHEADER - 3
+    if len(titles) < 2:  # noqa: PLR2004 - nothing to join
+        return "".join(titles)
+    second = clip_words(titles[1], max(room // 2, room - len(titles[0])))
+    return f"{clip_words(titles[0], room - len(second))} · {second}"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    number: str
-    label: str
+class Figures:
+    """The line of totals at the top, in its strong and its plain part."""
+
+    strong: str
+    plain: str
 
 
-def figures(digest: Digest) -> list[Figure]:
-    """The totals at the top. After failed scoring there is no "0 relevant": it is not known."""
+def figures(digest: Digest) -> Figures:
+    """`48 for you` and `out of 964 new papers, all read`. No figure has a line break in it.
+
+    After failed scoring there is no "0 for you": it is not known.
+    """
     coverage = digest.coverage
-    announced = Figure(f"{coverage.announced:,}", "announced")
+    announced = plural(coverage.announced, "new paper").replace(" ", "\xa0")
     if digest.kind in (DayKind.NOTHING_ANNOUNCED, DayKind.BATCH_LATE):
-        return []
+        return Figures("", "")
     if digest.kind is DayKind.SCORING_FAILED:
-        return [announced]
-    picked = Figure(f"{len(digest.picks):,}", "relevant" if digest.judged else "closest")
-    verb = "scanned" if digest.judged else "ranked"
-    if coverage.scanned == coverage.announced:
-        return [picked, Figure(announced.number, f"announced and {verb}")]
-    return [picked, Figure(f"{coverage.scanned:,}", verb), announced]
+        return Figures(announced, "not scored yet")
+    verb = "read" if digest.judged else "ranked"
+    read = f"{coverage.scanned:,}\xa0{verb}"
+    if coverage.scanned == coverage.announced > 1:
+        read = f"all\xa0{verb}"
+    noun = "for you" if digest.judged else "closest"
+    picked = f"{len(digest.picks):,} {noun}".replace(" ", "\xa0")
+    return Figures(picked, f"out of {announced}, {read}")
 
 
 def notices(digest: Digest, listed_papers: int) -> list[str]:
     """The notices above the first paper."""
     coverage, rubric = digest.coverage, digest.rubric
     kinds = {
-        DayKind.NOTHING_MET: f"No paper of the {coverage.scanned:,} read reached your bar: "
+        DayKind.NOTHING_MET: f"No paper of the {coverage.scanned:,} read reached your cut-offs: "
         f"relevance {rubric.relevance} and novelty {rubric.novelty}.",
         DayKind.NOTHING_ANNOUNCED: "arXiv announced no paper in your categories for this day.",
         DayKind.BATCH_LATE: "arXiv has not published this day’s papers yet. "
@@ -195,11 +242,11 @@ def notices(digest: Digest, listed_papers: int) -> list[str]:
         ""
         if digest.judged or digest.not_compared
         else f"These papers were {LOCAL}. No score is given.",
-        f"{plural(left_out, 'more paper')} met your bar and can be read on the web: "
+        f"{plural(left_out, 'more paper')} reached your cut-offs and can be read on the web: "
         f"you asked for at most {listed_papers} in a mail."
         if left_out > 0
         else "",
-        f"{plural(digest.beyond, 'more paper')} met the bar: this rubric takes at most "
+        f"{plural(digest.beyond, 'more paper')} reached the cut-offs: this rubric takes at most "
         f"{rubric.max_papers} {'in one issue' if digest.since else 'a day'}."
         if digest.beyond
         else "",
@@ -228,9 +275,16 @@ def _not_read_for_budget(papers: int, kind: DayKind) -> str:
     )
 
 
+def best_heading(digest: Digest) -> str:
+    """The heading of the papers on top of the email."""
+    if not digest.judged:
+        return "The three closest"
+    return "The best three" if digest.since else "Today’s best"
+
+
 def thresholds(rubric: Rubric) -> str:
     """The scores that near misses did not reach, for the heading above them."""
-    return f"your bar: relevance {rubric.relevance}, novelty {rubric.novelty}"
+    return f"your cut-offs: relevance {rubric.relevance}, novelty {rubric.novelty}"
 
 
 def criteria_intro(digest: Digest) -> str:

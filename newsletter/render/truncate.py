@@ -19,6 +19,7 @@ ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|et al|etc|cf|vs|resp|approx|[Ff]igs?|[Ee]qs?|[Ss]ec|[Rr]efs?|Dr|[A-Z])\.$"
 )
 MAX_BACKGROUND_SHARE = 0.25
+MANY = 1_000
 
 
 def sentences(text: str) -> list[str]:
@@ -33,22 +34,25 @@ def sentences(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=8192)
-def clip_sentences(text: str, limit: int) -> tuple[str, bool]:
-    """At most `limit` characters of whole sentences, and whether the text was shortened.
+def clip_sentences(text: str, limit: int, most: int = MANY) -> tuple[str, bool]:
+    """At most `limit` characters and `most` whole sentences, and whether the text was shortened.
 
     If the background before the contribution is longer than a quarter of `limit`, the excerpt
     starts with "… " at the contribution.
     """
-    if len(text) <= limit:
-        return text, False
     parts = sentences(text)
+    if len(text) <= limit and len(parts) <= most:
+        return text, False
     first = next((index for index, part in enumerate(parts) if CONTRIBUTION.search(part)), 0)
     if sum(len(part) + 1 for part in parts[:first]) <= MAX_BACKGROUND_SHARE * limit:
         first = 0
-    excerpt = _fill(parts[first:], limit - 2 * bool(first))
+    excerpt = _fill(parts[first : first + most], limit - 2 * bool(first))
     # Space that is left goes to the sentences before the contribution.
-    while first and len(parts[first - 1]) + 1 + len(excerpt) + 2 * (first > 1) <= limit:
-        first -= 1
+    room = most - len(parts[first:])
+    while (
+        first and room > 0 and len(parts[first - 1]) + 1 + len(excerpt) + 2 * (first > 1) <= limit
+    ):
+        first, room = first - 1, room - 1
         excerpt = f"{parts[first]} {excerpt}"
     return (f"… {excerpt}" if first else excerpt), True
 
@@ -68,7 +72,8 @@ def clip_words(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     cut = text[: limit - 1]
-    whole, _, rest = cut.rpartition(" ")
+    # The last word is whole if a blank follows it.
+    whole, _, rest = f"{cut}{text[limit - 1]}".rpartition(" ")
     # A single very long word is cut inside, or nothing would be left.
     kept = whole if whole and len(rest) < limit // 2 else cut
     return f"{kept.rstrip(' ,;:-')}…"

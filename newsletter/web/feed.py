@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from newsletter.render.paper_view import entries
-from newsletter.render.summary import notices, subject
+from newsletter.render.summary import issue_title, notices
 from newsletter.render.text import one_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def feed(
 def _entry(root: Element, digest: Digest, url: str, at: datetime | None) -> None:
     entry = SubElement(root, "entry")
     _add(entry, "id", url)
-    _add(entry, "title", subject(digest, len(digest.picks)))
+    _add(entry, "title", issue_title(digest, len(digest.picks)))
     _add(entry, "updated", _stamp(at))
     SubElement(entry, "link", rel="alternate", href=url, type="text/html")
     _add(entry, "content", _content(digest, url)).set("type", "html")

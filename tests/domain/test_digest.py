@@ -185,15 +185,15 @@ def test_near_misses_are_the_nearest_with_the_reason():
     )
     found = {miss.paper.id: miss.reason for miss in digest.near_misses}
     assert list(found) == ["rel", "n6", "x", "y", "z"]
-    assert found["n6"] == "novelty 5, your bar is 6"
-    assert found["rel"] == "relevance 6, your bar is 7"
+    assert found["n6"] == "novelty 5, your cut-off is 6"
+    assert found["rel"] == "relevance 6, your cut-off is 7"
 
 
 def test_both_reasons_are_told_and_the_far_ones_only_when_nothing_met():
     digest = day({"both": (6, 5), "far": (1, 1)})
     assert digest.kind == DayKind.NOTHING_MET
     reasons = [miss.reason for miss in digest.near_misses]
-    assert reasons[0] == "relevance 6, your bar is 7 and novelty 5, your bar is 6"
+    assert reasons[0] == "relevance 6, your cut-off is 7 and novelty 5, your cut-off is 6"
     assert len(reasons) == 2
     busy = day({"kept": (9, 9), "both": (6, 5), "far": (1, 1)})
     assert [miss.paper.id for miss in busy.near_misses] == ["both"]
@@ -389,8 +389,8 @@ def test_a_score_of_nothing_counts_as_zero():
     found = day({"zero": (0, 9), "one": (1, 5), "none": (9, 0)})
     reasons = {miss.paper.id: miss.reason for miss in found.near_misses}
     assert list(reasons) == ["none", "zero", "one"]
-    assert reasons["zero"] == "relevance 0, your bar is 7"
-    assert reasons["none"] == "novelty 0, your bar is 6"
+    assert reasons["zero"] == "relevance 0, your cut-off is 7"
+    assert reasons["none"] == "novelty 0, your cut-off is 6"
 
 
 def test_the_misses_of_a_sum_are_the_nearest_to_the_newest_bar():

@@ -20,6 +20,7 @@ from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import parse_mail
 from newsletter.inbound.new_text import extract_new_text
 from newsletter.inbound.reply_parser import ReplyKind, parse_reply
+from newsletter.render.paper_view import entries
 from newsletter.render.summary import subject
 from tests.fakes.mail import SENDER
 from tests.fakes.replies import DIGEST, OURS, US, WISHES, message, quoted
@@ -172,7 +173,8 @@ def test_few_words_are_for_review_and_more_are_a_letter():
 def test_a_subject_that_we_sent_makes_no_reply_automatic(kind: DayKind):
     picks = (pick(), pick(2)) if kind is DayKind.NORMAL else ()
     rubric = replace(RUBRIC, title="Auto-ML")
-    sent = subject(digest(picks, kind=kind, rubric=rubric), len(picks))
+    issue = digest(picks, kind=kind, rubric=rubric)
+    sent = subject(issue, entries(picks, judged=True))
     assert understood("unsubscribe", subject=sent).intent is Intent.UNSUBSCRIBE, sent
     assert understood("unsubscribe", subject="Auto: away").kind is ReplyKind.AUTOMATIC
 

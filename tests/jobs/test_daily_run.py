@@ -127,7 +127,7 @@ def test_what_local_ranking_can_not_compare_is_said(tmp_path, categories, wanted
     [mail] = made.mails()
     text = " ".join(mail.get_body(("plain",)).get_content().split())
     assert "This rubric shares no word with the" in text
-    assert "reached your bar" not in text
+    assert "reached your cut-offs" not in text
     assert "not ranked" in mail["Subject"]
     checked = made.newsletter(*words)
     assert (checked.status, "local ranking can't compare it" in checked.out) == (0, True)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from newsletter.render.plain_text import join_wrapped_lines, tidy, wrap, wrap_lines
+from newsletter.render.plain_text import tidy, wrap, wrap_lines
 
 
 def test_lines_have_72_columns_and_urls_are_not_broken():
@@ -29,11 +29,3 @@ def test_signature_lines_and_repeated_blank_lines_are_removed():
 
 def test_tags_in_a_title_are_broken():
     assert tidy("if a<b, <script>x</script> < 3") == "if a< b, < script>x< /script> < 3\n"
-
-
-def test_lines_wrapped_by_an_editor_are_joined():
-    long = "a line that goes on until the editor broke it, somewhere near here"
-    source = f"## Head\n{long}\nand its end.\n\n- {long}\n  and its end\n- two\nshort\nlines\n"
-    assert join_wrapped_lines(source) == (
-        f"## Head\n{long} and its end.\n\n- {long} and its end\n- two\nshort\nlines"
-    )

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - typographic dashes and quotation marks are intended
 from __future__ import annotations
 
 import dataclasses
@@ -31,25 +32,105 @@ def words(node) -> str:
 def test_a_real_day_shows_every_paper_in_order_with_its_scores():
     picks = issues.corpus_picks("2025-09-23")
     _, page, text = show(digest(picks))
-    cards = page.find_all("h3")[: len(picks)]
+    cards = [heading for heading in page.find_all("h3") if "/abs/" in heading.a["href"]]
     assert [card.a["href"] for card in cards] == [each.paper.abs_url for each in picks]
     for number, (card, each) in enumerate(zip(cards, picks, strict=True), 1):
         assert words(card).startswith(f"{number}. ")
         scores = words(card.find_next("p", class_="s"))
-        assert scores == f"Relevance {each.score.relevance}/10 Novelty {each.score.novelty}/10"
+        first = each.paper.authors[0]
+        assert re.fullmatch(
+            rf"Relevance {each.score.relevance}/10 Novelty {each.score.novelty}/10"
+            + ("" if number <= 3 else rf" {re.escape(first)}( \+\d+)?"),
+            scores,
+        )
         assert each.paper.abs_url in text
 
 
-def test_the_subject_has_rubric_count_and_date():
-    rendered, page, _ = show(digest((pick(1), pick(2))))
-    assert rendered.subject == "Foundation models: 2 papers · 23 Sep 2025"
-    assert page.title.get_text() == rendered.subject
+def test_the_subject_is_the_best_paper_and_the_preheader_the_next_two():
+    long = "PTQTP: Post-Training Quantization to Trit-Planes for Large Language Models"
+    rendered, page, _ = show(digest((pick(1, title=long), *(pick(n) for n in range(2, 49)))))
+    subject = "PTQTP: Post-Training Quantization to Trit-Planes for… + 47 more · Foundation models"
+    assert rendered.subject == subject
+    second, third = (f"{n}. A sparse mixture of experts, part {n}" for n in (2, 3))
+    assert page.body.find("div").get_text().strip() == f"{second} · {third}"
+    rendered, _, _ = show(digest((pick(1), pick(2))))
+    assert rendered.subject == "A sparse mixture of experts, part 1 + 1 more · Foundation models"
+
+
+def test_the_document_title_has_rubric_count_and_date():
+    _, page, _ = show(digest((pick(1), pick(2))))
+    assert page.title.get_text() == "Foundation models: 2 papers · 23 Sep 2025"
+
+
+def test_a_subject_of_several_days_begins_with_them():
+    rendered, page, _ = show(digest((pick(1), pick(2)), since=date(2025, 9, 17)))
+    first = "17–23 Sep 2025: A sparse mixture of experts, part 1"
+    assert rendered.subject == f"{first} + 1 more · Foundation models"
+    assert page.title.get_text().endswith("17–23 Sep 2025")
 
 
 def test_one_paper_is_singular():
     rendered, page, text = show(digest((pick(1),)))
-    assert "1 paper ·" in rendered.subject
+    assert rendered.subject == "A sparse mixture of experts, part 1 · Foundation models"
+    assert "1 paper ·" in page.title.get_text()
     assert "1 papers" not in words(page) + text
+
+
+def test_the_best_three_stand_on_top_without_their_abstracts():
+    _, page, text = show(digest(tuple(pick(n) for n in range(1, 6))))
+    best, contents, cards = page.find_all("h2")[:3]
+    assert (words(best), words(contents), words(cards)) == (
+        "Today’s best",
+        "All 5 1 to 3 above",
+        "The papers",
+    )
+    top = words(page)[: words(page).index("All 5")]
+    assert top.count("Relevance 8/10 Novelty 7/10 Model architecture: a sparse MoE.") == 3
+    assert "We propose a sparse one" not in top
+    assert text.index("TODAY’S BEST") < text.index("ALL 5 (1 TO 3 ABOVE)") < text.index("PAPERS\n")
+    _, page, _ = show(digest(tuple(pick(n) for n in range(1, 4))))
+    assert [words(heading) for heading in page.find_all("h2")[:2]] == [
+        "In this issue",
+        "The papers",
+    ]
+
+
+def test_the_contents_give_reason_first_author_and_sum():
+    reason = "Model architecture: " + "routes every token to the expert that knows it best " * 9
+    score = Score("2509.00004", "m", 9, 8, comment=reason)
+    fourth = Pick(paper(4, authors=("Jin Xu", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")), score)
+    _, page, text = show(digest((*(pick(n) for n in range(1, 4)), fourth)))
+    line = words(page.find("ol").li.small)
+    assert re.fullmatch(
+        r"17 Model architecture: routes every token[^…]{30,60}… · Jin Xu \+26", line
+    )
+    assert "17 of 20 · Model architecture: routes every token" in text
+
+
+def test_a_long_issue_offers_the_brief_format_and_a_phone_hides_its_later_abstracts():
+    _, page, text = show(digest(tuple(pick(n) for n in range(1, 22))))
+    assert page.find("a", string="Shorter emails")["href"] == READER.preferences_url
+    assert "choose the brief format" in text
+    hidden = page.find_all("p", class_="x")
+    assert len(hidden) == 18
+    assert all("We propose a sparse one" in words(abstract) for abstract in hidden)
+    style = "".join(style.get_text() for style in page.find_all("style"))
+    assert re.search(r"@media only screen and \(max-width:480px\)\{.*\.x[^{]*\{display:none", style)
+    assert style.count(".x,") == 1
+    for short in (digest(tuple(pick(n) for n in range(1, 21))), digest(())):
+        _, page, _ = show(short)
+        assert not page.find("a", string="Shorter emails")
+        assert not page.find_all("p", class_="x")
+
+
+def test_the_first_ten_abstracts_are_complete_and_the_others_two_sentences_and_a_link():
+    picks = tuple(pick(n, abstract="We show it. It works. It is open.") for n in range(1, 13))
+    _, page, _ = show(digest(picks))
+    cards = [heading for heading in page.find_all("h3") if "/abs/" in heading.a["href"]]
+    shown = [words(card.find_next("p", class_="w").find_next("p")) for card in cards]
+    assert shown == ["We show it. It works. It is open."] * 10 + ["We show it. It works."] * 2
+    links = [link["href"] for link in page.find_all("a", string="Abstract")]
+    assert links == [f"{NAV.issue_url}#p11", f"{NAV.issue_url}#p12"]
 
 
 def test_the_cost_table_sums_models_and_shows_uncertain_cost():
@@ -87,7 +168,7 @@ def test_a_spread_a_followed_author_and_a_late_arrival_are_marked():
     marked = Pick(paper(1), score, followed="Ada Lovelace", late=True)
     _, page, text = show(digest((marked,)))
     for shown in (words(page), " ".join(text.split())):
-        assert "Relevance 8/10 (7–9)" in shown  # noqa: RUF001
+        assert "Relevance 8/10 (7–9)" in shown
         assert "By Ada Lovelace, whom you follow" in shown
         assert "Late arrival" in shown
 
@@ -96,9 +177,9 @@ def test_eight_authors_are_named_and_the_others_counted():
     names = tuple(f"Author {number}" for number in range(1, 39))
     _, page, _ = show(digest((pick(1, authors=names),)))
     assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 30 more"
-    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3 and 35 more"
-    _, page, _ = show(digest((pick(1, authors=names[:4]),)))
-    assert words(page.find("ol").small) == "Author 1, Author 2, Author 3, Author 4"
+    assert words(page.find("ol").small) == "15 Author 1 +37"
+    _, page, _ = show(digest((pick(1, authors=names[:1]),)))
+    assert words(page.find("ol").small) == "15 Author 1"
     _, page, _ = show(digest((pick(1, authors=names[:9]),)))
     assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 1 more"
 
@@ -115,7 +196,7 @@ def test_a_local_ranking_is_labelled_and_shows_no_scores():
         assert "Similarity 0.42" in shown
         assert not re.search(r"\d\s*/\s*[12]0\b", shown)
         assert not re.search(r"(relevance|novelty) \d", shown, re.IGNORECASE)
-    assert "Ranked locally" in words(page.find("caption"))
+    assert "Ranked locally" in words(page.find_all("caption")[1])
     assert "Closest to your rubric" in words(page.find("h3").find_previous("h2"))
 
 
@@ -127,9 +208,10 @@ def test_an_unread_paper_of_a_followed_author_has_no_score():
 
 def test_a_maximum_of_papers_shows_how_many_are_left_out():
     rendered, page, text = show(digest(tuple(pick(n) for n in range(1, 6))), max_papers=2)
-    assert rendered.subject.startswith("Foundation models: 2 of 5 papers")
+    assert rendered.subject == "A sparse mixture of experts, part 1 + 1 more · Foundation models"
+    assert page.title.get_text().startswith("Foundation models: 2 of 5 papers")
     assert len([h for h in page.find_all("h3") if h.a]) == 2
-    assert "3 more papers met your bar" in " ".join(text.split())
+    assert "3 more papers reached your cut-offs" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("fmt", list(Format))
@@ -164,8 +246,8 @@ def test_the_receipt_has_the_outcome_of_every_paper():
 def test_near_misses_have_scores_and_one_line_of_thresholds():
     _, page, text = show(digest((pick(1),), near_misses=(near_miss(900), near_miss(901))))
     for shown in (words(page), " ".join(text.split())):
-        assert shown.lower().count("your bar") == 1
-        assert "our bar: relevance 7, novelty 7" in shown
+        assert shown.lower().count("your cut-offs") == 1
+        assert "our cut-offs: relevance 7, novelty 7" in shown
         assert shown.count("Relevance 8/10, Novelty 6/10") == 2
     assert page.find("a", href="https://arxiv.org/pdf/2509.00900")
 
@@ -173,19 +255,21 @@ def test_near_misses_have_scores_and_one_line_of_thresholds():
 @pytest.mark.parametrize(
     ("kind", "subject", "sentence"),
     [
-        (DayKind.NOTHING_MET, "no match in 961 papers", "reached your bar"),
+        (DayKind.NOTHING_MET, "No match in 961 papers", "reached your cut-offs"),
         (DayKind.NOTHING_ANNOUNCED, "arXiv announced nothing", "announced no paper"),
         (DayKind.BATCH_LATE, "arXiv is late", "not published this day"),
-        (DayKind.SCORING_FAILED, "not scored yet", "could not be scored"),
+        (DayKind.SCORING_FAILED, "Not scored yet", "could not be scored"),
     ],
 )
 def test_special_days_explain_themselves(kind, subject, sentence):
     rendered, page, text = show(digest((), kind=kind, near_misses=(near_miss(),)))
     assert subject in rendered.subject
-    assert 20 <= len(rendered.subject) <= 60
+    assert rendered.subject.endswith(" · Foundation models")
+    assert "23 Sep 2025" in rendered.subject
+    assert 20 <= len(page.title.get_text()) <= 60
     assert sentence in words(page)
     assert sentence in " ".join(text.split())
-    relevant = re.search(r"\b0 relevant", words(page) + text)
+    relevant = re.search(r"\b0 for you", words(page) + text)
     assert bool(relevant) is (kind is DayKind.NOTHING_MET)
     assert ("961 read" in words(page)) is (kind is DayKind.NOTHING_MET)
 
@@ -195,15 +279,14 @@ def test_figures_that_do_not_add_up_get_a_notice():
     assert "do not add up" in words(page)
 
 
-def test_the_prompt_is_at_the_end_or_else_its_fingerprint():
+def test_the_rubric_and_the_prompt_are_a_link():
     _, page, text = show(digest((pick(1),), prompt="You are a reader.\n\n# Bands"))
-    assert "You are a reader." in words(page)
-    assert "You are a reader." in text
-    _, page, text = show(digest((pick(1),), prompt="x " * 60_000))
-    assert issues.RUBRIC.fingerprint[:12] in words(page)
-    assert page.find("a", href=f"{NAV.issue_url}#prompt")
-    _, page, _ = show(digest((pick(1),)))
-    assert "Sparsity, quantisation, low rank." in words(page)
+    assert page.find("a", string="Rubric and prompt")["href"] == f"{NAV.issue_url}#prompt"
+    assert f"Rubric and prompt:\n{NAV.issue_url}#prompt\n" in text
+    for shown in (words(page), " ".join(text.split())):
+        assert "Model architecture; Compression and efficiency; Representation learning." in shown
+        assert "You are a reader." not in shown
+        assert issues.RUBRIC.fingerprint[:12] not in shown
 
 
 def test_the_footer_has_address_unsubscribe_link_and_thanks():
@@ -255,9 +338,12 @@ def test_a_long_rubric_title_leaves_the_subject_readable():
     rubric = dataclasses.replace(
         issues.RUBRIC, title="Everything about\n\u202emixture of experts " * 9
     )
-    subject = RENDERER.digest(digest((pick(1),), rubric=rubric), NAV, Format.FULL).subject
-    assert len(subject) <= 60
-    assert subject.endswith(": 1 paper · 23 Sep 2025")
+    rendered, page, _ = show(digest((pick(1), pick(2)), rubric=rubric))
+    subject, title = rendered.subject, page.title.get_text()
+    assert len(subject) <= 84
+    assert subject.startswith("A sparse mixture of experts, part 1 + 1 more · Everything about")
+    assert len(title) <= 60
+    assert title.endswith(": 2 papers · 23 Sep 2025")
     assert "\n" not in subject
     assert "\u202e" not in subject
 
@@ -271,14 +357,15 @@ def test_a_reader_with_a_name_is_addressed_by_it():
     assert "Bo (bo@example.org)\nsubscribed on 2 January 2025 to\nFoundation models." in text
 
 
-def test_equal_scanned_and_announced_counts_are_one_figure():
+def test_one_line_on_top_has_the_figures():
     whole = Coverage(20, {Outcome.SCORED: 20})
     _, page, text = show(digest((pick(1),), coverage=whole))
-    assert "20 announced and scanned" in words(page)
-    assert "20 announced and scanned" in text
+    for shown in (words(page), text):
+        assert "1 for you out of 20 new papers, all read" in shown
+    # No figure is apart from its noun at the end of a line.
+    assert "out of 20\xa0new\xa0papers, all\xa0read" in page.get_text()
     _, page, text = show(digest((pick(1),), coverage=Coverage(20, {Outcome.SCORED: 19})))
-    assert "19 scanned" in words(page)
-    assert "20 announced" in words(page)
+    assert "1 for you out of 20 new papers, 19 read" in words(page)
 
 
 def test_separators_of_the_text_part_are_dashes():

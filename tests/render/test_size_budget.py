@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from newsletter.domain.mail import Format
 from newsletter.render import Renderer
 from newsletter.render.digest_email import (
-    PAPERS,
-    PROMPT,
     RESERVED_BYTES,
     TooLongError,
     render,
@@ -40,50 +38,55 @@ LONGEST = "We propose a method that costs less & does more than “all others”
 CROWD = tuple(f"Maximiliane Mustermann-Łukasiewicz {number}" for number in range(395))
 
 
+def ladder(plans) -> list[SizePlan]:
+    """All plans of all lists, in the order of trying."""
+    return [plan for falling in plans for plan in falling]
+
+
 def flat(papers: int) -> PartSizes:
     """Sizes as they are on a usual day, the same for every paper."""
     return PartSizes(
-        contents=lambda: [168] * papers,
-        card=lambda: [722] * papers,
+        {
+            "contents": lambda: [260] * papers,
+            "card": lambda: [722] * papers,
+            "line": lambda: [300] * papers,
+            "title": lambda: [204] * papers,
+            "short": lambda: [155] * papers,
+        },
         abstracts=lambda limit: [min(limit, 1_400) + 7] * papers,
-        line=lambda: [204] * papers,
-        short_line=lambda: [155] * papers,
-        headings=lambda cards: 700 if cards else 0,
-        rest=lambda cards, listed: 80 if listed > cards else 0,
+        frame=lambda cards, listed: (700 if cards else 0) + (80 if listed > cards else 0),
     )
 
 
-@pytest.mark.parametrize("papers", [0, 1, 2, 20, 21, 48, 60, 100, 180, 400, 900])
+@pytest.mark.parametrize("papers", [0, 1, 2, 3, 4, 20, 21, 48, 60, 100, 180, 400, 900])
 def test_plans_get_smaller_and_shorten_the_least_relevant_first(papers):
-    plans = list(full_plans(papers))
-    weights = [flat(papers).total(plan) for plan in plans]
-    # The step from cards to lines adds the heading of the lines, and nothing else may add.
-    assert all(after <= before + 80 for before, after in pairwise(weights))
-    for plan in plans:
-        caps = [plan.abstract_limit(place) for place in range(papers)]
-        assert caps == sorted(caps, reverse=True)
-        assert 0 <= plan.abstracts <= plan.cards <= plan.listed <= papers
+    for falling in full_plans(papers):
+        weights = [flat(papers).total(plan) for plan in falling]
+        # The step from cards to lines adds the heading of the lines, and nothing else may add.
+        assert all(after <= before + 80 for before, after in pairwise(weights))
+        for plan in falling:
+            caps = [plan.abstract_limit(place) for place in range(papers)]
+            assert caps == sorted(caps, reverse=True)
+            assert 0 <= plan.uncut <= plan.abstracts <= plan.cards <= plan.listed <= papers
 
 
 @given(papers=st.integers(0, 400), available=st.integers(0, 200_000))
 def test_the_first_plan_that_fits_is_chosen(papers, available):
-    sizes, plans = flat(papers), list(full_plans(papers))
-    plan = choose_plan(plans, sizes, available)
+    sizes = flat(papers)
+    plan = choose_plan(full_plans(papers), sizes, available)
+    plans = ladder(full_plans(papers))
     fitting = [each for each in plans if sizes.total(each) <= available]
     assert plan == (fitting[0] if fitting else plans[-1])
 
 
-def test_a_short_issue_has_full_abstracts_and_a_long_one_excerpts():
-    assert choose_plan(full_plans(20), flat(20), 78_000).limit == FULL_ABSTRACT
-    assert choose_plan(full_plans(48), flat(48), 78_000).limit <= 600
-    assert choose_plan(brief_plans(48), flat(48), 78_000) == SizePlan(48, 48, 300, 48)
-    assert choose_plan(title_plans(48), flat(48), 78_000) == SizePlan(0, 0, 0, 48)
-
-
-def test_the_five_best_papers_keep_a_full_abstract():
-    plan = choose_plan(full_plans(48), flat(48), 78_000)
-    assert [plan.abstract_limit(place) for place in (0, 4)] == [FULL_ABSTRACT, FULL_ABSTRACT]
-    assert plan.abstract_limit(5) == plan.limit < FULL_ABSTRACT
+def test_ten_papers_have_their_abstract_and_the_others_two_sentences():
+    plan = choose_plan(full_plans(48), flat(48), 90_000)
+    assert plan == SizePlan(48, 48, 400, 48, uncut=10)
+    assert [plan.abstract_limit(place) for place in (0, 9, 10, 47)] == [4_000, 4_000, 400, 400]
+    assert choose_plan(full_plans(8), flat(8), 90_000) == SizePlan(8, 8, 400, 8, uncut=8)
+    assert choose_plan(brief_plans(48), flat(48), 90_000) == SizePlan(48, 48, 300, 48)
+    titles = SizePlan(0, 0, 0, 48, reasons=False)
+    assert choose_plan(title_plans(48), flat(48), 90_000) == titles
 
 
 @needs_corpus
@@ -93,7 +96,7 @@ def test_computed_size_equals_rendered_size(count):
     picks = many(issues.corpus_picks("2025-09-23"), count)
     listed = entries(picks, judged=True)
     parts = PaperParts(
-        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also"
     )
     plan = choose_plan(full_plans(count), parts.sizes, TARGET_BYTES - 20_000)
     assert parts.sizes.total(plan) == size(parts.html(plan))
@@ -107,7 +110,7 @@ def test_a_real_issue_stays_below_the_target(count):
     assert size(html) <= TARGET_BYTES
     assert size(html) >= 75_000 or count < 48
     for each in issue.picks:
-        assert html.count(f'href="{each.paper.abs_url}"') in (1, 2)
+        assert html.count(f'href="{each.paper.abs_url}"') in (1, 2, 3)
         assert text.count(f"{each.paper.abs_url}\n") == 1
 
 
@@ -137,13 +140,16 @@ def test_each_part_keeps_to_its_byte_budget():
     picks = issues.corpus_picks("2025-09-23")
     listed = entries(picks, judged=True)
     parts = PaperParts(
-        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Also"
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also"
     )
-    values = {**template_values(SITE, digest(picks), NAV, listed), "papers": "", "prompt": ""}
+    values = template_values(SITE, digest(picks), NAV, listed)
+    values |= {"papers": "", "offers_brief": True}
     assert size(RENDERER._templates.html("digest", values)) <= 14_500
     assert sum(map(size, parts._card_tops + parts._card_links)) / len(picks) <= 850
-    assert max(map(size, parts._contents)) <= 220
-    assert 2 * (len(READER.unsubscribe_url) + len(READER.preferences_url)) <= RESERVED_BYTES
+    assert max(map(size, parts._contents)) <= 380
+    assert sum(map(size, parts._contents)) / len(picks) <= 270
+    assert size(parts._best) <= 3_000
+    assert 2 * len(READER.unsubscribe_url) + 3 * len(READER.preferences_url) <= RESERVED_BYTES
 
 
 ABSTRACT = (
@@ -180,52 +186,42 @@ def test_an_excerpt_is_never_longer_than_its_limit(text, limit):
     assert len(clip_words(text, limit)) <= limit
 
 
-def steps(papers: int, **fixed: int) -> list[SizePlan]:
-    return [
-        plan for plan in full_plans(papers) if all(getattr(plan, k) == v for k, v in fixed.items())
+def test_two_sentences_from_the_contribution_on():
+    excerpt, cut = clip_sentences(ABSTRACT, 200, 2)
+    assert excerpt == "… In this paper, we propose a sparse one. It costs 50% less."
+    assert cut
+    assert clip_sentences("One. Two.", 200, 2) == ("One. Two.", False)
+    assert clip_sentences("We show one. Two. Three.", 200, 2) == ("We show one. Two.", True)
+
+
+def test_a_cut_keeps_a_last_word_that_is_whole():
+    assert clip_words("one two three", 8) == "one two…"
+    assert clip_words("one two three four", 12) == "one two…"
+
+
+def test_plans_first_remove_excerpts_then_shorten_abstracts_then_cards():
+    reasons, titles, short, lines, *rest = full_plans(13)
+    assert not rest
+    assert [(p.cards, p.abstracts, p.uncut) for p in reasons] == [
+        *((13, kept, 10) for kept in (13, 12, 11, 10)),
+        *((13, 10, uncut) for uncut in (9, 8, 7, 6, 5, 4, 3)),
+        *((cards, min(cards, 10), 3) for cards in range(12, 2, -1)),
+        *((3, kept, kept) for kept in (2, 1, 0)),
     ]
-
-
-def test_plans_first_shorten_abstracts():
-    caps = [4_000, 1_400, 1_200, 1_050, 900, 800, 720, 660, 600, 550, 500, 450, 400, 360]
-    assert [plan.limit for plan in steps(20, abstracts=20)] == caps
-    assert [plan.limit for plan in steps(21, abstracts=21)] == caps[8:]
-    assert {plan.uncut for plan in steps(20, abstracts=20)} == {5}
-
-
-@pytest.mark.parametrize(
-    ("papers", "fewest", "cards"),
-    [
-        (8, 8, []),
-        (12, 12, []),
-        (13, 12, [12]),
-        (48, 12, [*range(47, 11, -1)]),
-        (100, 25, [*range(99, 24, -1)]),
-    ],
-)
-def test_plans_then_remove_abstracts_from_the_end(papers, fewest, cards):
-    whole = steps(papers, cards=papers, limit=360)
-    assert [plan.abstracts for plan in whole] == [papers, *cards]
-    assert whole[-1].abstracts == fewest
-
-
-def test_plans_then_turn_cards_into_lines_and_keep_one_abstract_in_three():
-    plans = [plan for plan in full_plans(100) if 0 < plan.cards < 100]
-    assert [plan.cards for plan in plans] == list(range(99, 0, -1))
-    assert {plan.listed for plan in plans} == {100}
-    kept = {plan.cards: plan.abstracts for plan in plans}
-    assert [kept[n] for n in (99, 75, 74, 60, 27, 24, 23, 9, 8, 7, 1)] == [
-        25, 25, 24, 20, 9, 8, 8, 8, 8, 7, 1,
-    ]  # fmt: skip
-    assert {(plan.uncut, plan.limit, plan.short) for plan in plans} == {(0, 360, False)}
+    assert {(p.limit, p.listed, p.line) for p in reasons} == {(400, 13, "line")}
+    assert {p.line for p in titles} == {"title"}
+    assert {p.line for p in short} == {"short"}
+    # With every paper a card there is no line without its reason.
+    assert [p.cards for p in titles] == [p.cards for p in short] == [*range(12, 2, -1), 3, 3, 3]
+    assert lines == next(title_plans(13))
 
 
 def test_plans_end_with_lines_then_short_lines_then_fewer_lines():
-    lines = [SizePlan(0, 0, 0, 3)]
-    short = [SizePlan(0, 0, 0, named, short=True) for named in (3, 2, 1, 0)]
-    assert list(title_plans(3)) == lines + short
-    assert list(full_plans(3))[-5:] == lines + short
-    assert next(brief_plans(3)) == SizePlan(3, 3, 300, 3, uncut=0, short=False)
+    lines = [SizePlan(0, 0, 0, 3, reasons=False)]
+    short = [SizePlan(0, 0, 0, named, reasons=False, short=True) for named in (3, 2, 1, 0)]
+    assert list(title_plans(3)) == [lines + short]
+    assert ladder(full_plans(3))[-5:] == lines + short
+    assert ladder(brief_plans(3))[0] == SizePlan(3, 3, 300, 3, uncut=0, short=False)
 
 
 def test_abstract_limits_by_index():
@@ -245,23 +241,28 @@ def counted(**changes) -> PartSizes:
     columns = {
         "contents": lambda: [1] * 9,
         "card": lambda: [10] * 9,
-        "abstracts": lambda limit: [100 if limit == FULL_ABSTRACT else 1_000] * 9,
         "line": lambda: [10_000] * 9,
-        "short_line": lambda: [100_000] * 9,
-        "headings": lambda cards: 1_000_000 * cards,
-        "rest": lambda cards, listed: 10_000_000 * (listed - cards),
+        "title": lambda: [100_000] * 9,
+        "short": lambda: [1_000_000] * 9,
     }
-    return PartSizes(**(columns | changes))
+    return PartSizes(
+        columns | changes,
+        abstracts=lambda limit: [100 if limit == FULL_ABSTRACT else 1_000] * 9,
+        frame=lambda cards, listed: 10_000_000 * cards + 100_000_000 * (listed - cards),
+    )
 
 
 @pytest.mark.parametrize(
     ("plan", "weight"),
     [
-        (SizePlan(9, 9, 500, 9, uncut=5), 9_004_599),
-        (SizePlan(9, 3, 500, 9, uncut=5), 9_000_399),
-        (SizePlan(9, 9, FULL_ABSTRACT, 9, uncut=5), 9_000_999),
-        (SizePlan(5, 2, 500, 8), 35_032_055),
-        (SizePlan(0, 0, 0, 4, short=True), 40_400_000),
+        # The three papers on top are no lines of the contents.
+        (SizePlan(9, 9, 500, 9, uncut=5), 90_004_596),
+        (SizePlan(9, 3, 500, 9, uncut=5), 90_000_396),
+        (SizePlan(9, 9, FULL_ABSTRACT, 9, uncut=5), 90_000_996),
+        (SizePlan(3, 2, 500, 3), 30_002_033),
+        (SizePlan(5, 2, 500, 8), 350_032_052),
+        (SizePlan(5, 2, 500, 8, reasons=False), 350_302_052),
+        (SizePlan(0, 0, 0, 4, short=True), 404_000_000),
         (SizePlan(0, 0, 0, 0, short=True), 0),
     ],
 )
@@ -281,31 +282,18 @@ def test_a_column_is_computed_once_and_only_if_needed():
 
 @pytest.mark.parametrize("papers", [3, 20, 48])
 def test_a_plan_is_chosen_up_to_its_last_byte(papers):
-    sizes, plans = flat(papers), list(full_plans(papers))
-    smaller = [p for b, p in pairwise(plans) if sizes.total(p) < sizes.total(b)]
-    assert len(smaller) > papers
+    sizes = flat(papers)
+    first = next(full_plans(papers))
+    smaller = [p for b, p in pairwise(first) if sizes.total(p) < sizes.total(b)]
+    assert len(smaller) > papers - 2
     for plan in smaller:
-        assert choose_plan(plans, sizes, sizes.total(plan)) == plan
-        assert choose_plan(plans, sizes, sizes.total(plan) - 1) != plan or plan.listed == 0
-    assert choose_plan(plans, sizes, -1) == plans[-1]
-
-
-MARKS = size(PAPERS) + size(PROMPT)
-"""Two marks stand in the frame while it is weighed, and are gone from the mail."""
+        assert choose_plan(full_plans(papers), sizes, sizes.total(plan)) == plan
+        assert choose_plan(full_plans(papers), sizes, sizes.total(plan) - 1) != plan
+    assert choose_plan(full_plans(papers), sizes, -1) == ladder(full_plans(papers))[-1]
 
 
 def rendered(issue, site=SITE) -> str:
     return render(RENDERER._templates, site, issue, NAV, Format.FULL, None)[1]
-
-
-def test_the_prompt_is_included_up_to_the_target():
-    issue = digest((pick(1), pick(2)))
-    frame = size(rendered(replace(issue, prompt="x" * 100))) - 100
-    available = TARGET_BYTES - RESERVED_BYTES - MARKS - frame
-    whole = rendered(replace(issue, prompt="x" * available))
-    assert size(whole) + RESERVED_BYTES + MARKS == TARGET_BYTES == 94_000
-    assert "x" * available in whole
-    assert "xx" not in rendered(replace(issue, prompt="x" * (available + 1)))
 
 
 def test_an_email_above_the_maximum_is_refused():

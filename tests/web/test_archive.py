@@ -75,7 +75,7 @@ def test_an_issue_has_full_abstracts_and_the_anchors_of_the_email(web: Browser):
         "Novelty 8/10",
         "1,200",
         "$0.15",
-        "Near misses your bar: relevance 7, novelty 7",
+        "Near misses your cut-offs: relevance 7, novelty 7",
         "Relevance 6/10",
     ):
         assert figure in words
@@ -374,7 +374,7 @@ def test_days_without_papers_or_matches_are_explained(store):
         nothing, below = web.get(DAY), web.get("/archive/stars/2025-09-24/")
         month = web.get("/archive/stars/2025-09/")
     assert "arXiv announced no paper" in nothing.words
-    assert "reached your bar" in below.words
+    assert "reached your cut-offs" in below.words
     assert "Nearest misses" in below.words
     assert "arXiv announced nothing" in month.words
 
@@ -384,7 +384,7 @@ def test_papers_above_the_rubric_limit_are_counted(store):
     issue(store, few, TUESDAY, [paper(str(number)) for number in range(6)])
     with served(create_app(make_site(store))) as web:
         page = web.get(DAY)
-    assert "3 more papers met the bar: this rubric takes at most 2 a day." in page.words
+    assert "3 more papers reached the cut-offs: this rubric takes at most 2 a day." in page.words
     assert len(page.soup.find_all("article")) == 2
 
 

@@ -155,7 +155,7 @@ def digest(picks: tuple[Pick, ...] = (), **changed: Any) -> Digest:
 def near_miss(number: int = 900) -> NearMiss:
     chosen = pick(number, 8, 6)
     assert chosen.score
-    return NearMiss(chosen.paper, chosen.score, "novelty 6, your bar is 7")
+    return NearMiss(chosen.paper, chosen.score, "novelty 6, your cut-off is 7")
 
 
 MAILS: dict[str, dict[str, Any]] = {
@@ -221,8 +221,12 @@ def frame_values(count: int) -> dict[str, Any]:
     picks = picks or tuple(pick(number) for number in range(1, count + 1))
     listed = entries(picks[:count], judged=True)
     macros = Templates().macros("digest/pieces.html")
-    html = PaperParts(listed, macros, NAV.issue_url, "Also").html(
-        SizePlan(count, count, 600, count, 5)
+    html = PaperParts(listed, macros, NAV.issue_url, "Best", "Also").html(
+        SizePlan(count, count, 400, count, 10)
     )
     issue = digest(picks[:count], near_misses=(near_miss(),))
-    return {**template_values(SITE, issue, NAV, listed), "papers": Markup(html)}  # noqa: S704 - made by our macros
+    return {
+        **template_values(SITE, issue, NAV, listed),
+        "papers": Markup(html),  # noqa: S704 - made by our macros
+        "offers_brief": False,
+    }

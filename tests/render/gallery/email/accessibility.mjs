@@ -27,11 +27,14 @@ function measure() {
     lines.push({ text: text.slice(0, 30), letters: text.length, size, ratio: parseFloat(style.lineHeight) / size,
       heading: Boolean(parent.closest('h1,h2,h3')) });
   }
-  const { scrollWidth, clientWidth } = document.documentElement;
-  return { lines, overflow: scrollWidth - clientWidth };
+  const { scrollWidth, clientWidth, scrollHeight } = document.documentElement;
+  return { lines, overflow: scrollWidth - clientWidth, height: scrollHeight };
 }
 
-function typeFaults({ lines, overflow }) {
+// On a phone, whole issues are read by scrolling.
+const LONGEST = 20000;
+
+function typeFaults({ lines, overflow, height }, longest) {
   const faults = [];
   const small = lines.find((line) => line.size < 13);
   const tight = lines.find((line) => line.letters > 40 && !line.heading && !(line.ratio >= 1.39));
@@ -39,27 +42,28 @@ function typeFaults({ lines, overflow }) {
   if (small) faults.push(`27 ${small.size}px is too small: ${small.text}`);
   if (tight) faults.push(`27 a line height of ${tight.ratio} is too tight: ${tight.text}`);
   if (letters(lines.filter((line) => line.size >= 15)) < letters(lines) / 2) faults.push('27 most text is under 15px');
+  if (height > longest) faults.push(`${height}px high, ${longest}px is the limit`);
   if (overflow > 0) faults.push(`28 ${overflow}px too wide`);
   return faults;
 }
 
-async function check(browser, source, view, point) {
+async function check(browser, source, view, point, papers) {
   const { page, requests } = await open(browser, source, view);
   await page.evaluate(axe);
   const found = await page.evaluate(audit, [...STANDARD, 'best-practice']);
   const serious = found.filter(({ of, impact }) => of.some((tag) => STANDARD.includes(tag)) || /serious|critical/.test(impact));
   const faults = serious.map(({ id, nodes, html }) => `${point} ${id}, ${nodes} times: ${html}`);
-  if (point === 25) faults.push(...typeFaults(await page.evaluate(measure)));
+  if (point === 25) faults.push(...typeFaults(await page.evaluate(measure), view.width === 375 && papers <= 48 ? LONGEST : Infinity));
   if (requests.length) faults.push(`35 the page asks for ${requests[0]}`);
   await page.close();
   return faults.map((fault) => `${fault} [${view.width} ${view.scheme}]`);
 }
 
 // `brief` checks only the narrowest dark and the widest light view, which differ most.
-export async function accessibility(browser, file, html, brief) {
+export async function accessibility(browser, file, html, { brief, papers }) {
   const bare = html.replace(/<style\b[^>]*>[^]*?<\/style>/g, '');
   const views = brief ? [VIEWS[1], VIEWS[4]] : VIEWS;
-  const checks = views.map((view) => check(browser, { file }, view, 25));
-  checks.push(check(browser, { html: bare }, { width: 500, scheme: 'light' }, 31));
+  const checks = views.map((view) => check(browser, { file }, view, 25, papers));
+  checks.push(check(browser, { html: bare }, { width: 500, scheme: 'light' }, 31, papers));
   return (await Promise.all(checks)).flat();
 }

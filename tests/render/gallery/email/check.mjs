@@ -34,7 +34,7 @@ await withBrowser(async (browser) => {
     const html = readFileSync(file, 'utf8');
     const faults = [...await markup(html),
       ...clients(html, { digest: !name.startsWith('mail-'), hostile: name === 'hostile.html' }),
-      ...await accessibility(browser, file, html, LIKE_OTHERS.test(name))];
+      ...await accessibility(browser, file, html, { brief: LIKE_OTHERS.test(name), papers: Number(/^picks-(\d+)/.exec(name)?.[1] ?? 0) })];
     failed += faults.length > 0;
     console.log(`${faults.length ? 'FAIL' : 'ok  '} ${name}`);
     for (const fault of faults) console.log(`     ${fault}`);
