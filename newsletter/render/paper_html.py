@@ -79,7 +79,7 @@ class PaperParts:
     @cached_property
     def _card_links(self) -> list[str]:
         papers = len(self._entries)
-        all_papers = f"All {papers:,}" if papers > BEST_PAPERS else ""
+        all_papers = f"All\xa0{papers:,}" if papers > BEST_PAPERS else ""
         return self._column("card_links", self._url, all_papers)
 
     @cached_property

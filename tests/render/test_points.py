@@ -94,7 +94,7 @@ def test_point_2_18_every_paper_once_in_order_and_numbered(name):
         for place in range(len(ol.find_all("li")))
     ]
     assert numbers == list(range(1, len(picks) + 1))
-    back = {link["href"] for link in page.find_all("a", string=re.compile("^↑ All"))}
+    back = {link["href"] for link in page.find_all("a", string=re.compile(r"^↑\sAll"))}
     assert back == ({"#all"} if best else set())
     assert [text.count(f"{each.paper.abs_url}\n") for each in picks] == [1] * len(picks)
 
