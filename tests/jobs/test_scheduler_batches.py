@@ -6,9 +6,11 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import date
+from string import ascii_lowercase
 
 import pytest
 
+from newsletter.scoring import batches
 from newsletter.store import digests
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import honest
@@ -64,12 +66,12 @@ def service_in_same_folder(tmp_path, fake):
 
 
 @contextmanager
-def making(service, fake, batches):
+def making(service, fake, submitted):
     """The job that makes, in its thread, once that many batches are away; it is stopped after."""
     thread = threading.Thread(target=service.daily_scheduler.build)
     thread.start()
     deadline = time.monotonic() + 20
-    while len(fake.batches.held) < batches and time.monotonic() < deadline:
+    while len(fake.batches.held) < submitted and time.monotonic() < deadline:
         time.sleep(0.01)
     try:
         yield
@@ -113,19 +115,25 @@ def test_who_wants_no_mail_that_day_hurries_nobody(service_in_same_folder, fake)
     assert (len(fake.batches.held), fake.requests) == (1, [])
 
 
-def test_two_rubrics_wait_together(service_in_same_folder, fake):
+def test_three_rubrics_wait_together(service_in_same_folder, fake):
     fake.batches.looks = PENDING
-    service = service_in_same_folder()
-    service.join("ada@example.org", "ants")
-    service.join("bob@example.org", "bees")
-    with making(service, fake, batches=2):
-        assert len(fake.batches.held) == 2
-
-
-def test_from_three_rubrics_on_the_papers_are_shared_now(service_in_same_folder, fake):
     service = service_in_same_folder()
     for who, rubric in (("ada", "ants"), ("bob", "bees"), ("cho", "cats")):
         service.join(f"{who}@example.org", rubric)
+    with making(service, fake, submitted=3):
+        assert len(fake.batches.held) == 3
+
+
+def test_more_rubrics_than_auto_batches_share_their_papers_now(
+    service_in_same_folder, fake, tmp_path
+):
+    service = service_in_same_folder()
+    for number in range(batches.MAX_BATCH_RUBRICS + 1):
+        text = RUBRIC.format(name=f"reader {number}")
+        (tmp_path / "rubrics" / f"r{number}.md").write_text(text, encoding="utf-8")
+    service.app.rubrics.reread()
+    for number in range(batches.MAX_BATCH_RUBRICS + 1):
+        service.join(f"{ascii_lowercase[number]}@example.org", f"r{number}")
     service.served("18T01:00")
     assert fake.batches.held == {}
     assert fake.requests
@@ -135,7 +143,7 @@ def test_a_restart_finds_the_batch_and_pays_nothing_again(service_in_same_folder
     fake.batches.looks = PENDING
     first = service_in_same_folder()
     first.join("ada@example.org", "ants")
-    with making(first, fake, batches=1):
+    with making(first, fake, submitted=1):
         pass
     assert fake.batches.held["msgbatch_1"].cancelled is False
     fake.batches.held["msgbatch_1"].looks = 1
@@ -153,7 +161,7 @@ def test_others_are_served_while_a_batch_is_away(service_in_same_folder, fake):
     service.join("bob@example.org", "bees", timezone="America/New_York")
     fake.batches.looks = PENDING
     service.at("18T06:55")
-    with making(service, fake, batches=2):
+    with making(service, fake, submitted=2):
         service.at("18T07:00")
         service.daily_scheduler.send_due()
         assert service.mailed() == ["a"]
