@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from newsletter.store import MIGRATIONS, Store, leases
+from tests.fakes.database import upgraded
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=20)
@@ -93,3 +94,18 @@ def _upgrade(store: Store, revision: str) -> None:
     with store.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+def test_a_database_with_open_tasks_of_the_release_before_is_migrated(store_url: str) -> None:
+    """Its tasks are planned anew; its calls stay, and those under way are found by an index."""
+    with upgraded(store_url, "0015") as store:
+        with store.begin() as tx:
+            tx.exec_driver_sql(
+                "INSERT INTO unit (id, kind, date, subject, ids, gen, state, reason, sent, tries,"
+                " owner, touched, made_at) VALUES ('u', 'mail', '2026-03-03', '7/0', '[]', 1,"
+                " 'open', '', 0, 0, '', '2026-03-03 07:00', '2026-03-03 07:00')"
+            )
+        store.migrate()
+        found = inspect(store.engine)
+        assert "unit" not in found.get_table_names()
+        assert "ix_call_intent" in {index["name"] for index in found.get_indexes("call")}
