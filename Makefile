@@ -161,7 +161,7 @@ chaos: $(VENV)/dev.stamp ## Kill the sender 200 times over 2,000 deliveries and 
 	$(BIN)/python -m tests.simulations.chaos_sender
 
 chaos-workers: $(VENV)/dev.stamp ## Kill three workers 200 times, restart PostgreSQL, cut one off; then the local engine
-	$(BIN)/python -m tests.simulations.chaos_workers --server --slow --lease 600
+	$(BIN)/python -m tests.simulations.chaos_workers --server --slow --lease 600 --rate 8 --catch 5 --leave 2
 	$(BIN)/python -m tests.simulations.chaos_workers --engine local
 
 bench-workers: $(VENV)/dev.stamp ## Send to 20,000 readers with one worker and with two, at 200 ms a request

@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
-QUEUES = {"make": 2, "mail": AT_ONCE[TaskKind.MAIL]}
-"""Tasks of a queue that one worker runs at once: mail never waits behind scoring."""
-QUEUE_OF = {TaskKind.SCORE: "make", TaskKind.DIGEST: "make", TaskKind.MAIL: "mail"}
+QUEUES = {"score": 1, "make": 2, "mail": AT_ONCE[TaskKind.MAIL]}
+"""Tasks of a queue that one worker runs at once: mail never waits behind scoring, and no worker
+takes two scoring groups while another has none.
+"""
+QUEUE_OF = {TaskKind.SCORE: "score", TaskKind.DIGEST: "make", TaskKind.MAIL: "mail"}
 POLL_SECONDS = 0.25
 """Between a worker's polls for new tasks. Each takes about a millisecond."""
 APPLICATION = "newsletter"

@@ -168,6 +168,10 @@ def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
         unlucky = Task(TaskKind.SCORE, DAY, ("13",))
         assert [run(engine, [unlucky], hands)[0].problem for _ in range(2)] == ["unlucky"] * 2
         assert len(hands.done) == 25
+        # One scoring task at a time, so that other workers have one, too.
+        hands.most_at_once = 0
+        run(engine, [Task(TaskKind.SCORE, DAY, (str(n),)) for n in (31, 32, 33)], hands)
+        assert hands.most_at_once == 1
         told = engine._client.list_workflows(workflow_ids=[str(score)])[0]
         assert told.input["args"] == ("score", "2025-11-18", ["5", "b"], NOON.isoformat())
         assert (told.app_version, told.executor_id) == ("2", f"{process.process_id()}/w1")
@@ -179,11 +183,11 @@ def test_a_workers_life_from_first_task_to_last(shared: Store) -> None:
         # What a dead machine held; and what DBOS handed to this process and never began.
         enqueue(engine, mails(1), "gone/1/a/w9")
         enqueue(engine, [Task(TaskKind.MAIL, DAY, ("21", "0"))], f"{process.process_id()}/w1")
-        until(lambda: states(shared) == {"SUCCESS": 23})
+        until(lambda: states(shared) == {"SUCCESS": 26})
         stop.set()
         enqueue(engine, [Task(TaskKind.MAIL, DAY, ("22", "0"))])
     # Taken or not, the next worker finds it in the queue.
-    assert states(shared) == {"SUCCESS": 23, "ENQUEUED": 1}
+    assert states(shared) == {"SUCCESS": 26, "ENQUEUED": 1}
     with shared.read() as tx:
         assert tx.execute(text("SELECT count(*) FROM life")).scalar() == 0
 

@@ -47,7 +47,7 @@ def main() -> int:
             found[kind] = {"overtaken": overtaken, "seconds asleep": round(suspended.slept, 1)}
     server.close()
     print(json.dumps(found, indent=1))
-    silent = workers.RHYTHM.stalled_after.total_seconds()
+    silent = workers.RHYTHM.silent_after.total_seconds()
     return 0 if all(o["overtaken"] and o["seconds asleep"] > silent for o in found.values()) else 1
 
 
