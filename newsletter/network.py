@@ -19,9 +19,19 @@ from urllib.request import getproxies, proxy_bypass
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     import requests
 
 ALL = "all"
+
+
+def is_misread(url: SplitResult) -> bool:
+    """Whether a password that is not percent-encoded ended the host too early.
+
+    Then an @ stands after it, and the host is the user's name, or a part of the password.
+    """
+    return "@" in f"{url.path}{url.query}{url.fragment}"
 
 
 def proxy_for(url: str) -> str | None:

@@ -10,7 +10,15 @@ from newsletter import bootstrap, process
 from newsletter.cli.console import progress, screen, table
 from newsletter.errors import OperatorError
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import Store, StoreError, backup, copy, database_role, restore_holds
+from newsletter.store import (
+    Store,
+    StoreAddressError,
+    StoreError,
+    backup,
+    copy,
+    database_role,
+    restore_holds,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,14 +26,21 @@ if TYPE_CHECKING:
 
 def show_copy(to: str) -> int:
     source = bootstrap.open_store(read_settings())
-    target = Store(to)
+    target = _store_of_option(to)
     if target.url == source.url:
         message = "--to names the database that is in use; name another one"
         raise SettingsError(message)
+    console = screen()
+    if done := copy.finished_copy(source, target):
+        console.print(
+            f"Done already: this database was copied to {done.place} on {done.at:%Y-%m-%d %H:%M} "
+            "UTC, and nothing was copied now. Set NEWSLETTER_DATABASE_URL to that one, or stay "
+            "with this one by: newsletter db reopen"
+        )
+        return 0
     _refuse_if_in_use(source)
     with progress(screen()) as report:
         copied = copy.copy(source, target, bootstrap.now(), report)
-    console = screen()
     console.print(table("Copied, and compared row by row", copy.CopiedTable._fields, copied))
     console.print(
         "This database sends no more mail (to undo: newsletter db reopen). Now set "
@@ -34,6 +49,14 @@ def show_copy(to: str) -> int:
         "start the service again."
     )
     return 0
+
+
+def _store_of_option(to: str) -> Store:
+    try:
+        return Store(to)
+    except StoreAddressError as error:
+        message = f"--to: {error.fault}"
+        raise SettingsError(message) from None
 
 
 def show_backup(file: Path) -> int:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from newsletter.domain.addresses import canonical
 from newsletter.domain.model import READ_BYTES
 from newsletter.errors import OperatorError
+from newsletter.network import is_misread
 from newsletter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "To", "Cc")
 LOCAL_PARTS = ("reply", "unsub", "bounce")
 OURS = re.compile(rf"({'|'.join(LOCAL_PARTS)})[+=-].*")
 SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
-FAULT = "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER"
+FAULT = (
+    "NEWSLETTER_IMAP_URL: use imaps://USER:PASSWORD@HOST:993/FOLDER, with @ : / # ? % of a user, "
+    "password or folder written as %40 %3A %2F %23 %3F %25"
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +70,7 @@ class ImapMailbox:
             port = parts.port
         except ValueError:
             raise SettingsError(FAULT) from None
-        if parts.scheme != "imaps" or not parts.hostname or not parts.username:
+        if parts.scheme != "imaps" or not parts.hostname or not parts.username or is_misread(parts):
             raise SettingsError(FAULT)
         self._host = parts.hostname
         self._port = port or PORT

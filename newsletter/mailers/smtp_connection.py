@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from newsletter.mailers import SendError, Verdict
-from newsletter.network import tls_context
+from newsletter.network import is_misread, tls_context
 from newsletter.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_IDLE_SECONDS = 60.0
 """An older connection may be lost without notice (NAT, suspended machine), and RSET would time out.
 Servers close idle connections after 100 to 300 s."""
 PERMANENT = 500
-ENCODED = "with @ : / # % of a user or password written as %40 %3A %2F %23 %25"
+ENCODED = "with @ : / # ? % of a user or password written as %40 %3A %2F %23 %3F %25"
 URL_ERROR = (
     f"NEWSLETTER_SMTP_URL: use smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://, {ENCODED}"
 )
@@ -50,7 +50,7 @@ class SmtpServer:
             port = parts.port
         except ValueError:
             raise SettingsError(URL_ERROR) from None
-        if parts.scheme not in PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not parts.hostname or is_misread(parts):
             raise SettingsError(URL_ERROR)
         self._host = parts.hostname
         self._port = port or PORTS[parts.scheme]

@@ -53,11 +53,9 @@ class StoreAddressError(StoreError):
     exit_status = 2
 
     def __init__(self, what: str = "") -> None:
-        reason = f"{what} can't be used" if what else "not a database address"
-        super().__init__(
-            f"NEWSLETTER_DATABASE_URL: {reason}; "
-            "use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
-        )
+        reason = what or "not a database address"
+        self.fault = f"{reason}; use sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        super().__init__(f"NEWSLETTER_DATABASE_URL: {self.fault}")
 
 
 class Store:
@@ -221,12 +219,24 @@ def _checked(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # A port that is no number is a ValueError.
         raise StoreAddressError from None
-    if parsed.drivername not in DRIVERS:
-        raise StoreAddressError(parsed.drivername)
-    fleeting = "a database in memory, which would lose everything,"
-    if parsed.get_backend_name() == "sqlite" and _is_fleeting(parsed):
-        raise StoreAddressError(fleeting)
+    if fault := _fault(url, parsed):
+        raise StoreAddressError(fault)
     return parsed
+
+
+def _fault(url: str, parsed: URL) -> str:
+    if parsed.drivername not in DRIVERS:
+        return f"{parsed.drivername} can't be used"
+    if parsed.get_backend_name() == "sqlite":
+        fleeting = "a database in memory, which would lose everything, can't be used"
+        return fleeting if _is_fleeting(parsed) else ""
+    if url.count("@") > 1:
+        # SQLAlchemy takes what is after the first @ for the host, and drivers print the host.
+        return (
+            "it has more than one @; write @ : / # ? % of a user name or password as "
+            "%40 %3A %2F %23 %3F %25"
+        )
+    return ""
 
 
 def sqlite_file(url: str) -> Path | None:

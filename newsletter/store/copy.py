@@ -23,7 +23,7 @@ from newsletter.store.tables import call, delivery, metadata
 from newsletter.store.tables import origin as origin_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Select, Table
@@ -82,6 +82,25 @@ def copy(source: Store, target: Store, now: datetime, report: StageProgress) -> 
     return copied
 
 
+def finished_copy(source: Store, target: Store) -> DatabaseFact | None:
+    """When `source` was copied to `target`, if it was, and that copy is whole and still there."""
+    with source.read() as tx:
+        moved = database_role.stored_facts(tx).get(DatabaseFactKind.MOVED)
+    if moved is None or moved.place != describe(target) or target.is_new():
+        return None
+    with target.read() as tx:
+        half = DatabaseFactKind.COPYING in database_role.stored_facts(tx)
+        return None if half or not _table_with_data(tx, metadata.sorted_tables) else moved
+
+
+def _table_with_data(tx: Connection, tables: Iterable[Table]) -> str:
+    """The first table that holds a row; empty if none does."""
+    for table in tables:
+        if table is not origin_table and tx.execute(select(table).limit(1)).first():
+            return table.name
+    return ""
+
+
 def describe(store: Store) -> str:
     """The address without user and password."""
     url = store.url
@@ -113,10 +132,9 @@ def _begin(target: Store, tables: list[Table], here: str, now: datetime) -> None
             raise StoreError(message)
         if half:
             return
-        for table in tables:
-            if tx.execute(select(table).limit(1)).first():
-                message = f"the target holds data already ({table.name}); use an empty database"
-                raise StoreError(message)
+        if name := _table_with_data(tx, tables):
+            message = f"the target holds data already ({name}); use an empty database"
+            raise StoreError(message)
         database_role.record_fact(tx, DatabaseFactKind.COPYING, DatabaseFact(here, now))
 
 

@@ -183,11 +183,16 @@ def test_22_a_domain_in_another_script_travels_in_its_ascii_form(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "mail.example.org", "http://x", "smtp://", "smtp://h:port", "smtp://[x"]
+    "url",
+    [
+        *("", "mail.example.org", "http://x", "smtp://", "smtp://h:port", "smtp://[x"),
+        *("smtp://user:12/secret@h", "smtp://user:12?secret@h", "smtp://a@h:12#secret@h"),
+    ],
 )
 def test_a_wrong_address_of_the_server_names_the_setting(url: str):
-    with pytest.raises(SettingsError, match="NEWSLETTER_SMTP_URL"):
+    with pytest.raises(SettingsError, match="NEWSLETTER_SMTP_URL") as caught:
         mailer(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_reports_come_back_to_an_address_that_names_the_delivery(trusted: Callable[..., FakeSmtp]):

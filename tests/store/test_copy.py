@@ -7,13 +7,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from newsletter import process
 from newsletter.domain.mail import DeliveryState
 from newsletter.store import Store, StoreError, copy, database_role, leases
 from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
-from newsletter.store.tables import archive_text, delivery, digest, subscriber, suppression
+from newsletter.store.tables import (
+    archive_text,
+    delivery,
+    digest,
+    metadata,
+    subscriber,
+    suppression,
+)
 from tests.fakes.database import copied
 from tests.fakes.rows import everything, fill, value
 
@@ -210,3 +217,22 @@ def test_a_running_service_is_named(store):
         leases.heartbeat(tx, "elsewhere/12/birth", "serve", NOW)
         assert copy.active_processes(tx, NOW, process.is_dead) == "elsewhere/12"
         assert copy.active_processes(tx, NOW + timedelta(minutes=6), process.is_dead) == ""
+
+
+def test_a_copy_that_ended_is_known_until_the_target_is_gone(source, store, third):
+    fill(source, 2)
+    assert copy.finished_copy(source, store) is None
+    copy.copy(source, store, NOW, quiet)
+    done = copy.finished_copy(source, store)
+    assert done is not None
+    assert done.at == NOW
+    assert copy.finished_copy(source, third) is None, "another target"
+    with store.begin() as tx:
+        half = DatabaseFact(copy.describe(source), NOW)
+        database_role.record_fact(tx, DatabaseFactKind.COPYING, half)
+    assert copy.finished_copy(source, store) is None, "it was killed at its very end"
+    with store.begin() as tx:
+        database_role.delete_fact(tx, DatabaseFactKind.COPYING)
+        for table in reversed(metadata.sorted_tables):
+            tx.execute(delete(table))
+    assert copy.finished_copy(source, store) is None, "an empty database of the same name"

@@ -124,6 +124,9 @@ def test_an_unreachable_folder_is_said(tmp_path):
         "postgresql+asyncpg://u:hidden@h/x",
         "postgresql+psycopg://u:hidden@h:port/x",
         "sqlite+aiosqlite:///x",
+        "postgresql+psycopg://u:a@hidden@h/x",
+        "postgresql+psycopg://u:a@hidden/b@h:5432/x",
+        "postgresql+psycopg://u@h:hidden@h/x",
     ],
 )
 def test_an_address_that_cannot_serve_is_refused_with_the_fix(url):
