@@ -117,7 +117,7 @@ bench-daily-run: $(VENV)/dev.stamp ## Compare whole daily runs: SIZES="20x500" S
 bench-slopes: $(VENV)/dev.stamp ## Cost of one more paper, rubric and reader
 	@$(BIN)/python -m bench slopes
 
-bench-peers: $(VENV)/dev.stamp ## Delivery compared with a plain loop over the vendor's client
+bench-peers: $(VENV)/dev.stamp ## Mail over TLS compared with plain loops over the vendor's client and smtplib
 	@$(BIN)/python -m bench peers
 
 # The next two, and the other setups of bench-daily-run, need NEWSLETTER_TEST_DATABASE_URL.

@@ -102,9 +102,10 @@ def test_a_day_with_real_mail_servers(
     assert [len(post.mails(one)) for one in GOOD] == [1] * len(GOOD)
     sessions = post.sessions()
     log.info("SMTP sessions: %s", sessions)
-    # Connections since the restart: kept for many mails, reset between them, closed with QUIT.
-    assert max(one["data"] for one in sessions) > len(READERS) // 4
-    assert all(one["rset"] == one["data"] - 1 and one["quit"] == 1 for one in sessions)
+    # The longest since the restart: kept for many mails, reset between them, closed with QUIT.
+    longest = max(sessions, key=lambda one: one.get("data", 0))
+    assert longest["data"] > len(READERS) // 4
+    assert (longest["rset"], longest["quit"]) == (longest["data"] - 1, 1)
     seconds = time.monotonic() - begun
     log.info("%d mails in %.0f s, %d before the restart", len(READERS), seconds, before)
 
