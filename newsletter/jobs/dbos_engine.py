@@ -21,6 +21,7 @@ from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import Stopped
 from newsletter.jobs import reaper
 from newsletter.jobs.engine import AT_ONCE
+from newsletter.jobs.leader import STALE_AFTER
 from newsletter.jobs.outages import ONCE_PER_MINUTE, outage_log
 from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.store import StoreError, leases
@@ -176,7 +177,7 @@ class DbosEngine:
     def delete_old_tasks(self, now: datetime) -> None:
         """Delete what ended long ago: DBOS keeps every workflow, with its arguments."""
         with self._store.begin() as tx:
-            leases.delete_stale(tx, now - RETENTION)
+            leases.delete_stale(tx, now - STALE_AFTER)
         before = (now - RETENTION).isoformat()
         with self._store.translated():
             self._delete_all(completed_before=before)

@@ -335,3 +335,16 @@ OLD_MAIL = (
     "INSERT INTO inbound (id, envelope_from, envelope_to, aligned, raw, state, said, received_at)"
     " VALUES (:id, 'a', 'b', FALSE, :raw, 'new', '', :at)"
 )
+
+
+def test_postgresql_ends_a_session_that_is_idle_inside_a_transaction(store):
+    """A machine that vanished there must not keep its locks."""
+    if store.is_sqlite:
+        pytest.skip("SQLite's lock ends with its process")
+    with store.read() as tx:
+        assert tx.scalar(text("SHOW idle_in_transaction_session_timeout")) == "30s"
+    # As that server does, but sooner.
+    with pytest.raises(StoreError, match="idle-in-transaction"), store.begin() as tx:
+        tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+        time.sleep(0.3)
+        tx.execute(text("SELECT 1"))
