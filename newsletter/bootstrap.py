@@ -22,6 +22,7 @@ from newsletter.mailers import (
     MAILERS,
     SUPPRESSION_LISTS,
     Mailer,
+    OperatorOnlyMailer,
     SuppressionLists,
 )
 from newsletter.mailers.imap import ImapMailbox
@@ -91,6 +92,8 @@ def build_mailer(settings: Settings) -> Mailer:
     for one in doubtful(settings):
         log.warning("%s", one)
     mailer: Mailer = resolve_name(MAILERS[settings.mailer_name])(settings)
+    if settings.operator_only and settings.mailer_name != "outbox":
+        return OperatorOnlyMailer(mailer, settings.operator_email)
     return mailer
 
 
@@ -103,7 +106,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
     # Checked before a database file is created.
     if faults := list(dbos_faults(settings)):
         raise SettingsError(*faults)
-    batch_mailer = BATCH_MAILERS.get(settings.mailer_name)
+    batch_mailer = None if settings.operator_only else BATCH_MAILERS.get(settings.mailer_name)
     folder = rubrics(settings)
     store = open_live_store(settings, create=create)
     return App(

@@ -6,13 +6,15 @@ import io
 import os
 import re
 from difflib import get_close_matches
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from dotenv import dotenv_values, set_key
 from dotenv.parser import Binding, parse_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Collection, Mapping
 
 PREFIX = "NEWSLETTER_"
 MIN_SIMILARITY = 0.7
@@ -24,6 +26,8 @@ MIN_VENDOR_SIMILARITY = 0.6
 """KEY and API_KEY have 0.6; AUTH_TOKEN, a name that the vendor uses, has 0.47."""
 COMMENT = re.compile(r"\s#[^\s#]")
 """A comment behind a value follows a space; the `#` of `12 #4` is part of an address."""
+PLAIN = re.compile(r"[\w.@:/%+-]*", re.ASCII)
+NEW_FILE = "# Written by newsletter init; .env.example lists all settings.\n"
 TEST_DATABASE = "NEWSLETTER_TEST_DATABASE_URL"
 
 
@@ -48,6 +52,26 @@ def fault_of(path: Path) -> str:
 def _assignments(path: Path) -> list[Binding]:
     written = path.read_text(encoding="utf-8") if path.is_file() else ""
     return [one for one in parse_stream(io.StringIO(written)) if one.key]
+
+
+def changed_text(path: Path, values: Mapping[str, str]) -> str:
+    """The text of `path` with `values` set and all other lines kept.
+
+    Raises OSError, and ValueError with the name of a value that would be read back otherwise.
+    """
+    with TemporaryDirectory() as folder:
+        draft = Path(folder) / path.name
+        given = path.read_text(encoding="utf-8") if path.is_file() else NEW_FILE
+        draft.write_text(given, encoding="utf-8")
+        for key, value in values.items():
+            # docker run --env-file takes quotes for a part of the value.
+            set_key(draft, key, value, "never" if PLAIN.fullmatch(value) else "always")
+        written = dotenv_values(draft)
+        text = draft.read_text(encoding="utf-8")
+    if changed := [key for key, value in values.items() if written.get(key) != value]:
+        message = f"{', '.join(changed)}: the value cannot be written to {path}"
+        raise ValueError(message)
+    return text
 
 
 def export_network(path: Path) -> None:

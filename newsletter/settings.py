@@ -228,6 +228,10 @@ class Settings(BaseSettings):
     from_name: str = Field("arXiv digest", description="use the sender name that readers see")
     postal_address: str = Field("", description="use the sender's postal address, on one line")
     operator_email: Address = Field("", description="use the operator's address")
+    operator_only: bool = Field(
+        False,  # noqa: FBT003 - a default
+        description="use true or false",
+    )
     reply_domain: str = Field(
         "", pattern=r"^$|^[A-Za-z0-9.-]+\.[A-Za-z]{2,}$", description="use a bare domain name"
     )
@@ -409,10 +413,13 @@ def refuse_half_set(settings: Settings) -> None:
         return
     needed = {
         "NEWSLETTER_FROM_EMAIL": settings.from_email,
-        "NEWSLETTER_POSTAL_ADDRESS": settings.postal_address.strip(),
-        "NEWSLETTER_PUBLIC_URL": settings.public_url.removeprefix(DEFAULT_PUBLIC_URL),
         "NEWSLETTER_SECRET_KEY": settings.secret_key.get_secret_value(),
     }
+    if settings.operator_only:
+        needed["NEWSLETTER_OPERATOR_EMAIL"] = settings.operator_email
+    else:
+        needed["NEWSLETTER_POSTAL_ADDRESS"] = settings.postal_address.strip()
+        needed["NEWSLETTER_PUBLIC_URL"] = settings.public_url.removeprefix(DEFAULT_PUBLIC_URL)
     if settings.mailer_name == "sendgrid":
         needed["SENDGRID_API_KEY"] = settings.sendgrid_api_key.get_secret_value()
     if settings.mailer_name == "smtp":

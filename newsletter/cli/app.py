@@ -22,7 +22,7 @@ from newsletter.domain.announcements import FIRST_DAY, holiday_name, is_announce
 app = typer.Typer(
     cls=WholeHelp,
     help="A daily arXiv digest: every new paper scored against each subscriber's own rubric.",
-    epilog="Start with: newsletter demo. Settings are environment variables; see .env.example.",
+    epilog="Start with: newsletter demo, then newsletter init. Settings: see .env.example.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -97,6 +97,48 @@ def demo(
     from newsletter.cli.demo import show_demo
 
     raise typer.Exit(show_demo(out, local=local))
+
+
+@app.command()
+def init(
+    email: Annotated[str, typer.Option("--email", metavar="ADDRESS", help="your address")] = "",
+    topic: Annotated[
+        str,
+        typer.Option("--topic", metavar="TEXT", help="a shipped rubric's name, or a sentence"),
+    ] = "",
+    categories: Annotated[
+        str,
+        typer.Option("--categories", metavar="LIST", help="for a sentence, like cs.LG,cs.CL"),
+    ] = "",
+    mail: Annotated[
+        str,
+        typer.Option(
+            "--mail",
+            metavar="WAY",
+            help="files, smtp or sendgrid; its secret is taken "
+            "from NEWSLETTER_SMTP_URL or SENDGRID_API_KEY",
+        ),
+    ] = "",
+    sender: Annotated[
+        str, typer.Option("--from", metavar="ADDRESS", help="the sender; default: your address")
+    ] = "",
+    test_mail: Annotated[
+        Optional[bool],  # noqa: UP045 - Typer reads this at run time
+        typer.Option("--test-mail/--no-test-mail", help="send today's papers now"),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="ask nothing; change settings in an existing .env")
+    ] = False,
+) -> None:
+    """Set up a first real email: asks what it needs, writes .env and a rubric.
+
+    The key of Claude is taken from ANTHROPIC_API_KEY, or asked for; it works without.
+    """
+    from newsletter.cli.init import InitOptions, show_init
+
+    names = tuple(categories.replace(",", " ").split())
+    options = InitOptions(email, topic, names, mail, sender, yes=yes, test_mail=test_mail)
+    raise typer.Exit(show_init(options))
 
 
 @app.command()

@@ -156,7 +156,7 @@ def _write(out: Path, app: App, mails: Sequence[SampleMail], *, local: bool) -> 
         "papers": sample.read(),
         "local": local,
         "day": sample.DAY,
-        "command": _command(),
+        "command": command_name(),
     }
     for name in ("index.html", PAPERS, NOTICE):
         (out / name).write_text(templates.get_template(name).render(values), encoding="utf-8")
@@ -202,7 +202,7 @@ def _show(console: Console, edition: DailyRun, out: Path, *, local: bool) -> Non
             "Tokens and cost: what the same papers take with claude-haiku-5-5, estimated."
         )
     console.print(f"Open {out / 'index.html'} in a browser. Next:")
-    command = _command()
+    command = command_name()
     other = "" if local else " --local"
     meant = "the same day as a model would score it" if local else "the same day without a model"
     console.print(f"  {command} demo{other:<12}# {meant}")
@@ -210,7 +210,7 @@ def _show(console: Console, edition: DailyRun, out: Path, *, local: bool) -> Non
     console.print(f"  {command} run --dry-run{'':<3}# what a real day holds and costs")
 
 
-def _command() -> str:
+def command_name() -> str:
     """How this program was called, as one would type it again."""
     called = Path(sys.argv[0])
     found = shutil.which(called.name)

@@ -7,10 +7,11 @@ for `newsletter doctor`.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from newsletter.domain.addresses import canonical
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -69,6 +70,34 @@ class RejectedReadersError(SendError):
 class Mailer(Protocol):
     def send(self, email: Email) -> str:
         """Send one email and return the provider's id of it. Raises SendError. Thread-safe."""
+
+
+class OperatorOnlyMailer:
+    """Sends mail to the operator's own address, and refuses every other (NEWSLETTER_OPERATOR_ONLY).
+
+    Replies and unsubscribing by mail go to that address too: without a public URL and a reply
+    domain no other address and no page of ours can be reached.
+    """
+
+    def __init__(self, mailer: Mailer, operator: str) -> None:
+        self.mailer, self._operator = mailer, operator
+
+    def send(self, email: Email) -> str:
+        if canonical(email.to_email) != canonical(self._operator):
+            message = (
+                "NEWSLETTER_OPERATOR_ONLY is true, and this mail is not for the operator: to mail "
+                "other readers, set NEWSLETTER_PUBLIC_URL and NEWSLETTER_POSTAL_ADDRESS and take "
+                "NEWSLETTER_OPERATOR_ONLY away"
+            )
+            raise SendError(Verdict.HALT, message)
+        kept = (one for one in email.headers if one[0] not in PAGE_HEADERS)
+        leave = ("List-Unsubscribe", f"<mailto:{self._operator}?subject=unsubscribe>")
+        headers = (*kept, leave) if "List-Id" in dict(email.headers) else tuple(kept)
+        return self.mailer.send(replace(email, reply_to=self._operator, headers=headers))
+
+
+PAGE_HEADERS = ("List-Unsubscribe", "List-Unsubscribe-Post", "List-Archive")
+"""Headers of a mail that name our web pages or the reply domain."""
 
 
 @runtime_checkable
@@ -148,6 +177,8 @@ BATCH_MAILERS = {"sendgrid": "newsletter.mailers.sendgrid.batch:SendGridBatches"
 
 def name_of(mailer: Mailer | BatchMailer) -> str:
     """The name of a mailer in these tables, as stored with each delivery; empty for others."""
+    if isinstance(mailer, OperatorOnlyMailer):
+        return name_of(mailer.mailer)
     made = f"{type(mailer).__module__}:{type(mailer).__qualname__}"
     return next(
         (name for name, path in (*MAILERS.items(), *BATCH_MAILERS.items()) if path == made), ""

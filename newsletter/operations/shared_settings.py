@@ -77,6 +77,7 @@ def own_values(
         "NEWSLETTER_FROM_NAME": settings.from_name,
         "NEWSLETTER_POSTAL_ADDRESS": settings.postal_address,
         "NEWSLETTER_OPERATOR_EMAIL": settings.operator_email,
+        "NEWSLETTER_OPERATOR_ONLY": settings.operator_only,
         "NEWSLETTER_REPLY_DOMAIN": settings.reply_domain,
         "NEWSLETTER_PUBLIC_URL": settings.public_url,
         "NEWSLETTER_TIMEZONE": settings.timezone,

@@ -76,6 +76,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "database_url": "SQLite file or PostgreSQL database",
         "engine": "`dbos`: tasks run on workers over PostgreSQL ([how](scaling.md))",
         "operator_email": "Address that receives alerts",
+        "operator_only": "Mail the operator's own address and no other. Needs no public URL and no "
+        "postal address; replies go to the operator",
         "operator_password": "Password of `/operator`, which is off until this or the header is "
         "set",
         "operator_header": "Header in which a trusted proxy names the operator",

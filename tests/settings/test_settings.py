@@ -158,6 +158,18 @@ def test_what_can_not_be_guessed_is_said_with_what_is_missing(monkeypatch):
         assert (local in str(caught.value)) is said
 
 
+def test_mail_to_the_operator_alone_needs_no_public_url(monkeypatch):
+    monkeypatch.setenv("SENDGRID_API_KEY", "SG.x")
+    monkeypatch.setenv("NEWSLETTER_OPERATOR_ONLY", "true")
+    with pytest.raises(SettingsError) as caught:
+        refuse_half_set(read_settings())
+    for name in ("FROM_EMAIL", "OPERATOR_EMAIL", "SECRET_KEY"):
+        assert f"NEWSLETTER_{name}" in str(caught.value)
+        monkeypatch.setenv(f"NEWSLETTER_{name}", f"{name.lower()}-16-letters@example.org")
+    assert "NEWSLETTER_PUBLIC_URL" not in str(caught.value)
+    refuse_half_set(read_settings())
+
+
 def test_mail_to_files_needs_nothing():
     refuse_half_set(read_settings())
 

@@ -36,12 +36,13 @@ def _check(settings: Settings, timeout: float) -> Iterator[Finding]:
         if pages.state == "ok" or settings.public_url.startswith("https:"):
             yield from _hooks(settings, timeout)
     except _NoResponseError as silent:
-        tried_out = settings.mailer_name == "outbox"
+        tried_out = settings.mailer_name == "outbox" or settings.operator_only
         yield (warn if tried_out else fail)("pages", f"{settings.public_url}: {silent}", UP)
 
 
 def _pages(settings: Settings, timeout: float) -> Finding:
-    url, real = settings.public_url, settings.mailer_name != "outbox"
+    real = settings.mailer_name != "outbox" and not settings.operator_only
+    url = settings.public_url
     if real and url == DEFAULT_PUBLIC_URL:
         return fail("pages", f"{url} is not reachable by readers", "set NEWSLETTER_PUBLIC_URL")
     if real and not url.startswith("https:"):

@@ -108,6 +108,30 @@ def examine(
     return _clean(settings, found + told)
 
 
+def examine_key(settings: Settings) -> list[Finding]:
+    """The check of the scorer's key alone."""
+    ask = partial(resolve_name(scorers.CHECKS[settings.scorer_name]), settings, ANSWER_SECONDS)
+    return _examine(settings, Question(f"{settings.scorer_name} key", ask))
+
+
+def examine_mail(settings: Settings, clock: Callable[[], datetime]) -> list[Finding]:
+    """The login at the provider of mail and, where it works, a trial mail to the operator."""
+    name = settings.mailer_name
+    check: MailCheck = resolve_name(mailers.CHECKS[name])(settings, ANSWER_SECONDS)
+    found = _examine(settings, Question(f"{name} account", check.account))
+    if any(one.state is FindingState.FAIL for one in found):
+        return found
+    trial = Question(f"{name} mail", partial(_would_take, settings, check, clock))
+    return found + _examine(settings, trial)
+
+
+def _examine(settings: Settings, question: Question) -> list[Finding]:
+    try:
+        return _clean(settings, question.ask().findings)
+    except OperatorError as error:
+        return _clean(settings, [fail(question.check, str(error), "")])
+
+
 def _here(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield from local.disk_found(settings)
     yield local.zone_found(settings, now)
@@ -145,8 +169,10 @@ def _outside(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Ques
         check: MailCheck = resolve_name(mailers.CHECKS[carrier])(settings, ANSWER_SECONDS)
         yield Question(f"{carrier} account", check.account)
         yield Question(f"{carrier} mail", partial(_would_take, settings, check, clock))
-        yield Question("dns", partial(_names, settings, check))
-        yield Question("webhooks", check.hooks)
+        # Mail to oneself needs no records of one's own domain, and no page can be posted to.
+        if not settings.operator_only:
+            yield Question("dns", partial(_names, settings, check))
+            yield Question("webhooks", check.hooks)
     if settings.imap_url.get_secret_value():
         yield Question("imap login", partial(_mailbox, settings))
     if source in sources.CHECKS:

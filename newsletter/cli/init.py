@@ -1,0 +1,209 @@
+"""`init`: from a few answers to a first real email.
+
+    answers     options, else questions on a terminal; each is checked at once
+    files       `.env` and the rubric, complete or not at all
+    subscriber  the operator's own address
+    test mail   if asked
+
+Nothing is written before the last question is answered.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from errno import EISDIR
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from newsletter import env_file
+from newsletter.cli import init_questions as questions
+from newsletter.cli.console import screen
+from newsletter.cli.demo import command_name
+from newsletter.cli.preview import show_test_send
+from newsletter.cli.subscribers import ImportOptions, show_add
+from newsletter.domain.formatting import plural
+from newsletter.errors import OperatorError
+from newsletter.render.templates import template_folder
+from newsletter.rubrics.file import RubricError, load
+from newsletter.rubrics.sentence import rubric_of_sentence
+from newsletter.settings import DEFAULT_PUBLIC_URL, ENV_FILE, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from newsletter.settings import Settings
+
+CONSENT = "their own address, given to newsletter init"
+OWN_RUBRICS = Path("rubrics")
+COLUMNS = ("name", "timezone", "send_at", "days", "max_papers", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class InitOptions:
+    """The command's options; an empty one is asked for on a terminal."""
+
+    email: str = ""
+    topic: str = ""
+    categories: tuple[str, ...] = ()
+    mail: str = ""
+    sender: str = ""
+    yes: bool = False
+    test_mail: bool | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What will be written: settings, and the rubric's file."""
+
+    email: str
+    rubric: str
+    rubric_file: Path
+    rubric_text: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def show_init(options: InitOptions) -> int:
+    ask = questions.Asker(on_terminal=sys.stdin.isatty() and not options.yes)
+    settings = read_settings()
+    plan = _plan(options, settings, ask)
+    if Path(ENV_FILE).exists() and not options.yes:
+        changes = ", ".join(plan.values)
+        if not ask.confirm(f"{ENV_FILE} exists. Set {changes} in it, and keep its other lines?"):
+            _say("Nothing was written.")
+            return 1
+    _write(plan)
+    columns = dict.fromkeys(COLUMNS, "")
+    show_add(plan.email, {"rubric": plan.rubric, **columns}, ImportOptions(CONSENT))
+    if _wants_test_mail(options, plan, ask):
+        show_test_send(plan.email, plan.rubric, None)
+    _say_next(plan)
+    return 0
+
+
+def _plan(options: InitOptions, settings: Settings, ask: questions.Asker) -> Plan:
+    email = ask.address(options.email)
+    slug, text, folder = _topic(options, settings, ask)
+    values = {"NEWSLETTER_OPERATOR_EMAIL": email}
+    if folder != settings.rubrics_dir:
+        values["NEWSLETTER_RUBRICS_DIR"] = str(folder)
+    if not settings.secret_key.get_secret_value():
+        values["NEWSLETTER_SECRET_KEY"] = secrets.token_hex(32)
+    values |= ask.mail(options.mail, options.sender or email, settings, values)
+    own_pages = settings.public_url != DEFAULT_PUBLIC_URL and settings.postal_address.strip()
+    if values["NEWSLETTER_MAILER"] != "outbox" and not own_pages:
+        values["NEWSLETTER_OPERATOR_ONLY"] = "true"
+    values |= ask.key(settings, values)
+    return Plan(email, slug, folder / f"{slug}.md", text, values)
+
+
+def _topic(options: InitOptions, settings: Settings, ask: questions.Asker) -> tuple[str, str, Path]:
+    """Slug, text and folder of the rubric: a shipped one, or a new one out of a sentence."""
+    shipped = {path.stem: path for path in sorted(template_folder("rubrics").glob("*.md"))}
+    own = settings.rubrics_dir if settings.rubrics_dir.is_dir() else OWN_RUBRICS
+    titles = {slug: load(path).title for slug, path in shipped.items()}
+    topic = ask.topic(options.topic, titles)
+    if topic in shipped:
+        file = own / f"{topic}.md"
+        kept = file.read_text(encoding="utf-8") if file.exists() else ""
+        return topic, kept or shipped[topic].read_text(encoding="utf-8"), own
+    categories = ask.categories(options.categories)
+    try:
+        text = rubric_of_sentence(topic, categories)
+    except ValueError as error:
+        message = f"--topic: {error}"
+        raise SettingsError(message) from None
+    slug = _free_slug(own, text)
+    with TemporaryDirectory() as trial:
+        file = Path(trial) / f"{slug}.md"
+        file.write_text(text, encoding="utf-8")
+        try:
+            load(file)
+        except RubricError as error:
+            message = f"--topic: it makes no rubric: {error}"
+            raise SettingsError(message) from None
+    return slug, text, own
+
+
+def _free_slug(folder: Path, text: str) -> str:
+    """`mine`, or `mine-2` and so on where another rubric has that name."""
+    for number in range(1, 1000):
+        slug = f"mine-{number}" if number > 1 else "mine"
+        file = folder / f"{slug}.md"
+        if not file.exists() or file.read_text(encoding="utf-8") == text:
+            return slug
+    message = f"{folder} has too many rubrics called mine"
+    raise OperatorError(message)
+
+
+def _write(plan: Plan) -> None:
+    """Both files, or neither: they are prepared first, and then put in place."""
+    env, rubric = Path(ENV_FILE), plan.rubric_file
+    drafts = {one: one.with_name(f".{one.name}.{os.getpid()}") for one in (rubric, env)}
+    try:
+        text = {env: env_file.changed_text(env, plan.values), rubric: plan.rubric_text}
+        rubric.parent.mkdir(parents=True, exist_ok=True)
+        for target, draft in drafts.items():
+            if target.is_dir():
+                raise IsADirectoryError(EISDIR, f"{target} is a folder")
+            # Before its content: the file holds secrets.
+            draft.touch(mode=0o600 if target is env else 0o644)
+            draft.write_text(text[target], encoding="utf-8")
+        for target, draft in drafts.items():
+            draft.replace(target)
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        message = f"{ENV_FILE} and {rubric} were not written: {said}"
+        raise OperatorError(message) from error
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+    _say(f"Wrote {env} ({plural(len(plan.values), 'setting')}) and {rubric}.")
+
+
+def _wants_test_mail(options: InitOptions, plan: Plan, ask: questions.Asker) -> bool:
+    if options.test_mail is not None:
+        return options.test_mail
+    if not ask.on_terminal:
+        return False
+    what = (
+        "write today's papers to a file"
+        if plan.values["NEWSLETTER_MAILER"] == "outbox"
+        else (f"send today's papers to {plan.email}")
+    )
+    return ask.confirm(f"Shall a test mail {what} now? It takes some minutes.", default=True)
+
+
+def _say_next(plan: Plan) -> None:
+    command = command_name()
+    _say("")
+    if plan.values.get("NEWSLETTER_OPERATOR_ONLY"):
+        _say(
+            "Mail goes to you alone. For other readers: NEWSLETTER_PUBLIC_URL, "
+            "NEWSLETTER_POSTAL_ADDRESS, and NEWSLETTER_OPERATOR_ONLY out of .env."
+        )
+    if plan.values["NEWSLETTER_MAILER"] == "outbox":
+        _say("Mail is written to files: after a run, open var/outbox/index.html.")
+    _say(f"Your rubric is {plan.rubric_file}: edit it at any time. Next:")
+    here = Path.cwd()
+    program = Path(sys.argv[0]).absolute() if command != "newsletter" else Path(command)
+    for line in (
+        f"{command} run      # fetch and mail the newest announcement now",
+        f"{command} doctor   # check everything",
+    ):
+        _say(f"  {line}")
+    _say("To keep it running, one of these:")
+    for line in (
+        f"{command} serve    # a process with its own schedule, and the web pages",
+        f"0 7-10 * * 1-5  cd {here} && {program} run    # a line of crontab -e",
+        "systemctl enable --now newsletter    # as a service: docs/operating.md, step 1",
+        "docker compose up -d    # in Docker: docs/operating.md, step 1",
+    ):
+        _say(f"  {line}")
+
+
+def _say(text: str) -> None:
+    screen().print(text)

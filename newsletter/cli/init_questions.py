@@ -1,0 +1,208 @@
+"""The questions of `init`, and the check of each answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import typer
+
+from newsletter import bootstrap
+from newsletter.cli.console import screen
+from newsletter.domain import categories as arxiv_categories
+from newsletter.domain.findings import FindingState
+from newsletter.domain.preferences import parse_address
+from newsletter.errors import OperatorError
+from newsletter.operations.doctor.run import examine_key, examine_mail
+from newsletter.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from newsletter.domain.findings import Finding
+    from newsletter.settings import Settings
+
+WAYS = {"files": "outbox", "smtp": "smtp", "sendgrid": "sendgrid"}
+"""The answers about mail, and the mailers that they mean."""
+SERVERS = {
+    "gmail.com": "smtp.gmail.com:587",
+    "googlemail.com": "smtp.gmail.com:587",
+    "fastmail.com": "smtp.fastmail.com:587",
+    "icloud.com": "smtp.mail.me.com:587",
+    "gmx.de": "mail.gmx.net:587",
+    "gmx.net": "mail.gmx.net:587",
+    "web.de": "smtp.web.de:587",
+    "yahoo.com": "smtp.mail.yahoo.com:587",
+}
+"""Providers that take an app password."""
+SECRETS = {
+    "smtp": "NEWSLETTER_SMTP_URL",
+    "sendgrid": "SENDGRID_API_KEY",
+    "key": "ANTHROPIC_API_KEY",
+}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Takes answers from options or, on a terminal, by questions; a wrong answer is asked again."""
+
+    on_terminal: bool
+
+    def address(self, given: str) -> str:
+        return self._checked(given, "--email", "Your email address", parse_address)
+
+    def topic(self, given: str, titles: Mapping[str, str]) -> str:
+        """A shipped rubric's slug, or a sentence."""
+        if self.on_terminal and not given:
+            _say("\nWhat do you want to read about? A shipped topic by its name:")
+            for slug, title in titles.items():
+                _say(f"  {slug:<20} {title}")
+        question = "The name of one of these, or a sentence of your own"
+        return self._checked(given, "--topic", question, _no_empty_line)
+
+    def categories(self, given: Sequence[str]) -> tuple[str, ...]:
+        question = "In which arXiv categories? (arxiv.org/category_taxonomy, like cs.LG cs.CL)"
+        text = self._checked(" ".join(given), "--categories", question, _known_categories)
+        return tuple(text.split())
+
+    def mail(
+        self, given: str, sender: str, settings: Settings, values: Mapping[str, str]
+    ) -> dict[str, str]:
+        """How mail is sent: settings that the provider of mail accepted."""
+        default = "files" if not self.on_terminal else ""
+        way = self._checked(
+            given or default, "--mail", "How to mail: files, smtp or sendgrid", _way
+        )
+        if way == "files":
+            return {"NEWSLETTER_MAILER": "outbox"}
+        while True:
+            name = SECRETS[way]
+            value = self._secret(way, sender, settings)
+            made = {
+                "NEWSLETTER_MAILER": WAYS[way],
+                "NEWSLETTER_FROM_EMAIL": sender,
+                name: value,
+            }
+            trial = {**values, **made, "NEWSLETTER_OPERATOR_ONLY": "true"}
+            if self._accepts(trial, lambda found: examine_mail(found, bootstrap.now)):
+                return made
+
+    def key(self, settings: Settings, values: Mapping[str, str]) -> dict[str, str]:
+        """The key of Claude, which was accepted; or ranking without a model."""
+        while True:
+            value = settings.anthropic_api_key.get_secret_value()
+            if self.on_terminal and not value:
+                value = _hidden("Key of Claude (empty: papers are ranked by words, without scores)")
+            if not value:
+                return {"NEWSLETTER_SCORER": "local"} if settings.scorer == "claude" else {}
+            made = {SECRETS["key"]: value}
+            if settings.scorer:
+                made["NEWSLETTER_SCORER"] = "claude"
+            if self._accepts({**values, **made}, examine_key):
+                return made
+            settings = settings.model_copy(
+                update={"anthropic_api_key": type(settings.anthropic_api_key)("")}
+            )
+
+    def confirm(self, question: str, *, default: bool = False) -> bool:
+        if not self.on_terminal:
+            message = f"{question} Add --yes to do so without a terminal"
+            raise SettingsError(message)
+        return typer.confirm(question, default=default)
+
+    def _secret(self, way: str, sender: str, settings: Settings) -> str:
+        """The secret of this way of mail; without a terminal from the environment or `.env`."""
+        known = settings.smtp_url if way == "smtp" else settings.sendgrid_api_key
+        if not self.on_terminal:
+            if not known.get_secret_value():
+                message = f"{SECRETS[way]} is not set: --mail {way} takes it from the environment"
+                raise SettingsError(message)
+            return known.get_secret_value()
+        if way == "sendgrid":
+            return _hidden("SendGrid API key, with the permission Mail Send")
+        host = typer.prompt(
+            "Mail server, as HOST:PORT", default=SERVERS.get(sender.rpartition("@")[2].lower(), "")
+        )
+        user = typer.prompt("User name there", default=sender)
+        password = _hidden("App password (made in the account's security settings)")
+        scheme = "smtps" if host.endswith(":465") else "smtp"
+        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host.strip()}"
+
+    def _accepts(
+        self, values: Mapping[str, str], examine: Callable[[Settings], Sequence[Finding]]
+    ) -> bool:
+        """Check the answer as `doctor` does. False if it is to be given again."""
+        try:
+            found = examine(read_settings(**_fields(values)))
+        except SettingsError as error:
+            if not self.on_terminal:
+                raise
+            _say(str(error))
+            return False
+        for one in found:
+            _say(f"{one.state}: {one.check}: {one.said}" + (f"; {one.fix}" if one.fix else ""))
+        failed = [one for one in found if one.state is FindingState.FAIL]
+        if failed and not self.on_terminal:
+            message = f"nothing was written: {failed[0].check}: {failed[0].said}"
+            raise OperatorError(message)
+        return not failed or not typer.confirm("Give the answer again?", default=True)
+
+    def _checked(self, given: str, option: str, question: str, check: Callable[[str], str]) -> str:
+        while True:
+            if not given and not self.on_terminal:
+                message = f"{option} is missing; without a terminal every answer is an option"
+                raise SettingsError(message)
+            answer = given or str(typer.prompt(question))
+            try:
+                return check(answer.strip())
+            except ValueError as error:
+                if given:
+                    message = f"{option}: {error}"
+                    raise SettingsError(message) from None
+                _say(str(error))
+
+
+def _fields(values: Mapping[str, str]) -> dict[str, object]:
+    """The settings by the names that `read_settings` takes."""
+    prefix = "NEWSLETTER_"
+    return {
+        name.removeprefix(prefix).lower() if name.startswith(prefix) else name: value
+        for name, value in values.items()
+    }
+
+
+def _hidden(question: str) -> str:
+    return str(typer.prompt(question, default="", hide_input=True, show_default=False)).strip()
+
+
+def _no_empty_line(text: str) -> str:
+    if not text:
+        message = "say what you want to read about"
+        raise ValueError(message)
+    return text
+
+
+def _way(text: str) -> str:
+    if text.lower() not in WAYS:
+        message = f"use {', '.join(WAYS)}"
+        raise ValueError(message)
+    return text.lower()
+
+
+def _known_categories(text: str) -> str:
+    names = text.replace(",", " ").split()
+    for name in names:
+        if not arxiv_categories.is_known(name):
+            near = arxiv_categories.nearest(name)
+            hint = f"; is {' or '.join(near)} meant?" if near else ""
+            message = f"{name[:40]} is no category of arXiv{hint}"
+            raise ValueError(message)
+    if not names:
+        message = "name one category at least"
+        raise ValueError(message)
+    return " ".join(dict.fromkeys(names))
+
+
+def _say(text: str) -> None:
+    screen().print(text)

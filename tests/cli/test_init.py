@@ -1,0 +1,343 @@
+"""`newsletter init`, by options and on a terminal: from an empty folder to a first real email."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from email import message_from_bytes
+from email.policy import default
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from dotenv import dotenv_values
+
+from newsletter import env_file
+from newsletter.rubrics.file import load
+from newsletter.rubrics.sentence import rubric_of_sentence
+from tests.fakes import command
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.installation import CommandResult
+from tests.fakes.scoring import honest
+from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.smtp import FakeSmtp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+    from pathlib import Path
+
+ME = "me@example.org"
+
+
+class Newcomer:
+    """An empty folder and the commands run in it; nothing is set but the source of papers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "COLUMNS": "160",
+            "NEWSLETTER_SOURCE": "sample",
+        }
+
+    def newsletter(self, *words: str, **more: str) -> CommandResult:
+        environment = self.environment | more
+        return CommandResult(*command.run(words, self.folder, environment, timeout=120))
+
+    def init(self, *words: str, **more: str) -> CommandResult:
+        given = ("--email", ME, "--topic", "foundation-models", *words)
+        return self.newsletter("init", *given, **more)
+
+    @property
+    def env(self) -> dict[str, str | None]:
+        return dotenv_values(self.folder / ".env")
+
+    def files(self) -> set[str]:
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)) for path in found}
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Newcomer:
+    (tmp_path / "new").mkdir()
+    return Newcomer(tmp_path / "new")
+
+
+@pytest.fixture
+def server(tmp_path: Path, newcomer: Newcomer) -> Iterator[FakeSmtp]:
+    with FakeSmtp(tmp_path) as server:
+        newcomer.environment["SSL_CERT_FILE"] = str(server.certificate)
+        yield server
+
+
+def mails(server: FakeSmtp) -> list[EmailMessage]:
+    return [message_from_bytes(one, policy=default) for one in server.messages]
+
+
+def test_files_need_an_address_and_a_topic_only(newcomer: Newcomer) -> None:
+    done = newcomer.init("--yes", "--test-mail")
+    assert done.status == 0, done.err
+    assert stat.S_IMODE((newcomer.folder / ".env").stat().st_mode) == 0o600
+    assert len(newcomer.env["NEWSLETTER_SECRET_KEY"] or "") == 64
+    assert (newcomer.folder / "rubrics" / "foundation-models.md").is_file()
+    assert ME in newcomer.newsletter("subscribers", "list").out
+    assert (newcomer.folder / "var" / "outbox" / "index.html").is_file()
+    for way in ("serve", "crontab", "systemctl", "docker"):
+        assert way in done.out
+    assert newcomer.newsletter("run").status == 0
+
+
+def test_the_first_real_mail_goes_to_the_lone_reader(newcomer: Newcomer, server: FakeSmtp) -> None:
+    done = newcomer.init("--mail", "smtp", "--test-mail", "--yes", NEWSLETTER_SMTP_URL=server.url)
+    assert done.status == 0, done.err
+    assert "secret@word" not in done.out + done.err
+    assert "NEWSLETTER_PUBLIC_URL" not in newcomer.env
+    # From now on .env alone is enough.
+    assert newcomer.newsletter("run").status == 0
+    test, real = mails(server)
+    assert test["subject"].startswith("[TEST]")
+    assert real["to"] == f"{ME}"
+    assert real["reply-to"] == ME
+    assert real["list-unsubscribe"] == f"<mailto:{ME}?subject=unsubscribe>"
+    assert real["list-unsubscribe-post"] is None
+    doctor = newcomer.newsletter("doctor")
+    assert "pages" in doctor.out
+    assert "0 failed" in doctor.out, doctor.out
+
+
+def test_nobody_else_is_mailed_without_a_public_url(newcomer: Newcomer, server: FakeSmtp) -> None:
+    newcomer.init("--mail", "smtp", "--yes", NEWSLETTER_SMTP_URL=server.url)
+    added = newcomer.newsletter(
+        *("subscribers", "add", "other@example.org", "--rubric", "foundation-models"),
+        *("--consent", "asked"),
+    )
+    assert added.status == 0, added.err
+    run = newcomer.newsletter("run")
+    assert run.status == 1
+    assert "NEWSLETTER_PUBLIC_URL" in run.err
+    assert "NEWSLETTER_OPERATOR_ONLY" in run.err
+    test = newcomer.newsletter(
+        "test-send", "--to", "third@example.org", "--rubric", "foundation-models"
+    )
+    assert test.status == 1
+    assert {one["to"] for one in mails(server)} <= {ME}
+    assert not any("other@" in line or "third@" in line for line in server.commands)
+
+
+def test_a_refused_login_writes_nothing(newcomer: Newcomer, server: FakeSmtp) -> None:
+    server.answers["AUTH"] = "535 5.7.8 Username and Password not accepted"
+    done = newcomer.init("--mail", "smtp", "--yes", NEWSLETTER_SMTP_URL=server.url)
+    assert done.status == 1
+    assert "535" in done.err
+    assert "secret@word" not in done.err
+    assert newcomer.files() == set()
+
+
+def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
+    with FakeSendGrid() as sendgrid, FakeAnthropic(honest) as anthropic:
+        sendgrid.given["GET", "/v3/scopes"] = (200, {"scopes": ["mail.send", "suppression.read"]})
+        done = newcomer.init(
+            *("--mail", "sendgrid", "--from", "digest@example.org", "--yes"),
+            SENDGRID_API_KEY="SG.x",
+            NEWSLETTER_SENDGRID_URL=sendgrid.url,
+            ANTHROPIC_API_KEY="sk-test",
+            ANTHROPIC_BASE_URL=anthropic.url,
+        )
+    assert done.status == 0, done.err
+    assert "anthropic key" in done.out
+    assert "sendgrid mail" in done.out
+    assert newcomer.env["ANTHROPIC_API_KEY"] == "sk-test"
+    assert newcomer.env["NEWSLETTER_FROM_EMAIL"] == "digest@example.org"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "--email"),
+        (("--email", ME), "--topic"),
+        (("--email", f"{ME}\nNEWSLETTER_MAILER=smtp", "--topic", "x"), "--email"),
+        (("--email", "me", "--topic", "foundation-models"), "--email"),
+        (("--email", ME, "--topic", "a sentence"), "--categories"),
+        (("--email", ME, "--topic", "a sentence", "--categories", "cs.ML"), "stat.ML"),
+        (("--email", ME, "--topic", "---", "--categories", "cs.LG"), "--topic"),
+        (("--email", ME, "--topic", "foundation-models", "--mail", "fax"), "--mail"),
+        (("--email", ME, "--topic", "foundation-models", "--mail", "smtp"), "NEWSLETTER_SMTP_URL"),
+    ],
+)
+def test_a_wrong_answer_is_named_and_writes_nothing(
+    newcomer: Newcomer, words: tuple[str, ...], says: str
+) -> None:
+    done = newcomer.newsletter("init", "--yes", *words)
+    assert done.status == 2
+    assert says in done.err
+    assert newcomer.files() == set()
+
+
+def test_a_sentence_becomes_a_rubric(newcomer: Newcomer) -> None:
+    sentence = 'How "robots" learn: to walk & climb [really]\n---\npublic: true'
+    given = ("--email", ME, "--topic", sentence, "--categories", "cs.RO,cs.LG", "--yes")
+    done = newcomer.newsletter("init", *given)
+    assert done.status == 0, done.err
+    rubric = load(newcomer.folder / "rubrics" / "mine.md")
+    assert rubric.categories == ("cs.RO", "cs.LG")
+    assert not rubric.public
+    assert 'How "robots" learn: to walk & climb [really]' in rubric.criteria[0].body
+    assert newcomer.newsletter("init", *given).status == 0
+    assert sorted(p.name for p in (newcomer.folder / "rubrics").iterdir()) == ["mine.md"]
+    assert newcomer.newsletter("rubrics", "check", "rubrics/mine.md").status == 0
+
+
+def test_a_long_sentence_is_refused() -> None:
+    with pytest.raises(ValueError, match="500"):
+        rubric_of_sentence("word " * 101, ["cs.LG"])
+
+
+def test_an_existing_env_file_keeps_its_other_lines(newcomer: Newcomer) -> None:
+    before = (
+        "# mine\nUNKNOWN='a b'\nNEWSLETTER_SECRET_KEY=0123456789abcdef0123\n"
+        "NEWSLETTER_MAILER=sendgrid # was\nTHE_END=1"
+    )
+    (newcomer.folder / ".env").write_text(before)
+    refused = newcomer.init()
+    assert refused.status == 2
+    assert "--yes" in refused.err
+    assert (newcomer.folder / ".env").read_text() == before
+    done = newcomer.init("--yes")
+    assert done.status == 0, done.err
+    after = (newcomer.folder / ".env").read_text()
+    assert after.startswith("# mine\nUNKNOWN='a b'\nNEWSLETTER_SECRET_KEY=0123456789abcdef0123\n")
+    assert "THE_END=1\n" in after
+    assert newcomer.env["NEWSLETTER_MAILER"] == "outbox"
+    assert stat.S_IMODE((newcomer.folder / ".env").stat().st_mode) == 0o600
+
+
+def test_without_the_right_to_write_nothing_is_left(newcomer: Newcomer) -> None:
+    done = newcomer.init("--yes", NEWSLETTER_RUBRICS_DIR="/proc")
+    assert done.status == 1
+    assert "not written" in done.err
+    (newcomer.folder / ".env").mkdir()
+    done = newcomer.init("--yes")
+    assert done.status == 1
+    assert "folder" in done.err
+    assert newcomer.files() == set()
+
+
+@pytest.mark.parametrize("value", ["plain", "it's", 'a "b" #c', "back\\slash\\", " edge ", "é"])
+def test_a_value_is_read_back_as_it_was_written(tmp_path: Path, value: str) -> None:
+    path = tmp_path / ".env"
+    path.write_text(env_file.changed_text(path, {"ONE": value, "TWO": "2"}))
+    assert dotenv_values(path) == {"ONE": value, "TWO": "2"}
+
+
+def test_a_value_that_would_change_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ONE") as refused:
+        env_file.changed_text(tmp_path / ".env", {"ONE": "${HOME}secret"})
+    assert "secret" not in str(refused.value)
+
+
+class Terminal:
+    """`newsletter init` on a terminal of its own."""
+
+    def __init__(self, newcomer: Newcomer) -> None:
+        self.end, inside = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "newsletter", "init"],
+            cwd=newcomer.folder,
+            env={**newcomer.environment, "PYTHONPATH": str(command.ROOT), "TERM": "dumb"},
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+        )
+        os.close(inside)
+        self.shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.end)
+
+    def wait_for(self, text: str) -> None:
+        """Read until `text` is shown; the next call reads on behind it."""
+        until = time.monotonic() + 60
+        while text not in self.shown:
+            assert time.monotonic() < until, f"{text!r} not in {self.shown!r}"
+            self._read()
+        self.shown = self.shown.partition(text)[2]
+
+    def answer(self, question: str, text: str) -> None:
+        self.wait_for(question)
+        os.write(self.end, f"{text}\n".encode())
+
+    def rest(self) -> str:
+        while self._read():
+            pass
+        return self.shown
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self.end], [], [], 60)
+        try:
+            data = os.read(self.end, 65536) if ready else b""
+        except OSError:
+            # Linux ends a terminal without a process so.
+            data = b""
+        self.shown += data.decode(errors="replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server: FakeSmtp) -> None:
+    server.answers["AUTH"] = "535 5.7.8 not accepted"
+    host = re.sub(r"^smtp://.*@", "", server.url)
+    with Terminal(newcomer) as terminal:
+        terminal.answer("email address", "nobody")
+        terminal.wait_for("is not an address")
+        terminal.answer("email address", ME)
+        terminal.answer("sentence of your own", 'Robots that "walk"')
+        terminal.answer("categories?", "cs.RO cs.XX")
+        terminal.wait_for("cs.XX is no category")
+        terminal.answer("categories?", "cs.RO cs.LG")
+        terminal.answer("How to mail", "smtp")
+        terminal.answer("HOST:PORT", host)
+        terminal.answer("User name", "")
+        terminal.answer("App password", "pass@word:1/#%")
+        terminal.wait_for("535")
+        server.answers.clear()
+        terminal.answer("again?", "y")
+        terminal.answer("HOST:PORT", host)
+        terminal.answer("User name", "")
+        terminal.answer("App password", "pass@word:1/#%")
+        terminal.wait_for("nothing was sent")
+        assert not (newcomer.folder / ".env").exists()
+        terminal.answer("Key of Claude", "")
+        terminal.answer("test mail", "y")
+        said = terminal.rest()
+        assert terminal.process.wait(60) == 0, said
+    assert "pass@word" not in said
+    assert "To keep it running" in said
+    [mail] = mails(server)
+    assert mail["to"] == ME
+    assert "pass%40word%3A1%2F%23%25" in (newcomer.env["NEWSLETTER_SMTP_URL"] or "")
+
+
+def test_ctrl_c_half_way_leaves_nothing(newcomer: Newcomer) -> None:
+    with Terminal(newcomer) as terminal:
+        terminal.answer("email address", ME)
+        terminal.answer("sentence of your own", "foundation-models")
+        terminal.wait_for("How to mail")
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        said = terminal.rest()
+        assert terminal.process.wait(60) == 1
+    assert "Traceback" not in said
+    assert newcomer.files() == set()
