@@ -411,15 +411,13 @@ def refuse_half_set(settings: Settings) -> None:
     """Raise SettingsError unless all settings that real mail needs are set."""
     if settings.mailer_name == "outbox":
         return
-    needed = {
-        "NEWSLETTER_FROM_EMAIL": settings.from_email,
-        "NEWSLETTER_SECRET_KEY": settings.secret_key.get_secret_value(),
-    }
+    needed = {"NEWSLETTER_FROM_EMAIL": settings.from_email}
     if settings.operator_only:
         needed["NEWSLETTER_OPERATOR_EMAIL"] = settings.operator_email
     else:
         needed["NEWSLETTER_POSTAL_ADDRESS"] = settings.postal_address.strip()
         needed["NEWSLETTER_PUBLIC_URL"] = settings.public_url.removeprefix(DEFAULT_PUBLIC_URL)
+    needed["NEWSLETTER_SECRET_KEY"] = settings.secret_key.get_secret_value()
     if settings.mailer_name == "sendgrid":
         needed["SENDGRID_API_KEY"] = settings.sendgrid_api_key.get_secret_value()
     if settings.mailer_name == "smtp":

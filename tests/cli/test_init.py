@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 import time
 from email import message_from_bytes
 from email.policy import default
@@ -22,10 +23,11 @@ from newsletter import env_file
 from newsletter.rubrics.file import load
 from newsletter.rubrics.sentence import rubric_of_sentence
 from tests.fakes import command
+from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import CommandResult
 from tests.fakes.scoring import honest
-from tests.fakes.sendgrid import FakeSendGrid
+from tests.fakes.sendgrid_rules import judged
 from tests.fakes.smtp import FakeSmtp
 
 if TYPE_CHECKING:
@@ -142,8 +144,9 @@ def test_a_refused_login_writes_nothing(newcomer: Newcomer, server: FakeSmtp) ->
 
 
 def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
-    with FakeSendGrid() as sendgrid, FakeAnthropic(honest) as anthropic:
-        sendgrid.given["GET", "/v3/scopes"] = (200, {"scopes": ["mail.send", "suppression.read"]})
+    rights = {"scopes": ["mail.send", "suppression.read"]}
+    answers = {("GET", "/v3/scopes"): (200, rights), ("POST", "/v3/mail/send"): 200}
+    with Answers(answers, judged=judged) as sendgrid, FakeAnthropic(honest) as anthropic:
         done = newcomer.init(
             *("--mail", "sendgrid", "--from", "digest@example.org", "--yes"),
             SENDGRID_API_KEY="SG.x",
@@ -281,6 +284,15 @@ class Terminal:
         self.wait_for(question)
         os.write(self.end, f"{text}\n".encode())
 
+    def answer_hidden(self, question: str, text: str) -> None:
+        """Wait until the terminal shows nothing: what is typed before that is thrown away."""
+        self.wait_for(question)
+        until = time.monotonic() + 60
+        while termios.tcgetattr(self.end)[3] & termios.ECHO:
+            assert time.monotonic() < until, "the answer would be shown"
+            time.sleep(0.01)
+        os.write(self.end, f"{text}\n".encode())
+
     def rest(self) -> str:
         while self._read():
             pass
@@ -311,16 +323,16 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
         terminal.answer("How to mail", "smtp")
         terminal.answer("HOST:PORT", host)
         terminal.answer("User name", "")
-        terminal.answer("App password", "pass@word:1/#%")
+        terminal.answer_hidden("App password", "pass@word:1/#%")
         terminal.wait_for("535")
         server.answers.clear()
         terminal.answer("again?", "y")
         terminal.answer("HOST:PORT", host)
         terminal.answer("User name", "")
-        terminal.answer("App password", "pass@word:1/#%")
+        terminal.answer_hidden("App password", "pass@word:1/#%")
         terminal.wait_for("nothing was sent")
         assert not (newcomer.folder / ".env").exists()
-        terminal.answer("Key of Claude", "")
+        terminal.answer_hidden("Key of Claude", "")
         terminal.answer("test mail", "y")
         said = terminal.rest()
         assert terminal.process.wait(60) == 0, said
