@@ -30,6 +30,8 @@ class Paper:
     published: datetime
     updated: datetime
     comment: str = ""
+    journal_ref: str = ""
+    doi: str = ""
 
     @property
     def abs_url(self) -> str:

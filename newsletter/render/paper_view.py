@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.sanitize import clean
+from newsletter.render.author_note import FoundLink, doi_url, links_of, note_of
 from newsletter.render.text import one_line
 from newsletter.render.truncate import clip_words
 
@@ -33,6 +34,7 @@ REASON_LINE = 93
 """Characters of the reason and the first author in the table of contents: two lines on a phone."""
 MIN_REASON = 60
 SHORT_TITLE = 60
+SHORT_NOTE = 60
 
 
 class Badge(NamedTuple):
@@ -70,6 +72,10 @@ class PaperEntry:
     notes: tuple[str, ...]
     group: str
     abstract: str
+    author_note: str
+    short_note: str
+    links: tuple[FoundLink, ...]
+    doi_url: str
     compact: bool
     phone_abstract: bool
     abstract_link: bool
@@ -115,6 +121,7 @@ def _entry(number: int, pick: Pick, *, judged: bool, long: bool, single: bool) -
     paper, score = pick.paper, pick.score
     badges, notes = _score_badges(score, number, judged=judged), _notes(pick)
     title = one_line(paper.title, MAX_TITLE) or "Untitled"
+    note = note_of(paper)
     named = first_author(paper.authors)
     comment = one_line(score.comment, MAX_COMMENT) if score else ""
     scored = judged and score is not None and score.relevance is not None
@@ -136,6 +143,10 @@ def _entry(number: int, pick: Pick, *, judged: bool, long: bool, single: bool) -
         notes=notes,
         group=_group(score, judged=judged, single=single),
         abstract=paper.abstract,
+        author_note=note,
+        short_note=note if len(note) <= SHORT_NOTE else "",
+        links=links_of(paper),
+        doi_url=doi_url(paper),
         compact=long and number > PHONE_ABSTRACTS,
         phone_abstract=not long or number <= PHONE_ABSTRACTS,
         abstract_link=number > (PHONE_ABSTRACTS if long else COMPLETE_ABSTRACTS),

@@ -35,6 +35,8 @@ SHOWN = (
     "published",
     "updated",
     "comment",
+    "journal_ref",
+    "doi",
 )
 LARGEST_PAGE = 2_000
 
@@ -180,6 +182,8 @@ def paper_of(shown: Row) -> Paper:
         published=datetime.fromisoformat(shown["published"]),
         updated=datetime.fromisoformat(shown["updated"]),
         comment=shown["comment"] or "",
+        journal_ref=shown.get("journal_ref") or "",
+        doi=shown.get("doi") or "",
     )
 
 
@@ -320,8 +324,11 @@ def _entry(row: Row) -> str:
         f'    <category term={quoteattr(name)} scheme="http://arxiv.org/schemas/atom"/>\n'
         for name in row["categories"]
     )
-    comment = row.get("comment")
-    noted = f"    <arxiv:comment>{escape(comment)}</arxiv:comment>\n" if comment else ""
+    noted = "".join(
+        f"    <arxiv:{name}>{escape(row[name])}</arxiv:{name}>\n"
+        for name in ("comment", "journal_ref", "doi")
+        if row.get(name)
+    )
     return (
         f"  <entry>\n    <id>http://arxiv.org/abs/{paper_id}</id>\n"
         f"    <title>{escape(row['title'])}</title>\n"

@@ -69,6 +69,12 @@ def test_a_subject_of_several_days_begins_with_them():
     assert page.title.get_text().endswith("17–23 Sep 2025")
 
 
+def test_a_card_that_is_not_compact_has_a_bibtex_link():
+    _, page, _ = show(digest(tuple(pick(n) for n in range(1, 22))))
+    links = [link["href"] for link in page.find_all("a", string="BibTeX")]
+    assert links == [f"https://arxiv.org/bibtex/2509.{n:05d}" for n in (1, 2, 3)]
+
+
 def test_one_paper_is_singular():
     rendered, page, text = show(digest((pick(1),)))
     assert rendered.subject == "A sparse mixture of experts, part 1 · Foundation models"

@@ -127,6 +127,8 @@ def test_text_keeps_its_letters_and_loses_its_white_space():
             abstract="\n  First line \n  50% more,\n\tsecond \\emph{line}.  ",
             authors=["Émile  Nakagawa", "Pál Horv\\'ath", "李 明"],
             comment=" 9 pages,\n  2 figures ",
+            journal_ref="Phys. Rev.\n D 1",
+            doi="10.1103/PhysRevD.1",
         )
     ]
     with FakeArxiv(rows) as fake:
@@ -135,6 +137,8 @@ def test_text_keeps_its_letters_and_loses_its_white_space():
     assert paper.abstract == "First line 50% more, second \\emph{line}."
     assert paper.authors == ("Émile Nakagawa", "Pál Horv\\'ath", "李 明")
     assert paper.comment == "9 pages, 2 figures"
+    assert paper.journal_ref == "Phys. Rev. D 1"
+    assert paper.doi == "10.1103/PhysRevD.1"
     assert (paper.id, paper.version) == ("2509.00001", 3)
     assert (paper.primary_category, paper.categories) == ("cs.LG", ("cs.LG", "math.ST"))
     assert paper.published == WINDOW.start

@@ -29,6 +29,8 @@ def rows():
             abstract=paper.abstract,
             authors=list(paper.authors),
             comment=paper.comment,
+            journal_ref=paper.journal_ref,
+            doi=paper.doi,
         )
         for paper in read()
     ]

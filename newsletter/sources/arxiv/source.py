@@ -173,6 +173,8 @@ def to_paper(result: arxiv.Result) -> Paper:
         published=result.published,
         updated=result.updated,
         comment=_one_line(result.comment or ""),
+        journal_ref=_one_line(result.journal_ref or ""),
+        doi=_one_line(result.doi or ""),
     )
 
 

@@ -19,6 +19,8 @@ paper = Table(
     Column("published", Moment, nullable=False),
     Column("updated", Moment, nullable=False),
     Column("comment", Text, nullable=False),
+    Column("journal_ref", Text, nullable=False, server_default=""),
+    Column("doi", Text, nullable=False, server_default=""),
 )
 
 # A paper is listed once in each of its categories, on the date it was new there.
