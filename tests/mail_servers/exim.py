@@ -35,7 +35,7 @@ def unpacked() -> Path:
 
 START = """exec unshare --mount sh -c '
 mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/group" /etc/group &&
-exec "$0/exim" -C "$0/exim.conf" -bdf' "$0"
+exec "$0/exim" -C "$0/exim.conf" -bdf -q2s' "$0"
 """
 UNPACK = "for one in *.deb; do dpkg -x $one .; done"
 
@@ -85,6 +85,9 @@ back:
   port = {servers.mx}
   allow_localhost
   hosts_avoid_tls = *
+
+begin retry
+* * F,5m,1s
 """)
 
     def _write_program(self, program: Path) -> None:
