@@ -11,12 +11,14 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
+from rich.box import HEAVY_HEAD
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.segment import Segment
 from rich.text import Text
 
 from newsletter.domain.sanitize import UNSEEN, clean
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import ConsoleOptions, RenderableType, RenderResult
-    from rich.segment import Segment
+    from rich.style import Style
+
 STEPS = 4
 """Without a terminal, a stage prints a line for each quarter."""
 
@@ -117,26 +120,41 @@ class RecordTable:
             [Text(heading), *(_cell(row[place]) for row in self.rows)]
             for place, heading in enumerate(self.headings)
         ]
-        if sum(map(_narrowest, columns)) + BORDER * (len(columns) - 1) <= options.max_width:
-            yield self._table(columns)
+        narrowest = [*map(_narrowest, columns)]
+        room = options.max_width - BORDER * (len(columns) - 1)
+        if sum(narrowest) <= room:
+            yield from self._lines(console, options, columns, _widths(columns, narrowest, room))
         else:
             yield from self._blocks()
 
-    def _table(self, columns: Sequence[Sequence[Text]]) -> Table:
-        """Numbers are right-aligned."""
-        title = Text(self.title, style="table.title")
-        made = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-        for place, cells in enumerate(columns):
-            figures = self.rows and all(isinstance(row[place], int | float) for row in self.rows)
-            made.add_column(
-                cells[0],
-                justify="right" if figures else "left",
-                overflow="fold",
-                no_wrap=not any(" " in cell.plain for cell in cells),
-            )
-        for cells in zip(*(column[1:] for column in columns), strict=True):
-            made.add_row(*cells)
-        return made
+    def _lines(
+        self,
+        console: Console,
+        options: ConsoleOptions,
+        columns: Sequence[Sequence[Text]],
+        widths: Sequence[int],
+    ) -> RenderResult:
+        """The table line by line: rich's own would take 0.6 ms of processor for each row.
+
+        Numbers are right-aligned.
+        """
+        form = HEAVY_HEAD.substitute(options)
+        right = [self._is_number(place) for place in range(len(columns))]
+        heading, *rows = zip(*columns, strict=True)
+        if self.title:
+            yield Text(self.title, style="table.title")
+        style = console.get_style("table.header")
+        for line in _row_lines(console, heading, widths, right):
+            yield from _styled(line, f" {form.head_vertical} ", style)
+        rules = (form.head_row_horizontal * width for width in widths)
+        bar = f"{form.head_row_horizontal}{form.head_row_cross}{form.head_row_horizontal}"
+        yield Segment(f"{bar.join(rules)}\n")
+        for row in rows:
+            for line in _row_lines(console, row, widths, right):
+                yield Segment(f"{f' {form.mid_vertical} '.join(line)}\n")
+
+    def _is_number(self, place: int) -> bool:
+        return bool(self.rows) and all(isinstance(row[place], int | float) for row in self.rows)
 
     def _blocks(self) -> Iterator[Text]:
         wide = max(map(cell_len, self.headings), default=0)
@@ -160,6 +178,42 @@ def _narrowest(cells: Sequence[Text]) -> int:
     """Minimum width of a column: its longest word."""
     words = (word for cell in cells for word in cell.plain.split())
     return max(map(cell_len, words), default=0)
+
+
+def _widths(columns: Sequence[Sequence[Text]], narrowest: Sequence[int], room: int) -> list[int]:
+    """Width of each column: its longest cell; the widest are narrowed until all have room."""
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    while sum(widths) > room:
+        widest = max(
+            (place for place in range(len(widths)) if widths[place] > narrowest[place]),
+            key=widths.__getitem__,
+        )
+        widths[widest] -= 1
+    return widths
+
+
+def _row_lines(
+    console: Console, cells: Sequence[Text], widths: Sequence[int], right: Sequence[bool]
+) -> Iterator[list[str]]:
+    """The lines of a row, each with its cells padded to the widths."""
+    wrapped = [
+        [cell.plain]
+        if cell.cell_len <= width and "\n" not in cell.plain
+        else [line.plain.rstrip() for line in cell.wrap(console, width)]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    for line in zip_longest(*wrapped, fillvalue=""):
+        yield [
+            f"{' ' * (width - cell_len(text))}{text}" if figures else set_cell_size(text, width)
+            for text, width, figures in zip(line, widths, right, strict=True)
+        ]
+
+
+def _styled(line: Sequence[str], between: str, style: Style) -> Iterator[Segment]:
+    for place, text in enumerate(line):
+        yield Segment(between if place else "")
+        yield Segment(text, style)
+    yield Segment.line()
 
 
 def print_json(value: object) -> None:

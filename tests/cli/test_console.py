@@ -131,6 +131,26 @@ def test_where_it_is_narrow_each_record_is_a_block():
     ]
 
 
+def test_a_long_cell_is_wrapped_where_the_table_has_no_room_for_it():
+    out = io.StringIO()
+    rows = [["bo@example.org", "mailbox full: 日本 452"], ["ann@example.org", ""]]
+    Console(file=out, width=32).print(table("", ("email", "bounced"), rows))
+    assert [line.rstrip() for line in out.getvalue().splitlines()] == [
+        "email           ┃ bounced",
+        "━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━",
+        "bo@example.org  │ mailbox full:",
+        "                │ 日本 452",
+        "ann@example.org │",
+    ]
+
+
+def test_a_row_of_a_table_is_one_piece_to_render():
+    """Rich's own table takes 26 pieces for each row: 3 s of processor for 5,000 subscribers."""
+    made = table("", [f"column {n}" for n in range(8)], [["a cell"] * 8] * 100)
+    console = Console(file=io.StringIO(), width=160)
+    assert len([*console.render(made)]) < 150
+
+
 def test_the_lines_of_every_help_are_whole():
     runner = CliRunner()
     for words in ([], *([group.name] for group in app.registered_groups)):

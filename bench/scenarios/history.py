@@ -1,0 +1,159 @@
+"""What commands and pages cost over a year of history: seconds of processor, and whole scans.
+
+    python -m bench history [--database URL] [--file FILE] [--days 250] [--only WORD]
+
+A year is 5,000 digests of 20 rubrics, 1,250,000 deliveries to 5,000 readers, 100,000 papers and
+100,000 calls. With `--file` the SQLite database stays there, and the next run measures it again.
+Each command is a process of its own; each page is asked for over loopback, after a first time that
+is not counted. Of three times the least is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from bench.harness.year import Year, fill, rubric
+from bench.scenarios.daily_run import ROOT, database, write_rubrics
+from newsletter.store import Store
+from newsletter.store.search import prepare
+from newsletter.web.app import create_app
+from newsletter.web.context import Site
+from tests.fakes.browser import served
+from tests.fakes.pages import Clock, application
+from tests.fakes.query_plans import StatementLog, full_scans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.fakes.browser import Browser
+
+TIMES = 3
+HEADER = "X-Operator"
+KEY = {"ANTHROPIC_API_KEY": "sk-bench", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+COMMANDS = (
+    ("--help", {}),
+    ("status", {}),
+    ("status --json", {}),
+    ("subscribers list", {}),
+    ("subscribers list --json", {}),
+    ("rubrics list", {}),
+    ("rubrics check rubrics/rubric-0.md", {}),
+    ("rubrics check rubrics/rubric-0.md", KEY),
+    ("deliveries list", {}),
+    ("replies list", {}),
+    ("doctor --offline", {}),
+)
+
+
+def cost(command: str, folder: Path, env: dict[str, str]) -> tuple[float, float, int]:
+    """Seconds of processor and of the clock, and the exit status of the command."""
+    began = time.perf_counter()
+    words = [sys.executable, "-m", "newsletter", *command.split()]
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        words, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime, time.perf_counter() - began, run.returncode
+
+
+def commands(folder: Path, url: str, only: str) -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "NEWSLETTER_DATABASE_URL": url,
+        "NEWSLETTER_RUBRICS_DIR": str(folder / "rubrics"),
+    }
+    print("| command | s of processor | s | exit status |\n|---|---:|---:|---:|")
+    for command, more in COMMANDS:
+        if only in command:
+            used, took, status = min(cost(command, folder, env | more) for _ in range(TIMES))
+            key = " (with a key)" if more else ""
+            print(f"| `{command}`{key} | {used:.2f} | {took:.2f} | {status} |")
+
+
+def addresses(day: str) -> Iterator[str]:
+    archive = "/archive/rubric-0"
+    yield from ("/", f"{archive}/", f"{archive}/{day[:7]}/", f"{archive}/{day}/")
+    yield from (f"{archive}/feed.xml", f"{archive}/search?q=attention", "/search?q=attention")
+    yield from ('/search?q="language+model"+graph', "/search?q=sparse+quantization&page=3")
+    yield from ("/operator", "/operator/preview/rubric-0", "/operator/preview/rubric-0/mail")
+    yield from ("/metrics", "/readyz")
+
+
+def pages(store: Store, year: Year, now: datetime, only: str) -> None:
+    rubrics = {slug: rubric(slug) for slug in year.slugs()}
+    clock = Clock(now)
+    known = application(store, clock=clock, operator_header=HEADER)
+    app = create_app(Site(replace(known, rubrics=rubrics)))
+    print("\n| page | ms of processor | kB | status | whole scans |\n|---|---:|---:|---:|---|")
+    with served(app) as web:
+        for address in addresses(f"{year.announced(now)[0]}"):
+            if only in address:
+                print(_page(store, web, address))
+
+
+def _page(store: Store, web: Browser, address: str) -> str:
+    with StatementLog(store) as log:
+        page = web.get(address, **{HEADER: "ada"})
+    with store.read() as tx:
+        found = sorted({line for one in log.sent for line in full_scans(tx, *one)})
+    used = []
+    for _ in range(TIMES):
+        began = time.process_time()
+        web.get(address, **{HEADER: "ada"})
+        used.append(1000 * (time.process_time() - began))
+    shown = f"`{address}` | {min(used):.0f} | {len(page.body) / 1000:.0f} | {page.status}"
+    return f"| {shown} | {'; '.join(found) or 'none'} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", default="", help="the URL of a PostgreSQL; SQLite without it")
+    parser.add_argument("--file", type=Path, help="an SQLite file that is made, or used again")
+    parser.add_argument("--days", type=int, default=Year.days)
+    parser.add_argument("--only", default="", help="only commands and pages with this in them")
+    given = parser.parse_args()
+    year, now = Year(days=given.days), datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_rubrics(folder / "rubrics", year.rubrics)
+        with database("postgresql" if given.database else "sqlite", folder, given.database) as own:
+            url = f"sqlite:///{given.file.absolute()}" if given.file else own
+            store = Store(url)
+            if store.is_new():
+                _fill(store, year, now)
+            print(f"{store.url.get_backend_name()}, {_size(store)}\n")
+            commands(folder, url, given.only)
+            pages(store, year, now, given.only)
+            store.close()
+
+
+def _fill(store: Store, year: Year, now: datetime) -> None:
+    began = time.process_time()
+    store.migrate()
+    fill(store, year, now)
+    with store.begin() as tx:
+        prepare(tx)
+        if not store.is_sqlite:
+            tx.execute(text("ANALYZE"))
+    print(f"filled with {time.process_time() - began:.0f} s of processor")
+
+
+def _size(store: Store) -> str:
+    names = ("digest", "delivery", "paper", "score", "call", "archive_text")
+    with store.read() as tx:
+        counts = [(n, tx.scalar(text(f"SELECT count(*) FROM {n}"))) for n in names]  # noqa: S608 - our own names
+    return ", ".join(f"{number:,} {name}" for name, number in counts)
