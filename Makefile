@@ -124,6 +124,9 @@ bench-peers: $(VENV)/dev.stamp ## Mail over TLS compared with plain loops over t
 bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a million rows
 	@$(BIN)/python -m bench million
 
+bench-history: $(VENV)/dev.stamp ## Commands and pages over a year of history; FILE=year.db keeps the database
+	@$(BIN)/python -m bench history $(if $(FILE),--file $(FILE))
+
 bench-copy: $(VENV)/dev.stamp ## Copy SQLite to PostgreSQL and back, and compare every row
 	@$(BIN)/python -m bench copying
 
@@ -198,4 +201,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-copy bench-daily-run bench-deliver bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations
+.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

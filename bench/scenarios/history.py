@@ -106,7 +106,7 @@ def pages(store: Store, year: Year, now: datetime, only: str) -> None:
 
 
 def _page(store: Store, web: Browser, address: str) -> str:
-    with StatementLog(store) as log:
+    with StatementLog() as log:
         page = web.get(address, **{HEADER: "ada"})
     with store.read() as tx:
         found = sorted({line for one in log.sent for line in full_scans(tx, *one)})

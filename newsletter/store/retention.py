@@ -44,7 +44,7 @@ def expired_digests(tx: Connection, now: datetime) -> list[int]:
     """The digests whose rows are to go."""
     rows = select(delivery.c.id).where(delivery.c.digest_id == digest.c.id)
     old = select(digest.c.id).where(digest.c.at < now - KEPT, rows.exists())
-    return list(tx.scalars(old.order_by(digest.c.id)))
+    return list(tx.scalars(old.order_by(digest.c.at, digest.c.id)))
 
 
 def delete_page(tx: Connection, digest_id: int) -> bool:

@@ -34,6 +34,9 @@ digest = Table(
     Column("body", Text, nullable=False),
     Column("at", Moment, nullable=False),
     UniqueConstraint("rubric", "date", "since"),
+    # Few queries name a rubric. A row holds the whole body: a scan reads tens of kilobytes of each.
+    Index(None, "date", "rubric"),
+    Index(None, "at"),
 )
 
 # Which digest of a rubric covered a paper: at most one.

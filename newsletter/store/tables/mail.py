@@ -78,6 +78,8 @@ delivery = Table(
     ),
 )
 
+HALTED = text("halted != ''")
+
 # The audience of a digest, and why its sending stopped, if it did.
 mailing = Table(
     "mailing",
@@ -89,6 +91,7 @@ mailing = Table(
     Column("at", Moment, nullable=False),
     # Set by the operator: neither hard bounces nor first mails stop sending.
     Column("unrestrained", Boolean, nullable=False, default=False, server_default=false()),
+    Index("ix_mailing_halted", "digest_id", sqlite_where=HALTED, postgresql_where=HALTED),
 )
 
 # Provider events. `id` is the hash of the event: a repeated event is one row.
