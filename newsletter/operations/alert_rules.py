@@ -314,9 +314,9 @@ def _differing_processes(state: ServiceState, _limits: Thresholds) -> Iterator[A
             one.name,
             f"The {one.role} {one.name} takes no task, because these are not the same as in the "
             f"process that plans: {one.settings}.",
-            "Give every machine the same settings, rubric files and release, then start that "
-            "process again. If its settings are the new ones, start `newsletter serve` again with "
-            "them. To see on a machine what differs:",
+            "Give every machine the same settings, rubric files and release; after a change of "
+            "settings or release start that process again. If its settings are the new ones, start "
+            "`newsletter serve` again with them. To see on a machine what differs:",
             "newsletter doctor",
         )
 
