@@ -131,6 +131,7 @@ def test_the_local_demo_gives_no_score_and_says_so(local: Demo) -> None:
         said = local.text(name).lower()
         assert "ranked locally, not read by a model" in said
         assert "the sample author" not in said
+        assert "about five of the ten closest papers (two to seven) were" in said
     assert "no scores, no reasons and no bar" in local.text("index.html")
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
+from newsletter.domain.model import Paper
+from newsletter.domain.similarity import similarities
 from newsletter.render.tex import to_unicode
+from newsletter.rubrics.file import RubricError, load
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv, into_window
 from tests.fakes.installation import Installation
@@ -153,3 +156,43 @@ def cards(mail) -> list[dict]:
             }
         )
     return found
+
+
+def papers_of(day: str) -> list[Paper]:
+    """The papers that were really announced on that day."""
+    with gzip.open(CORPUS / f"papers-{day}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    return [
+        Paper(row["id"], 1, row["title"], (), row["abstract"], "", (), at, at)
+        for row in rows
+        if not row["padding"]
+    ]
+
+
+def selected(day: str, expected: dict) -> set[str]:
+    with (CORPUS / f"labels-{day}.jsonl").open(encoding="utf-8") as lines:
+        labels = [json.loads(line) for line in lines]
+    if "relevant_at_7" in expected:
+        return set(expected["relevant_at_7"])
+    return {label["id"] for label in labels if label["relevance"] is not None}
+
+
+@needs_corpus
+def test_without_a_model_about_half_of_the_ten_closest_are_a_model_s_picks(tmp_path):
+    # What the mail says (`LOCAL_WORTH`): one day has a rubric of another form.
+    hits = []
+    for file in sorted(CORPUS.glob("expected-*.json")):
+        day, expected = file.stem.removeprefix("expected-"), json.loads(file.read_text())
+        path = tmp_path / f"{day}.md"
+        path.write_text(rubric_file(expected["rubric"], "cs.LG", 7, 7), encoding="utf-8")
+        try:
+            rubric = load(path)
+        except RubricError:
+            continue
+        likeness = similarities(rubric, papers := papers_of(day))
+        ranked = sorted(zip(likeness, papers, strict=True), key=lambda one: (-one[0], one[1].id))
+        hits.append(len(selected(day, expected) & {paper.id for _, paper in ranked[:10]}))
+    assert len(hits) == 10
+    assert sum(hits) == 47
+    assert (min(hits), max(hits)) == (2, 7)
