@@ -246,7 +246,8 @@ def notices(digest: Digest, listed_papers: int) -> list[str]:
         _not_compared(coverage.scanned) if digest.not_compared else kinds.get(digest.kind, ""),
         ""
         if digest.judged or digest.not_compared
-        else f"These papers were {LOCAL}. No score is given. {LOCAL_WORTH if digest.picks else ''}".rstrip(),
+        else f"These papers were {LOCAL}. No score is given."
+        + (f" {LOCAL_WORTH}" if digest.picks else ""),
         f"{plural(left_out, 'more paper')} reached your cut-offs and can be read on the web: "
         f"you asked for at most {listed_papers} in a mail."
         if left_out > 0

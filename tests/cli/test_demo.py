@@ -104,7 +104,7 @@ def test_mail_and_page_show_scores_reasons_and_near_misses_as_a_sample(demo: Dem
         assert "Relevance 7/10, Novelty 6/10" in said
         assert "Near misses" in said
     index = demo.page("index.html")
-    assert "14 of 28 new papers met the bar" in demo.text("index.html")
+    assert "14 of 28 new papers reached the cut-offs" in demo.text("index.html")
     assert len(index.find_all("iframe")) == 4
     assert "Why it matched" in index.find_all("pre")[0].get_text()
 
@@ -113,7 +113,7 @@ def test_the_second_reader_has_a_quiet_day(demo: Demo) -> None:
     said = demo.text("mail/henrietta.html")
     assert "Knitting Robots Into Cloth" in said
     assert "Relevance 6/10, Novelty 9/10" in said
-    assert "a quiet day; none of 28 papers met the bar" in demo.text("index.html")
+    assert "a quiet day; none of 28 papers reached the cut-offs" in demo.text("index.html")
 
 
 def test_the_table_says_sample_and_the_last_lines_are_the_next_commands(demo: Demo) -> None:
@@ -132,7 +132,7 @@ def test_the_local_demo_gives_no_score_and_says_so(local: Demo) -> None:
         assert "ranked locally, not read by a model" in said
         assert "the sample author" not in said
         assert "about five of the ten closest papers (two to seven) were" in said
-    assert "no scores, no reasons and no bar" in local.text("index.html")
+    assert "no scores, no reasons and no cut-offs" in local.text("index.html")
 
 
 def test_a_second_demo_writes_the_same_files(demo: Demo, tmp_path: Path) -> None:
