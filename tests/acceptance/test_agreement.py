@@ -124,6 +124,19 @@ def test_a_worker_that_differs_takes_no_task_and_names_the_setting(
         assert value not in worker.log() + done.out
 
 
+def test_a_run_that_differs_from_the_living_service_plans_nothing(deployment: Deployment) -> None:
+    done = deployment.installation.newsletter("run", NEWSLETTER_SECRET_KEY=SECRET)
+    assert done.status == 1
+    assert "not the same as in the process that plans: NEWSLETTER_SECRET_KEY" in done.err
+    assert SECRET not in done.err + done.out
+    looked = deployment.installation.newsletter(
+        "doctor", "--offline", "--json", NEWSLETTER_SECRET_KEY=SECRET
+    )
+    [found] = [one for one in json.loads(looked.out)["checks"] if one["check"] == "shared settings"]
+    assert (found["state"], "NEWSLETTER_SECRET_KEY" in found["said"]) == ("warn", True)
+    assert tasks(deployment) == {"ENQUEUED"}
+
+
 def test_a_worker_with_the_same_settings_does_all_of_it(
     deployment: Deployment, tmp_path: Path
 ) -> None:
