@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsletter.context import no_progress
-from newsletter.domain.tasks import Task, TaskKind
+from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs import worker
 from newsletter.jobs.leader import DAILY_RUN_LEASE, LeaderElection
@@ -23,9 +23,9 @@ from tests.fakes.waiting import wait_until
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from newsletter.context import App, RunTask
+    from newsletter.context import App
     from newsletter.store import Store
 
 TASK = Task(TaskKind.DIGEST, date(2025, 11, 18), ("one",))
@@ -35,10 +35,12 @@ class Queue:
     """An engine whose queue is one list: who is in it, and with which handler."""
 
     def __init__(self) -> None:
-        self.handlers: list[RunTask] = []
+        self.handlers: list[Callable[[Task], TaskResult]] = []
 
     @contextmanager
-    def worker(self, handle: RunTask, stop: threading.Event, name: str) -> Iterator[None]:
+    def worker(
+        self, handle: Callable[[Task], TaskResult], stop: threading.Event, name: str
+    ) -> Iterator[None]:
         del name
         self.handlers.append(handle)
         try:
