@@ -35,10 +35,10 @@ class FoundLink(NamedTuple):
 
 def note_of(paper: Paper) -> str:
     """The comment and the journal reference on one line; a URL is shown by its host."""
-    parts = (_with_hosts(clean(text)) for text in (paper.comment, paper.journal_ref))
-    found = [one_line(part, MAX_NOTE).strip(" .;,") for part in parts]
-    # Some authors fill the field with a dash.
-    return " · ".join(part for part in found if re.search(r"\w", part))
+    # Some authors fill the field with a dash, or with nothing but a link, which is shown as such.
+    texts = (clean(text) for text in (paper.comment, paper.journal_ref))
+    said = (text for text in texts if re.search(r"\w", URL.sub("", text)))
+    return " · ".join(one_line(_with_hosts(text), MAX_NOTE).strip(" .;,") for text in said)
 
 
 def doi_url(paper: Paper) -> str:

@@ -56,6 +56,7 @@ def test_a_link_is_shown_by_its_host():
         ("under review.", "Phys. Rev. D 1 (2025)", "under review · Phys. Rev. D 1 (2025)"),
         (f"Code: {CODE}, 9 pages", "", "Code: github.com, 9 pages"),
         ("-", "", ""),
+        (CODE, "", ""),
         ("", "", ""),
         ("<b>\u202eevil\u202c", "", "<b>evil"),
     ],
