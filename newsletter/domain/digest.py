@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NEAR_MISSES = 5
 NEAR = 3
-"""How far below the bar, both scores together, a paper is still a near miss on a normal day."""
+"""How far below the cut-offs, both scores added, a paper is still a near miss on a normal day."""
 LOCAL_PICKS = 10
 USUAL_SHARE = 0.1
 """Of the papers read, how many are picked where a rubric has no past: one in eleven on the corpus.
@@ -162,7 +162,7 @@ def closest(rubric: Rubric, scores: Mapping[str, Score]) -> set[str]:
 def _kept(
     rubric: Rubric, candidates: list[Pick], met: list[Pick], *, judged: bool
 ) -> tuple[tuple[Pick, ...], int]:
-    """The picks in reading order, and how many met the bar beyond the reader's limit.
+    """The picks in reading order, and how many reached the cut-offs beyond the reader's limit.
 
     Followed authors take their places first; the rest of the limit goes to the best.
     """
@@ -204,7 +204,7 @@ def _kind(coverage: Coverage, met: list[Pick], picks: tuple[Pick, ...], usual: f
 
 
 def _could_hold_a_pick(lost: int, wanted: int, usual: float) -> bool:
-    """Whether papers that were not read may be why nothing met the bar.
+    """Whether papers that were not read may be why nothing reached the cut-offs.
 
     They may when they are as many as such a day usually has picks: what failed may be just what
     the rubric asks for. And they may when so many papers usually hold a pick. Refused papers are

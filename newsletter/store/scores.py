@@ -94,7 +94,7 @@ def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
 def training_papers(
     tx: Connection, account: Account, relevance: int, novelty: int, most: int
 ) -> dict[str, bool]:
-    """The papers scored for this rubric before, oldest first, and whether each met the bar."""
+    """Papers scored for this rubric before, oldest first: whether each reached the cut-offs."""
     rows = tx.execute(
         select(papers.c.id, scores.c.relevance, scores.c.novelty)
         .join(scores, scores.c.paper_id == papers.c.id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import dollars
+from newsletter.domain.model import DayKind
 from newsletter.render import verification
 from newsletter.render.paper_view import MAX_NAME, MAX_TITLE, entries, groups, near_misses
 from newsletter.render.summary import (
@@ -135,7 +136,7 @@ def issue_row(digest: Digest, url: str) -> IssueRow:
         scanned=digest.coverage.scanned,
         announced=digest.coverage.announced,
         cost=_cost(digest),
-        kind=digest.kind.value,
+        kind="no match" if digest.kind is DayKind.NOTHING_MET else digest.kind.value,
         titles=tuple((entry.title, f"{url}#p{entry.number}") for entry in listed),
     )
 

@@ -108,7 +108,7 @@ def issue(
     scores: tuple[int, int] = (9, 8),
     comment: str = "Cold stars: it is one.",
 ) -> Digest:
-    """Make and freeze a digest in which the first papers met the bar and the last one did not."""
+    """Make and freeze a digest in which all papers but the last one reached the cut-offs."""
     marks = {each.id: Score(each.id, "m", *scores, comment=comment) for each in papers}
     if len(papers) > 1:
         marks[papers[-1].id] = Score(papers[-1].id, "m", 6, 9)

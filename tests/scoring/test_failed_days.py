@@ -85,7 +85,7 @@ def test_a_failure_announces_what_was_announced_and_shows_no_copy(
 
 
 def unusable(wanted: Callable[[str], bool]) -> Callable[[str, str], dict[str, Any]]:
-    """A model whose answers about some papers can't be read; all others miss the bar."""
+    """A model whose answers about some papers can't be read; all others miss the cut-offs."""
 
     def judge(title: str, _abstract: str) -> dict[str, Any]:
         return {"m": 1, "c": "", "r": 11 if wanted(title) else 2, "n": 2, "x": 0}

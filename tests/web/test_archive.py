@@ -377,6 +377,7 @@ def test_days_without_papers_or_matches_are_explained(store):
     assert "reached your cut-offs" in below.words
     assert "Nearest misses" in below.words
     assert "arXiv announced nothing" in month.words
+    assert "no match" in month.words
 
 
 def test_papers_above_the_rubric_limit_are_counted(store):
