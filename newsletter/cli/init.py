@@ -5,7 +5,7 @@
     subscriber  the operator's own address
     test mail   if asked
 
-Nothing is written before the last question is answered.
+Nothing is written before the last question is answered. A file that is there keeps its owner.
 """
 
 from __future__ import annotations
@@ -74,10 +74,11 @@ def show_init(options: InitOptions) -> int:
         if not ask.confirm(f"{ENV_FILE} exists. Set {changes} in it, and keep its other lines?"):
             _say("Nothing was written.")
             return 1
+    test_mail = _wants_test_mail(options, plan, ask)
     _write(plan)
     columns = dict.fromkeys(COLUMNS, "")
     show_add(plan.email, {"rubric": plan.rubric, **columns}, ImportOptions(CONSENT))
-    if _wants_test_mail(options, plan, ask):
+    if test_mail:
         show_test_send(plan.email, plan.rubric, None)
     _say_next(plan)
     return 0
@@ -151,6 +152,9 @@ def _write(plan: Plan) -> None:
             # Before its content: the file holds secrets.
             draft.touch(mode=0o600 if target is env else 0o644)
             draft.write_text(text[target], encoding="utf-8")
+            if target.exists():
+                # Whoever runs the service must still be able to read it.
+                os.chown(draft, target.stat().st_uid, target.stat().st_gid)
         for target, draft in drafts.items():
             draft.replace(target)
     except (OSError, ValueError) as error:
@@ -189,7 +193,8 @@ def _say_next(plan: Plan) -> None:
         _say("Mail is written to files: after a run, open var/outbox/index.html.")
     _say(f"Your rubric is {plan.rubric_file}: edit it at any time. Next:")
     here = Path.cwd()
-    program = Path(sys.argv[0]).absolute() if command != "newsletter" else Path(command)
+    # crontab has a PATH of its own.
+    program = Path(sys.argv[0]).absolute()
     for line in (
         f"{command} run      # fetch and mail the newest announcement now",
         f"{command} doctor   # check everything",

@@ -240,6 +240,16 @@ def test_a_value_is_read_back_as_it_was_written(tmp_path: Path, value: str) -> N
     assert dotenv_values(path) == {"ONE": value, "TWO": "2"}
 
 
+def test_env_keeps_its_owner(newcomer: Newcomer) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file to another user")
+    env = newcomer.folder / ".env"
+    env.write_text("UNKNOWN=1\n")
+    os.chown(env, 65534, 65534)
+    assert newcomer.init("--yes").status == 0
+    assert (env.stat().st_uid, env.stat().st_gid) == (65534, 65534)
+
+
 def test_a_value_that_would_change_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ONE") as refused:
         env_file.changed_text(tmp_path / ".env", {"ONE": "${HOME}secret"})
