@@ -1,4 +1,4 @@
-"""`newsletter` and `python -m newsletter`: run a command, answer trouble with one line."""
+"""`newsletter` and `python -m newsletter`: run a command, print a failure as one line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from typer.main import get_command
 
+from newsletter import process
 from newsletter.cli.app import app
 from newsletter.domain.sanitize import clean
 from newsletter.errors import OperatorError
@@ -18,22 +19,29 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-def main() -> None:
+def main() -> NoReturn:
     sys.excepthook = _whole if os.environ.get("NEWSLETTER_DEBUG") else _one_line
     for stream in (sys.stdout, sys.stderr):
-        # Work that is done must not end in a fault because a terminal lacks a letter.
+        # A terminal that lacks a character must not make a finished command fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    process.exit_now(_run())
+
+
+def _run() -> int:
     try:
         # Called as a function, the application would put Typer's own hook in place of ours.
         get_command(app)(prog_name="newsletter")
-    except OperatorError as trouble:
-        sys.stderr.write(f"newsletter: {clean(str(trouble))}\n")
-        sys.exit(trouble.exit_status)
+    except OperatorError as problem:
+        sys.stderr.write(f"newsletter: {clean(str(problem))}\n")
+        return problem.exit_status
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else bool(end.code)
+    return 0
 
 
 def _one_line(kind: type[BaseException], fault: BaseException, _: TracebackType | None) -> None:
-    """A fault of ours: said in one line, with the way to the traceback."""
+    """Print an unexpected exception as one line that names the way to its traceback."""
     reason = _clean(" ".join(str(fault).split())[:300])
     sys.stderr.write(
         f"newsletter: unexpected {kind.__name__}: {reason}; "
@@ -46,7 +54,7 @@ def _whole(kind: type[BaseException], fault: BaseException, trace: TracebackType
 
 
 def _clean(text: str) -> str:
-    """What may be shown to others; loaded only where there is a fault to show."""
+    """Text without secrets and control characters. `logs` is imported only when it is needed."""
     from newsletter import logs
 
     return logs.clean(text)

@@ -8,8 +8,9 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from newsletter import process
 from newsletter.errors import OperatorError
 from newsletter.jobs import housekeeping
 from newsletter.jobs.scheduler import DailyScheduler, scheduler, wake
@@ -89,7 +90,9 @@ def run_scheduler(app: App) -> Iterator[SchedulerWatchdog]:
         log.warning(
             "shutdown timed out after %d s; unfinished work will be recovered", GRACE_SECONDS
         )
-        _exit_now(problem)
+        if problem:
+            log.error("%s, %s", problem, RESTART_HINT)
+        process.exit_now(1 if problem else 0)
     if problem:
         message = f"{problem}, {RESTART_HINT}"
         raise OperatorError(message)
@@ -105,17 +108,6 @@ def _step_down(leader: LeaderElection) -> None:
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     thread.join(STEP_DOWN_SECONDS)
-
-
-def _exit_now(problem: str) -> NoReturn:
-    """Exit without waiting for threads: the interpreter would wait forever for one that hangs.
-
-    Its unfinished work is recovered as after a kill, by process id and lease.
-    """
-    if problem:
-        log.error("%s, %s", problem, RESTART_HINT)
-    logging.shutdown()
-    os._exit(1 if problem else 0)
 
 
 def watch_scheduler(

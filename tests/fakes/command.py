@@ -264,21 +264,13 @@ def _run_command(words: list[str], folder: str, environment: dict[str, str]) -> 
     # As a fresh interpreter would have them: bound to the files it was started with.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    status = 0
     try:
         main()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
     except BaseException as fault:  # noqa: BLE001 - what an interpreter does at its end
         sys.excepthook(type(fault), fault, fault.__traceback__)
-        status = 1
-    # An interpreter waits for its threads and asks its exit handlers; then it would take a second
-    # to let go of all that is loaded.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
+    # `main` ends the process; an exception comes here, where an interpreter would print it.
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(1)
 
 
 if __name__ == "__main__":
