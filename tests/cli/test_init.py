@@ -363,3 +363,18 @@ def test_ctrl_c_half_way_leaves_nothing(newcomer: Newcomer) -> None:
         assert terminal.process.wait(60) == 1
     assert "Traceback" not in said
     assert newcomer.files() == set()
+
+
+def test_an_env_file_that_must_not_change_stays(newcomer: Newcomer) -> None:
+    env = newcomer.folder / ".env"
+    env.write_text("NEWSLETTER_MAILER=outbox\n")
+    with Terminal(newcomer) as terminal:
+        terminal.answer("email address", ME)
+        terminal.answer("sentence of your own", "foundation-models")
+        terminal.answer("How to mail", "files")
+        terminal.answer_hidden("Key of Claude", "")
+        terminal.answer("exists", "n")
+        assert "Nothing was written" in terminal.rest()
+        assert terminal.process.wait(60) == 1
+    assert env.read_text() == "NEWSLETTER_MAILER=outbox\n"
+    assert newcomer.files() == {".env"}
