@@ -205,10 +205,10 @@ class Figures:
     plain: str
 
 
-def figures(digest: Digest) -> Figures:
+def figures(digest: Digest, *, public: bool = False) -> Figures:
     """`48 for you` and `out of 964 new papers, all read`. No figure has a line break in it.
 
-    After failed scoring there is no "0 for you": it is not known.
+    A public page says `48 picked`. After failed scoring there is no "0 for you": it is not known.
     """
     coverage = digest.coverage
     announced = plural(coverage.announced, "new paper").replace(" ", "\xa0")
@@ -220,7 +220,7 @@ def figures(digest: Digest) -> Figures:
     read = f"{coverage.scanned:,}\xa0{verb}"
     if coverage.scanned == coverage.announced > 1:
         read = f"all\xa0{verb}"
-    noun = "for you" if digest.judged else "closest"
+    noun = ("picked" if public else "for you") if digest.judged else "closest"
     picked = f"{len(digest.picks):,} {noun}".replace(" ", "\xa0")
     return Figures(picked, f"out of {announced}, {read}")
 

@@ -91,7 +91,7 @@ def issue_values(
     return {
         "digest": digest,
         "day": digest.date,
-        "figures": figures(digest),
+        "figures": figures(digest, public=True),
         "notices": notices(digest, len(digest.picks)),
         "caption": model_names(digest.usage) if digest.judged else LOCAL_CAPTION,
         "costs": cost_rows(digest.usage),

@@ -73,6 +73,7 @@ def test_an_issue_has_full_abstracts_and_the_anchors_of_the_email(web: Browser):
     for figure in (
         "Relevance 9/10",
         "Novelty 8/10",
+        "2 picked out of",
         "1,200",
         "$0.15",
         "Near misses your cut-offs: relevance 7, novelty 7",
