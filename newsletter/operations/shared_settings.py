@@ -133,6 +133,7 @@ class SharedSettings:
         self._key: tuple[bytes, bytes] | None = None
         self._compared: tuple[int, list[Rubric]] | None = None
         self._differences: list[str] = []
+        self._stored_all = False
         self._lock = Lock()
         self._recorded = False
         self._logged: tuple[str, float] | None = None
@@ -146,8 +147,9 @@ class SharedSettings:
         state = stored.revision, [*self._rubrics.values()]
         with self._lock:
             if self._compared is None or not _same(state, self._compared):
-                own = self._fingerprints(stored.salt)
-                self._differences = differences(shared_settings.fingerprints(tx), own)
+                own, planner = self._fingerprints(stored.salt), shared_settings.fingerprints(tx)
+                self._differences = differences(planner, own)
+                self._stored_all = self._used(own) == planner
                 self._compared = state
             return self._differences
 
@@ -155,18 +157,23 @@ class SharedSettings:
         """Make the settings of this process those of the service."""
         stored = shared_settings.stored(tx)
         salt = stored.salt if stored else shared_settings.new_salt()
-        unused = unused_names(self._settings)
-        used = {n: mark for n, mark in self._fingerprints(salt).items() if n not in unused}
-        shared_settings.store(tx, salt, used, owner, now)
+        shared_settings.store(tx, salt, self._used(self._fingerprints(salt)), owner, now)
 
     def may_plan(self, tx: Connection, *, replace: bool, now: datetime) -> bool:
-        """Whether this process may plan. With `replace` it stores its settings if they differ."""
-        if (names := self.differences(tx)) == []:
-            return True
-        if names is None or replace:
+        """Whether this process may plan. With `replace` it stores its settings if they are others.
+
+        Those may be more than are stored, without a difference: a new rubric file.
+        """
+        names = self.differences(tx)
+        if names is None or (replace and not self._stored_all):
             self.store(tx, process.process_id(), now)
             return True
-        return False
+        return names == []
+
+    def _used(self, own: Mapping[str, str]) -> dict[str, str]:
+        """Without the settings that this process does not use."""
+        unused = unused_names(self._settings)
+        return {name: mark for name, mark in own.items() if name not in unused}
 
     def report(self, store: Store, owner: str, role: str, now: datetime) -> bool:
         """Record and log what differs; whether nothing does. Logs at most once a minute."""

@@ -101,6 +101,26 @@ def test_a_new_planner_replaces_the_settings_and_one_that_only_waited_does_not(
         assert old.differences(tx) == ["NEWSLETTER_FROM_NAME"]
 
 
+def test_the_planner_stores_a_rubric_file_that_is_new_edited_or_gone(planned: Store) -> None:
+    rubrics = {RUBRIC.slug: RUBRIC}
+    settings = Settings(_env_file=None, **PLANNER)
+    links = Links("https://digest.example.org", [KEY], "")
+    planner, worker = SharedSettings(settings, links, "claude/1", rubrics), shared()
+
+    def differs() -> list[str] | None:
+        with planned.begin() as tx:
+            assert planner.may_plan(tx, replace=True, now=NOW)
+            return worker.differences(tx)
+
+    assert differs() == []
+    rubrics["new"] = replace(RUBRIC, slug="new")
+    assert differs() == ["rubric new"]
+    del rubrics["new"]
+    assert differs() == []
+    rubrics[RUBRIC.slug] = replace(RUBRIC, novelty=2)
+    assert differs() == [f"rubric {RUBRIC.slug}"]
+
+
 def test_no_value_is_in_the_database(planned: Store) -> None:
     with planned.read() as tx:
         row = tx.execute(text("SELECT * FROM shared_settings")).one()
