@@ -90,6 +90,8 @@ def _serve(run: Callable[[Any], int | None], orders: int, answers: int) -> NoRet
             if verb == "begin":
                 answer: Any = _fork(run, what)
                 begun.add(answer)
+                # The number of a child that ended may be given again.
+                ended.pop(answer, None)
             else:
                 if what not in ended:
                     pid, raw = os.waitpid(what, os.WNOHANG)
