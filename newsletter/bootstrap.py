@@ -28,7 +28,7 @@ from newsletter.mailers import (
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubrics.folder import RubricFolder
-from newsletter.scorers import SCORERS
+from newsletter.scorers import SCORERS, Scorer
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store
@@ -112,7 +112,7 @@ def build_app(settings: Settings, *, create: bool = True) -> App:
     return App(
         store=store,
         source=build_source(settings, store),
-        scorer=resolve_name(SCORERS[settings.scorer_name])(settings),
+        scorer=build_scorer(settings),
         mailer=mailer,
         renderer=Renderer(site_info(settings)),
         links=links(settings),
@@ -159,6 +159,11 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
     if isinstance(made, SharesRequestQueue) and settings.arxiv_delay_seconds:
         made.use_queue(SharedRequestQueue(store, now, settings.arxiv_delay_seconds))
     return made
+
+
+def build_scorer(settings: Settings) -> Scorer:
+    scorer: Scorer = resolve_name(SCORERS[settings.scorer_name])(settings)
+    return scorer
 
 
 def suppression_lists(settings: Settings) -> SuppressionLists | None:

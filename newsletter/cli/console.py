@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from rich.box import HEAVY_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import ConsoleOptions, RenderableType, RenderResult
+    from rich.progress import Progress
     from rich.style import Style
 
 STEPS = 4
@@ -94,6 +94,14 @@ def progress(console: Console) -> Iterator[ProgressLines | ProgressBars]:
     if not console.is_terminal:
         yield ProgressLines(console)
         return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -109,10 +109,10 @@ def _say_price(rubric: Rubric) -> None:
         _say_not_compared(settings, rubric)
         return
     try:
-        app = bootstrap.build_app(settings, create=False)
-        [day] = stored_days(app.store, rubric, 1)
-        now = app.clock()
-        guess = estimate(app.scorer, rubric, day.papers, day.date, now)
+        # No mailer and no templates: they would take half of the command's time.
+        [day] = stored_days(bootstrap.open_store(settings), rubric, 1)
+        scorer = bootstrap.build_scorer(settings)
+        guess = estimate(scorer, rubric, day.papers, day.date, bootstrap.now())
     except OperatorError as trouble:
         screen().print(f"The cost of a day is known once one is stored: {trouble}")
         return

@@ -121,6 +121,12 @@ def test_check_says_what_a_day_costs(installation):
     assert "$0.0" in done.out
 
 
+def test_check_says_what_a_day_costs_whatever_the_mailer_lacks(installation):
+    installation.environment["SENDGRID_API_KEY"] = "SG.half.set"
+    done = installation.newsletter("rubrics", "check", str(installation.rubric))
+    assert "A day like 2025-11-18" in done.out, done.out
+
+
 def test_a_ranking_on_this_machine_is_compared_by_what_its_mails_show(installation):
     installation.environment["NEWSLETTER_SCORER"] = "local"
     for wanted, picked in (("all of it, pruning", 2), ("quantization of language models", 10)):

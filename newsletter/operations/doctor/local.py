@@ -15,7 +15,6 @@ from newsletter.domain.categories import doubts
 from newsletter.domain.findings import Finding, fail, ok, warn
 from newsletter.domain.formatting import plural
 from newsletter.domain.shared_settings import list_names
-from newsletter.inbound.sendgrid_webhooks import is_public_key
 from newsletter.mailers import MAILERS
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.operations import shared_settings
@@ -272,6 +271,9 @@ def keys_found(settings: Settings) -> Iterator[Finding]:
         "inbound key": ("NEWSLETTER_SENDGRID_INBOUND_KEY", settings.sendgrid_inbound_key),
     }
     for check, (name, value) in keys.items():
+        # Loaded with all that parses mail, which few commands that open a database need.
+        from newsletter.inbound.sendgrid_webhooks import is_public_key
+
         wrong = [one for one in value.split(",") if not is_public_key(one.strip())]
         if value and wrong:
             yield fail(check, f"{name} is no public key", "copy it anew: base64, without lines")
