@@ -70,12 +70,19 @@ def right_to_left() -> Digest:
 
 
 def marked() -> Digest:
-    """Spreads, a followed author, a late arrival, an unread paper, two models, a spent budget."""
+    """Spreads, a followed author, a note, a late arrival, an unread paper, two models."""
+    noted = paper(
+        1,
+        comment="Accepted at NeurIPS 2025; code: https://github.com/ada/sparse",
+        abstract="We propose a sparse one. Data: http://data.example.org/sparse.",
+        journal_ref="J. Sparse Models 1 (2025)",
+        doi="10.1000/sparse.1",
+    )
     score = Score("2509.00001", "m", 8, 7, comment="Compression: ternary weights.")
     disputed = dataclasses.replace(score, relevance_spread=(7, 9), novelty_spread=(6, 8))
     return digest(
         (
-            Pick(paper(1), disputed, followed="Ada Lovelace", late=True),
+            Pick(noted, disputed, followed="Ada Lovelace", late=True),
             Pick(paper(2), score),
             Pick(paper(3), None, followed="Charles Babbage"),
         ),
