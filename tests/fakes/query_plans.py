@@ -27,7 +27,7 @@ LARGE = frozenset(
     }
 )
 """Tables that grow by hundreds or thousands of rows a day, and digests: SQLite reads their bodies
-with each row. PostgreSQL keeps bodies apart, so that there a scan of 5,000 digests costs 3 ms.
+with each row. PostgreSQL keeps long bodies apart from the rows, so that there it may scan them.
 """
 OF_FEW = {"ix_call_intent"}
 """Indexes that hold few rows, however many the table has."""
