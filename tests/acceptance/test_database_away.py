@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from newsletter.delivery.sender import SendLimits
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from tests.fakes.services import Deployment, deployment_on, wait_for
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_a_database_that_goes_away_costs_no_mail_and_doubles_none(tmp_path: Path
         doubtful = {email for email, state in states.items() if state == "unknown"}
         assert (len(states), max(taken.values())) == (READERS, 1)
         assert taken.keys() | doubtful == states.keys()
-        assert len(doubtful) <= SendLimits().threads
+        assert len(doubtful) <= SendGridMailer.max_concurrent
         assert deployment.digests_made() == [("one", 1)]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsletter.delivery.sender import SendLimits
+from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from tests.fakes.installation import Installation
 from tests.fakes.services import RUBRIC, Deployment, deployment_on, wait_for
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POSTGRES = os.environ.get("NEWSLETTER_TEST_DATABASE_URL", "")
-READERS = 40
+READERS = 60
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_of_two_services_one_mails_and_the_other_follows_it_when_it_is_killed(
     assert set(states.values()) <= {"accepted", "unknown"}
     assert max(taken.values()) == 1
     doubtful = {email for email, state in states.items() if state == "unknown"}
-    assert len(doubtful) <= SendLimits().threads
+    assert len(doubtful) <= SendGridMailer.max_concurrent
     assert taken.keys() | doubtful == states.keys()
 
 

@@ -123,7 +123,7 @@ class Tab:
         for event in self._pipe.events(self._session):
             params = event["params"]
             if event["method"] == "Log.entryAdded" and params["entry"]["level"] == "error":
-                found.append(params["entry"]["text"])
+                found.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
             if event["method"] == "Runtime.exceptionThrown":
                 found.append(str(params["exceptionDetails"]))
         return found
