@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from newsletter.domain.sanitize import clean
-from newsletter.render.text import one_line
+from newsletter.render.truncate import one_line
 
 if TYPE_CHECKING:
     from newsletter.domain.model import Paper

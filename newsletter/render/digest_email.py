@@ -23,7 +23,7 @@ from newsletter.render.size_budget import (
     full_plans,
     title_plans,
 )
-from newsletter.render.text import one_line
+from newsletter.render.truncate import one_line
 
 if TYPE_CHECKING:
     from newsletter.render import Navigation, SiteInfo

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.sanitize import clean
 from newsletter.render.author_note import FoundLink, doi_url, links_of, note_of
-from newsletter.render.text import one_line
-from newsletter.render.truncate import clip_words
+from newsletter.render.truncate import clip_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

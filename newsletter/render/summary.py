@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from newsletter.domain.formatting import dollars, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
 from newsletter.domain.sanitize import clean
-from newsletter.render.text import one_line
-from newsletter.render.truncate import clip_words
+from newsletter.render.truncate import clip_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,9 +1,12 @@
-"""Truncates text at sentence or word ends (pure)."""
+"""Truncates text at sentence or word ends; text for one line (pure)."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+from newsletter.domain.sanitize import clean
+from newsletter.render.tex import to_unicode
 
 # The phrase with which an abstract turns from background to its contribution.
 CONTRIBUTION = re.compile(
@@ -77,3 +80,10 @@ def clip_words(text: str, limit: int) -> str:
     # A single very long word is cut inside, or nothing would be left.
     kept = whole if whole and len(rest) < limit // 2 else cut
     return f"{kept.rstrip(' ,;:-')}…"
+
+
+@lru_cache(maxsize=16384)
+def one_line(text: str, max_length: int) -> str:
+    """Untrusted text for one line: sanitized, TeX as Unicode, at most `max_length` characters."""
+    # Very long text is cut before its TeX is parsed, to bound the time.
+    return clip_words(to_unicode(clean(text)[: 4 * max_length]), max_length)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.formatting import short_date
 from newsletter.domain.sanitize import clean
-from newsletter.render.text import one_line
+from newsletter.render.truncate import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

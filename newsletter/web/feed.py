@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from newsletter.render.paper_view import entries
 from newsletter.render.summary import issue_title, notices
-from newsletter.render.text import one_line
+from newsletter.render.truncate import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

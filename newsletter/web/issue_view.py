@@ -21,7 +21,7 @@ from newsletter.render.summary import (
     receipt,
     thresholds,
 )
-from newsletter.render.text import one_line
+from newsletter.render.truncate import one_line
 from newsletter.web.mathml import with_formulas
 
 if TYPE_CHECKING:

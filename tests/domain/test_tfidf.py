@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from newsletter.domain import tfidf
-from newsletter.domain.stop_words import STOP_WORDS
+from newsletter.domain.tfidf import STOP_WORDS
 
 TEXTS = [
     "Low-bit quantization of language models; quantization again",
