@@ -35,11 +35,37 @@ ARABIC = "تعلم عميق للشبكات العصبية"
 State = tuple[Digest, Format, int | None]
 
 
+ABSTRACT = (
+    "Large language models keep growing, and so does the cost of serving them on the machines that "
+    "most laboratories can afford. Earlier work reduces this cost by pruning or by quantization, "
+    "but both lose accuracy on long inputs, and neither changes how much of the network is used "
+    "for one word. In this paper, we propose a sparse mixture of experts in which each layer "
+    "chooses its experts by a small router that is trained together with them. The router looks "
+    "at the whole sentence, so that neighbouring words share their experts and memory is read "
+    "once. We prove that its load stays balanced without an auxiliary loss, and we show on eleven "
+    "benchmarks of language and code that it halves the cost of inference at equal accuracy. "
+    "Ablations show that most of the gain comes from sharing experts between neighbours."
+)
+REASON = (
+    "Model architecture: a sparse mixture of experts whose router sees the whole sentence, "
+    "with a proof that its load stays balanced."
+)
+
+
+def typical_pick(number: int) -> Pick:
+    """As long as the recorded papers are on average: without them the gallery looks like a day."""
+    title = f"Part {number} of a sparse mixture of experts whose router reads the whole sentence"
+    chosen = pick(number, title=title, abstract=ABSTRACT)
+    assert chosen.score
+    score = dataclasses.replace(chosen.score, comment=REASON)
+    return dataclasses.replace(chosen, score=score)
+
+
 def picks(count: int) -> tuple[Pick, ...]:
     """Papers of a real day if the corpus is available, else invented ones."""
     if not count:
         return ()
-    real = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(pick(n) for n in range(1, 49))
+    real = corpus_picks("2025-09-23") if CORPUS.exists() else tuple(map(typical_pick, range(1, 49)))
     return many(real, count)
 
 
