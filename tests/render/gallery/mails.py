@@ -44,11 +44,15 @@ ABSTRACT = (
     "at the whole sentence, so that neighbouring words share their experts and memory is read "
     "once. We prove that its load stays balanced without an auxiliary loss, and we show on eleven "
     "benchmarks of language and code that it halves the cost of inference at equal accuracy. "
-    "Ablations show that most of the gain comes from sharing experts between neighbours."
+    "Ablations show that most of the gain comes from sharing experts between neighbours. We also "
+    "measure what the router learns: experts follow the syntax of a sentence in the first layers "
+    "and its subject in the last ones, which explains why a router that sees one word at a time "
+    "has to spread related words over many experts. The method needs no change of the tokenizer or "
+    "of the training data, and it can be added to a model that has been trained before."
 )
 REASON = (
     "Model architecture: a sparse mixture of experts whose router sees the whole sentence, "
-    "with a proof that its load stays balanced."
+    "with a proof that its load stays balanced and measurements on eleven benchmarks."
 )
 
 
