@@ -137,8 +137,8 @@ def require_database(store: Store) -> None:
         store.close()
         message = (
             f"there is no database at {store.file}, and none was created: check that its volume "
-            "is mounted. To create the first one: `newsletter migrate`, `newsletter subscribers "
-            "import` or `add`, or `newsletter run --create`"
+            "is mounted. To create the first one: `newsletter init`, `newsletter migrate`, "
+            "`newsletter subscribers import` or `add`, or `newsletter run --create`"
         )
         raise NoDatabaseError(message)
 

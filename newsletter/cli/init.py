@@ -77,7 +77,9 @@ def show_init(options: InitOptions) -> int:
     test_mail = _wants_test_mail(options, plan, ask)
     _write(plan)
     columns = dict.fromkeys(COLUMNS, "")
-    show_add(plan.email, {"rubric": plan.rubric, **columns}, ImportOptions(CONSENT))
+    # Only the rubric is given: `overwrite` changes no other preference.
+    one_row = {"rubric": plan.rubric, **columns}
+    show_add(plan.email, one_row, ImportOptions(CONSENT, overwrite=True))
     if test_mail:
         show_test_send(plan.email, plan.rubric, None)
     _say_next(plan)
@@ -107,6 +109,9 @@ def _topic(options: InitOptions, settings: Settings, ask: questions.Asker) -> tu
     titles = {slug: load(path).title for slug, path in shipped.items()}
     topic = ask.topic(options.topic, titles)
     if topic in shipped:
+        if options.categories:
+            message = f"--categories is for a sentence; {topic} has its own, in its file"
+            raise SettingsError(message)
         file = own / f"{topic}.md"
         kept = file.read_text(encoding="utf-8") if file.exists() else ""
         return topic, kept or shipped[topic].read_text(encoding="utf-8"), own

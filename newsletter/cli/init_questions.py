@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -36,6 +38,7 @@ SERVERS = {
     "yahoo.com": "smtp.mail.yahoo.com:587",
 }
 """Providers that take an app password."""
+SERVER = re.compile(r"[\w.-]+(:[1-9]\d{0,4})?")
 SECRETS = {
     "smtp": "NEWSLETTER_SMTP_URL",
     "sendgrid": "SENDGRID_API_KEY",
@@ -53,13 +56,13 @@ class Asker:
         return self._checked(given, "--email", "Your email address", parse_address)
 
     def topic(self, given: str, titles: Mapping[str, str]) -> str:
-        """A shipped rubric's slug, or a sentence."""
+        """A shipped rubric's slug, also where its title was given; or a sentence."""
         if self.on_terminal and not given:
             _say("\nWhat do you want to read about? A shipped topic by its name:")
             for slug, title in titles.items():
                 _say(f"  {slug:<20} {title}")
         question = "The name of one of these, or a sentence of your own"
-        return self._checked(given, "--topic", question, _no_empty_line)
+        return self._checked(given, "--topic", question, lambda text: _topic(text, titles))
 
     def categories(self, given: Sequence[str]) -> tuple[str, ...]:
         question = "In which arXiv categories? (arxiv.org/category_taxonomy, like cs.LG cs.CL)"
@@ -121,13 +124,13 @@ class Asker:
             return known.get_secret_value()
         if way == "sendgrid":
             return _hidden("SendGrid API key, with the permission Mail Send")
-        host = typer.prompt(
-            "Mail server, as HOST:PORT", default=SERVERS.get(sender.rpartition("@")[2].lower(), "")
+        host = self._checked(
+            "", "--mail", "Mail server, as HOST:PORT", _server, SERVERS.get(_domain(sender))
         )
         user = typer.prompt("User name there", default=sender)
         password = _hidden("App password (made in the account's security settings)")
         scheme = "smtps" if host.endswith(":465") else "smtp"
-        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host.strip()}"
+        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{host}"
 
     def _accepts(
         self, values: Mapping[str, str], examine: Callable[[Settings], Sequence[Finding]]
@@ -148,12 +151,19 @@ class Asker:
             raise OperatorError(message)
         return not failed or not typer.confirm("Give the answer again?", default=True)
 
-    def _checked(self, given: str, option: str, question: str, check: Callable[[str], str]) -> str:
+    def _checked(
+        self,
+        given: str,
+        option: str,
+        question: str,
+        check: Callable[[str], str],
+        default: str | None = None,
+    ) -> str:
         while True:
             if not given and not self.on_terminal:
                 message = f"{option} is missing; without a terminal every answer is an option"
                 raise SettingsError(message)
-            answer = given or str(typer.prompt(question))
+            answer = given or str(typer.prompt(question, default=default))
             try:
                 return check(answer.strip())
             except ValueError as error:
@@ -176,16 +186,34 @@ def _hidden(question: str) -> str:
     return str(typer.prompt(question, default="", hide_input=True, show_default=False)).strip()
 
 
-def _no_empty_line(text: str) -> str:
+def _topic(text: str, titles: Mapping[str, str]) -> str:
     if not text:
         message = "say what you want to read about"
+        raise ValueError(message)
+    for slug, title in titles.items():
+        if text.casefold() in {slug.casefold(), title.casefold()}:
+            return slug
+    near = get_close_matches(text.casefold(), [*titles], n=1, cutoff=0.8)
+    if near:
+        message = f"{text} is no shipped topic; is {near[0]} meant?"
+        raise ValueError(message)
+    return text
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
+def _server(text: str) -> str:
+    if not SERVER.fullmatch(text):
+        message = f"{text[:80]} is no mail server; write it like smtp.example.org:587"
         raise ValueError(message)
     return text
 
 
 def _way(text: str) -> str:
     if text.lower() not in WAYS:
-        message = f"use {', '.join(WAYS)}"
+        message = "use files, smtp or sendgrid"
         raise ValueError(message)
     return text.lower()
 

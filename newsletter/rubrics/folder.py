@@ -65,8 +65,8 @@ class RubricFolder(Mapping[str, "Rubric"]):
     def require_any(self) -> None:
         """Raises RubricError for a folder without a rubric file, good or bad."""
         if not self._files:
-            message = f"{self.folder}: no rubric (*.md) here; copy one, or set "
-            raise RubricError([f"{message}NEWSLETTER_RUBRICS_DIR"])
+            message = f"{self.folder}: no rubric (*.md) here; `newsletter init` writes one, "
+            raise RubricError([f"{message}or set NEWSLETTER_RUBRICS_DIR"])
 
     def __getitem__(self, slug: str) -> Rubric:
         return self._rubrics[slug]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -171,6 +172,8 @@ def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
         (("--email", ME, "--topic", "a sentence"), "--categories"),
         (("--email", ME, "--topic", "a sentence", "--categories", "cs.ML"), "stat.ML"),
         (("--email", ME, "--topic", "---", "--categories", "cs.LG"), "--topic"),
+        (("--email", ME, "--topic", "foundation-modles"), "is foundation-models meant?"),
+        (("--email", ME, "--topic", "foundation-models", "--categories", "cs.CL"), "--categories"),
         (("--email", ME, "--topic", "foundation-models", "--mail", "fax"), "--mail"),
         (("--email", ME, "--topic", "foundation-models", "--mail", "smtp"), "NEWSLETTER_SMTP_URL"),
     ],
@@ -196,6 +199,28 @@ def test_a_sentence_becomes_a_rubric(newcomer: Newcomer) -> None:
     assert newcomer.newsletter("init", *given).status == 0
     assert sorted(p.name for p in (newcomer.folder / "rubrics").iterdir()) == ["mine.md"]
     assert newcomer.newsletter("rubrics", "check", "rubrics/mine.md").status == 0
+
+
+def test_another_topic_later_replaces_the_first(newcomer: Newcomer) -> None:
+    assert newcomer.init("--yes").status == 0
+    sentence = ("--topic", "robots that walk", "--categories", "cs.RO")
+    done = newcomer.newsletter("init", "--yes", "--email", ME, *sentence)
+    assert done.status == 0, done.err
+    [reader] = json.loads(newcomer.newsletter("subscribers", "list", "--json").out)
+    assert (reader["email"], reader["rubric"]) == (ME, "mine")
+
+
+def test_a_shipped_topic_may_be_given_by_its_title(newcomer: Newcomer) -> None:
+    done = newcomer.newsletter("init", "--yes", "--email", ME, "--topic", "foundation Models")
+    assert done.status == 0, done.err
+    assert (newcomer.folder / "rubrics" / "foundation-models.md").is_file()
+
+
+def test_an_empty_folder_names_init(newcomer: Newcomer) -> None:
+    for words in (("run",), ("status",), ("rubrics", "list")):
+        done = newcomer.newsletter(*words)
+        assert done.status == 1
+        assert "`newsletter init`" in done.err, words
 
 
 def test_a_long_sentence_is_refused() -> None:
@@ -331,6 +356,8 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
         terminal.wait_for("cs.XX is no category")
         terminal.answer("categories?", "cs.RO cs.LG")
         terminal.answer("How to mail", "smtp")
+        terminal.answer("HOST:PORT", "bad host:x")
+        terminal.wait_for("is no mail server; write it like smtp.example.org:587")
         terminal.answer("HOST:PORT", host)
         terminal.answer("User name", "")
         terminal.answer_hidden("App password", "pass@word:1/#%")
