@@ -59,3 +59,8 @@ def dollars(nanos: int, digits: int | None = None) -> str:
     if digits is None:
         digits = 4 if 0 < nanos < DIME else 2
     return f"${nanos / NANOS_PER_DOLLAR:,.{digits}f}"
+
+
+def unbroken(scores: str) -> str:
+    """Scores that break across lines only between two of them, never before a figure."""
+    return scores.replace(" ", "\xa0").replace(",\xa0", ", ")

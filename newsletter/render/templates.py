@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from newsletter.domain.formatting import unbroken
 from newsletter.domain.sanitize import clean
 from newsletter.render.mjml import compile_mjml
 from newsletter.render.plain_text import tidy, wrap, wrap_lines
@@ -54,7 +55,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._filling.filters.update(wrap=wrap, wrap_lines=wrap_lines)
+        self._filling.filters.update(wrap=wrap, wrap_lines=wrap_lines, unbroken=unbroken)
         # Papers are sanitized once, in paper_view.py, not again in each macro.
         self._presanitized = self._filling.overlay(finalize=None)
         names = sorted(path.parent.name for path in folder.glob("*/body.mjml"))

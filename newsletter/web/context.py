@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from newsletter.domain.formatting import long_date, plural, short_date
+from newsletter.domain.formatting import long_date, plural, short_date, unbroken
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
 from newsletter.store.metrics import MetricCounts
@@ -69,7 +69,11 @@ class Site:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            long_date=long_date, short_date=short_date, plural=plural, local_path=self.local_path
+            long_date=long_date,
+            short_date=short_date,
+            plural=plural,
+            unbroken=unbroken,
+            local_path=self.local_path,
         )
         environment.globals.update(
             prefix=self.prefix,

@@ -255,6 +255,8 @@ def test_near_misses_have_scores_and_one_line_of_thresholds():
         assert shown.lower().count("your cut-offs") == 1
         assert "our cut-offs: relevance 7, novelty 7" in shown
         assert shown.count("Relevance 8/10, Novelty 6/10") == 2
+    # A line may end between two scores, not between a score's name and its figure.
+    assert "Relevance\xa08/10, Novelty\xa06/10" in page.get_text()
     assert page.find("a", href="https://arxiv.org/pdf/2509.00900")
 
 
