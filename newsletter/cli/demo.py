@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path, PurePosixPath
@@ -46,7 +47,8 @@ SUBSCRIBERS = b"""email,rubric,name,timezone,send_at,days,max_papers,format
 ada@example.org,foundation-models,Ada,Europe/Berlin,07:00,mon-fri,,full
 henrietta@example.org,my-first-rubric,Henrietta,America/New_York,06:30,daily,20,full
 """
-HEADINGS = ("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost")
+SUBSCRIBED = datetime.combine(sample.DAY - timedelta(days=30), time(9), UTC)
+HEADINGS = ("rubric", "announced", "read", "picked", "near misses", "tokens", "cost")
 KEY = "the key of the demo signs links that only lead to its files"
 ON_ARXIV = re.compile(r"https?://(?:[a-z.]*\.)?arxiv\.org/.*?(\d{4}\.\d{5})")
 PAPERS, NOTICE = "papers.html", "notice.html"
@@ -72,7 +74,7 @@ def show_demo(out: Path, *, local: bool) -> int:
         known = {*app.rubrics, *faults_of(app.rubrics)}
         readers = read_subscribers(SUBSCRIBERS, known).rows
         with app.store.begin() as tx:
-            subscribers.save_all(tx, readers, "example subscribers of the demo", app.clock())
+            subscribers.save_all(tx, readers, "example subscribers of the demo", SUBSCRIBED)
         edition = run_day(app, None, None, as_json=False)
         if status := report_failures(edition):
             return status

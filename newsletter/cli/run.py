@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
 
 HEADINGS = (
-    *("rubric", "announced", "scanned", "picked", "near misses", "tokens", "cost"),
+    *("rubric", "announced", "read", "picked", "near misses", "tokens", "cost"),
     *("sent", "already"),
 )
 

@@ -64,7 +64,7 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     rows = [
         [*[*digest.values()][:-1], dollars(digest["cost_nanos"])] for digest in facts["digests"]
     ]
-    headings = ("date", "rubric", "kind", "announced", "scanned", "picked", "cost")
+    headings = ("date", "rubric", "kind", "announced", "read", "picked", "cost")
     if rows:
         console.print(table("Last digests", headings, rows))
     else:

@@ -103,6 +103,7 @@ def test_mail_and_page_show_scores_reasons_and_near_misses_as_a_sample(demo: Dem
         assert "Chooses among all roundings" in said
         assert "Relevance 7/10, Novelty 6/10" in said
         assert "Near misses" in said
+    assert "subscribed on 19 October 2025" in demo.text("mail/ada.html")
     index = demo.page("index.html")
     assert "14 of 28 new papers reached the cut-offs" in demo.text("index.html")
     assert len(index.find_all("iframe")) == 4
