@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from newsletter import env_file
+from newsletter import bootstrap, env_file
 from newsletter.cli import init_questions as questions
 from newsletter.cli.console import screen
 from newsletter.cli.demo import command_name
@@ -75,7 +75,7 @@ def show_init(options: InitOptions) -> int:
             _say("Nothing was written.")
             return 1
     test_mail = _wants_test_mail(options, plan, ask)
-    _write(plan)
+    _write(plan, settings)
     columns = dict.fromkeys(COLUMNS, "")
     # Only the rubric is given: `overwrite` changes no other preference.
     one_row = {"rubric": plan.rubric, **columns}
@@ -144,8 +144,8 @@ def _free_slug(folder: Path, text: str) -> str:
     raise OperatorError(message)
 
 
-def _write(plan: Plan) -> None:
-    """Both files, or neither: they are prepared first, and then put in place."""
+def _write(plan: Plan, settings: Settings) -> None:
+    """Both files, or neither: they are prepared first, and put in place if the database opens."""
     env, rubric = Path(ENV_FILE), plan.rubric_file
     drafts = {one: one.with_name(f".{one.name}.{os.getpid()}") for one in (rubric, env)}
     try:
@@ -160,6 +160,7 @@ def _write(plan: Plan) -> None:
             if target.exists():
                 # Whoever runs the service must still be able to read it.
                 os.chown(draft, target.stat().st_uid, target.stat().st_gid)
+        bootstrap.open_store(settings, create=True).close()
         for target, draft in drafts.items():
             draft.replace(target)
     except (OSError, ValueError) as error:

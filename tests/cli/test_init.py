@@ -258,6 +258,14 @@ def test_without_the_right_to_write_nothing_is_left(newcomer: Newcomer) -> None:
     assert newcomer.files() == set()
 
 
+def test_without_a_usable_database_nothing_is_written(newcomer: Newcomer) -> None:
+    (newcomer.folder / "var").touch()
+    done = newcomer.init("--yes")
+    assert done.status == 1
+    assert "var/newsletter.db" in done.err
+    assert newcomer.files() == {"var"}
+
+
 @pytest.mark.parametrize("value", ["plain", "it's", 'a "b" #c', "back\\slash\\", " edge ", "é"])
 def test_a_value_is_read_back_as_it_was_written(tmp_path: Path, value: str) -> None:
     path = tmp_path / ".env"
