@@ -24,7 +24,7 @@ from newsletter.web.server import serve as serve_http
 
 if TYPE_CHECKING:
     from newsletter.context import App
-    from newsletter.jobs.watchdog import SchedulerWatchdog
+    from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
     from newsletter.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from newsletter.delivery.message import notification
 from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.errors import run_guarded
-from newsletter.inbound import bounces
+from newsletter.inbound import bounce_reports
 from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import ParsedMail, parse_mail
 from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, parse_reply
@@ -187,8 +187,8 @@ def _process(
         mail, found.envelope_from, our_addresses, to_unsubscribe_address=to_unsubscribe
     )
     returned = reply.kind in {ReplyKind.BOUNCE, ReplyKind.COMPLAINT}
-    if returned or bounces.is_report(mail, found, links):
-        state = bounces.record_report(tx, links, found, mail, now)
+    if returned or bounce_reports.is_report(mail, found, links):
+        state = bounce_reports.record_report(tx, links, found, mail, now)
         inbound.set_state(tx, found.id, state, None, reply.text or mail.text)
         return None
     reader_id = token[1] if token else None

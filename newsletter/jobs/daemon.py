@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from newsletter.context import App
     from newsletter.jobs.leader import LeaderElection
-    from newsletter.jobs.watchdog import SchedulerWatchdog
+    from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
     from newsletter.store import Store
 log = logging.getLogger(__name__)
 

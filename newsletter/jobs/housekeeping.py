@@ -27,13 +27,13 @@ from newsletter.operations.alerting import report_alerts
 from newsletter.operations.healthcheck_ping import ping
 from newsletter.store import (
     StoreError,
+    bounces,
     events,
     first_mails,
     inbound,
     incidents,
     retention,
     signups,
-    soft_bounces,
 )
 from newsletter.store.incidents import ALL_RUBRICS, NO_DAY, IncidentKind
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from newsletter.context import App
-    from newsletter.jobs.watchdog import SchedulerWatchdog
+    from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
 
     Job = Callable[[App, datetime], object]
 
@@ -194,7 +194,7 @@ def retry_soft_bounced(app: App, now: datetime) -> None:
     last, more = "", True
     while more and not app.stop.is_set():
         with app.store.begin() as tx:
-            last = soft_bounces.review_page(tx, now, last)
+            last = bounces.review_page(tx, now, last)
         more = bool(last)
 
 

@@ -28,8 +28,8 @@ from newsletter.jobs.daily import DayState, build_digests, read_day, send_delive
 from newsletter.jobs.instrumentation import daily_run_log
 from newsletter.jobs.leader import RENEW_SECONDS, LeaderElection
 from newsletter.jobs.outages import log_problem
+from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
 from newsletter.jobs.tasks import in_batches
-from newsletter.jobs.watchdog import SchedulerWatchdog
 from newsletter.operations import shared_settings
 from newsletter.sources import SourceError
 from newsletter.store import StoreError, deliveries

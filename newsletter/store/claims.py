@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import String, and_, bindparam, func, literal, or_, select, update
 
 from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
-from newsletter.store import first_mails, soft_bounces, subscribers
+from newsletter.store import bounces, first_mails, subscribers
 from newsletter.store.tables import delivery, digest, first_mail, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -167,8 +167,8 @@ def select_pending(
     mailed = [row for row in rows if not _obstacle(row)]
     if any(row.unmailed for row in mailed):
         mailed = _limit_first_mails(tx, digest_id, mailed, now, slowly=slowly)
-    if tries := [row.id for row in mailed if row.state_reason == soft_bounces.TRY]:
-        soft_bounces.start_try(tx, tries, now)
+    if tries := [row.id for row in mailed if row.state_reason == bounces.TRY]:
+        bounces.start_try(tx, tries, now)
     sending = DeliveryState.SENDING
     chosen = [
         Delivery(row.delivery_id, digest_id, subscribers.of_row(row), sending, row.attempt + 1)

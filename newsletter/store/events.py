@@ -3,11 +3,12 @@
     mail        unknown or sending --any event of it--> accepted
     subscriber  any --complaint--> complained     any --unsubscribe--> unsubscribed
                 any --hard bounce--> bounced, suppressed
-                active --soft bounces in a row (soft_bounces.py)--> bounced, not suppressed
+                active --soft bounces in a row (bounces.py)--> bounced, not suppressed
 
 Each transition is final, or computed from all events of an address in the order of their own times.
 So neither the order of arrival nor repetition changes the result. Bounce mails (DSN) are stored as
-events too. Departures and returns are listed for the sync with the provider's suppression lists.
+events too. `bounces.py` decides which events end a subscription.
+Departures and returns are listed for the sync with the provider's suppression lists.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from sqlalchemy import and_, delete, func, select, update
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.alerts import MIN_COMPLAINTS
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
-from newsletter.store import mail_batches, soft_bounces, subscribers, suppressions
-from newsletter.store.soft_bounces import BY_BOUNCES
-from newsletter.store.suppressions import Reason
+from newsletter.store import bounces, mail_batches
+from newsletter.store.bounces import BY_BOUNCES
 from newsletter.store.tables import delivery, digest, event, subscriber
 from newsletter.store.upsert import insert
 
@@ -63,7 +63,7 @@ def has_returned(tx: Connection, email: str, since: datetime) -> bool:
 
 
 def has_bounced(tx: Connection, email: str, at: datetime, within: timedelta) -> bool:
-    """Whether we were told of a bounce of this address around that time."""
+    """Whether a bounce of this address is stored around that time."""
     number = select(func.count()).where(
         event.c.email_hash == fingerprint(email),
         event.c.kind.in_(BOUNCES),
@@ -83,7 +83,7 @@ def _asked_after(since: datetime) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One piece of news of a mail. Late ones bear no ids: then only the address tells whose."""
+    """One event of a mail. Late events have no ids and are matched by their address."""
 
     kind: EventKind
     email: str
@@ -99,27 +99,20 @@ class Event:
 KEPT = timedelta(days=90)
 PAGE = 5000
 """Rows that one transaction deletes: there are two or three events of each mail."""
-TOLD = 200
-"""Events that one transaction takes: a post brings thousands, and others wait to write."""
-ENDS = {
-    EventKind.COMPLAINT: (SubscriberState.COMPLAINED, Reason.COMPLAINED),
-    EventKind.UNSUBSCRIBE: (SubscriberState.UNSUBSCRIBED, Reason.UNSUBSCRIBED),
-    EventKind.HARD_BOUNCE: (SubscriberState.BOUNCED, Reason.BOUNCED),
-    EventKind.REPORTED_BOUNCE: (SubscriberState.BOUNCED, Reason.UNSUBSCRIBED),
-}
-"""What ends a reader, and why the address is not mailed: what its owner can take back."""
+EVENTS_PER_TRANSACTION = 200
+"""A post has thousands of events; short transactions let others write in between."""
 BOUNCES = (EventKind.SOFT_BOUNCE, EventKind.REPORTED_BOUNCE, EventKind.HARD_BOUNCE)
-# In rising gravity: the fate of a mail is the gravest news of it.
+# By severity: a mail's `fate` is its most severe event.
 SEVERITY = tuple(EventKind)
 
 
-def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
+def apply(tx: Connection, events: Iterable[Event], now: datetime) -> int:
     """Store new events and apply their effects, once for each delivery, batch and address.
 
     Returns how many events were new. Rows are updated in the same order as elsewhere, so that no
     two transactions deadlock.
     """
-    fresh = [one for one in told if _keep(tx, one, now)]
+    fresh = [one for one in events if _keep(tx, one, now)]
     for delivery_id in sorted({one.delivery_id for one in fresh if one.delivery_id}):
         _update_delivery(tx, delivery_id, now)
     for one in {(one.delivery_id, one.smtp_id): one for one in fresh if one.delivery_id}.values():
@@ -128,15 +121,15 @@ def apply(tx: Connection, told: Iterable[Event], now: datetime) -> int:
         mail_batches.accept_by_event(tx, group_id, now)
     about = {(canonical(one.email), one.kind): one for one in fresh}
     for _, one in sorted(about.items(), key=lambda item: item[0][0]):
-        _update_subscriber(tx, one, now)
+        bounces.apply_to_subscriber(tx, one, now)
     return len(fresh)
 
 
-def pages(told: Iterable[Event]) -> Iterator[list[Event]]:
-    """`told` in pages of one transaction each, grouped by address."""
-    ordered = sorted(told, key=lambda one: (canonical(one.email), one.delivery_id, one.at))
-    for start in range(0, len(ordered), TOLD):
-        yield ordered[start : start + TOLD]
+def pages(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """`events` in pages of one transaction each, grouped by address."""
+    ordered = sorted(events, key=lambda one: (canonical(one.email), one.delivery_id, one.at))
+    for start in range(0, len(ordered), EVENTS_PER_TRANSACTION):
+        yield ordered[start : start + EVENTS_PER_TRANSACTION]
 
 
 def subscriber_by_message_id(tx: Connection, message_id: str) -> str | None:
@@ -230,25 +223,6 @@ def _set_message_id(tx: Connection, told: Event) -> None:
             )
             .values(message_id=told.smtp_id)
         )
-
-
-def _update_subscriber(tx: Connection, told: Event, now: datetime) -> None:
-    """Apply an event to the subscriber by address: late bounces carry no ids."""
-    end = ENDS.get(told.kind)
-    subscriber_id = tx.scalar(
-        select(subscriber.c.id).where(subscriber.c.email_key == canonical(told.email))
-    )
-    if end:
-        suppressions.suppress(tx, told.email, end[1], "event", now)
-    if subscriber_id is None:
-        return
-    if end:
-        way = f"{told.kind}: {told.reason}" if told.reason else f"event: {told.kind}"
-        subscribers.end_subscription(tx, subscriber_id, end[0], way, now, reason=end[1])
-    elif told.kind is EventKind.SOFT_BOUNCE:
-        soft_bounces.apply_soft_bounce(tx, subscriber_id, now)
-    elif told.kind is EventKind.DELIVERED:
-        soft_bounces.apply_delivered(tx, subscriber_id, now)
 
 
 def recipient(tx: Connection, delivery_id: str) -> str:

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from newsletter.jobs.daemon import watch_scheduler
 from newsletter.jobs.scheduler import scheduler, wake
-from newsletter.jobs.watchdog import HEARTBEAT_TIMEOUT, SchedulerWatchdog
+from newsletter.jobs.scheduler_watchdog import HEARTBEAT_TIMEOUT, SchedulerWatchdog
 from newsletter.web.server import listen, serve
 from tests.fakes.installation import Installation
 

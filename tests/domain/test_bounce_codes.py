@@ -9,7 +9,7 @@ import pytest
 
 from bench.scenarios import mail_bounces
 from newsletter.domain.bounce_codes import first_mails_left, says_gone, too_many_gone
-from newsletter.inbound.bounces import parse_report
+from newsletter.inbound.bounce_reports import parse_report
 
 needs_corpus = pytest.mark.skipif(
     not mail_bounces.CORPUS.is_dir(), reason="the shared corpus of bounces is not here"

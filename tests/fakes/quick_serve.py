@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.__main__ import main
-from newsletter.jobs import daemon, dbos_engine, housekeeping, scheduler, watchdog
+from newsletter.jobs import daemon, dbos_engine, housekeeping, scheduler, scheduler_watchdog
 from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.reaper import HeartbeatConfig
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     scheduler.RENEW_SECONDS = 1.0
     if hangs := os.environ.get("HANGS"):
         daemon.GRACE_SECONDS = 1
-        watchdog.HEARTBEAT_TIMEOUT = 3.0
+        scheduler_watchdog.HEARTBEAT_TIMEOUT = 3.0
     if hangs == "round":
         housekeeping.run_frequent = hang_round
     if hangs == "lead":

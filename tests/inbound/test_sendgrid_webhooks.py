@@ -439,7 +439,7 @@ def test_many_events_are_taken_by_pages_and_one_delivery_is_counted_once_in_each
     kinds = itertools.cycle(("delivered", "deferred"))
     many = [
         told(next(kinds), dg_delivery_id="d" * 32, timestamp=SECOND + number)
-        for number in range(2 * events.TOLD + 1)
+        for number in range(2 * events.EVENTS_PER_TRANSACTION + 1)
     ]
     assert post(scenario, *many).new_events == len(many)
     assert sum(one.startswith("UPDATE delivery") for one in asked) == 3 * 3

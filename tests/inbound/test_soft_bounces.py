@@ -10,7 +10,7 @@ import pytest
 
 from newsletter.domain.bounce_codes import Step, ended_at, in_a_row, next_step
 from newsletter.domain.mail import EventKind, SubscriberState
-from newsletter.store import deliveries, events, signups, soft_bounces, subscribers, suppressions
+from newsletter.store import bounces, deliveries, events, signups, subscribers, suppressions
 from newsletter.store.events import Event
 from newsletter.store.tables import subscriber
 from tests.fakes.mail import RUBRIC, START, DeliveryScenario, FakeMailer
@@ -96,7 +96,7 @@ def newest(scenario: DeliveryScenario) -> str:
 
 def review(scenario: DeliveryScenario) -> None:
     with scenario.store.begin() as tx:
-        soft_bounces.review_page(tx, scenario.clock.now(), "")
+        bounces.review_page(tx, scenario.clock.now(), "")
 
 
 def end_softly(scenario: DeliveryScenario) -> None:
@@ -181,7 +181,7 @@ def test_13_a_step_that_was_decided_does_not_undo_a_departure(scenario: Delivery
         known = subscribers.find(tx, READER)
         assert known is not None
         subscribers.unsubscribe(tx, known.id, "page", scenario.clock.now())
-        soft_bounces._take_step(tx, known.id, scenario.clock.now(), later)
+        bounces._take_step(tx, known.id, scenario.clock.now(), later)
     assert state(scenario) is SubscriberState.UNSUBSCRIBED
 
 

@@ -21,7 +21,7 @@ from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.errors import Stopped
 from newsletter.inbound.processor import store_mail
 from newsletter.jobs.housekeeping import add_to, run_frequent, run_nightly
-from newsletter.jobs.watchdog import SchedulerWatchdog
+from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
 from newsletter.store import Store, alerts, events, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup

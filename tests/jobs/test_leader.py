@@ -10,7 +10,7 @@ import pytest
 
 from newsletter import process
 from newsletter.jobs.leader import DAILY_RUN_LEASE, LEASE_SECONDS, RENEW_SECONDS, LeaderElection
-from newsletter.jobs.watchdog import HEARTBEAT_TIMEOUT, JOB_TIMEOUT, SchedulerWatchdog
+from newsletter.jobs.scheduler_watchdog import HEARTBEAT_TIMEOUT, JOB_TIMEOUT, SchedulerWatchdog
 from newsletter.store import leases
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)

@@ -29,7 +29,7 @@ from newsletter.jobs import housekeeping
 from newsletter.jobs.daemon import single_instance
 from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.scheduler import DailyScheduler
-from newsletter.jobs.watchdog import SchedulerWatchdog
+from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
 from newsletter.settings import Settings
 from newsletter.store import Store, subscribers
 from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource, Version

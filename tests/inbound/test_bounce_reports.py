@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import Rubric
-from newsletter.inbound import bounces
+from newsletter.inbound import bounce_reports
 from newsletter.inbound.processor import process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
 from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
@@ -269,8 +269,8 @@ def test_13_five_by_hearsay_rest_a_reader_and_suppress_nobody(scenario: Delivery
 
 @given(st.binary(max_size=400))
 def test_16_whatever_comes_back_can_be_read(raw: bytes):
-    bounces.parse_report(raw)
-    bounces.parse_report(b"Final-Recipient: rfc822;" + raw)
+    bounce_reports.parse_report(raw)
+    bounce_reports.parse_report(b"Final-Recipient: rfc822;" + raw)
 
 
 def reply(said: str, number: int) -> bytes:

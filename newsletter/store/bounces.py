@@ -1,4 +1,8 @@
-"""Soft bounces: pause readers whose mail bounces repeatedly, and retry weekly.
+"""Bounces end subscriptions: hard ones at once, soft ones after several in a row.
+
+    hard bounce, complaint or unsubscribe --> the subscription ends, the address is suppressed
+
+Soft bounces:
 
     active --five in a row over fourteen days--> bounced --a week later--> active, for one mail
     bounced --a mail arrived, or a try did not bounce--> active
@@ -14,8 +18,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
+from newsletter.domain.addresses import canonical
 from newsletter.domain.bounce_codes import SILENCE, Step, ended_at, in_a_row, next_step
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.store import subscribers, suppressions
+from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, subscriber, suppression
 
 if TYPE_CHECKING:
@@ -24,11 +31,41 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
+    from newsletter.store.events import Event
+
 ENDED = "soft bounces"
 TRY = "one try after soft bounces"
 GIVEN_UP = "soft bounces, and a month of tries"
 BY_BOUNCES = (ENDED, TRY, GIVEN_UP)
 PAGE = 500
+ENDS = {
+    EventKind.COMPLAINT: (SubscriberState.COMPLAINED, Reason.COMPLAINED),
+    EventKind.UNSUBSCRIBE: (SubscriberState.UNSUBSCRIBED, Reason.UNSUBSCRIBED),
+    EventKind.HARD_BOUNCE: (SubscriberState.BOUNCED, Reason.BOUNCED),
+    EventKind.REPORTED_BOUNCE: (SubscriberState.BOUNCED, Reason.UNSUBSCRIBED),
+}
+"""The state and the reason of suppression that an event leads to."""
+
+
+def apply_to_subscriber(tx: Connection, reported: Event, now: datetime) -> None:
+    """Apply an event to the subscriber by address: late bounces carry no ids."""
+    end = ENDS.get(reported.kind)
+    subscriber_id = tx.scalar(
+        select(subscriber.c.id).where(subscriber.c.email_key == canonical(reported.email))
+    )
+    if end:
+        suppressions.suppress(tx, reported.email, end[1], "event", now)
+    if subscriber_id is None:
+        return
+    if end:
+        way = (
+            f"{reported.kind}: {reported.reason}" if reported.reason else f"event: {reported.kind}"
+        )
+        subscribers.end_subscription(tx, subscriber_id, end[0], way, now, reason=end[1])
+    elif reported.kind is EventKind.SOFT_BOUNCE:
+        apply_soft_bounce(tx, subscriber_id, now)
+    elif reported.kind is EventKind.DELIVERED:
+        apply_delivered(tx, subscriber_id, now)
 
 
 def apply_soft_bounce(tx: Connection, subscriber_id: str, now: datetime) -> None:
@@ -55,7 +92,7 @@ def apply_delivered(tx: Connection, subscriber_id: str, now: datetime) -> None:
 
 
 def start_try(tx: Connection, subscriber_ids: Sequence[str], now: datetime) -> None:
-    """Their one mail leaves: until there is news of it, or a week is over, no other does."""
+    """One mail leaves as a try: no other does until it has an event or a week is over."""
     tx.execute(
         update(subscriber)
         .where(subscriber.c.id.in_(subscriber_ids), subscriber.c.state_reason == TRY)
@@ -64,7 +101,7 @@ def start_try(tx: Connection, subscriber_ids: Sequence[str], now: datetime) -> N
 
 
 def review_page(tx: Connection, now: datetime, after: str) -> str:
-    """Take the next step for a page of the ended readers; the last of them, empty at the end."""
+    """Take the next step for a page of paused readers. Returns the last id, empty at the end."""
     query = select(subscriber.c.id, subscriber.c.state_at).where(
         subscriber.c.state == SubscriberState.BOUNCED,
         subscriber.c.state_reason == ENDED,
@@ -118,9 +155,9 @@ def _bounces_and_arrivals(
     tx: Connection, subscriber_id: str, now: datetime
 ) -> tuple[list[datetime], list[datetime]]:
     """When their mails bounced, one time for each mail; and when one arrived."""
-    who = select(subscriber.c.email_hash, *_ASKED).where(subscriber.c.id == subscriber_id)
-    email_hash, state, reason, since = tx.execute(who).one()
-    news = select(event.c.kind, event.c.delivery_id, event.c.at).where(
+    found = select(subscriber.c.email_hash, *_ASKED).where(subscriber.c.id == subscriber_id)
+    email_hash, state, reason, since = tx.execute(found).one()
+    events = select(event.c.kind, event.c.delivery_id, event.c.at).where(
         event.c.email_hash == email_hash,
         event.c.kind.in_([EventKind.SOFT_BOUNCE, EventKind.DELIVERED]),
     )
@@ -128,7 +165,7 @@ def _bounces_and_arrivals(
     arrived = _presumed_arrived(tx, subscriber_id, now)
     if state == SubscriberState.ACTIVE and reason not in ("", *BY_BOUNCES):
         arrived.append(since)  # They asked for mail by a link that had come by mail.
-    for kind, delivery_id, at in tx.execute(news):
+    for kind, delivery_id, at in tx.execute(events):
         if kind == EventKind.DELIVERED:
             arrived.append(at)
         else:
@@ -140,9 +177,7 @@ _ASKED = (subscriber.c.state, subscriber.c.state_reason, subscriber.c.state_at)
 
 
 def _presumed_arrived(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:
-    """The last mail that was taken long ago and of which nothing was heard: by SMTP, that is all
-    that is ever known of one that arrived.
-    """
+    """When the last mail was accepted that has no event for long: SMTP never reports a delivery."""
     query = (
         select(delivery.c.changed_at)
         .where(
