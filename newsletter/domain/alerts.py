@@ -30,7 +30,7 @@ class AlertKind(StrEnum):
     LATE = "arXiv's announcement is late"
     RUBRIC = "a rubric file is invalid or missing"
     SCORING = "scoring failed"
-    MORNING = "the daily run fails"
+    RUN_FAILED = "the daily run fails"
     MISSED = "a digest is missing"
     OVERDUE = "mail is overdue"
     HALTED = "sending was stopped"

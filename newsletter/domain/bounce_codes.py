@@ -79,7 +79,7 @@ SILENCE = timedelta(days=6)
 
 
 class Step(StrEnum):
-    """What follows for a reader whom soft bounces ended."""
+    """The next step for a reader who is paused by soft bounces."""
 
     RESUME = "resume"
     TRY = "try"
@@ -90,7 +90,7 @@ class Step(StrEnum):
 def in_a_row(bounces: Iterable[datetime], arrived: Iterable[datetime]) -> list[datetime]:
     """The soft bounces since the last mail that is known to have arrived.
 
-    Where both bear one second the delivery counts as the later: it is the kinder reading.
+    At equal times the delivery counts as the later one: in doubt the reader keeps their mail.
     """
     last = max(arrived, default=None)
     return sorted(at for at in bounces if last is None or at > last)

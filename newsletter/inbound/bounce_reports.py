@@ -223,10 +223,10 @@ class ParsedReport:
         """
         named = [one for one in self.recipients if email and one.is_of(email)]
         known = named or self.recipients or [ReportedRecipient()]
-        return min(known, key=lambda one: (_GRAVITY.get(one.action, 0), one.is_gone))
+        return min(known, key=lambda one: (_SEVERITY.get(one.action, 0), one.is_gone))
 
 
-_GRAVITY = {"delayed": 1, "failed": 2}
+_SEVERITY = {"delayed": 1, "failed": 2}
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 Unsubscribe is recognized by the kinds of a sentence's words (`inbound/vocabulary.py`). A sentence
 asks to unsubscribe when every word is known, and
-    it names the deed once and denies nothing       please remove me from the list
-    or it denies that mail is wanted, and no deed   I do not want to receive your mails any more
+    it names the action once and denies nothing    please remove me from the list
+    or it denies only that mail is wanted          I do not want to receive your mails any more
 So a denied action is no command, nor is a complaint that no mail arrives.
 
 The other commands are whole phrases, compared after `plain` removed accents and punctuation.
@@ -53,11 +53,11 @@ class Lexicon(NamedTuple):
 
 
 def asks_to_unsubscribe(said: str, *, question: bool = False) -> bool:
-    """Whether `said` (made bare) is nothing but a request to unsubscribe, in one of the languages.
+    """Whether `said` is nothing but a request to unsubscribe. Pleasantries are already removed.
 
-    A `question` is one only as politeness has it: could you remove me?
+    A `question` counts only in a polite form: could you remove me?
     """
-    # Who says it twice means it: unsubscribe, unsubscribe.
+    # A repeated request counts once: unsubscribe, unsubscribe.
     words = [word for word, _ in groupby(_correct_spelling(word) for word in said.split())]
     return any(
         _asks(kinds) and (not question or IntentWord.ASK in kinds)
@@ -83,7 +83,7 @@ def _asks(kinds: IntentWord) -> bool:
 def _readings(text: str, lexicon: Lexicon) -> set[IntentWord]:
     """The kinds of words that make up the whole text, one set for each way to part it.
 
-    Each (place, kinds) is gone on from once, so that the time is bounded by the text's length.
+    Each (place, kinds) is expanded once, so the text's length bounds the time.
     """
     begun: dict[int, set[IntentWord]] = {0: {IntentWord(0)}}
     for at in range(len(text)):
@@ -92,7 +92,7 @@ def _readings(text: str, lexicon: Lexicon) -> set[IntentWord]:
             continue
         for word, kind in lexicon.words.get(text[at], ()):
             if text.startswith(word, at):
-                # The deed is named once: to stop an unsubscribing is something else.
+                # The action is named once: "stop unsubscribing me" means something else.
                 begun.setdefault(at + len(word), set()).update(
                     so_far | kind for so_far in here if not (so_far & ACTION and kind & ACTION)
                 )

@@ -125,7 +125,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
-    """Both ends of what is long."""
+    """The first and last lines of a long text."""
     if len(lines) > HEAD_LINES + TAIL_LINES:
         lines = [*lines[:HEAD_LINES], *lines[-TAIL_LINES:]]
     kept, room = [], MAX_TEXT
@@ -156,7 +156,7 @@ def _is_footnote(said: str) -> bool:
 
 
 def own_lines(lines: Sequence[str]) -> list[str]:
-    """The lines that a reader wrote: without courtesy, footnotes, dates, and names of phones."""
+    """The lines that a reader wrote: no pleasantries, footnotes, dates or "Sent from my iPhone"."""
     return [
         line
         for line in strip_footnotes(lines)

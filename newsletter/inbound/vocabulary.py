@@ -1,11 +1,9 @@
 # ruff: noqa: RUF001 - readers write in their own scripts
-"""The words in which people ask to be let go, by what they mean, in 27 languages.
+"""Words of requests to unsubscribe, by their meaning, in 27 languages.
 
-A sentence that holds one word from nowhere below is no command: whoever names another person, a
-paper, a reason, a condition or a time past is read by a person. What the words of each kind come
-to together is in `inbound/intents.py`. `_` joins words; all is compared as `plain` leaves it.
-
-The words of `inbound/vocabulary.py` for Slavic and East Asian languages.
+A sentence with a word that is not listed is no command: a person reads it. So sentences about
+another person, a paper, a reason, a condition or the past are never obeyed. `inbound/intents.py`
+combines the words. `_` joins words; text is compared without accents and punctuation.
 """
 
 from __future__ import annotations
@@ -14,14 +12,14 @@ from typing import NamedTuple
 
 
 class Vocabulary(NamedTuple):
-    """The words of one language by kind; no tense but the wish, no person but I and you.
+    """The words of one language by kind. Only wishes, in the first and second person.
 
-    `leave`   unsubscribe, stop, cancel: the deed itself
-    `out`     remove, delete: the deed where somebody (`me`) or a list (`listed`) is named as well
-    `no`      denial; `want` the wish; `get` receiving; `send` sending; `more` any longer, others
+    `leave`   unsubscribe, stop, cancel: the action
+    `out`     remove, delete: the action if a person (`me`) or a list (`listed`) is named too
+    `no`      negation; `want` wishing; `get` receiving; `send` sending; `more` any longer, others
     `mail`    what is sent; `listed` what one is on
     `ask`     could you: a sentence with it may end in a question mark
-    `small`   what changes nothing
+    `small`   words that change nothing
     """
 
     leave: str

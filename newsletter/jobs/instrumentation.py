@@ -60,11 +60,11 @@ def daily_run_log(app: App) -> Iterator[None]:
         day = app.source.newest(app.clock())
         with app.store.begin() as tx:
             incidents.record_incident(
-                tx, IncidentKind.MORNING, ALL_RUBRICS, day, str(error), app.clock()
+                tx, IncidentKind.RUN_FAILED, ALL_RUBRICS, day, str(error), app.clock()
             )
         raise
     with app.store.begin() as tx:
-        incidents.resolve_incident(tx, IncidentKind.MORNING, ALL_RUBRICS)
+        incidents.resolve_incident(tx, IncidentKind.RUN_FAILED, ALL_RUBRICS)
 
 
 def record_results(app: App, day: date, results: Iterable[tuple[str, Digest | None, str]]) -> None:

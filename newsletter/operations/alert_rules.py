@@ -37,7 +37,7 @@ def find_alerts(state: ServiceState, limits: Thresholds) -> list[Alert]:
     return [_while_running(one) for one in found] if state.running else found
 
 
-WAIT_FIRST = {AlertKind.SCORING, AlertKind.MISSED, AlertKind.OVERDUE, AlertKind.MORNING}
+WAIT_FIRST = {AlertKind.SCORING, AlertKind.MISSED, AlertKind.OVERDUE, AlertKind.RUN_FAILED}
 """What a run that is in progress may end by itself."""
 
 
@@ -67,7 +67,7 @@ def _run_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
     for one in state.run_failures:
         if state.now - one.since >= HOUR:  # A single failed request is not worth an alert.
             yield Alert(
-                AlertKind.MORNING,
+                AlertKind.RUN_FAILED,
                 one.subject,
                 f"Since {_utc(one.since)} no digest can be made: {one.reason}",
                 "It is retried every 15 minutes. To check everything it needs:",

@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 10
 RECENTLY = timedelta(days=8)
 SEND_TIME_DELAY = timedelta(hours=1)
 PING_BLOCKERS = {
-    *(AlertKind.LATE, AlertKind.MORNING, AlertKind.SCORING, AlertKind.MISSED),
+    *(AlertKind.LATE, AlertKind.RUN_FAILED, AlertKind.SCORING, AlertKind.MISSED),
     *(AlertKind.OVERDUE, AlertKind.HALTED, AlertKind.DATABASE),
 }
 """Alerts that stop the ping."""

@@ -27,9 +27,9 @@ class ReviewDecision(StrEnum):
 def answer_reply(
     tx: Connection, letter_id: str, now: datetime, *, unsubscribe: bool
 ) -> ReviewDecision:
-    """Take a reply off the list: as dealt with, or as the wish to leave that it was.
+    """Close a reply, or treat it as an unsubscribe request.
 
-    Nothing is changed where the sender of a wish to leave is not known.
+    Nothing changes if an unsubscribe request has an unknown sender.
     """
     found = operator_views.reply(tx, letter_id)
     if found is None:
@@ -44,9 +44,9 @@ def answer_reply(
 
 
 def resolve_mail(tx: Connection, delivery_id: str, now: datetime, *, sent: bool) -> ReviewDecision:
-    """Say of a mail in doubt that it went out, or have it sent with the next run.
+    """Mark an unknown mail as sent, or have it sent with the next run.
 
-    The id may be that of a group of mails, which are then decided on together.
+    The id may be that of a batch: its mails are then decided together.
     """
     if not any(known.resolve(tx, delivery_id, now, sent=sent) for known in (claims, mail_batches)):
         return ReviewDecision.NOT_WAITING

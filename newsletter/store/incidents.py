@@ -30,7 +30,7 @@ class IncidentKind(StrEnum):
     """There is no digest."""
     BUDGET = "budget"
     """There is a digest, but the budget did not suffice for all papers."""
-    MORNING = "morning"
+    RUN_FAILED = "morning"
     """The daily run could not fetch papers or could not start."""
     MAILBOX = "mailbox"
     """The mailbox that replies reach can't be read."""

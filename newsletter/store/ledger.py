@@ -1,4 +1,4 @@
-"""Ledger of paid model calls and their outcome.
+"""Ledger of paid model calls: enforces the budget before a call, stores its outcome.
 
 intent ──> answered ──> done        the answer is stored raw, then parsed
   ├──────> free                     provably not billed

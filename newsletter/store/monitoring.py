@@ -47,7 +47,7 @@ def read_mail_state(tx: Connection, now: datetime) -> ServiceState:
         now=now,
         scoring_failures=incidents.open_incidents(tx, IncidentKind.SCORING, now),
         budget_shortfalls=incidents.open_incidents(tx, IncidentKind.BUDGET, now),
-        run_failures=incidents.open_incidents(tx, IncidentKind.MORNING, now),
+        run_failures=incidents.open_incidents(tx, IncidentKind.RUN_FAILED, now),
         mailbox_failures=incidents.open_incidents(tx, IncidentKind.MAILBOX, now, GRACE_PERIOD),
         refused_signups=incidents.open_incidents(tx, IncidentKind.SIGNUP, now, DAY),
         overdue_mail=_mails(tx, DeliveryState.PENDING, delivery.c.created_at, now, WEEK),

@@ -138,7 +138,7 @@ def unreadable(tx: Connection, now: datetime) -> int:
 
 
 def unreadable_reports(tx: Connection, now: datetime, most: int) -> list[ReviewReply]:
-    """The newest of them."""
+    """The newest bounce reports that match no mail."""
     newest = inbound.c.received_at.desc()
     query = select(*_REPLIES.selected_columns).where(_unreadable(now)).order_by(newest).limit(most)
     return [_reply(row) for row in tx.execute(query)]
@@ -150,7 +150,7 @@ def _unreadable(now: datetime) -> ColumnElement[bool]:
 
 
 def reply(tx: Connection, mail_id: str) -> ReviewReply | None:
-    """One that waits, by its whole id."""
+    """The waiting reply with this full id."""
     row = tx.execute(_REPLIES.where(inbound.c.id == mail_id)).one_or_none()
     return _reply(row) if row else None
 

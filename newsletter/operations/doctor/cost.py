@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from newsletter.store import Store
 
 CHECK = "price"
-MORNINGS = 21
+RUNS_PER_MONTH = 21
 """In a month, on average."""
 
 
@@ -73,7 +73,7 @@ def _judged(
         fix = "raise NEWSLETTER_BUDGET_USD, or narrow the rubric: papers would stay unread"
         return warn(CHECK, f"{said}; over the budget: {', '.join(over)}", fix)
     monthly = settings.monthly_budget_nanos
-    if monthly is not None and total * MORNINGS > monthly:
+    if monthly is not None and total * RUNS_PER_MONTH > monthly:
         fix = "raise NEWSLETTER_MONTHLY_BUDGET_USD"
         return warn(CHECK, f"{said}; a month takes more than ${settings.monthly_budget_usd}", fix)
     return ok(CHECK, said)

@@ -50,7 +50,7 @@ OLDEST = {"SQLite": (3, 35), "PostgreSQL": (13,)}
 
 
 def settings_found(settings: Settings) -> list[Finding]:
-    """Everything that would keep a morning from starting, all at once."""
+    """Every fault of the settings that stops a daily run from starting."""
     faults = list(_faults(settings))
     if faults:
         return [fail("settings", fault, "") for fault in dict.fromkeys(faults)]
