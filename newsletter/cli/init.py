@@ -94,7 +94,10 @@ def _plan(options: InitOptions, settings: Settings, ask: questions.Asker) -> Pla
         values["NEWSLETTER_RUBRICS_DIR"] = str(folder)
     if not settings.secret_key.get_secret_value():
         values["NEWSLETTER_SECRET_KEY"] = secrets.token_hex(32)
-    values |= ask.mail(options.mail, options.sender or email, settings, values)
+    sender = ask.address(options.sender, "--from") if options.sender else email
+    if options.sender:
+        values["NEWSLETTER_FROM_EMAIL"] = sender
+    values |= ask.mail(options.mail, sender, settings, values)
     own_pages = settings.public_url != DEFAULT_PUBLIC_URL and settings.postal_address.strip()
     if values["NEWSLETTER_MAILER"] != "outbox" and not own_pages:
         values["NEWSLETTER_OPERATOR_ONLY"] = "true"

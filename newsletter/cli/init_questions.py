@@ -52,8 +52,8 @@ class Asker:
 
     on_terminal: bool
 
-    def address(self, given: str) -> str:
-        return self._checked(given, "--email", "Your email address", parse_address)
+    def address(self, given: str, option: str = "--email") -> str:
+        return self._checked(given, option, "Your email address", parse_address)
 
     def topic(self, given: str, titles: Mapping[str, str]) -> str:
         """A shipped rubric's slug, also where its title was given; or a sentence."""

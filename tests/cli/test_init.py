@@ -86,8 +86,9 @@ def mails(server: FakeSmtp) -> list[EmailMessage]:
 
 
 def test_files_need_an_address_and_a_topic_only(newcomer: Newcomer) -> None:
-    done = newcomer.init("--yes", "--test-mail")
+    done = newcomer.init("--yes", "--test-mail", "--from", "digest@example.org")
     assert done.status == 0, done.err
+    assert newcomer.env["NEWSLETTER_FROM_EMAIL"] == "digest@example.org"
     assert stat.S_IMODE((newcomer.folder / ".env").stat().st_mode) == 0o600
     assert len(newcomer.env["NEWSLETTER_SECRET_KEY"] or "") == 64
     assert (newcomer.folder / "rubrics" / "foundation-models.md").is_file()
@@ -175,6 +176,7 @@ def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
         (("--email", ME, "--topic", "foundation-modles"), "is foundation-models meant?"),
         (("--email", ME, "--topic", "foundation-models", "--categories", "cs.CL"), "--categories"),
         (("--email", ME, "--topic", "foundation-models", "--mail", "fax"), "--mail"),
+        (("--email", ME, "--topic", "foundation-models", "--from", "bad one"), "--from"),
         (("--email", ME, "--topic", "foundation-models", "--mail", "smtp"), "NEWSLETTER_SMTP_URL"),
     ],
 )
