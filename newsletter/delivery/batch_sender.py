@@ -1,10 +1,11 @@
 """Send mail in batches: one request for up to a thousand readers of one rendering.
 
 Claim a batch, send it, record its outcome for all its readers at once. The states are drawn in
-`store/mail_batches.py`. When the readers' send time is far enough ahead, the request is scheduled
-under a provider batch id. If its response is lost, the batch is cancelled and sent again: that is
-right whether the request was accepted, is under way or never left. An unscheduled request whose
-response is lost stays `unknown` until an event of one of its mails, or the operator, resolves it.
+`store/mail_batches.py`. Each request is scheduled under a provider batch id: at the readers' send
+time, or twelve minutes ahead if that is sooner. If its response is lost, the batch is cancelled and
+sent again: that is right whether the request was accepted, is under way or never left. Where there
+is no time left to cancel, it stays `unknown` until an event of one of its mails, or the operator,
+resolves it.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ STALE_AFTER = timedelta(seconds=60)
 """A process suspended for so long since the claim must not send the batch."""
 MIN_LEAD = CANCEL_DEADLINE + timedelta(minutes=1)
 """With less lead time a scheduled mail could not be cancelled."""
+SHORTEST_LEAD = timedelta(minutes=12)
+"""Mail that is due now is scheduled so far ahead: a request fails within a minute."""
 BUSY_WAIT_SECONDS = 1.0
 MAX_SCHEDULES = 200
 """Schedules named in one statement."""
@@ -130,7 +133,7 @@ class _BatchSender:
             return None if delay is None else max(delay, BUSY_WAIT_SECONDS)
         key, send_at = self._same_send_time(first, now)
         try:
-            batch_id = self.mailer.new_batch_id() if send_at and send_at - now >= MIN_LEAD else ""
+            batch_id = self.mailer.new_batch_id()
         except SendError as error:
             self.run.record_failure(error, now)
             with self.run.store.begin() as tx:
@@ -141,10 +144,8 @@ class _BatchSender:
             self._send(batch)
         return wait
 
-    def _same_send_time(
-        self, first: RenderingKey, now: datetime
-    ) -> tuple[RenderingKey, datetime | None]:
-        """The readers with the send time of the first one, and that time; None is now."""
+    def _same_send_time(self, first: RenderingKey, now: datetime) -> tuple[RenderingKey, datetime]:
+        """The readers with the send time of the first one, and when the provider is to send."""
         [schedule] = first.schedules
         if schedule not in self.due_at:
             with self.run.store.read() as tx:
@@ -157,17 +158,19 @@ class _BatchSender:
 
         send_at = instant(schedule)
         alike = tuple(one for one in self.due_at if instant(one) == send_at)
+        if send_at is None or send_at - now < MIN_LEAD:
+            send_at = now + SHORTEST_LEAD
         return first._replace(schedules=alike), send_at
 
     def _claim(
-        self, key: RenderingKey, batch_id: str, send_at: datetime | None
+        self, key: RenderingKey, batch_id: str, send_at: datetime
     ) -> tuple[MailBatch | None, float]:
         with self.run.store.begin() as tx:
             now = self.run.clock()
             if reason := too_many_hard_bounces(tx, self.run.digest_id):
                 self.run.breaker.halted = reason
                 return None, 0.0
-            if not mail_batches.has_room(tx, cancellable=bool(batch_id)):
+            if not mail_batches.has_room(tx):
                 return None, BUSY_WAIT_SECONDS
             if not self.run.rate_limiter.acquire(tx, now, 1):
                 return None, min(BUSY_WAIT_SECONDS, 1 / (self.run.limits.per_second or 1.0))

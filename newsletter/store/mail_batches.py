@@ -110,17 +110,15 @@ def pending_schedules(tx: Connection, digest_id: int) -> list[DeliverySchedule]:
     return [DeliverySchedule(*row) for row in tx.execute(query)]
 
 
-def has_room(tx: Connection, *, cancellable: bool) -> bool:
+def has_room(tx: Connection) -> bool:
     """Whether one more batch may start in this transaction; holds a lock until it ends.
 
-    With a batch id, no more than SendGrid can still cancel.
+    No more batches are in flight than SendGrid can still cancel.
     """
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(BATCH_LOCK)))
     started = mail_group.c.state == MailBatchState.STARTED.value
     under_way = _count(tx, started)
-    if not cancellable:
-        return under_way < MAX_IN_FLIGHT
     held = _count(tx, _HELD)
     return under_way < min(MAX_IN_FLIGHT, MAX_CANCELLED - held)
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 40.0
 MAX_BYTES = 25 * 10**6
 """SendGrid's limit is 30 MB; our count leaves out some commas."""
-MAX_SUBSTITUTION_BYTES, MAX_CUSTOM_ARGS_BYTES = 10_000, 10_000
+MAX_READER_BYTES = 10_000
+"""SendGrid's limit for one reader's substitutions, and for their custom arguments. We count JSON."""
 """Limits for one reader."""
 POSITION = re.compile(r"personalizations\.(\d+)\b")
 CREATED = 201
@@ -43,11 +44,10 @@ class SendGridBatches(SendGridMailer):
     def fitting(self, batch: BatchEmail) -> int:
         room = MAX_BYTES - len(_common(batch).encode())
         for position, reader in enumerate(batch.readers[: self.max_readers]):
-            words = sum(len(tag.encode()) + len(word.encode()) for tag, word in reader.words)
             own = personalization(batch, reader)
-            custom_args = len(json.dumps(own["custom_args"]))
+            sizes = [len(json.dumps(own[name])) for name in ("substitutions", "custom_args")]
             room -= len(json.dumps(own)) + 2
-            if room < 0 or words > MAX_SUBSTITUTION_BYTES or custom_args > MAX_CUSTOM_ARGS_BYTES:
+            if room < 0 or max(sizes) >= MAX_READER_BYTES:
                 return position
         return min(len(batch.readers), self.max_readers)
 
