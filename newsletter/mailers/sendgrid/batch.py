@@ -29,8 +29,7 @@ TIMEOUT_SECONDS = 40.0
 MAX_BYTES = 25 * 10**6
 """SendGrid's limit is 30 MB; our count leaves out some commas."""
 MAX_READER_BYTES = 10_000
-"""SendGrid's limit for one reader's substitutions, and for their custom arguments. We count JSON."""
-"""Limits for one reader."""
+"""SendGrid's limit for one reader's substitutions and custom arguments, counted in JSON."""
 POSITION = re.compile(r"personalizations\.(\d+)\b")
 CREATED = 201
 
