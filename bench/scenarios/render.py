@@ -25,6 +25,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from bench.harness.report import arguments
+from newsletter.domain.formatting import unbroken
 from newsletter.domain.mail import Format
 from newsletter.render import Renderer
 from newsletter.render.digest_email import template_values
@@ -83,9 +84,9 @@ def ways() -> dict[str, Callable[[], str]]:
         "reader": READER_WORDS,
         "offers_brief": True,
     }
-    source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        templates.mjml("digest")
-    )
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["unbroken"] = unbroken
+    source = environment.from_string(templates.mjml("digest"))
     css = (FOLDER / INLINE).read_text(encoding="utf-8")
     rendered = renderer.digest(issue, NAV, Format.FULL)
 

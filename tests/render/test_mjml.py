@@ -8,6 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from jinja2 import Environment
 
+from newsletter.domain.formatting import unbroken
 from newsletter.render.mjml import BuildError, compile_mjml, inline, mjml_to_html
 from newsletter.render.templates import FOLDER, INLINE, Templates
 from tests.render.gallery import issues
@@ -80,6 +81,7 @@ def test_a_fill_equals_mjml_and_premailer_run_on_the_filled_mail(count):
     values = {**issues.frame_values(count), "prompt": "", "reader": reader}
     css = (FOLDER / INLINE).read_text(encoding="utf-8")
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    source.filters["unbroken"] = unbroken
     naive = inline(mjml_to_html(source.from_string(templates.mjml("digest")).render(values)), css)
     assert outline(naive) == outline(templates.html("digest", values))
 
