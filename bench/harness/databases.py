@@ -16,7 +16,7 @@ from newsletter.store.tables import subscriber
 from tests.fakes.mail import RUBRIC, START
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PAGE = 5000
 
@@ -31,14 +31,15 @@ def migrated(url: str = "") -> Iterator[Store]:
         store.close()
 
 
-def add_subscribers(store: Store, number: int) -> None:
+def add_subscribers(store: Store, number: int, rubrics: Sequence[str] = (RUBRIC,)) -> None:
+    """Active subscribers, spread evenly over the rubrics."""
     for start in range(0, number, PAGE):
-        rows = [_row(n) for n in range(start, min(start + PAGE, number))]
+        rows = [_row(n, rubrics[n % len(rubrics)]) for n in range(start, min(start + PAGE, number))]
         with store.begin() as tx:
             tx.execute(insert(subscriber), rows)
 
 
-def _row(number: int) -> dict[str, Any]:
+def _row(number: int, rubric: str) -> dict[str, Any]:
     address = f"reader{number}@example.org"
     return {
         "id": uuid4().hex,
@@ -46,7 +47,7 @@ def _row(number: int) -> dict[str, Any]:
         "email_key": address,
         "email_hash": fingerprint(address),
         "name": f"Reader {number}",
-        "rubric": RUBRIC,
+        "rubric": rubric,
         "days": list(WEEKDAYS),
         "format": "full",
         "state": "active",

@@ -24,15 +24,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
+from bench.harness.databases import add_subscribers
 from bench.harness.vendors import Vendor, vendors
-from newsletter.domain.addresses import fingerprint
-from newsletter.domain.mail import WEEKDAYS
 from newsletter.store import Store
-from newsletter.store.tables import metadata, subscriber
+from newsletter.store.tables import metadata
 from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
@@ -75,28 +73,7 @@ def write_rubrics(folder: Path, number: int) -> None:
 
 
 def settle(store: Store, rubrics: int, readers: int) -> None:
-    for start in range(0, readers, PAGE):
-        page = [_reader(n, rubrics) for n in range(start, min(start + PAGE, readers))]
-        with store.begin() as tx:
-            tx.execute(insert(subscriber), page)
-
-
-def _reader(number: int, rubrics: int) -> dict[str, Any]:
-    address = f"reader{number}@example.org"
-    return {
-        "id": uuid4().hex,
-        "email": address,
-        "email_key": address,
-        "email_hash": fingerprint(address),
-        "name": f"Reader {number}",
-        "rubric": f"rubric-{number % rubrics}",
-        "days": list(WEEKDAYS),
-        "format": "full",
-        "state": "active",
-        "state_at": START,
-        "consent": "bench",
-        "since": START,
-    }
+    add_subscribers(store, readers, [f"rubric-{n}" for n in range(rubrics)])
 
 
 def figures_of(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> dict[str, Any]:
