@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ def exit_with(status: int, *, before: str = "", stdout: int | None = subprocess.
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
+        # Unbuffered output would fail before the exit.
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
         check=False,
     )
 
