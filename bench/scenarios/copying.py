@@ -16,7 +16,8 @@ from sqlalchemy import update
 from bench.harness.databases import add_subscribers
 from bench.harness.report import arguments
 from bench.scenarios.daily_run import database
-from newsletter.store import Store, copy
+from newsletter.store import Store
+from newsletter.store.database import copy
 from newsletter.store.tables import digest
 from tests.fakes.mail import DeliveryScenario
 

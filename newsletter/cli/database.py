@@ -10,15 +10,8 @@ from newsletter import bootstrap, process
 from newsletter.cli.console import progress, screen, table
 from newsletter.errors import OperatorError
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import (
-    Store,
-    StoreAddressError,
-    StoreError,
-    backup,
-    copy,
-    database_role,
-    restore_holds,
-)
+from newsletter.store import Store, StoreAddressError, StoreError
+from newsletter.store.database import backup, copy, database_role, restore_holds
 
 if TYPE_CHECKING:
     from datetime import datetime

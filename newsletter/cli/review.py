@@ -11,7 +11,8 @@ from newsletter.domain.formatting import plural
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import claims, first_mails, inbound, mail_batches, operator_views
+from newsletter.store import claims, first_mails, inbound, mail_batches
+from newsletter.store.reports import operator_views
 
 if TYPE_CHECKING:
     from newsletter.store.inbound import InboundMail

@@ -15,16 +15,8 @@ from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
 from newsletter.rubrics.folder import RubricFolder
 from newsletter.settings import Settings, read_settings
-from newsletter.store import (
-    Store,
-    alerts,
-    claims,
-    deliveries,
-    digests,
-    monitoring,
-    operator_views,
-    subscribers,
-)
+from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers
+from newsletter.store.reports import monitoring, operator_views
 from newsletter.store.task_queue import is_working, read_queue
 
 if TYPE_CHECKING:

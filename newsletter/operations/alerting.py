@@ -39,8 +39,9 @@ from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import HOUR, find_alerts
 from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
-from newsletter.store import Store, StoreError, alerts, audience, monitoring, subscribers
+from newsletter.store import Store, StoreError, alerts, audience, subscribers
 from newsletter.store.polls import polls_of
+from newsletter.store.reports import monitoring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.alerts import AlertKind
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
-from newsletter.store import alerts, monitoring, subscribers
+from newsletter.store import alerts, subscribers
+from newsletter.store.reports import monitoring
 
 if TYPE_CHECKING:
     from newsletter.context import App

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.store import claims, inbound, mail_batches, operator_views, subscribers
+from newsletter.store import claims, inbound, mail_batches, subscribers
+from newsletter.store.reports import operator_views
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from newsletter.errors import OperatorError
 from newsletter.store import write_queue
-from newsletter.store.database_file import DAMAGED, DatabaseFile
+from newsletter.store.database.database_file import DAMAGED, DatabaseFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ class Store:
         from alembic import command
         from alembic.config import Config
 
-        from newsletter.store import database_role
+        from newsletter.store.database import database_role
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -153,7 +153,7 @@ class Store:
         self._require_open()
 
     def _require_open(self) -> None:
-        from newsletter.store import database_role
+        from newsletter.store.database import database_role
 
         with self.read() as connection:
             why = database_role.unusable_reason(connection)
@@ -163,7 +163,7 @@ class Store:
 
     def require_home(self) -> None:
         """Raises StoreError where this database was copied to another one, which sends its mail."""
-        from newsletter.store import database_role
+        from newsletter.store.database import database_role
 
         with self.read() as connection:
             moved = database_role.moved_reason(connection)

@@ -27,7 +27,8 @@ from sqlalchemy import (
 
 from newsletter.domain import bounce_codes
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
-from newsletter.store import restore_holds, retention
+from newsletter.store import retention
+from newsletter.store.database import restore_holds
 from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
 from newsletter.store.upsert import insert, insert_for
 

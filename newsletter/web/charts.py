@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from newsletter.domain.model import Rubric
-    from newsletter.store.operator_views import MonthFigures
+    from newsletter.store.reports.operator_views import MonthFigures
 
 WIDTH, HEIGHT = 600.0, 100.0
 BAR_SHARE = 0.7

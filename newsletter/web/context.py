@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from newsletter.domain.formatting import long_date, plural, short_date, unbroken
 from newsletter.domain.sanitize import clean
 from newsletter.render.templates import template_folder
-from newsletter.store.metrics import MetricCounts
+from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.health import DatabaseProbe
 from newsletter.web.rate_limit import SignupLimiter
 

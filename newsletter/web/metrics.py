@@ -21,7 +21,8 @@ from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.domain.task_queue import standstill
 from newsletter.domain.tasks import TaskKind
-from newsletter.store import alerts, deliveries, digests, incidents, metrics, subscribers
+from newsletter.store import alerts, deliveries, digests, incidents, subscribers
+from newsletter.store.reports import metrics
 from newsletter.store.task_queue import read_queue
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from newsletter.domain.mail import Subscriber
 from newsletter.domain.sanitize import clean
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
-from newsletter.store import alerts, digests, operator_views, subscribers
+from newsletter.store import alerts, digests, subscribers
+from newsletter.store.reports import operator_views
 from newsletter.store.task_queue import read_queue
 from newsletter.web import operator_auth
 from newsletter.web.charts import MonthSummary, summary
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from newsletter.domain.alerts import OpenAlert
     from newsletter.domain.model import Rubric
     from newsletter.store.claims import UnknownDelivery
-    from newsletter.store.operator_views import ReviewReply
+    from newsletter.store.reports.operator_views import ReviewReply
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
 

@@ -17,9 +17,10 @@ from newsletter.domain.bounce_codes import first_mails_left, too_many_gone
 from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import find_alerts
-from newsletter.store import Store, events, first_mails, inbound, monitoring
+from newsletter.store import Store, events, first_mails, inbound
 from newsletter.store.events import Event
 from newsletter.store.inbound import InboundState
+from newsletter.store.reports import monitoring
 from newsletter.store.tables import inbound as table
 from tests.fakes.installation import Installation
 from tests.fakes.mail import RUBRIC, DeliveryScenario, FakeMailer

@@ -18,8 +18,9 @@ from newsletter.domain.model import Rubric
 from newsletter.inbound import bounce_reports
 from newsletter.inbound.processor import process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
-from newsletter.store import StoreError, inbound, operator_views, subscribers, suppressions
+from newsletter.store import StoreError, inbound, subscribers, suppressions
 from newsletter.store.inbound import InboundState
+from newsletter.store.reports import operator_views
 from newsletter.store.tables import delivery, event, subscriber
 from newsletter.store.tables import inbound as table
 from tests.fakes.app import app_of

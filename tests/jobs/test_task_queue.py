@@ -17,7 +17,8 @@ from newsletter.jobs.dbos_engine import DbosEngine
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import thresholds
 from newsletter.settings import Settings
-from newsletter.store import Store, leases, monitoring
+from newsletter.store import Store, leases
+from newsletter.store.reports import monitoring
 from newsletter.store.tables import life
 from newsletter.store.task_queue import read_queue
 from newsletter.web.metrics import show

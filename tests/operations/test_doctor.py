@@ -24,7 +24,7 @@ from newsletter.operations.doctor import endpoints, local, run
 from newsletter.operations.doctor.run import Question
 from newsletter.settings import Settings
 from newsletter.store import Store, papers
-from newsletter.store.diagnostics import DatabaseDiagnostics
+from newsletter.store.database.diagnostics import DatabaseDiagnostics
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from tests.fakes.answers import Answers

@@ -17,7 +17,8 @@ from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import thresholds
 from newsletter.operations.shared_settings import SharedSettings
 from newsletter.settings import Settings
-from newsletter.store import Store, leases, monitoring
+from newsletter.store import Store, leases
+from newsletter.store.reports import monitoring
 from tests.fakes.scoring import RUBRIC
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)

@@ -16,16 +16,9 @@ from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.engine import make_url
 
 from newsletter.domain.mail import DeliveryState, EventKind
-from newsletter.store import (
-    Store,
-    StoreError,
-    backup,
-    database_role,
-    deliveries,
-    events,
-    restore_holds,
-)
-from newsletter.store.database_role import DatabaseFactKind
+from newsletter.store import Store, StoreError, deliveries, events
+from newsletter.store.database import backup, database_role, restore_holds
+from newsletter.store.database.database_role import DatabaseFactKind
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied

@@ -11,8 +11,9 @@ from sqlalchemy import delete, func, insert, select, text, update
 
 from newsletter import process
 from newsletter.domain.mail import DeliveryState
-from newsletter.store import Store, StoreError, copy, database_role, leases
-from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
+from newsletter.store import Store, StoreError, leases
+from newsletter.store.database import copy, database_role
+from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import (
     archive_text,
     delivery,

@@ -15,8 +15,9 @@ from newsletter import bootstrap
 from newsletter.cli import status
 from newsletter.domain.links import Purpose
 from newsletter.operations.alerting import collect_state
-from newsletter.store import claims, monitoring, retention, subscribers
-from newsletter.store.metrics import MetricCounts
+from newsletter.store import claims, retention, subscribers
+from newsletter.store.reports import monitoring
+from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.app import PAGES, create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served

@@ -12,7 +12,8 @@ from sqlalchemy import func, insert, select, update
 from newsletter.delivery import planner
 from newsletter.domain.model import Coverage, Outcome, Pick, Score
 from newsletter.jobs.housekeeping import delete_old_mails, delete_old_scores
-from newsletter.store import digests, ledger, metrics, monitoring, papers, retention, scores
+from newsletter.store import digests, ledger, papers, retention, scores
+from newsletter.store.reports import metrics, monitoring
 from newsletter.store.tables import (
     call,
     delivery,

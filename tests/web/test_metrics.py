@@ -12,8 +12,9 @@ from newsletter.domain.alerts import AlertKind
 from newsletter.domain.announcements import following
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR
-from newsletter.store import Store, alerts, inbound, incidents, leases, metrics
-from newsletter.store.metrics import MetricCounts
+from newsletter.store import Store, alerts, inbound, incidents, leases
+from newsletter.store.reports import metrics
+from newsletter.store.reports.metrics import MetricCounts
 from newsletter.store.tables import call, delivery
 from newsletter.web.app import create_app
 from newsletter.web.metrics import MetricFamily, exposition, show

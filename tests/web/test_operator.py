@@ -12,7 +12,8 @@ from sqlalchemy import event, insert, select
 
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import DeliveryState, SubscriberState
-from newsletter.store import Store, alerts, deliveries, leases, operator_sessions, operator_views
+from newsletter.store import Store, alerts, deliveries, leases, operator_sessions
+from newsletter.store.reports import operator_views
 from newsletter.store.tables import delivery, digest
 from newsletter.web.app import create_app
 from newsletter.web.charts import chart

@@ -16,15 +16,9 @@ from newsletter.domain.links import TEST_READER, Links, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import find_alerts
-from newsletter.store import (
-    events,
-    monitoring,
-    restore_subscriber,
-    signups,
-    subscribers,
-    suppressions,
-)
+from newsletter.store import events, restore_subscriber, signups, subscribers, suppressions
 from newsletter.store.events import Event
+from newsletter.store.reports import monitoring
 from newsletter.store.signups import MAILS_AN_HOUR
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import signup, subscriber

@@ -23,21 +23,15 @@ from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES
-from newsletter.store import (
-    Store,
-    StoreAddressError,
-    StoreError,
-    diagnostics,
-    sqlite_file,
-    subscribers,
-)
+from newsletter.store import Store, StoreAddressError, StoreError, sqlite_file, subscribers
+from newsletter.store.database import diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from newsletter.store.diagnostics import DatabaseDiagnostics
+    from newsletter.store.database.diagnostics import DatabaseDiagnostics
 
 MEGABYTE = 2**20
 TOO_LITTLE = 100 * MEGABYTE

@@ -79,8 +79,8 @@ ping = Table(
     Column("at", Moment, nullable=False),
 )
 
-# Facts about the role of this database; `kind` is one of `store/database_role.py`. `db copy` does
-# not copy them.
+# Facts about the role of this database; `kind` is one of `store/database/database_role.py`.
+# `db copy` does not copy them.
 origin = Table(
     "origin",
     metadata,

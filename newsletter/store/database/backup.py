@@ -16,15 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from newsletter.store import (
-    Store,
-    StoreError,
-    database_role,
-    newest_revision,
-    restore_holds,
-    search,
-)
-from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
+from newsletter.store import Store, StoreError, newest_revision, search
+from newsletter.store.database import database_role, restore_holds
+from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

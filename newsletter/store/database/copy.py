@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, String, collate, delete, func, insert, select, text
 
 from newsletter.domain.mail import DeliveryState
-from newsletter.store import Store, StoreError, database_role, leases, search
-from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
+from newsletter.store import Store, StoreError, leases, search
+from newsletter.store.database import database_role
+from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import call, delivery, metadata
 from newsletter.store.tables import origin as origin_table
 

@@ -13,8 +13,8 @@ from sqlalchemy import case, func, literal, select, update
 
 from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import DeliveryState
-from newsletter.store import database_role
-from newsletter.store.database_role import DatabaseFact, DatabaseFactKind
+from newsletter.store.database import database_role
+from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
 from newsletter.store.tables import delivery, digest, subscriber
 
 if TYPE_CHECKING:

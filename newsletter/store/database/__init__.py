@@ -1,0 +1,1 @@
+"""The database as a whole: its file, its role, backup, restore, copy."""

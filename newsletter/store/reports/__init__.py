@@ -1,0 +1,1 @@
+"""Figures for operators: /metrics, alerts, the operator page."""
