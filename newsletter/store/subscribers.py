@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import PREFERENCES, EventKind, Format, Subscriber, SubscriberState
 from newsletter.domain.subscriber_import import Merged, merge, new_subscriber
-from newsletter.store import first_mails, suppressions
+from newsletter.store import first_mails, suppressions, votes
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, subscriber, suppression
 
@@ -370,6 +370,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         )
     )
     tx.execute(update(delivery).where(delivery.c.subscriber_id == subscriber_id).values(email=""))
+    votes.erase(tx, subscriber_id)
     return True
 
 

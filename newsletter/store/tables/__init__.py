@@ -31,6 +31,7 @@ from newsletter.store.tables.papers import (
 from newsletter.store.tables.scoring import call, score
 from newsletter.store.tables.subscribers import erasure, first_mail, signup, subscriber, suppression
 from newsletter.store.tables.types import Moment, metadata
+from newsletter.store.tables.votes import saved_paper, vote
 
 __all__ = [
     "Moment",
@@ -63,10 +64,12 @@ __all__ = [
     "paper",
     "paper_version",
     "ping",
+    "saved_paper",
     "score",
     "shared_settings",
     "signup",
     "subscriber",
     "suppression",
     "trouble",
+    "vote",
 ]

@@ -1,0 +1,191 @@
+"""Votes and reading lists of subscriptions.
+
+A vote and a saved paper are one row each for a subscription and a paper. Until the table of
+subscriptions is there, a subscriber's id stands for its only subscription.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, exists, func, select
+
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.votes import GivenVote, SavedPaper, Vote
+from newsletter.store import digests
+from newsletter.store.tables import (
+    delivery,
+    digest,
+    digest_paper,
+    paper,
+    saved_paper,
+    subscriber,
+    vote,
+)
+from newsletter.store.upsert import insert
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+POOLED = 20
+"""Votes of one reader that count where a rubric has several readers: the newest."""
+MAX_POOLED = 1000
+"""Votes of one rubric that the order is learned from: the newest."""
+MAX_LISTED = 1000
+_OF = subscriber.c.id == vote.c.subscription_id
+READING = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+"""The states of a subscription whose votes are accepted and counted."""
+
+
+def paper_of_pick(tx: Connection, delivery_id: str, number: int) -> str | None:
+    """The id of the paper that stands under `number` (from 1) in the mail of a delivery."""
+    query = select(delivery.c.digest_id).where(delivery.c.id == delivery_id)
+    digest_id = tx.scalar(query)
+    found = digests.by_id(tx, digest_id) if digest_id is not None else None
+    if found is None or not 1 <= number <= len(found.picks):
+        return None
+    return found.picks[number - 1].paper.id
+
+
+def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
+    """The rubric in whose digests a subscription may vote about a paper; None if in none.
+
+    The subscription's own rubric, or one of which its reader got a digest before they moved.
+    """
+    mailed = exists().where(
+        delivery.c.subscriber_id == subscription_id,
+        delivery.c.digest_id == digest.c.id,
+        digest.c.rubric == digest_paper.c.rubric,
+    )
+    own = digest_paper.c.rubric == subscriber.c.rubric
+    query = (
+        select(digest_paper.c.rubric)
+        .join_from(digest_paper, subscriber, subscriber.c.id == subscription_id)
+        .where(
+            digest_paper.c.paper_id == paper_id,
+            subscriber.c.state.in_(READING),
+            own | mailed,
+        )
+        .order_by(own.desc(), digest_paper.c.rubric)
+    )
+    return tx.scalars(query.limit(1)).first()
+
+
+def cast(
+    tx: Connection, subscription_id: str, paper_id: str, given: Vote, now: datetime
+) -> str | None:
+    """Store a vote, in place of an earlier one about the same paper; return its rubric.
+
+    None, and nothing is stored, for a reader who left, and for a paper of none of their digests.
+    """
+    rubric = _locked_rubric(tx, subscription_id, paper_id)
+    if rubric is None:
+        return None
+    row = {"rubric": rubric, "vote": given.value, "at": now}
+    fresh = insert(tx, vote).values(subscription_id=subscription_id, paper_id=paper_id, **row)
+    key = ["subscription_id", "paper_id"]
+    tx.execute(fresh.on_conflict_do_update(index_elements=key, set_=row))
+    return rubric
+
+
+def save(tx: Connection, subscription_id: str, paper_id: str, now: datetime) -> str | None:
+    """Put a paper on the reading list, and vote `more` unless there is a vote; as `cast`."""
+    rubric = _locked_rubric(tx, subscription_id, paper_id)
+    if rubric is None:
+        return None
+    row = {"subscription_id": subscription_id, "paper_id": paper_id, "rubric": rubric, "at": now}
+    tx.execute(insert(tx, saved_paper).values(row).on_conflict_do_nothing())
+    more = {**row, "vote": Vote.MORE.value}
+    tx.execute(insert(tx, vote).values(more).on_conflict_do_nothing())
+    return rubric
+
+
+def _locked_rubric(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
+    """As `rubric_of`. On PostgreSQL no erasure of the reader runs until this transaction ends."""
+    tx.execute(select(subscriber.c.id).where(subscriber.c.id == subscription_id).with_for_update())
+    return rubric_of(tx, subscription_id, paper_id)
+
+
+def undo(tx: Connection, subscription_id: str, paper_id: str) -> None:
+    """Delete one vote."""
+    mine = (vote.c.subscription_id == subscription_id) & (vote.c.paper_id == paper_id)
+    tx.execute(delete(vote).where(mine))
+
+
+def forget_all(tx: Connection, subscription_id: str) -> None:
+    """Delete all votes of a subscription. Its reading list stays."""
+    tx.execute(delete(vote).where(vote.c.subscription_id == subscription_id))
+
+
+def unsave(tx: Connection, subscription_id: str, paper_id: str) -> None:
+    """Take a paper off the reading list. Its vote stays."""
+    of_list = saved_paper.c.subscription_id == subscription_id
+    tx.execute(delete(saved_paper).where(of_list, saved_paper.c.paper_id == paper_id))
+
+
+def erase(tx: Connection, subscription_id: str) -> None:
+    """Delete all votes and the reading list."""
+    forget_all(tx, subscription_id)
+    tx.execute(delete(saved_paper).where(saved_paper.c.subscription_id == subscription_id))
+
+
+def of_paper(tx: Connection, subscription_id: str, paper_id: str) -> tuple[Vote | None, bool]:
+    """The vote about a paper, and whether it is on the reading list."""
+    mine = (vote.c.subscription_id == subscription_id) & (vote.c.paper_id == paper_id)
+    given = tx.scalar(select(vote.c.vote).where(mine))
+    of_list = saved_paper.c.subscription_id == subscription_id
+    saved = select(saved_paper.c.at).where(of_list, saved_paper.c.paper_id == paper_id)
+    return Vote(given) if given else None, tx.scalar(saved) is not None
+
+
+def given_by(tx: Connection, subscription_id: str) -> list[GivenVote]:
+    """The votes of a subscription, the newest first."""
+    query = (
+        select(vote.c.paper_id, paper.c.title, vote.c.rubric, vote.c.vote, vote.c.at)
+        .join_from(vote, paper, paper.c.id == vote.c.paper_id)
+        .where(vote.c.subscription_id == subscription_id)
+        .order_by(vote.c.at.desc(), vote.c.paper_id)
+    )
+    return [
+        GivenVote(row.paper_id, row.title, row.rubric, Vote(row.vote), row.at)
+        for row in tx.execute(query)
+    ]
+
+
+def reading_list(tx: Connection, subscription_id: str) -> list[SavedPaper]:
+    """The saved papers of a subscription, the newest first."""
+    query = (
+        select(saved_paper.c.paper_id, saved_paper.c.rubric, saved_paper.c.at)
+        .where(saved_paper.c.subscription_id == subscription_id)
+        .order_by(saved_paper.c.at.desc(), saved_paper.c.paper_id)
+        .limit(MAX_LISTED)
+    )
+    return [SavedPaper(*row) for row in tx.execute(query)]
+
+
+def pooled(tx: Connection, rubric: str) -> list[tuple[str, Vote]]:
+    """The votes that a rubric's order is learned from: paper and vote, the oldest first.
+
+    Of a rubric with several readers who vote, the newest 20 of each. Those who left do not count.
+    """
+    of_rubric = (vote.c.rubric == rubric) & subscriber.c.state.in_(READING)
+    voters = select(func.count(vote.c.subscription_id.distinct())).join_from(vote, subscriber, _OF)
+    each = POOLED if tx.execute(voters.where(of_rubric)).scalar_one() > 1 else MAX_POOLED
+    place = func.row_number().over(
+        partition_by=vote.c.subscription_id, order_by=(vote.c.at.desc(), vote.c.paper_id)
+    )
+    columns = (vote.c.paper_id, vote.c.vote, vote.c.at, vote.c.subscription_id)
+    ranked = select(*columns, place.label("place")).join_from(vote, subscriber, _OF)
+    newest = ranked.where(of_rubric).subquery()
+    query = select(newest.c.paper_id, newest.c.vote).where(newest.c.place <= each)
+    order = (newest.c.at.desc(), newest.c.paper_id, newest.c.subscription_id)
+    rows = tx.execute(query.order_by(*order).limit(MAX_POOLED)).all()
+    return [(row.paper_id, Vote(row.vote)) for row in reversed(rows)]
+
+
+def count_by_rubric(tx: Connection) -> dict[str, int]:
+    """How many votes each rubric has."""
+    query = select(vote.c.rubric, func.count()).group_by(vote.c.rubric)
+    return {row[0]: row[1] for row in tx.execute(query)}
