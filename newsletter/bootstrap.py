@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -83,7 +84,9 @@ def temporary_database(settings: Settings) -> Iterator[Settings]:
         return
     with TemporaryDirectory() as folder:
         url = SecretStr(f"sqlite:///{folder}/newsletter.db")
-        yield settings.model_copy(update={"database_url": url})
+        # A generated key for links lies beside the outbox.
+        outbox = Path(folder) / "outbox"
+        yield settings.model_copy(update={"database_url": url, "outbox_dir": outbox})
 
 
 def build_mailer(settings: Settings) -> Mailer:

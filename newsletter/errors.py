@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +21,20 @@ class OperatorError(Exception):
     """The message says what went wrong and what to do; the command line prints it and exits."""
 
     exit_status = 1
+
+
+def file_error(error: OSError) -> str:
+    """The path that failed and why: `var is a file, not a folder`."""
+    path = os.fsdecode(error.filename) if error.filename is not None else ""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{_first_file(path)} is a file, not a folder"
+    return f"{path}: {error.strerror}" if path else str(error.strerror)
+
+
+def _first_file(path: str) -> str:
+    """The part of `path` that should be a folder and is none."""
+    found = Path(path)
+    return str(next((part for part in reversed(found.parents) if part.is_file()), found))
 
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from newsletter.cli.run import facts_of, report_failures, run_day
 from newsletter.domain.formatting import dollars, long_date
 from newsletter.domain.sanitize import clean
 from newsletter.domain.subscriber_csv import read_subscribers
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
@@ -81,7 +81,7 @@ def show_demo(out: Path, *, local: bool) -> int:
         try:
             _write(out, app, _mails(app, edition), local=local)
         except OSError as error:
-            message = f"cannot write to {out}: {error.strerror}; name another folder with --out"
+            message = f"cannot write: {file_error(error)}; name another folder with --out"
             raise OperatorError(message) from error
         app.store.close()
     _show(screen(), edition, out, local=local)

@@ -27,7 +27,7 @@ from newsletter.cli.demo import command_name
 from newsletter.cli.preview import show_test_send
 from newsletter.cli.subscribers import ImportOptions, show_add
 from newsletter.domain.formatting import plural
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.file import RubricError, load
 from newsletter.rubrics.sentence import rubric_of_sentence
@@ -167,7 +167,7 @@ def _write(plan: Plan, settings: Settings) -> None:
         for target, draft in drafts.items():
             draft.replace(target)
     except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
+        said = file_error(error) if isinstance(error, OSError) else str(error)
         message = f"{ENV_FILE} and {rubric} were not written: {said}"
         raise OperatorError(message) from error
     finally:

@@ -13,7 +13,7 @@ from newsletter.domain.addresses import canonical
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Format, Subscriber
 from newsletter.domain.preferences import parse_address
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 from newsletter.jobs.daily import fetch_papers, read_day
 from newsletter.jobs.edited_rubric import fresh_digest
 from newsletter.jobs.tasks import make_digest
@@ -50,7 +50,7 @@ def _preview(
         out.write_text(copy.html, encoding="utf-8", newline="")
         text.write_text(copy.text, encoding="utf-8", newline="")
     except OSError as error:
-        message = f"cannot write {out}: {error.strerror}"
+        message = f"cannot write {file_error(error)}"
         raise OperatorError(message) from error
     _say(f"{copy.subject}\nWritten to {out} and {text}; nothing was sent.")
     return 0

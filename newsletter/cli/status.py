@@ -13,7 +13,7 @@ from newsletter.domain.shared_settings import list_names
 from newsletter.operations import shared_settings
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
-from newsletter.rubrics.folder import RubricFolder
+from newsletter.rubrics.folder import RubricFolder, no_rubric
 from newsletter.settings import Settings, read_settings
 from newsletter.store import Store, alerts, claims, deliveries, digests, subscribers
 from newsletter.store.reports import monitoring, operator_views
@@ -42,6 +42,8 @@ def show_status(*, as_json: bool) -> int:
     console = screen()
     for section in grouped(wrong):
         console.print(_words(section))
+    if not rubrics and not rubrics.faults:
+        console.print(f"! {no_rubric(rubrics.folder)}\n")
     _show_facts(console, facts)
     _show_queue(console, facts)
     if names := facts["settings_differ"]:
@@ -65,10 +67,9 @@ def _show_facts(console: Console, facts: dict[str, Any]) -> None:
     for name in ("subscribers", "deliveries"):
         counts = ", ".join(f"{n} {state}" for state, n in facts[name].items()) or "none"
         console.print(f"{name}: {counts}")
-    console.print(
-        f"cost this month: {dollars(facts['month_nanos'])}, "
-        f"uncertain at most {dollars(facts['month_uncertain_nanos'])}",
-    )
+    unknown = facts["month_uncertain_nanos"]
+    more = f", and at most {dollars(unknown)} more that is unknown" if unknown else ""
+    console.print(f"cost this month: {dollars(facts['month_nanos'])}{more}")
     if number := facts["unreadable_reports"]:
         console.print(
             f"bounce reports of 30 days without a known mail: {number} "

@@ -21,7 +21,7 @@ from newsletter.domain.subscriber_csv import (
     read_subscribers,
     write_subscribers,
 )
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 from newsletter.render import Renderer
 from newsletter.settings import Settings, SettingsError, read_settings
 from newsletter.store import restore_subscriber, subscribers, suppressions
@@ -216,7 +216,7 @@ def show_export(out: str) -> int:
         Path(out).touch(mode=0o600)
         Path(out).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        message = f"cannot write {out}: {error.strerror}"
+        message = f"cannot write {file_error(error)}"
         raise OperatorError(message) from error
     return 0
 

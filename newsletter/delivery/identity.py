@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender
+from newsletter.errors import file_error
 from newsletter.render import SiteInfo
 from newsletter.settings import Settings, SettingsError
 
@@ -53,7 +54,9 @@ def _generated_key(path: Path) -> str:
             draft.unlink()
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
-        message = f"NEWSLETTER_SECRET_KEY is not set and {path} cannot be kept ({error.strerror})"
+        message = (
+            f"NEWSLETTER_SECRET_KEY is not set and {path} cannot be kept ({file_error(error)})"
+        )
         raise SettingsError(message) from error
 
 

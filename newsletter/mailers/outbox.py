@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from newsletter.errors import file_error
 from newsletter.mailers import Mailer, SendError, Verdict
 from newsletter.mailers.mime import to_bytes
 
@@ -50,7 +51,7 @@ class OutboxMailer:
             _write(target, to_bytes(email, utf8=not email.to_email.isascii()))
         except OSError as error:
             message = (
-                f"cannot write to the outbox {self.folder}: {error.strerror}; "
+                f"cannot write to the outbox {self.folder}: {file_error(error)}; "
                 "make the folder writable or set NEWSLETTER_OUTBOX_DIR"
             )
             raise SendError(Verdict.HALT, message) from error

@@ -80,8 +80,7 @@ def _rubric_files(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
         yield Alert(
             AlertKind.RUBRIC,
             one.rubric,
-            f"{one.reason}. The digests of {plural(one.number, 'reader')} are held until the file "
-            "is fixed.",
+            f"{one.reason.rstrip('.')}. {_held_until_fixed(one.number)}",
             "All other rubrics are served. Fix the file, or remove it from the folder if it is no "
             "rubric; it is read again at the next run. To see its faults:",
             f"newsletter rubrics check {state.rubrics_dir}/{one.rubric}.md",
@@ -97,6 +96,12 @@ def _rubric_files(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:
             "with `newsletter subscribers import FILE --overwrite`. To list them:",
             "newsletter subscribers list",
         )
+
+
+def _held_until_fixed(readers: int) -> str:
+    if not readers:
+        return "It has no readers yet."
+    return f"The digests of {plural(readers, 'reader')} are held until the file is fixed."
 
 
 def _scoring_failures(state: ServiceState, _limits: Thresholds) -> Iterator[Alert]:

@@ -65,8 +65,7 @@ class RubricFolder(Mapping[str, "Rubric"]):
     def require_any(self) -> None:
         """Raises RubricError for a folder without a rubric file, good or bad."""
         if not self._files:
-            message = f"{self.folder}: no rubric (*.md) here; `newsletter init` writes one, "
-            raise RubricError([f"{message}or set NEWSLETTER_RUBRICS_DIR"])
+            raise RubricError([no_rubric(self.folder)])
 
     def __getitem__(self, slug: str) -> Rubric:
         return self._rubrics[slug]
@@ -83,6 +82,13 @@ class RubricFolder(Mapping[str, "Rubric"]):
 
     def items(self) -> ItemsView[str, Rubric]:
         return self._rubrics.items()
+
+
+def no_rubric(folder: Path) -> str:
+    return (
+        f"{folder}: no rubric (*.md) here; `newsletter init` writes one, "
+        "or set NEWSLETTER_RUBRICS_DIR"
+    )
 
 
 def reread(rubrics: Mapping[str, Rubric]) -> None:

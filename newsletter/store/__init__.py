@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from newsletter.errors import OperatorError
+from newsletter.errors import OperatorError, file_error
 from newsletter.store import write_queue
 from newsletter.store.database.database_file import DAMAGED, DatabaseFile
 
@@ -279,13 +279,12 @@ def _engine(url: URL, file: DatabaseFile) -> Engine:
         event.listen(engine, "connect", _limit_idle_transactions)
         return engine
 
-    try:
-        file.make_folder()
-    except OSError as error:
-        message = f"cannot make the folder of {url.database}: {error.strerror}"
-        raise StoreError(message) from error
-
     def make_file(*_: object) -> None:
+        try:
+            file.make_folder()
+        except OSError as error:
+            message = f"cannot make the folder of {url.database}: {file_error(error)}"
+            raise StoreError(message) from error
         # What can't be made, SQLite can't open either, and says so.
         with suppress(OSError):
             file.make()

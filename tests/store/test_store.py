@@ -108,8 +108,8 @@ def test_a_wrong_address_names_the_setting(url):
 
 def test_an_unreachable_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot make the folder"):
-        Store(f"sqlite:///{tmp_path}/file/n.db")
+    with pytest.raises(StoreError, match=r"cannot make the folder .*file is a file, not a folder"):
+        Store(f"sqlite:///{tmp_path}/file/n.db").migrate()
 
 
 @pytest.mark.parametrize(

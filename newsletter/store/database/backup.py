@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from newsletter.errors import file_error
 from newsletter.store import Store, StoreError, newest_revision, search
 from newsletter.store.database import database_role, restore_holds
 from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
@@ -41,7 +42,7 @@ def save(store: Store, file: Path, now: datetime) -> int:
         _keep(part, file)
         return file.stat().st_size
     except OSError as error:
-        message = f"cannot write the backup {file}: {error.strerror}"
+        message = f"cannot write the backup {file}: {file_error(error)}"
         raise StoreError(message) from error
     finally:
         if part.exists():
@@ -113,7 +114,7 @@ def restore_sqlite(url: URL, file: Path, now: datetime) -> Path | None:
                     old.rename(aside.with_name(aside.name + ending))
         _keep(part, path)
     except OSError as error:
-        message = f"cannot put the backup in place at {path}: {error.strerror}"
+        message = f"cannot put the backup in place at {path}: {file_error(error)}"
         raise StoreError(message) from error
     return aside
 

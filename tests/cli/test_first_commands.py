@@ -1,0 +1,88 @@
+"""First commands in an empty folder: looking creates nothing, errors name the path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes.installation import Installation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n## Criteria\n1. Any\n   - Relevant: all\n"
+BROKEN = RUBRIC.replace("[cs.LG]", "[cs.LG")
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    made = Installation(tmp_path, NEWSLETTER_SOURCE="sample", NEWSLETTER_SCORER="local")
+    for name in ("DATABASE_URL", "OUTBOX_DIR", "SECRET_KEY", "PUBLIC_URL"):
+        del made.environment[f"NEWSLETTER_{name}"]
+    (made.rubrics / "one.md").write_text(RUBRIC, encoding="utf-8")
+    return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        ("subscribers", "list"),
+        ("subscribers", "export", "-"),
+        ("deliveries", "list"),
+        ("replies", "list"),
+        ("preview", "--rubric", "one", "--out", "page.html"),
+        ("preview", "--rubric", "none", "--out", "page.html"),
+        ("run", "--dry-run", "--rubric", "one"),
+        ("rubrics", "list"),
+        ("doctor", "--offline"),
+    ],
+)
+def test_a_command_that_only_reads_creates_nothing(
+    installation: Installation, words: tuple[str, ...]
+) -> None:
+    installation.newsletter(*words)
+    left = {path.name for path in installation.folder.iterdir()}
+    assert left - {"rubrics", "page.html", "page.txt"} == set()
+
+
+def test_status_names_a_broken_rubric_file_without_readers(installation: Installation) -> None:
+    assert installation.newsletter("migrate").status == 0
+    (installation.rubrics / "one.md").write_text(BROKEN, encoding="utf-8")
+    said = installation.newsletter("status").out
+    assert said.startswith("! ")
+    assert "one.md line 3" in said
+    assert f"newsletter rubrics check {installation.rubrics}/one.md" in said
+    assert "0 readers" not in said
+
+
+def test_status_says_that_there_is_no_rubric(installation: Installation) -> None:
+    assert installation.newsletter("migrate").status == 0
+    (installation.rubrics / "one.md").unlink()
+    said = installation.newsletter("status").out
+    assert said.startswith(f"! {installation.rubrics}: no rubric")
+    assert "newsletter init" in said
+
+
+def test_status_names_no_unknown_cost_where_there_is_none(installation: Installation) -> None:
+    assert installation.newsletter("migrate").status == 0
+    [cost] = [line for line in installation.newsletter("status").out.splitlines() if "cost" in line]
+    assert cost == "cost this month: $0.00"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("demo", "--out", "taken/inside"),
+        ("preview", "--rubric", "one", "--out", "taken/page.html"),
+        ("init", "--yes", "--email", "me@example.org", "--topic", "foundation-models"),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_named(
+    installation: Installation, words: tuple[str, ...]
+) -> None:
+    (installation.folder / "taken").touch()
+    failed = installation.newsletter(*words, NEWSLETTER_DATABASE_URL="sqlite:///taken/deep/x.db")
+    assert failed.status == 1
+    assert "taken is a file, not a folder" in failed.err
