@@ -111,7 +111,7 @@ def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Di
         state = read_day(app, day, slug)
         fetch_papers(app, state, day, report)
         [rubric] = state.rubrics
-        digest, problem = make(app, rubric, state.date, report)
+        digest, problem, _ = make(app, rubric, state.date, report)
     if problem:
         message = f"{slug}: no digest to show: {problem}"
         raise OperatorError(message)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 NANOS_PER_DOLLAR = 1_000_000_000
 READ_BYTES = 256 * 1024
@@ -119,6 +120,16 @@ class Outcome(StrEnum):
     UNSCORED_DEADLINE = "unscored: deadline"
     EXCLUDED = "unscored: excluded by the rubric"
     DUPLICATE = "duplicate"
+
+
+class Unscored(NamedTuple):
+    """Why an announced paper has no score.
+
+    `reason`: the word that excluded it, the id of which it is a duplicate, or why it failed.
+    """
+
+    outcome: Outcome
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

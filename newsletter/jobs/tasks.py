@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.delivery.batch_sender import SCHEDULE_AHEAD, deliver_batches
@@ -22,7 +23,7 @@ from newsletter.delivery.personalize import Personalizer
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.domain.digest import compose, usual_share
 from newsletter.domain.formatting import plural
-from newsletter.domain.model import DayKind, Digest, Outcome, Rubric
+from newsletter.domain.model import DayKind, Digest, Outcome, Rubric, Unscored
 from newsletter.domain.send_times import due_of
 from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
@@ -43,7 +44,7 @@ from newsletter.store import digests
 from newsletter.store.mail_batches import count_readers, next_rendering_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from newsletter.context import App
@@ -65,6 +66,8 @@ SHARD_SIZE = 1000
 MAX_SHARDS = 16
 LIMITS = SendLimits()
 """Limits of one shard."""
+MAX_CAUSE = 200
+"""Characters of a cause that are stored with each paper that failed."""
 PAST_DIGESTS = 20
 """Number of past digests from which the usual share of picks is computed."""
 
@@ -115,12 +118,13 @@ def _digest(app: App, task: Task, report: StageProgress) -> TaskResult:
     [slug] = task.ids
     rubric = _rubric(app, slug)
     with timed_step(app, "digest", task.day, rubric.slug) as fields:
-        digest, problem = make_digest(app, rubric, task.day, report, task.wanted_by)
+        made = make_digest(app, rubric, task.day, report, task.wanted_by)
+        digest, problem = made.digest, made.problem
         fields.update(figures(digest))
     if problem:
         return TaskResult(problem, digest=digest)
     with app.store.begin() as tx:
-        digest_id = digests.save(tx, digest, app.clock())
+        digest_id = digests.save(tx, digest, app.clock(), made.unscored)
     return TaskResult(digest=digest, digest_id=digest_id)
 
 
@@ -220,10 +224,11 @@ def _rubric(app: App, slug: str) -> Rubric:
 
 
 class ComposedDigest(NamedTuple):
-    """A digest, and why it is held; empty if it is not."""
+    """A digest, why it is held (empty if it is not), and why papers of it have no score."""
 
     digest: Digest
     problem: str = ""
+    unscored: Mapping[str, Unscored] = MappingProxyType({})
 
 
 def make_digest(
@@ -276,6 +281,16 @@ def compose_digest(
     if scored.cause:
         failed = plural(digest.coverage.count(Outcome.FAILED), "paper")
         log.warning("%s: %s could not be scored (%s)", rubric.slug, failed, scored.cause)
+    unscored = {paper_id: _unscored(paper_id, found, scored) for paper_id in digest.coverage.unread}
     with app.store.read() as tx:
         lookback = timedelta(days=app.settings.lookback_days)
-        return ComposedDigest(with_provenance(tx, digest, lookback))
+        return ComposedDigest(with_provenance(tx, digest, lookback), unscored=unscored)
+
+
+def _unscored(paper_id: str, found: Triage, scored: RubricScores) -> Unscored:
+    """Why a paper has no score. As in the receipt, a paper without an outcome failed."""
+    if paper_id in found.left_out:
+        return Unscored(found.left_out[paper_id], found.reasons.get(paper_id, ""))
+    outcome = scored.outcomes.get(paper_id, Outcome.FAILED)
+    cause = scored.cause[:MAX_CAUSE] if outcome is Outcome.FAILED else ""
+    return Unscored(outcome, cause)

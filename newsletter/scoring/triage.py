@@ -18,7 +18,7 @@ from newsletter.domain.similarity import count_words, similarities
 from newsletter.domain.withdrawals import is_withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from newsletter.domain.model import Paper, Rubric
     from newsletter.domain.tfidf import WordCounts
@@ -88,23 +88,28 @@ def order(
 class Triage:
     """The papers to score, and the outcomes of the others.
 
-    `also` maps a paper to the other ids under which it was announced.
+    `also` maps a paper to the other ids under which it was announced. `reasons` has for an excluded
+    paper the word, for a duplicate the other id.
     """
 
     to_read: list[Paper]
     left_out: dict[str, Outcome] = field(default_factory=dict)
     also: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
-def triage(rubric: Rubric, papers: Sequence[Paper], picked: Iterable[PaperIdentity] = ()) -> Triage:
+def triage(
+    rubric: Rubric, papers: Sequence[Paper], picked: Mapping[PaperIdentity, str] | None = None
+) -> Triage:
     """Leave out papers with `exclude` words, and duplicates under another id.
 
-    `picked` identifies the papers that earlier digests showed. Of several ids on one day the oldest
-    is scored, a withdrawn one only if all are.
+    `picked` has the ids of the papers that earlier digests showed. Of several ids on one day the
+    oldest is scored, a withdrawn one only if all are.
     """
     kept, excluded = split_excluded(rubric, papers)
-    left_out = {paper.id: Outcome.EXCLUDED for paper in excluded}
-    shown_before = set(picked)
+    left_out = dict.fromkeys(excluded, Outcome.EXCLUDED)
+    reasons = dict(excluded)
+    shown_before = picked or {}
     first: dict[PaperIdentity, str] = {}
     also: dict[str, tuple[str, ...]] = {}
     for paper in sorted(kept, key=_oldest_first):
@@ -113,12 +118,15 @@ def triage(rubric: Rubric, papers: Sequence[Paper], picked: Iterable[PaperIdenti
             continue
         if key in shown_before:
             left_out[paper.id] = Outcome.DUPLICATE
+            reasons[paper.id] = shown_before[key]
         elif key in first:
             left_out[paper.id] = Outcome.DUPLICATE
+            reasons[paper.id] = first[key]
             also[first[key]] = (*also.get(first[key], ()), paper.id)
         else:
             first[key] = paper.id
-    return Triage([paper for paper in kept if paper.id not in left_out], left_out, also)
+    to_read = [paper for paper in kept if paper.id not in left_out]
+    return Triage(to_read, left_out, also, reasons)
 
 
 def paper_identity(title: str, authors: Sequence[str]) -> PaperIdentity | None:
@@ -139,23 +147,31 @@ def _oldest_first(paper: Paper) -> tuple[bool, bool, str]:
     return (is_withdrawn(paper), "/" not in paper.id, paper.id)
 
 
-def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper], list[Paper]]:
+def split_excluded(rubric: Rubric, papers: Sequence[Paper]) -> tuple[list[Paper], dict[str, str]]:
     """Split papers by the rubric's `exclude` words in title and abstract, ignoring case.
 
-    Papers of followed authors are never excluded.
+    Returns the papers to read, and the word that excludes each other paper, by id: the first of
+    the rubric's. Papers of followed authors are never excluded.
     """
-    words = [found for word in rubric.exclude if (found := _pattern(word))]
-    if not words:
-        return list(papers), []
-    # Not \b: it would not match the end of "c++" or "q#".
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)")
+    patterns = {word: found for word in rubric.exclude if (found := _pattern(word))}
+    if not patterns:
+        return list(papers), {}
+    any_word = _whole_words("|".join(patterns.values()))
     to_read: list[Paper] = []
-    excluded: list[Paper] = []
+    excluded: dict[str, str] = {}
     for paper in papers:
-        kept_out = pattern.search(strip_invisible(f"{paper.title}\n{paper.abstract}").casefold())
-        followed = kept_out and followed_author(rubric, paper)
-        (excluded if kept_out and not followed else to_read).append(paper)
+        text = strip_invisible(f"{paper.title}\n{paper.abstract}").casefold()
+        if not any_word.search(text) or followed_author(rubric, paper):
+            to_read.append(paper)
+            continue
+        words = (word for word, found in patterns.items() if _whole_words(found).search(text))
+        excluded[paper.id] = next(words)
     return to_read, excluded
+
+
+def _whole_words(pattern: str) -> re.Pattern[str]:
+    # Not \b: it would not match the end of "c++" or "q#".
+    return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)")
 
 
 def _pattern(word: str) -> str:

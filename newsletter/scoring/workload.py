@@ -86,8 +86,8 @@ def triage_day(store: Store, rubric: Rubric, day: date, listings: Sequence[Listi
     """Triage of a day, without the papers that earlier digests showed."""
     with store.read() as tx:
         shown = paper_versions.picked_between(tx, rubric.slug, day - DUPLICATE_WINDOW, day)
-    keys = (paper_identity(title, authors) for title, authors in shown)
-    picked = [key for key in keys if key]
+    keys = ((paper_identity(title, authors), paper_id) for paper_id, title, authors in shown)
+    picked = {key: paper_id for key, paper_id in keys if key}
     return triage(rubric, [listing.paper for listing in listings], picked)
 
 

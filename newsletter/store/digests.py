@@ -20,12 +20,13 @@ from newsletter.store.tables import digest_outcome, digest_paper
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
     from sqlalchemy import Connection, Row, Select
 
-    from newsletter.domain.model import Digest
+    from newsletter.domain.model import Digest, Unscored
+
 _OF_ONE_DATE = digest_table.c.since == digest_table.c.date
 PAGE = 500
 """Ids per statement: far below the parameter limit of both databases."""
@@ -46,8 +47,11 @@ class DigestSummary:
     at: datetime
 
 
-def save(tx: Connection, digest: Digest, now: datetime) -> int:
-    """Store a digest and the papers it covers; return its id.
+def save(
+    tx: Connection, digest: Digest, now: datetime, unscored: Mapping[str, Unscored] | None = None
+) -> int:
+    """Store a digest and the papers it covers, with what is known of those `unscored`; return its
+    id.
 
     Idempotent: where the rubric has a digest of these dates, it stays and its id is returned.
     A digest of several dates covers no papers and costs nothing: its parts do.
@@ -73,7 +77,7 @@ def save(tx: Connection, digest: Digest, now: datetime) -> int:
     digest_id: int | None = tx.scalar(fresh.returning(digest_table.c.id))
     if digest_id is not None:
         if digest.since is None:
-            _cover(tx, digest, digest_id)
+            _cover(tx, digest, digest_id, unscored or {})
             paper_versions.record_notices(tx, slug, digest_id, digest.withdrawn)
             search.add(tx, digest_id, digest)
         return digest_id
@@ -85,7 +89,9 @@ def save(tx: Connection, digest: Digest, now: datetime) -> int:
     return int(tx.execute(there).scalar_one())
 
 
-def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
+def _cover(
+    tx: Connection, digest: Digest, digest_id: int, unscored: Mapping[str, Unscored]
+) -> None:
     picked = {pick.paper.id for pick in digest.picks}
     rows = [
         {
@@ -93,6 +99,8 @@ def _cover(tx: Connection, digest: Digest, digest_id: int) -> None:
             "paper_id": paper_id,
             "digest_id": digest_id,
             "picked": paper_id in picked,
+            "outcome": unscored[paper_id].outcome if paper_id in unscored else None,
+            "reason": (unscored[paper_id].reason or None) if paper_id in unscored else None,
         }
         for paper_id in digest.coverage.papers
     ]

@@ -87,8 +87,8 @@ def record_notices(tx: Connection, slug: str, digest_id: int, papers: Iterable[W
 
 def picked_between(
     tx: Connection, slug: str, first: date, before: date
-) -> list[tuple[str, tuple[str, ...]]]:
-    """Title and authors of a rubric's picks on dates from `first` to before `before`.
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Id, title and authors of a rubric's picks on dates from `first` to before `before`.
 
     Withdrawn papers are left out: their authors may submit them again.
     """
@@ -102,7 +102,7 @@ def picked_between(
     )
     withdrawn = {row.id for row in tx.execute(gone)}
     rows = (row for row in tx.execute(query) if row.id not in withdrawn)
-    return [(row.title, tuple(row.authors)) for row in rows]
+    return [(row.id, row.title, tuple(row.authors)) for row in rows]
 
 
 def sent_since(tx: Connection, first: date, most: int) -> list[str]:

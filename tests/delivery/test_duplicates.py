@@ -117,10 +117,12 @@ def test_an_excluded_paper_hides_no_other() -> None:
 
 
 def test_what_an_earlier_digest_showed_is_not_read_again() -> None:
-    shown = [key for key in [paper_identity("COLD stars", ("Ada A.", "Bo B."))] if key]
+    key = paper_identity("COLD stars", ("Ada A.", "Bo B."))
+    shown = {key: "2611.00009"} if key else {}
     found = triage(RUBRIC, [titled(2), titled(3, "Warm stars")], shown)
     assert ids(found.to_read) == ["2611.00003"]
     assert (found.left_out, found.also) == ({"2611.00002": Outcome.DUPLICATE}, {})
+    assert found.reasons == {"2611.00002": "2611.00009"}
 
 
 def test_the_receipt_counts_it_and_adds_up() -> None:

@@ -29,7 +29,14 @@ from newsletter.store.tables.papers import (
     paper_version,
 )
 from newsletter.store.tables.scoring import call, score
-from newsletter.store.tables.subscribers import erasure, first_mail, signup, subscriber, suppression
+from newsletter.store.tables.subscribers import (
+    erasure,
+    first_mail,
+    paper_lookup,
+    signup,
+    subscriber,
+    suppression,
+)
 from newsletter.store.tables.types import Moment, metadata
 from newsletter.store.tables.votes import saved_paper, vote
 
@@ -62,6 +69,7 @@ __all__ = [
     "origin",
     "pace",
     "paper",
+    "paper_lookup",
     "paper_version",
     "ping",
     "saved_paper",

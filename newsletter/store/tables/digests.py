@@ -39,7 +39,8 @@ digest = Table(
     Index(None, "at"),
 )
 
-# Which digest of a rubric covered a paper: at most one.
+# Which digest of a rubric covered a paper: at most one. `outcome` and `reason` are set for papers
+# that were not scored; those of digests from before the columns existed have neither.
 digest_paper = Table(
     "digest_paper",
     metadata,
@@ -47,6 +48,8 @@ digest_paper = Table(
     Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
     Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False, index=True),
     Column("picked", Boolean, nullable=False),
+    Column("outcome", String(32)),
+    Column("reason", Text),
 )
 
 # Full text of every picked paper, for the search; `number` is its position in the digest.

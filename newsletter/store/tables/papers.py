@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Date, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from newsletter.store.tables.types import Moment, metadata
 
@@ -21,6 +33,8 @@ paper = Table(
     Column("comment", Text, nullable=False),
     Column("journal_ref", Text, nullable=False, server_default=""),
     Column("doi", Text, nullable=False, server_default=""),
+    # Titles are searched by their beginning; PostgreSQL limits the size of an index entry.
+    Index("ix_paper_title", text("lower(substr(title, 1, 200))")),
 )
 
 # A paper is listed once in each of its categories, on the date it was new there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, Column, Date, Index, Integer, String, Table, Text
 
 from newsletter.store.tables.types import Moment, metadata
 
@@ -61,6 +61,15 @@ first_mail = Table(
     Column("email_hash", String(64), primary_key=True),
     Column("imported_at", Moment, nullable=False),
     Column("mailed_at", Moment, index=True),
+)
+
+# How many papers the source was asked for on a reader's behalf on their last such day.
+paper_lookup = Table(
+    "paper_lookup",
+    metadata,
+    Column("subscriber_id", String(32), primary_key=True),
+    Column("date", Date, nullable=False),
+    Column("requests", Integer, nullable=False),
 )
 
 # Addresses that the provider must still erase; a row is deleted when it was asked to.
