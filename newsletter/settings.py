@@ -195,6 +195,7 @@ class Settings(BaseSettings):
     scoring_mode: Literal["auto", "now", "batch"] = Field(
         "auto", description="use auto, now or batch"
     )
+    prompt_version: Literal["1", "2"] = Field("1", description="use 1 or 2")
     second_opinion: bool = Field(True, description="use true or false")  # noqa: FBT003 - a default
 
     sendgrid_api_key: SecretStr = Field(

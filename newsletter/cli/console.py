@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from newsletter.domain.sanitize import UNSEEN, clean
+from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
     import re
@@ -222,6 +223,14 @@ def _styled(line: Sequence[str], between: str, style: Style) -> Iterator[Segment
         yield Segment(between if place else "")
         yield Segment(text, style)
     yield Segment.line()
+
+
+def confirm(question: str) -> None:
+    """Go on only after a yes on standard input. Raises OperatorError."""
+    screen(errors=True).print(f"{question} [y/N]", end=" ")
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        message = "nothing was changed; answer y, or use --yes"
+        raise OperatorError(message)
 
 
 def print_json(value: object) -> None:

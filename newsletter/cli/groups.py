@@ -227,6 +227,46 @@ def replay(
     raise typer.Exit(show_replay(file, days, dry_run=dry_run, as_json=as_json))
 
 
+@rubrics_app.command("bench")
+def bench(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    prompts: Annotated[
+        list[str], typer.Option("--prompt", metavar="VERSION", help="1 or 2; repeat it to compare")
+    ] = ["1", "2"],  # noqa: B006 - Typer copies it
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=1, max=10, help="each in another order")
+    ] = 2,
+    budget_usd: Annotated[
+        float, typer.Option("--budget-usd", metavar="USD", min=0, help="for all calls together")
+    ] = 5.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only estimate the cost")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="skip the confirmation question")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+) -> None:
+    """Compare prompt versions over labelled days: recall, precision, drift, noise, cost.
+
+    DIR holds rubric.md, and for each day papers-YYYY-MM-DD.jsonl (or .jsonl.gz) and
+    labels-YYYY-MM-DD.jsonl. Answers are kept in DIR, so a repeated bench costs nothing.
+    The better version becomes yours with NEWSLETTER_PROMPT_VERSION.
+    """
+    from newsletter.cli.rubrics_bench import show_bench
+
+    if unknown := [one for one in prompts if one not in ("1", "2")]:
+        message = f"there is no prompt version {unknown[0]}; use 1 or 2"
+        raise typer.BadParameter(message)
+    raise typer.Exit(
+        show_bench(
+            folder,
+            list(dict.fromkeys(prompts)),
+            repeats=repeats,
+            budget_usd=budget_usd,
+            dry_run=dry_run,
+            yes=yes,
+            as_json=as_json,
+        )
+    )
+
+
 @rubrics_app.command("check")
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Check one rubric file, line by line, and estimate what a day costs."""

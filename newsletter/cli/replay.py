@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ from newsletter.domain.formatting import dollars, plural
 from newsletter.errors import OperatorError
 from newsletter.rubrics.file import load
 from newsletter.scoring.cost import preview_cost, unscored
+from newsletter.scoring.labelled_days import read_labels
 from newsletter.scoring.replay import (
     RepeatScorer,
     Replayed,
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from newsletter.scorers import Scorer
     from newsletter.scoring.run import RubricScores
     from newsletter.store import Store
-
-VERSION = re.compile(r"v\d+$")
 
 
 def show_replay(file: Path, days: int, *, dry_run: bool, as_json: bool) -> int:
@@ -119,24 +116,6 @@ def _scored(app: App, scorer: Scorer, rubric: Rubric, day: StoredDay) -> RubricS
             clock=app.clock,
             progress=lambda part, total: report(f"Scoring {rubric.slug}", part, total),
         )
-
-
-def read_labels(file: Path) -> dict[str, tuple[int, int]]:
-    """(relevance, novelty) by id, from lines of JSON; a version in an id is dropped."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
-        return {
-            VERSION.sub("", row["id"]): (int(row["relevance"]), int(row["novelty"]))
-            for row in rows
-            if row["relevance"] is not None and row["novelty"] is not None
-        }
-    except OSError as error:
-        message = f"cannot read {file}: {error.strerror}"
-        raise OperatorError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        message = f'{file}: each line must be {{"id": …, "relevance": …, "novelty": …}} ({error})'
-        raise OperatorError(message) from error
 
 
 def stored_days(store: Store, rubric: Rubric, most: int) -> list[StoredDay]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter import bootstrap
-from newsletter.cli.console import print_json, print_raw, screen, table
+from newsletter.cli.console import confirm, print_json, print_raw, screen, table
 from newsletter.delivery import identity
 from newsletter.delivery.confirmation import InvitedCount, invitation, invite_pending
 from newsletter.domain.csv_header import COLUMNS, Columns
@@ -287,7 +286,7 @@ def show_remove(email: str, *, yes: bool) -> int:
     with store.read() as tx:
         known = _known(tx, email)
     if not yes and known.state in LIVE:
-        _confirm(
+        confirm(
             f"Unsubscribe {known.email} from {known.rubric!r} permanently? No import undoes this."
         )
     with store.begin() as tx:
@@ -334,15 +333,6 @@ def _address(text: str) -> str:
         return parse_address(text.strip())
     except ValueError as error:
         raise SettingsError(str(error)) from error
-
-
-def _confirm(question: str) -> None:
-    """Go on only after a yes. Raises OperatorError."""
-    screen(errors=True).print(f"{question} [y/N]", end=" ")
-    answer = sys.stdin.readline()
-    if answer.strip().lower() not in {"y", "yes"}:
-        message = "nothing was changed; answer y, or use --yes"
-        raise OperatorError(message)
 
 
 def _known(tx: Connection, email: str) -> Subscriber:

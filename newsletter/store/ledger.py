@@ -279,6 +279,21 @@ def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> st
     return next((row.reason for row in rows if wanted & set(row.papers.values())), "")
 
 
+def first_pass_slots(tx: Connection, account: Account) -> list[dict[str, str]]:
+    """Paper ids by slot, of each parsed first-pass call of the account's day."""
+    rows = tx.execute(
+        select(calls.c.papers)
+        .where(
+            *_of_account(account),
+            calls.c.date == account.day,
+            calls.c.reading == 1,
+            calls.c.state == CallState.DONE,
+        )
+        .order_by(calls.c.started_at, calls.c.id)
+    )
+    return [dict(row.papers) for row in rows]
+
+
 def spent(tx: Connection, rubric: str, day: date) -> int:
     """Nano-dollars spent or reserved for this rubric's day."""
     return int(tx.execute(_RESERVED_OF_DAY, {"rubric": rubric, "day": day}).scalar_one())

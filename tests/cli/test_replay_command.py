@@ -111,7 +111,7 @@ def test_labels_of_a_stored_day_are_compared(installation):
     figures = json.loads(done.out)
     assert (figures["labels"], figures["recall"], figures["read"]) == (2, 1.0, 27)
     labels.write_text("nonsense")
-    assert "each line" in installation.newsletter(*words).err
+    assert "labels.jsonl:1: this is not JSON" in installation.newsletter(*words).err
 
 
 def test_check_says_what_a_day_costs(installation):

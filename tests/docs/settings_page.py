@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "budget_usd": "Highest cost of one rubric a day, reserved before each call",
         "monthly_budget_usd": "Highest cost of the service a month",
         "scoring_concurrency": "Scoring calls in flight at once",
+        "prompt_version": "Version of the scoring prompt; another one scores every paper anew",
         "second_opinion": "Score papers around the cut a second time",
         "scoring_mode": "`batch` costs half and may take 24 hours; `auto` chooses",
         "scoring_requests_per_minute": "Request limit over all processes",

@@ -17,7 +17,7 @@ NAMED = re.compile(
 )
 FOLDER = re.compile(r"`((?:newsletter|tests|bench|docs|deploy|templates)/(?:[\w-]+/)*)`")
 LEFT_BY_TOOLS = {"__pycache__", "node_modules", "build", "dist", "demo-out", "var"}
-NOT_OURS = re.compile(r"postmark|NNNN|\bmine\.md$|^uv\.lock$|\.db\.lock$")
+NOT_OURS = re.compile(r"postmark|NNNN|\bmine\.md$|\brubric\.md$|^uv\.lock$|\.db\.lock$")
 """Files that a reader of the documents writes, another tool would, or the program does."""
 
 

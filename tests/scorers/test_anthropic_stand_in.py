@@ -175,6 +175,6 @@ def test_the_product_s_schema_holds_them_by_the_vendor_s_own_library(size: int) 
     """`transform_schema` moves what the vendor does not take into descriptions: nothing moves."""
     from anthropic import transform_schema
 
-    schema = prompt.schema(size)
+    schema = prompt.schema(size, "1")
     assert schema_complaint(schema) == ""
     assert transform_schema(schema) == schema

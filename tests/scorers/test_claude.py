@@ -61,19 +61,21 @@ def test_each_paper_stands_in_its_slot_of_the_user_message(fake: FakeAnthropic) 
 
 def test_the_schema_is_the_same_for_every_rubric_and_day() -> None:
     other = ScoringRequest(replace(RUBRIC, preface="Another."), tuple(papers(40)[20:36]))
-    assert prompt.schema(16) is prompt.schema(len(other.papers))
+    assert prompt.schema(16, "1") is prompt.schema(len(other.papers), "1")
 
 
 def test_the_schema_says_once_what_a_slot_holds() -> None:
     """Said sixteen times it was 5.6 kB on the wire."""
-    sizes = {size: len(json.dumps(prompt.schema(size), separators=(",", ":"))) for size in (16, 4)}
+    sizes = {
+        size: len(json.dumps(prompt.schema(size, "1"), separators=(",", ":"))) for size in (16, 4)
+    }
     assert sizes[16] < 1_024
     assert sizes[4] < 600
-    assert set(prompt.schema(4)["properties"]) == set(prompt.schema(4)["required"])
+    assert set(prompt.schema(4, "1")["properties"]) == set(prompt.schema(4, "1")["required"])
 
 
 def test_shared_papers_stand_first_and_the_rubric_last() -> None:
-    body = prompt.messages(replace(SIXTEEN, shared=True), 512)
+    body = prompt.messages(replace(SIXTEEN, shared=True), 512, "1")
     first, last = body["messages"][0]["content"]
     assert "cache_control" in first
     assert first["text"].startswith('<paper slot="p01">')
@@ -390,14 +392,14 @@ def test_a_beginning_is_marked_only_where_the_model_would_cache_it() -> None:
         50_000: ([], []),
     }
     for least, (alone, together) in layouts.items():
-        assert marked(prompt.messages(long, least)) == alone
-        assert marked(prompt.messages(shared, least)) == together
+        assert marked(prompt.messages(long, least, "1")) == alone
+        assert marked(prompt.messages(shared, least, "1")) == together
 
 
 def test_shared_papers_too_few_for_the_cache_come_behind_the_rubric() -> None:
     """The other layout, which every rubric's later calls read from the cache."""
     rubric = replace(RUBRIC, preface="It is about pruning. " * 900)
-    body = prompt.messages(ScoringRequest(rubric, (paper(1),), shared=True), 4_096)
+    body = prompt.messages(ScoringRequest(rubric, (paper(1),), shared=True), 4_096, "1")
     assert marked(body) == ["<rubric"]
     assert [block["text"][:7] for block in body["messages"][0]["content"]] == ["<paper "]
 

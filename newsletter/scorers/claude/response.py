@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RANGES = {"r": (1, 10), "n": (1, 10), "x": (0, 9)}
 WHOLE = ("m", *RANGES)
+SECOND = "s"
+"""The second criterion: only answers to prompt version 2 have it."""
 MIN_IDENTICAL = 8
 """From this many papers on, identical scores for all of them are doubtful."""
 IRRELEVANT_UP_TO = 4
@@ -127,7 +129,8 @@ def _valid(value: object) -> dict[str, Any] | None:
     if any(fields[name] != content for name, content in value):
         return None
     # `type is int`: isinstance accepts True; 7.0 and "7" must not pass either.
-    whole = all(type(fields.get(name)) is int for name in WHOLE)
+    names = (*WHOLE, SECOND) if SECOND in fields else WHOLE
+    whole = all(type(fields.get(name)) is int for name in names)
     if not whole or not isinstance(fields.get("c"), str):
         return None
     inside = all(low <= fields[name] <= high for name, (low, high) in RANGES.items())
@@ -136,6 +139,8 @@ def _valid(value: object) -> dict[str, Any] | None:
 
 def _score(rubric: Rubric, paper: Paper, model: str, fields: dict[str, Any]) -> Score:
     label = rubric.criterion_title(fields["m"])
+    second = rubric.criterion_title(fields.get(SECOND, 0))
+    both = f"{label}, {second}" if label and second and second != label else label
     return Score(
         paper_id=paper.id,
         model=model,
@@ -143,12 +148,12 @@ def _score(rubric: Rubric, paper: Paper, model: str, fields: dict[str, Any]) -> 
         novelty=fields["n"],
         fine=fields["x"],
         criterion=fields["m"] if label else 0,
-        comment=_labelled(label, sanitize.clean_comment(fields["c"])),
+        comment=_labelled(both, sanitize.clean_comment(fields["c"])),
     )
 
 
 def _labelled(label: str, sentence: str) -> str:
-    """Prefix the comment with the criterion's title, unless it already begins with a label."""
+    """Prefix the comment with the criteria's titles, unless it already begins with a label."""
     if not label or not sentence or OWN_LABEL.match(sentence):
         return sentence
     return f"{label}: {sentence}"

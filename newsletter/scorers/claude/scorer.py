@@ -18,6 +18,7 @@ from newsletter.scorers.claude import prices, prompt
 from newsletter.scorers.claude.batch import ClaudeBatches
 from newsletter.scorers.claude.client import AnthropicClient
 from newsletter.scorers.claude.errors import RequestTarget
+from newsletter.scorers.claude.instructions import INSTRUCTIONS
 from newsletter.scorers.claude.response import parse_token_count, parse_usage, read
 from newsletter.settings import SettingsError
 
@@ -65,21 +66,22 @@ class ClaudeScorer:
             message = f"prices.toml: last_resort names {prices.last_resort()}, which is not in it"
             raise SettingsError(message)
         self.model = settings.model
-        self.name = f"{settings.model}/{prompt.VERSION}"
+        self.version = settings.prompt_version
+        self.name = f"{settings.model}/{self.version}"
         self.second_opinion = settings.second_opinion
         self._connection = AnthropicClient(key, settings.anthropic_base_url, timeout)
         self.batcher: BatchScorer | None = ClaudeBatches(self._connection)
 
     def prompt(self, rubric: Rubric) -> str:
-        return f"{prompt.INSTRUCTIONS}\n\n{prompt.rubric_text(rubric)}"
+        return f"{INSTRUCTIONS[self.version]}\n\n{prompt.rubric_text(rubric)}"
 
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
         model = prices.last_resort() if request.last_resort else self.model
         features = prices.features(model)
         body = {
             "model": model,
-            **_thinking(features, request),
-            **prompt.messages(request, features.least_cached),
+            **_thinking(features, request, self.version),
+            **prompt.messages(request, features.least_cached, self.version),
         }
         tokens, most = prompt.max_prompt_tokens(body), body["max_tokens"]
         upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_batch)
@@ -131,7 +133,7 @@ def _left(headers: Mapping[str, str]) -> dict[str, RateLimitStatus]:
     return found
 
 
-def _thinking(features: ModelFeatures, request: ScoringRequest) -> dict[str, Any]:
+def _thinking(features: ModelFeatures, request: ScoringRequest, version: str) -> dict[str, Any]:
     """Parameters for thinking, effort and `max_tokens`.
 
     `extended_output` lowers the effort and doubles the room for thinking.
@@ -142,7 +144,9 @@ def _thinking(features: ModelFeatures, request: ScoringRequest) -> dict[str, Any
     thoughts = SECOND_THINKING_TOKENS if again else 0 if silent else THINKING_TOKENS
     if request.extended_output:
         thoughts *= 2
-    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": prompt.schema(size)}}
+    output: dict[str, Any] = {
+        "format": {"type": "json_schema", "schema": prompt.schema(size, version)}
+    }
     if features.has_effort:
         output["effort"] = "high" if again and not request.extended_output else "low"
     return {
