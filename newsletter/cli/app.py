@@ -122,6 +122,13 @@ def init(
     sender: Annotated[
         str, typer.Option("--from", metavar="ADDRESS", help="the sender; default: your address")
     ] = "",
+    timezone: Annotated[
+        str,
+        typer.Option("--timezone", metavar="ZONE", help="default: the zone of this machine"),
+    ] = "",
+    send_at: Annotated[
+        str, typer.Option("--send-at", metavar="HH:MM", help="when to mail; default: 07:00")
+    ] = "",
     test_mail: Annotated[
         Optional[bool],  # noqa: UP045 - Typer reads this at run time
         typer.Option("--test-mail/--no-test-mail", help="send today's papers now"),
@@ -137,7 +144,9 @@ def init(
     from newsletter.cli.init import InitOptions, show_init
 
     names = tuple(categories.replace(",", " ").split())
-    options = InitOptions(email, topic, names, mail, sender, yes=yes, test_mail=test_mail)
+    options = InitOptions(
+        *(email, topic, names, mail, sender, timezone, send_at), yes=yes, test_mail=test_mail
+    )
     raise typer.Exit(show_init(options))
 
 

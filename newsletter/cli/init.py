@@ -15,10 +15,12 @@ import secrets
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from errno import EISDIR
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from newsletter import bootstrap, env_file
 from newsletter.cli import init_questions as questions
@@ -34,10 +36,14 @@ from newsletter.rubrics.sentence import rubric_of_sentence
 from newsletter.settings import DEFAULT_PUBLIC_URL, ENV_FILE, SettingsError, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from newsletter.settings import Settings
 
 CONSENT = "their own address, given to newsletter init"
 OWN_RUBRICS = Path("rubrics")
+CRON_TRIES = 3
+"""Hours in which cron runs it again: an announcement may be late."""
 COLUMNS = ("name", "timezone", "send_at", "days", "max_papers", "format")
 
 
@@ -50,6 +56,8 @@ class InitOptions:
     categories: tuple[str, ...] = ()
     mail: str = ""
     sender: str = ""
+    timezone: str = ""
+    send_at: str = ""
     yes: bool = False
     test_mail: bool | None = None
 
@@ -82,7 +90,7 @@ def show_init(options: InitOptions) -> int:
     show_add(plan.email, one_row, ImportOptions(CONSENT, overwrite=True))
     if test_mail:
         show_test_send(plan.email, plan.rubric, None)
-    _say_next(plan)
+    _say_next(plan, read_settings())
     return 0
 
 
@@ -102,6 +110,7 @@ def _plan(options: InitOptions, settings: Settings, ask: questions.Asker) -> Pla
     if values["NEWSLETTER_MAILER"] != "outbox" and not own_pages:
         values["NEWSLETTER_OPERATOR_ONLY"] = "true"
     values |= ask.key(settings, values)
+    values |= ask.hour(options.timezone, options.send_at, settings)
     return Plan(email, slug, folder / f"{slug}.md", text, values)
 
 
@@ -190,8 +199,8 @@ def _wants_test_mail(options: InitOptions, plan: Plan, ask: questions.Asker) -> 
     return ask.confirm(f"Shall a test mail {what} now? It takes some minutes.", default=True)
 
 
-def _say_next(plan: Plan) -> None:
-    command = command_name()
+def _say_next(plan: Plan, settings: Settings) -> None:
+    command, hour = command_name(), f"{settings.send_at:%H:%M}"
     _say("")
     if plan.values.get("NEWSLETTER_OPERATOR_ONLY"):
         _say(
@@ -201,9 +210,6 @@ def _say_next(plan: Plan) -> None:
     if plan.values["NEWSLETTER_MAILER"] == "outbox":
         _say("Mail is written to files: after a run, open var/outbox/index.html.")
     _say(f"Your rubric is {plan.rubric_file}: edit it at any time. Next:")
-    here = Path.cwd()
-    # crontab has a PATH of its own.
-    program = Path(sys.argv[0]).absolute()
     for line in (
         f"{command} run      # fetch and mail the newest announcement now",
         f"{command} doctor   # check everything",
@@ -211,12 +217,25 @@ def _say_next(plan: Plan) -> None:
         _say(f"  {line}")
     _say("To keep it running, one of these:")
     for line in (
-        f"{command} serve    # a process with its own schedule, and the web pages",
-        f"0 7-10 * * 1-5  cd {here} && {program} run    # a line of crontab -e",
-        "systemctl enable --now newsletter    # as a service: docs/operating.md, step 1",
-        "docker compose up -d    # in Docker: docs/operating.md, step 1",
+        f"{command} serve    # mails at {hour} {settings.timezone}; with the web pages",
+        *_ways_to_keep_running(settings),
     ):
         _say(f"  {line}")
+
+
+def _ways_to_keep_running(settings: Settings) -> Iterator[str]:
+    """Lines for cron, and in a checkout, which has their files, for systemd and Docker."""
+    # crontab has a PATH of its own.
+    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    machine = ZoneInfo(questions.machine_zone())
+    today = bootstrap.now().astimezone(settings.zone).date()
+    local = datetime.combine(today, settings.send_at, settings.zone).astimezone(machine)
+    hours = f"{local.hour}-{min(local.hour + CRON_TRIES, 23)}"
+    yield f"{local.minute} {hours} * * 1-5  cd {here} && {program} run    # a line of crontab -e"
+    if (here / "deploy" / "newsletter.service").is_file():
+        yield "systemctl enable --now newsletter    # as a service: docs/operating.md, step 1"
+    if (here / "compose.yaml").is_file():
+        yield "docker compose up -d    # in Docker: docs/operating.md, step 1"
 
 
 def _say(text: str) -> None:

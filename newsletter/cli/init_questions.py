@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from zoneinfo import ZoneInfoNotFoundError
 
 import typer
+from tzlocal import get_localzone_name
 
 from newsletter import bootstrap
 from newsletter.cli.console import screen
 from newsletter.domain import categories as arxiv_categories
 from newsletter.domain.findings import FindingState
-from newsletter.domain.preferences import parse_address
+from newsletter.domain.preferences import parse_address, parse_clock, parse_zone
 from newsletter.errors import OperatorError
 from newsletter.operations.doctor.run import examine_key, examine_mail
 from newsletter.settings import SettingsError, read_settings
@@ -38,6 +40,8 @@ SERVERS = {
     "yahoo.com": "smtp.mail.yahoo.com:587",
 }
 """Providers that take an app password."""
+UNSET_ZONE = "UTC"
+"""The default of NEWSLETTER_TIMEZONE; the machine's own zone is offered in its place."""
 SERVER = re.compile(r"[\w.-]+(:[1-9]\d{0,4})?")
 SECRETS = {
     "smtp": "NEWSLETTER_SMTP_URL",
@@ -108,6 +112,24 @@ class Asker:
                 update={"anthropic_api_key": type(settings.anthropic_api_key)("")}
             )
 
+    def hour(self, zone: str, clock: str, settings: Settings) -> dict[str, str]:
+        """Time zone and hour of the mail, where they are not those of the settings."""
+        known = settings.timezone
+        if known == UNSET_ZONE:
+            known = machine_zone()
+        at = f"{settings.send_at:%H:%M}"
+        if self.on_terminal or zone:
+            known = self._checked(zone, "--timezone", "Your time zone", parse_zone, known)
+        if self.on_terminal or clock:
+            at = self._checked(clock, "--send-at", "Mail at what time of day?", _clock, at)
+        found = {"NEWSLETTER_TIMEZONE": known, "NEWSLETTER_SEND_AT": at}
+        before = (settings.timezone, f"{settings.send_at:%H:%M}")
+        return {
+            name: value
+            for (name, value), old in zip(found.items(), before, strict=True)
+            if value != old
+        }
+
     def confirm(self, question: str, *, default: bool = False) -> bool:
         if not self.on_terminal:
             message = f"{question} Add --yes to do so without a terminal"
@@ -149,7 +171,15 @@ class Asker:
         if failed and not self.on_terminal:
             message = f"nothing was written: {failed[0].check}: {failed[0].said}"
             raise OperatorError(message)
-        return not failed or not typer.confirm("Give the answer again?", default=True)
+        if not failed:
+            return True
+        if typer.confirm("Give the answer again?", default=True):
+            return False
+        if not typer.confirm("Keep it although this check failed?", default=False):
+            message = f"nothing was written: {failed[0].check}: {failed[0].said}"
+            raise OperatorError(message)
+        _say("Kept; once the fault is mended, check it again: newsletter doctor")
+        return True
 
     def _checked(
         self,
@@ -209,6 +239,20 @@ def _server(text: str) -> str:
         message = f"{text[:80]} is no mail server; write it like smtp.example.org:587"
         raise ValueError(message)
     return text
+
+
+def _clock(text: str) -> str:
+    return f"{parse_clock(text):%H:%M}"
+
+
+def machine_zone() -> str:
+    """The name of this machine's time zone; UTC where it has none."""
+    try:
+        name = get_localzone_name() or UNSET_ZONE
+        # Debian's name for UTC.
+        return UNSET_ZONE if name == "Etc/UTC" else parse_zone(name)
+    except (ValueError, ZoneInfoNotFoundError):
+        return UNSET_ZONE
 
 
 def _way(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter import bootstrap, logs
 from newsletter.cli.console import print_json, progress, screen, table
 from newsletter.domain.formatting import dollars, plural
-from newsletter.domain.model import Outcome
+from newsletter.domain.model import DayKind, Outcome
 from newsletter.errors import OperatorError
 from newsletter.ingest.fetch import AnnouncementIncomplete, AnnouncementLate
 from newsletter.jobs.daily import (
@@ -99,6 +99,10 @@ def _show_price(app: App, day: date | None, rubric: str | None, *, as_json: bool
         )
         return 0
     console.print(table(f"{state.date}: what a run would do", headings, rows))
+    for plan in plans:
+        if not plan.announced:
+            said = _nothing_announced(app.rubrics[plan.rubric].categories, state.date)
+            console.print(f"{plan.rubric}: {said}")
     number, _, newest = _in_files(app, day, rubric)
     if number:
         console.print(_said_of_files(number, newest, app.settings))
@@ -199,6 +203,8 @@ def _show(console: Console, edition: DailyRun, settings: Settings) -> None:
 
 
 def _unread(issue: RubricResult) -> Iterator[str]:
+    if issue.digest and issue.digest.kind is DayKind.NOTHING_ANNOUNCED:
+        yield _nothing_announced(issue.rubric.categories, issue.digest.date)
     left = issue.digest.coverage.count(Outcome.UNSCORED_BUDGET) if issue.digest else 0
     if left and not issue.problem:
         yield f"{left} papers were not scored: budget exhausted"
@@ -207,6 +213,13 @@ def _unread(issue: RubricResult) -> Iterator[str]:
             "local ranking found no word that the rubric shares with the papers: write it in "
             "English and about its categories, or set ANTHROPIC_API_KEY"
         )
+
+
+def _nothing_announced(categories: Iterable[str], day: date) -> str:
+    return (
+        f"arXiv announced nothing in {', '.join(categories)} on {day}, "
+        "perhaps for a holiday; readers get no mail"
+    )
 
 
 def _left(issue: RubricResult) -> Iterator[str]:

@@ -44,6 +44,8 @@ class ImportOptions(NamedTuple):
     dry_run: bool = False
     skip_bad: bool = False
     overwrite: bool = False
+    address: str = ""
+    """The only address, where there is no file: no counts are printed."""
 
 
 def show_import(file: Path, options: ImportOptions, columns: Columns) -> int:
@@ -177,9 +179,15 @@ def _known_rubrics(settings: Settings) -> Collection[str]:
     return {*found, *found.faults}
 
 
+def _counts(done: ImportResult, options: ImportOptions) -> str:
+    if options.address:
+        changes = ", ".join(one.value for one in SubscriberChange if done.counts[one])
+        return f"{options.address}: {changes}"
+    return ", ".join(f"{done.counts[one]} {one.value}" for one in SubscriberChange)
+
+
 def _say_changes(done: ImportResult, options: ImportOptions, *, listed: bool) -> None:
-    counts = ", ".join(f"{done.counts[change]} {change.value}" for change in SubscriberChange)
-    _say(f"{counts}{' (dry run: nothing was saved)' if options.dry_run else ''}")
+    _say(f"{_counts(done, options)}{' (dry run: nothing was saved)' if options.dry_run else ''}")
     if listed:
         for row, merged in done.notable:
             for one in merged.changes:
@@ -267,7 +275,7 @@ def show_add(email: str, preferences: Mapping[str, str], options: ImportOptions)
     csv_file = read_row({"email": email, **preferences}, _known_rubrics(settings))
     if csv_file.faults:
         raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
-    _keep(settings, csv_file.rows, options, listed=True)
+    _keep(settings, csv_file.rows, options._replace(address=csv_file.rows[0].email), listed=True)
     return 0
 
 

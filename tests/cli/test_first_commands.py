@@ -86,3 +86,14 @@ def test_a_file_in_the_place_of_a_folder_is_named(
     failed = installation.newsletter(*words, NEWSLETTER_DATABASE_URL="sqlite:///taken/deep/x.db")
     assert failed.status == 1
     assert "taken is a file, not a folder" in failed.err
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_day_without_an_announcement_is_named(
+    installation: Installation, more: tuple[str, ...]
+) -> None:
+    installation.subscribe("ada@example.org,one")
+    # The sample source has papers of one day, and this is another one.
+    done = installation.newsletter("run", "--date", "2025-11-17", *more)
+    assert done.status == 0, done.err
+    assert "one: arXiv announced nothing in cs.LG on 2025-11-17" in done.out

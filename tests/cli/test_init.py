@@ -7,15 +7,18 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import termios
 import time
+from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
 from typing import TYPE_CHECKING, Self
+from zoneinfo import ZoneInfo
 
 import pytest
 from dotenv import dotenv_values
@@ -94,9 +97,46 @@ def test_files_need_an_address_and_a_topic_only(newcomer: Newcomer) -> None:
     assert (newcomer.folder / "rubrics" / "foundation-models.md").is_file()
     assert ME in newcomer.newsletter("subscribers", "list").out
     assert (newcomer.folder / "var" / "outbox" / "index.html").is_file()
-    for way in ("serve", "crontab", "systemctl", "docker"):
+    assert f"{ME}: added\n" in done.out
+    for way in ("serve", "crontab"):
         assert way in done.out
+    # Their files and docs are in a checkout only.
+    for way in ("systemctl", "docker", "docs/"):
+        assert way not in done.out
     assert newcomer.newsletter("run").status == 0
+
+
+def test_a_checkout_offers_systemd_and_docker(newcomer: Newcomer) -> None:
+    (newcomer.folder / "deploy").mkdir()
+    for name in ("compose.yaml", "deploy/newsletter.service"):
+        shutil.copy(command.ROOT / name, newcomer.folder / name)
+    done = newcomer.init("--yes")
+    assert "systemctl enable --now newsletter" in done.out
+    assert "docker compose up -d" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "machine", "written"),
+    [
+        ((), "UTC", (None, None)),
+        ((), "Asia/Tokyo", ("Asia/Tokyo", None)),
+        (("--timezone", "Europe/Berlin", "--send-at", "6:30"), "UTC", ("Europe/Berlin", "06:30")),
+    ],
+)
+def test_mail_comes_at_the_hour_of_the_given_zone_or_of_the_machine(
+    newcomer: Newcomer, words: tuple[str, ...], machine: str, written: tuple[str | None, ...]
+) -> None:
+    done = newcomer.init("--yes", *words, TZ=machine)
+    assert done.status == 0, done.err
+    names = ("NEWSLETTER_TIMEZONE", "NEWSLETTER_SEND_AT")
+    assert tuple(newcomer.env.get(name) for name in names) == written
+    zone, hour = written[0] or "UTC", written[1] or "07:00"
+    assert f"mails at {hour} {zone}" in done.out
+    # cron goes by the clock of the machine.
+    at = time.strptime(hour, "%H:%M")
+    here = datetime.now(ZoneInfo(zone)).replace(hour=at.tm_hour, minute=at.tm_min)
+    local = here.astimezone(ZoneInfo(machine))
+    assert f"  {local.minute} {local.hour}-" in done.out
 
 
 def test_the_first_real_mail_goes_to_the_lone_reader(newcomer: Newcomer, server: FakeSmtp) -> None:
@@ -178,6 +218,8 @@ def test_keys_are_checked_and_written(newcomer: Newcomer) -> None:
         (("--email", ME, "--topic", "foundation-models", "--mail", "fax"), "--mail"),
         (("--email", ME, "--topic", "foundation-models", "--from", "bad one"), "--from"),
         (("--email", ME, "--topic", "foundation-models", "--mail", "smtp"), "NEWSLETTER_SMTP_URL"),
+        (("--email", ME, "--topic", "foundation-models", "--timezone", "CEST"), "Europe/"),
+        (("--email", ME, "--topic", "foundation-models", "--send-at", "25:00"), "--send-at"),
     ],
 )
 def test_a_wrong_answer_is_named_and_writes_nothing(
@@ -393,6 +435,10 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
         terminal.wait_for("nothing was sent")
         assert not (newcomer.folder / ".env").exists()
         terminal.answer_hidden("Key of Claude", "")
+        terminal.answer("time zone", "Berlin")
+        terminal.wait_for("Europe/Berlin")
+        terminal.answer("time zone", "Europe/Berlin")
+        terminal.answer("time of day", "")
         terminal.answer("test mail", "y")
         said = terminal.rest()
         assert terminal.process.wait(60) == 0, said
@@ -401,6 +447,34 @@ def test_on_a_terminal_each_answer_is_checked_at_once(newcomer: Newcomer, server
     [mail] = mails(server)
     assert mail["to"] == ME
     assert "pass%40word%3A1%2F%23%25" in (newcomer.env["NEWSLETTER_SMTP_URL"] or "")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_answer_that_failed_its_check_is_kept_only_after_a_yes(
+    newcomer: Newcomer, server: FakeSmtp, *, keep: bool
+) -> None:
+    server.answers["AUTH"] = "535 5.7.8 not accepted"
+    with Terminal(newcomer) as terminal:
+        terminal.answer("email address", ME)
+        terminal.answer("sentence of your own", "foundation-models")
+        terminal.answer("How to mail", "smtp")
+        terminal.answer("HOST:PORT", re.sub(r"^smtp://.*@", "", server.url))
+        terminal.answer("User name", "")
+        terminal.answer_hidden("App password", "wrong")
+        terminal.answer("answer again?", "n")
+        terminal.answer("although this check failed?", "y" if keep else "")
+        if keep:
+            terminal.wait_for("newsletter doctor")
+            terminal.answer_hidden("Key of Claude", "")
+            terminal.answer("time zone", "")
+            terminal.answer("time of day", "")
+            terminal.answer("test mail", "n")
+        said = terminal.rest()
+        assert terminal.process.wait(60) == (0 if keep else 1), said
+    assert (newcomer.folder / ".env").exists() is keep
+    if not keep:
+        assert "nothing was written" in said
+        assert "535" in said
 
 
 def test_ctrl_c_half_way_leaves_nothing(newcomer: Newcomer) -> None:
@@ -422,6 +496,8 @@ def test_an_env_file_that_must_not_change_stays(newcomer: Newcomer) -> None:
         terminal.answer("sentence of your own", "foundation-models")
         terminal.answer("How to mail", "files")
         terminal.answer_hidden("Key of Claude", "")
+        terminal.answer("time zone", "")
+        terminal.answer("time of day", "")
         terminal.answer("exists", "n")
         assert "Nothing was written" in terminal.rest()
         assert terminal.process.wait(60) == 1

@@ -128,9 +128,9 @@ def test_an_address_that_is_only_suppressed_may_be_added_again(installation: Ins
         suppressions.suppress(tx, "bo@example.org", Reason.UNSUBSCRIBED, "the provider's list", NOW)
     store.close()
     add = ["subscribers", "add", "bo@example.org", "--rubric", "one", "--consent", "x"]
-    assert "1 suppressed" in installation.newsletter(*add).out
+    assert ": suppressed" in installation.newsletter(*add).out
     assert "may be mailed again" in restore(installation, "bo@example.org").out
-    assert "1 added" in installation.newsletter(*add).out
+    assert ": added" in installation.newsletter(*add).out
 
 
 def test_words_that_are_missing_or_wrong(installation: Installation):
