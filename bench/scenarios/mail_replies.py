@@ -1,4 +1,4 @@
-"""Replies: how many wishes to leave are done, and how many who did not ask would be unsubscribed.
+"""Replies: how many commands are done, and how many replies that are none would be acted on.
 
 Each sentence is put into each layout, as if a mail program had sent it. The layouts are ours
 (`tests/data/replies/layouts.txt`) and, where it is present, the public corpus beside the project.
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.inbound.commands import Command, Vote
 from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import parse_mail
 from newsletter.inbound.reply_parser import ReplyKind, parse_reply
@@ -130,6 +131,65 @@ def measure(layouts: Iterable[Layout], every: int = 1) -> Measured:
     return found
 
 
+COMMANDS = {
+    "pause 2 weeks": Command(Intent.PAUSE, days=14),
+    "Bitte pausieren für 3 Tage": Command(Intent.PAUSE, days=3),
+    "resume": Command(Intent.RESUME),
+    "weekly, please": Command(Intent.WEEKLY),
+    "hebdomadaire": Command(Intent.WEEKLY),
+    "daily": Command(Intent.DAILY),
+    "help": Command(Intent.HELP),
+    "+3 -7": Command(Intent.VOTE, votes=(Vote("3", 1), Vote("7", -1))),
+    "+3\n-7": Command(Intent.VOTE, votes=(Vote("3", 1), Vote("7", -1))),
+    "more like 3": Command(Intent.VOTE, votes=(Vote("3", 1),)),
+    "weniger wie 7": Command(Intent.VOTE, votes=(Vote("7", -1),)),
+    "why not 2509.12345?": Command(Intent.WHY, paper="2509.12345"),
+    "unsubscribe all": Command(Intent.UNSUBSCRIBE_ALL),
+}
+
+
+@dataclass
+class MeasuredCommands:
+    """`undone` and `wrong` name the layout and the sentence."""
+
+    done: int = 0
+    undone: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        asked = self.done + len(self.undone) + len(self.wrong)
+        return (
+            f"{asked} commands: done {self.done / asked:.1%}, in review {len(self.undone)}, "
+            f"another one done {len(self.wrong)}"
+        )
+
+
+def measure_commands(layouts: Iterable[Layout]) -> MeasuredCommands:
+    found = MeasuredCommands()
+    for layout in layouts:
+        for said, command in COMMANDS.items():
+            reply = parse_reply(parse_mail(layout.mail(said)), "ann@example.com", OURS)
+            if reply.command == command:
+                found.done += 1
+            else:
+                (found.wrong if reply.command else found.undone).append((layout.name, said))
+    return found
+
+
+def acted_on_real_replies() -> tuple[list[str], int]:
+    """Real replies of the public corpus that would be acted on, none of which is to us; and all."""
+    if not CORPUS.exists():
+        return [], 0
+    replies = json.loads(CORPUS.read_text(encoding="utf-8"))
+    mails = [f"{one['before']}{one['reply']}{one['quoted']}" for one in replies]
+    acted = [
+        text
+        for text in mails
+        if parse_reply(parse_mail(message(text)), "ann@example.com", OURS).command
+    ]
+    return acted, len(mails)
+
+
 def outcome_of(layout: Layout, said: str) -> str:
     reply = parse_reply(parse_mail(layout.mail(said)), "ann@example.com", OURS)
     if reply.kind is ReplyKind.COMMAND:
@@ -141,5 +201,8 @@ def main() -> None:
     for name, layouts in (("our layouts", own_layouts()), ("public layouts", corpus_layouts())):
         if layouts:
             print(f"replies, {len(layouts)} {name}: {measure(layouts)}")
+            print(f"replies, {len(layouts)} {name}: {measure_commands(layouts)}")
         else:
             print(f"replies, {name}: left out, {CORPUS.name} is not there")
+    acted, replies = acted_on_real_replies()
+    print(f"replies, {replies} real ones that ask for nothing: acted on {len(acted)}")

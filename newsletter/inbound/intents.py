@@ -1,4 +1,5 @@
-"""Recognize commands (unsubscribe, pause, resume, erase, help) in many languages (pure).
+# ruff: noqa: RUF001 - readers write in their own scripts
+"""Recognize commands without arguments (unsubscribe, pause, weekly, help, ...) (pure).
 
 Unsubscribe is recognized by the kinds of a sentence's words (`inbound/vocabulary.py`). A sentence
 asks to unsubscribe when every word is known, and
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.inbound.normalize import plain, strip_pleasantries
 from newsletter.inbound.vocabulary import EASTERN, LATIN
+from newsletter.inbound.vocabulary_commands import ALL, ALL_UNSPACED
 from newsletter.inbound.vocabulary_plain import MORE
 
 if TYPE_CHECKING:
@@ -52,18 +54,36 @@ class Lexicon(NamedTuple):
     spaced: bool
 
 
-def asks_to_unsubscribe(said: str, *, question: bool = False) -> bool:
+def asks_to_unsubscribe(said: str, *, question: bool = False, action: bool = False) -> bool:
     """Whether `said` is nothing but a request to unsubscribe. Pleasantries are already removed.
 
-    A `question` counts only in a polite form: could you remove me?
+    A `question` counts only in a polite form: could you remove me? With `action` the request must
+    name what to do, and not only what is not wanted.
     """
     # A repeated request counts once: unsubscribe, unsubscribe.
     words = [word for word, _ in groupby(_correct_spelling(word) for word in said.split())]
     return any(
-        _asks(kinds) and (not question or IntentWord.ASK in kinds)
+        _asks(kinds)
+        and (not question or IntentWord.ASK in kinds)
+        and (not action or kinds & ACTION)
         for lexicon in _lexicons()
         for kinds in _readings("".join(_joined(words, spaced=lexicon.spaced)), lexicon)
     )
+
+
+def _asks_to_leave_all(said: str, *, question: bool = False) -> bool:
+    """A request to unsubscribe with a word for all lists or everything."""
+    rest = " ".join(_all_words().sub(" ", said).split())
+    return rest != said and asks_to_unsubscribe(rest, question=question, action=True)
+
+
+@cache
+def _all_words() -> re.Pattern[str]:
+    spaced, unspaced = (
+        "|".join(sorted((plain(word.replace("_", " ")) for word in words.split()), key=len)[::-1])
+        for words in (ALL, ALL_UNSPACED)
+    )
+    return re.compile(rf"\b(?:{spaced})\b|{unspaced}")
 
 
 def _asks(kinds: IntentWord) -> bool:
@@ -144,6 +164,12 @@ LONGEST = 200
 
 class Intent(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
+    UNSUBSCRIBE_ALL = "unsubscribe all"
+    WEEKLY = "weekly"
+    DAILY = "daily"
+    VOTE = "vote"
+    WHY = "why"
+    """What became of a paper, and why it was not picked."""
     PAUSE = "pause"
     RESUME = "resume"
     HELP = "help"
@@ -179,6 +205,9 @@ COMMANDS: dict[Intent, re.Pattern[str]] = {
         "pozastavit/pauza",
         "пауза/приостановить/приостановите",
         "暂停/暫停/暂停订阅/暫停訂閱/一時停止/配信一時停止/일시중지/일시_중지/일시정지",
+        "sett_på_pause/sæt_på_pause/tauko/keskeytä/призупинити/призупиніть/duraklat/ara_ver/szünet",
+        "szüneteltetés/pauză/suspendă/παύση/השהה/השהיה/הפסקה/إيقاف_مؤقت/أوقف_مؤقتا/tạm_dừng",
+        "tạm_ngừng/หยุดชั่วคราว/พัก/jeda/tunda/विराम",
     ),
     Intent.RESUME: _pattern(
         "resume/unpause/continue/restart (my/the/this) (subscription/newsletter/digest/emails)",
@@ -191,6 +220,36 @@ COMMANDS: dict[Intent, re.Pattern[str]] = {
         "wznów/wznowić/obnovit/pokračovat",
         "возобновить/продолжить/возобновите",
         "恢复/恢復/恢复订阅/恢復訂閱/重新订阅/再開/配信再開/재개/다시_시작",
+        "gjenoppta/genoptag/fortsett/fortsæt/jatka/відновити/відновіть/продовжити/devam/devam_et",
+        "folytatás/folytasd/reia/continuă/συνέχεια/המשך/חדש/استئناف/استمر/tiếp_tục/ดำเนินการต่อ",
+        "lanjutkan/जारी_रखें",
+    ),
+    Intent.WEEKLY: _pattern(
+        "(make/switch/change/send) (it/me) (to) weekly (digest/newsletter/emails/mail)",
+        "(only) (send_it) once_a_week/every_week",
+        "wöchentlich/einmal_pro_woche/einmal_in_der_woche/jede_woche/wekelijks/eens_per_week",
+        "veckovis/varje_vecka/en_gång_i_veckan/ukentlig/ukentlige/hver_uke/ugentlig/ugentligt",
+        "hver_uge/hebdomadaire/chaque_semaine/une_fois_par_semaine/toutes_les_semaines/semanal",
+        "semanalmente/una_vez_por_semana/una_vez_a_la_semana/cada_semana/uma_vez_por_semana",
+        "settimanale/settimanalmente/una_volta_a_settimana/ogni_settimana/co_tydzień/tygodniowo",
+        "raz_w_tygodniu/cotygodniowo/týdně/jednou_týdně/každý_týden/еженедельно/раз_в_неделю",
+        "каждую_неделю/щотижня/щотижнево/раз_на_тиждень/viikoittain/kerran_viikossa/haftalık",
+        "haftada_bir/her_hafta/hetente/hetente_egyszer/heti/săptămânal/o_dată_pe_săptămână",
+        "εβδομαδιαία/εβδομαδιαίως/κάθε_εβδομάδα/μία_φορά_την_εβδομάδα/שבועי/פעם_בשבוע/כל_שבוע",
+        "أسبوعيا/أسبوعي/مرة_في_الأسبوع/كل_أسبوع/hàng_tuần/hằng_tuần/mỗi_tuần/รายสัปดาห์",
+        "ทุกสัปดาห์/สัปดาห์ละครั้ง/mingguan/setiap_minggu/seminggu_sekali/साप्ताहिक/हर_हफ्ते",
+        "每周/每週/每周一次/每週一次/毎週/週1回/週一回/매주/주_1회/일주일에_한_번",
+    ),
+    Intent.DAILY: _pattern(
+        "(make/switch/change/send) (it/me) (to) daily (digest/newsletter/emails/mail)",
+        "(send_it) every_day/once_a_day",
+        "täglich/jeden_tag/dagelijks/elke_dag/dagligen/varje_dag/daglig/dagligt/hver_dag/quotidien",
+        "quotidiennement/tous_les_jours/chaque_jour/diario/diariamente/cada_día/todos_los_días",
+        "diário/todos_os_dias/cada_dia/quotidiano/quotidianamente/giornaliero/ogni_giorno",
+        "codziennie/denně/každý_den/ежедневно/каждый_день/щодня/щоденно/кожен_день/päivittäin",
+        "joka_päivä/günlük/her_gün/naponta/minden_nap/zilnic/în_fiecare_zi/καθημερινά/κάθε_μέρα",
+        "יומי/כל_יום/يوميا/يومي/كل_يوم/hàng_ngày/hằng_ngày/mỗi_ngày/รายวัน/ทุกวัน/harian",
+        "setiap_hari/दैनिक/रोज़/हर_दिन/每天/每日/毎日/매일",
     ),
     Intent.ERASE: _pattern(
         "(i/we) (want/would_like/ask/request) (you) (to) delete/erase/remove (all) (of) my"
@@ -215,6 +274,8 @@ COMMANDS: dict[Intent, re.Pattern[str]] = {
         "hilfe/einstellungen",
         "hulp/hjälp/aide/ayuda/ajuda/aiuto/pomoc/pomoct/nápověda/помощь/справка",
         "帮助/幫助/ヘルプ/使い方/도움말/도움",
+        "hjelp/hjælp/ohje/apua/допомога/довідка/yardım/segítség/súgó/ajutor/βοήθεια/עזרה/مساعدة",
+        "trợ_giúp/ช่วยเหลือ/bantuan/सहायता/मदद",
     ),
 }
 
@@ -257,6 +318,8 @@ def parse_intent(line: str) -> Intent | None:
     if len(line) > LONGEST:
         return None
     said = strip_pleasantries(line)
+    if _asks_to_leave_all(said):
+        return Intent.UNSUBSCRIBE_ALL
     if asks_to_unsubscribe(said):
         return Intent.UNSUBSCRIBE
     found = (intent for intent, pattern in COMMANDS.items() if pattern.fullmatch(f"{said} "))
@@ -265,4 +328,7 @@ def parse_intent(line: str) -> Intent | None:
 
 def is_polite_request(line: str) -> bool:
     """Whether a line is a command though it ends in a question mark: could you remove me?"""
-    return len(line) <= LONGEST and asks_to_unsubscribe(strip_pleasantries(line), question=True)
+    said = strip_pleasantries(line[: LONGEST + 1])
+    return len(line) <= LONGEST and (
+        asks_to_unsubscribe(said, question=True) or _asks_to_leave_all(said, question=True)
+    )

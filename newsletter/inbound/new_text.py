@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from newsletter.inbound.intents import DENIAL, STEMS, parse_intent
+from newsletter.inbound.commands import parse_command
+from newsletter.inbound.intents import DENIAL, STEMS
 from newsletter.inbound.normalize import is_pleasantry, plain
 
 if TYPE_CHECKING:
@@ -285,9 +286,11 @@ def _is_written_by_reader(line: str) -> bool:
     denials = DENIAL.findall(begins)
     if len(begins.split()) > MAX_NAME_WORDS or any(len(one) >= SHORTEST_DENIAL for one in denials):
         return True
+    if parse_command(line):
+        return True
     if DAY.search(line) or ADDRESS.search(line):
         return False
-    return parse_intent(line) is not None or is_pleasantry(line) or bool(STEMS.search(plain(line)))
+    return is_pleasantry(line) or bool(STEMS.search(plain(line)))
 
 
 def _mentions(text: str, our_addresses: Sequence[str]) -> bool:

@@ -11,8 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from newsletter.inbound.commands import Command, merge_votes, parse_command
 from newsletter.inbound.intents import DENIAL, STEMS, WEAK, Intent, is_polite_request, parse_intent
 from newsletter.inbound.mime import html_to_text
 from newsletter.inbound.new_text import (
@@ -66,12 +68,16 @@ class ReplyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedReply:
-    """`may_unsubscribe`: it may ask to leave, so that its writer is told how to."""
+    """`may_unsubscribe`: it may ask to leave, so that its writer is told how to.
+
+    `command` has the arguments of the intent.
+    """
 
     kind: ReplyKind
     intent: Intent | None = None
     text: str = ""
     may_unsubscribe: bool = False
+    command: Command | None = None
 
 
 AUTOMATIC_SUBJECTS = re.compile(
@@ -94,7 +100,10 @@ SENT_SUBJECTS = re.compile(
 """Subjects of digests that we sent, after `plain`: a rubric's title may begin like a machine's."""
 MACHINES = re.compile(r"(?i)(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)[@+=-]")
 CLAUSE = re.compile(r"[.!?;,。！？；，、]+\s*")  # noqa: RUF001 - as they are written
-SENTENCE = re.compile(r"[^.!?。！？]*[.!?。！？]*\s*")  # noqa: RUF001 - as they are written
+SENTENCE = re.compile(r"(?:[^.!?。！？]|\.(?=\d))*[.!?。！？]*\s*")  # noqa: RUF001 - as they are written
+LEAVING = {Intent.UNSUBSCRIBE, Intent.UNSUBSCRIBE_ALL}
+SINGLE = {Intent.WEEKLY, Intent.DAILY, Intent.VOTE, Intent.WHY}
+"""Commands after which no other sentence may follow on their line."""
 FORWARDED = re.compile(r"(?i)\s*(?:re|aw|antw|sv|fwd?|wg|tr|rv|回复|答复|返信|회신)\s*[:：]")  # noqa: RUF001
 
 
@@ -140,14 +149,14 @@ def decide(new: NewText, subject: str, author: str = "") -> ParsedReply:
     first = next(
         (line for line in lines if not is_pleasantry(line) and not _is_salutation(line)), ""
     )
-    intent, rest = _parse_command(first.replace(author, OWN_ADDRESS) if author else first)
-    others = [*lines[lines.index(first) + 1 :], *new.others] if first else []
-    if intent and not _is_contradicted([rest, *strip_footnotes(others)]):
-        return _command_reply(intent, said)
-    may_unsubscribe = bool(intent) or _may_ask_to_unsubscribe(said)
-    by_subject = (
-        None if FORWARDED.match(subject) or _is_question(subject) else parse_intent(subject)
-    )
+    command, rest = _parse_command(first.replace(author, OWN_ADDRESS) if author else first)
+    others: Sequence[str] = [*lines[lines.index(first) + 1 :], *new.others] if first else []
+    if command and command.intent is Intent.VOTE:
+        command, others = _with_votes_below(command, others)
+    if command and not _is_contradicted(command, rest, strip_footnotes(others)):
+        return _command_reply(command, said)
+    may_unsubscribe = bool(command) or _may_ask_to_unsubscribe(said)
+    by_subject = _subject_command(subject)
     if by_subject and not is_pleasantry(subject) and not may_unsubscribe:
         return _command_reply(by_subject, said)
     may_unsubscribe = may_unsubscribe or bool(
@@ -160,12 +169,24 @@ def decide(new: NewText, subject: str, author: str = "") -> ParsedReply:
     )
 
 
-def _command_reply(intent: Intent, said: str) -> ParsedReply:
+def _command_reply(command: Command, said: str) -> ParsedReply:
     """A person sees to it that somebody who wants to be erased is."""
-    erase = intent is Intent.ERASE
-    return ParsedReply(
-        ReplyKind.REVIEW if erase else ReplyKind.COMMAND, intent, said, may_unsubscribe=erase
-    )
+    erase = command.intent is Intent.ERASE
+    kind = ReplyKind.REVIEW if erase else ReplyKind.COMMAND
+    return ParsedReply(kind, command.intent, said, may_unsubscribe=erase, command=command)
+
+
+def _with_votes_below(
+    command: Command, others: Sequence[str]
+) -> tuple[Command | None, Sequence[str]]:
+    """The votes of this line and of those right below it, and the lines after them."""
+    below = list(takewhile(lambda line: is_pleasantry(line) or _votes_of(line), others))
+    return merge_votes([command, *filter(None, map(_votes_of, below))]), others[len(below) :]
+
+
+def _votes_of(line: str) -> Command | None:
+    command = parse_command(line)
+    return command if command and command.intent is Intent.VOTE else None
 
 
 def _words(lines: Sequence[str]) -> int:
@@ -179,31 +200,39 @@ def _letters_per_word(first: str) -> int:
     return next((many for begin, end, many in UNSPACED if begin <= first <= end), MAX_WORD_LETTERS)
 
 
-def _parse_command(line: str) -> tuple[Intent | None, str]:
-    """The intent of a line, and the text after it besides thanks, regards and a name."""
-    if intent := _sentence_intent(line):
-        return intent, ""
+def _parse_command(line: str) -> tuple[Command | None, str]:
+    """The command of a line, and the text after it besides thanks, regards and a name."""
+    if command := _sentence_command(line):
+        return command, ""
     first, *others = [one for one in SENTENCE.findall(line) if one] or [""]
-    if intent := _sentence_intent(first):
+    if command := _sentence_command(first):
         rest = " ".join(one for one in others if not is_closing(one))
-        # `Stop. Hammer time.`: a word that may mean anything, and goes on.
-        vague = rest and intent is Intent.UNSUBSCRIBE and not STEMS.search(plain(first))
-        return (
-            (None, "") if vague and len(strip_pleasantries(first).split()) == 1 else (intent, rest)
-        )
+        return (None, "") if rest and _is_vague(command, first) else (command, rest)
     clauses = [one for one in CLAUSE.split(line) if not is_closing(one)]
-    intents = {parse_intent(one) for one in clauses}
-    alike = len(intents) == 1 and not _is_question(line)
-    return (intents.pop(), "") if alike else (None, "")
+    commands = {parse_command(one) for one in clauses}
+    alike = len(commands) == 1 and not _is_question(line)
+    return (commands.pop(), "") if alike else (None, "")
 
 
-def _sentence_intent(sentence: str) -> Intent | None:
-    """A question is a command only where it is one out of politeness."""
-    return (
-        None
-        if _is_question(sentence) and not is_polite_request(sentence)
-        else parse_intent(sentence)
-    )
+def _is_vague(command: Command, sentence: str) -> bool:
+    """Whether a sentence is no command once more follows it: `Stop. Hammer time.`"""
+    if command.intent in LEAVING:
+        one_word = len(strip_pleasantries(sentence).split()) == 1
+        return one_word and not STEMS.search(plain(sentence))
+    return command.intent in SINGLE
+
+
+def _sentence_command(sentence: str) -> Command | None:
+    """A question is a command only where it asks why, or is one out of politeness."""
+    command = parse_command(sentence)
+    asks = _is_question(sentence) and not (command and command.intent is Intent.WHY)
+    return None if asks and not is_polite_request(sentence) else command
+
+
+def _subject_command(subject: str) -> Command | None:
+    command = None if FORWARDED.match(subject) else parse_command(subject)
+    asks = _is_question(subject) and not (command and command.intent is Intent.WHY)
+    return None if asks else command
 
 
 def _is_salutation(line: str) -> bool:
@@ -238,10 +267,12 @@ def _mentions(text: str, our_addresses: Sequence[str]) -> bool:
     return any(one.lower() in lowered for one in our_addresses if one)
 
 
-def _is_contradicted(rest: Sequence[str]) -> bool:
-    """What follows a command denies it, asks, or goes on about something else."""
-    said = STATE.sub(" ", " ".join(rest))
-    return _is_question(said) or bool(DENIAL.search(plain(said)))
+def _is_contradicted(command: Command, rest: str, others: Sequence[str]) -> bool:
+    """What follows a command denies it, asks, goes on about something else, or is another one."""
+    said = STATE.sub(" ", " ".join([rest, *others]))
+    if _is_question(said) or DENIAL.search(plain(said)):
+        return True
+    return any(other not in (None, command) for other in map(parse_command, own_lines(others)))
 
 
 def _may_ask_to_unsubscribe(said: str) -> bool:
