@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.inbound.commands import Command, Vote
+from newsletter.domain.votes import Vote
+from newsletter.inbound.commands import Command, PaperVote
 from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import parse_mail
 from newsletter.inbound.reply_parser import ReplyKind, parse_reply
@@ -139,10 +140,9 @@ COMMANDS = {
     "hebdomadaire": Command(Intent.WEEKLY),
     "daily": Command(Intent.DAILY),
     "help": Command(Intent.HELP),
-    "+3 -7": Command(Intent.VOTE, votes=(Vote("3", 1), Vote("7", -1))),
-    "+3\n-7": Command(Intent.VOTE, votes=(Vote("3", 1), Vote("7", -1))),
-    "more like 3": Command(Intent.VOTE, votes=(Vote("3", 1),)),
-    "weniger wie 7": Command(Intent.VOTE, votes=(Vote("7", -1),)),
+    "+3 -7": Command(Intent.VOTE, votes=(PaperVote("3", Vote.MORE), PaperVote("7", Vote.LESS))),
+    "more like 3": Command(Intent.VOTE, votes=(PaperVote("3", Vote.MORE),)),
+    "weniger wie 7": Command(Intent.VOTE, votes=(PaperVote("7", Vote.LESS),)),
     "why not 2509.12345?": Command(Intent.WHY, paper="2509.12345"),
     "unsubscribe all": Command(Intent.UNSUBSCRIBE_ALL),
 }

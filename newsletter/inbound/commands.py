@@ -18,6 +18,7 @@ from functools import cache
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from newsletter.domain.votes import Vote
 from newsletter.inbound.intents import COMMANDS, Intent, parse_intent
 from newsletter.inbound.normalize import plain, strip_pleasantries
 from newsletter.inbound.vocabulary_commands import (
@@ -55,11 +56,11 @@ PLACEHOLDER = re.compile(r"arxivid(\d+)")
 QUOTATION_MARKS = " \"'“”‘’«»„"  # noqa: RUF001 - as they are written
 
 
-class Vote(NamedTuple):
-    """`paper`: its number in the issue, or its arXiv id. `value`: 1 more like it, -1 less."""
+class PaperVote(NamedTuple):
+    """`paper`: its number in the issue, or its arXiv id."""
 
     paper: str
-    value: int
+    vote: Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Command:
 
     intent: Intent
     days: int | None = None
-    votes: tuple[Vote, ...] = ()
+    votes: tuple[PaperVote, ...] = ()
     paper: str = ""
 
 
@@ -86,7 +87,7 @@ def merge_votes(commands: Sequence[Command]) -> Command | None:
     return _vote_command(vote for one in commands for vote in one.votes)
 
 
-def _vote_command(votes: Iterable[Vote]) -> Command | None:
+def _vote_command(votes: Iterable[PaperVote]) -> Command | None:
     distinct = tuple(dict.fromkeys(votes))
     papers = {vote.paper for vote in distinct}
     if not distinct or len(papers) < len(distinct) or "0" in papers or len(papers) > MAX_VOTES:
@@ -169,7 +170,9 @@ def _signed_votes(text: str, ids: Sequence[str]) -> Command | None:
     if rest not in {"", "and"}:
         return None
     return _vote_command(
-        Vote(ids[int(named)] if named else str(int(number)), 1 if sign == "+" else -1)
+        PaperVote(
+            ids[int(named)] if named else str(int(number)), Vote.MORE if sign == "+" else Vote.LESS
+        )
         for sign, number, named in SIGNED.findall(text)
     )
 
@@ -179,8 +182,8 @@ def _worded_votes(said: str, ids: Sequence[str]) -> Command | None:
         tokens = _tokens(said, _token(words))
         if tokens and any(kind == "like" for kind, _ in tokens):
             votes = [
-                Vote(_paper(number, ids), value)
-                for value, numbers in _by_direction(tokens)
+                PaperVote(_paper(number, ids), vote)
+                for vote, numbers in _by_direction(tokens)
                 for number in numbers
             ]
             if command := _vote_command(votes):
@@ -221,7 +224,7 @@ def _words(words: str) -> str:
     )
 
 
-def _by_direction(tokens: Sequence[tuple[str, str]]) -> list[tuple[int, list[str]]]:
+def _by_direction(tokens: Sequence[tuple[str, str]]) -> list[tuple[Vote, list[str]]]:
     """The numbers that belong to each `more` and `less`: those after it, or those before it in
     languages where it ends the sentence. Empty where one of them has none.
     """
@@ -233,7 +236,7 @@ def _by_direction(tokens: Sequence[tuple[str, str]]) -> list[tuple[int, list[str
     bounds = [*directions, len(tokens)] if leads else [0, *(n + 1 for n in directions)]
     parts = [tokens[start:end] for start, end in pairwise(bounds)]
     groups = [
-        (1 if kinds[direction] == "more" else -1, [w for kind, w in part if kind == "number"])
+        (Vote(kinds[direction]), [word for kind, word in part if kind == "number"])
         for direction, part in zip(directions, parts, strict=True)
     ]
     counted = sum(len(numbers) for _, numbers in groups)

@@ -20,7 +20,7 @@ from newsletter.errors import run_guarded
 from newsletter.inbound import bounce_reports
 from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import ParsedMail, parse_mail
-from newsletter.inbound.reply_parser import ParsedReply, ReplyKind, parse_reply
+from newsletter.inbound.reply_parser import LEAVING, ParsedReply, ReplyKind, parse_reply
 from newsletter.mailers import SendError
 from newsletter.store import StoreError, events, inbound, retry, subscribers, suppressions
 from newsletter.store.inbound import InboundMail, InboundState
@@ -58,6 +58,7 @@ ERASE_HELP = (
     "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
     "ends all mail. If you would rather not use it, a person will do it: they have your reply."
 )
+NO_EFFECT_YET = {Intent.WEEKLY, Intent.DAILY, Intent.VOTE, Intent.WHY}
 PAUSE_ACTIONS = {Intent.PAUSE: subscribers.pause, Intent.RESUME: subscribers.resume}
 UNREADABLE = "(this mail could not be processed; the log says why)"
 UNVERIFIED = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
@@ -192,6 +193,8 @@ def _process(
         inbound.set_state(tx, found.id, state, None, reply.text or mail.text)
         return None
     reader_id = token[1] if token else None
+    if reply.command and (reply.command.days or reply.command.intent in NO_EFFECT_YET):
+        reply = ParsedReply(ReplyKind.REVIEW, text=reply.text)
     person, verified = _identify_sender(tx, mail, reader_id, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
     if test or reply.kind is ReplyKind.AUTOMATIC:
@@ -251,7 +254,7 @@ def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in or
     complained = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
     if complained or not (reply.intent or reply.may_unsubscribe):
         return None
-    if reply.intent is Intent.UNSUBSCRIBE and verified:
+    if reply.intent in LEAVING and verified:
         # A subscription ends once, so this confirmation cannot loop between two machines.
         if not subscribers.unsubscribe(tx, person.id, "reply", now):
             return None
