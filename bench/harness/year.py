@@ -125,7 +125,7 @@ def _fill_day(tx: Connection, year: Year, day: date, papers: list[Paper]) -> Non
 
 
 def _mail(tx: Connection, digest_id: int, slug: str, day: date) -> None:
-    """A delivery for each reader; of a few digests one is in doubt."""
+    """A delivery for each reader; of a few digests one is unknown."""
     doubtful = reader_id(int(slug.rpartition("-")[2])) if day.day == 1 else ""
     given = {"prefix": f"{digest_id:06x}", "digest": digest_id, "only": "", "but": doubtful}
     tx.execute(DELIVERIES, {**given, "state": "accepted"})

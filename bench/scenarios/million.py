@@ -133,7 +133,7 @@ def statements(store: Store, digests: int) -> None:
     for name in ("plan a digest", "plan it again"):
         measure(store, name, lambda _tx: plan(store, middle))
     measure(store, "complaints of a month", lambda tx: events.complaints(tx, NOW))
-    measure(store, "mails in doubt", claims.unknown_deliveries)
+    measure(store, "mails of unknown outcome", claims.unknown_deliveries)
     news = events.Event(EventKind.DELIVERED, "r77@example.org", NOW, "d" * 32)
     measure(store, "take an event", lambda tx: events.apply(tx, [news], NOW))
     later = NOW + retention.KEPT + timedelta(days=1)

@@ -1,7 +1,7 @@
 """How long the operator's page takes over a full database: `python -m bench operator_page`.
 
 10,000 digests of 40 rubrics with bodies of 10 kB, and 200,000 deliveries, a tenth of them of the
-last thirty days and a hundred in doubt; then the page by HTTP, cold and warm.
+last thirty days and a hundred unknown; then the page by HTTP, cold and warm.
 """
 
 from __future__ import annotations

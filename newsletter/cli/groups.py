@@ -104,7 +104,7 @@ def reopen() -> None:
 
 deliveries_app = typer.Typer(
     cls=WholeHelp,
-    help="Mails that may or may not have been sent, and digests that wait.",
+    help="Mails whose outcome is unknown, and digests that wait.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -118,11 +118,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON list")]
 
 
 @deliveries_app.command("list")
-def list_doubts(as_json: AsJson = False) -> None:
-    """List uncertain mails: the provider may have accepted them before its answer was lost."""
-    from newsletter.cli.review import show_doubts
+def list_unknown(as_json: AsJson = False) -> None:
+    """List mails whose outcome is unknown: the provider may have accepted them."""
+    from newsletter.cli.review import show_unknown
 
-    raise typer.Exit(show_doubts(as_json=as_json))
+    raise typer.Exit(show_unknown(as_json=as_json))
 
 
 @deliveries_app.command("resolve")
@@ -133,7 +133,7 @@ def resolve(
         typer.Option("--sent/--resend", help="it was sent, or send it with the next run"),
     ] = None,
 ) -> None:
-    """Decide about an uncertain mail. --resend may mail somebody twice."""
+    """Record the outcome of an unknown mail. --resend may mail somebody twice."""
     from newsletter.cli.review import show_resolve
 
     raise typer.Exit(show_resolve(delivery_id, sent=sent_or_resend(sent)))

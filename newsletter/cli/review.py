@@ -22,8 +22,8 @@ SHORT = 12
 """Hex digits of a reply's id that are shown; the beginning of an id is enough to name it."""
 
 
-def show_doubts(*, as_json: bool) -> int:
-    """List uncertain mails. A batch is one row: its mails are decided together."""
+def show_unknown(*, as_json: bool) -> int:
+    """List mails whose outcome is unknown. A batch is one row: its mails are decided together."""
     with bootstrap.open_store(read_settings()).read() as tx:
         many = mail_batches.unknown_batches(tx)
         found = mail_batches.without_unknown_batches(tx, claims.unknown_deliveries(tx))
@@ -48,7 +48,7 @@ def show_doubts(*, as_json: bool) -> int:
         }
         for one in found
     ]
-    _show("Mails in doubt", facts, as_json=as_json)
+    _show("Mails whose outcome is unknown", facts, as_json=as_json)
     return 0
 
 
@@ -56,7 +56,7 @@ def show_resolve(delivery_id: str, *, sent: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         done = review.resolve_mail(tx, delivery_id, bootstrap.now(), sent=sent)
     if done is ReviewDecision.NOT_WAITING:
-        message = f"no mail in doubt has the id {delivery_id}; see: newsletter deliveries list"
+        message = f"no unknown mail has the id {delivery_id}; see: newsletter deliveries list"
         raise SettingsError(message)
     screen().print(done)
     return 0

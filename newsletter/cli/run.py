@@ -225,7 +225,8 @@ def _nothing_announced(categories: Iterable[str], day: date) -> str:
 def _left(issue: RubricResult) -> Iterator[str]:
     """Mails that were not delivered, besides the failure in `trouble`."""
     if issue.tally.unknown and not _lost(issue):
-        yield f"{plural(issue.tally.unknown, 'mail')} in doubt: newsletter deliveries list"
+        mails = plural(issue.tally.unknown, "mail")
+        yield f"the outcome of {mails} is unknown: newsletter deliveries list"
     if issue.tally.rejected:
         yield f"{plural(issue.tally.rejected, 'mail')} rejected permanently by the provider"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter import bootstrap
 from newsletter.cli.console import print_json, screen, table
 from newsletter.domain.alerts import Alert, OpenAlert, Section, grouped
-from newsletter.domain.formatting import dollars, month_start
+from newsletter.domain.formatting import dollars, month_start, plural
 from newsletter.domain.shared_settings import list_names
 from newsletter.operations import shared_settings
 from newsletter.operations.alert_rules import find_alerts
@@ -170,16 +170,17 @@ def _facts(store: Store) -> dict[str, Any]:
         editions = digests.summaries(tx, SHOWN)
         states = {state.value: n for state, n in deliveries.count_all(tx).items()}
         people = {state.value: n for state, n in subscribers.count_states(tx).items()}
-        spent, uncertain = monitoring.spent_since(tx, month)
+        spent, unknown_nanos = monitoring.spent_since(tx, month)
         halted = deliveries.halted(tx)
-        doubts = len(claims.unknown_deliveries(tx))
+        unknown = len(claims.unknown_deliveries(tx))
         replies = operator_views.count_replies(tx)
         unreadable = operator_views.unreadable(tx, bootstrap.now())
     needs = [f"digest of {slug} for {day}: {reason}" for slug, day, reason in halted]
-    if doubts:
-        needs.append(f"{doubts} mails may or may not have been sent: newsletter deliveries list")
+    if unknown:
+        mails = plural(unknown, "mail")
+        needs.append(f"the outcome of {mails} is unknown: newsletter deliveries list")
     if replies:
-        needs.append(f"{replies} replies to read: newsletter replies list")
+        needs.append(f"{plural(replies, 'reply', 'replies')} to read: newsletter replies list")
     return {
         "digests": [
             {
@@ -196,7 +197,7 @@ def _facts(store: Store) -> dict[str, Any]:
         "subscribers": people,
         "deliveries": states,
         "month_nanos": spent,
-        "month_uncertain_nanos": uncertain,
+        "month_uncertain_nanos": unknown_nanos,
         "unreadable_reports": unreadable,
         "needs_a_hand": needs,
     }

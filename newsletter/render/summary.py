@@ -48,9 +48,9 @@ def cost_rows(usage: Sequence[Usage]) -> list[CostRow]:
     rows = [row for each in usage for row in _rows(each, digits, with_model=len(usage) > 1)]
     if len(usage) != 1:
         rows += _rows(_sum(usage), digits, with_model=bool(usage))
-    uncertain = sum(each.uncertain_nanos for each in usage)
-    if uncertain:
-        rows.append(CostRow("Uncertain, at most", ("", "", dollars(uncertain, digits))))
+    unknown = sum(each.uncertain_nanos for each in usage)
+    if unknown:
+        rows.append(CostRow("Unknown, at most", ("", "", dollars(unknown, digits))))
     return rows
 
 

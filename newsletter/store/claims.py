@@ -308,7 +308,7 @@ def failures(tx: Connection, delivery_id: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class UnknownDelivery:
-    """A mail that may or may not have left: the operator decides."""
+    """A mail whose outcome is unknown: the operator decides."""
 
     id: str
     email: str

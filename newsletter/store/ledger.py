@@ -101,7 +101,7 @@ def reserve(
 ) -> str:
     """Write the intent and return its id. Raises ReservationRefused.
 
-    Spent + uncertain + in flight + this call never exceed the budget, over all processes: the lock
+    Spent + unknown + in flight + this call never exceed the budget, over all processes: the lock
     is held until the intent is committed.
     """
     _lock(tx)

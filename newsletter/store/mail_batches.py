@@ -322,7 +322,7 @@ def accept_by_event(tx: Connection, group_id: str, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class UnknownBatch:
-    """A batch that may or may not have been accepted."""
+    """A batch whose outcome is unknown."""
 
     id: str
     rubric: str
@@ -350,14 +350,14 @@ def without_unknown_batches(
     tx: Connection, found: Sequence[UnknownDelivery]
 ) -> list[UnknownDelivery]:
     """Drop the unknown mails that belong to an unknown batch."""
-    in_doubt = set(
+    unknown = set(
         tx.scalars(
             select(delivery.c.id)
             .join(mail_group, mail_group.c.id == delivery.c.group_id)
             .where(mail_group.c.state == MailBatchState.UNKNOWN.value)
         )
     )
-    return [one for one in found if one.id not in in_doubt]
+    return [one for one in found if one.id not in unknown]
 
 
 def resolve(tx: Connection, group_id: str, now: datetime, *, sent: bool) -> bool:

@@ -103,7 +103,7 @@ LABELS = {
     "sent": "accepted by the provider",
     "waiting": "queued",
     "skipped": "skipped: unsubscribed or paused",
-    "trouble": "rejected or uncertain",
+    "trouble": "rejected or unknown",
 }
 
 

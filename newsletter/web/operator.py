@@ -64,7 +64,7 @@ def show(site: Site, request: Request) -> Response:
     with site.app.store.read() as tx:
         found = operator_views.since(tx, list(site.app.rubrics), last - timedelta(days=DAYS - 1))
         replies = operator_views.replies(tx, MAX_SHOWN)
-        uncertain = operator_views.unknown_deliveries(tx, MAX_SHOWN)
+        unknown = operator_views.unknown_deliveries(tx, MAX_SHOWN)
         open_alerts = alerts.open_alerts(tx)
         queue = read_queue(tx, site.app.clock())
         read = subscribers.count_by_rubric(tx)
@@ -86,8 +86,8 @@ def show(site: Site, request: Request) -> Response:
         cleared=[_alert(each) for each in reversed(cleared[-MAX_SHOWN:])],
         replies=[_reply(each) for each in replies[1]],
         reply_count=replies[0],
-        uncertain=[_uncertain_mail(each) for each in uncertain[1]],
-        uncertain_count=uncertain[0],
+        unknown=[_unknown_mail(each) for each in unknown[1]],
+        unknown_count=unknown[0],
         read=read,
         token=operator_auth.csrf_token(site, session),
         by_cookie=session.by_cookie,
@@ -209,7 +209,7 @@ def _reply(reply: ReviewReply) -> dict[str, Any]:
     }
 
 
-def _uncertain_mail(mail: UnknownDelivery) -> dict[str, Any]:
+def _unknown_mail(mail: UnknownDelivery) -> dict[str, Any]:
     return {
         "id": mail.id,
         "email": masked(mail.email),

@@ -1,4 +1,4 @@
-"""A service after a month: digests, mails in every state, replies, doubts, an open alert."""
+"""A service after a month: digests, mails in every state, replies, unknown mails, an open alert."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_the_first_ten_abstracts_are_complete_and_the_others_two_sentences_and_a
     assert links == [f"{NAV.issue_url}#p11", f"{NAV.issue_url}#p12"]
 
 
-def test_the_cost_table_sums_models_and_shows_uncertain_cost():
+def test_the_cost_table_sums_models_and_shows_unknown_cost():
     second = Usage("haiku", 10, 5, input_nanos=1_000_000_000, uncertain_nanos=20_000_000)
     _, page, text = show(digest((pick(1),), usage=(issues.USAGE, second)))
     table = page.find("caption", string=re.compile("Tokens and cost")).parent
@@ -150,8 +150,8 @@ def test_the_cost_table_sums_models_and_shows_uncertain_cost():
     assert ["gpt-5: tokens", "76,776", "79,041", "155,817"] in rows
     assert ["All models: tokens", "76,786", "79,046", "155,832"] in rows
     assert ["All models: cost", "$1.10", "$0.79", "$1.89"] in rows
-    assert ["Uncertain, at most", "", "", "$0.02"] in rows
-    assert "Uncertain, at most" in text
+    assert ["Unknown, at most", "", "", "$0.02"] in rows
+    assert "Unknown, at most" in text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 As `chaos_sender`, for requests that hold many readers each: behind the fence, where a request whose
 answer is lost is withdrawn and sent anew, every mail must go out exactly once; without it a
-request may be in doubt, and then all of its readers are.
+request may be unknown, and then all of its readers are.
 
     python -m tests.simulations.chaos_batches [--groups 60] [--kills 100]
         [--database URL] [--bare] [--seed 1]
@@ -149,7 +149,7 @@ def _figures(scenario: DeliveryScenario, fake: FakeSendGrid) -> dict[str, Any]:
         "requests to send": sum(path.endswith("/mail/send") for path, _, _ in fake.requests),
         "batches withdrawn": len(fake.batches.withdrawn),
         "withdrawals refused": fake.batches.refused,
-        "groups in doubt": len(doubts),
+        "groups unknown": len(doubts),
     }
 
 
@@ -157,8 +157,8 @@ def faults(figures: dict[str, Any], *, bare: bool) -> list[str]:
     """Which promises were broken."""
     disturbed = figures["kills"] + figures["answers lost"]
     checks = broken_promises(figures, figures["deliveries"]) | {
-        "a group is in doubt behind the fence": not bare and figures["groups in doubt"] > 0,
-        "more groups are in doubt than were disturbed": figures["groups in doubt"] > disturbed,
+        "a group is unknown behind the fence": not bare and figures["groups unknown"] > 0,
+        "more groups are unknown than were disturbed": figures["groups unknown"] > disturbed,
     }
     return [said for said, broken in checks.items() if broken]
 

@@ -1,6 +1,6 @@
 """A real `newsletter serve` is suspended in the middle of its mail, as a laptop's lid would do it.
 
-After SIGCONT it must go on: every reader mailed once, nothing in doubt, /readyz well again, and a
+After SIGCONT it must go on: every reader mailed once, nothing unknown, /readyz well again, and a
 SIGTERM must end it with status 0.
 
     python -m tests.simulations.simulate_sleep [--seconds 70] [--readers 60]

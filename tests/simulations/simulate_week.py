@@ -347,7 +347,7 @@ def _faults_of_mails(ended: Outcome, allowed: int) -> list[str]:
     wrong += [f"{who} was sent {paper} {n} times" for (who, paper), n in papers.items() if n > 1]
     unknown = len(ended.named("unknown"))
     if unknown > allowed:
-        wrong.append(f"{unknown} mails are in doubt, at most {allowed} may be")
+        wrong.append(f"{unknown} mails are unknown, at most {allowed} may be")
     return wrong
 
 

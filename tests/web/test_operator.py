@@ -280,7 +280,7 @@ def test_a_request_of_an_unknown_sender_stays_in_the_queue(operator: Operator, s
         assert operator_views.replies(tx, 9)[0] == 1
 
 
-def test_uncertain_deliveries_are_resolved(operator: Operator, store):
+def test_unknown_deliveries_are_resolved(operator: Operator, store):
     sent, lost = (
         operator_data.doubt(store, reader(store, email=f"d{n}@example.org")) for n in (1, 2)
     )

@@ -180,8 +180,8 @@ def spent_since(tx: Connection, since: datetime) -> tuple[int, int]:
     sums = select(
         func.coalesce(func.sum(call.c.cost_nanos), 0), func.coalesce(func.sum(lost), 0)
     ).where(call.c.started_at >= since)
-    confirmed, uncertain = tx.execute(sums).one()
-    return int(confirmed), int(uncertain)
+    confirmed, unknown = tx.execute(sums).one()
+    return int(confirmed), int(unknown)
 
 
 def spent_by_rubric(tx: Connection, since: datetime) -> tuple[Incident, ...]:

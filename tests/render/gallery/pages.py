@@ -64,7 +64,7 @@ def reader_pages(store: Store) -> dict[str, str]:
 
 
 def add_review_items(store: Store) -> None:
-    """An uncertain delivery, two replies and an alert for the operator page."""
+    """A delivery of unknown outcome, two replies and an alert for the operator page."""
     person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
     operator_data.doubt(store, person)
     for sender in (person, None):
