@@ -55,18 +55,23 @@ class Vendor:
 
 
 @contextmanager
-def vendors(day: date, papers: int, latency: float) -> Iterator[tuple[Vendor, Vendor]]:
+def vendors(
+    day: date, papers: int, latency: float, tokens_per_second: float | None = None
+) -> Iterator[tuple[Vendor, Vendor]]:
     """Who sells the scores and shows the papers; and who takes the mail."""
     with ExitStack() as stack:
-        made = Vendor(sell, day, papers, latency), Vendor(carry, latency)
+        made = Vendor(sell, day, papers, latency, tokens_per_second), Vendor(carry, latency)
         for one in made:
             stack.callback(one.end)
         yield made
 
 
-def sell(line: Connection, day: date, papers: int, latency: float) -> None:
+def sell(
+    line: Connection, day: date, papers: int, latency: float, tokens_per_second: float | None
+) -> None:
     arxiv = FakeArxiv(into_window(listed(papers), day))
-    with arxiv, FakeAnthropic(judge, latency=latency) as claude:
+    model = FakeAnthropic(judge, latency=latency, tokens_per_second=tokens_per_second)
+    with arxiv, model as claude:
         line.send({"arxiv": arxiv.url, "anthropic": claude.url})
         while line.recv():
             kinds = claude.till.kinds

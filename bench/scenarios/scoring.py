@@ -15,13 +15,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.harness import corpus
 from bench.harness.report import arguments
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome, Paper, Rubric
 from newsletter.scorers.claude.scorer import ClaudeScorer
+from newsletter.scoring.executor import CACHE_WRITE_SECONDS
 from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all
 from newsletter.scoring.triage import order
 from newsletter.settings import Settings
@@ -29,11 +29,18 @@ from newsletter.store import Store
 from newsletter.store.papers import keep
 from tests.fakes.anthropic import FakeAnthropic
 
+if TYPE_CHECKING:
+    from tests.fakes.anthropic import Seen
+
 DAY = "2025-09-23"
 PAPERS = 548
 BORDERLINE = 45
 """Papers below the cut that still get the second opinion: with 48 picked, more than its limit."""
 CONCURRENCY = 8
+LATENCY = 0.5
+TOKENS_PER_SECOND = 100.0
+"""Speed of the output, thinking included: without it, few large calls would look as quick as many
+small ones."""
 BUDGET = 150_000_000
 MOST_IN_BULK = 10
 """Batches are measured for so many rubrics only: for many more, `auto` uses none."""
@@ -48,6 +55,9 @@ class Case:
     schema_cached: bool
     latency: float = 0.0
     hits: float = 0.5
+    tokens_per_second: float | None = None
+    second_pass_sizes: tuple[int, ...] = ClaudeScorer.second_pass_sizes
+    cache_write_seconds: float = CACHE_WRITE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,15 @@ class Row:
     kinds: Counter[str]
     read: float
     wall: float
+    second_pass_wall: float
+    """Seconds from the first call of the second pass to the end."""
 
     @property
     def least(self) -> float:
-        return ceil(self.calls / CONCURRENCY) * self.case.latency
+        """Seconds that the calls take if all run CONCURRENCY at once to the end."""
+        speed = self.case.tokens_per_second
+        output = self.kinds["output_tokens"] / speed if speed else 0.0
+        return (self.calls * self.case.latency + output) / CONCURRENCY
 
 
 class Judge:
@@ -102,7 +117,9 @@ def measure(papers: list[Paper], case: Case) -> Row:
     likeliest = order(corpus.rubric(DAY), papers)
     with (
         tempfile.TemporaryDirectory() as folder,
-        FakeAnthropic(Judge(papers), latency=case.latency) as fake,
+        FakeAnthropic(
+            Judge(papers), latency=case.latency, tokens_per_second=case.tokens_per_second
+        ) as fake,
     ):
         fake.till.schema_cached, fake.batches.hits = case.schema_cached, case.hits
         store = Store(f"sqlite:///{folder}/bench.db")
@@ -116,9 +133,14 @@ def measure(papers: list[Paper], case: Case) -> Row:
         )
         wants = [ScoringTarget(rubric, likeliest) for rubric in rubrics(case.rubrics)]
         limits = ScoringLimits(
-            BUDGET, concurrency=CONCURRENCY, mode=case.mode, batch_poll_seconds=0.1
+            BUDGET,
+            concurrency=CONCURRENCY,
+            mode=case.mode,
+            batch_poll_seconds=0.1,
+            cache_write_seconds=case.cache_write_seconds,
         )
         scorer = ClaudeScorer(settings)
+        scorer.second_pass_sizes = case.second_pass_sizes
         scorer.connect()
         began = time.monotonic()
         results = score_all(
@@ -129,7 +151,7 @@ def measure(papers: list[Paper], case: Case) -> Row:
             limits,
             clock=lambda: datetime.now(UTC),
         )
-        wall = time.monotonic() - began
+        ended = time.monotonic()
         store.close()
     booked = sum(usage.total_nanos for result in results for usage in result.usage)
     if booked != fake.bill_nanos:
@@ -141,8 +163,14 @@ def measure(papers: list[Paper], case: Case) -> Row:
         calls=len(fake.answered),
         kinds=fake.till.kinds,
         read=outcomes[Outcome.SCORED] / outcomes.total(),
-        wall=wall,
+        wall=ended - began,
+        second_pass_wall=ended - min(map(second_pass_at, fake.requests), default=ended),
     )
+
+
+def second_pass_at(seen: Seen) -> float:
+    """When a call of the second pass came; never for one of the first."""
+    return seen.at if seen.body["output_config"]["effort"] == "high" else float("inf")
 
 
 def show(row: Row) -> None:
@@ -165,14 +193,21 @@ def time_taken(row: Row) -> str:
         return f"{row.case.hits:.0%} hits"
     if not row.case.latency:
         return ""
-    times = f"(least {row.least:.1f} s, x{row.wall / row.least:.2f})"
-    return f"wall {row.wall:.1f} s at {row.case.latency} s latency {times}"
+    speed = row.case.tokens_per_second
+    given = f"{row.case.latency} s latency" + (f" and {speed:g} tokens a second" if speed else "")
+    return f"wall {row.wall:.1f} s at {given} (least {row.least:.1f} s)"
 
 
-def cases(count: int) -> list[Case]:
-    """Time is measured once: at 2 s a hundred rubrics would take 20 minutes; ten take two."""
-    latency = 2.0 if count <= MOST_IN_BULK else 0.2
-    found = [Case(count, "now", inside, latency if inside else 0.0) for inside in (True, False)]
+def cases(count: int, tokens_per_second: float) -> list[Case]:
+    """Time is measured once, with output that takes time for few rubrics: ten would take eight
+    minutes, a hundred eighty. Theirs is measured at a latency alone.
+    """
+    speed = tokens_per_second if count < MOST_IN_BULK else None
+    latency = LATENCY if speed else 2.0 if count <= MOST_IN_BULK else 0.2
+    found = [
+        Case(count, "now", schema_cached=True, latency=latency, tokens_per_second=speed),
+        Case(count, "now", schema_cached=False),
+    ]
     if count <= MOST_IN_BULK:
         found += [
             Case(count, "batch", place, hits=hits) for hits in HITS for place in (True, False)
@@ -183,10 +218,11 @@ def cases(count: int) -> list[Case]:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rubrics", type=int, nargs="*", default=[1, 10, 100])
+    parser.add_argument("--tokens-per-second", type=float, default=TOKENS_PER_SECOND)
     given = parser.parse_args()
     corpus.require()
     papers = corpus.papers(DAY, PAPERS)
     print(f"{len(papers)} papers of {DAY}, claude-haiku-5-5, {CONCURRENCY} calls at once")
     for count in given.rubrics:
-        for case in cases(count):
+        for case in cases(count, given.tokens_per_second):
             show(measure(papers, case))

@@ -129,6 +129,8 @@ class Scorer(Protocol):
     """False for a scorer that only ranks: relevance and novelty are None."""
     sizes: tuple[int, ...]
     """The allowed numbers of papers in a call, largest first."""
+    second_pass_sizes: tuple[int, ...]
+    """The same for direct calls of the second pass, whose output takes longer."""
     second_opinion: bool
     """Whether papers near the cut-off are scored a second time."""
     batcher: BatchScorer | None

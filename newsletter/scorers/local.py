@@ -26,6 +26,7 @@ class LocalScorer:
     judges = False
     # Inverse document frequency is over the papers of the call, so a day is one call.
     sizes: tuple[int, ...] = (100_000,)
+    second_pass_sizes: tuple[int, ...] = ()
     second_opinion = False
     batcher: BatchScorer | None = None
 

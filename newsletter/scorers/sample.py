@@ -37,6 +37,7 @@ class SampleScorer:
     name = "sample/1"
     judges = True
     sizes: tuple[int, ...] = (100_000,)
+    second_pass_sizes: tuple[int, ...] = ()
     second_opinion = False
     batcher: BatchScorer | None = None
 

@@ -40,19 +40,15 @@ def estimate(
 
     None when the scorer is free or there are no papers. Raises ScorerError.
     """
-    passes = [list(papers)]
+    passes = [(scorer.sizes, papers)]
     if scorer.second_opinion:
-        passes.append(
-            list(
-                papers[
-                    : min(second_opinion.MAX_SECOND_PASS, round(SECOND_PASS_SHARE * len(papers)))
-                ]
-            )
-        )
+        share = round(SECOND_PASS_SHARE * len(papers))
+        near_cut = papers[: min(second_opinion.MAX_SECOND_PASS, share)]
+        passes.append((scorer.second_pass_sizes, near_cut))
     total = [0, 0, 0, 0]
-    for pass_number, part in enumerate(passes, 1):
+    for pass_number, (sizes, part) in enumerate(passes, 1):
         sample: dict[int, tuple[int, int, int]] = {}
-        for piece in chunks.shuffled_chunks(part, scorer.sizes, day, pass_number=pass_number):
+        for piece in chunks.shuffled_chunks(part, sizes, day, pass_number=pass_number):
             if len(piece) not in sample:
                 usage = scorer.estimate_usage(
                     scorer.call(ScoringRequest(rubric, piece, pass_number), at)

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+CACHE_WRITE_SECONDS = 3.0
+"""A cache entry can be read once the answer of the call that writes it has begun, by the API docs.
+Only streaming would show when. A call that starts too early writes the entry again."""
+
+
 class ScoringFailed(OperatorError):
     """The day can't be scored now. Paid answers are stored; a rerun continues from them."""
 
@@ -46,7 +51,8 @@ class ScoringLimits:
     `max_attempts` limits the unanswered calls for one chunk. After `outage_after` consecutive
     failed chunks the service counts as down. `mode` is auto, now or batch. After `deadline` no
     call is made; `wanted_by` only limits how long a batch may take. `stop` is set on shutdown.
-    `rate_limiter` holds the provider's limits, shared by all processes.
+    `rate_limiter` holds the provider's limits, shared by all processes. `cache_write_seconds` is
+    how long calls wait for the first call of their prompt prefix.
     """
 
     budget_nanos: int
@@ -59,6 +65,7 @@ class ScoringLimits:
     outage_after: int = 3
     mode: str = "auto"
     batch_poll_seconds: float = 60.0
+    cache_write_seconds: float = CACHE_WRITE_SECONDS
     wanted_by: datetime | None = None
     rate_limiter: ScoringRateLimiter = field(default_factory=ScoringRateLimiter)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -70,7 +77,7 @@ class PendingCall:
 
     `tries` counts answers about a single paper that did not score it, `attempt` calls without an
     answer. `held` are doubtful scores of an earlier answer. `prefix` names a cached prompt
-    prefix: its first call completes before the others start, or each would pay the cache write.
+    prefix: the others wait for its first call, or each would pay the cache write.
     """
 
     session: ScoringSession
@@ -104,7 +111,8 @@ class CallExecutor:
         self._queue: deque[PendingCall] = deque()
         self._running: dict[Future[ScoredPapers], PendingCall] = {}
         self._cached_prefixes: set[str] = set()
-        self._prefixes_being_cached: set[str] = set()
+        self._prefix_writes: dict[str, datetime] = {}
+        """Start of the first call of each prefix that is not known to be cached yet."""
         self._over_budget: set[int] = set()
         self._fatal_reason = ""
         self._consecutive_failures = 0
@@ -145,14 +153,17 @@ class CallExecutor:
         now = self._clock()
         for pending in self._queue:
             waits = pending.not_before is not None and pending.not_before > now
-            uncached = (
-                pending.prefix in self._prefixes_being_cached
-                and pending.prefix not in self._cached_prefixes
+            uncached = pending.prefix in self._prefix_writes and (
+                self._is_written_at(pending.prefix) > now
             )
             if self._unscored_reason(pending) or not (waits or uncached):
                 self._queue.remove(pending)
                 return pending
         return None
+
+    def _is_written_at(self, prefix: str) -> datetime:
+        """When the cache entry that a running call writes is expected to be readable."""
+        return self._prefix_writes[prefix] + timedelta(seconds=self._limits.cache_write_seconds)
 
     def _unscored_reason(self, pending: PendingCall) -> Outcome | None:
         deadline = self._limits.deadline
@@ -185,8 +196,8 @@ class CallExecutor:
             self._queue.appendleft(postponed := replace(pending, not_before=later))
             # The other calls would wait as well; a call past its deadline is ended at once.
             return self._unscored_reason(postponed) is not None
-        if pending.prefix:
-            self._prefixes_being_cached.add(pending.prefix)
+        if pending.prefix and pending.prefix not in self._cached_prefixes:
+            self._prefix_writes.setdefault(pending.prefix, self._clock())
         ask = logs.carried(pending.session.ask, **pending.session.log_context)
         future = pool.submit(ask, call, call_id, keep_doubtful=bool(pending.held))
         self._running[future] = pending
@@ -206,7 +217,7 @@ class CallExecutor:
         return True
 
     def _collect(self, on_result: ResultHandler) -> None:
-        """Wait for an answer, or until the next delayed call is due."""
+        """Wait for an answer, or until the next waiting call may start."""
         if not self._running:
             if self._queue:
                 self._limits.stop.wait(self._seconds_to_next() or 0.0)
@@ -217,22 +228,22 @@ class CallExecutor:
             try:
                 scored = future.result()
             except ScorerError as error:
-                self._prefixes_being_cached.discard(pending.prefix)
+                self._prefix_writes.pop(pending.prefix, None)
                 self._handle_failure(pending, error, on_result)
                 continue
+            self._prefix_writes.pop(pending.prefix, None)
             self._cached_prefixes.add(pending.prefix)
             self._consecutive_failures = 0
             on_result(self, pending, scored)
 
     def _seconds_to_next(self) -> float | None:
-        """Seconds until the next delayed call; None when there is none."""
+        """Seconds until the next waiting call may start; None when only an answer can tell."""
+        if not self._queue:
+            return None
         now = self._clock()
-        times = [
-            (pending.not_before - now).total_seconds()
-            for pending in self._queue
-            if pending.not_before
-        ]
-        return max(0.01, min(times)) if times else None
+        times = [pending.not_before for pending in self._queue if pending.not_before]
+        times += [at for at in map(self._is_written_at, self._prefix_writes) if at > now]
+        return max(0.01, (min(times) - now).total_seconds()) if times else None
 
     def _handle_failure(
         self,

@@ -270,6 +270,7 @@ class RepeatScorer:
         self.salt = f"/{mark}"
         self.judges = scorer.judges
         self.sizes = scorer.sizes
+        self.second_pass_sizes = scorer.second_pass_sizes
         self.second_opinion = scorer.second_opinion
         self.batcher = scorer.batcher
         self.call = scorer.call

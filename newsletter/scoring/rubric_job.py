@@ -117,15 +117,17 @@ class RubricJob:
         ]
 
     def queue_second_pass(self, executor: CallExecutor) -> None:
-        """Queue the second opinion."""
-        self._queue(
-            executor,
-            [self._pending_call(piece, pass_number=2) for piece in self._second_pass_chunks()],
-        )
+        """Queue the second opinion, in smaller calls than the first pass: they end sooner."""
+        pieces = self._second_pass_chunks(self.session.scorer.second_pass_sizes)
+        self._queue(executor, [self._pending_call(piece, pass_number=2) for piece in pieces])
 
     def requests(self, pass_number: int) -> list[ScoringRequest]:
-        """The requests of a pass, for a batch."""
-        pieces = self._first_pass_chunks() if pass_number == 1 else self._second_pass_chunks()
+        """The requests of a pass, for a batch, where nobody waits for the single call."""
+        pieces = (
+            self._first_pass_chunks()
+            if pass_number == 1
+            else self._second_pass_chunks(self.session.scorer.sizes)
+        )
         return [ScoringRequest(self.session.rubric, piece, pass_number) for piece in pieces]
 
     def on_result(
@@ -175,12 +177,11 @@ class RubricJob:
         sizes = self.session.scorer.sizes
         return chunks.first_pass_chunks(missing, sizes, self.session.day, affordable, self.salt)
 
-    def _second_pass_chunks(self) -> list[chunks.Chunk]:
+    def _second_pass_chunks(self, sizes: Sequence[int]) -> list[chunks.Chunk]:
         if not self.session.scorer.second_opinion:
             return []
         band = second_opinion.select_for_second_pass(self.session.rubric, self.papers, self.first)
         unread = [paper for paper in band if paper.id not in self.second_pass_done]
-        sizes = self.session.scorer.sizes
         return chunks.shuffled_chunks(
             unread, sizes, self.session.day, pass_number=2, salt=self.salt
         )
@@ -279,8 +280,17 @@ class RubricJob:
             tries=tries,
             last_resort=last_resort,
             held=held or {},
-            prefix=self.session.rubric.fingerprint,
+            prefix=self._prefix(pass_number),
         )
+
+    def _prefix(self, pass_number: int) -> str:
+        """The name of the cached prefix, which includes the output schema of the largest size.
+
+        Smaller calls have another schema, but bear the same name: none overtakes a larger one.
+        """
+        scorer = self.session.scorer
+        sizes = scorer.sizes if pass_number == 1 else scorer.second_pass_sizes
+        return f"{self.session.rubric.fingerprint}/{sizes[0]}"
 
     def _queue(self, executor: CallExecutor, calls: Sequence[PendingCall]) -> None:
         self.open_calls += len(calls)

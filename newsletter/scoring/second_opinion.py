@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Paper, Rubric, Score
 
 MAX_SECOND_PASS = 64
-"""Four calls: more would cost more than the whole first pass."""
+"""More would cost more than the whole first pass."""
 RELEVANT, NOVEL = 6, 5
 """From these first scores on a paper may be picked, so its rank matters."""
 NEAR_CUT = 2

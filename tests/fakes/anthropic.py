@@ -63,11 +63,18 @@ class Seen:
 
 
 class FakeAnthropic(Loopback):
-    """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block."""
+    """`with FakeAnthropic(judge) as fake:` serves at `fake.url` until the end of the block.
 
-    def __init__(self, judge: Judge, *, latency: float = 0.0) -> None:
+    An answer begins after `latency` seconds; its output then takes time at `tokens_per_second`, or
+    none without it. Prompts are free of time.
+    """
+
+    def __init__(
+        self, judge: Judge, *, latency: float = 0.0, tokens_per_second: float | None = None
+    ) -> None:
         self.judge = judge
         self.latency = latency
+        self.tokens_per_second = tokens_per_second
         self.faults: list[Fault] = []
         self.reply_headers: dict[str, str] = {}
         self.gone: set[str] = set()
@@ -99,6 +106,7 @@ class FakeAnthropic(Loopback):
         ending: Ending = Ending.WHOLE,
         *,
         half: bool = False,
+        finds_cache: bool = True,
     ) -> dict[str, Any]:
         """One answer, counted and billed."""
         slots = seen.body["output_config"]["format"]["schema"]["required"]
@@ -106,7 +114,7 @@ class FakeAnthropic(Loopback):
         if self.till.thinking(seen.body) >= seen.body["max_tokens"]:
             ending = Ending.THOUGHT
         message = written(judged, ending)
-        usage = self.till.ring_up(seen.body, message, half=half)
+        usage = self.till.ring_up(seen.body, message, half=half, finds_cache=finds_cache)
         if ending is not Ending.REFUSED:
             with self.lock:
                 self.answered.append(seen)
@@ -119,6 +127,12 @@ class FakeAnthropic(Loopback):
             "stop_sequence": None,
             "usage": usage,
         }
+
+    def output_seconds(self, message: dict[str, Any]) -> float:
+        """How long the output of a message takes, thinking included."""
+        if self.tokens_per_second is None:
+            return 0.0
+        return float(message["usage"]["output_tokens"]) / self.tokens_per_second
 
     def complaint(self, path: str, body: Any) -> tuple[int, str]:
         """Status and words with which this request is refused; no words when it is not."""
@@ -178,9 +192,12 @@ class _Handler(HttpHandler):
     def _answer(self, seen: Seen, papers: dict[str, tuple[str, str]], fault: Fault) -> None:
         fake = self.server.fake
         ending = Ending(fault.do) if fault.do in set(Ending) else Ending.WHOLE
-        raw = json.dumps(fake.generate(seen, papers, ending)).encode()
+        message = fake.generate(seen, papers, ending)
+        raw = json.dumps(message).encode()
         time.sleep(fake.latency + fault.delay)
+        # The vendor's rule: a cache entry can be read once the answer that writes it has begun.
         fake.till.now_readable(seen.body)
+        time.sleep(fake.output_seconds(message))
         if fault.do == "drop after":
             self._hang_up()
         elif fault.do == "html":

@@ -40,7 +40,8 @@ class Held:
 class Batches:
     """`spoil` names what becomes of the first result: errored, expired or canceled.
 
-    Of the requests a share of `hits` finds the cache: the vendor says 30 to 98 %. `unknown` looks
+    Of the requests a share of `hits` finds a cache entry that was written before, in a batch or
+    not: the vendor says that 30 to 98 % do. `unknown` looks
     at a new batch are answered with 404; `dated` answers bear the dated name of the model; with
     `forget_reply` a batch is taken, and the reply to it is nonsense; with `drop` it is not taken,
     and the reply is nonsense as well.
@@ -60,6 +61,8 @@ class Batches:
     on_arrival: Callable[[], object] = lambda: None
     """Called for each submission before anything is taken, or can be seen."""
     after_submission: Callable[[], object] = lambda: None
+    made: int = 0
+    """Answers, of all batches."""
     looked: int = 0
     """Looks at a batch or at the list of all."""
     fetched: Counter[str] = field(default_factory=Counter)
@@ -79,7 +82,8 @@ class Batches:
             return _error(400, said)
         with self.lock:
             results = [
-                self._result(place, request, fake) for place, request in enumerate(body["requests"])
+                self._result(request, fake, spoil=self.spoil if place == 0 else "")
+                for place, request in enumerate(body["requests"])
             ]
             one = self.hold(results)
         self.after_submission()
@@ -166,7 +170,9 @@ class Batches:
             "results_url": "http://127.0.0.1:9/elsewhere" if ended else None,
         }
 
-    def _result(self, place: int, request: dict[str, Any], fake: FakeAnthropic) -> dict[str, Any]:
+    def _result(
+        self, request: dict[str, Any], fake: FakeAnthropic, *, spoil: str
+    ) -> dict[str, Any]:
         from tests.fakes.anthropic import Seen, papers_in
 
         body, key = request["params"], request["custom_id"]
@@ -174,16 +180,15 @@ class Batches:
             # The vendor looks at the single requests later, and refuses each by itself.
             error = {"type": "invalid_request_error", "message": said}
             return {"custom_id": key, "result": {"type": "errored", "error": error}}
-        kind = self.spoil if place == 0 and self.spoil else "succeeded"
-        if kind != "succeeded":
-            return {"custom_id": key, "result": {"type": kind}}
+        if spoil:
+            return {"custom_id": key, "result": {"type": spoil}}
         papers = papers_in(body)
         titles = {slot: title for slot, (title, _) in papers.items()}
         seen = Seen(time.monotonic(), "/v1/messages/batches", {}, body, titles)
-        if int((place + 1) * self.hits) > int(place * self.hits):
-            fake.till.now_readable(body)
-        message = fake.generate(seen, papers, half=True)
-        fake.till.forget(body)
+        self.made += 1
+        hit = int(self.made * self.hits) > int((self.made - 1) * self.hits)
+        message = fake.generate(seen, papers, half=True, finds_cache=hit)
+        fake.till.now_readable(body)
         if self.dated:
             message["model"] = DATED[message["model"]]
         return {"custom_id": key, "result": {"type": "succeeded", "message": message}}

@@ -50,6 +50,7 @@ class Till:
         self.thoughts = {"high": 300}
         """Tokens a paper, by effort; a model that is asked for less does not think here."""
         self._cached: dict[str, float] = {}
+        """When each entry expires."""
         self._lengths: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -57,7 +58,12 @@ class Till:
         return sum(tokens(part) for part in self._parts(body))
 
     def ring_up(
-        self, body: dict[str, Any], message: dict[str, Any], *, half: bool = False
+        self,
+        body: dict[str, Any],
+        message: dict[str, Any],
+        *,
+        half: bool = False,
+        finds_cache: bool = True,
     ) -> dict[str, Any]:
         """Bill one generated answer and return its `usage`."""
         before, after = self._parts(body)
@@ -66,8 +72,7 @@ class Till:
             cached, fresh = 0, cached + fresh
         life = _life(body)
         with self._lock:
-            age = time.monotonic() - self._cached.get(self._key(body), -1e9)
-        read = age < CACHED_SECONDS[life]
+            read = finds_cache and time.monotonic() < self._cached.get(self._key(body), 0.0)
         text = "".join(b.get("text", "") for b in message["content"])
         thinking = self.thinking(body) if message["content"] else 0
         counts = {
@@ -120,10 +125,6 @@ class Till:
     def _key(self, body: dict[str, Any]) -> str:
         return sha256(f"{body['model']}\n{self._parts(body)[0]}".encode()).hexdigest()
 
-    def forget(self, body: dict[str, Any]) -> None:
-        with self._lock:
-            self._cached.pop(self._key(body), None)
-
     def _counted(self, beginning: str) -> int:
         """Beginnings come again and again: each is counted once."""
         if beginning not in self._lengths:
@@ -131,8 +132,10 @@ class Till:
         return self._lengths[beginning]
 
     def now_readable(self, body: dict[str, Any]) -> None:
+        """The entry lives as long as its writer asked; a reader renews it."""
+        until, key = time.monotonic() + CACHED_SECONDS[_life(body)], self._key(body)
         with self._lock:
-            self._cached[self._key(body)] = time.monotonic()
+            self._cached[key] = max(until, self._cached.get(key, 0.0))
 
 
 def _price(model: str, counts: dict[str, int], life: str) -> int:

@@ -12,6 +12,9 @@ Nothing here was tried against the live API.
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -115,6 +118,22 @@ def test_counting_takes_no_max_tokens(fake: FakeAnthropic) -> None:
     assert asked(fake, sent, path="/count_tokens").status_code == 400
     del sent["max_tokens"]
     assert asked(fake, sent, path="/count_tokens").json()["input_tokens"] > 500
+
+
+def test_output_takes_time_and_the_cache_can_be_read_once_it_has_begun() -> None:
+    with FakeAnthropic(honest, tokens_per_second=200.0) as slow, ThreadPoolExecutor() as pool:
+        long_rubric = replace(RUBRIC, preface="Some of many words. " * 200)
+        request = ScoringRequest(long_rubric, tuple(papers(4)))
+        sent = ClaudeScorer(settings()).call(request, MORNING).body
+        began = time.monotonic()
+        first = pool.submit(asked, slow, sent)
+        while time.monotonic() < began + 0.2:
+            time.sleep(0.01)
+        usage = asked(slow, sent).json()["usage"]
+        assert not usage["cache_creation_input_tokens"]
+        assert usage["cache_read_input_tokens"] > 512
+        tokens = first.result().json()["usage"]["output_tokens"]
+        assert time.monotonic() - began >= 0.2 + tokens / 200.0 > 0.4
 
 
 @pytest.mark.parametrize("name", ["dots.are.illegal", "x" * 65, ""])

@@ -97,6 +97,35 @@ def test_the_rubric_is_cached_by_its_first_call(
     assert fake.till.kinds["cache_read_input_tokens"] == (calls - cold) * length > 0
 
 
+def test_calls_wait_for_the_cache_to_be_written_and_not_for_the_whole_answer(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    fake.tokens_per_second = 500.0
+    some = limits(concurrency=8, cache_write_seconds=0.2)
+    scorer = claude(fake)
+    scorer.connect()
+    scored(store, scorer, papers(112), some)
+    first, *others = fake.requests
+    output_seconds = 16 * 21 / fake.tokens_per_second
+    assert all(0 < one.at - first.at < output_seconds for one in others)
+    assert (
+        fake.till.kinds["cache_read_input_tokens"]
+        == 6 * (fake.till.kinds["cache_creation_input_tokens"])
+    )
+
+
+def test_the_second_pass_asks_about_eight_papers_a_call_which_end_together(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    near_cut = [paper(n, 8, 8) for n in range(1, 65)]
+    some = limits(concurrency=8, cache_write_seconds=0.1)
+    scored(store, claude(fake, second_opinion=True), near_cut, some)
+    second = [seen for seen in fake.requests if seen.body["output_config"]["effort"] == "high"]
+    assert [len(seen.titles) for seen in second] == [8] * 8
+    assert len({title for seen in second for title in seen.titles.values()}) == 64
+    assert {seen.body["max_tokens"] for seen in second} == {300 + (90 + 400) * 8}
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
 def test_no_call_follows_a_fatal_one(store: Store, fake: FakeAnthropic, status: int) -> None:
     fake.fault(status, times=100)

@@ -74,6 +74,7 @@ class Judge:
 
     judges = True
     sizes = (100_000,)
+    second_pass_sizes = ()
     second_opinion = False
     batcher = None
 

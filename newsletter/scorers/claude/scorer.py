@@ -49,6 +49,9 @@ class ClaudeScorer:
 
     judges = True
     sizes: tuple[int, ...] = (16, 4, 1)
+    second_pass_sizes: tuple[int, ...] = (8, 4, 1)
+    """Half as many: with thinking, the output of 16 papers takes about a minute. Eight calls of
+    eight papers, as many as run at once by default, end together after half of that."""
 
     def __init__(self, settings: Settings, *, timeout: float = TIMEOUT_SECONDS) -> None:
         key = settings.anthropic_api_key.get_secret_value()
