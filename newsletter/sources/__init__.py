@@ -19,6 +19,10 @@ class SourceError(OperatorError):
     """No valid response from the source. Never treated as "0 papers"."""
 
 
+class SourceBusyError(SourceError):
+    """A request at the source's pace would have to wait too long; nothing was sent."""
+
+
 class ListingKind(StrEnum):
     """Announcement type of a paper, in arXiv's terms."""
 
@@ -76,6 +80,18 @@ class IncrementalSource(PaperSource, Protocol):
         """Whether busy categories show any paper of [start, end).
 
         Raises SourceError.
+        """
+
+
+@runtime_checkable
+class LooksUpPapers(Protocol):
+    """A source that can be asked for one paper, whether it was announced or not."""
+
+    def look_up(self, paper_id: str) -> Paper | None:
+        """The paper, or None if there is none with this id. One request, which is not repeated.
+
+        Raises SourceError; SourceBusyError where another look-up is under way, or where the
+        request would have to wait for long.
         """
 
 

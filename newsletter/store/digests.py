@@ -149,6 +149,14 @@ def newest(tx: Connection, slug: str, limit: int) -> list[Digest]:
     return [_digest(key, body) for key, body in tx.execute(query)]
 
 
+def last_ids(tx: Connection, slug: str, limit: int) -> list[int]:
+    """The ids of a rubric's last digests that cover papers, the newest first."""
+    query = select(digest_table.c.id).where(
+        digest_table.c.rubric == slug, _OF_ONE_DATE, digest_table.c.announced > 0
+    )
+    return list(tx.scalars(query.order_by(digest_table.c.date.desc()).limit(limit)))
+
+
 def between(tx: Connection, slug: str, first: date, last: date) -> list[Digest]:
     """A rubric's digests from one date to another, both included, the oldest first."""
     inside = digest_table.c.date.between(first, last)

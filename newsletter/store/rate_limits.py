@@ -19,14 +19,14 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, select, update
 
-from newsletter.store.tables import pace
+from newsletter.store.tables import pace, paper_lookup
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from sqlalchemy import Connection
 
@@ -201,3 +201,21 @@ def _row(
 
 def _write(tx: Connection, name: str, **values: float) -> None:
     tx.execute(update(pace).where(pace.c.name == name).values(values))
+
+
+def take_lookup(tx: Connection, subscriber_id: str, day: date, most: int) -> bool:
+    """Count one request to the source on a reader's behalf; False after `most` on one day.
+
+    One statement, so that requests at the same time never get more.
+    """
+    first = insert(tx, paper_lookup).values(subscriber_id=subscriber_id, date=day, requests=1)
+    another_day = paper_lookup.c.date != day
+    counted = first.on_conflict_do_update(
+        index_elements=[paper_lookup.c.subscriber_id],
+        set_={
+            "date": day,
+            "requests": case((another_day, 1), else_=paper_lookup.c.requests + 1),
+        },
+        where=another_day | (paper_lookup.c.requests < most),
+    )
+    return tx.execute(counted.returning(paper_lookup.c.requests)).first() is not None

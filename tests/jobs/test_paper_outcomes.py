@@ -29,7 +29,7 @@ REFUSED = scoring.paper(22, said="[refuse me]")
 BROKEN = scoring.paper(23, said="[break me]")
 
 
-def digest_of(store, given, rubric=RUBRIC, faults=(), day=DAY, **settings):
+def digest_of(store, given, rubric=RUBRIC, faults=(), day=DAY, scorer=None, **settings):
     """Run the digest task on these papers. Returns the digest and the rows of `digest_paper`."""
     with store.begin() as tx:
         papers.keep(tx, given)
@@ -39,7 +39,7 @@ def digest_of(store, given, rubric=RUBRIC, faults=(), day=DAY, **settings):
             fake.fault(*fault, times=99)
         app = app_of(
             store,
-            scorer=scoring.claude(fake),
+            scorer=scorer or scoring.claude(fake),
             rubrics={rubric.slug: rubric},
             settings=scoring.settings(fake.url, scoring_mode="now", **settings),
             clock=lambda: MORNING,

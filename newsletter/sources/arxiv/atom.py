@@ -10,12 +10,12 @@ import re
 from datetime import datetime
 from typing import Any
 
+from newsletter.domain.paper_reference import BARE_ID
 from newsletter.sources.arxiv.transport import InvalidResponseError, ThrottledError
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
 OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
-BARE_ID = r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}"
 ENTRY_ID = re.compile(rf"https?://(?:export\.)?arxiv\.org/abs/({BARE_ID})(?:v([1-9]\d*))?")
 TEXTS = ("title", "summary", "published", "updated", f"author/{ATOM}name")
 

@@ -15,6 +15,7 @@ from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import (
     IncrementalSource,
     ListedPaper,
+    LooksUpPapers,
     PaperSource,
     RequestQueue,
     SharesRequestQueue,
@@ -22,7 +23,7 @@ from newsletter.sources import (
 )
 from newsletter.sources.arxiv import rss
 from newsletter.sources.arxiv.atom import identity, is_id, total_results
-from newsletter.sources.arxiv.transport import ArxivResponse, ArxivTransport
+from newsletter.sources.arxiv.transport import ArxivResponse, ArxivTransport, Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import arxiv
 
     from newsletter.domain.progress import Progress
+
+    Ask = Callable[[str, Check], ArxivResponse]
+    """The response from a URL that passes the check. Raises SourceError."""
 
 PAGE = 2_000
 IDS_AT_ONCE = 100
@@ -89,10 +93,17 @@ class ArxivSource:
             found |= self._fetch_all("", lambda *_: None, wanted[start : start + IDS_AT_ONCE])
         return [found[key] for key in sorted(found)]
 
+    def look_up(self, paper_id: str) -> Paper | None:
+        # A malformed id is no paper, and would be an error of arXiv's.
+        if not is_id(paper_id):
+            return None
+        found = self._fetch_all("", lambda *_: None, [paper_id], self.transport.ask_soon)
+        return found.get(paper_id)
+
     def count(self, categories: Sequence[str], start: datetime, end: datetime) -> int:
         # arXiv's bounds are inclusive minutes: the last one is before `end`.
         text = query(categories, start, end - timedelta(minutes=1))
-        pages = _Pages(self.transport)
+        pages = _Pages(self.transport.ask)
         search = {"search_query": text, "start": 0, "max_results": 1}
         pages.get(f"{self.url}?{urlencode(search)}")
         return pages.total
@@ -101,7 +112,11 @@ class ArxivSource:
         return self.count(NEVER_EMPTY, start, end) > 0
 
     def _fetch_all(
-        self, text: str, progress: Progress, ids: Sequence[str] = ()
+        self,
+        text: str,
+        progress: Progress,
+        ids: Sequence[str] = (),
+        ask: Ask | None = None,
     ) -> dict[str, Paper]:
         """All papers of a query, or of the known ids, by id.
 
@@ -110,7 +125,7 @@ class ArxivSource:
         """
         import arxiv
 
-        pages = _Pages(self.transport)
+        pages = _Pages(ask or self.transport.ask)
         client = arxiv.Client(page_size=PAGE, delay_seconds=0, num_retries=0)
         client.query_url_format = self.url + "?{}"
         # The package has no other hook for timeouts, request rate and validation.
@@ -140,8 +155,8 @@ class ArxivSource:
 class _Pages:
     """Session for `arxiv.Client` that validates each page."""
 
-    def __init__(self, transport: ArxivTransport) -> None:
-        self.transport = transport
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
         self.total = 0
 
     def get(self, url: str, **_headers: Any) -> ArxivResponse:  # noqa: ANN401 - we send our own
@@ -150,7 +165,7 @@ class _Pages:
         def check(body: bytes) -> None:
             self.total = total_results(body, start)
 
-        return self.transport.ask(url, check)
+        return self.ask(url, check)
 
 
 def query(categories: Sequence[str], start: datetime, end: datetime) -> str:
@@ -210,3 +225,4 @@ def _minute(moment: datetime) -> str:
 _: type[PaperSource] = ArxivSource
 _growing: type[IncrementalSource] = ArxivSource
 _queued: type[SharesRequestQueue] = ArxivSource
+_asked: type[LooksUpPapers] = ArxivSource

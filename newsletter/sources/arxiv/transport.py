@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from newsletter.domain import http_headers
 from newsletter.network import session
-from newsletter.sources import RequestQueue, SourceError
+from newsletter.sources import RequestQueue, SourceBusyError, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ MAX_ATTEMPTS_OFFLINE = 2
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, MAX_RESPONSE_SECONDS = 10.0, 60.0, 240.0
 MAX_RESPONSE_BYTES = 64 * 2**20
 MAX_PAUSE = 300.0
+MAX_WAIT_SECONDS = 10.0
+"""How long a request for one paper, which a person waits for, may wait for its turn."""
+BUSY = "arXiv is being asked for other papers; ask again in a minute"
 OK = 200
 THROTTLING = (406, 429, 503)
 TRANSIENT = (408, 425, 500, 502, 504)
@@ -88,6 +91,7 @@ class ArxivTransport:
         self.read_timeout = read_timeout
         self.next_request_at = 0.0
         self.lock = threading.Lock()
+        self.single = threading.Lock()
         self.queue: RequestQueue | None = None
 
     def ask(self, url: str, check: Check, attempts: int = MAX_ATTEMPTS) -> ArxivResponse:
@@ -108,17 +112,41 @@ class ArxivTransport:
                     self.sleep(pause)
             return self._once(url, check)
 
-    def _once(self, url: str, check: Check) -> ArxivResponse:
+    def ask_soon(self, url: str, check: Check) -> ArxivResponse:
+        """The response to one request that waits for MAX_WAIT_SECONDS at most.
+
+        Only one thread waits here: others, and those that would wait longer, get SourceBusyError.
+        """
+        if not self.single.acquire(blocking=False):
+            raise SourceBusyError(BUSY)
+        try:
+            until = self.clock() + MAX_WAIT_SECONDS
+            if not self.lock.acquire(timeout=MAX_WAIT_SECONDS):
+                raise SourceBusyError(BUSY)
+            try:
+                return self._once(url, check, until)
+            finally:
+                self.lock.release()
+        finally:
+            self.single.release()
+
+    def _once(self, url: str, check: Check, until: float | None = None) -> ArxivResponse:
         if (wait := self.next_request_at - self.clock()) > 0:
-            self.sleep(wait)
+            self._wait(wait, until)
         while self.queue and (wait := self.queue.wait()) > 0:
-            self.sleep(wait)
+            self._wait(wait, until)
         try:
             answer = self._get(url)
         finally:
             self.next_request_at = self.clock() + self.delay
         check(answer.content)
         return answer
+
+    def _wait(self, seconds: float, until: float | None) -> None:
+        """Sleep. Raises SourceBusyError if that would last beyond `until`."""
+        if until is not None and self.clock() + seconds > until:
+            raise SourceBusyError(BUSY)
+        self.sleep(seconds)
 
     def _pause(self, error: SourceError, attempt: int) -> float:
         """Seconds before the next attempt. Raises `error` if Retry-After exceeds the maximum."""

@@ -1,0 +1,286 @@
+"""Answer a question about a paper: read the database once, ask the source if need be, decide.
+
+A reader is answered about their own rubrics only. The source is asked MAX_LOOKUPS times for a
+reader and day, one look-up at a time, at its own pace: nobody can hold it up for the daily run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from newsletter.domain import why
+from newsletter.domain.mail import SubscriberState
+from newsletter.domain.model import Outcome, Score, Unscored
+from newsletter.domain.paper_reference import PaperReference, parse_reference
+from newsletter.domain.sanitize import looks_like_injection
+from newsletter.domain.why import LocatedPaper, Lookup, RubricHistory, WhyAnswer
+from newsletter.scoring.second_opinion import merge_all_scores, merge_scores
+from newsletter.scoring.triage import split_excluded
+from newsletter.scoring.workload import LATE_WINDOW
+from newsletter.sources import LooksUpPapers, SourceError
+from newsletter.store import digests, papers, rate_limits, scores, subscribers
+from newsletter.store import why as why_store
+from newsletter.store.ledger import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from newsletter.context import App
+    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.model import Digest, NearMiss, Paper, Pick, Rubric
+    from newsletter.domain.why import CoveringIssue, ExcludedPapers, RubricAnswer, ScoredIssue
+
+MAX_LOOKUPS = 20
+"""Times that the source is asked for a reader and day (UTC)."""
+RECENT_ISSUES = 10
+MAX_MATCHES = 5
+NOT_ASKABLE = "the source of this service cannot be asked for single papers"
+ANSWERED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+
+
+def answer_reader(
+    app: App, subscription_id: str, text: str, *, ask_source: bool = True
+) -> WhyAnswer | None:
+    """The answer for a reader; None for an unknown subscription and one that was left.
+
+    Without `ask_source` nothing is counted or changed: a paper that is not stored is not found.
+    """
+    with app.store.read() as tx:
+        known = subscribers.get(tx, subscription_id)
+    if known is None or not known.email or known.state not in ANSWERED:
+        return None
+    found = _find(app, text, known.id if ask_source else None)
+    return _with_rubrics(app, found, [known.rubric], known)
+
+
+def answer_operator(app: App, text: str, slugs: Sequence[str]) -> WhyAnswer:
+    """The answer for the operator, about these rubrics."""
+    return _with_rubrics(app, _find(app, text, ""), slugs, None)
+
+
+def _find(app: App, text: str, asked_by: str | None) -> WhyAnswer:
+    """The paper that `text` names. The source is asked on behalf of `asked_by`: the id of a
+    subscriber, empty for the operator, None for nobody.
+    """
+    reference = parse_reference(text)
+    with app.store.read() as tx:
+        found = _stored_papers(tx, reference)
+    answer = WhyAnswer(
+        text=text,
+        lookup=Lookup.STORED,
+        paper_id=reference.paper_id,
+        scores_kept_days=app.settings.scores_kept_days,
+    )
+    if len(found) > 1:
+        return replace(answer, lookup=Lookup.SEVERAL, papers=tuple(found))
+    if found:
+        return replace(answer, paper=found[0], paper_id=found[0].id)
+    if not reference.paper_id:
+        nothing = Lookup.NO_SUCH_TITLE if reference.title else Lookup.NO_PAPER
+        return replace(answer, lookup=nothing)
+    if asked_by is None:
+        return replace(answer, lookup=Lookup.NOT_ASKED)
+    return _ask_source(app, answer, asked_by)
+
+
+def _stored_papers(tx: Connection, reference: PaperReference) -> list[Paper]:
+    if reference.paper_id:
+        return list(papers.by_ids(tx, [reference.paper_id]))
+    if reference.title:
+        return why_store.papers_by_title(tx, reference.title, MAX_MATCHES)
+    return []
+
+
+def _ask_source(app: App, answer: WhyAnswer, asked_by: str) -> WhyAnswer:
+    source = app.source
+    if not isinstance(source, LooksUpPapers):
+        return replace(answer, lookup=Lookup.NO_ANSWER, problem=NOT_ASKABLE)
+    if asked_by:
+        today = app.clock().date()
+        with app.store.begin() as tx:
+            if not rate_limits.take_lookup(tx, asked_by, today, MAX_LOOKUPS):
+                return replace(answer, lookup=Lookup.LIMIT)
+    try:
+        found = source.look_up(answer.paper_id)
+    except SourceError as error:
+        return replace(answer, lookup=Lookup.NO_ANSWER, problem=str(error))
+    return replace(answer, lookup=Lookup.ASKED if found else Lookup.NO_SUCH_ID, paper=found)
+
+
+def _with_rubrics(
+    app: App, answer: WhyAnswer, slugs: Sequence[str], reader: Subscriber | None
+) -> WhyAnswer:
+    if answer.paper is None and answer.lookup is not Lookup.NO_SUCH_ID:
+        return answer
+    with app.store.read() as tx:
+        located = _located(tx, answer)
+        decided = [
+            why.decide(history, located, app.clock())
+            for slug in slugs
+            if (history := _history(tx, app, slug, located))
+        ]
+    return replace(answer, rubrics=tuple(_for_reader(one, reader) for one in decided))
+
+
+def _for_reader(answer: RubricAnswer, reader: Subscriber | None) -> RubricAnswer:
+    if reader is None:
+        return answer
+    since = reader.since.date() if reader.since else None
+    return replace(answer, max_papers=reader.max_papers, subscribed=since)
+
+
+def _located(tx: Connection, answer: WhyAnswer) -> LocatedPaper | None:
+    if answer.paper is None:
+        return None
+    return LocatedPaper(answer.paper, why_store.listing_dates(tx, answer.paper))
+
+
+def _history(
+    tx: Connection, app: App, slug: str, located: LocatedPaper | None
+) -> RubricHistory | None:
+    """What is stored of a rubric about the paper; None where nothing is known of the rubric."""
+    rubric = app.rubrics.get(slug)
+    if rubric is None:
+        newest = digests.latest(tx, slug)
+        rubric = newest[1].rubric if newest else None
+    if rubric is None:
+        return None
+    first, last = why_store.issue_dates(tx, slug)
+    history = RubricHistory(rubric, first, last, last - LATE_WINDOW if last else None)
+    if located is None:
+        return history
+    row = why_store.covering(tx, slug, located.paper.id)
+    digest = digests.by_id(tx, row.digest_id) if row else None
+    if row and digest:
+        return _covered(tx, app, history, row.digest_id, digest, row.unscored, located.paper)
+    return _uncovered(tx, history, located)
+
+
+def _covered(
+    tx: Connection,
+    app: App,
+    history: RubricHistory,
+    digest_id: int,
+    digest: Digest,
+    unscored: Unscored | None,
+    paper: Paper,
+) -> RubricHistory:
+    issue = why.CoveringIssue(digest, unscored)
+    if paper.id in digest.coverage.unread:
+        reason = unscored or _derived(digest, paper)
+        issue = replace(issue, unscored=reason)
+        excluded = _excluded(tx, history.rubric.slug, reason)
+        return replace(history, covering=issue, excluded=excluded)
+    scorers = [*why_store.scorers_of(tx, digest.rubric.slug, digest.date), app.scorer.name]
+    issue = _with_scores(tx, issue, digest_id, paper, scorers)
+    is_pick = any(pick.paper.id == paper.id for pick in digest.picks)
+    recent = () if is_pick or not digest.judged else tuple(_recent(tx, app, history.rubric.slug))
+    return replace(history, covering=issue, recent=recent)
+
+
+def _derived(digest: Digest, paper: Paper) -> Unscored | None:
+    """Why a paper of an older digest was not read, as far as the frozen digest proves it."""
+    _, words = split_excluded(digest.rubric, [paper])
+    if words:
+        return Unscored(Outcome.EXCLUDED, words[paper.id])
+    shown: tuple[Pick | NearMiss, ...] = (*digest.picks, *digest.near_misses)
+    twin = next((one.paper.id for one in shown if paper.id in one.also), "")
+    return Unscored(Outcome.DUPLICATE, twin) if twin else None
+
+
+def _excluded(tx: Connection, slug: str, unscored: Unscored | None) -> ExcludedPapers | None:
+    """How many papers the word that excluded this one excluded lately."""
+    if unscored is None or unscored.outcome is not Outcome.EXCLUDED:
+        return None
+    recent = digests.last_ids(tx, slug, RECENT_ISSUES)
+    count = why_store.count_excluded(tx, recent, unscored.reason)
+    return why.ExcludedPapers(unscored.reason, count, len(recent))
+
+
+def _with_scores(
+    tx: Connection,
+    issue: CoveringIssue,
+    digest_id: int,
+    paper: Paper,
+    scorers: Sequence[str],
+) -> CoveringIssue:
+    """The issue with both readings of the paper, merged as in the digest."""
+    digest = issue.digest
+    rubric = digest.rubric
+    for scorer in dict.fromkeys(scorers):
+        account = Account(rubric.slug, rubric.fingerprint, scorer, digest.date, "")
+        known = scores.known(tx, account, [paper.id])
+        first, second = (
+            {key: found for key, found in known[reading].items() if isinstance(found, Score)}
+            for reading in (1, 2)
+        )
+        merged = merge_all_scores([paper], first, second).get(paper.id)
+        if merged is None:
+            continue
+        rank = (0, 0)
+        if merged.similarity is not None:
+            similarity = merged.similarity
+            rank = why_store.local_rank(tx, digest_id, rubric.fingerprint, scorer, similarity)
+        readings = (*first.values(), *second.values())
+        return replace(issue, readings=readings, score=merged, rank=rank[0], ranked=rank[1])
+    return issue
+
+
+def _recent(tx: Connection, app: App, slug: str) -> Iterator[ScoredIssue]:
+    """The scores of the papers that the last issues did not pick."""
+    for digest_id in digests.last_ids(tx, slug, RECENT_ISSUES):
+        digest = digests.by_id(tx, digest_id)
+        if digest is None or not digest.judged:
+            continue
+        scorers = [*why_store.scorers_of(tx, slug, digest.date), app.scorer.name]
+        found = why_store.unpicked_readings(tx, digest_id, digest.rubric.fingerprint, scorers)
+        limit = digest.rubric.max_papers
+        yield why.ScoredIssue(
+            why.cut_offs_of(digest.rubric),
+            None if limit is None else max(0, limit - len(digest.picks)),
+            tuple(_merged(tx, found)),
+        )
+
+
+def _merged(
+    tx: Connection, readings: Sequence[why_store.StoredReading]
+) -> Iterator[tuple[int, int]]:
+    """Relevance and novelty of each paper: both readings merged, as for a digest."""
+    by_reading: dict[int, dict[str, Score]] = {1: {}, 2: {}}
+    for one in readings:
+        made = Score(one.paper_id, "", one.relevance, one.novelty)
+        by_reading[one.reading].setdefault(one.paper_id, made)
+    first, second = by_reading[1], by_reading[2]
+    differ = [key for key, score in second.items() if key in first and score != first[key]]
+    suspicious = {
+        paper.id
+        for paper in papers.by_ids(tx, differ)
+        if looks_like_injection(f"{paper.title}\n{paper.abstract}")
+    }
+    for key, score in first.items():
+        merged = merge_scores(score, second.get(key), suspicious=key in suspicious)
+        yield merged.relevance or 0, merged.novelty or 0
+
+
+def _uncovered(tx: Connection, history: RubricHistory, located: LocatedPaper) -> RubricHistory:
+    slug, day = history.rubric.slug, _first_date(history.rubric, located)
+    stored = digests.load(tx, slug, day) if day else None
+    volumes = (
+        why.average_papers(name, why_store.paper_counts(tx, name, RECENT_ISSUES))
+        for name in located.paper.categories
+    )
+    return replace(
+        history,
+        issue_of_date=stored[1] if stored else None,
+        volumes=tuple(volume for volume in volumes if volume),
+    )
+
+
+def _first_date(rubric: Rubric, located: LocatedPaper) -> date | None:
+    """The date of the first listing in the rubric's categories, else in any."""
+    own = [day for name, day in located.listed.items() if name in rubric.categories]
+    return min(own or located.listed.values(), default=None)

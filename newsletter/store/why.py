@@ -1,0 +1,143 @@
+"""Queries about one paper: its listings, the digest that covers it, the scores around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import func, select
+
+from newsletter.domain.model import Outcome, Unscored
+from newsletter.store.papers import paper_of
+from newsletter.store.tables import (
+    call,
+    digest,
+    digest_paper,
+    fetched,
+    listing,
+    paper,
+    score,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from newsletter.domain.model import Paper
+
+LAST_CHARACTER = "\U0010ffff"
+"""Greater than any character of a title."""
+
+
+class CoveringRow(NamedTuple):
+    """The digest that covers a paper; `unscored` where an outcome is recorded."""
+
+    digest_id: int
+    unscored: Unscored | None
+
+
+class StoredReading(NamedTuple):
+    """The scores of one reading of a paper."""
+
+    paper_id: str
+    reading: int
+    relevance: int
+    novelty: int
+
+
+def papers_by_title(tx: Connection, title: str, most: int) -> list[Paper]:
+    """The newest papers whose title is `title`, in any case; else those it is the beginning of."""
+    stored, wanted = func.lower(func.substr(paper.c.title, 1, 200)), func.lower(title)
+    whole = select(paper).where(stored == wanted).order_by(paper.c.published.desc()).limit(most)
+    if found := tx.execute(whole).all():
+        return [paper_of(row) for row in found]
+    # PostgreSQL's index of beginnings knows these operators only.
+    at_least, below = ("~>=~", "~<~") if tx.dialect.name == "postgresql" else (">=", "<")
+    begins = stored.op(at_least)(wanted) & stored.op(below)(wanted.concat(LAST_CHARACTER))
+    return [paper_of(row) for row in tx.execute(select(paper).where(begins).limit(most))]
+
+
+def listing_dates(tx: Connection, found: Paper) -> dict[str, date]:
+    """The date of a paper's listing in each of its categories."""
+    mine = listing.c.category.in_(found.categories) & (listing.c.paper_id == found.id)
+    return {row.category: row.date for row in tx.execute(select(listing).where(mine))}
+
+
+def covering(tx: Connection, slug: str, paper_id: str) -> CoveringRow | None:
+    """The rubric's digest that covers a paper."""
+    mine = (digest_paper.c.rubric == slug) & (digest_paper.c.paper_id == paper_id)
+    row = tx.execute(select(digest_paper).where(mine)).first()
+    if row is None:
+        return None
+    unscored = Unscored(Outcome(row.outcome), row.reason or "") if row.outcome else None
+    return CoveringRow(row.digest_id, unscored)
+
+
+def issue_dates(tx: Connection, slug: str) -> tuple[date | None, date | None]:
+    """The dates of a rubric's first and newest digest."""
+    mine = (digest.c.rubric == slug) & (digest.c.since == digest.c.date)
+    row = tx.execute(select(func.min(digest.c.date), func.max(digest.c.date)).where(mine)).one()
+    return row[0], row[1]
+
+
+def scorers_of(tx: Connection, slug: str, day: date) -> list[str]:
+    """The scorers that were called for a rubric's day."""
+    mine = (call.c.rubric == slug) & (call.c.date == day)
+    return list(tx.scalars(select(call.c.scorer).where(mine).distinct()))
+
+
+def unpicked_readings(
+    tx: Connection, digest_id: int, fingerprint: str, scorers: Sequence[str]
+) -> list[StoredReading]:
+    """Both readings of the papers that a digest covers and did not pick."""
+    query = (
+        select(score.c.paper_id, score.c.reading, score.c.relevance, score.c.novelty)
+        .select_from(digest_paper)
+        .join(score, score.c.paper_id == digest_paper.c.paper_id)
+        .where(
+            digest_paper.c.digest_id == digest_id,
+            ~digest_paper.c.picked,
+            score.c.fingerprint == fingerprint,
+            score.c.scorer.in_(scorers),
+            score.c.relevance.is_not(None),
+            score.c.novelty.is_not(None),
+        )
+    )
+    return [StoredReading(*row) for row in tx.execute(query)]
+
+
+def local_rank(
+    tx: Connection, digest_id: int, fingerprint: str, scorer: str, similarity: float
+) -> tuple[int, int]:
+    """Place of a similarity among the papers of a digest, and how many were ranked."""
+    ahead = func.count().filter(score.c.similarity > similarity)
+    query = (
+        select(ahead, func.count())
+        .select_from(digest_paper)
+        .join(score, score.c.paper_id == digest_paper.c.paper_id)
+        .where(
+            digest_paper.c.digest_id == digest_id,
+            score.c.fingerprint == fingerprint,
+            score.c.scorer == scorer,
+            score.c.reading == 1,
+        )
+    )
+    row = tx.execute(query).one()
+    return row[0] + 1, row[1]
+
+
+def count_excluded(tx: Connection, digest_ids: Sequence[int], word: str) -> int:
+    """How many papers a word excluded from these digests."""
+    query = select(func.count()).where(
+        digest_paper.c.digest_id.in_(digest_ids),
+        digest_paper.c.outcome == Outcome.EXCLUDED.value,
+        digest_paper.c.reason == word,
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def paper_counts(tx: Connection, category: str, most: int) -> list[int]:
+    """Papers of the last announcements that were complete in a category."""
+    query = select(fetched.c.papers).where(fetched.c.category == category, fetched.c.papers > 0)
+    return list(tx.scalars(query.order_by(fetched.c.date.desc()).limit(most)))
