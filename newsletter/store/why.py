@@ -52,9 +52,10 @@ def papers_by_title(tx: Connection, title: str, most: int) -> list[Paper]:
     whole = select(paper).where(stored == wanted).order_by(paper.c.published.desc()).limit(most)
     if found := tx.execute(whole).all():
         return [paper_of(row) for row in found]
-    # PostgreSQL's index of beginnings knows these operators only.
+    # PostgreSQL's index of beginnings knows these operators only, which bind like ||.
     at_least, below = ("~>=~", "~<~") if tx.dialect.name == "postgresql" else (">=", "<")
-    begins = stored.op(at_least)(wanted) & stored.op(below)(wanted.concat(LAST_CHARACTER))
+    end = wanted.concat(LAST_CHARACTER).self_group()
+    begins = stored.bool_op(at_least)(wanted) & stored.bool_op(below)(end)
     return [paper_of(row) for row in tx.execute(select(paper).where(begins).limit(most))]
 
 
