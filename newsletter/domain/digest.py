@@ -93,6 +93,7 @@ def merge_digests(parts: Sequence[Digest]) -> Digest:
         judged=any(part.judged for part in parts),
         beyond=sum(part.beyond for part in parts) + len(every) - len(picks),
         withdrawn=tuple(one for one in withdrawn.values() if one.sent < first_date),
+        news=tuple(one for part in parts for one in part.news if one.paper_id not in withdrawn),
     )
 
 

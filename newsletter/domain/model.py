@@ -273,6 +273,31 @@ class Withdrawal:
     said: str = ""
 
 
+class NewsKind(StrEnum):
+    """What became of a mailed paper."""
+
+    WITHDRAWN = "withdrawn"
+    RETITLED = "retitled"
+    PUBLISHED = "published"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class PaperNews:
+    """News of a paper that a rubric's readers were sent on `sent`, under `title`.
+
+    `said` is the new title, the journal reference or the authors' words; `doi` that of the
+    publication. Of withdrawn papers there is a Withdrawal instead.
+    """
+
+    paper_id: str
+    title: str
+    sent: Day
+    kind: NewsKind
+    said: str
+    doi: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """The receipt: announced = the sum over all outcomes. `late` papers are among the announced.
@@ -314,7 +339,7 @@ class Digest:
     `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
     the papers that reached the cut-offs but not the rubric's `max_papers`. `since` is the first
     date of an issue that sums up several, None for one of a single date. `withdrawn` are papers of
-    earlier issues.
+    earlier issues, `news` the other news of such papers.
     """
 
     rubric: Rubric
@@ -329,6 +354,7 @@ class Digest:
     beyond: int = 0
     since: Day | None = None
     withdrawn: tuple[Withdrawal, ...] = ()
+    news: tuple[PaperNews, ...] = ()
 
     @property
     def not_compared(self) -> bool:

@@ -1,6 +1,6 @@
 """Status of the newest announcement, and the provenance note of a digest; asks no source.
 
-The provenance note says how the announcement was verified, and which papers were withdrawn.
+The provenance note says how the announcement was verified, and what became of mailed papers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from newsletter.domain.completeness import CompletedBy, is_shown
 from newsletter.domain.digest import MAILED_KINDS
 from newsletter.domain.model import Crosscheck
 from newsletter.ingest.late_papers import unproven
-from newsletter.store import paper_versions
+from newsletter.store import paper_news, paper_versions
 from newsletter.store import papers as paper_store
 from newsletter.store import polls as poll_store
 
@@ -31,15 +31,21 @@ if TYPE_CHECKING:
 
 
 def with_provenance(tx: Connection, digest: Digest, lookback: timedelta) -> Digest:
-    """Add the cross-check, and the withdrawals that readers were not told of yet.
+    """Add the cross-check, and the news of mailed papers that readers were not told yet.
 
-    A digest that is not mailed gets no withdrawals: they go into the next mailed one.
+    A digest that is not mailed gets no news: it goes into the next mailed one.
     """
     check = crosscheck(tx, digest.rubric, digest.date, lookback)
     coverage = replace(digest.coverage, crosscheck=check)
-    told = paper_versions.unreported_withdrawals(tx, digest.rubric.slug)
-    withdrawn = tuple(told) if digest.kind in MAILED_KINDS else ()
-    return replace(digest, coverage=coverage, withdrawn=withdrawn)
+    digest = replace(digest, coverage=coverage)
+    if digest.kind not in MAILED_KINDS:
+        return digest
+    slug = digest.rubric.slug
+    return replace(
+        digest,
+        withdrawn=tuple(paper_versions.unreported_withdrawals(tx, slug)),
+        news=tuple(paper_news.unreported(tx, slug, digest.date)),
+    )
 
 
 def crosscheck(tx: Connection, rubric: Rubric, day: date, lookback: timedelta) -> Crosscheck | None:

@@ -95,6 +95,20 @@ class LooksUpPapers(Protocol):
         """
 
 
+class MetadataSource(Protocol):
+    """A source that shows the current metadata of papers that it announced before."""
+
+    def metadata(self, ids: Sequence[str]) -> list[Paper]:
+        """The newest versions of at most MAX_IDS papers; unknown ids are left out.
+
+        Not retried, so that no other request waits for it. Raises SourceError.
+        """
+
+
+MAX_IDS = 100
+"""Ids in one request: as many as fit into a URL of safe length."""
+
+
 class RequestQueue(Protocol):
     """Request queue shared by all machines that query one source."""
 

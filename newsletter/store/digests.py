@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from newsletter.domain.digest import HELD_KINDS, StoredDigest
 from newsletter.domain.model import DayKind
-from newsletter.store import StoreError, paper_versions, search
+from newsletter.store import StoreError, paper_news, search
 from newsletter.store.search import CODEC
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import digest_outcome, digest_paper
@@ -78,7 +78,7 @@ def save(
     if digest_id is not None:
         if digest.since is None:
             _cover(tx, digest, digest_id, unscored or {})
-            paper_versions.record_notices(tx, slug, digest_id, digest.withdrawn)
+            _claim_news(tx, digest_id, digest)
             search.add(tx, digest_id, digest)
         return digest_id
     there = select(digest_table.c.id).where(
@@ -87,6 +87,13 @@ def save(
         digest_table.c.since == digest.first_date,
     )
     return int(tx.execute(there).scalar_one())
+
+
+def _claim_news(tx: Connection, digest_id: int, digest: Digest) -> None:
+    """Leave out the news that another digest of the rubric has told in the meantime."""
+    if (claimed := paper_news.claim(tx, digest_id, digest)) != digest:
+        body = CODEC.dump_json(claimed).decode()
+        tx.execute(update(digest_table).where(digest_table.c.id == digest_id).values(body=body))
 
 
 def _cover(

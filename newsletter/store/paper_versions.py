@@ -1,4 +1,4 @@
-"""Later versions of stored papers, and which digests reported a withdrawal."""
+"""Later versions of stored papers, and the withdrawals among them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, func, select
 
-from newsletter.domain.model import Withdrawal
+from newsletter.domain.model import NewsKind, Withdrawal
 from newsletter.domain.withdrawals import is_withdrawn
-from newsletter.store.tables import digest, digest_paper, notice, paper, paper_version
+from newsletter.store.tables import digest, digest_paper, paper, paper_news, paper_version
 from newsletter.store.upsert import insert_new
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def keep(tx: Connection, papers: Iterable[Paper], now: datetime) -> int:
 def unreported_withdrawals(tx: Connection, slug: str) -> list[Withdrawal]:
     """Picked papers of a rubric that were withdrawn and that no digest reported yet."""
     told = exists().where(
-        and_(notice.c.rubric == slug, notice.c.paper_id == digest_paper.c.paper_id)
+        and_(
+            paper_news.c.rubric == slug,
+            paper_news.c.paper_id == digest_paper.c.paper_id,
+            paper_news.c.kind == NewsKind.WITHDRAWN,
+        )
     )
     query = (
         _withdrawn()
@@ -77,12 +81,6 @@ def withdrawn_of(tx: Connection, digest_id: int) -> dict[str, str]:
     """The withdrawn picks of a digest, with their authors' comments."""
     query = _withdrawn().where(digest_paper.c.digest_id == digest_id, digest_paper.c.picked)
     return {row.id: row.comment for row in tx.execute(query)}
-
-
-def record_notices(tx: Connection, slug: str, digest_id: int, papers: Iterable[Withdrawal]) -> None:
-    """Record that this digest reports these withdrawals."""
-    rows = [{"rubric": slug, "paper_id": one.paper_id, "digest_id": digest_id} for one in papers]
-    insert_new(tx, notice, rows)
 
 
 def picked_between(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from newsletter.domain.announcements import previous
 from newsletter.domain.completeness import FeedCheck, Poll, is_shown
-from newsletter.store import paper_versions, papers
+from newsletter.store import paper_metadata, paper_versions, papers
 from newsletter.store.tables import crosscheck, look
 from newsletter.store.upsert import insert
 
@@ -46,6 +46,7 @@ def apply(tx: Connection, decision: Decision) -> int:
     if decision.check:
         keep_check(tx, decision.date, decision.check, decision.at)
     paper_versions.keep(tx, decision.versions, decision.at)
+    paper_metadata.keep(tx, (one for one in decision.versions if one.version > 1), decision.at)
     return len(new)
 
 

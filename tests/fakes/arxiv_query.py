@@ -27,6 +27,8 @@ KNOWN = {"search_query", "id_list", "start", "max_results", "sortBy", "sortOrder
 SORTS = ("relevance", "lastUpdatedDate", "submittedDate")
 ORDERS = ("ascending", "descending")
 MOST_RESULTS = 30_000
+MOST_IDS = 100
+"""The manual names no number: this is what we promise to keep to."""
 DATES = {"submittedDate": "published", "lastUpdatedDate": "updated"}
 TEXTS: dict[str, Callable[[Row], str]] = {
     "ti": lambda row: row["title"],
@@ -92,6 +94,12 @@ def parameters(given: Mapping[str, str]) -> Parameters:
         message = f"unknown parameter {min(unknown)}"
         raise RefusedError(message)
     ids = tuple(given.get("id_list", "").split(",")) if given.get("id_list") else ()
+    if len(ids) > MOST_IDS:
+        message = f"more than {MOST_IDS} ids in one request"
+        raise RefusedError(message)
+    if len(set(ids)) < len(ids):
+        message = "an id stands twice in id_list"
+        raise RefusedError(message)
     for one in ids:
         if not IDENTIFIER.fullmatch(one):
             message = f"incorrect id format for {one}"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain import announcements
 from newsletter.domain.announcements import EASTERN, announcement, following, is_announced, previous
-from newsletter.sources import ListedPaper, ListingKind
+from newsletter.sources import MAX_IDS, ListedPaper, ListingKind
 from tests.fakes.arxiv import paper_of, row
 from tests.fakes.arxiv_query import Parameters, bare
 
@@ -55,6 +55,8 @@ class Submission:
     lag: timedelta = timedelta(0)
     crosses: tuple[tuple[date, str], ...] = ()
     versions: tuple[Version, ...] = ()
+    notes: tuple[tuple[date, Mapping[str, str]], ...] = ()
+    """Metadata that changes on a date without a new version: no feed names it."""
     words: Mapping[str, str] = field(default_factory=dict)
     kind: ListingKind = ListingKind.NEW
 
@@ -117,6 +119,9 @@ class ArxivTimeline:
             if (at := self.public(self._real(version.day))) <= now:
                 shown |= {"id": f"{one.id}v{version.number}", **version.changes}
                 shown["updated"] = f"{at - timedelta(hours=8):%Y-%m-%dT%H:%M:%SZ}"
+        for day, changes in one.notes:
+            if self.public(day) <= now:
+                shown |= changes
         return shown
 
     def is_shown(self, one: Submission) -> bool:
@@ -192,7 +197,8 @@ class TimelineSource:
 
     def _paper(self, shown: Mapping[str, Any]) -> Paper:
         """A row as a paper, made once for each version and set of categories."""
-        key = shown["id"], tuple(shown["categories"])
+        noted = (shown["comment"], shown.get("journal_ref"), shown.get("doi"))
+        key = shown["id"], (*shown["categories"], *map(str, noted))
         if key not in self._papers:
             self._papers[key] = paper_of(shown)
         return self._papers[key]
@@ -211,6 +217,11 @@ class TimelineSource:
 
     def by_id(self, ids) -> list[Paper]:
         self.asked.append(("by_id", self.timeline.clock()))
+        return sorted(map(self._paper, self.timeline.named_ids(ids)), key=lambda paper: paper.id)
+
+    def metadata(self, ids) -> list[Paper]:
+        assert len(ids) <= MAX_IDS
+        self.asked.append(("metadata", self.timeline.clock()))
         return sorted(map(self._paper, self.timeline.named_ids(ids)), key=lambda paper: paper.id)
 
     def count(self, categories, start, end) -> int:

@@ -29,8 +29,8 @@ LARGE = frozenset(
 """Tables that grow by hundreds or thousands of rows a day, and digests: SQLite reads their bodies
 with each row. PostgreSQL keeps long bodies apart from the rows, so that there it may scan them.
 """
-OF_FEW = {"ix_call_intent"}
-"""Indexes that hold few rows, however many the table has."""
+OF_FEW = {"ix_call_intent", "ix_digest_paper_picked"}
+"""Indexes that hold few of a table's rows: calls under way, and picks."""
 NAMED = re.compile(r'\b(?:FROM|JOIN|UPDATE|,)\s+"?(\w+)"?(?:\s+AS\s+(\w+))?', re.IGNORECASE)
 
 READ_ALL = {"Aggregate", "Hash", "Sort", "WindowAgg"}

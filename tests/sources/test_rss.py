@@ -8,9 +8,9 @@ import pytest
 
 from newsletter.domain.announcements import announcement
 from newsletter.settings import Settings
-from newsletter.sources import ListedPaper, ListingKind, SourceError
+from newsletter.sources import MAX_IDS, ListedPaper, ListingKind, SourceError
 from newsletter.sources.arxiv.rss import MAX_ITEMS
-from newsletter.sources.arxiv.source import IDS_AT_ONCE, ArxivSource, feed_address
+from newsletter.sources.arxiv.source import ArxivSource, feed_address
 from newsletter.sources.arxiv.transport import RefusedError
 from tests.fakes import arxiv as fake_arxiv
 from tests.fakes.arxiv import FakeArxiv, line, row
@@ -91,7 +91,7 @@ def test_papers_are_looked_up_by_id_a_hundred_at_a_time():
         found = source(fake).by_id([each["id"] for each in rows] + ["2509.99999", "no id; 1=1"])
         sizes = [len(request.params["id_list"].split(",")) for request in fake.requests]
     assert [each.id for each in found] == [each["id"] for each in rows]
-    assert sizes == [IDS_AT_ONCE, 51]
+    assert sizes == [MAX_IDS, 51]
 
 
 def test_ids_nobody_knows_are_no_papers():

@@ -15,7 +15,7 @@ from newsletter import bootstrap
 from newsletter.cli import status
 from newsletter.domain.links import Purpose
 from newsletter.operations.alerting import collect_state
-from newsletter.store import claims, retention, subscribers
+from newsletter.store import claims, paper_metadata, paper_news, retention, subscribers
 from newsletter.store.reports import monitoring
 from newsletter.store.reports.metrics import MetricCounts
 from newsletter.web.app import PAGES, create_app
@@ -133,6 +133,16 @@ def test_the_healthcheck_and_the_night_read_no_whole_large_table(filled):
         subscribers.bounced_because(tx)
         claims.expire_leases(tx, NOW, lambda _: True)
     require_plans_by_index(filled, log)
+
+
+def test_the_search_for_news_of_mailed_papers_reads_picks_alone(filled):
+    with StatementLog() as log, filled.begin() as tx:
+        paper_metadata.claim_due(tx, NOW + timedelta(days=30), 100)
+        paper_news.unreported(tx, "stars", THURSDAY)
+    require_plans_by_index(filled, log)
+    with filled.read() as tx:
+        asked = next(one for one in log.sent if "SELECT DISTINCT digest_paper" in one.text)
+        assert "ix_digest_paper_picked" in plan_of(tx, *asked)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from newsletter.store import (
     suppressions,
     write_queue,
 )
-from newsletter.store.tables import inbound, inbound_body, metadata, suppression
+from newsletter.store.tables import inbound, inbound_body, metadata, paper_news, suppression
 from tests.fakes.installation import Installation
 
 
@@ -336,6 +336,33 @@ def test_mails_of_an_older_release_are_kept_once_and_cut(store_url):
 OLD_MAIL = (
     "INSERT INTO inbound (id, envelope_from, envelope_to, aligned, raw, state, said, received_at)"
     " VALUES (:id, 'a', 'b', FALSE, :raw, 'new', '', :at)"
+)
+
+
+def test_withdrawals_that_an_older_release_told_are_not_told_again(store_url):
+    store = Store(store_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0021")
+        for statement in OLD_NOTICE:
+            connection.execute(text(statement))
+    store.migrate()
+    with store.read() as tx:
+        told = tx.execute(select(paper_news)).one()
+    store.close()
+    assert tuple(told) == ("stars", "1", "withdrawn", 7)
+
+
+OLD_NOTICE = (
+    """INSERT INTO paper (id, version, title, authors, abstract, primary_category, categories,
+    published, updated, comment) VALUES ('1', 1, 't', '[]', '', 'cs.LG', '[]',
+    '2026-01-01 00:00:00', '2026-01-01 00:00:00', '')""",
+    """INSERT INTO digest (id, rubric, date, since, kind, picks, announced, scanned, cost_nanos,
+    body, at) VALUES (7, 'stars', '2026-01-02', '2026-01-02', 'normal', 1, 1, 1, 0, '{}',
+    '2026-01-02 00:00:00')""",
+    "INSERT INTO notice (rubric, paper_id, digest_id) VALUES ('stars', '1', 7)",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -13,6 +14,7 @@ from newsletter.domain.model import Paper
 from newsletter.network import proxy_for
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import (
+    MAX_IDS,
     IncrementalSource,
     ListedPaper,
     LooksUpPapers,
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     """The response from a URL that passes the check. Raises SourceError."""
 
 PAGE = 2_000
-IDS_AT_ONCE = 100
-"""Ids in one request: as many as fit into a URL of safe length."""
 NEVER_EMPTY = ("cs.CV", "cs.LG", "cs.CL", "quant-ph")
 """Categories with papers in every announcement: hundreds a day."""
 
@@ -89,8 +89,14 @@ class ArxivSource:
         # One malformed id would fail the whole request.
         wanted = sorted({one for one in ids if is_id(one)})
         found: dict[str, Paper] = {}
-        for start in range(0, len(wanted), IDS_AT_ONCE):
-            found |= self._fetch_all("", lambda *_: None, wanted[start : start + IDS_AT_ONCE])
+        for start in range(0, len(wanted), MAX_IDS):
+            found |= self._fetch_all("", lambda *_: None, wanted[start : start + MAX_IDS])
+        return [found[key] for key in sorted(found)]
+
+    def metadata(self, ids: Sequence[str]) -> list[Paper]:
+        ask_once = partial(self.transport.ask, attempts=1)
+        wanted = sorted({one for one in ids if is_id(one)})[:MAX_IDS]
+        found = self._fetch_all("", lambda *_: None, wanted, ask_once) if wanted else {}
         return [found[key] for key in sorted(found)]
 
     def look_up(self, paper_id: str) -> Paper | None:

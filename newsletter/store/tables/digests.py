@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from newsletter.store.tables.types import Moment, metadata
@@ -50,6 +51,13 @@ digest_paper = Table(
     Column("picked", Boolean, nullable=False),
     Column("outcome", String(32)),
     Column("reason", Text),
+    # Few of the papers that a digest covers are picked: mailed papers are found by it.
+    Index(
+        "ix_digest_paper_picked",
+        "digest_id",
+        sqlite_where=text("picked = 1"),
+        postgresql_where=text("picked"),
+    ),
 )
 
 # Full text of every picked paper, for the search; `number` is its position in the digest.

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -99,11 +100,27 @@ paper_version = Table(
     Index(None, "withdrawn"),
 )
 
-# The digest that informed a rubric's readers of a paper's withdrawal, once.
-notice = Table(
-    "notice",
+# What arXiv's metadata says now of a mailed paper. `asked_at` is stored before the request: if that
+# fails, it is repeated another day. Until the first answer `seen_at` is null and texts are empty.
+paper_metadata = Table(
+    "paper_metadata",
+    metadata,
+    Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("asked_at", Moment, nullable=False),
+    Column("seen_at", Moment),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("comment", Text, nullable=False, server_default=""),
+    Column("journal_ref", Text, nullable=False, server_default=""),
+    Column("doi", Text, nullable=False, server_default=""),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
+)
+
+# The digest that told a rubric's readers news of a paper: each kind (`NewsKind`) once.
+paper_news = Table(
+    "paper_news",
     metadata,
     Column("rubric", String(64), primary_key=True),
     Column("paper_id", String(32), ForeignKey("paper.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
     Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
 )
