@@ -38,12 +38,12 @@ def note_of(paper: Paper) -> str:
     # Some authors fill the field with a dash, or with nothing but a link, which is shown as such.
     texts = (clean(text) for text in (paper.comment, paper.journal_ref))
     said = (text for text in texts if re.search(r"\w", URL.sub("", text)))
-    return " · ".join(one_line(_with_hosts(text), MAX_NOTE).strip(" .;,") for text in said)
+    return " · ".join(one_line(with_hosts(text), MAX_NOTE).strip(" .;,") for text in said)
 
 
-def doi_url(paper: Paper) -> str:
+def doi_link(text: str) -> str:
     """The address of the first DOI, or the empty string."""
-    found = DOI.match(clean(paper.doi).strip())
+    found = DOI.match(clean(text).strip())
     return f"https://doi.org/{quote(found[0], safe='/.()-_:;')}" if found else ""
 
 
@@ -73,9 +73,11 @@ def _link(url: str) -> FoundLink | None:
     return FoundLink(host.removeprefix("www."), url)
 
 
-def _with_hosts(text: str) -> str:
+def with_hosts(text: str) -> str:
+    """Sanitized text in which each URL is shown by its host."""
+
     def host(found: re.Match[str]) -> str:
         link = _link(found[0])
         return f"{link.host}{found[0][len(link.url) :]}" if link else ""
 
-    return URL.sub(host, ESCAPED.sub(r"\1", text))
+    return URL.sub(host, ESCAPED.sub(r"\1", clean(text)))

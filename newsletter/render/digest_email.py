@@ -10,7 +10,7 @@ from markupsafe import Markup
 from newsletter.domain.formatting import long_dates, plural
 from newsletter.domain.mail import Format
 from newsletter.domain.model import DayKind, Digest
-from newsletter.render import paper_view, summary, verification
+from newsletter.render import paper_news, paper_view, summary, verification
 from newsletter.render.paper_html import ALSO_MATCHED, PaperParts, size
 from newsletter.render.size_budget import (
     MAX_BYTES,
@@ -108,6 +108,7 @@ def template_values(
 ) -> dict[str, Any]:
     """The values of the digest template, except the papers themselves."""
     coverage, rubric = digest.coverage, digest.rubric
+    news = paper_news.entries(digest)
     return {
         "site": site,
         "nav": nav,
@@ -132,8 +133,11 @@ def template_values(
         "categories": summary.by_category(coverage),
         "late": plural(coverage.late, "late arrival") if coverage.late else "",
         "verification": verification.sentences(coverage),
-        "withdrawn": verification.withdrawn(digest),
-        "more_withdrawn": verification.more_withdrawn(digest),
+        "news_heading": paper_news.heading(digest),
+        "news": news,
+        "shown_news": paper_news.fitting(
+            news, long_issue=len(entries) > paper_view.SHORT_ISSUE_PAPERS
+        ),
         "not_read": summary.not_read(coverage),
         "criteria_intro": summary.criteria_intro(digest),
         "criteria": [one_line(criterion.title, 120) for criterion in rubric.criteria[:12]],

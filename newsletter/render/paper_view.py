@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.sanitize import clean
-from newsletter.render.author_note import FoundLink, doi_url, links_of, note_of
+from newsletter.render.author_note import FoundLink, doi_link, links_of, note_of
 from newsletter.render.truncate import clip_words, one_line
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _entry(number: int, pick: Pick, *, judged: bool, long: bool, single: bool) -
         author_note=note,
         short_note=note if len(note) <= SHORT_NOTE else "",
         links=links_of(paper),
-        doi_url=doi_url(paper),
+        doi_url=doi_link(paper.doi),
         compact=long and number > PHONE_ABSTRACTS,
         phone_abstract=not long or number <= PHONE_ABSTRACTS,
         abstract_link=number > (PHONE_ABSTRACTS if long else COMPLETE_ABSTRACTS),

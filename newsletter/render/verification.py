@@ -1,24 +1,19 @@
 # ruff: noqa: RUF001 - typographic dashes and quotation marks are intended
-"""Provenance notes: how the papers of a day were verified, and what was withdrawn later (pure)."""
+"""Provenance notes: how the papers of a day were verified (pure)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsletter.domain.formatting import short_date
 from newsletter.domain.sanitize import clean
-from newsletter.render.truncate import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.domain.model import Coverage, Crosscheck, Digest, Unproven, Withdrawal
+    from newsletter.domain.model import Coverage, Crosscheck, Unproven
 
 MAX_LISTED = 12
-MAX_WITHDRAWN = 5
-MAX_TITLE = 160
-MAX_REASON = 200
 FEED_STATE_TEXTS = {
     "early": "Made before arXiv’s own list of the day was out.",
     "stale": "arXiv’s own list still showed an earlier day, so it was not used.",
@@ -39,16 +34,6 @@ COMPLETED_BY_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawnPaper:
-    """A withdrawn paper, the date of its digest, and the author's reason."""
-
-    id: str
-    title: str
-    sent: str
-    reason: str
-
-
 def sentences(coverage: Coverage) -> list[str]:
     """How the announcement was compared with arXiv's RSS feed; empty without a comparison."""
     check = coverage.crosscheck
@@ -65,14 +50,6 @@ def sentences(coverage: Coverage) -> list[str]:
         days = ", ".join(short_date(day) for day in check.missed[:MAX_LISTED])
         lines.append(f"arXiv announced nothing on {days}; what was due then is here.")
     return [line for line in lines if line]
-
-
-def withdrawn(digest: Digest, max_papers: int = MAX_WITHDRAWN) -> list[WithdrawnPaper]:
-    return [_withdrawn_paper(each) for each in digest.withdrawn[:max_papers]]
-
-
-def more_withdrawn(digest: Digest) -> int:
-    return max(0, len(digest.withdrawn) - MAX_WITHDRAWN)
 
 
 def _listed(check: Crosscheck) -> str:
@@ -118,12 +95,3 @@ def _unproven(unread: Unproven) -> str:
 def _shortened(names: Sequence[str]) -> str:
     more = len(names) - MAX_LISTED
     return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _withdrawn_paper(withdrawal: Withdrawal) -> WithdrawnPaper:
-    return WithdrawnPaper(
-        id=clean(withdrawal.paper_id),
-        title=one_line(withdrawal.title, MAX_TITLE) or "Untitled",
-        sent=short_date(withdrawal.sent),
-        reason=one_line(withdrawal.said, MAX_REASON),
-    )

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from newsletter.render import paper_news
 from newsletter.render.paper_view import entries
 from newsletter.render.summary import issue_title, notices
 from newsletter.render.truncate import one_line
@@ -64,7 +65,19 @@ def _content(digest: Digest, url: str) -> str:
         f"<br>{escape(entry.comment)}</li>"
         for entry in entries(digest.picks, judged=digest.judged)
     ]
-    return "".join([*parts, "<ol>", *items, "</ol>"]) if items else "".join(parts)
+    parts += ["<ol>", *items, "</ol>"] if items else []
+    return "".join([*parts, *_news(digest)])
+
+
+def _news(digest: Digest) -> list[str]:
+    """The news of earlier papers: a heading and a list, or nothing."""
+    items = [
+        f'<li><a href="https://arxiv.org/abs/{escape(paper.id)}">{escape(paper.title)}</a><br>'
+        f"{'; '.join(escape(one.label + one.said) for one in paper.statements)}</li>"
+        for paper in paper_news.entries(digest)
+    ]
+    heading = f"<h2>{escape(paper_news.heading(digest))}</h2>"
+    return [heading, "<ul>", *items, "</ul>"] if items else []
 
 
 def _add(parent: Element, name: str, text: str) -> Element:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.formatting import dollars
 from newsletter.domain.model import DayKind
-from newsletter.render import verification
+from newsletter.render import paper_news, verification
 from newsletter.render.paper_view import MAX_NAME, MAX_TITLE, entries, groups, near_misses
 from newsletter.render.summary import (
     LOCAL_CAPTION,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LONGEST_ABSTRACT = 20_000
 LONGEST_RAW_TITLE = 4 * MAX_TITLE
 MAX_AUTHORS = 1_000
+MAX_REASON = 200
 TOP_PAPERS = 10
 TITLES_PER_DAY = 3
 """From ten cents on, cents say enough."""
@@ -101,9 +102,10 @@ def issue_values(
         "receipt": receipt(digest.coverage, judged=digest.judged),
         "categories": by_category(digest.coverage),
         "verification": verification.sentences(digest.coverage),
-        "withdrawn": verification.withdrawn(digest, max_papers=len(digest.withdrawn)),
+        "news_heading": paper_news.heading(digest),
+        "news": paper_news.entries(digest),
         "withdrawn_later": {
-            paper_id: one_line(reason, verification.MAX_REASON) or "no reason is given"
+            paper_id: one_line(reason, MAX_REASON) or "no reason is given"
             for paper_id, reason in (withdrawn_reasons or {}).items()
         },
         "criteria_intro": criteria_intro(digest),

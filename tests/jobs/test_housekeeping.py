@@ -15,21 +15,26 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
 
 from newsletter import bootstrap
+from newsletter.context import no_progress
 from newsletter.domain.alerts import AlertKind
+from newsletter.domain.announcements import announcement
 from newsletter.domain.links import Links
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.errors import Stopped
 from newsletter.inbound.processor import store_mail
-from newsletter.jobs.housekeeping import add_to, run_frequent, run_nightly
+from newsletter.jobs.daily import fetch_papers, read_day
+from newsletter.jobs.housekeeping import add_to, run_frequent, run_hourly, run_nightly
 from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
-from newsletter.store import Store, alerts, events, signups, subscribers
+from newsletter.store import Store, alerts, digests, events, papers, signups, subscribers
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
+from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource
 from tests.fakes.imap import FakeImap
 from tests.fakes.installation import Installation
 from tests.fakes.mail import reader, settings
 from tests.fakes.replies import TO, message
 from tests.fakes.sendgrid_lists import FakeLists
+from tests.render.gallery import issues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 RUBRICS = Path(__file__).parents[2] / "templates" / "rubrics"
 NOW = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
+TUESDAY = NOW.date()
 
 
 @pytest.fixture
@@ -284,7 +290,7 @@ def test_nothing_is_begun_after_a_stop(store: Store, tmp_path: Path, imap: FakeI
     service.app.store.close()
 
 
-def test_both_jobs_come_again_and_one_at_a_time(service: HousekeptService):
+def test_the_jobs_come_again_and_one_at_a_time(service: HousekeptService):
     service.now = datetime.now(UTC)
     made = BackgroundScheduler(timezone=UTC)
     add_to(made, service.app, SchedulerWatchdog())
@@ -292,12 +298,42 @@ def test_both_jobs_come_again_and_one_at_a_time(service: HousekeptService):
     jobs = {job.id: job for job in made.get_jobs()}
     made.shutdown()
 
-    assert set(jobs) == {"round", "night"}
+    assert set(jobs) == {"round", "hour", "night"}
     assert all(job.max_instances == 2 and job.coalesce for job in jobs.values())
     assert all(job.misfire_grace_time is None for job in jobs.values())
     assert jobs["night"].next_run_time - service.now == timedelta(minutes=10)
     later = jobs["night"].trigger.get_next_fire_time(None, NOW)
     assert (later.hour, later.minute) == (3, 20)
+    assert jobs["hour"].trigger.get_next_fire_time(None, NOW) == NOW.replace(minute=38)
+
+
+def test_mailed_papers_are_asked_about_when_the_announcement_is_fetched(
+    service: HousekeptService,
+):
+    mailed = TUESDAY - timedelta(days=7)
+    service.now = announcement(mailed).public_from + timedelta(hours=6)
+    timeline = ArxivTimeline(lambda: service.now)
+    timeline.feedless |= {mailed + timedelta(days=n) for n in range(9)}
+    for number, day in enumerate((mailed, TUESDAY), 1):
+        submitted = announcement(day).end - timedelta(hours=1)
+        timeline.add(Submission(f"2511.0000{number}", submitted, ("cs.LG",)))
+    source = TimelineSource(timeline)
+    app = replace(service.app, source=source)
+    fetch_papers(app, read_day(app), mailed, no_progress)
+    with app.store.begin() as tx:
+        [listing] = papers.listed(tx, ["cs.LG"], mailed)
+        pick = replace(issues.pick(), paper=listing.paper)
+        coverage = replace(issues.digest().coverage, papers=(listing.paper.id,))
+        made = replace(issues.digest((pick,), coverage=coverage), date=mailed)
+        digests.save(tx, made, service.now)
+    service.now = announcement(TUESDAY).public_from + timedelta(hours=6)
+
+    run_hourly(app)
+    assert [what for what, _ in source.asked if what == "metadata"] == []
+    fetch_papers(app, read_day(app), TUESDAY, no_progress)
+    run_hourly(app)
+    run_hourly(app)
+    assert [what for what, _ in source.asked if what == "metadata"] == ["metadata"]
 
 
 def test_a_round_that_comes_while_one_runs_does_nothing(

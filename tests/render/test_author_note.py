@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 
 from newsletter.domain.mail import Format
 from newsletter.render import Renderer
-from newsletter.render.author_note import doi_url, links_of, note_of
+from newsletter.render.author_note import doi_link, links_of, note_of
 from tests.render.gallery.issues import NAV, READER, SITE, digest, paper, pick
 
 RENDERER = Renderer(SITE)
@@ -76,7 +76,7 @@ def test_the_note_has_comment_and_journal_reference(comment, journal, note):
     ],
 )
 def test_the_first_doi_is_a_link(doi, url):
-    assert doi_url(paper(1, doi=doi)) == url
+    assert doi_link(doi) == url
 
 
 def test_the_email_shows_the_note_and_its_links_in_the_card():

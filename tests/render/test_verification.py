@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - typographic characters are intended
-"""The verification sentences under the receipt, and the list of withdrawn papers."""
+"""The verification sentences under the receipt."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from bs4 import BeautifulSoup
 
 from newsletter.domain.completeness import CompletedBy
 from newsletter.domain.mail import Format
-from newsletter.domain.model import Crosscheck, Withdrawal
+from newsletter.domain.model import Crosscheck
 from newsletter.render import Renderer
 from newsletter.render.verification import (
     COMPLETED_BY_TEXTS,
     FEED_STATE_TEXTS,
-    MAX_WITHDRAWN,
     MISMATCH_TEXTS,
     sentences,
 )
@@ -24,9 +23,6 @@ from tests.render.gallery import issues
 from tests.render.gallery.issues import NAV, READER, SITE
 
 RENDERER = Renderer(SITE)
-WITHDRAWAL = Withdrawal(
-    "2509.00001", "On <b>graphs</b> & $k$", date(2025, 9, 1), "Error in Lemma 2"
-)
 FULL = Crosscheck(
     "fresh",
     {"cs.LG": (401, 402), "cs.AI": (287, 287)},
@@ -81,23 +77,6 @@ def test_every_enum_value_has_a_text():
     assert set(MISMATCH_TEXTS) == set(MismatchReason)
     assert set(FEED_STATE_TEXTS) == set(FeedState) - {FeedState.FRESH}
     assert set(COMPLETED_BY_TEXTS) == set(CompletedBy) - {CompletedBy.FEED, CompletedBy.NOTHING}
-
-
-def test_a_withdrawn_paper_is_listed_in_html_and_text():
-    page, text = shown(digest_with(withdrawn=(WITHDRAWAL,)))
-    for part in (page, text):
-        assert "withdrawn since we sent them to you" in part.lower()
-        assert "sent 1 Sep 2025 · Error in Lemma 2" in part
-    assert "On <b>graphs</b> & k" in page
-    assert "https://arxiv.org/abs/2509.00001" in text
-
-
-def test_a_long_list_of_withdrawn_papers_is_shortened():
-    many = tuple(replace(WITHDRAWAL, paper_id=f"2509.{n:05d}") for n in range(MAX_WITHDRAWN + 3))
-    page, text = shown(digest_with(withdrawn=many))
-    for part in (page, text):
-        assert part.count("Error in Lemma 2") == MAX_WITHDRAWN
-        assert "And 3 more on the web." in part
 
 
 def test_a_long_list_of_categories_is_shortened():

@@ -46,5 +46,5 @@ def test_the_later_issue_lists_the_withdrawn_paper(store):
         tx.execute(update(table).where(table.c.id == key).values(body=body))
     with served(create_app(make_site(store))) as web:
         words = web.get("/archive/stars/2025-09-25/").words
-    assert "Withdrawn after sending On <dwarfs> arXiv:1 · sent 23 Sep 2025" in words
+    assert "previous issue On <dwarfs> Withdrawn : <b>error</b> in Lemma 2 · sent 23" in words
     assert "own list: astro-ph.SR 4 of 4." in words

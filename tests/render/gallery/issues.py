@@ -17,12 +17,15 @@ from newsletter.domain.model import (
     DayKind,
     Digest,
     NearMiss,
+    NewsKind,
     Outcome,
     Paper,
+    PaperNews,
     Pick,
     Rubric,
     Score,
     Usage,
+    Withdrawal,
 )
 from newsletter.render import Navigation, RenderedReader, SiteInfo
 from newsletter.render.size_budget import SizePlan
@@ -156,6 +159,36 @@ def near_miss(number: int = 900) -> NearMiss:
     chosen = pick(number, 8, 6)
     assert chosen.score
     return NearMiss(chosen.paper, chosen.score, "novelty 6, your cut-off is 7")
+
+
+def news(papers: int = 5, **changed: Any) -> dict[str, Any]:
+    """The fields of a digest that hold news of every kind, of `papers` papers each."""
+    withdrawn = tuple(
+        Withdrawal(
+            f"2508.{number:05d}",
+            f"An energy-based transformer that was retracted, part {number}",
+            date(2025, 9, 1),
+            "This paper has been withdrawn by the authors due to an error in Lemma 2",
+        )
+        for number in range(1, papers + 1)
+    )
+    said = {
+        NewsKind.RETITLED: "Sparse experts read whole sentences",
+        NewsKind.PUBLISHED: "Phys. Rev. D 112, 043012 (2025)",
+        NewsKind.ACCEPTED: "Accepted at NeurIPS 2025 (oral); code: https://github.com/ada/x",
+    }
+    values = {"sent": date(2025, 9, 12), "title": "Whole-sentence routing", "doi": "", **changed}
+    told = tuple(
+        PaperNews(
+            **values
+            | {"paper_id": f"2507.{number}{place:04d}", "kind": kind, "said": text}
+            | ({"doi": "10.1103/PhysRevD.112.043012"} if kind is NewsKind.PUBLISHED else {})
+            | {name: changed[name] for name in ("said",) if name in changed}
+        )
+        for number, (kind, text) in enumerate(said.items(), 1)
+        for place in range(1, papers + 1)
+    )
+    return {"withdrawn": withdrawn, "news": told}
 
 
 MAILS: dict[str, dict[str, Any]] = {

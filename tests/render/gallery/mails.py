@@ -25,6 +25,7 @@ from tests.render.gallery.issues import (
     digest,
     many,
     near_miss,
+    news,
     paper,
     pick,
 )
@@ -153,6 +154,10 @@ def states() -> dict[str, State]:
         "right-to-left": right_to_left(),
         "marked": marked(),
         "long-names": long_names(),
+        "news": digest(picks(5), near_misses=near, **news(2)),
+        "news-nothing-met": digest((), near_misses=near, **news(1)),
+        "news-400": digest(picks(400), near_misses=near, **news(40)),
+        "news-hostile": digest(picks(2), **news(2, said=HOSTILE, title=HOSTILE, doi=HOSTILE)),
     }
     found: dict[str, State] = {
         name: (issue, Format.FULL, None) for name, issue in {**sized, **days}.items()
