@@ -95,6 +95,7 @@ class LooksUpPapers(Protocol):
         """
 
 
+@runtime_checkable
 class MetadataSource(Protocol):
     """A source that shows the current metadata of papers that it announced before."""
 

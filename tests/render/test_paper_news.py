@@ -120,7 +120,7 @@ def test_with_the_longest_news_every_pick_is_still_named(picks, fmt):
     assert "did not fit" not in html
 
 
-def test_hostile_markup_in_news_is_escaped():
+def test_markup_in_news_is_escaped():
     page, _ = shown(digest((pick(1),), **news(1, said=HOSTILE, title=HOSTILE, doi=HOSTILE)))
     assert page.find("script") is None
     assert "{{ 7*7 }}" in words(page)
