@@ -29,7 +29,7 @@ from newsletter.mailers import (
 from newsletter.mailers.imap import ImapMailbox
 from newsletter.render import Renderer
 from newsletter.rubrics.folder import RubricFolder
-from newsletter.scorers import SCORERS, Scorer
+from newsletter.scorers import DRAFTERS, SCORERS, Drafter, Scorer
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES, PaperSource, SharesRequestQueue
 from newsletter.store import Store
@@ -167,6 +167,13 @@ def build_source(settings: Settings, store: Store) -> PaperSource:
 def build_scorer(settings: Settings) -> Scorer:
     scorer: Scorer = resolve_name(SCORERS[settings.scorer_name])(settings)
     return scorer
+
+
+def build_drafter(settings: Settings) -> Drafter | None:
+    """The drafter of the configured scorer; None where rubrics are drafted locally."""
+    known = DRAFTERS.get(settings.scorer_name)
+    made: Drafter | None = resolve_name(known)(settings) if known else None
+    return made
 
 
 def suppression_lists(settings: Settings) -> SuppressionLists | None:

@@ -183,7 +183,7 @@ def answer(
 
 rubrics_app = typer.Typer(
     cls=WholeHelp,
-    help="List, check and replay rubric files.",
+    help="List, draft, check, replay and compare rubrics.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -265,6 +265,40 @@ def bench(
             as_json=as_json,
         )
     )
+
+
+@rubrics_app.command("draft")
+def draft(
+    about: Annotated[
+        str, typer.Option("--about", metavar="TEXT", help="a sentence: what you want to read about")
+    ] = "",
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045 - Typer reads this at run time
+        typer.Option("--from", metavar="FILE", help="papers you like; repeat it for more files"),
+    ] = None,
+    author: Annotated[
+        str, typer.Option("--author", metavar="NAME", help="always send papers by them")
+    ] = "",
+    categories: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--category", metavar="NAME", help="an arXiv category, like cs.LG; repeat it"),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="a new file; default: standard output"),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="without Claude, for nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only estimate the cost")] = False,
+) -> None:
+    """Draft a rubric from a sentence, or from papers: BibTeX, RIS, Zotero's CSV, arXiv ids.
+
+    With ANTHROPIC_API_KEY Claude writes the criteria, in one call whose highest price is shown.
+    Without it, or with --local, the draft lists words that tell these papers from others.
+    """
+    from newsletter.cli.rubrics_draft import DraftOptions, show_draft
+
+    options = DraftOptions(about, files or [], author, categories or [], out, local, dry_run)
+    raise typer.Exit(show_draft(options))
 
 
 @rubrics_app.command("check")

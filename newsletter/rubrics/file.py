@@ -215,7 +215,16 @@ def load(path: Path) -> Rubric:
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}"
         raise RubricError([message]) from error
-    rubric = _parse(path.stem, _decoded(data, faults), faults)
+    return _whole_rubric(path.stem, data, faults)
+
+
+def parse(text: str, slug: str, name: str) -> Rubric:
+    """The rubric in a text. Raises RubricError with every fault, under `name`."""
+    return _whole_rubric(slug, text.encode(), _Faults(name))
+
+
+def _whole_rubric(slug: str, data: bytes, faults: _Faults) -> Rubric:
+    rubric = _parse(slug, _decoded(data, faults), faults)
     if rubric is None or faults.found:
         raise RubricError(faults.lines())
     return rubric

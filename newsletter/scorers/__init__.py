@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from newsletter.domain.http_headers import RateLimitStatus
     from newsletter.domain.model import Paper, Rubric, Score, Usage
+    from newsletter.domain.rubric_draft import LibraryPaper, RubricDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,31 @@ class BatchScorer(Protocol):
         """
 
 
+class Drafter(Protocol):
+    """Drafts a rubric in one call; the call is stored and charged like a scoring call."""
+
+    name: str
+    """Model and version of the drafting prompt."""
+
+    def call(self, about: str, liked: Sequence[LibraryPaper], at: datetime) -> ScoringCall: ...
+
+    def ask(self, call: ScoringCall) -> CallResponse:
+        """Send the call and wait for the answer. Raises ScorerError; never retries by itself."""
+
+    def read(
+        self, raw: bytes, liked: Sequence[LibraryPaper], categories: Sequence[str]
+    ) -> RubricDraft | None:
+        """Parse an answer; None where it is no usable draft. Never raises."""
+
+
 SCORERS = {
     "claude": "newsletter.scorers.claude.scorer:ClaudeScorer",
     "local": "newsletter.scorers.local:LocalScorer",
     "sample": "newsletter.scorers.sample:SampleScorer",
 }
+
+DRAFTERS = {"claude": "newsletter.scorers.claude.draft:ClaudeDrafter"}
+"""By scorer; with any other a rubric is drafted locally (`domain/rubric_draft.py`)."""
 
 CHECKS = {"claude": "newsletter.scorers.claude.check:check"}
 """Checks of `newsletter doctor`: (settings, timeout) -> CheckResult."""

@@ -279,6 +279,31 @@ def last_reason(tx: Connection, account: Account, papers: Collection[str]) -> st
     return next((row.reason for row in rows if wanted & set(row.papers.values())), "")
 
 
+def stored_answer(tx: Connection, account: Account) -> bytes | None:
+    """The newest raw answer that was paid for on this account, parsed or not."""
+    row = tx.execute(
+        select(calls.c.raw)
+        .where(
+            *_of_account(account),
+            calls.c.state.in_([CallState.ANSWERED, CallState.DONE]),
+            calls.c.raw.is_not(None),
+        )
+        .order_by(calls.c.started_at.desc(), calls.c.id)
+        .limit(1)
+    ).first()
+    return row.raw if row else None
+
+
+def has_open_call(tx: Connection, account: Account, now: datetime) -> bool:
+    """Whether another process waits for an answer on this account."""
+    found = tx.execute(
+        select(calls.c.id)
+        .where(*_of_account(account), calls.c.state == CallState.INTENT, calls.c.lease_until > now)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 def first_pass_slots(tx: Connection, account: Account) -> list[dict[str, str]]:
     """Paper ids by slot, of each parsed first-pass call of the account's day."""
     rows = tx.execute(

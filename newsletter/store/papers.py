@@ -94,6 +94,12 @@ def by_ids(tx: Connection, ids: Sequence[str]) -> Iterator[Paper]:
             yield paper_of(row)
 
 
+def newest(tx: Connection, most: int) -> list[Paper]:
+    """The papers submitted last, newest first."""
+    rows = tx.execute(select(paper).order_by(paper.c.published.desc(), paper.c.id).limit(most))
+    return [paper_of(row) for row in rows]
+
+
 def count_between(tx: Connection, category: str, start: datetime, end: datetime) -> int:
     """Number of papers submitted in [start, end) that are listed in a category and still in it."""
     query = select(func.count()).select_from(paper).where(_between(category, start, end))

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.anthropic_answers import Ending, written
+from tests.fakes.anthropic_answers import Ending, whole, written
 from tests.fakes.anthropic_batches import Batches
 from tests.fakes.anthropic_money import RATES, Till
 from tests.fakes.anthropic_rules import body_complaint, header_complaint, message_complaint
@@ -79,6 +79,8 @@ class FakeAnthropic(Loopback):
         self.reply_headers: dict[str, str] = {}
         self.gone: set[str] = set()
         """Models that are not there (any more)."""
+        self.record: dict[str, Any] | None = None
+        """The answer to any request, in place of judged slots."""
         self.requests: list[Seen] = []
         self.answered: list[Seen] = []
         self.till = Till()
@@ -113,7 +115,7 @@ class FakeAnthropic(Loopback):
         judged = {slot: self.judge(*papers[slot]) for slot in slots if slot in papers}
         if self.till.thinking(seen.body) >= seen.body["max_tokens"]:
             ending = Ending.THOUGHT
-        message = written(judged, ending)
+        message = written(judged, ending) if self.record is None else whole(self.record)
         usage = self.till.ring_up(seen.body, message, half=half, finds_cache=finds_cache)
         if ending is not Ending.REFUSED:
             with self.lock:

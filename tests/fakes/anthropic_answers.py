@@ -58,6 +58,12 @@ def written(slots: Slots, ending: Ending) -> dict[str, Any]:
     return {"content": content, "stop_reason": reason}
 
 
+def whole(record: dict[str, Any]) -> dict[str, Any]:
+    """An answer that holds this record, whatever was asked."""
+    content = [THOUGHT, {"type": "text", "text": json.dumps(record)}]
+    return {"content": content, "stop_reason": "end_turn"}
+
+
 def _text(slots: Slots, ending: Ending) -> str:
     whole = json.dumps(_changed(slots, ending), separators=(",", ":"))
     first = json.dumps(next(iter(slots.values())))

@@ -1,0 +1,245 @@
+"""A first rubric out of a sentence and papers that somebody likes, without a model (pure).
+
+The papers are grouped by their words, and each group becomes a criterion that names the words which
+tell it from other papers. It is a list of words, not an understanding of them: the text says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from newsletter.domain.categories import is_known
+from newsletter.domain.sanitize import strip_invisible
+from newsletter.domain.tfidf import STOP_WORDS, WordCounts, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from newsletter.domain.tfidf import Floats, Integers
+MAX_GROUPS = 5
+PAPERS_A_GROUP = 6
+"""A new group for about so many papers: fewer say too little about what they share."""
+LEAST_IN_GROUP = 3
+TERMS = 8
+MAX_CATEGORIES = 5
+ROUNDS = 20
+TERM = re.compile(r"[a-z][a-z-]*[a-z]")
+_PAPER_WORDS = """
+paper papers propose proposed proposes approach approaches method methods results result novel new
+based using use used uses show shows demonstrate present existing state art performance experiments
+work study different model models data large high code available http https github com introduce
+achieve achieves significantly outperforms task tasks
+"""
+PAPER_WORDS = frozenset(_PAPER_WORDS.split())
+"""Words of every abstract, whatever its field."""
+
+
+class LibraryPaper(NamedTuple):
+    """A paper that somebody likes. `arxiv_id` has no version and is empty where there is none."""
+
+    title: str
+    abstract: str = ""
+    authors: tuple[str, ...] = ()
+    arxiv_id: str = ""
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftCriterion:
+    title: str
+    relevant: str
+    irrelevant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RubricDraft:
+    """`note` says how the draft was made; it stands as a comment in the file."""
+
+    title: str
+    categories: tuple[str, ...]
+    criteria: tuple[DraftCriterion, ...]
+    keywords: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    note: str = ""
+
+
+def draft_locally(
+    about: str,
+    liked: Sequence[LibraryPaper],
+    background: Iterable[str],
+    categories: Sequence[str],
+    authors: Sequence[str] = (),
+) -> RubricDraft:
+    """Draft from a sentence, liked papers, and texts of other papers to tell them from.
+
+    `categories` go before those of the papers. Raises ValueError without a sentence and papers, or
+    where no category is known.
+    """
+    sentence = strip_invisible(about)
+    texts = [f"{paper.title}. {paper.abstract}" for paper in liked if paper.title]
+    if not sentence and not texts:
+        message = "nothing to draft from: give a sentence, or papers with titles"
+        raise ValueError(message)
+    chosen = common_categories(categories, liked)
+    if not chosen:
+        message = "no arXiv category is known: name one or more, like cs.LG"
+        raise ValueError(message)
+    common = Counter(term for text in background for term in _terms(text))
+    groups = [_terms_of_group(group, common) for group in _groups(texts)]
+    criteria = [DraftCriterion(_title(sentence), sentence)] if sentence else []
+    criteria += [
+        DraftCriterion(", ".join(terms[:3]), f"papers about {', '.join(terms)}.")
+        for terms in groups
+        if terms
+    ]
+    return RubricDraft(
+        title=_title(sentence) if sentence else criteria[0].title if criteria else "My papers",
+        categories=chosen,
+        criteria=tuple(criteria) or (DraftCriterion("My papers", "papers like those I read."),),
+        authors=tuple(authors),
+        note=(
+            f"Drafted on this machine from {_sources(sentence, len(texts))}: words that tell these "
+            "papers from others, without a model. Say in your own words what you want, what not."
+        ),
+    )
+
+
+def common_categories(given: Sequence[str], liked: Sequence[LibraryPaper]) -> tuple[str, ...]:
+    """The given categories, then those of at least a tenth of the papers, most frequent first."""
+    counted = Counter(paper.category for paper in liked if is_known(paper.category))
+    least = max(1, sum(counted.values()) // 10)
+    usual = [name for name, count in counted.most_common(MAX_CATEGORIES) if count >= least]
+    return tuple(dict.fromkeys([*given, *usual]))
+
+
+def rubric_markdown(draft: RubricDraft) -> str:
+    """The text of a rubric file (docs/rubrics.md)."""
+    front = [
+        f"title: {json.dumps(draft.title, ensure_ascii=False)}",
+        f"categories: [{', '.join(draft.categories)}]",
+        "relevance: 7   # both scores go from 1 to 10; papers at or above these are sent",
+        "novelty: 5",
+    ]
+    if draft.authors:
+        front.append(f"authors: {json.dumps(list(draft.authors), ensure_ascii=False)}")
+    lines = ["---", *(f"# {line}" for line in _wrapped(draft.note)), *front, "---", ""]
+    lines += ["## Criteria", ""]
+    for number, item in enumerate(draft.criteria, 1):
+        lines += [f"{number}. {item.title}", f"   - Relevant: {item.relevant}"]
+        if item.irrelevant:
+            lines.append(f"   - Irrelevant: {item.irrelevant}")
+    if draft.keywords:
+        lines += ["", "## Keywords", "", ", ".join(draft.keywords)]
+    return "\n".join([*lines, ""])
+
+
+def _groups(texts: Sequence[str]) -> list[list[str]]:
+    """Texts grouped by cosine similarity: spherical k-means from the most distant texts.
+
+    The largest group comes first. The same texts always give the same groups.
+    """
+    count = min(MAX_GROUPS, round(len(texts) / PAPERS_A_GROUP))
+    if count <= 1:
+        return [list(texts)] if texts else []
+    words = WordCounts()
+    counts = words.matrix([], texts)
+    matrix = fit(counts, words.words, max_words=5_000, sublinear=True).vectors(counts)
+    vectors = np.array([matrix.dense_row(row) for row in range(len(texts))])
+    centres = [vectors[int(np.argmax(vectors @ vectors.sum(axis=0)))]]
+    while len(centres) < count:
+        nearest = np.max(vectors @ np.array(centres).T, axis=1)
+        centres.append(vectors[int(np.argmin(nearest))])
+    middles = np.array(centres)
+    places = np.argmax(vectors @ middles.T, axis=1)
+    for _ in range(ROUNDS):
+        for group in range(count):
+            total = vectors[places == group].sum(axis=0)
+            middles[group] = total / (np.linalg.norm(total) or 1.0)
+        moved = np.argmax(vectors @ middles.T, axis=1)
+        if (moved == places).all():
+            break
+        places = moved
+    return _by_group(texts, _without_small(vectors, middles, places))
+
+
+def _without_small(vectors: Floats, middles: Floats, places: Integers) -> Integers:
+    """Move the texts of groups that are too small to share words to the nearest other group."""
+    large = np.flatnonzero(np.bincount(places, minlength=len(middles)) >= LEAST_IN_GROUP)
+    if not len(large):
+        return np.zeros_like(places)
+    moved: Integers = large[np.argmax(vectors @ middles[large].T, axis=1)]
+    return moved
+
+
+def _by_group(texts: Sequence[str], places: Integers) -> list[list[str]]:
+    """The largest group first."""
+    groups: dict[int, list[str]] = {}
+    for text, place in zip(texts, places.tolist(), strict=True):
+        groups.setdefault(place, []).append(text)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _terms_of_group(texts: Sequence[str], common: Counter[str]) -> list[str]:
+    """The terms that many of these texts have and few others; phrases go before their words."""
+    counted = Counter(term for text in texts for term in _terms(text))
+    least = 2 if len(texts) > 2 else 1  # noqa: PLR2004 - of one or two texts each term may count
+    others = max(common.values(), default=0) + 1
+
+    def weight(term: str) -> float:
+        rarity = math.log((others + 1) / (common[term] + 1)) if common else 1.0
+        return counted[term] / len(texts) * rarity * (1.5 if " " in term else 1.0)
+
+    ranked = sorted((t for t, n in counted.items() if n >= least), key=lambda t: (-weight(t), t))
+    found: list[str] = []
+    for term in ranked:
+        if not any(_overlap(term, other) for other in found):
+            found.append(term)
+        if len(found) == TERMS:
+            break
+    return found
+
+
+def _overlap(term: str, other: str) -> bool:
+    return bool({*term.split()} & {*other.split()})
+
+
+def _terms(text: str) -> set[str]:
+    """Words and pairs of neighbouring words, without stop words and the words of every abstract."""
+    terms: set[str] = set()
+    before = ""
+    for token in re.findall(r"[a-z][a-z-]*[a-z]|[^\sa-z]", text.lower()):
+        usable = TERM.fullmatch(token) and token not in STOP_WORDS and token not in PAPER_WORDS
+        if usable:
+            terms.add(token)
+            if before:
+                terms.add(f"{before} {token}")
+        before = token if usable else ""
+    return terms
+
+
+def _title(sentence: str) -> str:
+    line = sentence.rstrip(".")
+    return line if len(line) <= 60 else line[:60].rsplit(" ", 1)[0].rstrip(".,;:") + " …"  # noqa: PLR2004
+
+
+def _sources(sentence: str, papers: int) -> str:
+    parts = ["a sentence"] if sentence else []
+    parts += [f"{papers} paper{'s' if papers != 1 else ''}"] if papers else []
+    return " and ".join(parts)
+
+
+def _wrapped(text: str, width: int = 95) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,164 @@
+"""Papers that somebody likes, read from a file: BibTeX, RIS, Zotero's CSV, or arXiv ids and links.
+
+What a file holds is data by strangers: it is cut to a size, and cleaned before anything shows it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsletter.domain.rubric_draft import LibraryPaper
+from newsletter.domain.sanitize import strip_invisible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_BYTES = 10 * 2**20
+MAX_PAPERS = 500
+"""Of one file, in its order: a draft needs no more to know what they have in common."""
+TITLE_LIMIT, ABSTRACT_LIMIT, AUTHORS = 400, 4_000, 20
+
+ARXIV_ID = re.compile(
+    r"(?<![\w./])(?:arxiv[:.])?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?(?![\w/]|\.\d)",
+    re.IGNORECASE | re.ASCII,
+)
+ARXIV_LINK = re.compile(
+    r"arxiv\.org/(?:abs|pdf|html)/(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})",
+    re.IGNORECASE | re.ASCII,
+)
+CATEGORY = re.compile(r"\b[a-z-]+(?:\.[A-Za-z-]+)?\b")
+LATEX_BRACES = re.compile(r"[{}]")
+BIBTEX_PLACES = ("eprint", "arxivid", "url", "journal", "doi")
+RIS_PLACES = ("id", "doi", "number", "publisher", "journal_name")
+"""Fields in which programs write an arXiv id."""
+RIS_START = re.compile(r"\s*TY {1,2}- ")
+
+
+class LibraryError(Exception):
+    """A file that cannot be read; the message says why and which formats can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """`skipped` counts entries without a title and without an arXiv id, or beyond MAX_PAPERS."""
+
+    kind: str
+    papers: tuple[LibraryPaper, ...]
+    skipped: int = 0
+
+
+def read_library(data: bytes) -> Library:
+    """Read a file; its format is known by its content. Raises LibraryError."""
+    if len(data) > MAX_BYTES:
+        message = f"it has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read"
+        raise LibraryError(message)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"it is not UTF-8 text (byte {error.start}); export it again as UTF-8"
+        raise LibraryError(message) from error
+    kind, read = _format(text)
+    try:
+        entries = list(read(text))
+    except (ValueError, RecursionError, csv.Error, OSError, KeyError) as error:
+        message = f"it looks like {kind}, but is not readable: {strip_invisible(str(error))[:200]}"
+        raise LibraryError(message) from error
+    known = [entry for entry in entries if entry.title or entry.arxiv_id]
+    unique = tuple(dict.fromkeys(known))
+    if not unique:
+        message = "no paper was found in it; use BibTeX, RIS, Zotero's CSV, or a list of arXiv ids"
+        raise LibraryError(message)
+    return Library(kind, unique[:MAX_PAPERS], len(entries) - len(unique[:MAX_PAPERS]))
+
+
+def _format(text: str) -> tuple[str, Callable[[str], Iterable[LibraryPaper]]]:
+    if RIS_START.match(text):
+        return "RIS", _ris
+    header = text.split("\n", 1)[0]
+    if "Item Type" in header and "Title" in header:
+        return "Zotero's CSV", _zotero
+    if re.search(r"^\s*@\w+\s*[{(]", text, re.MULTILINE):
+        return "BibTeX", _bibtex
+    return "a list of arXiv ids", _ids
+
+
+def _bibtex(text: str) -> Iterable[LibraryPaper]:
+    from bibtexparser.entrypoint import parse_string
+
+    # It logs each entry that it cannot read; these are counted instead.
+    logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
+    for entry in parse_string(text).entries:
+        fields = {field.key.lower(): str(field.value) for field in entry.fields}
+        yield _paper(
+            title=LATEX_BRACES.sub("", fields.get("title", "")),
+            abstract=LATEX_BRACES.sub("", fields.get("abstract", "")),
+            authors=re.split(r"\s+and\s+", LATEX_BRACES.sub("", fields.get("author", ""))),
+            places=[
+                fields.get(name, "") for name in ("eprint", "arxivid", "url", "journal", "doi")
+            ],
+            category=fields.get("primaryclass", ""),
+        )
+
+
+def _ris(text: str) -> Iterable[LibraryPaper]:
+    import rispy
+
+    for entry in rispy.loads(text):
+        places = [
+            entry.get(name, "") for name in ("id", "doi", "number", "publisher", "journal_name")
+        ]
+        yield _paper(
+            title=entry.get("title") or entry.get("primary_title") or "",
+            abstract=entry.get("abstract") or entry.get("notes_abstract") or "",
+            authors=entry.get("authors") or entry.get("first_authors") or (),
+            places=[*places, *entry.get("urls", ()), entry.get("url", "")],
+        )
+
+
+def _zotero(text: str) -> Iterable[LibraryPaper]:
+    for row in csv.DictReader(io.StringIO(text)):
+        cells = {name: cell or "" for name, cell in row.items() if isinstance(name, str)}
+        yield _paper(
+            title=cells.get("Title", ""),
+            abstract=cells.get("Abstract Note", ""),
+            authors=cells.get("Author", "").split(";"),
+            places=[cells.get(name, "") for name in ("Extra", "Url", "DOI", "Archive Location")],
+        )
+
+
+def _ids(text: str) -> Iterable[LibraryPaper]:
+    for line in text.splitlines():
+        found = ARXIV_LINK.findall(line) or ARXIV_ID.findall(line)
+        yield from (LibraryPaper("", arxiv_id=one) for one in found)
+
+
+def _paper(
+    *,
+    title: str,
+    abstract: str,
+    authors: Iterable[str],
+    places: Iterable[str],
+    category: str = "",
+) -> LibraryPaper:
+    names = [strip_invisible(str(name))[:100] for name in authors]
+    return LibraryPaper(
+        title=strip_invisible(str(title))[:TITLE_LIMIT],
+        abstract=strip_invisible(str(abstract))[:ABSTRACT_LIMIT],
+        authors=tuple(name for name in names if name)[:AUTHORS],
+        arxiv_id=_arxiv_id(places),
+        category=category.strip() if CATEGORY.fullmatch(category.strip()) else "",
+    )
+
+
+def _arxiv_id(places: Iterable[str]) -> str:
+    """The first arXiv id in any of these texts: `2509.12345`, `arXiv:2509.12345v2`, a link."""
+    for place in places:
+        text = str(place)
+        if found := ARXIV_LINK.search(text) or ARXIV_ID.search(text):
+            return found[1]
+    return ""

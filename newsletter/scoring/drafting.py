@@ -1,0 +1,124 @@
+"""Draft a rubric with a model: one call, stored and charged like a scoring call.
+
+The same sentence and papers are never paid for twice: their stored answer is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from newsletter import process
+from newsletter.errors import OperatorError
+from newsletter.scorers import CallFailure, ScorerError
+from newsletter.store import leases, ledger
+from newsletter.store.ledger import Account, Budget, ReservationRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from newsletter.domain.rubric_draft import LibraryPaper, RubricDraft
+    from newsletter.scorers import Drafter
+    from newsletter.store import Store
+
+SLUG = "~draft"
+"""Drafts are charged under this name: no rubric's slug begins with a tilde."""
+LEASE = timedelta(minutes=4)
+"""Longer than a call may take."""
+
+
+class DraftFailed(OperatorError):
+    """No draft; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftMaterial:
+    """What a rubric is drafted from; `categories` are those that were named."""
+
+    about: str
+    liked: Sequence[LibraryPaper]
+    categories: Sequence[str]
+
+    @property
+    def fingerprint(self) -> str:
+        papers = [[paper.title, paper.abstract] for paper in self.liked]
+        return sha256(json.dumps([self.about, papers]).encode()).hexdigest()
+
+
+class Drafted(NamedTuple):
+    """`nanos` is what this draft cost now: 0 where its answer was stored already."""
+
+    draft: RubricDraft
+    nanos: int
+
+
+def draft_upper_nanos(drafter: Drafter, material: DraftMaterial, now: datetime) -> int:
+    """The most that a draft costs."""
+    return drafter.call(material.about, material.liked, now).upper_nanos
+
+
+def draft_with_model(
+    store: Store,
+    drafter: Drafter,
+    material: DraftMaterial,
+    budget: Budget,
+    clock: Callable[[], datetime],
+) -> Drafted:
+    """Draft with one call. Raises DraftFailed."""
+    now = clock()
+    owner = process.process_id()
+    account = Account(SLUG, material.fingerprint, drafter.name, now.date(), owner)
+    with store.read() as tx:
+        stored = ledger.stored_answer(tx, account)
+    raw, nanos = (stored, 0) if stored else _ask(store, drafter, material, account, budget, clock)
+    draft = drafter.read(raw, material.liked, material.categories)
+    if draft is None:
+        message = (
+            "the model's answer is no usable rubric: say more in the sentence, and name a category"
+        )
+        raise DraftFailed(message)
+    return Drafted(draft, nanos)
+
+
+def _ask(
+    store: Store,
+    drafter: Drafter,
+    material: DraftMaterial,
+    account: Account,
+    budget: Budget,
+    clock: Callable[[], datetime],
+) -> tuple[bytes, int]:
+    """Reserve, send, store the raw answer. Returns it with its cost."""
+    call = drafter.call(material.about, material.liked, clock())
+    with store.begin() as tx:
+        now = clock()
+        ledger.mark_dead_calls_lost(tx, account, now, leases.dead_owner_test(tx, now))
+        if ledger.has_open_call(tx, account, now):
+            message = "this rubric is being drafted just now; try again in a minute"
+            raise DraftFailed(message)
+        try:
+            call_id = ledger.reserve(tx, account, call, budget, now + LEASE)
+        except ReservationRefused as error:
+            message = (
+                "the budget does not cover a draft; raise NEWSLETTER_BUDGET_USD or "
+                "NEWSLETTER_MONTHLY_BUDGET_USD, or draft locally"
+            )
+            raise DraftFailed(message) from error
+    try:
+        answer = drafter.ask(call)
+    except ScorerError as error:
+        record = ledger.lost if error.failure is CallFailure.LOST else ledger.free
+        with store.begin() as tx:
+            record(tx, call_id, str(error), clock())
+        message = f"no draft: {error}"
+        raise DraftFailed(message) from error
+    with store.begin() as tx:
+        ledger.answered(tx, call_id, answer.raw, answer.usage, clock())
+    if answer.usage is None:
+        message = "the answer is not a Messages API response; its cost stays reserved"
+        raise DraftFailed(message)
+    return answer.raw, answer.usage.total_nanos

@@ -1,0 +1,167 @@
+"""Files of liked papers: each format, and what such files hold in practice."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.domain.rubric_draft import (
+    LibraryPaper,
+    draft_locally,
+    rubric_markdown,
+)
+from newsletter.rubrics.file import parse
+from newsletter.rubrics.library import MAX_PAPERS, LibraryError, read_library
+
+BIBTEX = r"""
+% a comment
+@string{jmlr = "JMLR"}
+@article{vaswani,
+  title = {{A}ttention is {All} You Need},
+  author = {Vaswani, Ashish and Shazeer, Noam},
+  eprint = {1706.03762v7}, archivePrefix = {arXiv}, primaryClass = {cs.CL},
+  abstract = {The dominant sequence transduction models.},
+  journal = jmlr # " 1"
+}
+@misc{link, title = "By its link", url = "https://arxiv.org/abs/math/0309136"}
+@misc{broken, title = {never closed
+@misc{none, year = 2020}
+"""
+RIS = """TY  - JOUR
+TI  - A paper of a journal
+AU  - Müller, Jörg
+AB  - About it.
+UR  - http://arxiv.org/pdf/2509.12345v2
+ER  -
+
+TY  - CONF
+T1  - Another one
+ER  -
+"""
+
+
+def zotero(*rows: dict[str, str]) -> bytes:
+    names = ["Key", "Item Type", "Author", "Title", "Abstract Note", "Url", "Extra", "DOI"]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def test_bibtex_has_titles_without_braces_and_ids_from_any_field() -> None:
+    found = read_library(BIBTEX.encode())
+    first, second = found.papers
+    assert found.kind == "BibTeX"
+    assert first == LibraryPaper(
+        "Attention is All You Need",
+        "The dominant sequence transduction models.",
+        ("Vaswani, Ashish", "Shazeer, Noam"),
+        "1706.03762",
+        "cs.CL",
+    )
+    assert (second.title, second.arxiv_id) == ("By its link", "math/0309136")
+
+
+def test_ris_is_read_by_both_of_its_title_fields() -> None:
+    found = read_library(RIS.encode())
+    assert found.kind == "RIS"
+    assert [(one.title, one.arxiv_id) for one in found.papers] == [
+        ("A paper of a journal", "2509.12345"),
+        ("Another one", ""),
+    ]
+    assert found.papers[0].authors == ("Müller, Jörg",)
+
+
+def test_the_csv_of_zotero_is_read_with_its_byte_order_mark() -> None:
+    row = {
+        "Key": "A",
+        "Item Type": "preprint",
+        "Author": "Doe, Jane; Roe, R.",
+        "Title": "A title, with a comma",
+        "Abstract Note": "Two\nlines",
+        "Extra": "arXiv:2509.12345 [cs]",
+    }
+    [paper] = read_library(zotero(row)).papers
+    assert paper == LibraryPaper(
+        "A title, with a comma", "Two lines", ("Doe, Jane", "Roe, R."), "2509.12345"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("2509.12345", ["2509.12345"]),
+        ("https://arxiv.org/abs/2509.12345v3", ["2509.12345"]),
+        ("arXiv:2509.12345 and hep-th/9901001v1", ["2509.12345", "hep-th/9901001"]),
+        ("2509.12345\n2509.12345\r\n", ["2509.12345"]),
+        ("see 12509.12345 and 2509.123456 and 2509.1234.5, 2509.12346.", ["2509.12346"]),
+    ],
+)
+def test_ids_are_read_in_each_of_their_forms(text: str, ids: list[str]) -> None:
+    assert [one.arxiv_id for one in read_library(text.encode()).papers] == ids
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"words",
+        b"x" * (10 * 2**20 + 1),
+        b"TY  - JOUR\nER  - \n",
+        b"@article{",
+    ],
+)
+def test_what_holds_no_paper_is_refused(data: bytes) -> None:
+    with pytest.raises(LibraryError):
+        read_library(data)
+
+
+def test_more_papers_than_a_draft_needs_are_counted() -> None:
+    text = "\n".join(f"2509.{number:05d}" for number in range(MAX_PAPERS + 7))
+    found = read_library(text.encode())
+    assert (len(found.papers), found.skipped) == (MAX_PAPERS, 7)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for start in ("", "@article{a, title={", "TY  - JOUR\nTI  - ", '"Item Type","Title"\n'):
+        try:
+            found = read_library((start + text).encode("utf-8", "ignore"))
+        except LibraryError:
+            continue
+        for paper in found.papers:
+            assert paper.title.isprintable()
+            draft = draft_locally("", [paper._replace(title="A word")], [], ["cs.LG"])
+            parse(rubric_markdown(draft), "mine", "the draft")
+
+
+def test_groups_of_papers_become_criteria_in_the_same_order_every_time() -> None:
+    kinds = {
+        "quantization of weights in few bits": 9,
+        "robots that walk on rough ground with legs": 6,
+    }
+    liked = [
+        LibraryPaper(f"{words} {number}", f"We study {words}, variant {number}.", (), "", "cs.LG")
+        for words, count in kinds.items()
+        for number in range(count)
+    ]
+    others = ["a survey of protein folding"] * 20
+    draft = draft_locally("", liked, others, [])
+    first, second = draft.criteria
+    assert "quantization" in first.relevant
+    assert "robots" in second.relevant
+    assert draft == draft_locally("", list(reversed(list(reversed(liked)))), others, [])
+    assert draft.categories == ("cs.LG",)
+
+
+def test_a_draft_needs_material_and_a_category() -> None:
+    with pytest.raises(ValueError, match="nothing to draft from"):
+        draft_locally("  ", [], [], ["cs.LG"])
+    with pytest.raises(ValueError, match="category"):
+        draft_locally("robots", [], [], [])
