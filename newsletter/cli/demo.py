@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -21,10 +21,14 @@ from pydantic import SecretStr
 from newsletter import bootstrap
 from newsletter.cli.console import screen, table
 from newsletter.cli.run import facts_of, report_failures, run_day
+from newsletter.context import no_progress
+from newsletter.domain.announcements import announcement
 from newsletter.domain.formatting import dollars, long_date
 from newsletter.domain.sanitize import clean
 from newsletter.domain.subscriber_csv import read_subscribers
 from newsletter.errors import OperatorError, file_error
+from newsletter.ingest.mailed_papers import check_metadata
+from newsletter.jobs.daily import fetch_papers, read_day, score_and_compose
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
@@ -36,6 +40,7 @@ from newsletter.web.export import PageExport, relink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from rich.console import Console
 
@@ -75,6 +80,8 @@ def show_demo(out: Path, *, local: bool) -> int:
         readers = read_subscribers(SUBSCRIBERS, known).rows
         with app.store.begin() as tx:
             subscribers.save_all(tx, readers, "example subscribers of the demo", SUBSCRIBED)
+        _make_earlier_issue(app)
+        app = _on(app, sample.DAY)
         edition = run_day(app, None, None, as_json=False)
         if status := report_failures(edition):
             return status
@@ -86,6 +93,21 @@ def show_demo(out: Path, *, local: bool) -> int:
         app.store.close()
     _show(screen(), edition, out, local=local)
     return 0
+
+
+def _make_earlier_issue(app: App) -> None:
+    """Make the issue of the earlier day, and ask what became of its papers since; mail nothing."""
+    then = _on(app, sample.EARLIER)
+    state = read_day(then, sample.EARLIER)
+    fetch_papers(then, state, sample.EARLIER, no_progress)
+    score_and_compose(then, state, no_progress)
+    check_metadata(app.store, app.source, _on(app, sample.DAY).clock, lambda: True, 1)
+
+
+def _on(app: App, day: date) -> App:
+    """The service as it is in the morning of a day."""
+    morning = announcement(day).public_from + timedelta(hours=5)
+    return replace(app, clock=lambda: morning)
 
 
 def _settings(work: Path, scorer: str) -> Settings:
@@ -156,6 +178,8 @@ def _write(out: Path, app: App, mails: Sequence[SampleMail], *, local: bool) -> 
         "mails": mails,
         "page": lambda path: f"web/{pages.file_of(path)}",
         "papers": sample.read(),
+        "earlier": sample.read_earlier(),
+        "earlier_day": sample.EARLIER,
         "local": local,
         "day": sample.DAY,
         "command": command_name(),

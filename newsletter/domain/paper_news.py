@@ -64,6 +64,8 @@ DOUBTFUL = re.compile(
     r"|code|data|datasets?|models?|weights|artifact|demo|video|slides|tutorial|patent)\b",
     re.IGNORECASE,
 )
+LENGTH = re.compile(r"[.;,]?\s+\d+\s*(?:pages?|pp|figures?|tables?)\b.*", re.IGNORECASE)
+"""What authors write of a paper's length, and all behind it."""
 CLAUSE_START = re.compile(r"[.;,:]\s+")
 NOT_PUBLISHED = re.compile(
     r"\b(?:submi\w+|under\s+(?:review|consideration)|(?:in|under)\s+preparation|preprint|arxiv"
@@ -123,12 +125,12 @@ def _appearance(paper: PaperMetadata) -> NewsItem | None:
 
 
 def _statement(pattern: re.Pattern[str], comment: str) -> str:
-    """The comment from the clause on in which the pattern is found without doubt."""
+    """The comment from the clause on that fits the pattern without doubt, up to the length."""
     for match in pattern.finditer(comment):
         starts = [one.end() for one in CLAUSE_START.finditer(comment, 0, match.start())]
         start = starts[-1] if starts else 0
         if not DOUBTFUL.search(comment, start, match.start()):
-            return comment[start:][:MAX_SAID]
+            return LENGTH.sub("", comment[start:])[:MAX_SAID]
     return ""
 
 

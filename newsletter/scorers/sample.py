@@ -54,11 +54,11 @@ class SampleScorer:
         return f"No prompt was sent: these sample scores were written by hand.\n\n{criteria}"
 
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
-        usage = _usage(request.rubric)
+        usage = _usage(request)
         return ScoringCall(request, MODEL, {}, usage.total_nanos, at, usage.input_tokens)
 
     def estimate_usage(self, call: ScoringCall) -> Usage | None:
-        return _usage(call.request.rubric)
+        return _usage(call.request)
 
     def ask(self, call: ScoringCall) -> CallResponse:
         rubric = call.request.rubric
@@ -66,13 +66,14 @@ class SampleScorer:
             known = ", ".join(_rubrics())
             message = f"no sample answers for {rubric.slug}; there are some for {known}"
             raise ScorerError(CallFailure.FATAL, message)
-        answers = _rubrics()[rubric.slug]["answers"]
+        days = _rubrics()[rubric.slug]
+        answers = days["answers"] | days["earlier"]["answers"]
         by_slot = {
             slot: answers[paper.id]
             for slot, paper in call.request.slots.items()
             if paper.id in answers
         }
-        return CallResponse(json.dumps(by_slot).encode(), _usage(rubric))
+        return CallResponse(json.dumps(by_slot).encode(), _usage(call.request))
 
     def read(self, request: ScoringRequest, model: str, raw: bytes) -> ScoredPapers:
         answers = json.loads(raw)
@@ -85,8 +86,12 @@ class SampleScorer:
         )
 
 
-def _usage(rubric: Rubric) -> Usage:
-    return Usage(MODEL, **_rubrics().get(rubric.slug, {}).get("usage", {}))
+def _usage(request: ScoringRequest) -> Usage:
+    """The usage of the sample day, or of the earlier one."""
+    days = _rubrics().get(request.rubric.slug, {"usage": {}})
+    earlier = days.get("earlier", {"answers": {}})
+    is_earlier = any(paper.id in earlier["answers"] for paper in request.papers)
+    return Usage(MODEL, **(earlier if is_earlier else days)["usage"])
 
 
 @cache

@@ -1,13 +1,16 @@
 """Sample source: sixty invented papers of one day, for the demo and for use offline.
 
-Their ids do not collide with real ones: their numbers begin at 90,001, and arXiv has never reached
+Five more papers are of an earlier day, and each of them has news since. Ids do not collide with
+real ones: their numbers begin at 90,001, and arXiv has never reached
 40,000 papers in a month.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
 
     from newsletter.domain.progress import Progress
     from newsletter.settings import Settings
-    from newsletter.sources import PaperSource
+    from newsletter.sources import MetadataSource, PaperSource
 
 DAY = date(2025, 11, 18)
+EARLIER = date(2025, 11, 4)
 
 
 class SampleSource:
@@ -39,17 +43,36 @@ class SampleSource:
         wanted = set(categories)
         found = [
             paper
-            for paper in read()
+            for paper in [*read_earlier(), *read()]
             if start <= paper.published < end and wanted.intersection(paper.categories)
         ]
         progress(len(found), len(found))
         return found
 
+    def metadata(self, ids: Sequence[str]) -> list[Paper]:
+        later = _sample()["earlier"]["later"]
+        known = {paper.id: paper for paper in [*read(), *read_earlier()]}
+        return [
+            replace(known[paper_id], **later.get(paper_id, {}))
+            for paper_id in sorted(known.keys() & ids)
+        ]
+
 
 def read() -> list[Paper]:
-    """All sample papers, sorted by id."""
+    """The papers of the sample day, sorted by id."""
+    return sorted(map(_paper, _sample()["papers"]), key=lambda paper: paper.id)
+
+
+def read_earlier() -> list[Paper]:
+    """The papers of the earlier day, as they were announced."""
+    return sorted(map(_paper, _sample()["earlier"]["papers"]), key=lambda paper: paper.id)
+
+
+@cache
+def _sample() -> dict[str, Any]:
     text = files("newsletter.sources").joinpath("sample_day.json").read_text(encoding="utf-8")
-    return sorted(map(_paper, json.loads(text)["papers"]), key=lambda paper: paper.id)
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def _paper(row: dict[str, Any]) -> Paper:
@@ -69,3 +92,4 @@ def _paper(row: dict[str, Any]) -> Paper:
 
 
 _: type[PaperSource] = SampleSource
+_known: type[MetadataSource] = SampleSource

@@ -120,6 +120,18 @@ def test_the_second_reader_has_a_quiet_day(demo: Demo) -> None:
     )
 
 
+def test_each_mail_and_page_tells_news_of_an_earlier_issue(demo: Demo, local: Demo) -> None:
+    for one in (demo, local):
+        for name in ("mail/ada.html", "web/archive/foundation-models/2025-11-18/index.html"):
+            said = one.text(name)
+            for words in ("Withdrawn", "New title", "Published", "Accepted at the Invented"):
+                assert words in said.partition("previous issue")[2], (name, words)
+        assert "Invented Letters on Robots" in one.text("mail/henrietta.html")
+    assert (demo.out / "web/archive/foundation-models/2025-11-04/index.html").is_file()
+    feed = (demo.out / "web/archive/foundation-models/feed.xml").read_text(encoding="utf-8")
+    assert "Lottery Routing: Mixtures of Experts" in feed
+
+
 def test_the_table_says_sample_and_the_last_lines_are_the_next_commands(demo: Demo) -> None:
     assert demo.result.status == 0, demo.result.err
     lines = demo.result.out.strip().splitlines()

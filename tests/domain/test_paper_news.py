@@ -49,6 +49,7 @@ def test_real_comments_are_never_taken_for_more_than_they_say():
         ("Accepted at NeurIPS 2025 (oral)", "Accepted at NeurIPS 2025 (oral)"),
         ("8 pages; to appear in the proceedings of DICTA", "to appear in the proceedings of DICTA"),
         ("9 pages. Accepted and soon published in JMD", "Accepted and soon published in JMD"),
+        ("Accepted to KDD 2026, 12 pages, 3 figures. Code: x.org", "Accepted to KDD 2026"),
         ("Accepted as a short paper at AutoML 2025", "Accepted as a short paper at AutoML 2025"),
     ],
 )

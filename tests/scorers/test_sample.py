@@ -14,29 +14,31 @@ from newsletter.scorers.claude import prices
 from newsletter.scorers.claude.scorer import FIRST_OUTPUT, ClaudeScorer
 from newsletter.scorers.sample import SampleScorer
 from newsletter.settings import Settings, SettingsError
-from newsletter.sources.sample import DAY, read
+from newsletter.sources.sample import DAY, read, read_earlier
 from tests.fakes.installation import Installation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from newsletter.domain.model import Rubric
+    from newsletter.domain.model import Paper, Rubric
 
 NOON = datetime(2025, 11, 18, 12, tzinfo=UTC)
 RUBRICS = RubricFolder(template_folder("rubrics"))
 SAMPLE = Settings(_env_file=None, source="sample", anthropic_api_key="sk-test")
 
 
-def request(rubric: Rubric) -> ScoringRequest:
+def request(rubric: Rubric, papers: Sequence[Paper] = ()) -> ScoringRequest:
     wanted = set(rubric.categories)
     return ScoringRequest(
-        rubric, tuple(paper for paper in read() if wanted & set(paper.categories))
+        rubric, tuple(paper for paper in papers or read() if wanted & set(paper.categories))
     )
 
 
+@pytest.mark.parametrize("papers", [read(), read_earlier()], ids=["day", "earlier"])
 @pytest.mark.parametrize("slug", ["foundation-models", "my-first-rubric"])
-def test_every_paper_has_an_answer_that_keeps_to_the_rubric(slug: str) -> None:
-    scorer, asked = SampleScorer(SAMPLE), request(RUBRICS[slug])
+def test_every_paper_has_an_answer_that_keeps_to_the_rubric(slug: str, papers: list[Paper]) -> None:
+    scorer, asked = SampleScorer(SAMPLE), request(RUBRICS[slug], papers)
     call = scorer.call(asked, NOON)
     scores = scorer.read(asked, call.model, scorer.ask(call).raw).scores
     assert set(scores) == {paper.id for paper in asked.papers}
@@ -50,9 +52,10 @@ def test_every_paper_has_an_answer_that_keeps_to_the_rubric(slug: str) -> None:
         assert len(score.comment) <= 200
 
 
+@pytest.mark.parametrize("papers", [read(), read_earlier()], ids=["day", "earlier"])
 @pytest.mark.parametrize("slug", ["foundation-models", "my-first-rubric"])
-def test_the_usage_is_what_claude_would_be_asked(slug: str) -> None:
-    asked, claude = request(RUBRICS[slug]), ClaudeScorer(SAMPLE)
+def test_the_usage_is_what_claude_would_be_asked(slug: str, papers: list[Paper]) -> None:
+    asked, claude = request(RUBRICS[slug], papers), ClaudeScorer(SAMPLE)
     parts = [asked.papers[place : place + 16] for place in range(0, len(asked.papers), 16)]
     prompts = sum(claude.call(ScoringRequest(asked.rubric, part), NOON).tokens for part in parts)
     sample = SampleScorer(SAMPLE)

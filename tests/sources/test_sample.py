@@ -8,8 +8,11 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 
 from newsletter.domain.announcements import announcement
+from newsletter.domain.model import NewsKind
+from newsletter.domain.paper_news import PaperMetadata, news_of
+from newsletter.domain.withdrawals import is_withdrawn
 from newsletter.settings import Settings
-from newsletter.sources.sample import DAY, SampleSource, read
+from newsletter.sources.sample import DAY, EARLIER, SampleSource, read, read_earlier
 
 
 def test_it_holds_sixty_papers_of_one_announcement():
@@ -29,7 +32,24 @@ def test_every_paper_says_that_it_is_a_sample():
 
 def test_no_real_paper_can_bear_its_ids():
     # arXiv numbers the papers of a month in turn, and no month has reached 40,000.
-    assert all(90_001 <= int(paper.id.removeprefix("2511.")) <= 90_060 for paper in read())
+    papers = [*read(), *read_earlier()]
+    assert all(90_001 <= int(paper.id.removeprefix("2511.")) <= 90_065 for paper in papers)
+
+
+def test_five_papers_of_an_earlier_announcement_have_news_of_every_kind():
+    papers, window = read_earlier(), announcement(EARLIER)
+    assert all(window.start <= paper.published < window.end for paper in papers)
+    assert all("Sample paper, invented" in paper.comment for paper in papers)
+    assert all(500 <= len(paper.abstract) <= 1_400 for paper in papers)
+    current = SampleSource(Settings()).metadata([paper.id for paper in papers])
+    news = {item.kind for old, new in zip(papers, current, strict=True) for item in told(old, new)}
+    assert news == set(NewsKind) - {NewsKind.WITHDRAWN}
+    assert [is_withdrawn(paper) for paper in current].count(True) == 1
+
+
+def told(old, new):
+    both = [PaperMetadata(one.title, one.comment, one.journal_ref, one.doi) for one in (old, new)]
+    return news_of(*both)
 
 
 def test_abstracts_are_as_long_as_real_ones():
