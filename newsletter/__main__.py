@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -16,6 +17,7 @@ from newsletter.domain.sanitize import clean
 from newsletter.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -28,10 +30,15 @@ def main() -> NoReturn:
     process.exit_now(_run())
 
 
+@functools.cache
+def command() -> Callable[..., object]:
+    # Called as a function, the application would put Typer's own hook in place of ours.
+    return get_command(app)
+
+
 def _run() -> int:
     try:
-        # Called as a function, the application would put Typer's own hook in place of ours.
-        get_command(app)(prog_name="newsletter")
+        command()(prog_name="newsletter")
     except OperatorError as problem:
         sys.stderr.write(f"newsletter: {clean(str(problem))}\n")
         return problem.exit_status

@@ -14,6 +14,7 @@ from tests.fakes.database import copied, emptied, fresh_schema
 from tests.suite_size import (  # noqa: F401
     pytest_collection_finish,
     pytest_collection_modifyitems,
+    pytest_configure,
     pytest_xdist_auto_num_workers,
 )
 

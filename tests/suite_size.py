@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import settings
 
+from tests.fakes import command
+
 if TYPE_CHECKING:
     import pytest
 
@@ -39,6 +41,12 @@ WAITING = (
     "test_a_job_that_hangs_keeps_the_process",
 )
 """Tests that wait for seconds, for example for SQLite's lock timeout of 30 s."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All workers of pytest-xdist start commands by one process that has loaded everything."""
+    if config.getoption("tx", None):
+        command.share_fork_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

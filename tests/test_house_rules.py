@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -21,6 +22,11 @@ OLD_WORDS = re.compile(
     "patience|premises|pulse|restraint|roster|settling|signs|sweeper|symptoms|turns"
 )
 """Private words of earlier versions. The glossary's word is one that a newcomer searches for."""
+
+
+@functools.cache
+def syntax_tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -46,7 +52,7 @@ def test_a_listing_of_folders_explains_the_package():
 def test_a_public_class_has_a_name_of_its_own():
     places: dict[str, list[str]] = {}
     for path in PACKAGE:
-        for node in ast.parse(path.read_text()).body:
+        for node in syntax_tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert not {name: where for name, where in places.items() if len(where) > 1}
@@ -56,7 +62,7 @@ def test_functions_stay_under_40_lines():
     long = [
         f"{path.name}:{node.lineno} {node.name} {body_lines(node)}"
         for path in PACKAGE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax_tree(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > 40
     ]
     assert not long
@@ -66,7 +72,7 @@ def test_the_package_has_one_broad_except():
     broad = [
         f"{path.name}:{node.lineno}"
         for path in PACKAGE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax_tree(path))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
@@ -85,14 +91,11 @@ def words_of(name: str) -> set[str]:
 
 def test_names_use_no_old_word():
     assert words_of("the_crewOfSMTPDesk_2") >= {"crew", "desk", "smtp", "2"}
-    named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    named = re.compile(r"^ *(?:async def|def|class) (\w+)", re.MULTILINE)
     found = {
         f"{path.relative_to(ROOT)} {name}"
         for path in PACKAGE + TESTS
-        for name in (
-            path.stem,
-            *(n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, named)),
-        )
+        for name in (path.stem, *named.findall(path.read_text()))
         if any(map(OLD_WORDS.fullmatch, words_of(name)))
     }
     assert not found
@@ -123,7 +126,7 @@ def test_terminal_output_is_cleaned_in_one_place():
     for path in PACKAGE:
         if path.name in TERMINAL_WRITERS:
             continue
-        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        calls = [n for n in ast.walk(syntax_tree(path)) if isinstance(n, ast.Call)]
         calls_found = [name for call in calls if writes_to_terminal(name := ast.unparse(call.func))]
         if len(calls_found) != CONSTANT_OUTPUT.get(str(path.relative_to(ROOT / "newsletter")), 0):
             found[path.name] = calls_found
@@ -142,7 +145,7 @@ def test_template_output_is_cleaned_in_one_place():
     calls = [
         (path.name, call)
         for path in PACKAGE
-        for call in ast.walk(ast.parse(path.read_text()))
+        for call in ast.walk(syntax_tree(path))
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Environment")
     ]
     bare = [n for n, call in calls if "finalize" not in {word.arg for word in call.keywords}]
@@ -161,7 +164,7 @@ def test_what_is_named_in_text_is_there():
 
 def run_time_imports(path: Path) -> set[str]:
     """Top-level packages a file imports at run time; TYPE_CHECKING blocks do not count."""
-    tree = ast.parse(path.read_text())
+    tree = syntax_tree(path)
     guarded = [
         n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
     ]
@@ -183,7 +186,7 @@ def test_sql_is_in_the_store_alone():
 
 def imported_modules(path: Path) -> set[str]:
     """Every module that a file names in an import, for types alone or not."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(syntax_tree(path)))
     plain = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     return plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-
 from bench.harness import corpus
 from newsletter.domain.similarity import count_words, paper_words, similarities
 from newsletter.domain.tfidf import WordCounts
@@ -57,6 +54,9 @@ def learned(given: Lesson) -> list[float]:
 
 
 def learned_by_scikit_learn(given: Lesson) -> list[float]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
     vectorizer = TfidfVectorizer(
         stop_words="english", sublinear_tf=True, min_df=MIN_TEXTS, max_features=MAX_FEATURES
     )

@@ -129,13 +129,13 @@ def _values_of(reader: RenderedReader) -> dict[str, str]:
 
 
 class Renderer:
-    """Compiles the templates once; each email is then filled in."""
+    """Fills the templates; each is compiled once in a process, when it is first used."""
 
     def __init__(self, site: SiteInfo) -> None:
-        from newsletter.render.templates import Templates
+        from newsletter.render.templates import shared_templates
 
         self._site = site
-        self._templates = Templates()
+        self._templates = shared_templates()
 
     def digest(
         self, digest: Digest, nav: Navigation, fmt: Format, max_papers: int | None = None

@@ -1,4 +1,4 @@
-"""Compiles an MJML template to an HTML template, once at start.
+"""Compiles an MJML template to an HTML template, once in a process.
 
 MJML and the CSS inliner never see a paper. They would move, quote or drop some Jinja tags, so each
 tag is replaced by a token first. Every token must come back exactly once, or the build fails.

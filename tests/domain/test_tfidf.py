@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from newsletter.domain import tfidf
 from newsletter.domain.tfidf import STOP_WORDS
@@ -34,6 +33,8 @@ def counts_of(texts: list[str]) -> tuple[tfidf.WordCounts, tfidf.SparseMatrix]:
 @pytest.mark.parametrize("sublinear", [True, False])
 @pytest.mark.parametrize("min_texts", [1, 2])
 def test_vectors_equal_those_of_scikit_learn(min_texts: int, *, sublinear: bool) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     peer = TfidfVectorizer(stop_words="english", sublinear_tf=sublinear, min_df=min_texts)
     expected = peer.fit_transform(TEXTS).toarray()
     words, counts = counts_of(TEXTS)
@@ -47,6 +48,8 @@ def test_vectors_equal_those_of_scikit_learn(min_texts: int, *, sublinear: bool)
 
 @given(st.lists(st.text(alphabet="aàbB _-1.\n", max_size=30), min_size=1, max_size=8))
 def test_any_text_gives_the_vector_of_scikit_learn(texts: list[str]) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     texts = [*texts, "galaxies"]
     expected = TfidfVectorizer(stop_words="english").fit_transform(texts).toarray()
     words, counts = counts_of(texts)
@@ -58,6 +61,8 @@ def test_the_most_frequent_words_are_kept_of_equal_ones_the_first_by_alphabet() 
     texts = ["zeta zeta zeta beta alpha delta delta", "gamma delta"]
     words, counts = counts_of(texts)
     two = tfidf.fit(counts, words.words, max_words=2).vectors(counts)
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     peer = TfidfVectorizer(stop_words="english", max_features=2)
     assert dense(two) == pytest.approx(peer.fit_transform(texts).toarray(), abs=1e-9)
     three = tfidf.fit(counts, words.words, max_words=3)
@@ -105,4 +110,6 @@ def test_products_equal_those_of_dense_matrices() -> None:
 
 
 def test_stop_words_are_those_of_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     assert STOP_WORDS == ENGLISH_STOP_WORDS

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import functools
 import gc
+import importlib
 import json
 import os
 import signal
@@ -60,7 +61,8 @@ LOADED = (
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.h11_impl",
 )
-READY = b"ready\n"
+LISTENING = b"listening\n"
+SHARED = "NEWSLETTER_TEST_FORK_SERVER"
 ROOT = Path(__file__).parents[2]
 
 
@@ -172,6 +174,15 @@ def _started(
 @functools.cache
 def _fork_server() -> str:
     """Where the process that has loaded everything listens; started at the first command."""
+    return os.environ.get(SHARED) or start_fork_server()
+
+
+def share_fork_server() -> None:
+    """Start it now, for this process and those that it starts: pytest-xdist's workers."""
+    os.environ[SHARED] = start_fork_server()
+
+
+def start_fork_server() -> str:
     folder = tempfile.mkdtemp(prefix="nl")
     place = str(Path(folder) / "s")
     server = subprocess.Popen(
@@ -182,7 +193,7 @@ def _fork_server() -> str:
         env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert server.stdout is not None
-    assert server.stdout.readline() == READY
+    assert server.stdout.readline() == LISTENING
 
     def end() -> None:
         server.terminate()
@@ -199,25 +210,16 @@ def _fork_server() -> str:
 
 def serve(place: str) -> None:
     """Fork for each connection, until standard input closes or a signal ends it."""
-    import importlib
     import select
 
-    # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
-    gc.disable()
-    for name in LOADED:
-        importlib.import_module(name)
-    from newsletter.render.templates import Templates
-
-    Templates()  # What it compiles stays in memory.
-    gc.freeze()
-    gc.enable()
-    os.environ.pop("OMP_NUM_THREADS", None)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(place)
-        door.listen(16)
-        sys.stdout.buffer.write(READY)
+        door.listen(64)
+        # Who asks already waits until all is loaded.
+        sys.stdout.buffer.write(LISTENING)
         sys.stdout.buffer.flush()
+        _load()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             ready, _, _ = select.select([door, sys.stdin], [], [])
             if sys.stdin in ready:
@@ -227,6 +229,31 @@ def serve(place: str) -> None:
                 door.close()
                 _supervise(line)
             line.close()
+
+
+def _load() -> None:
+    # What is loaded stays: nobody need look it through for garbage, nor copy it for that.
+    gc.disable()
+    for name in LOADED:
+        importlib.import_module(name)
+    from newsletter.__main__ import command
+
+    command()
+    _compile_templates()
+    gc.freeze()
+    gc.enable()
+    os.environ.pop("OMP_NUM_THREADS", None)
+
+
+def _compile_templates() -> None:
+    from newsletter.render.templates import FOLDER, shared_templates
+
+    templates = shared_templates()
+    for name in sorted(path.parent.name for path in FOLDER.glob("*/body.mjml")):
+        templates._html_template(name)
+        for part in ("body", "subject"):
+            templates._filling.get_template(f"{name}/{part}.txt")
+    templates.macros("digest/pieces.html")
 
 
 def _supervise(line: socket.socket) -> None:

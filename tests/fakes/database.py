@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,7 +21,6 @@ from newsletter.store.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RESTART = """
 SELECT setval(oid::regclass, 1, false) FROM pg_class
@@ -86,6 +89,24 @@ class CompiledStatements(dict[Any, Any]):
 
 
 COMPILED = CompiledStatements()
+
+
+@functools.cache
+def migrated_file() -> Path:
+    """A SQLite file with the whole schema and no rows, made once in a process."""
+    folder = Path(tempfile.mkdtemp(prefix="nl"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Store(f"sqlite:///{folder / 'newsletter.db'}")
+    made.migrate()
+    made.close()
+    return folder / "newsletter.db"
+
+
+def create_database(url: str) -> None:
+    """A migrated SQLite database, as a copy: the migrations take a tenth of a second."""
+    path = Path(str(make_url(url).database))
+    if not path.exists():
+        shutil.copy(migrated_file(), path)
 
 
 @contextmanager

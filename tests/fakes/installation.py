@@ -9,6 +9,7 @@ from email.policy import default
 from typing import TYPE_CHECKING
 
 from tests.fakes import command
+from tests.fakes.database import create_database
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -66,8 +67,22 @@ class Installation:
         """Start a command that runs beside the test; to be used in a `with` statement."""
         return command.begin(words, self.folder, self.environment | environment)
 
+    @property
+    def _sqlite(self) -> str:
+        url = self.environment["NEWSLETTER_DATABASE_URL"]
+        return url if url.startswith("sqlite:///") else ""
+
+    def create_database(self) -> None:
+        """What `newsletter migrate` does; of SQLite a copy of a migrated file, which is quicker."""
+        if self._sqlite:
+            create_database(self._sqlite)
+        else:
+            assert self.newsletter("migrate").status == 0
+
     def subscribe(self, *rows: str, header: str = "email,rubric") -> None:
-        """Import subscribers; the import must succeed."""
+        """Import subscribers; the import must succeed. Creates the database if there is none."""
+        if self._sqlite:
+            create_database(self._sqlite)
         roster = self.folder / "roster.csv"
         roster.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
         done = self.newsletter("subscribers", "import", str(roster), "--consent", "asked in a test")

@@ -65,8 +65,8 @@ def fill(store: Store) -> None:
 def installation(tmp_path: Path) -> Installation:
     made = Installation(tmp_path, NEWSLETTER_SOURCE="sample")
     (made.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    made.create_database()
     store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
-    store.migrate()
     fill(store)
     store.close()
     return made

@@ -26,6 +26,7 @@ from newsletter.store.tables import delivery
 from newsletter.store.tables import digest as digests
 from newsletter.store.tables import inbound as letters
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.database import create_database
 from tests.fakes.mail import Clock, DeliveryScenario, settings
 from tests.fakes.scoring import honest
 from tests.fakes.simulated_service import OPERATOR, START, TUESDAY, Service
@@ -585,8 +586,9 @@ class RemovableDatabase:
 
     def __post_init__(self) -> None:
         self.path = self.folder / "n.db"
+        create_database(f"sqlite:///{self.path}")
         self.store = Store(f"sqlite:///{self.path}")
-        self.store.migrate()
+        self.store.require_schema()
         self.service = Service(self.store)
 
     def remove(self) -> None:

@@ -155,8 +155,8 @@ def outside(tmp_path):
 def installation(tmp_path, outside):
     made = Installation(tmp_path, **outside.environment)
     (made.rubrics / "stars.md").write_text(RUBRIC, encoding="utf-8")
+    made.create_database()
     store = Store(made.environment["NEWSLETTER_DATABASE_URL"])
-    store.migrate()
     reader(store)
     with store.begin() as tx:
         papers.keep(tx, [paper(str(number)) for number in range(40)])

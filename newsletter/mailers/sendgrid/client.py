@@ -33,8 +33,7 @@ def _opener(host: str) -> urllib.request.OpenerDirector:
 
     Thread-safe. Raises SettingsError.
     """
-    context, proxy = tls_context(), proxy_for(host)
-    context.set_alpn_protocols(["http/1.1"])
+    context, proxy = tls_context("http/1.1"), proxy_for(host)
     return urllib.request.build_opener(
         _NoRedirect,
         urllib.request.HTTPSHandler(context=context),

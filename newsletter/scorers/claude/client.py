@@ -48,7 +48,7 @@ class AnthropicClient:
                     http_client=httpx2.Client(
                         trust_env=False,
                         proxy=self._proxy,
-                        verify=tls_context(),
+                        verify=tls_context("http/1.1"),
                         timeout=self._timeout,
                         limits=httpx2.Limits(max_keepalive_connections=0),
                     ),
