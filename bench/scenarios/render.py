@@ -63,7 +63,9 @@ style="color:#1a4e8a;text-decoration:none">{title}</a></h3>
 <p style="margin:0;font:14px/1.5 sans-serif">{abstract}</p>
 </div>
 """
-READER_WORDS = dict.fromkeys(("recipient", "since", "unsubscribe_url", "preferences_url"), "x")
+READER_WORDS = dict.fromkeys(
+    ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url"), "x"
+)
 
 
 def ways() -> dict[str, Callable[[], str]]:

@@ -252,6 +252,21 @@ def send_test(
     raise typer.Exit(show_test_send(to, rubric, day))
 
 
+@app.command("why")
+def explain_paper(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="an arXiv id, or a title")],
+    rubric: Annotated[
+        Optional[str],  # noqa: UP045 - Typer reads this at run time
+        typer.Option("--rubric", metavar="SLUG", help="only this rubric; default: all"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what became of a paper: picked, near miss, excluded, not read; and why."""
+    from newsletter.cli.why import show_why
+
+    raise typer.Exit(show_why(paper, rubric, as_json=as_json))
+
+
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show open alerts, the last digests, deliveries by state, cost, and actions needed."""

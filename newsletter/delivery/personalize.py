@@ -102,6 +102,7 @@ class Personalizer:
             since=subscriber.since.date() if subscriber.since else None,
             unsubscribe_url=self._links.unsubscribe_url(subscriber.id),
             preferences_url=self._links.preferences_url(subscriber.id),
+            why_url=self._links.why_url(subscriber.id),
             name=subscriber.name,
         )
 

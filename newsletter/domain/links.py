@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     PREFERENCES = "preferences"
     CONFIRM = "confirm"
     REFUSE = "refuse"
+    WHY = "why"
     REPLY = "reply"
     UNSUB = "unsub"
     BOUNCE = "bounce"
@@ -93,6 +94,10 @@ class Links:
 
     def preferences_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.PREFERENCES, subscriber_id)
+
+    def why_url(self, subscription_id: str) -> str:
+        """Where a reader asks what became of a paper."""
+        return self._page(Purpose.WHY, subscription_id)
 
     def confirm_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.CONFIRM, subscriber_id)

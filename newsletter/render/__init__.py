@@ -53,6 +53,7 @@ class RenderedReader:
     since: date | None
     unsubscribe_url: str
     preferences_url: str
+    why_url: str
     name: str = ""
 
 
@@ -125,6 +126,7 @@ def _values_of(reader: RenderedReader) -> dict[str, str]:
         "since": since,
         "unsubscribe_url": reader.unsubscribe_url,
         "preferences_url": reader.preferences_url,
+        "why_url": reader.why_url,
     }
 
 

@@ -26,6 +26,7 @@ from newsletter.web import (
     signup,
     unsubscribe,
     webhooks,
+    why,
 )
 from newsletter.web.forms import with_form
 from newsletter.web.middleware import SecurityHeaders, TrustedProxies
@@ -53,6 +54,7 @@ PAGES = {
     "/confirm/{token}": signup.show_confirm,
     "/unsubscribe/{token}": unsubscribe.show_unsubscribe,
     "/preferences/{token}": preferences.show,
+    "/why/{token}": why.show,
     "/operator": operator.show,
     "/operator/preview/{rubric}": operator.preview,
     "/operator/preview/{rubric}/mail": operator.preview_mail,
@@ -67,6 +69,7 @@ FORMS = {
     "/confirm/{token}": signup.confirm,
     "/unsubscribe/{token}": unsubscribe.unsubscribe,
     "/preferences/{token}": preferences.change,
+    "/why/{token}": why.look_up,
     "/operator/login": operator_auth.log_in,
     "/operator/logout": operator_auth.log_out,
     "/operator/replies": operator.answer_reply,

@@ -14,6 +14,7 @@ from newsletter.domain.links import Links
 from newsletter.domain.mail import Sender, Subscriber
 from newsletter.domain.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
 from newsletter.render import Renderer, SiteInfo
+from newsletter.scorers.local import LocalScorer
 from newsletter.settings import Settings
 from newsletter.store import digests, subscribers
 from newsletter.store.tables import paper as paper_table
@@ -79,6 +80,7 @@ def application(
         mailer=mailbox or Mailbox(),
         renderer=RENDERER,
         sender=Sender("digest@example.org", "arXiv digest"),
+        scorer=LocalScorer(),
         clock=clock or Clock(),
     )
 

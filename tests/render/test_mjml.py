@@ -77,7 +77,9 @@ def test_important_media_queries_and_outlook_comments_are_kept():
 def test_a_fill_equals_mjml_and_premailer_run_on_the_filled_mail(count):
     """What the peers do for every mail gives the same document."""
     templates = Templates()
-    reader = dict.fromkeys(("recipient", "since", "unsubscribe_url", "preferences_url"), "x")
+    reader = dict.fromkeys(
+        ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url"), "x"
+    )
     values = {**issues.frame_values(count), "prompt": "", "reader": reader}
     css = (FOLDER / INLINE).read_text(encoding="utf-8")
     source = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

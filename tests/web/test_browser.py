@@ -18,6 +18,7 @@ from tests.fakes.pages import (
     STARS,
     THURSDAY,
     TUESDAY,
+    WEDNESDAY,
     Clock,
     Mailbox,
     issue,
@@ -51,6 +52,7 @@ def browser(tmp_path_factory):
         yield pipe
 
 
+ASKED = ("2509.00001", "2509.00002", "2509.09999", "A+title")
 UNKNOWN_LINK = "/unsubscribe/nobody"
 
 
@@ -148,6 +150,7 @@ def test_a_search_result_opens_the_paper(site: ServedSite):
 
 def every_page(site: ServedSite) -> list[str]:
     person = reader(site.store, email="grace@example.org")
+    issue(site.store, STARS, WEDNESDAY, [paper("2509.00001"), paper("2509.00002", LONG_WORD)])
     gone = reader(site.store, email="gone@example.org")
     with site.store.begin() as tx:
         subscribers.unsubscribe(tx, gone.id, "reply", NOW)
@@ -164,6 +167,8 @@ def every_page(site: ServedSite) -> list[str]:
         LINKS.unsubscribe_url(person.id),
         LINKS.unsubscribe_url(gone.id),
         LINKS.preferences_url(gone.id),
+        LINKS.why_url(person.id),
+        *(f"{LINKS.why_url(person.id)}?paper={asked}" for asked in ASKED),
         UNKNOWN_LINK,
     ]
 
@@ -190,6 +195,31 @@ def test_axe_finds_no_problem_in_light_and_dark_mode(site: ServedSite):
             site.open(path)
             found += [(path, scheme, barrier) for barrier in site.tab.barriers()]
     assert not found
+
+
+def test_why_is_asked_on_a_phone_without_javascript(site: ServedSite):
+    """From the link in the mail to a near miss, then to a paper that arXiv is asked for."""
+    tab, person = site.tab, reader(site.store)
+    papers = [paper("2509.00001", "Cold dwarfs"), paper("2509.00002", f"A title {LONG_WORD}")]
+    issue(site.store, STARS, WEDNESDAY, papers)
+    tab.forbid_scripts()
+    tab.look(375, "dark")
+    site.open(LINKS.why_url(person.id))
+    assert "What became of a paper?" in tab.words
+    tab.type("#paper", "2509.00002")
+    tab.press("form button")
+    assert "A near miss in the issue of Wednesday, 24 September 2025" in tab.words
+    assert "1 below the cut-off of 7" in tab.words
+    assert not tab.too_wide
+    tab.press("section a")
+    assert tab.address == "/archive/stars/2025-09-24/"
+    site.open(LINKS.why_url(person.id))
+    tab.type("#paper", "2509.09999")
+    tab.press("form button")
+    assert "in no announcement that is stored here" in tab.words
+    tab.press("form[method=post] button")
+    assert "cannot be asked" in tab.words
+    assert not tab.too_wide
 
 
 def test_pages_work_without_javascript(site: ServedSite):

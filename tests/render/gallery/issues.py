@@ -49,6 +49,7 @@ READER = RenderedReader(
     email="ada@example.org",
     since=date(2025, 9, 3),
     unsubscribe_url="https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+    why_url="https://news.example/why/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
     preferences_url="https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
 )
 CRITERIA = (

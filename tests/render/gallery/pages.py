@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from newsletter.domain.announcements import following
 from newsletter.domain.links import TEST_READER
@@ -63,6 +64,21 @@ def reader_pages(store: Store) -> dict[str, str]:
     return found
 
 
+def why_pages(store: Store) -> dict[str, str]:
+    """What became of a paper: the empty form, and an answer of each shape."""
+    issue(store, SECRET, FIRST, [paper("2508.00001", "Cold dwarfs"), paper("2508.00002", HOSTILE)])
+    person = reader(store, email="asks@example.org", id="d" * 32, rubric=SECRET.slug)
+    url = LINKS.why_url(person.id)
+    asked = {
+        "picked": "2508.00001",
+        "near-miss": "2508.00002",
+        "not-stored": "2509.99999",
+        "no-title": HOSTILE,
+    }
+    answers = {f"why-{name}": f"{url}?{urlencode({'paper': text})}" for name, text in asked.items()}
+    return {"why-form": url, **answers}
+
+
 def add_review_items(store: Store) -> None:
     """A delivery of unknown outcome, two replies and an alert for the operator page."""
     person = reader(store, email=f"{'odd' * 20}@{'long' * 15}.example.org", id="e" * 32)
@@ -105,6 +121,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "search-nothing": "/search?q=%3Cscript%3E",
         "not-found": "/archive/nowhere/",
         **reader_pages(store),
+        **why_pages(store),
         "leave-unknown": "/unsubscribe/nobody",
         "confirm-unknown": "/confirm/nobody",
         "operator": "/operator?said=resent",
