@@ -34,6 +34,7 @@ from tests.simulations.year import (
     Year,
     arxiv_of,
     events_of,
+    is_accepted,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ WEEKEND = (5, 6)
 POLL = timedelta(minutes=15)
 SOON = timedelta(minutes=10)
 """A mail may leave so long after its hour: the service looks every five minutes."""
+WEEK = timedelta(days=7)
+NEWS_WITHIN = timedelta(days=2)
 MADE_WITHIN = timedelta(hours=3)
 """After arXiv shows a batch. A day whose feed is stale is waited for."""
 
@@ -186,6 +189,7 @@ def check(year: Year, service: Service) -> Findings:
     made = _made(service)
     _check_papers(year, service, found)
     _check_days(year, made, found)
+    _check_news(year, service, found)
     for reader in year.readers:
         box = year.post.boxes.get(reader.name, [])
         days = made[reader.rubric]
@@ -250,6 +254,37 @@ def _check_papers(year: Year, service: Service, found: Findings) -> None:
                     f"{one.id} of {mailing}, {slug}",
                     holds=mailing in days and one.id in days[mailing].papers,
                 )
+
+
+def _check_news(year: Year, service: Service, found: Findings) -> None:
+    """Each accepted paper is told once in each rubric that mailed it: in the digest after the first
+    weekly question at which arXiv says so, which may be one after a weekend.
+    """
+    for slug, days in _made(service).items():
+        with service.app.store.read() as tx:
+            told = [
+                (one.paper_id, digest.date)
+                for digest in digests.between(tx, slug, date(2000, 1, 1), year.last)
+                for one in digest.news
+            ]
+        times = Counter(paper for paper, _ in told)
+        for day, made in days.items():
+            for paper in filter(_accepted, made.picks):
+                asked = day + WEEK
+                while asked < year.timeline.by_id[paper].notes[0][0]:
+                    asked += WEEK
+                case = f"{paper} of {day}, {slug}: told {times[paper]} times"
+                found.check("news is told once at most", case, holds=times[paper] <= 1)
+                if any(other >= asked + NEWS_WITHIN for other in days):
+                    found.check("news is told", case, holds=times[paper] == 1)
+        for paper, day in told:
+            note = year.timeline.by_id[paper].notes
+            case = f"{paper}, {slug}: told on {day}"
+            found.check("only true news is told", case, holds=bool(note) and note[0][0] <= day)
+
+
+def _accepted(paper: str) -> bool:
+    return is_accepted(int(paper.partition(".")[2]))
 
 
 def _check_days(year: Year, made: dict[str, dict[date, Made]], found: Findings) -> None:

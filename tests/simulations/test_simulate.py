@@ -19,7 +19,8 @@ from newsletter.domain.mail import WEEKDAYS
 from newsletter.domain.send_times import due_at
 from newsletter.ingest import feed_check, observe
 from newsletter.ingest.decide import late_cutoffs
-from newsletter.store import digests
+from newsletter.jobs import housekeeping
+from newsletter.store import digests, paper_news
 from tests.simulations.simulate_year import check, simulate
 from tests.simulations.year import Year
 
@@ -43,7 +44,7 @@ def test_ten_days_with_every_trouble_serve_everyone_once_and_in_time(tmp_path):
     found = lived(tmp_path, year)
     assert found.wrong == []
     assert min(found.checked.values()) > 0
-    assert len(found.checked) == 13
+    assert len(found.checked) == 16
 
 
 class Fault(NamedTuple):
@@ -96,7 +97,7 @@ FAULTS = {
     # `digests.uncovered` alone may fail: what is listed, and what is left over, is told apart too.
     "what a digest covers is forgotten": Fault(
         ((digests, "_cover"),),
-        lambda _tx, _digest, _digest_id: None,
+        lambda *_: None,
         "a reader is sent a paper once",
         days=4,
         readers=("utc-models",),
@@ -123,6 +124,15 @@ FAULTS = {
         lambda day, reader, zone, hour: due_at(day, send_times.zone_of(reader, zone), hour),
         "one mail on a weekday asked for",
         readers=("mondays",),
+    ),
+    "which news was told is forgotten": Fault(
+        ((paper_news, "claim"),),
+        lambda _tx, _digest_id, digest: digest,
+        "news is told once at most",
+        days=10,
+    ),
+    "nobody asks about mailed papers": Fault(
+        ((housekeeping, "check_metadata"),), lambda *_: 0, "news is told", days=10
     ),
 }
 

@@ -66,6 +66,14 @@ FILLED_IN = timedelta(minutes=12)
 """So long after its hour a slow batch is there: after the first look, and before the second."""
 
 
+ACCEPTED = {"comment": "Accepted at a conference"}
+
+
+def is_accepted(number: int) -> bool:
+    """Whether the authors of that paper add a note two announcements later."""
+    return number % 12 == 0 and number % 25 != 0 and number % 300 != 0
+
+
 class Judge:
     """Finds every third paper relevant, by its number: the same on every reading.
 
@@ -239,7 +247,7 @@ class Year:
 
     def _paper(self, number: int, submitted: datetime, day: date) -> Submission:
         """Every 20th is cross-listed a day later, every 25th held for nine days, every 30th
-        replaced, every 300th withdrawn.
+        replaced, every 300th withdrawn; every 12th is accepted without a new version.
         """
         submitted = submitted.replace(second=0, microsecond=0)
         home = CATEGORIES[number % len(CATEGORIES)]
@@ -258,6 +266,7 @@ class Year:
             announced=held if number % 25 == 0 else None,
             crosses=crosses if number % 25 else (),
             versions=versions if number % 25 else (),
+            notes=((later, ACCEPTED),) if is_accepted(number) else (),
         )
 
     def _other(self, home: str) -> str:
@@ -396,6 +405,7 @@ class Service:
         """One wake-up: `make` serves too, and looks for what came late."""
         self.wakes += 1
         self.daily_scheduler.build()
+        housekeeping.run_hourly(self.app)
 
     def night(self) -> None:
         housekeeping.run_nightly(self.app)
