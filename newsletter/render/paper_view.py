@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.sanitize import clean
 from newsletter.render.author_note import FoundLink, doi_link, links_of, note_of
-from newsletter.render.truncate import clip_words, one_line
+from newsletter.render.truncate import clip_clause, clip_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +34,11 @@ REASON_LINE = 93
 MIN_REASON = 60
 SHORT_TITLE = 60
 SHORT_NOTE = 60
+
+
+NOT_PICKED = "https://arXiv.org/abs/"
+"""Begins the link of a paper that is no pick. A host may be written in any case; a program that
+counts the picks of a mail by their links to arxiv.org/abs does not count the others."""
 
 
 class Badge(NamedTuple):
@@ -89,6 +94,7 @@ class NearMissView:
     authors: str
     scores: str
     reason: str
+    abs_url: str
 
 
 def authors(names: Sequence[str], count: int) -> str:
@@ -135,7 +141,7 @@ def _entry(number: int, pick: Pick, *, judged: bool, long: bool, single: bool) -
         first_authors=authors(paper.authors, FEW_AUTHORS),
         first_author=named,
         comment=comment,
-        reason=clip_words(comment, min(MAX_REASON, max(MIN_REASON, REASON_LINE - len(named)))),
+        reason=clip_clause(comment, min(MAX_REASON, max(MIN_REASON, REASON_LINE - len(named)))),
         total=str(score.total) if scored and score else "",
         badges=(*badges, *(Badge(note, "k") for note in notes)),
         scores=_labels(badges),
@@ -215,6 +221,7 @@ def _near_miss(near: NearMiss) -> NearMissView:
         authors=first_author(near.paper.authors),
         scores=_labels(_score_badges(near.score, 0, judged=True)) if scored else "",
         reason=_reason(near),
+        abs_url=f"{NOT_PICKED}{clean(near.paper.id)}",
     )
 
 

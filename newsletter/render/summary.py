@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.formatting import dollars, long_dates, plural, short_dates
 from newsletter.domain.model import NANOS_PER_DOLLAR, Coverage, DayKind, Digest, Outcome, Usage
+from newsletter.domain.sample import AUTHOR, PRICED_AS, is_sample
 from newsletter.domain.sanitize import clean
 from newsletter.render.truncate import clip_words, one_line
 
@@ -88,6 +89,27 @@ def model_names(usage: Sequence[Usage]) -> str:
     return " and ".join(clean(each.model) for each in usage)
 
 
+def cost_caption(digest: Digest) -> str:
+    """The caption of the table of tokens and cost."""
+    if not digest.judged:
+        return LOCAL_CAPTION
+    if is_by_hand(digest.usage):
+        return f"Estimate: tokens and cost if {PRICED_AS} had read these papers"
+    return "Tokens and cost of this issue"
+
+
+def cost_heading(digest: Digest) -> str:
+    """The heading of the first column of that table: the models."""
+    if is_by_hand(digest.usage):
+        return "Estimate"
+    return model_names(digest.usage) or "No model"
+
+
+def is_by_hand(usage: Sequence[Usage]) -> bool:
+    """Whether the scores are those of the sample day, which no model wrote."""
+    return any(each.model == AUTHOR for each in usage)
+
+
 def receipt(coverage: Coverage, *, judged: bool) -> list[tuple[str, int]]:
     """Label and count of each outcome; they add up to the announced papers. Zeros are omitted."""
     names = {
@@ -95,7 +117,7 @@ def receipt(coverage: Coverage, *, judged: bool) -> list[tuple[str, int]]:
         Outcome.REFUSED: "Refused by the model",
         Outcome.FAILED: "Failed after retries",
         Outcome.UNSCORED_BUDGET: "Not read: the day’s budget was spent",
-        Outcome.UNSCORED_DEADLINE: "Not read: the deadline came first",
+        Outcome.UNSCORED_DEADLINE: "Not read: the deadline had passed",
         Outcome.EXCLUDED: "Not read: excluded by the rubric",
         Outcome.DUPLICATE: "Duplicate: the same title and authors under another id",
     }
@@ -205,7 +227,7 @@ class Figures:
 
 
 def figures(digest: Digest, *, public: bool = False) -> Figures:
-    """`48 for you` and `out of 964 new papers, all read`. No figure has a line break in it.
+    """`48 for you` and `out of 964 new papers; all were read`. No figure has a line break in it.
 
     A public page says `48 picked`. After failed scoring there is no "0 for you": it is not known.
     """
@@ -216,20 +238,21 @@ def figures(digest: Digest, *, public: bool = False) -> Figures:
     if digest.kind is DayKind.SCORING_FAILED:
         return Figures(announced, "not scored yet")
     verb = "read" if digest.judged else "ranked"
-    read = f"{coverage.scanned:,}\xa0{verb}"
+    read = f"{coverage.scanned:,} {'was' if coverage.scanned == 1 else 'were'} {verb}"
     if coverage.scanned == coverage.announced > 1:
-        read = f"all\xa0{verb}"
+        read = f"all were {verb}"
+    read = read.replace(" ", "\xa0")
     noun = ("picked" if public else "for you") if digest.judged else "closest"
     picked = f"{len(digest.picks):,} {noun}".replace(" ", "\xa0")
-    return Figures(picked, f"out of {announced}, {read}")
+    return Figures(picked, f"out of {announced}; {read}")
 
 
 def notices(digest: Digest, listed_papers: int) -> list[str]:
     """The notices above the first paper."""
     coverage, rubric = digest.coverage, digest.rubric
     kinds = {
-        DayKind.NOTHING_MET: f"No paper of the {coverage.scanned:,} read reached your cut-offs: "
-        f"relevance {rubric.relevance} and novelty {rubric.novelty}.",
+        DayKind.NOTHING_MET: _none_reached(coverage.scanned)
+        + f" your cut-offs: relevance {rubric.relevance} and novelty {rubric.novelty}.",
         DayKind.NOTHING_ANNOUNCED: "arXiv announced no paper in your categories for this day.",
         DayKind.BATCH_LATE: "arXiv has not published this day’s papers yet. "
         "Your issue is held and goes out when they are there.",
@@ -238,6 +261,7 @@ def notices(digest: Digest, listed_papers: int) -> list[str]:
     }
     left_out = len(digest.picks) - listed_papers
     lines = [
+        _sample(digest),
         f"The best of what arXiv announced from {long_dates(digest.first_date, digest.date)}. "
         "On the web each day has an issue of its own."
         if digest.since
@@ -261,6 +285,21 @@ def notices(digest: Digest, listed_papers: int) -> list[str]:
         else "The figures of this issue do not add up; the operator was told.",
     ]
     return [line for line in lines if line]
+
+
+def _none_reached(papers: int) -> str:
+    if papers == 1:
+        return "One paper was read; it did not reach"
+    return f"{papers:,} papers were read; none reached"
+
+
+def _sample(digest: Digest) -> str:
+    listed = [pick.paper.id for pick in digest.picks]
+    listed += [near.paper.id for near in digest.near_misses]
+    if not listed or not all(map(is_sample, listed)):
+        return ""
+    by_hand = ", and their scores and reasons were written by hand"
+    return f"A sample: these papers are invented{by_hand if is_by_hand(digest.usage) else ''}."
 
 
 def _not_compared(papers: int) -> str:
@@ -304,6 +343,8 @@ def criteria_intro(digest: Digest) -> str:
 def disclaimer(digest: Digest) -> str:
     if not digest.judged:
         return "The order comes from text similarity to your rubric; no model has read the papers."
+    if is_by_hand(digest.usage):
+        return "Scores and “why it matched” notes are samples, written by hand."
     author = model_names(digest.usage) or "a language model"
     return f"Scores and “why it matched” notes are written by {author} and can be wrong."
 

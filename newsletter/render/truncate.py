@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - typographic dashes are intended
 """Truncates text at sentence or word ends; text for one line (pure)."""
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ SENTENCE_END = re.compile(r"(?<=[.!?])[\"”)]?\s+(?=[A-Z0-9(\"“])")
 ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|et al|etc|cf|vs|resp|approx|[Ff]igs?|[Ee]qs?|[Ss]ec|[Rr]efs?|Dr|[A-Z])\.$"
 )
+# Words that need another one behind them: a text is not cut after one. Not in capitals: IT, OR.
+LOOSE_WORDS = (
+    "a an the and or but nor of for to in on at by via with from into onto as that which who whose "
+    "where when while whereas than then so if its their our this these those it they we is are was "
+    "were be been being can could may might must will would has have had using through over under "
+    "between among per within without toward towards against about across during before after "
+    "upon not no also both each every any all more most such only very e.g. i.e. vs vs."
+)
+LOOSE = "|".join(
+    re.escape(form) for word in LOOSE_WORDS.split() for form in (word, word.capitalize())
+)
+LOOSE_END = re.compile(rf"(?:[\s,;:–—(-]+(?:{LOOSE}))+$")
+CLAUSE_END = re.compile(r"[,;.](?=\s)|\s(?=[–—(])")
+MIN_CLAUSES = 0.6
+"""Share of the limit that whole clauses must fill, else the text is cut at a word."""
 MAX_BACKGROUND_SHARE = 0.25
 MANY = 1_000
 
@@ -70,16 +86,36 @@ def _fill(parts: list[str], limit: int) -> str:
     return text or clip_words(parts[0], limit)
 
 
+def clip_clause(text: str, limit: int) -> str:
+    """At most `limit` characters, cut between clauses, or else between words."""
+    if len(text) <= limit:
+        return text
+    ends = [found.start() for found in CLAUSE_END.finditer(text, 0, limit)]
+    whole = [end for end in ends if MIN_CLAUSES * limit <= end < limit - 1]
+    return f"{_firm_end(text[: whole[-1]])}…" if whole else clip_words(text, limit)
+
+
+def _firm_end(text: str) -> str:
+    """`text` without an end that needs another word: an open bracket, an article, a preposition."""
+    opened = text.rfind("(")
+    if opened > len(text) // 2 and ")" not in text[opened:]:
+        text = text[:opened]
+    kept = LOOSE_END.sub("", text.rstrip(" ,;:-"))
+    return (kept if len(kept) > len(text) // 2 else text).rstrip(" ,;:-")
+
+
 def clip_words(text: str, limit: int) -> str:
-    """At most `limit` characters, cut between words, with "…" if shortened."""
+    """At most `limit` characters, cut between words, with "…" if shortened.
+
+    The last word is none that needs another one behind it, such as "the" or "with".
+    """
     if len(text) <= limit:
         return text
     cut = text[: limit - 1]
     # The last word is whole if a blank follows it.
     whole, _, rest = f"{cut}{text[limit - 1]}".rpartition(" ")
     # A single very long word is cut inside, or nothing would be left.
-    kept = whole if whole and len(rest) < limit // 2 else cut
-    return f"{kept.rstrip(' ,;:-')}…"
+    return f"{_firm_end(whole) if whole and len(rest) < limit // 2 else cut.rstrip(' ,;:-')}…"
 
 
 @lru_cache(maxsize=16384)

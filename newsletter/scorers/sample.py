@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from newsletter.domain.model import Score, Usage
+from newsletter.domain.sample import AUTHOR
 from newsletter.scorers import (
     BatchScorer,
     CallFailure,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from newsletter.domain.model import Rubric
     from newsletter.scorers import ScoringRequest
     from newsletter.settings import Settings
-
-MODEL = "the sample author (no model)"
-"""Stands in mails and pages where the model is named."""
 
 
 class SampleScorer:
@@ -55,7 +53,7 @@ class SampleScorer:
 
     def call(self, request: ScoringRequest, at: datetime) -> ScoringCall:
         usage = _usage(request)
-        return ScoringCall(request, MODEL, {}, usage.total_nanos, at, usage.input_tokens)
+        return ScoringCall(request, AUTHOR, {}, usage.total_nanos, at, usage.input_tokens)
 
     def estimate_usage(self, call: ScoringCall) -> Usage | None:
         return _usage(call.request)
@@ -91,7 +89,7 @@ def _usage(request: ScoringRequest) -> Usage:
     days = _rubrics().get(request.rubric.slug, {"usage": {}})
     earlier = days.get("earlier", {"answers": {}})
     is_earlier = any(paper.id in earlier["answers"] for paper in request.papers)
-    return Usage(MODEL, **(earlier if is_earlier else days)["usage"])
+    return Usage(AUTHOR, **(earlier if is_earlier else days)["usage"])
 
 
 @cache

@@ -1,8 +1,7 @@
 """Sample source: sixty invented papers of one day, for the demo and for use offline.
 
 Five more papers are of an earlier day, and each of them has news since. Ids do not collide with
-real ones: their numbers begin at 90,001, and arXiv has never reached
-40,000 papers in a month.
+real ones (`domain/sample.py`).
 """
 
 from __future__ import annotations

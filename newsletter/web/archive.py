@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from newsletter.domain.announcements import FIRST_DAY, following, is_announced
+from newsletter.domain.announcements import FIRST_DAY, is_announced
 from newsletter.store import digests, paper_versions, search
 from newsletter.web import feed as atom_feed
 from newsletter.web import issue_view
@@ -106,8 +106,6 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
         dates = digests.dates(tx, rubric.slug)
     before = max((other for other in dates if other < day), default=None)
     after = min((other for other in dates if other > day), default=None)
-    if stored and after is None:
-        after = following(day)
     neighbours = {
         "previous": (before, _url(site, rubric, before)) if before else None,
         "next": (after, _url(site, rubric, after)) if after else None,

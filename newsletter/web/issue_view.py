@@ -10,13 +10,13 @@ from newsletter.domain.model import DayKind
 from newsletter.render import paper_news, verification
 from newsletter.render.paper_view import MAX_NAME, MAX_TITLE, entries, groups, near_misses
 from newsletter.render.summary import (
-    LOCAL_CAPTION,
     by_category,
+    cost_caption,
+    cost_heading,
     cost_rows,
     criteria_intro,
     disclaimer,
     figures,
-    model_names,
     notices,
     receipt,
     thresholds,
@@ -94,7 +94,8 @@ def issue_values(
         "day": digest.date,
         "figures": figures(digest, public=True),
         "notices": notices(digest, len(digest.picks)),
-        "caption": model_names(digest.usage) if digest.judged else LOCAL_CAPTION,
+        "caption": cost_caption(digest),
+        "model": cost_heading(digest),
         "costs": cost_rows(digest.usage),
         "groups": [(name, [cards[e.number] for e in run]) for name, run in groups(listed)],
         "near_misses": near_misses(digest.near_misses),

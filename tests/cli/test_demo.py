@@ -99,7 +99,10 @@ def test_mail_and_page_show_scores_reasons_and_near_misses_as_a_sample(demo: Dem
     for name in ("mail/ada.html", str(issue.relative_to(demo.out))):
         said = demo.text(name)
         assert "arXiv digest (sample)" in said
-        assert "the sample author (no model" in said
+        assert said.count("A sample: these papers are invented") == 1
+        assert "Estimate: tokens and cost if claude-haiku-5-5 had read these papers" in said
+        assert "are samples, written by hand" in said
+        assert "author (" not in said
         assert "Chooses among all roundings" in said
         assert "Relevance 7/10, Novelty 6/10" in said
         assert "Near misses" in said
@@ -146,7 +149,8 @@ def test_the_local_demo_gives_no_score_and_says_so(local: Demo) -> None:
     for name in ("mail/ada.html", "mail/henrietta.html"):
         said = local.text(name).lower()
         assert "ranked locally, not read by a model" in said
-        assert "the sample author" not in said
+        assert "a sample: these papers are invented." in said
+        assert "written by hand" not in said
         assert "about five of the ten closest papers (two to seven) were" in said
     assert "no scores, no reasons and no cut-offs" in local.text("index.html")
 

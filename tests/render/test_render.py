@@ -49,7 +49,7 @@ def test_a_real_day_shows_every_paper_in_order_with_its_scores():
 def test_the_subject_is_the_best_paper_and_the_preheader_the_next_two():
     long = "PTQTP: Post-Training Quantization to Trit-Planes for Large Language Models"
     rendered, page, _ = show(digest((pick(1, title=long), *(pick(n) for n in range(2, 49)))))
-    subject = "PTQTP: Post-Training Quantization to Trit-Planes for… + 47 more · Foundation models"
+    subject = "PTQTP: Post-Training Quantization to Trit-Planes… + 47 more · Foundation models"
     assert rendered.subject == subject
     second, third = (f"{n}. A sparse mixture of experts, part {n}" for n in (2, 3))
     assert page.body.find("div").get_text().strip() == f"{second} · {third}"
@@ -257,13 +257,21 @@ def test_near_misses_have_scores_and_one_line_of_thresholds():
         assert shown.count("Relevance 8/10, Novelty 6/10") == 2
     # A line may end between two scores, not between a score's name and its figure.
     assert "Relevance\xa08/10, Novelty\xa06/10" in page.get_text()
-    assert page.find("a", href="https://arxiv.org/pdf/2509.00900")
+    # A title leads to the abstract, and the PDF is an action beside it.
+    title = page.find("a", string="A sparse mixture of experts, part 900")
+    assert title["href"].lower() == "https://arxiv.org/abs/2509.00900"
+    assert page.find("a", href="https://arxiv.org/pdf/2509.00900").get_text() == "PDF"
+    assert "/abs/2509.00900\n" in text
 
 
 @pytest.mark.parametrize(
     ("kind", "subject", "sentence"),
     [
-        (DayKind.NOTHING_MET, "No match in 961 papers", "reached your cut-offs"),
+        (
+            DayKind.NOTHING_MET,
+            "No match in 961 papers",
+            "961 papers were read; none reached your cut-offs",
+        ),
         (DayKind.NOTHING_ANNOUNCED, "arXiv announced nothing", "announced no paper"),
         (DayKind.BATCH_LATE, "arXiv is late", "not published this day"),
         (DayKind.SCORING_FAILED, "Not scored yet", "could not be scored"),
@@ -279,7 +287,7 @@ def test_special_days_explain_themselves(kind, subject, sentence):
     assert sentence in " ".join(text.split())
     relevant = re.search(r"\b0 for you", words(page) + text)
     assert bool(relevant) is (kind is DayKind.NOTHING_MET)
-    assert ("961 read" in words(page)) is (kind is DayKind.NOTHING_MET)
+    assert ("961 were read" in words(page)) is (kind is DayKind.NOTHING_MET)
 
 
 def test_figures_that_do_not_add_up_get_a_notice():
@@ -369,11 +377,11 @@ def test_one_line_on_top_has_the_figures():
     whole = Coverage(20, {Outcome.SCORED: 20})
     _, page, text = show(digest((pick(1),), coverage=whole))
     for shown in (words(page), text):
-        assert "1 for you out of 20 new papers, all read" in shown
+        assert "1 for you out of 20 new papers; all were read" in shown
     # No figure is apart from its noun at the end of a line.
-    assert "out of 20\xa0new\xa0papers, all\xa0read" in page.get_text()
+    assert "out of 20\xa0new\xa0papers; all\xa0were\xa0read" in page.get_text()
     _, page, text = show(digest((pick(1),), coverage=Coverage(20, {Outcome.SCORED: 19})))
-    assert "1 for you out of 20 new papers, 19 read" in words(page)
+    assert "1 for you out of 20 new papers; 19 were read" in words(page)
 
 
 def test_separators_of_the_text_part_are_dashes():

@@ -28,7 +28,7 @@ from newsletter.render.size_budget import (
     full_plans,
     title_plans,
 )
-from newsletter.render.truncate import clip_sentences, clip_words, sentences
+from newsletter.render.truncate import clip_clause, clip_sentences, clip_words, sentences
 from tests.render.gallery import issues
 from tests.render.gallery.issues import NAV, READER, SITE, digest, many, pick
 
@@ -305,3 +305,29 @@ def test_an_email_above_the_maximum_is_refused():
     assert size(of(available)) + RESERVED_BYTES == MAX_BYTES == 100_000
     with pytest.raises(TooLongError, match="98,001 bytes"):
         of(available + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("Vision Transformers with the least of all tokens", 30, "Vision Transformers…"),
+        ("Experts that a router sees, which is trained", 36, "Experts that a router sees…"),
+        (
+            "A compiler of stacked graphs (with all of its hardware)",
+            40,
+            "A compiler of stacked graphs…",
+        ),
+        ("Work on IT security of hospitals and schools", 12, "Work on IT…"),
+        ("For the and of with from", 12, "For the and…"),
+    ],
+)
+def test_a_cut_ends_with_no_word_that_needs_another(text: str, limit: int, shown: str) -> None:
+    assert clip_words(text, limit) == shown
+
+
+def test_a_reason_is_cut_after_a_clause_where_that_fills_the_line() -> None:
+    text = "Compression: ternary weights, trained from scratch; a kernel that is fast"
+    assert clip_clause(text, 52) == "Compression: ternary weights, trained from scratch…"
+    assert clip_clause(text, 46) == "Compression: ternary weights…"
+    assert clip_clause(text, 100) == text
+    assert clip_clause("Compression. Ternary weights of a large model", 30).endswith("weights…")
