@@ -14,7 +14,7 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Outcome, Score, Unscored
 from newsletter.domain.paper_reference import PaperReference, parse_reference
 from newsletter.domain.sanitize import looks_like_injection
-from newsletter.domain.why import LocatedPaper, Lookup, RubricHistory, WhyAnswer
+from newsletter.domain.why import LocatedPaper, Lookup, PaperResult, RubricHistory, WhyAnswer
 from newsletter.scoring.second_opinion import merge_all_scores, merge_scores
 from newsletter.scoring.triage import split_excluded
 from newsletter.scoring.workload import LATE_WINDOW
@@ -60,6 +60,15 @@ def answer_reader(
 def answer_operator(app: App, text: str, slugs: Sequence[str]) -> WhyAnswer:
     """The answer for the operator, about these rubrics."""
     return _with_rubrics(app, _find(app, text, ""), slugs, None)
+
+
+def answer_public(app: App, paper_id: str, slugs: Sequence[str]) -> WhyAnswer:
+    """The answer about a stored paper for everybody, about those of these rubrics that read its
+    categories; asks no source.
+    """
+    answer = _with_rubrics(app, _find(app, paper_id, None), slugs, None)
+    reading = (one for one in answer.rubrics if one.result is not PaperResult.OTHER_CATEGORIES)
+    return replace(answer, rubrics=tuple(reading))
 
 
 def _find(app: App, text: str, asked_by: str | None) -> WhyAnswer:

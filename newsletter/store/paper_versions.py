@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import and_, exists, func, select
 
@@ -58,6 +58,27 @@ def keep(tx: Connection, papers: Iterable[Paper], now: datetime) -> int:
     for start in range(0, len(rows), CHUNK):
         insert_new(tx, paper_version, rows[start : start + CHUNK])
     return len(rows)
+
+
+class LaterVersion(NamedTuple):
+    """The newest version of a paper that came after the stored one."""
+
+    version: int
+    title: str
+    comment: str
+    withdrawn: bool
+
+
+def newest(tx: Connection, paper_id: str) -> LaterVersion | None:
+    columns = (paper_version.c[name] for name in LaterVersion._fields)
+    rows = tx.execute(
+        select(*columns)
+        .where(paper_version.c.paper_id == paper_id)
+        .order_by(paper_version.c.version.desc())
+        .limit(1)
+    )
+    row = rows.first()
+    return LaterVersion(*row) if row else None
 
 
 def unreported_withdrawals(tx: Connection, slug: str) -> list[Withdrawal]:

@@ -54,11 +54,11 @@ def show_issue_or_month(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
     period = request.path_params["when"]
     if re.fullmatch(r"\d{4}-\d{2}", period):
-        return _month(site, rubric, _date(site, f"{period}-01"))
-    return _issue(site, rubric, _date(site, period))
+        return _month(site, rubric, requested_date(site, f"{period}-01"))
+    return _issue(site, rubric, requested_date(site, period))
 
 
-def _date(site: Site, text: str) -> date:
+def requested_date(site: Site, text: str) -> date:
     """The date in a URL. Raises HTTPException 404, also for dates before arXiv began or more than
     MAX_DAYS_AHEAD in the future.
     """
@@ -87,6 +87,7 @@ def _month(site: Site, rubric: Rubric, first: date) -> Response:
         rubric,
         "month.html",
         first=first,
+        downloads=site.local_path(site.app.links.month_url(rubric, first)).rstrip("/"),
         rows=[issue_view.issue_row(digest, _url(site, rubric, digest.date)) for digest in stored],
         total=issue_view.month_totals(stored),
         top=issue_view.top_papers(stored, lambda day: _url(site, rubric, day)),
@@ -116,6 +117,7 @@ def _issue(site: Site, rubric: Rubric, day: date) -> Response:
             site,
             rubric,
             "issue.html",
+            downloads=_url(site, rubric, day).rstrip("/"),
             **issue_view.issue_values(stored[1], withdrawn),
             **neighbours,
         )
@@ -153,6 +155,13 @@ def search_rubric(site: Site, request: Request) -> Response:
 def search_all(site: Site, request: Request) -> Response:
     """Search in all public rubrics."""
     return _search_page(site, request, site.public_rubrics, f"{site.prefix}/search")
+
+
+def searched_rubrics(site: Site, request: Request) -> list[Rubric]:
+    """The rubric of the URL, or all public ones."""
+    if "rubric" in request.path_params:
+        return [site.requested_rubric(request)]
+    return site.public_rubrics
 
 
 def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str) -> Response:

@@ -19,6 +19,7 @@ LINK = re.compile(r'\b(href|src|action)="([^"]*)"')
 TOKEN = re.compile(r"[a-z2-7]{48}")
 OK = 200
 HTML_TYPE = "text/html"
+FILE_TYPES = {".bib", ".css", ".html", ".md", ".ris", ".txt", ".xml"}
 MAX_PAGES = 200
 """Archive links that lead to ever more pages would be a fault; no demo has so many."""
 
@@ -36,7 +37,9 @@ class PageExport:
         for token in TOKEN.findall(path):
             path = path.replace(token, self._tokens.setdefault(token, f"{len(self._tokens) + 1}"))
         bare = path.strip("/")
-        return bare if posixpath.splitext(bare)[1] else posixpath.join(bare, "index.html")
+        # An arXiv id has a dot as well.
+        is_file = posixpath.splitext(bare)[1] in FILE_TYPES
+        return bare if is_file else posixpath.join(bare, "index.html")
 
     async def _crawl(self, app: Starlette, waiting: list[str]) -> None:
         seen: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsletter.domain.formatting import dollars
 from newsletter.domain.model import DayKind
@@ -47,6 +47,14 @@ TITLES_PER_DAY = 3
 class IssueCard:
     entry: PaperEntry
     paper: Paper
+    title: Markup
+    authors: tuple[str, ...]
+    abstract: Markup
+
+
+class PaperCard(NamedTuple):
+    """A paper outside an issue."""
+
     title: Markup
     authors: tuple[str, ...]
     abstract: Markup
@@ -116,6 +124,10 @@ def issue_values(
 
 def _card(entry: PaperEntry, paper: Paper) -> IssueCard:
     return IssueCard(entry, paper, _title(paper), _authors(paper), _abstract(paper))
+
+
+def paper_card(paper: Paper) -> PaperCard:
+    return PaperCard(_title(paper), _authors(paper), _abstract(paper))
 
 
 def _title(paper: Paper) -> Markup:

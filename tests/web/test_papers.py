@@ -1,0 +1,109 @@
+"""A paper's page and the downloads, over real HTTP, read by parsers that others wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import rispy
+from pybtex.database import parse_string
+
+from newsletter.store import paper_versions
+from newsletter.web.app import create_app
+from tests.fakes.browser import Browser, served
+from tests.fakes.pages import NOW, SECRET, STARS, THURSDAY, TUESDAY, issue, make_site, paper
+
+FIRST = replace(paper("1"), id="2509.00001", doi="10.1000/12")
+OLD = replace(paper("2"), id="astro-ph/0309136")
+HIDDEN = replace(paper("5", "Hidden thing"), id="2509.00005")
+
+
+@pytest.fixture
+def web(store):
+    issue(store, STARS, TUESDAY, [FIRST, OLD, paper("3")])
+    issue(store, STARS, THURSDAY, [replace(paper("4", "Cold & dwarf_stars"), id="2509.00004")])
+    issue(store, SECRET, TUESDAY, [HIDDEN])
+    with served(create_app(make_site(store))) as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"),
+    [
+        ("/archive/stars/2025-09-23", ["2509.00001", "astro-ph/0309136"]),
+        ("/archive/stars/2025-09", ["2509.00001", "astro-ph/0309136", "2509.00004"]),
+        ("/papers/2509.00001", ["2509.00001"]),
+        ("/papers/astro-ph/0309136", ["astro-ph/0309136"]),
+    ],
+)
+def test_downloads_hold_the_papers_of_their_page(web: Browser, path: str, ids: list[str]):
+    entries = parse_string(web.get(f"{path}.bib").text, "bibtex").entries.values()
+    assert sorted(entry.fields["eprint"] for entry in entries) == sorted(ids)
+    found = rispy.loads(web.get(f"{path}.ris").text)
+    assert sorted(one["number"].removeprefix("arXiv:") for one in found) == sorted(ids)
+    text = web.get(f"{path}.md").text
+    assert all(f"https://arxiv.org/abs/{one}" in text for one in ids)
+    assert len(text.splitlines()) == len(ids)
+    for kind in ("bib", "ris", "md"):
+        assert f"{path}.{kind}" in web.get(f"{path}/").links()
+
+
+def test_a_search_is_downloaded_as_it_was_found(web: Browser):
+    page = web.get("/search?q=dwarf")
+    [link] = [one for one in page.links() if one.startswith("/search.bib")]
+    [entry] = parse_string(web.get(link).text, "bibtex").entries.values()
+    assert entry.fields["title"] == r"{Cold \& dwarf\_stars}"
+    assert "attachment" in web.get(link).headers["content-disposition"]
+    assert web.get("/search.ris?q=hidden").text.strip() == ""
+
+
+def test_a_paper_has_a_page_that_reference_managers_read(web: Browser):
+    page = web.get("/papers/2509.00001/")
+    metas = {(tag["name"], tag["content"]) for tag in page.soup.find_all("meta") if tag.get("name")}
+    assert ("citation_title", FIRST.title) in metas
+    assert ("citation_arxiv_id", "2509.00001") in metas
+    assert ("citation_doi", "10.1000/12") in metas
+    assert {name for kind, name in metas if kind == "citation_author"} == set(FIRST.authors)
+    assert "Stars" in page.words
+    assert "/archive/stars/2025-09-23/" in page.links()
+    assert "/papers/2509.00001" in web.get("/archive/stars/2025-09-23/").links()
+
+
+def test_later_versions_are_told(web: Browser, store):
+    later = replace(
+        FIRST, version=2, title="Another title", comment="withdrawn", updated=NOW + timedelta(1)
+    )
+    with store.begin() as tx:
+        paper_versions.keep(tx, [replace(later, comment="")], NOW)
+    assert "Another title" in web.get("/papers/2509.00001/").words
+    gone = replace(later, version=3, abstract="This paper has been withdrawn by the authors.")
+    with store.begin() as tx:
+        paper_versions.keep(tx, [gone], NOW)
+    assert "Withdrawn in version 3" in web.get("/papers/2509.00001/").words
+
+
+def test_a_private_rubric_is_named_to_nobody(web: Browser):
+    page = web.get("/papers/2509.00005/")
+    assert "Secret" not in page.text
+    assert page.headers["x-robots-tag"].startswith("noindex")
+    assert web.get("/archive/secret-plans/2025-09-23.bib").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/papers/2509.99999/",
+        "/papers/2509.99999.bib",
+        "/papers/../etc/passwd",
+        "/papers/%00",
+        "/papers/2509.00001.pdf",
+        "/archive/stars/2025-09-23.pdf",
+        "/archive/stars/2025-09-24.bib",
+        "/archive/stars/never.bib",
+        "/archive/nothing/2025-09-23.bib",
+        "/search.pdf?q=cold",
+    ],
+)
+def test_what_is_not_there_is_a_404(web: Browser, path: str):
+    assert web.get(path).status == 404
