@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, literal_column, select
 
 from newsletter.domain.model import Outcome, Unscored
 from newsletter.store.papers import paper_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from newsletter.domain.model import Paper
 
+TITLE_START = literal_column("lower(substr(paper.title, 1, 200))", Text)
+"""As the index of titles has it: with its numbers as parameters no database would use it."""
 LAST_CHARACTER = "\U0010ffff"
 """Greater than any character of a title."""
 
@@ -48,14 +50,16 @@ class StoredReading(NamedTuple):
 
 def papers_by_title(tx: Connection, title: str, most: int) -> list[Paper]:
     """The newest papers whose title is `title`, in any case; else those it is the beginning of."""
-    stored, wanted = func.lower(func.substr(paper.c.title, 1, 200)), func.lower(title)
-    whole = select(paper).where(stored == wanted).order_by(paper.c.published.desc()).limit(most)
+    wanted = func.lower(title)
+    whole = (
+        select(paper).where(wanted == TITLE_START).order_by(paper.c.published.desc()).limit(most)
+    )
     if found := tx.execute(whole).all():
         return [paper_of(row) for row in found]
     # PostgreSQL's index of beginnings knows these operators only, which bind like ||.
     at_least, below = ("~>=~", "~<~") if tx.dialect.name == "postgresql" else (">=", "<")
     end = wanted.concat(LAST_CHARACTER).self_group()
-    begins = stored.bool_op(at_least)(wanted) & stored.bool_op(below)(end)
+    begins = TITLE_START.bool_op(at_least)(wanted) & TITLE_START.bool_op(below)(end)
     return [paper_of(row) for row in tx.execute(select(paper).where(begins).limit(most))]
 
 

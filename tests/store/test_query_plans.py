@@ -9,15 +9,28 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from newsletter import bootstrap
 from newsletter.cli import status
+from newsletter.domain.announcements import ListingEntry
 from newsletter.domain.links import Purpose
+from newsletter.inbound import why
 from newsletter.operations.alerting import collect_state
-from newsletter.store import claims, paper_metadata, paper_news, retention, subscribers
+from newsletter.store import (
+    claims,
+    digests,
+    paper_metadata,
+    paper_news,
+    papers,
+    rate_limits,
+    retention,
+    subscribers,
+)
+from newsletter.store import why as why_store
 from newsletter.store.reports import monitoring
 from newsletter.store.reports.metrics import MetricCounts
+from newsletter.store.tables import digest_paper
 from newsletter.web.app import PAGES, create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
@@ -28,7 +41,9 @@ from tests.fakes.pages import (
     SETTINGS,
     STARS,
     THURSDAY,
+    application,
     make_site,
+    paper,
     reader,
 )
 from tests.fakes.query_plans import StatementLog, full_scans, plan_of
@@ -94,7 +109,9 @@ def addresses(person):
     for path in PAGES:
         purpose = next((one for one in Purpose if path.startswith(f"/{one}/")), Purpose.CONFIRM)
         token = LINKS.token(purpose, person.id)
-        yield path.format(rubric="stars", when=THURSDAY, token=token)
+        yield path.replace(":path", "").format(
+            rubric="stars", when=THURSDAY, token=token, kind="bib", id="stars-0-0"
+        )
     yield from (f"{ARCHIVE}/{THURSDAY:%Y-%m}/", f"{ARCHIVE}/2025-09-22/")
     yield from (f"{ARCHIVE}/search?q=abstract+stars", "/search?q=abstract&page=2", "/metrics")
 
@@ -143,6 +160,32 @@ def test_the_search_for_news_of_mailed_papers_reads_picks_alone(filled):
     with filled.read() as tx:
         asked = next(one for one in log.sent if one.text.startswith("SELECT DISTINCT"))
         assert "ix_digest_paper_picked" in plan_of(tx, *asked) or not filled.is_sqlite
+
+
+ASKED = ("2509.00001", "Paper stars-0-0", "paper STARS-0", "No such title", "2509.99999")
+
+
+def test_why_reads_no_whole_large_table(filled):
+    """By id and by title, whole and begun; a near miss, an excluded paper, one never covered."""
+    app = application(filled)
+    with filled.begin() as tx:
+        papers.keep(tx, [paper("2509.00001"), paper("2509.00002", "Excluded")])
+        listed = [ListingEntry("cs.LG", f"2509.0000{n}") for n in (1, 2)]
+        papers.list_papers(tx, THURSDAY, listed, late=False)
+        [newest] = digests.summaries(tx, 1, "stars")
+        row = {"rubric": "stars", "paper_id": "2509.00002", "digest_id": newest.id}
+        tx.execute(insert(digest_paper).values(picked=False, **row))
+    with StatementLog() as log, filled.begin() as tx:
+        for asked in ASKED:
+            why.answer_operator(app, asked, ["stars", "models"])
+        why_store.unpicked_readings(tx, 1, "f" * 64, ["claude"])
+        why_store.count_excluded(tx, [1, 2], "survey")
+        why_store.local_rank(tx, 1, "f" * 64, "local", 0.5)
+        why_store.paper_counts(tx, "cs.LG", 10)
+        rate_limits.take_lookup(tx, "a" * 32, THURSDAY, 20)
+    require_plans_by_index(filled, log)
+    assert any("score.relevance" in one.text for one in log.sent)
+    assert any("lower(substr(paper.title" in one.text for one in log.sent)
 
 
 @pytest.mark.parametrize(
