@@ -24,7 +24,7 @@ async function markup(html) {
 }
 
 // These emails have no element that another one does not have.
-const LIKE_OTHERS = /^(picks-(001|020|400)|at-most|format)/;
+const LIKE_OTHERS = /^(picks-(001|020|400)|at-most|format|news-400)/;
 const folder = resolve(process.argv[2]);
 const files = readdirSync(folder).filter((name) => name.endsWith('.html') && name !== 'index.html').sort();
 let failed = 0;
@@ -33,7 +33,7 @@ await withBrowser(async (browser) => {
     const file = join(folder, name);
     const html = readFileSync(file, 'utf8');
     const faults = [...await markup(html),
-      ...clients(html, { digest: !name.startsWith('mail-'), hostile: name === 'hostile.html' }),
+      ...clients(html, { digest: !name.startsWith('mail-'), hostile: name.includes('hostile') }),
       ...await accessibility(browser, file, html, { brief: LIKE_OTHERS.test(name), papers: Number(/^picks-(\d+)/.exec(name)?.[1] ?? 0) })];
     failed += faults.length > 0;
     console.log(`${faults.length ? 'FAIL' : 'ok  '} ${name}`);
