@@ -109,6 +109,7 @@ def template_values(
     """The values of the digest template, except the papers themselves."""
     coverage, rubric = digest.coverage, digest.rubric
     news = paper_news.entries(digest)
+    long = len(entries) > paper_view.SHORT_ISSUE_PAPERS
     return {
         "site": site,
         "nav": nav,
@@ -135,9 +136,8 @@ def template_values(
         "verification": verification.sentences(coverage),
         "news_heading": paper_news.heading(digest),
         "news": news,
-        "shown_news": paper_news.fitting(
-            news, long_issue=len(entries) > paper_view.SHORT_ISSUE_PAPERS
-        ),
+        "shown_news": paper_news.fitting(news, long_issue=long),
+        "compact_news": long,
         "not_read": summary.not_read(coverage),
         "criteria_intro": summary.criteria_intro(digest),
         "criteria": [one_line(criterion.title, 120) for criterion in rubric.criteria[:12]],

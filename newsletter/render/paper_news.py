@@ -15,7 +15,7 @@ from newsletter.domain.formatting import short_date
 from newsletter.domain.model import NewsKind
 from newsletter.domain.sanitize import clean
 from newsletter.render.author_note import doi_link, with_hosts
-from newsletter.render.truncate import one_line
+from newsletter.render.truncate import clip_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ MAX_BYTES = 5_000
 """Of the entries in the email; the text part and the page have all of them."""
 MAX_ENTRIES = 8
 MAX_ENTRIES_LONG_ISSUE = 3
+SHORT_TITLE = 50
 ENTRY_BYTES = 150
 """Markup of an entry and its statements."""
 LABELS = {
@@ -50,10 +51,15 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewsEntry:
-    """A paper of an earlier issue, under the title that it had there."""
+    """A paper of an earlier issue, under the title that it had there.
+
+    A long issue shows `short_title` and `labels` alone: `withdrawn`, `new title, published`.
+    """
 
     id: str
     title: str
+    short_title: str
+    labels: str
     sent: str
     statements: tuple[Statement, ...]
 
@@ -78,15 +84,19 @@ def entries(digest: Digest) -> list[NewsEntry]:
     for kind, sent, paper_id, title, said, doi in items:
         _, _, statements = papers.setdefault(paper_id, (title, sent, []))
         statements.append(_statement(kind, said, doi))
-    return [
-        NewsEntry(
-            clean(paper_id),
-            one_line(title, MAX_TITLE) or "Untitled",
-            short_date(sent),
-            tuple(statements),
-        )
-        for paper_id, (title, sent, statements) in papers.items()
-    ]
+    return [_entry(paper_id, *found) for paper_id, found in papers.items()]
+
+
+def _entry(paper_id: str, title: str, sent: date, statements: list[Statement]) -> NewsEntry:
+    shown = one_line(title, MAX_TITLE) or "Untitled"
+    return NewsEntry(
+        id=clean(paper_id),
+        title=shown,
+        short_title=clip_words(shown, SHORT_TITLE),
+        labels=", ".join(statement.label.lower() for statement in statements),
+        sent=short_date(sent),
+        statements=tuple(statements),
+    )
 
 
 def fitting(found: list[NewsEntry], *, long_issue: bool) -> list[NewsEntry]:

@@ -144,6 +144,7 @@ def long_names() -> Digest:
 def states() -> dict[str, State]:
     near = tuple(near_miss(900 + n) for n in range(5))
     sized = {f"picks-{n:03d}": digest(picks(n), near_misses=near) for n in (1, 20, 48, 180, 400)}
+    sized["picks-048"] = dataclasses.replace(sized["picks-048"], **news(10))
     days = {
         "day-nothing-met": digest((), near_misses=near),
         "day-nothing-announced": digest((), kind=DayKind.NOTHING_ANNOUNCED, coverage=Coverage(0)),
