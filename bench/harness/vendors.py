@@ -1,20 +1,21 @@
-"""arXiv, Anthropic and SendGrid on loopback, each in a process of its own, for the benches.
+"""arXiv, Anthropic and SendGrid on loopback, over TLS, for the benches.
 
-They answer after a set latency, and count. What their processes use of the processor is not the
-newsletter's, but on a small machine it takes turns with it.
+Two processes serve them: one sells scores and papers, the other takes mail. They answer after a
+set latency, and count. What they use of the processor is not the newsletter's, but on a small
+machine it takes turns with it.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import ssl
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.arxiv import FakeArxiv, into_window, row
@@ -22,7 +23,8 @@ from tests.fakes.arxiv import FakeArxiv, into_window, row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
-    from pathlib import Path
+
+    from bench.harness.tls import Certificate
 
 WORDS = (
     *("sparse", "attention", "quantized", "gradient", "kernel", "lattice", "diffusion"),
@@ -56,22 +58,34 @@ class Vendor:
 
 @contextmanager
 def vendors(
-    day: date, papers: int, latency: float, tokens_per_second: float | None = None
+    certificate: Certificate,
+    day: date,
+    papers: int,
+    latency: float,
+    tokens_per_second: float | None = None,
 ) -> Iterator[tuple[Vendor, Vendor]]:
     """Who sells the scores and shows the papers; and who takes the mail."""
     with ExitStack() as stack:
-        made = Vendor(sell, day, papers, latency, tokens_per_second), Vendor(carry, latency)
-        for one in made:
-            stack.callback(one.end)
-        yield made
+        selling = Vendor(sell, certificate, day, papers, latency, tokens_per_second)
+        stack.callback(selling.end)
+        carrying = Vendor(carry, latency, certificate)
+        stack.callback(carrying.end)
+        yield selling, carrying
 
 
 def sell(
-    line: Connection, day: date, papers: int, latency: float, tokens_per_second: float | None
+    line: Connection,
+    certificate: Certificate,
+    day: date,
+    papers: int,
+    latency: float,
+    tokens_per_second: float | None,
 ) -> None:
     arxiv = FakeArxiv(into_window(listed(papers), day))
     model = FakeAnthropic(judge, latency=latency, tokens_per_second=tokens_per_second)
     with arxiv, model as claude:
+        for one in (arxiv, claude):
+            one.speak_tls(certificate.server_context())
         line.send({"arxiv": arxiv.url, "anthropic": claude.url})
         while line.recv():
             kinds = claude.till.kinds
@@ -126,6 +140,12 @@ class _Sink(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(self.server.latency)
+        if self.path.endswith("/mail/batch"):
+            made = json.dumps({"batch_id": uuid4().hex}).encode()
+            self.wfile.write(
+                b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%b" % (len(made), made)
+            )
+            return
         with self.server.lock:
             self.server.calls += 1
             self.server.taken += len(body)
@@ -149,19 +169,15 @@ class _Sinks(ThreadingHTTPServer):
     lock = threading.Lock()
 
 
-def carry(line: Connection, latency: float, certificate: Path | None = None) -> None:
-    """Serve as SendGrid does; over TLS if a certificate is given."""
+def carry(line: Connection, latency: float, certificate: Certificate) -> None:
+    """Serve as SendGrid does."""
     server = _Sinks(("127.0.0.1", 0), _Sink)
     server.latency = latency
-    scheme = "https" if certificate else "http"
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
+    server.socket = certificate.server_context().wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    line.send({"sendgrid": f"{scheme}://127.0.0.1:{server.server_address[1]}"})
+    line.send({"sendgrid": f"https://127.0.0.1:{server.server_address[1]}"})
     while line.recv():
         counted = {"mail calls": server.calls, "mails": server.mails}
         line.send(counted | {"bytes of mail": server.taken})

@@ -1,8 +1,8 @@
 """A whole morning from the fetch to the last mail, on each engine and database in turn.
 
-Every setup gets an empty database, the same loopback vendors and the same readers. Printed is one
-table in Markdown: wall time and memory of each phase, calls, tokens, dollars, rows; then how many
-times as fast each setup was as the first.
+Every setup gets an empty database, the same loopback vendors over TLS and the same readers. Printed
+is one table in Markdown: wall time and memory of each phase, calls, tokens, dollars, rows; then how
+many times as fast each setup was as the first.
 
     python -m bench daily_run [--size 20x500 ...] [--papers 400] [--latency 0.2]
         [--on sqlite postgresql dbos1 dbos2 dbos3] [--database URL of a PostgreSQL that may be used]
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from bench.harness.databases import add_subscribers
+from bench.harness.tls import new_certificate
 from bench.harness.vendors import Vendor, vendors
 from newsletter.store import Store
 from newsletter.store.tables import metadata
@@ -35,6 +36,8 @@ from tests.fakes.database import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bench.harness.tls import Certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,11 +95,14 @@ def figures_of(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> 
     return figures
 
 
-def environment(folder: Path, url: str, engine: str, made: Sequence[Vendor]) -> dict[str, str]:
+def environment(
+    folder: Path, url: str, engine: str, made: Sequence[Vendor], certificate: Certificate
+) -> dict[str, str]:
     urls = made[0].url | made[1].url
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
+        "SSL_CERT_FILE": str(certificate.trusted),
         "NEWSLETTER_DATABASE_URL": url,
         "NEWSLETTER_ENGINE": engine,
         "NEWSLETTER_RUBRICS_DIR": str(folder / "rubrics"),
@@ -160,14 +166,15 @@ def measure(
     crowd = int(setup.removeprefix("dbos")) if engine == "dbos" else 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        made = stack.enter_context(vendors(DAY, given.papers, given.latency))
+        certificate = new_certificate(folder)
+        made = stack.enter_context(vendors(certificate, DAY, given.papers, given.latency))
         url = stack.enter_context(database(setup, folder, given.database))
         write_rubrics(folder / "rubrics", rubrics)
         store = Store(url)
         stack.callback(store.close)
         store.migrate()
         settle(store, rubrics, readers)
-        env = environment(folder, url, engine, made)
+        env = environment(folder, url, engine, made, certificate)
         pids = stack.enter_context(workers(crowd, folder, env))
         figures = figures_of(
             [*given.python, "-m", "bench", "daily_run", "--child", "-"], folder, env

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 
 from bench.harness.databases import add_subscribers, migrated
-from bench.harness.mail_servers import trusted_authorities
 from bench.harness.processes import measured
 from bench.harness.report import arguments, show
+from bench.harness.tls import new_certificate
 from bench.harness.vendors import Vendor, carry
 from newsletter.delivery.batch_sender import deliver_batches
 from newsletter.delivery.personalize import Personalizer
@@ -39,7 +39,6 @@ from newsletter.render import Renderer
 from newsletter.store import deliveries
 from newsletter.store.tables import delivery
 from tests.fakes.mail import LINKS, SENDER, DeliveryScenario, reader, settings
-from tests.fakes.tls import make_certificate
 from tests.render.gallery import issues
 
 if TYPE_CHECKING:
@@ -157,8 +156,8 @@ def main() -> int:
     given = parser.parse_args()
     single = given.single or given.deliveries
     with tempfile.TemporaryDirectory() as folder, migrated(given.database) as store:
-        certificate = make_certificate(Path(folder))
-        os.environ["SSL_CERT_FILE"] = str(trusted_authorities(Path(folder), certificate))
+        certificate = new_certificate(Path(folder))
+        os.environ["SSL_CERT_FILE"] = str(certificate.trusted)
         server = Vendor(carry, given.latency, certificate)
         figures = measure(store, given.deliveries, single, given.threads, server)
         server.end()

@@ -1,6 +1,6 @@
 """Several processes on one database: do they keep the limits together, and rest together?
 
-Each part has its own loopback server that notes when a request came.
+Each part has its own loopback server, over TLS, that notes when a request came.
 
     mail       SendGrid calls per second; once a 429 in the middle
     scoring    Messages API requests per minute
@@ -12,6 +12,7 @@ Each part has its own loopback server that notes when a request came.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import tempfile
 import threading
@@ -19,9 +20,11 @@ import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from bench.harness.report import arguments, show
+from bench.harness.tls import Certificate, new_certificate
 from newsletter.delivery.sender import SendLimits, deliver
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.scorers.claude.scorer import ClaudeScorer
@@ -52,14 +55,18 @@ class Sink(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, latency: float, complains_at: int = 0) -> None:
+    def __init__(self, certificate: Certificate, latency: float, complains_at: int = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        # A handshake is made in the thread of its connection.
+        self.socket = certificate.server_context().wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
         self.latency = latency
         self.complains_at = complains_at
         self.times: list[float] = []
         self.complained = 0.0
         self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"https://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
 
@@ -138,11 +145,16 @@ FORKS.set_forkserver_preload(
 PARTS = {"mail": mail, "scoring": score, "arxiv": arxiv}
 
 
+def run_part(part: str, order: dict[str, Any]) -> None:
+    os.environ["SSL_CERT_FILE"] = order["trusted"]
+    PARTS[part](order)
+
+
 def together(part: str, processes: int, order: dict[str, Any]) -> None:
     """Run one part in so many processes that begin when the last is ready."""
     order = {**order, "together": FORKS.Barrier(processes, timeout=60)}
     running = [
-        FORKS.Process(target=PARTS[part], args=({**order, "number": number},))
+        FORKS.Process(target=run_part, args=(part, {**order, "number": number}))
         for number in range(processes)
     ]
     for process in running:
@@ -164,16 +176,25 @@ def worst(times: list[float], span: float) -> int:
     return most
 
 
-def measure_mail(
-    processes: int, seconds: float, database: str, scenario: DeliveryScenario
-) -> dict[str, Any]:
-    many = int(MAILS_PER_SECOND * seconds)
+class Bench(NamedTuple):
+    processes: int
+    seconds: float
+    database: str
+    certificate: Certificate
+
+    def order(self, url: str, **more: object) -> dict[str, Any]:
+        """What a process of a part is told."""
+        trusted = str(self.certificate.trusted)
+        return {"database": self.database, "url": url, "trusted": trusted, **more}
+
+
+def measure_mail(bench: Bench, scenario: DeliveryScenario) -> dict[str, Any]:
+    many = int(MAILS_PER_SECOND * bench.seconds)
     scenario.add_readers(many)
     scenario.make_digest()
-    sink = Sink(LATENCY, complains_at=many // 2)
-    together(
-        "mail", processes, {"database": database, "url": sink.url, "digest_id": scenario.digest_id}
-    )
+    sink = Sink(bench.certificate, LATENCY, complains_at=many // 2)
+    order = bench.order(sink.url, digest_id=scenario.digest_id)
+    together("mail", bench.processes, order)
     rest = [t for t in sink.times if sink.complained + 0.5 < t < sink.complained + REST]
     busy = max(sink.times) - min(sink.times) - REST
     return {
@@ -184,12 +205,13 @@ def measure_mail(
     }
 
 
-def measure_scoring(processes: int, seconds: float, database: str) -> dict[str, Any]:
+def measure_scoring(bench: Bench) -> dict[str, Any]:
     limit = CALLS_PER_MINUTE / 60
-    many = int(limit * seconds / processes)
+    many = int(limit * bench.seconds / bench.processes)
     anthropic_rules.build_adapters()
     with FakeAnthropic(scoring.honest, latency=LATENCY) as fake:
-        together("scoring", processes, {"database": database, "url": fake.url, "many": many})
+        fake.speak_tls(bench.certificate.server_context())
+        together("scoring", bench.processes, bench.order(fake.url, many=many))
         times = [seen.at for seen in fake.requests]
     return {
         "limit a second": limit,
@@ -198,10 +220,10 @@ def measure_scoring(processes: int, seconds: float, database: str) -> dict[str, 
     }
 
 
-def measure_arxiv(processes: int, seconds: float, database: str) -> dict[str, Any]:
-    sink = Sink(0.0)
-    many = max(2, int(seconds / ARXIV_SECONDS / processes))
-    together("arxiv", processes, {"database": database, "url": sink.url, "many": many})
+def measure_arxiv(bench: Bench) -> dict[str, Any]:
+    sink = Sink(bench.certificate, 0.0)
+    many = max(2, int(bench.seconds / ARXIV_SECONDS / bench.processes))
+    together("arxiv", bench.processes, bench.order(sink.url, many=many))
     times = sorted(sink.times)
     gaps = [after - before for before, after in pairwise(times)]
     return {
@@ -212,14 +234,14 @@ def measure_arxiv(processes: int, seconds: float, database: str) -> dict[str, An
     }
 
 
-def measure(processes: int, seconds: float, database: str) -> dict[str, Any]:
-    store = Store(database)
+def measure(bench: Bench) -> dict[str, Any]:
+    store = Store(bench.database)
     store.migrate()
     figures = {
-        "processes": processes,
-        "mail": measure_mail(processes, seconds, database, DeliveryScenario(store)),
-        "scoring": measure_scoring(processes, seconds, database),
-        "arxiv": measure_arxiv(processes, seconds, database),
+        "processes": bench.processes,
+        "mail": measure_mail(bench, DeliveryScenario(store)),
+        "scoring": measure_scoring(bench),
+        "arxiv": measure_arxiv(bench),
     }
     store.close()
     return figures
@@ -250,7 +272,8 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = given.database or f"sqlite:///{folder}/limits.db"
-        figures = measure(given.processes, given.seconds, database)
+        certificate = new_certificate(Path(folder))
+        figures = measure(Bench(given.processes, given.seconds, database, certificate))
     figures["broken"] = broken(figures, WHEN_BUSY if given.busy else ALLOWED)
     show(figures, as_json=given.json)
     return 1 if figures["broken"] else 0

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.harness.processes import megabytes
 from bench.harness.report import arguments
+from bench.harness.tls import new_certificate
 from bench.harness.vendors import vendors
 from bench.scenarios.daily_run import (
     DAY,
@@ -100,14 +101,16 @@ def measure(setup: str, readers: int, server: str) -> tuple[dict[str, Any], bool
     """MB after each duty; and whether every reader got one mail."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        made = stack.enter_context(vendors(DAY, PAPERS, 0.0))
+        certificate = new_certificate(folder)
+        made = stack.enter_context(vendors(certificate, DAY, PAPERS, 0.0))
         url = stack.enter_context(database(setup, folder, server))
         write_rubrics(folder / "rubrics", 1)
         store = Store(url)
         stack.callback(store.close)
         store.migrate()
         settle(store, 1, readers)
-        env = environment(folder, url, "dbos" if setup == "dbos" else "local", made)
+        engine = "dbos" if setup == "dbos" else "local"
+        env = environment(folder, url, engine, made, certificate)
         env |= {"NEWSLETTER_SCORER": "local", "NEWSLETTER_GROUP_AUDIENCE": SINGLY}
         pids = stack.enter_context(workers(setup == "dbos", folder, env))
         figures = figures_of([sys.executable, "-m", "bench", "memory", "--live"], folder, env)

@@ -1,7 +1,7 @@
 """How much sooner a morning is over with more workers, when what it waits for is the providers.
 
 The same morning with one worker, with two, and so on: every request takes 200 ms at a loopback
-SendGrid and Anthropic, each worker has twelve mails under way at once (four lanes of three
+SendGrid and Anthropic over TLS, each worker has twelve mails under way at once (four lanes of three
 threads), and PostgreSQL is shared. It fails where two are not 1.6 times as fast as one, where a
 mail is doubled or lost, and with --limit where the busiest second of all workers together has more
 than 1.15 times the common pace.
@@ -19,9 +19,11 @@ import time
 from collections import deque
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.harness.report import arguments, show
+from bench.harness.tls import new_certificate
 from newsletter.store import Store
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.database import own_database
@@ -32,6 +34,8 @@ from tests.simulations.workers import Order, WorkerForkServer, all_mails, settle
 if TYPE_CHECKING:
     import argparse
 
+    from bench.harness.tls import Certificate
+
 LATENCY = 0.2
 PAPERS = 16
 LAUNCH_SECONDS = 8
@@ -41,7 +45,9 @@ FASTER, ABOVE = 1.6, 1.15
 SAY_SECONDS = 15
 
 
-def morning(server: WorkerForkServer, given: argparse.Namespace, workers: int) -> dict[str, Any]:
+def morning(
+    server: WorkerForkServer, certificate: Certificate, given: argparse.Namespace, workers: int
+) -> dict[str, Any]:
     arrivals: list[float] = []
     said = 0.0
     with (
@@ -50,6 +56,8 @@ def morning(server: WorkerForkServer, given: argparse.Namespace, workers: int) -
         FakeSendGrid(delay=LATENCY) as mail,
         FakeAnthropic(honest, latency=LATENCY) as model,
     ):
+        for one in (mail, model):
+            one.speak_tls(certificate.server_context())
         mail.fault_for = partial(_note, mail, arrivals)
         base = Order("plan", url, folder, mail.url, model.url, papers=PAPERS, lease=600.0)
         base = replace(base, threads=given.threads, mails_per_second=given.limit, group=50)
@@ -113,9 +121,12 @@ def main() -> int:
     given = parser.parse_args()
     if not given.database.startswith("postgresql"):
         parser.error("workers need PostgreSQL: give --database or NEWSLETTER_TEST_DATABASE_URL")
-    server = WorkerForkServer()
-    runs = [morning(server, given, workers) for workers in given.workers]
-    server.close()
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = new_certificate(Path(folder))
+        os.environ["SSL_CERT_FILE"] = str(certificate.trusted)
+        server = WorkerForkServer()
+        runs = [morning(server, certificate, given, workers) for workers in given.workers]
+        server.close()
     figures: dict[str, Any] = {"runs": runs}
     figures["times faster"] = [round(runs[0]["seconds"] / run["seconds"], 2) for run in runs]
     if given.limit:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape, quoteattr
 
@@ -23,6 +23,9 @@ from newsletter.domain.announcements import announcement
 from newsletter.domain.model import Paper
 from tests.fakes.arxiv_query import Parameters, RefusedError, bare, parameters
 from tests.fakes.loopback import HttpHandler, Loopback
+
+if TYPE_CHECKING:
+    import ssl
 
 Row = Mapping[str, Any]
 SHOWN = (
@@ -104,6 +107,10 @@ class FakeArxiv(Loopback):
         self.rss_url = f"{self.url}/rss"
         self.url += "/api/query"
         return super().__enter__()
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        super().speak_tls(context)
+        self.rss_url = self.rss_url.replace("http:", "https:")
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -24,6 +25,7 @@ INVISIBLE = re.compile(
 SCORED = [name for name in DIGESTS if name not in {"ranked-locally", "marked"}]
 
 
+@functools.cache
 def parts(name):
     subject, html, text = MAILS[name]
     return subject, html, text, BeautifulSoup(html, "lxml")
