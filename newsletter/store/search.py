@@ -1,4 +1,4 @@
-"""Full-text search of picked papers: FTS5 on SQLite, text search on PostgreSQL.
+"""Full-text search of picked papers and near misses: FTS5 on SQLite, text search on PostgreSQL.
 
 The text is in one plain table. `prepare` builds the index from it, so that a copied database is
 searchable after its first start. CODEC converts digests to and from their stored JSON.
@@ -6,15 +6,14 @@ searchable after its first start. CODEC converts digests to and from their store
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Float, bindparam, func, insert, literal_column, select, text
+from sqlalchemy import Float, bindparam, func, insert, literal, literal_column, select, text
 
 from newsletter.domain.model import Digest
-from newsletter.store.tables import archive_text
+from newsletter.store.tables import archive_text, digest_paper
 from newsletter.store.tables import digest as digest_table
 
 if TYPE_CHECKING:
@@ -23,12 +22,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from newsletter.domain.model import Pick
+    from newsletter.domain.model import NearMiss, Pick
+    from newsletter.domain.search_query import SearchQuery
 
 CODEC: TypeAdapter[Digest] = TypeAdapter(Digest)
 
-MAX_TERMS = 12
-WORD = re.compile(r'"([^"]*)"|(\S+)')
 FIELDS = ("title", "authors", "abstract", "comment")
 SQLITE_INDEX = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS archive_words USING fts5("
@@ -50,7 +48,7 @@ POSTGRES_INDEX = (
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A picked paper that holds the words; `number` is its place in its digest."""
+    """A paper that matches; `number` is its place among the picks, -1, -2, ... for near misses."""
 
     rubric: str
     date: date
@@ -87,7 +85,9 @@ def add(tx: Connection, digest_id: int, digest: Digest) -> None:
 
 
 def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
-    for number, pick in enumerate(digest.picks, 1):
+    shown: list[tuple[int, Pick | NearMiss]] = [*enumerate(digest.picks, 1)]
+    shown += [(-place, miss) for place, miss in enumerate(digest.near_misses, 1)]
+    for number, pick in shown:
         paper = pick.paper
         words = {
             "title": paper.title,
@@ -111,7 +111,7 @@ def _add(tx: Connection, digest_id: int, digest: Digest) -> None:
             tx.execute(text(statement), {"id": key[0], **words})
 
 
-def _comment(pick: Pick) -> str:
+def _comment(pick: Pick | NearMiss) -> str:
     """Why it matched, and all its ids where it has several: each of them finds it."""
     said = pick.score.comment if pick.score else ""
     if not pick.also:
@@ -120,55 +120,108 @@ def _comment(pick: Pick) -> str:
     return f"{ids}. {said}".rstrip()
 
 
-def terms(query: str) -> list[str]:
-    """The words and "quoted phrases" of a search, without what a search language would read."""
-    found = []
-    for phrase, word in WORD.findall(query):
-        # PostgreSQL reads 2611.00001 and 3.5 as one number each: their dot is kept.
-        plain = " ".join(re.findall(r"\w+(?:\.\w+)*", phrase or word))
-        if plain:
-            found.append(plain)
-    return found[:MAX_TERMS]
+def best_titles(tx: Connection, slug: str, most: int) -> dict[date, list[str]]:
+    """The titles of the first picks of each issue of a rubric."""
+    rows = tx.execute(
+        select(archive_text.c.date, archive_text.c.title)
+        .where(archive_text.c.rubric == slug, archive_text.c.number.between(1, most))
+        .order_by(archive_text.c.date, archive_text.c.number)
+    )
+    found: dict[date, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.date, []).append(row.title)
+    return found
+
+
+class SearchResult(NamedTuple):
+    """A page of hits; `papers` is how many different papers there are on all pages."""
+
+    hits: list[SearchHit]
+    papers: int
 
 
 def find(
-    tx: Connection, rubrics: Sequence[str], query: str, *, limit: int, skip: int = 0
-) -> list[SearchHit]:
-    """Picked papers of these rubrics that hold every term, the best match first, then the newest.
+    tx: Connection, rubrics: Sequence[str], query: SearchQuery, *, limit: int, skip: int = 0
+) -> SearchResult:
+    """Papers of these rubrics that match, the best match first, then the newest.
 
-    A paper that several issues picked is named once, as it matched best.
+    A paper that several issues have is named once, as it matched best.
     """
-    wanted = terms(query)
-    if not wanted or not rubrics:
-        return []
-    columns = [archive_text.c[name] for name in SearchHit.__slots__]
-    chosen = select(*columns).where(archive_text.c.rubric.in_(rubrics))
-    match = _in_sqlite(chosen, wanted) if _is_sqlite(tx) else _in_postgres(chosen, wanted)
-    hits = match.subquery()
+    if not query or not rubrics:
+        return SearchResult([], 0)
+    hits = _matching(tx, rubrics, query).subquery()
     order = hits.c.distance, hits.c.date.desc(), hits.c.number
     place = func.row_number().over(partition_by=hits.c.paper_id, order_by=order).label("place")
     best = select(hits, place).subquery()
-    shown = select(*(best.c[name] for name in SearchHit.__slots__)).where(best.c.place == 1)
+    shown = select(*(best.c[name] for name in SearchHit.__slots__), func.count().over())
+    shown = shown.where(best.c.place == 1)
     shown = shown.order_by(best.c.distance, best.c.date.desc(), best.c.number)
-    return [SearchHit(*row) for row in tx.execute(shown.limit(limit).offset(skip))]
+    rows = tx.execute(shown.limit(limit).offset(skip)).all()
+    if query.paper_id and not rows:
+        # Where a paper has several ids, the others are in its comment.
+        words = (query.paper_id, *query.terms)
+        return find(tx, rubrics, replace(query, paper_id="", terms=words), limit=limit, skip=skip)
+    return SearchResult([SearchHit(*row[:-1]) for row in rows], int(rows[0][-1]) if rows else 0)
 
 
-def _in_sqlite(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
-    match = " ".join(f'"{term}"' for term in wanted)
+def count(tx: Connection, rubrics: Sequence[str], query: SearchQuery) -> int:
+    """How many different papers of these rubrics match."""
+    if not query or not rubrics:
+        return 0
+    hits = _matching(tx, rubrics, query).subquery()
+    return int(tx.execute(select(func.count(hits.c.paper_id.distinct()))).scalar_one())
+
+
+def _matching(tx: Connection, rubrics: Sequence[str], query: SearchQuery) -> Select[Any]:
+    text_of = archive_text.c
+    chosen = select(*(text_of[name] for name in SearchHit.__slots__))
+    chosen = chosen.where(text_of.rubric.in_(rubrics))
+    chosen = chosen.where(text_of.number < 0 if query.near_misses else text_of.number > 0)
+    if query.paper_id:
+        # By the index of `digest_paper`: this table has none of papers.
+        issues = select(digest_paper.c.digest_id).where(
+            digest_paper.c.rubric.in_(rubrics), digest_paper.c.paper_id == query.paper_id
+        )
+        chosen = chosen.where(text_of.digest_id.in_(issues), text_of.paper_id == query.paper_id)
+    if query.first:
+        chosen = chosen.where(text_of.date >= query.first)
+    if query.last:
+        chosen = chosen.where(text_of.date <= query.last)
+    if not (query.terms or query.authors):
+        return chosen.add_columns(literal(0.0, Float).label("distance"))
+    return _in_sqlite(chosen, query) if _is_sqlite(tx) else _in_postgres(chosen, query)
+
+
+def _in_sqlite(chosen: Select[Any], query: SearchQuery) -> Select[Any]:
+    words = [f'"{term}"' for term in query.terms]
+    match = " ".join([*words, *(f'authors : "{name}"' for name in query.authors)])
     hits = text("archive_words MATCH :match").bindparams(match=match)
     index = text("archive_words"), literal_column("archive_words.rowid") == archive_text.c.id
     distance = literal_column("bm25(archive_words, 8.0, 4.0, 1.0, 2.0)", Float)
     return chosen.add_columns(distance.label("distance")).join(*index).where(hits)
 
 
-def _in_postgres(chosen: Select[Any], wanted: list[str]) -> Select[Any]:
+def _in_postgres(chosen: Select[Any], query: SearchQuery) -> Select[Any]:
     words: ColumnElement[object] = literal_column(POSTGRES_WORDS)
-    asked: ColumnElement[object] = func.phraseto_tsquery("english", bindparam("term0", wanted[0]))
+    wanted = [*query.terms, *query.authors]
+    asked = _phrase("term", 0, wanted[0])
     for place, term in enumerate(wanted[1:], 1):
-        more = func.phraseto_tsquery("english", bindparam(f"term{place}", term))
-        asked = asked.op("&&")(more)
+        asked = asked.op("&&")(_phrase("term", place, term))
     distance = -func.ts_rank(literal_column(f"({POSTGRES_WEIGHED})"), asked, type_=Float)
-    return chosen.add_columns(distance.label("distance")).where(words.op("@@")(asked))
+    # The index narrows it down to papers with the name anywhere.
+    written: ColumnElement[object] = literal_column("to_tsvector('english', authors)")
+    named = [
+        written.op("@@")(_phrase("name", place, name)) for place, name in enumerate(query.authors)
+    ]
+    found = chosen.add_columns(distance.label("distance"))
+    return found.where(words.op("@@")(asked), *named)
+
+
+def _phrase(name: str, place: int, said: str) -> ColumnElement[object]:
+    phrase: ColumnElement[object] = func.phraseto_tsquery(
+        "english", bindparam(f"{name}{place}", said)
+    )
+    return phrase
 
 
 def _is_sqlite(tx: Connection) -> bool:

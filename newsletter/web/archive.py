@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from newsletter.domain.announcements import FIRST_DAY, is_announced
+from newsletter.domain.search_query import parse_query
+from newsletter.render.paper_view import MAX_TITLE
+from newsletter.render.truncate import one_line
 from newsletter.store import digests, paper_versions, search
 from newsletter.web import feed as atom_feed
 from newsletter.web import issue_view
@@ -20,10 +24,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from newsletter.domain.model import Rubric
+    from newsletter.domain.search_query import SearchQuery
     from newsletter.web.context import Site
 
 ALL_DAYS = 10_000
 FEED_ENTRIES = 20
+TITLES_A_DAY = 3
 RESULTS_PER_PAGE = 20
 MAX_QUERY = 200
 MAX_PAGE = 50
@@ -35,12 +41,20 @@ def show_days(site: Site, request: Request) -> Response:
     rubric = site.requested_rubric(request)
     with site.app.store.read() as tx:
         editions = digests.summaries(tx, ALL_DAYS, rubric.slug)
+        titles = search.best_titles(tx, rubric.slug, TITLES_A_DAY)
     months = [
         {
             "first": month[0].date.replace(day=1),
             "url": site.local_path(site.app.links.month_url(rubric, month[0].date)),
             "editions": [
-                (e, site.local_path(site.app.links.issue_url(rubric, e.date))) for e in month
+                {
+                    "summary": summary,
+                    "url": site.local_path(site.app.links.issue_url(rubric, summary.date)),
+                    "titles": [
+                        one_line(title, MAX_TITLE) for title in titles.get(summary.date, ())
+                    ],
+                }
+                for summary in month
             ],
         }
         for month in (
@@ -164,27 +178,38 @@ def searched_rubrics(site: Site, request: Request) -> list[Rubric]:
     return site.public_rubrics
 
 
+def requested_query(request: Request) -> SearchQuery:
+    near_misses = request.query_params.get("in") == "near-misses"
+    return parse_query(request.query_params.get("q", "")[:MAX_QUERY], near_misses=near_misses)
+
+
 def _search_page(site: Site, request: Request, rubrics: list[Rubric], here: str) -> Response:
-    query = request.query_params.get("q", "")[:MAX_QUERY]
+    query = requested_query(request)
     given = request.query_params.get("page", "1")
     page = min(int(given), MAX_PAGE) if re.fullmatch(r"[1-9]\d{0,3}", given) else 1
     by_slug = {rubric.slug: rubric for rubric in rubrics}
     with site.app.store.read() as tx:
         skip = (page - 1) * RESULTS_PER_PAGE
-        hits = search.find(tx, list(by_slug), query, limit=RESULTS_PER_PAGE + 1, skip=skip)
+        result = search.find(tx, list(by_slug), query, limit=RESULTS_PER_PAGE, skip=skip)
+        others = search.count(tx, list(by_slug), replace(query, near_misses=not query.near_misses))
     only = rubrics[0] if len(rubrics) == 1 else None
     return site.page(
         "search.html",
         cache=CACHE_PRIVATE,
-        query=query,
-        terms=search.terms(query),
+        query=request.query_params.get("q", "")[:MAX_QUERY],
+        searched=query,
         hits=[
-            issue_view.search_result(h, by_slug[h.rubric], _url(site, by_slug[h.rubric], h.date))
-            for h in hits[:RESULTS_PER_PAGE]
+            issue_view.search_result(
+                h, by_slug[h.rubric], _url(site, by_slug[h.rubric], h.date), query
+            )
+            for h in result.hits
         ],
+        papers=result.papers,
+        others=others,
         page=page,
-        more=len(hits) > RESULTS_PER_PAGE and page < MAX_PAGE,
+        more=result.papers > page * RESULTS_PER_PAGE and page < MAX_PAGE,
         here=here,
+        paper_page=f"{site.prefix}/papers/",
         rubric=only,
         archive=site.local_path(site.app.links.rubric_url(only)) if only else "",
     )

@@ -22,7 +22,7 @@ from newsletter.render.summary import (
     thresholds,
 )
 from newsletter.render.truncate import one_line
-from newsletter.web.mathml import with_formulas
+from newsletter.web.mathml import marked, with_formulas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from newsletter.domain.model import Digest, Paper, Pick, Rubric
+    from newsletter.domain.search_query import SearchQuery
     from newsletter.render.paper_view import PaperEntry
     from newsletter.store.search import SearchHit
 
@@ -201,13 +202,15 @@ def _top(digest: Digest, number: int, url: str) -> TopPaper:
     )
 
 
-def search_result(found: SearchHit, rubric: Rubric, url: str) -> dict[str, Any]:
-    """The template values of a search result."""
+def search_result(found: SearchHit, rubric: Rubric, url: str, query: SearchQuery) -> dict[str, Any]:
+    """The template values of a search result, with the words that were searched for marked."""
+    words = [*query.terms, *query.authors]
     return {
-        "title": with_formulas(found.title[:LONGEST_RAW_TITLE]),
-        "url": f"{url}#p{found.number}",
+        "title": with_formulas(found.title[:LONGEST_RAW_TITLE], query.terms),
+        "url": f"{url}#{'p' if found.number > 0 else 'm'}{abs(found.number)}",
+        "paper_id": found.paper_id,
         "date": found.date,
         "rubric": rubric.title,
-        "authors": one_line(found.authors, 200),
-        "comment": one_line(found.comment, 300),
+        "authors": marked(one_line(found.authors, 200), words),
+        "comment": marked(one_line(found.comment, 300), query.terms),
     }

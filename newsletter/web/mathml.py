@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from newsletter.domain.sanitize import clean
+from newsletter.domain.search_query import marked_pieces
 from newsletter.render.tex import outer_formulas, to_unicode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from xml.etree.ElementTree import Element
 
 LONGEST_FORMULA = 2_000
@@ -32,23 +34,36 @@ ATTRIBUTES = re.compile(
 VALUE = re.compile(r"[\w.+% -]{1,60}")
 
 
-def with_formulas(text: str) -> Markup:
-    """`text` as safe HTML. A formula that cannot be converted is shown as its source."""
+def with_formulas(text: str, terms: Sequence[str] = ()) -> Markup:
+    """`text` as safe HTML. A formula that cannot be converted is shown as its source.
+
+    Words outside formulas that match one of `terms` are marked.
+    """
     text = clean(text)
     pieces: list[str] = []
     end = 0
     for start, stop, body in outer_formulas(text):
-        pieces += [_prose(text[end:start]), _formula(body) or _source(text[start:stop])]
+        pieces += [_prose(text[end:start], terms), _formula(body) or _source(text[start:stop])]
         end = stop
-    pieces.append(_prose(text[end:]))
+    pieces.append(_prose(text[end:], terms))
     return Markup("".join(pieces))  # noqa: S704 - every piece is escaped above
 
 
-def _prose(text: str) -> str:
+def marked(text: str, terms: Sequence[str]) -> Markup:
+    """`text` as HTML, with <mark> around the words that match one of `terms`."""
+    if not terms:
+        return escape(text)
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(piece.text) if piece.matches else escape(piece.text)
+        for piece in marked_pieces(text, terms)
+    )
+
+
+def _prose(text: str, terms: Sequence[str]) -> str:
     plain = to_unicode(text)
     before = " " if text[:1].isspace() else ""
     after = " " if text[-1:].isspace() and plain else ""
-    return f"{before}{escape(plain)}{after}"
+    return f"{before}{marked(plain, terms)}{after}"
 
 
 def _source(text: str) -> str:

@@ -17,7 +17,7 @@ from newsletter.render.paper_view import MAX_TITLE
 from newsletter.render.truncate import one_line
 from newsletter.store import digests, paper_versions, papers, search
 from newsletter.web import issue_view
-from newsletter.web.archive import MAX_QUERY, requested_date, searched_rubrics
+from newsletter.web.archive import requested_date, requested_query, searched_rubrics
 from newsletter.web.context import CACHE_PRIVATE, CACHE_PUBLIC
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ def download_search(site: Site, request: Request) -> Response:
     kind = request.path_params["kind"]
     if kind not in FORMATS:
         raise HTTPException(404)
-    query = request.query_params.get("q", "")[:MAX_QUERY]
+    query = requested_query(request)
     slugs = [rubric.slug for rubric in searched_rubrics(site, request)]
     with site.app.store.read() as tx:
-        hits = search.find(tx, slugs, query, limit=MAX_FOUND)
+        hits = search.find(tx, slugs, query, limit=MAX_FOUND).hits
         known = {paper.id: paper for paper in papers.by_ids(tx, [hit.paper_id for hit in hits])}
     chosen = [Citation(known[hit.paper_id], hit.comment) for hit in hits if hit.paper_id in known]
     return _download("search", kind, chosen, CACHE_PRIVATE)

@@ -12,6 +12,7 @@ import pytest
 
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Digest, Listing, Outcome, Score
+from newsletter.domain.search_query import parse_query
 from newsletter.render import summary
 from newsletter.render.paper_view import entries, near_misses
 from newsletter.scoring.triage import paper_identity, triage
@@ -179,7 +180,7 @@ def test_the_archive_finds_it_by_either_id(store: Store) -> None:
         digests.save(tx, made, MORNING)
     with store.read() as tx:
         for wanted in ("2611.00001", "2611.00002"):
-            [hit] = search.find(tx, [RUBRIC.slug], wanted, limit=9)
+            [hit] = search.find(tx, [RUBRIC.slug], parse_query(wanted), limit=9).hits
             assert hit.comment == f"{BOTH}. It is."
 
 

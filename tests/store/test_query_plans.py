@@ -113,6 +113,7 @@ def addresses(person):
             rubric="stars", when=THURSDAY, token=token, kind="bib", id="stars-0-0"
         )
     yield from (f"{ARCHIVE}/{THURSDAY:%Y-%m}/", f"{ARCHIVE}/2025-09-22/")
+    yield from ("/search?q=2509.00001", "/search?q=author:aalto+from:2025-09&in=near-misses")
     yield from (f"{ARCHIVE}/search?q=abstract+stars", "/search?q=abstract&page=2", "/metrics")
 
 

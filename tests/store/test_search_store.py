@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, text
 
 from newsletter.domain.digest import compose
 from newsletter.domain.model import Criterion, Listing, Outcome, Paper, Rubric, Score
+from newsletter.domain.search_query import marked_pieces, parse_query
 from newsletter.store import digests, search
 from newsletter.store.tables import archive_text
 from newsletter.store.tables import paper as paper_table
@@ -55,7 +56,8 @@ def freeze(store, rubric=RUBRIC, day=DAY, ids="123"):
 
 def found(store, query, rubrics=("models",), **page):
     with store.read() as tx:
-        return [hit.paper_id for hit in search.find(tx, rubrics, query, limit=10, **page)]
+        hits = search.find(tx, rubrics, parse_query(query), limit=10, **page).hits
+        return [hit.paper_id for hit in hits]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +108,80 @@ def test_other_rubrics_stay_unseen(store):
     assert found(store, "galaxies", ()) == []
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('author:"Ann Müller"', ["1"]),
+        ("author:li attention", ["2"]),
+        ("author:attention", []),
+        ("from:2025-09 attention", ["1", "2"]),
+        ("to:2025-08 attention", []),
+        ("from:2025-09-23 to:2025-09-23", ["1", "2", "3"]),
+        ("from:2025-09-24", []),
+        ("from:never attention", []),
+    ],
+)
+def test_authors_and_dates_are_asked_for_by_name(store, query, expected):
+    freeze(store)
+    assert sorted(found(store, query)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2509.12345", "arXiv:2509.12345v2", "https://arxiv.org/abs/2509.12345", "ARXIV:2509.12345"],
+)
+def test_an_id_is_known_in_each_of_its_forms(text):
+    assert parse_query(text).paper_id == "2509.12345"
+    assert parse_query("math.GT/0309136").paper_id == "math.GT/0309136"
+
+
+def test_near_misses_are_searched_apart(store):
+    PAPERS["4"] = ("Almost attention", "Di Eu", "Nearly.", "Close")
+    scores = {
+        key: Score(key, "m", 9 if key == "1" else 6, 8, comment=PAPERS[key][3]) for key in "14"
+    }
+    listings = [
+        Listing(
+            Paper(key, 1, PAPERS[key][0], (PAPERS[key][1],), PAPERS[key][2], "c", ("c",), NOW, NOW)
+        )
+        for key in "14"
+    ]
+    outcomes = dict.fromkeys("14", Outcome.SCORED)
+    digest = compose(RUBRIC, DAY, listings, scores, outcomes, [], judged=True, prompt="")
+    with store.begin() as tx:
+        for listing in listings:
+            values = {name: getattr(listing.paper, name) for name in listing.paper.__slots__}
+            tx.execute(insert(paper_table).values(values))
+        digests.save(tx, digest, NOW)
+        picks = search.find(tx, ["models"], parse_query("attention"), limit=5).hits
+        missed = search.find(
+            tx, ["models"], parse_query("attention", near_misses=True), limit=5
+        ).hits
+    assert [hit.paper_id for hit in picks] == ["1"]
+    assert [(hit.paper_id, hit.number) for hit in missed] == [("4", -1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "marked"),
+    [
+        ("We prune attention heads", ["attention"], ["attention"]),
+        ("Galaxies and a galaxy", ["galaxy"], ["Galaxies", "galaxy"]),
+        ("Pruned, prunes; pruning", ["prunes"], ["Pruned", "prunes", "pruning"]),
+        ("Müller", ["muller"], ["Müller"]),
+        ("Modern models", ["mod"], []),
+        ("A sentence", [], []),
+    ],
+)
+def test_words_that_match_are_marked(text, terms, marked):
+    pieces = marked_pieces(text, terms)
+    assert "".join(piece.text for piece in pieces) == text
+    assert [piece.text for piece in pieces if piece.matches] == marked
+
+
 def test_a_hit_says_where_it_stands(store):
     freeze(store)
     with store.read() as tx:
-        (hit,) = search.find(tx, ["models"], "quantization", limit=5)
+        (hit,) = search.find(tx, ["models"], parse_query("quantization"), limit=5).hits
     assert (hit.rubric, hit.date, hit.number, hit.title) == ("models", DAY, 2, "Quantization")
     assert (hit.authors, hit.comment) == ("Bo Li", "Compression")
 
@@ -148,8 +220,10 @@ def test_a_paper_of_several_issues_is_named_once(store):
     freeze(store, other, ids="13")
     freeze(store, other, date(2025, 9, 24), ids="2")
     with store.read() as tx:
-        hits = search.find(tx, ("models", "other"), "attention", limit=10)
-        second = search.find(tx, ("models", "other"), "attention", limit=1, skip=1)
+        query = parse_query("attention")
+        hits, papers = search.find(tx, ("models", "other"), query, limit=10)
+        second = search.find(tx, ("models", "other"), query, limit=1, skip=1).hits
+        assert search.count(tx, ("models", "other"), query) == papers == 2
     assert [hit.paper_id for hit in hits] == ["1", "2"]
     assert (hits[1].rubric, hits[1].date) == ("other", date(2025, 9, 24))
     assert [hit.paper_id for hit in second] == ["2"]

@@ -1,0 +1,114 @@
+"""What is searched for in the archive: words, authors, an arXiv id, dates (pure).
+
+sparse "language model" author:"Jane Doe" from:2025-09 to:2025-10-15
+2509.12345
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_TERMS = 12
+PART = re.compile(r'(?:(author|from|to):)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
+ARXIV_ID = re.compile(
+    r"(?:arxiv:|https?://arxiv\.org/(?:abs|pdf|html)/)?"
+    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v\d+)?",
+    re.IGNORECASE | re.ASCII,
+)
+DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+STEM = 4
+"""Shorter words are marked only as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """Every term and author must occur; `first` and `last` are dates of issues, inclusive.
+
+    With `near_misses` papers that just missed the cut-offs are searched, in place of picks.
+    """
+
+    terms: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    paper_id: str = ""
+    first: date | None = None
+    last: date | None = None
+    near_misses: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.terms or self.authors or self.paper_id or self.first or self.last)
+
+
+def parse_query(text: str, *, near_misses: bool = False) -> SearchQuery:
+    """What a reader wrote, without anything that a search language would read."""
+    terms: list[str] = []
+    authors: list[str] = []
+    paper_id, first, last = "", None, None
+    for name, phrase, word in PART.findall(text):
+        said, kind = phrase or word, name.lower()
+        if kind == "from" and (day := _day(said, end=False)):
+            first = day
+        elif kind == "to" and (day := _day(said, end=True)):
+            last = day
+        elif not kind and (known := ARXIV_ID.fullmatch(said)):
+            paper_id = known[1]
+        # PostgreSQL reads 2611.00001 and 3.5 as one number each: their dot is kept.
+        elif plain := " ".join(re.findall(r"\w+(?:\.\w+)*", said)):
+            (authors if kind == "author" else terms).append(plain)
+    return SearchQuery(
+        tuple(terms[:MAX_TERMS]), tuple(authors[:MAX_TERMS]), paper_id, first, last, near_misses
+    )
+
+
+def _day(text: str, *, end: bool) -> date | None:
+    """The first or last day of `2025`, `2025-09` or `2025-09-23`; None for anything else."""
+    found = DAY.fullmatch(text)
+    if not found:
+        return None
+    year, month, day = (int(part) if part else 0 for part in found.groups())
+    try:
+        month = month or (12 if end else 1)
+        return date(year, month, day or (calendar.monthrange(year, month)[1] if end else 1))
+    except ValueError:
+        return None
+
+
+class Piece(NamedTuple):
+    text: str
+    matches: bool
+
+
+def marked_pieces(text: str, terms: Sequence[str]) -> list[Piece]:
+    """`text` in pieces; those that match a term's word are to be marked.
+
+    The databases match word stems: a word matches that begins like the term's, and is not longer
+    by much.
+    """
+    wanted = [_folded(word) for term in terms for word in re.findall(r"\w+", term)]
+    pieces: list[Piece] = []
+    for part in re.split(r"(\w+)", text):
+        matches = any(_alike(_folded(part), word) for word in wanted) if part else False
+        if part and pieces and not matches and not pieces[-1].matches:
+            pieces[-1] = Piece(pieces[-1].text + part, matches=False)
+        elif part:
+            pieces.append(Piece(part, matches))
+    return pieces
+
+
+def _alike(word: str, wanted: str) -> bool:
+    if word == wanted:
+        return True
+    start = max(STEM, len(wanted) - 2)
+    return len(wanted) > STEM and word[:start] == wanted[:start] and len(word) <= len(wanted) + 3
+
+
+def _folded(word: str) -> str:
+    plain = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(sign for sign in plain if not unicodedata.combining(sign))
