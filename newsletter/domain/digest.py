@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.authors import followed_author
+from newsletter.domain.learned_order import POINTS, LearnedOrder, ranks
 from newsletter.domain.model import Coverage, DayKind, Digest, NearMiss, Outcome, Pick
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ def compose(
     prompt: str,
     usual: float = USUAL_SHARE,
     also: Mapping[str, tuple[str, ...]] | None = None,
+    learned: LearnedOrder | None = None,
 ) -> Digest:
     """The digest of one day. A paper without an outcome counts as failed: nothing is guessed.
 
     `usual` is the share of picks among the papers read that this rubric has on other days, `also`
-    has the other ids of a paper. A duplicate is counted and nothing else, whoever wrote it.
+    has the other ids of a paper. `learned` is the order that votes teach: it moves picks; without a
+    model it chooses them. A duplicate is counted and nothing else, whoever wrote it.
     """
     coverage = _coverage(rubric, listings, outcomes)
     read = {k: s for k, s in scores.items() if outcomes.get(k) == Outcome.SCORED}
@@ -52,8 +55,13 @@ def compose(
         for listing in listings
         if outcomes.get(listing.paper.id) != Outcome.DUPLICATE
     ]
+    reordered = learned is not None and learned.weight > 0
+    if learned and reordered and not judged:
+        candidates = _keyed(candidates, learned, judged=False)
     met = [pick for pick in candidates if _meets(rubric, pick.score, judged=judged)]
     picks, beyond = _kept(rubric, candidates, met, judged=judged)
+    if learned and reordered and judged:
+        picks = tuple(sorted(_keyed(picks, learned, judged=True), key=_reading_order))
     kind = _kind(coverage, met, picks, usual)
     misses = _near_misses(rubric, candidates, met, kind) if judged else ()
     return Digest(
@@ -67,11 +75,33 @@ def compose(
         judged=judged,
         prompt=prompt,
         beyond=beyond,
+        votes=learned.votes if learned and reordered else 0,
     )
 
 
+def _keyed(picks: Iterable[Pick], learned: LearnedOrder, *, judged: bool) -> list[Pick]:
+    """The picks with their order keys. A paper that nothing read gets none.
+
+    On this machine the ranks by similarity take the place of the points.
+    """
+    given = list(picks)
+    likes = learned.ranks(pick.paper.id for pick in given if pick.score)
+    similarity = ranks({p.paper.id: p.score.similarity or 0.0 for p in given if p.score})
+    unit = POINTS if judged else 1.0
+    keys = {
+        pick.paper.id: (_points(pick.score) if judged else similarity[pick.paper.id])
+        + unit * learned.weight * likes[pick.paper.id]
+        for pick in given
+        if pick.score
+    }
+    return [
+        replace(pick, order_key=round(keys[pick.paper.id], 6)) if pick.score else pick
+        for pick in given
+    ]
+
+
 def merge_digests(parts: Sequence[Digest]) -> Digest:
-    """Several digests of one rubric, the oldest first, as one: their best picks, by usual order.
+    """Several digests of one rubric, the oldest first, as one: their best picks, by order key.
 
     Each paper is in one of them only, so their receipts add up. What is over the newest rubric's
     `max_papers` is counted, as on a single day. What was withdrawn meanwhile is no pick any more.
@@ -81,7 +111,7 @@ def merge_digests(parts: Sequence[Digest]) -> Digest:
     picks_of_all = (pick for part in parts for pick in part.picks)
     every = sorted((pick for pick in picks_of_all if pick.paper.id not in withdrawn), key=_order)
     limit = last.rubric.max_papers
-    picks = _best(every, limit)
+    picks = tuple(sorted(_best(every, limit), key=_reading_order))
     return replace(
         last,
         since=first_date,
@@ -93,6 +123,7 @@ def merge_digests(parts: Sequence[Digest]) -> Digest:
         judged=any(part.judged for part in parts),
         beyond=sum(part.beyond for part in parts) + len(every) - len(picks),
         withdrawn=tuple(one for one in withdrawn.values() if one.sent < first_date),
+        votes=max(part.votes for part in parts),
         news=tuple(one for part in parts for one in part.news if one.paper_id not in withdrawn),
     )
 
@@ -169,11 +200,12 @@ def _kept(
     """
     limit = rubric.max_papers if judged else rubric.max_papers or LOCAL_PICKS
     followed = [pick for pick in candidates if pick.followed]
-    others = sorted((pick for pick in met if not pick.followed), key=_order)
+    # Only without a model do the candidates have order keys here: votes choose among them.
+    others = sorted((pick for pick in met if not pick.followed), key=_reading_order)
     kept = others if limit is None else others[: max(0, limit - len(followed))]
     # A ranking has no bar to be above or below: what follows in rank was not turned away.
     beyond = len(others) - len(kept) if judged else 0
-    return tuple(sorted(followed + kept, key=_order)), beyond
+    return tuple(sorted(followed + kept, key=_reading_order)), beyond
 
 
 def _order(pick: Pick) -> tuple[float, int, int, int, float, str]:
@@ -183,6 +215,24 @@ def _order(pick: Pick) -> tuple[float, int, int, int, float, str]:
         return (1, 0, 0, 0, 0.0, pick.paper.id)
     similarity = score.similarity or 0.0
     return (0, -score.total, -(score.relevance or 0), -score.fine, -similarity, pick.paper.id)
+
+
+def _reading_order(pick: Pick) -> tuple[object, ...]:
+    """By order key, the highest first; then as `_order`. A pick without a key has its points."""
+    key = _points(pick.score) if pick.order_key is None else pick.order_key
+    return (pick.score is None, -key, *_order(pick))
+
+
+def _points(score: Score | None) -> float:
+    """Relevance + novelty, with less than one point for what orders papers of the same sum.
+
+    Without a model 1, the rank of the most similar paper.
+    """
+    if score is None:
+        return 0.0
+    if score.relevance is None:
+        return 1.0
+    return score.total + (10 * score.relevance + score.fine) / 110
 
 
 def usual_share(past: Iterable[tuple[int, int]]) -> float:

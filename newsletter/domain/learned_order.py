@@ -59,15 +59,30 @@ def ranks(values: Mapping[str, float]) -> dict[str, float]:
     return {key: (first[one] + last[one]) / 2 / highest for key, one in values.items()}
 
 
+def moved_forward(papers: Sequence[Paper], learned: LearnedOrder) -> list[Paper]:
+    """`papers`, likeliest first, with those that the readers want moved forward; none moves back
+    for a vote against it.
+    """
+    if not learned.weight or not papers:
+        return list(papers)
+    wanted = learned.ranks(paper.id for paper in papers)
+    keys = {
+        paper.id: place / len(papers) - learned.weight * max(0.0, 2 * wanted[paper.id] - 1)
+        for place, paper in enumerate(papers)
+    }
+    return sorted(papers, key=lambda paper: keys[paper.id])
+
+
 def learn(
     votes: Sequence[tuple[Paper, bool]],
     papers: Sequence[Paper],
     words: WordCounts | None = None,
+    trust: float | None = None,
 ) -> LearnedOrder:
     """What votes (True: more like this) say about `papers`, the papers of the day that were read.
 
     Several readers may have voted about one paper. Without two papers of each kind nothing is
-    learned. `words` are counts that several calls share.
+    learned. `words` are counts that several calls share; `trust` replaces the measured one.
     """
     folds = _folds(votes)
     if not folds or not papers:
@@ -82,7 +97,7 @@ def learn(
     weights = tfidf.fit(everything, words.words, max_words=MAX_WORDS, sublinear=True)
     vectors = weights.vectors(words.matrix(paper.id for paper, _ in votes))
     wanted = [more for _, more in votes]
-    trust = _trust(vectors, wanted, folds)
+    trust = _trust(vectors, wanted, folds) if trust is None else trust
     if not trust:
         return LearnedOrder(len(votes))
     fresh = weights.vectors(words.matrix(paper.id for paper in papers))

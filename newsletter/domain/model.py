@@ -209,6 +209,7 @@ class Pick:
     """A paper chosen for the reader. `score` is None only for a followed author's unread paper.
 
     `also` are other ids of the same paper: identical title and authors, announced on the same day.
+    `order_key` is set where the order was learned from votes: a higher one stands first.
     """
 
     paper: Paper
@@ -216,6 +217,7 @@ class Pick:
     followed: str = ""
     late: bool = False
     also: tuple[str, ...] = ()
+    order_key: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +339,8 @@ class Digest:
     """One rubric's issue for one announcement date. Made once, frozen, ids in reading order.
 
     `judged` is False when the papers were ranked locally and no model read them. `beyond` counts
-    the papers that reached the cut-offs but not the rubric's `max_papers`. `since` is the first
+    the papers that reached the cut-offs but not the rubric's `max_papers`. `votes` is the number of
+    votes that the order was learned from; 0 if it was not. `since` is the first
     date of an issue that sums up several, None for one of a single date. `withdrawn` are papers of
     earlier issues, `news` the other news of such papers.
     """
@@ -355,6 +358,7 @@ class Digest:
     since: Day | None = None
     withdrawn: tuple[Withdrawal, ...] = ()
     news: tuple[PaperNews, ...] = ()
+    votes: int = 0
 
     @property
     def not_compared(self) -> bool:

@@ -35,6 +35,7 @@ from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.run import score
 from newsletter.scoring.workload import (
     hold_reason,
+    learned_order,
     new_listings,
     score_jointly,
     scoring_limits,
@@ -264,6 +265,7 @@ def compose_digest(
     """Compose the scored papers into a digest, or say why it is held."""
     with app.store.read() as tx:
         past_digests = digests.judged_days(tx, rubric.slug, PAST_DIGESTS)
+    read = [listing.paper for listing in listings if listing.paper.id in scored.scores]
     digest = compose(
         rubric,
         day,
@@ -275,6 +277,7 @@ def compose_digest(
         prompt=app.scorer.prompt(rubric),
         usual=usual_share(past_digests),
         also=found.also,
+        learned=learned_order(app.store, rubric, read),
     )
     if digest.kind is DayKind.SCORING_FAILED:
         return ComposedDigest(digest, hold_reason(digest, scored.cause))

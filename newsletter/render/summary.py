@@ -244,7 +244,14 @@ def figures(digest: Digest, *, public: bool = False) -> Figures:
     read = read.replace(" ", "\xa0")
     noun = ("picked" if public else "for you") if digest.judged else "closest"
     picked = f"{len(digest.picks):,} {noun}".replace(" ", "\xa0")
-    return Figures(picked, f"out of {announced}; {read}")
+    learned = f"; {learned_from(digest)}" if digest.votes else ""
+    return Figures(picked, f"out of {announced}; {read}{learned}")
+
+
+def learned_from(digest: Digest) -> str:
+    """`order learned from 24 votes`, without a break before the last word."""
+    what = "order" if digest.judged else "choice and order"
+    return f"{what} learned from {plural(digest.votes, 'vote')}".replace(" vote", "\xa0vote")
 
 
 def notices(digest: Digest, listed_papers: int) -> list[str]:
@@ -342,7 +349,11 @@ def criteria_intro(digest: Digest) -> str:
 
 def disclaimer(digest: Digest) -> str:
     if not digest.judged:
-        return "The order comes from text similarity to your rubric; no model has read the papers."
+        votes = f" and from {plural(digest.votes, 'vote')} of readers" if digest.votes else ""
+        return (
+            f"The order comes from text similarity to your rubric{votes}; no model has read the "
+            "papers."
+        )
     if is_by_hand(digest.usage):
         return "Scores and “why it matched” notes are samples, written by hand."
     author = model_names(digest.usage) or "a language model"

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from newsletter.domain.authors import followed_author
+from newsletter.domain.learned_order import LearnedOrder, learn, moved_forward
 from newsletter.domain.model import Digest, Listing, Outcome, Rubric
 from newsletter.errors import RUN_AGAIN
 from newsletter.scoring import batches
@@ -13,7 +15,7 @@ from newsletter.scoring.chunks import MIN_SHARING_RUBRICS
 from newsletter.scoring.rate_limit import ScoringRateLimiter
 from newsletter.scoring.run import ScoringLimits, ScoringTarget, score_all, sort_by_likelihood
 from newsletter.scoring.triage import Triage, paper_identity, triage
-from newsletter.store import digests, paper_versions, papers
+from newsletter.store import digests, paper_versions, papers, votes
 
 if TYPE_CHECKING:
     import threading
@@ -102,7 +104,25 @@ def triage_in_order(
     """Triage of a day, with the likeliest papers first. Rubrics of a day may share `words`."""
     found = triage_day(store, rubric, day, listings)
     likeliest = sort_by_likelihood(store, scorer, rubric, day, found.to_read, words)
-    return replace(found, to_read=likeliest)
+    if not scorer.judges:
+        # All are ranked in one go: no paper is read before another.
+        return replace(found, to_read=likeliest)
+    followed = [paper for paper in likeliest if followed_author(rubric, paper)]
+    others = [paper for paper in likeliest if not followed_author(rubric, paper)]
+    learned = learned_order(store, rubric, others, words)
+    return replace(found, to_read=[*followed, *moved_forward(others, learned)])
+
+
+def learned_order(
+    store: Store, rubric: Rubric, read: Sequence[Paper], words: WordCounts | None = None
+) -> LearnedOrder:
+    """What the votes of the rubric's readers say about the papers of a day."""
+    with store.read() as tx:
+        given = votes.pooled(tx, rubric.slug)
+        if not given:
+            return LearnedOrder()
+        voted = {one.id: one for one in papers.by_ids(tx, list(dict(given)))}
+    return learn([(voted[key], vote.wants_more) for key, vote in given], read, words)
 
 
 def score_jointly(

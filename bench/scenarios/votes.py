@@ -1,0 +1,233 @@
+"""What readers' votes do to the order of the mail, on the corpus of real days.
+
+A simulated reader wants one or two of twelve subjects: a paper has a subject if its title and
+abstract name it twice. On four weeks of other days the reader votes about papers of the mail, as
+far as there are any one half "more like this" and one half "less like this". Then the mail of the
+day is ordered. The gain of a paper in nDCG@10 is relevance + novelty - 13 if the reader wants its
+subject, else 0. The reader's wish decides nothing but the votes and the gains.
+
+Rows: no votes; 3, 5, 10 and 20 votes a week; the same numbers of votes drawn by lot, with the gate
+and without; five readers who want different subjects, pooled (the newest 20 votes of each).
+Without a key: the reader wants what the reference picked, and votes about the ten papers of each
+mail, that is about half of the time seven mails instead of twenty.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.harness import corpus
+from bench.harness.report import arguments, show
+from newsletter.domain.digest import LOCAL_PICKS
+from newsletter.domain.learned_order import (
+    POINTS,
+    LearnedOrder,
+    learn,
+    moved_forward,
+    ranks,
+)
+from newsletter.domain.similarity import count_words, similarities
+from newsletter.domain.tfidf import WordCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from newsletter.domain.model import Paper
+
+SUBJECTS = {
+    "language models": r"language model|\bllm",
+    "efficiency": r"quantiz|prun|spars|low.rank|compress|kv cache|speedup|memory",
+    "theory": r"theorem|prove|\bbound|convergence|guarantee|minimax",
+    "generation": r"diffusion|flow matching|score.based|generative model|\bgan",
+    "reinforcement": r"reinforcement|policy|reward|\brl\b|agent",
+    "vision": r"image|vision|visual|video",
+    "graphs": r"graph|gnn|node",
+    "interpretability": r"interpretab|mechanistic|probing|sparse autoencoder|circuit|explain",
+    "attention": r"attention|transformer",
+    "experts": r"mixture.of.experts|\bmoe|expert|routing",
+    "optimization": r"optimizer|sgd|adam|gradient|curvature|hessian|loss landscape",
+    "representations": r"contrastive|self.supervised|representation learning|embedding",
+}
+NAMES = list(SUBJECTS)
+TASTES = [*((name,) for name in NAMES), *((NAMES[n], NAMES[(n + 5) % 12]) for n in range(12))]
+WEEKS = 4
+WEEKLY_VOTES = (3, 5, 10, 20)
+POOLED = 20
+DISCOUNTS = [1 / math.log2(place + 2) for place in range(10)]
+WANTED = {"no votes": 0.39, "3 a week": 0.49, "5 a week": 0.57, "10 a week": 0.63}
+WANTED |= {"20 a week": 0.74}
+TOLERANCE = 0.03
+NOISE_COST = 0.02
+
+
+class Mail(NamedTuple):
+    """A day of the corpus: all papers, and the points of those that the reference picked."""
+
+    papers: list[Paper]
+    points: dict[str, float]
+
+
+@cache
+def mail(day: str) -> Mail:
+    papers = corpus.papers(day)
+    labels = corpus.labels(day)
+    points = {
+        one.id: labels[one.id]["relevance"] * 1.01 + labels[one.id]["novelty"]
+        for one in papers
+        if one.id in labels
+    }
+    return Mail(papers, points)
+
+
+@cache
+def words() -> WordCounts:
+    counts = WordCounts()
+    for day in corpus.DAYS:
+        count_words(counts, mail(day).papers)
+    return counts
+
+
+@cache
+def wants(taste: tuple[str, ...], paper: Paper) -> bool:
+    text = f"{paper.title} {paper.abstract}".lower()
+    return any(len(re.findall(SUBJECTS[name], text)) > 1 for name in taste)
+
+
+def voted(taste: tuple[str, ...], day: str, weekly: int, lot: random.Random) -> list[Paper]:
+    """The papers that a reader votes about, the oldest first."""
+    others = [one for one in corpus.DAYS if one != day]
+    lot.shuffle(others)
+    pool = [paper for one in others for paper in picks(one)]
+    chosen: list[Paper] = []
+    for week in range(WEEKS):
+        seen = pool[week * len(pool) // WEEKS : (week + 1) * len(pool) // WEEKS]
+        lot.shuffle(seen)
+        liked = [paper for paper in seen if wants(taste, paper)]
+        rest = [paper for paper in seen if not wants(taste, paper)]
+        more = min(len(liked), max((weekly + 1) // 2, weekly - len(rest)))
+        mine = liked[:more] + rest[: weekly - more]
+        lot.shuffle(mine)
+        chosen += mine
+    return chosen
+
+
+def picks(day: str) -> list[Paper]:
+    return [paper for paper in mail(day).papers if paper.id in mail(day).points]
+
+
+def ndcg(taste: tuple[str, ...], day: str, learned: LearnedOrder) -> float | None:
+    """nDCG@10 of the mail's order; None if the reader wants none of its papers."""
+    points, shown = mail(day).points, picks(day)
+    liked = learned.ranks(paper.id for paper in shown)
+    key = {one.id: points[one.id] + POINTS * learned.weight * liked[one.id] for one in shown}
+    shown.sort(key=lambda one: (-key[one.id], one.id))
+    gains = [wants(taste, one) * (int(points[one.id]) - 13) for one in shown]
+    best = _discounted(sorted(gains, reverse=True))
+    return _discounted(gains) / best if best else None
+
+
+def _discounted(gains: Iterable[float]) -> float:
+    return sum(gain * discount for gain, discount in zip(gains, DISCOUNTS, strict=False))
+
+
+def row(weekly: int, *, noise: bool = False, gate: bool = True) -> float:
+    """Mean over tastes and days. With `noise` each vote is drawn by lot."""
+    results = []
+    for taste in TASTES:
+        for day in corpus.DAYS:
+            lot = random.Random(f"{taste} {day} {weekly}")  # noqa: S311 - a simulation
+            votes = [
+                (paper, lot.random() < 0.5 if noise else wants(taste, paper))  # noqa: PLR2004
+                for paper in (voted(taste, day, weekly, lot) if weekly else [])
+            ]
+            papers = mail(day).papers
+            learned = learn(votes, papers, words(), trust=None if gate else 1.0)
+            results.append(ndcg(taste, day, learned))
+    return mean(results)
+
+
+def pooled(weekly: int) -> tuple[float, float]:
+    """Five readers with different wishes share an order: without votes, and with."""
+    without, with_votes = [], []
+    for start in range(12):
+        readers = [(NAMES[(start + step * 2) % 12],) for step in range(5)]
+        for day in corpus.DAYS:
+            votes = []
+            for taste in readers:
+                lot = random.Random(f"{taste} {day} {weekly}")  # noqa: S311 - a simulation
+                papers = voted(taste, day, weekly, lot)[-POOLED:]
+                votes += [(paper, wants(taste, paper)) for paper in papers]
+            learned = learn(votes, mail(day).papers, words())
+            without += [ndcg(taste, day, LearnedOrder()) for taste in readers]
+            with_votes += [ndcg(taste, day, learned) for taste in readers]
+    return mean(without), mean(with_votes)
+
+
+def mean(results: Sequence[float | None]) -> float:
+    found = [one for one in results if one is not None]
+    return round(sum(found) / len(found), 3)
+
+
+def keyless() -> dict[str, float]:
+    """Without a model: the first fifth of the reading order, and the ten of each mail."""
+    found: dict[str, list[float]] = {}
+    for day in corpus.DAYS:
+        lot = random.Random(day)  # noqa: S311 - a simulation
+        others = [one for one in corpus.DAYS if one != day]
+        lot.shuffle(others)
+        votes: list[tuple[Paper, bool]] = []
+        for other in others:
+            ten = ordered(other, learn(votes, mail(other).papers, words()))[:LOCAL_PICKS]
+            votes += [(paper, paper.id in mail(other).points) for paper in ten]
+        for name, learned in (
+            ("no votes", LearnedOrder()),
+            (f"{len(votes)} votes", learn(votes, mail(day).papers, words())),
+        ):
+            papers = ordered(day, LearnedOrder())
+            first = moved_forward(papers, learned)[: round(len(papers) / 5)]
+            ten = ordered(day, learned)[:LOCAL_PICKS]
+            found.setdefault(f"R@20 %, {name}", []).append(hits(first, day) / len(picks(day)))
+            found.setdefault(f"of the ten, {name}", []).append(hits(ten, day) / LOCAL_PICKS)
+    return {name: mean(values) for name, values in found.items()}
+
+
+def hits(papers: Iterable[Paper], day: str) -> int:
+    return sum(paper.id in mail(day).points for paper in papers)
+
+
+def ordered(day: str, learned: LearnedOrder) -> list[Paper]:
+    """The papers of a day as a digest without a model orders them."""
+    papers = mail(day).papers
+    like = similarities(corpus.rubric(day), papers, words())
+    rank = ranks({paper.id: value for paper, value in zip(papers, like, strict=True)})
+    liked = learned.ranks(rank)
+    key = {name: value + learned.weight * liked[name] for name, value in rank.items()}
+    return sorted(papers, key=lambda paper: (-key[paper.id], paper.id))
+
+
+def main() -> int:
+    options = arguments(__doc__, as_json=True).parse_args()
+    corpus.require()
+    order = {"no votes": row(0)} | {f"{n} a week": row(n) for n in WEEKLY_VOTES}
+    noise = {f"{n} a week": row(n, noise=True) for n in WEEKLY_VOTES}
+    ungated = {f"{n} a week": row(n, noise=True, gate=False) for n in WEEKLY_VOTES}
+    apart = pooled(10)
+    without = order["no votes"]
+    lost = {name: round(1 - value / without, 3) for name, value in noise.items()}
+    figures = {
+        "nDCG@10": order,
+        "expected": WANTED,
+        "votes by lot": noise,
+        "lost": lost,
+        "lost without the gate": {n: round(1 - v / without, 3) for n, v in ungated.items()},
+        "five opposed readers": {"no votes": apart[0], "10 a week": apart[1]},
+        "without a key": keyless(),
+    }
+    show(figures, as_json=options.json)
+    near = all(abs(order[name] - value) <= TOLERANCE for name, value in WANTED.items())
+    cheap = max(lost.values()) <= NOISE_COST
+    return 0 if near and cheap and apart[1] >= apart[0] else 1
