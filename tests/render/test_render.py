@@ -108,7 +108,7 @@ def test_the_contents_give_reason_first_author_and_sum():
     _, page, text = show(digest((*(pick(n) for n in range(1, 4)), fourth)))
     line = words(page.find("ol").li.small)
     assert re.fullmatch(
-        r"17 Model architecture: routes every token[^…]{30,60}… · Jin Xu \+26", line
+        r"17 Model architecture: routes every token[^…]{30,60}… Jin Xu \+26", line
     )
     assert "17 of 20 · Model architecture: routes every token" in text
 
