@@ -107,9 +107,7 @@ def test_the_contents_give_reason_first_author_and_sum():
     fourth = Pick(paper(4, authors=("Jin Xu", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")), score)
     _, page, text = show(digest((*(pick(n) for n in range(1, 4)), fourth)))
     line = words(page.find("ol").li.small)
-    assert re.fullmatch(
-        r"17 Model architecture: routes every token[^…]{30,60}… Jin Xu \+26", line
-    )
+    assert re.fullmatch(r"17 Model architecture: routes every token[^…]{30,60}… Jin Xu \+26", line)
     assert "17 of 20 · Model architecture: routes every token" in text
 
 
