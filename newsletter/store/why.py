@@ -19,15 +19,19 @@ from newsletter.store.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
+    from typing import Any
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from newsletter.domain.model import Paper
 
 TITLE_START = literal_column("lower(substr(paper.title, 1, 200))", Text)
 """As the index of titles has it: with its numbers as parameters no database would use it."""
+PAGE = 500
+"""Ids in one query."""
+READ = ("paper_id", "reading", "relevance", "novelty", "similarity")
 LAST_CHARACTER = "\U0010ffff"
 """Greater than any character of a title."""
 
@@ -96,40 +100,40 @@ def unpicked_readings(
     tx: Connection, digest_id: int, fingerprint: str, scorers: Sequence[str]
 ) -> list[StoredReading]:
     """Both readings of the papers that a digest covers and did not pick."""
-    query = (
-        select(score.c.paper_id, score.c.reading, score.c.relevance, score.c.novelty)
-        .select_from(digest_paper)
-        .join(score, score.c.paper_id == digest_paper.c.paper_id)
-        .where(
-            digest_paper.c.digest_id == digest_id,
-            ~digest_paper.c.picked,
-            score.c.fingerprint == fingerprint,
-            score.c.scorer.in_(scorers),
-            score.c.relevance.is_not(None),
-            score.c.novelty.is_not(None),
-        )
-    )
-    return [StoredReading(*row) for row in tx.execute(query)]
+    ids = _covered_papers(tx, digest_id, ~digest_paper.c.picked)
+    rows = _scores(tx, fingerprint, scorers, ids)
+    return [
+        StoredReading(row.paper_id, row.reading, row.relevance, row.novelty)
+        for row in rows
+        if row.relevance is not None and row.novelty is not None
+    ]
 
 
 def local_rank(
     tx: Connection, digest_id: int, fingerprint: str, scorer: str, similarity: float
 ) -> tuple[int, int]:
     """Place of a similarity among the papers of a digest, and how many were ranked."""
-    ahead = func.count().filter(score.c.similarity > similarity)
-    query = (
-        select(ahead, func.count())
-        .select_from(digest_paper)
-        .join(score, score.c.paper_id == digest_paper.c.paper_id)
-        .where(
-            digest_paper.c.digest_id == digest_id,
+    ids = _covered_papers(tx, digest_id)
+    ranked = [row.similarity or 0.0 for row in _scores(tx, fingerprint, [scorer], ids)]
+    return sum(other > similarity for other in ranked) + 1, len(ranked)
+
+
+def _covered_papers(tx: Connection, digest_id: int, *which: ColumnElement[bool]) -> list[str]:
+    query = select(digest_paper.c.paper_id).where(digest_paper.c.digest_id == digest_id, *which)
+    return list(tx.scalars(query))
+
+
+def _scores(
+    tx: Connection, fingerprint: str, scorers: Sequence[str], ids: Sequence[str]
+) -> Iterator[Row[Any]]:
+    """Scores by their key: joined with the digest's papers, SQLite reads those for each score."""
+    for start in range(0, len(ids), PAGE):
+        query = select(*(score.c[name] for name in READ)).where(
             score.c.fingerprint == fingerprint,
-            score.c.scorer == scorer,
-            score.c.reading == 1,
+            score.c.scorer.in_(scorers),
+            score.c.paper_id.in_(ids[start : start + PAGE]),
         )
-    )
-    row = tx.execute(query).one()
-    return row[0] + 1, row[1]
+        yield from tx.execute(query)
 
 
 def count_excluded(tx: Connection, digest_ids: Sequence[int], word: str) -> int:
