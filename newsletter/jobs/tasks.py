@@ -60,6 +60,8 @@ log = logging.getLogger(__name__)
 
 SCORING_GROUP_SIZE = 50
 """Rubrics scored together: at so many, their papers' tokens cost 2 % more than at all of them."""
+BATCH_GROUP_SIZE = 250
+"""The same where there may be time for a batch: direct calls for so many take nearly four hours."""
 SMALLEST_SCORING_GROUP = MIN_SHARING_RUBRICS
 """With fewer no papers are shared, and each rubric pays for all of its papers."""
 SHARD_SIZE = 1000
@@ -78,10 +80,12 @@ def scoring_groups(
 ) -> list[Task]:
     """Rubrics in groups of about one size; those of the same categories stand together.
 
-    So few groups that papers are shared by many, and at least one for each worker.
+    So few groups that papers are shared by many, and at least one for each worker. With a time `by`
+    they are larger: the groups of a worker run one after the other, and while the first waited for
+    its batch, the time of the others would pass.
     """
     alike = sorted(rubrics, key=lambda rubric: (sorted(rubric.categories), rubric.slug))
-    number = -(-len(alike) // SCORING_GROUP_SIZE)
+    number = -(-len(alike) // (SCORING_GROUP_SIZE if by is None else BATCH_GROUP_SIZE))
     number = max(number, min(workers, len(alike) // SMALLEST_SCORING_GROUP))
     cuts = [len(alike) * place // number for place in range(number + 1)] if number else [0]
     pieces = [alike[start:end] for start, end in pairwise(cuts)]

@@ -26,7 +26,8 @@ class ScoringRequest:
     `pass_number` is 1 for the first pass and 2 for the second opinion. `shared` puts the papers
     first, so that calls of other rubrics on the same papers read them from the cache. `last_resort`
     asks another model, because the first refused. `extended_output` raises `max_tokens`, because
-    the first answer was used up by thinking. `in_batch` is for the Batch API, which may take hours.
+    the first answer was used up by thinking. `cache_for_an_hour` is for the Batch API, which may
+    take hours; otherwise the prompt prefix is cached for five minutes.
     """
 
     rubric: Rubric
@@ -35,7 +36,7 @@ class ScoringRequest:
     shared: bool = False
     last_resort: bool = False
     extended_output: bool = False
-    in_batch: bool = False
+    cache_for_an_hour: bool = False
 
     @property
     def slots(self) -> dict[str, Paper]:

@@ -22,7 +22,7 @@ from newsletter.store import leases
 from newsletter.store.ledger import SUBMITTING, ReservationRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from newsletter.domain.model import Paper
@@ -35,29 +35,42 @@ log = logging.getLogger(__name__)
 
 CANCEL_BEFORE = timedelta(minutes=20)
 """A batch is cancelled this long before the scores are needed; the rest is called directly."""
-MIN_BATCH_TIME = timedelta(hours=2)
+DIRECT_TIME = timedelta(minutes=7)
+"""How long all direct calls of a rubric with 550 papers take, one after the other, at 100 output
+tokens a second (`python -m bench scoring`)."""
+MIN_BATCH_TIME = timedelta(minutes=50)
+"""A batch of each pass needs this time to be worth a try: most end within an hour."""
 SEARCH_BACK = timedelta(days=1)
 """How far before the calls the ledger is searched for other batches."""
 UNKNOWN_GRACE = timedelta(minutes=3)
 """A new batch may be unknown to the provider for this long."""
 MAX_UNKNOWN_POLLS = 2
 """Consecutive polls that must not find a batch before it counts as gone."""
-MAX_BATCH_RUBRICS = 24
-"""More may be scored in several groups (`jobs/tasks.py`), one after the other: while the first
-waits for its batch, the time of the others would pass. Of these few, eight calls at a time score
-all papers within CANCEL_BEFORE."""
 
 
 def should_use(
-    limits: ScoringLimits, batcher: BatchScorer | None, rubrics: int, now: datetime
+    limits: ScoringLimits,
+    batcher: BatchScorer | None,
+    rubrics: int,
+    now: datetime,
+    *,
+    passes: int = 2,
 ) -> bool:
-    """Whether the calls of this run should use the Batch API."""
+    """Whether the calls of this run should use the Batch API; `passes` are those to come."""
     if batcher is None or limits.mode == "now":
         return False
     if limits.mode == "batch":
         return True
     by = _needed_by(limits)
-    return by is not None and by - now >= MIN_BATCH_TIME and rubrics <= MAX_BATCH_RUBRICS
+    needed = passes * MIN_BATCH_TIME + cancel_before(limits, rubrics)
+    return by is not None and by - now >= needed
+
+
+def cancel_before(limits: ScoringLimits, rubrics: int) -> timedelta:
+    """How long before the scores are needed a batch is cancelled: the time that all direct calls
+    of the rubrics take, should it have answered none.
+    """
+    return max(CANCEL_BEFORE, rubrics * DIRECT_TIME / limits.concurrency)
 
 
 def submit(session: ScoringSession, requests: Sequence[ScoringRequest]) -> None:
@@ -81,7 +94,7 @@ def _reserve_all(
 ) -> dict[str, ScoringCall]:
     calls: dict[str, ScoringCall] = {}
     for request in requests:
-        whole = session.scorer.call(replace(request, in_batch=True), session.clock())
+        whole = session.scorer.call(replace(request, cache_for_an_hour=True), session.clock())
         call = replace(whole, upper_nanos=-(-whole.upper_nanos // 2))
         try:
             calls[session.reserve(call, batch=True)] = call
@@ -106,35 +119,68 @@ class _BatchPolls:
     unknown: Counter[str] = field(default_factory=Counter)
 
 
-def collect(session: ScoringSession, papers: Sequence[Paper], limits: ScoringLimits) -> bool:
-    """Wait for the session's batches and store their answers. False when calls were given up.
+@dataclass
+class Collection:
+    """A session whose batches are waited for, and what polling has shown so far."""
+
+    session: ScoringSession
+    papers: Sequence[Paper]
+    polls: _BatchPolls = field(default_factory=_BatchPolls)
+
+    def poll(self, now: datetime, *, urgent: bool) -> bool:
+        """Poll once and store what has ended. Returns whether calls are still in a batch."""
+        waiting, by_id = self._waiting()
+        identified = _identified(self.session, waiting, self.polls, now, urgent=urgent)
+        for batch_id in sorted({call.batch_id for call in identified}):
+            calls = [call for call in identified if call.batch_id == batch_id]
+            batch = _poll(self.session, calls, self.polls, now)
+            if batch is not None and batch.ended:
+                _store_answers(self.session, calls, by_id, batch, self.polls)
+            elif batch is not None and urgent and batch_id not in self.polls.cancelled:
+                with suppress(ScorerError):
+                    _batcher(self.session).cancel(batch_id, now)
+                    self.polls.cancelled.add(batch_id)
+        return bool(self._waiting()[0])
+
+    def _waiting(self) -> tuple[list[BatchedCall], dict[str, Paper]]:
+        """The calls in batches about papers of this day, and their papers by id.
+
+        A chunk that rubrics share may hold papers that are not this rubric's.
+        """
+        own = {paper.id for paper in self.papers}
+        calls = [call for call in self.session.batched_calls() if own & set(call.papers.values())]
+        asked = {paper_id for call in calls for paper_id in call.papers.values()}
+        by_id = self.session.find_papers(asked, self.papers)
+        return [call for call in calls if by_id.keys() >= set(call.papers.values())], by_id
+
+
+def collect(
+    collections: Sequence[Collection], limits: ScoringLimits, clock: Callable[[], datetime]
+) -> bool:
+    """Wait for the batches and store their answers. False when calls were given up.
 
     Raises ScoringFailed, Stopped.
 
-    A cancelled batch is still waited for: only its results show which calls were billed. A batch
-    that stays unknown to the provider is given up: its calls may have been billed, so their upper
-    bounds stay reserved, and its papers are called directly.
+    One session is polled after the other, until its batches have ended: theirs end at about the
+    same time. Only urgent ones are all polled, and so cancelled, at once. A cancelled batch is
+    still waited for: only its results show which calls were billed. A batch that stays unknown to
+    the provider is given up: its calls may have been billed, so their upper bounds stay reserved,
+    and its papers are called directly.
     """
-    by_id = {paper.id: paper for paper in papers}
-    polls = _BatchPolls()
-    while waiting := [call for call in session.batched_calls() if _is_ours(call, by_id)]:
-        now = session.clock()
-        urgent = _is_urgent(limits, now)
-        identified = _identified(session, waiting, polls, now, urgent=urgent)
-        for batch_id in sorted({call.batch_id for call in identified}):
-            calls = [call for call in identified if call.batch_id == batch_id]
-            batch = _poll(session, calls, polls, now)
-            if batch is not None and batch.ended:
-                _store_answers(session, calls, by_id, batch, polls)
-            elif batch is not None and urgent and batch_id not in polls.cancelled:
-                with suppress(ScorerError):
-                    _batcher(session).cancel(batch_id, now)
-                    polls.cancelled.add(batch_id)
-        if (limits.deadline and now >= limits.deadline) or not session.batched_calls():
+    waiting = list(collections)
+    while waiting:
+        now = clock()
+        urgent = _is_urgent(limits, len(collections), now)
+        for one in list(waiting):
+            if not one.poll(now, urgent=urgent):
+                waiting.remove(one)
+            elif not urgent:
+                break
+        if not waiting or (limits.deadline and now >= limits.deadline):
             break
         if limits.stop.wait(limits.batch_poll_seconds):
             raise Stopped(STOPPED)
-    return not polls.lost
+    return not any(one.polls.lost for one in collections)
 
 
 def _identified(
@@ -275,22 +321,18 @@ def _store_answers(
             session.store_answer(request, call.model, call.call_id, answer, keep_doubtful=False)
 
 
-def _is_ours(call: BatchedCall, by_id: dict[str, Paper]) -> bool:
-    return all(paper_id in by_id for paper_id in call.papers.values())
-
-
 def _needed_by(limits: ScoringLimits) -> datetime | None:
     """When the scores are needed; None without a time. Mode `batch` ignores `wanted_by`."""
     wanted_by = limits.wanted_by if limits.mode == "auto" else None
     return min((by for by in (wanted_by, limits.deadline) if by), default=None)
 
 
-def _is_urgent(limits: ScoringLimits, now: datetime) -> bool:
+def _is_urgent(limits: ScoringLimits, rubrics: int, now: datetime) -> bool:
     by = _needed_by(limits)
     # Without a time, mode `auto` needs the scores now.
     if by is None:
         return limits.mode != "batch"
-    return limits.mode == "now" or now >= by - CANCEL_BEFORE
+    return limits.mode == "now" or now >= by - cancel_before(limits, rubrics)
 
 
 def _batcher(session: ScoringSession) -> BatchScorer:

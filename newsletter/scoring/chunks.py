@@ -8,13 +8,14 @@ effects.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from newsletter.domain.sanitize import looks_like_injection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     from newsletter.domain.model import Paper
@@ -23,8 +24,15 @@ Chunk = tuple["Paper", ...]
 
 PAPER_TOKENS, INSTRUCTION_TOKENS, RUBRIC_TOKENS = 414, 1_450, 900
 """Estimated prompt tokens of each; the instructions include the output schema."""
+OUTPUT_TOKENS = 35
+"""Output tokens of a paper in the first pass, comments included."""
 MIN_SHARING_RUBRICS = 3
 """With fewer rubrics the gain is within the error of the estimate."""
+CACHE_WRITE, CACHE_WRITE_HOUR, CACHE_READ, OUTPUT, BATCH = 1.25, 2.0, 0.1, 5.0, 0.5
+"""Prices of a token, relative to a fresh one of the prompt; BATCH is a factor for each of them."""
+ASSUMED_HITS = 0.9
+"""Share of a batch's calls that find a cache entry, until calls of past batches show it. By the API
+docs it is 30 to 98 %; here the entry is written before the batch is submitted."""
 
 
 def split(papers: Sequence[Paper], sizes: Sequence[int]) -> list[Chunk]:
@@ -99,6 +107,37 @@ def is_sharing_cheaper(papers: int, rubrics: int) -> bool:
     return rubrics > 1.15 * (size + INSTRUCTION_TOKENS) / (0.9 * (size - RUBRIC_TOKENS))
 
 
+class FirstPassWay(StrEnum):
+    """How the rubrics that need a chunk have it scored on a day with batches."""
+
+    BATCH = "batch"
+    """Each rubric in its own batch, with the rubric first."""
+    WARMED_BATCH = "warmed batch"
+    """Papers first: a direct call of one rubric writes the cache, the others' batches read it."""
+    DIRECT = "direct"
+    """Papers first, in direct calls of all rubrics."""
+
+
+def cheapest_way(papers: int, rubrics: int, hits: float, *, direct: bool) -> FirstPassWay:
+    """The cheapest way for all rubrics together; `direct` is whether that way is allowed.
+
+    `hits` is the share of a batch's calls that find a cache entry; the others write it again.
+    """
+    size, output = papers * PAPER_TOKENS, papers * OUTPUT * OUTPUT_TOKENS
+    papers_first, rubric_first = INSTRUCTION_TOKENS + size, INSTRUCTION_TOKENS + RUBRIC_TOKENS
+    prefix = hits * CACHE_READ + (1 - hits) * CACHE_WRITE_HOUR
+    rest, others = RUBRIC_TOKENS + output, rubrics - 1
+    batched = BATCH * (prefix * papers_first + rest)
+    costs = {
+        FirstPassWay.BATCH: rubrics * BATCH * (prefix * rubric_first + size + output),
+        FirstPassWay.WARMED_BATCH: CACHE_WRITE_HOUR * papers_first + rest + others * batched,
+    }
+    if direct and rubrics >= MIN_SHARING_RUBRICS:
+        prefixes = (CACHE_WRITE + others * CACHE_READ) * papers_first
+        costs[FirstPassWay.DIRECT] = prefixes + rubrics * rest
+    return min(costs, key=lambda way: costs[way])
+
+
 @dataclass(frozen=True, slots=True)
 class SharedChunk:
     """A chunk of several rubrics, with its cache name; `rubrics` are indexes."""
@@ -109,9 +148,14 @@ class SharedChunk:
 
 
 def shared_chunks(
-    missing: Sequence[Sequence[Paper]], sizes: Sequence[int], day: date
+    missing: Sequence[Sequence[Paper]],
+    sizes: Sequence[int],
+    day: date,
+    is_worth: Callable[[int, int], bool] = is_sharing_cheaper,
 ) -> list[SharedChunk]:
     """The chunks that enough rubrics share; `missing` are the unscored papers of each rubric.
+
+    `is_worth` says of a number of papers and of rubrics whether these should share those.
 
     Papers are grouped by primary category, so that rubrics of different categories share the papers
     they have in common. A rubric joins a chunk when it needs at least half of it: scoring the other
@@ -127,7 +171,7 @@ def shared_chunks(
     for place, chunk in enumerate(split(harmless, sizes)):
         ids = {paper.id for paper in chunk}
         rubrics = tuple(n for n, own in enumerate(wanted) if 2 * len(ids & own) >= len(ids))
-        if is_sharing_cheaper(len(chunk), len(rubrics)):
+        if is_worth(len(chunk), len(rubrics)):
             name = f"{day}/{chunk[0].primary_category}/{place}"
             found.append(SharedChunk(name, chunk, rubrics))
     return found

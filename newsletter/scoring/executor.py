@@ -89,6 +89,7 @@ class PendingCall:
     held: Mapping[str, Score] = field(default_factory=dict)
     prefix: str = ""
     shared: bool = False
+    cache_for_an_hour: bool = False
     attempt: int = 0
     not_before: datetime | None = None
 
@@ -182,6 +183,7 @@ class CallExecutor:
             pending.shared,
             pending.last_resort,
             pending.extended_output,
+            pending.cache_for_an_hour,
         )
         call = pending.session.scorer.call(request, self._clock())
         try:

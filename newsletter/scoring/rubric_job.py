@@ -53,6 +53,8 @@ class RubricJob:
     passes: int = 1
     second_pass_in_batch: bool = False
     in_batch: bool = False
+    shared_in_batch: list[chunks.Chunk] = field(default_factory=list)
+    """Chunks of the first pass that the batch asks about with the papers first."""
     second_pass_done: set[str] = field(default_factory=set)
     queued: set[str] = field(default_factory=set)
     wanted: set[str] = field(default_factory=set)
@@ -84,16 +86,24 @@ class RubricJob:
         missing = self.missing()
         return self._affordable_calls(missing) * self.session.scorer.sizes[0] >= len(missing)
 
-    def queue_shared_chunk(self, executor: CallExecutor, chunk: chunks.SharedChunk) -> None:
+    def queue_shared_chunk(
+        self, executor: CallExecutor, chunk: chunks.SharedChunk, *, cache_for_an_hour: bool = False
+    ) -> None:
         """Queue the first pass over a shared chunk."""
         self.queued |= {paper.id for paper in chunk.papers}
-        pending = self._pending_call(chunk.papers, pass_number=1)
-        self._queue(executor, [replace(pending, prefix=chunk.name, shared=True)])
+        pending = replace(
+            self._pending_call(chunk.papers, pass_number=1),
+            prefix=chunk.name,
+            shared=True,
+            cache_for_an_hour=cache_for_an_hour,
+        )
+        self._queue(executor, [pending])
 
     def queue_first_pass(self, executor: CallExecutor) -> None:
         """Queue the first pass over the papers that are in no shared chunk."""
         unhurried = self.can_afford_all()
-        calls = [self._pending_call(piece, pass_number=1) for piece in self._first_pass_chunks()]
+        pieces = self._first_pass_chunks(self.missing())
+        calls = [self._pending_call(piece, pass_number=1) for piece in pieces]
         self._queue(
             executor, self._let_some_skip_cache(calls, executor.concurrency) if unhurried else calls
         )
@@ -123,12 +133,16 @@ class RubricJob:
 
     def requests(self, pass_number: int) -> list[ScoringRequest]:
         """The requests of a pass, for a batch, where nobody waits for the single call."""
-        pieces = (
-            self._first_pass_chunks()
-            if pass_number == 1
-            else self._second_pass_chunks(self.session.scorer.sizes)
-        )
-        return [ScoringRequest(self.session.rubric, piece, pass_number) for piece in pieces]
+        rubric = self.session.rubric
+        if pass_number > 1:
+            pieces = self._second_pass_chunks(self.session.scorer.sizes)
+            return [ScoringRequest(rubric, piece, pass_number) for piece in pieces]
+        shared = {paper.id for piece in self.shared_in_batch for paper in piece}
+        own = self._first_pass_chunks([one for one in self.missing() if one.id not in shared])
+        return [
+            *(ScoringRequest(rubric, piece, shared=True) for piece in self.shared_in_batch),
+            *(ScoringRequest(rubric, piece) for piece in own),
+        ]
 
     def on_result(
         self, executor: CallExecutor, pending: PendingCall, ending: ScoredPapers | Outcome
@@ -169,8 +183,7 @@ class RubricJob:
         upper = self.session.scorer.call(request, self.session.clock()).upper_nanos
         return max(1, self.session.remaining_budget() // upper) if upper else len(missing)
 
-    def _first_pass_chunks(self) -> list[chunks.Chunk]:
-        missing = self.missing()
+    def _first_pass_chunks(self, missing: Sequence[Paper]) -> list[chunks.Chunk]:
         if not missing:
             return []
         affordable = self._affordable_calls(missing)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.model import Outcome
 from newsletter.domain.similarity import count_words
-from newsletter.scoring import batches, chunks
+from newsletter.scoring import batches, shared_pass
 from newsletter.scoring.executor import CallExecutor, ScoringFailed, ScoringLimits
 from newsletter.scoring.rubric_job import RubricJob, RubricScores
 from newsletter.scoring.session import ScoringSession
@@ -142,14 +142,16 @@ def score_all(
         job.session.preallocate_answer_file()
         job.recover()
         job.second_pass_in_batch = batching
-    kept = _run_batch(jobs, limits, pass_number=1, batching=batching)
-    _queue_first_pass(executor, jobs, scorer.sizes, day)
     on_result = _result_handler(jobs, progress)
+    if batching:
+        _share_before_batch(executor, jobs, scorer, day, limits, on_result)
+    kept = _run_batch(jobs, limits, clock, pass_number=1, batching=batching)
+    shared_pass.queue_direct(executor, jobs, scorer.sizes, day)
     executor.run(on_result)
     if batching:
         # The time left may be too short for another batch, or the first batch was lost.
-        still = kept and batches.should_use(limits, scorer.batcher, len(jobs), clock())
-        _run_batch(jobs, limits, pass_number=2, batching=still)
+        still = kept and batches.should_use(limits, scorer.batcher, len(jobs), clock(), passes=1)
+        _run_batch(jobs, limits, clock, pass_number=2, batching=still)
         for job in jobs:
             job.queue_second_pass(executor)
         executor.run(on_result)
@@ -215,34 +217,50 @@ def _with_cause(store: Store, job: RubricJob) -> RubricScores:
         )
 
 
+def _share_before_batch(
+    executor: CallExecutor,
+    jobs: Sequence[RubricJob],
+    scorer: Scorer,
+    day: date,
+    limits: ScoringLimits,
+    on_result: ResultHandler,
+) -> None:
+    """Make the direct calls that let rubrics share papers on a day with batches.
+
+    Not for rubrics that have a batch of an earlier process, and not for equal ones: their papers
+    are in flight, and a direct call would wait for them.
+    """
+    fingerprints = {job.session.rubric.fingerprint for job in jobs if job.session.batched_calls()}
+    free = [job for job in jobs if job.session.rubric.fingerprint not in fingerprints]
+    if len(free) > 1:
+        session = free[0].session
+        hits = shared_pass.expected_hits(session.store, scorer.name, session.clock())
+        direct = limits.mode == "auto"
+        shared_pass.queue_before_batch(executor, free, scorer.sizes, day, hits, direct=direct)
+        executor.run(on_result)
+
+
 def _run_batch(
-    jobs: Sequence[RubricJob], limits: ScoringLimits, *, pass_number: int, batching: bool
+    jobs: Sequence[RubricJob],
+    limits: ScoringLimits,
+    clock: Callable[[], datetime],
+    *,
+    pass_number: int,
+    batching: bool,
 ) -> bool:
     """Submit a pass as batches and wait; or only wait for batches of an earlier process.
 
     Returns False when calls had to be given up.
     """
-    kept = True
     for job in jobs:
         left_over = job.session.batched_calls()
         if batching and not left_over:
             batches.submit(job.session, job.requests(pass_number))
             left_over = job.session.batched_calls()
         job.in_batch = bool(left_over)
-    for job in [job for job in jobs if job.in_batch]:
-        kept = batches.collect(job.session, job.papers, limits) and kept
+    waiting = [job for job in jobs if job.in_batch]
+    collections = [batches.Collection(job.session, job.papers) for job in waiting]
+    kept = batches.collect(collections, limits, clock)
+    for job in waiting:
         job.recover()
     return kept
-
-
-def _queue_first_pass(
-    executor: CallExecutor, jobs: Sequence[RubricJob], sizes: Sequence[int], day: date
-) -> None:
-    """Queue the first pass: shared chunks first, the remaining papers by rubric."""
-    # Under a tight budget the likeliest papers go first, and each rubric has its own order.
-    together = [job for job in jobs if job.can_afford_all()]
-    for chunk in chunks.shared_chunks([job.missing() for job in together], sizes, day):
-        for place in chunk.rubrics:
-            together[place].queue_shared_chunk(executor, chunk)
-    for job in jobs:
-        job.queue_first_pass(executor)

@@ -27,10 +27,11 @@ from newsletter.scorers import (
 from newsletter.scoring.rate_limit import RateLimited, ScoringRateLimiter
 from newsletter.store import leases, ledger, scores
 from newsletter.store.answer_file import AnswerFile, SavedAnswer
+from newsletter.store.papers import by_ids
 from newsletter.store.retry import retry_while_unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -96,18 +97,20 @@ class ScoringSession:
 
     def recover(self, papers: Sequence[Paper]) -> scores.KnownScores:
         """Recover from an earlier process: parse stored answers, end calls of dead processes."""
-        by_id = {paper.id: paper for paper in papers}
+        ids = {paper.id for paper in papers}
         self._store_spared_answers()
         with self._write_tx() as tx:
             now = self.clock()
             is_dead = leases.dead_owner_test(tx, now)
             ledger.mark_dead_calls_lost(tx, self.account, now, is_dead)
             for row in ledger.unparsed_answers(tx, self.account):
-                if all(paper_id in by_id for paper_id in row.papers.values()):
+                asked = set(row.papers.values())
+                by_id = find_papers(tx, asked, papers)
+                if ids & asked and by_id.keys() >= asked:
                     request = self.rebuild_request(row.papers, by_id, row.reading)
                     scored = self.scorer.read(request, row.model, row.raw)
                     self._store_scores(tx, request, scored, row.call_id, keep_doubtful=True)
-            return scores.known(tx, self.account, list(by_id))
+            return scores.known(tx, self.account, list(ids))
 
     def _store_spared_answers(self) -> None:
         """Move answers from the answer file into the database, after a full disk."""
@@ -218,6 +221,10 @@ class ScoringSession:
         with self.store.read() as tx:
             return ledger.batched_calls(tx, self.account)
 
+    def find_papers(self, ids: Collection[str], given: Iterable[Paper]) -> dict[str, Paper]:
+        with self.store.read() as tx:
+            return find_papers(tx, ids, given)
+
     def set_batch_id(self, call_ids: Sequence[str], batch_id: str) -> None:
         with self._write_tx() as tx:
             ledger.set_batch_id(tx, call_ids, batch_id)
@@ -286,6 +293,16 @@ class ScoringSession:
     ) -> ScoringRequest:
         papers = tuple(by_id[slots[slot]] for slot in sorted(slots, key=_slot_number))
         return ScoringRequest(self.rubric, papers, pass_number)
+
+
+def find_papers(tx: Connection, ids: Collection[str], given: Iterable[Paper]) -> dict[str, Paper]:
+    """The papers by id: those that are given, the others from the store.
+
+    A call about a chunk that rubrics share may be about papers that are not the rubric's.
+    """
+    found = {paper.id: paper for paper in given}
+    others = [paper_id for paper_id in ids if paper_id not in found]
+    return found | {paper.id: paper for paper in by_ids(tx, others)}
 
 
 def _slot_number(slot: str) -> int:

@@ -264,6 +264,31 @@ def known_batch_ids(tx: Connection, since: datetime) -> set[str]:
     return {row.batch_id for row in rows} - {SUBMITTING}
 
 
+SHARED_PREFIX_TOKENS = 5_000
+"""Cached prefixes from this length on hold sixteen papers; those with the rubric are shorter."""
+
+
+def batch_cache_hits(tx: Connection, scorer: str, since: datetime) -> float | None:
+    """Share of the cached tokens that batch calls with shared papers read, and did not write.
+
+    None where there was no such call since then.
+    """
+    read, written = (
+        func.coalesce(calls.c.usage[name].as_integer(), 0)
+        for name in ("cache_read_tokens", "cache_write_tokens")
+    )
+    sums = tx.execute(
+        select(func.sum(read), func.sum(read + written)).where(
+            calls.c.started_at >= since,
+            calls.c.scorer == scorer,
+            calls.c.batch_id.is_not(None),
+            calls.c.state == CallState.DONE,
+            read + written >= SHARED_PREFIX_TOKENS,
+        )
+    ).one()
+    return int(sums[0]) / int(sums[1]) if sums[1] else None
+
+
 def set_batch_id(tx: Connection, call_ids: Collection[str], batch_id: str) -> None:
     tx.execute(update(calls).where(calls.c.id.in_(call_ids)).values(batch_id=batch_id))
 

@@ -10,7 +10,6 @@ from string import ascii_lowercase
 
 import pytest
 
-from newsletter.scoring import batches
 from newsletter.store import digests
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.scoring import honest
@@ -124,18 +123,21 @@ def test_three_rubrics_wait_together(service_in_same_folder, fake):
         assert len(fake.batches.held) == 3
 
 
-def test_more_rubrics_than_auto_batches_share_their_papers_now(
-    service_in_same_folder, fake, tmp_path
+@pytest.mark.parametrize(("rubrics", "held"), [(22, 22), (25, 0)])
+def test_two_hours_ahead_as_many_rubrics_wait_as_could_be_scored_directly_after_that(
+    service_in_same_folder, fake, tmp_path, rubrics, held
 ):
+    """A hundred minutes for two batches leave twenty: 25 rubrics would take 22."""
     service = service_in_same_folder()
-    for number in range(batches.MAX_BATCH_RUBRICS + 1):
+    for number in range(rubrics):
         text = RUBRIC.format(name=f"reader {number}")
         (tmp_path / "rubrics" / f"r{number}.md").write_text(text, encoding="utf-8")
     service.app.rubrics.reread()
-    for number in range(batches.MAX_BATCH_RUBRICS + 1):
-        service.join(f"{ascii_lowercase[number]}@example.org", f"r{number}")
-    service.served("18T01:00")
-    assert fake.batches.held == {}
+    for number in range(rubrics):
+        address = f"{ascii_lowercase[number]}@example.org"
+        service.join(address, f"r{number}", timezone="Europe/Berlin")
+    service.served("18T04:00")
+    assert len(fake.batches.held) == held
     assert fake.requests
 
 

@@ -64,6 +64,18 @@ def test_each_worker_has_a_group_to_score_as_long_as_groups_share_their_papers(
 
 
 @pytest.mark.parametrize(
+    ("rubrics", "workers", "sizes"),
+    [(120, 0, [120]), (250, 1, [250]), (120, 2, [60, 60]), (260, 1, [130, 130])],
+)
+def test_with_a_send_time_groups_are_larger_so_that_all_wait_for_their_batches_at_once(
+    rubrics, workers, sizes
+):
+    by = datetime(2026, 11, 18, 6, tzinfo=UTC)
+    some = [rubric(n, "cs.LG") for n in range(rubrics)]
+    assert [len(one.ids) for one in tasks.scoring_groups(some, DAY, by, workers)] == sizes
+
+
+@pytest.mark.parametrize(
     ("pending", "lanes"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (1_000_000, 16)]
 )
 def test_a_lane_for_each_thousand_mails_up_to_sixteen(pending, lanes):

@@ -423,7 +423,9 @@ def test_the_upper_bound_of_a_batch_holds(fake: FakeAnthropic) -> None:
     scorer = claude(fake)
     assert scorer.batcher
     for pass_number in (1, 2):
-        call = scorer.call(replace(SIXTEEN, pass_number=pass_number, in_batch=True), MORNING)
+        call = scorer.call(
+            replace(SIXTEEN, pass_number=pass_number, cache_for_an_hour=True), MORNING
+        )
         batch_id = scorer.batcher.submit({"a": call})
         got = scorer.batcher.collect(batch_id, {"a": call.model}, MORNING).answers["a"]
         assert got

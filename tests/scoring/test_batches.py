@@ -239,13 +239,15 @@ def test_the_budget_holds_at_submission(store: Store, fake: FakeAnthropic) -> No
     assert Outcome.UNSCORED_BUDGET in result.outcomes.values()
 
 
-def test_auto_waits_only_where_there_is_time_and_few_rubrics() -> None:
+def test_auto_waits_where_there_is_time_for_two_batches_and_for_all_direct_calls() -> None:
     scorer_batcher: Any = object()
     far = limits(deadline=MORNING + timedelta(hours=3))
     near = limits(deadline=MORNING + timedelta(hours=1))
     assert batches.should_use(far, scorer_batcher, 1, MORNING)
-    assert batches.should_use(far, scorer_batcher, 24, MORNING)
-    assert not batches.should_use(far, scorer_batcher, 25, MORNING)
+    # Four calls at once: 46 rubrics would take 80 minutes.
+    assert batches.should_use(far, scorer_batcher, 45, MORNING)
+    assert not batches.should_use(far, scorer_batcher, 46, MORNING)
+    assert batches.should_use(far, scorer_batcher, 74, MORNING, passes=1)
     assert not batches.should_use(near, scorer_batcher, 1, MORNING)
     assert batches.should_use(limits(wanted_by=far.deadline), scorer_batcher, 2, MORNING)
     assert not batches.should_use(limits(wanted_by=near.deadline), scorer_batcher, 1, MORNING)

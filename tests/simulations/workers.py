@@ -169,7 +169,7 @@ def live(order: Order) -> int:
     session.LEASE = timedelta(seconds=order.lease)
     if order.quick:
         leases.SILENT_AFTER = RHYTHM.silent_after
-    tasks.SCORING_GROUP_SIZE = order.group
+    tasks.SCORING_GROUP_SIZE = tasks.BATCH_GROUP_SIZE = order.group
     tasks.LIMITS = SendLimits(threads=order.threads, lease=timedelta(seconds=order.lease))
     app = order.app()
     signal.signal(signal.SIGTERM, lambda _number, _frame: app.stop.set())

@@ -66,34 +66,41 @@ def prices(model: str, day: date) -> list[Price]:
 
 
 def upper_bound(
-    model: str, day: date, prompt_tokens: int, max_tokens: int, *, batch: bool = False
+    model: str, day: date, prompt_tokens: int, max_tokens: int, *, hour: bool = False
 ) -> int:
     """Upper bound of a call's cost: every prompt token is written to the cache.
 
-    A batch uses the one-hour cache; the caller applies the batch discount.
+    `hour` is for the one-hour cache; the caller applies the batch discount.
     """
     price = _band(model, day, prompt_tokens)
-    write = price.cache_write_1h if batch else price.cache_write
+    write = price.cache_write_1h if hour else price.cache_write
     return prompt_tokens * write + max_tokens * price.output
 
 
-def price_usage(model: str, day: date, counts: Mapping[str, Any], *, batch: bool = False) -> Usage:
+def price_usage(
+    model: str,
+    day: date,
+    counts: Mapping[str, Any],
+    *,
+    batch: bool = False,
+    hour: bool = False,
+) -> Usage:
     """Price an answer's `usage` by kind of token.
 
-    Raises ValueError for invalid counts or a model without a price. In a batch, cache writes of
-    unstated duration have the price of the one-hour cache.
+    Raises ValueError for invalid counts or a model without a price. In a batch, and with `hour`,
+    cache writes of unstated duration have the price of the one-hour cache.
     """
     long = _count(counts, "cache_creation_input_tokens")
     detail = counts.get("cache_creation")
     if isinstance(detail, dict):
-        hour = min(long, _count(detail, "ephemeral_1h_input_tokens"))
+        hourly = min(long, _count(detail, "ephemeral_1h_input_tokens"))
     else:
-        hour = long if batch else 0
+        hourly = long if batch or hour else 0
     read = _count(counts, "cache_read_input_tokens")
     fresh = _count(counts, "input_tokens", needed=True)
     output = _count(counts, "output_tokens", needed=True)
     price = _band(model, day, fresh + long + read)
-    written = (long - hour) * price.cache_write + hour * price.cache_write_1h
+    written = (long - hourly) * price.cache_write + hourly * price.cache_write_1h
     input_nanos = fresh * price.input + written + read * price.cache_read
     output_nanos = output * price.output
     if batch:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 RUBRIC_LIMIT = 24_000
 CACHED = {"type": "ephemeral"}
 CACHED_FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
-"""For batches, whose calls may be hours apart: recommended by the API docs."""
+"""For batches, whose calls may be hours apart, and for direct calls that write the cache for them:
+recommended by the API docs."""
 BYTES_PER_TOKEN = 3.6
 
 
@@ -62,7 +63,7 @@ def messages(request: ScoringRequest, least_cached: int, version: str) -> dict[s
     instructions: dict[str, Any] = {"type": "text", "text": INSTRUCTIONS[version]}
     rubric: dict[str, Any] = {"type": "text", "text": rubric_text(request.rubric)}
     papers: dict[str, Any] = {"type": "text", "text": paper_text(request)}
-    mark = {"cache_control": CACHED_FOR_AN_HOUR if request.in_batch else CACHED}
+    mark = {"cache_control": CACHED_FOR_AN_HOUR if request.cache_for_an_hour else CACHED}
     if request.shared and _tokens([instructions, papers]) >= least_cached:
         return {
             "system": [instructions],

@@ -54,7 +54,9 @@ def is_unbilled_refusal(message: dict[str, Any]) -> bool:
     return message.get("stop_reason") == "refusal" and not message.get("content")
 
 
-def parse_usage(raw: bytes, model: str, at: datetime, *, batch: bool = False) -> Usage | None:
+def parse_usage(
+    raw: bytes, model: str, at: datetime, *, batch: bool = False, hour: bool = False
+) -> Usage | None:
     """Cost of an answer; None when it has no valid usage."""
     message = parse_message(raw)
     counts = message.get("usage")
@@ -63,7 +65,7 @@ def parse_usage(raw: bytes, model: str, at: datetime, *, batch: bool = False) ->
     if not isinstance(counts, dict):
         return None
     try:
-        return prices.price_usage(model, at.date(), counts, batch=batch)
+        return prices.price_usage(model, at.date(), counts, batch=batch, hour=hour)
     except ValueError:
         return None
 

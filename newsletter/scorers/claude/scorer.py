@@ -87,7 +87,8 @@ class ClaudeScorer:
             **prompt.messages(request, features.least_cached, self.version),
         }
         tokens, most = prompt.max_prompt_tokens(body), body["max_tokens"]
-        upper = prices.upper_bound(model, at.date(), tokens, most, batch=request.in_batch)
+        hour = request.cache_for_an_hour
+        upper = prices.upper_bound(model, at.date(), tokens, most, hour=hour)
         return ScoringCall(request, model, body, upper, at, prompt.estimated_prompt_tokens(body))
 
     def connect(self) -> None:
@@ -99,7 +100,8 @@ class ClaudeScorer:
         with self._connection.translated_errors(call.at, about):
             response = self._connection.client().messages.with_raw_response.create(**call.body)
             raw = response.read()
-        return CallResponse(raw, parse_usage(raw, call.model, call.at), _left(response.headers))
+        usage = parse_usage(raw, call.model, call.at, hour=call.request.cache_for_an_hour)
+        return CallResponse(raw, usage, _left(response.headers))
 
     def estimate_usage(self, call: ScoringCall) -> Usage | None:
         each = SECOND_OUTPUT if call.request.pass_number > 1 else FIRST_OUTPUT
