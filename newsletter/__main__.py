@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
+    process.collect_garbage_less_often()
     sys.excepthook = _whole if os.environ.get("NEWSLETTER_DEBUG") else _one_line
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character must not make a finished command fail.

@@ -5,6 +5,7 @@ On SIGTERM and Ctrl-C running work is finished and no new work begins.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+GARBAGE_THRESHOLDS = 50_000, 20, 20
+"""Objects before a collection. Python's 700 costs a tenth of a command's processor time: what a
+command loads and reads is no garbage.
+"""
 _RANDOM_PART = uuid4().hex[:12]
+
+
+def collect_garbage_less_often() -> None:
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def process_id() -> str:

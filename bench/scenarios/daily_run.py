@@ -199,6 +199,9 @@ def _peak(pid: int) -> float:
 
 def morning() -> None:
     """In a process of its own, whose memory nobody else has used: one run, phase by phase."""
+    from newsletter import process
+
+    process.collect_garbage_less_often()
     from newsletter import bootstrap
     from newsletter.jobs import daily
     from newsletter.jobs.scheduler import DailyScheduler

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from datetime import date
@@ -447,6 +449,32 @@ def test_the_check_counts_whole_requests_and_says_what_that_proves(fake: FakeAnt
     assert len(first["output_config"]["format"]["schema"]["required"]) == 16
     assert second["output_config"]["effort"] == "high"
     assert last["model"] == "claude-haiku-4-5"
+
+
+def test_counting_loads_no_library(fake: FakeAnthropic) -> None:
+    given = f"_env_file=None, anthropic_api_key='sk-test', anthropic_base_url={fake.url!r}"
+    code = f"""
+import sys
+from newsletter.scorers.claude.check import check
+from newsletter.settings import Settings
+print(check(Settings({given}), 60.0).findings[0].state, "anthropic" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["ok", "False"]
+
+
+def test_counting_sends_the_headers_that_the_library_sends(fake: FakeAnthropic) -> None:
+    scorer = claude(fake)
+    call = scorer.call(SIXTEEN, MORNING)
+    scorer.ask(call)
+    scorer.count(call)
+    asked, counted = (
+        {name.lower(): value for name, value in seen.headers.items()} for seen in fake.requests
+    )
+    for name in ("x-api-key", "anthropic-version", "content-type"):
+        assert counted[name] == asked[name]
 
 
 def test_the_check_warns_of_a_last_resort_that_is_gone(fake: FakeAnthropic) -> None:

@@ -116,10 +116,8 @@ class ClaudeScorer:
         """
         body = {name: value for name, value in call.body.items() if name != "max_tokens"}
         about = RequestTarget.LAST_RESORT if call.request.last_resort else RequestTarget.MODEL
-        with self._connection.translated_errors(call.at, about):
-            response = self._connection.client().messages.with_raw_response.count_tokens(**body)
-            raw = response.read()
-        tokens = parse_token_count(raw)
+        response = self._connection.count_tokens(body, call.at, about)
+        tokens = parse_token_count(response.content)
         if tokens is None:
             raise ScorerError(CallFailure.LOST, "the count of tokens was answered without a number")
         return TokenCount(tokens, response.headers.get("date", ""))
