@@ -10,14 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import PREFERENCES, EventKind, Format, Subscriber, SubscriberState
 from newsletter.domain.subscriber_import import Merged, merge, new_subscriber
 from newsletter.store import first_mails, suppressions, votes
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, subscriber, suppression
+from newsletter.store.tables import delivery, event, paper_lookup, subscriber, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -371,6 +371,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     )
     tx.execute(update(delivery).where(delivery.c.subscriber_id == subscriber_id).values(email=""))
     votes.erase(tx, subscriber_id)
+    tx.execute(delete(paper_lookup).where(paper_lookup.c.subscriber_id == subscriber_id))
     return True
 
 

@@ -253,6 +253,16 @@ def test_fifty_at_once_take_no_more_than_the_limit(store, claude):
     assert len(found) == 50
 
 
+def test_an_erased_reader_leaves_no_count(store, claude):
+    person = subscribed(store)
+    with FakeArxiv(AT_ARXIV) as fake:
+        why.answer_reader(app_with(store, claude, arxiv_source(fake)), person.id, "2611.09001")
+    with store.begin() as tx:
+        assert len(tx.execute(select(paper_lookup)).all()) == 1
+        subscribers.erase(tx, person.id, MORNING)
+        assert tx.execute(select(paper_lookup)).all() == []
+
+
 def test_opening_asks_nobody_and_counts_nothing(store, claude):
     person = subscribed(store)
     with FakeArxiv(AT_ARXIV) as fake:
