@@ -128,8 +128,35 @@ def test_the_reference_digest_comes_out(
     assert figures["scanned"] == len(rows)
     assert figures["picked"] == count
     assert figures["cost_nanos"] == anthropic.bill_nanos
+    for part in ("html", "plain"):
+        assert stated(mail, part) == {
+            "announced": len(rows),
+            "read": len(rows),
+            "picked": count,
+            "tokens": figures["tokens"],
+            "cost": pytest.approx(anthropic.bill_nanos / 1e9, abs=0.005),
+        }
     second = json.loads(again.out)["issues"][0]
     assert (second["sent"], second["already"]) == (0, 1)
+
+
+def stated(mail, part: str) -> dict[str, object]:
+    """The figures that the published digests state, as a part of the mail states them."""
+    text = mail.get_body((part,)).get_content()
+    if part == "html":
+        text = BeautifulSoup(text, "lxml").get_text(" ")
+    text = plain(text.replace(",", ""))
+    tokens = list(map(int, re.search(r"\bTokens (\d+) (\d+) (\d+)", text).groups()))
+    costs = list(map(float, re.search(r"\bCost \$(\S+) \$(\S+) \$(\S+)", text).groups()))
+    assert tokens[0] + tokens[1] == tokens[2]
+    assert costs[0] + costs[1] == pytest.approx(costs[2], abs=0.01)
+    return {
+        "announced": int(re.search(r"\bAnnounced (\d+)", text)[1]),
+        "read": int(re.search(r"\bRead and scored (\d+)", text)[1]),
+        "picked": int(re.search(r"\b(\d+) for you out of", text)[1]),
+        "tokens": tokens[2],
+        "cost": costs[2],
+    }
 
 
 def cards(mail) -> list[dict]:
