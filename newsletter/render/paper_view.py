@@ -97,11 +97,17 @@ class NearMissView:
     abs_url: str
 
 
+def shown_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Each name, sanitized; never empty, so that no line begins or ends with a separator."""
+    shown = (one_line(name, MAX_NAME).strip() or "Unnamed author" for name in names)
+    return tuple(shown) or ("No author named",)
+
+
 def authors(names: Sequence[str], count: int) -> str:
     """`A, B, C and 4 more`. In a short list the last name replaces "and 1 more"."""
     if count < CARD_AUTHORS and len(names) == count + 1:
         count += 1
-    listed = ", ".join(one_line(name, MAX_NAME) for name in names[:count])
+    listed = ", ".join(shown_names(names[:count]))
     more = len(names) - count
     return f"{listed} and {more} more" if more > 0 else listed
 

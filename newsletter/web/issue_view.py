@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from newsletter.domain.formatting import dollars
 from newsletter.domain.model import DayKind
 from newsletter.render import paper_news, verification
-from newsletter.render.paper_view import MAX_NAME, MAX_TITLE, entries, groups, near_misses
+from newsletter.render.paper_view import MAX_TITLE, entries, groups, near_misses, shown_names
 from newsletter.render.summary import (
     by_category,
     cost_caption,
@@ -136,7 +136,7 @@ def _title(paper: Paper) -> Markup:
 
 
 def _authors(paper: Paper) -> tuple[str, ...]:
-    return tuple(one_line(name, MAX_NAME) for name in paper.authors[:MAX_AUTHORS])
+    return shown_names(paper.authors[:MAX_AUTHORS])
 
 
 def _abstract(paper: Paper) -> Markup:

@@ -188,6 +188,18 @@ def test_eight_authors_are_named_and_the_others_counted():
     assert words(page.find("h3").find_next("p")) == ", ".join(names[:8]) + " and 1 more"
 
 
+@pytest.mark.parametrize("names", [(), ("",), ("\x07 ",)])
+@pytest.mark.parametrize("fmt", list(Format))
+def test_a_paper_without_a_name_leaves_no_separator_behind(fmt, names):
+    nameless = tuple(pick(n, authors=names) for n in range(1, 30))
+    near = dataclasses.replace(near_miss(), paper=paper(900, authors=names))
+    rendered, page, text = show(digest(nameless, near_misses=(near,)), fmt)
+    named = "No author named" if not names else "Unnamed author"
+    assert words(page).count(named) >= 30
+    assert not re.search(r"· *</small>|<small>[^\w<]*·|·\s*·", rendered.html.replace("\xa0", " "))
+    assert not re.search(r"^ *·|·$", text, re.MULTILINE)
+
+
 def test_a_local_ranking_is_labelled_and_shows_no_scores():
     score = Score("2509.00001", "local", None, None, similarity=0.423)
     local = digest((Pick(paper(1), score),), judged=False, usage=())

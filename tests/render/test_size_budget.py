@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -168,6 +169,12 @@ def test_an_excerpt_has_whole_sentences_and_starts_at_the_contribution():
 def test_an_abbreviation_ends_no_sentence():
     assert sentences(ABSTRACT)[1].endswith("J. Doe et al. have many layers.")
     assert len(sentences(ABSTRACT)) == 5
+
+
+def test_many_abbreviations_take_little_time():
+    started = time.perf_counter()
+    clip_sentences("A. " * 3_000, 400, 2)
+    assert time.perf_counter() - started < 0.5
 
 
 def test_space_that_is_left_goes_to_the_sentences_before():
