@@ -120,15 +120,17 @@ def _comment(pick: Pick | NearMiss) -> str:
     return f"{ids}. {said}".rstrip()
 
 
-def best_titles(tx: Connection, slug: str, most: int) -> dict[date, list[str]]:
-    """The titles of the first picks of each issue of a rubric."""
-    rows = tx.execute(
-        select(archive_text.c.date, archive_text.c.title)
-        .where(archive_text.c.rubric == slug, archive_text.c.number.between(1, most))
-        .order_by(archive_text.c.date, archive_text.c.number)
+def best_titles(
+    tx: Connection, slug: str, most: int, *, on: date | None = None
+) -> dict[date, list[str]]:
+    """The titles of the first picks of each issue of a rubric, or of the issue of one date."""
+    query = select(archive_text.c.date, archive_text.c.title).where(
+        archive_text.c.rubric == slug, archive_text.c.number.between(1, most)
     )
+    if on:
+        query = query.where(archive_text.c.date == on)
     found: dict[date, list[str]] = {}
-    for row in rows:
+    for row in tx.execute(query.order_by(archive_text.c.date, archive_text.c.number)):
         found.setdefault(row.date, []).append(row.title)
     return found
 
