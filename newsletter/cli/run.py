@@ -20,7 +20,7 @@ from newsletter.jobs.daily import (
 )
 from newsletter.jobs.dry_run import preview_run
 from newsletter.jobs.edited_rubric import older_version
-from newsletter.jobs.housekeeping import check_mailed_papers, retry_soft_bounced
+from newsletter.jobs.housekeeping import ask_about_mailed_papers, retry_soft_bounced
 from newsletter.jobs.worker import become_planner, run_worker
 from newsletter.operations.healthcheck_ping import MailCounts, ping_if_delivered
 from newsletter.rubrics.folder import faults_of, why_missing
@@ -69,7 +69,7 @@ def show_run(day: date | None, rubric: str | None, *, as_json: bool, create: boo
             say_older(app, issue.rubric, issue.digest)
     if day is None and rubric is None:
         # The same: with cron nothing else asks, and no mail waits for it any more.
-        check_mailed_papers(app, app.clock(), MAX_METADATA_REQUESTS)
+        ask_about_mailed_papers(app, MAX_METADATA_REQUESTS)
     return report_failures(edition)
 
 

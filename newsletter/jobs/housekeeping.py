@@ -160,16 +160,25 @@ def _run(app: App, jobs: Sequence[Job]) -> None:
             log.warning("%s: %s", name, problem)
 
 
-def check_mailed_papers(app: App, _now: datetime, max_requests: int = REQUESTS_AN_HOUR) -> None:
+def check_mailed_papers(app: App, _now: datetime) -> None:
     """Ask the source about mailed papers, unless an announcement is still to be fetched."""
 
-    def may_ask() -> bool:
-        if app.stop.is_set():
-            return False
+    def is_idle() -> bool:
         with app.store.read() as tx:
             served = subscribers.count_by_rubric(tx).keys() & app.rubrics.keys()
             wanted = {name for slug in served for name in app.rubrics[slug].categories}
             return not papers.unfetched(tx, sorted(wanted), app.source.newest(app.clock()))
+
+    ask_about_mailed_papers(app, REQUESTS_AN_HOUR, is_idle)
+
+
+def ask_about_mailed_papers(
+    app: App, max_requests: int, is_idle: Callable[[], bool] = lambda: True
+) -> None:
+    """Ask the source about mailed papers while nothing else is to be asked of it."""
+
+    def may_ask() -> bool:
+        return not app.stop.is_set() and is_idle()
 
     if answered := check_metadata(app.store, app.source, app.clock, may_ask, max_requests):
         log.info("%d mailed papers checked for news", answered)

@@ -6,9 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from newsletter.domain import announcements
 from newsletter.domain.announcements import announcement
+from newsletter.store import Store
+from newsletter.store.tables import digest
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.installation import Installation
 
@@ -81,3 +84,29 @@ def test_a_late_batch_is_said_in_one_line_by_every_command(installation, words):
         late = installation.newsletter(*words, NEWSLETTER_ARXIV_API_URL=fake.url)
     assert late.status == 1 or "nothing" in (late.out + late.err).lower()
     assert "please report it" not in late.err
+
+
+def test_a_paper_that_was_accepted_after_its_mail_is_told_in_a_later_one(installation):
+    newest = announcements.newest(datetime.now(UTC))
+    first = announcements.following(newest - timedelta(days=12))
+    second = announcements.following(first)
+    rubric = RUBRIC.replace("categories", "authors: [Ada Author]\ncategories")
+    (installation.rubrics / "one.md").write_text(rubric, encoding="utf-8")
+    papers = [
+        row(f"2509.0000{number}", announcement(day).end - timedelta(hours=1))
+        for number, day in enumerate((first, second, newest), 1)
+    ]
+    with FakeArxiv(papers) as fake:
+        assert run(installation, fake, "--date", str(first)).status == 0
+        store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
+        with store.begin() as tx:
+            tx.execute(update(digest).values(at=datetime.now(UTC) - timedelta(days=10)))
+        store.close()
+        papers[0]["comment"] = "9 pages. Accepted at NeurIPS 2025"
+        assert run(installation, fake).status == 0
+        assert fake.requests[-1].params["id_list"] == "2509.00001"
+        asked = len([one for one in fake.requests if "id_list" in one.params])
+        assert run(installation, fake, "--date", str(second)).status == 0
+        assert len([one for one in fake.requests if "id_list" in one.params]) == asked
+    mails = [mail.get_body(("plain",)).get_content().split() for mail in installation.mails()]
+    assert sum("Accepted at NeurIPS 2025 Sent" in " ".join(words) for words in mails) == 1
