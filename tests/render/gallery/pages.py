@@ -16,7 +16,7 @@ from newsletter.domain.announcements import following
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
-from newsletter.store import Store, digests, subscribers
+from newsletter.store import Store, digests, papers, subscribers
 from newsletter.web.app import create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
@@ -40,7 +40,9 @@ def issues(store: Store) -> dict[str, date]:
         if made.kind in WITHOUT_ISSUE or name.startswith(("format", "at-most")):
             continue
         rubric = dataclasses.replace(made.rubric, slug=STARS.slug, public=True)
+        earlier = {one.paper_id for one in (*made.withdrawn, *made.news)}
         with store.begin() as tx:
+            papers.keep(tx, [paper(paper_id) for paper_id in sorted(earlier)])
             digests.save(tx, dataclasses.replace(made, rubric=rubric, date=day), NOW)
         days[name], day = day, following(day)
     return days
