@@ -120,6 +120,9 @@ bench-slopes: $(VENV)/dev.stamp ## Cost of one more paper, rubric and reader
 bench-peers: $(VENV)/dev.stamp ## Mail over TLS compared with plain loops over the vendor's client and smtplib
 	@$(BIN)/python -m bench peers
 
+bench-rivals: $(VENV)/dev.stamp ## Other programs over the same day: RIVALS="--arxivdigest FOLDER PYTHON"
+	@$(BIN)/python -m bench rivals $(RIVALS)
+
 # The next two, and the other setups of bench-daily-run, need NEWSLETTER_TEST_DATABASE_URL.
 bench-million: $(VENV)/dev.stamp ## Query plans and times of a daily run over a million rows
 	@$(BIN)/python -m bench million
@@ -201,4 +204,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations
+.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-rivals bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

@@ -26,8 +26,9 @@ class Certificate(NamedTuple):
         return context
 
 
-def new_certificate(folder: Path) -> Certificate:
-    path = make_certificate(folder)
+def new_certificate(folder: Path, *names: str) -> Certificate:
+    """For 127.0.0.1, and for hosts of these names."""
+    path = make_certificate(folder, *names)
     trusted = folder / "authorities.pem"
     trusted.write_bytes(_system_authorities() + path.read_bytes())
     return Certificate(path, trusted)

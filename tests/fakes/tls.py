@@ -26,12 +26,12 @@ class Authority:
         return context
 
 
-def make_certificate(folder: Path) -> Path:
-    """Key and certificate for 127.0.0.1, and their authority, in one file: for a server to load,
-    and for a client to trust.
+def make_certificate(folder: Path, *names: str) -> Path:
+    """Key and certificate for 127.0.0.1 and these names, and their authority, in one file: for a
+    server to load, and for a client to trust.
     """
     authority = trustme.CA()
     path = folder / "loopback.pem"
-    pem = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.bytes()
+    pem = authority.issue_cert("127.0.0.1", *names).private_key_and_cert_chain_pem.bytes()
     path.write_bytes(pem + authority.cert_pem.bytes())
     return path
