@@ -24,7 +24,7 @@ STRENGTH = 3.0
 FOLDS = 5
 MAX_WEIGHT = 2.0
 ENOUGH_VOTES = 20
-POINTS = 3.5
+POINTS = 4.0
 """Points of relevance + novelty that a rank from 0 to 1 is worth. The picks of a day differ about
 as much by the model: the standard deviation of their sums is one point on the corpus."""
 

@@ -41,6 +41,8 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     REFUSE = "refuse"
     WHY = "why"
+    VOTE = "vote"
+    READING_LIST = "reading-list"
     REPLY = "reply"
     UNSUB = "unsub"
     BOUNCE = "bounce"
@@ -98,6 +100,13 @@ class Links:
     def why_url(self, subscription_id: str) -> str:
         """Where a reader asks what became of a paper."""
         return self._page(Purpose.WHY, subscription_id)
+
+    def vote_url(self, subscription_id: str) -> str:
+        """Where a reader votes about a paper, with `?paper=ID` after it."""
+        return self._page(Purpose.VOTE, subscription_id)
+
+    def reading_list_url(self, subscription_id: str) -> str:
+        return self._page(Purpose.READING_LIST, subscription_id)
 
     def confirm_url(self, subscriber_id: str) -> str:
         return self._page(Purpose.CONFIRM, subscriber_id)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.links import Links
-    from newsletter.domain.model import Digest, Rubric
+    from newsletter.domain.model import Digest, Paper, Rubric
 
 ATOM = "http://www.w3.org/2005/Atom"
 LONGEST_TITLE = 200
+LONGEST_ABSTRACT = 4_000
 
 
 def feed(
@@ -43,6 +44,29 @@ def feed(
     _add(SubElement(root, "author"), "name", author)
     for digest in digests:
         _entry(root, digest, links.issue_url(rubric, digest.date), stored_at.get(digest.date))
+    body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return body
+
+
+def reading_list_feed(
+    papers: Sequence[tuple[Paper, datetime]], page_url: str, feed_url: str, author: str
+) -> bytes:
+    """The feed of a reader's saved papers, with the time of each, the newest first."""
+    root = Element("feed", xmlns=ATOM)
+    root.set("xml:lang", "en")
+    _add(root, "id", page_url)
+    _add(root, "title", "Reading list")
+    _add(root, "updated", _stamp(papers[0][1] if papers else None))
+    SubElement(root, "link", rel="self", href=feed_url, type="application/atom+xml")
+    SubElement(root, "link", rel="alternate", href=page_url, type="text/html")
+    _add(SubElement(root, "author"), "name", author)
+    for paper, at in papers:
+        entry = SubElement(root, "entry")
+        _add(entry, "id", paper.abs_url)
+        _add(entry, "title", one_line(paper.title, LONGEST_TITLE))
+        _add(entry, "updated", _stamp(at))
+        SubElement(entry, "link", rel="alternate", href=paper.abs_url, type="text/html")
+        _add(entry, "summary", one_line(paper.abstract, LONGEST_ABSTRACT))
     body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return body
 

@@ -1,0 +1,105 @@
+"""A reader's reading list: a private page, BibTeX, and an Atom feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.responses import Response
+
+from newsletter.domain.links import TEST_READER, Purpose
+from newsletter.render import citations
+from newsletter.store import papers, subscribers, votes
+from newsletter.web import feed as atom
+from newsletter.web import issue_view
+from newsletter.web.context import NO_STORE
+from newsletter.web.forms import first
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from newsletter.domain.model import Paper
+    from newsletter.web.context import Site
+    from newsletter.web.forms import Form
+
+MAX_ID = 32
+
+
+class SavedList(NamedTuple):
+    subscription_id: str
+    papers: list[tuple[Paper, datetime]]
+
+
+def show(site: Site, request: Request) -> Response:
+    with site.app.store.read() as tx:
+        saved = _saved(site, tx, request)
+    return _page(site, saved) if saved else _unknown_link(site)
+
+
+def remove(site: Site, request: Request, form: Form) -> Response:
+    """Take one paper off the list. Its vote stays."""
+    with site.app.store.begin() as tx:
+        if saved := _saved(site, tx, request):
+            votes.unsave(tx, saved.subscription_id, first(form, "remove")[:MAX_ID])
+            saved = _saved(site, tx, request)
+    return _page(site, saved, "Removed.") if saved else _unknown_link(site)
+
+
+def bibtex(site: Site, request: Request) -> Response:
+    with site.app.store.read() as tx:
+        saved = _saved(site, tx, request)
+    if saved is None:
+        return _unknown_link(site)
+    text = citations.bibtex([citations.Citation(paper) for paper, _ in saved.papers])
+    headers = _private({"Content-Disposition": 'attachment; filename="reading-list.bib"'})
+    return Response(text, media_type="application/x-bibtex; charset=utf-8", headers=headers)
+
+
+def feed(site: Site, request: Request) -> Response:
+    with site.app.store.read() as tx:
+        saved = _saved(site, tx, request)
+    if saved is None:
+        return _unknown_link(site)
+    url = site.app.links.reading_list_url(saved.subscription_id)
+    author = site.app.settings.from_name
+    body = atom.reading_list_feed(saved.papers, url, f"{url}/feed.xml", author)
+    return Response(body, media_type="application/atom+xml", headers=_private({}))
+
+
+def _private(headers: dict[str, str]) -> dict[str, str]:
+    return {"Cache-Control": NO_STORE, "X-Robots-Tag": "noindex, nofollow", **headers}
+
+
+def _saved(site: Site, tx: Connection, request: Request) -> SavedList | None:
+    """The list of a link's reader; None where the link is not ours or the reader was erased.
+
+    Whoever unsubscribed keeps their list.
+    """
+    token = request.path_params["token"]
+    subscription_id = site.app.links.read(Purpose.READING_LIST, token)
+    if subscription_id in (None, TEST_READER):
+        return None
+    known = subscribers.get(tx, subscription_id)
+    if known is None or not known.email:
+        return None
+    saved = votes.reading_list(tx, subscription_id)
+    found = {paper.id: paper for paper in papers.by_ids(tx, [one.paper_id for one in saved])}
+    return SavedList(subscription_id, [(found[one.paper_id], one.at) for one in saved])
+
+
+def _page(site: Site, saved: SavedList, message: str = "") -> Response:
+    here = site.local_path(site.app.links.reading_list_url(saved.subscription_id))
+    cards = [(paper, issue_view.paper_card(paper), at.date()) for paper, at in saved.papers]
+    return site.page(
+        "reading_list.html", title="Your reading list", cards=cards, here=here, message=message
+    )
+
+
+def _unknown_link(site: Site) -> Response:
+    return site.notice(
+        "This link does not work",
+        "It belongs to a test email or a deleted address, or it was copied incompletely.",
+        status=404,
+    )
