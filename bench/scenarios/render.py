@@ -78,7 +78,7 @@ def ways() -> dict[str, Callable[[], str]]:
     macros = templates.macros("digest/pieces.html")
     plan = choose_plan(
         full_plans(48),
-        PaperParts(listed, macros, NAV.issue_url, "Best", "").sizes,
+        PaperParts(listed, macros, NAV.issue_url, "Best", "", 90).sizes,
         TARGET_BYTES - 18_000,
     )
     values = {
@@ -93,7 +93,7 @@ def ways() -> dict[str, Callable[[], str]]:
     rendered = renderer.digest(issue, NAV, Format.FULL)
 
     def papers() -> Markup:
-        return Markup(PaperParts(listed, macros, NAV.issue_url, "Best", "").html(plan))  # noqa: S704
+        return Markup(PaperParts(listed, macros, NAV.issue_url, "Best", "", 90).html(plan))  # noqa: S704
 
     def per_mail() -> str:
         return inline(mjml_to_html(source.render(values | {"papers": papers()})), css)

@@ -103,6 +103,7 @@ class Personalizer:
             unsubscribe_url=self._links.unsubscribe_url(subscriber.id),
             preferences_url=self._links.preferences_url(subscriber.id),
             why_url=self._links.why_url(subscriber.id),
+            vote_url=self._links.vote_url(subscriber.id),
             name=subscriber.name,
         )
 

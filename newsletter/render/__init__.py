@@ -54,6 +54,7 @@ class RenderedReader:
     unsubscribe_url: str
     preferences_url: str
     why_url: str
+    vote_url: str
     name: str = ""
 
 
@@ -127,6 +128,7 @@ def _values_of(reader: RenderedReader) -> dict[str, str]:
         "unsubscribe_url": reader.unsubscribe_url,
         "preferences_url": reader.preferences_url,
         "why_url": reader.why_url,
+        "vote_url": reader.vote_url,
     }
 
 

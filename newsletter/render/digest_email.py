@@ -11,7 +11,7 @@ from newsletter.domain.formatting import long_dates, plural
 from newsletter.domain.mail import Format
 from newsletter.domain.model import DayKind, Digest
 from newsletter.render import paper_news, paper_view, summary, verification
-from newsletter.render.paper_html import ALSO_MATCHED, PaperParts, size
+from newsletter.render.paper_html import ALSO_MATCHED, PaperParts, filled_size, size
 from newsletter.render.size_budget import (
     MAX_BYTES,
     TARGET_BYTES,
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 # For the reader's address, name and links, which are filled in later: longer than any seen.
 RESERVED_BYTES = 2_000
+VOTE_PATH_BYTES = len("/vote/") + 48
+"""After the public URL: the path and the token of a reader's page to vote."""
+TEXT_VOTES = 10
+"""Cards of the text part with the address of the page to vote."""
 PAPERS = Markup("\x02papers\x03")
 
 
@@ -68,16 +72,17 @@ def render(
     values = template_values(site, digest, nav, entries)
     values["offers_brief"] = fmt is Format.FULL and len(entries) > paper_view.SHORT_ISSUE_PAPERS
     macros = templates.macros("digest/pieces.html")
-    parts = PaperParts(
-        entries, macros, nav.issue_url, values["best_heading"], values["lines_heading"]
-    )
+    url_bytes = size(site.home_url.rstrip("/")) + VOTE_PATH_BYTES
+    headings = (values["best_heading"], values["lines_heading"])
+    parts = PaperParts(entries, macros, nav.issue_url, *headings, url_bytes)
     frame = templates.html("digest", {**values, "papers": PAPERS})
     available = TARGET_BYTES - size(frame) - RESERVED_BYTES
     plan = choose_plan(plans(fmt, len(entries)), parts.sizes, available)
     # SMTP changes line ends to CRLF. HTML on one line has the same bytes everywhere.
     html = frame.replace(PAPERS, parts.html(plan)).replace("\n", " ")
-    if size(html) + RESERVED_BYTES > MAX_BYTES:
-        message = f"the issue of {digest.date} has {size(html):,} bytes, {MAX_BYTES:,} is the limit"
+    filled = filled_size(html, url_bytes)
+    if filled + RESERVED_BYTES > MAX_BYTES:
+        message = f"the issue of {digest.date} has {filled:,} bytes, {MAX_BYTES:,} is the limit"
         raise TooLongError(message)
     values |= _text_values(entries, parts, plan)
     return values["subject"], html, templates.text("digest", values)
@@ -98,6 +103,7 @@ def _text_values(entries: list[PaperEntry], parts: PaperParts, plan: SizePlan) -
         "best": entries[: best_papers(plan.cards)],
         "cards": cards,
         "with_reasons": plan.reasons,
+        "rated": min(plan.rated, TEXT_VOTES),
         "lines": entries[plan.cards : plan.listed],
         "omitted": len(entries) - plan.listed,
     }

@@ -6,6 +6,8 @@ from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from newsletter.domain.formatting import plural
 from newsletter.domain.sanitize import clean
 from newsletter.render.size_budget import (
@@ -29,6 +31,8 @@ MAX_RAW_ABSTRACT = 2 * FULL_ABSTRACT
 ALSO_MATCHED = "Also matched"
 # Between two parts of a macro's output. Sanitized text contains no control characters.
 SEPARATOR = "\x1d"
+VOTE_URL = Markup("\x02vote_url\x03")
+"""Placeholder of the reader's page to vote; `render/__init__.py` fills it."""
 
 
 class PaperParts:
@@ -41,12 +45,14 @@ class PaperParts:
         issue_url: str,
         best_heading: str,
         lines_heading: str,
+        vote_url_bytes: int,
     ) -> None:
         self._entries = entries
         self._macros = macros
         self._url = issue_url
         self._best_heading = best_heading
         self._lines_heading = lines_heading
+        self._vote_url_bytes = vote_url_bytes
         self._abstracts_by_limit: dict[int, list[str]] = {}
 
     def excerpt(self, index: int, limit: int) -> tuple[str, bool]:
@@ -83,6 +89,14 @@ class PaperParts:
         return self._column("card_links", self._url, all_papers)
 
     @cached_property
+    def _votes(self) -> list[str]:
+        return self._column("vote_links", VOTE_URL)
+
+    @cached_property
+    def _card_end(self) -> str:
+        return str(self._macros.card_end())
+
+    @cached_property
     def _lines_by_kind(self) -> dict[str, list[str]]:
         return {}
 
@@ -109,9 +123,10 @@ class PaperParts:
             columns={
                 "contents": lambda: list(map(size, self._contents)),
                 "card": lambda: [
-                    size(top) + size(links)
+                    size(top) + size(links) + size(self._card_end)
                     for top, links in zip(self._card_tops, self._card_links, strict=True)
                 ],
+                "votes": lambda: [filled_size(one, self._vote_url_bytes) for one in self._votes],
                 "line": lambda: list(map(size, self._lines("line"))),
                 "title": lambda: list(map(size, self._lines("title"))),
                 "short": lambda: list(map(size, self._lines("short"))),
@@ -158,7 +173,8 @@ class PaperParts:
             limit = plan.abstract_limit(index)
             abstract = self._abstracts(limit)[index] if limit else ""
             parts += [headings.get(index, ""), self._card_tops[index], abstract]
-            parts.append(self._card_links[index])
+            votes = self._votes[index] if index < plan.rated else ""
+            parts += [self._card_links[index], votes, self._card_end]
         return parts
 
     def _lines_frame(self, cards: int, listed: int) -> tuple[str, str]:
@@ -178,6 +194,11 @@ class PaperParts:
 @lru_cache(maxsize=8192)
 def abstract_text(abstract: str) -> str:
     return to_unicode(clean(abstract)[:MAX_RAW_ABSTRACT])
+
+
+def filled_size(html: str, vote_url_bytes: int) -> int:
+    """As `size`, with the reader's page to vote in place of each of its placeholders."""
+    return size(html) + html.count(VOTE_URL) * (vote_url_bytes - size(VOTE_URL))
 
 
 def size(html: str) -> int:

@@ -32,7 +32,8 @@ class SizePlan:
     The first `cards` papers are cards, the first `abstracts` of them with an abstract. The first
     `uncut` abstracts are complete, the others have two sentences of at most `limit` characters. The
     papers after the cards are lines, without the reason unless `reasons`, and shorter ones if
-    `short`. Only the first `listed` papers are in the email.
+    `short`. Only the first `listed` papers are in the email. The first `rated` cards have links to
+    vote.
     """
 
     cards: int
@@ -42,6 +43,7 @@ class SizePlan:
     uncut: int = 0
     reasons: bool = True
     short: bool = False
+    rated: int = 0
 
     def abstract_limit(self, index: int) -> int:
         """Maximum characters of the abstract of the paper at `index` (from 0); 0 for none."""
@@ -63,8 +65,8 @@ Plans = Iterator[list[SizePlan]]
 class PartSizes:
     """UTF-8 bytes of every part. A column is computed once, and only if a plan needs it.
 
-    `columns` has those of contents, cards and the three kinds of line. `abstracts` takes a limit
-    and returns the column of abstracts under it. `frame` takes the numbers of cards and of listed
+    `columns` has those of contents, cards, links to vote, and the three kinds of line. `abstracts`
+    takes a limit and returns the column of abstracts under it. `frame` takes the numbers of cards and of listed
     papers and returns the bytes of the headings, of the best papers on top, and around the lists.
     """
 
@@ -92,6 +94,7 @@ class PartSizes:
         return (
             self._sum("contents", best_papers(plan.cards), plan.cards)
             + self._sum("card", 0, plan.cards)
+            + self._sum("votes", 0, plan.rated)
             + self._sum(FULL_ABSTRACT, 0, uncut)
             + self._sum(plan.limit, uncut, plan.abstracts)
             + self._sum(plan.line, plan.cards, plan.listed)
@@ -107,12 +110,12 @@ def best_papers(cards: int) -> int:
 def full_plans(papers: int) -> Plans:
     """Every plan of the format `full` for `papers` papers, the richest first."""
     uncut = min(papers, UNCUT_ABSTRACTS)
-    return _plans(SizePlan(papers, papers, EXCERPT_LIMIT, papers, uncut))
+    return _plans(SizePlan(papers, papers, EXCERPT_LIMIT, papers, uncut, rated=papers))
 
 
 def brief_plans(papers: int) -> Plans:
     """Two short sentences each; then as `full_plans`."""
-    return _plans(SizePlan(papers, papers, BRIEF_LIMIT, papers))
+    return _plans(SizePlan(papers, papers, BRIEF_LIMIT, papers, rated=papers))
 
 
 def title_plans(papers: int) -> Plans:
@@ -132,9 +135,14 @@ def _plans(start: SizePlan) -> Plans:
 
 
 def _shorter(start: SizePlan) -> Iterator[SizePlan]:
-    """`start`, then fewer excerpts, fewer complete abstracts, and fewer cards, from the end."""
+    """`start`, then fewer links to vote, fewer excerpts, fewer complete abstracts, and fewer cards,
+    from the end.
+    """
     papers = start.listed
     yield start
+    for rated in range(papers - 1, -1, -1):
+        yield replace(start, rated=rated)
+    start = replace(start, rated=0)
     fewest = min(papers, UNCUT_ABSTRACTS)
     for abstracts in range(papers - 1, fewest - 1, -1):
         yield replace(start, abstracts=abstracts)

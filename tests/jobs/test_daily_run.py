@@ -152,7 +152,7 @@ def test_24_preview_is_what_is_sent_but_for_the_tokens(installation_anywhere):
 
 
 def without_tokens(html: str) -> str:
-    return re.sub(r"(/(?:unsubscribe|preferences)/)\w+", r"\1TOKEN", html)
+    return re.sub(r"(/(?:unsubscribe|preferences|why|vote)/)\w+", r"\1TOKEN", html)
 
 
 def test_24_a_test_send_touches_nothing(installation_anywhere, store):

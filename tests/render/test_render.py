@@ -376,7 +376,7 @@ def test_a_long_rubric_title_leaves_the_subject_readable():
 
 def test_a_reader_with_a_name_is_addressed_by_it():
     reader = RenderedReader(
-        "bo@example.org", date(2025, 1, 2), "https://a.example", "https://b.example", "", "Bo"
+        "bo@example.org", date(2025, 1, 2), "https://a.example", "https://b.example", "", "", "Bo"
     )
     html, text = RENDERER.digest(digest((pick(1),)), NAV, Format.FULL).for_reader(reader)
     assert "Bo (bo@example.org) subscribed" in html

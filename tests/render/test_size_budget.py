@@ -16,7 +16,7 @@ from newsletter.render.digest_email import (
     render,
     template_values,
 )
-from newsletter.render.paper_html import PaperParts, size
+from newsletter.render.paper_html import PaperParts, filled_size, size
 from newsletter.render.paper_view import entries
 from newsletter.render.size_budget import (
     FULL_ABSTRACT,
@@ -50,6 +50,7 @@ def flat(papers: int) -> PartSizes:
         {
             "contents": lambda: [260] * papers,
             "card": lambda: [722] * papers,
+            "votes": lambda: [260] * min(papers, 10) + [110] * max(0, papers - 10),
             "line": lambda: [300] * papers,
             "title": lambda: [204] * papers,
             "short": lambda: [155] * papers,
@@ -68,6 +69,7 @@ def test_plans_get_smaller_and_shorten_the_least_relevant_first(papers):
         for plan in falling:
             caps = [plan.abstract_limit(place) for place in range(papers)]
             assert caps == sorted(caps, reverse=True)
+            assert plan.rated <= plan.cards
             assert 0 <= plan.uncut <= plan.abstracts <= plan.cards <= plan.listed <= papers
 
 
@@ -82,12 +84,23 @@ def test_the_first_plan_that_fits_is_chosen(papers, available):
 
 def test_ten_papers_have_their_abstract_and_the_others_two_sentences():
     plan = choose_plan(full_plans(48), flat(48), 90_000)
-    assert plan == SizePlan(48, 48, 400, 48, uncut=10)
+    assert plan == SizePlan(48, 48, 400, 48, uncut=10, rated=48)
     assert [plan.abstract_limit(place) for place in (0, 9, 10, 47)] == [4_000, 4_000, 400, 400]
-    assert choose_plan(full_plans(8), flat(8), 90_000) == SizePlan(8, 8, 400, 8, uncut=8)
-    assert choose_plan(brief_plans(48), flat(48), 90_000) == SizePlan(48, 48, 300, 48)
+    assert choose_plan(full_plans(8), flat(8), 90_000) == SizePlan(8, 8, 400, 8, uncut=8, rated=8)
+    assert choose_plan(brief_plans(48), flat(48), 90_000) == SizePlan(48, 48, 300, 48, rated=48)
     titles = SizePlan(0, 0, 0, 48, reasons=False)
     assert choose_plan(title_plans(48), flat(48), 90_000) == titles
+
+
+def test_links_to_vote_are_dropped_before_anything_else():
+    """From the end; an issue that still does not fit without them loses text as before."""
+    everything = flat(48).total(SizePlan(48, 48, 400, 48, uncut=10, rated=48))
+    fewer = choose_plan(full_plans(48), flat(48), everything - 1)
+    none = choose_plan(full_plans(48), flat(48), everything - 10 * 260 - 38 * 110)
+    less_text = choose_plan(full_plans(48), flat(48), everything - 10 * 260 - 38 * 110 - 1)
+    assert fewer == SizePlan(48, 48, 400, 48, uncut=10, rated=47)
+    assert none == SizePlan(48, 48, 400, 48, uncut=10)
+    assert less_text == SizePlan(48, 47, 400, 48, uncut=10)
 
 
 @needs_corpus
@@ -97,10 +110,10 @@ def test_computed_size_equals_rendered_size(count):
     picks = many(issues.corpus_picks("2025-09-23"), count)
     listed = entries(picks, judged=True)
     parts = PaperParts(
-        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also"
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also", 90
     )
     plan = choose_plan(full_plans(count), parts.sizes, TARGET_BYTES - 20_000)
-    assert parts.sizes.total(plan) == size(parts.html(plan))
+    assert parts.sizes.total(plan) == filled_size(parts.html(plan), 90)
 
 
 @needs_corpus
@@ -141,7 +154,7 @@ def test_each_part_keeps_to_its_byte_budget():
     picks = issues.corpus_picks("2025-09-23")
     listed = entries(picks, judged=True)
     parts = PaperParts(
-        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also"
+        listed, RENDERER._templates.macros("digest/pieces.html"), NAV.issue_url, "Best", "Also", 90
     )
     values = template_values(SITE, digest(picks), NAV, listed)
     values |= {"papers": "", "offers_brief": True}
@@ -210,7 +223,10 @@ def test_a_cut_keeps_a_last_word_that_is_whole():
 def test_plans_first_remove_excerpts_then_shorten_abstracts_then_cards():
     reasons, titles, short, lines, *rest = full_plans(13)
     assert not rest
+    assert [p.rated for p in reasons[:14]] == list(range(13, -1, -1))
+    assert not any(p.rated for p in reasons[14:])
     assert [(p.cards, p.abstracts, p.uncut) for p in reasons] == [
+        *((13, 13, 10) for _ in range(13)),
         *((13, kept, 10) for kept in (13, 12, 11, 10)),
         *((13, 10, uncut) for uncut in (9, 8, 7, 6, 5, 4, 3)),
         *((cards, min(cards, 10), 3) for cards in range(12, 2, -1)),
@@ -229,7 +245,7 @@ def test_plans_end_with_lines_then_short_lines_then_fewer_lines():
     short = [SizePlan(0, 0, 0, named, reasons=False, short=True) for named in (3, 2, 1, 0)]
     assert list(title_plans(3)) == [lines + short]
     assert ladder(full_plans(3))[-5:] == lines + short
-    assert ladder(brief_plans(3))[0] == SizePlan(3, 3, 300, 3, uncut=0, short=False)
+    assert ladder(brief_plans(3))[0] == SizePlan(3, 3, 300, 3, uncut=0, short=False, rated=3)
 
 
 def test_abstract_limits_by_index():

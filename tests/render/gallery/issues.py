@@ -49,6 +49,7 @@ READER = RenderedReader(
     email="ada@example.org",
     since=date(2025, 9, 3),
     unsubscribe_url="https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
+    vote_url="https://news.example/vote/" + "a2" * 24,
     why_url="https://news.example/why/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
     preferences_url="https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
 )
@@ -255,7 +256,7 @@ def frame_values(count: int) -> dict[str, Any]:
     picks = picks or tuple(pick(number) for number in range(1, count + 1))
     listed = entries(picks[:count], judged=True)
     macros = Templates().macros("digest/pieces.html")
-    html = PaperParts(listed, macros, NAV.issue_url, "Best", "Also").html(
+    html = PaperParts(listed, macros, NAV.issue_url, "Best", "Also", 90).html(
         SizePlan(count, count, 400, count, 10)
     )
     issue = digest(picks[:count], near_misses=(near_miss(),))
