@@ -6,14 +6,17 @@ import re
 
 import pytest
 
-from newsletter.domain.mail import SubscriberState
-from newsletter.store import Store, subscribers
+from newsletter.delivery.personalize import Personalizer
+from newsletter.domain.mail import Sender, SubscriberState
+from newsletter.domain.votes import Vote
+from newsletter.store import Store, subscribers, votes
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
 from tests.fakes.chromium import AXE, FOUND, Tab, chromium
 from tests.fakes.pages import (
     LINKS,
     NOW,
+    RENDERER,
     SECRET,
     STARS,
     THURSDAY,
@@ -38,8 +41,8 @@ LONG_WORD = "unbreakable" * 30
 
 
 class ServedSite:
-    def __init__(self, store: Store, port: int, mailbox: Mailbox, tab: Tab) -> None:
-        self.store, self.mailbox, self.tab = store, mailbox, tab
+    def __init__(self, store: Store, port: int, mailbox: Mailbox, tab: Tab, digest) -> None:
+        self.store, self.mailbox, self.tab, self.digest = store, mailbox, tab, digest
         self.home = f"http://127.0.0.1:{port}"
 
     def open(self, path: str) -> None:
@@ -62,11 +65,11 @@ def site(tmp_path, browser):
     store.migrate()
     odd = paper("2", f"A title $E=mc^2$ {LONG_WORD}", WIDE_FORMULA, (LONG_WORD, "محمد الأمين"))
     issue(store, STARS, TUESDAY, [paper("1"), odd, paper("3")], comment=f"Cold stars: {LONG_WORD}")
-    issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")])
+    last = issue(store, STARS, THURSDAY, [paper("4", "Cold dwarfs")])
     issue(store, SECRET, TUESDAY, [paper("5", "Hidden thing")])
     with served(create_app(make_site(store, mailbox, Clock()))) as web:
         tab = Tab(browser)
-        yield ServedSite(store, web.port, mailbox, tab)
+        yield ServedSite(store, web.port, mailbox, tab, last)
         # The browser reports a page's own status 404.
         assert [each for each in tab.errors if UNKNOWN_LINK not in each] == []
         assert tab.hosts == {f"127.0.0.1:{web.port}"}
@@ -169,6 +172,8 @@ def every_page(site: ServedSite) -> list[str]:
         LINKS.unsubscribe_url(gone.id),
         LINKS.preferences_url(gone.id),
         LINKS.why_url(person.id),
+        f"{LINKS.vote_url(person.id)}?paper=2",
+        LINKS.reading_list_url(person.id),
         *(f"{LINKS.why_url(person.id)}?paper={asked}" for asked in ASKED),
         UNKNOWN_LINK,
     ]
@@ -196,6 +201,34 @@ def test_axe_finds_no_problem_in_light_and_dark_mode(site: ServedSite):
             site.open(path)
             found += [(path, scheme, barrier) for barrier in site.tab.barriers()]
     assert not found
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_vote_save_and_reading_list_on_a_phone(site: ServedSite, scripts):
+    """From the link in the mail to a changed vote, the reading list and back to an empty one."""
+    tab, person = site.tab, reader(site.store)
+    if not scripts:
+        tab.forbid_scripts()
+    tab.look(375, "dark")
+    link = Personalizer(
+        RENDERER, LINKS, Sender("digest@example.org", "Digest"), site.digest, None
+    ).personalize(person)
+    [more] = re.findall(r'href="http://127.0.0.1(/vote/[^"]+)">More like this', link.html)
+    site.open(more)
+    assert "You have not voted about this paper" in tab.words
+    tab.press("button[value=more]")
+    assert "Your vote: More like this" in tab.words
+    tab.press("button[value=weak]")
+    assert "Your vote: Less like this: weak" in tab.words
+    tab.press("button[value=save]")
+    assert not tab.too_wide
+    tab.press("a[href^='/reading-list/']")
+    assert "Cold dwarfs" in tab.words
+    assert not tab.too_wide
+    tab.press("button[name=remove]")
+    assert "Nothing is saved yet" in tab.words
+    with site.store.read() as tx:
+        assert [one.vote for one in votes.given_by(tx, person.id)] == [Vote.WEAK]
 
 
 def test_why_is_asked_on_a_phone_without_javascript(site: ServedSite):

@@ -16,7 +16,7 @@ from newsletter.domain.announcements import following
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
-from newsletter.store import Store, digests, papers, subscribers
+from newsletter.store import Store, digests, papers, subscribers, votes
 from newsletter.web.app import create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
@@ -64,6 +64,22 @@ def reader_pages(store: Store) -> dict[str, str]:
     found["leave-odd"] = LINKS.unsubscribe_url(odd.id)
     found["leave-test"] = LINKS.unsubscribe_url(TEST_READER)
     return found
+
+
+def vote_pages(store: Store) -> dict[str, str]:
+    """The page to vote without and with a vote, and reading lists; call after `why_pages`."""
+    new = reader(store, email="new@example.org", id="b" * 32, rubric=SECRET.slug)
+    voter = reader(store, email="votes@example.org", id="c" * 32, rubric=SECRET.slug)
+    with store.begin() as tx:
+        for paper_id in ("2508.00001", "2508.00002"):
+            votes.save(tx, voter.id, paper_id, NOW)
+    return {
+        "vote-new": f"{LINKS.vote_url(new.id)}?paper=2508.00002",
+        "vote-given": f"{LINKS.vote_url(voter.id)}?paper=2508.00001",
+        "vote-unknown": f"{LINKS.vote_url(voter.id)}?paper=2501.00001",
+        "reading-list": LINKS.reading_list_url(voter.id),
+        "reading-list-empty": LINKS.reading_list_url(new.id),
+    }
 
 
 def why_pages(store: Store) -> dict[str, str]:
@@ -124,6 +140,7 @@ def gallery(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         "not-found": "/archive/nowhere/",
         **reader_pages(store),
         **why_pages(store),
+        **vote_pages(store),
         "leave-unknown": "/unsubscribe/nobody",
         "confirm-unknown": "/confirm/nobody",
         "operator": "/operator?said=resent",
