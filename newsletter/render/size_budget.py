@@ -66,8 +66,9 @@ class PartSizes:
     """UTF-8 bytes of every part. A column is computed once, and only if a plan needs it.
 
     `columns` has those of contents, cards, links to vote, and the three kinds of line. `abstracts`
-    takes a limit and returns the column of abstracts under it. `frame` takes the numbers of cards and of listed
-    papers and returns the bytes of the headings, of the best papers on top, and around the lists.
+    takes a limit and returns the column of abstracts under it. `frame` takes the numbers of cards
+    and of listed papers and returns the bytes of the headings, of the best papers on top, and
+    around the lists.
     """
 
     def __init__(
