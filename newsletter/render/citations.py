@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_TITLE, MAX_NAME, MAX_ABSTRACT, MAX_AUTHORS = 1_000, 120, 20_000, 1_000
 GROUP_NAME = re.compile(r"\b(?:collaboration|consortium|team|group|project)\b", re.IGNORECASE)
+SUFFIXES = {"Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"}
 MATH = re.compile(r"(\$[^$]*\$)")
 SPECIAL = re.compile(r"(?<!\\)([&%#_])")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
@@ -52,6 +53,7 @@ def _bibtex_fields(citation: Citation) -> dict[str, str]:
         "month": f"{paper.published:%m}",
         "eprint": paper.id,
         "archivePrefix": "arXiv",
+        "eprinttype": "arxiv",
         "primaryClass": paper.primary_category,
         "url": paper.abs_url,
         "doi": _braceless(paper.doi),
@@ -127,9 +129,9 @@ def ris(citations: Sequence[Citation]) -> str:
 def _ris_fields(citation: Citation) -> dict[str, object]:
     paper = citation.paper
     fields = {
-        "type_of_reference": "UNPB",
+        "type_of_reference": "RPRT",
         "title": one_line(paper.title, MAX_TITLE),
-        "authors": [one_line(name, MAX_NAME) for name in paper.authors[:MAX_AUTHORS]],
+        "authors": [_ris_name(name) for name in paper.authors[:MAX_AUTHORS]],
         "date": f"{paper.published:%Y/%m/%d}",
         "year": f"{paper.published:%Y}",
         "publisher": "arXiv",
@@ -140,6 +142,16 @@ def _ris_fields(citation: Citation) -> dict[str, object]:
         "notes": [text for text in (one_line(citation.reason, MAX_TITLE),) if text],
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _ris_name(name: str) -> str:
+    """`Lovelace, Ada`; names of groups, and those with a comma, as they are."""
+    line = one_line(name, MAX_NAME)
+    words = line.split(" ")
+    if GROUP_NAME.search(line) or "," in line or len(words) == 1:
+        return line
+    suffix = [words.pop()] if words[-1] in SUFFIXES and len(words) > 2 else []  # noqa: PLR2004
+    return ", ".join([words[-1], " ".join(words[:-1]), *suffix])
 
 
 def markdown(citations: Sequence[Citation]) -> str:
