@@ -1,14 +1,11 @@
 """Text by strangers, made harmless for where it goes (pure): into a prompt, or, by `clean`, to a
 terminal, a mail, a page or a log. This is the one place that says which characters are never shown.
-
-Nothing is dropped for what it says; detection only decides how a paper is asked about.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
 TITLE_LIMIT = 400
 ABSTRACT_LIMIT = 4_000
@@ -30,24 +27,6 @@ UNSEEN = re.compile(
 """Characters that are not seen but act, those of honest text too; joiners are letters' own."""
 
 OUR_TAGS = re.compile(r"<(?=\s*/?\s*(?:paper|rubric)\b)", re.IGNORECASE)
-
-# Each of these also occurs in honest papers about such attacks: the cost of a false alarm is one
-# call that holds a single paper, so the net may be wide.
-ADDRESSED_TO_A_MODEL = re.compile(
-    r"""
-    \b(?:ignore|disregard|forget|override)\b .{0,40}
-        \b(?:instruction|prompt|above|previous|prior|rubric|criteria)
-    | \bsystem\s+prompt\b
-    | \b(?:give|assign|award|rate|score|return|answer|output|respond)\b .{0,40}
-        \b(?:positive\s+review|(?:relevance|novelty|score|rating)\s*(?:of|:|=|is)?\s*\d|10\s*/\s*10)
-    | \b(?:relevance|novelty)\s*(?:of|:|=|is|must\s+be|should\s+be)?\s*(?:10|ten)\b
-    | \b(?:reviewer|assistant|language\s+model|llm|ai)s?\b .{0,30}
-        \b(?:must|shall)\s+(?:rate|score|give)
-    | <\s*/?\s*(?:paper|rubric|system|instructions?)\b
-    | \bslots?\b .{0,20} \bp\d\d\b
-    """,
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
 
 LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 # An address ends before a bracket or quote, so that the sentence around it stays whole.
@@ -87,14 +66,6 @@ def clean_rubric_for_model(text: str) -> str:
         for line in unicodedata.normalize("NFC", text).splitlines()
     )
     return OUR_TAGS.sub("&lt;", "\n".join(lines)).strip()
-
-
-@lru_cache(maxsize=8_192)
-def looks_like_injection(text: str) -> bool:
-    """True for text that looks addressed to the model that reads it."""
-    unusual = UNUSUAL.findall(text)
-    hidden = any(unicodedata.category(c) in {"Cf", "Co", "Cn"} for run in unusual for c in run)
-    return hidden or bool(ADDRESSED_TO_A_MODEL.search(strip_invisible(text)))
 
 
 def clean_comment(text: str) -> str:

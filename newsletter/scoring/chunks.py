@@ -12,7 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import looks_like_injection
+from newsletter.domain.injection import looks_like_injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.domain.sanitize import looks_like_injection
+from newsletter.domain.injection import looks_like_injection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

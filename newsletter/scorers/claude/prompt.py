@@ -11,12 +11,12 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from newsletter.domain.injection import looks_like_injection
 from newsletter.domain.sanitize import (
     ABSTRACT_LIMIT,
     TITLE_LIMIT,
     clean_for_model,
     clean_rubric_for_model,
-    looks_like_injection,
 )
 from newsletter.scorers.claude.instructions import FIELDS, INSTRUCTIONS
 
