@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, func, select
 
 from newsletter.domain.mail import SubscriberState
-from newsletter.domain.votes import GivenVote, SavedPaper, Vote
+from newsletter.domain.votes import GivenVote, SavedPaper, ScoredVote, Vote
 from newsletter.store import digests
 from newsletter.store.tables import (
     delivery,
@@ -19,6 +19,7 @@ from newsletter.store.tables import (
     digest_paper,
     paper,
     saved_paper,
+    score,
     subscriber,
     vote,
 )
@@ -54,23 +55,23 @@ def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None
 
     The subscription's own rubric, or one of which its reader got a digest before they moved.
     """
-    mailed = exists().where(
-        delivery.c.subscriber_id == subscription_id,
-        delivery.c.digest_id == digest.c.id,
-        digest.c.rubric == digest_paper.c.rubric,
+    known = select(subscriber.c.rubric).where(
+        subscriber.c.id == subscription_id, subscriber.c.state.in_(READING)
     )
-    own = digest_paper.c.rubric == subscriber.c.rubric
-    query = (
-        select(digest_paper.c.rubric)
-        .join_from(digest_paper, subscriber, subscriber.c.id == subscription_id)
-        .where(
-            digest_paper.c.paper_id == paper_id,
-            subscriber.c.state.in_(READING),
-            own | mailed,
-        )
-        .order_by(own.desc(), digest_paper.c.rubric)
+    own = tx.scalar(known)
+    if own is None:
+        return None
+    mailed = (
+        select(digest.c.rubric)
+        .join_from(delivery, digest, delivery.c.digest_id == digest.c.id)
+        .where(delivery.c.subscriber_id == subscription_id)
     )
-    return tx.scalars(query.limit(1)).first()
+    covers = digest_paper.c.paper_id == paper_id
+    query = select(digest_paper.c.rubric).where(digest_paper.c.rubric == own, covers)
+    if tx.scalar(query) is not None:
+        return str(own)
+    query = select(digest_paper.c.rubric).where(digest_paper.c.rubric.in_(mailed), covers)
+    return tx.scalars(query.order_by(digest_paper.c.rubric).limit(1)).first()
 
 
 def cast(
@@ -185,7 +186,15 @@ def pooled(tx: Connection, rubric: str) -> list[tuple[str, Vote]]:
     return [(row.paper_id, Vote(row.vote)) for row in reversed(rows)]
 
 
-def count_by_rubric(tx: Connection) -> dict[str, int]:
-    """How many votes each rubric has."""
-    query = select(vote.c.rubric, func.count()).group_by(vote.c.rubric)
-    return {row[0]: row[1] for row in tx.execute(query)}
+def scored(tx: Connection, rubric: str, fingerprint: str) -> list[ScoredVote]:
+    """The votes about a rubric's papers, with the criterion of the last reading of each."""
+    last = (
+        select(score.c.criterion)
+        .where(score.c.paper_id == vote.c.paper_id, score.c.fingerprint == fingerprint)
+        .order_by(score.c.reading.desc(), score.c.scorer)
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(vote.c.vote, func.coalesce(last, 0)).where(vote.c.rubric == rubric)
+    newest = query.order_by(vote.c.at.desc(), vote.c.subscription_id, vote.c.paper_id)
+    return [ScoredVote(Vote(row[0]), row[1]) for row in tx.execute(newest.limit(MAX_POOLED))]

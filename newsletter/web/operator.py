@@ -17,9 +17,10 @@ from newsletter.domain import announcements
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import Subscriber
 from newsletter.domain.sanitize import clean
+from newsletter.domain.votes import describe_votes
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
-from newsletter.store import alerts, digests, subscribers
+from newsletter.store import alerts, digests, subscribers, votes
 from newsletter.store.reports import operator_views
 from newsletter.store.task_queue import read_queue
 from newsletter.web import operator_auth
@@ -68,6 +69,10 @@ def show(site: Site, request: Request) -> Response:
         open_alerts = alerts.open_alerts(tx)
         queue = read_queue(tx, site.app.clock())
         read = subscribers.count_by_rubric(tx)
+        given = {
+            rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
+            for slug, rubric in site.app.rubrics.items()
+        }
         cleared = [
             each for each in alerts.open_since(tx, site.app.clock() - SHOWN_FOR) if each.cleared_at
         ]
@@ -89,6 +94,7 @@ def show(site: Site, request: Request) -> Response:
         unknown=[_unknown_mail(each) for each in unknown[1]],
         unknown_count=unknown[0],
         read=read,
+        votes={title: lines for title, lines in given.items() if lines},
         token=operator_auth.csrf_token(site, session),
         by_cookie=session.by_cookie,
     )

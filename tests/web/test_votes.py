@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import event, func, select
 
 from newsletter.domain.links import TEST_READER, Links
+from newsletter.domain.model import Score
 from newsletter.domain.votes import Vote
-from newsletter.store import Store, subscribers, votes
+from newsletter.store import Store, scores, subscribers, votes
+from newsletter.store.ledger import Account
 from newsletter.store.tables import saved_paper, vote
 from newsletter.web.app import create_app
 from tests.fakes.browser import served
@@ -203,3 +205,19 @@ def act_and_die(url, subscription_id, action, after):
             action(tx, subscription_id, "2509.00001", *more, NOW)
     finally:
         os._exit(0)
+
+
+def test_the_operator_reads_what_votes_have_in_common(store):
+    many = [paper(f"2509.0000{number}") for number in range(6)]
+    issue(store, STARS, TUESDAY, many)
+    person = reader(store)
+    account = Account("stars", STARS.fingerprint, "scorer", TUESDAY, "")
+    with store.begin() as tx:
+        found = [Score(one.id, "m", 9, 8, criterion=2) for one in many]
+        scores.keep(tx, account, 1, found, None)
+        for one in many[:4]:
+            votes.cast(tx, person.id, one.id, Vote.WEAK, NOW)
+    with served(create_app(make_site(store, operator_header="X-Operator"))) as browser:
+        page = browser.get("/operator", **{"X-Operator": "ada"})
+    assert page.status == 200
+    assert "4 of 4 votes for less were about papers that met criterion 2 (Old stars)" in page.words
