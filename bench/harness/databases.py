@@ -9,10 +9,9 @@ from uuid import uuid4
 
 from sqlalchemy import insert
 
-from newsletter.domain.addresses import fingerprint
-from newsletter.domain.mail import WEEKDAYS
-from newsletter.store import Store
-from newsletter.store.tables import subscriber
+from newsletter.domain.mail import Subscription
+from newsletter.store import Store, subscriptions
+from newsletter.store.tables import subscriber, subscription
 from tests.fakes.mail import RUBRIC, START
 
 if TYPE_CHECKING:
@@ -34,24 +33,16 @@ def migrated(url: str = "") -> Iterator[Store]:
 def add_subscribers(store: Store, number: int, rubrics: Sequence[str] = (RUBRIC,)) -> None:
     """Active subscribers, spread evenly over the rubrics."""
     for start in range(0, number, PAGE):
-        rows = [_row(n, rubrics[n % len(rubrics)]) for n in range(start, min(start + PAGE, number))]
+        rows = [
+            _rows(n, rubrics[n % len(rubrics)]) for n in range(start, min(start + PAGE, number))
+        ]
         with store.begin() as tx:
-            tx.execute(insert(subscriber), rows)
+            tx.execute(insert(subscriber), [of_reader for of_reader, _ in rows])
+            tx.execute(insert(subscription), [own for _, own in rows])
 
 
-def _row(number: int, rubric: str) -> dict[str, Any]:
-    address = f"reader{number}@example.org"
-    return {
-        "id": uuid4().hex,
-        "email": address,
-        "email_key": address,
-        "email_hash": fingerprint(address),
-        "name": f"Reader {number}",
-        "rubric": rubric,
-        "days": list(WEEKDAYS),
-        "format": "full",
-        "state": "active",
-        "state_at": START,
-        "consent": "",
-        "since": START,
-    }
+def _rows(number: int, rubric: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    given = Subscription(
+        uuid4().hex, f"reader{number}@example.org", rubric, name=f"Reader {number}"
+    )
+    return subscriptions.rows_of_new(given, START)

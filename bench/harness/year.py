@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, text
 
 from bench.harness import corpus
-from newsletter.domain.addresses import fingerprint
 from newsletter.domain.announcements import newest, previous
-from newsletter.domain.mail import WEEKDAYS
+from newsletter.domain.mail import Subscription
 from newsletter.domain.model import (
     Coverage,
     Criterion,
@@ -28,8 +27,8 @@ from newsletter.domain.model import (
     Score,
     Usage,
 )
-from newsletter.store import Store, digests
-from newsletter.store.tables import call, fetched, listing, paper, subscriber
+from newsletter.store import Store, digests, subscriptions
+from newsletter.store.tables import call, fetched, listing, paper, subscriber, subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,10 +42,11 @@ PICKED, MISSED, EACH = 12, 3, 4
 CALLS, RAW_BYTES, RAW_DAYS = 20, 1500, 120
 """Calls of a digest, bytes of a raw answer, and the days for which answers are kept."""
 DELIVERIES = text("""
-INSERT INTO delivery (id, digest_id, subscriber_id, email, state, attempt, failures, reason,
-    fate, mailer, created_at, changed_at)
-SELECT :prefix || s.id, d.id, s.id, s.email, :state, 1, 0, '', 'delivered', 'sendgrid', d.at, d.at
-FROM digest d JOIN subscriber s ON s.rubric = d.rubric
+INSERT INTO delivery (id, digest_id, subscriber_id, subscription_id, email, state, attempt,
+    failures, reason, fate, mailer, created_at, changed_at)
+SELECT :prefix || s.id, d.id, s.subscriber_id, s.id, r.email, :state, 1, 0, '', 'delivered',
+    'sendgrid', d.at, d.at
+FROM digest d JOIN subscription s ON s.rubric = d.rubric JOIN subscriber r ON r.id = s.subscriber_id
 WHERE d.id = :digest AND (s.id = :only OR :only = '') AND s.id != :but ORDER BY s.id
 """)
 MAILINGS = text("""
@@ -92,7 +92,9 @@ def fill(store: Store, year: Year, now: datetime) -> None:
     corpus.require()
     texts = [paper for day in corpus.DAYS for paper in corpus.papers(day)]
     with store.begin() as tx:
-        tx.execute(insert(subscriber), list(_readers(year, now)))
+        rows = list(_readers(year, now))
+        tx.execute(insert(subscriber), [of_reader for of_reader, _ in rows])
+        tx.execute(insert(subscription), [own for _, own in rows])
     for number, day in enumerate(reversed(year.announced(now))):
         chosen = [_renamed(texts, day, n, number * year.papers) for n in range(year.papers)]
         with store.begin() as tx:
@@ -137,23 +139,16 @@ def reader_id(number: int) -> str:
     return f"{number:026x}"
 
 
-def _readers(year: Year, now: datetime) -> Iterator[dict[str, Any]]:
+def _readers(year: Year, now: datetime) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     for number in range(year.readers):
-        address = f"reader{number}@example.org"
-        yield {
-            "id": reader_id(number),
-            "email": address,
-            "email_key": address,
-            "email_hash": fingerprint(address),
-            "name": f"Reader {number}",
-            "rubric": f"rubric-{number % year.rubrics}",
-            "days": list(WEEKDAYS),
-            "format": "full",
-            "state": "active",
-            "state_at": now - timedelta(days=400),
-            "consent": "asked at the conference",
-            "since": now - timedelta(days=400),
-        }
+        given = Subscription(
+            reader_id(number),
+            f"reader{number}@example.org",
+            f"rubric-{number % year.rubrics}",
+            name=f"Reader {number}",
+            consent="asked at the conference",
+        )
+        yield subscriptions.rows_of_new(given, now - timedelta(days=400))
 
 
 def _calls(slug: str, day: date, at: datetime, year: Year) -> Iterator[dict[str, Any]]:

@@ -97,7 +97,7 @@ def one_by_one(
             scenario.store,
             SendGridMailer(given),
             scenario.digest_id,
-            lambda owed: copies.email(owed.subscriber, owed.id, now()),
+            lambda owed: copies.email(owed.subscription, owed.id, now()),
             clock=now,
             sleep=time.sleep,
             limits=SendLimits(threads=threads),

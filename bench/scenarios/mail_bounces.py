@@ -15,12 +15,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Rubric
 from newsletter.inbound.processor import process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
-from newsletter.store import Store
-from newsletter.store.tables import event, subscriber, suppression
+from newsletter.store import Store, subscriptions
+from newsletter.store.tables import event, suppression
 from tests.fakes.app import app_of
 from tests.fakes.mail import RUBRIC, SENDER, START, DeliveryScenario, FakeMailer
 
@@ -80,10 +81,8 @@ def judge(folder: Path = CORPUS) -> list[Verdict]:
 
 
 def _verdict(store: Store, name: str, row, expected: str) -> Verdict:  # noqa: ANN001 - a row
-    mine = subscriber.c.id == row.subscriber_id
     with store.read() as tx:
-        query = select(subscriber.c.state, subscriber.c.email_hash).where(mine)
-        state, key = tx.execute(query).one()
+        state, key = subscriptions.by_id(tx, row.subscription_id).state, fingerprint(row.email)
         kinds = set(tx.scalars(select(event.c.kind).where(event.c.email_hash == key)))
         shut = tx.scalar(select(suppression.c.reason).where(suppression.c.email_hash == key))
     if state in (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED):

@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 
 NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
 DAY = date(2025, 9, 22)
-LARGE = ("delivery", "subscriber", "event")
+LARGE = ("delivery", "subscriber", "subscription", "event")
 PEOPLE = """
-INSERT INTO subscriber (id, email, email_key, email_hash, name, rubric, days, format, state,
-    state_reason, state_at, soft_bounces, consent, since)
+INSERT INTO subscriber (id, email, email_key, email_hash, name, days, format, state,
+    state_reason, state_at, soft_bounces)
 SELECT md5(n::text), 'r' || n || '@example.org', 'r' || n || '@example.org', md5('h' || n), '',
-    'rubric-' || n % :digests, '["mon","tue","wed","thu","fri"]', 'full', 'active', '', :now, 0, '',
-    :now
+    '["mon","tue","wed","thu","fri"]', 'full', 'active', '', :now, 0
+FROM generate_series(1, :most) n
+"""
+SUBSCRIPTIONS = """
+INSERT INTO subscription (id, subscriber_id, rubric, state, state_reason, state_at, consent, since)
+SELECT md5(n::text), md5(n::text), 'rubric-' || n % :digests, 'active', '', :now, '', :now
 FROM generate_series(1, :most) n
 """
 DIGESTS = """
@@ -96,7 +100,7 @@ def main() -> None:
         store = Store(url)
         store.migrate()
         with store.begin() as tx:
-            for statement in (PEOPLE, DIGESTS, EVENTS):
+            for statement in (PEOPLE, SUBSCRIPTIONS, DIGESTS, EVENTS):
                 values = {"most": given.deliveries, "digests": given.digests, "now": NOW}
                 tx.execute(text(statement), values)
         began = time.perf_counter()

@@ -119,7 +119,7 @@ def delivered(kind: str, threads: int) -> Callable[[str, list[Email]], None]:
         body = mails[0].html
 
         def written(owed: Delivery) -> Email:
-            return email(owed.subscriber, owed.id, html=body)
+            return email(owed.subscription, owed.id, html=body)
 
         with tempfile.TemporaryDirectory() as folder:
             store = Store(f"sqlite:///{folder}/bench.db")

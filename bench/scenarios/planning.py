@@ -41,7 +41,8 @@ def same_rows(store: Store, digest_id: int) -> list[dict[str, Any]]:
         readers = tx.execute(select(subscriber.c.id, subscriber.c.email).order_by("id")).all()
     made = {"digest_id": digest_id, "state": "pending", "created_at": START, "changed_at": START}
     return [
-        {"id": f"{number:08x}{uuid4().hex[:24]}", "subscriber_id": key, "email": email, **made}
+        {"id": f"{number:08x}{uuid4().hex[:24]}", "subscriber_id": key, "subscription_id": key}
+        | {"email": email, **made}
         for number, (key, email) in enumerate(readers)
     ]
 

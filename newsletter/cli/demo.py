@@ -33,7 +33,7 @@ from newsletter.render.templates import template_folder
 from newsletter.rubrics.folder import faults_of
 from newsletter.settings import DEFAULT_PUBLIC_URL, Settings
 from newsletter.sources import sample
-from newsletter.store import subscribers
+from newsletter.store import subscriber_import, subscriptions
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
 from newsletter.web.export import PageExport, relink
@@ -79,7 +79,7 @@ def show_demo(out: Path, *, local: bool) -> int:
         known = {*app.rubrics, *faults_of(app.rubrics)}
         readers = read_subscribers(SUBSCRIBERS, known).rows
         with app.store.begin() as tx:
-            subscribers.save_all(tx, readers, "example subscribers of the demo", SUBSCRIBED)
+            subscriber_import.save_all(tx, readers, "example subscribers of the demo", SUBSCRIBED)
         _make_earlier_issue(app)
         app = _on(app, sample.DAY)
         edition = run_day(app, None, None, as_json=False)
@@ -132,7 +132,7 @@ def _mails(app: App, edition: DailyRun) -> list[SampleMail]:
     digests = {issue.rubric.slug: issue.digest for issue in edition.results}
     made = []
     with app.store.read() as tx:
-        readers = [one for slug in digests for one in subscribers.mailable(tx, slug)]
+        readers = [one for slug in digests for one in subscriptions.mailable(tx, slug)]
     for reader in readers:
         [path] = app.settings.outbox_dir.glob(f"{reader.email.replace('@', '-')}-*.eml")
         message = message_from_bytes(path.read_bytes(), policy=default)

@@ -11,7 +11,7 @@ from newsletter.cli.run import check_slug, say_older
 from newsletter.delivery.personalize import Personalizer
 from newsletter.domain.addresses import canonical
 from newsletter.domain.links import TEST_READER
-from newsletter.domain.mail import Format, Subscriber
+from newsletter.domain.mail import Format, Subscription
 from newsletter.domain.preferences import parse_address
 from newsletter.errors import OperatorError, file_error
 from newsletter.jobs.daily import fetch_papers, read_day
@@ -19,7 +19,7 @@ from newsletter.jobs.edited_rubric import fresh_digest
 from newsletter.jobs.tasks import make_digest
 from newsletter.mailers import SendError
 from newsletter.settings import SettingsError, read_settings
-from newsletter.store import digests, subscribers, suppressions
+from newsletter.store import digests, subscriptions, suppressions
 
 if TYPE_CHECKING:
     from datetime import date
@@ -80,7 +80,7 @@ def show_test_send(to: str, rubric: str, day: date | None) -> int:
     app = bootstrap.build_app(settings)
     check_slug(app, rubric)
     _refuse_suppressed(app, to)
-    reader = Subscriber(id=TEST_READER, email=to, rubric=rubric, since=app.clock())
+    reader = Subscription(id=TEST_READER, email=to, rubric=rubric, since=app.clock())
     digest = _digest(app, rubric, day)
     email = _personalizer(app, digest).email(reader, uuid4().hex, app.clock(), test=True)
     try:
@@ -119,16 +119,16 @@ def _digest(app: App, slug: str, day: date | None, *, fresh: bool = False) -> Di
     return digest
 
 
-def _reader(app: App, slug: str, address: str) -> Subscriber:
+def _reader(app: App, slug: str, address: str) -> Subscription:
     """The subscriber asked for, else the first of this rubric, else the operator; links inert."""
     with app.store.read() as tx:
-        found = subscribers.find(tx, address) if address else None
+        found = subscriptions.find(tx, address) if address else None
         if address and found is None:
             message = f"{address} is no subscriber"
             raise OperatorError(message)
-        first = next(subscribers.mailable(tx, slug), None)
+        first = next(subscriptions.mailable(tx, slug), None)
     chosen = found or first
-    return Subscriber(
+    return Subscription(
         id=TEST_READER,
         email=chosen.email if chosen else app.settings.operator_email or "reader@example.org",
         rubric=slug,

@@ -16,7 +16,7 @@ from newsletter.rubrics.file import load
 from newsletter.scorers import ScorerError
 from newsletter.scoring.cost import estimate
 from newsletter.settings import read_settings
-from newsletter.store import subscribers
+from newsletter.store import subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def _readers(settings: Settings) -> Mapping[str, int]:
     except bootstrap.NoDatabaseError:
         return {}
     with store.read() as tx:
-        return subscribers.count_by_rubric(tx)
+        return subscriptions.count_by_rubric(tx)
 
 
 def _cell(value: object) -> object:

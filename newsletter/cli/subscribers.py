@@ -23,7 +23,13 @@ from newsletter.domain.subscriber_csv import (
 from newsletter.errors import OperatorError, file_error
 from newsletter.render import Renderer
 from newsletter.settings import Settings, SettingsError, read_settings
-from newsletter.store import restore_subscriber, subscribers, suppressions
+from newsletter.store import (
+    restore_subscriber,
+    subscriber_import,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.subscribers import SubscriberChange
 
 if TYPE_CHECKING:
@@ -31,8 +37,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.mail import Email, Subscriber
-    from newsletter.store.subscribers import ImportResult
+    from newsletter.domain.mail import Email, Subscription
+    from newsletter.store.subscriber_import import ImportResult
 
 LIVE = (SubscriberState.PENDING, SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
@@ -101,7 +107,7 @@ def _keep(
         store = bootstrap.open_store(settings, create=True)
     with store.begin() as tx:
         trial = tx.begin_nested()
-        done = subscribers.save_all(
+        done = subscriber_import.save_all(
             tx, rows, options.consent, bootstrap.now(), overwrite=options.overwrite
         )
         _refuse_moves(done, options)
@@ -115,12 +121,12 @@ def _keep(
         _say_invited(invite_pending(store, mailer, emails, invite, bootstrap.now()))
 
 
-def _invitation(settings: Settings) -> Callable[[Subscriber], Email]:
+def _invitation(settings: Settings) -> Callable[[Subscription], Email]:
     """Builds the confirmation mail of a subscriber."""
     rubrics, renderer = bootstrap.rubrics(settings), Renderer(identity.site_info(settings))
     links, sender = identity.links(settings), identity.sender_of(settings)
 
-    def invite(person: Subscriber) -> Email:
+    def invite(person: Subscription) -> Email:
         rubric = rubrics.get(person.rubric)
         title = rubric.title if rubric else person.rubric
         return invitation(renderer, links, sender, person, title, bootstrap.now())
@@ -209,9 +215,9 @@ def _say_changes(done: ImportResult, options: ImportOptions, *, listed: bool) ->
 def show_export(out: str) -> int:
     """Export those who get mail: importing others elsewhere would subscribe them again."""
     with bootstrap.open_store(read_settings()).read() as tx:
-        known = sum(subscribers.count_states(tx).values())
-        served = sum(subscribers.count_by_rubric(tx).values())
-        text = write_subscribers(subscribers.mailable(tx))
+        known = subscriptions.count(tx)
+        served = sum(subscriptions.count_by_rubric(tx).values())
+        text = write_subscribers(subscriptions.mailable(tx))
     if left_out := known - served:
         screen(errors=True).print(
             f"{left_out} who are pending, paused or unsubscribed are not in it"
@@ -230,7 +236,7 @@ def show_export(out: str) -> int:
 
 def show_subscribers(*, as_json: bool) -> int:
     with bootstrap.open_store(read_settings()).read() as tx:
-        found = list(subscribers.all_subscribers(tx))
+        found = list(subscriptions.all_subscriptions(tx))
         bounced = subscribers.bounced_because(tx)
     facts = [
         {
@@ -241,7 +247,7 @@ def show_subscribers(*, as_json: bool) -> int:
             "timezone": one.timezone or "",
             "send_at": f"{one.send_at:%H:%M}" if one.send_at else "",
             "consent": one.consent,
-            "bounced": bounced.get(one.id, ""),
+            "bounced": bounced.get(one.subscriber_id, ""),
         }
         for one in found
     ]
@@ -283,7 +289,7 @@ def show_pause(email: str, *, resume: bool) -> int:
     with bootstrap.open_store(read_settings()).begin() as tx:
         known = _known(tx, email)
         change = subscribers.resume if resume else subscribers.pause
-        done = change(tx, known.id, "operator", bootstrap.now())
+        done = change(tx, known.subscriber_id, "operator", bootstrap.now())
     state = "resumed" if resume else "paused"
     _say(f"{known.email}: {state}" if done else f"{known.email} is {known.state.value}: no change")
     return 0
@@ -298,7 +304,7 @@ def show_remove(email: str, *, yes: bool) -> int:
             f"Unsubscribe {known.email} from {known.rubric!r} permanently? No import undoes this."
         )
     with store.begin() as tx:
-        done = subscribers.unsubscribe(tx, known.id, "operator", bootstrap.now())
+        done = subscriptions.leave(tx, known.id, "operator", bootstrap.now())
     _say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
     return 0
 
@@ -311,7 +317,7 @@ def show_restore(email: str, consent: str) -> int:
     settings = read_settings()
     address, store = _address(email), bootstrap.open_store(settings)
     with store.read() as tx:
-        known, reason = subscribers.find(tx, address), suppressions.reason_for(tx, address)
+        known, reason = subscriptions.find(tx, address), suppressions.reason_for(tx, address)
     if refusal := restore_subscriber.refusal_reason(known, reason):
         message = f"{address} {refusal}; no command reactivates it, and nothing was changed"
         raise OperatorError(message)
@@ -343,8 +349,8 @@ def _address(text: str) -> str:
         raise SettingsError(str(error)) from error
 
 
-def _known(tx: Connection, email: str) -> Subscriber:
-    known = subscribers.find(tx, email)
+def _known(tx: Connection, email: str) -> Subscription:
+    known = subscriptions.find(tx, email)
     if known is None:
         message = f"{email} is no subscriber; see: newsletter subscribers list"
         raise OperatorError(message)

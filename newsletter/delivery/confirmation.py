@@ -8,14 +8,14 @@ from uuid import uuid4
 from newsletter.delivery.message import notification
 from newsletter.domain.mail import SubscriberState
 from newsletter.mailers import SendError, Verdict, connections_kept
-from newsletter.store import signups, subscribers, suppressions
+from newsletter.store import signups, subscriptions, suppressions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from newsletter.domain.links import Links
-    from newsletter.domain.mail import Email, Sender, Subscriber
+    from newsletter.domain.mail import Email, Sender, Subscription
     from newsletter.mailers import Mailer
     from newsletter.render import Renderer
     from newsletter.store import Store
@@ -35,7 +35,7 @@ def invitation(
     renderer: Renderer,
     links: Links,
     sender: Sender,
-    person: Subscriber,
+    person: Subscription,
     title: str,
     now: datetime,
 ) -> Email:
@@ -65,7 +65,7 @@ def invite_pending(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Subscriber], Email],
+    invite: Callable[[Subscription], Email],
     now: datetime,
 ) -> InvitedCount:
     """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest."""
@@ -77,13 +77,13 @@ def _invite_all(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Subscriber], Email],
+    invite: Callable[[Subscription], Email],
     now: datetime,
 ) -> InvitedCount:
     sent = 0
     for email in emails:
         with store.begin() as tx:
-            person = subscribers.find(tx, email)
+            person = subscriptions.find(tx, email)
             if person is None or person.state is not SubscriberState.PENDING:
                 continue
             if suppressions.reason_for(tx, email) or signups.pending_request(tx, email):

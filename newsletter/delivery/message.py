@@ -9,7 +9,7 @@ import hashlib
 import unicodedata
 from typing import TYPE_CHECKING
 
-from newsletter.domain.mail import Addressee, Email, Sender, Subscriber
+from newsletter.domain.mail import Addressee, Email, Sender, Subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,7 +36,7 @@ def clean_name(text: str) -> str:
 
 
 def compose(
-    subscriber: Subscriber,
+    subscriber: Subscription,
     *,
     subject: str,
     html: str,
@@ -51,7 +51,7 @@ def compose(
     """One digest mail for one reader. `now` becomes the Date; the Message-ID has the delivery id.
 
     A test mail is marked in its subject and has no delivery id, so that no event changes a row.
-    Pass a Subscriber whose id is `links.TEST_READER`: the links then change nothing.
+    Pass a Subscription whose id is `links.TEST_READER`: the links then change nothing.
     """
     marked = f"[TEST] {subject}" if test else subject
     own = sender.bounce_addresses and not test
@@ -73,7 +73,7 @@ def compose(
 
 
 def addressee(
-    subscriber: Subscriber,
+    subscriber: Subscription,
     *,
     delivery_id: str,
     words: tuple[tuple[str, str], ...],
@@ -92,7 +92,7 @@ def addressee(
 
 
 def _list_headers(
-    subscriber: Subscriber, links: Links, sender: Sender, archive_url: str
+    subscriber: Subscription, links: Links, sender: Sender, archive_url: str
 ) -> tuple[tuple[str, str], ...]:
     unsubscribe = links.unsubscribe_url(subscriber.id)
     leave = links.unsub_address(subscriber.id)

@@ -71,7 +71,8 @@ def _incident(
     schedules: Mapping[DeliverySchedule, datetime | None],
 ) -> Incident:
     covered, past = stored.since(mail.last), stored.before(mail.last)
-    _, found = locate_readers(tx, Cohort(stored.slug, schedules, covered, past, due=mail.due))
+    cohort = Cohort(stored.slug, schedules, mail.last, covered, past, due=mail.due)
+    _, found = locate_readers(tx, cohort)
     made = max((one.at for one in stored.frozen if one.date == mail.last), default=mail.due)
     missing = {
         position: number

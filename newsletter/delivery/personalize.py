@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from newsletter.domain.links import Links
-    from newsletter.domain.mail import Addressee, Delivery, Email, Format, Sender, Subscriber
+    from newsletter.domain.mail import Addressee, Delivery, Email, Format, Sender, Subscription
     from newsletter.domain.model import Digest
     from newsletter.render import Renderer
     from newsletter.store.mail_batches import MailBatch
@@ -59,7 +59,7 @@ class Personalizer:
                 self.rendering_seconds += time.monotonic() - started
             return self._rendered[key]
 
-    def personalize(self, subscriber: Subscriber) -> PersonalizedMail:
+    def personalize(self, subscriber: Subscription) -> PersonalizedMail:
         """The digest with this reader's name and links."""
         rendered = self.rendering(subscriber.format, subscriber.max_papers)
         html, text = rendered.for_reader(self._reader(subscriber))
@@ -67,7 +67,7 @@ class Personalizer:
 
     def batch_email(self, batch: MailBatch) -> BatchEmail:
         """One message for all readers of one rendering, with each reader's substitutions."""
-        first = batch.deliveries[0].subscriber
+        first = batch.deliveries[0].subscription
         rendered = self.rendering(first.format, first.max_papers)
         mark = f"dg{batch.id[:16]}"
         html, text = rendered.with_substitution_tags(mark)
@@ -88,15 +88,15 @@ class Personalizer:
 
     def _addressee(self, delivery: Delivery, rendered: Rendered, mark: str) -> Addressee:
         return message.addressee(
-            delivery.subscriber,
+            delivery.subscription,
             delivery_id=delivery.id,
-            words=rendered.substitutions(self._reader(delivery.subscriber), mark),
+            words=rendered.substitutions(self._reader(delivery.subscription), mark),
             links=self._links,
             sender=self._sender,
             archive_url=self._links.rubric_url(self._digest.rubric),
         )
 
-    def _reader(self, subscriber: Subscriber) -> RenderedReader:
+    def _reader(self, subscriber: Subscription) -> RenderedReader:
         return RenderedReader(
             email=subscriber.email,
             since=subscriber.since.date() if subscriber.since else None,
@@ -108,7 +108,7 @@ class Personalizer:
         )
 
     def email(
-        self, subscriber: Subscriber, delivery_id: str, now: datetime, *, test: bool = False
+        self, subscriber: Subscription, delivery_id: str, now: datetime, *, test: bool = False
     ) -> Email:
         """The personalized mail with its headers. For a test pass the reader `TEST_READER`."""
         return message.compose(

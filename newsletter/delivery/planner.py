@@ -100,7 +100,8 @@ def plan_due(
             audience.lock_planning(tx, slug)
             stored = _stored_digests(tx, slug, now.date())
             past = stored.before(mail.last)
-            cohort = Cohort(slug, schedules, stored.since(mail.last), past, due=mail.due)
+            there = stored.since(mail.last)
+            cohort = Cohort(slug, schedules, mail.last, there, past, due=mail.due)
             _assign_digests(tx, stored, cohort, mail.last, now, weekly=mail.weekly)
 
 
@@ -124,7 +125,8 @@ def plan_all(store: Store, slug: str, day: date, now: datetime) -> list[PlannedD
             if last is None:
                 continue
             later = stored.since(last + timedelta(days=1))
-            cohort = Cohort(slug, schedules, stored.over(last), stored.before(last), later)
+            there = stored.over(last)
+            cohort = Cohort(slug, schedules, last, there, stored.before(last), later)
             planned |= _assign_digests(tx, stored, cohort, last, now, weekly=weekly)
         return [PlannedDigest(*row) for row in deliveries.digests_with_rows(tx, slug, day, planned)]
 

@@ -268,7 +268,7 @@ def _bounced(outcome: SendOutcome, now: datetime) -> Event:
     gone = says_gone("", outcome.diagnostic)
     return Event(
         EventKind.HARD_BOUNCE if gone else EventKind.SOFT_BOUNCE,
-        outcome.delivery.subscriber.email,
+        outcome.delivery.subscription.email,
         now,
         outcome.delivery.id,
         reason=outcome.diagnostic[:DIAGNOSTIC_LENGTH],

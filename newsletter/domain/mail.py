@@ -19,6 +19,12 @@ class Format(StrEnum):
 
 
 class SubscriberState(StrEnum):
+    """The state of a subscription as a whole (`state_of`).
+
+    Stored of a subscription is PENDING, ACTIVE or UNSUBSCRIBED; of its subscriber, for all their
+    subscriptions, ACTIVE, PAUSED, BOUNCED or COMPLAINED.
+    """
+
     PENDING = "pending"
     ACTIVE = "active"
     PAUSED = "paused"
@@ -27,20 +33,43 @@ class SubscriberState(StrEnum):
     COMPLAINED = "complained"
 
 
+OF_SUBSCRIPTION = (SubscriberState.PENDING, SubscriberState.UNSUBSCRIBED)
+OF_SUBSCRIBER = (SubscriberState.PAUSED, SubscriberState.BOUNCED, SubscriberState.COMPLAINED)
+STRONGEST_STATES = (
+    SubscriberState.COMPLAINED,
+    SubscriberState.UNSUBSCRIBED,
+    SubscriberState.BOUNCED,
+    SubscriberState.PENDING,
+    SubscriberState.PAUSED,
+    SubscriberState.ACTIVE,
+)
+
+
+def state_of(subscription: str, subscriber: str) -> SubscriberState:
+    """The state of a subscription by its own stored state and that of its subscriber (pure)."""
+    stored = (SubscriberState(subscription), SubscriberState(subscriber))
+    return min(stored, key=STRONGEST_STATES.index)
+
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEKLY = ("weekly",)
 """In place of days: one mail with the best of the week, on the day of its last announcement."""
 PREFERENCES = ("timezone", "send_at", "days", "max_papers", "format")
 """What a reader can set on the preferences page, besides the rubric."""
+OWN_PREFERENCES = ("days", "max_papers", "format")
+"""Those that may differ between the subscriptions of one subscriber."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subscriber:
-    """One address and what it asked for.
+class Subscription:
+    """What one address reads of one rubric, with all that its mail needs.
 
-    `id` is opaque (32 hex digits) and stands in tokens; `timezone` is a zone name, `send_at` local.
-    None means the service's default. `days` are those of WEEKDAYS on which mail is wanted, or
-    WEEKLY. `chosen` names the PREFERENCES that the reader set: a file does not change these.
+    `id` is opaque (32 hex digits) and stands in tokens. Address, name, zone and hour are the
+    subscriber's, the same in all their subscriptions; `days`, `max_papers` and `format` are the
+    subscription's own, or the subscriber's where it has none. `timezone` is a zone name, `send_at`
+    local; None means the service's default. `days` are those of WEEKDAYS on which mail is wanted,
+    or WEEKLY. `chosen` names the PREFERENCES that the reader set: a file does not change these.
+    `subscriber_id` is empty until it is stored.
     """
 
     id: str
@@ -56,6 +85,7 @@ class Subscriber:
     consent: str = ""
     since: datetime | None = None
     chosen: tuple[str, ...] = ()
+    subscriber_id: str = ""
 
 
 class DeliveryState(StrEnum):
@@ -86,11 +116,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """(digest, subscriber), unique. `id` is opaque; a provider gets no other id."""
+    """One digest to one subscriber, unique. `id` is opaque; a provider gets no other id."""
 
     id: str
     digest_id: int
-    subscriber: Subscriber
+    subscription: Subscription
     state: DeliveryState
     attempt: int = 0
 

@@ -8,7 +8,7 @@ from datetime import datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ class DeliverySchedule(NamedTuple):
     days: str
 
     @property
-    def reader(self) -> Subscriber:
+    def reader(self) -> Subscription:
         """A subscriber with this schedule who joined long ago."""
         return _reader_of(self)
 
 
 @lru_cache(maxsize=4096)  # Each wake-up asks about each schedule and day.
-def _reader_of(schedule: DeliverySchedule) -> Subscriber:
-    return Subscriber(
+def _reader_of(schedule: DeliverySchedule) -> Subscription:
+    return Subscription(
         id="",
         email="",
         rubric="",
@@ -62,15 +62,16 @@ class ReaderPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Readers of a rubric, of these schedules, who have none of the digests `covered` yet.
+    """Readers of a rubric, of these schedules, to get mail up to the date `last`.
 
-    `due` is when their mail was due. A schedule maps to the last moment at which its readers may
-    have joined; None where any is right. `past` has the newest date first; `later` are digests of
-    dates that follow.
+    They have none of the digests `covered` yet. `due` is when their mail was due. A schedule maps
+    to the last moment at which its readers may have joined; None where any is right. `past` has
+    the newest date first; `later` are digests of dates that follow.
     """
 
     rubric: str
     schedules: Mapping[DeliverySchedule, datetime | None]
+    last: date
     covered: Sequence[int]
     past: Sequence[DatedDigests]
     later: Sequence[int] = ()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
 
 
 @lru_cache(maxsize=8192)  # Each wake-up asks the same of each zone and hour.
@@ -39,7 +39,7 @@ def due_at(day: date, zone: ZoneInfo, hour: time, weekdays: tuple[str, ...] = WE
     raise ValueError(message)
 
 
-def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime | None:
+def due_for(day: date, reader: Subscription, zone: ZoneInfo, hour: time) -> datetime | None:
     """When `reader` is to be served; None where they get no mail.
 
     `zone` and `hour` are for readers without their own. Readers who joined after it was due do not
@@ -50,13 +50,13 @@ def due_for(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> dateti
     return due if wanted and (reader.since is None or reader.since <= due) else None
 
 
-def due_of(day: date, reader: Subscriber, zone: ZoneInfo, hour: time) -> datetime:
+def due_of(day: date, reader: Subscription, zone: ZoneInfo, hour: time) -> datetime:
     """When mail of an announcement is due for readers like this one, whenever they joined."""
     weekdays = WEEKDAYS if reader.days == WEEKLY else reader.days
     return due_at(day, zone_of(reader, zone), reader.send_at or hour, weekdays)
 
 
-def zone_of(reader: Subscriber, zone: ZoneInfo) -> ZoneInfo:
+def zone_of(reader: Subscription, zone: ZoneInfo) -> ZoneInfo:
     return ZoneInfo(reader.timezone) if reader.timezone else zone
 
 
@@ -71,7 +71,7 @@ def week_of(day: date) -> date:
 
 
 def first_due(
-    day: date, readers: Iterable[Subscriber], zone: ZoneInfo, hour: time
+    day: date, readers: Iterable[Subscription], zone: ZoneInfo, hour: time
 ) -> datetime | None:
     """When the first of `readers` is to be served; None where none is."""
     due = (due_for(day, reader, zone, hour) for reader in readers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import time
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
 
 OWN = ("email", "name")
 """What hardly two rows have in common."""
@@ -213,7 +213,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         raise _UnreadableError(start, message) from error
 
 
-def write_subscribers(subscribers: Iterable[Subscriber]) -> str:
+def write_subscribers(subscribers: Iterable[Subscription]) -> str:
     """Subscribers as a file that read_roster takes, safe to open in a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

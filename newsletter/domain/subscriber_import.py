@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from newsletter.domain.mail import PREFERENCES, WEEKDAYS, Format, Subscriber, SubscriberState
+from newsletter.domain.mail import PREFERENCES, WEEKDAYS, Format, SubscriberState, Subscription
 
 if TYPE_CHECKING:
     from datetime import datetime, time
@@ -41,13 +41,13 @@ class Merged:
     `moves_to` is the other rubric of a row that is refused for that reason; empty else.
     """
 
-    person: Subscriber
+    person: Subscription
     changes: tuple[FieldChange, ...] = ()
     kept: tuple[FieldChange, ...] = ()
     moves_to: str = ""
 
 
-def merge(known: Subscriber, row: SubscriberRow, consent: str, *, overwrite: bool) -> Merged:
+def merge(known: Subscription, row: SubscriberRow, consent: str, *, overwrite: bool) -> Merged:
     """What becomes of `known` by this row, imported with `consent` (empty: none)."""
     if row.rubric != known.rubric and not overwrite:
         return Merged(known, moves_to=row.rubric)
@@ -69,12 +69,12 @@ def merge(known: Subscriber, row: SubscriberRow, consent: str, *, overwrite: boo
     )
 
 
-def new_subscriber(
-    row: SubscriberRow, consent: str, subscriber_id: str, now: datetime
-) -> Subscriber:
-    """The subscriber that a row makes: active with consent, waiting for a confirmation without."""
-    return Subscriber(
-        id=subscriber_id,
+def new_subscription(
+    row: SubscriberRow, consent: str, subscription_id: str, now: datetime
+) -> Subscription:
+    """The subscription that a row makes: active with consent, else it waits for a confirmation."""
+    return Subscription(
+        id=subscription_id,
         email=row.email,
         since=now,
         state=SubscriberState.ACTIVE if consent else SubscriberState.PENDING,
@@ -90,7 +90,7 @@ def _given(row: SubscriberRow) -> dict[str, Any]:
     return {"rubric": row.rubric, **said}
 
 
-def _changes(known: Subscriber, values: dict[str, Any]) -> tuple[FieldChange, ...]:
+def _changes(known: Subscription, values: dict[str, Any]) -> tuple[FieldChange, ...]:
     return tuple(
         FieldChange(name, shown(name, getattr(known, name)), shown(name, values[name]))
         for name in sorted(values)

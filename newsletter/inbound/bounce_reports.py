@@ -28,7 +28,7 @@ from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import EventKind
 from newsletter.inbound.mime import KNOWN_CHARSET
 from newsletter.inbound.reply_parser import is_absence_note
-from newsletter.store import events, subscribers
+from newsletter.store import events, subscriptions
 from newsletter.store.events import Event
 from newsletter.store.inbound import InboundState
 
@@ -107,13 +107,13 @@ def _find_proof(tx: Connection, links: Links, found: InboundMail, report: Parsed
     token = links.read_address(report.token_address) or came_to
     if token and token[1] == TEST_READER:
         return Proof(test=True)
-    if token and (person := subscribers.get(tx, token[1])) and person.email:
+    if token and (person := subscriptions.by_id(tx, token[1])) and person.email:
         same = sent_to == person.email
         return Proof(person.email, report.delivery_id if same else "", by_mail=True)
     if sent_to:
         return Proof(sent_to, report.delivery_id, by_mail=True)
     named = [one.original or one.address for one in report.recipients]
-    readers = (subscribers.find(tx, one) for one in named if one)
+    readers = (subscriptions.find(tx, one) for one in named if one)
     return Proof(next((one.email for one in readers if one), ""))
 
 

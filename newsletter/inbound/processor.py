@@ -22,7 +22,15 @@ from newsletter.inbound.intents import Intent
 from newsletter.inbound.mime import ParsedMail, parse_mail
 from newsletter.inbound.reply_parser import LEAVING, ParsedReply, ReplyKind, parse_reply
 from newsletter.mailers import SendError
-from newsletter.store import StoreError, events, inbound, retry, subscribers, suppressions
+from newsletter.store import (
+    StoreError,
+    events,
+    inbound,
+    retry,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.inbound import InboundMail, InboundState
 from newsletter.store.suppressions import Reason
 
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
     from newsletter.context import App
     from newsletter.domain.links import Links
-    from newsletter.domain.mail import Sender, Subscriber
+    from newsletter.domain.mail import Sender, Subscription
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
@@ -68,7 +76,7 @@ class SentAnswer(NamedTuple):
     """An answer to send: the name of its templates, its recipient and the reason shown in it."""
 
     name: str
-    to: Subscriber
+    to: Subscription
     reason: str = ""
 
 
@@ -211,7 +219,7 @@ def _process(
 
 def _identify_sender(
     tx: Connection, mail: ParsedMail, reader_id: str | None, *, aligned: bool
-) -> tuple[Subscriber | None, bool]:
+) -> tuple[Subscription | None, bool]:
     """The subscriber a mail is about, and whether that is verified.
 
     Mail sent in batches has no token. The Message-ID it replies to tells the subscriber, but
@@ -219,31 +227,31 @@ def _identify_sender(
     aligned.
     """
     if reader_id:
-        return subscribers.get(tx, reader_id), True
+        return subscriptions.by_id(tx, reader_id), True
     author, reader = _author(tx, mail), _replied_to(tx, mail)
     if reader and (author is None or author.id != reader.id):
         return reader, False
     return author, aligned
 
 
-def _replied_to(tx: Connection, mail: ParsedMail) -> Subscriber | None:
+def _replied_to(tx: Connection, mail: ParsedMail) -> Subscription | None:
     named = f"{mail.header('in-reply-to')} {mail.header('references')}"
     for message_id in MESSAGE_ID.findall(named)[:MAX_REFERENCES]:
-        if reader_id := events.subscriber_by_message_id(tx, message_id):
-            return subscribers.get(tx, reader_id)
+        if reader_id := events.subscription_by_message_id(tx, message_id):
+            return subscriptions.by_id(tx, reader_id)
     return None
 
 
-def _author(tx: Connection, mail: ParsedMail) -> Subscriber | None:
+def _author(tx: Connection, mail: ParsedMail) -> Subscription | None:
     address = ADDRESS.search(mail.header("from"))
-    return subscribers.find(tx, address[0]) if address else None
+    return subscriptions.find(tx, address[0]) if address else None
 
 
 def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in order
     tx: Connection,
     found: InboundMail,
     reply: ParsedReply,
-    person: Subscriber,
+    person: Subscription,
     now: datetime,
     *,
     verified: bool,
@@ -256,7 +264,7 @@ def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in or
         return None
     if reply.intent in LEAVING and verified:
         # A subscription ends once, so this confirmation cannot loop between two machines.
-        if not subscribers.unsubscribe(tx, person.id, "reply", now):
+        if not subscriptions.leave(tx, person.id, "reply", now):
             return None
         inbound.mark_answered(tx, found.id, person.id, now)
         return SentAnswer("goodbye", person)
@@ -271,10 +279,10 @@ def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in or
 
 
 def _pause_or_resume(
-    tx: Connection, person: Subscriber, intent: Intent, now: datetime
+    tx: Connection, person: Subscription, intent: Intent, now: datetime
 ) -> SentAnswer:
-    PAUSE_ACTIONS[intent](tx, person.id, "reply", now)
-    return SentAnswer("preferences", subscribers.get(tx, person.id) or person)
+    PAUSE_ACTIONS[intent](tx, person.subscriber_id, "reply", now)
+    return SentAnswer("preferences", subscriptions.by_id(tx, person.id) or person)
 
 
 def _send(app: App, answer: SentAnswer, now: datetime) -> None:

@@ -18,7 +18,7 @@ from newsletter.domain.addresses import fingerprint
 from newsletter.domain.bounce_codes import says_gone
 from newsletter.domain.mail import EventKind, SubscriberState
 from newsletter.mailers import ListName
-from newsletter.store import events, subscribers, suppressions
+from newsletter.store import events, subscriptions, suppressions
 from newsletter.store.events import Event
 from newsletter.store.suppressions import SEVERITY, Reason
 
@@ -151,9 +151,9 @@ def _import_entry(tx: Connection, name: ListName, listed: ListedAddress, now: da
     known = suppressions.reason_for(tx, listed.email)
     if known and SEVERITY.index(known) >= SEVERITY.index(Reason(end.value)):
         return False
-    person = subscribers.find(tx, listed.email)
+    person = subscriptions.find(tx, listed.email)
     if person:
-        subscribers.end_subscription(tx, person.id, end, SOURCE, now)
+        subscriptions.end_all(tx, person.subscriber_id, end, SOURCE, now)
     else:
         suppressions.suppress(tx, listed.email, Reason(end.value), SOURCE, now)
     return True

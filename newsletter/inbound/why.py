@@ -19,7 +19,7 @@ from newsletter.scoring.second_opinion import merge_all_scores, merge_scores
 from newsletter.scoring.triage import split_excluded
 from newsletter.scoring.workload import LATE_WINDOW
 from newsletter.sources import LooksUpPapers, SourceError
-from newsletter.store import digests, papers, rate_limits, scores, subscribers
+from newsletter.store import digests, papers, rate_limits, scores, subscriptions
 from newsletter.store import why as why_store
 from newsletter.store.ledger import Account
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from newsletter.context import App
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.domain.model import Digest, NearMiss, Paper, Pick, Rubric
     from newsletter.domain.why import CoveringIssue, ExcludedPapers, RubricAnswer, ScoredIssue
 
@@ -50,10 +50,10 @@ def answer_reader(
     Without `ask_source` nothing is counted or changed: a paper that is not stored is not found.
     """
     with app.store.read() as tx:
-        known = subscribers.get(tx, subscription_id)
+        known = subscriptions.by_id(tx, subscription_id)
     if known is None or not known.email or known.state not in ANSWERED:
         return None
-    found = _find(app, text, known.id if ask_source else None)
+    found = _find(app, text, known.subscriber_id if ask_source else None)
     return _with_rubrics(app, found, [known.rubric], known)
 
 
@@ -121,7 +121,7 @@ def _ask_source(app: App, answer: WhyAnswer, asked_by: str) -> WhyAnswer:
 
 
 def _with_rubrics(
-    app: App, answer: WhyAnswer, slugs: Sequence[str], reader: Subscriber | None
+    app: App, answer: WhyAnswer, slugs: Sequence[str], reader: Subscription | None
 ) -> WhyAnswer:
     if answer.paper is None and answer.lookup is not Lookup.NO_SUCH_ID:
         return answer
@@ -135,7 +135,7 @@ def _with_rubrics(
     return replace(answer, rubrics=tuple(_for_reader(one, reader) for one in decided))
 
 
-def _for_reader(answer: RubricAnswer, reader: Subscriber | None) -> RubricAnswer:
+def _for_reader(answer: RubricAnswer, reader: Subscription | None) -> RubricAnswer:
     if reader is None:
         return answer
     since = reader.since.date() if reader.since else None

@@ -32,7 +32,15 @@ from newsletter.jobs.instrumentation import record_results, timed_step
 from newsletter.process import stop_on_signal
 from newsletter.rubrics.folder import reread, why_missing
 from newsletter.scoring.workload import new_listings
-from newsletter.store import StoreError, audience, claims, deliveries, digests, leases, subscribers
+from newsletter.store import (
+    StoreError,
+    audience,
+    claims,
+    deliveries,
+    digests,
+    leases,
+    subscriptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +158,7 @@ def read_day(app: App, day: date | None = None, only: str | None = None) -> DayS
     now = app.clock()
     of = day or app.source.newest(now)
     with app.store.read() as tx:
-        readers = subscribers.count_by_rubric(tx)
+        readers = subscriptions.count_by_rubric(tx)
         made = frozenset(digests.rubrics_with_digest(tx, of))
     if only is not None:
         return DayState(of, now, (app.rubrics[only],), made, readers)

@@ -37,7 +37,7 @@ from newsletter.store import (
     papers,
     retention,
     signups,
-    subscribers,
+    subscriptions,
 )
 from newsletter.store.incidents import ALL_RUBRICS, NO_DAY, IncidentKind
 
@@ -165,7 +165,7 @@ def check_mailed_papers(app: App, _now: datetime) -> None:
 
     def is_idle() -> bool:
         with app.store.read() as tx:
-            served = subscribers.count_by_rubric(tx).keys() & app.rubrics.keys()
+            served = subscriptions.count_by_rubric(tx).keys() & app.rubrics.keys()
             wanted = {name for slug in served for name in app.rubrics[slug].categories}
             return not papers.unfetched(tx, sorted(wanted), app.source.newest(app.clock()))
 

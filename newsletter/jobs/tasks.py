@@ -187,7 +187,7 @@ def _send(
         app.store,
         app.mailer,
         digest_id,
-        lambda delivery: personalizer.email(delivery.subscriber, delivery.id, app.clock()),
+        lambda delivery: personalizer.email(delivery.subscription, delivery.id, app.clock()),
         clock=app.clock,
         sleep=time.sleep,
         progress=progress,

@@ -39,7 +39,7 @@ from newsletter.ingest.status import AnnouncementState, announcement_status
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import HOUR, find_alerts
 from newsletter.rubrics.folder import faults_of, reread, why_missing, without_file
-from newsletter.store import Store, StoreError, alerts, audience, subscribers
+from newsletter.store import Store, StoreError, alerts, audience, subscriptions
 from newsletter.store.polls import polls_of
 from newsletter.store.reports import monitoring
 
@@ -117,7 +117,7 @@ def collect_state(
     """Read the state from the database, the calendar and the disk."""
     with store.read() as tx:
         known = monitoring.read_mail_state(tx, now)
-        readers = subscribers.count_by_rubric(tx)
+        readers = subscriptions.count_by_rubric(tx)
         read = {slug: rubrics[slug] for slug in readers if slug in rubrics}
         missing_digests = _missing_digests(tx, settings, read, source.newest(now), now)
         unplanned = unplanned_mail(tx, now - HOUR, settings.zone, settings.send_at)

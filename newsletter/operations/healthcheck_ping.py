@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from newsletter.domain.alerts import AlertKind
 from newsletter.operations.alert_rules import find_alerts
 from newsletter.operations.alerting import collect_state, thresholds
-from newsletter.store import alerts, subscribers
+from newsletter.store import alerts, subscriptions
 from newsletter.store.reports import monitoring
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def _went_well(app: App, newest: date, now: datetime) -> bool:
     state = collect_state(app.store, app.settings, app.rubrics, app.source, now)
     with app.store.read() as tx:
         made = monitoring.digests_of(tx, (newest,))
-        read = set(subscribers.count_by_rubric(tx))
+        read = set(subscriptions.count_by_rubric(tx))
     kinds = {alert.kind for alert in find_alerts(state, thresholds(app.settings))}
     return bool(read) and not kinds & PING_BLOCKERS and all((slug, newest) in made for slug in read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from newsletter.store import claims, inbound, mail_batches, subscribers
+from newsletter.store import claims, inbound, mail_batches, subscriptions
 from newsletter.store.reports import operator_views
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def answer_reply(
     found = operator_views.reply(tx, letter_id)
     if found is None:
         return ReviewDecision.NOT_WAITING
-    if unsubscribe and not found.subscriber_id:
+    if unsubscribe and not found.subscription_id:
         return ReviewDecision.NOBODY
     inbound.set_state(tx, letter_id, inbound.InboundState.DONE)
-    if unsubscribe and found.subscriber_id:
-        subscribers.unsubscribe(tx, found.subscriber_id, "reply, by the operator", now)
+    if unsubscribe and found.subscription_id:
+        subscriptions.leave(tx, found.subscription_id, "reply, by the operator", now)
         return ReviewDecision.UNSUBSCRIBED
     return ReviewDecision.DONE
 

@@ -1,19 +1,20 @@
-"""Reader positions: up to which date each reader was served, counted and planned in SQL.
+"""Reader positions: up to which date each subscription was served, counted and planned in SQL.
 
-The database groups readers into a few positions, and each position gets one digest, so the cost of
-planning does not grow with the number of readers.
+A reader is a subscription here. The database groups readers into a few positions, and each
+position gets one digest, so the cost of planning does not grow with the number of readers.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Date,
     Select,
     Text,
     and_,
@@ -29,17 +30,17 @@ from sqlalchemy import (
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.domain.segments import Cohort, DeliverySchedule, ReaderPosition
-from newsletter.store.deliveries import DAYS, MAILABLE, MAY_BE_MAILED, create_rows
-from newsletter.store.tables import delivery, subscriber
+from newsletter.store.deliveries import create_rows
+from newsletter.store.subscription_rows import DAYS, MAILABLE, MAY_BE_MAILED
+from newsletter.store.tables import delivery, subscriber, subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import date
     from typing import Any
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
 
 PAGE = 100
 """Schedules per statement: their OR conditions are nested that deep."""
@@ -48,6 +49,7 @@ CACHED_STATEMENTS = 64
 SCHEDULE = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
 """The columns of a DeliverySchedule."""
 ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER = literal(date(1, 1, 1), Date)
 
 
 def lock_planning(tx: Connection, rubric: str) -> None:
@@ -75,7 +77,7 @@ def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[Deliv
     return [DeliverySchedule(*row) for row in rows]
 
 
-def first_readers(tx: Connection, rubric: str) -> list[Subscriber]:
+def first_readers(tx: Connection, rubric: str) -> list[Subscription]:
     """The mailable reader of each schedule who joined first, without name and address."""
     return [
         replace(DeliverySchedule(*schedule).reader, rubric=rubric, since=since)
@@ -102,7 +104,9 @@ def lagging(
     """
     found: dict[str, dict[DeliverySchedule, date | None]] = {}
     _disable_jit(tx)
-    parameters = {f"ids{number}": list(ids) for number, (_, ids) in enumerate(sent)}
+    parameters: dict[str, Any] = {}
+    for number, (day, ids) in enumerate(sent):
+        parameters |= {f"ids{number}": list(ids), f"date{number}": day}
     for rubric, *schedule, place in tx.execute(_lagging_query(len(sent)), parameters):
         had = sent[place][0] if place < len(sent) else None
         mine = found.setdefault(rubric, {})
@@ -156,9 +160,10 @@ def _slots(page: _Page) -> int:
 def _parameters(cohort: Cohort, page: _Page) -> dict[str, Any]:
     """Bind parameters for a page of the cohort; the last schedule fills the unused slots."""
     parameters: dict[str, Any] = {"of_rubric": cohort.rubric, "covered": list(cohort.covered)}
-    parameters["later"] = list(cohort.later)
+    parameters |= {"later": list(cohort.later), "last": cohort.last}
     for number, past in enumerate(cohort.past):
-        parameters |= {f"ids{number}": list(past.ids), f"public{number}": past.public_from}
+        parameters |= {f"ids{number}": list(past.ids), f"date{number}": past.date}
+        parameters[f"public{number}"] = past.public_from
     for number in range(_slots(page)):
         schedule, joined_by = page[min(number, len(page) - 1)]
         values = (*schedule, joined_by or ANY_TIME)
@@ -181,8 +186,8 @@ def _in_positions(schedules: int, past: int) -> ColumnElement[bool]:
 
 def _in_cohort(schedules: int) -> ColumnElement[bool]:
     """Condition: the subscriber is in the cohort."""
-    covered = _ids("covered")
-    there = (subscriber.c.rubric == bindparam("of_rubric")) & MAY_BE_MAILED & ~_received(covered)
+    has_it = _served(_ids("covered"), "last")
+    there = (subscription.c.rubric == bindparam("of_rubric")) & MAY_BE_MAILED & ~has_it
     return and_(there, or_(*(_has_schedule(number) for number in range(schedules))))
 
 
@@ -192,15 +197,19 @@ def _has_schedule(number: int) -> ColumnElement[bool]:
         & subscriber.c.send_at.is_not_distinct_from(bindparam(f"hour{number}"))
         & (bindparam(f"days{number}", type_=Text) == DAYS)
         & (subscriber.c.state_at <= bindparam(f"came{number}"))
+        & (subscription.c.state_at <= bindparam(f"came{number}"))
     )
 
 
 def _position_number(past: int) -> ColumnElement[int]:
     """The index of a reader's position in `Cohort.positions`."""
-    ids = [_ids(f"ids{number}") for number in range(past)]
-    served = [_received(_ids("later")), *(_received(one) for one in ids)]
-    came = [subscriber.c.state_at >= bindparam(f"public{number}") for number in range(past)]
-    whens = [*served, _received(None), *came]
+    served = [_received(_ids("later")), *_served_on(past)]
+    came = [
+        (subscriber.c.state_at >= bindparam(f"public{number}"))
+        | (subscription.c.state_at >= bindparam(f"public{number}"))
+        for number in range(past)
+    ]
+    whens = [*served, _received(None) | subscription.c.begins_after.is_not(None), *came]
     numbered = [(when, literal(number)) for number, when in enumerate(whens)]
     return case(*numbered, else_=literal(len(numbered)))
 
@@ -212,15 +221,29 @@ def _received(digest_ids: BindParameter[Sequence[int]] | None) -> ColumnElement[
     return exists(select(1).where(*_MAILED, delivery.c.digest_id.in_(digest_ids)))
 
 
+def _served(digest_ids: BindParameter[Sequence[int]], day: str) -> ColumnElement[bool]:
+    """Condition: the reader has a mail of one of these digests, or had this date before a move.
+
+    `day` names the parameter of the date.
+    """
+    moved = func.coalesce(subscription.c.begins_after, NEVER) >= bindparam(day, type_=Date)
+    return _received(digest_ids) | moved
+
+
+def _served_on(dates: int) -> list[ColumnElement[bool]]:
+    """The conditions of so many dates, the newest first."""
+    return [_served(_ids(f"ids{number}"), f"date{number}") for number in range(dates)]
+
+
 @lru_cache(maxsize=CACHED_STATEMENTS)
 def _lagging_query(dates: int) -> Select[Any]:
     """Rubric, schedule and newest served date of readers without a mail of the first date."""
-    served = [_received(_ids(f"ids{number}")) for number in range(dates)]
+    served = _served_on(dates)
     later = [(when, literal(number)) for number, when in enumerate(served) if number]
     place = case(*later, else_=literal(dates)) if later else literal(dates)
-    shown = (subscriber.c.rubric, *SCHEDULE, place.label("place"))
+    shown = (subscription.c.rubric, *SCHEDULE, place.label("place"))
     query = select(*shown).select_from(MAILABLE).where(MAY_BE_MAILED, ~served[0])
-    return query.group_by(subscriber.c.rubric, *SCHEDULE, "place")
+    return query.group_by(subscription.c.rubric, *SCHEDULE, "place")
 
 
 def _ids(name: str) -> BindParameter[Sequence[int]]:
@@ -230,20 +253,20 @@ def _ids(name: str) -> BindParameter[Sequence[int]]:
 
 # A skipped row is no mail: its reader was paused, and gets the day's papers later.
 _MAILED = (
-    delivery.c.subscriber_id == subscriber.c.id,
+    delivery.c.subscription_id == subscription.c.id,
     delivery.c.state != DeliveryState.SKIPPED.value,
 )
 _FIRST_READERS = (
-    select(*SCHEDULE, func.min(subscriber.c.since, type_=subscriber.c.since.type))
+    select(*SCHEDULE, func.min(subscription.c.since, type_=subscription.c.since.type))
     .select_from(MAILABLE)
-    .where(subscriber.c.rubric == bindparam("of_rubric"), MAY_BE_MAILED)
+    .where(subscription.c.rubric == bindparam("of_rubric"), MAY_BE_MAILED)
     .group_by(*SCHEDULE)
 )
 _SCHEDULES = (
     select(*SCHEDULE)
     .select_from(MAILABLE)
     .where(
-        subscriber.c.rubric == bindparam("of_rubric"),
+        subscription.c.rubric == bindparam("of_rubric"),
         MAY_BE_MAILED,
         ~_received(_ids("covered")),
     )

@@ -21,9 +21,9 @@ from sqlalchemy import select, update
 from newsletter.domain.addresses import canonical
 from newsletter.domain.bounce_codes import SILENCE, Step, ended_at, in_a_row, next_step
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
-from newsletter.store import subscribers, suppressions
+from newsletter.store import subscriptions, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, subscriber, suppression
+from newsletter.store.tables import delivery, event, subscriber, subscription, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def apply_to_subscriber(tx: Connection, reported: Event, now: datetime) -> None:
         way = (
             f"{reported.kind}: {reported.reason}" if reported.reason else f"event: {reported.kind}"
         )
-        subscribers.end_subscription(tx, subscriber_id, end[0], way, now, reason=end[1])
+        subscriptions.end_all(tx, subscriber_id, end[0], way, now, reason=end[1])
     elif reported.kind is EventKind.SOFT_BOUNCE:
         apply_soft_bounce(tx, subscriber_id, now)
     elif reported.kind is EventKind.DELIVERED:
@@ -163,8 +163,10 @@ def _bounces_and_arrivals(
     )
     bounced: dict[str | datetime, datetime] = {}
     arrived = _presumed_arrived(tx, subscriber_id, now)
+    # They asked for mail by a link that had come by mail.
     if state == SubscriberState.ACTIVE and reason not in ("", *BY_BOUNCES):
-        arrived.append(since)  # They asked for mail by a link that had come by mail.
+        arrived.append(since)
+    arrived += tx.scalars(_SUBSCRIBED.where(subscription.c.subscriber_id == subscriber_id))
     for kind, delivery_id, at in tx.execute(events):
         if kind == EventKind.DELIVERED:
             arrived.append(at)
@@ -174,6 +176,9 @@ def _bounces_and_arrivals(
 
 
 _ASKED = (subscriber.c.state, subscriber.c.state_reason, subscriber.c.state_at)
+_SUBSCRIBED = select(subscription.c.state_at).where(
+    subscription.c.state == SubscriberState.ACTIVE, subscription.c.state_reason != ""
+)
 
 
 def _presumed_arrived(tx: Connection, subscriber_id: str, now: datetime) -> list[datetime]:

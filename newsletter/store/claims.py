@@ -18,9 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String, and_, bindparam, func, literal, or_, select, update
 
-from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
-from newsletter.store import bounces, first_mails, subscribers
-from newsletter.store.tables import delivery, digest, first_mail, subscriber, suppression
+from newsletter.domain.mail import Delivery, DeliveryState
+from newsletter.store import bounces, first_mails
+from newsletter.store.subscription_rows import ACTIVE, COLUMNS, of_row
+from newsletter.store.tables import (
+    delivery,
+    digest,
+    first_mail,
+    subscriber,
+    subscription,
+    suppression,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -52,9 +60,10 @@ class SendOutcome:
 # Built once: a run executes them thousands of times.
 _NEXT = (
     select(delivery.c.id.label("delivery_id"), delivery.c.attempt, suppression.c.reason)
-    .add_columns(*subscriber.c, first_mail.c.email_hash.label("unmailed"))
+    .add_columns(*COLUMNS, first_mail.c.email_hash.label("unmailed"))
     .select_from(
-        delivery.join(subscriber)
+        delivery.join(subscription, subscription.c.id == delivery.c.subscription_id)
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
         .outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
         .outerjoin(
             first_mail,
@@ -167,11 +176,11 @@ def select_pending(
     mailed = [row for row in rows if not _obstacle(row)]
     if any(row.unmailed for row in mailed):
         mailed = _limit_first_mails(tx, digest_id, mailed, now, slowly=slowly)
-    if tries := [row.id for row in mailed if row.state_reason == bounces.TRY]:
+    if tries := [row.subscriber_id for row in mailed if row.state_reason == bounces.TRY]:
         bounces.start_try(tx, tries, now)
     sending = DeliveryState.SENDING
     chosen = [
-        Delivery(row.delivery_id, digest_id, subscribers.of_row(row), sending, row.attempt + 1)
+        Delivery(row.delivery_id, digest_id, of_row(row), sending, row.attempt + 1)
         for row in mailed
     ]
     return chosen, len(skip)
@@ -212,7 +221,7 @@ def mark_sending(
 def _obstacle(row: Row[Any]) -> str:
     if row.reason:
         return f"suppressed: {row.reason}"
-    return "" if row.state == SubscriberState.ACTIVE else str(row.state)
+    return next((str(one) for one in (row.own_state, row.state) if one != ACTIVE), "")
 
 
 def record(tx: Connection, outcomes: Sequence[SendOutcome], now: datetime) -> int:
@@ -289,10 +298,15 @@ def requeue_outbox_only(tx: Connection, digest_ids: Collection[int], now: dateti
 
 
 def _outbox_only(digest_ids: Collection[int]) -> tuple[ColumnElement[bool], ...]:
-    active = select(subscriber.c.id).where(
-        subscriber.c.id == delivery.c.subscriber_id,
-        subscriber.c.state == SubscriberState.ACTIVE,
-        ~select(1).where(suppression.c.email_hash == subscriber.c.email_hash).exists(),
+    active = (
+        select(subscription.c.id)
+        .join_from(subscription, subscriber)
+        .where(
+            subscription.c.id == delivery.c.subscription_id,
+            subscription.c.state == ACTIVE,
+            subscriber.c.state == ACTIVE,
+            ~select(1).where(suppression.c.email_hash == subscriber.c.email_hash).exists(),
+        )
     )
     return (
         delivery.c.digest_id.in_(digest_ids),

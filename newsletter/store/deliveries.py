@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    cast,
     exists,
     func,
     literal,
@@ -26,10 +25,18 @@ from sqlalchemy import (
 )
 
 from newsletter.domain import bounce_codes
-from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
+from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.store import retention
 from newsletter.store.database import restore_holds
-from newsletter.store.tables import delivery, digest, mailing, subscriber, suppression
+from newsletter.store.subscription_rows import ACTIVE, MAILABLE, MAY_BE_MAILED
+from newsletter.store.tables import (
+    delivery,
+    digest,
+    mailing,
+    subscriber,
+    subscription,
+    suppression,
+)
 from newsletter.store.upsert import insert, insert_for
 
 if TYPE_CHECKING:
@@ -38,12 +45,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Insert
 
-DAYS = cast(subscriber.c.days, Text)
-"""A short JSON list of names, none of which is part of another."""
-MAILABLE = subscriber.outerjoin(suppression, suppression.c.email_hash == subscriber.c.email_hash)
-MAY_BE_MAILED = and_(
-    subscriber.c.state == SubscriberState.ACTIVE, suppression.c.email_hash.is_(None)
-)
 IS_HALTED = mailing.c.halted != literal_column("''")
 """With the literal both databases use the index of the few that are halted."""
 HARD_BOUNCES = (EventKind.HARD_BOUNCE.value, EventKind.REPORTED_BOUNCE.value)
@@ -66,7 +67,7 @@ def create_rows(
     due: datetime | None,
     said: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Create one pending row for each chosen mailable subscriber who has none yet.
+    """Create one pending row for each chosen mailable subscription that has none yet.
 
     It is `unknown` instead where a backup was restored after the mail was due. Rows are inserted
     in the order of their indexes: a random order costs five times as much.
@@ -94,6 +95,7 @@ def _create_statement(
         "id": _new_id(dialect),
         "digest_id": digest_id,
         "subscriber_id": subscriber.c.id,
+        "subscription_id": subscription.c.id,
         "email": subscriber.c.email,
         "state": state,
         "attempt": literal(0),
@@ -255,7 +257,8 @@ def _new_id(dialect: str) -> Any:  # noqa: ANN401 - an SQL expression
 _HAS_ROW = delivery.c.subscriber_id.is_not(None)
 _REASON = case(
     (suppression.c.reason.is_not(None), suppression.c.reason),
-    (subscriber.c.state != SubscriberState.ACTIVE, subscriber.c.state),
+    (subscription.c.state != ACTIVE, subscription.c.state),
+    (subscriber.c.state != ACTIVE, subscriber.c.state),
     else_="not yet due",
 )
 _AUDIENCE = (
@@ -264,11 +267,11 @@ _AUDIENCE = (
         MAILABLE.outerjoin(
             delivery,
             and_(
-                delivery.c.subscriber_id == subscriber.c.id,
+                delivery.c.subscription_id == subscription.c.id,
                 delivery.c.digest_id == bindparam("of_digest"),
             ),
         )
     )
-    .where(subscriber.c.rubric == bindparam("of_rubric"), subscriber.c.email != "")
+    .where(subscription.c.rubric == bindparam("of_rubric"), subscriber.c.email != "")
     .group_by(_HAS_ROW, _REASON)
 )

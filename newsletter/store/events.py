@@ -25,7 +25,7 @@ from newsletter.domain.alerts import MIN_COMPLAINTS
 from newsletter.domain.mail import DeliveryState, EventKind, SubscriberState
 from newsletter.store import bounces, mail_batches
 from newsletter.store.bounces import BY_BOUNCES
-from newsletter.store.tables import delivery, digest, event, subscriber
+from newsletter.store.tables import delivery, digest, event, subscriber, subscription
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
@@ -35,13 +35,17 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 DEPARTURES_PAGE = 1000
-GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.COMPLAINED)
 
 
 def departed_addresses(tx: Connection, after: str = "") -> list[str]:
-    """A page of the addresses that unsubscribed or complained and are not erased, `after` one."""
+    """A page of the addresses that unsubscribed or complained and are not erased, `after` one.
+
+    Whoever left one rubric and reads another is not among them.
+    """
+    mine = select(subscription.c.id).where(subscription.c.subscriber_id == subscriber.c.id)
+    reads = mine.where(subscription.c.state != SubscriberState.UNSUBSCRIBED.value).exists()
     query = select(subscriber.c.email).where(
-        subscriber.c.state.in_(GONE),
+        (subscriber.c.state == SubscriberState.COMPLAINED.value) | ~reads,
         subscriber.c.email != "",
         subscriber.c.email_key > (canonical(after) if after else ""),
     )
@@ -74,10 +78,15 @@ def has_bounced(tx: Connection, email: str, at: datetime, within: timedelta) -> 
 
 def _asked_after(since: datetime) -> ColumnElement[bool]:
     """Active by a step of their own: neither by an import nor because bounces ended."""
+    mine = select(subscription.c.id).where(
+        subscription.c.subscriber_id == subscriber.c.id,
+        subscription.c.state == SubscriberState.ACTIVE.value,
+    )
+    woke = (subscriber.c.state_at > since) & subscriber.c.state_reason.not_in(["", *BY_BOUNCES])
+    joined = (subscription.c.state_at > since) & (subscription.c.state_reason != "")
     return and_(
         subscriber.c.state == SubscriberState.ACTIVE,
-        subscriber.c.state_at > since,
-        subscriber.c.state_reason.not_in(["", *BY_BOUNCES]),
+        (woke & mine.exists()) | mine.where(joined).exists(),
     )
 
 
@@ -132,9 +141,9 @@ def pages(events: Iterable[Event]) -> Iterator[list[Event]]:
         yield ordered[start : start + EVENTS_PER_TRANSACTION]
 
 
-def subscriber_by_message_id(tx: Connection, message_id: str) -> str | None:
-    """The subscriber whose mail of a batch got this Message-ID from SendGrid."""
-    return tx.scalar(select(delivery.c.subscriber_id).where(delivery.c.message_id == message_id))
+def subscription_by_message_id(tx: Connection, message_id: str) -> str | None:
+    """The subscription whose mail of a batch got this Message-ID from SendGrid."""
+    return tx.scalar(select(delivery.c.subscription_id).where(delivery.c.message_id == message_id))
 
 
 def complaints(tx: Connection, since: datetime) -> tuple[int, int]:

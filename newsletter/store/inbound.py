@@ -58,7 +58,7 @@ class InboundMail:
     aligned: bool
     raw: bytes
     state: InboundState
-    subscriber_id: str | None
+    subscription_id: str | None
     said: str
     received_at: datetime
 
@@ -130,13 +130,13 @@ def set_state(
     tx: Connection,
     mail_id: str,
     state: InboundState,
-    subscriber_id: str | None = None,
+    subscription_id: str | None = None,
     said: str = "",
 ) -> bool:
     """Set the state of a mail. False where it was done already."""
     values: dict[str, Any] = {"state": state}
-    if subscriber_id:
-        values["subscriber_id"] = subscriber_id
+    if subscription_id:
+        values["subscription_id"] = subscription_id
     if said:
         values["said"] = said.encode(errors="replace").decode().replace("\0", "")
     done = tx.execute(
@@ -147,25 +147,25 @@ def set_state(
     return done.rowcount == 1
 
 
-def may_answer(tx: Connection, mail_id: str, subscriber_id: str, now: datetime) -> bool:
+def may_answer(tx: Connection, mail_id: str, subscription_id: str, now: datetime) -> bool:
     """True once in 24 hours for a subscriber, and then this mail counts as answered."""
     recent = tx.scalar(
         select(func.count()).where(
-            inbound.c.subscriber_id == subscriber_id,
+            inbound.c.subscription_id == subscription_id,
             inbound.c.answered_at > now - BETWEEN_ANSWERS,
         )
     )
     if recent:
         return False
-    mark_answered(tx, mail_id, subscriber_id, now)
+    mark_answered(tx, mail_id, subscription_id, now)
     return True
 
 
-def mark_answered(tx: Connection, mail_id: str, subscriber_id: str, now: datetime) -> None:
+def mark_answered(tx: Connection, mail_id: str, subscription_id: str, now: datetime) -> None:
     tx.execute(
         update(inbound)
         .where(inbound.c.id == mail_id)
-        .values(subscriber_id=subscriber_id, answered_at=now)
+        .values(subscription_id=subscription_id, answered_at=now)
     )
 
 
@@ -199,7 +199,7 @@ def _mail(row: Row[Any], raw: bytes = b"") -> InboundMail:
         aligned=row.aligned,
         raw=raw,
         state=InboundState(row.state),
-        subscriber_id=row.subscriber_id,
+        subscription_id=row.subscription_id,
         said=row.said,
         received_at=row.received_at,
     )

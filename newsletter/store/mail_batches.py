@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, insert, literal, or_, select, update
+from sqlalchemy import and_, func, insert, literal, or_, select, update
 
-from newsletter.domain.mail import Delivery, DeliveryState, Format, SubscriberState
+from newsletter.domain.mail import Delivery, DeliveryState, Format
 from newsletter.domain.segments import DeliverySchedule
 from newsletter.store import claims
 from newsletter.store.audience import SCHEDULE, has_schedule
-from newsletter.store.tables import delivery, digest, mail_group, subscriber
+from newsletter.store.subscription_rows import ACTIVE, FORMAT, MAX_PAPERS, SUBSCRIPTIONS
+from newsletter.store.tables import delivery, digest, mail_group, subscriber, subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -49,6 +50,12 @@ class MailBatchState(StrEnum):
 
 _HELD = (mail_group.c.state == MailBatchState.CANCELLED.value) & mail_group.c.batch_id.is_not(None)
 """The provider still holds these cancelled batches, and counts them."""
+
+
+_MAIL = delivery.join(subscription, subscription.c.id == delivery.c.subscription_id).join(
+    subscriber, subscriber.c.id == subscription.c.subscriber_id
+)
+"""Mails with what their readers chose."""
 
 
 class RenderingKey(NamedTuple):
@@ -83,15 +90,16 @@ class MailBatch:
 
 def count_readers(tx: Connection, rubric: str) -> int:
     """How many readers a rubric has."""
-    mine = (subscriber.c.rubric == rubric) & (subscriber.c.state == SubscriberState.ACTIVE.value)
-    return tx.scalar(select(func.count()).select_from(subscriber).where(mine)) or 0
+    mine = subscription.c.rubric == rubric, subscription.c.state == ACTIVE
+    query = select(func.count()).select_from(SUBSCRIPTIONS).where(*mine)
+    return tx.scalar(query.where(subscriber.c.state == ACTIVE)) or 0
 
 
 def next_rendering_key(tx: Connection, digest_id: int, now: datetime) -> RenderingKey | None:
     """The rendering of the first reader who may be mailed now; None where nobody is left."""
     row = tx.execute(
-        select(subscriber.c.format, subscriber.c.max_papers, *SCHEDULE)
-        .join_from(delivery, subscriber)
+        select(FORMAT, MAX_PAPERS, *SCHEDULE)
+        .select_from(_MAIL)
         .where(_is_due(digest_id, now))
         .order_by(delivery.c.id)
         .limit(1)
@@ -104,7 +112,7 @@ def pending_schedules(tx: Connection, digest_id: int) -> list[DeliverySchedule]:
     query = (
         select(*SCHEDULE)
         .distinct()
-        .join_from(delivery, subscriber)
+        .select_from(_MAIL)
         .where(delivery.c.digest_id == digest_id, delivery.c.state == DeliveryState.PENDING.value)
     )
     return [DeliverySchedule(*row) for row in tx.execute(query)]
@@ -211,11 +219,11 @@ def _is_due(digest_id: int, now: datetime) -> ColumnElement[bool]:
 
 
 def _of_rendering(key: RenderingKey) -> ColumnElement[bool]:
-    """Condition: the subscriber gets this rendering, and is due with its other readers."""
-    return (
-        (subscriber.c.format == key.format.value)
-        & subscriber.c.max_papers.is_not_distinct_from(key.max_papers)
-        & or_(*(has_schedule(schedule) for schedule in key.schedules))
+    """Condition: the subscription gets this rendering, and is due with its other readers."""
+    return and_(
+        FORMAT.is_not_distinct_from(key.format.value),
+        MAX_PAPERS.is_not_distinct_from(key.max_papers),
+        or_(*(has_schedule(schedule) for schedule in key.schedules)),
     )
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, update
 
 from newsletter.domain.addresses import fingerprint
-from newsletter.domain.mail import Subscriber, SubscriberState
-from newsletter.store import signups, subscribers, suppressions
-from newsletter.store.subscribers import RESTORED
+from newsletter.domain.mail import SubscriberState, Subscription
+from newsletter.store import signups, subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import subscriber, suppression
+
+RESTORED = "restored by the operator"
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +23,7 @@ LIFTED = (Reason.UNSUBSCRIBED, Reason.BOUNCED)
 GONE = (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED)
 
 
-def refusal_reason(known: Subscriber | None, reason: Reason | None) -> str:
+def refusal_reason(known: Subscription | None, reason: Reason | None) -> str:
     """Why this address is not brought back (pure); empty where it may be."""
     if reason is Reason.ERASED:
         return "asked to be forgotten"
@@ -31,7 +32,7 @@ def refusal_reason(known: Subscriber | None, reason: Reason | None) -> str:
     return ""
 
 
-def has_left(known: Subscriber | None, reason: Reason | None) -> bool:
+def has_left(known: Subscription | None, reason: Reason | None) -> bool:
     """Whether there is anything to bring back from."""
     return reason is not None or (known is not None and known.state in GONE)
 
@@ -41,7 +42,7 @@ def restore(tx: Connection, email: str, consent: str, now: datetime) -> bool:
 
     Checks again what forbids it: a complaint may have come a moment ago.
     """
-    known, reason = subscribers.find(tx, email), suppressions.reason_for(tx, email)
+    known, reason = subscriptions.find(tx, email), suppressions.reason_for(tx, email)
     if refusal_reason(known, reason) or not has_left(known, reason):
         return False
     tx.execute(
@@ -50,16 +51,10 @@ def restore(tx: Connection, email: str, consent: str, now: datetime) -> bool:
         )
     )
     signups.clear(tx, email)
+    suppressions.lift_rubric(tx, email, known.rubric if known else None)
     if known and known.state in GONE:
-        tx.execute(
-            update(subscriber)
-            .where(subscriber.c.id == known.id, subscriber.c.state.in_(GONE))
-            .values(
-                state=SubscriberState.ACTIVE,
-                state_reason=RESTORED,
-                state_at=now,
-                consent=consent,
-                soft_bounces=0,
-            )
-        )
+        subscribers.wake(tx, known.subscriber_id, RESTORED, now)
+        mine = subscriber.c.id == known.subscriber_id
+        tx.execute(update(subscriber).where(mine).values(soft_bounces=0))
+        subscriptions.renew(tx, known.id, RESTORED, consent, now)
     return True

@@ -1,22 +1,27 @@
-"""Sign-ups that wait for a confirmation. Addresses are kept as hashes.
+"""Sign-ups that wait for a confirmation, by address and rubric. Addresses are kept as hashes.
 
-An address is mailed again only after a wait that grows with each mail that stays unanswered, and
-never after its owner refused.
+An address is mailed again only after a wait that grows with each mail that stays unanswered, for
+whatever rubric, and never after its owner refused.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, case, delete, func, select, update
 
 from newsletter.domain.addresses import fingerprint
 from newsletter.domain.mail import SubscriberState
-from newsletter.store import subscribers, suppressions
-from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, signup, subscriber
+from newsletter.store import subscribers, subscriptions, suppressions
+from newsletter.store.tables import delivery, signup, subscriber, subscription
 from newsletter.store.upsert import insert
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
+    from newsletter.domain.mail import Subscription
 
 BETWEEN_MAILS = timedelta(hours=1)
 """Prevents flooding a stranger's mailbox through the form."""
@@ -28,9 +33,13 @@ MAILS_AN_HOUR = 1000
 VALID = timedelta(days=7)
 KEPT = timedelta(days=30)
 """How long an address is kept that never confirmed, after it was asked last."""
+PAGE = 500
+"""Subscriptions that one statement deletes."""
 COUNTED = timedelta(days=90)
 """How long it is remembered how often an address was mailed."""
+REJOINED = "confirmed again"
 REFUSED = "refused the mail to confirm with"
+KEY = ["email_hash", "rubric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +72,29 @@ def request(
 
     `most` is how many mails may go to all addresses in an hour.
     """
-    mine = signup.c.email_hash == fingerprint(email)
-    before = tx.execute(select(signup).where(mine)).first()
-    if before and (before.refused_at or now - before.mailed_at < wait_after(before.mails)):
+    email_hash = fingerprint(email)
+    _lock(tx, email_hash)
+    before = tx.execute(select(signup).where(signup.c.email_hash == email_hash)).all()
+    if any(one.refused_at for one in before):
+        return False
+    last = max((one.mailed_at for one in before), default=now)
+    if before and now - last < wait_after(sum(one.mails for one in before)):
         return False
     if is_full(tx, now, most):
         return False
-    row = {"email_hash": fingerprint(email), "rubric": rubric, "asked_at": now, "mailed_at": now}
-    taken = tx.scalar(
+    row = {"email_hash": email_hash, "rubric": rubric, "asked_at": now, "mailed_at": now}
+    tx.execute(
         insert(tx, signup)
         .values(row)
-        .on_conflict_do_update(
-            index_elements=["email_hash"],
-            set_={**row, "mails": signup.c.mails + 1},
-            # Of two concurrent requests one is mailed.
-            where=(signup.c.mailed_at <= now - BETWEEN_MAILS) & signup.c.refused_at.is_(None),
-        )
-        .returning(signup.c.email_hash)
+        .on_conflict_do_update(index_elements=KEY, set_={**row, "mails": signup.c.mails + 1})
     )
-    return taken is not None
+    return True
+
+
+def _lock(tx: Connection, email_hash: str) -> None:
+    """Of two concurrent requests for an address one is mailed. SQLite has one writer anyway."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"signup of {email_hash}"))))
 
 
 def mark_not_sent(tx: Connection, email: str, now: datetime) -> None:
@@ -91,27 +104,34 @@ def mark_not_sent(tx: Connection, email: str, now: datetime) -> None:
     tx.execute(update(signup).where(mine).values(mails=fewer, mailed_at=now - LONGEST_WAIT))
 
 
-def pending_request(tx: Connection, email: str) -> SignupRequest | None:
-    """What an address asked for last, if it did and did not refuse since."""
-    query = select(signup.c.rubric, signup.c.asked_at).where(signup.c.refused_at.is_(None))
-    row = tx.execute(query.where(signup.c.email_hash == fingerprint(email))).first()
+def pending_request(tx: Connection, email: str, rubric: str = "") -> SignupRequest | None:
+    """What an address asked for last, if it did and did not refuse since; or of one rubric."""
+    query = (
+        select(signup.c.rubric, signup.c.asked_at)
+        .where(signup.c.email_hash == fingerprint(email), signup.c.refused_at.is_(None))
+        .order_by(signup.c.asked_at.desc(), signup.c.rubric)
+    )
+    row = tx.execute(query.where(signup.c.rubric == rubric) if rubric else query).first()
     return SignupRequest(*row) if row else None
 
 
-def clear(tx: Connection, email: str) -> None:
-    """Delete the request of an address, and its refusal."""
-    tx.execute(delete(signup).where(signup.c.email_hash == fingerprint(email)))
+def clear(tx: Connection, email: str, rubric: str = "") -> None:
+    """Delete the requests of an address, and its refusal; or the request for one rubric."""
+    mine = delete(signup).where(signup.c.email_hash == fingerprint(email))
+    tx.execute(mine.where(signup.c.rubric == rubric) if rubric else mine)
 
 
-def refuse(tx: Connection, subscriber_id: str, now: datetime) -> bool:
+def refuse(tx: Connection, subscription_id: str, now: datetime) -> bool:
     """The owner of an address wants no mail to confirm with: none is sent to it ever again.
 
     Who waited is forgotten but for the hashes that keep this promise; who reads a digest goes on
     reading it. False where nobody has this id.
     """
-    known = subscribers.get(tx, subscriber_id)
+    known = subscriptions.by_id(tx, subscription_id)
     if known is None or not known.email:
         return False
+    mine = signup.c.email_hash == fingerprint(known.email)
+    tx.execute(update(signup).where(mine).values(refused_at=now))
     row = {
         "email_hash": fingerprint(known.email),
         "rubric": known.rubric,
@@ -120,42 +140,49 @@ def refuse(tx: Connection, subscriber_id: str, now: datetime) -> bool:
         "refused_at": now,
     }
     added = insert(tx, signup).values(row)
-    tx.execute(added.on_conflict_do_update(index_elements=["email_hash"], set_={"refused_at": now}))
+    tx.execute(added.on_conflict_do_update(index_elements=KEY, set_={"refused_at": now}))
     if known.state is SubscriberState.PENDING:
-        suppressions.suppress(tx, known.email, Reason.UNSUBSCRIBED, REFUSED, now)
-        _forget(tx, subscriber_id, now)
+        # Leaving suppresses the address, if nothing else is read there.
+        subscriptions.leave(tx, known.id, REFUSED, now)
+        _delete_unmailed(tx, subscription.c.id == known.id)
     return True
 
 
-def _forget(tx: Connection, subscriber_id: str, now: datetime) -> None:
-    mailed = select(delivery.c.id).where(delivery.c.subscriber_id == subscriber_id).exists()
-    gone = tx.execute(delete(subscriber).where(subscriber.c.id == subscriber_id, ~mailed))
-    if not gone.rowcount:
-        subscribers.unsubscribe(tx, subscriber_id, REFUSED, now)
+def _delete_unmailed(tx: Connection, which: ColumnElement[bool]) -> int:
+    """Delete subscriptions that had no mail, and their subscribers if none is left of them.
+
+    Returns how many subscribers were deleted.
+    """
+    mailed = select(delivery.c.id).where(delivery.c.subscription_id == subscription.c.id).exists()
+    chosen = select(subscription.c.id, subscription.c.subscriber_id).where(which, ~mailed)
+    rows = tx.execute(chosen).all()
+    gone = 0
+    for start in range(0, len(rows), PAGE):
+        page = rows[start : start + PAGE]
+        tx.execute(delete(subscription).where(subscription.c.id.in_([one.id for one in page])))
+        reads = select(subscription.c.id).where(subscription.c.subscriber_id == subscriber.c.id)
+        owners = subscriber.c.id.in_([one.subscriber_id for one in page])
+        gone += tx.execute(delete(subscriber).where(owners, ~reads.exists())).rowcount
+    return gone
 
 
 def rejoin(
-    tx: Connection, subscriber_id: str, email: str, rubric: str, consent: str, now: datetime
-) -> bool:
+    tx: Connection, known: Subscription, rubric: str, consent: str, now: datetime
+) -> Subscription | None:
     """One who left, or whose mail bounced, asked anew and confirmed: that mail arrived.
 
-    False where another reason keeps the address out.
+    Returns the subscription; None where another reason keeps the address out.
     """
-    gone = [SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED]
-    if not suppressions.lift(tx, email) and suppressions.reason_for(tx, email):
-        return False
-    changed = tx.execute(
-        update(subscriber)
-        .where(subscriber.c.id == subscriber_id, subscriber.c.state.in_(gone))
-        .values(
-            state=SubscriberState.ACTIVE,
-            state_reason="confirmed again",
-            state_at=now,
-            rubric=rubric,
-            consent=consent,
-        )
-    )
-    return changed.rowcount == 1
+    gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED)
+    blocked = not suppressions.lift(tx, known.email, rubric)
+    if (blocked and suppressions.reason_for(tx, known.email)) or known.state not in gone:
+        return None
+    subscribers.wake(tx, known.subscriber_id, REJOINED, now)
+    if known.state is SubscriberState.BOUNCED:
+        subscriptions.move(tx, known.id, rubric, now, way=REJOINED)
+    joined = subscriptions.add(tx, known.subscriber_id, rubric, now, way=REJOINED)
+    subscriptions.renew(tx, joined, REJOINED, consent, now)
+    return subscriptions.by_id(tx, joined)
 
 
 def purge(tx: Connection, now: datetime) -> int:
@@ -163,15 +190,11 @@ def purge(tx: Connection, now: datetime) -> int:
 
     A refusal is kept for ever.
     """
-    hashes = select(signup.c.email_hash).where(signup.c.asked_at < now - KEPT)
-    mailed = select(delivery.c.id).where(delivery.c.subscriber_id == subscriber.c.id).exists()
-    never = tx.execute(
-        delete(subscriber).where(
-            subscriber.c.state == SubscriberState.PENDING,
-            subscriber.c.email_hash.in_(hashes),
-            ~mailed,
-        )
-    )
+    last = func.max(signup.c.asked_at, type_=signup.c.asked_at.type)
+    silent = select(signup.c.email_hash).group_by(signup.c.email_hash).having(last < now - KEPT)
+    readers = select(subscriber.c.id).where(subscriber.c.email_hash.in_(silent))
+    pending = subscription.c.state == SubscriberState.PENDING.value
+    never = _delete_unmailed(tx, pending & subscription.c.subscriber_id.in_(readers))
     outlived = signup.c.asked_at < now - COUNTED
     tx.execute(delete(signup).where(outlived, signup.c.refused_at.is_(None)))
-    return never.rowcount
+    return never

@@ -1,5 +1,7 @@
 """Suppressions: addresses that must never be mailed again, kept as hashes; and the erasure queue.
 
+A rubric that an address left is kept like them: no import subscribes it to that rubric again.
+
 An erased address stays in the queue only until the provider has erased it too.
 """
 
@@ -9,17 +11,17 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from newsletter.domain.addresses import fingerprint
-from newsletter.store.tables import erasure, suppression
+from newsletter.store.tables import erasure, rubric_suppression, suppression
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 PAGE = 500
 ERASURE_KEPT = timedelta(days=30)
@@ -75,20 +77,40 @@ def suppress(tx: Connection, email: str, reason: Reason, source: str, now: datet
     )
 
 
-def reason_for(tx: Connection, email: str) -> Reason | None:
-    """Why `email` is never mailed; None where it may be."""
-    found = tx.scalar(
-        select(suppression.c.reason).where(suppression.c.email_hash == fingerprint(email))
-    )
-    return Reason(found) if found else None
+def suppress_rubric(tx: Connection, email: str, rubric: str, source: str, now: datetime) -> None:
+    """Record that `email` left a rubric. `source` says how."""
+    row = {"email_hash": fingerprint(email), "rubric": rubric, "source": source, "at": now}
+    tx.execute(insert(tx, rubric_suppression).values(row).on_conflict_do_nothing())
 
 
-def lift(tx: Connection, email: str) -> bool:
-    """End the suppression that its owner asked for; one for another reason stays (False)."""
-    done = tx.execute(
-        delete(suppression).where(
-            suppression.c.email_hash == fingerprint(email),
-            suppression.c.reason.in_(BY_CHOICE),
-        )
-    )
-    return done.rowcount == 1
+def reason_for(tx: Connection, email: str, rubric: str = "") -> Reason | None:
+    """Why `email` is never mailed, or never mailed this rubric; None where it may be."""
+    email_hash = fingerprint(email)
+    found = tx.scalar(select(suppression.c.reason).where(suppression.c.email_hash == email_hash))
+    if found or not rubric:
+        return Reason(found) if found else None
+    left = tx.scalar(select(rubric_suppression.c.at).where(*_of_rubric(email, rubric)))
+    return Reason.UNSUBSCRIBED if left else None
+
+
+def lift(tx: Connection, email: str, rubric: str) -> bool:
+    """End the suppressions that the owner of an address asked for, of all and of this rubric.
+
+    False where there are none, or where one for another reason stays: then nothing is changed.
+    """
+    if reason_for(tx, email) not in (None, *BY_CHOICE):
+        return False
+    mine = suppression.c.email_hash == fingerprint(email)
+    of_address = tx.execute(delete(suppression).where(mine)).rowcount
+    return lift_rubric(tx, email, rubric) or bool(of_address)
+
+
+def lift_rubric(tx: Connection, email: str, rubric: str | None) -> bool:
+    """Forget that an address left a rubric; None: any. False where it did not."""
+    done = tx.execute(delete(rubric_suppression).where(*_of_rubric(email, rubric)))
+    return bool(done.rowcount)
+
+
+def _of_rubric(email: str, rubric: str | None) -> tuple[ColumnElement[bool], ...]:
+    mine = rubric_suppression.c.email_hash == fingerprint(email)
+    return (mine,) if rubric is None else (mine, rubric_suppression.c.rubric == rubric)

@@ -1,14 +1,13 @@
 """Votes and reading lists of subscriptions.
 
-A vote and a saved paper are one row each for a subscription and a paper. Until the table of
-subscriptions is there, a subscriber's id stands for its only subscription.
+A vote and a saved paper are one row each for a subscription and a paper.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.votes import GivenVote, SavedPaper, ScoredVote, Vote
@@ -21,6 +20,7 @@ from newsletter.store.tables import (
     saved_paper,
     score,
     subscriber,
+    subscription,
     vote,
 )
 from newsletter.store.upsert import insert
@@ -35,9 +35,15 @@ POOLED = 20
 MAX_POOLED = 1000
 """Votes of one rubric that the order is learned from: the newest."""
 MAX_LISTED = 1000
-_OF = subscriber.c.id == vote.c.subscription_id
-READING = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
-"""The states of a subscription whose votes are accepted and counted."""
+READING = and_(
+    subscription.c.state == SubscriberState.ACTIVE.value,
+    subscriber.c.state.in_((SubscriberState.ACTIVE.value, SubscriberState.PAUSED.value)),
+)
+"""Condition: the votes of a subscription are accepted and counted."""
+_OF_VOTES = vote.join(subscription, subscription.c.id == vote.c.subscription_id).join(
+    subscriber, subscriber.c.id == subscription.c.subscriber_id
+)
+"""Votes with their subscriptions."""
 
 
 def paper_of_pick(tx: Connection, delivery_id: str, number: int) -> str | None:
@@ -53,10 +59,12 @@ def paper_of_pick(tx: Connection, delivery_id: str, number: int) -> str | None:
 def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
     """The rubric in whose digests a subscription may vote about a paper; None if in none.
 
-    The subscription's own rubric, or one of which its reader got a digest before they moved.
+    The subscription's own rubric, or one of which it was mailed a digest before a move.
     """
-    known = select(subscriber.c.rubric).where(
-        subscriber.c.id == subscription_id, subscriber.c.state.in_(READING)
+    known = (
+        select(subscription.c.rubric)
+        .join_from(subscription, subscriber)
+        .where(subscription.c.id == subscription_id, READING)
     )
     own = tx.scalar(known)
     if own is None:
@@ -64,7 +72,7 @@ def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None
     mailed = (
         select(digest.c.rubric)
         .join_from(delivery, digest, delivery.c.digest_id == digest.c.id)
-        .where(delivery.c.subscriber_id == subscription_id)
+        .where(delivery.c.subscription_id == subscription_id)
     )
     covers = digest_paper.c.paper_id == paper_id
     query = select(digest_paper.c.rubric).where(digest_paper.c.rubric == own, covers)
@@ -105,7 +113,8 @@ def save(tx: Connection, subscription_id: str, paper_id: str, now: datetime) -> 
 
 def _locked_rubric(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
     """As `rubric_of`. On PostgreSQL no erasure of the reader runs until this transaction ends."""
-    tx.execute(select(subscriber.c.id).where(subscriber.c.id == subscription_id).with_for_update())
+    mine = select(subscription.c.id).where(subscription.c.id == subscription_id)
+    tx.execute(mine.with_for_update())
     return rubric_of(tx, subscription_id, paper_id)
 
 
@@ -171,14 +180,14 @@ def pooled(tx: Connection, rubric: str) -> list[tuple[str, Vote]]:
 
     Of a rubric with several readers who vote, the newest 20 of each. Those who left do not count.
     """
-    of_rubric = (vote.c.rubric == rubric) & subscriber.c.state.in_(READING)
-    voters = select(func.count(vote.c.subscription_id.distinct())).join_from(vote, subscriber, _OF)
+    of_rubric = (vote.c.rubric == rubric) & READING
+    voters = select(func.count(vote.c.subscription_id.distinct())).select_from(_OF_VOTES)
     each = POOLED if tx.execute(voters.where(of_rubric)).scalar_one() > 1 else MAX_POOLED
     place = func.row_number().over(
         partition_by=vote.c.subscription_id, order_by=(vote.c.at.desc(), vote.c.paper_id)
     )
     columns = (vote.c.paper_id, vote.c.vote, vote.c.at, vote.c.subscription_id)
-    ranked = select(*columns, place.label("place")).join_from(vote, subscriber, _OF)
+    ranked = select(*columns, place.label("place")).select_from(_OF_VOTES)
     newest = ranked.where(of_rubric).subquery()
     query = select(newest.c.paper_id, newest.c.vote).where(newest.c.place <= each)
     order = (newest.c.at.desc(), newest.c.paper_id, newest.c.subscription_id)

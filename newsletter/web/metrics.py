@@ -21,7 +21,7 @@ from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.domain.model import NANOS_PER_DOLLAR, Outcome
 from newsletter.domain.task_queue import standstill
 from newsletter.domain.tasks import TaskKind
-from newsletter.store import alerts, deliveries, digests, incidents, subscribers
+from newsletter.store import alerts, deliveries, digests, incidents, subscriptions
 from newsletter.store.reports import metrics
 from newsletter.store.task_queue import read_queue
 
@@ -193,7 +193,7 @@ def _is_overdue(site: Site, tx: Connection, now: datetime) -> int:
     """1 if the newest digest is too old; 0 without subscribers."""
     made = digests.summaries(tx, 1)
     day = newest_expected(now, timedelta(hours=site.app.settings.late_hours))
-    return int(bool(made and made[0].date < day and subscribers.count_by_rubric(tx)))
+    return int(bool(made and made[0].date < day and subscriptions.count_by_rubric(tx)))
 
 
 def newest_expected(now: datetime, late: timedelta) -> date:

@@ -15,12 +15,12 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from newsletter.delivery.personalize import Personalizer
 from newsletter.domain import announcements
 from newsletter.domain.links import TEST_READER
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 from newsletter.domain.sanitize import clean
 from newsletter.domain.votes import describe_votes
 from newsletter.operations import review
 from newsletter.operations.review import ReviewDecision
-from newsletter.store import alerts, digests, subscribers, votes
+from newsletter.store import alerts, digests, subscriptions, votes
 from newsletter.store.reports import operator_views
 from newsletter.store.task_queue import read_queue
 from newsletter.web import operator_auth
@@ -68,7 +68,7 @@ def show(site: Site, request: Request) -> Response:
         unknown = operator_views.unknown_deliveries(tx, MAX_SHOWN)
         open_alerts = alerts.open_alerts(tx)
         queue = read_queue(tx, site.app.clock())
-        read = subscribers.count_by_rubric(tx)
+        read = subscriptions.count_by_rubric(tx)
         given = {
             rubric.title: describe_votes(rubric, votes.scored(tx, slug, rubric.fingerprint))
             for slug, rubric in site.app.rubrics.items()
@@ -153,7 +153,9 @@ def preview_mail(site: Site, request: Request) -> Response:
         before = digests.date_before(tx, rubric.slug, found[1].date) if found else None
     if found is None:
         raise HTTPException(404)
-    test_reader = Subscriber(TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock())
+    test_reader = Subscription(
+        TEST_READER, "reader@example.org", rubric.slug, since=site.app.clock()
+    )
     copy = Personalizer(
         site.app.renderer, site.app.links, site.app.sender, found[1], before
     ).personalize(test_reader)
@@ -209,7 +211,7 @@ def _reply(reply: ReviewReply) -> dict[str, Any]:
         "id": reply.id,
         "sender": masked(reply.sender),
         "kind": REPLY_KINDS.get(reply.state.value, reply.state.value),
-        "known": bool(reply.subscriber_id),
+        "known": bool(reply.subscription_id),
         "said": masked(clean(reply.said)).strip(),
         "at": reply.received_at,
     }

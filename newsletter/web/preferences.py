@@ -8,16 +8,17 @@ from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import WEEKDAYS, WEEKLY, Format, SubscriberState
 from newsletter.domain.preferences import parse_clock, parse_format, parse_limit, parse_zone
 from newsletter.domain.zone_names import offered
-from newsletter.store import subscribers
+from newsletter.store import subscribers, subscriptions
 from newsletter.web.forms import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
@@ -62,18 +63,26 @@ def change(site: Site, request: Request, form: Form) -> Response:
     return action(site, known, form) if action else _form_page(site, known)
 
 
-def _subscriber(site: Site, request: Request) -> Subscriber | None:
+def _subscriber(site: Site, request: Request) -> Subscription | None:
     subscriber_id = site.app.links.read(Purpose.PREFERENCES, request.path_params["token"])
     if subscriber_id in (None, TEST_READER):
         return None
     with site.app.store.read() as tx:
-        known = subscribers.get(tx, subscriber_id)
+        known = _current(tx, subscriber_id)
     return known if known and known.email else None
+
+
+def _current(tx: Connection, subscription_id: str) -> Subscription | None:
+    """The subscription of a link; where it was left, the one that is read instead."""
+    known = subscriptions.by_id(tx, subscription_id)
+    if known is None or known.state is not SubscriberState.UNSUBSCRIBED:
+        return known
+    return subscriptions.of_subscriber(tx, known.subscriber_id)[0]
 
 
 def _form_page(
     site: Site,
-    known: Subscriber,
+    known: Subscription,
     *,
     message: str = "",
     entered: dict[str, str] | None = None,
@@ -110,7 +119,7 @@ def _form_page(
     )
 
 
-def _save(site: Site, known: Subscriber, form: Form) -> Response:
+def _save(site: Site, known: Subscription, form: Form) -> Response:
     checks: dict[str, Callable[[str], Any]] = {
         "timezone": parse_zone,
         "send_at": parse_clock,
@@ -142,7 +151,7 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
         return _form_page(site, known, entered=entered, errors=errors)
     changes["format"] = changes["format"] or known.format
     with site.app.store.begin() as tx:
-        kept = subscribers.set_preferences(
+        kept = subscriptions.set_preferences(
             tx, known.id, {"rubric": slug, **changes}, site.app.clock()
         )
     # The reader may have unsubscribed in another window; then nothing is stored.
@@ -152,34 +161,34 @@ def _save(site: Site, known: Subscriber, form: Form) -> Response:
     )
 
 
-def _pause(site: Site, known: Subscriber, _form: Form) -> Response:
+def _pause(site: Site, known: Subscription, _form: Form) -> Response:
     with site.app.store.begin() as tx:
-        subscribers.pause(tx, known.id, "preferences page", site.app.clock())
+        subscribers.pause(tx, known.subscriber_id, "preferences page", site.app.clock())
     message = "Paused. You receive no digests until you resume here."
     return _state_page(site, known, SubscriberState.PAUSED, message)
 
 
-def _resume(site: Site, known: Subscriber, _form: Form) -> Response:
+def _resume(site: Site, known: Subscription, _form: Form) -> Response:
     with site.app.store.begin() as tx:
-        subscribers.resume(tx, known.id, "preferences page", site.app.clock())
+        subscribers.resume(tx, known.subscriber_id, "preferences page", site.app.clock())
     message = "Resumed. The next issue includes the best papers that you missed."
     return _state_page(site, known, SubscriberState.ACTIVE, message)
 
 
-def _resubscribe(site: Site, known: Subscriber, _form: Form) -> Response:
+def _resubscribe(site: Site, known: Subscription, _form: Form) -> Response:
     with site.app.store.begin() as tx:
-        subscribers.restore(tx, known.id, "preferences page", site.app.clock())
+        subscriptions.restore(tx, known.id, "preferences page", site.app.clock())
     message = "Welcome back. You will receive the next issue."
     late = "Unsubscribing can be undone for 30 days. Please subscribe again on the front page."
     return _state_page(site, known, SubscriberState.ACTIVE, message, late)
 
 
-def _erase(site: Site, known: Subscriber, form: Form) -> Response:
+def _erase(site: Site, known: Subscription, form: Form) -> Response:
     if first(form, "sure") != "yes":
         errors = {"sure": "tick the box to confirm the deletion"}
         return _form_page(site, known, errors=errors)
     with site.app.store.begin() as tx:
-        subscribers.erase(tx, known.id, site.app.clock())
+        subscribers.erase(tx, known.subscriber_id, site.app.clock())
     return site.notice(
         "Your data was deleted",
         "Your email address, name and preferences are deleted. This link no longer works.",
@@ -189,21 +198,21 @@ def _erase(site: Site, known: Subscriber, form: Form) -> Response:
 
 def _state_page(
     site: Site,
-    known: Subscriber,
+    known: Subscription,
     wanted: SubscriberState,
     message: str,
     otherwise: str = UNCHANGED,
 ) -> Response:
     """The page with `message` if the state is now as wanted, also after a second press."""
     with site.app.store.read() as tx:
-        now = subscribers.get(tx, known.id) or known
+        now = _current(tx, known.id) or known
     return _form_page(site, now, message=message if now.state is wanted else otherwise)
 
 
-def _stored_page(site: Site, known: Subscriber, message: str) -> Response:
+def _stored_page(site: Site, known: Subscription, message: str) -> Response:
     """The page with the values stored now."""
     with site.app.store.read() as tx:
-        now = subscribers.get(tx, known.id)
+        now = _current(tx, known.id)
     return _form_page(site, now or known, message=message)
 
 

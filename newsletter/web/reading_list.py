@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.render import citations
-from newsletter.store import papers, subscribers, votes
+from newsletter.store import papers, subscriptions, votes
 from newsletter.web import feed as atom
 from newsletter.web import issue_view
 from newsletter.web.context import NO_STORE
@@ -81,7 +81,7 @@ def _saved(site: Site, tx: Connection, request: Request) -> SavedList | None:
     subscription_id = site.app.links.read(Purpose.READING_LIST, token)
     if subscription_id in (None, TEST_READER):
         return None
-    known = subscribers.get(tx, subscription_id)
+    known = subscriptions.by_id(tx, subscription_id)
     if known is None or not known.email:
         return None
     saved = votes.reading_list(tx, subscription_id)

@@ -7,7 +7,6 @@ subscribed.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,10 +14,10 @@ from starlette.background import BackgroundTask
 
 from newsletter.delivery.confirmation import invitation
 from newsletter.domain.links import Purpose
-from newsletter.domain.mail import Subscriber, SubscriberState
+from newsletter.domain.mail import SubscriberState, Subscription
 from newsletter.domain.preferences import parse_address
 from newsletter.mailers import SendError, Verdict
-from newsletter.store import incidents, signups, subscribers, suppressions
+from newsletter.store import incidents, signups, subscribers, subscriptions, suppressions
 from newsletter.store.incidents import IncidentKind
 from newsletter.web.forms import first
 from newsletter.web.home import front
@@ -133,18 +132,20 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
                 signups.mark_not_sent(tx, email, now)
 
 
-def _record_request(tx: Connection, email: str, rubric: Rubric, now: datetime) -> Subscriber | None:
+def _record_request(
+    tx: Connection, email: str, rubric: Rubric, now: datetime
+) -> Subscription | None:
     """Store the request. Returns the subscriber to mail; None if no mail may be sent."""
     if suppressions.reason_for(tx, email) in BLOCKED_REASONS:
         return None
     if not signups.request(tx, email, rubric.slug, now):
         return None
-    if known := subscribers.find(tx, email):
+    if known := subscriptions.find(tx, email):
         return known
-    subscriber = Subscriber(
+    subscriber = Subscription(
         id=uuid4().hex, email=email, rubric=rubric.slug, state=SubscriberState.PENDING
     )
-    added = subscribers.save(tx, subscriber, now)
+    added = subscriptions.save(tx, subscriber, now)
     return subscriber if added is subscribers.SubscriberChange.ADDED else None
 
 
@@ -163,12 +164,12 @@ def show_confirm(site: Site, request: Request) -> Response:
     )
 
 
-def _subscriber(site: Site, request: Request) -> Subscriber | None:
+def _subscriber(site: Site, request: Request) -> Subscription | None:
     subscriber_id = site.app.links.read(Purpose.CONFIRM, request.path_params["token"])
     if subscriber_id is None:
         return None
     with site.app.store.read() as tx:
-        known = subscribers.get(tx, subscriber_id)
+        known = subscriptions.by_id(tx, subscriber_id)
     return known if known and known.email else None
 
 
@@ -177,9 +178,10 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
     if known is None:
         return _link_expired(site)
     with site.app.store.begin() as tx:
-        slug = _activate(tx, known, now)
-    if not slug:
+        active = _activate(tx, known, now)
+    if active is None:
         return _link_expired(site)
+    slug = active.rubric
     return site.page(
         "confirmed.html",
         title="You are subscribed",
@@ -188,40 +190,42 @@ def confirm(site: Site, request: Request, _form: Form) -> Response:
         archive=site.local_path(site.app.links.rubric_url(site.app.rubrics[slug]))
         if slug in site.app.rubrics
         else "",
-        preferences=site.local_path(site.app.links.preferences_url(known.id)),
+        preferences=site.local_path(site.app.links.preferences_url(active.id)),
     )
 
 
-def _activate(tx: Connection, known: Subscriber, now: datetime) -> str:
-    """Subscribe as requested. Returns the rubric; the empty string if the link is too old."""
+def _activate(tx: Connection, known: Subscription, now: datetime) -> Subscription | None:
+    """Subscribe as requested. Returns the active subscription; None if the link is too old."""
     pending = signups.pending_request(tx, known.email)
     if pending is None:
         return _activate_without_request(tx, known, now)
     if not pending.is_live(now):
-        return ""
+        return None
     imported = known.state is SubscriberState.PENDING and known.consent
     origin = known.consent if imported else "web form"
     consent = f"{origin} of {pending.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
     if known.state in (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED):
-        if not signups.rejoin(tx, known.id, known.email, pending.rubric, consent, now):
-            return ""
+        active = signups.rejoin(tx, known, pending.rubric, consent, now)
     else:
-        subscribers.activate(tx, known.id, consent, now)
-        subscribers.resume(tx, known.id, "web form", now)
-        current = subscribers.get(tx, known.id) or known
-        subscribers.save(tx, replace(current, rubric=pending.rubric), now)
-        if current.state is not SubscriberState.ACTIVE:
-            return ""
+        moved = subscriptions.move(tx, known.id, pending.rubric, now) or known
+        subscriptions.activate(tx, moved.id, consent, now)
+        subscribers.resume(tx, moved.subscriber_id, "web form", now)
+        active = subscriptions.by_id(tx, moved.id)
+    if active is None or active.state is not SubscriberState.ACTIVE:
+        return None
     signups.clear(tx, known.email)
-    return pending.rubric
+    return active
 
 
-def _activate_without_request(tx: Connection, known: Subscriber, now: datetime) -> str:
+def _activate_without_request(
+    tx: Connection, known: Subscription, now: datetime
+) -> Subscription | None:
     """For a reader who was imported without consent, or a link that was used before."""
     if known.state is SubscriberState.PENDING:
-        subscribers.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
-        return known.rubric
-    return known.rubric if known.state is SubscriberState.ACTIVE else ""
+        subscriptions.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
+        return known
+    live = (one for one in subscriptions.of_subscriber(tx, known.subscriber_id))
+    return next((one for one in live if one.state is SubscriberState.ACTIVE), None)
 
 
 def _link_expired(site: Site) -> Response:

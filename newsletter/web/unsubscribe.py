@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.mail import SubscriberState
-from newsletter.store import signups, subscribers
+from newsletter.store import signups, subscriptions
 from newsletter.web.forms import first
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.web.context import Site
     from newsletter.web.forms import Form
 
@@ -53,23 +53,23 @@ def unsubscribe(site: Site, request: Request, form: Form) -> Response:
         if first(form, "undo"):
             # At a second press the reader is already subscribed again.
             restored = (
-                subscribers.restore(tx, known.id, "undone on the web", site.app.clock())
+                subscriptions.restore(tx, known.id, "undone on the web", site.app.clock())
                 or known.state is SubscriberState.ACTIVE
             )
         else:
-            subscribers.unsubscribe(
+            subscriptions.leave(
                 tx, known.id, "one-click" if one_click else "web page", site.app.clock()
             )
             return _unsubscribed_page(site, known)
     return _restored_page(site, known, restored=restored)
 
 
-def _subscriber(site: Site, request: Request) -> tuple[str | None, Subscriber | None]:
+def _subscriber(site: Site, request: Request) -> tuple[str | None, Subscription | None]:
     subscriber_id = site.app.links.read(Purpose.UNSUBSCRIBE, request.path_params["token"])
     if subscriber_id is None:
         return None, None
     with site.app.store.read() as tx:
-        known = subscribers.get(tx, subscriber_id)
+        known = subscriptions.by_id(tx, subscriber_id)
     return subscriber_id, known if known and known.email else None
 
 
@@ -80,7 +80,7 @@ def _blocked_subscriber(site: Site, request: Request) -> str | None:
 
 def _show_block(site: Site, subscriber_id: str) -> Response:
     with site.app.store.read() as tx:
-        known = subscribers.get(tx, subscriber_id)
+        known = subscriptions.by_id(tx, subscriber_id)
     if known is None or not known.email:
         return _blocked_page(site)
     return site.page("block_address.html", title="Stop confirmation emails", email=known.email)
@@ -101,11 +101,11 @@ def _blocked_page(site: Site) -> Response:
     )
 
 
-def _unsubscribed_page(site: Site, known: Subscriber) -> Response:
+def _unsubscribed_page(site: Site, known: Subscription) -> Response:
     return site.page("unsubscribed.html", title="You are unsubscribed", email=known.email)
 
 
-def _restored_page(site: Site, known: Subscriber, *, restored: bool) -> Response:
+def _restored_page(site: Site, known: Subscription, *, restored: bool) -> Response:
     if not restored:
         return site.notice(
             "This can no longer be undone here",

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from newsletter.domain.mail import SubscriberState
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, subscriptions
 from newsletter.store.tables import event, inbound, metadata
 from newsletter.web.app import create_app
 from newsletter.web.rate_limit import MAX_SIGNUPS
@@ -196,7 +196,7 @@ def test_19_all_sign_ups_of_one_victim_are_one_mail(web: Browser, store: Store, 
     time.sleep(0.2)
     assert len(mailbox.mails) == 1
     with store.read() as tx:
-        assert len(list(subscribers.all_subscribers(tx))) == 1
+        assert len(list(subscriptions.all_subscriptions(tx))) == 1
 
 
 def test_19_all_sign_ups_of_one_caller_are_fifty_mails(
@@ -213,7 +213,7 @@ def test_19_all_sign_ups_of_one_caller_are_fifty_mails(
     time.sleep(0.2)
     assert len(mailbox.mails) == MAX_SIGNUPS
     with store.read() as tx:
-        assert len(list(subscribers.all_subscribers(tx))) == MAX_SIGNUPS
+        assert len(list(subscriptions.all_subscriptions(tx))) == MAX_SIGNUPS
 
 
 def test_19_another_caller_is_not_shut_out_by_one_who_asks_too_often(

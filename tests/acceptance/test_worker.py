@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from sqlalchemy import text
 
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, subscriptions
 from tests.fakes.database import own_database
 from tests.fakes.installation import Installation
 from tests.fakes.mail import START, reader
@@ -128,7 +128,7 @@ def test_a_worker_from_start_to_sigterm(tmp_path: Path) -> None:
         store.migrate()
         with store.begin() as tx:
             for n in range(READERS):
-                subscribers.save(tx, reader(n, rubric="small"), START)
+                subscriptions.save(tx, reader(n, rubric="small"), START)
         with started(made, "worker", "--id", "w1", "--port", "0") as worker:
             port = port_of(worker)
             for path in ("healthz", "readyz", "metrics"):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.domain.mail import PREFERENCES
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, subscriptions
 from tests.fakes.database import upgraded
 from tests.fakes.installation import CommandResult, Installation
 
@@ -48,10 +48,10 @@ def choose(installation: Installation, **wished: object) -> None:
     """What the preferences page stores."""
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
-        known = subscribers.find(tx, "ada@example.org")
+        known = subscriptions.find(tx, "ada@example.org")
         assert known
         assert known.since
-        subscribers.set_preferences(tx, known.id, wished, known.since)
+        subscriptions.set_preferences(tx, known.id, wished, known.since)
     store.close()
 
 
@@ -125,7 +125,11 @@ def test_20_nobody_is_moved_to_another_rubric(installation: Installation):
         ("one", "Bo"),
     ]
     assert imported(installation, file, "--overwrite").status == 0
-    assert [one["rubric"] for one in listed(installation)] == ["two", "one"]
+    assert [(one["rubric"], one["state"]) for one in listed(installation)] == [
+        ("one", "unsubscribed"),
+        ("two", "active"),
+        ("one", "active"),
+    ]
 
 
 def test_one_is_added_with_all_that_a_file_can_say(installation: Installation):
@@ -172,7 +176,7 @@ def test_of_an_older_database_who_joined_on_the_web_keeps_everything(store_url: 
                 tx.execute(text(OLD_READER), {**row, "at": "2026-01-01 00:00:00"})
         store.migrate()
         with store.read() as tx:
-            chosen = {one.id: one.chosen for one in subscribers.all_subscribers(tx)}
+            chosen = {one.id: one.chosen for one in subscriptions.all_subscriptions(tx)}
     assert chosen == {"0": PREFERENCES, "1": ()}
 
 

@@ -10,7 +10,14 @@ import pytest
 
 from newsletter.domain.bounce_codes import IN_A_ROW, SPAN
 from newsletter.domain.mail import EventKind
-from newsletter.store import Store, events, restore_subscriber, subscribers, suppressions
+from newsletter.store import (
+    Store,
+    events,
+    restore_subscriber,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.events import Event
 from newsletter.store.suppressions import Reason
 from tests.fakes.installation import Installation, sendgrid_environment
@@ -101,7 +108,7 @@ def test_nobody_is_brought_back_who_complained(installation: Installation, fake:
 def test_nobody_is_brought_back_who_was_erased(installation: Installation, fake: FakeLists, later):
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.begin() as tx:
-        known = subscribers.find(tx, ADA)
+        known = subscriptions.find(tx, ADA)
         assert known
         subscribers.erase(tx, known.id, NOW)
     store.close()
@@ -149,7 +156,7 @@ def test_soft_bounces_of_before_count_no_more(store: Store):
     ]
     restored = told[-1].at + timedelta(days=1)
     with store.begin() as tx:
-        subscribers.save(tx, person, START)
+        subscriptions.save(tx, person, START)
         events.apply(tx, told, told[-1].at)
         assert subscribers.count_states(tx).keys() == {"bounced"}
         assert restore_subscriber.restore(tx, person.email, "asked", restored)

@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from newsletter.domain.addresses import canonical, fingerprint
 from newsletter.domain.mail import Format, SubscriberState
-from newsletter.store import subscribers, suppressions
+from newsletter.store import subscribers, subscriptions, suppressions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, subscriber, suppression
+from newsletter.store.tables import delivery, subscriber, subscription, suppression
 from tests.fakes.mail import RUBRIC, START, DeliveryScenario, reader
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def test_22_what_may_be_another_mailbox_has_another_key(other: str):
 
 def test_22_the_spelling_given_is_kept_for_sending(store: Store):
     with store.begin() as tx:
-        subscribers.save(tx, reader(email="Ann@Bücher.example"), START)
-        found = subscribers.find(tx, "ann@xn--bcher-kva.EXAMPLE")
+        subscriptions.save(tx, reader(email="Ann@Bücher.example"), START)
+        found = subscriptions.find(tx, "ann@xn--bcher-kva.EXAMPLE")
     assert found is not None
     assert found.email == "Ann@Bücher.example"
 
@@ -65,54 +65,54 @@ def test_everything_about_a_subscriber_comes_back(store: Store):
         consent="asked for it at the seminar",
     )
     with store.begin() as tx:
-        assert subscribers.save(tx, given, START) is SubscriberChange.ADDED
-        assert subscribers.get(tx, given.id) == given
-        assert list(subscribers.mailable(tx, RUBRIC)) == [given]
-        assert list(subscribers.mailable(tx, "other")) == []
+        assert subscriptions.save(tx, given, START) is SubscriberChange.ADDED
+        assert subscriptions.by_id(tx, given.id) == given
+        assert list(subscriptions.mailable(tx, RUBRIC)) == [given]
+        assert list(subscriptions.mailable(tx, "other")) == []
 
 
 def test_an_import_repeated_changes_nothing(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
+        subscriptions.save(tx, given, START)
         again = replace(given, id="f" * 32)
-        assert subscribers.save(tx, again, LATER) is SubscriberChange.UNCHANGED
+        assert subscriptions.save(tx, again, LATER) is SubscriberChange.UNCHANGED
         renamed = replace(again, name="Ann", email="READER1@example.org")
-        assert subscribers.save(tx, renamed, LATER) is SubscriberChange.UPDATED
-        assert list(subscribers.all_subscribers(tx)) == [replace(renamed, id=given.id)]
+        assert subscriptions.save(tx, renamed, LATER) is SubscriberChange.UPDATED
+        assert list(subscriptions.all_subscriptions(tx)) == [replace(renamed, id=given.id)]
 
 
 def test_consent_lets_in_who_waited_but_a_pause_stays_a_pause(store: Store):
     waiting = reader(1, state=SubscriberState.PENDING)
     resting = reader(2)
     with store.begin() as tx:
-        subscribers.save(tx, waiting, START)
-        subscribers.save(tx, resting, START)
+        subscriptions.save(tx, waiting, START)
+        subscriptions.save(tx, resting, START)
         subscribers.pause(tx, resting.id, "page", START)
         for person in (waiting, resting):
             agreed = replace(person, state=SubscriberState.ACTIVE, consent="form of 2025")
-            subscribers.save(tx, agreed, LATER)
-        states = {s.email: s.state for s in subscribers.all_subscribers(tx)}
+            subscriptions.save(tx, agreed, LATER)
+        states = {s.email: s.state for s in subscriptions.all_subscriptions(tx)}
         assert states == {
             waiting.email: SubscriberState.ACTIVE,
             resting.email: SubscriberState.PAUSED,
         }
         pending = replace(waiting, state=SubscriberState.PENDING)
-        assert subscribers.save(tx, pending, LATER) is SubscriberChange.UNCHANGED
+        assert subscriptions.save(tx, pending, LATER) is SubscriberChange.UNCHANGED
 
 
 def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        assert subscribers.unsubscribe(tx, given.id, "one-click", LATER)
-        assert not subscribers.unsubscribe(tx, given.id, "one-click", LATER)
+        subscriptions.save(tx, given, START)
+        assert subscriptions.leave(tx, given.id, "one-click", LATER)
+        assert not subscriptions.leave(tx, given.id, "one-click", LATER)
     with store.begin() as tx:
         for spelling in ("reader1@example.org", "READER1@EXAMPLE.ORG."):
             again = reader(email=spelling)
-            assert subscribers.save(tx, again, LATER) is SubscriberChange.SUPPRESSED
-        assert list(subscribers.mailable(tx, RUBRIC)) == []
-        row = tx.execute(select(subscriber)).one()
+            assert subscriptions.save(tx, again, LATER) is SubscriberChange.SUPPRESSED
+        assert list(subscriptions.mailable(tx, RUBRIC)) == []
+        row = tx.execute(select(subscription)).one()
         assert (row.state, row.state_reason, row.state_at) == ("unsubscribed", "one-click", LATER)
         assert suppressions.reason_for(tx, "reader1@example.org") is Reason.UNSUBSCRIBED
 
@@ -120,21 +120,22 @@ def test_10_who_left_stays_away_whoever_imports_the_address_again(store: Store):
 def test_10_suppression_outlives_the_row(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        subscribers.unsubscribe(tx, given.id, "reply", START)
+        subscriptions.save(tx, given, START)
+        subscriptions.leave(tx, given.id, "reply", START)
+        tx.execute(subscription.delete())
         tx.execute(subscriber.delete())
-        assert subscribers.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
+        assert subscriptions.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
 
 
 def test_a_departure_can_be_taken_back_for_thirty_days(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        assert not subscribers.restore(tx, given.id, "page", START)
-        subscribers.unsubscribe(tx, given.id, "reply", START)
-        assert not subscribers.restore(tx, given.id, "page", START + timedelta(days=31))
-        assert subscribers.restore(tx, given.id, "page", START + timedelta(days=30))
-        assert list(subscribers.mailable(tx, RUBRIC)) == [given]
+        subscriptions.save(tx, given, START)
+        assert not subscriptions.restore(tx, given.id, "page", START)
+        subscriptions.leave(tx, given.id, "reply", START)
+        assert not subscriptions.restore(tx, given.id, "page", START + timedelta(days=31))
+        assert subscriptions.restore(tx, given.id, "page", START + timedelta(days=30))
+        assert list(subscriptions.mailable(tx, RUBRIC)) == [given]
         assert suppressions.reason_for(tx, given.email) is None
 
 
@@ -142,10 +143,10 @@ def test_a_departure_can_be_taken_back_for_thirty_days(store: Store):
 def test_only_leaving_by_choice_can_be_taken_back(store: Store, end: SubscriberState):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        assert subscribers.end_subscription(tx, given.id, end, "event", START)
-        assert not subscribers.restore(tx, given.id, "page", START)
-        assert not subscribers.reopen(tx, given.id, "form", START)
+        subscriptions.save(tx, given, START)
+        assert subscriptions.end_all(tx, given.id, end, "event", START)
+        assert not subscriptions.restore(tx, given.id, "page", START)
+        assert not subscriptions.reopen(tx, given.id, "form", START)
         reason = suppressions.reason_for(tx, given.email)
         assert reason is not None
         assert reason.value == end.value
@@ -154,17 +155,12 @@ def test_only_leaving_by_choice_can_be_taken_back(store: Store, end: SubscriberS
 def test_a_complaint_outweighs_a_departure_but_a_bounce_does_not(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        subscribers.unsubscribe(tx, given.id, "page", START)
-        assert not subscribers.end_subscription(
-            tx, given.id, SubscriberState.BOUNCED, "event", START
-        )
-        assert subscribers.end_subscription(
-            tx, given.id, SubscriberState.COMPLAINED, "event", START
-        )
-        assert not subscribers.end_subscription(
-            tx, given.id, SubscriberState.COMPLAINED, "event", START
-        )
+        subscriptions.save(tx, given, START)
+        subscriptions.leave(tx, given.id, "page", START)
+        assert subscriptions.end_all(tx, given.id, SubscriberState.BOUNCED, "event", START)
+        assert subscribers.count_states(tx) == {SubscriberState.UNSUBSCRIBED: 1}
+        assert subscriptions.end_all(tx, given.id, SubscriberState.COMPLAINED, "event", START)
+        assert not subscriptions.end_all(tx, given.id, SubscriberState.COMPLAINED, "event", START)
         assert suppressions.reason_for(tx, given.email) is Reason.COMPLAINED
         assert subscribers.count_states(tx) == {SubscriberState.COMPLAINED: 1}
 
@@ -172,16 +168,16 @@ def test_a_complaint_outweighs_a_departure_but_a_bounce_does_not(store: Store):
 def test_double_opt_in_lets_in_once_and_lifts_an_earlier_departure(store: Store):
     given = reader(state=SubscriberState.PENDING)
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
-        assert list(subscribers.mailable(tx, RUBRIC)) == []
-        assert subscribers.activate(tx, given.id, "form v1, 192.0.2.1", START)
-        assert not subscribers.activate(tx, given.id, "again", START)
-        subscribers.unsubscribe(tx, given.id, "page", START)
-        assert not subscribers.activate(tx, given.id, "old link", START)
-        assert subscribers.reopen(tx, given.id, "form", LATER)
-        assert list(subscribers.mailable(tx, RUBRIC)) == []
-        assert subscribers.activate(tx, given.id, "form v2", LATER)
-        [back] = subscribers.mailable(tx, RUBRIC)
+        subscriptions.save(tx, given, START)
+        assert list(subscriptions.mailable(tx, RUBRIC)) == []
+        assert subscriptions.activate(tx, given.id, "form v1, 192.0.2.1", START)
+        assert not subscriptions.activate(tx, given.id, "again", START)
+        subscriptions.leave(tx, given.id, "page", START)
+        assert not subscriptions.activate(tx, given.id, "old link", START)
+        assert subscriptions.reopen(tx, given.id, "form", LATER)
+        assert list(subscriptions.mailable(tx, RUBRIC)) == []
+        assert subscriptions.activate(tx, given.id, "form v2", LATER)
+        [back] = subscriptions.mailable(tx, RUBRIC)
     assert back.consent == "form v2"
 
 
@@ -194,26 +190,26 @@ def test_erasure_leaves_only_a_hash(store: Store):
         assert not subscribers.erase(tx, person.id, LATER)
         for table in (subscriber, delivery, suppression):
             assert "reader1" not in repr(tx.execute(select(table)).all()).lower()
-        assert list(subscribers.all_subscribers(tx)) == []
+        assert list(subscriptions.all_subscriptions(tx)) == []
         assert subscribers.count_states(tx) == {}
         assert tx.scalar(select(suppression.c.email_hash)) == fingerprint("Reader1@example.org")
-        assert subscribers.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
+        assert subscriptions.save(tx, reader(), LATER) is SubscriberChange.SUPPRESSED
 
 
 def test_a_pause_ends_only_where_there_is_one(store: Store):
     given = reader()
     with store.begin() as tx:
-        subscribers.save(tx, given, START)
+        subscriptions.save(tx, given, START)
         assert not subscribers.resume(tx, given.id, "page", START)
         assert subscribers.pause(tx, given.id, "page", START)
         assert not subscribers.pause(tx, given.id, "page", START)
-        assert list(subscribers.mailable(tx, RUBRIC)) == []
+        assert list(subscriptions.mailable(tx, RUBRIC)) == []
         assert subscribers.resume(tx, given.id, "page", START)
         assert not subscribers.pause(tx, "0" * 32, "page", START)
 
 
 def test_nobody_is_unsubscribed_by_a_strange_id(store: Store):
     with store.begin() as tx:
-        assert subscribers.get(tx, "0" * 32) is None
-        assert not subscribers.unsubscribe(tx, "0" * 32, "page", START)
+        assert subscriptions.by_id(tx, "0" * 32) is None
+        assert not subscriptions.leave(tx, "0" * 32, "page", START)
         assert tx.execute(select(suppression)).all() == []

@@ -25,7 +25,15 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid.batch import SendGridBatches
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.render import Renderer
-from newsletter.store import Store, claims, digests, events, mail_batches, subscribers
+from newsletter.store import (
+    Store,
+    claims,
+    digests,
+    events,
+    mail_batches,
+    subscribers,
+    subscriptions,
+)
 from newsletter.store.events import Event
 from newsletter.store.mail_batches import MailBatchState
 from newsletter.store.tables import delivery, mail_group
@@ -133,7 +141,7 @@ def test_a_copy_is_what_it_would_be_alone(store: Store, fake: FakeSendGrid):
         store,
         alone,
         scenario.digest_id,
-        lambda owed: copies.email(owed.subscriber, owed.id, scenario.clock.now()),
+        lambda owed: copies.email(owed.subscription, owed.id, scenario.clock.now()),
         clock=scenario.clock.now,
         sleep=scenario.clock.sleep,
     )
@@ -195,7 +203,7 @@ def test_10_who_left_before_the_claim_is_left_out(scenario: DeliveryScenario, fa
     people = scenario.add_readers(3)
     scenario.make_digest()
     with scenario.store.begin() as tx:
-        subscribers.unsubscribe(tx, people[0].id, "one-click", scenario.clock.now())
+        subscriptions.leave(tx, people[0].id, "one-click", scenario.clock.now())
         subscribers.pause(tx, people[1].id, "page", scenario.clock.now())
 
     assert run(scenario, fake) == Tally(accepted=1, skipped=2)
@@ -741,7 +749,7 @@ def test_18_a_reply_to_a_grouped_mail_is_known_by_what_it_answers(
     process_new(post, now)
 
     with scenario.store.read() as tx:
-        person = subscribers.get(tx, first.subscriber_id)
+        person = subscriptions.by_id(tx, first.subscriber_id)
     assert (person.state is SubscriberState.UNSUBSCRIBED) is leaves
     [mail] = sent.taken
     assert mail.to_email == "reader1@example.org"

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from newsletter.domain.mail import DeliveryState
 from newsletter.mailers.outbox import OutboxMailer
-from newsletter.store import Store, claims, deliveries, subscribers
+from newsletter.store import Store, claims, deliveries, subscriptions
 from tests.fakes.database import upgraded
 from tests.fakes.mail import START, DeliveryScenario, FakeMailer, outbox_settings
 from tests.fakes.smtp import FakeSmtp
@@ -79,9 +79,9 @@ def test_nothing_older_is_mailed_and_each_delivery_names_its_mailer(store: Store
     new = scenario.make_digest(date(2025, 9, 23))
     scenario.send(OutboxMailer(outbox_settings(tmp_path)))
     with store.begin() as tx:
-        known = subscribers.find(tx, "reader3@example.org")
+        known = subscriptions.find(tx, "reader3@example.org")
         assert known
-        subscribers.unsubscribe(tx, known.id, "page", START)
+        subscriptions.leave(tx, known.id, "page", START)
         of_day = [one.digest_id for one in deliveries.digests_of_date(tx, date(2025, 9, 23))]
         assert of_day == [new]
         assert claims.count_outbox_only(tx, of_day) == 2

@@ -13,7 +13,7 @@ from sqlalchemy import event, insert, select, update
 
 from newsletter.delivery.planner import plan_all, plan_due, rubrics_with_mail_due
 from newsletter.domain.digest import compose, merge_digests
-from newsletter.domain.mail import WEEKLY, DeliveryState, Subscriber
+from newsletter.domain.mail import WEEKLY, DeliveryState, Subscription
 from newsletter.domain.model import (
     Criterion,
     DayKind,
@@ -25,7 +25,7 @@ from newsletter.domain.model import (
     Usage,
 )
 from newsletter.domain.model import Withdrawal as Withdrawn
-from newsletter.store import digests, subscribers
+from newsletter.store import digests, subscribers, subscriptions
 from newsletter.store.tables import delivery
 from newsletter.store.tables import digest as digest_table
 from newsletter.store.tables import paper as paper_table
@@ -86,12 +86,12 @@ class PlannedService:
                 digests.save(tx, made, at)
 
     def add_reader(self, name: str, at: datetime = LONG_AGO, **wishes) -> None:
-        given = Subscriber(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
+        given = Subscription(name * 32, f"{name}@example.org", wishes.pop("rubric", "models"))
         with self.store.begin() as tx:
-            subscribers.save(tx, self._with(given, wishes), at)
+            subscriptions.save(tx, self._with(given, wishes), at)
 
-    def _with(self, given: Subscriber, wishes: dict) -> Subscriber:
-        return Subscriber(given.id, given.email, given.rubric, **wishes)
+    def _with(self, given: Subscription, wishes: dict) -> Subscription:
+        return Subscription(given.id, given.email, given.rubric, **wishes)
 
     def wishes(self, name: str, at: datetime, **wishes) -> None:
         self.add_reader(name, at, **wishes)
@@ -342,13 +342,13 @@ def test_another_rubric_floods_nobody(service):
 
 
 def test_who_confirms_late_gets_nothing_of_before(service):
-    person = Subscriber("a" * 32, "a@example.org", "models")
-    waits = Subscriber(**{**_fields(person), "state": "pending"})
+    person = Subscription("a" * 32, "a@example.org", "models")
+    waits = Subscription(**{**_fields(person), "state": "pending"})
     with service.store.begin() as tx:
-        subscribers.save(tx, waits, LONG_AGO)
+        subscriptions.save(tx, waits, LONG_AGO)
     service.made(MON, TUE)
     with service.store.begin() as tx:
-        assert subscribers.activate(tx, "a" * 32, "yes", datetime(2026, 3, 3, 9, tzinfo=UTC))
+        assert subscriptions.activate(tx, "a" * 32, "yes", datetime(2026, 3, 3, 9, tzinfo=UTC))
     assert service.wake(TUE, 10) == []
     service.made(WED)
     assert service.wake(WED) == ["a 04-04"]
@@ -443,5 +443,5 @@ def test_what_was_withdrawn_within_the_range_is_no_pick_of_it():
     assert week.withdrawn == (old,)
 
 
-def _fields(person: Subscriber) -> dict:
+def _fields(person: Subscription) -> dict:
     return {name: getattr(person, name) for name in person.__slots__}

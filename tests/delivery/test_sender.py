@@ -17,7 +17,7 @@ from newsletter.domain.mail import Delivery, DeliveryState, SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.sendgrid.mailer import SendGridMailer
 from newsletter.process import is_dead
-from newsletter.store import Store, StoreError, claims, deliveries, subscribers
+from newsletter.store import Store, StoreError, claims, deliveries, subscribers, subscriptions
 from newsletter.store.tables import mailing
 from tests.fakes.mail import DeliveryScenario, FakeMailer, reader, settings
 from tests.fakes.sendgrid import FakeSendGrid, Fault, refusal
@@ -74,7 +74,7 @@ def test_an_audience_is_counted_with_who_gets_nothing_and_why(scenario: Delivery
     people = scenario.add_readers(5)
     with scenario.store.begin() as tx:
         subscribers.pause(tx, people[0].id, "page", scenario.clock.now())
-        subscribers.unsubscribe(tx, people[1].id, "one-click", scenario.clock.now())
+        subscriptions.leave(tx, people[1].id, "one-click", scenario.clock.now())
     scenario.add_readers(1, email="else@example.org", rubric="warm-stars")
     scenario.make_digest()
 
@@ -99,7 +99,7 @@ def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(scenario
         arrived = [reader(people * 100 + n, rubric=rubric) for n in range(people)]
         with scenario.store.begin() as tx:
             for person in arrived:
-                subscribers.save(tx, person, scenario.clock.now())
+                subscriptions.save(tx, person, scenario.clock.now())
         said.clear()
         scenario.make_digest(rubric=rubric)
         asked.append(len(said))
@@ -371,10 +371,8 @@ def test_10_who_leaves_before_the_claim_is_not_mailed(
     scenario.make_digest()
     now = scenario.clock.now()
     with scenario.store.begin() as tx:
-        subscribers.unsubscribe(tx, people[0].id, "one-click", now)
-        subscribers.end_subscription(
-            tx, people[1].id, SubscriberState.COMPLAINED, "spamreport", now
-        )
+        subscriptions.leave(tx, people[0].id, "one-click", now)
+        subscriptions.end_all(tx, people[1].id, SubscriberState.COMPLAINED, "spamreport", now)
         subscribers.pause(tx, people[2].id, "reply", now)
         subscribers.erase(tx, people[3].id, now)
 
@@ -397,7 +395,7 @@ def test_10_leaving_in_the_middle_of_a_run_is_obeyed_at_once(scenario: DeliveryS
         with scenario.store.begin() as tx:
             for address, person in people.items():
                 if address != email.to_email:
-                    subscribers.unsubscribe(tx, person.id, "one-click", scenario.clock.now())
+                    subscriptions.leave(tx, person.id, "one-click", scenario.clock.now())
 
     mailer = FakeMailer(before=leave)
 

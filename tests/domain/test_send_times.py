@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.domain.announcements import announcement, following
-from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscription
 from newsletter.domain.send_times import due_at, due_for, ends_week, first_due, week_of
 
 SEVEN = time(7, 0)
@@ -77,9 +77,9 @@ def test_mail_waits_for_the_next_weekday_asked_for(day, zone, hour, weekdays, lo
     assert WEEKDAYS[due.astimezone(ZoneInfo(zone)).weekday()] in weekdays
 
 
-def reader(**wishes) -> Subscriber:
+def reader(**wishes) -> Subscription:
     since = datetime(2025, 9, 1, tzinfo=UTC)
-    return Subscriber(
+    return Subscription(
         **{"id": "", "email": "a@example.org", "rubric": "r", "since": since} | wishes
     )
 

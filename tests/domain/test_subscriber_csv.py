@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.domain.mail import WEEKDAYS, Format, Subscriber
+from newsletter.domain.mail import WEEKDAYS, Format, Subscription
 from newsletter.domain.preferences import parse_days
 from newsletter.domain.subscriber_csv import SubscriberRow, read_subscribers, write_subscribers
-from newsletter.domain.subscriber_import import new_subscriber
+from newsletter.domain.subscriber_import import new_subscription
 from newsletter.rubrics.folder import RubricFolder
 from tests.suite_size import LARGE
 
@@ -211,11 +211,11 @@ def test_a_time_without_its_zero_and_with_seconds():
 
 def test_20_spreadsheets_get_no_formulas():
     people = [
-        Subscriber("1", "+a@x.org", "models", name="=1+1"),
-        Subscriber("2", "b@x.org", "models", name="|calc"),
-        Subscriber("3", "c@x.org", "models", name="'=quoted"),
-        Subscriber("4", "d@x.org", "models", name="@home"),
-        Subscriber("5", "e@x.org", "models", name="-Nil'"),
+        Subscription("1", "+a@x.org", "models", name="=1+1"),
+        Subscription("2", "b@x.org", "models", name="|calc"),
+        Subscription("3", "c@x.org", "models", name="'=quoted"),
+        Subscription("4", "d@x.org", "models", name="@home"),
+        Subscription("5", "e@x.org", "models", name="-Nil'"),
     ]
     text = write_subscribers(people)
     for record in csv.reader(io.StringIO(text)):
@@ -224,7 +224,7 @@ def test_20_spreadsheets_get_no_formulas():
 
 
 wishes = st.builds(
-    Subscriber,
+    Subscription,
     id=st.just("0" * 32),
     email=st.from_regex(r"[a-z+=|'-]{1,9}@[a-z]{2,9}\.org", fullmatch=True),
     rubric=st.sampled_from(sorted(RUBRICS)),
@@ -243,7 +243,7 @@ wishes = st.builds(
 def test_20_what_is_written_reads_back(people):
     read = rows(write_subscribers(people))
     again = [
-        new_subscriber(row, "asked", person.id, NOW)
+        new_subscription(row, "asked", person.id, NOW)
         for row, person in zip(read, people, strict=True)
     ]
     for name in ("email", "rubric", "timezone", "send_at", "days", "max_papers", "format"):
@@ -324,7 +324,7 @@ def test_20_a_line_of_ten_megabytes_is_a_fault_and_no_more(line):
 
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@x", "=1", "|cmd", "'=1", "''+1"])
 def test_20_a_formula_is_defused_and_reads_back(cell):
-    text = write_subscribers([Subscriber("1", "a@x.org", "models", name=cell)])
+    text = write_subscribers([Subscription("1", "a@x.org", "models", name=cell)])
     [_, record] = csv.reader(io.StringIO(text))
     assert record[2].startswith("'")
     assert [row.name for row in rows(text)] == [cell]

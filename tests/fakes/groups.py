@@ -51,9 +51,9 @@ def message(group: MailBatch) -> BatchEmail:
         text="One paper for -tag-.\n",
         readers=tuple(
             addressee(
-                one.subscriber,
+                one.subscription,
                 delivery_id=one.id,
-                words=(("-tag-", one.subscriber.name),),
+                words=(("-tag-", one.subscription.name),),
                 links=LINKS,
                 sender=SENDER,
                 archive_url="",

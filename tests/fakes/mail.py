@@ -13,9 +13,9 @@ from newsletter.delivery import planner
 from newsletter.delivery.message import compose
 from newsletter.delivery.sender import SendLimits, Tally, deliver
 from newsletter.domain.links import Links
-from newsletter.domain.mail import Delivery, DeliveryState, Email, Sender, Subscriber
+from newsletter.domain.mail import Delivery, DeliveryState, Email, Sender, Subscription
 from newsletter.settings import Settings
-from newsletter.store import subscribers
+from newsletter.store import subscriptions
 from newsletter.store.tables import delivery, digest
 
 if TYPE_CHECKING:
@@ -31,18 +31,19 @@ SENDER = Sender("digest@mail.example.org", "arXiv digest", "operator@example.org
 RUBRIC = "cold-stars"
 
 
-def reader(number: int = 1, **changes: Any) -> Subscriber:
+def reader(number: int = 1, **changes: Any) -> Subscription:
     given: dict[str, Any] = {
-        "id": uuid4().hex,
+        "id": changes.get("id", uuid4().hex),
         "email": f"reader{number}@example.org",
         "rubric": RUBRIC,
         "name": f"Reader {number}",
         "since": START,
     }
-    return Subscriber(**{**given, **changes})
+    given["subscriber_id"] = given["id"]
+    return Subscription(**{**given, **changes})
 
 
-def email(to: Subscriber | None = None, delivery_id: str = "", **changes: Any) -> Email:
+def email(to: Subscription | None = None, delivery_id: str = "", **changes: Any) -> Email:
     given: dict[str, Any] = {
         "subject": "arXiv digest, 23 September 2025",
         "html": "<p>One paper.</p>",
@@ -82,11 +83,11 @@ class DeliveryScenario:
     clock: Clock = field(default_factory=Clock)
     digest_id: int = 0
 
-    def add_readers(self, people: int, **changes: Any) -> list[Subscriber]:
+    def add_readers(self, people: int, **changes: Any) -> list[Subscription]:
         arrived = [reader(n, **changes) for n in range(1, people + 1)]
         with self.store.begin() as tx:
             for person in arrived:
-                subscribers.save(tx, person, self.clock.now())
+                subscriptions.save(tx, person, self.clock.now())
         return arrived
 
     def make_digest(self, day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> int:
@@ -125,7 +126,7 @@ class DeliveryScenario:
 
 
 def written(owed: Delivery) -> Email:
-    return email(owed.subscriber, owed.id)
+    return email(owed.subscription, owed.id)
 
 
 @dataclass

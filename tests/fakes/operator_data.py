@@ -20,14 +20,14 @@ from tests.fakes.pages import LINKS, MODELS, NOW, STARS, THURSDAY, issue, paper,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.store import Store
 
 REPLY = """Please take me off this list, and write to bo@example.net instead. <b>Thanks</b>"""
 LEAVING, LETTER = "leaving@example.org", "writes@example.com"
 
 
-def month(store: Store, days: int = 30) -> list[Subscriber]:
+def month(store: Store, days: int = 30) -> list[Subscription]:
     """Digests of two rubrics on the weekdays before Thursday and on it; their readers."""
     people = [reader(store, email=f"reader{number}@example.org") for number in range(12)]
     for back in range(days):
@@ -43,7 +43,7 @@ def month(store: Store, days: int = 30) -> list[Subscriber]:
     return people
 
 
-def mails(store: Store, day: object, people: list[Subscriber], state: DeliveryState) -> None:
+def mails(store: Store, day: object, people: list[Subscription], state: DeliveryState) -> None:
     """One row for each reader; the first three are other than the rest."""
     others = (DeliveryState.PENDING, DeliveryState.SKIPPED, DeliveryState.REJECTED)
     with store.begin() as tx:
@@ -53,11 +53,12 @@ def mails(store: Store, day: object, people: list[Subscriber], state: DeliverySt
             tx.execute(insert(delivery).values(row(digest_id, person, known)))
 
 
-def row(digest_id: int, person: Subscriber, state: DeliveryState) -> Mapping[str, object]:
+def row(digest_id: int, person: Subscription, state: DeliveryState) -> Mapping[str, object]:
     return {
         "id": uuid4().hex,
         "digest_id": digest_id,
         "subscriber_id": person.id,
+        "subscription_id": person.id,
         "email": person.email,
         "state": state.value,
         "attempt": 1,
@@ -68,7 +69,7 @@ def row(digest_id: int, person: Subscriber, state: DeliveryState) -> Mapping[str
     }
 
 
-def doubt(store: Store, person: Subscriber) -> str:
+def doubt(store: Store, person: Subscription) -> str:
     """A mail of which nobody knows whether it went out; its id."""
     with store.begin() as tx:
         digest_id = next(e.id for e in digests.summaries(tx, 1, STARS.slug))
@@ -77,7 +78,7 @@ def doubt(store: Store, person: Subscriber) -> str:
     return str(given["id"])
 
 
-def reply(store: Store, person: Subscriber | None = None, said: str = REPLY) -> str:
+def reply(store: Store, person: Subscription | None = None, said: str = REPLY) -> str:
     """A reply that waits for a person; its id."""
     sender = LEAVING if person else LETTER
     raw = f"Message-ID: <{uuid4().hex}@example.org>\r\n\r\n{said}".encode()

@@ -11,12 +11,12 @@ from sqlalchemy import insert, select
 
 from newsletter.domain.digest import compose
 from newsletter.domain.links import Links
-from newsletter.domain.mail import Sender, Subscriber
+from newsletter.domain.mail import Sender, Subscription
 from newsletter.domain.model import Criterion, Digest, Listing, Outcome, Paper, Rubric, Score, Usage
 from newsletter.render import Renderer, SiteInfo
 from newsletter.scorers.local import LocalScorer
 from newsletter.settings import Settings
-from newsletter.store import digests, subscribers
+from newsletter.store import digests, subscriptions
 from newsletter.store.tables import paper as paper_table
 from newsletter.web.context import Site
 from tests.fakes.app import app_of
@@ -128,15 +128,17 @@ def issue(
     return made
 
 
-def reader(store: Store, **changes: object) -> Subscriber:
+def reader(store: Store, **changes: object) -> Subscription:
     """A subscriber of Stars, as stored."""
-    given = {"id": uuid4().hex, "email": "ada@example.org", "rubric": "stars", "consent": "asked"}
-    person = Subscriber(**{**given, **changes})  # type: ignore[arg-type]
+    key = uuid4().hex
+    given = {"id": key, "subscriber_id": key, "email": "ada@example.org", "rubric": "stars"}
+    given["consent"] = "asked"
+    person = Subscription(**{**given, **changes})  # type: ignore[arg-type]
     with store.begin() as tx:
-        subscribers.save(tx, person, NOW)
+        subscriptions.save(tx, person, NOW)
     return person
 
 
-def stored(store: Store, person: Subscriber) -> Subscriber | None:
+def stored(store: Store, person: Subscription) -> Subscription | None:
     with store.read() as tx:
-        return subscribers.get(tx, person.id)
+        return next(iter(subscriptions.of_subscriber(tx, person.subscriber_id)), None)

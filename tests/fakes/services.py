@@ -15,9 +15,9 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from newsletter.domain.announcements import announcement, following, newest
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 from newsletter.jobs.leader import DAILY_RUN_LEASE
-from newsletter.store import Store, leases, subscribers
+from newsletter.store import Store, leases, subscriptions
 from newsletter.store.tables import delivery, digest, subscriber
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.database import own_database
@@ -68,9 +68,9 @@ class Deployment:
         """Add a reader whose send time is the hour of the announcement."""
         now = datetime.now(UTC)
         hour = announcement(newest(now)).public_from.time()
-        given = Subscriber(uuid4().hex, f"{name}@example.org", rubric, send_at=hour)
+        given = Subscription(uuid4().hex, f"{name}@example.org", rubric, send_at=hour)
         with self.store.begin() as tx:
-            subscribers.save(tx, given, now - timedelta(days=20))
+            subscriptions.save(tx, given, now - timedelta(days=20))
 
     def start(self, *words: str) -> int:
         """Start `serve`, or the command that the words name; return its process id."""

@@ -19,7 +19,7 @@ from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.operations.alerting import report_alerts
 from newsletter.scorers.local import LocalScorer
 from newsletter.sources.sample import read
-from newsletter.store import StoreError, subscribers
+from newsletter.store import StoreError, subscriptions
 from newsletter.store.tables import call, delivery, digest
 from tests.fakes.mail import LINKS, SENDER, reader, settings
 from tests.fakes.pages import MODELS, RENDERER, STARS
@@ -27,7 +27,7 @@ from tests.fakes.pages import MODELS, RENDERER, STARS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from newsletter.domain.mail import Email, Subscriber
+    from newsletter.domain.mail import Email, Subscription
     from newsletter.domain.model import Paper
     from newsletter.mailers import SendError
     from newsletter.store import Store
@@ -131,10 +131,10 @@ class Service:
         self.now = START + timedelta(days=self.announcements)
         self.announcements += 1
 
-    def join(self, rubric: str = "stars", number: int = 0, **preferences: Any) -> Subscriber:
+    def join(self, rubric: str = "stars", number: int = 0, **preferences: Any) -> Subscription:
         person = reader(number or len(rubric), rubric=rubric, **preferences)
         with self.app.store.begin() as tx:
-            subscribers.save(tx, person, START - timedelta(days=100))
+            subscriptions.save(tx, person, START - timedelta(days=100))
         return person
 
     def build_digests(self, minutes: int = 0) -> None:

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from newsletter.domain.links import TEST_READER
-from newsletter.domain.mail import Subscriber, SubscriberState
+from newsletter.domain.mail import SubscriberState, Subscription
 from newsletter.domain.model import Rubric
 from newsletter.inbound.processor import is_aligned, process_new, store_mail
 from newsletter.render import Renderer, SiteInfo
-from newsletter.store import inbound, subscribers
+from newsletter.store import inbound, subscriptions
 from newsletter.store.inbound import InboundState
 from newsletter.store.tables import inbound as table
 from tests.fakes.app import app_of
@@ -31,14 +31,14 @@ RENDERER = Renderer(SiteInfo("arXiv digest", "Example Lab, 1 Street", "https://d
 
 
 @pytest.fixture
-def person() -> Subscriber:
+def person() -> Subscription:
     return reader()
 
 
 @pytest.fixture
-def app(store: Store, person: Subscriber) -> App:
+def app(store: Store, person: Subscription) -> App:
     with store.begin() as tx:
-        subscribers.save(tx, person, START)
+        subscriptions.save(tx, person, START)
     rubric = Rubric(RUBRIC, "Cold stars", ("astro-ph.SR",), ())
     return app_of(store, rubrics={RUBRIC: rubric})
 
@@ -58,9 +58,9 @@ def answers(app: App) -> list:
     return app.mailer.taken
 
 
-def state(app: App, person: Subscriber) -> SubscriberState:
+def state(app: App, person: Subscription) -> SubscriberState:
     with app.store.read() as tx:
-        known = subscribers.get(tx, person.id)
+        known = subscriptions.by_id(tx, person.id)
     assert known is not None
     return known.state
 
@@ -72,7 +72,7 @@ def kept(app: App) -> list[InboundState]:
         ]
 
 
-def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(app: App, person: Subscriber):
+def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(app: App, person: Subscription):
     to = LINKS.reply_address(person.id)
     text = f"Unsubscribe\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
 
@@ -87,13 +87,13 @@ def test_a_reply_unsubscribes_at_once_and_is_confirmed_once(app: App, person: Su
     assert receive(app, text, to, now=LATER) == 0
 
 
-def test_the_mailto_of_list_unsubscribe_works_with_any_text(app: App, person: Subscriber):
+def test_the_mailto_of_list_unsubscribe_works_with_any_text(app: App, person: Subscription):
     headers = {"Auto_Submitted": "auto-generated"}
     assert receive(app, "", LINKS.unsub_address(person.id), headers=headers) == 1
     assert state(app, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_14_the_same_mail_three_times_is_one_action(app: App, person: Subscriber):
+def test_14_the_same_mail_three_times_is_one_action(app: App, person: Subscription):
     raw = message("unsubscribe", Message_ID="<one@example.com>")
     to = [LINKS.reply_address(person.id)] * 2
     news = [store_mail(app.store, raw, "ann@example.com", to, START) for _ in range(3)]
@@ -104,7 +104,7 @@ def test_14_the_same_mail_three_times_is_one_action(app: App, person: Subscriber
     assert len(answers(app)) == 1
 
 
-def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(app: App, person: Subscriber):
+def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(app: App, person: Subscription):
     raw = message("unsubscribe") + b"\r\n" * 15_000_000
     assert (
         store_mail(app.store, raw, "ann@example.com", [LINKS.reply_address(person.id)], START) == 1
@@ -113,7 +113,9 @@ def test_14_a_mail_of_thirty_megabytes_is_kept_and_worked_off(app: App, person: 
     assert state(app, person) is SubscriberState.UNSUBSCRIBED
 
 
-def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(app: App, person: Subscriber):
+def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(
+    app: App, person: Subscription
+):
     to = LINKS.reply_address(person.id)
 
     assert receive(app, "How do I unsubscribe my colleague?", to) == 1
@@ -130,7 +132,7 @@ def test_what_is_not_clear_waits_for_the_operator_and_gets_one_answer(app: App, 
 
 @pytest.mark.parametrize(("words", "state"), [(0, "review"), (12, "review"), (13, "letter")])
 def test_what_is_no_wish_goes_to_the_operator_unanswered(
-    app: App, person: Subscriber, words: int, state: str
+    app: App, person: Subscription, words: int, state: str
 ):
     said = " ".join(["wonderful"] * words)
     text = f"{said}\n\n{TONGUES[0].gmail}\n{quoted('1. Cold stars')}"
@@ -143,7 +145,7 @@ def test_what_is_no_wish_goes_to_the_operator_unanswered(
 
 
 def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
-    app: App, person: Subscriber
+    app: App, person: Subscription
 ):
     assert receive(app, "Please delete my data.", LINKS.reply_address(person.id)) == 1
 
@@ -154,7 +156,7 @@ def test_who_wants_their_data_deleted_is_offered_the_page_and_kept_for_a_person(
     assert state(app, person) is SubscriberState.ACTIVE
 
 
-def test_17_however_many_replies_get_one_answer_a_day(app: App, person: Subscriber):
+def test_17_however_many_replies_get_one_answer_a_day(app: App, person: Subscription):
     to = LINKS.reply_address(person.id)
     many = 1000 if LARGE else 200
     for number in range(many):
@@ -175,7 +177,7 @@ def test_17_however_many_replies_get_one_answer_a_day(app: App, person: Subscrib
     ids=str,
 )
 def test_17_machines_are_neither_obeyed_nor_answered(
-    app: App, person: Subscriber, headers: dict[str, str]
+    app: App, person: Subscription, headers: dict[str, str]
 ):
     to = LINKS.reply_address(person.id)
     assert receive(app, "unsubscribe", to, headers=headers) == 0
@@ -183,7 +185,7 @@ def test_17_machines_are_neither_obeyed_nor_answered(
     assert kept(app) == [InboundState.DONE]
 
 
-def test_17_two_of_us_writing_to_each_other_fall_silent(app: App, person: Subscriber):
+def test_17_two_of_us_writing_to_each_other_fall_silent(app: App, person: Subscription):
     receive(app, "help", LINKS.reply_address(person.id))
     [answer] = answers(app)
     from newsletter.mailers.mime import to_bytes
@@ -195,7 +197,7 @@ def test_17_two_of_us_writing_to_each_other_fall_silent(app: App, person: Subscr
 
 
 def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
-    app: App, person: Subscriber
+    app: App, person: Subscription
 ):
     raw = (
         b"From: fbl@example.com\r\nContent-Type: multipart/report; report-type=feedback-report;"
@@ -208,7 +210,7 @@ def test_17_a_feedback_report_to_a_readers_address_ends_the_subscription(
     assert answers(app) == []
 
 
-def test_pause_and_resume_by_reply(app: App, person: Subscriber):
+def test_pause_and_resume_by_reply(app: App, person: Subscription):
     to = LINKS.reply_address(person.id)
     assert receive(app, "pause", to) == 1
     assert state(app, person) is SubscriberState.PAUSED
@@ -216,7 +218,7 @@ def test_pause_and_resume_by_reply(app: App, person: Subscriber):
     assert state(app, person) is SubscriberState.ACTIVE
 
 
-def test_18_without_a_token_a_from_alone_proves_nothing(app: App, person: Subscriber):
+def test_18_without_a_token_a_from_alone_proves_nothing(app: App, person: Subscription):
     headers = {"subject": "unsubscribe"}
     raw = message("unsubscribe", **headers).replace(b"ann@example.com", person.email.encode())
     raw = b"Authentication-Results: mx; dkim=pass header.d=example.org\r\n" + raw
@@ -233,7 +235,7 @@ def test_18_without_a_token_a_from_alone_proves_nothing(app: App, person: Subscr
     assert len(answers(app)) == 1
 
 
-def test_18_without_a_token_an_aligned_from_is_enough(app: App, person: Subscriber):
+def test_18_without_a_token_an_aligned_from_is_enough(app: App, person: Subscription):
     raw = message("unsubscribe").replace(b"ann@example.com", person.email.encode())
     store_mail(app.store, raw, person.email, ["digest@in.example.org"], START, aligned=True)
     process_new(app, START)
@@ -246,7 +248,7 @@ def test_18_a_stranger_is_never_answered(app: App):
     assert kept(app) == [InboundState.REVIEW, InboundState.REVIEW]
 
 
-def test_18_a_bent_token_proves_nothing(app: App, person: Subscriber):
+def test_18_a_bent_token_proves_nothing(app: App, person: Subscription):
     to = LINKS.reply_address(person.id)
     bent = to.replace(to[10], "a" if to[10] != "a" else "b", 1)
     receive(app, "unsubscribe", bent)
@@ -258,13 +260,13 @@ def test_24_an_answer_to_a_test_mail_changes_nothing(app: App):
     assert kept(app) == [InboundState.DONE]
 
 
-def test_who_complained_is_never_written_to(app: App, person: Subscriber):
+def test_who_complained_is_never_written_to(app: App, person: Subscription):
     with app.store.begin() as tx:
-        subscribers.end_subscription(tx, person.id, SubscriberState.COMPLAINED, "event", START)
+        subscriptions.end_all(tx, person.id, SubscriberState.COMPLAINED, "event", START)
     assert receive(app, "help", LINKS.reply_address(person.id)) == 0
 
 
-def test_what_was_settled_is_forgotten_after_a_month(app: App, person: Subscriber):
+def test_what_was_settled_is_forgotten_after_a_month(app: App, person: Subscription):
     receive(app, "help", LINKS.reply_address(person.id))
     with app.store.begin() as tx:
         assert inbound.delete_old(tx, START + timedelta(days=29)) == 0
@@ -275,7 +277,7 @@ def test_what_was_settled_is_forgotten_after_a_month(app: App, person: Subscribe
 
 @pytest.mark.parametrize("words", [2, 20])
 def test_what_waits_for_a_person_is_forgotten_after_three_months(
-    app: App, person: Subscriber, words: int
+    app: App, person: Subscription, words: int
 ):
     receive(app, "wonderful " * words, LINKS.reply_address(person.id))
     with app.store.begin() as tx:
@@ -309,7 +311,7 @@ def test_18_alignment(dkim: str, spf: str, envelope_from: str, expected: bool): 
     assert not is_aligned("nobody", dkim, spf, envelope_from)
 
 
-def test_an_answer_that_cannot_be_sent_undoes_nothing(app: App, person: Subscriber):
+def test_an_answer_that_cannot_be_sent_undoes_nothing(app: App, person: Subscription):
     from newsletter.mailers import SendError, Verdict
 
     def refuse(_email: object) -> None:

@@ -26,9 +26,18 @@ from newsletter.inbound.sendgrid_webhooks import (
     verify,
 )
 from newsletter.mailers import SendError, Verdict
-from newsletter.store import events, subscribers, suppressions
+from newsletter.store import events, subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
-from newsletter.store.tables import delivery, event, inbound, inbound_body, subscriber, suppression
+from newsletter.store.tables import (
+    delivery,
+    event,
+    inbound,
+    inbound_body,
+    rubric_suppression,
+    subscriber,
+    subscription,
+    suppression,
+)
 from tests.fakes.mail import LINKS, START, DeliveryScenario, FakeMailer, reader
 from tests.fakes.replies import message
 from tests.fakes.webhook import SECOND, Signer, body, told
@@ -53,7 +62,7 @@ def post(scenario: DeliveryScenario, *told_events: Any) -> Receipt:
 
 def state_of(scenario: DeliveryScenario, number: int = 1) -> SubscriberState:
     with scenario.store.read() as tx:
-        found = subscribers.find(tx, f"reader{number}@example.org")
+        found = subscriptions.find(tx, f"reader{number}@example.org")
     assert found is not None
     return found.state
 
@@ -63,6 +72,11 @@ def everything(scenario: DeliveryScenario) -> list[Any]:
     with scenario.store.read() as tx:
         moved = [
             tx.execute(select(subscriber.c.email_key, subscriber.c.state)).all(),
+            tx.execute(
+                select(subscriber.c.email_key, subscription.c.state).join_from(
+                    subscription, subscriber
+                )
+            ).all(),
             tx.execute(select(subscriber.c.email_key, subscriber.c.soft_bounces)).all(),
             tx.execute(select(suppression.c.email_hash, suppression.c.reason)).all(),
             tx.execute(select(delivery.c.id, delivery.c.state, delivery.c.fate)).all(),
@@ -237,7 +251,7 @@ def test_12_order_never_matters(scenario: DeliveryScenario):
 
 def _end_of(scenario: DeliveryScenario, batch: list[dict[str, Any]]) -> list[Any]:
     with scenario.store.begin() as tx:
-        for table in (event, subscriber, suppression):
+        for table in (event, subscription, subscriber, suppression, rubric_suppression):
             tx.execute(table.delete())
     scenario.add_readers(3)
     for one in batch:
@@ -339,7 +353,7 @@ def test_13_a_delivery_between_resets_the_count(scenario: DeliveryScenario):
 def test_a_complaint_about_somebody_unknown_is_remembered(scenario: DeliveryScenario):
     post(scenario, told("spamreport", 9))
     with scenario.store.begin() as tx:
-        change = subscribers.save(tx, reader(9), START)
+        change = subscriptions.save(tx, reader(9), START)
     assert change is subscribers.SubscriberChange.SUPPRESSED
 
 

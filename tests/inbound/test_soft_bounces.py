@@ -10,9 +10,17 @@ import pytest
 
 from newsletter.domain.bounce_codes import Step, ended_at, in_a_row, next_step
 from newsletter.domain.mail import EventKind, SubscriberState
-from newsletter.store import bounces, deliveries, events, signups, subscribers, suppressions
+from newsletter.store import (
+    bounces,
+    deliveries,
+    events,
+    signups,
+    subscribers,
+    subscriptions,
+    suppressions,
+)
 from newsletter.store.events import Event
-from newsletter.store.tables import subscriber
+from newsletter.store.tables import subscription
 from tests.fakes.mail import RUBRIC, START, DeliveryScenario, FakeMailer
 
 if TYPE_CHECKING:
@@ -67,7 +75,7 @@ class PlainScenario(DeliveryScenario):
 
     def plan(self, _day: date = date(2025, 9, 23), rubric: str = RUBRIC) -> None:
         with self.store.begin() as tx:
-            mine = subscriber.c.rubric == rubric
+            mine = subscription.c.rubric == rubric
             deliveries.create_rows(tx, self.digest_id, mine, self.clock.now(), None)
 
 
@@ -85,7 +93,7 @@ def tell(scenario: DeliveryScenario, kind: EventKind, at: datetime, delivery_id:
 
 def state(scenario: DeliveryScenario) -> SubscriberState:
     with scenario.store.read() as tx:
-        known = subscribers.find(tx, READER)
+        known = subscriptions.find(tx, READER)
     assert known is not None
     return known.state
 
@@ -178,9 +186,9 @@ def test_13_a_step_that_was_decided_does_not_undo_a_departure(scenario: Delivery
     end_softly(scenario)
     later = scenario.clock.now() + timedelta(days=7)
     with scenario.store.begin() as tx:
-        known = subscribers.find(tx, READER)
+        known = subscriptions.find(tx, READER)
         assert known is not None
-        subscribers.unsubscribe(tx, known.id, "page", scenario.clock.now())
+        subscriptions.leave(tx, known.id, "page", scenario.clock.now())
         bounces._take_step(tx, known.id, scenario.clock.now(), later)
     assert state(scenario) is SubscriberState.UNSUBSCRIBED
 
@@ -202,9 +210,9 @@ def test_13_after_a_month_of_tries_it_is_final_and_nobody_is_suppressed(scenario
 def test_19_who_confirms_again_is_let_in_and_old_bounces_count_no_more(scenario: DeliveryScenario):
     end_softly(scenario)
     with scenario.store.begin() as tx:
-        known = subscribers.find(tx, READER)
+        known = subscriptions.find(tx, READER)
         assert known
-        assert signups.rejoin(tx, known.id, READER, known.rubric, "web form", scenario.clock.now())
+        assert signups.rejoin(tx, known, known.rubric, "web form", scenario.clock.now())
     assert state(scenario) is SubscriberState.ACTIVE
     tell(scenario, EventKind.SOFT_BOUNCE, days(15)[0])
     assert state(scenario) is SubscriberState.ACTIVE
@@ -220,7 +228,7 @@ def test_12_soft_bounces_and_deliveries_end_alike_in_any_order(scenario: Deliver
             trial = tx.begin_nested()
             for one in order:
                 events.apply(tx, [one], now)
-            known = subscribers.find(tx, READER)
+            known = subscriptions.find(tx, READER)
             assert known
             ends.add(known.state)
             trial.rollback()

@@ -10,7 +10,7 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.inbound.suppression_sync import SyncResult, forward_erasures, remove_returned, sync
 from newsletter.mailers import ListName, SuppressionListsError
 from newsletter.mailers.sendgrid.suppressions import SendGridSuppressions
-from newsletter.store import subscribers, suppressions
+from newsletter.store import subscribers, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import reader, settings
 from tests.fakes.sendgrid_lists import FakeLists
@@ -18,7 +18,7 @@ from tests.fakes.sendgrid_lists import FakeLists
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.store import Store
 
 NOW = datetime(2025, 9, 24, 3, 0, tzinfo=UTC)
@@ -36,10 +36,10 @@ def lists(fake: FakeLists, timeout: float = 5.0) -> SendGridSuppressions:
     return SendGridSuppressions(given, timeout=timeout)
 
 
-def join(store: Store, number: int = 1, email: str = "") -> Subscriber:
+def join(store: Store, number: int = 1, email: str = "") -> Subscription:
     person = reader(number, email=email or f"reader{number}@example.org")
     with store.begin() as tx:
-        subscribers.save(tx, person, LONG_AGO)
+        subscriptions.save(tx, person, LONG_AGO)
     return person
 
 
@@ -47,9 +47,9 @@ def night(store: Store, fake: FakeLists, now: datetime = NOW) -> SyncResult:
     return sync(store, lists(fake), now, threading.Event())
 
 
-def state(store: Store, person: Subscriber) -> SubscriberState:
+def state(store: Store, person: Subscription) -> SubscriberState:
     with store.read() as tx:
-        known = subscribers.get(tx, person.id)
+        known = subscriptions.by_id(tx, person.id)
     assert known
     return known.state
 
@@ -124,9 +124,9 @@ def test_our_departures_are_told_once(store: Store, fake: FakeLists):
     left, complained, bounced, stays, erased = (join(store, n) for n in range(1, 6))
     fake.put("unsubscribes", "other@example.org")
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, left.id, "one-click", NOW)
-        subscribers.end_subscription(tx, complained.id, SubscriberState.COMPLAINED, "report", NOW)
-        subscribers.end_subscription(tx, bounced.id, SubscriberState.BOUNCED, "event", NOW)
+        subscriptions.leave(tx, left.id, "one-click", NOW)
+        subscriptions.end_all(tx, complained.id, SubscriberState.COMPLAINED, "report", NOW)
+        subscriptions.end_all(tx, bounced.id, SubscriberState.BOUNCED, "event", NOW)
         subscribers.erase(tx, erased.id, NOW)
 
     assert night(store, fake).exported == 2
@@ -141,8 +141,8 @@ def test_who_came_back_is_taken_off_their_list(store: Store, fake: FakeLists):
     person = join(store, email="ann%41/x+y@example.org")
     fake.put("unsubscribes", person.email)
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, person.id, "one-click", NOW)
-        subscribers.restore(tx, person.id, "page", NOW)
+        subscriptions.leave(tx, person.id, "one-click", NOW)
+        subscriptions.restore(tx, person.id, "page", NOW)
 
     assert night(store, fake) == SyncResult(removed=1)
 
@@ -153,7 +153,7 @@ def test_who_came_back_is_taken_off_their_list(store: Store, fake: FakeLists):
 def test_an_import_takes_nobody_off_their_list(store: Store, fake: FakeLists):
     person = reader()
     with store.begin() as tx:
-        subscribers.save(tx, person, NOW)
+        subscriptions.save(tx, person, NOW)
     fake.put("unsubscribes", person.email)
 
     assert night(store, fake, NOW + timedelta(days=1)) == SyncResult(imported=1)
@@ -167,8 +167,8 @@ def test_who_came_back_a_moment_ago_is_freed_before_the_night(store: Store, fake
     join(store, 2)
     fake.put("unsubscribes", person.email)
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, person.id, "one-click", NOW)
-        subscribers.restore(tx, person.id, "page", NOW)
+        subscriptions.leave(tx, person.id, "one-click", NOW)
+        subscriptions.restore(tx, person.id, "page", NOW)
 
     assert remove_returned(store, lists(fake), NOW + timedelta(minutes=4)) == 1
     assert remove_returned(store, lists(fake), NOW + timedelta(minutes=5)) == 1
@@ -206,7 +206,7 @@ def test_trouble_is_one_line_and_tells_nobody_on(
 ):
     left = join(store)
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, left.id, "one-click", NOW)
+        subscriptions.leave(tx, left.id, "one-click", NOW)
     fake.faults["unsubscribes"] = fault
 
     with pytest.raises(SuppressionListsError, match=said) as caught:
@@ -233,7 +233,7 @@ def test_nonsense_in_a_list_is_passed_over(fake: FakeLists):
     assert [one.email for one in page] == ["ann@example.org"]
 
 
-def forget(store: Store, person: Subscriber, at: datetime = NOW) -> None:
+def forget(store: Store, person: Subscription, at: datetime = NOW) -> None:
     with store.begin() as tx:
         assert subscribers.erase(tx, person.id, at)
 
@@ -256,7 +256,7 @@ def test_an_erasure_is_passed_on_once_and_the_suppression_stays(store: Store, fa
 
 def saved(store: Store, email: str) -> subscribers.SubscriberChange:
     with store.begin() as tx:
-        return subscribers.save(tx, reader(9, email=email), NOW)
+        return subscriptions.save(tx, reader(9, email=email), NOW)
 
 
 def test_an_erasure_waits_while_the_provider_is_away(store: Store, fake: FakeLists):

@@ -16,7 +16,7 @@ from newsletter.inbound import why
 from newsletter.render.why import as_text, view_of
 from newsletter.settings import Settings
 from newsletter.sources.arxiv.source import ArxivSource
-from newsletter.store import papers, retention, subscribers
+from newsletter.store import papers, retention, subscribers, subscriptions
 from newsletter.store.tables import digest_paper, paper_lookup, score
 from tests.fakes import scoring
 from tests.fakes.anthropic import Ending, FakeAnthropic
@@ -66,7 +66,7 @@ def ask(app, text, slug=RUBRIC.slug):
 def subscribed(store, number=1, **changes):
     person = reader(number, rubric=RUBRIC.slug, **changes)
     with store.begin() as tx:
-        subscribers.save(tx, person, MORNING)
+        subscriptions.save(tx, person, MORNING)
     return person
 
 
@@ -179,7 +179,7 @@ def test_who_left_and_nobody_get_no_answer(store, claude):
     digest_of(store, [*NETWORKS])
     person = subscribed(store)
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, person.id, "web page", MORNING)
+        subscriptions.leave(tx, person.id, "web page", MORNING)
     app = app_with(store, claude)
     assert why.answer_reader(app, person.id, NETWORKS[0].id) is None
     assert why.answer_reader(app, "f" * 32, NETWORKS[0].id) is None

@@ -77,7 +77,7 @@ def test_a_run_asks_once_for_readers_and_digests(
     with Queries(service.app.store) as queries:
         start(service)
     assert queries.of("SELECT digest.rubric FROM digest WHERE digest.date") == 1
-    assert queries.of("SELECT subscriber.rubric, count(*)") == 1
+    assert queries.of("SELECT subscription.rubric, count(*)") == 1
     assert not [query for query in queries.repeated if "digest.body" in query[0]]
     assert len(read_day(service.app).missing) == (
         len(RUBRICS) if start is dry_run and not made_before else 0

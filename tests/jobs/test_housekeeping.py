@@ -25,7 +25,7 @@ from newsletter.inbound.processor import store_mail
 from newsletter.jobs.daily import fetch_papers, read_day
 from newsletter.jobs.housekeeping import add_to, run_frequent, run_hourly, run_nightly
 from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
-from newsletter.store import Store, alerts, digests, events, papers, signups, subscribers
+from newsletter.store import Store, alerts, digests, events, papers, signups, subscriptions
 from newsletter.store.events import Event
 from newsletter.store.tables import event, inbound, signup
 from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from newsletter.context import App
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
 
 RUBRICS = Path(__file__).parents[2] / "templates" / "rubrics"
 NOW = datetime(2025, 11, 18, 2, 0, tzinfo=UTC)
@@ -82,7 +82,7 @@ class HousekeptService:
         )
         self.ann = reader(rubric="foundation-models")
         with store.begin() as tx:
-            subscribers.save(tx, self.ann, NOW - timedelta(days=100))
+            subscriptions.save(tx, self.ann, NOW - timedelta(days=100))
 
     @property
     def reply(self) -> bytes:
@@ -92,7 +92,7 @@ class HousekeptService:
 
     def state(self) -> SubscriberState:
         with self.app.store.read() as tx:
-            known = subscribers.get(tx, self.ann.id)
+            known = subscriptions.by_id(tx, self.ann.id)
         assert known
         return known.state
 
@@ -381,9 +381,9 @@ def test_the_service_reads_its_mailbox(tmp_path: Path, imap: FakeImap):
     assert mail.flags == {"\\Seen"}
 
 
-def _only(installation: Installation) -> Subscriber:
+def _only(installation: Installation) -> Subscription:
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
-        [found] = subscribers.all_subscribers(tx)
+        [found] = subscriptions.all_subscriptions(tx)
     store.close()
     return found

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from newsletter import bootstrap
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.scheduler import DailyScheduler, scheduler
 from newsletter.settings import Settings
-from newsletter.store import subscribers
+from newsletter.store import subscriptions
 
 RUBRICS = Path(__file__).parents[2] / "templates" / "rubrics"
 # The sample day is the announcement of Tuesday 18 November 2025, public at 01:00 UTC.
@@ -44,9 +44,9 @@ class ScheduledService:
 
     def join(self, email: str, rubric: str = "foundation-models", **wishes) -> None:
         joined = datetime(2025, 11, 1, tzinfo=UTC)
-        given = Subscriber(email[0] * 32, email, rubric, **wishes)
+        given = Subscription(email[0] * 32, email, rubric, **wishes)
         with self.app.store.begin() as tx:
-            subscribers.save(tx, given, joined)
+            subscriptions.save(tx, given, joined)
 
     def served(self, at: str) -> list[str]:
         """Who has mail after a wake-up of both jobs at that time of November 2025."""
@@ -94,9 +94,9 @@ def test_09_a_sleep_past_the_hour_is_made_up_once(tmp_path, store):
 def test_who_joins_after_the_hour_waits_for_the_next(service):
     service.join("ada@example.org")
     service.served("18T07:01")
-    given = Subscriber("b" * 32, "bob@example.org", "foundation-models")
+    given = Subscription("b" * 32, "bob@example.org", "foundation-models")
     with service.app.store.begin() as tx:
-        subscribers.save(tx, given, service.now)
+        subscriptions.save(tx, given, service.now)
     assert service.served("18T09:00") == ["a"]
 
 

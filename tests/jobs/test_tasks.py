@@ -17,7 +17,7 @@ from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.errors import OperatorError, Stopped
 from newsletter.jobs import daily, tasks
 from newsletter.settings import Settings
-from newsletter.store import deliveries, digests, subscribers
+from newsletter.store import deliveries, digests, subscriptions
 from tests.fakes.mail import reader
 from tests.render.gallery import issues
 
@@ -163,7 +163,7 @@ def test_a_lane_renders_before_it_lets_a_mail_go(app):
     rubric = app.rubrics["foundation-models"]
     with app.store.begin() as tx:
         for number in range(3):
-            subscribers.save(tx, reader(number, rubric=rubric.slug), NOW)
+            subscriptions.save(tx, reader(number, rubric=rubric.slug), NOW)
         made = issues.digest((issues.pick(1),), rubric=rubric, date=DAY)
         digest_id = digests.save(tx, made, app.clock())
     planner.plan_all(app.store, rubric.slug, DAY, app.clock())

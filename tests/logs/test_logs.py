@@ -25,7 +25,7 @@ from newsletter.domain.links import Links
 from newsletter.domain.tasks import Task, TaskKind, TaskResult
 from newsletter.jobs import daily
 from newsletter.jobs.engine import LocalEngine
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, subscriptions
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.installation import Installation
 from tests.fakes.mail import DeliveryScenario, settings
@@ -278,7 +278,7 @@ def private_words(installation: Installation) -> list[str]:
     links = Links("https://x.example", [KEYS["NEWSLETTER_SECRET_KEY"]], "in.sender.example")
     store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
     with store.read() as tx:
-        ids = [one.id for one in subscribers.all_subscribers(tx)]
+        ids = [one.id for one in subscriptions.all_subscriptions(tx)]
     store.close()
     purposes = ("unsubscribe", "preferences", "confirm", "reply", "unsub")
     tokens = [links.token(purpose, one) for one in ids for purpose in purposes]  # type: ignore[arg-type]
@@ -384,7 +384,7 @@ def test_10_a_debug_service_that_is_visited_leaks_nothing(tmp_path: Path):
                 break
         store = Store(installation.environment["NEWSLETTER_DATABASE_URL"])
         with store.read() as tx:
-            [reader, *_] = subscribers.all_subscribers(tx)
+            [reader, *_] = subscriptions.all_subscriptions(tx)
         store.close()
         assert found
         time.sleep(0.5)

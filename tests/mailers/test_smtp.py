@@ -21,7 +21,7 @@ from newsletter.mailers import SendError, Verdict
 from newsletter.mailers.smtp import SmtpMailer
 from newsletter.mailers.smtp_connection import is_loopback
 from newsletter.settings import SettingsError
-from newsletter.store import subscribers, suppressions
+from newsletter.store import subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import event
 from tests.fakes.mail import LINKS, SENDER, DeliveryScenario, email, reader, settings
@@ -244,7 +244,7 @@ def test_a_refusal_of_a_recipient_is_the_same_news_as_a_report_by_mail(
     scenario.make_digest()
     assert scenario.send(mailer(server.url)).rejected == 1
     with store.read() as tx:
-        known = subscribers.get(tx, person.id)
+        known = subscriptions.by_id(tx, person.id)
         assert known
         assert (known.state, suppressions.reason_for(tx, person.email)) == (state, shut)
         assert answer in tx.scalar(select(event.c.reason))

@@ -28,8 +28,8 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from newsletter.domain.announcements import announcement, newest
-from newsletter.domain.mail import Subscriber
-from newsletter.store import Store, subscribers
+from newsletter.domain.mail import Subscription
+from newsletter.store import Store, subscriptions
 from newsletter.store.tables import delivery, digest
 from tests.fakes.arxiv import FakeArxiv, line, row
 from tests.fakes.installation import Installation, sendgrid_environment
@@ -53,8 +53,8 @@ def found(installation: Installation, readers: int) -> Store:
     hour = announcement(newest(now)).public_from.time()
     with store.begin() as tx:
         for number in range(readers):
-            one = Subscriber(uuid4().hex, f"reader{number}@example.org", "one", send_at=hour)
-            subscribers.save(tx, one, now - timedelta(days=20))
+            one = Subscription(uuid4().hex, f"reader{number}@example.org", "one", send_at=hour)
+            subscriptions.save(tx, one, now - timedelta(days=20))
     return store
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
 from newsletter.domain.announcements import announcement, following, is_announced
-from newsletter.domain.mail import WEEKLY, Subscriber
+from newsletter.domain.mail import WEEKLY, Subscription
 from newsletter.domain.model import Criterion, Rubric
 from newsletter.jobs import housekeeping
 from newsletter.jobs.daemon import single_instance
@@ -31,7 +31,7 @@ from newsletter.jobs.leader import LeaderElection
 from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.jobs.scheduler_watchdog import SchedulerWatchdog
 from newsletter.settings import Settings
-from newsletter.store import Store, subscribers
+from newsletter.store import Store, subscriptions
 from tests.fakes.arxiv_timeline import ArxivTimeline, Submission, TimelineSource, Version
 from tests.simulations.kill_point import KillPoint, KillPointStore
 from tests.simulations.year import RUBRICS, ZONES, Judge, Plain, Reader
@@ -220,7 +220,7 @@ class Week:
         store.migrate()
         with store.begin() as tx:
             for number, one in enumerate(self.readers):
-                given = Subscriber(
+                given = Subscription(
                     f"{number:032x}",
                     f"{one.name}@example.org",
                     one.rubric,
@@ -228,7 +228,7 @@ class Week:
                     send_at=one.hour,
                     days=one.days,
                 )
-                subscribers.save(tx, given, SUNDAY - timedelta(days=20))
+                subscriptions.save(tx, given, SUNDAY - timedelta(days=20))
         store.close()
         (self.folder / "rubrics").mkdir()
         for slug, categories in RUBRICS.items():

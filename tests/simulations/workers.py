@@ -29,7 +29,7 @@ from newsletter.jobs.engine import LocalEngine
 from newsletter.jobs.reaper import HeartbeatConfig
 from newsletter.scoring import session
 from newsletter.settings import Settings
-from newsletter.store import Store, deliveries, digests, leases, subscribers
+from newsletter.store import Store, deliveries, digests, leases, subscriptions
 from tests.fakes.mail import reader
 from tests.fakes.scoring import papers
 from tests.simulations.crash import ForkServer
@@ -153,7 +153,7 @@ def settle(order: Order, rubrics: int, readers: int) -> None:
     with store.begin() as tx:
         for n in range(readers):
             one = reader(n, rubric=f"r{n % rubrics:04}", since=SUBMITTED)
-            subscribers.save(tx, one, SUBMITTED)
+            subscriptions.save(tx, one, SUBMITTED)
     if not store.is_sqlite:
         # A kill half-way through DBOS's own migrations is DBOS's own affair.
         DbosEngine(store, bootstrap.now).run(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from newsletter import bootstrap
 from newsletter.domain.announcements import announcement, following, is_announced
-from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscriber
+from newsletter.domain.mail import WEEKDAYS, WEEKLY, Subscription
 from newsletter.domain.model import Criterion, Rubric, Score, Usage
 from newsletter.jobs import housekeeping
 from newsletter.jobs.daily import read_day
@@ -25,7 +25,7 @@ from newsletter.jobs.scheduler import DailyScheduler
 from newsletter.render import Rendered
 from newsletter.scorers import CallResponse, ScoredPapers, ScoringCall
 from newsletter.settings import Settings
-from newsletter.store import subscribers
+from newsletter.store import subscribers, subscriptions
 from tests.fakes.arxiv import FakeArxiv, empty_page
 from tests.fakes.arxiv_timeline import (
     ArxivTimeline,
@@ -382,7 +382,7 @@ class Service:
     def add_readers(self) -> None:
         """All readers subscribe."""
         for reader in self.year.readers:
-            given = Subscriber(
+            given = Subscription(
                 f"{self.year.readers.index(reader):032x}",
                 f"{reader.name}@example.org",
                 reader.rubric,
@@ -391,15 +391,16 @@ class Service:
                 days=reader.days,
             )
             with self.app.store.begin() as tx:
-                subscribers.save(tx, given, self.clock())
+                subscriptions.save(tx, given, self.clock())
 
     def change(self, name: str, act: str, wishes: Mapping[str, object]) -> None:
         with self.app.store.begin() as tx:
-            known = subscribers.find(tx, f"{name}@example.org")
+            known = subscriptions.find(tx, f"{name}@example.org")
             if act == "save":
-                subscribers.save(tx, replace(known, **wishes), self.clock())
+                subscriptions.save(tx, replace(known, **wishes), self.clock())
             else:
-                getattr(subscribers, act)(tx, known.id, "page", self.clock())
+                acts = {"pause": subscribers.pause, "resume": subscribers.resume}
+                acts[act](tx, known.subscriber_id, "page", self.clock())
 
     def wake(self) -> None:
         """One wake-up: `make` serves too, and looks for what came late."""

@@ -6,7 +6,7 @@ from datetime import time, timedelta
 from typing import TYPE_CHECKING
 
 from newsletter.domain.mail import WEEKDAYS, SubscriberState
-from newsletter.store import audience, subscribers, suppressions
+from newsletter.store import audience, subscriptions, suppressions
 from newsletter.store.suppressions import Reason
 from tests.fakes.mail import RUBRIC, START, reader
 
@@ -27,7 +27,7 @@ def test_the_first_reader_of_each_schedule_stands_for_all(store: Store):
     ]
     with store.begin() as tx:
         for one in readers:
-            subscribers.save(tx, one, one.since)
+            subscriptions.save(tx, one, one.since)
         suppressions.suppress(tx, readers[-1].email, Reason.COMPLAINED, "hook", START)
         found = audience.first_readers(tx, RUBRIC)
     assert {

@@ -19,7 +19,7 @@ from newsletter.domain.mail import DeliveryState, EventKind
 from newsletter.store import Store, StoreError, deliveries, events
 from newsletter.store.database import backup, database_role, restore_holds
 from newsletter.store.database.database_role import DatabaseFactKind
-from newsletter.store.tables import delivery, digest, subscriber
+from newsletter.store.tables import delivery, digest, subscription
 from tests.conftest import POSTGRES
 from tests.fakes.database import copied
 from tests.fakes.installation import Installation
@@ -149,7 +149,7 @@ def test_who_is_due_after_the_restore_is_served(store, due, state):
     scenario.add_readers(1)
     with store.begin() as tx:
         restore_holds.hold_all(tx, TAKEN, RESTORED)
-        everyone = subscriber.c.rubric == RUBRIC
+        everyone = subscription.c.rubric == RUBRIC
         deliveries.create_rows(tx, scenario.digest_id, everyone, LATER, due)
     assert list(states(store).values()) == [state]
 

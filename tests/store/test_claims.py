@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from newsletter.domain.mail import Delivery, DeliveryState
-from newsletter.store import claims, first_mails, subscribers, suppressions
+from newsletter.store import claims, first_mails, subscribers, subscriptions, suppressions
 from newsletter.store.claims import SendOutcome
 from newsletter.store.tables import delivery
 from tests.fakes.mail import RUBRIC, START, DeliveryScenario
@@ -49,7 +49,7 @@ def rows(scenario: DeliveryScenario) -> list[Any]:
 
 def address(scenario: DeliveryScenario, row: Any) -> str:
     with scenario.store.read() as tx:
-        found = subscribers.get(tx, row.subscriber_id)
+        found = subscriptions.by_id(tx, row.subscriber_id)
     assert found
     return found.email
 
@@ -67,7 +67,7 @@ def recorded(scenario: DeliveryScenario, outcome: SendOutcome, now: datetime = L
 def test_a_claim_is_limited_and_records_owner_mailer_and_lease(scenario: DeliveryScenario) -> None:
     mine = claimed(scenario, limit=2, now=START + INSTANT)
     assert [one.id for one in mine] == [row.id for row in rows(scenario)[:2]]
-    assert [one.subscriber.email for one in mine] == [row.email for row in rows(scenario)[:2]]
+    assert [one.subscription.email for one in mine] == [row.email for row in rows(scenario)[:2]]
     assert {(one.state, one.attempt, one.digest_id) for one in mine} == {
         (SENDING, 1, scenario.digest_id)
     }
@@ -113,7 +113,7 @@ def test_who_left_meanwhile_is_skipped_with_the_reason_and_the_time(
         mine, skipped = claims.claim(
             tx, scenario.digest_id, "me", now=LATER, until=LATER + HOUR, limit=9
         )
-    assert ([one.subscriber.email for one in mine], skipped) == (known[2:], 2)
+    assert ([one.subscription.email for one in mine], skipped) == (known[2:], 2)
     paused, suppressed, _ = rows(scenario)
     assert (paused.state, paused.reason, paused.changed_at) == (SKIPPED, "paused", LATER)
     assert (suppressed.state, suppressed.reason) == (SKIPPED, "suppressed: complained")

@@ -45,7 +45,7 @@ def record(tx: Connection, *mails: Delivery) -> None:
 
 
 def tell(tx: Connection, *mails: Delivery) -> None:
-    told = [Event(EventKind.PROCESSED, one.subscriber.email, START, one.id) for one in mails]
+    told = [Event(EventKind.PROCESSED, one.subscription.email, START, one.id) for one in mails]
     events.apply(tx, told, START)
 
 

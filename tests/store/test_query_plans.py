@@ -65,9 +65,9 @@ INSERT INTO mailing (digest_id, candidates, excluded, halted, at)
 SELECT id, 0, '{}', '', at FROM digest WHERE rubric LIKE 'rubric-%'
 """,
     """
-INSERT INTO delivery (id, digest_id, subscriber_id, email, state, attempt, failures, reason,
-    created_at, changed_at)
-SELECT md5(d.id || s.id), d.id, s.id, s.email, 'accepted', 1, 0, '', d.at, d.at
+INSERT INTO delivery (id, digest_id, subscriber_id, subscription_id, email, state, attempt,
+    failures, reason, created_at, changed_at)
+SELECT md5(d.id || s.id), d.id, s.id, s.id, s.email, 'accepted', 1, 0, '', d.at, d.at
 FROM digest d CROSS JOIN subscriber s WHERE d.rubric LIKE 'rubric-%'
 """,
     """

@@ -22,6 +22,7 @@ from newsletter.store.tables import (
     mail_group,
     score,
     subscriber,
+    subscription,
 )
 from tests.fakes import scoring
 from tests.fakes.anthropic import FakeAnthropic
@@ -83,7 +84,11 @@ def test_the_night_drops_more_rows_than_one_page(store):
         names = [f"{n:032}" for n in range(retention.PAGE)]
         more = [{**reader, "id": name, "email_key": name} for name in names]
         tx.execute(insert(subscriber), more)
-        tx.execute(insert(delivery), [{**old, "id": n, "subscriber_id": n} for n in names])
+        mine = {name: {"id": name, "subscriber_id": name} for name in names}
+        own = dict(tx.execute(select(subscription)).first()._mapping)
+        tx.execute(insert(subscription), [{**own, **mine[name]} for name in names])
+        rows = [{**old, **mine[name], "subscription_id": name} for name in names]
+        tx.execute(insert(delivery), rows)
     app = SimpleNamespace(store=store, stop=threading.Event())
     delete_old_mails(app, OLD - timedelta(days=2))
     assert number(store) == retention.PAGE + 3

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.subscriber_csv import SubscriberRow
-from newsletter.store import subscribers, suppressions
+from newsletter.store import subscriber_import, subscriptions, suppressions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.suppressions import Reason
 from tests.fakes.installation import Installation
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from newsletter.domain.mail import Subscriber
+    from newsletter.domain.mail import Subscription
     from newsletter.store import Store
 
 LATER = START + timedelta(days=1)
@@ -34,10 +34,10 @@ RUBRIC = "---\ntitle: One\ncategories: [cs.LG]\n---\n\n## Criteria\n\n1. Anythin
 def known_before(tx: Connection) -> None:
     """Some of every state a file may meet."""
     for number, state in enumerate(SubscriberState):
-        subscribers.save(tx, reader(number, state=state), START)
+        subscriptions.save(tx, reader(number, state=state), START)
     gone = reader(20)
-    subscribers.save(tx, gone, START)
-    subscribers.unsubscribe(tx, gone.id, "reply", START)
+    subscriptions.save(tx, gone, START)
+    subscriptions.leave(tx, gone.id, "reply", START)
     suppressions.suppress(tx, "reader21@example.org", Reason.COMPLAINED, "event", START)
 
 
@@ -57,8 +57,11 @@ def given() -> list[SubscriberRow]:
     return rows
 
 
-def stored(tx: Connection) -> list[Subscriber]:
-    return [replace(one, since=None, id="") for one in subscribers.all_subscribers(tx)]
+def stored(tx: Connection) -> list[Subscription]:
+    return [
+        replace(one, since=None, id="", subscriber_id="")
+        for one in subscriptions.all_subscriptions(tx)
+    ]
 
 
 def test_20_many_at_once_end_as_one_by_one(store: Store):
@@ -67,10 +70,10 @@ def test_20_many_at_once_end_as_one_by_one(store: Store):
         trial = tx.begin_nested()
         one_by_one = Counter[SubscriberChange]()
         for one in given():
-            one_by_one += subscribers.save_all(tx, [one], "asked", LATER).counts
+            one_by_one += subscriber_import.save_all(tx, [one], "asked", LATER).counts
         expected = stored(tx)
         trial.rollback()
-        at_once = subscribers.save_all(tx, given(), "asked", LATER).counts
+        at_once = subscriber_import.save_all(tx, given(), "asked", LATER).counts
         assert stored(tx) == expected
     assert +at_once == one_by_one
     assert min(at_once[change] for change in SubscriberChange) > 0
@@ -83,7 +86,7 @@ def test_20_a_thousand_rows_are_a_few_statements(store: Store):
     event.listen(*listen)
     try:
         with store.begin() as tx:
-            subscribers.save_all(tx, [row(number) for number in range(1_000)], "asked", START)
+            subscriber_import.save_all(tx, [row(number) for number in range(1_000)], "asked", START)
     finally:
         event.remove(*listen)
     assert len(asked) < 20

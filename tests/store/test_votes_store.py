@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from newsletter.domain.digest import compose
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 from newsletter.domain.model import Criterion, Listing, Outcome, Paper, Rubric, Score
 from newsletter.domain.votes import Vote
-from newsletter.store import digests, papers, subscribers, votes
-from newsletter.store.tables import delivery, saved_paper, subscriber, vote
+from newsletter.store import digests, papers, subscribers, subscriptions, votes
+from newsletter.store.tables import delivery, saved_paper, vote
 
 NOW = datetime(2025, 9, 23, 6, 0, tzinfo=UTC)
 DAY = date(2025, 9, 23)
@@ -46,10 +46,9 @@ def keep_digest(store, ids, rubric=RUBRIC, day=DAY):
 
 def add(store, *ids, rubric="models"):
     for key in ids:
-        one = Subscriber(key, f"{key[0]}@example.org", rubric)
-        row = {"id": key, "since": NOW, **subscribers.subscriber_columns(one, NOW)}
+        one = Subscription(key, f"{key[0]}@example.org", rubric)
         with store.begin() as tx:
-            tx.execute(insert(subscriber).values(row))
+            subscriptions.insert_new(tx, one, NOW)
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def test_saving_votes_more_but_never_over_a_vote(readers):
 def test_a_vote_needs_a_reader_of_a_digest_with_that_paper(readers):
     keep_digest(readers, ["x1"], replace(RUBRIC, slug="other"))
     with readers.begin() as tx:
-        subscribers.unsubscribe(tx, BOB, "test", NOW)
+        subscriptions.leave(tx, BOB, "test", NOW)
     with readers.begin() as tx:
         assert votes.cast(tx, ANN, "x1", Vote.MORE, NOW) is None
         assert votes.cast(tx, ANN, "nothing", Vote.MORE, NOW) is None
@@ -121,6 +120,7 @@ def mail(store, digest_id, reader, delivery_id="d" * 32):
         "id": delivery_id,
         "digest_id": digest_id,
         "subscriber_id": reader,
+        "subscription_id": reader,
         "email": "a@example.org",
         "state": "accepted",
         "attempt": 1,
@@ -160,7 +160,7 @@ def test_votes_of_readers_who_left_do_not_count(readers):
     with readers.begin() as tx:
         votes.cast(tx, ANN, "p1", Vote.MORE, NOW)
         votes.cast(tx, BOB, "p2", Vote.LESS, NOW)
-        subscribers.unsubscribe(tx, BOB, "test", NOW)
+        subscriptions.leave(tx, BOB, "test", NOW)
     with readers.read() as tx:
         assert votes.pooled(tx, "models") == [("p1", Vote.MORE)]
 

@@ -16,7 +16,7 @@ from newsletter.domain.links import TEST_READER, Links, Purpose
 from newsletter.domain.mail import WEEKDAYS, EventKind, Format, SubscriberState
 from newsletter.mailers import SendError, Verdict
 from newsletter.operations.alert_rules import find_alerts
-from newsletter.store import events, restore_subscriber, signups, subscribers, suppressions
+from newsletter.store import events, restore_subscriber, signups, subscriptions, suppressions
 from newsletter.store.events import Event
 from newsletter.store.reports import monitoring
 from newsletter.store.signups import MAILS_AN_HOUR
@@ -51,7 +51,7 @@ class ServedSite:
 
     def find(self, email="ada@example.org"):
         with self.store.read() as tx:
-            return subscribers.find(tx, email)
+            return subscriptions.find(tx, email)
 
     def reason(self, email="ada@example.org"):
         with self.store.read() as tx:
@@ -117,7 +117,7 @@ def test_19_the_response_is_the_same_for_known_and_unknown_addresses(site: Serve
     gone = reader(site.store, email="gone@example.org")
     bad = reader(site.store, email="bad@example.org")
     with site.store.begin() as tx:
-        subscribers.unsubscribe(tx, gone.id, "reply", NOW)
+        subscriptions.leave(tx, gone.id, "reply", NOW)
         suppressions.suppress(tx, bad.email, Reason.COMPLAINED, "event", NOW)
     names = ("known", "gone", "bad", "new")
     pages = [site.subscribe(f"{name}@example.org")[0] for name in names]
@@ -148,7 +148,7 @@ def test_an_active_reader_changes_rubric_only_by_the_confirmation_link(site: Ser
 def test_19_a_former_reader_resubscribes_by_the_link_after_months(site: ServedSite):
     person = reader(site.store)
     with site.store.begin() as tx:
-        subscribers.unsubscribe(tx, person.id, "reply", NOW - timedelta(days=200))
+        subscriptions.leave(tx, person.id, "reply", NOW - timedelta(days=200))
     _, mail = site.subscribe(rubric="models")
     assert "“Models”" in site.web.post(link_in(mail())).words
     assert (site.find().state, site.find().rubric) == (SubscriberState.ACTIVE, "models")
@@ -160,7 +160,7 @@ def test_19_the_form_does_not_lift_a_complaint(site: ServedSite):
     with site.store.begin() as tx:
         signups.request(tx, person.email, "stars", NOW)
         suppressions.suppress(tx, person.email, Reason.COMPLAINED, "event", NOW)
-        subscribers.unsubscribe(tx, person.id, "reply", NOW)
+        subscriptions.leave(tx, person.id, "reply", NOW)
     path = LINKS.confirm_url(person.id).removeprefix("http://127.0.0.1")
     assert "no longer works" in site.web.post(path).words
     assert site.reason() == Reason.COMPLAINED
@@ -588,7 +588,7 @@ def test_pressing_a_button_twice_shows_the_same_message(site: ServedSite):
 def test_an_outdated_form_changes_nothing(site: ServedSite, action: str, end):
     person = reader(site.store)
     with site.store.begin() as tx:
-        subscribers.end_subscription(tx, person.id, end, "reply", NOW)
+        subscriptions.end_all(tx, person.id, end, "reply", NOW)
     page = site.web.post(preferences_path(person), preferences(action=action))
     assert "Nothing was changed" in page.words
     assert not any(word in page.words for word in ("Saved", "Paused", "Resumed"))

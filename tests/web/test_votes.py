@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select
 from newsletter.domain.links import TEST_READER, Links
 from newsletter.domain.model import Score
 from newsletter.domain.votes import Vote
-from newsletter.store import Store, scores, subscribers, votes
+from newsletter.store import Store, scores, subscribers, subscriptions, votes
 from newsletter.store.ledger import Account
 from newsletter.store.tables import saved_paper, vote
 from newsletter.web.app import create_app
@@ -149,7 +149,7 @@ def test_of_a_reader_who_left_nothing_is_changed_and_of_an_erased_one_nothing_sh
     for person in (left, erased):
         web.post(vote_path(person), {"vote": "save"})
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, left.id, "test", NOW)
+        subscriptions.leave(tx, left.id, "test", NOW)
         subscribers.erase(tx, erased.id, NOW)
     for person in (left, erased):
         assert web.get(vote_path(person)).status == 404

@@ -12,7 +12,7 @@ from newsletter.domain.mail import SubscriberState
 from newsletter.inbound.why import MAX_LOOKUPS
 from newsletter.settings import Settings
 from newsletter.sources.arxiv.source import ArxivSource
-from newsletter.store import subscribers
+from newsletter.store import subscribers, subscriptions
 from newsletter.store.tables import paper_lookup
 from newsletter.web.app import create_app
 from newsletter.web.context import Site
@@ -101,7 +101,7 @@ def test_who_is_no_reader_gets_one_page_for_all(store, web, method):
     left = [reader(store, email=f"{state}@example.org", state=state) for state in LEFT]
     erased = reader(store, email="erased@example.org")
     with store.begin() as tx:
-        subscribers.unsubscribe(tx, left[1].id, "reply", NOW)
+        subscriptions.leave(tx, left[1].id, "reply", NOW)
         subscribers.erase(tx, erased.id, NOW)
     tokens = [
         "nobody",

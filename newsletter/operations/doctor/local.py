@@ -23,7 +23,7 @@ from newsletter.rubrics.folder import RubricFolder
 from newsletter.scorers import SCORERS
 from newsletter.settings import Settings, SettingsError, dbos_faults, doubtful, refuse_half_set
 from newsletter.sources import SOURCES
-from newsletter.store import Store, StoreAddressError, StoreError, sqlite_file, subscribers
+from newsletter.store import Store, StoreAddressError, StoreError, sqlite_file, subscriptions
 from newsletter.store.database import diagnostics
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def readers(store: Store | None) -> dict[str, int] | None:
     """How many read each rubric; None while there is no database to ask."""
     if store is not None:
         with suppress(StoreError), store.read() as tx:
-            return subscribers.count_by_rubric(tx)
+            return subscriptions.count_by_rubric(tx)
     return None
 
 

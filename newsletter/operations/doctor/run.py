@@ -39,7 +39,7 @@ from newsletter.domain.findings import (
     warn,
 )
 from newsletter.domain.links import TEST_READER
-from newsletter.domain.mail import Subscriber
+from newsletter.domain.mail import Subscription
 from newsletter.domain.model import Coverage, DayKind, Digest, Rubric
 from newsletter.errors import OperatorError
 from newsletter.logs import Redactor, secrets_of
@@ -211,7 +211,7 @@ def _would_take(settings: Settings, check: MailCheck, clock: Callable[[], dateti
         digest,
         None,
     )
-    reader = Subscriber(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
+    reader = Subscription(id=TEST_READER, email=to, rubric=SAMPLE.slug, since=now)
     return check.would_take(copies.email(reader, uuid4().hex, now))
 
 

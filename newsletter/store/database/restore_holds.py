@@ -15,7 +15,7 @@ from newsletter.domain.announcements import announcement
 from newsletter.domain.mail import DeliveryState
 from newsletter.store.database import database_role
 from newsletter.store.database.database_role import DatabaseFact, DatabaseFactKind
-from newsletter.store.tables import delivery, digest, subscriber
+from newsletter.store.tables import delivery, digest, subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +45,7 @@ def reason(fact: DatabaseFact) -> str:
 def state_and_reason(
     tx: Connection, digest_id: int, due: datetime | None
 ) -> tuple[ColumnElement[str], ColumnElement[str]]:
-    """Of a subscriber's mail that is planned now: pending, or held where it may have left before.
+    """Of a subscription's mail that is planned now: pending, or held where it may have left before.
 
     `due` None means that nobody waited for an hour: it may have left since the announcement. Who
     became a reader after the restore got nothing before it.
@@ -58,7 +58,7 @@ def state_and_reason(
         due = announcement(day).public_from
     if due > restored.until:
         return _PENDING
-    new = subscriber.c.since > restored.until
+    new = subscription.c.since > restored.until
     held = DeliveryState.UNKNOWN.value, reason(restored)
     state, why = (case((new, free), else_=stop) for free, stop in zip(_PENDING, held, strict=True))
     return state, why

@@ -103,7 +103,7 @@ _WAITING = inbound.c.state.in_((InboundState.REVIEW, InboundState.LETTER))
 _REPLIES = select(
     inbound.c.id,
     inbound.c.envelope_from,
-    inbound.c.subscriber_id,
+    inbound.c.subscription_id,
     inbound.c.state,
     func.substr(inbound.c.said, 1, SHOWN_CHARACTERS),
     inbound.c.received_at,
@@ -116,7 +116,7 @@ class ReviewReply:
 
     id: str
     sender: str
-    subscriber_id: str | None
+    subscription_id: str | None
     state: InboundState
     said: str
     received_at: datetime

@@ -47,6 +47,8 @@ delivery = Table(
     Column("id", String(32), primary_key=True),
     Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
     Column("subscriber_id", String(32), ForeignKey("subscriber.id"), nullable=False, index=True),
+    # SQLite can't add a foreign key to an existing table.
+    Column("subscription_id", String(32), nullable=False, server_default="", index=True),
     Column("email", String(320), nullable=False),
     Column("state", String(16), nullable=False, index=True),
     Column("attempt", Integer, nullable=False, default=0),
@@ -58,7 +60,7 @@ delivery = Table(
     Column("provider_id", String(128)),
     Column("reason", Text, nullable=False, default=""),
     Column("fate", String(16), nullable=False, default="", server_default=""),
-    # The mail_group of the last attempt; SQLite can't add a foreign key to an existing table.
+    # The mail_group of the last attempt, without a foreign key either.
     Column("group_id", String(32)),
     # The mailer that sent it, by its name in the settings.
     Column("mailer", String(16), nullable=False, default="", server_default=""),
@@ -127,7 +129,7 @@ inbound = Table(
     Column("aligned", Boolean, nullable=False),
     Column("body_id", String(64), ForeignKey("inbound_body.id"), index=True),
     Column("state", String(16), nullable=False),
-    Column("subscriber_id", String(32), index=True),
+    Column("subscription_id", String(32), index=True),
     Column("said", Text, nullable=False, default=""),
     Column("received_at", Moment, nullable=False),
     Column("answered_at", Moment),

@@ -1,8 +1,19 @@
-"""Subscribers, suppressions, sign-ups, first mails, and pending erasures."""
+"""Subscribers, subscriptions, suppressions, sign-ups, first mails, and pending erasures."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Date, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from newsletter.store.tables.types import Moment, metadata
 
@@ -14,7 +25,6 @@ subscriber = Table(
     Column("email_key", String(320), nullable=False, unique=True),
     Column("email_hash", String(64), nullable=False, index=True),
     Column("name", Text, nullable=False),
-    Column("rubric", String(64), nullable=False),
     Column("timezone", String(64)),
     Column("send_at", String(5)),
     Column("days", JSON, nullable=False),
@@ -24,10 +34,30 @@ subscriber = Table(
     Column("state_reason", Text, nullable=False, default=""),
     Column("state_at", Moment, nullable=False),
     Column("soft_bounces", Integer, nullable=False, default=0),
-    Column("consent", Text, nullable=False),
-    Column("since", Moment, nullable=False),
     # Names of the preferences that the reader set; no import changes them.
     Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
+)
+
+# What a subscriber reads. The first subscription of a subscriber has the subscriber's id.
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("subscriber_id", String(32), ForeignKey("subscriber.id"), nullable=False),
+    Column("rubric", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_reason", Text, nullable=False, default="", server_default=""),
+    Column("state_at", Moment, nullable=False),
+    Column("consent", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    # Mail of this date and earlier ones was had of another rubric, from which the reader moved.
+    Column("begins_after", Date),
+    # NULL: as the subscriber's. A `max_papers` of 0 means no limit.
+    Column("days", JSON(none_as_null=True)),
+    Column("max_papers", Integer),
+    Column("format", String(16)),
+    Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
+    UniqueConstraint("subscriber_id", "rubric"),
     Index(None, "rubric", "state"),
 )
 
@@ -41,12 +71,22 @@ suppression = Table(
     Column("at", Moment, nullable=False),
 )
 
+# Rubrics that an address left; rows outlive the subscriber.
+rubric_suppression = Table(
+    "rubric_suppression",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("rubric", String(64), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
 # Sign-ups on the web. The address itself is stored only with the pending subscriber.
 signup = Table(
     "signup",
     metadata,
     Column("email_hash", String(64), primary_key=True),
-    Column("rubric", String(64), nullable=False),
+    Column("rubric", String(64), primary_key=True),
     Column("asked_at", Moment, nullable=False, index=True),
     Column("mailed_at", Moment, nullable=False, index=True),
     # Confirmation mails without an answer; and when the recipient refused further ones.

@@ -16,7 +16,7 @@ from newsletter.domain.announcements import following
 from newsletter.domain.links import TEST_READER
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import DayKind
-from newsletter.store import Store, digests, papers, subscribers, votes
+from newsletter.store import Store, digests, papers, subscriptions, votes
 from newsletter.web.app import create_app
 from tests.fakes import operator_data
 from tests.fakes.browser import served
@@ -55,7 +55,7 @@ def reader_pages(store: Store) -> dict[str, str]:
         person = reader(store, email=f"{state}@example.org", id=f"{number + 1:032x}", state=state)
         if state is SubscriberState.UNSUBSCRIBED:
             with store.begin() as tx:
-                subscribers.unsubscribe(tx, person.id, "reply", NOW)
+                subscriptions.leave(tx, person.id, "reply", NOW)
         found[f"preferences-{state}"] = LINKS.preferences_url(person.id)
         found[f"leave-{state}"] = LINKS.unsubscribe_url(person.id)
         found[f"confirm-{state}"] = LINKS.confirm_url(person.id)
