@@ -15,7 +15,7 @@ from newsletter.delivery.planner import plan_all, plan_due, rubrics_with_mail_du
 from newsletter.domain.mail import DeliveryState, SubscriberState
 from newsletter.jobs.daily import first_send_time
 from newsletter.jobs.housekeeping import run_frequent, run_nightly
-from newsletter.store import digests, subscribers, subscriptions
+from newsletter.store import digests, subscriptions
 from newsletter.store.tables import delivery, subscriber, subscription
 from newsletter.web import metrics
 from newsletter.web.context import Site
@@ -148,7 +148,7 @@ def test_no_statement_answers_more_readers_than_a_page(store: Store):
         with store.read() as tx:
             assert sum(1 for _ in subscriptions.mailable(tx)) == MANY - MANY // LEAVES
             assert sum(1 for _ in subscriptions.all_subscriptions(tx)) == MANY
-    assert max(answers) <= subscribers.PAGE
+    assert max(answers) <= subscriptions.PAGE
     assert planned(store) == MANY - MANY // LEAVES
 
 
