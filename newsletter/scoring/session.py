@@ -213,9 +213,10 @@ class ScoringSession:
 
     def _store_answer(self, call_id: str, answer: CallResponse, asked: ScoringCall | None) -> None:
         with self._write_tx() as tx:
-            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
+            # In the order of `reserve`, or two transactions could wait for each other.
             if asked:
                 self.rate_limiter.record_answer(tx, asked, answer, self.clock())
+            ledger.answered(tx, call_id, answer.raw, answer.usage, self.clock())
 
     def batched_calls(self) -> list[ledger.BatchedCall]:
         with self.store.read() as tx:
@@ -268,8 +269,8 @@ class ScoringSession:
     def _record_failure(self, call_id: str, call: ScoringCall, error: ScorerError) -> None:
         record = ledger.lost if error.failure is CallFailure.LOST else ledger.free
         with self._write_tx() as tx:
-            record(tx, call_id, str(error), self.clock())
             self.rate_limiter.record_failure(tx, call, error, self.clock())
+            record(tx, call_id, str(error), self.clock())
 
     def _store_scores(
         self,

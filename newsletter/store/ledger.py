@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from enum import StrEnum
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,12 +21,14 @@ from sqlalchemy import bindparam, case, func, insert, literal_column, select, up
 from newsletter.domain.formatting import month_start
 from newsletter.domain.model import Usage
 from newsletter.store.tables import call as calls
+from newsletter.store.tables import month_cost
+from newsletter.store.upsert import insert_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import date, datetime
 
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import ColumnElement, Connection, Executable
 
     from newsletter.scorers import ScoringCall
 
@@ -43,17 +47,17 @@ class CallState(StrEnum):
 # more than to execute them.
 
 
-def _reserved_nanos(where: ColumnElement[bool]) -> Select[int]:
-    """Cost of the calls; unconfirmed ones count with their upper bound."""
-    open_ended = calls.c.state.in_([CallState.INTENT, CallState.LOST])
-    amount = case((open_ended, calls.c.upper_nanos), else_=calls.c.cost_nanos)
-    return select(func.coalesce(func.sum(amount), 0)).where(where)
-
-
-_RESERVED_OF_DAY = _reserved_nanos(
-    (calls.c.rubric == bindparam("rubric")) & (calls.c.date == bindparam("day"))
+_IS_UNCONFIRMED = calls.c.state.in_([CallState.INTENT, CallState.LOST])
+_NANOS = case((_IS_UNCONFIRMED, calls.c.upper_nanos), else_=calls.c.cost_nanos)
+"""Cost of a call; an unconfirmed one counts with its upper bound."""
+_NANOS_OF_CALL = (
+    select(_NANOS, calls.c.started_at).where(calls.c.id == bindparam("call_id")).with_for_update()
 )
-_RESERVED_SINCE = _reserved_nanos(calls.c.started_at >= bindparam("start"))
+_RESERVED_OF_DAY = select(func.coalesce(func.sum(_NANOS), 0)).where(
+    calls.c.rubric == bindparam("rubric"), calls.c.date == bindparam("day")
+)
+_RESERVED_OF_MONTH = select(month_cost.c.nanos).where(month_cost.c.month == bindparam("month"))
+"""A sum over a month's calls would take half a second at 100,000 of them."""
 _IN_FLIGHT = select(calls.c.papers).where(
     calls.c.fingerprint == bindparam("fingerprint"),
     calls.c.scorer == bindparam("scorer"),
@@ -62,6 +66,9 @@ _IN_FLIGHT = select(calls.c.papers).where(
     calls.c.lease_until > bindparam("now"),
 )
 _CALL = update(calls).where(calls.c.id == bindparam("call_id"))
+_UNCONFIRMED_CALL = _CALL.where(_IS_UNCONFIRMED).returning(
+    calls.c.upper_nanos, calls.c.cost_nanos, calls.c.started_at
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,7 @@ def reserve(
         raise ReservationRefused
     intent = _intent(account, call)
     tx.execute(insert(calls), intent | {"lease_until": lease_until, "batch_id": batch_id})
+    _add_to_month(tx, call.at, call.upper_nanos)
     return str(intent["id"])
 
 
@@ -120,8 +128,25 @@ def _nanos_left(tx: Connection, account: Account, budget: Budget, now: datetime)
     left = budget.day_nanos - spent(tx, account.rubric, account.day)
     if budget.month_nanos is None:
         return left
-    of_month = tx.execute(_RESERVED_SINCE, {"start": month_start(now)}).scalar_one()
-    return min(left, budget.month_nanos - int(of_month))
+    of_month = tx.execute(_RESERVED_OF_MONTH, {"month": _month(now)}).scalar() or 0
+    return min(left, budget.month_nanos - of_month)
+
+
+def _month(at: datetime) -> date:
+    return month_start(at.astimezone(UTC)).date()
+
+
+def _add_to_month(tx: Connection, at: datetime, nanos: int) -> None:
+    """Last in its transaction: all processes change this row."""
+    if nanos:
+        tx.execute(_add_nanos(tx.dialect.name), {"month": _month(at), "nanos": nanos})
+
+
+@cache
+def _add_nanos(dialect: str) -> Executable:
+    new = insert_for(dialect, month_cost)
+    total = {"nanos": month_cost.c.nanos + new.excluded.nanos}
+    return new.on_conflict_do_update(index_elements=["month"], set_=total)
 
 
 def _intent(account: Account, call: ScoringCall) -> dict[str, object]:
@@ -389,7 +414,15 @@ def _of_account(account: Account) -> Collection[ColumnElement[bool]]:
 
 
 def _end(tx: Connection, call_id: str, state: CallState, at: datetime, **values: object) -> None:
-    tx.execute(_CALL, {"call_id": call_id, "state": state, "ended_at": at, **values})
+    ending = {"call_id": call_id, "state": state, "ended_at": at, **values}
+    if row := tx.execute(_UNCONFIRMED_CALL, ending).first():
+        if state is not CallState.LOST:
+            _add_to_month(tx, row.started_at, row.cost_nanos - row.upper_nanos)
+        return
+    # Ended before, by this process or another one.
+    before, started_at = tx.execute(_NANOS_OF_CALL, ending).one()
+    tx.execute(_CALL, ending)
+    _add_to_month(tx, started_at, tx.execute(_NANOS_OF_CALL, ending).scalar_one() - before)
 
 
 def _usage_columns(usage: Usage | None) -> dict[str, object] | None:

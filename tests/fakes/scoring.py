@@ -6,12 +6,15 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import case, func, select
+
 from newsletter.domain.model import Criterion, Paper, Rubric
 from newsletter.rubrics.file import DEFAULT_SCORING
 from newsletter.scorers.claude.scorer import ClaudeScorer
 from newsletter.scoring.run import RubricScores, ScoringLimits, score
 from newsletter.settings import Settings
 from newsletter.store.papers import keep
+from newsletter.store.tables import call, month_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,3 +124,17 @@ def billed(result: RubricScores) -> int:
 
 def uncertain(result: RubricScores) -> int:
     return sum(usage.uncertain_nanos for usage in result.usage)
+
+
+def month_total(store: Store) -> int:
+    """The totals of all months, as the ledger keeps them."""
+    with store.read() as tx:
+        return int(tx.scalar(select(func.coalesce(func.sum(month_cost.c.nanos), 0))) or 0)
+
+
+def sum_of_calls(store: Store) -> int:
+    """What all calls cost; one without an answer may have cost its upper bound."""
+    unsure = call.c.state.in_(["intent", "lost"])
+    amount = case((unsure, call.c.upper_nanos), else_=call.c.cost_nanos)
+    with store.read() as tx:
+        return int(tx.scalar(select(func.coalesce(func.sum(amount), 0))) or 0)

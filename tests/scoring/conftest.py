@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import honest
+from tests.fakes.scoring import honest, month_total, sum_of_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from newsletter.store import Store
+
+
+@pytest.fixture(autouse=True)
+def month_costs_add_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test of this folder the month's total is the sum over its calls."""
+    if "store" not in request.fixturenames:
+        yield
+        return
+    store: Store = request.getfixturevalue("store")
+    yield
+    assert month_total(store) == sum_of_calls(store)
 
 
 @pytest.fixture

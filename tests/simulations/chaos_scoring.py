@@ -25,7 +25,7 @@ from newsletter.store import Store
 from newsletter.store.ledger import CallState
 from newsletter.store.tables import call as calls
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.scoring import claude, honest, limits, papers, scored
+from tests.fakes.scoring import claude, honest, limits, month_total, papers, scored
 from tests.simulations.crash import ForkServer
 
 LOADED = ("anthropic", "httpx2")
@@ -47,6 +47,7 @@ class Report:
     bill_nanos: int
     booked_nanos: int
     uncertain_nanos: int
+    month_nanos: int
 
     @property
     def holds(self) -> bool:
@@ -55,6 +56,7 @@ class Report:
             self.scored == self.right == self.papers
             and extra <= self.in_flight_at_kills
             and self.booked_nanos <= self.bill_nanos <= self.booked_nanos + self.uncertain_nanos
+            and self.month_nanos == self.booked_nanos + self.uncertain_nanos
         )
 
 
@@ -92,6 +94,7 @@ def report(fake: FakeAnthropic, database: str, count: int, kills: int, undisturb
     with store.read() as tx:
         lost = select(func.count()).select_from(calls).where(calls.c.state == CallState.LOST)
         in_flight = tx.execute(lost).scalar_one()
+    of_month = month_total(store)
     store.close()
     right = 0
     for given in papers(count):
@@ -108,6 +111,7 @@ def report(fake: FakeAnthropic, database: str, count: int, kills: int, undisturb
         bill_nanos=fake.bill_nanos,
         booked_nanos=sum(usage.total_nanos for usage in result.usage),
         uncertain_nanos=sum(usage.uncertain_nanos for usage in result.usage),
+        month_nanos=of_month,
     )
 
 

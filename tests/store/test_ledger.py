@@ -6,10 +6,12 @@ import threading
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from newsletter import process
 from newsletter.domain.model import Usage
@@ -17,7 +19,9 @@ from newsletter.scorers import ScoringCall, ScoringRequest
 from newsletter.store import ledger
 from newsletter.store.papers import keep
 from newsletter.store.tables import call as calls
-from tests.fakes.scoring import DAY, MORNING, RUBRIC, paper, papers
+from newsletter.store.tables import month_cost
+from tests.fakes.database import upgraded
+from tests.fakes.scoring import DAY, MORNING, RUBRIC, month_total, paper, papers, sum_of_calls
 
 if TYPE_CHECKING:
     from newsletter.domain.model import Paper
@@ -329,3 +333,50 @@ def test_an_answer_found_later_is_stored_once_and_only_with_its_usage(kept: Stor
         ("answered", b"first", MORNING),
         ("intent", None, None),
     ]
+
+
+def test_a_months_total_follows_each_call_however_often_it_ends(kept: Store) -> None:
+    """Also a call that two processes end, one after the other, in different ways."""
+    cheap, dear = Usage("m", 10, input_nanos=40), Usage("m", 20, input_nanos=70)
+    ends: list[Any] = [
+        partial(ledger.answered, raw=b"{}", usage=cheap),
+        partial(ledger.answered, raw=b"{}", usage=dear),
+        partial(ledger.answered, raw=b"", usage=None),
+        partial(ledger.lost, reason="timeout"),
+        partial(ledger.free, reason="refused"),
+        partial(ledger.abandon, reason="ended"),
+        partial(ledger.recover_answer, raw=b"{}", usage=cheap),
+    ]
+    for number, (first, second) in enumerate(product(ends, ends)):
+        with kept.begin() as tx:
+            mine = replace(account(), fingerprint=f"f{number}")
+            call_id = ledger.reserve(tx, mine, call(100), ledger.Budget(10**9), SOON)
+        for end in (first, second):
+            with kept.begin() as tx:
+                end(tx, call_id, at=MORNING)
+            assert month_total(kept) == sum_of_calls(kept)
+
+
+def test_calls_of_the_release_before_are_in_the_totals_of_their_months(store_url: str) -> None:
+    november = datetime(2026, 11, 1, tzinfo=UTC)
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    instant = timedelta(microseconds=1)
+    rows = [
+        ("a", "done", 60, november - instant),
+        ("b", "lost", 0, november),
+        ("c", "free", 0, november + instant),
+        ("d", "answered", 30, december - instant),
+        ("e", "intent", 0, december),
+    ]
+    texts = ("rubric", "fingerprint", "scorer", "model", "request_hash", "owner")
+    with upgraded(store_url, "0023") as store:
+        with store.begin() as tx:
+            for name, state, cost, at in rows:
+                row = dict.fromkeys(texts, "x") | {"id": name, "state": state, "cost_nanos": cost}
+                row |= {"date": DAY, "reading": 1, "papers": {}, "upper_nanos": 100}
+                tx.execute(insert(calls).values(**row, lease_until=at, started_at=at))
+        store.migrate()
+        with store.read() as tx:
+            totals = tx.execute(select(month_cost.c.month, month_cost.c.nanos)).all()
+        found = {(month.year, month.month): nanos for month, nanos in totals}
+        assert found == {(2026, 10): 60, (2026, 11): 130, (2026, 12): 100}

@@ -29,7 +29,7 @@ from newsletter.store.tables.papers import (
     paper_news,
     paper_version,
 )
-from newsletter.store.tables.scoring import call, score
+from newsletter.store.tables.scoring import call, month_cost, score
 from newsletter.store.tables.subscribers import (
     erasure,
     first_mail,
@@ -68,6 +68,7 @@ __all__ = [
     "mail_group",
     "mailing",
     "metadata",
+    "month_cost",
     "origin",
     "pace",
     "paper",

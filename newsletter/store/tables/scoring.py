@@ -53,6 +53,15 @@ call = Table(
     Index("ix_call_intent", "owner", sqlite_where=WAITING, postgresql_where=WAITING),
 )
 
+# What the calls of a month (UTC) cost, unconfirmed ones with their upper bound: a sum over `call`,
+# changed in the same transactions.
+month_cost = Table(
+    "month_cost",
+    metadata,
+    Column("month", Date, primary_key=True),
+    Column("nanos", BigInteger, nullable=False),
+)
+
 # The score of a paper in one pass, shared by all rubrics with the same fingerprint.
 score = Table(
     "score",
