@@ -42,12 +42,15 @@ def check_metadata(
     for _ in range(max_requests):
         if not may_ask():
             break
-        with store.begin() as tx:
-            ids = paper_metadata.claim_due(tx, clock(), MAX_IDS)
-        if not ids:
+        # The search may take seconds in a large database: it holds no lock.
+        with store.read() as tx:
+            due = paper_metadata.due(tx, clock(), MAX_IDS)
+        if not due:
             break
+        with store.begin() as tx:
+            ids = paper_metadata.claim(tx, due, clock())
         try:
-            found = source.metadata(ids)
+            found = source.metadata(ids) if ids else []
         except SourceError as error:
             log.info("%d mailed papers are asked about another day: %s", len(ids), error)
             break

@@ -25,17 +25,14 @@ RETRIED_AFTER = timedelta(hours=20)
 """After a request that failed, or whose answer a killed process did not store: another day."""
 
 
-def claim_due(tx: Connection, now: datetime, most: int) -> list[str]:
-    """Choose mailed papers whose metadata is to be asked for, and store that this was begun.
-
-    Mailed 7 to 90 days ago, and not asked for in the last 7 days. Two processes get no paper twice.
-    """
-    week_ago, retry = now - REPEATED_AFTER, now - RETRIED_AFTER
+def due(tx: Connection, now: datetime, most: int) -> list[str]:
+    """Papers whose metadata is to be asked for: mailed 7 to 90 days ago, not asked for lately."""
+    week_ago = now - REPEATED_AFTER
     asked_long_ago = and_(
-        paper_metadata.c.asked_at <= retry,
+        paper_metadata.c.asked_at <= now - RETRIED_AFTER,
         or_(paper_metadata.c.seen_at.is_(None), paper_metadata.c.seen_at <= week_ago),
     )
-    due = (
+    query = (
         select(digest_paper.c.paper_id)
         .join(digest, digest.c.id == digest_paper.c.digest_id)
         .outerjoin(paper_metadata, paper_metadata.c.paper_id == digest_paper.c.paper_id)
@@ -46,14 +43,17 @@ def claim_due(tx: Connection, now: datetime, most: int) -> list[str]:
         .order_by(digest_paper.c.paper_id)
         .limit(most)
     )
-    rows = [{"paper_id": paper_id, "asked_at": now} for paper_id in tx.scalars(due)]
-    if not rows:
-        return []
+    return list(tx.scalars(query))
+
+
+def claim(tx: Connection, ids: Sequence[str], now: datetime) -> list[str]:
+    """Store that these papers are asked for now; those that no other process asks for."""
+    rows = [{"paper_id": paper_id, "asked_at": now} for paper_id in ids]
     claimed = insert(tx, paper_metadata).values(rows)
     claimed = claimed.on_conflict_do_update(
         index_elements=["paper_id"],
         set_={"asked_at": claimed.excluded.asked_at},
-        where=paper_metadata.c.asked_at <= retry,
+        where=paper_metadata.c.asked_at <= now - RETRIED_AFTER,
     )
     return sorted(tx.scalars(claimed.returning(paper_metadata.c.paper_id)))
 

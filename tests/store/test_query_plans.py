@@ -77,6 +77,11 @@ SELECT md5(d.id || '-' || n), d.rubric, d.rubric, 'claude', d.date, 1, '', '', '
     1, 1, '', '', d.at, d.at
 FROM digest d CROSS JOIN generate_series(1, 5) n
 """,
+    """
+INSERT INTO digest_paper (rubric, paper_id, digest_id, picked)
+SELECT 'rubric-' || d.id, p.id, d.id, FALSE
+FROM digest d CROSS JOIN (SELECT id FROM paper LIMIT 10) p WHERE d.rubric LIKE 'rubric-%'
+""",
     "ANALYZE",
 )
 
@@ -155,7 +160,8 @@ def test_the_healthcheck_and_the_night_read_no_whole_large_table(filled):
 
 def test_the_search_for_news_of_mailed_papers_reads_picks_alone(filled):
     with StatementLog() as log, filled.begin() as tx:
-        paper_metadata.claim_due(tx, NOW + timedelta(days=30), 100)
+        found = paper_metadata.due(tx, NOW + timedelta(days=30), 100)
+        paper_metadata.claim(tx, found, NOW + timedelta(days=30))
         paper_news.unreported(tx, "stars", THURSDAY)
     require_plans_by_index(filled, log)
     with filled.read() as tx:
