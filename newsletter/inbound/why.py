@@ -24,7 +24,7 @@ from newsletter.store import why as why_store
 from newsletter.store.ledger import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -45,28 +45,32 @@ ANSWERED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 def answer_reader(
     app: App, subscription_id: str, text: str, *, ask_source: bool = True
 ) -> WhyAnswer | None:
-    """The answer for a reader; None for an unknown subscription and one that was left.
+    """The answer for a reader, about all of their rubrics; None for an unknown subscription, and for
+    readers who left all.
 
     Without `ask_source` nothing is counted or changed: a paper that is not stored is not found.
     """
     with app.store.read() as tx:
         known = subscriptions.by_id(tx, subscription_id)
-    if known is None or not known.email or known.state not in ANSWERED:
+        owned = subscriptions.of_subscriber(tx, known.subscriber_id) if known else []
+    readers = {one.rubric: one for one in owned if one.email and one.state in ANSWERED}
+    if known is None or not readers:
         return None
     found = _find(app, text, known.subscriber_id if ask_source else None)
-    return _with_rubrics(app, found, [known.rubric], known)
+    return _with_rubrics(app, found, readers)
 
 
 def answer_operator(app: App, text: str, slugs: Sequence[str]) -> WhyAnswer:
     """The answer for the operator, about these rubrics."""
-    return _with_rubrics(app, _find(app, text, ""), slugs, None)
+    return _with_rubrics(app, _find(app, text, ""), dict.fromkeys(slugs))
 
 
 def answer_public(app: App, paper_id: str, slugs: Sequence[str]) -> WhyAnswer:
     """The answer about a stored paper for everybody, about those of these rubrics that read its
-    categories; asks no source.
+    categories. Asks no source, and suggests nothing: these cut-offs are not the visitor's, and the
+    scores of ten issues would be read for each visit.
     """
-    answer = _with_rubrics(app, _find(app, paper_id, None), slugs, None)
+    answer = _with_rubrics(app, _find(app, paper_id, None), dict.fromkeys(slugs), suggest=False)
     reading = (one for one in answer.rubrics if one.result is not PaperResult.OTHER_CATEGORIES)
     return replace(answer, rubrics=tuple(reading))
 
@@ -121,18 +125,22 @@ def _ask_source(app: App, answer: WhyAnswer, asked_by: str) -> WhyAnswer:
 
 
 def _with_rubrics(
-    app: App, answer: WhyAnswer, slugs: Sequence[str], reader: Subscription | None
+    app: App,
+    answer: WhyAnswer,
+    readers: Mapping[str, Subscription | None],
+    *,
+    suggest: bool = True,
 ) -> WhyAnswer:
     if answer.paper is None and answer.lookup is not Lookup.NO_SUCH_ID:
         return answer
     with app.store.read() as tx:
         located = _located(tx, answer)
         decided = [
-            why.decide(history, located, app.clock())
-            for slug in slugs
-            if (history := _history(tx, app, slug, located))
+            _for_reader(why.decide(history, located, app.clock()), reader)
+            for slug, reader in readers.items()
+            if (history := _history(tx, app, slug, located, suggest=suggest))
         ]
-    return replace(answer, rubrics=tuple(_for_reader(one, reader) for one in decided))
+    return replace(answer, rubrics=tuple(decided))
 
 
 def _for_reader(answer: RubricAnswer, reader: Subscription | None) -> RubricAnswer:
@@ -149,7 +157,7 @@ def _located(tx: Connection, answer: WhyAnswer) -> LocatedPaper | None:
 
 
 def _history(
-    tx: Connection, app: App, slug: str, located: LocatedPaper | None
+    tx: Connection, app: App, slug: str, located: LocatedPaper | None, *, suggest: bool
 ) -> RubricHistory | None:
     """What is stored of a rubric about the paper; None where nothing is known of the rubric."""
     rubric = app.rubrics.get(slug)
@@ -165,7 +173,8 @@ def _history(
     row = why_store.covering(tx, slug, located.paper.id)
     digest = digests.by_id(tx, row.digest_id) if row else None
     if row and digest:
-        return _covered(tx, app, history, row.digest_id, digest, row.unscored, located.paper)
+        found = _covered(tx, app, history, row.digest_id, digest, row.unscored, located.paper)
+        return _with_suggestions(tx, app, found, located.paper) if suggest else found
     return _uncovered(tx, history, located)
 
 
@@ -180,15 +189,25 @@ def _covered(
 ) -> RubricHistory:
     issue = why.CoveringIssue(digest, unscored)
     if paper.id in digest.coverage.unread:
-        reason = unscored or _derived(digest, paper)
-        issue = replace(issue, unscored=reason)
-        excluded = _excluded(tx, history.rubric.slug, reason)
-        return replace(history, covering=issue, excluded=excluded)
-    scorers = [*why_store.scorers_of(tx, digest.rubric.slug, digest.date), app.scorer.name]
-    issue = _with_scores(tx, issue, digest_id, paper, scorers)
-    is_pick = any(pick.paper.id == paper.id for pick in digest.picks)
-    recent = () if is_pick or not digest.judged else tuple(_recent(tx, app, history.rubric.slug))
-    return replace(history, covering=issue, recent=recent)
+        issue = replace(issue, unscored=unscored or _derived(digest, paper))
+    else:
+        scorers = [*why_store.scorers_of(tx, digest.rubric.slug, digest.date), app.scorer.name]
+        issue = _with_scores(tx, issue, digest_id, paper, scorers)
+    return replace(history, covering=issue)
+
+
+def _with_suggestions(
+    tx: Connection, app: App, history: RubricHistory, paper: Paper
+) -> RubricHistory:
+    """With what the last issues tell of lower cut-offs, or of the word that excluded the paper."""
+    issue, slug = history.covering, history.rubric.slug
+    if issue is None or any(pick.paper.id == paper.id for pick in issue.digest.picks):
+        return history
+    if paper.id in issue.digest.coverage.unread:
+        return replace(history, excluded=_excluded(tx, slug, issue.unscored))
+    if not issue.digest.judged:
+        return history
+    return replace(history, recent=tuple(_recent(tx, app, slug)))
 
 
 def _derived(digest: Digest, paper: Paper) -> Unscored | None:

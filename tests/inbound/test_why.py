@@ -23,6 +23,7 @@ from tests.fakes.anthropic import Ending, FakeAnthropic
 from tests.fakes.app import app_of
 from tests.fakes.arxiv import FakeArxiv, row
 from tests.fakes.mail import LINKS, reader
+from tests.fakes.query_plans import StatementLog
 from tests.fakes.scoring import DAY, MORNING
 from tests.jobs.test_paper_outcomes import (
     BROKEN,
@@ -165,6 +166,17 @@ def test_the_title_will_do_in_any_case_and_by_its_beginning(store, claude):
     several = why.answer_operator(app, "Paper number", [])
     assert (several.lookup, len(several.papers)) == (Lookup.SEVERAL, why.MAX_MATCHES)
     assert why.answer_operator(app, "%number 51 on pruning", []).lookup is Lookup.NO_SUCH_TITLE
+
+
+def test_everybody_is_told_without_reading_ten_issues(store, claude):
+    digest_of(store, [*NETWORKS, NEAR, EXCLUDED])
+    app = app_with(store, claude)
+    with StatementLog() as log:
+        for paper_id in (NEAR.id, EXCLUDED.id):
+            [one] = why.answer_public(app, paper_id, [RUBRIC.slug]).rubrics
+            assert one.suggestion is None
+    assert len(log.sent) < 25
+    assert ask(app, NEAR.id).suggestion
 
 
 def test_a_reader_is_answered_about_their_own_rubric_alone(store, claude):
