@@ -45,8 +45,9 @@ ANSWERED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 def answer_reader(
     app: App, subscription_id: str, text: str, *, ask_source: bool = True
 ) -> WhyAnswer | None:
-    """The answer for a reader, about all of their rubrics; None for an unknown subscription, and for
-    readers who left all.
+    """The answer for a reader, about all of their rubrics.
+
+    None for an unknown subscription, and for readers who left all of theirs.
 
     Without `ask_source` nothing is counted or changed: a paper that is not stored is not found.
     """

@@ -187,6 +187,39 @@ def test_a_reader_is_answered_about_their_own_rubric_alone(store, claude):
     assert [one.rubric.slug for one in answer.rubrics] == [RUBRIC.slug]
 
 
+def test_a_reader_of_two_rubrics_is_answered_about_both(store, claude):
+    second = replace(RUBRIC, slug="second", title="Second", relevance=9)
+    digest_of(store, [*NETWORKS, NEAR])
+    digest_of(store, [*NETWORKS, NEAR], second)
+    person = subscribed(store)
+    with store.begin() as tx:
+        other = subscriptions.add(tx, person.subscriber_id, "second", MORNING)
+        subscriptions.set_preferences(tx, other, {"max_papers": 3}, MORNING)
+    app = app_with(store, claude, rubrics=[RUBRIC, second, OTHER])
+    for token in (person.id, other):
+        answer = why.answer_reader(app, token, NETWORKS[0].id)
+        found = {one.rubric.slug: (one.result, one.max_papers) for one in answer.rubrics}
+        assert found == {
+            RUBRIC.slug: (PaperResult.PICKED, None),
+            "second": (PaperResult.BELOW_CUT_OFFS, 3),
+        }
+    with store.begin() as tx:
+        subscriptions.leave(tx, other, "web page", MORNING)
+    answer = why.answer_reader(app, other, NETWORKS[0].id)
+    assert [one.rubric.slug for one in answer.rubrics] == [RUBRIC.slug]
+
+
+def test_look_ups_are_counted_for_the_reader_not_for_each_rubric(store, claude):
+    person = subscribed(store)
+    with store.begin() as tx:
+        other = subscriptions.add(tx, person.subscriber_id, "second", MORNING)
+    with FakeArxiv(AT_ARXIV) as fake:
+        app = app_with(store, claude, arxiv_source(fake))
+        for number in range(why.MAX_LOOKUPS):
+            why.answer_reader(app, (person.id, other)[number % 2], f"2611.08{number:03}")
+        assert why.answer_reader(app, other, "2611.09001").lookup is Lookup.LIMIT
+
+
 def test_who_left_and_nobody_get_no_answer(store, claude):
     digest_of(store, [*NETWORKS])
     person = subscribed(store)
