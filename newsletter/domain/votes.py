@@ -48,6 +48,7 @@ VOTE_NAMES = {
 class GivenVote:
     """A vote of one reader, for lists."""
 
+    subscription_id: str
     paper_id: str
     title: str
     rubric: str
@@ -57,10 +58,9 @@ class GivenVote:
 
 @dataclass(frozen=True, slots=True)
 class SavedPaper:
-    """An entry of a reading list. `rubric` is the one in whose digest the reader found it."""
+    """An entry of a reading list."""
 
     paper_id: str
-    rubric: str
     at: datetime
 
 

@@ -26,6 +26,7 @@ from newsletter.store.tables import (
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -40,7 +41,8 @@ READING = and_(
     subscriber.c.state.in_((SubscriberState.ACTIVE.value, SubscriberState.PAUSED.value)),
 )
 """Condition: the votes of a subscription are accepted and counted."""
-_OF_VOTES = vote.join(subscription, subscription.c.id == vote.c.subscription_id).join(
+_SUBSCRIPTION = subscription.c.id == vote.c.subscription_id
+_OF_VOTES = vote.join(subscription, _SUBSCRIPTION).join(
     subscriber, subscriber.c.id == subscription.c.subscriber_id
 )
 """Votes with their subscriptions."""
@@ -129,9 +131,9 @@ def forget_all(tx: Connection, subscription_id: str) -> None:
     tx.execute(delete(vote).where(vote.c.subscription_id == subscription_id))
 
 
-def unsave(tx: Connection, subscription_id: str, paper_id: str) -> None:
-    """Take a paper off the reading list. Its vote stays."""
-    of_list = saved_paper.c.subscription_id == subscription_id
+def unsave(tx: Connection, subscription_ids: Sequence[str], paper_id: str) -> None:
+    """Take a paper off the reading list of a reader's subscriptions. Its vote stays."""
+    of_list = saved_paper.c.subscription_id.in_(subscription_ids)
     tx.execute(delete(saved_paper).where(of_list, saved_paper.c.paper_id == paper_id))
 
 
@@ -150,26 +152,41 @@ def of_paper(tx: Connection, subscription_id: str, paper_id: str) -> tuple[Vote 
     return Vote(given) if given else None, tx.scalar(saved) is not None
 
 
-def given_by(tx: Connection, subscription_id: str) -> list[GivenVote]:
-    """The votes of a subscription, the newest first."""
+def given_by(tx: Connection, subscription_ids: Sequence[str]) -> list[GivenVote]:
+    """The votes of a reader's subscriptions, the newest first."""
     query = (
-        select(vote.c.paper_id, paper.c.title, vote.c.rubric, vote.c.vote, vote.c.at)
+        select(
+            vote.c.subscription_id,
+            vote.c.paper_id,
+            paper.c.title,
+            vote.c.rubric,
+            vote.c.vote,
+            vote.c.at,
+        )
         .join_from(vote, paper, paper.c.id == vote.c.paper_id)
-        .where(vote.c.subscription_id == subscription_id)
-        .order_by(vote.c.at.desc(), vote.c.paper_id)
+        .where(vote.c.subscription_id.in_(subscription_ids))
+        .order_by(vote.c.at.desc(), vote.c.paper_id, vote.c.subscription_id)
     )
     return [
-        GivenVote(row.paper_id, row.title, row.rubric, Vote(row.vote), row.at)
+        GivenVote(row.subscription_id, row.paper_id, row.title, row.rubric, Vote(row.vote), row.at)
         for row in tx.execute(query)
     ]
 
 
-def reading_list(tx: Connection, subscription_id: str) -> list[SavedPaper]:
-    """The saved papers of a subscription, the newest first."""
+def count_of(tx: Connection, subscriber_id: str) -> int:
+    """How many votes a subscriber gave, in all their subscriptions."""
+    query = select(func.count()).select_from(vote.join(subscription, _SUBSCRIPTION))
+    return int(tx.execute(query.where(subscription.c.subscriber_id == subscriber_id)).scalar_one())
+
+
+def reading_list(tx: Connection, subscription_ids: Sequence[str]) -> list[SavedPaper]:
+    """The saved papers of a reader's subscriptions, each once, the newest first."""
+    first = func.min(saved_paper.c.at).label("at")
     query = (
-        select(saved_paper.c.paper_id, saved_paper.c.rubric, saved_paper.c.at)
-        .where(saved_paper.c.subscription_id == subscription_id)
-        .order_by(saved_paper.c.at.desc(), saved_paper.c.paper_id)
+        select(saved_paper.c.paper_id, first)
+        .where(saved_paper.c.subscription_id.in_(subscription_ids))
+        .group_by(saved_paper.c.paper_id)
+        .order_by(first.desc(), saved_paper.c.paper_id)
         .limit(MAX_LISTED)
     )
     return [SavedPaper(*row) for row in tx.execute(query)]
@@ -180,7 +197,8 @@ def pooled(tx: Connection, rubric: str) -> list[tuple[str, Vote]]:
 
     Of a rubric with several readers who vote, the newest 20 of each. Those who left do not count.
     """
-    of_rubric = (vote.c.rubric == rubric) & READING
+    # A reader who moved to another rubric reads this one no longer.
+    of_rubric = and_(vote.c.rubric == rubric, subscription.c.rubric == rubric, READING)
     voters = select(func.count(vote.c.subscription_id.distinct())).select_from(_OF_VOTES)
     each = POOLED if tx.execute(voters.where(of_rubric)).scalar_one() > 1 else MAX_POOLED
     place = func.row_number().over(

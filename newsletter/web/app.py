@@ -28,6 +28,7 @@ from newsletter.web import (
     signup,
     unsubscribe,
     votes,
+    votes_given,
     webhooks,
     why,
 )
@@ -61,6 +62,7 @@ PAGES = {
     "/confirm/{token}": signup.show_confirm,
     "/unsubscribe/{token}": unsubscribe.show_unsubscribe,
     "/preferences/{token}": preferences.show,
+    "/preferences/{token}/votes": votes_given.show,
     "/vote/{token}": votes.show,
     "/reading-list/{token}": reading_list.show,
     "/reading-list/{token}/papers.bib": reading_list.bibtex,
@@ -80,6 +82,7 @@ FORMS = {
     "/confirm/{token}": signup.confirm,
     "/unsubscribe/{token}": unsubscribe.unsubscribe,
     "/preferences/{token}": preferences.change,
+    "/preferences/{token}/votes": votes_given.change,
     "/vote/{token}": votes.vote,
     "/reading-list/{token}": reading_list.remove,
     "/why/{token}": why.look_up,

@@ -28,7 +28,10 @@ MAX_ID = 32
 
 
 class SavedList(NamedTuple):
+    """The papers that a reader saved, in all their subscriptions. The link names one of them."""
+
     subscription_id: str
+    subscription_ids: list[str]
     papers: list[tuple[Paper, datetime]]
 
 
@@ -42,7 +45,7 @@ def remove(site: Site, request: Request, form: Form) -> Response:
     """Take one paper off the list. Its vote stays."""
     with site.app.store.begin() as tx:
         if saved := _saved(site, tx, request):
-            votes.unsave(tx, saved.subscription_id, first(form, "remove")[:MAX_ID])
+            votes.unsave(tx, saved.subscription_ids, first(form, "remove")[:MAX_ID])
             saved = _saved(site, tx, request)
     return _page(site, saved, "Removed.") if saved else _unknown_link(site)
 
@@ -84,9 +87,10 @@ def _saved(site: Site, tx: Connection, request: Request) -> SavedList | None:
     known = subscriptions.by_id(tx, subscription_id)
     if known is None or not known.email:
         return None
-    saved = votes.reading_list(tx, subscription_id)
+    ids = [one.id for one in subscriptions.of_subscriber(tx, known.subscriber_id)]
+    saved = votes.reading_list(tx, ids)
     found = {paper.id: paper for paper in papers.by_ids(tx, [one.paper_id for one in saved])}
-    return SavedList(subscription_id, [(found[one.paper_id], one.at) for one in saved])
+    return SavedList(known.id, ids, [(found[one.paper_id], one.at) for one in saved])
 
 
 def _page(site: Site, saved: SavedList, message: str = "") -> Response:

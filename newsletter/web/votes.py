@@ -66,7 +66,7 @@ def _store(tx: Connection, subscription_id: str, paper_id: str, said: str, site:
         votes.save(tx, subscription_id, paper_id, now)
         return "Saved to your reading list."
     if said == "unsave":
-        votes.unsave(tx, subscription_id, paper_id)
+        votes.unsave(tx, [subscription_id], paper_id)
         return "Removed from your reading list."
     if said == "undo":
         votes.undo(tx, subscription_id, paper_id)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from newsletter.domain.votes import Vote
 from newsletter.render.templates import template_folder
-from newsletter.store import Store, digests, subscribers, votes
+from newsletter.store import Store, digests, subscriptions, votes
 from newsletter.store.tables import paper, vote
 from newsletter.store.upsert import insert_new
 from tests.jobs.test_daily_run import small_installation
@@ -31,7 +31,7 @@ def with_sample_rubric(folder, scorer):
 def vote_as(store, email, wanted=WANTED):
     """Votes about every stored paper; those with the words are liked."""
     with store.begin() as tx:
-        person = subscribers.find(tx, email)
+        person = subscriptions.find(tx, email)
         rows = tx.execute(select(paper.c.id, paper.c.title, paper.c.abstract).order_by(paper.c.id))
         given = [
             {
@@ -90,7 +90,7 @@ def test_the_mail_says_that_votes_were_used_and_later_ones_change_nothing(instal
     assert keys == sorted(keys, reverse=True)
     assert mail["Subject"].startswith(digest.picks[0].paper.title[:20])
     with store.begin() as tx:
-        votes.forget_all(tx, subscribers.find(tx, "ada@example.org").id)
+        votes.forget_all(tx, subscriptions.find(tx, "ada@example.org").id)
     installation.subscribe(f"late@example.org,{SLUG}")
     assert installation.newsletter("run").status == 0
     later = [one for one in installation.mails() if one["To"] == "late@example.org"]

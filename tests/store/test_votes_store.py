@@ -68,7 +68,7 @@ def test_a_later_vote_replaces_the_earlier_one(readers):
         assert votes.cast(tx, ANN, "p1", Vote.MORE, NOW) == "models"
         assert votes.cast(tx, ANN, "p1", Vote.WEAK, NOW + timedelta(minutes=1)) == "models"
     with readers.read() as tx:
-        [one] = votes.given_by(tx, ANN)
+        [one] = votes.given_by(tx, [ANN])
         assert votes.of_paper(tx, ANN, "p1") == (Vote.WEAK, False)
         assert votes.of_paper(tx, BOB, "p1") == (None, False)
     assert (one.title, one.vote, one.at) == ("T p1", Vote.WEAK, NOW + timedelta(minutes=1))
@@ -83,10 +83,10 @@ def test_saving_votes_more_but_never_over_a_vote(readers):
     with readers.read() as tx:
         assert votes.of_paper(tx, ANN, "p1") == (Vote.MORE, True)
         assert votes.of_paper(tx, ANN, "p2") == (Vote.LESS, True)
-        assert [one.paper_id for one in votes.reading_list(tx, ANN)] == ["p2", "p1"]
+        assert [one.paper_id for one in votes.reading_list(tx, [ANN])] == ["p2", "p1"]
     with readers.begin() as tx:
         votes.undo(tx, ANN, "p1")
-        votes.unsave(tx, ANN, "p2")
+        votes.unsave(tx, [ANN], "p2")
     with readers.read() as tx:
         assert votes.of_paper(tx, ANN, "p1") == (None, True)
         assert votes.of_paper(tx, ANN, "p2") == (Vote.LESS, False)
@@ -172,8 +172,8 @@ def test_erasure_deletes_votes_and_reading_list_of_that_reader_only(readers):
     with readers.begin() as tx:
         subscribers.erase(tx, ANN, NOW)
     with readers.read() as tx:
-        assert votes.given_by(tx, ANN) == votes.reading_list(tx, ANN) == []
-        assert len(votes.given_by(tx, BOB)) == len(votes.reading_list(tx, BOB)) == 1
+        assert votes.given_by(tx, [ANN]) == votes.reading_list(tx, [ANN]) == []
+        assert len(votes.given_by(tx, [BOB])) == len(votes.reading_list(tx, [BOB])) == 1
 
 
 def test_forgetting_all_votes_keeps_the_reading_list(readers):
@@ -182,5 +182,33 @@ def test_forgetting_all_votes_keeps_the_reading_list(readers):
         votes.cast(tx, ANN, "p2", Vote.LESS, NOW)
         votes.forget_all(tx, ANN)
     with readers.read() as tx:
-        assert votes.given_by(tx, ANN) == []
-        assert [one.paper_id for one in votes.reading_list(tx, ANN)] == ["p1"]
+        assert votes.given_by(tx, [ANN]) == []
+        assert [one.paper_id for one in votes.reading_list(tx, [ANN])] == ["p1"]
+
+
+def test_a_reader_of_two_rubrics_has_one_reading_list_and_votes_in_each(readers):
+    other = replace(RUBRIC, slug="other")
+    keep_digest(readers, ["x1"], other)
+    with readers.begin() as tx:
+        second = subscriptions.add(tx, ANN, "other", NOW)
+        votes.save(tx, ANN, "p1", NOW)
+        votes.save(tx, second, "x1", NOW + timedelta(minutes=1))
+        assert votes.cast(tx, second, "p2", Vote.MORE, NOW) is None
+    with readers.read() as tx:
+        both = [ANN, second]
+        assert [one.paper_id for one in votes.reading_list(tx, both)] == ["x1", "p1"]
+        assert [one.rubric for one in votes.given_by(tx, both)] == ["other", "models"]
+        assert votes.pooled(tx, "models") == [("p1", Vote.MORE)]
+        assert votes.pooled(tx, "other") == [("x1", Vote.MORE)]
+        assert votes.count_of(tx, ANN) == 2
+    with readers.begin() as tx:
+        subscribers.erase(tx, ANN, NOW)
+    assert rows(readers, vote) == rows(readers, saved_paper) == 0
+
+
+def test_votes_of_a_reader_who_moved_count_no_longer(readers):
+    with readers.begin() as tx:
+        votes.cast(tx, ANN, "p1", Vote.MORE, NOW)
+        subscriptions.move(tx, ANN, "other", NOW)
+    with readers.read() as tx:
+        assert votes.pooled(tx, "models") == []

@@ -174,6 +174,7 @@ def every_page(site: ServedSite) -> list[str]:
         LINKS.why_url(person.id),
         f"{LINKS.vote_url(person.id)}?paper=2",
         LINKS.reading_list_url(person.id),
+        f"{LINKS.preferences_url(person.id)}/votes",
         *(f"{LINKS.why_url(person.id)}?paper={asked}" for asked in ASKED),
         UNKNOWN_LINK,
     ]
@@ -228,7 +229,7 @@ def test_vote_save_and_reading_list_on_a_phone(site: ServedSite, scripts):
     tab.press("button[name=remove]")
     assert "Nothing is saved yet" in tab.words
     with site.store.read() as tx:
-        assert [one.vote for one in votes.given_by(tx, person.id)] == [Vote.WEAK]
+        assert [one.vote for one in votes.given_by(tx, [person.id])] == [Vote.WEAK]
 
 
 def test_why_is_asked_on_a_phone_without_javascript(site: ServedSite):

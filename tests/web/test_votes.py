@@ -52,7 +52,7 @@ def list_path(person, end=""):
 
 def given(store, person):
     with store.read() as tx:
-        return [(one.paper_id, one.vote) for one in votes.given_by(tx, person.id)]
+        return [(one.paper_id, one.vote) for one in votes.given_by(tx, [person.id])]
 
 
 def rows(store):
@@ -165,6 +165,46 @@ def test_of_a_reader_who_left_nothing_is_changed_and_of_an_erased_one_nothing_sh
 def test_a_mover_may_rate_only_the_papers_of_the_new_rubric(store, web):
     person = reader(store, rubric=MODELS.slug)
     assert web.get(vote_path(person)).status == 404
+
+
+def votes_path(person):
+    return LINKS.preferences_url(person.id).removeprefix(HOST) + "/votes"
+
+
+def test_votes_given_are_shown_undone_and_forgotten_by_their_reader_only(store, web):
+    person, other = reader(store), reader(store, email="bo@example.org")
+    for who in (person, other):
+        for paper_id in ("2509.00001", "2509.00002"):
+            web.post(vote_path(who, paper_id), {"vote": "save"})
+    page = web.get(votes_path(person))
+    assert "2 votes." in page.words
+    assert "More like this · Stars" in page.words
+    web.post(votes_path(person), {"undo": f"{other.id} 2509.00001"})
+    assert len(given(store, other)) == 2
+    undone = web.post(votes_path(person), {"undo": f"{person.id} 2509.00001"})
+    assert "The vote is deleted" in undone.words
+    assert given(store, person) == [("2509.00002", Vote.MORE)]
+    assert "You have given no votes" in web.post(votes_path(person), {"action": "forget"}).words
+    assert (given(store, person), len(given(store, other))) == ([], 2)
+    assert "Cold <dwarfs>" in web.get(list_path(person)).words
+
+
+def test_links_to_votes_given_of_others_stale_and_erased_open_nothing(store, web):
+    person, erased = reader(store), reader(store, email="bo@example.org")
+    web.post(vote_path(person), {"vote": "more"})
+    with store.begin() as tx:
+        subscribers.erase(tx, erased.id, NOW)
+    wrong = [
+        LINKS.vote_url(person.id).replace("/vote/", "/preferences/"),
+        LINKS.preferences_url(TEST_READER),
+        LINKS.preferences_url(erased.id),
+        Links(HOST, ["z" * 32], "in.example.org").preferences_url(person.id),
+    ]
+    for address in wrong:
+        path = f"{address.removeprefix(HOST)}/votes"
+        assert web.get(path).status == 404
+        assert web.post(path, {"action": "forget"}).status == 404
+    assert given(store, person) == [("2509.00001", Vote.MORE)]
 
 
 @pytest.mark.parametrize("action", [votes.save, votes.cast])

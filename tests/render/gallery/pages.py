@@ -77,6 +77,8 @@ def vote_pages(store: Store) -> dict[str, str]:
         "vote-new": f"{LINKS.vote_url(new.id)}?paper=2508.00002",
         "vote-given": f"{LINKS.vote_url(voter.id)}?paper=2508.00001",
         "vote-unknown": f"{LINKS.vote_url(voter.id)}?paper=2501.00001",
+        "votes-given": f"{LINKS.preferences_url(voter.id)}/votes",
+        "votes-none": f"{LINKS.preferences_url(new.id)}/votes",
         "reading-list": LINKS.reading_list_url(voter.id),
         "reading-list-empty": LINKS.reading_list_url(new.id),
     }
