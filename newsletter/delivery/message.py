@@ -6,6 +6,7 @@ Every header value is made one clean line first, so that no input can inject a h
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 80
 SUBJECT_LENGTH = 200
 JOINERS = "\u200c\u200d"
+NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9]+")
 NOT_IN_NAMES = str.maketrans(dict.fromkeys('",;:<>[]()\\', " "))
 
 
@@ -98,13 +100,18 @@ def _list_headers(
     leave = links.unsub_address(subscriber.id)
     archive = (("List-Archive", f"<{archive_url}>"),) if archive_url else ()
     return (
-        ("List-Id", f"<digest.{links.reply_host}>"),
+        ("List-Id", f"<{list_label(subscriber.rubric)}.digest.{links.reply_host}>"),
         ("List-Unsubscribe", f"<{unsubscribe}>, <mailto:{leave}?subject=unsubscribe>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         ("Feedback-ID", f"{one_line(subscriber.rubric, NAME_LENGTH)}:digest:arxiv:{sender.domain}"),
         *automatic("auto-generated"),
         *archive,
     )
+
+
+def list_label(slug: str) -> str:
+    """A rubric's label in List-Id (RFC 2919): letters, digits and hyphens."""
+    return NOT_IN_LABELS.sub("-", slug)[:NAME_LENGTH].strip("-") or "rubric"
 
 
 def notification(

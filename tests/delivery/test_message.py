@@ -42,7 +42,7 @@ def test_a_digest_bears_every_header_mailbox_providers_ask_for():
     headers = dict(made.headers)
 
     assert headers == {
-        "List-Id": "<digest.in.example.org>",
+        "List-Id": "<cold-stars.digest.in.example.org>",
         "List-Unsubscribe": (
             f"<{LINKS.unsubscribe_url(person.id)}>, "
             f"<mailto:{LINKS.unsub_address(person.id)}?subject=unsubscribe>"
