@@ -328,9 +328,7 @@ Consent = Annotated[
 
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite", help="replace preferences that readers chose, and allow another rubric"
-    ),
+    typer.Option("--overwrite", help="replace preferences that readers chose"),
 ]
 
 
@@ -363,7 +361,8 @@ def import_file(
     """Add or update subscribers from a CSV file.
 
     Every fault is reported with its line. One fault stops the import, unless --skip-bad is given.
-    An absent column or an empty cell changes nothing. Unsubscribed addresses are not added again.
+    An absent column or an empty cell changes nothing. One row is one subscription: an address may
+    stand in several rows. What an address unsubscribed from is not added again.
     """
     from newsletter.cli.subscribers import ImportOptions, read_maps, show_import
     from newsletter.domain.csv_header import Columns
@@ -388,7 +387,7 @@ def export(
 def list_all(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list")] = False,
 ) -> None:
-    """List all subscribers with their state."""
+    """List all subscriptions with their state."""
     from newsletter.cli.subscribers import show_subscribers
 
     raise typer.Exit(show_subscribers(as_json=as_json))
@@ -397,7 +396,9 @@ def list_all(
 @subscribers_app.command("add")
 def add(
     email: Address,
-    rubrics: Annotated[list[str], typer.Option("--rubric", metavar="SLUG")],
+    rubrics: Annotated[
+        list[str], typer.Option("--rubric", metavar="SLUG", help="may be given several times")
+    ],
     consent: Consent = "",
     name: Annotated[str, typer.Option("--name")] = "",
     timezone: Annotated[
@@ -415,14 +416,10 @@ def add(
     ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Add one subscriber, or change the given details of a known one."""
+    """Subscribe one address to rubrics, or change the given details of its subscriptions."""
     from newsletter.cli.subscribers import ImportOptions, show_add
 
-    if len(rubrics) > 1:
-        message = "an address has one rubric; give --rubric once"
-        raise typer.BadParameter(message)
     cells = {
-        "rubric": rubrics[0],
         "name": name,
         "timezone": timezone,
         "send_at": send_at,
@@ -430,7 +427,7 @@ def add(
         "format": length,
         "max_papers": max_papers,
     }
-    raise typer.Exit(show_add(email, cells, ImportOptions(consent, overwrite=overwrite)))
+    raise typer.Exit(show_add(email, rubrics, cells, ImportOptions(consent, overwrite=overwrite)))
 
 
 @subscribers_app.command("pause")
@@ -447,12 +444,16 @@ def pause(
 @subscribers_app.command("remove")
 def remove(
     email: Address,
+    rubrics: Annotated[
+        list[str] | None,
+        typer.Option("--rubric", metavar="SLUG", help="only these; default: all"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="skip the confirmation question")] = False,
 ) -> None:
     """Unsubscribe an address permanently: no import adds it again."""
     from newsletter.cli.subscribers import show_remove
 
-    raise typer.Exit(show_remove(email, yes=yes))
+    raise typer.Exit(show_remove(email, rubrics or (), yes=yes))
 
 
 @subscribers_app.command("restore")
@@ -461,6 +462,10 @@ def restore_subscriber(
     consent: Annotated[
         str, typer.Option("--consent", metavar="TEXT", help="how they asked to get mail again")
     ],
+    rubrics: Annotated[
+        list[str] | None,
+        typer.Option("--rubric", metavar="SLUG", help="default: what it unsubscribed from last"),
+    ] = None,
 ) -> None:
     """Reactivate an address that unsubscribed or bounced; never one that complained or was erased.
 
@@ -468,4 +473,4 @@ def restore_subscriber(
     """
     from newsletter.cli.subscribers import show_restore
 
-    raise typer.Exit(show_restore(email, consent))
+    raise typer.Exit(show_restore(email, rubrics or (), consent))

@@ -29,11 +29,13 @@ from newsletter.cli.demo import command_name
 from newsletter.cli.preview import show_test_send
 from newsletter.cli.subscribers import ImportOptions, show_add
 from newsletter.domain.formatting import plural
+from newsletter.domain.mail import READING
 from newsletter.errors import OperatorError, file_error
 from newsletter.render.templates import template_folder
 from newsletter.rubrics.file import RubricError, load
 from newsletter.rubrics.sentence import rubric_of_sentence
 from newsletter.settings import DEFAULT_PUBLIC_URL, ENV_FILE, SettingsError, read_settings
+from newsletter.store import subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,14 +86,21 @@ def show_init(options: InitOptions) -> int:
             return 1
     test_mail = _wants_test_mail(options, plan, ask)
     _write(plan, settings)
-    columns = dict.fromkeys(COLUMNS, "")
-    # Only the rubric is given: `overwrite` changes no other preference.
-    one_row = {"rubric": plan.rubric, **columns}
-    show_add(plan.email, one_row, ImportOptions(CONSENT, overwrite=True))
+    _replace_topic(plan)
+    show_add(plan.email, [plan.rubric], {}, ImportOptions(CONSENT))
     if test_mail:
         show_test_send(plan.email, plan.rubric, None)
     _say_next(plan, read_settings())
     return 0
+
+
+def _replace_topic(plan: Plan) -> None:
+    """A topic chosen later replaces the only one of before."""
+    with bootstrap.open_store(read_settings(), create=True).begin() as tx:
+        found = subscriptions.of_address(tx, plan.email)
+        read = [one for one in found if one.state in READING]
+        if len(read) == 1 and read[0].rubric != plan.rubric:
+            subscriptions.move(tx, read[0].id, plan.rubric, bootstrap.now())
 
 
 def _plan(options: InitOptions, settings: Settings, ask: questions.Asker) -> Plan:

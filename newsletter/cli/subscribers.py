@@ -110,42 +110,28 @@ def _keep(
         done = subscriber_import.save_all(
             tx, rows, options.consent, bootstrap.now(), overwrite=options.overwrite
         )
-        _refuse_moves(done, options)
         if options.dry_run:
             trial.rollback()
         else:
             trial.commit()
     _say_changes(done, options, listed=listed)
     if invites:
-        emails = (row.email for row in rows)
+        emails = dict.fromkeys(row.email for row in rows)
         _say_invited(invite_pending(store, mailer, emails, invite, bootstrap.now()))
 
 
-def _invitation(settings: Settings) -> Callable[[Subscription], Email]:
-    """Builds the confirmation mail of a subscriber."""
+def _invitation(settings: Settings) -> Callable[[Sequence[Subscription]], Email]:
+    """Builds the confirmation mail of a subscriber's pending subscriptions."""
     rubrics, renderer = bootstrap.rubrics(settings), Renderer(identity.site_info(settings))
     links, sender = identity.links(settings), identity.sender_of(settings)
 
-    def invite(person: Subscription) -> Email:
-        rubric = rubrics.get(person.rubric)
-        title = rubric.title if rubric else person.rubric
-        return invitation(renderer, links, sender, person, title, bootstrap.now())
+    def invite(pending: Sequence[Subscription]) -> Email:
+        titles = [
+            rubrics[one.rubric].title if one.rubric in rubrics else one.rubric for one in pending
+        ]
+        return invitation(renderer, links, sender, pending[0], titles, bootstrap.now())
 
     return invite
-
-
-def _refuse_moves(done: ImportResult, options: ImportOptions) -> None:
-    """List rows that would change a reader's rubric. Raises OperatorError unless --skip-bad."""
-    errors = screen(errors=True)
-    for row, merged in done.refused:
-        reads = merged.person.rubric
-        errors.print(f"{_named(row)} reads {reads!r}, not {row.rubric!r}")
-    if done.refused and not options.skip_bad:
-        message = (
-            f"{plural(len(done.refused), 'fault')}, nothing was changed: an address has one "
-            "rubric; --overwrite sets the new one and replaces preferences that the reader chose"
-        )
-        raise OperatorError(message)
 
 
 def _named(row: SubscriberRow) -> str:
@@ -271,17 +257,25 @@ def show_subscribers(*, as_json: bool) -> int:
     return 0
 
 
-def show_add(email: str, preferences: Mapping[str, str], options: ImportOptions) -> int:
+def show_add(
+    email: str, rubrics: Sequence[str], preferences: Mapping[str, str], options: ImportOptions
+) -> int:
     """`preferences` are the cells of the columns, empty where nothing was said."""
-    given = {"ADDRESS": email, "--rubric SLUG": preferences["rubric"]}
-    if missing := [word for word, value in given.items() if not value.strip()]:
+    slugs = list(dict.fromkeys(slug.strip() for slug in rubrics)) or [""]
+    given = {"ADDRESS": email, "--rubric SLUG": all(slugs)}
+    if missing := [word for word, value in given.items() if not value]:
         message = f"{' and '.join(missing)} missing; add after: newsletter subscribers add"
         raise SettingsError(message)
     settings = read_settings()
-    csv_file = read_row({"email": email, **preferences}, _known_rubrics(settings))
-    if csv_file.faults:
-        raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
-    _keep(settings, csv_file.rows, options._replace(address=csv_file.rows[0].email), listed=True)
+    known = _known_rubrics(settings)
+    rows: list[SubscriberRow] = []
+    for slug in slugs:
+        csv_file = read_row({"email": email, "rubric": slug, **preferences}, known)
+        if csv_file.faults:
+            raise SettingsError("; ".join(fault.message for fault in csv_file.faults))
+        rows += csv_file.rows
+    one = options._replace(address=rows[0].email) if len(rows) == 1 else options
+    _keep(settings, rows, one, listed=True)
     return 0
 
 
@@ -295,21 +289,41 @@ def show_pause(email: str, *, resume: bool) -> int:
     return 0
 
 
-def show_remove(email: str, *, yes: bool) -> int:
+def show_remove(email: str, rubrics: Sequence[str], *, yes: bool) -> int:
+    """Unsubscribe an address from these rubrics, or from all."""
     store = bootstrap.open_store(read_settings())
     with store.read() as tx:
         known = _known(tx, email)
-    if not yes and known.state in LIVE:
-        confirm(
-            f"Unsubscribe {known.email} from {known.rubric!r} permanently? No import undoes this."
-        )
+        found = subscriptions.of_address(tx, email)
+    _check_read(known, found, rubrics)
+    live = [one for one in found if one.state in LIVE and one.rubric in (rubrics or [one.rubric])]
+    if not yes and live:
+        what = " and ".join(repr(one.rubric) for one in live)
+        confirm(f"Unsubscribe {known.email} from {what} permanently? No import undoes this.")
     with store.begin() as tx:
-        done = subscriptions.leave(tx, known.id, "operator", bootstrap.now())
-    _say(f"{known.email}: {'unsubscribed permanently' if done else 'was unsubscribed already'}")
+        if rubrics:
+            done = [
+                subscriptions.leave(tx, one.id, "operator", bootstrap.now())
+                for one in found
+                if one.rubric in rubrics
+            ]
+        else:
+            done = [subscriptions.leave_all(tx, known.subscriber_id, "operator", bootstrap.now())]
+    _say(
+        f"{known.email}: {'unsubscribed permanently' if any(done) else 'was unsubscribed already'}"
+    )
     return 0
 
 
-def show_restore(email: str, consent: str) -> int:
+def _check_read(known: Subscription, found: Sequence[Subscription], rubrics: Sequence[str]) -> None:
+    """Raises SettingsError for a rubric that the address never read."""
+    read = {one.rubric for one in found}
+    if unknown := [slug for slug in rubrics if slug not in read]:
+        message = f"--rubric {unknown[0]}: {known.email} has only {', '.join(sorted(read))}"
+        raise SettingsError(message)
+
+
+def show_restore(email: str, rubrics: Sequence[str], consent: str) -> int:
     """Reactivate an address that unsubscribed or bounced, here and at the provider."""
     if not consent.strip():
         message = "--consent TEXT is empty; say how they asked to get mail again"
@@ -318,10 +332,14 @@ def show_restore(email: str, consent: str) -> int:
     address, store = _address(email), bootstrap.open_store(settings)
     with store.read() as tx:
         known, reason = subscriptions.find(tx, address), suppressions.reason_for(tx, address)
+        found = subscriptions.of_address(tx, address)
+        gone = restore_subscriber.left(tx, address, rubrics)
     if refusal := restore_subscriber.refusal_reason(known, reason):
         message = f"{address} {refusal}; no command reactivates it, and nothing was changed"
         raise OperatorError(message)
-    if not restore_subscriber.has_left(known, reason):
+    if known:
+        _check_read(known, found, rubrics)
+    if not (gone or reason):
         with store.read() as tx:
             _say(f"{address} is {_known(tx, address).state.value}: no change")
         return 0
@@ -329,11 +347,13 @@ def show_restore(email: str, consent: str) -> int:
     if lists := bootstrap.suppression_lists(settings):
         lists.free(known.email if known else address)
     with store.begin() as tx:
-        if not restore_subscriber.restore(tx, address, consent.strip(), bootstrap.now()):
-            message = f"{address} changed meanwhile; see: newsletter subscribers list"
-            raise OperatorError(message)
-    if known:
-        _say(f"{known.email}: active again, with {known.rubric!r}")
+        back = restore_subscriber.restore(tx, address, rubrics, consent.strip(), bootstrap.now())
+    if back is None:
+        message = f"{address} changed meanwhile; see: newsletter subscribers list"
+        raise OperatorError(message)
+    if back:
+        what = " and ".join(repr(one.rubric) for one in back)
+        _say(f"{back[0].email}: active again, with {what}")
     else:
         _say(
             f"{address} may be mailed again, but is no subscriber: "

@@ -11,7 +11,7 @@ from newsletter.mailers import SendError, Verdict, connections_kept
 from newsletter.store import signups, subscriptions, suppressions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from newsletter.domain.links import Links
@@ -36,14 +36,21 @@ def invitation(
     links: Links,
     sender: Sender,
     person: Subscription,
-    title: str,
+    titles: Sequence[str],
     now: datetime,
+    *,
+    read: Sequence[str] = (),
 ) -> Email:
-    """The mail with the confirmation link; `title` is the rubric's."""
+    """The mail with the confirmation link of a subscription.
+
+    `titles` are of the rubrics that it adds, `read` of those that the address reads already.
+    """
     refuse_url = links.refuse_url(person.id)
     subject, html, text = renderer.mail(
         "confirm",
-        rubric=title,
+        rubrics=tuple(titles),
+        read=tuple(title for title in read if title not in titles),
+        again=any(title in titles for title in read),
         email=person.email,
         confirm_url=links.confirm_url(person.id),
         refuse_url=refuse_url,
@@ -65,10 +72,13 @@ def invite_pending(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Subscription], Email],
+    invite: Callable[[Sequence[Subscription]], Email],
     now: datetime,
 ) -> InvitedCount:
-    """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest."""
+    """Mail the pending subscribers among `emails` who were never asked. Repeat for the rest.
+
+    Each gets one mail for all rubrics that wait; `invite` makes it.
+    """
     with connections_kept(mailer):
         return _invite_all(store, mailer, emails, invite, now)
 
@@ -77,21 +87,24 @@ def _invite_all(
     store: Store,
     mailer: Mailer,
     emails: Iterable[str],
-    invite: Callable[[Subscription], Email],
+    invite: Callable[[Sequence[Subscription]], Email],
     now: datetime,
 ) -> InvitedCount:
     sent = 0
     for email in emails:
         with store.begin() as tx:
-            person = subscriptions.find(tx, email)
-            if person is None or person.state is not SubscriberState.PENDING:
+            found = subscriptions.of_address(tx, email)
+            pending = [one for one in found if one.state is SubscriberState.PENDING]
+            if not pending or suppressions.reason_for(tx, email):
                 continue
-            if suppressions.reason_for(tx, email) or signups.pending_request(tx, email):
+            if signups.pending_request(tx, email):
                 continue
-            if not signups.request(tx, email, person.rubric, now, most=IMPORTED_AN_HOUR):
+            if signups.is_full(tx, now, IMPORTED_AN_HOUR):
                 return InvitedCount(sent, "the hourly limit is reached in this hour")
+            if not signups.request(tx, email, pending[0].rubric, now, most=IMPORTED_AN_HOUR):
+                continue
         try:
-            mailer.send(invite(person))
+            mailer.send(invite(pending))
         except SendError as error:
             if trouble := _undo(store, email, error):
                 return InvitedCount(sent, trouble)

@@ -126,8 +126,9 @@ def notification(
     now: datetime,
     answering: bool = False,
     refuse_url: str = "",
+    reply_to: str = "",
 ) -> Email:
-    """A mail about the subscription itself: no list headers; replies go to the operator.
+    """A mail about the subscription itself: no list headers. Replies go to the operator by default.
 
     `refuse_url` takes the one-click POST that ends mail of this kind (RFC 8058). `answering` marks
     an automatic reply, so that two machines never answer each other for ever (RFC 3834).
@@ -137,7 +138,7 @@ def notification(
         to_name=clean_name(to_name),
         from_email=sender.email,
         from_name=clean_name(sender.name),
-        reply_to=sender.operator or sender.email,
+        reply_to=reply_to or sender.operator or sender.email,
         subject=one_line(subject, SUBJECT_LENGTH),
         html=html,
         text=text,

@@ -51,6 +51,8 @@ def state_of(subscription: str, subscriber: str) -> SubscriberState:
     return min(stored, key=STRONGEST_STATES.index)
 
 
+READING = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+"""The states of a subscription that its reader wants."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEKLY = ("weekly",)
 """In place of days: one mail with the best of the week, on the day of its last announcement."""

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 MAX_NAME = 200
 MAX_PAPERS = 500
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
+DAY_NAMES = dict(
+    zip(
+        WEEKDAYS,
+        ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+        strict=True,
+    )
+)
 NAMED_DAYS = {
     "daily": WEEKDAYS,
     "all": WEEKDAYS,
@@ -126,3 +133,13 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "max_papers": parse_limit,
     "format": parse_format,
 }
+
+
+def days_in_words(days: tuple[str, ...]) -> str:
+    """`every day`, `once a week`, `on Monday and Thursday`"""
+    if days == WEEKLY:
+        return "once a week"
+    if set(days) == set(WEEKDAYS):
+        return "every day"
+    *others, last = [DAY_NAMES[day] for day in WEEKDAYS if day in days] or ["no day"]
+    return f"on {', '.join(others)} and {last}" if others else f"on {last}"

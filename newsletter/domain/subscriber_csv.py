@@ -13,6 +13,7 @@ from newsletter.domain.addresses import canonical
 from newsletter.domain.csv_header import COLUMNS, REQUIRED, Columns, Header, read_header, says_left
 from newsletter.domain.mail import WEEKDAYS, Format
 from newsletter.domain.preferences import CHECKS
+from newsletter.domain.subscriber_import import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from newsletter.domain.mail import Subscription
 
+OF_ADDRESS = ("timezone", "send_at")
+"""What an address has once, however many rubrics it reads."""
 OWN = ("email", "name")
 """What hardly two rows have in common."""
 # Excel's own first line, which names the delimiter and is no record.
@@ -66,7 +69,10 @@ class _Reader:
     known_rubrics: Collection[str]
     rows: list[SubscriberRow] = field(default_factory=list)
     faults: list[RowFault] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The line of each address and rubric."""
+    said: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
+    """Zone and hour of each address, with the line that says it first."""
     understood: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What a zone, an hour and the like mean: said by many rows, read and kept once."""
 
@@ -124,11 +130,22 @@ class _Reader:
             self.faults.append(RowFault(line, f"rubric: {slug!r} is not known; {hint}"))
 
     def _once(self, line: int, values: dict[str, Any]) -> None:
+        """One row for each address and rubric; one zone and hour for each address."""
         if not (email := values.get("email", "")):
             return
-        first = self.seen.setdefault(canonical(email), line)
+        key, slug = canonical(email), values.get("rubric", "")
+        first = self.seen.setdefault((key, slug), line)
         if first != line:
-            self.faults.append(RowFault(line, f"email: {email} is on line {first} already"))
+            message = f"email: {email} is on line {first} already, with the same rubric"
+            self.faults.append(RowFault(line, message))
+        for name in OF_ADDRESS:
+            if name not in values:
+                continue
+            other, value = self.said.setdefault((key, name), (line, values[name]))
+            if value != values[name]:
+                both = f"{shown(name, values[name])} here, {shown(name, value)} on line {other}"
+                message = f"{name}: {email} has {both}; an address has one for all its rubrics"
+                self.faults.append(RowFault(line, message))
 
 
 def read_subscribers(

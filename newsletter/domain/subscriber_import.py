@@ -1,8 +1,8 @@
 """What a row of a subscribers file changes of a known reader (pure).
 
 A column that is absent, or a cell that is empty, changes nothing. What the reader set on the
-preferences page stays, and nobody is moved to another rubric, unless the operator says
-`--overwrite`.
+preferences page or by a reply stays, unless the operator says `--overwrite`. A row with a rubric
+that the reader does not read adds a subscription.
 """
 
 from __future__ import annotations
@@ -38,19 +38,15 @@ class Merged:
     """A known reader after a row was taken over.
 
     `kept` is what the row says otherwise than the reader chose, and that was not taken over.
-    `moves_to` is the other rubric of a row that is refused for that reason; empty else.
     """
 
     person: Subscription
     changes: tuple[FieldChange, ...] = ()
     kept: tuple[FieldChange, ...] = ()
-    moves_to: str = ""
 
 
 def merge(known: Subscription, row: SubscriberRow, consent: str, *, overwrite: bool) -> Merged:
     """What becomes of `known` by this row, imported with `consent` (empty: none)."""
-    if row.rubric != known.rubric and not overwrite:
-        return Merged(known, moves_to=row.rubric)
     given = _given(row)
     different = {name: value for name, value in given.items() if value != getattr(known, name)}
     taken = {

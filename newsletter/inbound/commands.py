@@ -82,6 +82,11 @@ def parse_command(line: str) -> Command | None:
     return _pause(line) or _vote(line) or _why(line)
 
 
+def is_arxiv_id(paper: str) -> bool:
+    """Whether a vote names a paper by its id, and not by its number in the issue."""
+    return "." in paper
+
+
 def merge_votes(commands: Sequence[Command]) -> Command | None:
     """The votes of consecutive lines as one command; None if they contradict each other."""
     return _vote_command(vote for one in commands for vote in one.votes)

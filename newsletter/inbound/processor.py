@@ -1,8 +1,7 @@
 """Process inbound mail: execute commands, queue unclear mail for review, send few answers.
 
-A token in the recipient address proves whose subscription a mail is about, whatever its From
-says: readers have aliases and forward their mail. Without a token, the From address must be
-aligned with DKIM or SPF. Otherwise the subscriber is mailed a link and nothing is changed yet.
+`identify.py` tells whose subscription a mail is about. If its author is not verified, the
+subscriber is mailed a link and nothing is changed yet.
 """
 
 from __future__ import annotations
@@ -17,20 +16,15 @@ from newsletter.delivery.message import notification
 from newsletter.domain.addresses import ascii_domain
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.errors import run_guarded
-from newsletter.inbound import bounce_reports
+from newsletter.inbound import bounce_reports, why
+from newsletter.inbound.identify import ADDRESS, identify
 from newsletter.inbound.intents import Intent
-from newsletter.inbound.mime import ParsedMail, parse_mail
-from newsletter.inbound.reply_parser import LEAVING, ParsedReply, ReplyKind, parse_reply
+from newsletter.inbound.mime import parse_mail
+from newsletter.inbound.reply_actions import ReplyRequest, carry_out, help_answer, why_answer
+from newsletter.inbound.reply_parser import ReplyKind, parse_reply
 from newsletter.mailers import SendError
-from newsletter.store import (
-    StoreError,
-    events,
-    inbound,
-    retry,
-    subscribers,
-    subscriptions,
-    suppressions,
-)
+from newsletter.render.why import view_of
+from newsletter.store import StoreError, inbound, retry, suppressions
 from newsletter.store.inbound import InboundMail, InboundState
 from newsletter.store.suppressions import Reason
 
@@ -42,42 +36,30 @@ if TYPE_CHECKING:
 
     from newsletter.context import App
     from newsletter.domain.links import Links
-    from newsletter.domain.mail import Sender, Subscription
+    from newsletter.domain.mail import Subscription
+    from newsletter.inbound.identify import IdentifiedReader
+    from newsletter.inbound.reply_actions import Answer
+    from newsletter.inbound.reply_parser import ParsedReply
     from newsletter.store import Store
 
 log = logging.getLogger(__name__)
 
-ADDRESS = re.compile(r"[^\s<>@\",;]+@([^\s<>@\",;]+)")
-MESSAGE_ID = re.compile(r"<([^<>\s]{3,200})>")
-MAX_REFERENCES = 20
 DKIM_PASS = re.compile(r"@([A-Za-z0-9.-]+)\s*:\s*pass\b")
-COMMAND_HELP = (
-    ("unsubscribe", "no mail any more, from now on"),
-    ("pause", "no mail until you say resume"),
-    ("resume", "mail again"),
-    ("help", "this list"),
-)
 STATES = {ReplyKind.REVIEW: InboundState.REVIEW, ReplyKind.OTHER: InboundState.LETTER}
-HELP_REASONS = {
-    InboundState.REVIEW: "A person reads your reply and decides.",
-    InboundState.DONE: "You asked for help.",
-}
+REVIEWED = "A person reads your reply and decides."
 ERASE_HELP = (
     "The button “Erase me” at the end of your preferences page deletes what we know of you, and "
     "ends all mail. If you would rather not use it, a person will do it: they have your reply."
 )
-NO_EFFECT_YET = {Intent.WEEKLY, Intent.DAILY, Intent.VOTE, Intent.WHY}
-PAUSE_ACTIONS = {Intent.PAUSE: subscribers.pause, Intent.RESUME: subscribers.resume}
 UNREADABLE = "(this mail could not be processed; the log says why)"
 UNVERIFIED = "Somebody, perhaps you, wrote to us from another address. Use the link to be sure."
 
 
 class SentAnswer(NamedTuple):
-    """An answer to send: the name of its templates, its recipient and the reason shown in it."""
+    """An answer to send, and its recipient."""
 
-    name: str
+    answer: Answer
     to: Subscription
-    reason: str = ""
 
 
 def store_mail(
@@ -148,7 +130,7 @@ def process_new(app: App, now: datetime) -> int:
     answer and never sends two. Raises StoreError.
     """
     done = 0
-    while processed := _process_next(app.store, app.links, app.sender, now):
+    while processed := _process_next(app, now):
         done += 1
         if processed.answer:
             run_guarded("an answer", partial(_send, app, processed.answer, now))
@@ -159,16 +141,16 @@ class _Processed(NamedTuple):
     answer: SentAnswer | None
 
 
-def _process_next(store: Store, links: Links, sender: Sender, now: datetime) -> _Processed | None:
+def _process_next(app: App, now: datetime) -> _Processed | None:
     """Process the next new mail. One that fails is left for manual review and stops no other."""
     taken: list[InboundMail] = []
     failed: list[StoreError] = []
 
     def process() -> SentAnswer | None:
         try:
-            with store.begin() as tx:
+            with app.store.begin() as tx:
                 taken.extend(filter(None, [inbound.next_new(tx)]))
-                return _process(tx, links, sender, taken[0], now) if taken else None
+                return _process(tx, app, taken[0], now) if taken else None
         except StoreError as error:
             failed.append(error)
             raise
@@ -179,19 +161,18 @@ def _process_next(store: Store, links: Links, sender: Sender, now: datetime) -> 
     if not taken:
         return None
     if trouble:
-        with store.begin() as tx:
+        with app.store.begin() as tx:
             inbound.set_state(tx, taken[0].id, InboundState.REVIEW, None, UNREADABLE)
     return _Processed(answer)
 
 
-def _process(
-    tx: Connection, links: Links, sender: Sender, found: InboundMail, now: datetime
-) -> SentAnswer | None:
+def _process(tx: Connection, app: App, found: InboundMail, now: datetime) -> SentAnswer | None:
+    links = app.links
     mail = parse_mail(found.raw)
     token = links.read_address(found.envelope_to)
     to_unsubscribe = token is not None and token[0] is Purpose.UNSUB
     # These stand in our mails and so mark where a reply quotes them.
-    our_addresses = [sender.email, links.reply_host, links.host]
+    our_addresses = [app.sender.email, links.reply_host, links.host]
     reply = parse_reply(
         mail, found.envelope_from, our_addresses, to_unsubscribe_address=to_unsubscribe
     )
@@ -200,104 +181,59 @@ def _process(
         state = bounce_reports.record_report(tx, links, found, mail, now)
         inbound.set_state(tx, found.id, state, None, reply.text or mail.text)
         return None
-    reader_id = token[1] if token else None
-    if reply.command and (reply.command.days or reply.command.intent in NO_EFFECT_YET):
-        reply = ParsedReply(ReplyKind.REVIEW, text=reply.text)
-    person, verified = _identify_sender(tx, mail, reader_id, aligned=found.aligned)
     test = token is not None and token[1] == TEST_READER
     if test or reply.kind is ReplyKind.AUTOMATIC:
         inbound.set_state(tx, found.id, InboundState.DONE, None, reply.text)
         return None
-    if person is None or not person.email:
+    reader = identify(tx, mail, token[1] if token else None, aligned=found.aligned)
+    if reader is None or not reader.subscription.email:
         # A command from an unknown address is queued for review.
-        inbound.set_state(
-            tx, found.id, STATES.get(reply.kind, InboundState.REVIEW), None, reply.text
-        )
+        state = STATES.get(reply.kind, InboundState.REVIEW)
+        inbound.set_state(tx, found.id, state, None, reply.text)
         return None
-    return _execute(tx, found, reply, person, now, verified=verified)
+    return _execute(tx, app, found, reply, reader, now)
 
 
-def _identify_sender(
-    tx: Connection, mail: ParsedMail, reader_id: str | None, *, aligned: bool
-) -> tuple[Subscription | None, bool]:
-    """The subscriber a mail is about, and whether that is verified.
-
-    Mail sent in batches has no token. The Message-ID it replies to tells the subscriber, but
-    people to whom it was forwarded can reply as well: the author must be the subscriber, and
-    aligned.
-    """
-    if reader_id:
-        return subscriptions.by_id(tx, reader_id), True
-    author, reader = _author(tx, mail), _replied_to(tx, mail)
-    if reader and (author is None or author.id != reader.id):
-        return reader, False
-    return author, aligned
-
-
-def _replied_to(tx: Connection, mail: ParsedMail) -> Subscription | None:
-    named = f"{mail.header('in-reply-to')} {mail.header('references')}"
-    for message_id in MESSAGE_ID.findall(named)[:MAX_REFERENCES]:
-        if reader_id := events.subscription_by_message_id(tx, message_id):
-            return subscriptions.by_id(tx, reader_id)
-    return None
-
-
-def _author(tx: Connection, mail: ParsedMail) -> Subscription | None:
-    address = ADDRESS.search(mail.header("from"))
-    return subscriptions.find(tx, address[0]) if address else None
-
-
-def _execute(  # noqa: PLR0911 - one line for each thing that may be done, in order
+def _execute(
     tx: Connection,
+    app: App,
     found: InboundMail,
     reply: ParsedReply,
-    person: Subscription,
+    reader: IdentifiedReader,
     now: datetime,
-    *,
-    verified: bool,
 ) -> SentAnswer | None:
     """Execute the command of a known subscriber; return the answer to send, if any."""
+    person = reader.subscription
     state = STATES.get(reply.kind, InboundState.DONE)
+    if suppressions.reason_for(tx, person.email) is Reason.COMPLAINED:
+        inbound.set_state(tx, found.id, state, person.id, reply.text)
+        return None
+    if reply.kind is ReplyKind.COMMAND and reply.command and reader.verified:
+        done = carry_out(tx, ReplyRequest(reply.command, reader, app.rubrics, now))
+        state = InboundState.REVIEW if done.needs_person else InboundState.DONE
+        inbound.set_state(tx, found.id, state, person.id, reply.text)
+        if done.answer and inbound.may_answer(tx, found, person, now):
+            return SentAnswer(done.answer, person)
+        return None
     inbound.set_state(tx, found.id, state, person.id, reply.text)
-    complained = suppressions.reason_for(tx, person.email) is Reason.COMPLAINED
-    if complained or not (reply.intent or reply.may_unsubscribe):
+    asks = reply.intent or reply.may_unsubscribe
+    if not asks or inbound.was_answered(tx, person, now):
         return None
-    if reply.intent in LEAVING and verified:
-        # A subscription ends once, so this confirmation cannot loop between two machines.
-        if not subscriptions.leave(tx, person.id, "reply", now):
-            return None
-        inbound.mark_answered(tx, found.id, person.id, now)
-        return SentAnswer("goodbye", person)
-    if not inbound.may_answer(tx, found.id, person.id, now):
+    if not inbound.may_answer(tx, found, person, now):
         return None
-    if not verified:
-        return SentAnswer("help", person, UNVERIFIED)
-    if reply.intent in PAUSE_ACTIONS:
-        return _pause_or_resume(tx, person, reply.intent, now)
-    reason = ERASE_HELP if reply.intent is Intent.ERASE else HELP_REASONS[state]
-    return SentAnswer("help", person, reason)
+    review = ERASE_HELP if reply.intent is Intent.ERASE else REVIEWED
+    return SentAnswer(help_answer(review if reader.verified else UNVERIFIED), person)
 
 
-def _pause_or_resume(
-    tx: Connection, person: Subscription, intent: Intent, now: datetime
-) -> SentAnswer:
-    PAUSE_ACTIONS[intent](tx, person.subscriber_id, "reply", now)
-    return SentAnswer("preferences", subscriptions.by_id(tx, person.id) or person)
-
-
-def _send(app: App, answer: SentAnswer, now: datetime) -> None:
-    person = answer.to
-    rubric = app.rubrics.get(person.rubric)
+def _send(app: App, sent: SentAnswer, now: datetime) -> None:
+    person = sent.to
+    answer = _answered(app, sent)
     preferences = app.links.preferences_url(person.id)
     subject, html, text = app.renderer.mail(
-        answer.name,
+        answer.template,
+        **answer.values,
         email=person.email,
-        rubric=rubric.title if rubric else person.rubric,
-        reason=answer.reason,
-        words=COMMAND_HELP,
-        lines=[f"state: {person.state.value}"],
         preferences_url=preferences,
-        resubscribe_url=preferences,
         unsubscribe_url=app.links.unsubscribe_url(person.id),
     )
     mail = notification(
@@ -310,8 +246,18 @@ def _send(app: App, answer: SentAnswer, now: datetime) -> None:
         sender=app.sender,
         now=now,
         answering=True,
+        reply_to=app.links.reply_address(person.id) if answer.takes_replies else "",
     )
     try:
         app.mailer.send(mail)
     except SendError as error:
         log.warning("answer not sent: %s", error)
+
+
+def _answered(app: App, sent: SentAnswer) -> Answer:
+    """The answer with what became of the paper that was asked for."""
+    question = sent.answer.question
+    if not question:
+        return sent.answer
+    found = why.answer_reader(app, sent.to.id, question)
+    return why_answer(view_of(found, app.links.issue_url)) if found else help_answer(REVIEWED)

@@ -124,7 +124,7 @@ def parse_reply(
     if _is_bounce(mail, envelope_from):
         return ParsedReply(ReplyKind.BOUNCE)
     if to_unsubscribe_address:
-        return ParsedReply(ReplyKind.COMMAND, Intent.UNSUBSCRIBE)
+        return _command_reply(Command(Intent.UNSUBSCRIBE), "")
     if _is_automatic(mail, our_addresses):
         return ParsedReply(ReplyKind.AUTOMATIC)
     author = ADDRESS.search(mail.header("from"))

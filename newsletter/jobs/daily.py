@@ -39,6 +39,7 @@ from newsletter.store import (
     deliveries,
     digests,
     leases,
+    subscribers,
     subscriptions,
 )
 
@@ -61,6 +62,8 @@ def run_daily(app: App, day: date | None, only: str | None, report: StageProgres
     readers whose weekday it is. A rubric that fails does not stop the others. Raises what stops all
     of them: SourceError, AnnouncementLate, AnnouncementIncomplete, StoreError, Stopped.
     """
+    with app.store.begin() as tx:
+        subscribers.end_pauses(tx, app.clock())
     state = read_day(app, day, only)
     fetch_papers(app, state, day, report)
     composed = score_and_compose(app, state, report)

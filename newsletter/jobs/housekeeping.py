@@ -1,7 +1,7 @@
 """Housekeeping: the periodic jobs of the service besides the daily run.
 
     every five minutes   alerts and the healthcheck ping; recovery of mail batches that a dead
-                         process left; fetching and processing of replies
+                         process left; fetching and processing of replies; pauses that are over
     hourly               the papers that were mailed, a part of them each time, for news of them
     nightly              deletion of old data; comparison of suppression lists with the provider
 
@@ -37,6 +37,7 @@ from newsletter.store import (
     papers,
     retention,
     signups,
+    subscribers,
     subscriptions,
 )
 from newsletter.store.incidents import ALL_RUBRICS, NO_DAY, IncidentKind
@@ -116,6 +117,7 @@ def run_frequent(app: App) -> None:
             recover_batches,
             read_mailbox,
             process_inbound,
+            end_pauses,
             lift_suppressions,
             erase_at_provider,
         ),
@@ -216,6 +218,13 @@ def read_mailbox(app: App, now: datetime) -> None:
 
 def process_inbound(app: App, now: datetime) -> None:
     processor.process_new(app, now)
+
+
+def end_pauses(app: App, now: datetime) -> None:
+    with app.store.begin() as tx:
+        ended = subscribers.end_pauses(tx, now)
+    if ended:
+        log.info("%d pauses ended", ended)
 
 
 def lift_suppressions(app: App, now: datetime) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import and_, delete, func, select, update
 
@@ -141,9 +141,20 @@ def pages(events: Iterable[Event]) -> Iterator[list[Event]]:
         yield ordered[start : start + EVENTS_PER_TRANSACTION]
 
 
-def subscription_by_message_id(tx: Connection, message_id: str) -> str | None:
-    """The subscription whose mail of a batch got this Message-ID from SendGrid."""
-    return tx.scalar(select(delivery.c.subscription_id).where(delivery.c.message_id == message_id))
+class MailedDelivery(NamedTuple):
+    id: str
+    subscription_id: str
+
+
+def delivery_by_message_id(tx: Connection, message_id: str) -> MailedDelivery | None:
+    """The delivery of the mail with this Message-ID: ours, or the one that SendGrid gave it."""
+    columns = select(delivery.c.id, delivery.c.subscription_id)
+    of_batch = delivery.c.message_id == message_id
+    own = delivery.c.id == message_id.partition("@")[0]
+    for condition in (of_batch, own):
+        if row := tx.execute(columns.where(condition)).first():
+            return MailedDelivery(*row)
+    return None
 
 
 def complaints(tx: Connection, since: datetime) -> tuple[int, int]:

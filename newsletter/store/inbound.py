@@ -18,17 +18,23 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
+from newsletter.domain.addresses import fingerprint
 from newsletter.domain.model import READ_BYTES
-from newsletter.store.tables import inbound, inbound_body
+from newsletter.store.tables import inbound, inbound_body, reply_answer, subscription
 from newsletter.store.upsert import insert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
+    from newsletter.domain.mail import Subscription
 
 BETWEEN_ANSWERS = timedelta(hours=24)
+"""Between two answers to one address about replies that are no certain command."""
+ANSWERS_A_DAY = 5
+"""Answers of all kinds to one address on one day (UTC)."""
+KEPT_ANSWERS = timedelta(days=3)
 KEPT_RAW = timedelta(days=30)
 KEPT_WAITING = timedelta(days=90)
 """How long a mail waits for the operator before it is closed."""
@@ -147,30 +153,49 @@ def set_state(
     return done.rowcount == 1
 
 
-def may_answer(tx: Connection, mail_id: str, subscription_id: str, now: datetime) -> bool:
-    """True once in 24 hours for a subscriber, and then this mail counts as answered."""
-    recent = tx.scalar(
-        select(func.count()).where(
-            inbound.c.subscription_id == subscription_id,
-            inbound.c.answered_at > now - BETWEEN_ANSWERS,
-        )
-    )
-    if recent:
-        return False
-    mark_answered(tx, mail_id, subscription_id, now)
-    return True
+def may_answer(tx: Connection, found: InboundMail, about: Subscription, now: datetime) -> bool:
+    """Take one of the day's answers to an address for this mail; it then counts as answered.
+
+    False where all are used. Keys make it so: two processes cannot take the same number, and a mail
+    takes one number only.
+    """
+    given = {"email_hash": fingerprint(about.email), "day": now.date(), "inbound_id": found.id}
+    for number in range(1, ANSWERS_A_DAY + 1):
+        row = insert(tx, reply_answer).values(**given, number=number, at=now)
+        taken = row.on_conflict_do_nothing().returning(reply_answer.c.number)
+        if tx.scalar(taken) is not None:
+            mine = inbound.c.id == found.id
+            values = {"subscription_id": about.id, "answered_at": now}
+            tx.execute(update(inbound).where(mine).values(values))
+            return True
+    return False
 
 
-def mark_answered(tx: Connection, mail_id: str, subscription_id: str, now: datetime) -> None:
-    tx.execute(
-        update(inbound)
-        .where(inbound.c.id == mail_id)
-        .values(subscription_id=subscription_id, answered_at=now)
+def was_answered(tx: Connection, about: Subscription, now: datetime) -> bool:
+    """Whether an answer went to this address in the last 24 hours."""
+    recent = (reply_answer.c.email_hash == fingerprint(about.email)) & (
+        reply_answer.c.at > now - BETWEEN_ANSWERS
     )
+    return tx.scalar(select(reply_answer.c.number).where(recent).limit(1)) is not None
+
+
+def forget(tx: Connection, subscriber_id: str, email: str) -> None:
+    """Delete the text of a reader's mails, and the count of answers to their address."""
+    tx.execute(delete(reply_answer).where(reply_answer.c.email_hash == fingerprint(email)))
+    mine = select(subscription.c.id).where(subscription.c.subscriber_id == subscriber_id)
+    values = {"state": InboundState.DONE, "body_id": None, "said": "", "envelope_from": ""}
+    tx.execute(update(inbound).where(inbound.c.subscription_id.in_(mine)).values(values))
+    _delete_unused_bodies(tx)
+
+
+def _delete_unused_bodies(tx: Connection) -> None:
+    used = select(inbound.c.id).where(inbound.c.body_id == inbound_body.c.id)
+    tx.execute(delete(inbound_body).where(~used.exists()))
 
 
 def delete_old(tx: Connection, now: datetime) -> int:
     """Delete the bodies of mails that were done a month ago, or waited for three months."""
+    tx.execute(delete(reply_answer).where(reply_answer.c.at < now - KEPT_ANSWERS))
     waiting = inbound.c.state.in_([InboundState.REVIEW, InboundState.LETTER])
     tx.execute(
         update(inbound)
@@ -186,8 +211,7 @@ def delete_old(tx: Connection, now: datetime) -> int:
         )
         .values(body_id=None, said="", envelope_from="")
     ).rowcount
-    used = select(inbound.c.id).where(inbound.c.body_id == inbound_body.c.id)
-    tx.execute(delete(inbound_body).where(~used.exists()))
+    _delete_unused_bodies(tx)
     return forgotten
 
 

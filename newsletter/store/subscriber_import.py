@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,9 +11,15 @@ from uuid import uuid4
 from sqlalchemy import insert, select
 
 from newsletter.domain.addresses import canonical, fingerprint
-from newsletter.domain.mail import SubscriberState
-from newsletter.domain.subscriber_import import Merged, merge, new_subscription
-from newsletter.store import first_mails, subscriptions
+from newsletter.domain.mail import OWN_PREFERENCES, SubscriberState
+from newsletter.domain.subscriber_import import (
+    FROM_FILE,
+    FieldChange,
+    Merged,
+    merge,
+    new_subscription,
+)
+from newsletter.store import StoreError, first_mails, subscriptions
 from newsletter.store.subscribers import SubscriberChange
 from newsletter.store.subscription_rows import of_row, query_rows
 from newsletter.store.tables import rubric_suppression, subscriber, subscription, suppression
@@ -38,8 +44,6 @@ class ImportResult:
     counts: Counter[SubscriberChange] = field(default_factory=Counter)
     notable: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
     """Rows that change a known reader, or would but for what the reader chose."""
-    refused: list[tuple[SubscriberRow, Merged]] = field(default_factory=list)
-    """Rows that would move a known reader to another rubric: nothing of them was kept."""
 
 
 def save_all(
@@ -89,13 +93,7 @@ def _save_some(
         if key not in known:
             new.append(new_subscription(row, consent, uuid4().hex, now))
             continue
-        merged = merge(known[key], row, consent, overwrite=overwrite)
-        if merged.moves_to:
-            done.refused.append((row, merged))
-            continue
-        if merged.changes or merged.kept:
-            done.notable.append((row, merged))
-        done.counts[subscriptions.change(tx, known[key], merged.person, now)] += 1
+        _save_known(tx, row, known[key], consent, now, done, overwrite=overwrite)
     if new:
         pairs = [subscriptions.rows_of_new(one, now) for one in new]
         tx.execute(insert(subscriber), [of_reader for of_reader, _ in pairs])
@@ -103,6 +101,49 @@ def _save_some(
         if consent:
             first_mails.add_imported(tx, [one["email_hash"] for one, _ in pairs], now)
     done.counts[SubscriberChange.ADDED] += len(new)
+
+
+def _save_known(
+    tx: Connection,
+    row: SubscriberRow,
+    read: Sequence[Subscription],
+    consent: str,
+    now: datetime,
+    done: ImportResult,
+    *,
+    overwrite: bool,
+) -> None:
+    """A row of an address that reads `read`: change that subscription, or add one."""
+    known = next((one for one in read if one.rubric == row.rubric), None)
+    added = known is None
+    if known is None:
+        known = _add(tx, row, read, consent, now)
+    merged = merge(known, row, consent, overwrite=overwrite)
+    result = subscriptions.change(tx, known, merged.person, now)
+    if added:
+        result = SubscriberChange.ADDED
+        before = [one.rubric for one in read if one.state is not SubscriberState.UNSUBSCRIBED]
+        more = FieldChange("rubrics", " ".join(before), " ".join([*before, row.rubric]))
+        merged = replace(merged, changes=(more, *merged.changes))
+    if merged.changes or merged.kept:
+        done.notable.append((row, merged))
+    done.counts[result] += 1
+
+
+def _add(
+    tx: Connection, row: SubscriberRow, read: Sequence[Subscription], consent: str, now: datetime
+) -> Subscription:
+    """A further subscription. What the reader chose for the others does not bind this one."""
+    given, active = consent or FROM_FILE, bool(consent)
+    made = subscriptions.add(
+        tx, read[0].subscriber_id, row.rubric, now, consent=given, active=active
+    )
+    known = subscriptions.by_id(tx, made)
+    if known is None:
+        message = f"subscription {made} vanished in its own transaction"
+        raise StoreError(message)
+    of_reader = tuple(name for name in known.chosen if name not in OWN_PREFERENCES)
+    return replace(known, chosen=of_reader)
 
 
 def _suppressed(tx: Connection, rows: dict[str, SubscriberRow]) -> set[str]:
@@ -120,18 +161,10 @@ def _suppressed(tx: Connection, rows: dict[str, SubscriberRow]) -> set[str]:
     return shut
 
 
-def _known(tx: Connection, rows: dict[str, SubscriberRow]) -> dict[str, Subscription]:
-    """By key the subscription to the rubric of a row; if they read others only, one of these."""
-    found: dict[str, Subscription] = {}
+def _known(tx: Connection, rows: dict[str, SubscriberRow]) -> dict[str, list[Subscription]]:
+    """The subscriptions of each address that has any."""
+    found: dict[str, list[Subscription]] = {}
     stored = query_rows().where(subscriber.c.email_key.in_(rows))
-    for row in tx.execute(stored.order_by(subscription.c.since.desc(), subscription.c.id)):
-        one = of_row(row)
-        before = found.get(row.email_key)
-        if before is None or _fits(one, rows[row.email_key]) >= _fits(before, rows[row.email_key]):
-            found[row.email_key] = one
+    for row in tx.execute(stored.order_by(subscription.c.since, subscription.c.id)):
+        found.setdefault(row.email_key, []).append(of_row(row))
     return found
-
-
-def _fits(one: Subscription, row: SubscriberRow) -> tuple[bool, bool]:
-    live = one.state is not SubscriberState.UNSUBSCRIBED
-    return live, live and one.rubric == row.rubric

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import case, delete, func, select, update
 
 from newsletter.domain.mail import EventKind, SubscriberState, state_of
-from newsletter.store import suppressions, votes
+from newsletter.store import inbound, suppressions, votes
 from newsletter.store.suppressions import Reason
 from newsletter.store.tables import delivery, event, paper_lookup, subscriber, subscription
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+PAUSE_OVER = "the pause is over"
 
 
 class SubscriberChange(StrEnum):
@@ -76,6 +78,52 @@ def pause(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
     return _move(tx, subscriber_id, SubscriberState.ACTIVE, SubscriberState.PAUSED, way, now)
 
 
+def pause_until(
+    tx: Connection, subscriber_id: str, until: datetime | None, way: str, now: datetime
+) -> bool:
+    """Pause all mail to a subscriber until then; None: until they resume. Replaces another pause.
+
+    False for a subscriber who is neither active nor paused.
+    """
+    reads = (SubscriberState.ACTIVE.value, SubscriberState.PAUSED.value)
+    done = tx.execute(
+        update(subscriber)
+        .where(subscriber.c.id == subscriber_id, subscriber.c.state.in_(reads))
+        .values(
+            state=SubscriberState.PAUSED.value,
+            state_reason=way,
+            state_at=now,
+            paused_until=until,
+        )
+    )
+    return done.rowcount == 1
+
+
+def paused_until(tx: Connection, subscriber_id: str) -> datetime | None:
+    """When the pause of a subscriber ends; None if they are not paused, or it has no end."""
+    query = select(subscriber.c.paused_until).where(
+        subscriber.c.id == subscriber_id, subscriber.c.state == SubscriberState.PAUSED.value
+    )
+    until: datetime | None = tx.scalar(query)
+    return until
+
+
+def end_pauses(tx: Connection, now: datetime) -> int:
+    """End the pauses whose time is over; return how many."""
+    paused = subscriber.c.state == SubscriberState.PAUSED.value
+    done = tx.execute(
+        update(subscriber)
+        .where(paused, subscriber.c.paused_until <= now)
+        .values(
+            state=SubscriberState.ACTIVE.value,
+            state_reason=PAUSE_OVER,
+            state_at=now,
+            paused_until=None,
+        )
+    )
+    return done.rowcount
+
+
 def resume(tx: Connection, subscriber_id: str, way: str, now: datetime) -> bool:
     """False where the subscriber is not paused."""
     return _move(tx, subscriber_id, SubscriberState.PAUSED, SubscriberState.ACTIVE, way, now)
@@ -112,6 +160,7 @@ def erase(tx: Connection, subscriber_id: str, now: datetime) -> bool:
     if not email:
         return False
     suppressions.queue_erasure(tx, email, now)
+    inbound.forget(tx, subscriber_id, email)
     suppressions.suppress(tx, email, Reason.ERASED, "erasure", now)
     columns = subscription.c.id, subscription.c.rubric
     read = select(*columns).where(subscription.c.subscriber_id == subscriber_id)
@@ -146,6 +195,6 @@ def _move(
     done = tx.execute(
         update(subscriber)
         .where(subscriber.c.id == subscriber_id, subscriber.c.state == before.value, reads)
-        .values(state=after.value, state_reason=way, state_at=now)
+        .values(state=after.value, state_reason=way, state_at=now, paused_until=None)
     )
     return done.rowcount == 1

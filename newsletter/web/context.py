@@ -91,6 +91,11 @@ class Site:
         rubrics = (rubric for rubric in self.app.rubrics.values() if rubric.public)
         return sorted(rubrics, key=lambda rubric: rubric.title.casefold())
 
+    def title_of(self, slug: str) -> str:
+        """A rubric's title; its name if its file is gone."""
+        rubric = self.app.rubrics.get(slug)
+        return rubric.title if rubric else slug
+
     def requested_rubric(self, request: Request) -> Rubric:
         """The rubric of an archive URL. Raises HTTPException 404, for private rubrics too."""
         segment = request.path_params["rubric"]

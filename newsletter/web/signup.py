@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 
 from newsletter.delivery.confirmation import invitation
 from newsletter.domain.links import Purpose
-from newsletter.domain.mail import SubscriberState, Subscription
+from newsletter.domain.mail import READING, SubscriberState, Subscription
 from newsletter.domain.preferences import parse_address
 from newsletter.mailers import SendError, Verdict
 from newsletter.store import incidents, signups, subscribers, subscriptions, suppressions
@@ -117,11 +117,18 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
     """Send the confirmation link, unless the address is blocked or had one within the hour."""
     now = site.app.clock()
     with site.app.store.begin() as tx:
-        subscriber = _record_request(tx, email, rubric, now)
-    if subscriber is None:
+        wanted = _record_request(tx, email, rubric, now)
+        read = subscriptions.of_address(tx, email) if wanted else []
+    if wanted is None:
         return
     mail = invitation(
-        site.app.renderer, site.app.links, site.app.sender, subscriber, rubric.title, now
+        site.app.renderer,
+        site.app.links,
+        site.app.sender,
+        wanted,
+        [rubric.title],
+        now,
+        read=[site.title_of(one.rubric) for one in read if one.state in READING],
     )
     try:
         site.app.mailer.send(mail)
@@ -135,97 +142,112 @@ def _send_confirmation(site: Site, email: str, rubric: Rubric) -> None:
 def _record_request(
     tx: Connection, email: str, rubric: Rubric, now: datetime
 ) -> Subscription | None:
-    """Store the request. Returns the subscriber to mail; None if no mail may be sent."""
+    """Store the request. Returns the subscription to confirm; None if no mail may be sent.
+
+    A subscription that is there stays as it is until the link is used, also one that was left.
+    """
     if suppressions.reason_for(tx, email) in BLOCKED_REASONS:
         return None
     if not signups.request(tx, email, rubric.slug, now):
         return None
-    if known := subscriptions.find(tx, email):
-        return known
-    subscriber = Subscription(
+    found = subscriptions.of_address(tx, email)
+    for one in found:
+        if one.rubric == rubric.slug:
+            return one
+    if found:
+        added = subscriptions.add(tx, found[0].subscriber_id, rubric.slug, now, active=False)
+        return subscriptions.by_id(tx, added)
+    wanted = Subscription(
         id=uuid4().hex, email=email, rubric=rubric.slug, state=SubscriberState.PENDING
     )
-    added = subscriptions.save(tx, subscriber, now)
-    return subscriber if added is subscribers.SubscriberChange.ADDED else None
+    subscriptions.insert_new(tx, wanted, now)
+    return wanted
 
 
 def show_confirm(site: Site, request: Request) -> Response:
     """A page with a button. Opening it, as link scanners do, confirms nothing."""
-    known = _subscriber(site, request)
+    known = _subscription(site, request)
     if known is None:
         return _link_expired(site)
     with site.app.store.read() as tx:
-        pending = signups.pending_request(tx, known.email)
-    slug = pending.rubric if pending else known.rubric
-    rubric = site.app.rubrics.get(slug)
-    title = rubric.title if rubric else slug
+        added = [known, *_imported_beside(tx, known)]
     return site.page(
-        "confirm.html", title="Confirm your subscription", email=known.email, rubric=title
+        "confirm.html",
+        title="Confirm your subscription",
+        email=known.email,
+        rubrics=[site.title_of(one.rubric) for one in added],
     )
 
 
-def _subscriber(site: Site, request: Request) -> Subscription | None:
-    subscriber_id = site.app.links.read(Purpose.CONFIRM, request.path_params["token"])
-    if subscriber_id is None:
+def _subscription(site: Site, request: Request) -> Subscription | None:
+    subscription_id = site.app.links.read(Purpose.CONFIRM, request.path_params["token"])
+    if subscription_id is None:
         return None
     with site.app.store.read() as tx:
-        known = subscriptions.by_id(tx, subscriber_id)
+        known = subscriptions.by_id(tx, subscription_id)
     return known if known and known.email else None
 
 
 def confirm(site: Site, request: Request, _form: Form) -> Response:
-    known, now = _subscriber(site, request), site.app.clock()
+    known, now = _subscription(site, request), site.app.clock()
     if known is None:
         return _link_expired(site)
     with site.app.store.begin() as tx:
         active = _activate(tx, known, now)
-    if active is None:
+    if not active:
         return _link_expired(site)
-    slug = active.rubric
+    slug = active[0].rubric
     return site.page(
         "confirmed.html",
         title="You are subscribed",
         email=known.email,
-        rubric=site.app.rubrics[slug].title if slug in site.app.rubrics else slug,
+        rubrics=[site.title_of(one.rubric) for one in active],
         archive=site.local_path(site.app.links.rubric_url(site.app.rubrics[slug]))
         if slug in site.app.rubrics
         else "",
-        preferences=site.local_path(site.app.links.preferences_url(active.id)),
+        preferences=site.local_path(site.app.links.preferences_url(active[0].id)),
     )
 
 
-def _activate(tx: Connection, known: Subscription, now: datetime) -> Subscription | None:
-    """Subscribe as requested. Returns the active subscription; None if the link is too old."""
-    pending = signups.pending_request(tx, known.email)
-    if pending is None:
-        return _activate_without_request(tx, known, now)
-    if not pending.is_live(now):
-        return None
-    imported = known.state is SubscriberState.PENDING and known.consent
-    origin = known.consent if imported else "web form"
-    consent = f"{origin} of {pending.at:%Y-%m-%d %H:%M} UTC, confirmed {now:%Y-%m-%d %H:%M} UTC"
+def _activate(tx: Connection, known: Subscription, now: datetime) -> list[Subscription]:
+    """Subscribe as requested. Returns what is active by it; nothing if the link is too old."""
+    pending = signups.pending_request(tx, known.email, known.rubric)
+    if pending and not pending.is_live(now):
+        return []
+    confirmed = f"confirmed {now:%Y-%m-%d %H:%M} UTC"
+    beside = _imported_beside(tx, known)
+    if pending:
+        origin = known.consent if known.state is SubscriberState.PENDING else ""
+        asked = f"{origin or 'web form'} of {pending.at:%Y-%m-%d %H:%M} UTC"
+        _join(tx, known, f"{asked}, {confirmed}", now)
+        signups.clear(tx, known.email, known.rubric)
+    elif known.state is SubscriberState.PENDING:
+        # Imported without consent.
+        _join(tx, known, confirmed, now)
+    for one in beside:
+        _join(tx, one, f"{one.consent}, {confirmed}", now)
+    found = (subscriptions.by_id(tx, one.id) for one in (known, *beside))
+    return [one for one in found if one and one.state is SubscriberState.ACTIVE]
+
+
+def _join(tx: Connection, known: Subscription, consent: str, now: datetime) -> None:
     if known.state in (SubscriberState.UNSUBSCRIBED, SubscriberState.BOUNCED):
-        active = signups.rejoin(tx, known, pending.rubric, consent, now)
-    else:
-        moved = subscriptions.move(tx, known.id, pending.rubric, now) or known
-        subscriptions.activate(tx, moved.id, consent, now)
-        subscribers.resume(tx, moved.subscriber_id, "web form", now)
-        active = subscriptions.by_id(tx, moved.id)
-    if active is None or active.state is not SubscriberState.ACTIVE:
-        return None
-    signups.clear(tx, known.email)
-    return active
+        signups.rejoin(tx, known, known.rubric, consent, now)
+        return
+    subscriptions.activate(tx, known.id, consent, now)
+    subscribers.resume(tx, known.subscriber_id, "web form", now)
 
 
-def _activate_without_request(
-    tx: Connection, known: Subscription, now: datetime
-) -> Subscription | None:
-    """For a reader who was imported without consent, or a link that was used before."""
-    if known.state is SubscriberState.PENDING:
-        subscriptions.activate(tx, known.id, f"confirmed {now:%Y-%m-%d %H:%M} UTC", now)
-        return known
-    live = (one for one in subscriptions.of_subscriber(tx, known.subscriber_id))
-    return next((one for one in live if one.state is SubscriberState.ACTIVE), None)
+def _imported_beside(tx: Connection, known: Subscription) -> list[Subscription]:
+    """What else waits since an import: one mail asks to confirm all of it.
+
+    A request on the web has no consent yet. It has a link of its own, whoever asked for it.
+    """
+    if known.state is not SubscriberState.PENDING or not known.consent:
+        return []
+    found = subscriptions.of_subscriber(tx, known.subscriber_id)
+    waits = SubscriberState.PENDING
+    return [one for one in found if one.state is waits and one.consent and one.id != known.id]
 
 
 def _link_expired(site: Site) -> Response:

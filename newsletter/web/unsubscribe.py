@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsletter.domain.links import TEST_READER, Purpose
-from newsletter.domain.mail import SubscriberState
-from newsletter.store import signups, subscriptions
+from newsletter.domain.mail import READING, SubscriberState
+from newsletter.store import restore_subscriber, signups, subscriptions
 from newsletter.web.forms import first
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -29,18 +31,18 @@ def show_unsubscribe(site: Site, request: Request) -> Response:
         return _unknown_link(site)
     if known.state is SubscriberState.UNSUBSCRIBED:
         return _unsubscribed_page(site, known)
-    rubric = site.app.rubrics.get(known.rubric)
     return site.page(
         "unsubscribe.html",
         title="Unsubscribe",
         email=known.email,
-        rubric=rubric.title if rubric else known.rubric,
+        rubric=site.title_of(known.rubric),
+        others=_others(site, known),
         preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 
 
 def unsubscribe(site: Site, request: Request, form: Form) -> Response:
-    """Unsubscribe with any body, except that of the undo form."""
+    """Unsubscribe from this rubric with any body, except those of the buttons for all and undo."""
     if blocked_id := _blocked_subscriber(site, request):
         return _block(site, blocked_id)
     subscriber_id, known = _subscriber(site, request)
@@ -48,20 +50,34 @@ def unsubscribe(site: Site, request: Request, form: Form) -> Response:
         return _test_link(site)
     if known is None:
         return _unknown_link(site)
+    if first(form, "undo"):
+        return _undo(site, known)
+    now = site.app.clock()
     one_click = first(form, "List-Unsubscribe") == "One-Click"
     with site.app.store.begin() as tx:
-        if first(form, "undo"):
-            # At a second press the reader is already subscribed again.
-            restored = (
-                subscriptions.restore(tx, known.id, "undone on the web", site.app.clock())
-                or known.state is SubscriberState.ACTIVE
-            )
+        if first(form, "all") and not one_click:
+            subscriptions.leave_all(tx, known.subscriber_id, "web page, all", now)
         else:
-            subscriptions.leave(
-                tx, known.id, "one-click" if one_click else "web page", site.app.clock()
-            )
-            return _unsubscribed_page(site, known)
-    return _restored_page(site, known, restored=restored)
+            subscriptions.leave(tx, known.id, "one-click" if one_click else "web page", now)
+    return _unsubscribed_page(site, known)
+
+
+def _undo(site: Site, known: Subscription) -> Response:
+    with site.app.store.begin() as tx:
+        back = restore_subscriber.undo(tx, known.id, "undone on the web", site.app.clock())
+    # At a second press the reader is already subscribed again.
+    if not back and known.state is SubscriberState.ACTIVE:
+        back = [known]
+    return _restored_page(site, known, back)
+
+
+def _others(site: Site, known: Subscription) -> list[str]:
+    """Titles of the other rubrics that the reader gets."""
+    with site.app.store.read() as tx:
+        found = subscriptions.of_subscriber(tx, known.subscriber_id)
+    return [
+        site.title_of(one.rubric) for one in found if one.id != known.id and one.state in READING
+    ]
 
 
 def _subscriber(site: Site, request: Request) -> tuple[str | None, Subscription | None]:
@@ -102,11 +118,17 @@ def _blocked_page(site: Site) -> Response:
 
 
 def _unsubscribed_page(site: Site, known: Subscription) -> Response:
-    return site.page("unsubscribed.html", title="You are unsubscribed", email=known.email)
+    return site.page(
+        "unsubscribed.html",
+        title="You are unsubscribed",
+        email=known.email,
+        rubric=site.title_of(known.rubric),
+        others=_others(site, known),
+    )
 
 
-def _restored_page(site: Site, known: Subscription, *, restored: bool) -> Response:
-    if not restored:
+def _restored_page(site: Site, known: Subscription, back: Sequence[Subscription]) -> Response:
+    if not back:
         return site.notice(
             "This can no longer be undone here",
             "Unsubscribing can be undone for 30 days. Please subscribe again on the front page.",
@@ -115,6 +137,7 @@ def _restored_page(site: Site, known: Subscription, *, restored: bool) -> Respon
         "resubscribed.html",
         title="Welcome back",
         email=known.email,
+        rubrics=[site.title_of(one.rubric) for one in back],
         preferences=site.local_path(site.app.links.preferences_url(known.id)),
     )
 

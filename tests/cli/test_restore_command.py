@@ -159,7 +159,7 @@ def test_soft_bounces_of_before_count_no_more(store: Store):
         subscriptions.save(tx, person, START)
         events.apply(tx, told, told[-1].at)
         assert subscribers.count_states(tx).keys() == {"bounced"}
-        assert restore_subscriber.restore(tx, person.email, "asked", restored)
+        assert restore_subscriber.restore(tx, person.email, (), "asked", restored)
         later = restored + timedelta(hours=1)
         events.apply(tx, [Event(EventKind.SOFT_BOUNCE, person.email, later)], later)
         assert subscribers.count_states(tx).keys() == {"active"}

@@ -117,9 +117,9 @@ def test_no_mail_shows_it(store: Store):
 
 
 def test_no_letter_shows_it():
-    urls = dict.fromkeys(("preferences_url", "resubscribe_url", "unsubscribe_url"), "https://x")
-    told = dict.fromkeys(("email", "rubric", "reason"), HOSTILE)
-    subject, html, text = RENDERER.mail("goodbye", **told, lines=[HOSTILE], words=(), **urls)
+    urls = dict.fromkeys(("preferences_url", "unsubscribe_url"), "https://x")
+    told = {"email": HOSTILE, "left": [HOSTILE], "others": [HOSTILE]}
+    subject, html, text = RENDERER.mail("goodbye", **told, **urls)
     mail = notification(
         to_email="ada@example.org",
         to_name=HOSTILE,

@@ -55,7 +55,7 @@ def test_untrusted_values_are_text_and_never_a_header(name):
 
 def test_a_missing_template_value_is_an_error():
     with pytest.raises(UndefinedError, match="confirm_url"):
-        RENDERER.mail("confirm", rubric="x", email="a@b.c")
+        RENDERER.mail("confirm", rubrics=["x"], read=[], again=False, email="a@b.c")
 
 
 def test_an_unknown_email_name_is_an_error():

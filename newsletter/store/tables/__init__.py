@@ -10,6 +10,7 @@ from newsletter.store.tables.mail import (
     mail_group,
     mailing,
     pace,
+    reply_answer,
 )
 from newsletter.store.tables.operations import (
     alert,
@@ -77,6 +78,7 @@ __all__ = [
     "paper_news",
     "paper_version",
     "ping",
+    "reply_answer",
     "rubric_suppression",
     "saved_paper",
     "score",

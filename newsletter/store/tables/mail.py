@@ -6,6 +6,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -134,6 +135,17 @@ inbound = Table(
     Column("received_at", Moment, nullable=False),
     Column("answered_at", Moment),
     Index(None, "state", "received_at"),
+)
+
+# Answers to replies: at most so many numbers a day (UTC) for one address, one for each mail.
+reply_answer = Table(
+    "reply_answer",
+    metadata,
+    Column("email_hash", String(64), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("inbound_id", String(64), nullable=False, unique=True),
+    Column("at", Moment, nullable=False, index=True),
 )
 
 # A rate limit shared by all processes; `store/rate_limits.py` explains the columns.

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from newsletter.store.tables.types import Moment, metadata
@@ -33,9 +34,18 @@ subscriber = Table(
     Column("state", String(16), nullable=False),
     Column("state_reason", Text, nullable=False, default=""),
     Column("state_at", Moment, nullable=False),
+    # When a pause ends by itself.
+    Column("paused_until", Moment),
     Column("soft_bounces", Integer, nullable=False, default=0),
     # Names of the preferences that the reader set; no import changes them.
     Column("chosen", JSON, nullable=False, default=list, server_default="[]"),
+    # For the round that ends pauses.
+    Index(
+        None,
+        "paused_until",
+        sqlite_where=text("paused_until IS NOT NULL"),
+        postgresql_where=text("paused_until IS NOT NULL"),
+    ),
 )
 
 # What a subscriber reads. The first subscription of a subscriber has the subscriber's id.

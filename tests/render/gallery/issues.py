@@ -27,6 +27,7 @@ from newsletter.domain.model import (
     Usage,
     Withdrawal,
 )
+from newsletter.inbound.reply_actions import COMMAND_HELP
 from newsletter.render import Navigation, RenderedReader, SiteInfo
 from newsletter.render.size_budget import SizePlan
 from tests.fakes.arxiv import paper_of
@@ -195,26 +196,30 @@ def news(papers: int = 5, **changed: Any) -> dict[str, Any]:
 
 MAILS: dict[str, dict[str, Any]] = {
     "confirm": {
-        "rubric": "Foundation models",
+        "rubrics": ("Foundation models",),
+        "read": ("Dwarf galaxies",),
+        "again": "",
         "email": "ada@example.org",
         "confirm_url": "https://news.example/confirm/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0wMDAx",
         "refuse_url": "https://news.example/unsubscribe/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJlci0w",
     },
     "goodbye": {
-        "rubric": "Foundation models",
+        "left": ("Foundation models",),
+        "others": ("Dwarf galaxies",),
         "email": "ada@example.org",
-        "resubscribe_url": "https://news.example/preferences/eyJhbGciOiJIUzI1NiJ9.c3Vic2NyaWJl",
+        "preferences_url": READER.preferences_url,
     },
-    "preferences": {
-        "rubric": "Foundation models",
-        "email": "ada@example.org",
-        "lines": ["07:00 in Europe/Berlin, Monday to Friday", "at most 20 papers, whole cards"],
+    "answer": {
+        "title": "Your digests are paused until 7 Oct 2025",
+        "lines": ("You receive none until then.",),
+        "items": ("More like this: Cold stars in warm rooms",),
+        "undo": "reply “resume”.",
         "preferences_url": READER.preferences_url,
         "unsubscribe_url": READER.unsubscribe_url,
     },
     "help": {
         "reason": "Your reply was not understood, and nothing was changed.",
-        "words": [("unsubscribe", "no further mail"), ("pause 2 weeks", "a rest, then mail again")],
+        "words": COMMAND_HELP,
         "preferences_url": READER.preferences_url,
         "unsubscribe_url": READER.unsubscribe_url,
     },
