@@ -191,7 +191,7 @@ def check(year: Year, service: Service) -> Findings:
     _check_days(year, made, found)
     _check_news(year, service, found)
     for reader in year.readers:
-        box = year.post.boxes.get(reader.name, [])
+        box = year.box(reader)
         days = made[reader.rubric]
         _check_once(reader, box, found)
         if reader.daily:
@@ -321,6 +321,11 @@ def _check_daily(
             continue
         wanted = max(due, days[day].at)
         case = f"{reader.name}, {day}: {len(mails)} mails"
+        if (reader.since and wanted < reader.since) or (reader.until and wanted > reader.until):
+            found.check("no mail before joining or after leaving", case, holds=not mails)
+            continue
+        if reader.until and wanted + SOON > reader.until:
+            continue
         found.check("one mail for an announcement", case, holds=len(mails) == 1)
         for mail in mails:
             case = f"{reader.name}, {day}: at {mail.at}, due {due}, made {days[day].at}"

@@ -156,7 +156,9 @@ class Post:
 
 @dataclass(frozen=True)
 class Reader:
-    """A subscriber. `changes` are wishes or acts by moment."""
+    """A subscription. `changes` are wishes or acts by moment; `address` is that of the subscriber
+    where they read several rubrics; they read this one from `since` until `until`.
+    """
 
     name: str
     rubric: str
@@ -164,6 +166,13 @@ class Reader:
     hour: time = time(7, 0)
     days: tuple[str, ...] = WEEKDAYS
     changes: tuple[tuple[datetime, str, Mapping[str, object]], ...] = ()
+    address: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def email(self) -> str:
+        return f"{self.address or self.name}@example.org"
 
     @property
     def daily(self) -> bool:
@@ -298,6 +307,7 @@ class Year:
         self.readers.append(Reader("weekly-numbers", "numbers", "Asia/Tokyo", days=WEEKLY))
         self.readers += [self._mover(), self._pauser("short", 5), self._pauser("longer", 12)]
         self.readers.append(self._waverer())
+        self.readers += self._readers_of_two()
 
     def _moments(self, every: int) -> list[datetime]:
         noon = datetime.combine(self.first, time(12, 3), UTC)
@@ -324,6 +334,25 @@ class Year:
         turns = (WEEKLY, ("tue", "fri"), WEEKDAYS)
         changes = [(at, "save", {"days": turns[n % 3]}) for n, at in enumerate(self._moments(16))]
         return Reader("waverer", "numbers", changes=tuple(changes))
+
+    def _readers_of_two(self) -> list[Reader]:
+        """Addresses with two rubrics: of two cadences; one is left; one is added later."""
+        middle = self._moments((self.last - self.first).days // 2)[0]
+        pairs = (
+            (Reader("two-daily", "models"), Reader("two-weekly", "words", days=WEEKLY)),
+            (Reader("leaver-stays", "words"), Reader("leaver-leaves", "numbers", until=middle)),
+            (Reader("adder-reads", "numbers"), Reader("adder-adds", "models", since=middle)),
+        )
+        return [
+            replace(one, zone="Europe/Berlin", address=one.name.partition("-")[0])
+            for pair in pairs
+            for one in pair
+        ]
+
+    def box(self, reader: Reader) -> list[Mail]:
+        """The mails of one subscription."""
+        mails = self.post.boxes.get(reader.email.partition("@")[0], [])
+        return [mail for mail in mails if not reader.address or mail.rubric == reader.rubric]
 
     @property
     def _long(self) -> bool:
@@ -382,21 +411,37 @@ class Service:
     def add_readers(self) -> None:
         """All readers subscribe."""
         for reader in self.year.readers:
-            given = Subscription(
-                f"{self.year.readers.index(reader):032x}",
-                f"{reader.name}@example.org",
-                reader.rubric,
-                timezone=reader.zone,
-                send_at=reader.hour,
-                days=reader.days,
-            )
-            with self.app.store.begin() as tx:
+            if not reader.since:
+                self._subscribe(reader)
+
+    def _subscribe(self, reader: Reader) -> None:
+        given = Subscription(
+            f"{self.year.readers.index(reader):032x}",
+            reader.email,
+            reader.rubric,
+            timezone=reader.zone,
+            send_at=reader.hour,
+            days=reader.days,
+        )
+        with self.app.store.begin() as tx:
+            known = subscriptions.find(tx, reader.email)
+            if known is None:
                 subscriptions.save(tx, given, self.clock())
+                return
+            added = subscriptions.add(tx, known.subscriber_id, reader.rubric, self.clock())
+            subscriptions.set_preferences(tx, added, {"days": reader.days}, self.clock())
 
     def change(self, name: str, act: str, wishes: Mapping[str, object]) -> None:
+        reader = next(one for one in self.year.readers if one.name == name)
+        if act == "add":
+            self._subscribe(reader)
+            return
         with self.app.store.begin() as tx:
-            known = subscriptions.find(tx, f"{name}@example.org")
-            if act == "save":
+            found = subscriptions.of_address(tx, reader.email)
+            known = next(one for one in found if one.rubric == reader.rubric)
+            if act == "leave":
+                subscriptions.leave(tx, known.id, "one-click", self.clock())
+            elif act == "save":
                 subscriptions.save(tx, replace(known, **wishes), self.clock())
             else:
                 acts = {"pause": subscribers.pause, "resume": subscribers.resume}
@@ -452,4 +497,6 @@ def _asks_for_papers(request) -> bool:
 def events_of(year: Year) -> list[tuple[datetime, str, str, Mapping[str, object]]]:
     """What readers do, in the order of time."""
     found = [(at, one.name, act, how) for one in year.readers for at, act, how in one.changes]
+    found += [(one.since, one.name, "add", {}) for one in year.readers if one.since]
+    found += [(one.until, one.name, "leave", {}) for one in year.readers if one.until]
     return sorted(found, key=lambda event: event[0])
