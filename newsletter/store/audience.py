@@ -253,6 +253,7 @@ def _ids(name: str) -> BindParameter[Sequence[int]]:
 
 # A skipped row is no mail: its reader was paused, and gets the day's papers later.
 _MAILED = (
+    delivery.c.subscriber_id == subscription.c.subscriber_id,
     delivery.c.subscription_id == subscription.c.id,
     delivery.c.state != DeliveryState.SKIPPED.value,
 )

@@ -267,6 +267,7 @@ _AUDIENCE = (
         MAILABLE.outerjoin(
             delivery,
             and_(
+                delivery.c.subscriber_id == subscription.c.subscriber_id,
                 delivery.c.subscription_id == subscription.c.id,
                 delivery.c.digest_id == bindparam("of_digest"),
             ),

@@ -153,7 +153,9 @@ def _delete_unmailed(tx: Connection, which: ColumnElement[bool]) -> int:
 
     Returns how many subscribers were deleted.
     """
-    mailed = select(delivery.c.id).where(delivery.c.subscription_id == subscription.c.id).exists()
+    of_reader = delivery.c.subscriber_id == subscription.c.subscriber_id
+    mine = of_reader & (delivery.c.subscription_id == subscription.c.id)
+    mailed = select(delivery.c.id).where(mine).exists()
     chosen = select(subscription.c.id, subscription.c.subscriber_id).where(which, ~mailed)
     rows = tx.execute(chosen).all()
     gone = 0

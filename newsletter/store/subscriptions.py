@@ -428,7 +428,7 @@ def move(
         return replace(known, rubric=rubric)
     active = known.state is not SubscriberState.PENDING
     _end(tx, known.id, way, now)
-    last = _last_mailed(tx, known.id, now)
+    last = _last_mailed(tx, known, now)
     moved = add(
         tx,
         known.subscriber_id,
@@ -450,19 +450,20 @@ def _take_own_preferences(tx: Connection, source_id: str, target_id: str) -> Non
     tx.execute(update(subscription).where(subscription.c.id == target_id).values(own))
 
 
-def _last_mailed(tx: Connection, subscription_id: str, now: datetime) -> date | None:
+def _last_mailed(tx: Connection, known: Subscription, now: datetime) -> date | None:
     """The last date that a subscription was mailed; what is still waiting is skipped.
 
     The update waits for a process that claims such a mail just now.
     """
-    mine = delivery.c.subscription_id == subscription_id
+    of_reader = delivery.c.subscriber_id == known.subscriber_id
+    mine = of_reader & (delivery.c.subscription_id == known.id)
     waits = delivery.c.state == DeliveryState.PENDING.value
     skipped = {"state": DeliveryState.SKIPPED.value, "reason": MOVED, "changed_at": now}
     tx.execute(update(delivery).where(mine, waits).values(skipped))
     had = select(func.max(digest.c.date)).join_from(delivery, digest)
     last: date | None = tx.scalar(had.where(mine, delivery.c.state != DeliveryState.SKIPPED.value))
     earlier: date | None = tx.scalar(
-        select(subscription.c.begins_after).where(subscription.c.id == subscription_id)
+        select(subscription.c.begins_after).where(subscription.c.id == known.id)
     )
     return max((one for one in (last, earlier) if one), default=None)
 

@@ -74,7 +74,11 @@ def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None
     mailed = (
         select(digest.c.rubric)
         .join_from(delivery, digest, delivery.c.digest_id == digest.c.id)
-        .where(delivery.c.subscription_id == subscription_id)
+        .join(subscription, subscription.c.subscriber_id == delivery.c.subscriber_id)
+        .where(
+            subscription.c.id == subscription_id,
+            delivery.c.subscription_id == subscription_id,
+        )
     )
     covers = digest_paper.c.paper_id == paper_id
     query = select(digest_paper.c.rubric).where(digest_paper.c.rubric == own, covers)

@@ -48,8 +48,9 @@ delivery = Table(
     Column("id", String(32), primary_key=True),
     Column("digest_id", Integer, ForeignKey("digest.id"), nullable=False),
     Column("subscriber_id", String(32), ForeignKey("subscriber.id"), nullable=False, index=True),
-    # SQLite can't add a foreign key to an existing table.
-    Column("subscription_id", String(32), nullable=False, server_default="", index=True),
+    # SQLite can't add a foreign key to an existing table. Without an index: rows are found by
+    # their subscriber as well.
+    Column("subscription_id", String(32), nullable=False, server_default=""),
     Column("email", String(320), nullable=False),
     Column("state", String(16), nullable=False, index=True),
     Column("attempt", Integer, nullable=False, default=0),

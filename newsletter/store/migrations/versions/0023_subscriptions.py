@@ -94,7 +94,6 @@ def _name_subscriptions() -> None:
         Column("subscription_id", String(length=32), server_default="", nullable=False),
     )
     op.execute("UPDATE delivery SET subscription_id = subscriber_id")
-    op.create_index(op.f("ix_delivery_subscription_id"), "delivery", ["subscription_id"])
     op.drop_index(op.f("ix_inbound_subscriber_id"), "inbound")
     op.alter_column("inbound", "subscriber_id", new_column_name="subscription_id")
     op.create_index(op.f("ix_inbound_subscription_id"), "inbound", ["subscription_id"])
