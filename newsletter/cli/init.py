@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from errno import EISDIR
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -30,10 +29,10 @@ from newsletter.cli.preview import show_test_send
 from newsletter.cli.subscribers import ImportOptions, show_add
 from newsletter.domain.formatting import plural
 from newsletter.domain.mail import READING
+from newsletter.domain.rubric_draft import draft_locally, rubric_markdown
 from newsletter.errors import OperatorError, file_error
 from newsletter.render.templates import template_folder
-from newsletter.rubrics.file import RubricError, load
-from newsletter.rubrics.sentence import rubric_of_sentence
+from newsletter.rubrics.file import RubricError, load, parse
 from newsletter.settings import DEFAULT_PUBLIC_URL, ENV_FILE, SettingsError, read_settings
 from newsletter.store import subscriptions
 
@@ -138,19 +137,16 @@ def _topic(options: InitOptions, settings: Settings, ask: questions.Asker) -> tu
         return topic, kept or shipped[topic].read_text(encoding="utf-8"), own
     categories = ask.categories(options.categories)
     try:
-        text = rubric_of_sentence(topic, categories)
+        text = rubric_markdown(draft_locally(topic, [], [], categories))
     except ValueError as error:
         message = f"--topic: {error}"
         raise SettingsError(message) from None
     slug = _free_slug(own, text)
-    with TemporaryDirectory() as trial:
-        file = Path(trial) / f"{slug}.md"
-        file.write_text(text, encoding="utf-8")
-        try:
-            load(file)
-        except RubricError as error:
-            message = f"--topic: it makes no rubric: {error}"
-            raise SettingsError(message) from None
+    try:
+        parse(text, slug, f"{slug}.md")
+    except RubricError as error:
+        message = f"--topic: it makes no rubric: {error}"
+        raise SettingsError(message) from None
     return slug, text, own
 
 

@@ -8,7 +8,12 @@ from newsletter import bootstrap
 from newsletter.cli.console import print_raw, screen
 from newsletter.domain.categories import is_known, nearest
 from newsletter.domain.formatting import dollars, plural
-from newsletter.domain.rubric_draft import LibraryPaper, draft_locally, rubric_markdown
+from newsletter.domain.rubric_draft import (
+    MAX_SENTENCE,
+    LibraryPaper,
+    draft_locally,
+    rubric_markdown,
+)
 from newsletter.errors import OperatorError
 from newsletter.rubrics.library import (
     ABSTRACT_LIMIT,
@@ -32,7 +37,6 @@ if TYPE_CHECKING:
     from newsletter.settings import Settings
     from newsletter.store import Store
 
-MAX_ABOUT = 1_000
 MAX_LOOKED_UP = 100
 """Ids that are asked for at arXiv: one request."""
 MAX_NEWEST = 1_000
@@ -82,8 +86,8 @@ def _check(options: DraftOptions) -> None:
     if not (options.about.strip() or options.files or options.author):
         message = "give --about, --from or --author: there is nothing to draft from"
         raise SettingsError(message)
-    if len(options.about) > MAX_ABOUT:
-        message = f"--about: at most {MAX_ABOUT} characters; say it in a sentence or two"
+    if len(options.about) > MAX_SENTENCE:
+        message = f"--about: at most {MAX_SENTENCE} characters; say it in a sentence or two"
         raise SettingsError(message)
     for name in options.categories:
         if not is_known(name):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from newsletter.domain.tfidf import Floats, Integers
+MAX_SENTENCE = 500
+ONLY_MENTIONED = "papers that only mention this, or use it without adding to it."
 MAX_GROUPS = 5
 PAPERS_A_GROUP = 6
 """A new group for about so many papers: fewer say too little about what they share."""
@@ -79,10 +81,16 @@ def draft_locally(
 ) -> RubricDraft:
     """Draft from a sentence, liked papers, and texts of other papers to tell them from.
 
-    `categories` go before those of the papers. Raises ValueError without a sentence and papers, or
-    where no category is known.
+    `categories` go before those of the papers. Raises ValueError for a sentence without words or
+    too long, where there is neither a sentence nor a paper, and where no category is known.
     """
     sentence = strip_invisible(about)
+    if len(sentence) > MAX_SENTENCE:
+        message = f"it is longer than {MAX_SENTENCE} characters; say it in a sentence or two"
+        raise ValueError(message)
+    if sentence and not any(character.isalpha() for character in sentence):
+        message = "it has no words; say in a sentence what you want to read about"
+        raise ValueError(message)
     texts = [f"{paper.title}. {paper.abstract}" for paper in liked if paper.title]
     if not sentence and not texts:
         message = "nothing to draft from: give a sentence, or papers with titles"
@@ -93,7 +101,7 @@ def draft_locally(
         raise ValueError(message)
     common = Counter(term for text in background for term in _terms(text))
     groups = [_terms_of_group(group, common) for group in _groups(texts)]
-    criteria = [DraftCriterion(_title(sentence), sentence)] if sentence else []
+    criteria = [DraftCriterion(_title(sentence), sentence, ONLY_MENTIONED)] if sentence else []
     criteria += [
         DraftCriterion(", ".join(terms[:3]), f"papers about {', '.join(terms)}.")
         for terms in groups
@@ -123,8 +131,10 @@ def rubric_markdown(draft: RubricDraft) -> str:
     """The text of a rubric file (docs/rubrics.md)."""
     front = [
         f"title: {json.dumps(draft.title, ensure_ascii=False)}",
+        "# Every new paper of these arXiv categories is read.",
         f"categories: [{', '.join(draft.categories)}]",
-        "relevance: 7   # both scores go from 1 to 10; papers at or above these are sent",
+        "# Both scores go from 1 to 10; papers at or above these are sent.",
+        "relevance: 7",
         "novelty: 5",
     ]
     if draft.authors:

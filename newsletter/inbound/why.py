@@ -13,7 +13,7 @@ from newsletter.domain import why
 from newsletter.domain.injection import looks_like_injection
 from newsletter.domain.mail import SubscriberState
 from newsletter.domain.model import Outcome, Score, Unscored
-from newsletter.domain.paper_reference import PaperReference, parse_reference
+from newsletter.domain.search_query import PaperReference, parse_reference
 from newsletter.domain.why import LocatedPaper, Lookup, PaperResult, RubricHistory, WhyAnswer
 from newsletter.scoring.second_opinion import merge_all_scores, merge_scores
 from newsletter.scoring.triage import split_excluded

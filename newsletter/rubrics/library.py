@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.domain.rubric_draft import LibraryPaper
 from newsletter.domain.sanitize import strip_invisible
+from newsletter.domain.search_query import BARE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,11 +25,11 @@ MAX_PAPERS = 500
 TITLE_LIMIT, ABSTRACT_LIMIT, AUTHORS = 400, 4_000, 20
 
 ARXIV_ID = re.compile(
-    r"(?<![\w./])(?:arxiv[:.])?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?(?![\w/]|\.\d)",
+    rf"(?<![\w./])(?:arxiv[:.])?({BARE_ID})(?:v\d+)?(?![\w/]|\.\d)",
     re.IGNORECASE | re.ASCII,
 )
 ARXIV_LINK = re.compile(
-    r"arxiv\.org/(?:abs|pdf|html)/(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})",
+    rf"arxiv\.org/(?:abs|pdf|html)/({BARE_ID})",
     re.IGNORECASE | re.ASCII,
 )
 CATEGORY = re.compile(r"\b[a-z-]+(?:\.[A-Za-z-]+)?\b")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from newsletter.domain.search_query import BARE_ID
 from newsletter.inbound.why import answer_public
 from newsletter.render import why as why_render
 from newsletter.render.author_note import doi_link, links_of, note_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MAX_FOUND = 500
 """Papers of a search in one download."""
 DOWNLOAD = re.compile(r"(?P<name>.+)\.(?P<kind>bib|ris|md)")
-PAPER_ID = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}", re.ASCII)
+PAPER_ID = re.compile(BARE_ID, re.ASCII)
 
 
 def show_paper(site: Site, request: Request) -> Response:

@@ -24,8 +24,8 @@ import pytest
 from dotenv import dotenv_values
 
 from newsletter import env_file
+from newsletter.domain.rubric_draft import draft_locally
 from newsletter.rubrics.file import load
-from newsletter.rubrics.sentence import rubric_of_sentence
 from tests.fakes import command
 from tests.fakes.answers import Answers
 from tests.fakes.anthropic import FakeAnthropic
@@ -270,7 +270,7 @@ def test_an_empty_folder_names_init(newcomer: Newcomer) -> None:
 
 def test_a_long_sentence_is_refused() -> None:
     with pytest.raises(ValueError, match="500"):
-        rubric_of_sentence("word " * 101, ["cs.LG"])
+        draft_locally("word " * 101, [], [], ["cs.LG"])
 
 
 def test_an_existing_env_file_keeps_its_other_lines(newcomer: Newcomer) -> None:

@@ -159,7 +159,7 @@ def test_ids_are_looked_up_at_arxiv(tmp_path: Path) -> None:
     ("words", "status", "said"),
     [
         ((), 2, "nothing to draft from"),
-        (("--about", "x" * 1_001), 2, "at most 1000 characters"),
+        (("--about", "x" * 501), 2, "at most 500 characters"),
         (("--about", "robots"), 1, "--category cs.LG"),
         (("--about", "robots", "--category", "cs.RX"), 2, "cs.RX: arXiv has no such category"),
         (("--from", "none.bib"), 1, "cannot read none.bib"),

@@ -26,7 +26,7 @@ VERSION = "draft-1"
 """Part of the key of a stored draft: raise it when a change below would change drafts."""
 MAX_TOKENS = 2_000
 MAX_PAPERS = 20
-ABOUT_LIMIT, TITLE_LIMIT, ABSTRACT_LIMIT = 1_000, 300, 1_200
+ABOUT_LIMIT, TITLE_LIMIT, ABSTRACT_LIMIT = 500, 300, 1_200
 MAX_CRITERIA, MAX_KEYWORDS = 6, 12
 NAME_LIMIT, LINE_LIMIT = 80, 400
 

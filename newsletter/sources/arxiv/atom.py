@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from newsletter.domain.paper_reference import BARE_ID
+from newsletter.domain.search_query import BARE_ID
 from newsletter.sources.arxiv.transport import InvalidResponseError, ThrottledError
 
 ATOM = "{http://www.w3.org/2005/Atom}"
