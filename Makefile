@@ -101,7 +101,7 @@ bench-scoring: $(VENV)/dev.stamp ## Cost, calls and time to score a real day of 
 bench-mail: $(VENV)/dev.stamp ## Accuracy of the bounce and reply parsers: PARTS="bounces replies"
 	@$(BIN)/python -m bench mail $(PARTS)
 
-bench-prior: $(VENV)/dev.stamp ## How early the reading order puts the picks
+bench-triage: $(VENV)/dev.stamp ## How early the reading order puts the picks: without scores, after days of scores, after an edit
 	$(BIN)/python -m bench triage
 
 bench-deliver: $(VENV)/dev.stamp ## Send 100,000 deliveries over TLS, in batches and one by one
@@ -204,4 +204,4 @@ lock: ## Update the lock files (needs pip-tools on the PATH)
 clean: ## Remove everything that make created
 	rm -rf $(VENV) $(DEMO_OUT) build tests/render/gallery/email/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-prior bench-render bench-rivals bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations
+.PHONY: bench-copy bench-daily-run bench-deliver bench-history bench-import bench-limits bench-mail bench-memory bench-million bench-peers bench-planning bench-posts bench-triage bench-render bench-rivals bench-scoring bench-slopes bench-tex bench-workers bench-zombie chaos chaos-batches chaos-workers check-email check-mail-servers check-wheel clean demo docs-settings gallery help install install-scale kill-scoring lint lock mutants picture pytest simulate-recorded simulate-sleep simulate-week simulate-year test test-large test-simulations

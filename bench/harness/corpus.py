@@ -24,11 +24,13 @@ DAYS = [
     "2026-02-16",
     "2026-04-09",
 ]
+ASTRONOMY_DAYS = ["astro-2025-09-16", "astro-2025-11-21", "astro-2026-02-03"]
 RUBRICS = {
     "2025-07-02": "rubric-2025-07.md",
     "2025-08-19": "rubric-2025-07.md",
     "2025-09-25": "rubric-2025-09-25.md",
     "2026-04-09": "rubric-2026-04.md",
+    **dict.fromkeys(ASTRONOMY_DAYS, "rubric-astro.md"),
 }
 
 

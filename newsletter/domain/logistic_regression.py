@@ -35,8 +35,11 @@ class Coefficients:
 
     values: Floats
 
+    def log_odds(self, features: SparseMatrix) -> Floats:
+        return features.dot(self.values[:-1]) + float(self.values[-1])
+
     def probabilities(self, features: SparseMatrix) -> Floats:
-        return _sigmoid(features.dot(self.values[:-1]) + self.values[-1])
+        return _sigmoid(self.log_odds(features))
 
 
 def fit(features: SparseMatrix, labels: Sequence[bool], strength: float) -> Coefficients:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -90,13 +92,20 @@ class SparseMatrix:
 class WordCounts:
     """How often each word occurs in each text, without stop words. Each text is tokenized once.
 
-    Matrices have one row for each text, one column for each word.
+    Matrices have one row for each text, one column for each word. With `pairs`, two words that
+    follow each other count as a word too, stop words left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, pairs: bool = False) -> None:
+        self._pairs = pairs
         self.words: list[str] = []
         self._columns: dict[str, int] = {}
         self._texts: dict[str, _Counts] = {}
+
+    @cached_property
+    def with_pairs(self) -> WordCounts:
+        """Counts of words and pairs, to be shared along with these; empty at first."""
+        return WordCounts(pairs=True)
 
     def __contains__(self, key: str) -> bool:
         return key in self._texts
@@ -118,9 +127,12 @@ class WordCounts:
         )
 
     def _counts(self, text: str) -> _Counts:
-        counted = Counter(WORD.findall(text.lower()))
+        found = [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
+        counted = Counter(found)
+        if self._pairs:
+            counted.update(f"{one} {other}" for one, other in pairwise(found))
         # By alphabet, so that rounding does not depend on the texts counted before.
-        words = sorted(counted.keys() - STOP_WORDS)
+        words = sorted(counted)
         for word in words:
             if word not in self._columns:
                 self._columns[word] = len(self.words)

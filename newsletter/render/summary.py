@@ -28,7 +28,7 @@ CENT = NANOS_PER_DOLLAR // 100
 MAX_NOT_READ = 20
 LOCAL = "ranked locally, not read by a model; novelty not judged"
 LOCAL_WORTH = (
-    "On ten test days about five of the ten closest papers (two to seven) were a model’s picks "
+    "On ten test days about five of the ten closest papers (two to eight) were a model’s picks "
     "too, and the model picked others that were not among them."
 )
 """Measured on the labelled days of the corpus: tests/scoring/test_reference_digests.py."""

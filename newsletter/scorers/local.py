@@ -22,7 +22,7 @@ MODEL = "local"
 class LocalScorer:
     """Sets the similarity only: relevance and novelty stay None."""
 
-    name = "local/1"
+    name = "local/2"
     judges = False
     # Inverse document frequency is over the papers of the call, so a day is one call.
     sizes: tuple[int, ...] = (100_000,)

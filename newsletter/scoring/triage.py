@@ -1,8 +1,9 @@
 """Triage: which papers are scored, and in which order (pure).
 
-The order is a logistic regression on the words of papers scored before: on the corpus, nearly all
-papers that the model picks are among the first 40 % of a day. The order never drops a paper; only
-`exclude` words and duplicates do.
+The order is a logistic regression on the words of papers that the rubric scored before, mixed with
+the similarity to the rubric's text: on the corpus, nearly all papers that the model picks are among
+the first 40 % of a day (`make bench-triage`). It decides which papers are read first where the
+budget may not cover all. It never drops a paper; only `exclude` words and duplicates do.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 from newsletter.domain.authors import followed_author
 from newsletter.domain.model import Outcome
 from newsletter.domain.sanitize import strip_invisible
-from newsletter.domain.similarity import count_words, similarities
+from newsletter.domain.similarity import count_words, signed_similarities
 from newsletter.domain.withdrawals import is_withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from newsletter.domain.model import Paper, Rubric
-    from newsletter.domain.tfidf import WordCounts
+    from newsletter.domain.tfidf import Floats, WordCounts
 
     PaperIdentity = tuple[str, tuple[str, ...]]
 
@@ -32,6 +33,9 @@ MIN_TEXTS = 2
 """A word of one paper only teaches nothing about others."""
 STRENGTH = 3.0
 """Of the examples against the penalty on large coefficients."""
+SIMILARITY_WEIGHT = 0.5
+FEW_PICKS = 100
+"""About three days of one rubric. Up to here the similarity has its full weight."""
 
 
 def likelihoods(
@@ -40,14 +44,37 @@ def likelihoods(
     past: Mapping[str, bool] | None = None,
     words: WordCounts | None = None,
 ) -> list[float]:
-    """Likelihood of being picked for each of `papers`, 0 to 1; only the order is meaningful.
+    """A number for each of `papers`: the higher, the likelier it is a pick.
 
     `past` says of scored papers, by id, whether they met the cut-offs; their words are in `words`,
     which several rubrics share.
     """
+    if not papers:
+        return []
+    similar = signed_similarities(rubric, papers, words)
     hits = list(past.values()) if past else []
-    if not past or not words or sum(hits) < MIN_EXAMPLES or all(hits) or not papers:
-        return similarities(rubric, papers, words)
+    if past and words and sum(hits) >= MIN_EXAMPLES and not all(hits):
+        similar = mixed(log_odds(papers, past, words), similar, sum(hits))
+    return [round(value, 6) for value in similar.tolist()]
+
+
+def mixed(learned: Floats, similar: Floats, picks: int) -> Floats:
+    """Log odds and similarities on one scale. `picks` were learned from: the more, the less
+    the similarity counts.
+    """
+    weight = SIMILARITY_WEIGHT * min(1.0, FEW_PICKS / picks)
+    return _standardized(learned) + weight * _standardized(similar)
+
+
+def _standardized(values: Floats) -> Floats:
+    """With mean 0 and standard deviation 1; all 0 if they are all the same."""
+    spread = float(values.std())
+    scaled: Floats = (values - values.mean()) / (spread or 1.0)
+    return scaled
+
+
+def log_odds(papers: Sequence[Paper], past: Mapping[str, bool], words: WordCounts) -> Floats:
+    """Log odds of meeting the cut-offs, by a logistic regression on the words of `past`."""
     from newsletter.domain import logistic_regression, tfidf
 
     count_words(words, papers)
@@ -55,9 +82,9 @@ def likelihoods(
     weights = tfidf.fit(
         counts, words.words, max_words=MAX_FEATURES, min_texts=MIN_TEXTS, sublinear=True
     )
-    model = logistic_regression.fit(weights.vectors(counts), hits, STRENGTH)
-    fresh = weights.vectors(words.matrix(paper.id for paper in papers))
-    return [round(value, 6) for value in model.probabilities(fresh).tolist()]
+    model = logistic_regression.fit(weights.vectors(counts), list(past.values()), STRENGTH)
+    found: Floats = model.log_odds(weights.vectors(words.matrix(paper.id for paper in papers)))
+    return found
 
 
 QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u00ab\u00bb")

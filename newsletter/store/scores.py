@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select
 
 from newsletter.domain.model import Outcome, Score
+from newsletter.store.tables import call as calls
 from newsletter.store.tables import paper as papers
 from newsletter.store.tables import score as scores
 from newsletter.store.upsert import insert_new
@@ -94,23 +95,39 @@ def known(tx: Connection, account: Account, ids: Sequence[str]) -> KnownScores:
 def training_papers(
     tx: Connection, account: Account, relevance: int, novelty: int, most: int
 ) -> dict[str, bool]:
-    """Papers scored for this rubric before, oldest first: whether each reached the cut-offs."""
+    """Papers scored for this rubric before, oldest first: whether each reached the cut-offs.
+
+    Also under earlier texts of the rubric and by other models. Of several scores of a paper that of
+    the account's text and scorer counts.
+    """
+    own = (scores.c.fingerprint == account.fingerprint) & (scores.c.scorer == account.scorer)
     rows = tx.execute(
-        select(papers.c.id, scores.c.relevance, scores.c.novelty)
+        select(papers.c.id, scores.c.relevance, scores.c.novelty, own.label("own"))
         .join(scores, scores.c.paper_id == papers.c.id)
         .where(
-            scores.c.fingerprint == account.fingerprint,
-            scores.c.scorer == account.scorer,
+            scores.c.fingerprint.in_(_fingerprints(tx, account)),
             scores.c.reading == 1,
             scores.c.relevance.is_not(None),
         )
-        .order_by(papers.c.published.desc(), papers.c.id)
+        .order_by(
+            *(papers.c.published.desc(), papers.c.id, own.desc()),
+            *(scores.c.fingerprint, scores.c.scorer),
+        )
         .limit(most)
     ).all()
     met = [row.relevance >= relevance and (row.novelty or 0) >= novelty for row in rows]
     # Of long ago only picks are kept (`retention.py`): they would bias it towards old ones.
     last = max((place for place, hit in enumerate(met) if not hit), default=len(rows))
-    return {row.id: hit for row, hit in reversed(list(zip(rows, met, strict=True))[: last + 1])}
+    first: dict[str, bool] = {}
+    for row, hit in list(zip(rows, met, strict=True))[: last + 1]:
+        first.setdefault(row.id, hit)
+    return dict(reversed(first.items()))
+
+
+def _fingerprints(tx: Connection, account: Account) -> list[str]:
+    """The account's own, and those of the rubric's earlier calls."""
+    asked = select(calls.c.fingerprint).where(calls.c.rubric == account.rubric).distinct()
+    return sorted({account.fingerprint, *tx.scalars(asked)})
 
 
 def _key(account: Account, reading: int, paper_id: str) -> dict[str, object]:

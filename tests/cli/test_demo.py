@@ -151,7 +151,7 @@ def test_the_local_demo_gives_no_score_and_says_so(local: Demo) -> None:
         assert "ranked locally, not read by a model" in said
         assert "a sample: these papers are invented." in said
         assert "written by hand" not in said
-        assert "about five of the ten closest papers (two to seven) were" in said
+        assert "about five of the ten closest papers (two to eight) were" in said
     assert "no scores, no reasons and no cut-offs" in local.text("index.html")
 
 

@@ -46,6 +46,18 @@ def test_vectors_equal_those_of_scikit_learn(min_texts: int, *, sublinear: bool)
     assert dense(fresh) == pytest.approx(peer.transform(FRESH).toarray(), abs=1e-9)
 
 
+def test_pairs_of_words_are_those_of_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    peer = TfidfVectorizer(stop_words="english", ngram_range=(1, 2))
+    expected = peer.fit_transform(TEXTS).toarray()
+    words = tfidf.WordCounts().with_pairs
+    counts = words.matrix([], TEXTS)
+    vectors = tfidf.fit(counts, words.words, max_words=100).vectors(counts)
+    assert sorted(words.words) == list(peer.get_feature_names_out())
+    assert dense(vectors) == pytest.approx(expected, abs=1e-9)
+
+
 @given(st.lists(st.text(alphabet="aàbB _-1.\n", max_size=30), min_size=1, max_size=8))
 def test_any_text_gives_the_vector_of_scikit_learn(texts: list[str]) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer

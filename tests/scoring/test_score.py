@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from newsletter.domain.model import Outcome
+from newsletter.domain.model import Criterion, Outcome
 from newsletter.scorers import ScoringRequest
 from newsletter.scoring.run import (
     ScoringFailed,
@@ -352,7 +352,11 @@ def test_yesterdays_scores_decide_who_goes_first(store: Store, fake: FakeAnthrop
     today = [about(101, "pruned networks", 2), about(102, "galaxies and haloes", 9)]
     first = sort_by_likelihood(store, claude(fake), RUBRIC, DAY, today)
     assert [p.id for p in first] == [paper(102).id, paper(101).id]
-    other = replace(RUBRIC, preface="Never scored before: pruned networks.")
+    # An edit of the rubric forgets nothing; a rubric of another name has no scores.
+    edited = replace(RUBRIC, criteria=(Criterion(1, "Pruned networks", "- Relevant: pruning"),))
+    assert edited.fingerprint != RUBRIC.fingerprint
+    assert sort_by_likelihood(store, claude(fake), edited, DAY, today) == first
+    other = replace(edited, slug="other")
     assert sort_by_likelihood(store, claude(fake), other, DAY, today)[0].id == paper(101).id
     # What was read already needs no order, and nothing is learnt for it.
     scored(store, claude(fake), today)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from newsletter.domain.model import Criterion
 from newsletter.domain.similarity import count_words
 from newsletter.domain.tfidf import WordCounts
-from newsletter.scoring.triage import order, split_excluded
+from newsletter.scoring.triage import FEW_PICKS, mixed, order, split_excluded
 from tests.fakes.scoring import RUBRIC, paper
 
 
@@ -109,3 +110,16 @@ def test_a_few_past_scores_teach_nothing_yet() -> None:
     day = [about(1, "pruning networks again"), about(2, "galaxies and haloes again")]
     wanted = {p.id: place < 5 for place, p in enumerate(past)}
     assert order(RUBRIC, day, wanted, counted(past)) == order(RUBRIC, day)
+
+
+def test_the_similarity_counts_less_the_more_picks_were_learned_from() -> None:
+    learned, similar = np.array([0.0, 1.0, 2.0]), np.array([0.9, 0.1, 0.2])
+
+    def share(picks: int) -> float:
+        without = mixed(learned, np.zeros(3), picks)
+        return float(abs(mixed(learned, similar, picks) - without).sum())
+
+    assert share(10) == pytest.approx(share(FEW_PICKS))
+    assert share(2 * FEW_PICKS) == pytest.approx(share(FEW_PICKS) / 2)
+    # The scales of both do not matter.
+    assert mixed(learned * 9, similar / 7, 20) == pytest.approx(mixed(learned, similar, 20))
