@@ -64,7 +64,7 @@ style="color:#1a4e8a;text-decoration:none">{title}</a></h3>
 </div>
 """
 READER_WORDS = dict.fromkeys(
-    ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url"), "x"
+    ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url", "vote_url"), "x"
 )
 
 

@@ -8,8 +8,8 @@ subject, else 0. The reader's wish decides nothing but the votes and the gains.
 
 Rows: no votes; 3, 5, 10 and 20 votes a week; the same numbers of votes drawn by lot, with the gate
 and without; five readers who want different subjects, pooled (the newest 20 votes of each).
-Without a key: the reader wants what the reference picked, and votes about the ten papers of each
-mail, that is about half of the time seven mails instead of twenty.
+Without a key: the reader wants what the reference picked, and votes about all ten papers of each of
+seven mails.
 """
 
 from __future__ import annotations

@@ -121,6 +121,8 @@ def template_values(
         "nav": nav,
         "reader": _Placeholders(),
         "subject": summary.subject(digest, entries),
+        # An issue of several days is not the newest digest, whose papers the page shows.
+        "rates_issue": bool(entries) and not digest.since,
         "issue_title": summary.issue_title(digest, len(entries)),
         "preheader": summary.preheader(digest, entries),
         "title": one_line(rubric.title, summary.MAX_RUBRIC_TITLE),

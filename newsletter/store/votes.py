@@ -58,17 +58,22 @@ def paper_of_pick(tx: Connection, delivery_id: str, number: int) -> str | None:
     return found.picks[number - 1].paper.id
 
 
-def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
-    """The rubric in whose digests a subscription may vote about a paper; None if in none.
-
-    The subscription's own rubric, or one of which it was mailed a digest before a move.
-    """
+def own_rubric(tx: Connection, subscription_id: str) -> str | None:
+    """The rubric of a subscription whose votes are accepted; None for a reader who left."""
     known = (
         select(subscription.c.rubric)
         .join_from(subscription, subscriber)
         .where(subscription.c.id == subscription_id, READING)
     )
-    own = tx.scalar(known)
+    return tx.scalar(known)
+
+
+def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None:
+    """The rubric in whose digests a subscription may vote about a paper; None if in none.
+
+    The subscription's own rubric, or one of which it was mailed a digest before a move.
+    """
+    own = own_rubric(tx, subscription_id)
     if own is None:
         return None
     mailed = (
@@ -83,7 +88,7 @@ def rubric_of(tx: Connection, subscription_id: str, paper_id: str) -> str | None
     covers = digest_paper.c.paper_id == paper_id
     query = select(digest_paper.c.rubric).where(digest_paper.c.rubric == own, covers)
     if tx.scalar(query) is not None:
-        return str(own)
+        return own
     query = select(digest_paper.c.rubric).where(digest_paper.c.rubric.in_(mailed), covers)
     return tx.scalars(query.order_by(digest_paper.c.rubric).limit(1)).first()
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from newsletter.domain.links import TEST_READER, Purpose
 from newsletter.domain.votes import VOTE_NAMES, Vote
-from newsletter.render.paper_view import MAX_TITLE
+from newsletter.render.paper_view import MAX_TITLE, entries
 from newsletter.render.truncate import one_line
-from newsletter.store import papers, votes
+from newsletter.store import digests, papers, votes
 from newsletter.web import issue_view
 from newsletter.web.forms import first
 
@@ -34,10 +34,12 @@ class RatedPaper(NamedTuple):
 
 
 def show(site: Site, request: Request) -> Response:
-    """The paper and the buttons. Opening the page changes nothing."""
+    """The paper and the buttons; without a paper, those of the newest issue. Changes nothing."""
     subscription_id, paper_id = _asked(site, request)
     if subscription_id == TEST_READER:
         return _test_link(site)
+    if subscription_id and not paper_id:
+        return _newest_issue(site, subscription_id)
     with site.app.store.read() as tx:
         rated = _rated(tx, subscription_id, paper_id)
     return _page(site, rated) if rated else _unknown_link(site)
@@ -99,6 +101,23 @@ def _page(site: Site, rated: RatedPaper, message: str = "") -> Response:
         saved=rated.saved,
         message=message,
         reading_list=site.local_path(links.reading_list_url(rated.subscription_id)),
+    )
+
+
+def _newest_issue(site: Site, subscription_id: str) -> Response:
+    """The picks of the newest digest, each with a link to its own page."""
+    with site.app.store.read() as tx:
+        rubric = votes.own_rubric(tx, subscription_id)
+        found = digests.latest(tx, rubric) if rubric else None
+    if rubric is None:
+        return _unknown_link(site)
+    digest = found[1] if found else None
+    return site.page(
+        "vote_issue.html",
+        title="Rate papers",
+        day=digest.date if digest else None,
+        entries=entries(digest.picks, judged=digest.judged) if digest else [],
+        here=site.local_path(site.app.links.vote_url(subscription_id)),
     )
 
 

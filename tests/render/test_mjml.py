@@ -78,7 +78,7 @@ def test_a_fill_equals_mjml_and_premailer_run_on_the_filled_mail(count):
     """What the peers do for every mail gives the same document."""
     templates = Templates()
     reader = dict.fromkeys(
-        ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url"), "x"
+        ("recipient", "since", "unsubscribe_url", "preferences_url", "why_url", "vote_url"), "x"
     )
     values = {**issues.frame_values(count), "prompt": "", "reader": reader}
     css = (FOLDER / INLINE).read_text(encoding="utf-8")

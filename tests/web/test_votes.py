@@ -75,6 +75,18 @@ def test_the_page_shows_the_paper_and_the_buttons_and_changes_nothing(store, web
     assert rows(store) == [0, 0]
 
 
+def test_without_a_paper_the_page_lists_the_newest_issue(store, web):
+    person, left = reader(store), reader(store, email="bo@example.org")
+    page = web.get(vote_path(person).partition("?")[0])
+    assert vote_path(person) in page.links()
+    assert "23 September 2025" in page.words
+    assert "Hidden" not in page.words
+    with store.begin() as tx:
+        subscriptions.leave(tx, left.id, "test", NOW)
+    assert web.get(vote_path(left).partition("?")[0]).status == 404
+    assert web.post(vote_path(person).partition("?")[0], {"vote": "more"}).status == 404
+
+
 def test_a_vote_can_be_changed_and_deleted(store, web):
     person = reader(store)
     assert "Your vote: More like this" in web.post(vote_path(person), {"vote": "more"}).words
