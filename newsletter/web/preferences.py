@@ -29,6 +29,7 @@ from newsletter.store import (
     suppressions,
 )
 from newsletter.store.reports import personal_data
+from newsletter.web import votes_given
 from newsletter.web.context import NO_STORE
 from newsletter.web.forms import first
 
@@ -153,6 +154,7 @@ def _form_page(
         waiting=bool(shown) and all(one.state is SubscriberState.PENDING for one in shown),
         unsubscribed=not shown,
         paused=any(one.state is SubscriberState.PAUSED for one in shown),
+        votes_given=votes_given.preferences_section(site, known),
         paused_until=short_date(until.date()) if until else "",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -273,3 +274,22 @@ def test_the_operator_reads_what_votes_have_in_common(store):
         page = browser.get("/operator", **{"X-Operator": "ada"})
     assert page.status == 200
     assert "4 of 4 votes for less were about papers that met criterion 2 (Old stars)" in page.words
+
+
+def test_preferences_lead_to_the_votes_given(store, web):
+    person = reader(store)
+    path = LINKS.preferences_url(person.id).removeprefix(HOST)
+    assert "You have given no votes yet" in web.get(path).words
+    web.post(vote_path(person), {"vote": "save"})
+    page = web.get(path)
+    assert "See your 1 vote" in page.words
+    assert {votes_path(person), list_path(person)} <= set(page.links())
+
+
+def test_the_download_of_stored_data_has_votes_and_saved_papers(store, web):
+    person = reader(store)
+    web.post(vote_path(person), {"vote": "save"})
+    path = LINKS.preferences_url(person.id).removeprefix(HOST)
+    stored = json.loads(web.post(path, {"action": "download"}).body)
+    for table in ("vote", "saved_paper"):
+        assert [row["paper_id"] for row in stored[table]] == ["2509.00001"]
