@@ -167,7 +167,8 @@ def measure(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificate = new_certificate(folder)
-        made = stack.enter_context(vendors(certificate, DAY, given.papers, given.latency))
+        speed = given.tokens_per_second
+        made = stack.enter_context(vendors(certificate, DAY, given.papers, given.latency, speed))
         url = stack.enter_context(database(setup, folder, given.database))
         write_rubrics(folder / "rubrics", rubrics)
         store = Store(url)
@@ -268,6 +269,7 @@ def main() -> int:
     parser.add_argument("--size", nargs="*", default=["20x500"], metavar="RUBRICSxREADERS")
     parser.add_argument("--papers", type=int, default=400)
     parser.add_argument("--latency", type=float, default=0.2)
+    parser.add_argument("--tokens-per-second", type=float, help="the model's output takes time")
     parser.add_argument("--on", nargs="*", default=["sqlite"], choices=SETUPS)
     parser.add_argument("--database", default=os.environ.get("NEWSLETTER_TEST_DATABASE_URL", ""))
     parser.add_argument("--python", nargs="*", default=[sys.executable], help="to profile it")

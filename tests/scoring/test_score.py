@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from sqlalchemy import event
 
 from newsletter.domain.model import Criterion, Outcome
 from newsletter.scorers import ScoringRequest
+from newsletter.scoring.rate_limit import ScoringRateLimiter
 from newsletter.scoring.run import (
     ScoringFailed,
     ScoringTarget,
@@ -361,3 +363,26 @@ def test_yesterdays_scores_decide_who_goes_first(store: Store, fake: FakeAnthrop
     # What was read already needs no order, and nothing is learnt for it.
     scored(store, claude(fake), today)
     assert sort_by_likelihood(store, claude(fake), RUBRIC, DAY, today) == today
+
+
+def test_the_month_s_total_is_the_last_row_that_a_transaction_locks(
+    store: Store, fake: FakeAnthropic
+) -> None:
+    """Else a reservation and an answer of two machines could wait for each other."""
+    fake.fault(500)
+    fake.reply_headers = {
+        "anthropic-ratelimit-requests-limit": "100",
+        "anthropic-ratelimit-requests-remaining": "50",
+        "anthropic-ratelimit-requests-reset": "2099-01-01T00:00:00Z",
+    }
+    said: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    event.listen(store.engine, "commit", lambda _connection: said.append("COMMIT"))
+    slow = ScoringRateLimiter(requests_per_minute=60_000, tokens_per_minute=10**9)
+    scored(store, claude(fake), papers(20), limits(rate_limiter=slow))
+    transactions = [one for one in "\n".join(said).split("COMMIT") if "month_cost" in one]
+    assert len(transactions) == 2 * 3, "reservation and end of three calls"
+    assert any("pace" in one for one in transactions)
+    for one in transactions:
+        rest = one.partition("INSERT INTO month_cost")[2]
+        assert not re.search(r"INSERT INTO|(?<!DO )UPDATE ", rest)
