@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from tests.fakes.anthropic_answers import Ending, whole, written
 from tests.fakes.anthropic_batches import Batches
 from tests.fakes.anthropic_money import RATES, Till
-from tests.fakes.anthropic_rules import body_complaint, header_complaint, message_complaint
+from tests.fakes.anthropic_rules import (
+    body_complaint,
+    build_adapters,
+    header_complaint,
+    message_complaint,
+)
 from tests.fakes.loopback import HttpHandler, Loopback
 
 if TYPE_CHECKING:
@@ -86,6 +91,8 @@ class FakeAnthropic(Loopback):
         self.till = Till()
         self.lock = threading.Lock()
         self.batches = Batches()
+        # Loaded now: with the first request, a slow machine would let a client time out.
+        build_adapters()
         self.bind(_Handler)
 
     @property
