@@ -170,7 +170,7 @@ def locate_readers(tx: Connection, cohort: Cohort) -> tuple[Cohort, Mapping[Read
         return cohort, {}
     near = replace(cohort, past=cohort.past[:1])
     found = audience.count_positions(tx, near)
-    if all(one.date or one.ahead for one in found):
+    if near == cohort or all(one.date or one.ahead for one in found):
         return near, found
     return cohort, audience.count_positions(tx, cohort)
 

@@ -267,8 +267,8 @@ _AUDIENCE = (
         MAILABLE.outerjoin(
             delivery,
             and_(
+                # A digest is of one rubric: the delivery is that of this subscription.
                 delivery.c.subscriber_id == subscription.c.subscriber_id,
-                delivery.c.subscription_id == subscription.c.id,
                 delivery.c.digest_id == bindparam("of_digest"),
             ),
         )
