@@ -52,6 +52,7 @@ PAGES = {
     "/subscribe": home.redirect_to_form,
     "/search": archive.search_all,
     "/search.{kind}": papers.download_search,
+    "/papers": papers.find_paper,
     "/papers/{id:path}": papers.show_paper,
     "/archive/{rubric}/": archive.show_days,
     "/archive/{rubric}/feed.xml": archive.feed,

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from newsletter.domain.search_query import BARE_ID
+from newsletter.domain.search_query import BARE_ID, parse_reference
 from newsletter.inbound.why import answer_public
 from newsletter.render import why as why_render
 from newsletter.render.author_note import doi_link, links_of, note_of
@@ -17,6 +17,7 @@ from newsletter.render.citations import FORMATS, Citation
 from newsletter.render.paper_view import MAX_TITLE
 from newsletter.render.truncate import one_line
 from newsletter.store import digests, paper_versions, papers, search
+from newsletter.store.why import papers_by_title
 from newsletter.web import issue_view
 from newsletter.web.archive import requested_date, requested_query, searched_rubrics
 from newsletter.web.context import CACHE_PRIVATE, CACHE_PUBLIC
@@ -60,6 +61,24 @@ def show_paper(site: Site, request: Request) -> Response:
         horizon=view.horizon,
         later=later,
         here=f"{site.prefix}/papers/{paper.id}",
+    )
+
+
+def find_paper(site: Site, request: Request) -> Response:
+    """`/papers?paper=...`: the page of the paper with this id or title; 404 if none is stored."""
+    reference = parse_reference(request.query_params.get("paper", ""))
+    with site.app.store.read() as tx:
+        if reference.paper_id:
+            found = list(papers.by_ids(tx, [reference.paper_id]))
+        else:
+            found = papers_by_title(tx, reference.title, 1) if reference.title else []
+    if found:
+        return RedirectResponse(f"{site.prefix}/papers/{found[0].id}", 303)
+    return site.notice(
+        "No such paper here",
+        "No stored paper has this arXiv id, or a title that begins so.",
+        "Readers may ask by the link “Why not …?” at the end of their email: then arXiv is asked.",
+        status=404,
     )
 
 

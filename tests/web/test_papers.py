@@ -12,7 +12,7 @@ from pybtex.database import parse_string
 from newsletter.store import paper_versions
 from newsletter.web.app import create_app
 from tests.fakes.browser import Browser, served
-from tests.fakes.pages import NOW, SECRET, STARS, THURSDAY, TUESDAY, issue, make_site, paper
+from tests.fakes.pages import LINKS, NOW, SECRET, STARS, THURSDAY, TUESDAY, issue, make_site, paper
 
 FIRST = replace(paper("1"), id="2509.00001", doi="10.1000/12")
 OLD = replace(paper("2"), id="astro-ph/0309136")
@@ -107,3 +107,20 @@ def test_a_private_rubric_is_named_to_nobody(web: Browser):
 )
 def test_what_is_not_there_is_a_404(web: Browser, path: str):
     assert web.get(path).status == 404
+
+
+def test_a_public_issue_leads_from_an_id_or_a_title_to_the_papers_page(web: Browser):
+    form = web.get("/archive/stars/2025-09-23/").soup.find("form", action="/papers")
+    assert form.find("input")["name"] == "paper"
+    for asked in (
+        "2509.00004",
+        "arXiv:2509.00004v2",
+        "cold+%26+DWARF",
+        "%22Cold+%26+dwarf_stars%22",
+    ):
+        page = web.get(f"/papers?paper={asked}")
+        assert (page.status, page.headers["location"]) == (303, "/papers/2509.00004")
+    for asked in ("2509.09999", "", "no+such+title", "//evil.example/x"):
+        assert web.get(f"/papers?paper={asked}").status == 404
+    private = LINKS.issue_url(SECRET, TUESDAY).removeprefix("http://127.0.0.1")
+    assert web.get(private).soup.find("form", action="/papers") is None
