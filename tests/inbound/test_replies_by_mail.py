@@ -119,7 +119,7 @@ def test_each_reply_is_done_and_answered_once(service: MailService):
     [answer] = service.answer(mail, "+3 -1, thanks!")
     assert answer["Subject"] == "2 votes counted"
     with service.app.store.read() as tx:
-        given = {one.title: one.vote for one in votes.given_by(tx, service.person.id)}
+        given = {one.title: one.vote for one in votes.given_by(tx, [service.person.id])}
     assert given == {"Star 3": Vote.MORE, "Star 1": Vote.LESS}
 
     [answer] = service.answer(mail, "Weekly, please.")

@@ -90,7 +90,7 @@ class Conversation:
 
     def votes(self) -> dict[str, Vote]:
         with self.store.read() as tx:
-            return {one.paper_id: one.vote for one in votes.given_by(tx, self.person.id)}
+            return {one.paper_id: one.vote for one in votes.given_by(tx, [self.person.id])}
 
 
 def said(answer: Email) -> str:
@@ -254,7 +254,7 @@ def test_numbers_of_another_readers_mail_go_to_a_person(ada: Conversation, maile
     assert ada.reply_to(LINKS.reply_address(bob.id), "+3", In_Reply_To=mailed) == []
     assert ada.votes() == {}
     with ada.store.read() as tx:
-        assert votes.given_by(tx, bob.id) == []
+        assert votes.given_by(tx, [bob.id]) == []
 
 
 def test_help_lists_ten_commands_which_are_all_understood(ada: Conversation, mailed: str):
