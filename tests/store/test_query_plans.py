@@ -15,6 +15,7 @@ from newsletter import bootstrap
 from newsletter.cli import status
 from newsletter.domain.announcements import ListingEntry
 from newsletter.domain.links import Purpose
+from newsletter.domain.votes import Vote
 from newsletter.inbound import why
 from newsletter.operations.alerting import collect_state
 from newsletter.store import (
@@ -26,6 +27,7 @@ from newsletter.store import (
     rate_limits,
     retention,
     subscribers,
+    votes,
 )
 from newsletter.store import why as why_store
 from newsletter.store.reports import monitoring
@@ -117,6 +119,7 @@ def addresses(person):
         yield path.replace(":path", "").format(
             rubric="stars", when=THURSDAY, token=token, kind="bib", id="stars-0-0"
         )
+    yield f"/vote/{LINKS.token(Purpose.VOTE, person.id)}?paper=stars-0-0"
     yield from (f"{ARCHIVE}/{THURSDAY:%Y-%m}/", f"{ARCHIVE}/2025-09-22/")
     yield from ("/search?q=2509.00001", "/search?q=author:aalto+from:2025-09&in=near-misses")
     yield from (f"{ARCHIVE}/search?q=abstract+stars", "/search?q=abstract&page=2", "/metrics")
@@ -128,6 +131,18 @@ def test_no_page_reads_a_whole_large_table(filled):
     with served(app) as web, StatementLog() as log:
         answers = {web.get(one, **{HEADER: "ada"}).status for one in addresses(person)}
     assert answers <= {200, 303, 404}
+    require_plans_by_index(filled, log)
+
+
+def test_votes_read_no_whole_large_table(filled):
+    person = reader(filled, email="votes@example.org")
+    with StatementLog() as log, filled.begin() as tx:
+        assert votes.save(tx, person.id, "stars-0-0", NOW) == "stars"
+        votes.cast(tx, person.id, "models-0-0", Vote.WEAK, NOW)
+        assert votes.pooled(tx, "stars")
+        votes.paper_of_pick(tx, "d" * 32, 1)
+        votes.undo(tx, person.id, "stars-0-0")
+        votes.erase(tx, person.id)
     require_plans_by_index(filled, log)
 
 
