@@ -48,6 +48,7 @@ CACHED_STATEMENTS = 64
 """Cached statements of each kind: building one costs more than running it for few readers."""
 SCHEDULE = (subscriber.c.timezone, subscriber.c.send_at, DAYS)
 """The columns of a DeliverySchedule."""
+OPTIMIZER = {"jit": "off", "enable_seqscan": "off", "random_page_cost": "1.1"}
 ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 NEVER = literal(date(1, 1, 1), Date)
 
@@ -59,13 +60,18 @@ def lock_planning(tx: Connection, rubric: str) -> None:
     """
     if tx.dialect.name == "postgresql":
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"mail of {rubric}"))))
-    _disable_jit(tx)
+    _configure_optimizer(tx)
 
 
-def _disable_jit(tx: Connection) -> None:
-    """Turn off PostgreSQL's JIT: it would compile the conditions for half a second without gain."""
+def _configure_optimizer(tx: Connection) -> None:
+    """Set PostgreSQL's optimizer for this transaction.
+
+    Without JIT, which would compile the conditions for half a second without gain. Subscribers are
+    found by their keys: else it reads all of them for the few of one rubric.
+    """
     if tx.dialect.name == "postgresql":
-        tx.execute(select(func.set_config("jit", "off", true())))
+        for name, value in OPTIMIZER.items():
+            tx.execute(select(func.set_config(name, value, true())))
 
 
 def schedules(tx: Connection, rubric: str, covered: Sequence[int]) -> list[DeliverySchedule]:
@@ -103,7 +109,7 @@ def lagging(
     which all its readers were served; None where a reader has no mail of any of the dates.
     """
     found: dict[str, dict[DeliverySchedule, date | None]] = {}
-    _disable_jit(tx)
+    _configure_optimizer(tx)
     parameters: dict[str, Any] = {}
     for number, (day, ids) in enumerate(sent):
         parameters |= {f"ids{number}": list(ids), f"date{number}": day}
