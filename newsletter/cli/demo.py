@@ -210,7 +210,8 @@ class _FileLinks:
         file = self._pages.file_of(parts.path)
         if file not in self._pages.files:
             return os.path.relpath(NOTICE, folder)
-        anchor = f"#{parts.fragment}" if parts.fragment else ""
+        # A page with a query is not among the files; the one without may have other anchors.
+        anchor = f"#{parts.fragment}" if parts.fragment and not parts.query else ""
         return os.path.relpath(f"web/{file}", folder) + anchor
 
 
