@@ -56,7 +56,7 @@ def _bibtex_fields(citation: Citation) -> dict[str, str]:
         "eprinttype": "arxiv",
         "primaryClass": paper.primary_category,
         "url": paper.abs_url,
-        "doi": _braceless(paper.doi),
+        "doi": re.sub(r"[{}\\\s]", "", paper.doi),
         "note": _tex(paper.journal_ref, MAX_TITLE),
         "abstract": _tex(paper.abstract, MAX_ABSTRACT),
         "annote": _tex(one_line(citation.reason, MAX_TITLE), MAX_TITLE),
@@ -73,7 +73,8 @@ def _bibtex_name(name: str) -> str:
 def _tex(text: str, limit: int) -> str:
     """One line of arXiv's TeX that cannot end its field: braces balanced, special signs escaped."""
     line = " ".join(clean(text).split())[:limit]
-    if not _nested(line):
+    # Some parsers count a brace behind a backslash, others do not.
+    if not (_nested(line) and _nested(line.replace("\\{", "").replace("\\}", ""))):
         line = _braceless(line)
     parts = MATH.split(line)
     return "".join(p if n % 2 else SPECIAL.sub(r"\\\1", p) for n, p in enumerate(parts)).rstrip(

@@ -36,11 +36,6 @@ SHORT_TITLE = 60
 SHORT_NOTE = 60
 
 
-NOT_PICKED = "https://arXiv.org/abs/"
-"""Begins the link of a paper that is no pick. A host may be written in any case; a program that
-counts the picks of a mail by their links to arxiv.org/abs does not count the others."""
-
-
 class Badge(NamedTuple):
     """A score or note of a paper; `css_class` sets its colour. A score label has no line break."""
 
@@ -94,7 +89,6 @@ class NearMissView:
     authors: str
     scores: str
     reason: str
-    abs_url: str
 
 
 def shown_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -227,7 +221,6 @@ def _near_miss(near: NearMiss) -> NearMissView:
         authors=first_author(near.paper.authors),
         scores=_labels(_score_badges(near.score, 0, judged=True)) if scored else "",
         reason=_reason(near),
-        abs_url=f"{NOT_PICKED}{clean(near.paper.id)}",
     )
 
 

@@ -70,7 +70,7 @@ def test_markdown_is_one_line_a_paper_and_no_markup_of_the_paper() -> None:
     assert r"\[click\](javascript:1) \<b\>\*now\*\</b\> \# Head" in text
 
 
-@given(TEXTS, TEXTS, st.lists(TEXTS, max_size=3), TEXTS)
+@given(TEXTS | st.text("\\{}$%&# \nab", max_size=9), TEXTS, st.lists(TEXTS, max_size=3), TEXTS)
 def test_no_text_ends_its_field(title: str, abstract: str, names: list[str], reason: str) -> None:
     paper = replace(PAPER, title=title, abstract=abstract, authors=tuple(names), doi=title)
     both = [Citation(paper, reason), Citation(PAPER)]
