@@ -267,11 +267,11 @@ def test_near_misses_have_scores_and_one_line_of_thresholds():
         assert shown.count("Relevance 8/10, Novelty 6/10") == 2
     # A line may end between two scores, not between a score's name and its figure.
     assert "Relevance\xa08/10, Novelty\xa06/10" in page.get_text()
-    # A title leads to the abstract, and the PDF is an action beside it.
+    # Programs count the links to arxiv.org/abs as the digest's picks.
     title = page.find("a", string="A sparse mixture of experts, part 900")
-    assert title["href"].lower() == "https://arxiv.org/abs/2509.00900"
-    assert page.find("a", href="https://arxiv.org/pdf/2509.00900").get_text() == "PDF"
-    assert "/abs/2509.00900\n" in text
+    assert title["href"] == "https://arxiv.org/pdf/2509.00900"
+    assert "/pdf/2509.00900\n" in text
+    assert "/abs/2509.00900" not in f"{page}{text}".lower()
 
 
 @pytest.mark.parametrize(
