@@ -84,13 +84,7 @@ def draft_locally(
     `categories` go before those of the papers. Raises ValueError for a sentence without words or
     too long, where there is neither a sentence nor a paper, and where no category is known.
     """
-    sentence = strip_invisible(about)
-    if len(sentence) > MAX_SENTENCE:
-        message = f"it is longer than {MAX_SENTENCE} characters; say it in a sentence or two"
-        raise ValueError(message)
-    if sentence and not any(character.isalpha() for character in sentence):
-        message = "it has no words; say in a sentence what you want to read about"
-        raise ValueError(message)
+    sentence = _checked_sentence(about)
     texts = [f"{paper.title}. {paper.abstract}" for paper in liked if paper.title]
     if not sentence and not texts:
         message = "nothing to draft from: give a sentence, or papers with titles"
@@ -117,6 +111,17 @@ def draft_locally(
             "papers from others, without a model. Say in your own words what you want, what not."
         ),
     )
+
+
+def _checked_sentence(about: str) -> str:
+    sentence = strip_invisible(about)
+    if len(sentence) > MAX_SENTENCE:
+        message = f"it is longer than {MAX_SENTENCE} characters; say it in a sentence or two"
+        raise ValueError(message)
+    if sentence and not any(character.isalpha() for character in sentence):
+        message = "it has no words; say in a sentence what you want to read about"
+        raise ValueError(message)
+    return sentence
 
 
 def common_categories(given: Sequence[str], liked: Sequence[LibraryPaper]) -> tuple[str, ...]:
