@@ -100,8 +100,8 @@ def waiting(store, number):
 
 
 def invited(app, emails, now=NOW) -> InvitedCount:
-    def invite(person):
-        return invitation(app.renderer, app.links, app.sender, person, "Cold stars", now)
+    def invite(pending):
+        return invitation(app.renderer, app.links, app.sender, pending[0], ["Cold stars"], now)
 
     return invite_pending(app.store, app.mailer, emails, invite, now)
 

@@ -69,7 +69,7 @@ class Installation:
 
     @property
     def _sqlite(self) -> str:
-        url = self.environment["NEWSLETTER_DATABASE_URL"]
+        url = self.environment.get("NEWSLETTER_DATABASE_URL", "")
         return url if url.startswith("sqlite:///") else ""
 
     def create_database(self) -> None:
