@@ -55,7 +55,10 @@ henrietta@example.org,my-first-rubric,Henrietta,America/New_York,06:30,daily,20,
 SUBSCRIBED = datetime.combine(sample.DAY - timedelta(days=30), time(9), UTC)
 HEADINGS = ("rubric", "announced", "read", "picked", "near misses", "tokens", "cost")
 KEY = "the key of the demo signs links that only lead to its files"
-ON_ARXIV = re.compile(r"https?://(?:[a-z.]*\.)?arxiv\.org/.*?(\d{4}\.\d{5})", re.IGNORECASE)
+ON_ARXIV = re.compile(
+    r"https?://(?:(?:[a-z.]*\.)?arxiv\.org/.*?|doi\.org/10\.48550/arxiv\.)(\d{4}\.\d{5})",
+    re.IGNORECASE,
+)
 PAPERS, NOTICE = "papers.html", "notice.html"
 
 
