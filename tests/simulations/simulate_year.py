@@ -15,7 +15,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ from zoneinfo import ZoneInfo
 from newsletter.domain.announcements import announcement, following
 from newsletter.domain.mail import WEEKDAYS, WEEKLY
 from newsletter.store import digests
+from tests.simulations.check_replies import check_answers, check_asked, check_votes
+from tests.simulations.wall_clock import SOON, due_by_clock, wall_clock
 from tests.simulations.year import (
     GRID,
     PHASE,
@@ -44,8 +45,6 @@ FIRST = date(2025, 10, 1)
 OVERLAP = timedelta(days=7)
 WEEKEND = (5, 6)
 POLL = timedelta(minutes=15)
-SOON = timedelta(minutes=10)
-"""A mail may leave so long after its hour: the service looks every five minutes."""
 WEEK = timedelta(days=7)
 NEWS_WITHIN = timedelta(days=2)
 MADE_WITHIN = timedelta(hours=3)
@@ -152,38 +151,6 @@ def _wish(how: Mapping[str, Any]) -> tuple[str, time, tuple[str, ...]]:
 # What is expected
 
 
-@cache
-def due_by_clock(zone: str, hour: time, days: tuple[str, ...], public: datetime) -> datetime:
-    """When the wall clock of a zone first comes to an hour of such a weekday after a moment."""
-    at = wall_clock(zone, hour, public)
-    while WEEKDAYS[at.astimezone(ZoneInfo(zone)).weekday()] not in days:
-        at = wall_clock(zone, hour, at + timedelta(minutes=15))
-    return at
-
-
-@cache
-def wall_clock(zone: str, hour: time, public: datetime) -> datetime:
-    """When the wall clock of a zone first comes to an hour after a moment, found by watching it."""
-    quarter = timedelta(minutes=15)
-    moment = public
-    while True:
-        local = moment.astimezone(ZoneInfo(zone))
-        if local.time() == hour:
-            return moment
-        before = (moment - quarter).astimezone(ZoneInfo(zone))
-        # Clocks that leap over the hour are an hour further on when it would have been.
-        same_day = before.date() == local.date()
-        if moment > public and same_day and before.time() < hour < local.time():
-            return moment + timedelta(minutes=_minutes(hour) - _minutes(before.time()) - 15)
-        if moment > public and before.date() < local.date() and hour < local.time():
-            return moment + timedelta(minutes=_minutes(hour))
-        moment += quarter
-
-
-def _minutes(clock: time) -> int:
-    return clock.hour * 60 + clock.minute
-
-
 def check(year: Year, service: Service) -> Findings:
     found = Findings()
     made = _made(service)
@@ -200,7 +167,11 @@ def check(year: Year, service: Service) -> Findings:
             _check_chosen(year, reader, box, days, found)
         elif reader.days == WEEKLY:
             _check_weekly(year, reader, box, days, found)
+        if reader.replies:
+            check_asked(year, reader, box, days, found)
         _check_complete(reader, box, days, found)
+    check_answers(service, found)
+    check_votes(service, made, found)
     return found
 
 

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from newsletter.delivery import plan_rules, planner
-from newsletter.domain import send_times
+from newsletter.domain import digest, send_times
 from newsletter.domain.announcements import announcement
+from newsletter.domain.digest import _keyed
 from newsletter.domain.mail import WEEKDAYS
 from newsletter.domain.send_times import due_at
+from newsletter.inbound import reply_parser
 from newsletter.ingest import feed_check, observe
 from newsletter.ingest.decide import late_cutoffs
 from newsletter.jobs import housekeeping
-from newsletter.store import digests, paper_news
+from newsletter.store import digests, inbound, paper_news, subscribers, subscriptions, votes
+from newsletter.store.subscriptions import set_preferences
+from newsletter.store.votes import pooled
 from tests.simulations.simulate_year import check, simulate
 from tests.simulations.year import Year
 
@@ -40,11 +44,11 @@ def lived(tmp_path, year: Year):
 
 def test_ten_days_with_every_trouble_serve_everyone_once_and_in_time(tmp_path):
     year = Year(FIRST, FIRST + SPAN)
-    year.readers = year.readers[::4] + year.readers[-14:]
+    year.readers = year.readers[::4] + year.readers[-19:]
     found = lived(tmp_path, year)
     assert found.wrong == []
     assert min(found.checked.values()) > 0
-    assert len(found.checked) == 17
+    assert len(found.checked) == 28
 
 
 class Fault(NamedTuple):
@@ -83,6 +87,13 @@ def without_lookback(request, categories):
     return late_cutoffs(request._replace(lookback=timedelta(0)), categories)
 
 
+def for_all_rubrics(tx, subscription_id, wishes, now):
+    known = subscriptions.by_id(tx, subscription_id)
+    for one in subscriptions.of_subscriber(tx, known.subscriber_id):
+        set_preferences(tx, one.id, wishes, now)
+
+
+ASKER = ("asker-asks", "asker-reads")
 FAULTS = {
     "the lookback is cut to nothing": Fault(
         ((observe, "late_cutoffs"),),
@@ -133,6 +144,62 @@ FAULTS = {
     ),
     "nobody asks about mailed papers": Fault(
         ((housekeeping, "check_metadata"),), lambda *_: 0, "news is told", days=10
+    ),
+    "a pause that a reply asks for is not stored": Fault(
+        ((subscribers, "pause_until"),),
+        lambda *_: True,
+        "no mail while paused or after leaving",
+        days=16,
+        readers=(*ASKER, "berlin-models", "kolkata-words"),
+    ),
+    "a pause has no end": Fault(
+        ((subscribers, "end_pauses"),),
+        lambda *_: 0,
+        "what a reply asked for holds from the next issue on",
+        days=29,
+        readers=(*ASKER, "berlin-models", "kolkata-words"),
+    ),
+    "a reply about one rubric changes all of them": Fault(
+        ((subscriptions, "set_preferences"),),
+        for_all_rubrics,
+        "what a reply asked for holds from the next issue on",
+        readers=ASKER,
+    ),
+    "every command is answered": Fault(
+        ((inbound, "may_answer"),),
+        lambda *_: True,
+        "at most five answers go out on a day",
+        readers=ASKER,
+    ),
+    "an absence notice is read as a command": Fault(
+        ((reply_parser, "_is_automatic"),),
+        lambda *_: False,
+        "a machine is never answered",
+        readers=ASKER,
+    ),
+    "votes of one rubric order all of them": Fault(
+        ((votes, "pooled"),),
+        lambda tx, _rubric: pooled(tx, "numbers"),
+        "no order changes without earlier votes",
+        days=10,
+        papers_a_day=24,
+        readers=("voter-votes", "berlin-models"),
+    ),
+    "votes drop a pick": Fault(
+        ((digest, "_keyed"),),
+        lambda picks, learned, *, judged: _keyed(picks, learned, judged=judged)[1:],
+        "votes change no picks",
+        days=10,
+        papers_a_day=24,
+        readers=("voter-votes",),
+    ),
+    "votes are not counted": Fault(
+        ((votes, "pooled"),),
+        lambda *_: [],
+        "what votes ask for stands first",
+        days=10,
+        papers_a_day=24,
+        readers=("voter-votes",),
     ),
 }
 

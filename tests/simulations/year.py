@@ -35,6 +35,7 @@ from tests.fakes.arxiv_timeline import (
     Version,
     withdrawal,
 )
+from tests.simulations.replies import Replies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,18 @@ RUBRICS = {
     "numbers": ("math.ST", "cs.LG"),
 }
 CATEGORIES = ("cs.LG", "cs.AI", "cs.CL", "math.ST")
+WHO_REPLY = ("asker", "parter", "voter")
+SUBJECTS = ("Frogs in warm ponds", "Planets on wide orbits")
+ASKS = (
+    (2, "reply", "weekly"),
+    (3, "reply", "help"),
+    *((5, "reply", "help"),) * 7,
+    (10, "reply", "daily"),
+    (12, "reply", "pause 2 weeks"),
+    (29, "reply", "pause 2 weeks"),
+    (33, "reply", "resume"),
+)
+"""Days of a cycle, and what a reader then writes. Seven questions on one day: five are answered."""
 JOINED = timedelta(days=20)
 GRID = timedelta(minutes=5)
 PHASE = timedelta(minutes=2)
@@ -67,6 +80,11 @@ FILLED_IN = timedelta(minutes=12)
 
 
 ACCEPTED = {"comment": "Accepted at a conference"}
+
+
+def subject_of(number: int) -> str:
+    """Neither the judge nor a category goes by it: votes alone can."""
+    return SUBJECTS[number // 12 % 2]
 
 
 def is_accepted(number: int) -> bool:
@@ -127,6 +145,11 @@ class Plain:
         said = f"{digest.rubric.slug} {digest.first_date} {digest.date} {ids}"
         return Rendered(said, said, said)
 
+    def mail(self, template: str, **values: object) -> tuple[str, str, str]:
+        """An answer to a reply: its subject, HTML and text."""
+        said = f"{template} {values.get('title', '')}"
+        return said, said, said
+
 
 @dataclass(frozen=True)
 class Mail:
@@ -137,19 +160,24 @@ class Mail:
     first: date
     last: date
     papers: tuple[str, ...]
+    message_id: str
 
 
 @dataclass
 class Post:
-    """A provider that takes everything, and notes when."""
+    """A provider that takes everything, and notes when. `answers` are those to replies."""
 
     clock: Clock
     boxes: dict[str, list[Mail]] = field(default_factory=dict)
+    answers: list[Email] = field(default_factory=list)
 
     def send(self, email: Email) -> str:
+        if not email.delivery_id:
+            self.answers.append(email)
+            return email.message_id
         rubric, first, last, *papers = email.text.split()
         dates = date.fromisoformat(first), date.fromisoformat(last)
-        mail = Mail(self.clock(), rubric, *dates, tuple(papers))
+        mail = Mail(self.clock(), rubric, *dates, tuple(papers), email.message_id)
         self.boxes.setdefault(email.to_email.partition("@")[0], []).append(mail)
         return f"taken-{email.delivery_id}"
 
@@ -177,6 +205,11 @@ class Reader:
     @property
     def daily(self) -> bool:
         return self.days == WEEKDAYS and not self.changes
+
+    @property
+    def replies(self) -> bool:
+        """Whether what they want is told by replies alone. `_who_reply` has them all."""
+        return self.address in WHO_REPLY
 
     @property
     def chooses(self) -> bool:
@@ -276,6 +309,7 @@ class Year:
             crosses=crosses if number % 25 else (),
             versions=versions if number % 25 else (),
             notes=((later, ACCEPTED),) if is_accepted(number) else (),
+            words={"title": f"{subject_of(number)}, part {number}"},
         )
 
     def _other(self, home: str) -> str:
@@ -308,6 +342,7 @@ class Year:
         self.readers += [self._mover(), self._pauser("short", 5), self._pauser("longer", 12)]
         self.readers.append(self._waverer())
         self.readers += self._readers_of_two()
+        self.readers += self._who_reply()
 
     def _moments(self, every: int) -> list[datetime]:
         noon = datetime.combine(self.first, time(12, 3), UTC)
@@ -348,6 +383,42 @@ class Year:
             for pair in pairs
             for one in pair
         ]
+
+    def _who_reply(self) -> list[Reader]:
+        """Readers of two rubrics who ask for things by replies to one, and one who votes."""
+        asks = self._said(37, ASKS)
+        machine = self._said(37, ((4, "away", "weekly"), (25, "away", "unsubscribe")))
+        middle = (self.last - self.first).days // 2
+        parts = self._said(10_000, ((middle, "reply", "unsubscribe"),))
+        votes = [
+            (at, "vote", {"way": ("reply", "words", "link")[n % 3]})
+            for n, at in enumerate(self._moments(1)[1:])
+        ]
+        found = (
+            Reader("asker-asks", "words", changes=asks),
+            Reader("asker-reads", "models", changes=machine),
+            Reader("parter-parts", "models", changes=parts),
+            Reader("parter-stays", "numbers"),
+            Reader("voter-votes", "numbers", changes=tuple(votes)),
+        )
+        return [
+            replace(one, zone="Europe/Berlin", address=one.name.partition("-")[0]) for one in found
+        ]
+
+    def _said(self, every: int, asks) -> tuple[tuple[datetime, str, Mapping[str, object]], ...]:
+        """What is written on some days of each so many."""
+        noon = datetime.combine(self.first, time(12, 3), UTC)
+        span = (self.last - self.first).days
+        return tuple(
+            (noon + timedelta(days=start + day), act, {"said": said})
+            for start in range(0, span, every)
+            for day, act, said in asks
+            if start + day < span
+        )
+
+    def is_wanted(self, paper: str) -> bool:
+        """Whether those who vote want more like it."""
+        return self.timeline.by_id[paper].words["title"].startswith(SUBJECTS[0])
 
     def box(self, reader: Reader) -> list[Mail]:
         """The mails of one subscription."""
@@ -406,6 +477,7 @@ class Service:
             self.app, LeaderElection(self.app.store, year.clock, owner=owner)
         )
         self.wakes = 0
+        self.replies = Replies(self)
         self.whole: date | None = None
 
     def add_readers(self) -> None:
@@ -416,7 +488,8 @@ class Service:
 
     def _subscribe(self, reader: Reader) -> None:
         given = Subscription(
-            f"{self.year.readers.index(reader):032x}",
+            # The id of zeros is that of test mails.
+            f"{self.year.readers.index(reader) + 1:032x}",
             reader.email,
             reader.rubric,
             timezone=reader.zone,
@@ -436,6 +509,12 @@ class Service:
         if act == "add":
             self._subscribe(reader)
             return
+        if act in ("reply", "away"):
+            self.replies.write(reader, str(wishes["said"]), machine=act == "away")
+            return
+        if act == "vote":
+            self.replies.vote(reader, str(wishes["way"]))
+            return
         with self.app.store.begin() as tx:
             found = subscriptions.of_address(tx, reader.email)
             known = next(one for one in found if one.rubric == reader.rubric)
@@ -450,6 +529,7 @@ class Service:
     def wake(self) -> None:
         """One wake-up: `make` serves too, and looks for what came late."""
         self.wakes += 1
+        housekeeping.end_pauses(self.app, self.clock())
         self.daily_scheduler.build()
         housekeeping.run_hourly(self.app)
 
