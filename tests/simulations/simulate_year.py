@@ -434,7 +434,8 @@ def live_through(stretch: Stretch) -> Lived:
     counts = Counter(papers=len(year.timeline.submissions), mails=mails, wakes=service.wakes)
     troubles = [(day, name) for name, day in year.troubles.items()]
     took = stopwatch.process_time()
-    return Lived(set(year.real_days), troubles, len(year.readers), counts, found, took)
+    readers = len({one.email for one in year.readers})
+    return Lived(set(year.real_days), troubles, readers, counts, found, took)
 
 
 def main() -> int:
