@@ -103,7 +103,8 @@ def test_planning_takes_as_many_statements_for_fifty_readers_as_for_one(scenario
         said.clear()
         scenario.make_digest(rubric=rubric)
         asked.append(len(said))
-    assert asked[0] == asked[1] <= 13
+    # PostgreSQL is told in a statement of its own how to plan.
+    assert asked[0] == asked[1] <= 13 + (not scenario.store.is_sqlite)
 
 
 def test_ids_are_made_in_order_and_cannot_be_guessed(scenario: DeliveryScenario):
