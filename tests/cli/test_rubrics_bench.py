@@ -50,7 +50,7 @@ def judge(title: str, _abstract: str) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two labelled days of twenty papers; the labels are the judge's, but for one of each day."""
+    """Two labelled days; the labels are the judge's, but for one of each day."""
     made = tmp_path / "labelled"
     made.mkdir()
     (made / "rubric.md").write_text(TEXT, encoding="utf-8")
@@ -109,6 +109,8 @@ def test_two_prompts_are_compared_and_paid_once(
         assert set(one["by_slot"]) == {f"p{place:02d}" for place in range(1, 17)}
     paid = anthropic.bill_nanos
     assert first["nanos"] + second["nanos"] == paid > 0
+    orders = {tuple(seen.titles.values()) for seen in anthropic.requests if len(seen.titles) == 16}
+    assert len(orders) == 2, "each repeat has an order of its own, whatever the prompt"
     asked = {json.dumps(seen.body["system"]) for seen in anthropic.requests}
     for version in ("1", "2"):
         assert any(json.dumps(INSTRUCTIONS[version]) in text for text in asked)

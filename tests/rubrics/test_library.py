@@ -151,10 +151,12 @@ def test_groups_of_papers_become_criteria_in_the_same_order_every_time() -> None
         for words, count in kinds.items()
         for number in range(count)
     ]
+    liked[0] = liked[0]._replace(abstract="Zebrafish zebrafish: quantization of weights.")
     others = ["a survey of protein folding"] * 20
     draft = draft_locally("", liked, others, [])
     first, second = draft.criteria
     assert "quantization" in first.relevant
+    assert "zebrafish" not in first.relevant, "a word of one paper is not what they share"
     assert "robots" in second.relevant
     assert draft == draft_locally("", list(reversed(list(reversed(liked)))), others, [])
     assert draft.categories == ("cs.LG",)

@@ -16,7 +16,12 @@ from tests.fakes.pages import LINKS, NOW, SECRET, STARS, THURSDAY, TUESDAY, issu
 
 FIRST = replace(paper("1"), id="2509.00001", doi="10.1000/12")
 OLD = replace(paper("2"), id="astro-ph/0309136")
-HIDDEN = replace(paper("5", "Hidden thing"), id="2509.00005")
+HIDDEN = replace(
+    paper("5", "Hidden thing"),
+    id="2509.00005",
+    primary_category="math.CO",
+    categories=("math.CO",),
+)
 
 
 @pytest.fixture
@@ -86,6 +91,7 @@ def test_later_versions_are_told(web: Browser, store):
 def test_a_private_rubric_is_named_to_nobody(web: Browser):
     page = web.get("/papers/2509.00005/")
     assert "Secret" not in page.text
+    assert "In each topic" not in page.text, "no public rubric reads its categories"
     assert page.headers["x-robots-tag"].startswith("noindex")
     assert web.get("/archive/secret-plans/2025-09-23.bib").status == 404
 
